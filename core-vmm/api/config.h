@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* config.h - one section of machine.ini as its owner sees it.  Sizes carry units ("64M"), flags are on/off.
+ * A wrong value is an error that names file, section, key, value and what would be right. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config {
+    GKeyFile *file;
+    const char *path;    /* for messages */
+    const char *section; /* "serial1" */
+};
+bool config_has(const struct config *c, const char *key);
+char *config_string(const struct config *c, const char *key, const char *otherwise); /* g_free */
+bool config_size(const struct config *c, const char *key, uint64_t otherwise, uint64_t *bytes, GError **error);
+bool config_number(const struct config *c, const char *key, int64_t otherwise, int64_t low, int64_t high, int64_t *out,
+                   GError **error);
+bool config_flag(const struct config *c, const char *key, bool otherwise, bool *out, GError **error);
+/* One of the words in the NULL-terminated list; *index says which. */
+bool config_choice(const struct config *c, const char *key, const char *otherwise, const char *const *words,
+                   unsigned *index, GError **error);
+bool size_parse(const char *text, uint64_t *bytes); /* "512", "64K", "1.5G", "2 TiB"; powers of 1024 */
+char *size_format(uint64_t bytes);                  /* the shortest exact spelling; g_free */

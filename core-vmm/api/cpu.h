@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cpu.h - the plug of a CPU engine.
+ *
+ * Threads: run() is only called on that vCPU's thread; kick(), signal(), msi(), touched() and map() from any thread;
+ * get_state(), set_state() only while that vCPU is not in run().  Calls that can fail set a GError.
+ *
+ * Guest memory (RAM, ROM and video memory alike) lies in one memfd, mapped once for the life of the VM at
+ * vm->memory; a page of it is named by its byte offset in that file, so that one page seen at two guest-physical
+ * addresses (shadow RAM, A20) is one page for the engine too. */
+#pragma once
+#include "x86_state.h"
+#include <glib.h>
+
+struct machine;
+enum cpu_stop {
+    CPU_STOP_HLT,    /* halted with nothing to deliver: call run() again after a signal() */
+    CPU_STOP_KICKED, /* kick() was called */
+    CPU_STOP_RESET,  /* triple fault (shutdown): the machine resets */
+    CPU_STOP_FAIL,   /* the engine cannot go on: the GError says why */
+};
+enum cpu_signal {
+    CPU_SIGNAL_INTR /* value: level of the pin */,
+    CPU_SIGNAL_NMI,
+    CPU_SIGNAL_INIT,
+    CPU_SIGNAL_SIPI /* value: vector */
+};
+enum { CPU_MAP_RAM, CPU_MAP_READONLY /* stores go to machine_store() */, CPU_MAP_NONE /* unmap */ };
+#define CPU_MAP_LOG 0x100 /* or-ed: note which pages get written, for dirty() */
+
+struct cpu_vm {
+    struct machine *machine;
+    unsigned cpus;
+    uint8_t *memory; /* host address of the whole memory file */
+    int memory_fd;
+    uint64_t memory_bytes;
+    const _Atomic int64_t *tsc_offset; /* guest TSC = host TSC + this + what the vCPU's own WRMSR added */
+    uint64_t tsc_khz;
+    const char *model;   /* CPUID model: "host" or "x86-64-v2" */
+    const char *options; /* of this engine, from the config key engine-options; may be "" */
+};
+
+struct cpu_engine {
+    const char *name;                                         /* "kvm", "soft", "interp" */
+    bool (*probe)(GError **error);                            /* usable here? measured, not assumed */
+    void *(*vm_new)(const struct cpu_vm *vm, GError **error); /* *vm outlives the engine's VM */
+    void (*vm_free)(void *evm);                               /* frees its vCPUs too */
+    bool (*map)(void *evm, uint64_t gpa, uint64_t bytes, uint64_t offset, int how,
+                GError **error); /* page-aligned; replaces what was there */
+    void (*touched)(void *evm, uint64_t offset,
+                    uint64_t bytes); /* somebody else wrote memory (DMA): forget code made from it */
+    void (*dirty)(void *evm, uint64_t offset, uint64_t bytes,
+                  uint64_t *bitmap); /* ORs a bit per page written since the last call, and clears */
+    void *(*vcpu_new)(void *evm, unsigned index, GError **error); /* in the reset state */
+    enum cpu_stop (*run)(void *vcpu, GError **error);
+    void (*kick)(void *vcpu); /* run() returns within 1 ms; sticky if not in run() */
+    void (*signal)(void *vcpu, enum cpu_signal what, unsigned value); /* the CPU's pins; the caller wakes the thread */
+    void (*get_state)(void *vcpu, struct x86_state *out);
+    void (*set_state)(void *vcpu, const struct x86_state *in);
+    void (*msi)(void *evm, uint64_t address, uint32_t data); /* only if the engine brings the local APICs, else NULL */
+};
+
+/* The machine's side, for engines.  Any vCPU thread; size 1, 2, 4 or 8 bytes (ports: 1, 2, 4); cpu: the index of the
+ * vCPU that does the access.  Nobody home: reads all ones, writes vanish. */
+uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size);
+void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, uint64_t value);
+uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size); /* MMIO, ROM, RAM: any address */
+void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size, uint64_t value);
+int machine_ack(struct machine *m, unsigned cpu);     /* INTA cycle: the vector, or -1 if the request has gone */
+uint8_t machine_tpr(struct machine *m, unsigned cpu); /* CR8, 0-15 */
+void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8);
+/* MSRs that live in the local APIC: IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC 0x800-0x8ff.  false: #GP(0). */
+bool machine_apic_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write);
+void machine_eoi(struct machine *m, uint8_t vector); /* from an engine with its own local APICs */

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* device.h - the plug of a chip.
+ *
+ * Core holds the device's lock around every callback, so a device needs none of its own.  It sees offsets, never
+ * addresses; reaches RAM only by dev_dma(); gets its interrupt lines as numbers that board_pc.c wires.  Every byte from
+ * the guest is hostile: anything may be written anywhere in any width, with defined behaviour.
+ * A chip's file is in this order: registers, state, read, write, reset, sync, table. */
+#pragma once
+#include "../base/stream.h"
+#include "config.h"
+#include <glib.h>
+
+enum bus { BUS_NONE, BUS_PORT, BUS_MEM };
+struct region {
+    enum bus bus;
+    uint64_t base, bytes;       /* where it is after reset; a BAR or dev_map() moves it */
+    uint8_t min_size, max_size; /* wider accesses are split (low part first), narrower ones see part of min_size */
+    uint8_t bar;                /* 0: fixed.  1-6: PCI base address register 0-5, mapped by core */
+    bool off;                   /* not mapped until dev_map() */
+};
+#define DEV_REGIONS 12
+#define DEV_TIMERS  4
+#define DEV_NEVER   UINT64_MAX
+
+struct pci_ids { /* header type 0; interrupt_pin 0: none, 1: INTA# */
+    uint16_t vendor, device, subsystem_vendor, subsystem;
+    uint32_t class_code; /* 24 bits: class, subclass, interface */
+    uint8_t revision, interrupt_pin;
+    bool multifunction;
+};
+
+struct device { /* fields are read-only for the device */
+    const struct device_ops *ops;
+    void *state;      /* ops->state_bytes, zeroed */
+    const char *name; /* from the board's list: "serial1" */
+    struct machine *machine;
+    struct device_core *core;
+};
+
+struct device_ops {
+    const char *name; /* the chip: "uart16550" */
+    size_t state_bytes;
+    uint32_t version; /* of what sync() writes */
+    struct region regions[DEV_REGIONS];
+    const struct pci_ids *pci;                                              /* NULL: not a PCI function */
+    bool (*init)(struct device *d, const struct config *c, GError **error); /* once; may be NULL, like all below */
+    void (*reset)(struct device *d);
+    uint64_t (*read)(struct device *d, unsigned region, uint64_t offset, unsigned size);
+    void (*write)(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
+    void (*pci_written)(struct device *d, unsigned offset, unsigned size); /* config space changed, after the masks */
+    bool (*sync)(struct device *d, struct stream *s, uint32_t version);    /* saves or loads, by s; false: bad data */
+    void (*fini)(struct device *d);
+    const void *plug; /* a second role: struct irqchip_ops, lapic_ops, input_ops ... (which one, board_pc.c knows) */
+};
+
+/* What core offers; only inside a callback unless said otherwise. */
+uint64_t dev_now(struct device *d); /* guest time in ns since power-on */
+void dev_irq(struct device *d, unsigned line, bool level);
+void dev_timer(struct device *d, unsigned id, uint64_t at_ns,
+               void (*fn)(struct device *d));                            /* once; DEV_NEVER stops it */
+void dev_map(struct device *d, unsigned region, uint64_t base, bool on); /* move a region; not for BARs */
+/* RAM at gpa, or NULL if [gpa, gpa + bytes) is not all RAM.  After writing call dev_dma_done(). */
+void *dev_dma(struct device *d, uint64_t gpa, uint64_t bytes, bool write);
+void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes);
+/* Memory of the device itself (video RAM, a ROM), in the memory file: the guest reads (and writes) it without a call. */
+uint8_t *dev_memory(struct device *d, unsigned region, uint64_t bytes, bool readonly); /* in init only */
+void dev_memory_dirty(struct device *d, unsigned region, uint64_t *bitmap); /* ORs pages written since last call */
+uint8_t *dev_pci_config(struct device *d);                                  /* 256 bytes */
+uint8_t *dev_pci_writable(struct device *d); /* 256 bytes: a mask of the bits that the guest may write */
+/* Log a guest's mistake, at most a few a second per device. */
+void dev_log(struct device *d, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void dev_lock(struct device *d); /* for back ends that call in from elsewhere (loop thread, workers) */
+void dev_unlock(struct device *d);

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* display.h - between a video chip and those who watch it (window, VNC, screenshot).
+ * The picture is a sealed memfd of x8r8g8b8 pixels, little-endian, stride in bytes; a new size makes a new memfd. */
+#pragma once
+#include "device.h"
+
+struct surface {
+    int fd;
+    uint32_t *pixels;
+    uint32_t width, height, stride, generation;
+};
+struct display;
+
+/* A video chip registers itself in init.  Both run with the device's lock held, at most 60 times a second and only while
+ * somebody watches or asks. */
+struct display_source {
+    void (*refresh)(struct device *d, bool everything); /* draw what changed since last time; calls display_* below */
+    char *(*text)(struct device *d); /* the text screen as UTF-8 lines, or NULL in a graphics mode; g_free */
+};
+struct display *display_attach(struct device *d, const struct display_source *source);
+struct surface *display_mode(struct display *p, uint32_t width, uint32_t height); /* same size: the same surface */
+void display_damage(struct display *p, uint32_t x, uint32_t y, uint32_t width, uint32_t height);
+void display_cursor(struct display *p, int hot_x, int hot_y, uint32_t width, uint32_t height,
+                    const uint32_t *argb); /* NULL hides */
+
+/* Those who watch: loop thread, no device lock held. */
+struct display_sink {
+    void (*mode)(void *ctx, const struct surface *s);
+    void (*damage)(void *ctx, uint32_t x, uint32_t y, uint32_t width, uint32_t height); /* one box per frame */
+    void (*cursor)(void *ctx, int hot_x, int hot_y, uint32_t width, uint32_t height, const uint32_t *argb);
+    void *ctx;
+};
+void display_watch(struct display *p, const struct display_sink *sink); /* *sink stays valid until unwatch */
+void display_unwatch(struct display *p, const struct display_sink *sink);

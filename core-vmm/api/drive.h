@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* drive.h - what a disk, CD or floppy controller sees of a medium.  Requests are asynchronous; done() comes later from
+ * the loop thread with the device's lock held, also when submit found the error at once. */
+#pragma once
+#include "device.h"
+#include <sys/uio.h>
+
+struct drive;
+enum drive_op { DRIVE_READ, DRIVE_WRITE, DRIVE_FLUSH, DRIVE_DISCARD, DRIVE_ZERO };
+struct drive_request { /* lives in the device's state until done() */
+    enum drive_op op;
+    uint64_t offset, bytes; /* bytes == the sum of iov; checked against the medium by submit */
+    struct iovec *iov;
+    int iov_count;
+    void (*done)(struct device *d, struct drive_request *r, int error); /* 0 or an errno */
+    void *tag;                                                          /* the device's */
+};
+/* The drive that section c describes (keys file, format, media = disk|cdrom|floppy, readonly, cache, serial).
+ * No file: an empty removable drive, or NULL with an error for a fixed disk. */
+struct drive *drive_open(struct device *d, const struct config *c, GError **error);
+uint64_t drive_bytes(struct drive *v); /* 0: no medium */
+bool drive_readonly(struct drive *v);
+const char *drive_serial(struct drive *v);
+bool drive_changed(struct drive *v); /* the medium changed since the last call */
+void drive_on_change(struct drive *v,
+                     void (*fn)(struct device *d, struct drive *v)); /* insert/eject by the user; lock held */
+void drive_guest_lock(struct drive *v, bool locked);                 /* the guest locked the tray */
+void drive_guest_eject(struct drive *v);
+void drive_submit(struct drive *v, struct drive_request *r);
+bool drive_idle(struct drive *v);  /* no request under way */
+void drive_close(struct drive *v); /* waits for requests */

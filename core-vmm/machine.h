@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* machine.h - one virtual machine as the process around it (main, control, screen) sees it.
+ * All calls come from the loop thread unless said otherwise. */
+#pragma once
+#include "api/config.h"
+#include "api/cpu.h"
+#include "api/device.h"
+#include "api/display.h"
+#include "api/drive.h"
+
+enum machine_state { MACHINE_STOPPED, MACHINE_RUNNING, MACHINE_PAUSED };
+enum machine_end {                        /* how the guest ended; vmctl run's exit code says it too */
+                   MACHINE_END_NONE,      /* still there */
+                   MACHINE_END_POWER_OFF, /* the guest switched itself off (ACPI S5) */
+                   MACHINE_END_STOPPED,   /* the user did */
+                   MACHINE_END_RESET,     /* reset or triple fault while on-reset = stop */
+                   MACHINE_END_DEBUG,     /* the debug exit device; code holds what was written */
+                   MACHINE_END_FAILED,    /* the engine failed; message says why */
+};
+struct machine_event { /* state changes, for control clients */
+    enum machine_state state;
+    enum machine_end end;
+    unsigned code;
+    const char *message;
+};
+
+/* file: the parsed machine.ini; folder: where relative paths start and logs go. */
+struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GError **error);
+void machine_free(struct machine *m);
+bool machine_start(struct machine *m, GError **error);
+void machine_pause(struct machine *m); /* every vCPU stands when it returns; guest time stands too */
+void machine_resume(struct machine *m);
+void machine_reset(struct machine *m);
+void machine_stop(struct machine *m, enum machine_end why, unsigned code,
+                  const char *message);                       /* any thread; power cut */
+bool machine_power_button(struct machine *m, GError **error); /* ACPI: asks the guest to shut down */
+enum machine_state machine_state(struct machine *m);
+const struct machine_event *machine_last_event(struct machine *m);
+void machine_on_event(struct machine *m, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
+
+const char *machine_engine(struct machine *m);        /* "kvm", "soft", "interp" */
+const char *machine_engine_reason(struct machine *m); /* why auto chose it */
+unsigned machine_cpus(struct machine *m);
+uint64_t machine_memory(struct machine *m);                                   /* guest RAM in bytes */
+void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
+/* A device by its name on the board, or NULL. */
+struct device *machine_device(struct machine *m, const char *name);
+struct device *machine_nth_device(struct machine *m, unsigned n);
+struct display *machine_display(struct machine *m); /* NULL: no video chip */
+struct drive *machine_drive(struct machine *m,
+                            const char *section); /* by its section in machine.ini, e.g. "cdrom1"; NULL */
+/* Keyboard and mouse of the user, to whichever device takes them.  Queued; never lost, never blocks. */
+void machine_key(struct machine *m, unsigned evdev_code, bool down);
+void machine_pointer(struct machine *m, int dx, int dy, int wheel, unsigned buttons);
+void machine_pointer_absolute(struct machine *m, uint16_t x, uint16_t y, int wheel, unsigned buttons);
+bool machine_takes_absolute(struct machine *m);
+
+/* Which engine to use: name is auto, kvm, soft or interp.  reason (g_free) says why in a sentence.  vmctl host-info too. */
+const struct cpu_engine *engine_choose(const char *name, char **reason, GError **error);
