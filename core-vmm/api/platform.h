@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* platform.h - what the chipset (and only the chipset) asks of core.  Like the calls of device.h: inside a callback,
- * never blocking; a reset or stop happens after the callback has returned. */
+/* platform.h - wires of the mainboard that only chipset devices use.  Inside a callback, like device.h. */
 #pragma once
 #include "device.h"
 
-/* Who answers in [gpa, gpa + bytes), inside 0xC0000-0xFFFFF and a multiple of 16 KiB: RAM, or the ROM on the ISA/PCI
- * side.  Reads and writes apart, as the PAM registers of a host bridge do; after reset both go to the ROM side. */
+/* i440FX PAM: what the CPU sees in [gpa, gpa + bytes) below 1 MiB.  Reads come from RAM or from ROM/PCI, writes go to RAM
+ * or to PCI.  Multiples of 4 KiB. */
 void dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram);
-/* The A20 gate: shut, address bit 20 of every CPU reads as 0.  The sources (8042, port 92h) are ORed by core. */
-void dev_a20(struct device *d, bool open);
-void dev_reset_machine(struct device *d); /* hard reset: every CPU and device */
-void dev_nmi(struct device *d);           /* the NMI pin of the boot CPU, through LINT1 of its local APIC */
-enum dev_stop { DEV_STOP_POWER_OFF, DEV_STOP_DEBUG };
-void dev_stop_machine(struct device *d, enum dev_stop how, unsigned code); /* code: of DEV_STOP_DEBUG */
-unsigned dev_cpus(struct device *d);                                       /* of the machine; in init too */
-/* The guest time (dev_now) at which the time stamp counter of that vCPU reads tsc, and the counter now. */
-uint64_t dev_tsc_time(struct device *d, unsigned cpu, uint64_t tsc);
-uint64_t dev_tsc_now(struct device *d, unsigned cpu);
+/* The A20 gate.  Off: 1 MiB-2 MiB shows the first megabyte (the only wrap that software relies on). */
+void dev_a20(struct device *d, bool on);
+bool dev_a20_now(struct device *d);
+void dev_reset_machine(struct device *d); /* takes place as soon as this instruction is over */
+void dev_stop_machine(struct device *d, int end /* enum machine_end */, unsigned code);
+void dev_nmi(struct device *d);     /* LINT1 of every local APIC, or the CPU's NMI pin */
+uint64_t dev_tsc(struct device *d); /* the machine's time stamp counter, before any vCPU's own adjustment */
+uint64_t dev_tsc_khz(struct device *d);
+unsigned dev_cpus(struct device *d);
+/* Guest RAM as laid out by core: below 4 GiB from 0, the rest from 4 GiB. */
+uint64_t dev_ram_below_4g(struct device *d);
+uint64_t dev_ram_above_4g(struct device *d);
