@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* all.h - every chip there is.  The board's list (core-vmm/board_pc.c) says which ones a machine has. */
+#pragma once
+#include "../core-vmm/api/device.h"
+
+/* Chipset */
+extern const struct device_ops i440fx_ops;    /* host bridge */
+extern const struct device_ops piix3_ops;     /* ISA bridge; plug: irqchip_ops (PCI interrupt router) */
+extern const struct device_ops piix3_ide_ops; /* lines: 0 primary, 1 secondary channel */
+extern const struct device_ops piix4_pm_ops;  /* line 0: SCI */
+extern const struct device_ops lapic_ops;     /* all local APICs; plug: lapic_ops */
+extern const struct device_ops ioapic_ops;    /* plug: irqchip_ops */
+extern const struct device_ops fw_cfg_ops;
