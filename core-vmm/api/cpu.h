@@ -39,6 +39,13 @@ struct cpu_vm {
     const char *options; /* of this engine, from the config key engine-options; may be "" */
 };
 
+/* A local APIC of an engine that brings them: the xAPIC register page (SDM Vol. 3, "Local APIC Register Address Map";
+ * the ID in bits 24-31 in x2APIC mode too).  IA32_APIC_BASE is in x86_state. */
+struct cpu_lapic {
+    uint8_t registers[0x400];
+    uint64_t tsc_deadline; /* IA32_TSC_DEADLINE */
+};
+
 struct cpu_engine {
     const char *name;                                         /* "kvm", "soft", "interp" */
     bool (*probe)(GError **error);                            /* usable here? measured, not assumed */
@@ -56,7 +63,11 @@ struct cpu_engine {
     void (*signal)(void *vcpu, enum cpu_signal what, unsigned value); /* the CPU's pins; the caller wakes the thread */
     void (*get_state)(void *vcpu, struct x86_state *out);
     void (*set_state)(void *vcpu, const struct x86_state *in);
-    void (*msi)(void *evm, uint64_t address, uint32_t data); /* only if the engine brings the local APICs, else NULL */
+    /* Only if the engine brings the local APICs, else NULL.  A level-triggered message (data bit 15) makes the engine
+     * report the EOI of that vector by machine_eoi(). */
+    void (*msi)(void *evm, uint64_t address, uint32_t data);
+    void (*get_lapic)(void *vcpu, struct cpu_lapic *out);
+    void (*set_lapic)(void *vcpu, const struct cpu_lapic *in); /* after set_state(); NULL: as after RESET# */
 };
 
 /* The machine's side, for engines.  Any vCPU thread; size 1, 2, 4 or 8 bytes (ports: 1, 2, 4); cpu: the index of the
