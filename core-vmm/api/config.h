@@ -13,6 +13,8 @@ struct config {
 };
 bool config_has(const struct config *c, const char *key);
 char *config_string(const struct config *c, const char *key, const char *otherwise); /* g_free */
+/* As config_string(), NULL if missing; a relative path is taken from the folder of machine.ini. */
+char *config_path(const struct config *c, const char *key);
 bool config_size(const struct config *c, const char *key, uint64_t otherwise, uint64_t *bytes, GError **error);
 bool config_number(const struct config *c, const char *key, int64_t otherwise, int64_t low, int64_t high, int64_t *out,
                    GError **error);

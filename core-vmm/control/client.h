@@ -38,8 +38,8 @@ void client_free(struct client *c);
  * fds may be NULL; else it receives up to *fd_count descriptors, which are the caller's.  Events that arrive meanwhile
  * are kept for client_attach() or client_next_event(). */
 JsonObject *client_call(struct client *c, const char *command, JsonObject *args, int timeout_ms, GError **error);
-JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *args, const int *send, unsigned send_count,
-                            int *fds, unsigned *fd_count, int timeout_ms, GError **error);
+JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *args, const int *send,
+                            unsigned send_count, int *fds, unsigned *fd_count, int timeout_ms, GError **error);
 
 typedef void (*client_reply)(void *ctx, JsonObject *result, int *fds, unsigned fd_count, const GError *error);
 typedef void (*client_event)(void *ctx, const char *event, JsonObject *data, int *fds, unsigned fd_count);

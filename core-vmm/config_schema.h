@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* config_schema.h - the one table of all sections and keys of machine.ini: validation, `vmctl set`, `vmctl info` and
+ * docs/machine.md come from it. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum schema_type {
+    SCHEMA_SIZE,   /* low, high in bytes */
+    SCHEMA_NUMBER, /* low, high */
+    SCHEMA_FLAG,   /* on, off */
+    SCHEMA_CHOICE, /* one of words */
+    SCHEMA_LIST,   /* some of words, each once, by commas */
+    SCHEMA_TEXT,
+    SCHEMA_PATH, /* relative ones start at the machine's folder */
+    SCHEMA_CHAR, /* the far end of a serial line: see char_target_valid() */
+};
+struct schema_key {
+    const char *name;
+    enum schema_type type;
+    const char *otherwise; /* the value if the key is missing, as it would be written; NULL: none */
+    int64_t low, high;
+    const char *const *words;
+    const char *help;
+};
+struct schema_section {
+    const char *name;
+    unsigned first, count; /* numbered sections: "serial1" ... ; count 0: the bare name */
+    const char *help;
+    const struct schema_key *keys; /* ends with a NULL name */
+};
+
+const struct schema_section *schema_sections(void); /* ends with a NULL name */
+const struct schema_section *schema_find_section(const char *section);
+const struct schema_key *schema_find(const char *section, const char *key, GError **error); /* did you mean ... */
+/* path: of the file, for the message. */
+bool schema_check_value(const char *path, const char *section, const char *key, const char *value, GError **error);
+bool schema_check_file(GKeyFile *file, const char *path, GError **error);
+/* A file of at most 1 MiB, parsed and checked. */
+GKeyFile *schema_load(const char *path, GError **error);
+char *schema_describe_type(const struct schema_key *k); /* "size from 1M to 1T"; g_free */

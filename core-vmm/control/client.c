@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "client.h"
+#include "../paths.h"
+#include "wire.h"
+#include <errno.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+G_DEFINE_QUARK(control - error, control_error)
+
+static const char *const error_names[] = {"failed",      "usage",   "unknown-command", "not-found",
+                                          "wrong-state", "timeout", "permission",      "busy",
+                                          "unsupported", "closed",  "protocol"};
+
+const char *control_error_name(int code)
+{
+    return code >= 0 && code < (int)G_N_ELEMENTS(error_names) ? error_names[code] : error_names[CONTROL_FAILED];
+}
+
+int control_error_from_name(const char *name)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(error_names); i++)
+        if (!g_strcmp0(error_names[i], name))
+            return i;
+    return CONTROL_FAILED;
+}
+
+/* ---- state ---- */
+
+struct message { /* that came */
+    JsonObject *object;
+    int fds[WIRE_FDS_MAX];
+    unsigned fd_count;
+};
+struct waiting { /* for an answer, by callback */
+    client_reply fn;
+    void *ctx;
+};
+struct client {
+    struct wire wire;
+    gint64 next_id;
+    GQueue inbox;        /* struct message */
+    GHashTable *waiting; /* id -> struct waiting */
+    GSource *source;
+    client_event event;
+    client_closed closed;
+    void *ctx;
+    bool broken, freed;
+    int depth; /* callbacks under way */
+};
+
+static void message_free(gpointer p)
+{
+    struct message *m = p;
+    wire_close_fds(m->fds, m->fd_count);
+    json_object_unref(m->object);
+    g_free(m);
+}
+
+static void really_free(struct client *c)
+{
+    g_queue_clear_full(&c->inbox, message_free);
+    g_hash_table_unref(c->waiting);
+    wire_clear(&c->wire);
+    g_free(c);
+}
+
+void client_free(struct client *c)
+{
+    if (!c)
+        return;
+    if (c->source) {
+        g_source_destroy(c->source);
+        g_source_unref(c->source);
+        c->source = NULL;
+    }
+    c->freed = true;
+    if (!c->depth)
+        really_free(c);
+}
+
+struct client *client_connect_socket(const char *path, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    int fd = socket_connect(path, &why);
+    if (fd < 0) {
+        bool absent = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
+                      g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
+        bool denied = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED);
+        g_set_error_literal(error, CONTROL_ERROR,
+                            absent   ? CONTROL_NOT_FOUND
+                            : denied ? CONTROL_PERMISSION
+                                     : CONTROL_FAILED,
+                            why->message);
+        return NULL;
+    }
+    struct client *c = g_new0(struct client, 1);
+    wire_init(&c->wire, fd, WIRE_ANSWER);
+    c->waiting = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    return c;
+}
+
+struct client *client_connect(const char *name, GError **error)
+{
+    g_autofree char *path = paths_socket(name, error);
+    GError *why = NULL;
+    struct client *c = path ? client_connect_socket(path, &why) : NULL;
+    if (g_error_matches(why, CONTROL_ERROR, CONTROL_NOT_FOUND)) {
+        g_clear_error(&why);
+        g_set_error(error, CONTROL_ERROR, CONTROL_NOT_FOUND, "%s is not running", name);
+    } else if (why) {
+        g_propagate_error(error, why);
+    }
+    return c;
+}
+
+/* ---- requests ---- */
+
+static gint64 queue_request(struct client *c, const char *command, JsonObject *args, const int *fds, unsigned fd_count)
+{
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "id", ++c->next_id);
+    json_object_set_string_member(o, "cmd", command);
+    if (args)
+        json_object_set_object_member(o, "args", args);
+    if (!wire_queue(&c->wire, o, fds, fd_count) || !wire_flush(&c->wire))
+        c->broken = true;
+    return c->next_id;
+}
+
+/* Reads what is there into the inbox. */
+static bool receive(struct client *c, GError **error)
+{
+    if (c->broken || !wire_fill(&c->wire, error)) {
+        c->broken = true;
+        return false;
+    }
+    g_autofree char *line = NULL;
+    while ((line = wire_line(&c->wire))) {
+        struct message *m = g_new0(struct message, 1);
+        m->object = wire_parse(&c->wire, line, m->fds, &m->fd_count, error);
+        if (!m->object) {
+            g_free(m);
+            c->broken = true;
+            return false;
+        }
+        g_queue_push_tail(&c->inbox, m);
+        g_clear_pointer(&line, g_free);
+    }
+    return true;
+}
+
+/* What a message says; members of a wrong type count as missing. */
+static const char *text_member(JsonObject *o, const char *name)
+{
+    JsonNode *n = o ? json_object_get_member(o, name) : NULL;
+    return n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_STRING ? json_node_get_string(n)
+                                                                                         : NULL;
+}
+
+static JsonObject *object_member(JsonObject *o, const char *name)
+{
+    JsonNode *n = json_object_get_member(o, name);
+    return n && JSON_NODE_HOLDS_OBJECT(n) ? json_node_get_object(n) : NULL;
+}
+
+static gint64 id_of(JsonObject *o)
+{
+    JsonNode *n = json_object_get_member(o, "id");
+    return n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_INT64 ? json_node_get_int(n) : 0;
+}
+
+/* The result (borrowed), or the error that the answer carries. */
+static JsonObject *answer_result(struct message *m, GError **error)
+{
+    JsonNode *ok = json_object_get_member(m->object, "ok");
+    JsonObject *result = object_member(m->object, "result"), *why = object_member(m->object, "error");
+    if (ok && JSON_NODE_HOLDS_VALUE(ok) && json_node_get_boolean(ok) && result)
+        return result;
+    const char *text = text_member(why, "message");
+    g_set_error_literal(error, CONTROL_ERROR, control_error_from_name(text_member(why, "code")),
+                        text ? text : "the VM process gave no reason");
+    return NULL;
+}
+
+static struct message *take_answer(struct client *c, gint64 id)
+{
+    for (GList *l = c->inbox.head; l; l = l->next) {
+        struct message *m = l->data;
+        if (id_of(m->object) == id) {
+            g_queue_delete_link(&c->inbox, l);
+            return m;
+        }
+    }
+    return NULL;
+}
+
+static bool wait_more(struct client *c, gint64 deadline, GError **error)
+{
+    struct pollfd p = {c->wire.fd, POLLIN | (c->wire.out.length ? POLLOUT : 0), 0};
+    int left = -1;
+    if (deadline >= 0) {
+        gint64 us = deadline - g_get_monotonic_time();
+        left = us <= 0 ? 0 : (int)MIN(us / 1000 + 1, G_MAXINT);
+    }
+    int n = poll(&p, 1, left);
+    if (!n) {
+        g_set_error(error, CONTROL_ERROR, CONTROL_TIMEOUT, "no answer from the VM process in time");
+        return false;
+    }
+    if (n > 0 && p.revents & POLLOUT && !wire_flush(&c->wire))
+        c->broken = true;
+    if (n > 0 && p.revents & ~POLLOUT)
+        receive(c, error);
+    return true;
+}
+
+static void no_more_answers(GError **error)
+{
+    if (error && !*error)
+        g_set_error(error, CONTROL_ERROR, CONTROL_CLOSED, "the VM process has ended");
+}
+
+JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *args, const int *send,
+                            unsigned send_count, int *fds, unsigned *fd_count, int timeout_ms, GError **error)
+{
+    gint64 deadline = timeout_ms < 0 ? -1 : g_get_monotonic_time() + timeout_ms * (gint64)1000;
+    gint64 id = queue_request(c, command, args, send, send_count);
+    struct message *m;
+    GError *why = NULL;
+    while (!(m = take_answer(c, id))) {
+        if (c->broken)
+            no_more_answers(&why);
+        if (why || !wait_more(c, deadline, &why)) {
+            g_propagate_error(error, why);
+            return NULL;
+        }
+        if (!c->broken)
+            g_clear_error(&why);
+    }
+    JsonObject *result = answer_result(m, error);
+    if (result)
+        json_object_ref(result);
+    if (result && fds) {
+        *fd_count = MIN(*fd_count, m->fd_count);
+        memcpy(fds, m->fds, *fd_count * sizeof *fds);
+        memset(m->fds, -1, *fd_count * sizeof *fds);
+    }
+    message_free(m);
+    return result;
+}
+
+JsonObject *client_call(struct client *c, const char *command, JsonObject *args, int timeout_ms, GError **error)
+{
+    return client_call_fds(c, command, args, NULL, 0, NULL, NULL, timeout_ms, error);
+}
+
+/* ---- with a loop ---- */
+
+struct client_source {
+    GSource base;
+    struct client *client;
+    gpointer tag;
+};
+
+static void dispatch_answer(struct client *c, struct message *m)
+{
+    gint64 id = id_of(m->object);
+    struct waiting *w = g_hash_table_lookup(c->waiting, &id);
+    if (!w)
+        return;
+    struct waiting copy = *w;
+    g_autoptr(GError) error = NULL;
+    g_hash_table_remove(c->waiting, &id);
+    JsonObject *result = answer_result(m, &error);
+    if (copy.fn)
+        copy.fn(copy.ctx, result, m->fds, m->fd_count, error);
+}
+
+static void dispatch_message(struct client *c, struct message *m)
+{
+    const char *event = text_member(m->object, "event");
+    JsonObject *data = object_member(m->object, "data");
+    if (event && data && c->event)
+        c->event(c->ctx, event, data, m->fds, m->fd_count);
+    else if (!event)
+        dispatch_answer(c, m);
+    message_free(m);
+}
+
+static void fail_waiting(struct client *c, const GError *error)
+{
+    g_autoptr(GHashTable) waiting = g_steal_pointer(&c->waiting);
+    GHashTableIter i;
+    struct waiting *w;
+    c->waiting = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    g_hash_table_iter_init(&i, waiting);
+    while (!c->freed && g_hash_table_iter_next(&i, NULL, (gpointer *)&w))
+        if (w->fn)
+            w->fn(w->ctx, NULL, NULL, 0, error);
+}
+
+static void connection_ended(struct client *c, const GError *protocol)
+{
+    g_autoptr(GError) error = NULL;
+    no_more_answers(&error);
+    g_source_destroy(c->source);
+    fail_waiting(c, protocol ? protocol : error);
+    if (!c->freed && c->closed)
+        c->closed(c->ctx, protocol);
+}
+
+static void watch_output(struct client *c)
+{
+    struct client_source *s = (struct client_source *)c->source;
+    if (c->source)
+        g_source_modify_unix_fd(c->source, s->tag, G_IO_IN | (c->wire.out.length ? G_IO_OUT : 0));
+}
+
+static gboolean source_dispatch(GSource *source, GSourceFunc unused, gpointer data)
+{
+    struct client_source *s = (struct client_source *)source;
+    struct client *c = s->client;
+    g_autoptr(GError) error = NULL;
+    GIOCondition ready = g_source_query_unix_fd(source, s->tag);
+    g_source_set_ready_time(source, -1);
+    c->depth++;
+    if (ready & G_IO_OUT && !wire_flush(&c->wire))
+        c->broken = true;
+    if (ready & ~G_IO_OUT)
+        receive(c, &error);
+    struct message *m;
+    while (!c->freed && (m = g_queue_pop_head(&c->inbox)))
+        dispatch_message(c, m);
+    if (!c->freed && c->broken)
+        connection_ended(c, error);
+    else if (!c->freed)
+        watch_output(c);
+    if (--c->depth == 0 && c->freed)
+        really_free(c);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs source_funcs = {.dispatch = source_dispatch};
+
+void client_attach(struct client *c, GMainContext *context, client_event event, client_closed closed, void *ctx)
+{
+    c->event = event;
+    c->closed = closed;
+    c->ctx = ctx;
+    c->source = g_source_new(&source_funcs, sizeof(struct client_source));
+    struct client_source *s = (struct client_source *)c->source;
+    s->client = c;
+    s->tag = g_source_add_unix_fd(c->source, c->wire.fd, G_IO_IN);
+    g_source_set_ready_time(c->source, c->inbox.length || c->broken ? 0 : -1);
+    g_source_attach(c->source, context);
+}
+
+void client_send(struct client *c, const char *command, JsonObject *args, client_reply fn, void *ctx)
+{
+    gint64 id = queue_request(c, command, args, NULL, 0);
+    struct waiting *w = g_new(struct waiting, 1);
+    *w = (struct waiting){fn, ctx};
+    g_hash_table_insert(c->waiting, g_memdup2(&id, sizeof id), w);
+    watch_output(c);
+    if (c->broken)
+        g_source_set_ready_time(c->source, 0);
+}

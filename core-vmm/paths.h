@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* paths.h - where machines live and where running ones are met.
+ *
+ *   $XDG_DATA_HOME/terrarium/machines/NAME/     machine.ini, disks, logs/, lock
+ *   $XDG_RUNTIME_DIR/terrarium/NAME/            control (socket), serial1 ... (links to ptys)
+ *
+ * There is no daemon: a machine exists if its folder has a machine.ini, and runs if its lock is held. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* 1-64 of letters, digits, "-_.", spaces and non-ASCII UTF-8; starts with a letter, digit or non-ASCII. */
+bool vm_name_check(const char *name, GError **error);
+
+char *paths_machines(void);                               /* g_free all of them */
+char *paths_machine(const char *name);                    /* its folder */
+char *paths_machine_ini(const char *name);                /* the file in it */
+char *paths_runtime(GError **error);                      /* made if missing, 0700, checked to be ours alone */
+char *paths_runtime_of(const char *name, GError **error); /* made too */
+char *paths_socket(const char *name, GError **error);     /* its control socket; nothing is made */
+
+/* Names of all machines, sorted; throw-away ones (only a runtime folder) come with running = true only. */
+GPtrArray *paths_list(GError **error);
+bool paths_is_throwaway(const char *name);
+
+/* The lock that keeps two processes off one machine: an open-file-description lock on FOLDER/lock, which the kernel
+ * drops when the process dies.  -1 with an error, *holder then being the other process (0: unknown). */
+int machine_lock(const char *folder, pid_t *holder, GError **error);
+pid_t machine_lock_holder(const char *folder); /* 0: nobody; -1: somebody, not known who */
+
+/* Unix sockets by paths of any length. */
+int socket_listen(const char *path, GError **error); /* a stale socket is removed, a live one is an error */
+int socket_connect(const char *path, GError **error);
+
+/* FOLDER/logs/vm.log, older ones vm.log.1 ... */
+#define LOG_KEEP 5
+char *paths_log(const char *folder);
+void log_rotate(const char *folder);
+
+bool folder_remove(const char *path, GError **error);                           /* and all in it; follows no link */
+bool file_replace(const char *path, const char *data, gsize n, GError **error); /* new, fsync, rename */
