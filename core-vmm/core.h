@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* core.h - inside of the machine: what machine, bus, memory, irq, clock, pci and vcpu share.  Nobody else includes it.
  *
- * Locks, in the order they may be taken: machine->bus (memory map changes), a device's lock, machine->irq (all interrupt
- * controllers and the CPU pins; recursive, because they call each other), clock->lock (leaf). */
+ * Locks, in the order they may be taken: the PCI host's, a device's, machine->map (the address map), machine->irq (all
+ * interrupt controllers and the CPU pins; recursive, because they call each other), the clock's (leaf).  Looking an
+ * address up takes none. */
 #pragma once
 #include "api/irqchip.h"
 #include "api/platform.h"
@@ -38,7 +39,6 @@ struct memory {
     uint64_t below_4g, above_4g; /* guest RAM; in the file it is one piece from offset 0 */
     struct shadow shadow[96];    /* per 4 KiB of 0xA0000-0xFFFFF */
     bool a20;
-    bool dirty_map; /* rebuild is put off while > 0 devices are set up */
     _Atomic unsigned sequence;
     unsigned count;
     struct flat flat[MAX_FLAT];
@@ -47,6 +47,7 @@ bool memory_init(struct machine *m, uint64_t ram, GError **error);
 void memory_free(struct machine *m);
 uint64_t memory_add(struct machine *m, uint64_t bytes, GError **error); /* offset in the file, or NO_MEMORY */
 void memory_rebuild(struct machine *m);                                 /* bus lock held */
+void device_map_changed(struct machine *m);                             /* takes the map lock and rebuilds */
 bool memory_map_engine(struct machine *m, GError **error);              /* tell a new engine everything */
 bool memory_find(struct machine *m, uint64_t gpa, struct flat *out);    /* lock-free */
 
@@ -57,6 +58,7 @@ struct mapped_region {
     uint64_t base;
     bool on;
     uint64_t memory; /* offset in the memory file, or NO_MEMORY */
+    uint64_t memory_bytes, bar_bytes;
     bool readonly;
 };
 struct wiring { /* a row of the board's list */
@@ -72,19 +74,25 @@ struct wiring { /* a row of the board's list */
 struct device_core {
     pthread_mutex_t *lock, own_lock;
     struct wiring wiring;
+    bool ready; /* init succeeded */
     struct mapped_region region[DEV_REGIONS];
     uint8_t *pci_config, *pci_writable;
     uint32_t irq_levels; /* the level of each line now */
-    struct timer *timers[DEV_TIMERS];
-    char section[32];
+    struct device_timer {
+        struct device *device;
+        struct timer *timer;
+        uint64_t at;
+        void (*fn)(struct device *d);
+    } timers[DEV_TIMERS];
     struct config config;
     int64_t log_second;
     unsigned log_count;
 };
-struct device *device_new(struct machine *m, const struct wiring *w, GError **error);
+struct device *device_new(struct machine *m, const struct wiring *w);
 bool device_init(struct device *d, GError **error);
 void device_free(struct device *d);
 void device_reset(struct device *d);
+void device_place_region(struct device *d, unsigned index, uint64_t base, bool on);
 
 /* ---- bus.c ---- */
 void bus_map_port(struct mapped_region *r, bool on);
@@ -93,6 +101,7 @@ void bus_map_port(struct mapped_region *r, bool on);
 extern const struct device_ops pci_host_ops; /* 0xCF8/0xCFC */
 void pci_setup(struct device *d);            /* fills config space from ops->pci and the BAR regions */
 void pci_reset(struct device *d);
+void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes);
 
 /* ---- irq.c ---- */
 struct irq {
@@ -104,7 +113,7 @@ struct irq {
 };
 void irq_init(struct machine *m);
 void irq_reset(struct machine *m);
-void irq_apic_page_update(struct machine *m, unsigned cpu);
+void irq_update_pin(struct machine *m, unsigned cpu); /* irq lock held; after anything that may change INTR */
 
 /* ---- clock.c: guest time ---- */
 struct timer;
@@ -134,8 +143,9 @@ struct vcpu_thread {
     _Atomic int wake; /* futex word */
 };
 bool vcpus_start(struct machine *m, GError **error);
-void vcpus_stop(struct machine *m); /* ends the threads */
-void vcpus_hold(struct machine *m); /* nested; returns when all stand */
+void vcpus_stop(struct machine *m);      /* ends the threads */
+void vcpus_ask_hold(struct machine *m);  /* any thread; nests */
+void vcpus_wait_held(struct machine *m); /* loop thread: until all stand */
 void vcpus_release(struct machine *m);
 void vcpu_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value);
 void vcpu_kick(struct machine *m, unsigned cpu);
@@ -143,6 +153,7 @@ void vcpu_kick(struct machine *m, unsigned cpu);
 /* ---- machine.c ---- */
 struct pending { /* asked for by a vCPU or device, done on the loop thread */
     bool reset, stop;
+    unsigned held; /* how many holds on the vCPUs go with it */
     enum machine_end end;
     unsigned code;
     char *message;
@@ -157,7 +168,7 @@ struct machine {
     struct memory memory;
     struct clock *clock;
     struct irq irq;
-    pthread_mutex_t bus;
+    pthread_mutex_t map;
     _Atomic(struct mapped_region *) port[65536];
     struct device *device[MAX_DEVICES];
     unsigned devices;
@@ -171,10 +182,11 @@ struct machine {
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;
     unsigned hold;
-    bool quit, powered;
+    bool quit;
+    _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
     pthread_mutex_t pending_lock;
     struct pending pending;
-    GSource *pending_source;
+    bool wishes_queued;
     bool reset_stops;
     enum machine_state state;
     struct machine_event last;
@@ -183,6 +195,7 @@ struct machine {
     struct display *display;
     struct device *keyboard, *pointer;
     struct input_queue *input;
+    struct drive *drives; /* drive.c: a list */
 };
 void machine_ask_reset(struct machine *m); /* any thread */
 

@@ -7,16 +7,9 @@
 #include "api/device.h"
 #include "api/display.h"
 #include "api/drive.h"
+#include "api/platform.h"
 
 enum machine_state { MACHINE_STOPPED, MACHINE_RUNNING, MACHINE_PAUSED };
-enum machine_end {                        /* how the guest ended; vmctl run's exit code says it too */
-                   MACHINE_END_NONE,      /* still there */
-                   MACHINE_END_POWER_OFF, /* the guest switched itself off (ACPI S5) */
-                   MACHINE_END_STOPPED,   /* the user did */
-                   MACHINE_END_RESET,     /* reset or triple fault while on-reset = stop */
-                   MACHINE_END_DEBUG,     /* the debug exit device; code holds what was written */
-                   MACHINE_END_FAILED,    /* the engine failed; message says why */
-};
 struct machine_event { /* state changes, for control clients */
     enum machine_state state;
     enum machine_end end;
@@ -40,6 +33,7 @@ void machine_on_event(struct machine *m, void (*fn)(void *ctx, const struct mach
 
 const char *machine_engine(struct machine *m);        /* "kvm", "soft", "interp" */
 const char *machine_engine_reason(struct machine *m); /* why auto chose it */
+const char *machine_folder(struct machine *m);        /* disks, logs */
 unsigned machine_cpus(struct machine *m);
 uint64_t machine_memory(struct machine *m);                                   /* guest RAM in bytes */
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
