@@ -1,34 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* block.h - the plug of a disk image format.  Bytes everywhere; offset + length <= image size is checked by the caller.
- * Callbacks run on I/O workers and may block; core gives one image's writers and readers the locking said below.
- * A format gets an open file and a parent image, never a path; its name comes from the VM's config, never from a guess. */
+ * Callbacks run on I/O workers and may block.  disk-formats/image.c does what all formats share (bounds, copying on the
+ * first write, parents, reading and overwriting by extents) and holds the image's lock: shared around extent and read,
+ * exclusive around all others.  A format gets an open file and a parent image, never a path; its name comes from the
+ * VM's config, never from a guess.  All int results are 0 or -errno.  Every callback but open may be NULL. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
-struct blk_file; /* an open host file: blk_pread ... in disk-formats/file.h */
+struct blk_file; /* an open host file: disk-formats/file.h */
 struct image;    /* disk-formats/image.h: format, file, parent, size, private state */
 struct image_options;
+struct image_info;
+struct image_check;
 enum extent_kind { EXTENT_DATA, EXTENT_ZERO, EXTENT_HOLE /* not in this image: the parent shows through */ };
 struct extent {
-    uint64_t offset, bytes;
+    uint64_t offset, bytes; /* of the guest's disk */
     enum extent_kind kind;
-    bool compressed;
-    uint64_t file_offset; /* UINT64_MAX: not contiguous in the file */
+    bool compressed;       /* reading goes through read() */
+    bool in_place;         /* data that a write may overwrite where it is */
+    struct blk_file *file; /* holds the data */
+    uint64_t file_offset;  /* UINT64_MAX: not contiguous in the file */
 };
 struct image_format {
     const char *name, *summary;
+    const char *const *options; /* keys that create understands, NULL-terminated */
+    bool parents;               /* can be a differencing image */
+    bool (*probe)(const uint8_t *head, size_t n, uint64_t file_bytes); /* for info and import only */
     bool (*create)(struct blk_file *f, const struct image_options *o, GError **error);
     bool (*open)(struct image *im, GError **error);                                 /* validates the whole header */
-    int (*read)(struct image *im, uint64_t offset, const struct iovec *iov, int n); /* 0 or -errno */
-    int (*write)(struct image *im, uint64_t offset, const struct iovec *iov, int n);
-    int (*flush)(struct image *im); /* on stable storage on return */
-    int (*discard)(struct image *im, uint64_t offset, uint64_t bytes);
-    int (*zero)(struct image *im, uint64_t offset, uint64_t bytes);
-    int (*extent)(struct image *im, uint64_t offset, struct extent *out); /* the one that holds offset */
+    int (*extent)(struct image *im, uint64_t offset, struct extent *out);           /* from offset on, >= 1 byte */
+    int (*read)(struct image *im, uint64_t offset, const struct iovec *iov, int n); /* compressed extents */
+    /* A first write: place finds room for some of the whole blocks at out->offset (may lessen out->bytes), the data is
+     * written there, link makes it the disk's content; unplace gives the room back when writing failed. */
+    int (*place)(struct image *im, struct extent *out);
+    int (*link)(struct image *im, const struct extent *e);
+    void (*unplace)(struct image *im, const struct extent *e);
+    int (*flush)(struct image *im);                                    /* on stable storage on return */
+    int (*discard)(struct image *im, uint64_t offset, uint64_t bytes); /* whole blocks; becomes a hole or zeroes */
+    int (*zero)(struct image *im, uint64_t offset, uint64_t bytes);    /* whole blocks; reads as zeroes */
+    ssize_t (*compress)(struct image *im, const void *in, size_t n, void *out,
+                        size_t room);                                               /* any thread; 0: won't fit */
+    int (*append)(struct image *im, uint64_t offset, const void *packed, size_t n); /* one compressed block */
     bool (*resize)(struct image *im, uint64_t bytes, GError **error);
-    bool (*check)(struct image *im, bool repair, GString *report, GError **error);
-    void (*close)(struct image *im);
+    bool (*check)(struct image *im, bool repair, struct image_check *out, GError **error);
+    void (*info)(struct image *im, struct image_info *out); /* format-specific facts */
+    void (*close)(struct image *im);                        /* after flush; frees state */
 };

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* drive_media.h - what the user's side (control, main) does with a drive: change the medium, hear of a full host disk.
+ * Loop thread only. */
+#pragma once
+#include "api/drive.h"
+
+/* A running VM's removable drive.  format NULL: what the file's name promises (x.vdi), else raw.
+ * insert takes the old medium out first, and like eject fails if the guest has locked the tray, unless forced. */
+bool drive_insert(struct drive *v, const char *path, const char *format, bool readonly, GError **error);
+bool drive_eject(struct drive *v, bool force, GError **error);
+bool drive_removable(struct drive *v);
+char *drive_file(struct drive *v); /* path of the medium, NULL: empty; g_free */
+const char *drive_section(struct drive *v);
+struct drive *drive_next(struct machine *m, struct drive *v); /* all drives of a machine; v NULL: the first */
+
+/* A write met a full host disk.  The request waits and is tried again every second; fn hears when that begins (full:
+ * pause the VM and show the message) and when it is over (resume it).  Without fn the guest gets the error. */
+void drive_on_full(struct drive *v, void (*fn)(void *ctx, struct drive *v, bool full, const char *message), void *ctx);
+/* Gives up waiting: the guest gets the errors (for a VM that is stopped while its disk is full). */
+void drive_give_up(struct drive *v);
+/* Writes back all that the host caches, for a snapshot; waits. */
+bool drive_sync(struct drive *v, GError **error);

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* file_host.c - a file or block device of the host.
+ *
+ * A new file is made without a name (O_TMPFILE) and linked into its folder when it is complete, so that a crash, a kill
+ * or a cancel leaves nothing half-made.  Where the file system has no O_TMPFILE, it is called ".NAME.RANDOM.part" until
+ * then.  With O_DIRECT (cache mode none), whatever is not aligned to 4 KiB goes through an aligned buffer; reading,
+ * changing and writing such a block is done under a lock. */
+#include "file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIRECT_ALIGN 4096u
+#define IOV_BATCH    256
+
+struct host {
+    int fd;
+    bool direct, device, unlinked, replace;
+    unsigned flags;
+    char *part; /* the name until publish, or NULL: no name at all */
+    uint64_t device_bytes;
+    GMutex direct_lock;
+};
+
+/* ---- plain transfers, never short ---- */
+static ssize_t transfer(int fd, bool write, const struct iovec *iov, int n, uint64_t offset)
+{
+    ssize_t r;
+    do
+        r = write ? pwritev(fd, iov, n, offset) : preadv(fd, iov, n, offset);
+    while (r < 0 && errno == EINTR);
+    return r;
+}
+
+static size_t iov_sum(const struct iovec *iov, int n)
+{
+    size_t sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += iov[i].iov_len;
+    return sum;
+}
+
+/* Copies the elements that lie behind the first skip bytes. */
+static int iov_rest(struct iovec *to, const struct iovec *from, int n, size_t skip)
+{
+    int out = 0;
+    for (int i = 0; i < n; i++) {
+        size_t cut = MIN(skip, from[i].iov_len);
+        skip -= cut;
+        if (cut < from[i].iov_len)
+            to[out++] = (struct iovec){(char *)from[i].iov_base + cut, from[i].iov_len - cut};
+    }
+    return out;
+}
+
+static void iov_clear(const struct iovec *iov, int n)
+{
+    for (int i = 0; i < n; i++)
+        memset(iov[i].iov_base, 0, iov[i].iov_len);
+}
+
+static int transfer_all(int fd, bool write, const struct iovec *iov, int n, uint64_t offset)
+{
+    size_t total = iov_sum(iov, n), done = 0;
+    struct iovec rest[IOV_BATCH];
+    ssize_t r = transfer(fd, write, iov, n, offset);
+    while (r > 0 && (done += r) < total)
+        r = transfer(fd, write, rest, iov_rest(rest, iov, n, done), offset + done);
+    if (r < 0)
+        return -errno;
+    if (done == total)
+        return 0;
+    if (write)
+        return -EIO;
+    iov_clear(rest, iov_rest(rest, iov, n, done)); /* the end of the file */
+    return 0;
+}
+
+/* ---- O_DIRECT ---- */
+static bool direct_ok(const struct iovec *iov, int n, uint64_t offset)
+{
+    bool ok = offset % DIRECT_ALIGN == 0;
+    for (int i = 0; i < n && ok; i++)
+        ok = (uintptr_t)iov[i].iov_base % DIRECT_ALIGN == 0 && iov[i].iov_len % DIRECT_ALIGN == 0;
+    return ok;
+}
+
+static void iov_copy(const struct iovec *iov, int n, char *flat, bool to_iov)
+{
+    for (int i = 0; i < n; flat += iov[i++].iov_len) {
+        if (to_iov)
+            memcpy(iov[i].iov_base, flat, iov[i].iov_len);
+        else
+            memcpy(flat, iov[i].iov_base, iov[i].iov_len);
+    }
+}
+
+/* The blocks around an unaligned piece go through an aligned buffer.  A file's last block may come back longer than it
+ * was: formats keep their own end, and raw images are a multiple of 512 anyway, so cut it to what it was. */
+static int direct_bounce(struct blk_file *f, bool write, const struct iovec *iov, int n, uint64_t offset)
+{
+    struct host *h = f->state;
+    uint64_t start = offset / DIRECT_ALIGN * DIRECT_ALIGN, total = iov_sum(iov, n), size = blk_size(f);
+    size_t room = (offset + total + DIRECT_ALIGN - 1) / DIRECT_ALIGN * DIRECT_ALIGN - start;
+    struct iovec one = {.iov_len = room};
+    if (posix_memalign(&one.iov_base, DIRECT_ALIGN, room))
+        return -ENOMEM;
+    g_mutex_lock(&h->direct_lock);
+    int err = transfer_all(h->fd, false, &one, 1, start);
+    if (!err && write) {
+        iov_copy(iov, n, (char *)one.iov_base + (offset - start), false);
+        err = transfer_all(h->fd, true, &one, 1, start);
+        if (!err && !h->device && start + room > MAX(size, offset + total))
+            err = ftruncate(h->fd, MAX(size, offset + total)) ? -errno : 0;
+    } else if (!err) {
+        iov_copy(iov, n, (char *)one.iov_base + (offset - start), true);
+    }
+    g_mutex_unlock(&h->direct_lock);
+    free(one.iov_base);
+    return err;
+}
+
+static int host_io(struct blk_file *f, bool write, uint64_t offset, const struct iovec *iov, int n)
+{
+    struct host *h = f->state;
+    uint64_t total = iov_sum(iov, n);
+    if (offset > INT64_MAX - MIN(total, (uint64_t)INT64_MAX))
+        return -EFBIG;
+    if (h->device && (offset > h->device_bytes || total > h->device_bytes - offset))
+        return -ENOSPC;
+    for (int at = 0; at < n; at += IOV_BATCH) {
+        int part = MIN(n - at, IOV_BATCH);
+        int err = h->direct && !direct_ok(iov + at, part, offset) ? direct_bounce(f, write, iov + at, part, offset)
+                                                                  : transfer_all(h->fd, write, iov + at, part, offset);
+        if (err)
+            return err;
+        offset += iov_sum(iov + at, part);
+    }
+    return 0;
+}
+
+/* ---- the table's calls ---- */
+static int host_preadv(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
+{
+    return host_io(f, false, offset, iov, n);
+}
+
+static int host_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
+{
+    return host_io(f, true, offset, iov, n);
+}
+
+static int host_sync(struct blk_file *f)
+{
+    struct host *h = f->state;
+    return fdatasync(h->fd) ? -errno : 0;
+}
+
+static int host_truncate(struct blk_file *f, uint64_t bytes)
+{
+    struct host *h = f->state;
+    if (h->device)
+        return bytes <= h->device_bytes ? 0 : -ENOSPC;
+    return bytes > INT64_MAX ? -EFBIG : ftruncate(h->fd, bytes) ? -errno : 0;
+}
+
+static int write_zeroes(struct blk_file *f, uint64_t offset, uint64_t bytes)
+{
+    const size_t room = 1 << 20;
+    g_autofree void *zero = g_malloc0(room);
+    for (uint64_t done = 0; done < bytes;) {
+        size_t n = MIN(bytes - done, room);
+        int err = blk_pwrite(f, offset + done, zero, n);
+        if (err)
+            return err;
+        done += n;
+    }
+    return 0;
+}
+
+static int host_zero(struct blk_file *f, uint64_t offset, uint64_t bytes, bool punch)
+{
+    struct host *h = f->state;
+    uint64_t size = blk_size(f);
+    if (offset > INT64_MAX || bytes > INT64_MAX - offset)
+        return -EFBIG;
+    int mode = punch ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : FALLOC_FL_ZERO_RANGE;
+    if (!fallocate(h->fd, mode, offset, bytes)) /* a hole does not move the end of the file */
+        return punch && !h->device && offset + bytes > size ? host_truncate(f, offset + bytes) : 0;
+    return errno == ENOSPC || errno == EDQUOT ? -errno : write_zeroes(f, offset, bytes);
+}
+
+static int host_hole(struct blk_file *f, uint64_t offset, bool *is_hole, uint64_t *until)
+{
+    struct host *h = f->state;
+    if (h->device)
+        return -ENOTSUP;
+    off_t data = lseek(h->fd, offset, SEEK_DATA);
+    if (data < 0 && errno != ENXIO)
+        return -errno;
+    *is_hole = data != (off_t)offset;
+    off_t end = *is_hole ? data : lseek(h->fd, offset, SEEK_HOLE);
+    *until = end < 0 ? UINT64_MAX : (uint64_t)end; /* ENXIO: a hole up to the end of the file */
+    return 0;
+}
+
+static uint64_t host_size(struct blk_file *f)
+{
+    struct host *h = f->state;
+    struct stat st;
+    return h->device ? h->device_bytes : fstat(h->fd, &st) ? 0 : (uint64_t)st.st_size;
+}
+
+static struct blk_file *host_sibling(struct blk_file *f, const char *name, bool create, GError **error)
+{
+    struct host *h = f->state;
+    g_autofree char *folder = g_path_get_dirname(f->path), *path = g_build_filename(folder, name, NULL);
+    if (create)
+        return blk_create(path, h->replace, error);
+    g_autofree char *real = realpath(path, NULL), *real_folder = realpath(folder, NULL);
+    g_autofree char *in = real ? g_path_get_dirname(real) : NULL;
+    if (real && real_folder && strcmp(in, real_folder)) {
+        disk_fail(error, DISK_ERROR_PERMISSION, "%s leads out of its image's folder, to %s", path, real);
+        return NULL;
+    }
+    return blk_open(path, h->flags, f->cache, error);
+}
+
+static bool host_publish(struct blk_file *f, GError **error)
+{
+    struct host *h = f->state;
+    if (!h->unlinked)
+        return true;
+    if (fsync(h->fd))
+        return disk_fail_errno(error, errno, "%s", f->path);
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", h->fd);
+    g_autofree char *with = h->replace ? g_strdup_printf("%s.%08x.part", f->path, g_random_int()) : NULL;
+    int err;
+    if (h->part)
+        err = h->replace ? rename(h->part, f->path) : renameat2(AT_FDCWD, h->part, AT_FDCWD, f->path, RENAME_NOREPLACE);
+    else
+        err = linkat(AT_FDCWD, self, AT_FDCWD, with ? with : f->path, AT_SYMLINK_FOLLOW);
+    if (!err && with && !h->part)
+        err = rename(with, f->path);
+    if (err)
+        return disk_fail_errno(error, errno, "cannot create %s", f->path);
+    g_clear_pointer(&h->part, g_free);
+    h->unlinked = false;
+    return true;
+}
+
+static void host_close(struct blk_file *f)
+{
+    struct host *h = f->state;
+    if (h->part)
+        unlink(h->part);
+    close(h->fd);
+    g_mutex_clear(&h->direct_lock);
+    g_free(h->part);
+    g_free(h);
+}
+
+static const struct blk_file_ops host_ops = {host_preadv, host_pwritev, host_sync,    host_truncate, host_zero,
+                                             host_hole,   host_size,    host_sibling, host_publish,  host_close};
+
+/* ---- open and create ---- */
+static struct blk_file *host_new(int fd, const char *path, unsigned flags, enum file_cache cache)
+{
+    struct blk_file *f = g_new0(struct blk_file, 1);
+    struct host *h = g_new0(struct host, 1);
+    *f = (struct blk_file){&host_ops, g_strdup(path), flags & FILE_WRITE, cache, h};
+    h->fd = fd;
+    h->flags = flags;
+    g_mutex_init(&h->direct_lock);
+    return f;
+}
+
+static bool accept_kind(struct blk_file *f, GError **error)
+{
+    struct host *h = f->state;
+    struct stat st;
+    if (fstat(h->fd, &st))
+        return disk_fail_errno(error, errno, "%s", f->path);
+    if (S_ISBLK(st.st_mode)) {
+        h->device = true;
+        return !ioctl(h->fd, BLKGETSIZE64, &h->device_bytes) || disk_fail_errno(error, errno, "%s", f->path);
+    }
+    if (S_ISREG(st.st_mode))
+        return true;
+    return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is a %s, not a disk image", f->path,
+                     S_ISDIR(st.st_mode)    ? "folder"
+                     : S_ISFIFO(st.st_mode) ? "pipe"
+                     : S_ISSOCK(st.st_mode) ? "socket"
+                                            : "character device");
+}
+
+struct blk_file *blk_open(const char *path, unsigned flags, enum file_cache cache, GError **error)
+{
+    int mode = (flags & FILE_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* a pipe must not block */
+    int fd = open(path, mode | (cache == CACHE_NONE ? O_DIRECT : 0));
+    bool direct = fd >= 0 && cache == CACHE_NONE;
+    if (fd < 0 && errno == EINVAL && cache == CACHE_NONE)
+        fd = open(path, mode); /* the file system has no O_DIRECT */
+    if (fd < 0) {
+        disk_fail_errno(error, errno, "cannot open %s", path);
+        return NULL;
+    }
+    struct blk_file *f = host_new(fd, path, flags, cache);
+    ((struct host *)f->state)->direct = direct;
+    if (!accept_kind(f, error) || (!(flags & FILE_NO_LOCK) && !file_lock(fd, flags & FILE_WRITE, path, error))) {
+        blk_close(f);
+        return NULL;
+    }
+    return f;
+}
+
+static int open_part(const char *path, char **part)
+{
+    g_autofree char *folder = g_path_get_dirname(path), *base = g_path_get_basename(path);
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+        return fd;
+    *part = g_strdup_printf("%s/.%s.%08x.part", folder, base, g_random_int());
+    fd = open(*part, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
+    if (fd < 0)
+        g_clear_pointer(part, g_free);
+    return fd;
+}
+
+struct blk_file *blk_create(const char *path, bool replace, GError **error)
+{
+    char *part = NULL;
+    if (!replace && g_file_test(path, G_FILE_TEST_EXISTS)) {
+        disk_fail(error, DISK_ERROR_EXISTS, "%s exists already", path);
+        return NULL;
+    }
+    int fd = open_part(path, &part);
+    if (fd < 0) {
+        disk_fail_errno(error, errno, "cannot create %s", path);
+        return NULL;
+    }
+    struct blk_file *f = host_new(fd, path, FILE_WRITE, CACHE_WRITEBACK);
+    struct host *h = f->state;
+    h->part = part;
+    h->unlinked = true;
+    h->replace = replace;
+    return f;
+}
+
+static bool host_stat(struct blk_file *f, struct stat *st)
+{
+    return f->ops == &host_ops && fstat(((struct host *)f->state)->fd, st) == 0;
+}
+
+bool blk_same(struct blk_file *a, struct blk_file *b)
+{
+    struct stat x, y;
+    return a == b || (host_stat(a, &x) && host_stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+uint64_t blk_allocated(struct blk_file *f)
+{
+    struct stat st;
+    return host_stat(f, &st) ? (uint64_t)st.st_blocks * 512 : blk_size(f);
+}
+
+int64_t blk_mtime(struct blk_file *f)
+{
+    struct stat st;
+    return host_stat(f, &st) ? st.st_mtime : 0;
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* formats.h - the tables that all.c lists. */
+#pragma once
+#include "image.h"
+
+extern const struct image_format format_raw;

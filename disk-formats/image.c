@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* image.c - reading and writing an image, whatever its format; the theory is in image.h. */
+#include "image.h"
+#include <errno.h>
+#include <string.h>
+
+#define PLACE_MAX (4u << 20) /* how much a single first write copies and places at once */
+
+static bool in_bounds(const struct image *im, uint64_t offset, uint64_t bytes)
+{
+    return offset <= im->bytes && bytes <= im->bytes - offset;
+}
+
+/* The format's answer, cut to the image and made whole. */
+static int extent_at(struct image *im, uint64_t offset, struct extent *e)
+{
+    *e = (struct extent){.offset = offset, .bytes = im->bytes - offset, .file = im->file, .file_offset = UINT64_MAX};
+    int err = im->format->extent(im, offset, e);
+    if (err)
+        return err;
+    g_assert(e->offset == offset && e->bytes);
+    e->bytes = MIN(e->bytes, im->bytes - offset);
+    return 0;
+}
+
+/* ---- reading ---- */
+static int read_locked(struct image *im, uint64_t offset, struct iov_walk *w, uint64_t bytes);
+
+/* A hole: the parent's bytes, and zeroes behind its end. */
+static int read_parent(struct image *im, uint64_t offset, struct iov_walk *w, uint64_t bytes)
+{
+    uint64_t there = im->parent && offset < im->parent->bytes ? MIN(bytes, im->parent->bytes - offset) : 0;
+    int err = 0;
+    if (there) {
+        g_rw_lock_reader_lock(&im->parent->lock);
+        err = read_locked(im->parent, offset, w, there);
+        g_rw_lock_reader_unlock(&im->parent->lock);
+    }
+    if (!err)
+        iov_zero(w, bytes - there);
+    return err;
+}
+
+static int read_data(struct image *im, const struct extent *e, struct iov_walk *w, uint64_t bytes)
+{
+    for (uint64_t done = 0, got; done < bytes; done += got) {
+        struct iovec piece[IOV_PIECE];
+        int n = iov_take(w, bytes - done, piece, &got);
+        int err = e->compressed ? im->format->read(im, e->offset + done, piece, n)
+                                : blk_preadv(e->file, e->file_offset + done, piece, n);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int read_locked(struct image *im, uint64_t offset, struct iov_walk *w, uint64_t bytes)
+{
+    while (bytes) {
+        struct extent e;
+        int err = extent_at(im, offset, &e);
+        uint64_t n = MIN(e.bytes, bytes);
+        if (!err && e.kind == EXTENT_DATA)
+            err = read_data(im, &e, w, n);
+        else if (!err && e.kind == EXTENT_HOLE)
+            err = read_parent(im, offset, w, n);
+        else if (!err)
+            iov_zero(w, n);
+        if (err)
+            return err;
+        offset += n;
+        bytes -= n;
+    }
+    return 0;
+}
+
+int image_readv(struct image *im, uint64_t offset, const struct iovec *iov, int n)
+{
+    uint64_t bytes = iov_bytes(iov, n);
+    if (!in_bounds(im, offset, bytes))
+        return -EINVAL;
+    struct iov_walk w = {iov, n, 0};
+    g_rw_lock_reader_lock(&im->lock);
+    int err = read_locked(im, offset, &w, bytes);
+    g_rw_lock_reader_unlock(&im->lock);
+    return err;
+}
+
+int image_read(struct image *im, uint64_t offset, void *to, size_t n)
+{
+    struct iovec one = {to, n};
+    return image_readv(im, offset, &one, 1);
+}
+
+/* ---- writing ---- */
+
+/* Writes what may be overwritten in place, from *offset on; stops at the first byte that may not. */
+static int write_in_place(struct image *im, uint64_t *offset, struct iov_walk *w, uint64_t *bytes)
+{
+    while (*bytes) {
+        struct extent e;
+        int err = extent_at(im, *offset, &e);
+        if (err || !e.in_place)
+            return err;
+        struct iovec piece[IOV_PIECE];
+        uint64_t got;
+        int n = iov_take(w, MIN(*bytes, e.bytes), piece, &got);
+        err = blk_pwritev(e.file, e.file_offset, piece, n);
+        if (err)
+            return err;
+        *offset += got;
+        *bytes -= got;
+    }
+    return 0;
+}
+
+/* What the guest sees in [offset, offset + bytes) of the disk now; behind its end, zeroes. */
+static int read_old(struct image *im, uint64_t offset, void *to, uint64_t bytes)
+{
+    uint64_t there = offset < im->bytes ? MIN(bytes, im->bytes - offset) : 0;
+    struct iovec one = {to, there};
+    struct iov_walk w = {&one, 1, 0};
+    memset((char *)to + there, 0, bytes - there);
+    return read_locked(im, offset, &w, there);
+}
+
+/* Writes the placed blocks: the head and tail that the request does not cover, and the request's part. */
+static int fill_placed(struct image *im, const struct extent *e, uint64_t offset, struct iov_walk *w, uint64_t bytes)
+{
+    uint64_t head = offset - e->offset, tail = e->bytes - head - bytes;
+    g_autofree char *edge = g_try_malloc(head + tail + 1);
+    if (!edge)
+        return -ENOMEM;
+    int err = head ? read_old(im, e->offset, edge, head) : 0;
+    if (!err && tail)
+        err = read_old(im, offset + bytes, edge + head, tail);
+    if (!err && head)
+        err = blk_pwrite(e->file, e->file_offset, edge, head);
+    if (!err && tail)
+        err = blk_pwrite(e->file, e->file_offset + head + bytes, edge + head, tail);
+    for (uint64_t done = 0, got; !err && done < bytes; done += got) {
+        struct iovec piece[IOV_PIECE];
+        int n = iov_take(w, bytes - done, piece, &got);
+        err = blk_pwritev(e->file, e->file_offset + head + done, piece, n);
+    }
+    return err;
+}
+
+/* The blocks from offset on that cannot be written in place, at most PLACE_MAX. */
+static int blocks_to_place(struct image *im, uint64_t offset, uint64_t bytes, struct extent *e)
+{
+    uint64_t block = im->block_bytes, start = offset / block * block, end = offset + bytes;
+    *e = (struct extent){.offset = start, .kind = EXTENT_DATA, .file = im->file, .file_offset = UINT64_MAX};
+    do {
+        e->bytes += block;
+        struct extent next;
+        if (start + e->bytes >= end)
+            break;
+        int err = extent_at(im, start + e->bytes, &next);
+        if (err)
+            return err;
+        if (next.in_place)
+            break;
+    } while (e->bytes < PLACE_MAX);
+    return 0;
+}
+
+/* A first write.  Exclusive lock held. */
+static int write_new(struct image *im, uint64_t *offset, struct iov_walk *w, uint64_t *bytes)
+{
+    struct extent e;
+    if (!im->format->place)
+        return -EROFS;
+    int err = blocks_to_place(im, *offset, *bytes, &e);
+    if (!err)
+        err = im->format->place(im, &e);
+    if (err)
+        return err;
+    uint64_t n = MIN(*bytes, e.offset + e.bytes - *offset);
+    err = fill_placed(im, &e, *offset, w, n);
+    if (!err)
+        err = im->format->link(im, &e);
+    else if (im->format->unplace)
+        im->format->unplace(im, &e);
+    *offset += n;
+    *bytes -= n;
+    return err;
+}
+
+static int write_exclusive(struct image *im, uint64_t offset, struct iov_walk *w, uint64_t bytes)
+{
+    int err = 0;
+    while (!err && bytes) {
+        err = write_in_place(im, &offset, w, &bytes);
+        if (!err && bytes)
+            err = write_new(im, &offset, w, &bytes);
+    }
+    return err;
+}
+
+static int after_write(struct image *im, int err)
+{
+    return !err && im->file->cache == CACHE_WRITETHROUGH ? image_flush(im) : err;
+}
+
+int image_writev(struct image *im, uint64_t offset, const struct iovec *iov, int n)
+{
+    uint64_t bytes = iov_bytes(iov, n);
+    if (!in_bounds(im, offset, bytes))
+        return -EINVAL;
+    if (!im->writable)
+        return -EROFS;
+    struct iov_walk w = {iov, n, 0};
+    g_rw_lock_reader_lock(&im->lock);
+    int err = write_in_place(im, &offset, &w, &bytes);
+    g_rw_lock_reader_unlock(&im->lock);
+    if (!err && bytes) {
+        g_rw_lock_writer_lock(&im->lock);
+        err = write_exclusive(im, offset, &w, bytes);
+        g_rw_lock_writer_unlock(&im->lock);
+    }
+    return after_write(im, err);
+}
+
+int image_write(struct image *im, uint64_t offset, const void *from, size_t n)
+{
+    struct iovec one = {(void *)from, n};
+    return image_writev(im, offset, &one, 1);
+}
+
+int image_flush(struct image *im)
+{
+    if (!im->writable)
+        return 0;
+    g_rw_lock_writer_lock(&im->lock);
+    int err = im->format->flush ? im->format->flush(im) : blk_sync(im->file);
+    g_rw_lock_writer_unlock(&im->lock);
+    return err;
+}
+
+/* ---- zeroes and discards ---- */
+static int write_zeroes(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    const size_t room = 256 << 10;
+    g_autofree char *zero = g_malloc0(MIN(bytes, room) + 1);
+    for (int err; bytes;) {
+        size_t n = MIN(bytes, room);
+        struct iovec one = {zero, n};
+        struct iov_walk w = {&one, 1, 0};
+        if ((err = write_exclusive(im, offset, &w, n)))
+            return err;
+        offset += n;
+        bytes -= n;
+    }
+    return 0;
+}
+
+/* Does [offset, offset + bytes) read as zeroes without looking at data? */
+static bool known_zero(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    while (bytes) {
+        struct extent e;
+        if (extent_at(im, offset, &e) || e.kind == EXTENT_DATA)
+            return false;
+        if (e.kind == EXTENT_HOLE && im->parent && offset < im->parent->bytes)
+            return false;
+        uint64_t n = MIN(bytes, e.bytes);
+        offset += n;
+        bytes -= n;
+    }
+    return true;
+}
+
+static int zero_piece(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    return !bytes || known_zero(im, offset, bytes) ? 0 : write_zeroes(im, offset, bytes);
+}
+
+/* Splits the range in the whole blocks, for the format, and the edges.  The image's end counts as a block's end. */
+static void whole_blocks(const struct image *im, uint64_t offset, uint64_t bytes, uint64_t *start, uint64_t *end)
+{
+    uint64_t block = im->block_bytes ? im->block_bytes : 1, stop = offset + bytes;
+    *start = MIN((offset + block - 1) / block * block, stop);
+    *end = stop == im->bytes ? stop : MAX(stop / block * block, *start);
+}
+
+int image_zero(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    if (!in_bounds(im, offset, bytes))
+        return -EINVAL;
+    if (!im->writable)
+        return -EROFS;
+    uint64_t start, end;
+    whole_blocks(im, offset, bytes, &start, &end);
+    if (!im->format->zero)
+        end = start;
+    g_rw_lock_writer_lock(&im->lock);
+    int err = zero_piece(im, offset, start - offset);
+    if (!err && end > start)
+        err = im->format->zero(im, start, end - start);
+    if (!err)
+        err = zero_piece(im, end, offset + bytes - end);
+    g_rw_lock_writer_unlock(&im->lock);
+    return after_write(im, err);
+}
+
+int image_discard(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    if (!in_bounds(im, offset, bytes))
+        return -EINVAL;
+    if (!im->writable)
+        return -EROFS;
+    uint64_t start, end;
+    whole_blocks(im, offset, bytes, &start, &end);
+    if (!im->format->discard || start == end)
+        return 0;
+    g_rw_lock_writer_lock(&im->lock);
+    int err = im->format->discard(im, start, end - start);
+    g_rw_lock_writer_unlock(&im->lock);
+    return after_write(im, err);
+}
+
+/* ---- where things are ---- */
+int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *out)
+{
+    if (offset >= im->bytes)
+        return -EINVAL;
+    g_rw_lock_reader_lock(&im->lock);
+    int err = extent_at(im, offset, out);
+    g_rw_lock_reader_unlock(&im->lock);
+    uint64_t until;
+    if (err || !holes || out->kind != EXTENT_DATA || out->compressed || out->file_offset == UINT64_MAX)
+        return err;
+    if (blk_is_hole(out->file, out->file_offset, &until))
+        out->kind = EXTENT_ZERO;
+    out->bytes = MIN(out->bytes, until - out->file_offset);
+    return 0;
+}
+
+int image_extent_deep(struct image *im, uint64_t offset, struct extent *out, struct image **layer)
+{
+    int err = image_extent(im, offset, true, out);
+    uint64_t bytes = out->bytes;
+    while (!err && out->kind == EXTENT_HOLE && im->parent && offset < im->parent->bytes) {
+        im = im->parent;
+        err = image_extent(im, offset, true, out);
+        bytes = out->bytes = MIN(bytes, out->bytes);
+    }
+    if (!err && out->kind == EXTENT_HOLE)
+        out->kind = EXTENT_ZERO;
+    if (layer)
+        *layer = im;
+    return err;
+}
+
+bool image_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    if (!im->writable)
+        return disk_fail(error, DISK_ERROR_PERMISSION, "%s is open read-only", im->file->path);
+    if (!im->format->resize)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a %s image cannot be resized", im->format->name);
+    if (!bytes || bytes > IMAGE_MAX_BYTES || bytes % 512)
+        return disk_fail(error, DISK_ERROR_USAGE, "the new size must be a multiple of 512 bytes");
+    g_rw_lock_writer_lock(&im->lock);
+    bool ok = im->format->resize(im, bytes, error);
+    g_rw_lock_writer_unlock(&im->lock);
+    return ok;
+}
+
+bool image_is_zero(const void *data, size_t n)
+{
+    const char *p = data;
+    if (n < 16)
+        return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+    return p[0] == 0 && p[n / 2] == 0 && p[n - 1] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* open.c - opening an image and the chain of its parents, and closing it. */
+#include "image.h"
+#include <errno.h>
+#include <string.h>
+
+const struct image_format *image_format_find(const char *name, GError **error)
+{
+    g_autoptr(GString) known = g_string_new(NULL);
+    for (const struct image_format *const *f = image_formats(); *f; f++) {
+        if (!strcmp((*f)->name, name))
+            return *f;
+        g_string_append_printf(known, " %s", (*f)->name);
+    }
+    disk_fail(error, DISK_ERROR_USAGE, "there is no image format \"%s\"; there are:%s", name, known->str);
+    return NULL;
+}
+
+const struct image_format *image_format_guess(struct blk_file *f)
+{
+    uint8_t head[4096] = {0};
+    uint64_t bytes = blk_size(f);
+    if (blk_pread(f, 0, head, MIN(bytes, sizeof head)))
+        return NULL;
+    for (const struct image_format *const *t = image_formats(); *t; t++)
+        if ((*t)->probe && (*t)->probe(head, MIN(bytes, sizeof head), bytes))
+            return *t;
+    /* A fixed VHD is known by its last sector only. */
+    if (bytes >= 512 && !blk_pread(f, bytes - 512, head, 8) && !memcmp(head, "conectix", 8))
+        return image_format_find("vhd", NULL);
+    return image_format_find("raw", NULL);
+}
+
+const char *image_format_by_name(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    for (const struct image_format *const *f = image_formats(); dot && *f; f++)
+        if (!g_ascii_strcasecmp((*f)->name, dot + 1))
+            return (*f)->name;
+    return "raw";
+}
+
+static void image_free(struct image *im)
+{
+    if (!im)
+        return;
+    image_close(im->parent);
+    blk_close(im->file);
+    g_rw_lock_clear(&im->lock);
+    g_free(im->parent_name);
+    g_free(im->parent_format);
+    g_free(im->parent_id);
+    g_free(im->id);
+    g_free(im);
+}
+
+struct image *image_open_snapshot(struct blk_file *f, const struct image_format *format, const char *snapshot,
+                                  GError **error)
+{
+    struct image *im = g_new0(struct image, 1);
+    *im = (struct image){.format = format, .file = f, .writable = f->writable && !snapshot, .snapshot = snapshot};
+    g_rw_lock_init(&im->lock);
+    bool ok = format->open(im, error);
+    if (ok && im->snapshot)
+        ok =
+            disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: a %s image has no internal snapshots", f->path, format->name);
+    if (ok && im->bytes > IMAGE_MAX_BYTES)
+        ok = disk_fail(error, DISK_ERROR_CORRUPT, "%s: a disk of %" G_GUINT64_FORMAT " bytes is absurd", f->path,
+                       im->bytes);
+    if (ok)
+        return im;
+    if (im->state && format->close)
+        format->close(im);
+    image_free(im);
+    return NULL;
+}
+
+struct image *image_open_file(struct blk_file *f, const struct image_format *format, GError **error)
+{
+    return image_open_snapshot(f, format, NULL, error);
+}
+
+int image_close(struct image *im)
+{
+    if (!im)
+        return 0;
+    int err = image_flush(im);
+    if (im->format->close)
+        im->format->close(im);
+    image_free(im);
+    return err;
+}
+
+/* ---- the chain ---- */
+struct link { /* an image being opened, and its children */
+    const struct link *child;
+    struct image *im;
+    unsigned depth;
+};
+
+static char *chain_text(const struct link *l, const char *last)
+{
+    GString *s = g_string_new(last);
+    for (; l; l = l->child)
+        g_string_prepend(g_string_prepend(s, " -> "), l->im->file->path);
+    return g_string_free(s, FALSE);
+}
+
+static char *parent_path(const struct image *im, const char *name)
+{
+    if (g_str_has_prefix(name, "file:"))
+        name += 5;
+    if (g_path_is_absolute(name))
+        return g_strdup(name);
+    g_autofree char *folder = g_path_get_dirname(im->file->path);
+    return g_build_filename(folder, name, NULL);
+}
+
+static struct image *open_one(const char *path, const struct image_how *how, const struct link *child, GError **error);
+
+static bool is_cycle(const struct link *l, struct blk_file *f)
+{
+    for (; l; l = l->child)
+        if (blk_same(l->im->file, f))
+            return true;
+    return false;
+}
+
+static bool check_parent_id(struct image *im, GError **error)
+{
+    if (!im->parent_id || !im->parent->id || !strcmp(im->parent_id, im->parent->id))
+        return true;
+    return disk_fail(
+        error, DISK_ERROR_CORRUPT,
+        "%s was changed after %s was made on top of it (it is now %s, and was %s); the child cannot be used",
+        im->parent->file->path, im->file->path, im->parent->id, im->parent_id);
+}
+
+static bool open_parent(struct image *im, const struct image_how *how, const struct link *child, GError **error)
+{
+    const char *name = how->parent ? how->parent : im->parent_name;
+    const char *format = how->parent ? how->parent_format : im->parent_format;
+    struct link here = {child, im, child ? child->depth + 1 : 1};
+    if (!name)
+        return true;
+    g_autofree char *path = how->parent ? g_strdup(name) : parent_path(im, name);
+    g_autofree char *chain = chain_text(&here, path);
+    if (here.depth >= IMAGE_MAX_CHAIN)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "the chain of parents is too long: %s", chain);
+    if (!format && !how->guess)
+        return disk_fail(error, DISK_ERROR_USAGE, "%s does not say which format its parent %s has", im->file->path,
+                         path);
+    struct image_how parent = {.format = format, .guess = how->guess, .unlocked = how->unlocked, .cache = how->cache};
+    GError *why = NULL;
+    im->parent = open_one(path, &parent, &here, &why);
+    if (im->parent)
+        return check_parent_id(im, error);
+    if (child || strstr(why->message, " -> ")) /* say the chain once, at its far end */
+        g_propagate_error(error, why);
+    else
+        g_propagate_prefixed_error(error, why, "parent missing or unusable in %s: ", chain);
+    return false;
+}
+
+static const struct image_format *format_for(struct blk_file *f, const struct image_how *how, GError **error)
+{
+    if (how->format)
+        return image_format_find(how->format, error);
+    if (how->guess)
+        return image_format_guess(f);
+    disk_fail(error, DISK_ERROR_USAGE, "%s: no image format was given", f->path);
+    return NULL;
+}
+
+static struct image *open_one(const char *path, const struct image_how *how, const struct link *child, GError **error)
+{
+    unsigned flags = (how->write ? FILE_WRITE : 0) | (how->unlocked ? FILE_NO_LOCK : 0);
+    struct blk_file *f = blk_open(path, flags, how->cache, error);
+    if (!f)
+        return NULL;
+    const struct image_format *format = NULL;
+    if (is_cycle(child, f)) {
+        g_autofree char *chain = chain_text(child, path);
+        disk_fail(error, DISK_ERROR_CORRUPT, "the chain of parents bites its own tail: %s", chain);
+    } else {
+        format = format_for(f, how, error);
+    }
+    if (!format) {
+        blk_close(f);
+        return NULL;
+    }
+    struct image *im = image_open_snapshot(f, format, how->snapshot, error);
+    if (im && !how->no_parent && !open_parent(im, how, child, error)) {
+        image_close(im);
+        return NULL;
+    }
+    return im;
+}
+
+struct image *image_open(const char *path, const struct image_how *how, GError **error)
+{
+    return open_one(path, how, NULL, error);
+}
