@@ -3,6 +3,16 @@
 #pragma once
 #include "device.h"
 
+/* How the guest ended; the exit code of vmctl run says it too. */
+enum machine_end {
+    MACHINE_END_NONE,      /* still there */
+    MACHINE_END_POWER_OFF, /* the guest switched itself off (ACPI S5) */
+    MACHINE_END_STOPPED,   /* the user did */
+    MACHINE_END_RESET,     /* reset or triple fault while on-reset = stop */
+    MACHINE_END_DEBUG,     /* the debug exit device; code holds what was written */
+    MACHINE_END_FAILED,    /* the engine failed; message says why */
+};
+
 /* i440FX PAM: what the CPU sees in [gpa, gpa + bytes) below 1 MiB.  Reads come from RAM or from ROM/PCI, writes go to RAM
  * or to PCI.  Multiples of 4 KiB. */
 void dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram);
@@ -10,7 +20,7 @@ void dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, b
 void dev_a20(struct device *d, bool on);
 bool dev_a20_now(struct device *d);
 void dev_reset_machine(struct device *d); /* takes place as soon as this instruction is over */
-void dev_stop_machine(struct device *d, int end /* enum machine_end */, unsigned code);
+void dev_stop_machine(struct device *d, enum machine_end end, unsigned code);
 void dev_nmi(struct device *d);     /* LINT1 of every local APIC, or the CPU's NMI pin */
 uint64_t dev_tsc(struct device *d); /* the machine's time stamp counter, before any vCPU's own adjustment */
 uint64_t dev_tsc_khz(struct device *d);
