@@ -107,10 +107,10 @@ static void finish(struct job *j)
     g_mutex_lock(&v->lock);
     g_queue_push_tail(full && !v->closing ? &v->stalled : &v->finished, j);
     v->running--;
-    g_cond_broadcast(&v->idle);
-    g_mutex_unlock(&v->lock);
     if (write(v->wake, &one, sizeof one) != sizeof one)
         g_warning("drive %s: cannot wake the loop", v->section);
+    g_cond_broadcast(&v->idle);
+    g_mutex_unlock(&v->lock);
 }
 
 static void worker(void *data, void *unused)
@@ -347,6 +347,14 @@ struct drive *drive_next(struct machine *m, struct drive *v)
     return v ? v->next : m->drives;
 }
 
+struct drive *machine_drive(struct machine *m, const char *section)
+{
+    struct drive *v = m->drives;
+    while (v && strcmp(v->section, section))
+        v = v->next;
+    return v;
+}
+
 static bool may_change(struct drive *v, bool force, GError **error)
 {
     if (v->media == MEDIA_DISK)
@@ -406,7 +414,8 @@ static bool read_config(struct drive *v, const struct config *c, GError **error)
 {
     static const char *const media[] = {"disk", "cdrom", "floppy", NULL};
     unsigned kind, cache;
-    if (!config_choice(c, "media", "disk", media, &kind, error) ||
+    const char *usual = g_str_has_prefix(c->section, "floppy") ? "floppy" : "disk";
+    if (!config_choice(c, "media", usual, media, &kind, error) ||
         !config_flag(c, "readonly", false, &v->readonly, error) ||
         !config_choice(c, "cache", "writeback", file_cache_names, &cache, error))
         return false;
