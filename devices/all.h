@@ -11,3 +11,6 @@ extern const struct device_ops piix4_pm_ops;  /* line 0: SCI */
 extern const struct device_ops lapic_ops;     /* all local APICs; plug: lapic_ops */
 extern const struct device_ops ioapic_ops;    /* plug: irqchip_ops */
 extern const struct device_ops fw_cfg_ops;
+
+/* Video */
+extern const struct device_ops vga_ops;
