@@ -14,3 +14,7 @@ extern const struct device_ops fw_cfg_ops;
 
 /* Video */
 extern const struct device_ops vga_ops;
+
+/* Interrupts, time, DMA, and what is soldered to every PC's mainboard */
+extern const struct device_ops i8259_ops;     /* both; plug: irqchip_ops */
+extern const struct device_ops i8254_ops;     /* and port 61h; line 0: IRQ 0 */

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Every chip of the house, for the scripts, the generic test and the fuzzer. */
+#include "bench.h"
+#include "../../devices/all.h"
+#include <string.h>
+
+const struct chip chips[] = {
+    {&i8259_ops, "pic"},
+    {&i8254_ops, "pit"},
+    {NULL},
+};
+
+const struct chip *chip_find(const char *name)
+{
+    for (const struct chip *c = chips; c->ops; c++)
+        if (!strcmp(c->name, name))
+            return c;
+    return NULL;
+}
