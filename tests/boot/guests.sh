@@ -1,0 +1,202 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# guests.sh - fetches guests from distribution packages into a cache folder outside the tree and builds small images.
+#   guests.sh NAME...        makes them; prints nothing if they are there
+#   guests.sh --list         the names, and what file each makes
+#   guests.sh --dir          the cache folder
+# Packages are downloaded and unpacked, never installed.  i386 ones come by a private apt root, so the system's own
+# package lists stay as they are.  TERRARIUM_GUESTS: another cache folder.
+set -euo pipefail
+CACHE=${TERRARIUM_GUESTS:-${XDG_CACHE_HOME:-$HOME/.cache}/terrarium/guests}
+APT=$CACHE/.apt
+mkdir -p "$CACHE"
+
+die() {
+	echo "guests.sh: $*" >&2
+	exit 1
+}
+
+apt_root() {
+	[ -f "$APT/ready" ] && return
+	mkdir -p "$APT"/{state/lists/partial,cache/archives/partial,etc/apt.conf.d,etc/preferences.d,etc/sources.list.d}
+	local mirror suite
+	suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
+	mirror=$(apt-cache policy | sed -n "s,^ *[0-9-]* \\(http[^ ]*\\) $suite/main amd64 Packages.*,\\1,p" | head -1)
+	[ -n "$mirror" ] || die "apt knows no package source; run apt-get update first"
+	local key options=""
+	for key in /usr/share/keyrings/{debian,ubuntu}-archive-keyring.gpg; do
+		[ ! -f $key ] || options="[signed-by=$key]"
+	done
+	echo "deb $options $mirror $suite main" >"$APT/etc/sources.list"
+	apt_in update -qq >/dev/null || die "the package lists could not be had from $mirror"
+	touch "$APT/ready"
+}
+
+apt_in() { # subcommand...
+	apt-get -o Dir::State="$APT/state" -o Dir::Cache="$APT/cache" -o Dir::State::status=/dev/null \
+		-o Dir::Etc::SourceList="$APT/etc/sources.list" -o Dir::Etc::SourceParts="$APT/etc/sources.list.d" \
+		-o APT::Architectures::=amd64 -o APT::Architectures::=i386 -o APT::Sandbox::User=root \
+		-o Debug::NoLocking=1 "$@"
+}
+
+# unpack PACKAGE[:ARCH]: prints the folder with its files.  A kernel's meta package stands for the real one.
+unpack() {
+	local p=$1 to=$CACHE/pkg/${1//:/_}
+	if [ ! -f "$to/.done" ]; then
+		apt_root
+		local arch=${p#*:} name=${p%:*}
+		[ "$arch" != "$p" ] || arch=amd64
+		local real
+		real=$(apt-cache -o Dir::State="$APT/state" -o Dir::Cache="$APT/cache" -o Dir::State::status=/dev/null \
+			-o Dir::Etc::SourceList="$APT/etc/sources.list" -o Dir::Etc::SourceParts="$APT/etc/sources.list.d" \
+			-o APT::Architectures::=amd64 -o APT::Architectures::=i386 depends "$name:$arch" 2>/dev/null |
+			sed -n 's/^ *Depends: \(linux-image-[0-9][^ :]*\).*/\1/p' | head -1) || true
+		rm -rf "$to"
+		mkdir -p "$to"
+		(cd "$to" && apt_in download -qq "${real:-$name}:$arch" >/dev/null) || die "package ${real:-$p} cannot be had"
+		dpkg-deb -x "$to"/*.deb "$to"
+		rm "$to"/*.deb
+		touch "$to/.done"
+	fi
+	echo "$to"
+}
+
+# put FILE NAME: as $CACHE/NAME, complete or not at all.
+put() {
+	cp "$1" "$CACHE/$2.new"
+	mv "$CACHE/$2.new" "$CACHE/$2"
+}
+
+kernel() { # name package
+	local d
+	d=$(unpack "$2")
+	put "$(echo "$d"/boot/vmlinuz-*)" "$1"
+}
+
+# An initramfs whose init prints a line that tests look for, then offers a shell on the console.
+initrd() { # name busybox-package
+	local d t=$CACHE/.tree.$$
+	d=$(unpack "$2")
+	rm -rf "$t"
+	mkdir -p "$t"/{bin,dev,proc,sys,tmp,etc}
+	cp "$d/bin/busybox" "$t/bin/busybox"
+	for a in sh mount cat echo ls uname dmesg poweroff reboot sleep grep wc mkdir ps stty head dd md5sum mdev; do
+		ln -s busybox "$t/bin/$a"
+	done
+	cat >"$t/init" <<-'INIT'
+		#!/bin/sh
+		export PATH=/bin TERM=linux
+		mount -t proc proc /proc
+		mount -t sysfs sys /sys
+		mount -t devtmpfs dev /dev
+		echo "GUEST-UP $(uname -m) cpus=$(grep -c ^processor /proc/cpuinfo) online=$(cat /sys/devices/system/cpu/online)"
+		case " $(cat /proc/cmdline) " in
+		*" guest=threads "*)
+			# two workers at once, each pinned by the scheduler where it likes; both sums must come out right
+			for i in 1 2; do
+				(n=0; k=0; while [ $k -lt 20000 ]; do k=$((k + 1)); n=$((n + k)); done; echo "WORKER $i $n") &
+			done
+			wait
+			echo "THREADS-DONE"
+			;;
+		esac
+		case " $(cat /proc/cmdline) " in
+		*" guest=off "*) poweroff -f ;;
+		*" guest=reboot "*) reboot -f ;;
+		esac
+		echo "GUEST-PROMPT"
+		exec sh
+	INIT
+	chmod +x "$t/init"
+	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t"
+}
+
+isolinux_iso() { # name kernel initrd cmdline
+	local d s t=$CACHE/.iso.$$
+	d=$(unpack isolinux)
+	s=$(unpack syslinux-common)
+	rm -rf "$t"
+	mkdir -p "$t/isolinux"
+	cp "$d/usr/lib/ISOLINUX/isolinux.bin" "$s/usr/lib/syslinux/modules/bios/ldlinux.c32" "$t/isolinux/"
+	cp "$CACHE/$2" "$t/vmlinuz"
+	cp "$CACHE/$3" "$t/initrd.gz"
+	printf 'SERIAL 0 115200\nDEFAULT go\nPROMPT 0\nLABEL go\nKERNEL /vmlinuz\nINITRD /initrd.gz\nAPPEND %s\n' "$4" \
+		>"$t/isolinux/isolinux.cfg"
+	# An isohybrid image: the same file boots as a CD and, by its MBR, as a hard disk.
+	xorriso -as mkisofs -quiet -V GUEST -o "$CACHE/$1.new" -b isolinux/isolinux.bin -c isolinux/boot.cat \
+		-no-emul-boot -boot-load-size 4 -boot-info-table -isohybrid-mbr "$d/usr/lib/ISOLINUX/isohdpfx.bin" "$t" 2>/dev/null
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t"
+}
+
+need() {
+	for n in "$@"; do [ -s "$CACHE/$n" ] || make_guest "$n"; done
+}
+
+CONSOLE="console=tty0 console=ttyS0,115200 loglevel=4 panic=-1"
+xen_iso() {
+	need vmlinuz-amd64 initrd64.gz
+	local x t=$CACHE/.xen.$$
+	x=$(unpack xen-hypervisor-4.17-amd64)
+	rm -rf "$t"
+	mkdir -p "$t/boot/grub"
+	cp "$x"/boot/xen-*.gz "$t/boot/xen.gz"
+	cp "$CACHE/vmlinuz-amd64" "$t/boot/vmlinuz"
+	cp "$CACHE/initrd64.gz" "$t/boot/initrd.gz"
+	cat >"$t/boot/grub/grub.cfg" <<-'CFG'
+		set timeout=0
+		menuentry xen {
+			multiboot2 /boot/xen.gz com1=115200,8n1 console=com1 dom0_mem=256M,max:256M noreboot sched=credit
+			module2 /boot/vmlinuz console=hvc0 earlyprintk=xen panic=-1
+			module2 /boot/initrd.gz
+		}
+	CFG
+	grub-mkrescue -d /usr/lib/grub/i386-pc -o "$CACHE/xen.iso.new" "$t" >/dev/null 2>&1 || die "grub-mkrescue failed"
+	mv "$CACHE/xen.iso.new" "$CACHE/xen.iso"
+	rm -rf "$t"
+}
+
+installer() { # arch text|gtk
+	local d f kind=$2
+	d=$(unpack "debian-installer-12-netboot-$1:all")
+	f=$(find "$d" -path "*/$kind/debian-installer/$1/linux" | head -1)
+	[ -n "$f" ] || die "no $kind installer for $1 in the package"
+	put "$f" "di-$1-$kind-linux"
+	put "$(dirname "$f")/initrd.gz" "di-$1-$kind-initrd.gz"
+}
+
+make_guest() {
+	case $1 in
+	grub-cd.iso) put "$(unpack grub-rescue-pc)/usr/lib/grub-rescue/grub-rescue-cdrom.iso" "$1" ;;
+	grub-floppy.img) put "$(unpack grub-rescue-pc)/usr/lib/grub-rescue/grub-rescue-floppy.img" "$1" ;;
+	grub-disk.img) put "$(unpack grub-rescue-pc)/usr/lib/grub-rescue/grub-rescue-usb.img" "$1" ;;
+	memtest64.iso) put "$(find "$(unpack memtest86+)" -name '*x64.iso' | head -1)" "$1" ;;
+	memtest32.iso) put "$(find "$(unpack memtest86+)" -name '*ia32.iso' -o -name '*x32.iso' | head -1)" "$1" ;;
+	invaders.exec) put "$(find "$(unpack grub-invaders)" -name invaders.exec | head -1)" "$1" ;;
+	u-boot.rom) put "$(find "$(unpack u-boot-qemu)" -path '*qemu-x86/u-boot.rom' | head -1)" "$1" ;;
+	vmlinuz-686) kernel "$1" linux-image-686:i386 ;;
+	vmlinuz-686-pae) kernel "$1" linux-image-686-pae:i386 ;;
+	vmlinuz-amd64) kernel "$1" linux-image-amd64 ;;
+	vmlinuz-cloud) kernel "$1" linux-image-cloud-amd64 ;;
+	initrd64.gz) initrd "$1" busybox-static ;;
+	initrd32.gz) initrd "$1" busybox-static:i386 ;;
+	linux64.iso) need vmlinuz-cloud initrd64.gz && isolinux_iso "$1" vmlinuz-cloud initrd64.gz "$CONSOLE" ;;
+	linux64-generic.iso) need vmlinuz-amd64 initrd64.gz && isolinux_iso "$1" vmlinuz-amd64 initrd64.gz "$CONSOLE" ;;
+	linux32.iso) need vmlinuz-686-pae initrd32.gz && isolinux_iso "$1" vmlinuz-686-pae initrd32.gz "$CONSOLE" ;;
+	xen.iso) xen_iso ;;
+	di-amd64-text-linux | di-amd64-text-initrd.gz) installer amd64 text ;;
+	di-i386-text-linux | di-i386-text-initrd.gz) installer i386 text ;;
+	di-amd64-gtk-linux | di-amd64-gtk-initrd.gz) installer amd64 gtk ;;
+	di-i386-gtk-linux | di-i386-gtk-initrd.gz) installer i386 gtk ;;
+	*) die "no guest $1; --list shows them" ;;
+	esac
+}
+
+case ${1:-} in
+--list) sed -n 's/^\t\([a-z0-9.| -]*\)) .*/\1/p' "$0" | grep -v '^-' ;;
+--dir) echo "$CACHE" ;;
+"") die "which guest? --list shows them" ;;
+*) need "$@" ;;
+esac

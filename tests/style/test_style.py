@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""House rules that a machine can check: who may include whom, licence lines, plug headers that fit one screen, file
+sizes, file-scope state, machine paths in the tree.  Prints TAP.  Usage: test_style.py ROOT"""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = sys.argv[1]
+# Folder -> folders it may include from, beside its own.
+MAY = {
+    "core-vmm/api": ["core-vmm/base"],
+    "core-vmm/base": [],
+    "devices": ["core-vmm/api", "core-vmm/base"],
+    "disk-formats": ["core-vmm/api", "core-vmm/base"],
+    "patcher": ["core-vmm/api", "core-vmm/base"],
+    "hwaccel": ["core-vmm/api", "core-vmm/base"],
+    "network-modes": ["core-vmm/api", "core-vmm/base"],
+    "core-vmm/control": ["core-vmm", "core-vmm/api", "core-vmm/base"],
+    "core-vmm/vmctl": ["core-vmm", "core-vmm/control", "core-vmm/api", "core-vmm/base", "disk-formats"],
+    "core-vmm/vm": ["core-vmm", "core-vmm/control", "core-vmm/api", "core-vmm/base"],
+    "core-vmm": ["core-vmm/api", "core-vmm/base", "core-vmm/control", "devices", "patcher", "hwaccel", "disk-formats"],
+    "gui/screen": ["core-vmm", "core-vmm/control", "core-vmm/api", "core-vmm/base"],
+}
+PLUG_LINES = 120  # a header with its comments; the calls themselves fit one screen
+FILE_LINES = 900
+
+
+def tree():
+    out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    names = out.stdout.split()
+    if not names:
+        names = [os.path.relpath(os.path.join(d, f), ROOT) for d, _, fs in os.walk(ROOT) for f in fs]
+    return [n for n in names if os.path.isfile(os.path.join(ROOT, n))]
+
+
+def text(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+FILES = tree()
+CODE = [n for n in FILES if n.endswith((".c", ".h"))]
+
+
+def folder_of(name):
+    d = os.path.dirname(name)
+    while d and d not in MAY:
+        d = os.path.dirname(d)
+    return d
+
+
+def includes():
+    for name in CODE:
+        home = folder_of(name)
+        if not home or name.startswith("tests/"):
+            continue
+        for inc in re.findall(r'^#include "([^"]+)"', text(name), re.M):
+            path = os.path.normpath(os.path.join(os.path.dirname(name), inc))
+            if not os.path.exists(os.path.join(ROOT, path)):
+                continue  # made at build time, or found by an include directory of the folder's own
+            target = folder_of(path) or os.path.dirname(path)
+            if target != home and target not in MAY[home]:
+                yield f"{name} includes {path}: {home} may not know {target}"
+
+
+def licences():
+    for name in CODE:
+        if not text(name).startswith("// SPDX-License-Identifier: GPL-2.0-or-later"):
+            yield f"{name}: its first line is not the licence line"
+
+
+def plugs():
+    for name in CODE:
+        if name.startswith("core-vmm/api/") and text(name).count("\n") > PLUG_LINES:
+            yield f"{name}: {text(name).count(chr(10))} lines, a plug has at most {PLUG_LINES}"
+
+
+def sizes():
+    for name in CODE:
+        lines = text(name).split("\n")
+        if len(lines) > FILE_LINES and "lines because" not in "\n".join(lines[:12]):
+            yield f"{name}: {len(lines)} lines; above {FILE_LINES} its first lines say why ('... lines because ...')"
+
+
+def state():
+    for name in CODE:
+        if name.startswith("tests/"):
+            continue
+        for n, line in enumerate(text(name).split("\n"), 1):
+            if re.match(r"^static (?!const\b|inline\b|_Thread_local\b)[\w\s\*]*\b\w+(\[[^\]]*\])*( = .*)?;$", line) \
+                    and "const " not in line and "GSourceFuncs" not in line:  # GLib wants those writable
+                yield f"{name}:{n}: file-scope state: {line.strip()}"
+
+
+def paths():
+    own = "tests/style/test_style.py"
+    for name in FILES:
+        if name == own or name.endswith((".png", ".bin")):
+            continue
+        for n, line in enumerate(text(name).split("\n"), 1):
+            if re.search(r"(^|[\s\"'(=:])/(work|root|farm)/", line):
+                yield f"{name}:{n}: a machine's path: {line.strip()[:80]}"
+
+
+CHECKS = [("includes follow the house rules", includes), ("every file has its licence line", licences),
+          ("plug headers are short", plugs), ("files are short", sizes), ("no file-scope state", state),
+          ("no machine paths", paths)]
+print(f"1..{len(CHECKS)}")
+failed = 0
+for i, (what, check) in enumerate(CHECKS, 1):
+    found = list(check())
+    failed += bool(found)
+    print(f"{'not ok' if found else 'ok'} {i} {what}")
+    for f in found[:30]:
+        print("#", f)
+sys.exit(0)
