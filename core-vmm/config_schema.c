@@ -65,7 +65,8 @@ static const struct schema_key floppy_keys[] = {
 };
 static const struct schema_key video_keys[] = {
     {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "none"), .help = "the graphics card"},
-    {"memory", SCHEMA_SIZE, "16M", 256 * KIB, 256 * MIB, .help = "video memory, a power of two"},
+    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two"},
+    {"resolution", SCHEMA_TEXT, "1280x800", .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
     {"rom", SCHEMA_PATH, NULL, .help = "video BIOS; SeaBIOS's own if missing"},
     {NULL},
 };

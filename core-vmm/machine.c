@@ -4,6 +4,7 @@
  * Devices and vCPUs may ask for a reset or stop at any moment, in the middle of an instruction.  The wish is noted, all
  * vCPUs are told to stand, and the loop thread carries it out (wishes_run). */
 #include "core.h"
+#include "display.h"
 #include "../devices/all.h"
 #include "../devices/piix4_pm.h"
 #include <string.h>
@@ -333,4 +334,9 @@ struct device *machine_device(struct machine *m, const char *name)
 struct display *machine_display(struct machine *m)
 {
     return m->display;
+}
+
+void machine_set_display(struct machine *m, struct display *p)
+{
+    m->display = p;
 }

@@ -31,6 +31,8 @@ enum {
 };
 enum { MISC_COLOUR = 1, ATTR_CONNECTED = 0x20, CRTC_PROTECT = 0x80, STATUS0_SENSE = 0x10, SEQ_SCREEN_OFF = 0x20 };
 #define VRAM_BYTES (16u << 20)
+#define VRAM_LEAST (1u << 20)
+#define VRAM_MOST  (256u << 20)
 #define ROM_BYTES  (64u << 10)
 #define ROM_FILE   "/usr/share/seabios/vgabios-stdvga.bin"
 
@@ -114,7 +116,7 @@ static void gc_write(struct vga *s, uint8_t value)
 
 static void crtc_write(struct vga *s, uint8_t value)
 {
-    uint8_t *reg = &s->crtc[s->crtc_index];
+    uint8_t *reg = &s->crtc[s->crtc_index % CRTC_REGS];
 
     if (s->crtc_index >= CRTC_REGS)
         return;
@@ -263,10 +265,10 @@ static bool memory_size(const struct config *c, uint64_t *bytes, GError **error)
 {
     if (!config_size(c, "memory", VRAM_BYTES, bytes, error))
         return false;
-    if (*bytes == VRAM_BYTES)
+    if (*bytes >= VRAM_LEAST && *bytes <= VRAM_MOST && !(*bytes & (*bytes - 1)))
         return true;
-    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, "%s: [%s] memory: this video card has 16M",
-                c->path, c->section);
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s: [%s] memory: must be a power of two from 1M to 256M", c->path, c->section);
     return false;
 }
 
@@ -296,6 +298,7 @@ static void vga_fini(struct device *d)
 {
     struct vga *s = d->state;
 
+    g_clear_pointer(&s->display, display_detach);
     g_clear_pointer(&s->dirty, g_free);
     g_clear_pointer(&s->glyphs, g_free);
     g_clear_pointer(&s->line, g_free);
@@ -350,8 +353,8 @@ static bool vga_sync(struct device *d, struct stream *stream, uint32_t version)
     for (unsigned i = 0; i < VBE_REGS; i++)
         stream_u16(stream, &s->vbe[i]);
     if (stream->loading) {
-        if (s->dac_component > 2)
-            return false;
+        s->dac_component %= 3;
+        vga_vbe_loaded(s);
         s->redraw = true;
     }
     return stream_ok(stream);

@@ -135,6 +135,7 @@ void vga_vbe_port_write(struct vga *s, uint64_t offset, unsigned size, uint64_t 
 uint64_t vga_mmio_read(struct device *d, uint64_t offset, unsigned size);
 void vga_mmio_write(struct device *d, uint64_t offset, unsigned size, uint64_t value);
 void vga_vbe_reset(struct vga *s);
+void vga_vbe_loaded(struct vga *s); /* brings registers from outside into range */
 
 /* vga.c */
 uint8_t vga_port_read(struct device *d, unsigned port);

@@ -111,6 +111,15 @@ void vga_vbe_reset(struct vga *s)
     s->vbe[VBE_MEMORY_64K] = s->vram_bytes / 65536;
 }
 
+/* The guest may be anywhere in setting a mode; so out-of-range values are only repaired where they would count. */
+void vga_vbe_loaded(struct vga *s)
+{
+    s->vbe[VBE_BANK] &= s->vram_bytes / 65536 - 1;
+    s->vbe[VBE_MEMORY_64K] = s->vram_bytes / 65536;
+    if (s->vbe[VBE_ENABLE] & VBE_ENABLED)
+        sanitize(s);
+}
+
 /* ---- ports: offset 0 index, 1 data; 2 is data again for CPUs that cannot do odd words ---- */
 
 uint64_t vga_vbe_port_read(struct vga *s, uint64_t offset, unsigned size)

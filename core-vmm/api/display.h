@@ -18,7 +18,9 @@ struct display_source {
     char *(*text)(struct device *d); /* the text screen as UTF-8 lines, or NULL in a graphics mode; g_free */
 };
 struct display *display_attach(struct device *d, const struct display_source *source);
-struct surface *display_mode(struct display *p, uint32_t width, uint32_t height); /* same size: the same surface */
+void display_detach(struct display *p); /* in fini */
+/* The same size: the same surface.  NULL: the host has no memory for it; skip this refresh. */
+struct surface *display_mode(struct display *p, uint32_t width, uint32_t height);
 void display_damage(struct display *p, uint32_t x, uint32_t y, uint32_t width, uint32_t height);
 void display_cursor(struct display *p, int hot_x, int hot_y, uint32_t width, uint32_t height,
                     const uint32_t *argb); /* NULL hides */

@@ -66,6 +66,8 @@ void bench_note(struct bench *b, const char *f, ...) /* ... record one */ G_GNUC
 /* Every device is saved, thrown away, made anew and loaded.  NULL if all is as before, else what is not; g_free. */
 char *bench_save_load(struct bench *b);
 
+struct display *bench_display(struct bench *b); /* of the last video chip added; NULL: none */
+
 /* The far ends. */
 uint8_t bench_pattern(uint64_t place);
 struct drive *bench_drive(struct bench *b, const char *section); /* NULL: no device opened it */

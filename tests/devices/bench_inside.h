@@ -11,6 +11,7 @@ struct bench {
     GKeyFile *file;
     GPtrArray *drives, *chars;
     GQueue events; /* char * */
+    struct display *display;
     bool a20;
 };
 

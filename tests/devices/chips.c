@@ -7,6 +7,7 @@
 const struct chip chips[] = {
     {&i8259_ops, "pic"},
     {&i8254_ops, "pit"},
+    {&vga_ops, "video", "video.memory=1M"},
     {NULL},
 };
 
