@@ -195,6 +195,7 @@ struct machine {
     struct display *display;
     struct device *keyboard, *pointer;
     struct input_queue *input;
+    GPtrArray *char_ports; /* struct char_port: char.c */
     struct drive *drives; /* drive.c: a list */
 };
 void machine_ask_reset(struct machine *m); /* any thread */

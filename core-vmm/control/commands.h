@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* commands.h - the groups of commands, and what their files share. */
+#pragma once
+#include "server.h"
+
+extern const struct command state_commands[], media_commands[], screen_commands[], display_commands[], input_commands[],
+    serial_commands[], wait_commands[], debug_commands[];
+
+const char *state_name(enum machine_state s);
+const char *end_name(enum machine_end e);
+JsonObject *state_describe(const struct machine_event *e); /* data of the event "state" */
+JsonArray *media_describe(struct machine *m);
+JsonArray *serial_describe(struct machine *m);
+struct char_port;
+/* The port that "device" names; NULL: the call has failed. */
+struct char_port *call_serial(struct call *c);
+/* The text screen, or NULL with an error (no display, a graphics mode). */
+char *screen_read_text(struct machine *m, GError **error);

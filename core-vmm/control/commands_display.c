@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A client watches the display: it gets the picture's memory once per mode, and then boxes to redraw.  Boxes are merged
+ * while the client has not read what was sent before. */
+#include "../display.h"
+#include "commands.h"
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define POINTER_POLL_MS 500
+#define WATCH           "display.watch"
+
+struct watch {
+    struct connection *connection;
+    struct display *display;
+    struct display_sink sink;
+    uint32_t left, top, right, bottom; /* damage not told yet; right == 0: none */
+    bool absolute;
+    guint poll;
+};
+
+static void on_mode(void *ctx, const struct surface *s)
+{
+    struct watch *w = ctx;
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "width", s->width);
+    json_object_set_int_member(o, "height", s->height);
+    json_object_set_int_member(o, "stride", s->stride);
+    json_object_set_int_member(o, "generation", s->generation);
+    w->right = 0;
+    connection_event(w->connection, "display.mode", o, s->fd);
+}
+
+static void send_damage(void *ctx)
+{
+    struct watch *w = ctx;
+    if (!w->right)
+        return;
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "x", w->left);
+    json_object_set_int_member(o, "y", w->top);
+    json_object_set_int_member(o, "width", w->right - w->left);
+    json_object_set_int_member(o, "height", w->bottom - w->top);
+    w->right = 0;
+    connection_event(w->connection, "display.damage", o, -1);
+}
+
+static void on_damage(void *ctx, uint32_t x, uint32_t y, uint32_t width, uint32_t height)
+{
+    struct watch *w = ctx;
+    bool none = !w->right;
+    w->left = none ? x : MIN(w->left, x);
+    w->top = none ? y : MIN(w->top, y);
+    w->right = none ? x + width : MAX(w->right, x + width);
+    w->bottom = none ? y + height : MAX(w->bottom, y + height);
+    if (connection_idle(w->connection))
+        send_damage(w);
+    else
+        connection_on_idle(w->connection, send_damage, w);
+}
+
+static void on_cursor(void *ctx, int hot_x, int hot_y, uint32_t width, uint32_t height, const uint32_t *argb)
+{
+    struct watch *w = ctx;
+    size_t bytes = (size_t)width * height * 4;
+    JsonObject *o = json_object_new();
+    int fd = argb ? memfd_create("terrarium-cursor", MFD_CLOEXEC) : -1;
+    bool visible = fd >= 0 && write(fd, argb, bytes) == (ssize_t)bytes;
+    json_object_set_boolean_member(o, "visible", visible);
+    if (visible) {
+        json_object_set_int_member(o, "hot-x", hot_x);
+        json_object_set_int_member(o, "hot-y", hot_y);
+        json_object_set_int_member(o, "width", width);
+        json_object_set_int_member(o, "height", height);
+    }
+    connection_event(w->connection, "display.cursor", o, visible ? fd : -1);
+    if (fd >= 0)
+        close(fd);
+}
+
+static gboolean poll_pointer(gpointer data)
+{
+    struct watch *w = data;
+    bool absolute = machine_takes_absolute(connection_machine(w->connection));
+    if (absolute != w->absolute) {
+        JsonObject *o = json_object_new();
+        json_object_set_boolean_member(o, "absolute-pointer", absolute);
+        connection_event(w->connection, "input.mode", o, -1);
+        w->absolute = absolute;
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void watch_free(void *data)
+{
+    struct watch *w = data;
+    connection_on_idle(w->connection, NULL, NULL);
+    g_source_remove(w->poll);
+    display_unwatch(w->display, &w->sink);
+    g_free(w);
+}
+
+static void display_watch_begin(struct call *c)
+{
+    struct connection *n = call_connection(c);
+    struct display *p = machine_display(call_machine(c));
+    if (!p) {
+        call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
+        return;
+    }
+    struct watch *w = g_new0(struct watch, 1);
+    w->connection = n;
+    w->display = p;
+    w->sink = (struct display_sink){on_mode, on_damage, on_cursor, w};
+    w->absolute = machine_takes_absolute(call_machine(c));
+    w->poll = g_timeout_add(POINTER_POLL_MS, poll_pointer, w);
+    JsonObject *r = json_object_new();
+    json_object_set_boolean_member(r, "absolute-pointer", w->absolute);
+    connection_set_data(n, WATCH, w, watch_free);
+    call_reply(c, r);
+    display_watch(p, &w->sink);
+}
+
+static void display_watch_end(struct call *c)
+{
+    connection_set_data(call_connection(c), WATCH, NULL, NULL);
+    call_reply(c, NULL);
+}
+
+const struct command display_commands[] = {
+    {WATCH, .summary = "get the picture and what changes in it", .handler = display_watch_begin},
+    {"display.unwatch", .summary = "no more of that", .handler = display_watch_end},
+    {NULL},
+};

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "../display.h"
+#include "commands.h"
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static bool copy_out(int fd, const uint32_t *pixels, size_t bytes)
+{
+    const char *from = (const char *)pixels;
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = write(fd, from + done, bytes - done);
+        if (n <= 0)
+            return false;
+        done += n;
+    }
+    return true;
+}
+
+static void screen_shot(struct call *c)
+{
+    struct display *p = machine_display(call_machine(c));
+    const struct surface *s = p ? display_refresh_now(p) : NULL;
+    if (!s) {
+        call_fail(c, CONTROL_UNSUPPORTED, p ? "there is no picture now" : "the machine has no graphics card");
+        return;
+    }
+    int fd = memfd_create("terrarium-shot", MFD_CLOEXEC);
+    if (fd < 0 || !copy_out(fd, s->pixels, (size_t)s->stride * s->height)) {
+        call_fail(c, CONTROL_FAILED, "the picture cannot be copied: %s", g_strerror(errno));
+    } else {
+        JsonObject *r = json_object_new();
+        json_object_set_int_member(r, "width", s->width);
+        json_object_set_int_member(r, "height", s->height);
+        json_object_set_int_member(r, "stride", s->stride);
+        call_reply_fd(c, r, fd);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+char *screen_read_text(struct machine *m, GError **error)
+{
+    struct display *p = machine_display(m);
+    char *text = p ? display_text(p) : NULL;
+    if (!p)
+        g_set_error(error, CONTROL_ERROR, CONTROL_UNSUPPORTED, "the machine has no graphics card");
+    else if (!text)
+        g_set_error(error, CONTROL_ERROR, CONTROL_WRONG_STATE, "the screen is in a graphics mode: it has no text");
+    return text;
+}
+
+static void screen_text(struct call *c)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = screen_read_text(call_machine(c), &error);
+    if (!text) {
+        call_fail_error(c, error);
+        return;
+    }
+    JsonObject *r = json_object_new();
+    json_object_set_string_member(r, "text", text);
+    call_reply(c, r);
+}
+
+const struct command screen_commands[] = {
+    {"screen.shot", .summary = "a copy of the picture", .handler = screen_shot},
+    {"screen.text", .summary = "what the text screen says", .handler = screen_text},
+    {NULL},
+};

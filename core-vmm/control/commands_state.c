@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "commands.h"
+#include <unistd.h>
+
+#define PROTOCOL 1
+
+const char *state_name(enum machine_state s)
+{
+    static const char *const names[] = {"stopped", "running", "paused"};
+    return names[s];
+}
+
+const char *end_name(enum machine_end e)
+{
+    static const char *const names[] = {"none", "power-off", "stopped", "reset", "debug", "failed"};
+    return names[e];
+}
+
+JsonObject *state_describe(const struct machine_event *e)
+{
+    JsonObject *o = json_object_new();
+    json_object_set_string_member(o, "state", state_name(e->state));
+    if (e->state == MACHINE_STOPPED && e->end != MACHINE_END_NONE) {
+        json_object_set_string_member(o, "end", end_name(e->end));
+        json_object_set_int_member(o, "code", e->code);
+        if (e->message)
+            json_object_set_string_member(o, "message", e->message);
+    }
+    return o;
+}
+
+static void info(struct call *c)
+{
+    struct machine *m = call_machine(c);
+    const struct server_options *o = call_options(c);
+    JsonObject *r = json_object_new();
+    json_object_set_int_member(r, "protocol", PROTOCOL);
+    json_object_set_string_member(r, "version", TERRARIUM_VERSION);
+    json_object_set_string_member(r, "name", o->name);
+    json_object_set_string_member(r, "folder", o->folder);
+    json_object_set_int_member(r, "pid", getpid());
+    json_object_set_string_member(r, "state", state_name(machine_state(m)));
+    json_object_set_string_member(r, "engine", machine_engine(m));
+    json_object_set_string_member(r, "engine-reason", machine_engine_reason(m));
+    json_object_set_int_member(r, "cpus", machine_cpus(m));
+    json_object_set_int_member(r, "memory", machine_memory(m));
+    json_object_set_double_member(r, "uptime", (g_get_monotonic_time() - o->started_us) / 1e6);
+    json_object_set_boolean_member(r, "has-display", machine_display(m) != NULL);
+    json_object_set_boolean_member(r, "absolute-pointer", machine_takes_absolute(m));
+    json_object_set_array_member(r, "serial", serial_describe(m));
+    json_object_set_array_member(r, "drives", media_describe(m));
+    call_reply(c, r);
+}
+
+static void pause_machine(struct call *c)
+{
+    struct machine *m = call_machine(c);
+    if (machine_state(m) != MACHINE_RUNNING) {
+        call_fail(c, CONTROL_WRONG_STATE, "the machine is %s", state_name(machine_state(m)));
+        return;
+    }
+    machine_pause(m);
+    call_reply(c, NULL);
+}
+
+static void resume(struct call *c)
+{
+    struct machine *m = call_machine(c);
+    if (machine_state(m) != MACHINE_PAUSED) {
+        call_fail(c, CONTROL_WRONG_STATE, "the machine is not paused but %s", state_name(machine_state(m)));
+        return;
+    }
+    machine_resume(m);
+    call_reply(c, NULL);
+}
+
+static void reset(struct call *c)
+{
+    machine_reset(call_machine(c));
+    call_reply(c, NULL);
+}
+
+static void stop(struct call *c)
+{
+    machine_stop(call_machine(c), MACHINE_END_STOPPED, 0, NULL);
+    call_reply(c, NULL);
+}
+
+static void powerbutton(struct call *c)
+{
+    g_autoptr(GError) error = NULL;
+    if (machine_power_button(call_machine(c), &error))
+        call_reply(c, NULL);
+    else
+        call_fail(c, CONTROL_WRONG_STATE, "%s", error->message);
+}
+
+const struct command state_commands[] = {
+    {"info", .summary = "what this machine is and does", .handler = info},
+    {"pause", .summary = "stop the guest's time", .handler = pause_machine},
+    {"resume", .summary = "let it run on", .handler = resume},
+    {"reset", .summary = "the reset button", .handler = reset},
+    {"stop", .summary = "cut the power; the VM process ends", .handler = stop},
+    {"powerbutton", .summary = "ask the guest to shut down", .handler = powerbutton},
+    {NULL},
+};

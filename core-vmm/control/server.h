@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* server.h - the VM's side of the control socket.  Everything runs on the loop thread.
+ *
+ * A command is a row of a table: name, parameters, summary, handler.  The server checks the arguments against the row
+ * before the handler sees them.  A handler answers with call_reply() or call_fail(), at once or later (wait.*): a call
+ * stays valid until it is answered; if its client goes first, on_cancel is told and the call is freed. */
+#pragma once
+#include "../machine.h"
+#include "client.h"
+
+struct server;
+struct call;
+struct connection;
+
+enum param_type { PARAM_TEXT, PARAM_NUMBER, PARAM_SECONDS, PARAM_FLAG };
+struct param {
+    const char *name;
+    enum param_type type;
+    bool required;
+    int64_t low, high; /* PARAM_NUMBER */
+};
+#define COMMAND_PARAMS 6
+struct command {
+    const char *name;
+    struct param params[COMMAND_PARAMS];
+    const char *summary;
+    void (*handler)(struct call *call);
+    unsigned fds; /* how many descriptors must come with it */
+};
+
+struct server_options { /* borrowed for the server's life */
+    struct machine *machine;
+    const char *name, *folder;
+    int64_t started_us; /* monotonic */
+};
+struct server *server_new(const struct server_options *o, const char *socket_path, GError **error);
+void server_free(struct server *s);
+void server_broadcast(struct server *s, const char *event, JsonObject *data); /* takes data */
+/* Tells all clients and listeners of a state change. */
+void server_state_changed(struct server *s, const struct machine_event *e);
+/* fn hears of every state change until server_unlisten(); it may call that. */
+void server_listen(struct server *s, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
+void server_unlisten(struct server *s, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
+void server_drain(struct server *s); /* give answers that wait a moment to leave, before the process ends */
+
+/* ---- for handlers ---- */
+struct machine *call_machine(struct call *c);
+const struct server_options *call_options(struct call *c);
+struct server *call_server(struct call *c);
+struct connection *call_connection(struct call *c);
+bool call_has(struct call *c, const char *param);
+const char *call_text(struct call *c, const char *param, const char *otherwise);
+int64_t call_number(struct call *c, const char *param, int64_t otherwise);
+double call_seconds(struct call *c, const char *param, double otherwise);
+bool call_flag(struct call *c, const char *param);
+int call_take_fd(struct call *c, unsigned n);                   /* -1 if none is left there */
+void call_reply(struct call *c, JsonObject *result);            /* takes it; NULL: {} */
+void call_reply_fd(struct call *c, JsonObject *result, int fd); /* fd stays the caller's */
+void call_fail(struct call *c, enum control_error code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void call_fail_error(struct call *c, const GError *error);
+void call_on_cancel(struct call *c, void (*fn)(void *ctx), void *ctx);
+
+/* Something a connection owns, found again by its key, freed with it.  One per key. */
+void connection_set_data(struct connection *n, const char *key, void *data, void (*free_data)(void *));
+void *connection_data(struct connection *n, const char *key);
+struct machine *connection_machine(struct connection *n);
+bool connection_event(struct connection *n, const char *event, JsonObject *data, int fd /* -1: none */);
+bool connection_idle(struct connection *n); /* nothing waits to be sent */
+/* fn when everything has been sent, once per call of this. */
+void connection_on_idle(struct connection *n, void (*fn)(void *ctx), void *ctx);
+
+/* commands.c: all of them, ends with a NULL name. */
+const struct command *const *command_groups(void);
+const struct command *command_find(const char *name);
+char *command_usage(const struct command *c); /* "device=TEXT [bytes=NUMBER]"; g_free */
