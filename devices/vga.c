@@ -45,7 +45,7 @@ static unsigned awake_port(const struct vga *s, unsigned port)
         return port;
     if (mono == !!(s->misc & MISC_COLOUR))
         return 0;
-    return port | 0x60;
+    return mono ? port + 0x20 : port;
 }
 
 static uint8_t dac_read(struct vga *s)
