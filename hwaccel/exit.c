@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* exit.c - what to do when KVM_RUN returns with an exit reason (api.rst, "The kvm_run structure"). */
+#include "hw.h"
+#include <string.h>
+
+static void port_io(struct hw_vcpu *v)
+{
+    struct machine *m = v->vm->config->machine;
+    const struct kvm_run *run = v->run;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    unsigned size = run->io.size;
+    for (uint32_t i = 0; i < run->io.count; i++, data += size) {
+        uint64_t value = 0;
+        if (run->io.direction == KVM_EXIT_IO_IN) {
+            value = machine_in(m, v->index, run->io.port, size);
+            memcpy(data, &value, size);
+        } else {
+            memcpy(&value, data, size);
+            machine_out(m, v->index, run->io.port, size, value);
+        }
+    }
+}
+
+/* An access that crosses a page may come in pieces of 3, 5, 6 or 7 bytes, which the bus does not know. */
+static unsigned piece(unsigned left)
+{
+    return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
+static void mmio(struct hw_vcpu *v)
+{
+    struct machine *m = v->vm->config->machine;
+    struct kvm_run *run = v->run;
+    unsigned bytes = MIN(run->mmio.len, sizeof run->mmio.data), size;
+    for (unsigned at = 0; at < bytes; at += size) {
+        uint64_t value = 0;
+        size = piece(bytes - at);
+        if (run->mmio.is_write) {
+            memcpy(&value, run->mmio.data + at, size);
+            machine_store(m, v->index, run->mmio.phys_addr + at, size, value);
+        } else {
+            value = machine_load(m, v->index, run->mmio.phys_addr + at, size);
+            memcpy(run->mmio.data + at, &value, size);
+        }
+    }
+}
+
+enum hw_next hw_handle_exit(struct hw_vcpu *v)
+{
+    switch (v->run->exit_reason) {
+    case KVM_EXIT_IO: port_io(v); return HW_GO_ON;
+    case KVM_EXIT_MMIO: mmio(v); return HW_GO_ON;
+    case KVM_EXIT_IOAPIC_EOI: machine_eoi(v->vm->config->machine, v->run->eoi.vector); return HW_GO_ON;
+    case KVM_EXIT_HLT: v->run_state = X86_HALTED; return HW_GO_ON; /* before_run() looks what could end it */
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+    case KVM_EXIT_SET_TPR:
+    case KVM_EXIT_INTR: return HW_GO_ON;
+    case KVM_EXIT_SHUTDOWN:
+    case KVM_EXIT_SYSTEM_EVENT: return HW_SHUTDOWN;
+    default: return HW_CANNOT;
+    }
+}
