@@ -29,7 +29,9 @@ struct replay_info {
     bool mem_reads, mem_writes;
     uint16_t mem_bytes; /* 0: not known (XSAVE) */
     uint16_t broadcast_bytes;
-    uint64_t reads, writes; /* general registers touched, bit n = register n, explicit and hidden */
+    uint8_t mem_element_bytes; /* of the memory operand, as vector instructions see it */
+    /* general registers touched, bit n = register n, explicit and hidden; not those that only address memory */
+    uint64_t reads, writes;
     const char *mnemonic;   /* lower case, static */
     const char *isa_set;    /* Zydis' name of the ISA set, e.g. "AVX2", "SSE4", "X87"; static */
 };
@@ -47,3 +49,8 @@ void fpu_load(struct vcpu *c);             /* c->xsave was replaced */
 void fpu_leave(struct vcpu *c);
 /* Does an unmasked x87 exception wait (WAIT, and before most x87 instructions)? */
 bool fpu_error_pending(struct vcpu *c);
+bool fpu_xcr0_valid(struct vcpu *c, uint64_t v); /* XSETBV */
+uint64_t fpu_xinuse(struct vcpu *c);             /* XGETBV(1), before masking with XCR0 */
+/* Stubs live as long as the decoded instructions that point to them. */
+bool replay_full(const struct vcpu *c);
+void replay_drop_all(struct vcpu *c); /* the cache of decoded instructions was emptied */

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fpu.c - where the guest's x87 and vector state is, and who may use it.
+ *
+ * The state is loaded into the host's registers when the first instruction needs it and stays there until something
+ * outside patcher/ is called; see fpu.h. */
+#include "fpu.h"
+#include <cpuid.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void xrstor(const void *area, uint64_t features)
+{
+    __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((uint32_t)features), "d"((uint32_t)(features >> 32)) : "memory");
+}
+
+static void xsave(void *area, uint64_t features)
+{
+    __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"((uint32_t)features), "d"((uint32_t)(features >> 32)) : "memory");
+}
+
+void fpu_enter(struct vcpu *c)
+{
+    stub_thread(c->replay);
+    xrstor(c->xsave, c->replay->host_xcr0);
+    c->replay->live = true;
+}
+
+void fpu_leave(struct vcpu *c)
+{
+    static const struct {
+        uint8_t bytes[XS_EXTENDED] __attribute__((aligned(64)));
+    } init = {{[XS_MXCSR] = 0x80, [XS_MXCSR + 1] = 0x1f}};
+    if (!c->replay->live)
+        return;
+    xsave(c->xsave, c->replay->host_xcr0);
+    xrstor(init.bytes, c->replay->host_xcr0);
+    c->replay->live = false;
+}
+
+uint8_t *fpu_area(struct vcpu *c)
+{
+    fpu_leave(c);
+    return c->xsave;
+}
+
+static uint16_t status_word(struct vcpu *c)
+{
+    uint16_t fsw;
+    if (!c->replay->live)
+        return *(uint16_t *)(c->xsave + XS_FSW);
+    __asm__ volatile("fnstsw %0" : "=a"(fsw));
+    return fsw;
+}
+
+bool fpu_error_pending(struct vcpu *c)
+{
+    return status_word(c) & FSW_ES;
+}
+
+/* With CR0.NE clear the CPU would report through FERR# and IRQ 13.  The machine has no such line: the exception is
+ * cleared, as the handlers of that interrupt do. */
+void fpu_raise_mf(struct vcpu *c)
+{
+    if (c->cr0 & CR0_NE)
+        raise_exception(c, EXC_MF);
+    fpu_use(c);
+    __asm__ volatile("fnclex");
+}
+
+static void check_vex(struct vcpu *c, uint64_t features)
+{
+    bool off = real_mode(c) || v86_mode(c) || !(c->cr4 & CR4_OSXSAVE) || (c->xcr0 & features) != features;
+    if (off)
+        raise_exception(c, EXC_UD);
+    if (c->cr0 & CR0_TS)
+        raise_exception(c, EXC_NM);
+}
+
+/* The conditions of SDM Vol. 2, 2.4-2.8 and Vol. 3, 2.5, in the order that the processor checks them. */
+void fpu_check(struct vcpu *c, enum fpu_class k)
+{
+    switch (k) {
+    case FPU_NONE: break;
+    case FPU_X87:
+        if (c->cr0 & (CR0_EM | CR0_TS))
+            raise_exception(c, EXC_NM);
+        break;
+    case FPU_FWAIT:
+        if ((c->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
+            raise_exception(c, EXC_NM);
+        break;
+    case FPU_SSE:
+        if (!(c->cr4 & CR4_OSFXSR))
+            raise_exception(c, EXC_UD);
+        /* fall through */
+    case FPU_MMX:
+        if (c->cr0 & CR0_EM)
+            raise_exception(c, EXC_UD);
+        if (c->cr0 & CR0_TS)
+            raise_exception(c, EXC_NM);
+        break;
+    case FPU_XSAVE:
+        if (!(c->cr4 & CR4_OSXSAVE))
+            raise_exception(c, EXC_UD);
+        if (c->cr0 & CR0_TS)
+            raise_exception(c, EXC_NM);
+        break;
+    case FPU_VEX_GPR:
+        if (real_mode(c) || v86_mode(c))
+            raise_exception(c, EXC_UD);
+        break;
+    case FPU_AVX: check_vex(c, XFEATURE_SSE | XFEATURE_AVX); break;
+    case FPU_AVX512: check_vex(c, XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512); break;
+    }
+}
+
+/* ---- reset, and state from outside ------------------------------------------------------------------------------- */
+void fpu_reset(struct vcpu *c, bool init)
+{
+    struct replay *r = c->replay;
+    if (init)
+        return; /* SDM Vol. 3, table 10-1: INIT leaves x87 and vector state alone */
+    fpu_leave(c);
+    memset(c->xsave, 0, sizeof c->xsave);
+    *(uint16_t *)(c->xsave + XS_FCW) = 0x40;
+    c->xsave[XS_FTW] = 0xff; /* all registers hold +0 */
+    *(uint32_t *)(c->xsave + XS_MXCSR) = 0x1f80;
+    *(uint64_t *)(c->xsave + XS_BV) = XFEATURE_X87;
+    r->fip = r->fdp = 0;
+    r->fcs = r->fds = r->fop = 0;
+}
+
+void fpu_sync(struct vcpu *c)
+{
+    struct replay *r = c->replay;
+    uint8_t *area = fpu_area(c);
+    *(uint16_t *)(area + XS_FOP) = r->fop;
+    *(uint64_t *)(area + XS_FIP) = r->fip;
+    *(uint64_t *)(area + XS_FDP) = r->fdp;
+    *(uint32_t *)(area + XS_MXCSR_MASK) = r->mxcsr_mask;
+}
+
+/* Components that the header calls initial become so in the data too, and what XRSTOR would refuse is cleared: the
+ * image may come from a file. */
+void fpu_load(struct vcpu *c)
+{
+    struct replay *r = c->replay;
+    uint8_t *area = c->xsave;
+    uint64_t *bv = (uint64_t *)(area + XS_BV);
+    r->live = false;
+    *bv &= r->host_xcr0;
+    memset(area + XS_XCOMP_BV, 0, XS_EXTENDED - XS_XCOMP_BV);
+    *(uint32_t *)(area + XS_MXCSR) &= r->mxcsr_mask;
+    if (!(*bv & XFEATURE_X87)) {
+        memset(area, 0, XS_MXCSR);
+        *(uint16_t *)(area + XS_FCW) = 0x37f;
+        memset(area + XS_ST, 0, XS_XMM - XS_ST);
+    }
+    if (!(*bv & XFEATURE_SSE))
+        memset(area + XS_XMM, 0, 256);
+    for (unsigned i = 2; i < XCOMPONENTS; i++)
+        if (!(*bv >> i & 1))
+            memset(area + r->component[i].offset, 0, r->component[i].bytes);
+    r->fop = *(uint16_t *)(area + XS_FOP) & 0x7ff;
+    r->fip = *(uint64_t *)(area + XS_FIP);
+    r->fdp = *(uint64_t *)(area + XS_FDP);
+    r->fcs = r->fds = 0;
+}
+
+bool fpu_xcr0_valid(struct vcpu *c, uint64_t v)
+{
+    bool avx512 = v & XFEATURE_AVX512;
+    return v & XFEATURE_X87 && !(v & ~c->replay->host_xcr0) && (!(v & XFEATURE_AVX) || v & XFEATURE_SSE) &&
+           (!avx512 || ((v & XFEATURE_AVX512) == XFEATURE_AVX512 && v & XFEATURE_AVX));
+}
+
+uint64_t fpu_xinuse(struct vcpu *c)
+{
+    return *(uint64_t *)(fpu_area(c) + XS_BV);
+}
+
+/* ---- what this host does with the x87 pointers --------------------------------------------------------------------- */
+static void learn_host(struct replay *r)
+{
+    uint8_t area[512] __attribute__((aligned(16)));
+    uint32_t env[7], lo, hi;
+    float one = 1;
+    __asm__ volatile("fninit; fld1; fadds %2; fxsave64 %0; fnstenv %1; fninit" : "=m"(area), "=m"(env) : "m"(one));
+    __asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    r->host_xcr0 = ((uint64_t)hi << 32 | lo) & (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512);
+    for (unsigned i = 2; i < XCOMPONENTS; i++) {
+        uint32_t ecx = 0, edx = 0;
+        struct xcomponent *k = &r->component[i];
+        if (r->host_xcr0 >> i & 1) /* once: CPUID is slow in a virtual machine */
+            __cpuid_count(0xd, i, k->bytes, k->offset, ecx, edx);
+        k->align = ecx & 2 ? 64 : 1;
+    }
+    r->mxcsr_mask = *(uint32_t *)(area + XS_MXCSR_MASK);
+    r->pointers_on_error = !*(uint64_t *)(area + XS_FIP);
+    r->no_selectors = !(uint16_t)env[4];
+    r->fop_on_error = !(env[4] >> 16);
+    r->data_on_error = !env[5];
+}
+
+void *replay_new(struct vcpu *c)
+{
+    struct replay *r = NULL;
+    if (posix_memalign((void **)&r, 64, sizeof *r))
+        return NULL;
+    memset(r, 0, sizeof *r);
+    learn_host(r);
+    if (!stub_arena_new(r))
+        g_error("cannot map memory for code: %s", g_strerror(errno));
+    c->replay = r;
+    fpu_reset(c, false);
+    return r;
+}
+
+void replay_free(struct vcpu *c)
+{
+    stub_arena_free(c->replay);
+    free(c->replay);
+    c->replay = NULL;
+}

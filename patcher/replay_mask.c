@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* replay_mask.c - instructions that access memory element by element under a mask: AVX-512 with an opmask, VMASKMOV,
+ * MASKMOVQ/DQU, gathers and scatters.  Elements that are masked off must not fault, and no fault may be missed.
+ *
+ * If the whole operand is plain RAM in the TLB, nothing can fault and the host does it all.  Otherwise the elements are
+ * moved one by one, between memory and a buffer or, for gathers and scatters, the registers in the XSAVE area. */
+#include "fpu.h"
+#include <string.h>
+
+#define XC_YMM_HI   2
+#define XC_OPMASK   5
+#define XC_ZMM_HI   6
+#define XC_ZMM_HI16 7
+
+/* ---- registers in the XSAVE area ---------------------------------------------------------------------------------- */
+/* The three or one pieces of vector register n. */
+static unsigned vector_pieces(struct vcpu *c, unsigned n, uint8_t *at[3], unsigned bytes[3])
+{
+    const struct xcomponent *k = c->replay->component;
+    if (n >= 16) {
+        at[0] = c->xsave + k[XC_ZMM_HI16].offset + 64 * (n - 16);
+        bytes[0] = 64;
+        return 1;
+    }
+    at[0] = c->xsave + XS_XMM + 16 * n;
+    at[1] = c->xsave + k[XC_YMM_HI].offset + 16 * n;
+    at[2] = c->xsave + k[XC_ZMM_HI].offset + 32 * n;
+    bytes[0] = bytes[1] = 16;
+    bytes[2] = 32;
+    return k[XC_ZMM_HI].bytes ? 3 : 2;
+}
+
+static void vector_get(struct vcpu *c, unsigned n, uint8_t to[64])
+{
+    uint8_t *at[3];
+    unsigned bytes[3], pieces = vector_pieces(c, n, at, bytes);
+    for (unsigned i = 0; i < pieces; to += bytes[i++])
+        memcpy(to, at[i], bytes[i]);
+}
+
+static void vector_put(struct vcpu *c, unsigned n, const uint8_t from[64])
+{
+    uint8_t *at[3];
+    unsigned bytes[3], pieces = vector_pieces(c, n, at, bytes);
+    for (unsigned i = 0; i < pieces; from += bytes[i++])
+        memcpy(at[i], from, bytes[i]);
+    *(uint64_t *)(c->xsave + XS_BV) |= c->replay->host_xcr0;
+}
+
+static uint64_t *opmask(struct vcpu *c, unsigned n)
+{
+    return (uint64_t *)(c->xsave + c->replay->component[XC_OPMASK].offset + 8 * n);
+}
+
+/* ---- one operand, some elements ------------------------------------------------------------------------------------ */
+/* Bit i: element i is accessed. */
+static uint64_t active_elements(struct vcpu *c, const struct stub *s)
+{
+    unsigned n = s->mem_bytes / s->element_bytes;
+    uint64_t active = 0;
+    fpu_area(c);
+    if (s->mask_kind == MASK_OPMASK) {
+        active = *opmask(c, s->mask);
+    } else {
+        uint8_t v[64];
+        vector_get(c, s->mask, v);
+        for (unsigned i = 0; i < n; i++)
+            active |= (uint64_t)(v[(i + 1) * s->element_bytes - 1] >> 7) << i;
+    }
+    if (s->elements < 64)
+        active &= (1ull << s->elements) - 1;
+    if (s->broadcast)
+        return active != 0;
+    if (s->packed)
+        n = (unsigned)__builtin_popcountll(active);
+    return s->packed ? (n < 64 ? (1ull << n) - 1 : ~0ull) : active;
+}
+
+static void each_element(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t lin, uint8_t *buffer,
+                         uint64_t active, int access)
+{
+    unsigned n = s->element_bytes;
+    for (; active; active &= active - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(active) * n;
+        if (access == ACCESS_READ)
+            mem_read_bytes(c, in, lin + at, buffer + at, n);
+        else if (access == ACCESS_WRITE)
+            mem_write_bytes(c, in, lin + at, buffer + at, n);
+        else
+            mem_probe(c, in, lin + at, n, ACCESS_WRITE);
+    }
+}
+
+static void run_masked(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t lin)
+{
+    uint8_t *buffer = replay_scratch(c, lin);
+    uint64_t active = active_elements(c, s);
+    if (s->access & ACCESS_WRITE)
+        each_element(c, in, s, lin, buffer, active, 0);
+    else
+        each_element(c, in, s, lin, buffer, active, ACCESS_READ);
+    replay_run(c, in, s, buffer);
+    if (s->access & ACCESS_WRITE)
+        each_element(c, in, s, lin, buffer, active, ACCESS_WRITE);
+}
+
+static void exec_masked(struct vcpu *c, const struct insn *in)
+{
+    const struct stub *s = (const struct stub *)in->imm;
+    fpu_check(c, s->check);
+    uint64_t lin = mem_linear(c, in, s->mem_bytes, s->access);
+    if (lin & (s->align - 1u))
+        raise_error(c, EXC_GP, 0);
+    void *direct = replay_direct(c, s, lin);
+    if (likely(direct))
+        replay_run(c, in, s, direct);
+    else
+        run_masked(c, in, s, lin);
+}
+
+/* ---- MASKMOVQ, MASKMOVDQU ------------------------------------------------------------------------------------------ */
+static uint64_t string_linear(struct vcpu *c, const struct insn *in, unsigned at)
+{
+    uint64_t off = (c->gpr[X86_RDI] + at) & in->amask;
+    return seg_linear(c, in->seg, off, 1, ACCESS_WRITE);
+}
+
+static void maskmov(struct vcpu *c, const struct insn *in, const uint8_t *data, const uint8_t *mask, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        if (mask[i] & 0x80)
+            mem_probe(c, in, string_linear(c, in, i), 1, ACCESS_WRITE);
+    for (unsigned i = 0; i < bytes; i++)
+        if (mask[i] & 0x80)
+            mem_write_bytes(c, in, string_linear(c, in, i), &data[i], 1);
+}
+
+static void exec_maskmovdqu(struct vcpu *c, const struct insn *in)
+{
+    const struct stub *s = (const struct stub *)in->imm;
+    uint8_t data[64], mask[64];
+    fpu_check(c, s->check);
+    fpu_area(c);
+    vector_get(c, in->reg_no, data);
+    vector_get(c, in->rm_no, mask);
+    maskmov(c, in, data, mask, 16);
+}
+
+static void exec_maskmovq(struct vcpu *c, const struct insn *in)
+{
+    fpu_check(c, FPU_MMX);
+    if (fpu_error_pending(c))
+        fpu_raise_mf(c);
+    const uint8_t *area = fpu_area(c);
+    unsigned top = area[XS_FSW + 1] >> 3 & 7; /* MMn is physical register n, ST(i) is n = top + i */
+    const uint8_t *data = area + XS_ST + 16 * ((in->reg_no - top) & 7);
+    const uint8_t *mask = area + XS_ST + 16 * ((in->rm_no - top) & 7);
+    maskmov(c, in, data, mask, 8);
+    fpu_use(c);
+    __asm__ volatile("movq %mm0, %mm0"); /* any MMX instruction: TOP = 0, all tags valid */
+}
+
+/* ---- gather, scatter ------------------------------------------------------------------------------------------------- */
+/* struct stub for these: element_bytes is the data's, align the index's size, elements their number, mask the
+ * mask register, mem_bytes the index register. */
+static uint64_t gather_linear(struct vcpu *c, const struct insn *in, const struct stub *s, const uint8_t *index,
+                              int access)
+{
+    int64_t i;
+    int32_t i32;
+    memcpy(&i, index, 8);
+    memcpy(&i32, index, 4);
+    struct insn at = *in;
+    at.index = 8 * REG_ZERO;
+    at.disp += (s->align == 4 ? i32 : i) << in->scale;
+    return mem_linear(c, &at, s->element_bytes, access);
+}
+
+static const uint8_t *element(const uint8_t *v, unsigned i, unsigned bytes)
+{
+    return v + i * bytes;
+}
+
+/* After element i of a gather: it is in the register and its mask is gone, so that a fault at the next one finds
+ * everything consistent. */
+static void gather_mask_clear(struct vcpu *c, const struct stub *s, unsigned i)
+{
+    if (s->mask_kind == MASK_OPMASK) {
+        *opmask(c, s->mask) &= ~(1ull << i);
+        return;
+    }
+    uint8_t v[64];
+    vector_get(c, s->mask, v);
+    memset(v + i * s->element_bytes, 0, s->element_bytes);
+    vector_put(c, s->mask, v);
+}
+
+static void gather_finish(struct vcpu *c, const struct stub *s, uint8_t *data, unsigned number)
+{
+    uint8_t zero[64] = {0};
+    memset(data + s->elements * s->element_bytes, 0, 64 - s->elements * s->element_bytes);
+    vector_put(c, number, data);
+    if (s->mask_kind == MASK_OPMASK)
+        *opmask(c, s->mask) = 0;
+    else
+        vector_put(c, s->mask, zero);
+}
+
+static uint64_t gather_active(struct vcpu *c, const struct stub *s)
+{
+    uint8_t mask[64];
+    uint64_t active = 0;
+    if (s->mask_kind == MASK_OPMASK)
+        return *opmask(c, s->mask) & ((1ull << s->elements) - 1);
+    vector_get(c, s->mask, mask);
+    for (unsigned i = 0; i < s->elements; i++)
+        active |= (uint64_t)(mask[(i + 1) * s->element_bytes - 1] >> 7) << i;
+    return active;
+}
+
+static void exec_gather(struct vcpu *c, const struct insn *in)
+{
+    const struct stub *s = (const struct stub *)in->imm;
+    uint8_t index[64 + 8] = {0}, data[64];
+    fpu_check(c, s->check);
+    fpu_area(c);
+    vector_get(c, s->mem_bytes, index);
+    vector_get(c, s->data, data);
+    uint64_t active = gather_active(c, s);
+    for (; active; active &= active - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(active);
+        uint64_t lin = gather_linear(c, in, s, element(index, i, s->align), ACCESS_READ);
+        mem_read_bytes(c, in, lin, data + i * s->element_bytes, s->element_bytes);
+        vector_put(c, s->data, data);
+        gather_mask_clear(c, s, i);
+    }
+    gather_finish(c, s, data, s->data);
+}
+
+static void exec_scatter(struct vcpu *c, const struct insn *in)
+{
+    const struct stub *s = (const struct stub *)in->imm;
+    uint8_t index[64 + 8] = {0}, data[64];
+    fpu_check(c, s->check);
+    fpu_area(c);
+    vector_get(c, s->mem_bytes, index);
+    vector_get(c, s->data, data);
+    uint64_t active = gather_active(c, s);
+    for (; active; active &= active - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(active);
+        uint64_t lin = gather_linear(c, in, s, element(index, i, s->align), ACCESS_WRITE);
+        mem_write_bytes(c, in, lin, element(data, i, s->element_bytes), s->element_bytes);
+        gather_mask_clear(c, s, i);
+    }
+    *opmask(c, s->mask) = 0;
+    *(uint64_t *)(c->xsave + XS_BV) |= XFEATURE_AVX512;
+}
+
+/* ---- binding --------------------------------------------------------------------------------------------------------- */
+/* The bytes behind the 62 or C4 of an instruction, in 64-bit terms. */
+struct vex_fields {
+    unsigned reg, index, v, aaa;
+    bool w;
+};
+
+static struct vex_fields vex_fields(const struct replay_info *info, unsigned mode)
+{
+    struct vex_fields f = {0};
+    const uint8_t *p = info->raw + info->modrm_at - (info->encoding == REPLAY_EVEX ? 5 : 4);
+    uint8_t modrm = info->raw[info->modrm_at], sib = info->raw[info->modrm_at + 1];
+    bool long_form = mode == CODE64, evex = info->encoding == REPLAY_EVEX;
+    f.reg = modrm >> 3 & 7;
+    f.index = sib >> 3 & 7;
+    f.v = ~p[2] >> 3 & (long_form ? 15 : 7);
+    f.w = p[2] & 0x80;
+    f.aaa = evex ? p[3] & 7 : 0;
+    if (long_form) {
+        f.reg |= (p[1] & 0x80 ? 0 : 8) | (evex && !(p[1] & 0x10) ? 16 : 0);
+        f.index |= (p[1] & 0x40 ? 0 : 8) | (evex && !(p[3] & 8) ? 16 : 0);
+    }
+    return f;
+}
+
+static cold_fn bind_gather(const struct replay_info *info, struct stub *s, unsigned mode)
+{
+    struct vex_fields f = vex_fields(info, mode);
+    bool evex = info->encoding == REPLAY_EVEX, scatter = info->opcode >= 0xa0;
+    s->element_bytes = f.w ? 8 : 4;
+    s->align = info->opcode & 1 ? 8 : 4;
+    s->elements = (uint8_t)(info->vector_bytes / MAX(s->element_bytes, s->align));
+    s->data = (uint8_t)f.reg;
+    s->mem_bytes = (uint16_t)f.index;
+    s->mask = (uint8_t)(evex ? f.aaa : f.v);
+    s->mask_kind = evex ? MASK_OPMASK : MASK_VECTOR;
+    bool bad = evex ? !f.aaa || (!scatter && f.reg == f.index) : f.reg == f.index || f.reg == f.v || f.index == f.v;
+    return bad ? NULL : scatter ? exec_scatter : exec_gather;
+}
+
+static bool is_packed(const struct replay_info *info)
+{
+    return g_str_has_prefix(info->mnemonic, "vcompress") || g_str_has_prefix(info->mnemonic, "vpcompress") ||
+           g_str_has_prefix(info->mnemonic, "vexpand") || g_str_has_prefix(info->mnemonic, "vpexpand");
+}
+
+static cold_fn bind_opmask(const struct replay_info *info, struct stub *s, unsigned mode)
+{
+    struct vex_fields f = vex_fields(info, mode);
+    if (!f.aaa || !info->mem_element_bytes)
+        return NULL;
+    s->mask_kind = MASK_OPMASK;
+    s->mask = (uint8_t)f.aaa;
+    s->element_bytes = info->mem_element_bytes;
+    s->elements = (uint8_t)(info->mem_bytes / info->mem_element_bytes);
+    s->broadcast = info->broadcast_bytes != 0;
+    s->packed = is_packed(info);
+    if (s->broadcast)
+        s->elements = (uint8_t)(info->vector_bytes / info->broadcast_bytes);
+    return exec_masked;
+}
+
+/* NULL: not one of these. */
+cold_fn replay_mask_bind(const struct replay_info *info, struct stub *s, unsigned mode)
+{
+    if (info->vsib)
+        return bind_gather(info, s, mode);
+    if (info->map == 1 && info->opcode == 0xf7 && info->hidden_memory)
+        return s->check == FPU_MMX ? exec_maskmovq : exec_maskmovdqu;
+    if (info->memory && info->encoding == REPLAY_EVEX)
+        return bind_opmask(info, s, mode);
+    bool vmaskmov = info->encoding == REPLAY_VEX && info->map == 2 && info->memory &&
+                    ((info->opcode >= 0x2c && info->opcode <= 0x2f) || info->opcode == 0x8c || info->opcode == 0x8e);
+    if (!vmaskmov)
+        return NULL;
+    struct vex_fields f = vex_fields(info, mode);
+    s->mask_kind = MASK_VECTOR;
+    s->mask = (uint8_t)f.v;
+    s->element_bytes = info->opcode >= 0x80 ? (f.w ? 8 : 4) : (info->opcode & 1 ? 8 : 4);
+    s->elements = (uint8_t)(info->mem_bytes / s->element_bytes);
+    return exec_masked;
+}
