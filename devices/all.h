@@ -18,3 +18,11 @@ extern const struct device_ops vga_ops;
 /* Interrupts, time, DMA, and what is soldered to every PC's mainboard */
 extern const struct device_ops i8259_ops;     /* both; plug: irqchip_ops */
 extern const struct device_ops i8254_ops;     /* and port 61h; line 0: IRQ 0 */
+extern const struct device_ops mc146818_ops;  /* line 0: IRQ 8 */
+extern const struct device_ops i8042_ops;     /* lines: 0 keyboard, 1 mouse; plug: input_ops */
+extern const struct device_ops port92_ops;    /* fast A20 and reset */
+extern const struct device_ops uart16550_ops; /* line 0 */
+
+/* For tests and firmware developers */
+extern const struct device_ops debugport_ops;
+extern const struct device_ops debugexit_ops;

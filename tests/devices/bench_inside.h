@@ -19,9 +19,10 @@ struct device_core {
     struct bench *bench;
     struct config config;
     struct {
-        uint64_t base, memory_bytes;
+        uint64_t base, memory_bytes, asked_bytes;
         bool on, readonly;
         uint8_t *memory;
+        uint64_t *dirty; /* bit per 4 KiB page */
     } region[DEV_REGIONS];
     struct {
         uint64_t at;

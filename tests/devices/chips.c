@@ -8,6 +8,12 @@ const struct chip chips[] = {
     {&i8259_ops, "pic"},
     {&i8254_ops, "pit"},
     {&vga_ops, "video", "video.memory=1M"},
+    {&mc146818_ops, "rtc"},
+    {&i8042_ops, "keyboard"},
+    {&port92_ops, "port92"},
+    {&uart16550_ops, "serial1"},
+    {&debugport_ops, "debug-port", "debug-port.target=none"},
+    {&debugexit_ops, "debug-exit"},
     {NULL},
 };
 
