@@ -79,9 +79,16 @@ bool blk_publish(struct blk_file *f, GError **error)
     return !f->ops->publish || f->ops->publish(f, error);
 }
 
+struct blk_file *blk_ref(struct blk_file *f)
+{
+    g_atomic_int_inc(&f->users);
+    return f;
+}
+
+/* users counts those beyond the first. */
 void blk_close(struct blk_file *f)
 {
-    if (!f)
+    if (!f || g_atomic_int_add(&f->users, -1) > 0)
         return;
     f->ops->close(f);
     g_free(f->path);

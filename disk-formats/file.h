@@ -35,6 +35,7 @@ struct blk_file {
     bool writable;
     enum file_cache cache;
     void *state;
+    int users;
 };
 
 enum file_flags {
@@ -50,7 +51,8 @@ bool blk_publish(struct blk_file *f, GError **error);
 /* Another file in the same folder, with the same flags.  Names with a folder part, and links that lead out of it, are
  * refused: they come from the image. */
 struct blk_file *blk_sibling(struct blk_file *f, const char *name, bool create, GError **error);
-void blk_close(struct blk_file *f); /* NULL is fine */
+struct blk_file *blk_ref(struct blk_file *f); /* one more blk_close() is due */
+void blk_close(struct blk_file *f);           /* NULL is fine */
 
 int blk_preadv(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n);
 int blk_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n);

@@ -4,3 +4,4 @@
 #include "image.h"
 
 extern const struct image_format format_raw;
+extern const struct image_format format_qcow2;

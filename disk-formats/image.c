@@ -11,16 +11,13 @@ static bool in_bounds(const struct image *im, uint64_t offset, uint64_t bytes)
     return offset <= im->bytes && bytes <= im->bytes - offset;
 }
 
-/* The format's answer, cut to the image and made whole. */
-static int extent_at(struct image *im, uint64_t offset, struct extent *e)
+/* The format's answer for the start of [offset, offset + want). */
+static int extent_at(struct image *im, uint64_t offset, uint64_t want, struct extent *e)
 {
-    *e = (struct extent){.offset = offset, .bytes = im->bytes - offset, .file = im->file, .file_offset = UINT64_MAX};
+    *e = (struct extent){.offset = offset, .bytes = want, .file = im->file, .file_offset = UINT64_MAX};
     int err = im->format->extent(im, offset, e);
-    if (err)
-        return err;
-    g_assert(e->offset == offset && e->bytes);
-    e->bytes = MIN(e->bytes, im->bytes - offset);
-    return 0;
+    g_assert(err || (e->offset == offset && e->bytes && e->bytes <= want));
+    return err;
 }
 
 /* ---- reading ---- */
@@ -58,8 +55,8 @@ static int read_locked(struct image *im, uint64_t offset, struct iov_walk *w, ui
 {
     while (bytes) {
         struct extent e;
-        int err = extent_at(im, offset, &e);
-        uint64_t n = MIN(e.bytes, bytes);
+        int err = extent_at(im, offset, bytes, &e);
+        uint64_t n = e.bytes;
         if (!err && e.kind == EXTENT_DATA)
             err = read_data(im, &e, w, n);
         else if (!err && e.kind == EXTENT_HOLE)
@@ -99,12 +96,12 @@ static int write_in_place(struct image *im, uint64_t *offset, struct iov_walk *w
 {
     while (*bytes) {
         struct extent e;
-        int err = extent_at(im, *offset, &e);
+        int err = extent_at(im, *offset, *bytes, &e);
         if (err || !e.in_place)
             return err;
         struct iovec piece[IOV_PIECE];
         uint64_t got;
-        int n = iov_take(w, MIN(*bytes, e.bytes), piece, &got);
+        int n = iov_take(w, e.bytes, piece, &got);
         err = blk_pwritev(e.file, e.file_offset, piece, n);
         if (err)
             return err;
@@ -156,7 +153,7 @@ static int blocks_to_place(struct image *im, uint64_t offset, uint64_t bytes, st
         struct extent next;
         if (start + e->bytes >= end)
             break;
-        int err = extent_at(im, start + e->bytes, &next);
+        int err = extent_at(im, start + e->bytes, 1, &next);
         if (err)
             return err;
         if (next.in_place)
@@ -260,13 +257,12 @@ static bool known_zero(struct image *im, uint64_t offset, uint64_t bytes)
 {
     while (bytes) {
         struct extent e;
-        if (extent_at(im, offset, &e) || e.kind == EXTENT_DATA)
+        if (extent_at(im, offset, bytes, &e) || e.kind == EXTENT_DATA)
             return false;
         if (e.kind == EXTENT_HOLE && im->parent && offset < im->parent->bytes)
             return false;
-        uint64_t n = MIN(bytes, e.bytes);
-        offset += n;
-        bytes -= n;
+        offset += e.bytes;
+        bytes -= e.bytes;
     }
     return true;
 }
@@ -298,6 +294,8 @@ int image_zero(struct image *im, uint64_t offset, uint64_t bytes)
     int err = zero_piece(im, offset, start - offset);
     if (!err && end > start)
         err = im->format->zero(im, start, end - start);
+    if (err == -ENOTSUP)
+        err = zero_piece(im, start, end - start);
     if (!err)
         err = zero_piece(im, end, offset + bytes - end);
     g_rw_lock_writer_unlock(&im->lock);
@@ -326,7 +324,7 @@ int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *o
     if (offset >= im->bytes)
         return -EINVAL;
     g_rw_lock_reader_lock(&im->lock);
-    int err = extent_at(im, offset, out);
+    int err = extent_at(im, offset, im->bytes - offset, out);
     g_rw_lock_reader_unlock(&im->lock);
     uint64_t until;
     if (err || !holes || out->kind != EXTENT_DATA || out->compressed || out->file_offset == UINT64_MAX)
@@ -361,8 +359,28 @@ bool image_resize(struct image *im, uint64_t bytes, GError **error)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a %s image cannot be resized", im->format->name);
     if (!bytes || bytes > IMAGE_MAX_BYTES || bytes % 512)
         return disk_fail(error, DISK_ERROR_USAGE, "the new size must be a multiple of 512 bytes");
+    uint64_t block = im->block_bytes ? im->block_bytes : 1, block_end = (bytes + block - 1) / block * block;
+    int err = 0;
+    if (bytes < im->bytes) /* the rest of the last block must not come back when the image grows again */
+        err = image_zero(im, bytes, MIN(block_end, im->bytes) - bytes);
+    if (err)
+        return disk_fail_errno(error, -err, "%s", im->file->path);
+    uint64_t was = im->bytes, parent = im->parent ? im->parent->bytes : 0;
     g_rw_lock_writer_lock(&im->lock);
     bool ok = im->format->resize(im, bytes, error);
+    g_rw_lock_writer_unlock(&im->lock);
+    err = ok && bytes > was && parent > was ? image_zero(im, was, MIN(bytes, parent) - was) : 0;
+    return ok && (!err || disk_fail_errno(error, -err, "%s", im->file->path));
+}
+
+bool image_check(struct image *im, bool repair, struct image_check *out, GError **error)
+{
+    if (repair && !im->writable)
+        return disk_fail(error, DISK_ERROR_PERMISSION, "%s is open read-only", im->file->path);
+    if (!im->format->check)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "there is nothing to check in a %s image", im->format->name);
+    g_rw_lock_writer_lock(&im->lock);
+    bool ok = im->format->check(im, repair, out, error);
     g_rw_lock_writer_unlock(&im->lock);
     return ok;
 }

@@ -14,11 +14,12 @@
 #define IMAGE_MAX_CHAIN 128
 #define IMAGE_MAX_BYTES (UINT64_C(1) << 62)
 
+struct image_check;
 struct image {
     const struct image_format *format;
     struct blk_file *file;
-    struct image *parent; /* NULL: holes read as zeroes */
-    bool writable;
+    struct image *parent;  /* NULL: holes read as zeroes */
+    bool writable, repair; /* repair: open even what is marked as corrupt */
     void *state;
     /* Set by the format's open: */
     uint64_t bytes;       /* what the guest sees */
@@ -31,7 +32,7 @@ struct image {
 
 struct image_how {
     const char *format; /* NULL: look at the first bytes, if guess */
-    bool write, guess, no_parent, unlocked;
+    bool write, guess, no_parent, unlocked, repair;
     enum file_cache cache;
     const char *parent, *parent_format; /* instead of what the image says */
     const char *snapshot;               /* an internal snapshot's name or id; read-only */
@@ -39,8 +40,8 @@ struct image_how {
 struct image *image_open(const char *path, const struct image_how *how, GError **error);
 /* Takes the file, also on failure.  No parent is opened. */
 struct image *image_open_file(struct blk_file *f, const struct image_format *format, GError **error);
-struct image *image_open_snapshot(struct blk_file *f, const struct image_format *format, const char *snapshot,
-                                  GError **error);
+struct image *image_open_with(struct blk_file *f, const struct image_format *format, const struct image_how *how,
+                              GError **error);
 int image_close(struct image *im); /* flushes; -errno if that failed.  Closes the parents.  NULL is fine */
 
 const struct image_format *image_format_find(const char *name, GError **error);
@@ -60,6 +61,8 @@ int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *o
 /* The same through the chain: kind is data or zero; *layer (may be NULL) is the image that has it. */
 int image_extent_deep(struct image *im, uint64_t offset, struct extent *out, struct image **layer);
 bool image_resize(struct image *im, uint64_t bytes, GError **error);
+/* Looks for damage, and repairs it if so asked and open for writing.  False: could not look. */
+bool image_check(struct image *im, bool repair, struct image_check *out, GError **error);
 bool image_is_zero(const void *data, size_t n);
 
 /* ---- creating ---- */

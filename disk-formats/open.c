@@ -54,11 +54,15 @@ static void image_free(struct image *im)
     g_free(im);
 }
 
-struct image *image_open_snapshot(struct blk_file *f, const struct image_format *format, const char *snapshot,
-                                  GError **error)
+struct image *image_open_with(struct blk_file *f, const struct image_format *format, const struct image_how *how,
+                              GError **error)
 {
     struct image *im = g_new0(struct image, 1);
-    *im = (struct image){.format = format, .file = f, .writable = f->writable && !snapshot, .snapshot = snapshot};
+    *im = (struct image){.format = format,
+                         .file = f,
+                         .writable = f->writable && !how->snapshot,
+                         .repair = how->repair,
+                         .snapshot = how->snapshot};
     g_rw_lock_init(&im->lock);
     bool ok = format->open(im, error);
     if (ok && im->snapshot)
@@ -77,7 +81,8 @@ struct image *image_open_snapshot(struct blk_file *f, const struct image_format 
 
 struct image *image_open_file(struct blk_file *f, const struct image_format *format, GError **error)
 {
-    return image_open_snapshot(f, format, NULL, error);
+    struct image_how plain = {0};
+    return image_open_with(f, format, &plain, error);
 }
 
 int image_close(struct image *im)
@@ -189,7 +194,7 @@ static struct image *open_one(const char *path, const struct image_how *how, con
         blk_close(f);
         return NULL;
     }
-    struct image *im = image_open_snapshot(f, format, how->snapshot, error);
+    struct image *im = image_open_with(f, format, how, error);
     if (im && !how->no_parent && !open_parent(im, how, child, error)) {
         image_close(im);
         return NULL;

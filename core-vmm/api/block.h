@@ -30,8 +30,9 @@ struct image_format {
     bool parents;               /* can be a differencing image */
     bool (*probe)(const uint8_t *head, size_t n, uint64_t file_bytes); /* for info and import only */
     bool (*create)(struct blk_file *f, const struct image_options *o, GError **error);
-    bool (*open)(struct image *im, GError **error);                                 /* validates the whole header */
-    int (*extent)(struct image *im, uint64_t offset, struct extent *out);           /* from offset on, >= 1 byte */
+    bool (*open)(struct image *im, GError **error); /* validates the whole header */
+    /* From offset on; at entry out->bytes is what is of interest, and a format may only lessen it. */
+    int (*extent)(struct image *im, uint64_t offset, struct extent *out);
     int (*read)(struct image *im, uint64_t offset, const struct iovec *iov, int n); /* compressed extents */
     /* A first write: place finds room for some of the whole blocks at out->offset (may lessen out->bytes), the data is
      * written there, link makes it the disk's content; unplace gives the room back when writing failed. */
@@ -40,7 +41,8 @@ struct image_format {
     void (*unplace)(struct image *im, const struct extent *e);
     int (*flush)(struct image *im);                                    /* on stable storage on return */
     int (*discard)(struct image *im, uint64_t offset, uint64_t bytes); /* whole blocks; becomes a hole or zeroes */
-    int (*zero)(struct image *im, uint64_t offset, uint64_t bytes);    /* whole blocks; reads as zeroes */
+    int (*zero)(struct image *im, uint64_t offset,
+                uint64_t bytes); /* whole blocks; reads as zeroes.  -ENOTSUP: write them */
     ssize_t (*compress)(struct image *im, const void *in, size_t n, void *out,
                         size_t room);                                               /* any thread; 0: won't fit */
     int (*append)(struct image *im, uint64_t offset, const void *packed, size_t n); /* one compressed block */

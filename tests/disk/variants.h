@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* variants.h - the formats and variants of them that the tests go through. */
+#pragma once
+#include "disk_test.h"
+
+struct variant {
+    const char *name, *format;
+    const char *options[6]; /* NULL-terminated */
+    bool fixed;
+    const char *qemu_format;   /* NULL: qemu-img cannot read it */
+    bool qemu_check;           /* qemu-img check knows the format */
+    const char *parent_format; /* of a new layer below it; NULL: this variant has no parents */
+    bool no_resize, no_shrink, no_discard;
+};
+extern const struct variant variants[];
+extern const unsigned variant_count;
