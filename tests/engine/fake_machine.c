@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fake_machine.c - the machine's side of cpu.h with nobody home, for tests that run an engine alone. */
+#include "core-vmm/api/cpu.h"
+
+uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size)
+{
+    return ~0ull;
+}
+
+void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, uint64_t value)
+{
+}
+
+uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size)
+{
+    return ~0ull;
+}
+
+void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size, uint64_t value)
+{
+}
+
+int machine_ack(struct machine *m, unsigned cpu)
+{
+    return -1;
+}
+
+uint8_t machine_tpr(struct machine *m, unsigned cpu)
+{
+    return 0;
+}
+
+void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8)
+{
+}
+
+bool machine_apic_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write)
+{
+    return false;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* oracle_compare.c - do two states agree?  Everything visible counts; what the architecture or the XSAVE format leaves
+ * open (initial components, reserved bytes, pointers without a pending exception) is made equal first. */
+#include "oracle.h"
+#include <cpuid.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t get64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+
+/* The area with every component spelled out. */
+void oracle_canonical(uint8_t *x, uint64_t xcr0)
+{
+    uint64_t bv = get64(x + 512);
+    if (!(bv & 1)) {
+        memset(x, 0, 24);
+        memset(x + 32, 0, 128);
+        x[0] = 0x7f;
+        x[1] = 3;
+    }
+    if (!(x[2] & 0x80)) /* AMD stores FOP, FIP, FDP only with a pending exception */
+        memset(x + 6, 0, 18);
+    memset(x + 28, 0, 4);
+    x[5] = 0;
+    for (unsigned i = 0; i < 8; i++)
+        memset(x + 32 + 16 * i + 10, 0, 6);
+    if (!(bv & 2))
+        memset(x + 160, 0, 256);
+    memset(x + 416, 0, 160);
+    for (unsigned i = 2; i < 10; i++) {
+        static unsigned offset[10], size[10];
+        unsigned ecx, edx;
+        if (xcr0 >> i & 1 && !size[i])
+            __cpuid_count(0xd, i, size[i], offset[i], ecx, edx);
+        if (!(bv >> i & 1))
+            memset(x + offset[i], 0, size[i]);
+    }
+}
+
+bool oracle_same_vectors(const struct oracle_cpu *a, const struct oracle_cpu *b)
+{
+    return !memcmp(a->xsave, b->xsave, 2688);
+}
+
+static uint64_t gpr_mask(enum oracle_mode mode)
+{
+    return mode == ORACLE_64 ? ~0ull : 0xffffffff;
+}
+
+/* Linux hides from user code whether pages of the kernel's half exist. */
+static uint32_t visible_error(const struct oracle_cpu *c)
+{
+    return c->vector == 14 && c->cr2 >> 47 ? c->error | 1 : c->error;
+}
+
+bool oracle_same(enum oracle_mode mode, const struct oracle_cpu *a, const struct oracle_cpu *b)
+{
+    unsigned n = mode == ORACLE_64 ? 16 : 8;
+    for (unsigned i = 0; i < n; i++)
+        if ((a->gpr[i] ^ b->gpr[i]) & gpr_mask(mode))
+            return false;
+    return a->rip == b->rip && a->rflags == b->rflags && a->vector == b->vector &&
+           (a->vector == ORACLE_STEPPED || visible_error(a) == visible_error(b)) &&
+           (a->vector != 14 || a->cr2 == b->cr2) && oracle_same_vectors(a, b);
+}
+
+/* ---- what differs, for people ------------------------------------------------------------------------------------------- */
+static void line(const char *name, uint64_t before, uint64_t host, uint64_t engine)
+{
+    if (host != engine)
+        printf("#   %-10s before %016" G_GINT64_MODIFIER "x host %016" G_GINT64_MODIFIER
+               "x engine %016" G_GINT64_MODIFIER "x\n",
+               name, before, host, engine);
+}
+
+static void bytes(const char *name, unsigned at, const uint8_t *before, const uint8_t *host, const uint8_t *engine,
+                  unsigned n)
+{
+    for (unsigned i = 0; i < n; i += 8) {
+        char label[32];
+        snprintf(label, sizeof label, "%s+%x", name, at + i);
+        line(label, get64(before + i), get64(host + i), get64(engine + i));
+    }
+}
+
+void oracle_print_difference(enum oracle_mode mode, const struct oracle_cpu *before, const struct oracle_cpu *host,
+                             const struct oracle_cpu *engine)
+{
+    static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+    for (unsigned i = 0; i < (mode == ORACLE_64 ? 16 : 8); i++)
+        line(names[i], before->gpr[i], host->gpr[i] & gpr_mask(mode), engine->gpr[i] & gpr_mask(mode));
+    line("rip", before->rip, host->rip, engine->rip);
+    line("rflags", before->rflags, host->rflags, engine->rflags);
+    line("vector", 0, (uint64_t)host->vector, (uint64_t)engine->vector);
+    line("error", 0, visible_error(host), visible_error(engine));
+    if (host->vector == 14)
+        line("cr2", 0, host->cr2, engine->cr2);
+    bytes("xsave", 0, before->xsave, host->xsave, engine->xsave, 2688);
+}
+
+void oracle_print_window(const uint8_t *before, const uint8_t *host, const uint8_t *engine)
+{
+    bytes("window", 0, before, host, engine, ORACLE_WIN_BYTES);
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* oracle_exclude.c - instructions that the oracle leaves alone: system calls, far transfers and segment loads (they
+ * depend on the host's descriptor tables), and those whose result is not a function of the visible state. */
+#include "oracle.h"
+
+static bool is_prefix(uint8_t b)
+{
+    return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 || b == 0x3e ||
+           b == 0x26 || b == 0x64 || b == 0x65;
+}
+
+static bool excluded_0f(uint8_t op, uint8_t modrm)
+{
+    unsigned reg = modrm >> 3 & 7;
+    bool memory = modrm < 0xc0;
+    switch (op) {
+    case 0x00: /* SLDT STR LLDT LTR VERR VERW */
+    case 0x02:
+    case 0x03: /* LAR LSL */
+    case 0x05: /* SYSCALL */
+    case 0x31: /* RDTSC */
+    case 0x33: /* RDPMC */
+    case 0x34:
+    case 0x35: /* SYSENTER SYSEXIT */
+    case 0x37: /* GETSEC */
+    case 0xa1:
+    case 0xa9: /* POP FS, GS */
+    case 0xa2: /* CPUID */
+    case 0xb2:
+    case 0xb4:
+    case 0xb5: /* LSS LFS LGS */ return true;
+    case 0x01: /* SGDT... RDTSCP MONITORX VMMCALL...: only XGETBV and what is privileged */
+        return modrm != 0xd0 && !(memory && (reg == 2 || reg == 3 || reg == 6 || reg == 7));
+    case 0xc7: return !memory && reg >= 6; /* RDRAND RDSEED RDPID */
+    default: return false;
+    }
+}
+
+bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
+{
+    while (is_prefix(*b))
+        b++;
+    while (mode == ORACLE_64 && (*b & 0xf0) == 0x40) /* a REX that another prefix follows does nothing */
+        for (b++; is_prefix(*b);)
+            b++;
+    uint8_t modrm = b[1];
+    switch (b[0]) {
+    case 0x0f: return excluded_0f(b[1], b[2]);
+    case 0x07:
+    case 0x17:
+    case 0x1f: /* POP ES, SS, DS */ return mode != ORACLE_64;
+    case 0x8e: /* MOV Sreg */
+    case 0x9a:
+    case 0xca:
+    case 0xcb:
+    case 0xcf:
+    case 0xea: /* far CALL, RET, JMP; IRET */ return true;
+    case 0xc4:
+    case 0xc5: /* LES LDS */ return mode != ORACLE_64 && modrm < 0xc0;
+    case 0xcd: /* INT 80h: a system call */ return modrm == 0x80;
+    case 0xff: return (modrm >> 3 & 7) == 3 || (modrm >> 3 & 7) == 5;
+    default: return false;
+    }
+}
