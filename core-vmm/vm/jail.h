@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* jail.h - gives up what a running VM does not need, for good: a guest that breaks out of its devices finds a process
+ * that can start nothing, reach no network and write nowhere but to its own machine.
+ * A kernel without Landlock or seccomp gets a line in the log, not an error. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+
+struct jail {
+    const char *folder;  /* the machine's: disks, logs, saved states */
+    const char *runtime; /* its sockets */
+    GKeyFile *file;      /* machine.ini: images and serial targets elsewhere */
+    const char *path;
+};
+/* Which files may still be opened (jail_files.c).  While there is one thread; later ones inherit it. */
+bool jail_files(const struct jail *j, GError **error);
+/* Which system calls may still be made, by all threads (jail_calls.c). */
+bool jail_calls(GError **error);

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "log.h"
+#include "../paths.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOG_BYTES_MAX (8 << 20)
+
+struct log {
+    GMutex lock;
+    char *folder;
+    int fd;
+    size_t bytes;
+    bool loud;
+};
+
+static int open_file(const char *folder)
+{
+    g_autofree char *path = paths_log(folder);
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static const char *level_name(GLogLevelFlags level)
+{
+    if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL))
+        return "bug";
+    return level & G_LOG_LEVEL_WARNING ? "warning" : level & G_LOG_LEVEL_DEBUG ? "debug" : "info";
+}
+
+static const char *message_of(const GLogField *fields, gsize n)
+{
+    for (gsize i = 0; i < n; i++)
+        if (!strcmp(fields[i].key, "MESSAGE"))
+            return fields[i].value;
+    return "";
+}
+
+static void write_line(struct log *l, const char *line)
+{
+    size_t n = strlen(line);
+    g_mutex_lock(&l->lock);
+    if (l->bytes + n > LOG_BYTES_MAX) {
+        close(l->fd);
+        log_rotate(l->folder);
+        l->fd = open_file(l->folder);
+        l->bytes = 0;
+    }
+    if (l->fd >= 0 && write(l->fd, line, n) == (ssize_t)n)
+        l->bytes += n;
+    g_mutex_unlock(&l->lock);
+}
+
+static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
+{
+    struct log *l = data;
+    const char *message = message_of(fields, n);
+    bool serious = level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
+    if (level & G_LOG_LEVEL_DEBUG)
+        return G_LOG_WRITER_HANDLED;
+    g_autoptr(GDateTime) now = g_date_time_new_now_local();
+    g_autofree char *time = g_date_time_format(now, "%Y-%m-%d %H:%M:%S.%f");
+    g_autofree char *line = g_strdup_printf("%.23s %-7s %s\n", time, level_name(level), message);
+    write_line(l, line);
+    if (serious && l->loud)
+        g_printerr("terrarium-vm: %s\n", message);
+    return G_LOG_WRITER_HANDLED;
+}
+
+bool log_open(const char *folder, bool loud, GError **error)
+{
+    g_autofree char *path = paths_log(folder), *parent = g_path_get_dirname(path);
+    log_rotate(folder);
+    int fd = g_mkdir_with_parents(parent, 0700) ? -1 : open_file(folder);
+    if (fd < 0) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+        return false;
+    }
+    struct log *l = g_new0(struct log, 1);
+    *l = (struct log){.folder = g_strdup(folder), .fd = fd, .loud = loud};
+    g_mutex_init(&l->lock);
+    g_log_set_writer_func(writer, l, NULL);
+    return true;
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* main.c - terrarium-vm: one process, one running machine.
+ *
+ * Order matters: the lock before anything is touched, everything opened before the jail closes, the jail before the
+ * guest's first instruction.  Whoever started us learns by the ready descriptor how that went: "ready\n", or
+ * "error CODE MESSAGE\n" with the exit code. */
+#include "../control/server.h"
+#include "../config_schema.h"
+#include "../drive_media.h"
+#include "../exit_codes.h"
+#include "../paths.h"
+#include "jail.h"
+#include "log.h"
+#include "probe.h"
+#include <errno.h>
+#include <glib-unix.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct options {
+    char *folder;
+    int ready_fd;
+    gboolean no_jail, probe, foreground, die_with_parent;
+};
+struct process {
+    struct options o;
+    char *name, *ini, *runtime, *socket;
+    int lock;
+    GMainLoop *loop;
+    struct machine *machine;
+    struct server_options server_options;
+    struct server *server;
+    bool paused_by_us; /* a full disk */
+    int exit_code;
+};
+
+/* ---- events ---- */
+
+static void on_machine_event(void *ctx, const struct machine_event *e)
+{
+    static const char *const names[] = {"stopped", "running", "paused"};
+    struct process *p = ctx;
+    g_message("the machine is %s%s%s", names[e->state], e->message ? ": " : "", e->message ? e->message : "");
+    if (p->server)
+        server_state_changed(p->server, e);
+    if (e->state != MACHINE_STOPPED)
+        return;
+    p->exit_code = exit_code_of_end(e->end, e->code);
+    if (p->o.foreground && e->message)
+        g_printerr("terrarium-vm: %s\n", e->message);
+    g_main_loop_quit(p->loop);
+}
+
+static gboolean on_signal(gpointer data)
+{
+    struct process *p = data;
+    machine_stop(p->machine, MACHINE_END_STOPPED, 0, NULL);
+    return G_SOURCE_CONTINUE;
+}
+
+static void on_disk_full(void *ctx, struct drive *v, bool full, const char *message)
+{
+    struct process *p = ctx;
+    JsonObject *o = json_object_new();
+    g_warning("%s", message);
+    json_object_set_string_member(o, "drive", drive_section(v));
+    json_object_set_boolean_member(o, "full", full);
+    json_object_set_string_member(o, "message", message);
+    server_broadcast(p->server, "disk-full", o);
+    if (full && machine_state(p->machine) == MACHINE_RUNNING) {
+        machine_pause(p->machine);
+        p->paused_by_us = true;
+    } else if (!full && p->paused_by_us) {
+        p->paused_by_us = false;
+        machine_resume(p->machine);
+    }
+}
+
+/* ---- set-up ---- */
+
+static bool take_folder(struct process *p, GError **error)
+{
+    pid_t holder;
+    p->ini = g_build_filename(p->o.folder, "machine.ini", NULL);
+    p->name = g_path_get_basename(p->o.folder);
+    if (access(p->ini, R_OK)) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", p->ini, g_strerror(errno));
+        return false;
+    }
+    if (!vm_name_check(p->name, error))
+        return false;
+    p->lock = machine_lock(p->o.folder, &holder, error);
+    return p->lock >= 0 && log_open(p->o.folder, p->o.foreground, error);
+}
+
+static bool fence_files(struct process *p, GKeyFile *file, GError **error)
+{
+    p->runtime = paths_runtime_of(p->name, error);
+    struct jail jail = {p->o.folder, p->runtime, file, p->ini};
+    return p->runtime && (p->o.no_jail || jail_files(&jail, error));
+}
+
+static bool build(struct process *p, GError **error)
+{
+    g_autoptr(GKeyFile) file = schema_load(p->ini, error);
+    if (!file || !fence_files(p, file, error))
+        return false;
+    p->machine = machine_new(file, p->ini, p->o.folder, error);
+    if (!p->machine)
+        return false;
+    g_message("engine %s: %s", machine_engine(p->machine), machine_engine_reason(p->machine));
+    for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
+        drive_on_full(v, on_disk_full, p);
+    machine_on_event(p->machine, on_machine_event, p);
+    return true;
+}
+
+static bool serve(struct process *p, GError **error)
+{
+    p->socket = g_build_filename(p->runtime, "control", NULL);
+    p->server_options = (struct server_options){p->machine, p->name, p->o.folder, g_get_monotonic_time()};
+    p->server = server_new(&p->server_options, p->socket, error);
+    return p->server != NULL;
+}
+
+static bool set_up(struct process *p, GError **error)
+{
+    if (!take_folder(p, error) || !build(p, error) || !serve(p, error))
+        return false;
+    if (!p->o.no_jail && !jail_calls(error))
+        return false;
+    return machine_start(p->machine, error);
+}
+
+static int exit_code_of_error(const GError *e)
+{
+    if (e->domain == G_IO_ERROR) {
+        switch (e->code) {
+        case G_IO_ERROR_NOT_FOUND: return EXIT_CODE_NOT_FOUND;
+        case G_IO_ERROR_BUSY: return EXIT_CODE_WRONG_STATE;
+        case G_IO_ERROR_PERMISSION_DENIED: return EXIT_CODE_HOST;
+        case G_IO_ERROR_NO_SPACE: return EXIT_CODE_NO_SPACE;
+        default: break;
+        }
+    }
+    return EXIT_CODE_FAILED;
+}
+
+/* To whoever started us; a sentence on stderr if nobody did. */
+static void report(struct process *p, const GError *error)
+{
+    if (p->o.ready_fd >= 0) {
+        FILE *f = fdopen(p->o.ready_fd, "w");
+        if (f && error)
+            fprintf(f, "error %d %s\n", p->exit_code, error->message);
+        else if (f)
+            fprintf(f, "ready\n");
+        if (f)
+            fclose(f);
+    } else if (error) {
+        g_printerr("terrarium-vm: %s\n", error->message);
+    }
+}
+
+static void clean_up(struct process *p)
+{
+    if (p->server)
+        server_drain(p->server);
+    for (struct drive *v = p->machine ? drive_next(p->machine, NULL) : NULL; v; v = drive_next(p->machine, v))
+        drive_give_up(v);
+    server_free(p->server);
+    if (p->machine)
+        machine_free(p->machine);
+    if (p->runtime)
+        rmdir(p->runtime);
+    if (p->lock >= 0)
+        close(p->lock);
+    g_free(p->socket);
+    g_free(p->runtime);
+    g_free(p->ini);
+    g_free(p->name);
+    g_free(p->o.folder);
+}
+
+static void run(struct process *p)
+{
+    g_autoptr(GError) error = NULL;
+    p->loop = g_main_loop_new(NULL, FALSE);
+    g_unix_signal_add(SIGTERM, on_signal, p);
+    g_unix_signal_add(SIGINT, on_signal, p);
+    signal(SIGPIPE, SIG_IGN);
+    if (set_up(p, &error)) {
+        report(p, NULL);
+        g_main_loop_run(p->loop);
+    } else {
+        g_warning("%s", error->message);
+        p->exit_code = exit_code_of_error(error);
+        report(p, error);
+    }
+    clean_up(p);
+    g_main_loop_unref(p->loop);
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+    g_autofree char *folder = NULL;
+    const GOptionEntry entries[] = {
+        {"folder", 'f', 0, G_OPTION_ARG_FILENAME, &folder, "The machine's folder, with its machine.ini (default: here)",
+         "DIR"},
+        {"foreground", 0, 0, G_OPTION_ARG_NONE, &o->foreground, "Warnings and the machine's end on stderr too", NULL},
+        {"ready-fd", 0, 0, G_OPTION_ARG_INT, &o->ready_fd, "Tell on this descriptor how the start went", "FD"},
+        {"die-with-parent", 0, 0, G_OPTION_ARG_NONE, &o->die_with_parent, "Stop when whoever started this ends", NULL},
+        {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o->no_jail, "Keep all privileges, for debugging", NULL},
+        {"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Print what this host offers, as JSON", NULL},
+        {NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new("- runs one virtual machine (see vmctl)");
+    g_autoptr(GError) error = NULL;
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, &error) || argc > 1) {
+        g_printerr("terrarium-vm: %s\n", error ? error->message : "takes no arguments but options");
+        return false;
+    }
+    o->folder = g_canonicalize_filename(folder ? folder : ".", NULL);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct process p = {.o.ready_fd = -1, .lock = -1};
+    setlocale(LC_ALL, "");
+    umask(077);
+    if (!parse(&p.o, argc, argv))
+        return EXIT_CODE_USAGE;
+    if (p.o.die_with_parent)
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (p.o.probe)
+        return probe_print();
+    run(&p);
+    return p.exit_code;
+}

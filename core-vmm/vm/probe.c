@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "probe.h"
+#include "../exit_codes.h"
+#include "../machine.h"
+#include <json-glib/json-glib.h>
+#include <unistd.h>
+
+static JsonObject *probe_engine(const char *name)
+{
+    g_autofree char *reason = NULL;
+    g_autoptr(GError) error = NULL;
+    const struct cpu_engine *e = engine_choose(name, &reason, &error);
+    JsonObject *o = json_object_new();
+    json_object_set_string_member(o, "engine", name);
+    json_object_set_boolean_member(o, "usable", e != NULL);
+    json_object_set_string_member(o, "reason", e ? reason ? reason : "" : error->message);
+    return o;
+}
+
+int probe_print(void)
+{
+    static const char *const names[] = {"kvm", "soft", "interp"};
+    g_autofree char *reason = NULL;
+    g_autoptr(GError) error = NULL;
+    const struct cpu_engine *chosen = engine_choose("auto", &reason, &error);
+    JsonObject *o = json_object_new();
+    JsonArray *engines = json_array_new();
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+        json_array_add_object_element(engines, probe_engine(names[i]));
+    json_object_set_string_member(o, "auto", chosen ? chosen->name : "none");
+    json_object_set_string_member(o, "auto-reason", chosen ? reason ? reason : "" : error->message);
+    json_object_set_array_member(o, "engines", engines);
+    json_object_set_int_member(o, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
+    json_object_set_int_member(o, "memory", (gint64)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
+    g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), o);
+    json_object_unref(o);
+    g_autofree char *text = json_to_string(node, TRUE);
+    g_print("%s\n", text);
+    return EXIT_CODE_OK;
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmctl.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READY_FD 3 /* in the child */
+
+static char *own_folder(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    return self ? g_path_get_dirname(self) : g_strdup("/usr/bin");
+}
+
+char *program_find(const char *name)
+{
+    static const char *const beside[] = {".", "../vm", "../../gui/screen", "../libexec/terrarium"};
+    g_autofree char *folder = own_folder();
+    g_autofree char *variable = g_ascii_strup(name, -1);
+    const char *told = g_getenv(g_strdelimit(variable, "-", '_')); /* TERRARIUM_VM: for tests and developers */
+    if (told && *told)
+        return g_strdup(told);
+    for (unsigned i = 0; i < G_N_ELEMENTS(beside); i++) {
+        g_autofree char *path = g_build_filename(folder, beside[i], name, NULL);
+        if (g_file_test(path, G_FILE_TEST_IS_EXECUTABLE) && !g_file_test(path, G_FILE_TEST_IS_DIR))
+            return g_steal_pointer(&path);
+    }
+    return g_find_program_in_path(name);
+}
+
+/* Between fork and exec: only what is safe there. */
+static void in_child(gpointer flags)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (GPOINTER_TO_UINT(flags) & SPAWN_DETACHED)
+        setsid();
+}
+
+static char **command_line(const char *program, const char *folder, unsigned flags, char **extra)
+{
+    GPtrArray *a = g_ptr_array_new();
+    g_ptr_array_add(a, g_strdup(program));
+    g_ptr_array_add(a, g_strdup("--folder"));
+    g_ptr_array_add(a, g_strdup(folder));
+    g_ptr_array_add(a, g_strdup("--ready-fd"));
+    g_ptr_array_add(a, g_strdup_printf("%d", READY_FD));
+    if (flags & SPAWN_TERMINAL) {
+        g_ptr_array_add(a, g_strdup("--foreground"));
+        g_ptr_array_add(a, g_strdup("--die-with-parent"));
+    }
+    for (; extra && *extra; extra++)
+        g_ptr_array_add(a, g_strdup(*extra));
+    g_ptr_array_add(a, NULL);
+    return (char **)g_ptr_array_free(a, FALSE);
+}
+
+static bool launch(char **argv, unsigned flags, int ready, GPid *pid, GError **error)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), to = READY_FD;
+    bool terminal = flags & SPAWN_TERMINAL;
+    int in = terminal ? STDIN_FILENO : null, out = terminal ? STDOUT_FILENO : null,
+        err = terminal ? STDERR_FILENO : null;
+    bool good = g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
+                                                 in_child, GUINT_TO_POINTER(flags), in, out, err, &ready, &to, 1, pid,
+                                                 NULL, NULL, NULL, error);
+    close(null);
+    return good;
+}
+
+bool spawn_vm(const char *folder, unsigned flags, char **extra, struct spawned *s, GError **error)
+{
+    g_autofree char *program = program_find("terrarium-vm");
+    int pair[2];
+    if (!program) {
+        g_set_error(error, CONTROL_ERROR, CONTROL_PERMISSION,
+                    "terrarium-vm is missing: it was looked for beside vmctl and in PATH");
+        return false;
+    }
+    if (!g_unix_open_pipe(pair, FD_CLOEXEC, error))
+        return false;
+    g_auto(GStrv) argv = command_line(program, folder, flags, extra);
+    bool good = launch(argv, flags, pair[1], &s->pid, error);
+    close(pair[1]);
+    s->ready = pair[0];
+    if (!good)
+        close(pair[0]);
+    return good;
+}
+
+/* All that was said on the ready descriptor, until it was closed. */
+static char *read_all(int fd)
+{
+    GString *s = g_string_new(NULL);
+    char buffer[1024];
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            g_string_append_len(s, buffer, n);
+    return g_strchomp(g_string_free(s, FALSE));
+}
+
+int spawn_wait_ready(struct spawned *s, char **message)
+{
+    g_autofree char *said = read_all(s->ready);
+    char *rest;
+    close(s->ready);
+    s->ready = -1;
+    *message = NULL;
+    if (!strcmp(said, "ready"))
+        return EXIT_CODE_OK;
+    guint64 code = g_str_has_prefix(said, "error ") ? g_ascii_strtoull(said + 6, &rest, 10) : 0;
+    *message =
+        code ? g_strdup(rest + (*rest == ' ')) : g_strdup("terrarium-vm ended before it was ready; see vmctl logs");
+    return code ? (int)code : EXIT_CODE_FAILED;
+}

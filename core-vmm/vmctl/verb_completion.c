@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The scripts ask vmctl itself for verbs, options and machines, so they never go stale. */
+#include "verbs.h"
+#include <stdio.h>
+#include <string.h>
+
+static const char bash_script[] =
+    "_vmctl() {\n"
+    "    local word=\"${COMP_WORDS[COMP_CWORD]}\" verb=\"${COMP_WORDS[1]}\" words\n"
+    "    if [ \"$COMP_CWORD\" = 1 ]; then\n"
+    "        words=\"@VERBS@\"\n"
+    "    elif [[ $word == -* ]]; then\n"
+    "        words=$(vmctl \"$verb\" --help 2>/dev/null | grep -o -e '--[a-z-]*' | sort -u)\n"
+    "    else\n"
+    "        case \"$verb:$COMP_CWORD\" in\n"
+    "            screen:2) words=\"shot text\" ;;\n"
+    "            media:2) words=\"list insert eject\" ;;\n"
+    "            completion:2) words=\"bash zsh fish\" ;;\n"
+    "            help:2) words=\"@VERBS@\" ;;\n"
+    "            run:*|screen:4|media:4) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+    "            *) words=$(vmctl list -o name 2>/dev/null) ;;\n"
+    "        esac\n"
+    "    fi\n"
+    "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+    "}\n"
+    "complete -o filenames -F _vmctl vmctl\n";
+
+static const char zsh_script[] =
+    "#compdef vmctl\n"
+    "_vmctl() {\n"
+    "    local verb=$words[2]\n"
+    "    if (( CURRENT == 2 )); then\n"
+    "        compadd @VERBS@\n"
+    "    elif [[ $words[CURRENT] == -* ]]; then\n"
+    "        compadd -- ${(f)\"$(vmctl $verb --help 2>/dev/null | grep -o -e '--[a-z-]*' | sort -u)\"}\n"
+    "    else\n"
+    "        case $verb:$CURRENT in\n"
+    "            screen:3) compadd shot text ;;\n"
+    "            media:3) compadd list insert eject ;;\n"
+    "            completion:3) compadd bash zsh fish ;;\n"
+    "            help:3) compadd @VERBS@ ;;\n"
+    "            run:*|screen:5|media:5) _files ;;\n"
+    "            *) compadd -- ${(f)\"$(vmctl list -o name 2>/dev/null)\"} ;;\n"
+    "        esac\n"
+    "    fi\n"
+    "}\n"
+    "compdef _vmctl vmctl\n";
+
+static const char fish_script[] =
+    "complete -c vmctl -f\n"
+    "complete -c vmctl -n __fish_use_subcommand -a '@VERBS@'\n"
+    "complete -c vmctl -n '__fish_seen_subcommand_from run' -F\n"
+    "complete -c vmctl -n '__fish_seen_subcommand_from screen' -a 'shot text'\n"
+    "complete -c vmctl -n '__fish_seen_subcommand_from media' -a 'list insert eject'\n"
+    "complete -c vmctl -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n"
+    "complete -c vmctl -n 'not __fish_use_subcommand; and not __fish_seen_subcommand_from run' "
+    "-a '(vmctl list -o name 2>/dev/null)'\n"
+    "complete -c vmctl -n 'string match -q -- \"-*\" (commandline -ct)' "
+    "-a '(vmctl (commandline -opc)[2] --help 2>/dev/null | string match -r -a -- \"--[a-z-]+\")'\n";
+
+static void print_script(const char *script)
+{
+    g_autoptr(GString) verbs = g_string_new(NULL);
+    for (const struct verb *const *v = verbs_all(); *v; v++)
+        g_string_append_printf(verbs, "%s%s", verbs->len ? " " : "", (*v)->name);
+    g_auto(GStrv) parts = g_strsplit(script, "@VERBS@", -1);
+    g_autofree char *text = g_strjoinv(verbs->str, parts);
+    fputs(text, stdout);
+}
+
+static int completion(const struct verb *v, int argc, char **argv)
+{
+    int code;
+    if (!verb_options(v, NULL, &argc, &argv, 1, 1, &code))
+        return code;
+    if (!strcmp(argv[1], "bash"))
+        print_script(bash_script);
+    else if (!strcmp(argv[1], "zsh"))
+        print_script(zsh_script);
+    else if (!strcmp(argv[1], "fish"))
+        print_script(fish_script);
+    else
+        return fail(EXIT_CODE_USAGE, "completion for %s is not known; it can do bash, zsh and fish", argv[1]);
+    return EXIT_CODE_OK;
+}
+
+const struct verb verb_completion = {"completion", "bash|zsh|fish", "print a script for command line completion",
+                                     "  vmctl completion bash > ~/.local/share/bash-completion/completions/vmctl",
+                                     completion};

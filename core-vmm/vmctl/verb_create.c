@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A machine is made in a folder beside the others and renamed into place when it is complete. */
+#include "verbs.h"
+#include "../paths.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool fill(const struct settings *s, const char *folder, GError **error)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    g_key_file_set_comment(file, NULL, NULL, " A Terrarium machine; vmctl set changes it, docs/machine.md explains it.",
+                           NULL);
+    g_key_file_set_string(file, "machine", "memory", "1G");
+    g_key_file_set_string(file, "serial1", "target", "none");
+    return settings_apply(s, file, folder, error) && settings_write(file, ini, error);
+}
+
+/* renameat2 rather than rename: a name that was taken meanwhile stays whole. */
+static bool publish(const char *from, const char *name, GError **error)
+{
+    g_autofree char *to = paths_machine(name);
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+        return true;
+    if (errno == EEXIST)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "there is a machine %s already", name);
+    else
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", to, g_strerror(errno));
+    return false;
+}
+
+static bool create_machine(const struct settings *s, const char *name, GError **error)
+{
+    g_autofree char *machines = paths_machines(), *final = paths_machine(name);
+    g_autofree char *fresh = g_build_filename(machines, ".new-XXXXXX", NULL);
+    if (g_file_test(final, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "there is a machine %s already", name);
+        return false;
+    }
+    if (g_mkdir_with_parents(machines, 0700) || !g_mkdtemp(fresh)) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", machines, g_strerror(errno));
+        return false;
+    }
+    if (fill(s, fresh, error) && publish(fresh, name, error))
+        return true;
+    folder_remove(fresh, NULL);
+    return false;
+}
+
+static int create(const struct verb *v, int argc, char **argv)
+{
+    struct settings s = {0};
+    g_autofree GOptionEntry *entries = settings_entries(&s, NULL);
+    g_autoptr(GError) error = NULL;
+    int code;
+    if (verb_options(v, entries, &argc, &argv, 1, 1, &code)) {
+        bool good = vm_name_check(argv[1], &error) && create_machine(&s, argv[1], &error);
+        code = good ? EXIT_CODE_OK : fail_error(error);
+    }
+    settings_clear(&s);
+    return code;
+}
+
+const struct verb verb_create = {"create", "NAME", "make a new machine",
+                                 "  vmctl create demo --memory 2G --disk 20G --cdrom debian.iso\n"
+                                 "  vmctl create tiny --kernel vmlinuz --initrd initrd.gz --cmdline console=ttyS0\n"
+                                 "  vmctl create old --set machine.clock=local --floppy dos.img",
+                                 create};

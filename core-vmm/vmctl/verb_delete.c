@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verbs.h"
+#include "../config_schema.h"
+#include "../paths.h"
+#include <unistd.h>
+
+/* Everything but the disk images that machine.ini names in this folder. */
+static bool remove_but_disks(const char *folder, GError **error)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    g_autoptr(GKeyFile) file = schema_load(ini, error);
+    g_autoptr(GDir) dir = file ? g_dir_open(folder, 0, error) : NULL;
+    g_autoptr(GHashTable) disks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    if (!dir)
+        return false;
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **s = sections; *s; s++)
+        g_hash_table_add(disks, g_key_file_get_string(file, *s, "file", NULL));
+    const char *name;
+    bool good = true;
+    while (good && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (!g_hash_table_contains(disks, name) && !g_hash_table_contains(disks, path))
+            good = folder_remove(path, error);
+    }
+    return good;
+}
+
+static int remove_machine(const char *name, bool keep_disks)
+{
+    g_autofree char *folder = machine_folder_of(name);
+    g_autoptr(GError) error = NULL;
+    pid_t holder;
+    int lock = machine_lock(folder, &holder, &error);
+    if (lock < 0 && holder)
+        return fail(EXIT_CODE_WRONG_STATE, "%s is running; vmctl stop %s stops it", name, name);
+    if (lock < 0)
+        return fail_error(error);
+    bool good = keep_disks ? remove_but_disks(folder, &error) : folder_remove(folder, &error);
+    close(lock);
+    if (good && keep_disks)
+        note("the disk images stay in %s", folder);
+    return good ? EXIT_CODE_OK : fail_error(error);
+}
+
+static int delete (const struct verb *v, int argc, char **argv)
+{
+    gboolean keep = FALSE;
+    const GOptionEntry entries[] = {
+        {"keep-disks", 0, 0, G_OPTION_ARG_NONE, &keep, "Leave the disk images in the machine's folder", NULL},
+        {NULL},
+    };
+    int code;
+    if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
+        return code;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *folder = paths_machine(argv[1]);
+    if (!vm_name_check(argv[1], &error))
+        return fail_error(error);
+    if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) /* no prefixes here: what is gone is gone */
+        return fail(EXIT_CODE_NOT_FOUND, "there is no machine %s (delete wants the whole name)", argv[1]);
+    return remove_machine(argv[1], keep);
+}
+
+const struct verb verb_delete = {"delete", "NAME", "remove a machine with all its files",
+                                 "  vmctl delete demo\n  vmctl delete demo --keep-disks", delete};

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The VM program measures its engines; here its answer is shown. */
+#include "verbs.h"
+#include "../api/config.h"
+#include <stdio.h>
+
+static JsonObject *probe(GError **error)
+{
+    g_autofree char *program = program_find("terrarium-vm"), *out = NULL;
+    const char *argv[] = {program, "--probe", NULL};
+    g_autoptr(JsonParser) parser = json_parser_new();
+    int status;
+    if (!program) {
+        g_set_error(error, CONTROL_ERROR, CONTROL_PERMISSION, "terrarium-vm is missing");
+        return NULL;
+    }
+    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, error) ||
+        !g_spawn_check_wait_status(status, error) || !json_parser_load_from_data(parser, out, -1, error))
+        return NULL;
+    return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
+}
+
+static void print_engine(JsonArray *list, guint i, JsonNode *node, gpointer unused)
+{
+    JsonObject *o = json_node_get_object(node);
+    printf("engine %-8s %s: %s\n", json_object_get_string_member(o, "engine"),
+           json_object_get_boolean_member(o, "usable") ? "usable" : "not usable",
+           json_object_get_string_member(o, "reason"));
+}
+
+static void print_table(JsonObject *o)
+{
+    g_autofree char *memory = size_format(json_object_get_int_member(o, "memory") >> 20 << 20);
+    printf("cpus            %" G_GINT64_FORMAT "\n", json_object_get_int_member(o, "cpus"));
+    printf("memory          %s\n", memory);
+    json_array_foreach_element(json_object_get_array_member(o, "engines"), print_engine, NULL);
+    printf("auto chooses    %s: %s\n", json_object_get_string_member(o, "auto"),
+           json_object_get_string_member(o, "auto-reason"));
+    json_object_unref(o);
+}
+
+static int host_info(const struct verb *v, int argc, char **argv)
+{
+    g_autofree char *output = NULL;
+    g_autoptr(GError) error = NULL;
+    enum output how;
+    int code;
+    const GOptionEntry entries[] = {
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &output, "table or json", "HOW"},
+        {NULL},
+    };
+    if (!verb_options(v, entries, &argc, &argv, 0, 0, &code) || !output_parse(output, &how, &code))
+        return code;
+    JsonObject *o = probe(&error);
+    if (!o)
+        return fail_error(error);
+    if (how == OUTPUT_JSON)
+        print_json(o);
+    else
+        print_table(o);
+    return EXIT_CODE_OK;
+}
+
+const struct verb verb_host_info = {"host-info", "", "show which engines work on this host, and why",
+                                    "  vmctl host-info -o json", host_info};

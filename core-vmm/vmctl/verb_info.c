@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verbs.h"
+#include "../config_schema.h"
+#include "../api/config.h"
+#include "../paths.h"
+#include <stdio.h>
+
+/* Settings as they count: those of the file, and the defaults of keys that are missing in sections that are there. */
+static JsonObject *settings_object(GKeyFile *file)
+{
+    JsonObject *all = json_object_new();
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **s = sections; *s; s++) {
+        JsonObject *o = json_object_new();
+        for (const struct schema_key *k = schema_find_section(*s)->keys; k->name; k++) {
+            g_autofree char *value = g_key_file_get_string(file, *s, k->name, NULL);
+            if (value || k->otherwise)
+                json_object_set_string_member(o, k->name, value ? value : k->otherwise);
+        }
+        json_object_set_object_member(all, *s, o);
+    }
+    return all;
+}
+
+static JsonObject *running_object(const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    struct client *c = client_connect(name, &error);
+    JsonObject *o = c ? client_call(c, "info", NULL, 5000, &error) : NULL;
+    if (!o)
+        note("vmctl: %s does not answer: %s", name, error->message);
+    client_free(c);
+    return o;
+}
+
+static void print_value(const char *name, JsonNode *n, const char *indent)
+{
+    if (JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_STRING)
+        printf("%s%-16s %s\n", indent, name, json_node_get_string(n));
+    else if (JSON_NODE_HOLDS_VALUE(n)) {
+        g_autofree char *text = json_to_string(n, FALSE);
+        printf("%s%-16s %s\n", indent, name, text);
+    }
+}
+
+static void print_object(JsonObject *o, const char *indent)
+{
+    g_autoptr(GList) names = json_object_get_members(o);
+    for (GList *l = names; l; l = l->next)
+        print_value(l->data, json_object_get_member(o, l->data), indent);
+}
+
+static void print_table(JsonObject *o)
+{
+    JsonObject *settings = json_object_get_object_member(o, "settings");
+    print_object(o, "");
+    if (json_object_has_member(o, "running"))
+        print_object(json_object_get_object_member(o, "running"), "  ");
+    g_autoptr(GList) sections = json_object_get_members(settings);
+    for (GList *l = sections; l; l = l->next) {
+        printf("[%s]\n", (char *)l->data);
+        print_object(json_object_get_object_member(settings, l->data), "  ");
+    }
+    json_object_unref(o);
+}
+
+static JsonObject *describe(const char *name, GError **error)
+{
+    g_autofree char *folder = machine_folder_of(name), *ini = g_build_filename(folder, "machine.ini", NULL);
+    g_autoptr(GKeyFile) file = schema_load(ini, error);
+    if (!file)
+        return NULL;
+    bool runs = machine_lock_holder(folder) != 0;
+    JsonObject *running = runs ? running_object(name) : NULL, *o = json_object_new();
+    json_object_set_string_member(o, "name", name);
+    json_object_set_string_member(o, "folder", folder);
+    json_object_set_string_member(o, "state",
+                                  running ? json_object_get_string_member(running, "state")
+                                  : runs  ? "no answer"
+                                          : "stopped");
+    if (running)
+        json_object_set_object_member(o, "running", running);
+    json_object_set_object_member(o, "settings", settings_object(file));
+    return o;
+}
+
+static int info(const struct verb *v, int argc, char **argv)
+{
+    g_autofree char *output = NULL;
+    enum output how;
+    int code;
+    const GOptionEntry entries[] = {
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &output, "table or json", "HOW"},
+        {NULL},
+    };
+    if (!verb_options(v, entries, &argc, &argv, 1, 1, &code) || !output_parse(output, &how, &code))
+        return code;
+    g_autofree char *name = machine_resolve(argv[1], &code);
+    g_autoptr(GError) error = NULL;
+    JsonObject *o = name ? describe(name, &error) : NULL;
+    if (error)
+        return fail_error(error);
+    if (!o)
+        return code;
+    if (how == OUTPUT_JSON)
+        print_json(o);
+    else
+        print_table(o);
+    return EXIT_CODE_OK;
+}
+
+const struct verb verb_info = {"info", "NAME", "show a machine's settings and state", "  vmctl info demo -o json",
+                               info};

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verbs.h"
+#include "../paths.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define POLL_US 200000
+
+static bool copy(int fd)
+{
+    char buffer[8192];
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0)
+        if (fwrite(buffer, 1, n, stdout) != (size_t)n)
+            return false;
+    return !fflush(stdout) && n == 0;
+}
+
+static int logs(const struct verb *v, int argc, char **argv)
+{
+    gboolean follow = FALSE;
+    int code, previous = 0;
+    const GOptionEntry entries[] = {
+        {"follow", 'f', 0, G_OPTION_ARG_NONE, &follow, "Go on while the machine runs", NULL},
+        {"previous", 'p', 0, G_OPTION_ARG_INT, &previous, "Of the Nth run before the last", "N"},
+        {NULL},
+    };
+    if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
+        return code;
+    g_autofree char *name = machine_resolve(argv[1], &code);
+    if (!name)
+        return code;
+    g_autofree char *folder = machine_folder_of(name), *last = paths_log(folder);
+    g_autofree char *path = previous > 0 ? g_strdup_printf("%s.%d", last, previous) : g_strdup(last);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return fail(EXIT_CODE_NOT_FOUND, "%s has no such log: %s", name, path);
+    if (fd < 0)
+        return fail(EXIT_CODE_HOST, "%s: %s", path, g_strerror(errno));
+    bool good = copy(fd);
+    while (good && follow && machine_lock_holder(folder)) {
+        g_usleep(POLL_US);
+        good = copy(fd);
+    }
+    close(fd);
+    return good ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}
+
+const struct verb verb_logs = {"logs", "NAME", "show what the VM process has to say", "  vmctl logs demo --follow",
+                               logs};

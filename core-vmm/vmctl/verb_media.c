@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verbs.h"
+#include "../api/config.h"
+#include <stdio.h>
+#include <string.h>
+
+struct media_options {
+    char *drive, *format, *output;
+    gboolean readonly, force;
+};
+
+static void print_drive(JsonArray *list, guint i, JsonNode *node, gpointer unused)
+{
+    JsonObject *o = json_node_get_object(node);
+    g_autofree char *size = size_format(json_object_get_int_member_with_default(o, "bytes", 0));
+    bool empty = !json_object_has_member(o, "file");
+    printf("%-10s %-8s %s\n", json_object_get_string_member_with_default(o, "drive", ""), empty ? "-" : size,
+           json_object_get_string_member_with_default(o, "file", "(empty)"));
+}
+
+static int list(const char *given, enum output how)
+{
+    int code;
+    struct client *c = machine_connect(given, NULL, &code);
+    JsonObject *o = c ? machine_call(c, "media.list", NULL, &code) : NULL;
+    client_free(c);
+    if (!o)
+        return code;
+    if (how == OUTPUT_JSON) {
+        print_json(o);
+        return code;
+    }
+    json_array_foreach_element(json_object_get_array_member(o, "drives"), print_drive, NULL);
+    json_object_unref(o);
+    return code;
+}
+
+static int insert(const char *given, const char *file, const struct media_options *m)
+{
+    g_autofree char *full = g_canonicalize_filename(file, NULL);
+    JsonObject *args = json_object_new();
+    json_object_set_string_member(args, "file", full);
+    if (m->drive)
+        json_object_set_string_member(args, "drive", m->drive);
+    if (m->format)
+        json_object_set_string_member(args, "format", m->format);
+    json_object_set_boolean_member(args, "readonly", m->readonly);
+    return machine_command(given, "media.insert", args);
+}
+
+static int eject(const char *given, const struct media_options *m)
+{
+    JsonObject *args = json_object_new();
+    if (m->drive)
+        json_object_set_string_member(args, "drive", m->drive);
+    json_object_set_boolean_member(args, "force", m->force);
+    return machine_command(given, "media.eject", args);
+}
+
+static int dispatch(const struct verb *v, int argc, char **argv, const struct media_options *m)
+{
+    enum output how;
+    int code;
+    if (!output_parse(m->output, &how, &code))
+        return code;
+    if (!strcmp(argv[1], "list") && argc == 3)
+        return list(argv[2], how);
+    if (!strcmp(argv[1], "insert") && argc == 4)
+        return insert(argv[2], argv[3], m);
+    if (!strcmp(argv[1], "eject") && argc == 3)
+        return eject(argv[2], m);
+    return fail(EXIT_CODE_USAGE, "usage: vmctl media %s", v->args);
+}
+
+static int media(const struct verb *v, int argc, char **argv)
+{
+    struct media_options m = {0};
+    const GOptionEntry entries[] = {
+        {"drive", 'd', 0, G_OPTION_ARG_STRING, &m.drive, "Which drive, like ide2 (default: the only one)", "DRIVE"},
+        {"format", 0, 0, G_OPTION_ARG_STRING, &m.format, "The image's format, if its name does not tell", "FORMAT"},
+        {"readonly", 0, 0, G_OPTION_ARG_NONE, &m.readonly, "Write-protected", NULL},
+        {"force", 'f', 0, G_OPTION_ARG_NONE, &m.force, "Eject even if the guest has locked the tray", NULL},
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &m.output, "Of list: table or json", "HOW"},
+        {NULL},
+    };
+    int code;
+    if (verb_options(v, entries, &argc, &argv, 2, 3, &code))
+        code = dispatch(v, argc, argv, &m);
+    g_free(m.drive);
+    g_free(m.format);
+    g_free(m.output);
+    return code;
+}
+
+const struct verb verb_media = {"media", "list NAME | insert NAME FILE | eject NAME",
+                                "change CDs and floppies while running",
+                                "  vmctl media insert demo tools.iso\n  vmctl media eject demo --drive floppy0", media};

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A throw-away machine: its folder lies among the runtime files and goes with it.  We are between the user and the VM
+ * process: signals go to it as a request to stop, its exit code becomes ours, the terminal is put right after it. */
+#include "verbs.h"
+#include "../paths.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define STOP_SECONDS 10 /* then SIGKILL */
+
+struct run_options {
+    struct settings settings;
+    gboolean headless, no_jail;
+    double timeout; /* 0: none */
+};
+
+/* ---- what the bare FILE means ---- */
+
+static bool is_floppy(const char *path)
+{
+    static const unsigned kib[] = {160, 180, 320, 360, 720, 1200, 1440, 2880};
+    struct stat st;
+    for (unsigned i = 0; i < G_N_ELEMENTS(kib); i++)
+        if (!stat(path, &st) && st.st_size == kib[i] * 1024)
+            return true;
+    return false;
+}
+
+static void append(char ***list, const char *item)
+{
+    g_autoptr(GStrvBuilder) b = g_strv_builder_new();
+    if (*list)
+        g_strv_builder_addv(b, (const char **)*list);
+    g_strv_builder_add(b, item);
+    g_strfreev(*list);
+    *list = g_strv_builder_end(b);
+}
+
+static void take_file(struct settings *s, const char *path)
+{
+    g_autofree char *lower = g_ascii_strdown(path, -1);
+    bool cd = g_str_has_suffix(lower, ".iso"), floppy = !cd && is_floppy(path);
+    append(cd ? &s->cdroms : floppy ? &s->floppies : &s->disks, path);
+    if (!s->boot)
+        s->boot = g_strdup(cd ? "cdrom,disk,floppy" : floppy ? "floppy,disk,cdrom" : "disk,cdrom,floppy");
+}
+
+/* ---- the folder ---- */
+
+/* Folders of machines whose vmctl was killed. */
+static void remove_left_over(const char *runtime)
+{
+    g_autoptr(GDir) dir = g_dir_open(runtime, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *folder = g_build_filename(runtime, name, NULL);
+        g_autofree char *lock = g_build_filename(folder, "lock", NULL);
+        if (paths_is_throwaway(name) && g_file_test(lock, G_FILE_TEST_EXISTS) && !machine_lock_holder(folder))
+            folder_remove(folder, NULL);
+    }
+}
+
+static char *make_folder(const struct settings *s, GError **error)
+{
+    g_autofree char *runtime = paths_runtime(error);
+    if (!runtime)
+        return NULL;
+    remove_left_over(runtime);
+    g_autofree char *folder = g_build_filename(runtime, "run-XXXXXX", NULL);
+    if (!g_mkdtemp(folder)) {
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", folder, g_strerror(errno));
+        return NULL;
+    }
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_key_file_set_string(file, "machine", "memory", "1G");
+    g_key_file_set_string(file, "serial1", "target", "none");
+    if (settings_apply(s, file, folder, error) && settings_write(file, ini, error))
+        return g_steal_pointer(&folder);
+    folder_remove(folder, NULL);
+    return NULL;
+}
+
+/* ---- waiting for the end ---- */
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGCHLD);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+static bool reaped(GPid pid, int *status)
+{
+    return waitpid(pid, status, WNOHANG) == pid;
+}
+
+/* Until the process ends, or a signal, or the deadline.  True: it has ended. */
+static bool wait_until(GPid pid, const sigset_t *set, gint64 deadline, int *status, bool *asked)
+{
+    *asked = false;
+    while (!reaped(pid, status)) {
+        gint64 us = deadline - g_get_monotonic_time();
+        if (us <= 0)
+            return false;
+        struct timespec t = {us / G_USEC_PER_SEC, us % G_USEC_PER_SEC * 1000};
+        int signal = sigtimedwait(set, NULL, &t);
+        if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) {
+            *asked = true;
+            return false;
+        }
+    }
+    return true;
+}
+
+static int say_end(int status)
+{
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_CRASHED;
+    if (!WIFEXITED(status))
+        fail(code, "the VM process was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (code == EXIT_CODE_STOPPED)
+        note("vmctl: the machine was stopped");
+    else if (code == EXIT_CODE_RESET)
+        note("vmctl: the guest reset the machine");
+    else if (code >= EXIT_CODE_DEBUG)
+        note("vmctl: the guest ended with debug exit %d", code - EXIT_CODE_DEBUG);
+    return code;
+}
+
+static int watch(GPid pid, const sigset_t *set, double timeout)
+{
+    gint64 deadline = timeout > 0 ? g_get_monotonic_time() + (gint64)(timeout * G_USEC_PER_SEC) : G_MAXINT64;
+    bool asked;
+    int status;
+    if (wait_until(pid, set, deadline, &status, &asked))
+        return say_end(status);
+    kill(pid, SIGTERM);
+    gint64 patience = g_get_monotonic_time() + STOP_SECONDS * G_USEC_PER_SEC;
+    bool again;
+    while (!wait_until(pid, set, patience, &status, &again))
+        if (!again)
+            kill(pid, SIGKILL);
+    return asked ? say_end(status) : fail(EXIT_CODE_TIMEOUT, "the machine was stopped after %g s", timeout);
+}
+
+/* ---- the window ---- */
+
+static void open_window(const char *folder)
+{
+    g_autofree char *screen = program_find("terrarium-screen"), *name = g_path_get_basename(folder);
+    g_autoptr(GError) error = NULL;
+    const char *argv[] = {screen, name, NULL};
+    if (!g_getenv("DISPLAY") && !g_getenv("WAYLAND_DISPLAY"))
+        return;
+    if (!screen)
+        note("vmctl: no window: terrarium-screen is not installed");
+    else if (!g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, &error))
+        note("vmctl: no window: %s", error->message);
+}
+
+static int run_folder(const char *folder, const struct run_options *o)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *message = NULL;
+    char *no_jail[] = {"--no-jail", NULL};
+    struct termios terminal;
+    bool has_terminal = !tcgetattr(STDIN_FILENO, &terminal) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+    struct spawned s;
+    sigset_t set;
+    block_signals(&set);
+    if (!spawn_vm(folder, SPAWN_TERMINAL, o->no_jail ? no_jail : NULL, &s, &error))
+        return fail_error(error);
+    int code = spawn_wait_ready(&s, &message), status;
+    if (code) {
+        waitpid(s.pid, &status, 0);
+        return fail(code, "%s", message);
+    }
+    if (!o->headless)
+        open_window(folder);
+    code = watch(s.pid, &set, o->timeout);
+    if (has_terminal)
+        tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+    return code;
+}
+
+static int run_machine(struct run_options *o, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    if (!(o->timeout >= 0 && o->timeout < 1e9))
+        return fail(EXIT_CODE_USAGE, "--timeout: seconds from 0");
+    if (path)
+        take_file(&o->settings, path);
+    g_autofree char *folder = make_folder(&o->settings, &error);
+    if (!folder)
+        return fail_error(error);
+    int code = run_folder(folder, o);
+    folder_remove(folder, NULL);
+    return code;
+}
+
+static int run(const struct verb *v, int argc, char **argv)
+{
+    struct run_options o = {0};
+    const GOptionEntry more[] = {
+        {"headless", 0, 0, G_OPTION_ARG_NONE, &o.headless, "No window", NULL},
+        {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &o.timeout, "Stop it after this, exit code 5", "SECONDS"},
+        {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o.no_jail, "Do not fence the VM process, for debugging", NULL},
+        {NULL},
+    };
+    g_autofree GOptionEntry *entries = settings_entries(&o.settings, more);
+    int code;
+    if (verb_options(v, entries, &argc, &argv, 0, 1, &code))
+        code = run_machine(&o, argc > 1 ? argv[1] : NULL);
+    settings_clear(&o.settings);
+    return code;
+}
+
+const struct verb verb_run = {
+    "run", "[FILE.iso|FILE.img]", "run a throw-away machine until its guest ends",
+    "  vmctl run debian.iso --memory 2G\n"
+    "  vmctl run --kernel vmlinuz --initrd initrd.gz --cmdline console=ttyS0 --serial stdio --headless\n"
+    "On a terminal, Ctrl-A x ends a machine whose serial port is stdio.\n"
+    "The exit code says how the guest ended: 0 switched off, 20 stopped, 21 reset, 22 engine failed, 64+N debug exit "
+    "N.",
+    run};

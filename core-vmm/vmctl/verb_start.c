@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verbs.h"
+#include "../paths.h"
+#include <errno.h>
+#include <sys/wait.h>
+
+static void tell_engine(const char *name)
+{
+    struct client *c = client_connect(name, NULL);
+    JsonObject *o = c ? client_call(c, "info", NULL, 5000, NULL) : NULL;
+    if (o) {
+        note("%s runs with the engine %s: %s", name, json_object_get_string_member_with_default(o, "engine", "?"),
+             json_object_get_string_member_with_default(o, "engine-reason", ""));
+        json_object_unref(o);
+    }
+    client_free(c);
+}
+
+static int wait_for(GPid pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return EXIT_CODE_FAILED;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_CRASHED;
+}
+
+static int start_machine(const char *name, bool foreground, bool unfenced)
+{
+    g_autofree char *folder = machine_folder_of(name), *message = NULL;
+    g_autoptr(GError) error = NULL;
+    struct spawned s;
+    char *no_jail[] = {"--no-jail", NULL};
+    if (machine_lock_holder(folder))
+        return fail(EXIT_CODE_WRONG_STATE, "%s is running already", name);
+    if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, unfenced ? no_jail : NULL, &s, &error))
+        return fail_error(error);
+    int code = spawn_wait_ready(&s, &message);
+    if (code)
+        return fail(code, "%s", message);
+    tell_engine(name);
+    return foreground ? wait_for(s.pid) : EXIT_CODE_OK;
+}
+
+static void open_window(const char *name)
+{
+    g_autofree char *screen = program_find("terrarium-screen");
+    g_autoptr(GError) error = NULL;
+    const char *argv[] = {screen, name, NULL};
+    if (!screen || (!g_getenv("DISPLAY") && !g_getenv("WAYLAND_DISPLAY")))
+        note("no window: %s", screen ? "there is no display" : "terrarium-screen is not installed");
+    else if (!g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, &error))
+        note("no window: %s", error->message);
+}
+
+static int start(const struct verb *v, int argc, char **argv)
+{
+    gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
+    const GOptionEntry entries[] = {
+        {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
+        {"window", 'w', 0, G_OPTION_ARG_NONE, &window, "Open a window with its screen", NULL},
+        {"no-jail", 0, 0, G_OPTION_ARG_NONE, &no_jail, "Do not fence the VM process, for debugging", NULL},
+        {NULL},
+    };
+    int code;
+    if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
+        return code;
+    g_autofree char *name = machine_resolve(argv[1], &code);
+    if (!name)
+        return code;
+    code = start_machine(name, foreground, no_jail);
+    if (!code && window && !foreground)
+        open_window(name);
+    return code;
+}
+
+const struct verb verb_start = {
+    "start", "NAME", "start a machine in the background",
+    "  vmctl start demo --window\n  vmctl start demo && vmctl wait demo --serial login:", start};

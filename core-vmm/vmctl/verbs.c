@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The one list of all verbs, in the order of the help. */
+#include "verbs.h"
+#include <string.h>
+
+const struct verb *const *verbs_all(void)
+{
+    static const struct verb *const all[] = {
+        &verb_run,   &verb_create,    &verb_list,    &verb_info,       &verb_set,    &verb_start,
+        &verb_stop,  &verb_pause,     &verb_resume,  &verb_reset,      &verb_delete, &verb_screen,
+        &verb_type,  &verb_keys,      &verb_serial,  &verb_media,      &verb_wait,   &verb_logs,
+        &verb_debug, &verb_host_info, &verb_version, &verb_completion, &verb_help,   NULL,
+    };
+    return all;
+}
+
+const struct verb *verb_find(const char *name)
+{
+    for (const struct verb *const *v = verbs_all(); *v; v++)
+        if (!strcmp((*v)->name, name))
+            return *v;
+    return NULL;
+}
