@@ -461,6 +461,7 @@ void ide_write(struct device *d, struct ide_channel *c, unsigned reg, uint8_t va
 void ide_resume(struct device *d, struct ide_channel *c)
 {
     c->stale = c->pending = false;
+    update_line(d, c);
     if (c->t.phase != IDE_DISK)
         return;
     if (c->t.task == TASK_FLUSH)

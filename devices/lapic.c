@@ -589,8 +589,11 @@ static bool lapic_sync(struct device *d, struct stream *s, uint32_t version)
     stream_check_u32(s, &all->turn, LAPIC_MAX);
     for (unsigned n = 0; n < count; n++)
         sync_one(s, &all->cpu[n]);
-    if (s->loading && stream_ok(s))
+    if (s->loading && stream_ok(s)) {
+        for (unsigned n = 0; n < count; n++)
+            irq_cpu(d, n, CPU_SIGNAL_INTR, all->cpu[n].intr);
         lapic_timers_arm(d);
+    }
     return stream_ok(s);
 }
 

@@ -108,6 +108,8 @@ static bool piix3_sync(struct device *d, struct stream *s, uint32_t version)
     stream_u16(s, &p->irq_levels);
     stream_u8(s, &p->reset_control);
     stream_u8(s, &p->apm_status);
+    for (unsigned irq = 0; s->loading && irq < 16; irq++)
+        dev_irq(d, irq, p->irq_levels >> irq & 1);
     return stream_ok(s);
 }
 

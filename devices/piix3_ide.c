@@ -298,8 +298,11 @@ static bool is_sane(const struct ide_channel *c)
     for (unsigned n = 0; n < 2; n++)
         if (!c->drive[n].heads || !c->drive[n].track_sectors || c->drive[n].multiple > 16)
             return false;
-    return t->phase < IDE_PHASES && t->task < IDE_TASKS && t->unit < 2 && c->selected < 2 && t->block &&
-           (t->phase == IDE_IDLE || c->drive[t->unit].medium) && t->chunk <= t->left &&
+    if (t->phase >= IDE_PHASES || t->task >= IDE_TASKS || t->unit > 1 || c->selected > 1)
+        return false;
+    if (t->phase == IDE_IDLE)
+        return true;
+    return c->drive[t->unit].medium && t->block && t->chunk <= t->left &&
            (t->chunk == 0 || (sectors && t->chunk <= IDE_BUFFER / (t->raw ? CD_RAW_SECTOR : t->sector_bytes)));
 }
 

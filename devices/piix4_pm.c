@@ -45,26 +45,33 @@ static void update_sci(struct device *d)
     dev_irq(d, 0, wanted && (s->control & CONTROL_SCI));
 }
 
-static void update_timer(struct device *d);
+static void timer_due(struct device *d);
+
+/* The next change of the timer's top bit is waited for only if it is to interrupt. */
+static void arm_timer(struct device *d)
+{
+    struct piix4_pm *s = d->state;
+    unsigned __int128 count = (unsigned __int128)(s->timer_top + 1) << TIMER_TOP_BIT;
+
+    dev_timer(d, 0, s->event_enable & EVENT_TIMER ? (uint64_t)(count * 1000000000u / TIMER_HZ + 1) : DEV_NEVER,
+              timer_due);
+}
+
+static void update_timer(struct device *d)
+{
+    struct piix4_pm *s = d->state;
+    uint64_t top = timer_count(d) >> TIMER_TOP_BIT;
+
+    if (top != s->timer_top)
+        s->events |= EVENT_TIMER;
+    s->timer_top = top;
+    arm_timer(d);
+}
 
 static void timer_due(struct device *d)
 {
     update_timer(d);
     update_sci(d);
-}
-
-/* Notes a change of the timer's top bit; waits for the next one only if it is to interrupt. */
-static void update_timer(struct device *d)
-{
-    struct piix4_pm *s = d->state;
-    uint64_t top = timer_count(d) >> TIMER_TOP_BIT, next = DEV_NEVER;
-
-    if (top != s->timer_top)
-        s->events |= EVENT_TIMER;
-    s->timer_top = top;
-    if (s->event_enable & EVENT_TIMER)
-        next = ((unsigned __int128)(top + 1) << TIMER_TOP_BIT) * 1000000000u / TIMER_HZ + 1;
-    dev_timer(d, 0, next, timer_due);
 }
 
 /* ---- PM I/O space ---- */
@@ -244,7 +251,8 @@ static bool piix4_pm_sync(struct device *d, struct stream *s, uint32_t version)
     stream_raw(s, p->smbus, SMB_BYTES);
     if (s->loading && stream_ok(s)) {
         map_ports(d);
-        update_timer(d);
+        arm_timer(d);
+        update_sci(d);
     }
     return stream_ok(s);
 }

@@ -14,6 +14,13 @@ const struct chip chips[] = {
     {&uart16550_ops, "serial1"},
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
+    {&i440fx_ops, "northbridge"},
+    {&piix3_ops, "southbridge"},
+    {&piix4_pm_ops, "pm"},
+    {&piix3_ide_ops, "ide", "ide0.file=pattern:4M ide1.file=zero:1M ide2.file=pattern:8M ide2.media=cdrom"},
+    {&ioapic_ops, "ioapic"},
+    {&lapic_ops, "lapic"},
+    {&fw_cfg_ops, "fw-cfg"},
     {NULL},
 };
 
