@@ -10,7 +10,8 @@ struct variant {
     const char *qemu_format;   /* NULL: qemu-img cannot read it */
     bool qemu_check;           /* qemu-img check knows the format */
     const char *parent_format; /* of a new layer below it; NULL: this variant has no parents */
-    bool no_resize, no_shrink, no_discard;
+    bool no_resize, no_shrink;
+    bool many_files; /* cannot be kept in one file in memory */
 };
 extern const struct variant variants[];
 extern const unsigned variant_count;
