@@ -236,14 +236,10 @@ static void encode_legacy(struct stub *s, struct emit *e, const struct replay_in
         rex &= ~3;
         modrm = (uint8_t)((modrm & 0x38) | pick_base(s));
     }
-    if (fields & FIELD_REG && !(rex & 4) && (modrm >> 3 & 7) == X86_RSP) {
-        rex |= 4 | 0x40;
-        modrm = (uint8_t)((modrm & ~0x38) | (s->renamed & 7) << 3);
-    }
-    if (fields & FIELD_RM && !(rex & 1) && (modrm & 7) == X86_RSP) {
-        rex |= 1 | 0x40;
-        modrm = (uint8_t)((modrm & ~7) | (s->renamed & 7));
-    }
+    if (fields & FIELD_REG && !(rex & 4) && (modrm >> 3 & 7) == X86_RSP)
+        modrm = (uint8_t)((modrm & ~0x38) | s->renamed << 3);
+    if (fields & FIELD_RM && !(rex & 1) && (modrm & 7) == X86_RSP)
+        modrm = (uint8_t)((modrm & ~7) | s->renamed);
     if (rex)
         e1(e, rex);
     unsigned end = info->has_modrm ? info->modrm_at : info->len;
@@ -275,15 +271,11 @@ static void encode_vex(struct stub *s, struct emit *e, const struct replay_info 
         p[1] |= 0x60;
         modrm = (uint8_t)((modrm & 0x38) | pick_base(s));
     }
-    unsigned fields = s->renamed ? gpr_fields(info) : 0; /* renamed is 8-15 */
-    if (fields & FIELD_REG && p[1] & 0x80 && (modrm >> 3 & 7) == X86_RSP) {
-        p[1] &= ~0x80;
-        modrm = (uint8_t)((modrm & ~0x38) | (s->renamed & 7) << 3);
-    }
-    if (fields & FIELD_RM && p[1] & 0x20 && (modrm & 7) == X86_RSP) {
-        p[1] &= ~0x20;
-        modrm = (uint8_t)((modrm & ~7) | (s->renamed & 7));
-    }
+    unsigned fields = s->renamed ? gpr_fields(info) : 0;
+    if (fields & FIELD_REG && p[1] & 0x80 && (modrm >> 3 & 7) == X86_RSP)
+        modrm = (uint8_t)((modrm & ~0x38) | s->renamed << 3);
+    if (fields & FIELD_RM && p[1] & 0x20 && (modrm & 7) == X86_RSP)
+        modrm = (uint8_t)((modrm & ~7) | s->renamed);
     if (fields & FIELD_V && (~p[2] >> 3 & 15) == X86_RSP)
         p[2] = (uint8_t)((p[2] & ~0x78) | (~s->renamed & 15) << 3);
     e_bytes(e, p, n);
@@ -297,8 +289,8 @@ bool stub_encode(struct stub *s, const struct replay_info *info, unsigned code_b
 {
     uint8_t buffer[32];
     struct emit e = {buffer};
-    if (s->gpr & 1u << X86_RSP) {
-        static const uint8_t order[] = {15, 14, 13, 12};
+    if (s->gpr & 1u << X86_RSP) { /* low registers: without a REX prefix AH-BH stay what they are */
+        static const uint8_t order[] = {X86_RBP, X86_RSI, X86_RDI, X86_RBX};
         s->gpr &= ~(1u << X86_RSP);
         s->renamed = (uint8_t)free_register(s->gpr, order, sizeof order);
     }
