@@ -28,3 +28,6 @@ unsigned dev_cpus(struct device *d);
 /* Guest RAM as laid out by core: below 4 GiB from 0, the rest from 4 GiB. */
 uint64_t dev_ram_below_4g(struct device *d);
 uint64_t dev_ram_above_4g(struct device *d);
+/* Another chip of this machine by its name on the board ("dma"), NULL if it is not there: for chips whose wires meet.  Its
+ * header says what may be called and who takes its lock. */
+struct device *dev_find(struct device *d, const char *name);

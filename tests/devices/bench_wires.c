@@ -137,3 +137,8 @@ void dev_lock(struct device *d)
 void dev_unlock(struct device *d)
 {
 }
+
+struct device *dev_find(struct device *d, const char *name)
+{
+    return bench_device(d->core->bench, name);
+}

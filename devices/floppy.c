@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Floppy formats.  Sources: ECMA-66, -70, -78, -99, -100, -125, -147 for the standard ones; the rest are what distribution
+ * disks of the time used on the same media. */
+#include "floppy.h"
+
+static const struct floppy_medium media[] = {
+    {160, 40, 1, 8, FLOPPY_250K, FLOPPY_300K},   {180, 40, 1, 9, FLOPPY_250K, FLOPPY_300K},
+    {320, 40, 2, 8, FLOPPY_250K, FLOPPY_300K},   {360, 40, 2, 9, FLOPPY_250K, FLOPPY_300K},
+    {640, 80, 2, 8, FLOPPY_250K, FLOPPY_250K},   {720, 80, 2, 9, FLOPPY_250K, FLOPPY_250K},
+    {800, 80, 2, 10, FLOPPY_250K, FLOPPY_250K},  {820, 82, 2, 10, FLOPPY_250K, FLOPPY_250K},
+    {1200, 80, 2, 15, FLOPPY_500K, FLOPPY_500K}, {1440, 80, 2, 18, FLOPPY_500K, FLOPPY_500K},
+    {1600, 80, 2, 20, FLOPPY_500K, FLOPPY_500K}, {1680, 80, 2, 21, FLOPPY_500K, FLOPPY_500K},
+    {1722, 82, 2, 21, FLOPPY_500K, FLOPPY_500K}, {1743, 83, 2, 21, FLOPPY_500K, FLOPPY_500K},
+    {1760, 80, 2, 22, FLOPPY_500K, FLOPPY_500K}, {1920, 80, 2, 24, FLOPPY_500K, FLOPPY_500K},
+    {2880, 80, 2, 36, FLOPPY_1M, FLOPPY_1M},
+};
+enum { TYPE_360K = 1, TYPE_1200K = 2, TYPE_1440K = 4, TYPE_2880K = 5 };
+
+static const struct floppy_medium *medium_of(uint32_t kib)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(media); i++)
+        if (media[i].kib == kib)
+            return &media[i];
+    return NULL;
+}
+
+/* An image of no known size is a disk that was not written to its end: 1.44M, or 2.88M if it is larger. */
+static const struct floppy_medium *recognise(uint64_t bytes)
+{
+    const struct floppy_medium *m = bytes % 1024 ? NULL : medium_of(MIN(bytes / 1024, UINT32_MAX));
+    if (!bytes || m)
+        return m;
+    return medium_of(bytes <= 1440 * 1024 ? 1440 : 2880);
+}
+
+void floppy_attach(struct floppy *f, struct drive *drive)
+{
+    f->drive = drive;
+    floppy_medium_changed(f);
+    uint32_t kib = f->medium ? f->medium->kib : 1440;
+    f->type = kib <= 360 ? TYPE_360K : kib == 1200 ? TYPE_1200K : kib == 2880 ? TYPE_2880K : TYPE_1440K;
+}
+
+void floppy_medium_changed(struct floppy *f)
+{
+    f->medium = recognise(drive_bytes(f->drive));
+    f->changed = true;
+}
+
+static unsigned last_track(const struct floppy *f)
+{
+    return f->type == TYPE_360K ? 41 : 83;
+}
+
+bool floppy_step(struct floppy *f, int steps)
+{
+    f->track = CLAMP(f->track + steps, 0, (int)last_track(f));
+    if (steps && f->medium)
+        f->changed = false;
+    return f->track == 0;
+}
+
+static bool double_steps(const struct floppy *f)
+{
+    return f->medium->tracks == 40 && f->type != TYPE_360K;
+}
+
+int floppy_medium_track(const struct floppy *f)
+{
+    if (!double_steps(f))
+        return f->track;
+    return f->track & 1 ? -1 : f->track / 2;
+}
+
+enum floppy_rate floppy_medium_rate(const struct floppy *f)
+{
+    return f->type == TYPE_360K ? f->medium->rate_40 : f->medium->rate_80;
+}
