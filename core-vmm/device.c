@@ -235,3 +235,8 @@ void dev_stop_machine(struct device *d, enum machine_end end, unsigned code)
 {
     machine_stop(d->machine, end, code, NULL);
 }
+
+struct device *dev_find(struct device *d, const char *name)
+{
+    return machine_device(d->machine, name);
+}
