@@ -109,7 +109,7 @@ static void fnsave(struct vcpu *c, const struct insn *in)
     mem_probe(c, in, lin, bytes, ACCESS_WRITE);
     fpu_use(c);
     __asm__ volatile("fnsave %0" : "=m"(image));
-    copy_bytes(to + env_to_guest(c, in, &image.env, to), image.st, sizeof image.st);
+    memcpy(to + env_to_guest(c, in, &image.env, to), image.st, sizeof image.st);
     forget_pointers(c->replay);
     mem_write_bytes(c, in, lin, to, bytes);
 }
@@ -141,7 +141,7 @@ static void frstor(struct vcpu *c, const struct insn *in)
     wait_x87(c);
     mem_read_bytes(c, in, mem_linear(c, in, bytes, ACCESS_READ), from, bytes);
     env_from_guest(c, in, from, &image.env);
-    copy_bytes(image.st, from + bytes - sizeof image.st, sizeof image.st);
+    memcpy(image.st, from + bytes - sizeof image.st, sizeof image.st);
     fpu_use(c);
     __asm__ volatile("frstor %0" ::"m"(image));
 }
