@@ -464,14 +464,19 @@ static unsigned code_offset(struct oracle_gen *g)
     return (percent(g, 50) ? 0x1000 : 0x2000) - below(g, 16);
 }
 
-/* Length by a decoder that is not the one under test where they differ; HLT stops after the instruction, the
- * single-step trap is slow (the host's hypervisor intercepts it) and so has its share only. */
+static bool decodes(struct oracle_gen *g, const uint8_t *bytes, ZydisDecodedInstruction *in)
+{
+    return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&g->decoder, NULL, bytes, 15, in));
+}
+
+/* HLT stops after an instruction whose length is known.  The single-step trap is slow (hypervisors intercept it), so it
+ * has a small share, and those that HLT cannot stop. */
 static void finish(struct oracle_gen *g, struct oracle_case *c)
 {
     ZydisDecodedInstruction in;
-    bool known = ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&g->decoder, NULL, c->bytes, 15, &in));
+    bool known = decodes(g, c->bytes, &in);
     bool into_itself = known && in.raw.imm[0].is_relative && in.raw.imm[0].value.s < 1 && in.raw.imm[0].value.s > -16;
-    if (known && !into_itself && percent(g, 90)) {
+    if (known && !into_itself && percent(g, 92)) {
         c->len = in.length;
         memset(c->bytes + c->len, 0xf4, sizeof c->bytes - c->len);
     } else {
@@ -479,6 +484,13 @@ static void finish(struct oracle_gen *g, struct oracle_case *c)
         c->cpu.rflags |= 0x100;
         memset(c->bytes + 15, 0xf4, sizeof c->bytes - 15);
     }
+}
+
+/* Most of what is no instruction is tried again. */
+static bool acceptable(struct oracle_gen *g, const uint8_t *bytes)
+{
+    ZydisDecodedInstruction in;
+    return !oracle_excluded(g->mode, bytes) && (percent(g, 15) || decodes(g, bytes, &in));
 }
 
 bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c, uint8_t window[ORACLE_WIN_BYTES])
@@ -504,7 +516,7 @@ bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c
         c->cpu.rip = l->code + c->at - l->seg[X86_CS].base;
         make_registers(g, &c->cpu);
         make_instruction(g, &b, &c->cpu);
-    } while (oracle_excluded(g->mode, b.b));
+    } while (!acceptable(g, b.b));
     memcpy(c->bytes, b.b, 15);
     finish(g, c);
     return fresh;

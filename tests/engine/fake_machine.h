@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fake_machine.h - the machine's side of cpu.h for tests that run an engine alone: ports go to the test, nobody else is
+ * at home. */
+#pragma once
+#include "core-vmm/api/cpu.h"
+
+struct machine { /* cpu_vm.machine may be NULL: no ports either */
+    uint64_t (*in)(struct machine *m, uint16_t port, unsigned size);
+    void (*out)(struct machine *m, uint16_t port, unsigned size, uint64_t value);
+};
