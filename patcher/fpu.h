@@ -93,6 +93,9 @@ const struct stub *stub_get(struct vcpu *c, const struct stub *key);
 /* Runs it; 0 or 1 + the vector of the host's exception. */
 unsigned replay_call(const uint8_t *code, struct vcpu *c, void *memory, struct replay *r);
 
+/* replay_offered.c */
+bool replay_offered(struct vcpu *c, const char *isa_set);
+
 /* replay_mask.c: instructions whose memory operand is masked element by element */
 cold_fn replay_mask_bind(const struct replay_info *info, struct stub *s, unsigned mode);
 

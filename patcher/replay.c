@@ -243,8 +243,22 @@ static void describe(struct stub *s, const struct replay_info *info)
     }
 }
 
-cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *info)
+/* Without ABM and BMI1 the F3 before BSR and BSF means nothing. */
+static bool count_as_scan(const struct replay_info *info)
 {
+    return info->encoding == REPLAY_LEGACY && info->map == 1 && (info->opcode == 0xbc || info->opcode == 0xbd);
+}
+
+static void drop_rep(struct replay_info *info)
+{
+    for (unsigned i = 0; info->raw[i] != 0x0f; i++)
+        if (info->raw[i] == 0xf3)
+            info->raw[i] = 0x3e;
+}
+
+cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *given)
+{
+    struct replay_info copy = *given, *info = &copy;
     static const unsigned bits[] = {[CODE16] = 16, [CODE32] = 32, [CODE64] = 64};
     struct stub s;
     cold_fn fn = is_x87(info) ? fpu_x87_bind(info) : fpu_xsave_bind(info);
@@ -254,6 +268,11 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *i
         return fn;
     if (!replayable(info->isa_set) || info->encoding == REPLAY_3DNOW || info->encoding == REPLAY_XOP)
         return NULL;
+    if (!replay_offered(c, info->isa_set)) {
+        if (!count_as_scan(info))
+            return NULL;
+        drop_rep(info);
+    }
     memset(&s, 0, sizeof s); /* padding too: it is a hash key */
     describe(&s, info);
     fn = replay_mask_bind(info, &s, c->mode & MODE_CODE);
