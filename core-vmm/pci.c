@@ -47,12 +47,12 @@ static const struct region *bar_region(struct device *d, unsigned bar, unsigned 
 /* Sizes are powers of two; called again by dev_memory() where only init knows the size. */
 void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes)
 {
-    unsigned index;
+    unsigned index = 0;
     const struct region *r = bar_region(d, bar, &index);
     uint64_t size = 16;
     while (size < bytes)
         size <<= 1;
-    uint32_t mask = r->bus == BUS_PORT ? ~(uint32_t)(bytes - 1) & 0xfffc : ~(uint32_t)(size - 1);
+    uint32_t mask = ~(uint32_t)(r->bus == BUS_PORT ? bytes - 1 : size - 1);
     if (bar == BAR_ROM)
         mask |= ROM_ENABLE;
     put32(d->core->pci_writable + bar_register(bar), mask);
@@ -73,7 +73,7 @@ void pci_setup(struct device *d)
     put16(w + PCI_COMMAND, 0x0547);
     w[0xc] = w[0xd] = w[PCI_LINE] = 0xff; /* cache line size, latency timer, interrupt line: scratch */
     for (unsigned bar = 1; bar <= BAR_ROM; bar++) {
-        unsigned index;
+        unsigned index = 0;
         const struct region *r = bar_region(d, bar, &index);
         if (r)
             pci_bar_bytes(d, bar, r->bytes);
@@ -84,7 +84,7 @@ void pci_setup(struct device *d)
 
 static void bar_apply(struct device *d, unsigned bar)
 {
-    unsigned index;
+    unsigned index = 0;
     const struct region *r = bar_region(d, bar, &index);
     if (!r)
         return;
@@ -114,7 +114,7 @@ void pci_reset(struct device *d)
     put16(c + PCI_STATUS, 0);
     c[PCI_LINE] = 0;
     for (unsigned bar = 1; bar <= BAR_ROM; bar++) {
-        unsigned index;
+        unsigned index = 0;
         const struct region *r = bar_region(d, bar, &index);
         if (r)
             put32(c + bar_register(bar), r->bus == BUS_PORT ? 1 : 0);
