@@ -469,6 +469,17 @@ static bool decodes(struct oracle_gen *g, const uint8_t *bytes, ZydisDecodedInst
     return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&g->decoder, NULL, bytes, 15, in));
 }
 
+/* FNSTENV shows the x87 pointers that the instruction before it left. */
+static void append_environment(struct oracle_gen *g, struct oracle_case *c)
+{
+    static const uint8_t to_stack[] = {0xd9, 0x34, 0x24}, to_si[] = {0xd9, 0x34};
+    if (g->mode == ORACLE_16)
+        memcpy(c->bytes + c->len, to_si, sizeof to_si);
+    else
+        memcpy(c->bytes + c->len, to_stack, sizeof to_stack);
+    c->len += g->mode == ORACLE_16 ? sizeof to_si : sizeof to_stack;
+}
+
 /* HLT stops after an instruction whose length is known.  The single-step trap is slow (hypervisors intercept it), so it
  * has a small share, and those that HLT cannot stop. */
 static void finish(struct oracle_gen *g, struct oracle_case *c)
@@ -479,6 +490,8 @@ static void finish(struct oracle_gen *g, struct oracle_case *c)
     if (known && !into_itself && percent(g, 92)) {
         c->len = in.length;
         memset(c->bytes + c->len, 0xf4, sizeof c->bytes - c->len);
+        if (in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (in.opcode & 0xf8) == 0xd8 && percent(g, 30))
+            append_environment(g, c);
     } else {
         c->len = 0;
         c->cpu.rflags |= 0x100;
