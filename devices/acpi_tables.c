@@ -121,32 +121,38 @@ static uint32_t add_facs(struct tables *t)
     return 0;
 }
 
-static uint32_t add_dsdt(struct tables *t)
+/* Sets the integer of the DSDT that is declared as Name (name, <32 bits>). */
+static void set_name(uint8_t *table, uint32_t bytes, const char *name, uint32_t value)
+{
+    uint8_t declaration[6] = {0x08, name[0], name[1], name[2], name[3], 0x0c};
+    uint8_t *at = memmem(table, bytes, declaration, sizeof declaration);
+
+    g_assert(at);
+    put_le32(at + sizeof declaration, value);
+}
+
+static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
 {
     uint32_t at = (t->data->len + 15) & ~15u;
+    uint8_t *table;
 
     g_byte_array_set_size(t->data, at);
     g_byte_array_append(t->data, dsdt_aml, sizeof dsdt_aml);
+    table = t->data->data + at;
+    set_name(table, sizeof dsdt_aml, "PCIB", MAX(p->ram_below_4g, 0x80000000u)); /* as the BIOS places it */
+    set_name(table, sizeof dsdt_aml, "ISAD", p->serial1 | p->serial2 << 1 | p->floppy << 2);
+    table[CHECKSUM_AT] = 0;
+    table_end(t, at);
     return at;
 }
 
-static void add_name(GByteArray *a, const char *path, uint32_t value)
-{
-    add8(a, 0x08); /* NameOp */
-    add_text(a, path);
-    add8(a, 0x0c); /* DWordPrefix */
-    add32(a, value);
-}
-
-/* What differs between VMs: the two names that dsdt.asl declares External, and a Processor object per CPU. */
+/* A Processor object per CPU. */
 static uint32_t add_ssdt(struct tables *t, const struct pc_firmware *p)
 {
     uint32_t at = table_begin(t, "SSDT", 1);
     unsigned scope_bytes = 2 + 5 + 13 * p->cpus;
     char name[5];
 
-    add_name(t->data, "\\PCIB", MAX(p->ram_below_4g, 0x80000000u));
-    add_name(t->data, "\\ISAD", p->serial1 | p->serial2 << 1 | p->floppy << 2);
     add8(t->data, 0x10); /* ScopeOp, length in two bytes */
     add8(t->data, 0x40 | (scope_bytes & 15));
     add8(t->data, scope_bytes >> 4);
@@ -268,7 +274,7 @@ void acpi_tables_setup(struct device *fw_cfg, const struct pc_firmware *p)
     script_allocate(&t, RSDP_FILE, 16, ZONE_FSEG);
     script_allocate(&t, TABLES_FILE, 64, ZONE_HIGH);
     facs = add_facs(&t);
-    dsdt = add_dsdt(&t);
+    dsdt = add_dsdt(&t, p);
     list[0] = add_fadt(&t, facs, dsdt);
     list[1] = add_madt(&t, p);
     list[2] = add_ssdt(&t, p);

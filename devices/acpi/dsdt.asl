@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* dsdt.asl - the board as ACPI sees it: PCI root, interrupt links of the PIIX3, ISA devices, soft off.  What differs from VM
- * to VM is in a small table made by acpi_tables.c: \PCIB, the first address of the PCI memory window, \ISAD, a bit per
- * optional ISA device, and the processors.
- * Revision 1 (32-bit integers), so that systems from the days of ACPI 1.0 take it. */
+/* dsdt.asl - the board as ACPI sees it: PCI root, interrupt links of the PIIX3, ISA devices, soft off.
+ * acpi_tables.c sets the two numbers that differ from VM to VM, PCIB and ISAD; the processors are in a table of its own.
+ * Revision 1 (32-bit integers) and no External(), so that systems from the days of ACPI 1.0 take it. */
 DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
 {
-    External (\PCIB, IntObj)
-    External (\ISAD, IntObj)
+    Name (PCIB, 0xF0F0F0F0) /* first address of the PCI memory window */
+    Name (ISAD, 0xF0F0F0F0) /* a bit per ISA device that not every VM has: COM1, COM2, floppy controller */
 
     /* SLP_TYP 0 of the PIIX4 is soft off; there is no other sleep. */
     Name (\_S5, Package () { 0, 0, 0, 0 })
