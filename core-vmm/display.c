@@ -81,7 +81,6 @@ struct display *display_attach(struct device *d, const struct display_source *so
 
 void display_detach(struct display *p)
 {
-    machine_set_display(p->device->machine, NULL);
     if (p->timer)
         g_source_remove(p->timer);
     g_list_free(p->sinks);

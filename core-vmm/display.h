@@ -8,5 +8,5 @@
 const struct surface *display_refresh_now(struct display *p);
 char *display_text(struct display *p); /* UTF-8 lines, or NULL in a graphics mode; g_free */
 
-/* machine.c: tells the machine of its display, or with NULL that it has gone. */
+/* machine.c: tells the machine of its display, which lives as long as its devices. */
 void machine_set_display(struct machine *m, struct display *p);

@@ -3,7 +3,8 @@
  * Spec: IBM VGA XGA Technical Reference (1992), "Graphics Controller Registers" and "Memory Map Select".
  *
  * An address of the window selects planes and an offset in them in one of three ways:
- *   chain-4    the two low bits name the plane and are cleared in the offset (mode 13h);
+ *   chain-4    the two low bits name the plane; in the offset address bits 14 and 15 take their place, as the CRTC's
+ *              doubleword addressing expects (mode 13h);
  *   odd/even   the low bit chooses planes 0+2 or 1+3 (text, CGA modes);
  *   planar     the offset goes to all planes, map mask and read map select choose.
  * With a VBE mode of 8 or more bits per pixel the window shows 64 KiB of the linear frame buffer instead.
@@ -69,6 +70,11 @@ static uint32_t *word_at(const struct vga *s, uint32_t offset)
     return (uint32_t *)s->vram + word_index(s, offset);
 }
 
+static uint32_t chain_4_offset(uint32_t offset)
+{
+    return (offset & ~3u) | (offset >> 14 & 3);
+}
+
 /* ---- read ---- */
 
 /* Read mode 1: a bit is set where all planes of interest have the colour to compare with. */
@@ -86,7 +92,7 @@ static uint8_t read_byte(struct vga *s, uint32_t offset)
 
     if (s->seq[SEQ_MEMORY_MODE] & SEQ4_CHAIN_4) {
         plane = offset & 3;
-        offset &= ~3u;
+        offset = chain_4_offset(offset);
     } else if (s->gc[GC_MODE] & GC5_ODD_EVEN) {
         plane = (plane & 2) | (offset & 1);
         if (s->gc[GC_MISC] & GC6_CHAIN_ODD_EVEN)
@@ -155,7 +161,7 @@ static void write_byte(struct vga *s, uint32_t offset, uint8_t value)
 
     if (s->seq[SEQ_MEMORY_MODE] & SEQ4_CHAIN_4) {
         planes &= 1u << (offset & 3);
-        offset &= ~3u;
+        offset = chain_4_offset(offset);
     } else if (!(s->seq[SEQ_MEMORY_MODE] & SEQ4_NOT_ODD_EVEN)) {
         planes &= offset & 1 ? 0xa : 0x5;
         if (s->gc[GC_MISC] & GC6_CHAIN_ODD_EVEN)
