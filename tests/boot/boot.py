@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boots real guests and checks that each reaches the state that says it works.  Prints TAP.
+
+  boot.py [--vmctl PATH] [--engine E] [--cpus N] [--scale F] [--keep DIR] TEST...
+  boot.py --list
+
+Guests come from guests.sh; a guest that cannot be had is skipped with the reason.  --scale stretches the time limits
+(slow hosts, engines).  With --keep a screenshot and the logs of every test land in DIR."""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONSOLE = "console=tty0 console=ttyS0,115200 loglevel=4 panic=-1"
+
+
+def linux(kernel, initrd, extra="", memory="512M", cpus=None, limit=60, more=()):
+    args = ["--memory", memory, "--kernel", kernel, "--initrd", initrd, "--cmdline", f"{CONSOLE} {extra}"]
+    if cpus:
+        args += ["--cpus", str(cpus)]
+    return {"guests": [kernel, initrd], "args": args, "limit": limit,
+            "steps": [("serial", "GUEST-UP"), *more, ("serial", "GUEST-PROMPT")]}
+
+
+def installer(arch, kind, steps, memory="1G", limit=240):
+    k, i = f"di-{arch}-{kind}-linux", f"di-{arch}-{kind}-initrd.gz"
+    line = "vga=normal nomodeset fb=false" if kind == "text" else "vga=788"
+    return {"guests": [k, i], "args": ["--memory", memory, "--kernel", k, "--initrd", i, "--cmdline", line],
+            "limit": limit, "steps": steps}
+
+
+TESTS = {
+    "grub-cd": {"guests": ["grub-cd.iso"], "args": ["--memory", "128M", "--cdrom", "grub-cd.iso"], "limit": 30,
+                "steps": [("screen", "GNU GRUB  version 2.06")]},
+    "grub-floppy": {"guests": ["grub-floppy.img"], "args": ["--memory", "128M", "--floppy", "grub-floppy.img"],
+                    "limit": 40, "steps": [("screen", "GNU GRUB  version 2.06")]},
+    "grub-disk": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--disk", "grub-disk.img"], "limit": 30,
+                  "steps": [("screen", "GNU GRUB  version 2.06")]},
+    "memtest-64": {"guests": ["memtest64.iso"], "args": ["--memory", "128M", "--cdrom", "memtest64.iso"], "limit": 240,
+                   "steps": [("screen", "Memtest86+ v6.10"), ("screen", "Errors: 0"), ("screen", "#1 ")]},
+    "memtest-32": {"guests": ["memtest32.iso"], "args": ["--memory", "128M", "--cdrom", "memtest32.iso"], "limit": 240,
+                   "steps": [("screen", "Memtest86+ v6.10"), ("screen", "Errors: 0"), ("screen", "#1 ")]},
+    "invaders": {"guests": ["invaders.exec"], "args": ["--memory", "64M", "--kernel", "invaders.exec"], "limit": 30,
+                 "steps": [("screen", "-*-")]},
+    "u-boot": {"guests": ["u-boot.rom"], "args": ["--memory", "256M", "--firmware", "u-boot.rom"], "limit": 60,
+               "steps": [("serial", "U-Boot")]},
+    "linux-cloud": linux("vmlinuz-cloud", "initrd64.gz"),
+    "linux-amd64": linux("vmlinuz-amd64", "initrd64.gz", limit=120),
+    "linux-686": linux("vmlinuz-686", "initrd32.gz", limit=120),
+    "linux-686-pae": linux("vmlinuz-686-pae", "initrd32.gz", limit=120),
+    "linux-6g": linux("vmlinuz-cloud", "initrd64.gz", memory="6G"),
+    "linux-smp": linux("vmlinuz-cloud", "initrd64.gz", "guest=threads", cpus=2, limit=120,
+                       more=[("serial", "cpus=2 online=0-1"), ("serial", "WORKER 1 200010000"),
+                             ("serial", "WORKER 2 200010000"), ("serial", "THREADS-DONE")]),
+    "linux-off": {**linux("vmlinuz-cloud", "initrd64.gz", "guest=off"),
+                  "steps": [("serial", "GUEST-UP"), ("state", "stopped")]},
+    "linux64-cd": {"guests": ["linux64.iso"], "args": ["--memory", "512M", "--cdrom", "linux64.iso"], "limit": 120,
+                   "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
+    "linux64-disk": {"guests": ["linux64.iso"], "args": ["--memory", "512M", "--disk", "linux64.img"], "limit": 120,
+                     "copy": [("linux64.iso", "linux64.img")],
+                     "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]},
+    "linux32-cd": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--cdrom", "linux32.iso"], "limit": 120,
+                   "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
+    "linux32-disk": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--disk", "linux32.img"], "limit": 120,
+                     "copy": [("linux32.iso", "linux32.img")],
+                     "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]},
+    "linux-generic-cd": {"guests": ["linux64-generic.iso"],
+                         "args": ["--memory", "512M", "--cdrom", "linux64-generic.iso"], "limit": 150,
+                         "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]},
+    "installer-text-amd64": installer("amd64", "text", [("screen", "Select a language")]),
+    "installer-text-i386": installer("i386", "text", [("screen", "Select a language")]),
+    "installer-gtk-amd64": installer("amd64", "gtk", [("picture", 60)]),
+    "installer-gtk-i386": installer("i386", "gtk", [("picture", 60)]),
+    "xen": {"guests": ["xen.iso"], "args": ["--memory", "1G", "--cdrom", "xen.iso"], "limit": 400,
+            "steps": [("serial", "Xen version"), ("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]},
+}
+
+
+class Failed(Exception):
+    pass
+
+
+class Machine:
+    """One VM in machine and runtime folders of its own."""
+
+    def __init__(self, options, name):
+        self.options, self.name = options, name
+        self.home = tempfile.mkdtemp(prefix="boot-")
+        self.env = dict(os.environ, XDG_DATA_HOME=os.path.join(self.home, "data"),
+                        XDG_RUNTIME_DIR=os.path.join(self.home, "run"))
+        os.mkdir(self.env["XDG_RUNTIME_DIR"], 0o700)
+
+    def run(self, *args, check=True):
+        p = subprocess.run([self.options.vmctl, *args], env=self.env, capture_output=True, text=True)
+        if check and p.returncode:
+            raise Failed(f"vmctl {' '.join(args)}: exit code {p.returncode}: {p.stderr.strip()}")
+        return p
+
+    def step(self, kind, what, seconds):
+        if kind in ("serial", "screen", "state"):
+            p = self.run("wait", self.name, f"--{kind}", str(what), "--timeout", str(max(1, int(seconds))), check=False)
+            if p.returncode:
+                raise Failed(f"no {what!r} on the {kind} within {seconds:.0f} s: {p.stderr.strip()}")
+        elif kind == "keys":
+            self.run("keys", self.name, *what.split())
+        elif kind == "picture":
+            self.wait_picture(what, seconds)
+
+    def wait_picture(self, colours, seconds):
+        """A graphics mode whose picture has many colours and has stopped changing."""
+        end, last = time.time() + seconds, None
+        shot = os.path.join(self.home, "shot.png")
+        while time.time() < end:
+            self.run("screen", "shot", self.name, shot, check=False)
+            now = open(shot, "rb").read() if os.path.exists(shot) else b""
+            graphics = self.run("screen", "text", self.name, check=False).returncode != 0
+            if graphics and len(now) > 20000 and now == last:
+                return
+            last = now
+            time.sleep(3)
+        raise Failed(f"no quiet graphical screen within {seconds:.0f} s")
+
+    def keep(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        self.run("screen", "shot", self.name, os.path.join(folder, f"{self.name}.png"), check=False)
+        text = self.run("screen", "text", self.name, check=False).stdout
+        serial = self.run("serial", self.name, "--tail", check=False).stdout
+        log = self.run("logs", self.name, check=False).stdout
+        with open(os.path.join(folder, f"{self.name}.txt"), "w", encoding="utf-8") as f:
+            f.write(f"--- screen\n{text}\n--- serial\n{serial}\n--- log\n{log}\n")
+        return text, serial, log
+
+    def close(self):
+        self.run("stop", self.name, "--force", check=False)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def guests_ready(names):
+    """None, or why not."""
+    p = subprocess.run([os.path.join(HERE, "guests.sh"), *names], capture_output=True, text=True)
+    return None if p.returncode == 0 else (p.stderr.strip().splitlines() or ["guests.sh failed"])[-1]
+
+
+def boot(options, name, test, cache):
+    vm = Machine(options, name)
+    try:
+        files = {g: os.path.join(cache, g) for g in test["guests"]}
+        for source, copy in test.get("copy", ()):
+            files[copy] = os.path.join(vm.home, copy)
+            shutil.copy(os.path.join(cache, source), files[copy])
+        args = [files.get(a, a) for a in test["args"]]
+        cpus = [] if "--cpus" in args or options.cpus == 1 else ["--cpus", str(options.cpus)]
+        vm.run("create", name, *args, *cpus, "--engine", options.engine)
+        began = time.time()
+        vm.run("start", name)
+        limit = test["limit"] * options.scale
+        try:
+            for kind, what in test["steps"]:
+                vm.step(kind, what, limit - (time.time() - began))
+        except Failed as e:
+            text, serial, log = vm.keep(options.keep or vm.home)
+            tail = "\n".join((text + "\n---\n" + serial[-1500:] + "\n---\n" + log[-1500:]).splitlines()[-60:])
+            raise Failed(f"{e}\n{tail}") from None
+        if options.keep:
+            vm.keep(options.keep)
+        return time.time() - began
+    finally:
+        vm.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--vmctl", default=os.path.join(HERE, "../../build/core-vmm/vmctl/vmctl"))
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--keep")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(TESTS))
+        return 0
+    options.vmctl = os.path.abspath(options.vmctl)
+    cache = subprocess.run([os.path.join(HERE, "guests.sh"), "--dir"], capture_output=True, text=True).stdout.strip()
+    print(f"1..{len(options.tests)}", flush=True)
+    bad = 0
+    for i, name in enumerate(options.tests, 1):
+        test = TESTS[name]
+        reason = guests_ready(test["guests"])
+        if reason:
+            print(f"ok {i} {name} # SKIP {reason}", flush=True)
+            continue
+        try:
+            seconds = boot(options, name, test, cache)
+            print(f"ok {i} {name} {options.engine} in {seconds:.1f} s", flush=True)
+        except Failed as e:
+            bad += 1
+            print(f"not ok {i} {name} {options.engine}", flush=True)
+            for line in str(e).splitlines():
+                print(f"# {line}", flush=True)
+    return 1 if bad else 0
+
+
+sys.exit(main())
