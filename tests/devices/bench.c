@@ -15,13 +15,12 @@ struct bench *bench_new(void)
     b->drives = g_ptr_array_new_with_free_func(bench_drive_free);
     b->chars = g_ptr_array_new_with_free_func(bench_char_free);
     g_queue_init(&b->events);
+    b->a20 = true;
     return b;
 }
 
 static void device_end(struct device *d)
 {
-    if (d->ops->fini)
-        d->ops->fini(d);
     for (unsigned i = 0; i < DEV_REGIONS; i++)
         g_free(d->core->region[i].memory), g_free(d->core->region[i].dirty);
     g_free(d->state);
@@ -30,6 +29,8 @@ static void device_end(struct device *d)
 
 static void device_free(struct device *d)
 {
+    if (d->ops->fini)
+        d->ops->fini(d);
     device_end(d);
     g_free((char *)d->name);
     g_free(d);
@@ -468,6 +469,8 @@ static char *device_save_load(struct device *d)
 {
     struct device before = *d;
     g_autoptr(GByteArray) first = save(d);
+    if (d->ops->fini)
+        d->ops->fini(d);
     char *why = renew(d, before.core);
     struct stream s;
     stream_init_load(&s, first->data, first->len);
