@@ -22,6 +22,8 @@ struct vcpu;
 struct insn;
 struct run;
 struct soft_vm;
+struct xl;
+struct xl_run;
 
 /* A hot handler runs one instruction and then calls the next one's handler as its last act (the compiler makes a jump
  * of it); the last of a run returns the run to go on with, or NULL: look up c->rip. */
@@ -122,6 +124,12 @@ struct tlb_info {
     uint64_t gpa;   /* page */
     uint64_t page;  /* the memory map's entry: GPA_* bits and offset in the memory file */
     uint8_t access; /* ACCESS_* allowed */
+    bool large;     /* part of a large page */
+};
+/* An access cut at a page end. */
+struct pieces {
+    struct tlb_info first, second; /* copies: the second lookup may replace the first one's slot */
+    unsigned head;                 /* bytes in the first page */
 };
 /* Views: what a privilege may do is settled when an entry is filled. */
 enum { VIEW_SUPER_SMAP /* CPL 0-2, user pages barred by SMAP */, VIEW_USER, VIEW_SUPER, VIEWS, VIEW_SLOW = VIEWS };
@@ -135,6 +143,8 @@ struct seg {
     uint32_t lo, hi;         /* valid offsets (expand-down has lo = limit + 1) */
     uint8_t can;             /* ACCESS_READ | ACCESS_WRITE */
 };
+
+enum { XL_TARGETS = 1 << 16 };
 
 /* ---- the CPU -------------------------------------------------------------------------------------------------- */
 enum { REG_ZERO = 16 /* reads 0: "no base/index" */, REG_RUN_IP = 17 /* IP of the current run's first instruction */ };
@@ -210,19 +220,21 @@ struct vcpu {
     jmp_buf trap;
     struct {
         uint8_t vector;
-        bool has_error;
+        bool has_error, trap;
         uint32_t error;
         uint64_t cr2;
         uint64_t dr6;
     } exc;
-    int delivering; /* vector of the event in delivery, -1 none: what makes double faults */
-    bool delivering_benign_external;
-    bool shutdown;
-    struct x86_event event; /* a delivery begun elsewhere (set_state) */
-    uint64_t pending_dr6;   /* data and I/O breakpoints hit by the current instruction */
+    int delivering;           /* vector of the event in delivery, -1 none: what makes double faults */
+    bool delivering_external; /* it is no software interrupt: error codes of faults met get the EXT bit */
+    bool no_step_trap;        /* the instruction entered a handler: no single-step trap behind it */
+    bool failed;              /* run() must return CPU_STOP_FAIL; *error is set */
+    struct x86_event event;   /* a delivery begun elsewhere (set_state) */
+    uint64_t pending_dr6;     /* data and I/O breakpoints hit by the current instruction */
 
     /* read-modify-write on anything but plain RAM (rmw_ptr) */
-    uint64_t rmw_lin, rmw_offset;
+    struct pieces rmw;
+    uint64_t rmw_lin;
     unsigned rmw_size;
     uint8_t rmw_buffer[16] __attribute__((aligned(16)));
 
@@ -230,16 +242,31 @@ struct vcpu {
     uint8_t xsave[X86_XSAVE_BYTES] __attribute__((aligned(64)));
     struct replay *replay; /* the replay part's own data */
 
+    /* tier 2 (xl.h), NULL without */
+    struct xl *xl;
+    uint64_t xl_host_sp;
+    uint64_t xl_page;    /* IP of the page of the run that executes */
+    uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
+    uint64_t xl_temp;
+    const uint8_t *xl_resume; /* where a detour goes on */
+    struct run *xl_next;      /* what xl_enter() returns */
+
     /* code made from guest memory */
     struct code_cache *code;
     GMutex queue_lock; /* queue, queued: any thread */
     unsigned queued;   /* more than fits: QUEUE_MAX + 1: drop everything */
     struct invalidation queue[64];
 
-    uint64_t insns; /* instructions run, for counters (by whole runs) */
-    GError **error; /* of run() */
+    const struct insn *link; /* the branch that led here: gets the run as its aux, or NULL */
+    uint64_t insns;          /* instructions run, for counters (by whole runs) */
+    GError **error;          /* of run() */
+    bool view_used[VIEWS], large_pages;
     struct tlb_entry views[VIEWS + 1][TLB_SIZE] __attribute__((aligned(64)));
     struct tlb_info info[VIEWS][TLB_SIZE];
+    struct xl_target {
+        uint64_t key; /* -(IP + context) */
+        const uint8_t *code;
+    } xl_target[XL_TARGETS]; /* by the low bits of IP */
 };
 
 /* ---- decoded instructions ------------------------------------------------------------------------------------- */
@@ -254,7 +281,7 @@ enum {
     INSN_WRITES = 128,   /* the memory operand is written (INSN_READS: read) */
     INSN_READS = 256,
     INSN_ENDS = 512,     /* ends its run */
-    INSN_CROSSES = 1024, /* lies on two pages */
+    INSN_BIT_IMM = 1024, /* BT..: bit number is the immediate */
 };
 
 struct insn {
@@ -272,11 +299,13 @@ struct insn {
     uint8_t seg;                /* X86_ES.. that applies to it */
     uint8_t osize, asize;       /* effective operand and address size in bytes: 1 2 4 8 (osize: byte forms have 1) */
     uint8_t opcode, map;        /* map: 0, 0x0f, 0x38 (0f38), 0x3a (0f3a); the rest is replay's */
+    uint8_t aux_op;             /* which of a handler's operations */
     uint16_t mem_bytes;         /* size of the memory operand */
 };
 
 /* A run: straight code, entered at its first instruction only; conditional jumps not taken go on in it. */
-#define RUN_MAX 48
+#define RUN_MAX       48
+#define RUN_BYTES_MAX 256
 struct run {
     uint8_t *host;     /* its first byte in our mapping of the guest's memory; NULL: invalidated */
     uint8_t *host2;    /* second page of an instruction that crosses, or NULL */
@@ -284,10 +313,13 @@ struct run {
     struct run *next2; /* in the second page's list */
     uint16_t bytes, count;
     uint8_t mode;
-    uint8_t raw[RUN_MAX * 15 / 3 + 32]; /* the bytes it was made from */
+    uint8_t *raw; /* the bytes it was made from */
+    /* tier 2 */
+    uint32_t heat;     /* how often it was entered */
+    insn_fn first;     /* insn[0].fn while that one counts or enters translated code */
+    struct xl_run *xl; /* translated, or NULL */
     struct insn insn[];
 };
-#define RUN_BYTES_MAX (RUN_MAX * 15 / 3 + 16)
 
 static inline const struct run *insn_run(const struct insn *in)
 {
@@ -298,6 +330,12 @@ static inline const uint8_t *insn_raw(const struct insn *in)
 {
     return insn_run(in)->raw + in->ip;
 }
+
+/* libc's use vector registers, which may hold the guest's state: these are in bytes.c, for the compiler's own calls too. */
+void *memcpy(void *restrict to, const void *restrict from, size_t n) __asm__("soft_memcpy");
+void *memmove(void *to, const void *from, size_t n) __asm__("soft_memmove");
+void *memset(void *to, int value, size_t n) __asm__("soft_memset");
+int memcmp(const void *a, const void *b, size_t n) __asm__("soft_memcmp");
 
 /* ---- registers and flags --------------------------------------------------------------------------------------- */
 static inline uint8_t *reg8(struct vcpu *c, unsigned at)
@@ -441,13 +479,16 @@ MEM_ACCESSORS(64, uint64_t)
 enum { RMW_DIRECT, RMW_BUFFER, RMW_CODE, RMW_LOCKED_BUFFER };
 void *rmw_slow(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned size);
 void rmw_finish(struct vcpu *c);
-static inline void *rmw_ptr(struct vcpu *c, const struct insn *in, unsigned size)
+static inline void *rmw_ptr_at(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned size)
 {
-    uint64_t lin = mem_linear(c, in, size, ACCESS_READ | ACCESS_WRITE);
     const struct tlb_entry *e = tlb_slot(c, lin);
     if (likely(((lin + size - 1) & PAGE_MASK) == e->write))
         return (void *)(lin + e->addend);
     return rmw_slow(c, in, lin, size);
+}
+static inline void *rmw_ptr(struct vcpu *c, const struct insn *in, unsigned size)
+{
+    return rmw_ptr_at(c, in, mem_linear(c, in, size, ACCESS_READ | ACCESS_WRITE), size);
 }
 static inline void rmw_done(struct vcpu *c)
 {

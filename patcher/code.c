@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* code.c - the cache of decoded runs.
+ *
+ * Every vCPU has its own, found by the memory-file page and offset of the run's first byte and by the mode it was
+ * decoded for; a direct-mapped table by IP stands before that.  Nothing in it depends on page tables: whoever enters
+ * a run has just compared its host address with what the TLB says.
+ *
+ * Coherency.  The VM keeps a bit for every byte that some vCPU has decoded.  A page with such bits gets no write tag in
+ * any TLB, so all writes to it pass code_written(), which kills the runs over exactly those bytes: the writer's own at
+ * once (a run that modifies itself ends with the writing instruction, for all its handlers are replaced), those of
+ * other vCPUs through their queues, at their next run end.  When a page becomes code while another vCPU still holds a
+ * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written. */
+#include "vm.h"
+#include "replay.h"
+#include "replay.h"
+#include <string.h>
+#include <sys/mman.h>
+
+enum { BUCKETS = 32, JUMPS = 4096, ARENA_BYTES = 48 << 20, ARENA_RESERVE = 64 << 10 };
+
+struct code_page {
+    struct run *bucket[BUCKETS];
+    struct run *crossing; /* runs that begin on the page before */
+};
+
+struct jump {
+    uint64_t ip;
+    struct run *run;
+};
+
+struct code_cache {
+    uint8_t *arena;
+    size_t used;
+    struct code_page **page; /* by page of the memory file */
+    uint64_t *used_pages;    /* which of them are set */
+    size_t pages_used;
+    struct jump jump[JUMPS];
+    struct run *scratch; /* code that lies in no RAM: one instruction, never found again */
+};
+
+static void *arena_take(struct code_cache *k, size_t bytes)
+{
+    void *p = k->arena + k->used;
+    k->used += (bytes + 63) & ~(size_t)63;
+    return p;
+}
+
+static struct run *new_scratch(void)
+{
+    struct run *r = g_malloc0(sizeof *r + 2 * sizeof(struct insn));
+    r->raw = g_malloc0(16);
+    return r;
+}
+
+void code_init(struct vcpu *c)
+{
+    struct code_cache *k = c->code = g_new0(struct code_cache, 1);
+    k->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (k->arena == MAP_FAILED)
+        g_error("no memory for decoded code");
+    k->page = g_new0(struct code_page *, c->vm->pages);
+    k->used_pages = g_new(uint64_t, ARENA_BYTES / sizeof(struct code_page));
+    k->scratch = new_scratch();
+}
+
+void code_fini(struct vcpu *c)
+{
+    struct code_cache *k = c->code;
+    munmap(k->arena, ARENA_BYTES);
+    g_free(k->page);
+    g_free(k->used_pages);
+    g_free(k->scratch->raw);
+    g_free(k->scratch);
+    g_free(k);
+}
+
+void code_drop_all(struct vcpu *c)
+{
+    struct code_cache *k = c->code;
+    for (size_t i = 0; i < k->pages_used; i++)
+        k->page[k->used_pages[i]] = NULL;
+    k->pages_used = k->used = 0;
+    memset(k->jump, 0, sizeof k->jump);
+    c->link = NULL;
+    replay_drop_all(c);
+    replay_drop_all(c);
+}
+
+static struct code_page *code_page(struct code_cache *k, uint64_t offset)
+{
+    struct code_page **p = &k->page[offset >> 12];
+    if (!*p) {
+        *p = arena_take(k, sizeof **p);
+        memset(*p, 0, sizeof **p);
+        k->used_pages[k->pages_used++] = offset >> 12;
+    }
+    return *p;
+}
+
+static unsigned bucket(uint64_t offset)
+{
+    return (offset ^ offset >> 5) & (BUCKETS - 1);
+}
+
+/* ---- which bytes are code ------------------------------------------------------------------------------------ */
+static struct code_bits *bits_of(struct soft_vm *vm, uint64_t offset)
+{
+    return atomic_load_explicit(&vm->code_bits[offset >> 12], memory_order_acquire);
+}
+
+bool code_on_page(struct soft_vm *vm, uint64_t offset)
+{
+    struct code_bits *b = bits_of(vm, offset);
+    for (unsigned i = 0; b && i < PAGE_SIZE / 64; i++)
+        if (atomic_load_explicit(&b->word[i], memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* The bits of word w that lie in [at, end) of the page. */
+static uint64_t bit_range(unsigned w, unsigned at, unsigned end)
+{
+    unsigned lo = at > w * 64 ? at - w * 64 : 0, hi = end < w * 64 + 64 ? end - w * 64 : 64;
+    return (hi == 64 ? ~0ull : (1ull << hi) - 1) & ~((1ull << lo) - 1);
+}
+
+static void watch(struct vcpu *c, uint64_t offset, unsigned bytes)
+{
+    struct soft_vm *vm = c->vm;
+    if (!bits_of(vm, offset)) {
+        g_mutex_lock(&vm->lock);
+        if (!bits_of(vm, offset))
+            atomic_store(&vm->code_bits[offset >> 12], g_new0(struct code_bits, 1));
+        g_mutex_unlock(&vm->lock);
+    }
+    bool fresh = !code_on_page(vm, offset);
+    struct code_bits *b = bits_of(vm, offset);
+    unsigned at = offset & ~PAGE_MASK, end = at + bytes;
+    for (unsigned w = at / 64; w <= (end - 1) / 64; w++)
+        atomic_fetch_or(&b->word[w], bit_range(w, at, end));
+    if (!fresh)
+        return;
+    tlb_drop_write_page(c, offset & PAGE_MASK);
+    for (unsigned i = 0; i < vm->cfg->cpus; i++)
+        if (vm->vcpu[i] && vm->vcpu[i] != c)
+            request(vm->vcpu[i], REQ_UNWRITE);
+}
+
+static bool clear_bits(struct code_bits *b, unsigned at, unsigned end)
+{
+    bool any = false;
+    for (unsigned w = at / 64; w <= (end - 1) / 64; w++) {
+        uint64_t m = bit_range(w, at, end);
+        if (atomic_load_explicit(&b->word[w], memory_order_relaxed) & m) {
+            atomic_fetch_and(&b->word[w], ~m);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* ---- invalidation ------------------------------------------------------------------------------------------------ */
+static void kill_run(struct run *r)
+{
+    r->host = NULL;
+    for (unsigned i = 0; i < r->count; i++)
+        r->insn[i].fn = exec_invalid;
+}
+
+static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
+{
+    struct code_page *p = c->code->page[offset >> 12];
+    uint8_t *from = c->vm->memory + offset, *to = from + bytes;
+    if (!p)
+        return;
+    for (unsigned b = 0; b < BUCKETS; b++)
+        for (struct run **at = &p->bucket[b], *r; (r = *at);) {
+            if (r->host && (r->host >= to || r->host + r->bytes <= from)) {
+                at = &r->next;
+                continue;
+            }
+            kill_run(r);
+            *at = r->next;
+        }
+    for (struct run **at = &p->crossing, *r; (r = *at);) {
+        unsigned here = r->bytes - (PAGE_SIZE - ((uint64_t)r->host & ~PAGE_MASK));
+        if (r->host && r->host2 + here <= from) {
+            at = &r->next2;
+            continue;
+        }
+        kill_run(r);
+        *at = r->next2;
+    }
+}
+
+static void enqueue(struct vcpu *c, uint64_t offset, uint64_t bytes)
+{
+    g_mutex_lock(&c->queue_lock);
+    if (c->queued < G_N_ELEMENTS(c->queue))
+        c->queue[c->queued] = (struct invalidation){offset, bytes};
+    if (c->queued <= G_N_ELEMENTS(c->queue))
+        c->queued++;
+    g_mutex_unlock(&c->queue_lock);
+    request(c, REQ_CODE);
+}
+
+void code_drain_queue(struct vcpu *c)
+{
+    g_mutex_lock(&c->queue_lock);
+    if (c->queued > G_N_ELEMENTS(c->queue))
+        code_drop_all(c);
+    else
+        for (unsigned i = 0; i < c->queued; i++)
+            drop_range(c, c->queue[i].offset, c->queue[i].bytes);
+    c->queued = 0;
+    g_mutex_unlock(&c->queue_lock);
+}
+
+void code_written(struct soft_vm *vm, struct vcpu *self, uint64_t offset, uint64_t bytes)
+{
+    struct code_bits *b = bits_of(vm, offset);
+    unsigned at = offset & ~PAGE_MASK;
+    if (likely(!b) || !clear_bits(b, at, at + bytes))
+        return;
+    if (self)
+        drop_range(self, offset, bytes);
+    for (unsigned i = 0; i < vm->cfg->cpus; i++)
+        if (vm->vcpu[i] && vm->vcpu[i] != self)
+            enqueue(vm->vcpu[i], offset, bytes);
+}
+
+/* ---- decoding a run ---------------------------------------------------------------------------------------------- */
+struct builder {
+    uint8_t bytes[RUN_BYTES_MAX + 16];
+    unsigned have; /* of them */
+    struct insn insn[RUN_MAX + 1];
+    unsigned count, used;
+};
+
+/* How many bytes a fetch at c->rip may see: to the end of the segment. */
+static unsigned fetch_limit(const struct vcpu *c, unsigned at_most)
+{
+    uint64_t left = c->code_limit - c->rip;
+    return left < at_most ? left + 1 : at_most;
+}
+
+static void end_run(struct builder *b)
+{
+    b->insn[b->count] = (struct insn){.fn = exec_fallthrough, .ip = b->used, .number = b->count};
+    b->count++;
+}
+
+/* Decodes until the run must end.  false: the first instruction needs more bytes than there are. */
+static bool decode_run(struct vcpu *c, struct builder *b, unsigned mode)
+{
+    unsigned most = mode & MODE_ONE ? 1 : RUN_MAX;
+    b->count = b->used = 0;
+    while (b->count < most && b->used < RUN_BYTES_MAX - 16) {
+        struct insn *in = &b->insn[b->count];
+        memset(in, 0, sizeof *in);
+        in->ip = b->used;
+        in->number = b->count;
+        int r = decode(c, in, b->bytes + b->used, b->have - b->used, mode);
+        if (r == DECODE_MORE) {
+            if (!b->count)
+                return false;
+            break;
+        }
+        if (r != DECODE_OK)
+            decode_bind_fault(in, r == DECODE_UD ? EXC_UD : EXC_GP);
+        b->count++;
+        b->used += in->len;
+        if (in->flags & INSN_ENDS)
+            return true;
+    }
+    end_run(b);
+    return true;
+}
+
+static struct run *finish(struct vcpu *c, const struct builder *b, uint8_t *host, uint8_t *host2, unsigned mode)
+{
+    struct code_cache *k = c->code;
+    uint64_t offset = host - c->vm->memory;
+    struct run *r = arena_take(k, sizeof *r + b->count * sizeof(struct insn) + b->used);
+    *r = (struct run){.host = host, .host2 = host2, .bytes = b->used, .count = b->count, .mode = mode};
+    r->raw = (uint8_t *)&r->insn[b->count];
+    memcpy(r->insn, b->insn, b->count * sizeof(struct insn));
+    memcpy(r->raw, b->bytes, b->used);
+    struct code_page *p = code_page(k, offset);
+    struct run **head = &p->bucket[bucket(offset)];
+    r->next = *head;
+    *head = r;
+    if (host2) {
+        p = code_page(k, host2 - c->vm->memory);
+        r->next2 = p->crossing;
+        p->crossing = r;
+    }
+    return r;
+}
+
+/* The only instruction's bytes may lie in two pages, in RAM or not. */
+static struct run *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
+{
+    struct builder b;
+    unsigned left = PAGE_SIZE - (lin & ~PAGE_MASK), want = fetch_limit(c, 15);
+    uint8_t *host2 = NULL;
+    for (b.have = 0; b.have < want;) {
+        uint64_t at = code64(c) ? lin + b.have : (uint32_t)(lin + b.have);
+        if (b.have >= left) {
+            struct tlb_info *i = tlb_get_fetch(c, at);
+            if (!host2 && i->page & GPA_RAM)
+                host2 = c->vm->memory + (i->page & PAGE_MASK);
+        }
+        struct tlb_info *i = tlb_get_fetch(c, at);
+        b.bytes[b.have++] = i->page & GPA_RAM ? c->vm->memory[(i->page & PAGE_MASK) + (at & ~PAGE_MASK)]
+                                              : machine_load(c->vm->machine, c->index, i->gpa + (at & ~PAGE_MASK), 1);
+        if (decode_run(c, &b, mode | MODE_ONE))
+            break;
+    }
+    if (!b.count)
+        raise_error(c, EXC_GP, 0);
+    if (b.used <= left)
+        host2 = NULL;
+    if (!host || (b.used > left && !host2)) { /* MMIO */
+        struct run *r = c->code->scratch;
+        r->bytes = b.used;
+        r->count = b.count;
+        memcpy(r->insn, b.insn, b.count * sizeof(struct insn));
+        memcpy(r->raw, b.bytes, b.used);
+        return r;
+    }
+    watch(c, host - c->vm->memory, host2 ? left : b.used);
+    if (host2)
+        watch(c, host2 - c->vm->memory, b.used - left);
+    return finish(c, &b, host, host2, mode);
+}
+
+static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
+{
+    struct builder b;
+    if (c->code->used > ARENA_BYTES - ARENA_RESERVE || replay_full(c))
+        code_drop_all(c);
+    if (!host)
+        return build_odd(c, lin, NULL, mode);
+    unsigned left = PAGE_SIZE - (lin & ~PAGE_MASK);
+    b.have = fetch_limit(c, left < RUN_BYTES_MAX ? left : RUN_BYTES_MAX);
+    do {
+        memcpy(b.bytes, host, b.have);
+        if (!decode_run(c, &b, mode))
+            return build_odd(c, lin, host, mode);
+        watch(c, host - c->vm->memory, b.used);
+    } while (memcmp(b.bytes, host, b.used)); /* another vCPU was writing */
+    return finish(c, &b, host, NULL, mode);
+}
+
+static bool second_page_is(struct vcpu *c, const struct run *r, uint64_t lin)
+{
+    uint64_t next = (lin | ~PAGE_MASK) + 1;
+    struct tlb_info *i = tlb_get_fetch(c, code64(c) ? next : (uint32_t)next);
+    return i->page & GPA_RAM && r->host2 == c->vm->memory + (i->page & PAGE_MASK);
+}
+
+static struct run *lookup(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
+{
+    uint64_t offset = host - c->vm->memory;
+    struct code_page *p = c->code->page[offset >> 12];
+    struct run *r = p ? p->bucket[bucket(offset)] : NULL;
+    for (; r; r = r->next)
+        if (r->host == host && r->mode == mode && (!r->host2 || second_page_is(c, r, lin)))
+            return r;
+    return NULL;
+}
+
+static struct run *find(struct vcpu *c, unsigned mode)
+{
+    uint64_t lin = code_linear(c, c->rip);
+    struct jump *j = &c->code->jump[(lin ^ lin >> 12) & (JUMPS - 1)];
+    if (likely(j->ip == lin && j->run && j->run->mode == mode && code_is_at(c, j->run, lin)))
+        return j->run;
+    if (c->rip > c->code_limit || (code64(c) && !canonical(lin)))
+        raise_error(c, EXC_GP, 0);
+    struct tlb_info *i = tlb_get_fetch(c, lin);
+    uint8_t *host = i->page & GPA_RAM ? c->vm->memory + (i->page & PAGE_MASK) + (lin & ~PAGE_MASK) : NULL;
+    struct run *r = host ? lookup(c, lin, host, mode) : NULL;
+    if (!r)
+        r = build(c, lin, host, mode);
+    if (host)
+        *j = (struct jump){lin, r};
+    return r;
+}
+
+struct run *code_find(struct vcpu *c)
+{
+    struct run *r = find(c, c->mode);
+    if (unlikely(c->rip + r->bytes - 1 > c->code_limit)) {
+        r = find(c, c->mode | MODE_ONE);
+        if (c->rip + r->bytes - 1 > c->code_limit)
+            raise_error(c, EXC_GP, 0);
+    }
+    return r;
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* decode.c - instruction bytes to struct insn.  Zydis finds prefixes, opcode, ModRM, displacement and immediate and
+ * says what is no instruction; this is the only file that knows it.  What an instruction does is chosen by opcode in
+ * decode_bind0.c and decode_bind0f.c; the rest goes to native replay. */
+#include "decode.h"
+#include "replay.h"
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+static void decoder_init(ZydisDecoder *z, unsigned code, bool amd)
+{
+    static const ZydisMachineMode mode[] = {ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_MACHINE_MODE_LEGACY_32,
+                                            ZYDIS_MACHINE_MODE_LONG_64};
+    static const ZydisStackWidth width[] = {ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_64};
+    ZydisDecoderInit(z, mode[code], width[code]);
+    ZydisDecoderEnableMode(z, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE); /* without them, their opcodes are NOPs */
+    ZydisDecoderEnableMode(z, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
+    ZydisDecoderEnableMode(z, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
+    ZydisDecoderEnableMode(z, ZYDIS_DECODER_MODE_AMD_BRANCHES, amd);
+}
+
+/* ---- the parts ------------------------------------------------------------------------------------------------------- */
+static void read_prefixes(struct parts *p, const ZydisDecodedInstruction *d)
+{
+    for (unsigned i = 0; i < d->raw.prefix_count; i++)
+        switch (d->raw.prefixes[i].value) {
+        case 0xf0: p->lock = true; break;
+        case 0xf2:
+            p->repne = true;
+            p->rep = false;
+            break;
+        case 0xf3:
+            p->rep = true;
+            p->repne = false;
+            break;
+        case 0x66: p->has66 = true; break;
+        }
+    p->rex = d->attributes & ZYDIS_ATTRIB_HAS_REX;
+}
+
+static unsigned operand_size(const struct parts *p, const ZydisDecodedInstruction *d)
+{
+    if (p->rex && d->raw.rex.W)
+        return 3;
+    bool wide = p->code != CODE16;
+    return wide != p->has66 ? 2 : 1;
+}
+
+static uint8_t segment_of(const struct parts *p, const ZydisDecodedInstruction *d, unsigned fallback)
+{
+    uint64_t a = d->attributes;
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
+        return X86_FS;
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
+        return X86_GS;
+    if (p->code == CODE64)
+        return fallback;
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_CS)
+        return X86_CS;
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_DS)
+        return X86_DS;
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_ES)
+        return X86_ES;
+    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_SS)
+        return X86_SS;
+    return fallback;
+}
+
+static void memory_16(struct insn *in, unsigned mod, unsigned rm, unsigned *seg)
+{
+    static const uint8_t base[] = {X86_RBX, X86_RBX, X86_RBP, X86_RBP, REG_ZERO, REG_ZERO, X86_RBP, X86_RBX};
+    static const uint8_t index[] = {X86_RSI, X86_RDI, X86_RSI, X86_RDI, X86_RSI, X86_RDI, REG_ZERO, REG_ZERO};
+    unsigned b = mod == 0 && rm == 6 ? REG_ZERO : base[rm];
+    in->base = b * 8;
+    in->index = index[rm] * 8;
+    if (b == X86_RBP)
+        *seg = X86_SS;
+}
+
+static void memory_32_64(const struct parts *p, struct insn *in, const ZydisDecodedInstruction *d, unsigned *seg)
+{
+    unsigned rm = d->raw.modrm.rm, mod = d->raw.modrm.mod, b, rex_b = p->rex && d->raw.rex.B ? 8 : 0;
+    in->index = REG_ZERO * 8;
+    if (rm == 4) {
+        unsigned x = d->raw.sib.index | (p->rex && d->raw.rex.X ? 8 : 0);
+        b = d->raw.sib.base == 5 && mod == 0 ? REG_ZERO : d->raw.sib.base | rex_b;
+        if (x != 4) {
+            in->index = x * 8;
+            in->scale = d->raw.sib.scale;
+        }
+    } else if (rm == 5 && mod == 0) {
+        b = p->code == CODE64 ? REG_RUN_IP : REG_ZERO;
+        if (b == REG_RUN_IP)
+            in->disp += in->ip + d->length;
+    } else
+        b = rm | rex_b;
+    in->base = b * 8;
+    if (b == X86_RSP || b == X86_RBP)
+        *seg = X86_SS;
+}
+
+static void set_segment(const struct parts *p, struct insn *in, unsigned seg)
+{
+    in->seg = seg;
+    bool special = p->code == CODE64 ? seg >= X86_FS : !(p->mode & MODE_FLAT) || seg >= X86_FS || seg == X86_CS;
+    if (special)
+        in->flags |= INSN_SEGMENTED;
+}
+
+static void set_memory(struct parts *p, const ZydisDecodedInstruction *d)
+{
+    struct insn *in = p->in;
+    unsigned seg = X86_DS;
+    in->disp = d->raw.disp.value;
+    in->base = in->index = REG_ZERO * 8;
+    if (p->mem) {
+        if (d->address_width == 16)
+            memory_16(in, p->mod, d->raw.modrm.rm, &seg);
+        else
+            memory_32_64(p, in, d, &seg);
+    }
+    set_segment(p, in, segment_of(p, d, seg));
+}
+
+static uint64_t immediate(const ZydisDecodedInstruction *d, unsigned i)
+{
+    return d->raw.imm[i].is_signed ? (uint64_t)d->raw.imm[i].value.s : d->raw.imm[i].value.u;
+}
+
+static void take_apart(struct parts *p, const ZydisDecodedInstruction *d)
+{
+    struct insn *in = p->in;
+    read_prefixes(p, d);
+    p->opcode = in->opcode = d->opcode;
+    p->map = d->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT ? 0
+             : d->opcode_map == ZYDIS_OPCODE_MAP_0F    ? 0x0f
+             : d->opcode_map == ZYDIS_OPCODE_MAP_0F38  ? 0x38
+                                                       : 0x3a;
+    in->map = p->map;
+    p->osize = operand_size(p, d);
+    p->has_modrm = d->attributes & ZYDIS_ATTRIB_HAS_MODRM;
+    p->mod = d->raw.modrm.mod;
+    p->reg = d->raw.modrm.reg | (p->rex && d->raw.rex.R ? 8 : 0);
+    p->rm = d->raw.modrm.rm | (p->rex && d->raw.rex.B ? 8 : 0);
+    p->mem = p->has_modrm && p->mod != 3;
+    p->imm = d->raw.imm[0].size ? immediate(d, 0) : 0;
+    p->imm2 = d->raw.imm[1].size ? immediate(d, 1) : 0;
+    in->imm = p->imm;
+    in->len = d->length;
+    in->asize = d->address_width / 8;
+    in->osize = 1u << p->osize;
+    in->amask = in->asize == 8 ? ~0ull : in->asize == 4 ? 0xffffffff : 0xffff;
+    in->reg_no = p->reg;
+    in->rm_no = p->rm;
+    in->flags = (p->lock ? INSN_LOCK : 0) | (p->rep ? INSN_REP : 0) | (p->repne ? INSN_REPNE : 0) |
+                (p->mem ? INSN_MEM : 0) | (p->has66 ? INSN_66 : 0) | (p->rex ? INSN_REX : 0);
+    set_memory(p, d);
+}
+
+/* ---- native replay ------------------------------------------------------------------------------------------------------ */
+static const char *lower_mnemonic(ZydisMnemonic m)
+{
+    return ZydisMnemonicGetString(m);
+}
+
+static uint64_t register_bit(ZydisRegister r)
+{
+    ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, r);
+    return whole >= ZYDIS_REGISTER_RAX && whole <= ZYDIS_REGISTER_R15 ? 1ull << (whole - ZYDIS_REGISTER_RAX) : 0;
+}
+
+static void replay_operands(struct replay_info *info, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op)
+{
+    for (unsigned i = 0; i < d->operand_count; i++) {
+        bool reads = op[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ,
+             writes = op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+        if (op[i].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            uint64_t bit = register_bit(op[i].reg.value);
+            info->reads |= reads ? bit : 0;
+            info->writes |= writes ? bit : 0;
+        } else if (op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && op[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN) {
+            if (op[i].visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && !info->memory)
+                info->hidden_memory = true;
+            if (op[i].visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && info->mem_bytes)
+                continue;
+            info->vsib |= op[i].mem.type == ZYDIS_MEMOP_TYPE_VSIB;
+            info->mem_reads |= reads;
+            info->mem_writes |= writes;
+            info->mem_bytes = op[i].size / 8;
+            info->mem_element_bytes = op[i].element_size / 8;
+        }
+    }
+}
+
+static unsigned broadcast_bytes(const struct replay_info *info, const ZydisDecodedInstruction *d)
+{
+    return info->memory && d->avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID && !d->avx.broadcast.is_static
+               ? info->mem_bytes
+               : 0;
+}
+
+static enum replay_encoding encoding_of(const ZydisDecodedInstruction *d)
+{
+    switch (d->encoding) {
+    case ZYDIS_INSTRUCTION_ENCODING_3DNOW: return REPLAY_3DNOW;
+    case ZYDIS_INSTRUCTION_ENCODING_VEX: return REPLAY_VEX;
+    case ZYDIS_INSTRUCTION_ENCODING_EVEX: return REPLAY_EVEX;
+    case ZYDIS_INSTRUCTION_ENCODING_XOP: return REPLAY_XOP;
+    default: return REPLAY_LEGACY;
+    }
+}
+
+/* What needs rights or changes hidden state is bound by opcode or is not offered. */
+static bool replayable(const ZydisDecodedInstruction *d)
+{
+    switch (d->meta.category) {
+    case ZYDIS_CATEGORY_SYSTEM:
+    case ZYDIS_CATEGORY_VTX:
+    case ZYDIS_CATEGORY_INTERRUPT:
+    case ZYDIS_CATEGORY_SYSCALL:
+    case ZYDIS_CATEGORY_SYSRET:
+    case ZYDIS_CATEGORY_IO:
+    case ZYDIS_CATEGORY_IOSTRINGOP: return false;
+    default: return !(d->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED);
+    }
+}
+
+/* VEX and EVEX keep their register extension bits elsewhere: base and index again from Zydis' operand. */
+static void set_vector_memory(struct parts *p, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op)
+{
+    for (unsigned i = 0; i < d->operand_count_visible; i++) {
+        if (op[i].type != ZYDIS_OPERAND_TYPE_MEMORY)
+            continue;
+        struct insn *in = p->in;
+        const ZydisDecodedOperandMem *m = &op[i].mem;
+        bool ip = m->base == ZYDIS_REGISTER_RIP || m->base == ZYDIS_REGISTER_EIP;
+        in->base = ip                               ? REG_RUN_IP * 8
+                   : m->base == ZYDIS_REGISTER_NONE ? REG_ZERO * 8
+                                                    : ZydisRegisterGetId(m->base) * 8;
+        in->index = m->index == ZYDIS_REGISTER_NONE || m->type == ZYDIS_MEMOP_TYPE_VSIB
+                        ? REG_ZERO * 8
+                        : ZydisRegisterGetId(m->index) * 8;
+        in->scale = m->scale == 8 ? 3 : m->scale == 4 ? 2 : m->scale == 2 ? 1 : 0;
+        in->disp = m->disp.has_displacement ? m->disp.value : 0;
+        if (ip)
+            in->disp += in->ip + in->len;
+        return;
+    }
+}
+
+static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op,
+                        const uint8_t *bytes)
+{
+    struct insn *in = p->in;
+    struct replay_info info = {.len = d->length, .encoding = encoding_of(d), .map = d->opcode_map, .opcode = d->opcode};
+    if (!replayable(d))
+        return false;
+    memcpy(info.raw, bytes, d->length);
+    info.vector_bytes = d->avx.vector_length / 8;
+    info.has_modrm = p->has_modrm;
+    info.modrm_at = d->raw.modrm.offset;
+    info.disp_at = d->raw.disp.offset;
+    info.disp_bytes = d->raw.disp.size / 8;
+    info.imm_at = d->raw.imm[0].offset;
+    info.imm_bytes = (d->raw.imm[0].size + d->raw.imm[1].size) / 8;
+    info.memory = p->mem;
+    info.mnemonic = lower_mnemonic(d->mnemonic);
+    info.isa_set = ZydisISASetGetString(d->meta.isa_set);
+    replay_operands(&info, d, op);
+    info.broadcast_bytes = broadcast_bytes(&info, d);
+    if (info.encoding == REPLAY_VEX || info.encoding == REPLAY_EVEX || info.encoding == REPLAY_XOP)
+        set_vector_memory(p, d, op);
+    in->mem_bytes = info.mem_bytes;
+    in->flags |= (info.mem_reads ? INSN_READS : 0) | (info.mem_writes ? INSN_WRITES : 0);
+    in->reg = reg_offset(p, p->reg, p->osize);
+    in->rm = reg_offset(p, p->rm, p->osize);
+    cold_fn fn = replay_bind(p->c, in, &info);
+    if (!fn)
+        return false;
+    in->fn = exec_cold;
+    in->aux = (void *)fn;
+    return true;
+}
+
+/* ---- entry ------------------------------------------------------------------------------------------------------------------- */
+static enum bound bind(struct parts *p, const ZydisDecodedInstruction *d)
+{
+    if (d->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+        return BOUND_REPLAY;
+    switch (p->map) {
+    case 0: return bind_map0(p);
+    case 0x0f: return bind_map0f(p);
+    case 0x38: return bind_map38(p);
+    default: return BOUND_REPLAY;
+    }
+}
+
+int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, unsigned mode)
+{
+    ZydisDecoder z;
+    ZydisDecoderContext context;
+    ZydisDecodedInstruction d;
+    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+    bool amd = cpuid_is_amd(c);
+    struct parts p = {.c = c, .in = in, .mode = mode, .code = mode & MODE_CODE, .amd = amd};
+    decoder_init(&z, p.code, amd);
+    ZyanStatus status = ZydisDecoderDecodeInstruction(&z, &context, bytes, n, &d);
+    if (status == ZYDIS_STATUS_NO_MORE_DATA)
+        return DECODE_MORE;
+    if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
+        return DECODE_TOO_LONG;
+    if (!ZYAN_SUCCESS(status))
+        return DECODE_UD;
+    take_apart(&p, &d);
+    enum bound b = bind(&p, &d);
+    if (b == BOUND_REPLAY) {
+        if (!ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&z, &context, &d, op, d.operand_count)) ||
+            !bind_replay(&p, &d, op, bytes))
+            b = BOUND_UD;
+    }
+    return b == BOUND_UD ? DECODE_UD : DECODE_OK;
+}
+
+void decode_bind_fault(struct insn *in, unsigned vector)
+{
+    uint16_t ip = in->ip;
+    uint8_t number = in->number;
+    *in = (struct insn){.fn = exec_cold_end,
+                        .aux = (void *)cold_fault,
+                        .ip = ip,
+                        .number = number,
+                        .len = 1,
+                        .aux_op = vector,
+                        .flags = INSN_ENDS};
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* decode.h - between decode.c, which takes an instruction's bytes apart, and decode_bind*.c, which choose its handler. */
+#pragma once
+#include "hot.h"
+#include "cold.h"
+#include "vm.h"
+
+/* One instruction's fields as they lie in its bytes. */
+struct parts {
+    struct vcpu *c;
+    struct insn *in;
+    unsigned mode, code;  /* MODE_* bits; CODE16.. */
+    uint8_t opcode, map;  /* map: 0, 0x0f, 0x38, 0x3a */
+    uint8_t mod, reg, rm; /* with REX bits */
+    bool has_modrm, mem, rex, has66, lock, rep, repne, amd;
+    unsigned osize;     /* log2 of the effective operand size of non-byte forms, 1 to 3 */
+    uint64_t imm, imm2; /* sign-extended where the encoding is */
+};
+
+/* Results: bound, no such instruction, or one for native replay. */
+enum bound { BOUND, BOUND_UD, BOUND_REPLAY };
+enum bound bind_map0(struct parts *p);
+enum bound bind_map0f(struct parts *p);
+enum bound bind_map38(struct parts *p);
+
+/* Ways to bind. */
+enum bound bind_hot(struct parts *p, insn_fn fn);
+enum bound bind_cold(struct parts *p, cold_fn fn);     /* goes on in the run */
+enum bound bind_cold_end(struct parts *p, cold_fn fn); /* ends it */
+/* Registers as byte offsets: size is log2. */
+uint8_t reg_offset(const struct parts *p, unsigned number, unsigned size);
+void set_operands(struct parts *p, unsigned size); /* reg and rm of one size */
+void set_branch(struct parts *p);                  /* relative target */
+bool hot_stack(const struct parts *p);             /* control.c's stack handlers serve this mode */
+unsigned stack_osize(const struct parts *p);       /* of PUSH, POP, near branches */
+unsigned branch_osize(const struct parts *p);
+enum bound bind_alu(struct parts *p, unsigned op, unsigned size, bool immediate, bool to_reg);
+enum bound bind_jcc(struct parts *p);
+enum bound bind_mul2(struct parts *p, bool immediate);
+enum bound bind_push_seg(struct parts *p, unsigned seg);
+enum bound bind_pop_seg(struct parts *p, unsigned seg);
+enum bound bind_load_far(struct parts *p, unsigned seg);

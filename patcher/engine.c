@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* engine.c - tier 1 as a CPU engine: the table that plugs it into a machine. */
+#include "patcher.h"
+#include "system.h"
+#include "vcpu.h"
+
+static bool probe(GError **error)
+{
+    return true; /* any x86-64 will do */
+}
+
+static void *vm_new(const struct cpu_vm *cfg, GError **error)
+{
+    struct soft_vm *vm = g_new0(struct soft_vm, 1);
+    vm->cfg = cfg;
+    vm->machine = cfg->machine;
+    vm->memory = cfg->memory;
+    vm->pages = cfg->memory_bytes / PAGE_SIZE;
+    vm->code_bits = g_malloc0_n(vm->pages, sizeof *vm->code_bits);
+    vm->dirty = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
+    vm->vcpu = g_new0(struct vcpu *, cfg->cpus);
+    vm->cpuid = cpuid_new(cfg);
+    g_mutex_init(&vm->lock);
+    g_mutex_init(&vm->split_lock);
+    return vm;
+}
+
+static void vm_free(void *evm)
+{
+    struct soft_vm *vm = evm;
+    for (unsigned i = 0; i < vm->cfg->cpus; i++)
+        vcpu_free(vm->vcpu[i]);
+    for (unsigned i = 0; i < GPA_L1_SIZE; i++)
+        g_free((void *)vm->gpa[i]);
+    for (uint64_t i = 0; i < vm->pages; i++)
+        g_free(atomic_load(&vm->code_bits[i]));
+    g_mutex_clear(&vm->lock);
+    g_mutex_clear(&vm->split_lock);
+    g_free(vm->code_bits);
+    g_free(vm->dirty);
+    g_free(vm->vcpu);
+    g_free(vm->cpuid);
+    g_free(vm);
+}
+
+static bool map(void *evm, uint64_t gpa, uint64_t bytes, uint64_t offset, int how, GError **error)
+{
+    return vm_map(evm, gpa, bytes, offset, how, error);
+}
+
+static void touched(void *evm, uint64_t offset, uint64_t bytes)
+{
+    struct soft_vm *vm = evm;
+    uint64_t end = offset + bytes;
+    for (uint64_t n; offset < end && offset < vm->pages * PAGE_SIZE; offset += n) {
+        n = PAGE_SIZE - (offset & ~PAGE_MASK);
+        n = n < end - offset ? n : end - offset;
+        code_written(vm, NULL, offset, n);
+        vm_mark_dirty(vm, offset);
+    }
+}
+
+static void dirty(void *evm, uint64_t offset, uint64_t bytes, uint64_t *bitmap)
+{
+    vm_dirty(evm, offset, bytes, bitmap);
+}
+
+static void *new_vcpu(void *evm, unsigned index, GError **error)
+{
+    struct soft_vm *vm = evm;
+    return vm->vcpu[index] = vcpu_new(vm, index);
+}
+
+static enum cpu_stop run(void *vcpu, GError **error)
+{
+    return vcpu_run(vcpu, error);
+}
+
+static void kick(void *vcpu)
+{
+    request(vcpu, REQ_KICK);
+}
+
+static void signal_pin(void *vcpu, enum cpu_signal what, unsigned value)
+{
+    vcpu_signal(vcpu, what, value);
+}
+
+static void get_state(void *vcpu, struct x86_state *out)
+{
+    vcpu_get_state(vcpu, out);
+}
+
+static void set_state(void *vcpu, const struct x86_state *in)
+{
+    vcpu_set_state(vcpu, in);
+}
+
+const struct cpu_engine interp_engine = {
+    .name = "interp",
+    .probe = probe,
+    .vm_new = vm_new,
+    .vm_free = vm_free,
+    .map = map,
+    .touched = touched,
+    .dirty = dirty,
+    .vcpu_new = new_vcpu,
+    .run = run,
+    .kick = kick,
+    .signal = signal_pin,
+    .get_state = get_state,
+    .set_state = set_state,
+};

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* vm.h - what the vCPUs of one VM share: the guest-physical memory map, which bytes of memory hold code that some
+ * vCPU has decoded, and the dirty log. */
+#pragma once
+#include "soft.h"
+
+/* Memory map entries: offset in the memory file (page-aligned) with these bits; 0: nothing there (MMIO). */
+#define GPA_RAM      1ull
+#define GPA_READONLY 2ull
+#define GPA_LOG      4ull
+#define GPA_BITS     40 /* guest-physical address width: CPUID says the same */
+#define GPA_MASK     ((1ull << GPA_BITS) - 1)
+#define GPA_L2_BITS  14
+#define GPA_L1_SIZE  (1u << (GPA_BITS - 12 - GPA_L2_BITS))
+
+/* One bit per byte of a page: decoded as code by some vCPU.  Stale bits are harmless. */
+struct code_bits {
+    _Atomic uint64_t word[PAGE_SIZE / 64];
+};
+
+struct soft_vm {
+    const struct cpu_vm *cfg;
+    struct machine *machine;
+    uint8_t *memory;
+    uint64_t pages; /* of the memory file */
+    GMutex lock;    /* map changes, code_bits allocation */
+    _Atomic(_Atomic uint64_t *) gpa[GPA_L1_SIZE];
+    _Atomic(struct code_bits *) *code_bits; /* per page of the memory file */
+    _Atomic uint64_t *dirty;                /* bit per page of the memory file */
+    struct vcpu **vcpu;                     /* cfg->cpus entries, NULL until vcpu_new */
+    GMutex split_lock;                      /* LOCKed instructions on operands that cross a page */
+    struct cpuid_table *cpuid;
+};
+
+static inline uint64_t gpa_entry(struct soft_vm *vm, uint64_t gpa)
+{
+    _Atomic uint64_t *l2 =
+        gpa > GPA_MASK ? NULL : atomic_load_explicit(&vm->gpa[gpa >> (12 + GPA_L2_BITS)], memory_order_acquire);
+    return l2 ? atomic_load_explicit(&l2[gpa >> 12 & ((1u << GPA_L2_BITS) - 1)], memory_order_relaxed) : 0;
+}
+bool vm_map(struct soft_vm *vm, uint64_t gpa, uint64_t bytes, uint64_t offset, int how, GError **error);
+void vm_dirty(struct soft_vm *vm, uint64_t offset, uint64_t bytes, uint64_t *bitmap);
+void vm_mark_dirty(struct soft_vm *vm, uint64_t offset);
+void vm_request_all(struct soft_vm *vm, uint32_t bits);
+
+/* code.c: runs */
+void code_init(struct vcpu *c);
+void code_fini(struct vcpu *c);
+void code_drop_all(struct vcpu *c);
+void code_drain_queue(struct vcpu *c);
+/* Memory [offset, offset + bytes) of one page was written: forget code made from it.  self: the writing vCPU or NULL. */
+void code_written(struct soft_vm *vm, struct vcpu *self, uint64_t offset, uint64_t bytes);
+bool code_on_page(struct soft_vm *vm, uint64_t offset);
+struct run *code_find(struct vcpu *c); /* the run at c->rip: cached or decoded now; faults as a fetch does */
+/* Is r what a fetch at c->rip finds?  A few host instructions. */
+static inline bool code_is_at(struct vcpu *c, const struct run *r, uint64_t lin)
+{
+    const struct tlb_entry *e = tlb_slot(c, lin);
+    return (lin & PAGE_MASK) == e->exec && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
+}
+static inline uint64_t code_linear(const struct vcpu *c, uint64_t ip)
+{
+    uint64_t lin = c->seg[X86_CS].base + ip;
+    return code64(c) ? ip : (uint32_t)lin;
+}
+/* decode.c: fills in from bytes; 0 on success, or the exception to raise */
+enum { DECODE_OK, DECODE_MORE /* needs more than n bytes */, DECODE_UD, DECODE_TOO_LONG };
+int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, unsigned mode);
+
+bool cpuid_is_amd(const struct vcpu *c);
+bool cpuid_has_random(const struct vcpu *c, bool seed); /* RDRAND, RDSEED */
+/* Makes in an instruction that only raises the exception. */
+void decode_bind_fault(struct insn *in, unsigned vector);
+struct run *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what ends a run without a branch */
+
+/* tlb.c */
+void tlb_flush(struct vcpu *c);
+void tlb_flush_page(struct vcpu *c, uint64_t lin);
+void tlb_drop_write(struct vcpu *c);                                               /* all: see REQ_UNWRITE */
+void tlb_drop_write_page(struct vcpu *c, uint64_t offset);                         /* of the memory file */
+struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access); /* or #PF */
+struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin);
+static inline unsigned super_view(const struct vcpu *c)
+{
+    return c->cr4 & CR4_SMAP ? VIEW_SUPER_SMAP : VIEW_SUPER;
+}
+/* mmu.c */
+struct walk {
+    uint64_t gpa;
+    uint8_t access; /* what the view may do, with the bits that are set now */
+    bool large;
+};
+/* 0 and *w, or the page fault's error code | WALK_FAULT */
+#define WALK_FAULT 0x80000000u
+uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w);
+bool mmu_load_pdptes(struct vcpu *c, uint64_t cr3); /* false: reserved bits (#GP) */
+uint64_t phys_read(struct vcpu *c, uint64_t gpa, unsigned size);
+
+static inline bool canonical(uint64_t a)
+{
+    return (uint64_t)((int64_t)(a << 16) >> 16) == a;
+}
