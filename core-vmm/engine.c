@@ -20,13 +20,19 @@ static const struct choice choices[] = {
     {"interp", "the interpreter, which needs no hardware support", interp},
 };
 
+/* Is this engine usable here?  One that needs nothing has no probe. */
+static bool works(const struct cpu_engine *engine, GError **error)
+{
+    return !engine->probe || engine->probe(error);
+}
+
 static const struct cpu_engine *choose_automatically(char **reason, GError **error)
 {
     g_autoptr(GString) passed_over = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(choices); i++) {
         const struct cpu_engine *engine = choices[i].engine();
         g_autoptr(GError) why_not = NULL;
-        if (!engine->probe || engine->probe(&why_not)) {
+        if (works(engine, &why_not)) {
             *reason = g_strdup_printf("%s: %s%s", engine->name, choices[i].what, passed_over->str);
             return engine;
         }
@@ -36,14 +42,23 @@ static const struct cpu_engine *choose_automatically(char **reason, GError **err
     return NULL;
 }
 
+/* What was asked for is taken even if "auto" would pass it over: slow may still be what somebody wants. */
+static const struct cpu_engine *choose_asked(const struct choice *c, char **reason)
+{
+    const struct cpu_engine *engine = c->engine();
+    g_autoptr(GError) why_not = NULL;
+    bool good = works(engine, &why_not);
+    *reason =
+        g_strdup_printf("%s: asked for by name%s%s", c->name, good ? "" : ", although ", good ? "" : why_not->message);
+    return engine;
+}
+
 static const struct cpu_engine *choose_by_name(const char *name, char **reason, GError **error)
 {
     g_autoptr(GString) names = g_string_new("auto");
     for (size_t i = 0; i < G_N_ELEMENTS(choices); i++) {
-        if (!strcmp(name, choices[i].name)) {
-            *reason = g_strdup_printf("%s: the configuration says so", name);
-            return choices[i].engine();
-        }
+        if (!strcmp(name, choices[i].name))
+            return choose_asked(&choices[i], reason);
         g_string_append_printf(names, ", %s", choices[i].name);
     }
     g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, "There is no CPU engine \"%s\"; there are %s",

@@ -3,9 +3,9 @@
  *
  * Messages (I/O APIC, MSI) go in by KVM_SIGNAL_MSI.  The kernel tells us of an EOI only for vectors that its routing table
  * names as level-triggered on one of the pins reserved for our I/O APIC.  Instead of mirroring that chip's pins we reserve
- * 256 of them, one per vector, and route a vector, to every CPU, when the first level-triggered message carries it: the
- * table never has to follow the guest's changes, and an EOI too many does no harm (the I/O APIC looks whether it waits for
- * one).
+ * one per vector (16 and up; the kernel keeps their number in 8 bits), and route a vector, to every CPU, when the first
+ * level-triggered message carries it: the table never has to follow the guest's changes, and an EOI too many does no harm
+ * (the I/O APIC looks whether it waits for one).
  * The 8259A's interrupts ("ExtINT") go in by KVM_INTERRUPT when the CPU can take one; the kernel looks at LINT0. */
 #include "hw.h"
 #include <string.h>
@@ -16,17 +16,14 @@ enum { DELIVER_FIXED, DELIVER_LOWEST, DELIVER_NMI = 4, DELIVER_INIT, DELIVER_SIP
 #define MSI_LEVEL     (1u << 15)
 #define MSI_ASSERT    (1u << 14)
 #define MSI_EVERYBODY (MSI_BASE | 0xff000)
+#define FIRST_VECTOR  16
+#define PINS          (256 - FIRST_VECTOR)
 
 static bool vm_init(struct hw_vm *vm, GError **error)
 {
-    struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {256}};
+    struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {PINS}};
     return ioctl(vm->fd, KVM_ENABLE_CAP, &split) == 0 ||
            hw_failed(error, "local APICs cannot be created (KVM_CAP_SPLIT_IRQCHIP)");
-}
-
-static bool vcpu_init(struct hw_vcpu *v, GError **error)
-{
-    return true;
 }
 
 /* ---- messages ---- */
@@ -35,13 +32,13 @@ static void install_routes(struct hw_vm *vm)
 {
     struct {
         struct kvm_irq_routing head;
-        struct kvm_irq_routing_entry entry[256];
+        struct kvm_irq_routing_entry entry[PINS];
     } table = {0};
-    for (unsigned vector = 0; vector < 256; vector++) {
+    for (unsigned vector = FIRST_VECTOR; vector < 256; vector++) {
         if (!(vm->routed[vector / 32] >> vector % 32 & 1))
             continue;
         table.entry[table.head.nr++] = (struct kvm_irq_routing_entry){
-            .gsi = vector,
+            .gsi = vector - FIRST_VECTOR,
             .type = KVM_IRQ_ROUTING_MSI,
             .u.msi = {.address_lo = MSI_EVERYBODY, .data = vector | MSI_LEVEL | MSI_ASSERT},
         };
@@ -198,6 +195,13 @@ void hw_set_lapic(void *vcpu, const struct cpu_lapic *in)
         hw_refused(v, "local APIC (KVM_SET_LAPIC)");
     else if ((get(in, LAPIC_LVT_TIMER) & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE)
         hw_write_msr(v, MSR_TSC_DEADLINE, in->tsc_deadline);
+}
+
+/* The kernel enters a CPU into its map of APIC IDs only when its APIC is written. */
+static bool vcpu_init(struct hw_vcpu *v, GError **error)
+{
+    hw_set_lapic(v, NULL);
+    return !v->bad_state || hw_failed(error, "a local APIC cannot be set (KVM_SET_LAPIC)");
 }
 
 const struct hw_chips hw_chips_split = {

@@ -81,18 +81,19 @@ static const struct leaf host_model[] = {
 static const struct leaf v2_model[] = {
     {0, 0, ALL, ALL, ALL, ALL},
     /* sse3 ssse3 cx16 sse4.1 sse4.2 x2apic popcnt deadline */
-    {1, 0, ALL, ALL, BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24), L1_EDX},
+    {1, 0, ALL, ALL, BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24),
+     L1_EDX & ~(BIT(1) | BIT(27)) /* no vme, ss */},
     {7, 0, 0, BIT(1) /* tsc_adjust */, 0, 0},
     {0x80000000, 0, ALL, ALL, ALL, ALL},
     /* lahf cmp_legacy; syscall nx lm */
-    {0x80000001, 0, ALL, 0, BIT(0) | BIT(1), L1_EDX_AMD | BIT(11) | BIT(20) | BIT(29)},
+    {0x80000001, 0, ALL, 0, BIT(0) | BIT(1), (L1_EDX_AMD & ~BIT(1)) | BIT(11) | BIT(20) | BIT(29)},
     {0x80000002, 0, ALL, ALL, ALL, ALL},
     {0x80000003, 0, ALL, ALL, ALL, ALL},
     {0x80000004, 0, ALL, ALL, ALL, ALL},
     {0x80000007, 0, 0, 0, 0, BIT(8) /* invariant tsc */},
     {0x80000008, 0, ALL, 0, ALL, 0},
 };
-#define V2_SIGNATURE 0x00060fb1 /* family 15, model 107, stepping 1: no software looks for that one's quirks */
+#define V2_SIGNATURE 0x000206c0 /* a plain 64-bit family 6; the software engine says the same */
 
 #define MAX_LEAVES 256
 struct leaves {
@@ -150,8 +151,8 @@ static void set_limits(struct leaves *l)
     uint32_t basic = 0, extended = 0x80000000;
     for (unsigned i = 0; i < l->head.nent; i++) {
         uint32_t f = l->entry[i].function;
-        if (f < 0x40000000 && f > basic)
-            basic = f;
+        if (f < 0x40000000)
+            basic = MAX(basic, f);
         else if (f > extended)
             extended = f;
     }
@@ -270,6 +271,18 @@ static void v2_identity(struct leaves *l)
             memcpy(&e->eax, brand + 16 * i, 16);
 }
 
+/* A name, and the TSC's rate where other hypervisors tell it (VMware's leaf 0x40000010). */
+static void hypervisor_leaves(struct leaves *l, struct hw_vcpu *v)
+{
+    struct kvm_cpuid_entry2 name = {.function = 0x40000000, .eax = 0x40000010}, rate = {.function = 0x40000010};
+    int khz = ioctl(v->fd, KVM_GET_TSC_KHZ);
+    memcpy(&name.ebx, "TerrariumVMM", 12);
+    rate.eax = khz > 0 ? khz : 0;
+    rate.ebx = 1000000; /* the local APIC timer's, kHz: KVM's runs at 1 GHz */
+    leaf_add(l, name);
+    leaf_add(l, rate);
+}
+
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
 {
     struct hw_vm *vm = v->vm;
@@ -291,6 +304,7 @@ bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
     }
     common_features(l, vm);
     extended_topology(l, v->index, cpus);
+    hypervisor_leaves(l, v);
     for (unsigned i = 0; i < l->head.nent; i++)
         topology_leaf(&l->entry[i], v->index, cpus, is_amd(l));
     set_limits(l);

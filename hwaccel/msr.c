@@ -86,6 +86,13 @@ void hw_get_msrs(struct hw_vcpu *v, struct x86_state *out)
         *(uint64_t *)((uint8_t *)out + msr(v, i)->offset) = k.entry[i].data;
 }
 
+static void warn_refused(struct hw_vcpu *v, const struct kvm_msr_entry *e)
+{
+    uint64_t now;
+    if (!hw_read_msr(v, e->index, &now) || now != e->data)
+        g_warning("KVM refused MSR 0x%x = 0x%llx of virtual CPU %u", e->index, (unsigned long long)e->data, v->index);
+}
+
 /* KVM stops at the first one that it refuses.  A value that this host cannot take (a mitigation it does not have) is left
  * out with a warning: the guest can live without. */
 void hw_set_msrs(struct hw_vcpu *v, const struct x86_state *in)
@@ -100,8 +107,7 @@ void hw_set_msrs(struct hw_vcpu *v, const struct x86_state *in)
             return hw_refused(v, "model-specific registers (KVM_SET_MSRS)");
         done += accepted;
         if (done < v->msrs->len) {
-            g_warning("KVM refused MSR 0x%x = 0x%llx of virtual CPU %u", k.entry[accepted].index,
-                      (unsigned long long)k.entry[accepted].data, v->index);
+            warn_refused(v, &k.entry[accepted]);
             done++;
         }
     }

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * guests.S - the little guests of the engine tests.  Each is copied to the address that ORG names and uses 0x600 and up
+ * for results, 0xe9 for text, 0xf4 to finish (fake_machine.h). */
+#define ORG 0x8000
+#define AT(label, start) (label - start + ORG)
+#define RESULT 0x600
+#define MMIO 0xd0000000
+#define APIC 0xfee00000
+
+.macro guest name
+    .balign 16
+    .global \name
+\name:
+.endm
+.macro guest_end name
+    .global \name\()_end
+\name\()_end:
+.endm
+
+    .section .rodata
+
+/* Port I/O of every width, single and repeated. */
+    .code16
+guest g_ports
+    movw $0x300, %dx
+    movl $0x12345678, %eax
+    outb %al, %dx
+    outw %ax, %dx
+    outl %eax, %dx
+    xorl %eax, %eax
+    inb %dx, %al
+    movl %eax, RESULT
+    xorl %eax, %eax
+    inw %dx, %ax
+    movl %eax, RESULT+4
+    inl %dx, %eax
+    movl %eax, RESULT+8
+    cld
+    movw $AT(2f, g_ports), %si
+    movw $0xe9, %dx
+    movw $5, %cx
+    rep outsb
+    movw $RESULT+16, %di
+    movw $0x300, %dx
+    movw $3, %cx
+    rep insw
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+2:  .ascii "hello"
+guest_end g_ports
+
+/* MMIO of every width, a read-modify-write, and accesses across the page's end. */
+    .code32
+guest g_mmio
+    movl $MMIO, %edi
+    movb $0x11, (%edi)
+    movw $0x2233, 2(%edi)
+    movl $0x44556677, 4(%edi)
+    movq AT(3f, g_mmio), %mm0
+    movq %mm0, 8(%edi)
+    emms
+    movzbl (%edi), %eax
+    movl %eax, RESULT
+    movzwl 2(%edi), %eax
+    movl %eax, RESULT+4
+    movl 4(%edi), %eax
+    movl %eax, RESULT+8
+    orl $0x88000000, 4(%edi)
+    movl $0xcafebabe, 0xffd(%edi)
+    movl 0xffd(%edi), %eax
+    movl %eax, RESULT+12
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+3:  .quad 0x0102030405060708
+guest_end g_mmio
+
+/* 64-bit mode: registers, SSE2, CMPXCHG16B. */
+    .code64
+guest g_long
+    movabs $0x1122334455667788, %r8
+    mov %r8, %r15
+    bswap %r15
+    mov %r15, RESULT
+    movl $0x600+32, %esi
+    xorl %eax, %eax
+    xorl %edx, %edx
+    movl $3, %ecx
+    movl $4, %ebx
+    lock cmpxchg16b (%rsi)
+    setz RESULT+8
+    movups (%rsi), %xmm9
+    paddq %xmm9, %xmm9
+    movups %xmm9, RESULT+48
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+guest_end g_long
+
+    .code32
+guest g_spin
+1:  lock incl RESULT
+    jmp 1b
+guest_end g_spin
+
+/* Counts interrupts in RESULT; RESULT+4 grows with every HLT that ended. */
+    .code16
+guest g_halt16
+1:  sti
+    hlt
+    incl RESULT+4
+    jmp 1b
+guest_end g_halt16
+
+guest g_count16
+    incl RESULT
+    iret
+guest_end g_count16
+
+/* Interrupts open for one instruction of four only. */
+guest g_busy16
+1:  sti
+    nop
+    cli
+    incl RESULT+4
+    movw $0x300, %dx
+    outb %al, %dx
+    jmp 1b
+guest_end g_busy16
+
+/* Waits with interrupts off until RESULT+8 is set, then opens them. */
+guest g_window16
+1:  cmpl $0, RESULT+8
+    je 1b
+    sti
+2:  incl RESULT+4
+    jmp 2b
+guest_end g_window16
+
+/* APIC on, then wait for interrupts. */
+    .code32
+guest g_apic
+    movl $0x1ff, APIC+0xf0
+    movl $1, RESULT+8
+1:  sti
+    hlt
+    incl RESULT+4
+    jmp 1b
+guest_end g_apic
+
+guest g_apic_count
+    incl RESULT
+    movl $0, APIC+0xb0
+    iret
+guest_end g_apic_count
+
+guest g_nmi
+    incl RESULT+12
+    iret
+guest_end g_nmi
+
+/* CR8 from RESULT+32; what it reads back to RESULT. */
+    .code64
+guest g_cr8
+    movl RESULT+32, %eax
+    mov %rax, %cr8
+    mov %cr8, %rcx
+    movl %ecx, RESULT
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+guest_end g_cr8
+
+    .code32
+/* The boot processor starts the other one at 0x9000 and waits for its sign. */
+guest g_bsp
+    movl $0x1ff, APIC+0xf0
+    movl $0x01000000, APIC+0x310
+    movl $0x00004500, APIC+0x300
+1:  testl $0x1000, APIC+0x300
+    jnz 1b
+    movl $0x01000000, APIC+0x310
+    movl $0x00004609, APIC+0x300
+2:  cmpl $0x77, RESULT
+    jne 2b
+    outb %al, $0xf4
+3:  hlt
+    jmp 3b
+guest_end g_bsp
+
+    .code16
+guest g_ap
+    movl $0x77, RESULT
+    movw %cs, %ax
+    movw %ax, RESULT+4
+    movb $'A', %al
+    outb %al, $0xe9
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+guest_end g_ap
+
+/* Writes to pages 0x200, 0x203 and 0x2ff. */
+    .code32
+guest g_dirty
+    movl $1, 0x200000
+    movl $1, 0x203abc
+    movl $1, 0x2ffffc
+    outb %al, $0xf4
+    movl $1, 0x204000
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+guest_end g_dirty
+
+/* Writes to 0x300000 (read-only) and reads it back. */
+guest g_readonly
+    movl $0x5555aaaa, 0x300010
+    movl 0x300010, %eax
+    movl %eax, RESULT
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+guest_end g_readonly
+
+/* Reads the same word at 0x400000 over and over; anything but 0xabad1dea ends it. */
+guest g_remap
+1:  incl RESULT
+    cmpl $0xabad1dea, 0x400ffc
+    jne 2f
+    cmpl $0, RESULT+8
+    je 1b
+    movl $1, RESULT+4
+2:  outb %al, $0xf4
+3:  hlt
+    jmp 3b
+guest_end g_remap
+
+/* The first word of each page from 0x300 to 0x7ff into the table at 0x100000. */
+guest g_sum
+    movl $0x300, %ecx
+1:  movl %ecx, %esi
+    shll $12, %esi
+    movl (%esi), %eax
+    movl %eax, 0x100000(,%ecx,4)
+    incl %ecx
+    cmpl $0x800, %ecx
+    jne 1b
+    outb %al, $0xf4
+2:  hlt
+    jmp 2b
+guest_end g_sum
+
+guest g_triple
+    lidt AT(1f, g_triple)
+    ud2
+1:  .word 0
+    .long 0
+guest_end g_triple
+
+guest g_jump_nowhere
+    movl $0x12345, %ebx
+    movl $MMIO, %eax
+    jmp *%eax
+guest_end g_jump_nowhere
+
+/* Work to be interrupted, saved and gone on with elsewhere: integers, SSE2 and x87, with port I/O now and then.
+ * Iterations in RESULT+32; results at RESULT. */
+    .code64
+guest g_work
+    movl RESULT+32, %ecx
+    movl $1, %eax
+    pxor %xmm3, %xmm3
+    movl $3, %edx
+    movd %edx, %xmm4
+    fld1
+    fldz
+1:  lea (%rax,%rax,4), %rax
+    add %rcx, %rax
+    rol $7, %rax
+    paddq %xmm4, %xmm3
+    fadd %st(1), %st
+    testb $0x3f, %cl
+    jnz 2f
+    mov %rax, %r12
+    movw $0x300, %dx
+    inl %dx, %eax
+    movl %eax, RESULT+40
+    mov %r12, %rax
+2:  dec %ecx
+    jnz 1b
+    mov %rax, RESULT
+    movq %xmm3, RESULT+8
+    fistpll RESULT+16
+    outb %al, $0xf4
+3:  hlt
+    jmp 3b
+guest_end g_work
+
+/* The TSC to RESULT, and what CPUID leaf RESULT+32, subleaf RESULT+36 says to RESULT+16. */
+guest g_tsc
+1:  rdtsc
+    movl %eax, RESULT
+    movl %edx, RESULT+4
+    movl RESULT+32, %eax
+    movl RESULT+36, %ecx
+    cpuid
+    movl %eax, RESULT+16
+    movl %ebx, RESULT+20
+    movl %ecx, RESULT+24
+    movl %edx, RESULT+28
+    outb %al, $0xf4
+    jmp 1b
+guest_end g_tsc
+
+/* Adds 2^40 to its TSC, then goes on as g_tsc. */
+guest g_wrtsc
+    movl $0x10, %ecx
+    rdmsr
+    addl $0x100, %edx
+    wrmsr
+    outb %al, $0xf4
+1:  rdtsc
+    movl %eax, RESULT
+    movl %edx, RESULT+4
+    outb %al, $0xf4
+    jmp 1b
+guest_end g_wrtsc
+
+    .section .note.GNU-stack, "", @progbits

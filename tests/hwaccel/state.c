@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* state.c - get_state() and set_state(): what goes in comes out, and work goes on elsewhere as if nothing had been. */
+#include "hwaccel_tests.h"
+#include <string.h>
+
+static void random_bytes(GRand *r, void *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)at)[i] = g_rand_int(r);
+}
+
+static uint64_t random_u64(GRand *r)
+{
+    return (uint64_t)g_rand_int(r) << 32 | g_rand_int(r);
+}
+
+static uint64_t random_canonical(GRand *r)
+{
+    return (int64_t)(random_u64(r) << 17) >> 17;
+}
+
+/* XSAVE: x87 and SSE registers, all in use. */
+static void random_fpu(GRand *r, uint8_t *xsave)
+{
+    static const uint16_t fcw = 0x37f, fsw = 0x3800;
+    static const uint32_t mxcsr = 0x1fa0;
+    static const uint64_t in_use = 3;
+    memset(xsave, 0, X86_XSAVE_BYTES);
+    memcpy(xsave, &fcw, 2);
+    memcpy(xsave + 2, &fsw, 2);
+    xsave[4] = 0xff;
+    memcpy(xsave + 24, &mxcsr, 4);
+    for (unsigned i = 0; i < 8; i++)
+        random_bytes(r, xsave + 32 + 16 * i, 10);
+    random_bytes(r, xsave + 160, 256);
+    memcpy(xsave + 512, &in_use, 8);
+}
+
+static void random_state64(GRand *r, struct x86_state *s)
+{
+    for (unsigned i = 0; i < 16; i++)
+        s->gpr[i] = random_u64(r);
+    s->rip = random_canonical(r);
+    s->rflags = 2 | (g_rand_int(r) & 0x8d5);
+    s->seg[X86_FS].base = random_canonical(r);
+    s->seg[X86_GS].base = random_canonical(r);
+    s->gdtr.base = random_canonical(r);
+    s->idtr.limit = g_rand_int(r);
+    s->cr2 = random_u64(r);
+    s->cr8 = g_rand_int(r) & 15;
+    for (unsigned i = 0; i < 4; i++)
+        s->dr[i] = random_canonical(r);
+    s->dr[6] = 0xffff0ff1;
+    s->dr[7] = 0x455;
+    s->star = random_u64(r);
+    s->lstar = random_canonical(r);
+    s->cstar = random_canonical(r);
+    s->sfmask = g_rand_int(r);
+    s->kernel_gs_base = random_canonical(r);
+    s->sysenter_cs = 0x10;
+    s->sysenter_esp = g_rand_int(r);
+    s->sysenter_eip = g_rand_int(r);
+    s->pat = 0x0606060606060600 | 5;
+    s->mtrr_def_type = 0xc06;
+    s->mtrr_fixed[0] = 0x0606060606060606;
+    s->mtrr_fixed[10] = 0x0505050505050505;
+    s->mtrr_base[1] = 0xc0000000;
+    s->mtrr_mask[1] = 0xfc0000800;
+    s->tsc_adjust = random_u64(r) & 0xffffffff;
+    s->nmi_blocked = g_rand_boolean(r);
+    random_fpu(r, s->xsave);
+}
+
+#define SAME(field) g_assert_cmpmem(&a->field, sizeof a->field, &b->field, sizeof b->field)
+
+static void assert_same_segment(const struct x86_seg *a, const struct x86_seg *b)
+{
+    g_assert_cmphex(a->base, ==, b->base);
+    g_assert_cmphex(a->limit, ==, b->limit);
+    g_assert_cmphex(a->selector, ==, b->selector);
+    g_assert_cmphex(a->attr, ==, b->attr);
+}
+
+static void assert_same_event(const struct x86_event *a, const struct x86_event *b)
+{
+    g_assert_cmpint(a->pending, ==, b->pending);
+    if (!a->pending)
+        return;
+    g_assert_cmpint(a->vector, ==, b->vector);
+    g_assert_cmpint(a->has_error, ==, b->has_error);
+    g_assert_cmphex(a->error, ==, b->error);
+}
+
+/* All but the TSC's value, which goes on, and bytes of the FPU area that hold no state. */
+static void assert_same(const struct x86_state *a, const struct x86_state *b)
+{
+    SAME(gpr);
+    SAME(rip);
+    SAME(rflags);
+    for (unsigned i = 0; i < X86_SEGS; i++)
+        assert_same_segment(&a->seg[i], &b->seg[i]);
+    assert_same_segment(&a->tr, &b->tr);
+    g_assert_cmphex(a->gdtr.base, ==, b->gdtr.base);
+    g_assert_cmphex(a->idtr.limit, ==, b->idtr.limit);
+    g_assert_cmphex(a->cr0, ==, b->cr0);
+    g_assert_cmphex(a->cr2, ==, b->cr2);
+    g_assert_cmphex(a->cr3, ==, b->cr3);
+    g_assert_cmphex(a->cr4, ==, b->cr4);
+    g_assert_cmphex(a->cr8, ==, b->cr8);
+    g_assert_cmphex(a->xcr0, ==, b->xcr0);
+    g_assert_cmphex(a->efer, ==, b->efer);
+    SAME(dr);
+    SAME(star);
+    SAME(lstar);
+    SAME(cstar);
+    SAME(sfmask);
+    SAME(kernel_gs_base);
+    SAME(sysenter_cs);
+    SAME(sysenter_esp);
+    SAME(sysenter_eip);
+    SAME(pat);
+    g_assert_cmphex(a->misc_enable, ==, b->misc_enable);
+    SAME(mtrr_def_type);
+    SAME(mtrr_fixed);
+    SAME(mtrr_base);
+    SAME(mtrr_mask);
+    g_assert_cmphex(a->tsc_adjust, ==, b->tsc_adjust);
+    g_assert_cmphex(a->apic_base, ==, b->apic_base);
+    g_assert_cmpint(a->run_state, ==, b->run_state);
+    g_assert_cmpint(a->nmi_blocked, ==, b->nmi_blocked);
+    assert_same_event(&a->event, &b->event);
+    g_assert_cmpmem(a->xsave, 28, b->xsave, 28); /* control words, instruction and operand pointers, MXCSR */
+    g_assert_cmpmem(a->xsave + 32, 384, b->xsave + 32, 384);
+}
+
+static void test_round_trip_64(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
+    GRand *r = g_rand_new_with_seed(42);
+    fake_start64(m, 0, CODE);
+    engine->get_state(m->vcpu[0], in);
+    for (unsigned i = 0; i < 50; i++) {
+        random_state64(r, in);
+        engine->set_state(m->vcpu[0], in);
+        engine->get_state(m->vcpu[0], out);
+        assert_same(in, out);
+    }
+    g_rand_free(r);
+    fake_free(m);
+}
+
+static void test_round_trip_reset(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 2);
+    g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        x86_state_reset(in, cpu == 0);
+        engine->set_state(m->vcpu[cpu], in);
+        engine->get_state(m->vcpu[cpu], out);
+        assert_same(in, out);
+    }
+    fake_free(m);
+}
+
+static void test_round_trip_32(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
+    fake_start32(m, 0, CODE);
+    engine->get_state(m->vcpu[0], in);
+    in->seg[X86_FS] = (struct x86_seg){.attr = X86_ATTR_NULL};
+    in->seg[X86_GS] = (struct x86_seg){.base = 0x12340, .limit = 0xfff, .selector = 0x33, .attr = 0x40f3};
+    in->run_state = X86_HALTED;
+    in->rflags |= 1 << 9;
+    engine->set_state(m->vcpu[0], in);
+    engine->get_state(m->vcpu[0], out);
+    assert_same(in, out);
+    fake_free(m);
+}
+
+static void test_events(const struct cpu_engine *engine)
+{
+    static const struct x86_event events[] = {
+        {.pending = true, .vector = 14, .has_error = true, .error = 2},
+        {.pending = true, .vector = 0},
+        {.pending = true, .vector = 6},
+        {.pending = true, .vector = 8}, /* IRQ 0 where the BIOS puts it */
+        {.pending = true, .vector = 0x20},
+        {.pending = true, .vector = 0xff},
+        {.pending = true, .vector = 2},
+    };
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
+    fake_start32(m, 0, CODE);
+    engine->get_state(m->vcpu[0], in);
+    for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
+        in->event = events[i];
+        engine->set_state(m->vcpu[0], in);
+        engine->get_state(m->vcpu[0], out);
+        assert_same(in, out);
+    }
+    fake_free(m);
+}
+
+/* An interrupt whose delivery had begun elsewhere is delivered here, once and without another acknowledge. */
+static void test_event_delivered(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *s = g_new(struct x86_state, 1);
+    fake_load(m, CODE, g_window16, g_window16_end);
+    fake_load(m, 0x9000, g_count16, g_count16_end);
+    fake_put(m, 0x20 * 4, 0x9000, 4);
+    fake_start16(m, 0, CODE);
+    engine->get_state(m->vcpu[0], s);
+    s->event = (struct x86_event){.pending = true, .vector = 0x20};
+    s->rflags |= 1 << 9;
+    engine->set_state(m->vcpu[0], s);
+    pthread_t t = fake_spawn(m, 0);
+    g_assert_true(fake_wait(m, fake_word(m, RESULT), 1));
+    g_usleep(3000);
+    fake_stop(m, 0, t);
+    g_assert_cmpuint(fake_u32(m, RESULT), ==, 1);
+    g_assert_cmpuint(m->acks, ==, 0);
+    fake_free(m);
+}
+
+/* ---- work that moves between two VMs ---- */
+
+struct kick {
+    struct machine *m;
+    unsigned delay;
+};
+
+static void *kick_soon(void *arg)
+{
+    struct kick *k = arg;
+    g_usleep(k->delay);
+    k->m->engine->kick(k->m->vcpu[0]);
+    return NULL;
+}
+
+static uint64_t work_result(uint32_t n)
+{
+    uint64_t a = 1;
+    for (uint64_t c = n; c; c--) {
+        a = a * 5 + c;
+        a = a << 7 | a >> 57;
+    }
+    return a;
+}
+
+static void test_move_in_work(const struct cpu_engine *engine)
+{
+    static const uint32_t iterations = 400000;
+    struct machine *m[2] = {fake_new(engine, 1), fake_new(engine, 1)};
+    GRand *r = g_rand_new_with_seed(3);
+    unsigned moves = 0;
+    uint64_t result, sums[2];
+    fake_load(m[0], CODE, g_work, g_work_end);
+    fake_put(m[0], RESULT + 32, iterations, 4);
+    fake_start64(m[0], 0, CODE);
+    for (;; moves++) {
+        struct machine *from = m[moves & 1], *to = m[~moves & 1];
+        struct kick k = {from, g_rand_int_range(r, 0, 4000)};
+        g_autofree struct x86_state *s = g_new(struct x86_state, 1);
+        pthread_t t;
+        pthread_create(&t, NULL, kick_soon, &k);
+        g_assert_cmpint(fake_run(from, 0), ==, CPU_STOP_KICKED);
+        pthread_join(t, NULL);
+        if (from->finished[0])
+            break;
+        from->engine->get_state(from->vcpu[0], s);
+        memcpy(to->memory, from->memory, FAKE_MEMORY);
+        to->engine->set_state(to->vcpu[0], s);
+    }
+    memcpy(&result, m[moves & 1]->memory + RESULT, 8);
+    memcpy(sums, m[moves & 1]->memory + RESULT + 8, 16);
+    g_test_message("moved %u times; %u port reads", moves, m[0]->ports->len + m[1]->ports->len);
+    g_assert_cmphex(result, ==, work_result(iterations));
+    g_assert_cmpuint(sums[0], ==, 3ull * iterations);
+    g_assert_cmpuint(sums[1], ==, iterations);
+    g_assert_cmpuint(m[0]->ports->len + m[1]->ports->len, ==, iterations / 64);
+    g_assert_cmpuint(moves, >, 2);
+    g_rand_free(r);
+    fake_free(m[0]);
+    fake_free(m[1]);
+}
+
+void add_state_tests(void)
+{
+    add_test("state/round-trip-reset", test_round_trip_reset);
+    add_test("state/round-trip-32", test_round_trip_32);
+    add_test("state/round-trip-64", test_round_trip_64);
+    add_test("state/events", test_events);
+    add_test("state/event-delivered", test_event_delivered);
+    add_test("state/move-in-work", test_move_in_work);
+}
