@@ -147,8 +147,8 @@ void vcpus_stop(struct machine *m);      /* ends the threads */
 void vcpus_ask_hold(struct machine *m);  /* any thread; nests */
 void vcpus_wait_held(struct machine *m); /* loop thread: until all stand */
 void vcpus_release(struct machine *m);
-void vcpu_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value);
-void vcpu_kick(struct machine *m, unsigned cpu);
+void vcpu_thread_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value);
+void vcpu_thread_kick(struct machine *m, unsigned cpu);
 
 /* ---- machine.c ---- */
 struct pending { /* asked for by a vCPU or device, done on the loop thread */
@@ -196,7 +196,7 @@ struct machine {
     struct device *keyboard, *pointer;
     struct input_queue *input;
     GPtrArray *char_ports; /* struct char_port: char.c */
-    struct drive *drives; /* drive.c: a list */
+    struct drive *drives;  /* drive.c: a list */
 };
 void machine_ask_reset(struct machine *m); /* any thread */
 

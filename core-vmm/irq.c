@@ -35,7 +35,7 @@ void irq_reset(struct machine *m)
             lapic(m)->init_cpu(q->lapic, cpu);
         apic_page_update(m, cpu);
         irq_update_pin(m, cpu);
-        vcpu_signal(m, cpu, CPU_SIGNAL_INTR, q->pin[cpu]);
+        vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, q->pin[cpu]);
     }
     pthread_mutex_unlock(&q->lock);
 }
@@ -48,7 +48,7 @@ void irq_update_pin(struct machine *m, unsigned cpu)
     if (pin == q->pin[cpu])
         return;
     q->pin[cpu] = pin;
-    vcpu_signal(m, cpu, CPU_SIGNAL_INTR, pin);
+    vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, pin);
 }
 
 static void chip_input(struct device *chip, unsigned pin, bool level)
@@ -135,7 +135,7 @@ void irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned valu
         m->irq.apic_level[cpu] = value;
         irq_update_pin(m, cpu);
     } else {
-        vcpu_signal(m, cpu, what, value);
+        vcpu_thread_signal(m, cpu, what, value);
     }
     pthread_mutex_unlock(&m->irq.lock);
 }
@@ -209,7 +209,7 @@ void dev_nmi(struct device *d)
             lapic(m)->lint(m->irq.lapic, cpu, 1, true);
             lapic(m)->lint(m->irq.lapic, cpu, 1, false);
         } else if (cpu == 0) {
-            vcpu_signal(m, cpu, CPU_SIGNAL_NMI, 1);
+            vcpu_thread_signal(m, cpu, CPU_SIGNAL_NMI, 1);
         }
     }
     pthread_mutex_unlock(&m->irq.lock);

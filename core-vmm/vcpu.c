@@ -47,7 +47,7 @@ static void halted(struct vcpu_thread *v)
     }
 }
 
-void vcpu_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value)
+void vcpu_thread_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value)
 {
     struct vcpu_thread *v = &m->vcpu[cpu];
     if (!v->engine_vcpu)
@@ -56,7 +56,7 @@ void vcpu_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned
     wake(v);
 }
 
-void vcpu_kick(struct machine *m, unsigned cpu)
+void vcpu_thread_kick(struct machine *m, unsigned cpu)
 {
     struct vcpu_thread *v = &m->vcpu[cpu];
     if (v->engine_vcpu)
@@ -124,7 +124,7 @@ void vcpus_stop(struct machine *m)
     pthread_cond_broadcast(&m->run_changed);
     pthread_mutex_unlock(&m->run_lock);
     for (unsigned i = 0; i < m->cpus; i++) {
-        vcpu_kick(m, i);
+        vcpu_thread_kick(m, i);
         if (m->vcpu[i].started)
             pthread_join(m->vcpu[i].thread, NULL);
         m->vcpu[i].started = false;
@@ -145,7 +145,7 @@ void vcpus_ask_hold(struct machine *m)
     m->hold++;
     pthread_mutex_unlock(&m->run_lock);
     for (unsigned i = 0; i < m->cpus; i++)
-        vcpu_kick(m, i);
+        vcpu_thread_kick(m, i);
 }
 
 void vcpus_wait_held(struct machine *m)
