@@ -5,3 +5,5 @@
 
 extern const struct image_format format_raw;
 extern const struct image_format format_qcow2;
+extern const struct image_format format_vdi;
+extern const struct image_format format_vmdk;

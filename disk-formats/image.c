@@ -121,24 +121,50 @@ static int read_old(struct image *im, uint64_t offset, void *to, uint64_t bytes)
     return read_locked(im, offset, &w, there);
 }
 
+/* Does [offset, offset + bytes) read as zeroes without looking at data? */
+static bool known_zero(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    while (bytes) {
+        struct extent e;
+        if (extent_at(im, offset, bytes, &e) || e.kind == EXTENT_DATA)
+            return false;
+        if (e.kind == EXTENT_HOLE && im->parent && offset < im->parent->bytes)
+            return false;
+        offset += e.bytes;
+        bytes -= e.bytes;
+    }
+    return true;
+}
+
+static bool old_is_zero(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    uint64_t there = offset < im->bytes ? MIN(bytes, im->bytes - offset) : 0;
+    return known_zero(im, offset, there);
+}
+
 /* Writes the placed blocks: the head and tail that the request does not cover, and the request's part. */
 static int fill_placed(struct image *im, const struct extent *e, uint64_t offset, struct iov_walk *w, uint64_t bytes)
 {
     uint64_t head = offset - e->offset, tail = e->bytes - head - bytes;
+    if (e->zeroed && old_is_zero(im, e->offset, head))
+        head = 0;
+    if (e->zeroed && old_is_zero(im, offset + bytes, tail))
+        tail = 0;
+    uint64_t start = offset - head, at = e->file_offset + (offset - e->offset);
     g_autofree char *edge = g_try_malloc(head + tail + 1);
     if (!edge)
         return -ENOMEM;
-    int err = head ? read_old(im, e->offset, edge, head) : 0;
+    int err = head ? read_old(im, start, edge, head) : 0;
     if (!err && tail)
         err = read_old(im, offset + bytes, edge + head, tail);
     if (!err && head)
-        err = blk_pwrite(e->file, e->file_offset, edge, head);
+        err = blk_pwrite(e->file, at - head, edge, head);
     if (!err && tail)
-        err = blk_pwrite(e->file, e->file_offset + head + bytes, edge + head, tail);
+        err = blk_pwrite(e->file, at + bytes, edge + head, tail);
     for (uint64_t done = 0, got; !err && done < bytes; done += got) {
         struct iovec piece[IOV_PIECE];
         int n = iov_take(w, bytes - done, piece, &got);
-        err = blk_pwritev(e->file, e->file_offset + head + done, piece, n);
+        err = blk_pwritev(e->file, at + done, piece, n);
     }
     return err;
 }
@@ -200,6 +226,24 @@ static int after_write(struct image *im, int err)
     return !err && im->file->cache == CACHE_WRITETHROUGH ? image_flush(im) : err;
 }
 
+/* Exclusive lock held. */
+static int begin_locked(struct image *im)
+{
+    int err = !im->changed && im->format->begin ? im->format->begin(im) : 0;
+    im->changed = im->changed || !err;
+    return err;
+}
+
+static int begin(struct image *im)
+{
+    if (im->changed || !im->format->begin) /* it never goes back, so that an old look is right too */
+        return 0;
+    g_rw_lock_writer_lock(&im->lock);
+    int err = begin_locked(im);
+    g_rw_lock_writer_unlock(&im->lock);
+    return err;
+}
+
 int image_writev(struct image *im, uint64_t offset, const struct iovec *iov, int n)
 {
     uint64_t bytes = iov_bytes(iov, n);
@@ -208,8 +252,11 @@ int image_writev(struct image *im, uint64_t offset, const struct iovec *iov, int
     if (!im->writable)
         return -EROFS;
     struct iov_walk w = {iov, n, 0};
+    int err = begin(im);
+    if (err)
+        return err;
     g_rw_lock_reader_lock(&im->lock);
-    int err = write_in_place(im, &offset, &w, &bytes);
+    err = write_in_place(im, &offset, &w, &bytes);
     g_rw_lock_reader_unlock(&im->lock);
     if (!err && bytes) {
         g_rw_lock_writer_lock(&im->lock);
@@ -252,21 +299,6 @@ static int write_zeroes(struct image *im, uint64_t offset, uint64_t bytes)
     return 0;
 }
 
-/* Does [offset, offset + bytes) read as zeroes without looking at data? */
-static bool known_zero(struct image *im, uint64_t offset, uint64_t bytes)
-{
-    while (bytes) {
-        struct extent e;
-        if (extent_at(im, offset, bytes, &e) || e.kind == EXTENT_DATA)
-            return false;
-        if (e.kind == EXTENT_HOLE && im->parent && offset < im->parent->bytes)
-            return false;
-        offset += e.bytes;
-        bytes -= e.bytes;
-    }
-    return true;
-}
-
 static int zero_piece(struct image *im, uint64_t offset, uint64_t bytes)
 {
     return !bytes || known_zero(im, offset, bytes) ? 0 : write_zeroes(im, offset, bytes);
@@ -291,7 +323,9 @@ int image_zero(struct image *im, uint64_t offset, uint64_t bytes)
     if (!im->format->zero)
         end = start;
     g_rw_lock_writer_lock(&im->lock);
-    int err = zero_piece(im, offset, start - offset);
+    int err = begin_locked(im);
+    if (!err)
+        err = zero_piece(im, offset, start - offset);
     if (!err && end > start)
         err = im->format->zero(im, start, end - start);
     if (err == -ENOTSUP)
@@ -313,7 +347,9 @@ int image_discard(struct image *im, uint64_t offset, uint64_t bytes)
     if (!im->format->discard || start == end)
         return 0;
     g_rw_lock_writer_lock(&im->lock);
-    int err = im->format->discard(im, start, end - start);
+    int err = begin_locked(im);
+    if (!err)
+        err = im->format->discard(im, start, end - start);
     g_rw_lock_writer_unlock(&im->lock);
     return after_write(im, err);
 }

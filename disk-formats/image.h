@@ -20,12 +20,15 @@ struct image {
     struct blk_file *file;
     struct image *parent;  /* NULL: holes read as zeroes */
     bool writable, repair; /* repair: open even what is marked as corrupt */
+    bool append_only;      /* new data only as compressed blocks */
+    bool changed;          /* begin was called */
     void *state;
     /* Set by the format's open: */
     uint64_t bytes;       /* what the guest sees */
     uint32_t block_bytes; /* power of two: what place, discard and zero count in; 0: no allocation, all in place */
     char *parent_name, *parent_format; /* as the image says, or NULL */
     char *parent_id, *id;              /* what must match, or NULL */
+    bool parent_by_id;                 /* a parent without a name: a file in the folder that has parent_id */
     const char *snapshot; /* what to show instead of the disk; a format that can do it sets it NULL in open */
     GRWLock lock;
 };

@@ -123,6 +123,32 @@ static char *parent_path(const struct image *im, const char *name)
 
 static struct image *open_one(const char *path, const struct image_how *how, const struct link *child, GError **error);
 
+static bool has_id(const char *path, const char *format, const char *id)
+{
+    struct image_how how = {.format = format, .unlocked = true, .no_parent = true};
+    struct image *im = image_open(path, &how, NULL);
+    bool yes = im && im->id && !strcmp(im->id, id);
+    image_close(im);
+    return yes;
+}
+
+/* For a parent that is known by its id only: a file with that id beside the child. */
+static bool find_parent_by_id(struct image *im, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(im->file->path), *ending = g_strconcat(".", im->parent_format, NULL);
+    GDir *dir = im->parent_by_id && !im->parent_name ? g_dir_open(folder, 0, NULL) : NULL;
+    for (const char *name; dir && !im->parent_name && (name = g_dir_read_name(dir));) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (g_str_has_suffix(name, ending) && has_id(path, im->parent_format, im->parent_id))
+            im->parent_name = g_strdup(name);
+    }
+    g_clear_pointer(&dir, g_dir_close);
+    return !im->parent_by_id || im->parent_name ||
+           disk_fail(error, DISK_ERROR_NOT_FOUND,
+                     "%s is based on a %s image with id %s, which is not in its folder (or was changed since)",
+                     im->file->path, im->parent_format, im->parent_id);
+}
+
 static bool is_cycle(const struct link *l, struct blk_file *f)
 {
     for (; l; l = l->child)
@@ -143,6 +169,8 @@ static bool check_parent_id(struct image *im, GError **error)
 
 static bool open_parent(struct image *im, const struct image_how *how, const struct link *child, GError **error)
 {
+    if (!how->parent && !find_parent_by_id(im, error))
+        return false;
     const char *name = how->parent ? how->parent : im->parent_name;
     const char *format = how->parent ? how->parent_format : im->parent_format;
     struct link here = {child, im, child ? child->depth + 1 : 1};

@@ -131,8 +131,10 @@ static bool count_bitmaps(struct count *c, GError **error)
     for (uint64_t at = 0; at + 24 <= s->bitmaps_bytes;) {
         struct table_in_memory t = {0};
         uint64_t offset = get_be64(dir + at), entries = get_be32(dir + at + 8);
-        if (entries > 1 << 22 || !qcow2_load_table(c->im, &t, offset, entries, "bitmap table", error))
-            return *error != NULL ? false : disk_fail(error, DISK_ERROR_CORRUPT, "a bitmap table is absurd");
+        if (entries > 1 << 22)
+            return disk_fail(error, DISK_ERROR_CORRUPT, "%s: a bitmap table is absurd", c->im->file->path);
+        if (!qcow2_load_table(c->im, &t, offset, entries, "bitmap table", error))
+            return false;
         add(c, offset, entries * 8, "bitmap table");
         for (uint64_t i = 0; i < entries; i++)
             if (t.entry[i] & L1_OFFSET_MASK)

@@ -202,6 +202,7 @@ int qcow2_place(struct image *im, struct extent *out)
         while (count << s->cluster_bits < out->bytes && !reusable(im, out->offset + (count << s->cluster_bits), &host))
             count++;
         err = clusters_allocate(im, &count, &out->file_offset);
+        out->zeroed = out->file_offset >= blk_size(im->file);
         out->bytes = count << s->cluster_bits;
     }
     g_mutex_unlock(&s->lock);

@@ -23,6 +23,7 @@ struct extent {
     bool in_place;         /* data that a write may overwrite where it is */
     struct blk_file *file; /* holds the data */
     uint64_t file_offset;  /* UINT64_MAX: not contiguous in the file */
+    bool zeroed;           /* from place: the room reads as zeroes already */
 };
 struct image_format {
     const char *name, *summary;
@@ -34,6 +35,7 @@ struct image_format {
     /* From offset on; at entry out->bytes is what is of interest, and a format may only lessen it. */
     int (*extent)(struct image *im, uint64_t offset, struct extent *out);
     int (*read)(struct image *im, uint64_t offset, const struct iovec *iov, int n); /* compressed extents */
+    int (*begin)(struct image *im); /* before the first change since open: ids, marks */
     /* A first write: place finds room for some of the whole blocks at out->offset (may lessen out->bytes), the data is
      * written there, link makes it the disk's content; unplace gives the room back when writing failed. */
     int (*place)(struct image *im, struct extent *out);

@@ -2,6 +2,7 @@
 /* test_model.c - random operations on each variant of each format, compared with a plain buffer at every step.
  * TEST_STEPS says how many (default: few, for a quick run). */
 #include "variants.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,9 +42,14 @@ static void close_subject(struct subject *t)
     t->im = NULL;
 }
 
+static bool qemu_reads(const struct subject *t)
+{
+    return t->v->qemu_format && (t->layers == 1 || t->v->qemu_children) && have_program("qemu-img");
+}
+
 static void qemu_agrees(struct subject *t)
 {
-    if (t->v->qemu_check && have_program("qemu-img"))
+    if (t->v->qemu_check && qemu_reads(t))
         RUN("qemu-img", "check", "-q", "-f", t->v->qemu_format, t->path);
 }
 
@@ -112,17 +118,21 @@ static void step_discard(struct subject *t)
 static void step_compressed(struct subject *t)
 {
     uint64_t block = t->im->block_bytes;
-    if (!t->im->format->append)
+    if (!t->im->format->append || !block)
         return;
     uint64_t offset = rng_below(&t->rng, t->bytes / block + 1) * block;
     if (offset + block > t->bytes)
         return;
+    g_autofree uint8_t *data = g_malloc(block), *packed = g_malloc(block);
     for (uint64_t i = 0; i < block; i++)
-        t->model[offset + i] = rng_below(&t->rng, 4);
-    g_autofree uint8_t *packed = g_malloc(block);
-    ssize_t n = t->im->format->compress(t->im, t->model + offset, block, packed, block);
+        data[i] = rng_below(&t->rng, 4);
+    ssize_t n = t->im->format->compress(t->im, data, block, packed, block);
     g_assert_cmpint(n, >, 0);
-    g_assert_cmpint(t->im->format->append(t->im, offset, packed, n), ==, 0);
+    int err = t->im->format->append(t->im, offset, packed, n);
+    if (err == -ENOTSUP) /* not in this variant */
+        return;
+    g_assert_cmpint(err, ==, 0);
+    memcpy(t->model + offset, data, block);
     compare(t, offset, block);
 }
 
@@ -180,7 +190,7 @@ static void step(struct subject *t)
 
 static void qemu_reads_it(struct subject *t)
 {
-    if (!t->v->qemu_format || !have_program("qemu-img"))
+    if (!qemu_reads(t))
         return;
     g_autofree char *raw = g_strconcat(t->path, ".by-qemu", NULL), *got = NULL;
     gsize n;

@@ -9,7 +9,8 @@ struct variant {
     bool fixed;
     const char *qemu_format;   /* NULL: qemu-img cannot read it */
     bool qemu_check;           /* qemu-img check knows the format */
-    const char *parent_format; /* of a new layer below it; NULL: this variant has no parents */
+    const char *parent_format; /* the variant can have a parent */
+    bool qemu_children;        /* and then qemu-img can read it still */
     bool no_resize, no_shrink;
     bool many_files; /* cannot be kept in one file in memory */
 };
