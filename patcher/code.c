@@ -313,7 +313,7 @@ static struct run *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsign
         }
         struct tlb_info *i = tlb_get_fetch(c, at);
         b.bytes[b.have++] = i->page & GPA_RAM ? c->vm->memory[(i->page & PAGE_MASK) + (at & ~PAGE_MASK)]
-                                              : machine_load(c->vm->machine, c->index, i->gpa + (at & ~PAGE_MASK), 1);
+                                              : machine_load(outside(c), c->index, i->gpa + (at & ~PAGE_MASK), 1);
         if (decode_run(c, &b, mode | MODE_ONE))
             break;
     }
@@ -338,6 +338,7 @@ static struct run *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsign
 static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
 {
     struct builder b;
+    fpu_leave(c); /* the decoder is not ours */
     if (c->code->used > ARENA_BYTES - ARENA_RESERVE || replay_full(c))
         code_drop_all(c);
     if (!host)

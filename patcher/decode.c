@@ -36,11 +36,12 @@ static void read_prefixes(struct parts *p, const ZydisDecodedInstruction *d)
         case 0x66: p->has66 = true; break;
         }
     p->rex = d->attributes & ZYDIS_ATTRIB_HAS_REX;
+    p->rex_w = p->rex && d->raw.rex.W;
 }
 
 static unsigned operand_size(const struct parts *p, const ZydisDecodedInstruction *d)
 {
-    if (p->rex && d->raw.rex.W)
+    if (p->rex_w)
         return 3;
     bool wide = p->code != CODE16;
     return wide != p->has66 ? 2 : 1;
@@ -141,7 +142,7 @@ static void take_apart(struct parts *p, const ZydisDecodedInstruction *d)
     p->has_modrm = d->attributes & ZYDIS_ATTRIB_HAS_MODRM;
     p->mod = d->raw.modrm.mod;
     p->reg = d->raw.modrm.reg | (p->rex && d->raw.rex.R ? 8 : 0);
-    p->rm = d->raw.modrm.rm | (p->rex && d->raw.rex.B ? 8 : 0);
+    p->rm = (p->has_modrm ? d->raw.modrm.rm : d->opcode & 7) | (p->rex && d->raw.rex.B ? 8 : 0);
     p->mem = p->has_modrm && p->mod != 3;
     p->imm = d->raw.imm[0].size ? immediate(d, 0) : 0;
     p->imm2 = d->raw.imm[1].size ? immediate(d, 1) : 0;

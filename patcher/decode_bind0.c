@@ -47,12 +47,12 @@ bool hot_stack(const struct parts *p)
 
 unsigned stack_osize(const struct parts *p)
 {
-    return p->code == CODE64 ? (p->has66 ? 1 : 3) : p->osize;
+    return p->code == CODE64 ? (p->has66 && !p->rex_w ? 1 : 3) : p->osize;
 }
 
 unsigned branch_osize(const struct parts *p)
 {
-    return p->code == CODE64 ? (p->has66 && p->amd ? 1 : 3) : p->osize;
+    return p->code == CODE64 ? (p->has66 && !p->rex_w && p->amd ? 1 : 3) : p->osize;
 }
 
 static unsigned stack_mode(const struct parts *p)

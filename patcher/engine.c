@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* engine.c - tier 1 as a CPU engine: the table that plugs it into a machine. */
+#include "replay.h"
 #include "patcher.h"
 #include "system.h"
 #include "vcpu.h"
@@ -73,7 +74,9 @@ static void *new_vcpu(void *evm, unsigned index, GError **error)
 
 static enum cpu_stop run(void *vcpu, GError **error)
 {
-    return vcpu_run(vcpu, error);
+    enum cpu_stop stop = vcpu_run(vcpu, error);
+    fpu_leave(vcpu);
+    return stop;
 }
 
 static void kick(void *vcpu)

@@ -141,6 +141,14 @@ void fpu_sync(struct vcpu *c)
     *(uint32_t *)(area + XS_MXCSR_MASK) = r->mxcsr_mask;
 }
 
+/* FSW.ES and B follow from the exception flags and masks, as XRSTOR has it. */
+static void summarize_errors(uint8_t *area)
+{
+    bool error = area[XS_FSW] & ~area[XS_FCW] & 0x3f;
+    area[XS_FSW] = (uint8_t)((area[XS_FSW] & ~FSW_ES) | (error ? FSW_ES : 0));
+    area[XS_FSW + 1] = (uint8_t)((area[XS_FSW + 1] & 0x7f) | (error ? 0x80 : 0));
+}
+
 /* Components that the header calls initial become so in the data too, and what XRSTOR would refuse is cleared: the
  * image may come from a file. */
 void fpu_load(struct vcpu *c)
@@ -162,6 +170,7 @@ void fpu_load(struct vcpu *c)
     for (unsigned i = 2; i < XCOMPONENTS; i++)
         if (!(*bv >> i & 1))
             memset(area + r->component[i].offset, 0, r->component[i].bytes);
+    summarize_errors(area);
     r->fop = *(uint16_t *)(area + XS_FOP) & 0x7ff;
     r->fip = *(uint64_t *)(area + XS_FIP);
     r->fdp = *(uint64_t *)(area + XS_FDP);

@@ -30,7 +30,7 @@ void cold_in(struct vcpu *c, const struct insn *in)
     uint16_t port = port_of(c, in);
     io_check(c, port, in->osize);
     debug_io_access(c, port, in->osize);
-    reg_set(c, X86_RAX * 8, in->osize, machine_in(c->vm->machine, c->index, port, in->osize));
+    reg_set(c, X86_RAX * 8, in->osize, machine_in(outside(c), c->index, port, in->osize));
 }
 
 void cold_out(struct vcpu *c, const struct insn *in)
@@ -38,5 +38,5 @@ void cold_out(struct vcpu *c, const struct insn *in)
     uint16_t port = port_of(c, in);
     io_check(c, port, in->osize);
     debug_io_access(c, port, in->osize);
-    machine_out(c->vm->machine, c->index, port, in->osize, reg_get(c, X86_RAX * 8, in->osize));
+    machine_out(outside(c), c->index, port, in->osize, reg_get(c, X86_RAX * 8, in->osize));
 }

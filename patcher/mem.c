@@ -47,7 +47,7 @@ static void piece_read(struct vcpu *c, const struct tlb_info *i, uint64_t lin, v
     }
     for (unsigned n; size; size -= n, at += n, to = (char *)to + n) {
         n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
-        store_host(to, n, machine_load(c->vm->machine, c->index, i->gpa + at, n));
+        store_host(to, n, machine_load(outside(c), c->index, i->gpa + at, n));
     }
 }
 
@@ -69,7 +69,7 @@ static void piece_write(struct vcpu *c, const struct tlb_info *i, uint64_t lin, 
     uint64_t gpa = i->gpa;
     for (unsigned n; size; size -= n, at += n, from = (const char *)from + n) {
         n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
-        machine_store(c->vm->machine, c->index, gpa + at, n, load_host(from, n));
+        machine_store(outside(c), c->index, gpa + at, n, load_host(from, n));
     }
     if (atomic_load(&c->request) & REQ_FLUSH) /* the store moved memory: the next access must see it */
         tlb_flush(c);

@@ -24,7 +24,7 @@ uint64_t phys_read(struct vcpu *c, uint64_t gpa, unsigned size)
 {
     void *p = phys_host(c, gpa);
     if (!p)
-        return machine_load(c->vm->machine, c->index, gpa, size);
+        return machine_load(outside(c), c->index, gpa, size);
     return size == 8 ? __atomic_load_n((uint64_t *)p, __ATOMIC_RELAXED)
                      : __atomic_load_n((uint32_t *)p, __ATOMIC_RELAXED);
 }

@@ -124,7 +124,7 @@ uint64_t msr_read(struct vcpu *c, uint32_t index)
     if (p)
         return *p;
     if (in_apic(index)) {
-        if (!machine_apic_msr(c->vm->machine, c->index, index, &v, false))
+        if (!machine_apic_msr(outside(c), c->index, index, &v, false))
             raise_error(c, EXC_GP, 0);
         return v;
     }
@@ -190,7 +190,7 @@ void msr_write(struct vcpu *c, uint32_t index, uint64_t v)
         return;
     }
     if (in_apic(index)) {
-        if (!machine_apic_msr(c->vm->machine, c->index, index, &v, true))
+        if (!machine_apic_msr(outside(c), c->index, index, &v, true))
             raise_error(c, EXC_GP, 0);
         if (index == MSR_APIC_BASE)
             c->apic_base = v;

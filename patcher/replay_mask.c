@@ -141,20 +141,21 @@ static void exec_maskmovdqu(struct vcpu *c, const struct insn *in)
     uint8_t data[64], mask[64];
     fpu_check(c, s->check);
     fpu_area(c);
-    vector_get(c, in->reg_no, data);
-    vector_get(c, in->rm_no, mask);
+    vector_get(c, s->data, data);
+    vector_get(c, s->mask, mask);
     maskmov(c, in, data, mask, 16);
 }
 
 static void exec_maskmovq(struct vcpu *c, const struct insn *in)
 {
+    const struct stub *s = (const struct stub *)in->imm;
     fpu_check(c, FPU_MMX);
     if (fpu_error_pending(c))
         fpu_raise_mf(c);
     const uint8_t *area = fpu_area(c);
     unsigned top = area[XS_FSW + 1] >> 3 & 7; /* MMn is physical register n, ST(i) is n = top + i */
-    const uint8_t *data = area + XS_ST + 16 * ((in->reg_no - top) & 7);
-    const uint8_t *mask = area + XS_ST + 16 * ((in->rm_no - top) & 7);
+    const uint8_t *data = area + XS_ST + 16 * ((s->data - top) & 7);
+    const uint8_t *mask = area + XS_ST + 16 * ((s->mask - top) & 7);
     maskmov(c, in, data, mask, 8);
     fpu_use(c);
     __asm__ volatile("movq %mm0, %mm0"); /* any MMX instruction: TOP = 0, all tags valid */
@@ -318,13 +319,30 @@ static cold_fn bind_opmask(const struct replay_info *info, struct stub *s, unsig
     return exec_masked;
 }
 
+static cold_fn bind_maskmov(const struct replay_info *info, struct stub *s, unsigned mode)
+{
+    uint8_t modrm = info->raw[info->modrm_at], rex = mode == CODE64 ? info->raw[info->modrm_at - 3] : 0;
+    s->data = modrm >> 3 & 7;
+    s->mask = modrm & 7;
+    if (info->encoding == REPLAY_VEX && mode == CODE64) { /* R is inverted; B is in the three-byte form only */
+        bool long_form = info->raw[info->modrm_at - 4] == 0xc4 && info->modrm_at >= 4;
+        uint8_t bits = info->raw[info->modrm_at - (long_form ? 3 : 2)];
+        s->data |= bits & 0x80 ? 0 : 8;
+        s->mask |= long_form && !(bits & 0x20) ? 8 : 0;
+    } else if ((rex & 0xf0) == 0x40) {
+        s->data |= rex & 4 ? 8 : 0;
+        s->mask |= rex & 1 ? 8 : 0;
+    }
+    return s->check == FPU_MMX ? exec_maskmovq : exec_maskmovdqu;
+}
+
 /* NULL: not one of these. */
 cold_fn replay_mask_bind(const struct replay_info *info, struct stub *s, unsigned mode)
 {
     if (info->vsib)
         return bind_gather(info, s, mode);
     if (info->map == 1 && info->opcode == 0xf7 && info->hidden_memory)
-        return s->check == FPU_MMX ? exec_maskmovq : exec_maskmovdqu;
+        return bind_maskmov(info, s, mode);
     if (info->memory && info->encoding == REPLAY_EVEX)
         return bind_opmask(info, s, mode);
     bool vmaskmov = info->encoding == REPLAY_VEX && info->map == 2 && info->memory &&

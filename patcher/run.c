@@ -135,7 +135,7 @@ static void take_interrupt(struct vcpu *c)
     unrequest(c, REQ_INTR);
     if (!(c->rflags & RFLAG_IF) || c->shadow || !atomic_load(&c->intr_level))
         return;
-    int vector = machine_ack(c->vm->machine, c->index);
+    int vector = machine_ack(outside(c), c->index);
     if (vector < 0)
         return;
     c->run_state = X86_RUNNING;

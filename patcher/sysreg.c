@@ -140,7 +140,7 @@ void cold_mov_from_cr(struct vcpu *c, const struct insn *in)
     case 2: v = c->cr2; break;
     case 3: v = c->cr3; break;
     case 4: v = c->cr4; break;
-    case 8: v = machine_tpr(c->vm->machine, c->index); break;
+    case 8: v = machine_tpr(outside(c), c->index); break;
     default: raise_exception(c, EXC_UD);
     }
     reg_set(c, in->rm, code64(c) ? 8 : 4, v);
@@ -158,7 +158,7 @@ void cold_mov_to_cr(struct vcpu *c, const struct insn *in)
     case 8:
         if (v & ~0xfull)
             raise_error(c, EXC_GP, 0);
-        machine_set_tpr(c->vm->machine, c->index, v);
+        machine_set_tpr(outside(c), c->index, v);
         break;
     default: raise_exception(c, EXC_UD);
     }

@@ -63,7 +63,7 @@ void vcpu_get_state(struct vcpu *c, struct x86_state *s)
     s->tr = seg_out(&c->tr);
     s->rip = c->rip;
     s->rflags = flags_get(c);
-    s->cr8 = machine_tpr(c->vm->machine, c->index);
+    s->cr8 = machine_tpr(outside(c), c->index);
     s->tsc = guest_tsc(c);
     s->sti_shadow = c->shadow & SHADOW_STI;
     s->mov_ss_shadow = c->shadow & SHADOW_MOV_SS;
@@ -79,7 +79,7 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->tr = seg_in(&s->tr);
     c->rip = s->rip;
     flags_set(c, s->rflags);
-    machine_set_tpr(c->vm->machine, c->index, s->cr8);
+    machine_set_tpr(outside(c), c->index, s->cr8);
     c->tsc_offset += s->tsc - guest_tsc(c);
     c->shadow = (s->sti_shadow ? SHADOW_STI : 0) | (s->mov_ss_shadow ? SHADOW_MOV_SS : 0);
     c->cpl = s->cr0 & CR0_PE ? s->rflags & RFLAG_VM ? 3 : s->seg[X86_SS].attr >> 5 & 3 : 0;

@@ -3,6 +3,7 @@
  * vCPU has decoded, and the dirty log. */
 #pragma once
 #include "soft.h"
+#include "replay.h"
 
 /* Memory map entries: offset in the memory file (page-aligned) with these bits; 0: nothing there (MMIO). */
 #define GPA_RAM      1ull
@@ -31,6 +32,13 @@ struct soft_vm {
     GMutex split_lock;                      /* LOCKed instructions on operands that cross a page */
     struct cpuid_table *cpuid;
 };
+
+/* The machine, to call it: what is outside patcher/ may use vector registers. */
+static inline struct machine *outside(struct vcpu *c)
+{
+    fpu_leave(c);
+    return c->vm->machine;
+}
 
 static inline uint64_t gpa_entry(struct soft_vm *vm, uint64_t gpa)
 {
