@@ -123,9 +123,11 @@ static void set_memory(struct parts *p, const ZydisDecodedInstruction *d)
     set_segment(p, in, segment_of(p, d, seg));
 }
 
+/* Sign-extended from its size; who wants it unsigned masks it. */
 static uint64_t immediate(const ZydisDecodedInstruction *d, unsigned i)
 {
-    return d->raw.imm[i].is_signed ? (uint64_t)d->raw.imm[i].value.s : d->raw.imm[i].value.u;
+    unsigned up = 64 - d->raw.imm[i].size;
+    return (int64_t)(d->raw.imm[i].value.u << up) >> up;
 }
 
 static void take_apart(struct parts *p, const ZydisDecodedInstruction *d)
