@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "input.h"
+#include "../../core-vmm/api/input.h"
+#include "keymap.h"
+
+static void send_key(struct input *in, unsigned code, bool down)
+{
+    JsonObject *args = json_object_new();
+
+    json_object_set_int_member(args, "code", code);
+    json_object_set_boolean_member(args, "down", down);
+    link_send(in->link, "input.key", args);
+    in->held[code] = down;
+}
+
+static void send_pointer(struct input *in)
+{
+    JsonObject *args = json_object_new();
+
+    json_object_set_int_member(args, in->absolute ? "x" : "dx", in->absolute ? in->x : in->dx);
+    json_object_set_int_member(args, in->absolute ? "y" : "dy", in->absolute ? in->y : in->dy);
+    json_object_set_int_member(args, "wheel", in->wheel);
+    json_object_set_int_member(args, "buttons", in->buttons);
+    link_send(in->link, in->absolute ? "input.pointer-absolute" : "input.pointer", args);
+    in->dx = in->dy = in->wheel = 0;
+    in->moved = false;
+}
+
+void input_flush(struct input *in)
+{
+    if (in->moved)
+        send_pointer(in);
+}
+
+/* ---- capture ---- */
+
+static void show_cursor(const struct input *in)
+{
+    bool guests = !in->shape && (in->captured || in->inside); /* the guest draws its own */
+
+    SDL_ShowCursor(guests ? SDL_DISABLE : SDL_ENABLE);
+}
+
+void input_capture(struct input *in, bool on)
+{
+    in->captured = on;
+    SDL_SetWindowKeyboardGrab(in->window, on);
+    SDL_SetRelativeMouseMode(on && !in->absolute);
+    show_cursor(in);
+}
+
+void input_absolute(struct input *in, bool on)
+{
+    if (in->absolute == on)
+        return;
+    in->absolute = on;
+    in->dx = in->dy = in->wheel = 0;
+    in->moved = in->inside = false;
+    input_capture(in, in->captured);
+}
+
+void input_release_all(struct input *in)
+{
+    for (unsigned code = 0; code < KEY_CNT; code++)
+        if (in->held[code])
+            send_key(in, code, false);
+    in->host_down = false;
+    if (in->buttons) {
+        in->buttons = 0;
+        send_pointer(in);
+    }
+}
+
+/* ---- keyboard ---- */
+
+static SDL_Scancode host_combination(struct input *in, const SDL_KeyboardEvent *e)
+{
+    in->host_used = true;
+    return e->repeat ? SDL_SCANCODE_UNKNOWN : e->keysym.scancode;
+}
+
+static void host_key(struct input *in, const SDL_KeyboardEvent *e)
+{
+    bool down = e->type == SDL_KEYDOWN;
+
+    if (e->repeat)
+        return;
+    if (!down && in->host_down && !in->host_used) {
+        input_release_all(in);
+        input_capture(in, !in->captured);
+    }
+    in->host_down = down;
+    in->host_used = false;
+}
+
+SDL_Scancode input_key(struct input *in, const SDL_KeyboardEvent *e)
+{
+    unsigned code = keymap_code(e->keysym.scancode);
+
+    if (e->keysym.scancode == in->host_key)
+        host_key(in, e);
+    else if (e->type == SDL_KEYDOWN && in->host_down)
+        return host_combination(in, e);
+    else if (code && (e->type == SDL_KEYDOWN || in->held[code])) /* repeats go on as repeats */
+        send_key(in, code, e->type == SDL_KEYDOWN);
+    return SDL_SCANCODE_UNKNOWN;
+}
+
+/* ---- mouse ---- */
+
+/* Where a point is in the picture, 0-65535; outside: at its edge. */
+static int part_of(double at, int from, int length)
+{
+    double part = length > 1 ? (at - from) / (length - 1) : 0;
+
+    return CLAMP(part, 0, 1) * 65535 + 0.5;
+}
+
+void input_motion(struct input *in, const SDL_MouseMotionEvent *e, const SDL_Rect *place, double density)
+{
+    SDL_Point at = {e->x * density, e->y * density};
+
+    if (in->absolute) {
+        in->inside = SDL_PointInRect(&at, place);
+        in->x = part_of(at.x, place->x, place->w);
+        in->y = part_of(at.y, place->y, place->h);
+        in->moved = in->inside || in->buttons;
+        show_cursor(in);
+    } else if (in->captured) {
+        in->dx = CLAMP(in->dx + e->xrel, -10000, 10000);
+        in->dy = CLAMP(in->dy + e->yrel, -10000, 10000);
+        in->moved = true;
+    }
+}
+
+static unsigned button_bit(uint8_t button)
+{
+    switch (button) {
+    case SDL_BUTTON_LEFT: return POINTER_LEFT;
+    case SDL_BUTTON_RIGHT: return POINTER_RIGHT;
+    case SDL_BUTTON_MIDDLE: return POINTER_MIDDLE;
+    case SDL_BUTTON_X1: return POINTER_SIDE;
+    case SDL_BUTTON_X2: return POINTER_EXTRA;
+    default: return 0;
+    }
+}
+
+/* The click that captures is for us, not for the guest. */
+void input_button(struct input *in, const SDL_MouseButtonEvent *e)
+{
+    unsigned bit = button_bit(e->button);
+
+    if (!in->captured && !in->absolute) {
+        if (e->type == SDL_MOUSEBUTTONDOWN && e->button == SDL_BUTTON_LEFT)
+            input_capture(in, true);
+        return;
+    }
+    input_flush(in); /* the movement came first */
+    if (e->type == SDL_MOUSEBUTTONDOWN)
+        in->buttons |= bit;
+    else
+        in->buttons &= ~bit;
+    send_pointer(in);
+}
+
+/* SDL counts away from the user, the guest's mouse towards the user (screen directions). */
+void input_wheel(struct input *in, const SDL_MouseWheelEvent *e)
+{
+    int turns = e->direction == SDL_MOUSEWHEEL_FLIPPED ? -e->y : e->y;
+
+    if (!in->captured && !in->absolute)
+        return;
+    in->wheel = CLAMP(in->wheel - turns, -100, 100);
+    in->moved = true;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* input.h - the user's keys and mouse on their way to the VM.
+ *
+ * Capture: keyboard and mouse belong to the guest until the host key is pressed alone or the window loses the focus.  A
+ * guest that takes absolute coordinates needs no captured mouse; capture is then of the keyboard only. */
+#pragma once
+#include "link.h"
+#include <SDL.h>
+#include <linux/input-event-codes.h>
+
+struct input {
+    struct link *link;
+    SDL_Window *window;
+    SDL_Scancode host_key;
+    bool captured, absolute, shape; /* shape: the guest gave the pointer one, which we show */
+    bool host_down, host_used;      /* the host key is held; another key was pressed with it */
+    bool held[KEY_CNT];             /* what the guest believes to be down */
+    unsigned buttons;
+    int dx, dy, wheel;  /* moved since last sent */
+    bool moved, inside; /* inside: absolute, over the picture */
+    int x, y;           /* absolute, 0-65535 */
+};
+
+void input_capture(struct input *in, bool on);
+void input_absolute(struct input *in, bool on);
+void input_release_all(struct input *in); /* no key and no button is down any more */
+/* Feeds one event.  Returns the key pressed together with the host key: an action, or SDL_SCANCODE_UNKNOWN. */
+SDL_Scancode input_key(struct input *in, const SDL_KeyboardEvent *e);
+/* place: of the picture in the renderer's pixels, density: pixels per window coordinate. */
+void input_motion(struct input *in, const SDL_MouseMotionEvent *e, const SDL_Rect *place, double density);
+void input_button(struct input *in, const SDL_MouseButtonEvent *e);
+void input_wheel(struct input *in, const SDL_MouseWheelEvent *e);
+void input_flush(struct input *in); /* sends the movements that were added up */
