@@ -7,3 +7,4 @@ extern const struct image_format format_raw;
 extern const struct image_format format_qcow2;
 extern const struct image_format format_vdi;
 extern const struct image_format format_vmdk;
+extern const struct image_format format_vhd;

@@ -89,5 +89,7 @@ const struct variant variants[] = {
      .no_resize = true,
      .many_files = true},
     {"vmdk-vmfs", "vmdk", {"subformat=vmfs", NULL}, .qemu_format = "vmdk", .no_resize = true, .many_files = true},
+    {"vhd", "vhd", {NULL}, .qemu_format = "vpc", .parent_format = "vhd", .no_resize = true},
+    {"vhd-fixed", "vhd", {NULL}, .fixed = true, .qemu_format = "vpc", .no_shrink = true},
 };
 const unsigned variant_count = G_N_ELEMENTS(variants);

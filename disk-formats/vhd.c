@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* vhd.c - Virtual PC's and Hyper-V's first disk format; the theory is in vhd.h. */
+#include "vhd.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t vhd_checksum(const uint8_t *data, size_t n, size_t sum_at)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += i >= sum_at && i < sum_at + 4 ? 0 : data[i];
+    return ~sum;
+}
+
+char *vhd_uuid(const uint8_t *uuid)
+{
+    GString *s = g_string_new(NULL);
+    for (unsigned i = 0; i < 16; i++)
+        g_string_append_printf(s, "%02x", uuid[i]);
+    return g_string_free(s, FALSE);
+}
+
+/* ---- open ---- */
+static bool footer_good(const uint8_t *f)
+{
+    return !memcmp(f, "conectix", 8) && get_be32(f + FOOTER_SUM) == vhd_checksum(f, VHD_SECTOR, FOOTER_SUM);
+}
+
+/* The copy at the start is the one that is never rewritten; a fixed disk has only the one at the end. */
+static bool read_footer(struct image *im, GError **error)
+{
+    struct vhd *v = im->state;
+    uint64_t size = blk_size(im->file);
+    if (size < VHD_SECTOR)
+        return disk_fail(error, DISK_ERROR_CORRUPT, "%s is too short for a VHD image", im->file->path);
+    if (!blk_get(im->file, 0, v->footer, VHD_SECTOR, "header", error))
+        return false;
+    if (footer_good(v->footer) && get_be32(v->footer + FOOTER_TYPE) != VHD_FIXED)
+        return true;
+    /* The last sector, also of a file whose length is odd by one byte, as old versions made them. */
+    if (!blk_get(im->file, (size - 1) / VHD_SECTOR * VHD_SECTOR, v->footer,
+                 MIN(VHD_SECTOR, (size - 1) % VHD_SECTOR + 1), "footer", error))
+        return false;
+    return footer_good(v->footer) || disk_fail(error, DISK_ERROR_CORRUPT, "%s: no good VHD footer", im->file->path);
+}
+
+static bool check_dynamic(struct image *im, const uint8_t *h, GError **error)
+{
+    struct vhd *v = im->state;
+    uint32_t block = get_be32(h + DYNAMIC_BLOCK);
+    v->bat_offset = get_be64(h + DYNAMIC_BAT);
+    if (memcmp(h, "cxsparse", 8) || get_be32(h + DYNAMIC_SUM) != vhd_checksum(h, DYNAMIC_BYTES, DYNAMIC_SUM))
+        return disk_fail(error, DISK_ERROR_CORRUPT, "%s: the dynamic disk header is damaged", im->file->path);
+    if (block < 4096 || block > 256u << 20 || block & (block - 1))
+        return disk_fail(error, DISK_ERROR_CORRUPT, "%s: impossible block size", im->file->path);
+    uint64_t blocks = (im->bytes + block - 1) / block;
+    if (get_be32(h + DYNAMIC_ENTRIES) < blocks || v->bat_offset > IMAGE_MAX_BYTES || v->bat_offset % VHD_SECTOR)
+        return disk_fail(error, DISK_ERROR_CORRUPT, "%s: the block table does not fit the disk", im->file->path);
+    im->block_bytes = block;
+    v->blocks = blocks;
+    v->bitmap_bytes = (block / VHD_SECTOR / 8 + VHD_SECTOR - 1) / VHD_SECTOR * VHD_SECTOR;
+    return true;
+}
+
+/* Behind the last block in use; entries that lie outside the file are found by check and on access. */
+static void find_end(struct image *im)
+{
+    struct vhd *v = im->state;
+    uint64_t step = v->bitmap_bytes + (uint64_t)im->block_bytes;
+    for (uint32_t i = 0; i < v->blocks; i++)
+        if (v->bat[i] != VHD_UNUSED)
+            v->end = MAX(v->end, v->bat[i] * (uint64_t)VHD_SECTOR + step);
+}
+
+static bool open_dynamic(struct image *im, GError **error)
+{
+    struct vhd *v = im->state;
+    uint8_t h[DYNAMIC_BYTES];
+    uint64_t at = get_be64(v->footer + FOOTER_HEADER);
+    if (!blk_get(im->file, at, h, sizeof h, "dynamic disk header", error))
+        return false;
+    if (!check_dynamic(im, h, error) || (v->type == VHD_DIFFERENCING && !vhd_read_parent(im, h, error)))
+        return false;
+    v->bat = g_try_new0(uint32_t, v->blocks + 1);
+    v->bitmap = g_try_new0(uint8_t *, v->blocks + 1);
+    v->dirty = g_try_malloc0(v->blocks + 1);
+    if (!v->bat || !v->bitmap || !v->dirty)
+        return disk_fail(error, DISK_ERROR_IO, "%s: no memory for its table", im->file->path);
+    if (!blk_get(im->file, v->bat_offset, v->bat, v->blocks * 4ull, "block table", error))
+        return false;
+    for (uint32_t i = 0; i < v->blocks; i++)
+        v->bat[i] = GUINT32_FROM_BE(v->bat[i]);
+    uint64_t table_end = v->bat_offset + get_be32(h + DYNAMIC_ENTRIES) * 4ull;
+    v->end = MAX((table_end + VHD_SECTOR - 1) / VHD_SECTOR * VHD_SECTOR, at + DYNAMIC_BYTES);
+    find_end(im);
+    return true;
+}
+
+static bool vhd_open(struct image *im, GError **error)
+{
+    struct vhd *v = im->state = g_new0(struct vhd, 1);
+    g_mutex_init(&v->lock);
+    if (!read_footer(im, error))
+        return false;
+    v->type = get_be32(v->footer + FOOTER_TYPE);
+    im->bytes = get_be64(v->footer + FOOTER_SIZE) & ~UINT64_C(511);
+    im->id = vhd_uuid(v->footer + FOOTER_UUID);
+    if (!im->bytes || im->bytes > VHD_MAX_BYTES)
+        return disk_fail(error, DISK_ERROR_CORRUPT, "%s: a VHD disk cannot have this size", im->file->path);
+    if (v->type == VHD_DYNAMIC || v->type == VHD_DIFFERENCING)
+        return open_dynamic(im, error);
+    if (v->type != VHD_FIXED)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: VHD type %u is not supported", im->file->path, v->type);
+    return im->bytes <= blk_size(im->file) ||
+           disk_fail(error, DISK_ERROR_CORRUPT, "%s is shorter than its disk", im->file->path);
+}
+
+/* ---- read and write ---- */
+static int bitmap_of(struct image *im, uint32_t i, uint8_t **out)
+{
+    struct vhd *v = im->state;
+    int err = 0;
+    g_mutex_lock(&v->lock);
+    if (!v->bitmap[i]) {
+        uint8_t *b = g_malloc(v->bitmap_bytes);
+        err = blk_pread(im->file, v->bat[i] * (uint64_t)VHD_SECTOR, b, v->bitmap_bytes);
+        if (err)
+            g_free(b);
+        else
+            v->bitmap[i] = b;
+    }
+    *out = v->bitmap[i];
+    g_mutex_unlock(&v->lock);
+    return err;
+}
+
+/* Sectors are counted from the highest bit of each byte. */
+static bool bit(const uint8_t *bitmap, uint32_t sector)
+{
+    return bitmap[sector / 8] >> (7 - sector % 8) & 1;
+}
+
+/* Within a block of a differencing disk: as far as the bits are alike. */
+static int alike_sectors(struct image *im, uint32_t i, uint64_t in, struct extent *out)
+{
+    uint32_t first = in / VHD_SECTOR, last = im->block_bytes / VHD_SECTOR, s = first + 1;
+    uint64_t want = (in + out->bytes + VHD_SECTOR - 1) / VHD_SECTOR;
+    uint8_t *bitmap;
+    int err = bitmap_of(im, i, &bitmap);
+    if (err)
+        return err;
+    while (s < last && s < want && bit(bitmap, s) == bit(bitmap, first))
+        s++;
+    out->bytes = MIN(out->bytes, s * (uint64_t)VHD_SECTOR - in);
+    if (!bit(bitmap, first)) {
+        out->kind = EXTENT_HOLE;
+        out->in_place = false;
+        out->file_offset = UINT64_MAX;
+    }
+    return 0;
+}
+
+static int vhd_extent(struct image *im, uint64_t offset, struct extent *out)
+{
+    struct vhd *v = im->state;
+    out->kind = EXTENT_DATA;
+    out->in_place = im->writable;
+    out->file_offset = offset;
+    if (v->type == VHD_FIXED)
+        return 0;
+    uint32_t i = offset / im->block_bytes;
+    uint64_t in = offset % im->block_bytes;
+    out->bytes = MIN(out->bytes, im->block_bytes - in);
+    if (v->bat[i] == VHD_UNUSED) {
+        out->kind = EXTENT_HOLE;
+        out->in_place = false;
+        out->file_offset = UINT64_MAX;
+        return 0;
+    }
+    out->file_offset = v->bat[i] * (uint64_t)VHD_SECTOR + v->bitmap_bytes + in;
+    return v->type == VHD_DIFFERENCING ? alike_sectors(im, i, in, out) : 0;
+}
+
+/* One block at a time: either a new one at the end, or the one that is there in part. */
+static int vhd_place(struct image *im, struct extent *out)
+{
+    struct vhd *v = im->state;
+    uint32_t i = out->offset / im->block_bytes;
+    uint64_t size = blk_size(im->file), at = v->end, end = at + v->bitmap_bytes + im->block_bytes;
+    if (v->type == VHD_FIXED)
+        return -EROFS;
+    out->bytes = im->block_bytes;
+    if (v->bat[i] != VHD_UNUSED) {
+        out->file_offset = v->bat[i] * (uint64_t)VHD_SECTOR + v->bitmap_bytes;
+        return 0;
+    }
+    if (end / VHD_SECTOR >= VHD_UNUSED)
+        return -EFBIG;
+    out->file_offset = at + v->bitmap_bytes;
+    out->zeroed = out->file_offset >= size; /* the bitmap covers the old footer */
+    v->footer_due = true;
+    return end + VHD_SECTOR > size ? blk_truncate(im->file, end + VHD_SECTOR) : 0;
+}
+
+static int vhd_link(struct image *im, const struct extent *e)
+{
+    struct vhd *v = im->state;
+    uint32_t i = e->offset / im->block_bytes;
+    bool fresh = v->bat[i] == VHD_UNUSED;
+    g_autofree uint8_t *all = g_malloc(v->bitmap_bytes);
+    memset(all, 0xff, v->bitmap_bytes);
+    if (fresh) {
+        int err = blk_pwrite(im->file, v->end, all, v->bitmap_bytes);
+        if (err)
+            return err;
+        v->bat[i] = v->end / VHD_SECTOR;
+        v->end += v->bitmap_bytes + (uint64_t)im->block_bytes;
+    }
+    v->dirty[i] |= fresh ? BAT_DIRTY : BITMAP_DIRTY;
+    v->any_dirty = true;
+    g_free(v->bitmap[i]);
+    v->bitmap[i] = v->type == VHD_DIFFERENCING ? g_steal_pointer(&all) : NULL;
+    return 0;
+}
+
+static int write_tables(struct image *im)
+{
+    struct vhd *v = im->state;
+    int err = 0;
+    for (uint32_t i = 0; i < v->blocks && !err; i++) {
+        uint8_t entry[4];
+        put_be32(entry, v->bat[i]);
+        if (v->dirty[i] & BITMAP_DIRTY)
+            err = blk_pwrite(im->file, v->bat[i] * (uint64_t)VHD_SECTOR, v->bitmap[i], v->bitmap_bytes);
+        if (!err && v->dirty[i] & BAT_DIRTY)
+            err = blk_pwrite(im->file, v->bat_offset + i * 4ull, entry, 4);
+    }
+    return err;
+}
+
+static int vhd_flush(struct image *im)
+{
+    struct vhd *v = im->state;
+    int err = v->footer_due ? blk_pwrite(im->file, v->end, v->footer, VHD_SECTOR) : 0;
+    v->footer_due = v->footer_due && err;
+    if (!err)
+        err = blk_sync(im->file);
+    if (err || !v->any_dirty)
+        return err;
+    err = write_tables(im);
+    if (!err)
+        err = blk_sync(im->file);
+    if (!err) {
+        memset(v->dirty, 0, v->blocks);
+        v->any_dirty = false;
+    }
+    return err;
+}
+
+/* ---- zeroes: what is in the file is punched out; a hole over a parent must be written ---- */
+static int vhd_clear(struct image *im, uint64_t offset, uint64_t bytes, bool zeroes)
+{
+    int err = 0;
+    for (uint64_t at = offset, end = offset + bytes; !err && at < end;) {
+        struct extent e = {.bytes = end - at};
+        err = vhd_extent(im, at, &e);
+        if (!err && e.kind == EXTENT_HOLE && zeroes && im->parent_name)
+            return -ENOTSUP;
+        if (!err && e.kind == EXTENT_DATA)
+            err = blk_zero(im->file, e.file_offset, e.bytes, true);
+        at += e.bytes;
+    }
+    return err;
+}
+
+static int vhd_zero(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    return vhd_clear(im, offset, bytes, true);
+}
+
+static int vhd_discard(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    return vhd_clear(im, offset, bytes, false);
+}
+
+/* ---- resize, check ---- */
+static bool vhd_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    struct vhd *v = im->state;
+    uint8_t zero[VHD_SECTOR] = {0};
+    uint64_t was = im->bytes;
+    if (v->type != VHD_FIXED || bytes < was || bytes > VHD_MAX_BYTES)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "only fixed VHD images can grow; convert it");
+    vhd_set_size(v->footer, bytes);
+    int err = blk_pwrite(im->file, bytes, v->footer, VHD_SECTOR);
+    if (!err)
+        err = blk_sync(im->file);
+    if (!err && bytes > was) /* the old footer lies in the disk now */
+        err = blk_pwrite(im->file, was, zero, MIN(bytes - was, VHD_SECTOR));
+    if (!err)
+        err = blk_sync(im->file);
+    if (err)
+        return disk_fail_errno(error, -err, "%s", im->file->path);
+    im->bytes = bytes;
+    return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void check_blocks(struct image *im, uint32_t *sorted, uint32_t n, struct image_check *out)
+{
+    struct vhd *v = im->state;
+    uint64_t step = (v->bitmap_bytes + (uint64_t)im->block_bytes) / VHD_SECTOR, size = blk_size(im->file);
+    uint64_t first = (v->bat_offset + v->blocks * 4ull + VHD_SECTOR - 1) / VHD_SECTOR;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t from = sorted[i];
+        if (from < first || (from + step) * VHD_SECTOR > size) {
+            image_check_say(out, "a block at sector %u lies outside the data", sorted[i]);
+            out->corruptions++;
+        } else if (i && sorted[i - 1] + step > from) {
+            image_check_say(out, "two blocks overlap at sector %u", sorted[i]);
+            out->corruptions++;
+        }
+    }
+}
+
+static bool check_footer(struct image *im, bool repair, struct image_check *out, GError **error)
+{
+    struct vhd *v = im->state;
+    uint8_t last[VHD_SECTOR];
+    uint64_t size = blk_size(im->file) / VHD_SECTOR * VHD_SECTOR;
+    if (size < VHD_SECTOR || !blk_get(im->file, size - VHD_SECTOR, last, sizeof last, "footer", error))
+        return false;
+    if (footer_good(last))
+        return true;
+    image_check_say(out, "the footer at the end is missing; the copy at the start is good");
+    out->leaks++;
+    if (repair) {
+        v->footer_due = true;
+        int err = blk_truncate(im->file, v->end + VHD_SECTOR);
+        if (!err)
+            err = vhd_flush(im);
+        if (err)
+            return disk_fail_errno(error, -err, "%s", im->file->path);
+        out->leaks_fixed++;
+    }
+    return true;
+}
+
+static bool vhd_check(struct image *im, bool repair, struct image_check *out, GError **error)
+{
+    struct vhd *v = im->state;
+    uint32_t n = 0;
+    if (v->type == VHD_FIXED)
+        return true;
+    g_autofree uint32_t *sorted = g_new(uint32_t, v->blocks + 1);
+    for (uint32_t i = 0; i < v->blocks; i++)
+        if (v->bat[i] != VHD_UNUSED)
+            sorted[n++] = v->bat[i];
+    qsort(sorted, n, 4, by_value);
+    out->blocks = v->blocks;
+    out->blocks_used = n;
+    out->end = v->end;
+    check_blocks(im, sorted, n, out);
+    return check_footer(im, repair, out, error);
+}
+
+/* ---- table ---- */
+static bool vhd_probe(const uint8_t *head, size_t n, uint64_t file_bytes)
+{
+    return n >= VHD_SECTOR && footer_good(head); /* a fixed one has it at the end: image_format_guess() looks there */
+}
+
+static void vhd_info(struct image *im, struct image_info *out)
+{
+    static const char *const types[] = {"?", "?", "fixed", "dynamic", "differencing"};
+    struct vhd *v = im->state;
+    char creator[5] = {0};
+    memcpy(creator, v->footer + FOOTER_CREATOR, 4);
+    image_info_text(out, "variant", types[v->type]);
+    image_info_text(out, "creator", creator);
+    image_info_text(out, "uuid", im->id);
+    if (im->block_bytes)
+        image_info_number(out, "block-size", im->block_bytes);
+}
+
+static void vhd_close(struct image *im)
+{
+    struct vhd *v = im->state;
+    for (uint32_t i = 0; v->bitmap && i < v->blocks; i++)
+        g_free(v->bitmap[i]);
+    g_free(v->bitmap);
+    g_free(v->bat);
+    g_free(v->dirty);
+    g_mutex_clear(&v->lock);
+    g_free(v);
+    im->state = NULL;
+}
+
+const struct image_format format_vhd = {
+    .name = "vhd",
+    .summary = "Virtual PC and Hyper-V, first version",
+    .parents = true,
+    .probe = vhd_probe,
+    .create = vhd_create,
+    .open = vhd_open,
+    .extent = vhd_extent,
+    .place = vhd_place,
+    .link = vhd_link,
+    .flush = vhd_flush,
+    .discard = vhd_discard,
+    .zero = vhd_zero,
+    .resize = vhd_resize,
+    .check = vhd_check,
+    .info = vhd_info,
+    .close = vhd_close,
+};
