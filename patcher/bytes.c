@@ -22,10 +22,17 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n)
 
 void *memmove(void *to, const void *from, size_t n)
 {
-    if ((uintptr_t)to - (uintptr_t)from >= n)
+    uintptr_t up = (uintptr_t)to - (uintptr_t)from, down = (uintptr_t)from - (uintptr_t)to;
+    if (up >= n && down >= n)
         return memcpy(to, from, n);
-    const char *s = (const char *)from + n - 1;
-    char *d = (char *)to + n - 1;
+    const char *s = from;
+    char *d = to;
+    if (up >= n) { /* overlaps, downward: byte by byte from the front */
+        __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n)::"memory");
+        return to;
+    }
+    s += n - 1;
+    d += n - 1;
     __asm__ volatile("std; rep movsb; cld" : "+D"(d), "+S"(s), "+c"(n)::"memory");
     return to;
 }
