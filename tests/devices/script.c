@@ -10,6 +10,9 @@
  *   cfgw8|16|32 [NAME] OFFSET VALUE      cfgr8|16|32 [NAME] OFFSET [& MASK] [== VALUE]           PCI configuration
  *   mem ADDRESS = BYTE ...               mem ADDRESS == BYTE ...                                 guest RAM
  *   mem-pattern ADDRESS BYTES PLACE      guest RAM holds what a pattern drive holds from byte PLACE on
+ *   port-drain PORT BYTES                reads that much by 16 bits and looks at nothing
+ *   port-pattern PORT BYTES PLACE        reads by 16 bits: what a pattern drive holds from byte PLACE on
+ *   port-fill PORT BYTES PLACE           writes that by 16 bits
  *   step TIME                            wait TIME in... ; runs `in8 ...` every microsecond until it holds
  *   irq [NAME.]LINE == LEVEL             edges [NAME.]LINE == COUNT       rising edges since the last `edges`
  *   event == TEXT...                     the oldest request to the machine not looked at yet: "a20 1", "reset", "nmi"
@@ -269,6 +272,29 @@ static bool do_mem_pattern(struct script *s, const char *verb)
         if (bench_ram(s->bench)[at + i] != bench_pattern(place + i))
             return fail(s, "byte %" PRIu64 " is 0x%02x, expected 0x%02x", i, bench_ram(s->bench)[at + i],
                         bench_pattern(place + i));
+    return true;
+}
+
+/* ---- data ports ---- */
+
+static bool do_port_in(struct script *s, const char *verb)
+{
+    uint64_t port = number(s, 0), bytes = number(s, 1);
+    bool look = !strcmp(verb, "port-pattern");
+    uint64_t place = look ? number(s, 2) : 0;
+    for (uint64_t i = 0; i < bytes && !s->problem; i += 2) {
+        uint64_t is = bench_in(s->bench, port, 2), want = bench_pattern(place + i) | bench_pattern(place + i + 1) << 8;
+        if (look && is != want)
+            return fail(s, "bytes %" PRIu64 " are 0x%04" PRIx64 ", expected 0x%04" PRIx64, i, is, want);
+    }
+    return true;
+}
+
+static bool do_port_fill(struct script *s, const char *verb)
+{
+    uint64_t port = number(s, 0), bytes = number(s, 1), place = number(s, 2);
+    for (uint64_t i = 0; i < bytes && !s->problem; i += 2)
+        bench_out(s->bench, port, 2, bench_pattern(place + i) | bench_pattern(place + i + 1) << 8);
     return true;
 }
 
@@ -549,6 +575,9 @@ static const struct verb {
     {"cfgr32", do_cfgr},
     {"mem", do_mem},
     {"mem-pattern", do_mem_pattern},
+    {"port-drain", do_port_in},
+    {"port-pattern", do_port_in},
+    {"port-fill", do_port_fill},
     {"step", do_step},
     {"wait", do_wait},
     {"irq", do_irq},
