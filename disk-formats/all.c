@@ -4,7 +4,7 @@
 
 const struct image_format *const *image_formats(void)
 {
-    static const struct image_format *const list[] = {&format_raw,  &format_qcow2, &format_vdi,
-                                                      &format_vmdk, &format_vhd,   NULL};
+    static const struct image_format *const list[] = {&format_raw, &format_qcow2, &format_vdi, &format_vmdk,
+                                                      &format_vhd, &format_vhdx,  NULL};
     return list;
 }

@@ -8,3 +8,4 @@ extern const struct image_format format_qcow2;
 extern const struct image_format format_vdi;
 extern const struct image_format format_vmdk;
 extern const struct image_format format_vhd;
+extern const struct image_format format_vhdx;

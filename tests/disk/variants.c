@@ -91,5 +91,13 @@ const struct variant variants[] = {
     {"vmdk-vmfs", "vmdk", {"subformat=vmfs", NULL}, .qemu_format = "vmdk", .no_resize = true, .many_files = true},
     {"vhd", "vhd", {NULL}, .qemu_format = "vpc", .parent_format = "vhd", .no_resize = true},
     {"vhd-fixed", "vhd", {NULL}, .fixed = true, .qemu_format = "vpc", .no_shrink = true},
+    {"vhdx",
+     "vhdx",
+     {"block_size=1M", NULL},
+     .qemu_format = "vhdx",
+     .qemu_check = true,
+     .parent_format = "vhdx",
+     .no_shrink = true},
+    {"vhdx-fixed", "vhdx", {NULL}, .fixed = true, .qemu_format = "vhdx", .qemu_check = true, .no_shrink = true},
 };
 const unsigned variant_count = G_N_ELEMENTS(variants);
