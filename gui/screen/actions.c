@@ -85,68 +85,85 @@ static void screenshot(struct screen *s)
         window_notice(s, "%s", error->message);
 }
 
-/* Message boxes have an event loop of their own: nothing may stay pressed or captured meanwhile. */
-static void let_go(struct screen *s)
+static void ask(struct screen *s, const char *title, const char *text, const char *const *buttons,
+                void (*chosen)(void *ctx, int button))
 {
     input_release_all(&s->input);
     input_capture(&s->input, false);
+    overlay_show(&s->overlay, title, text, buttons, 0, chosen, s);
+    window_title(s);
+    s->redraw = true;
 }
 
 static void help(struct screen *s)
 {
+    static const char *const buttons[] = {"OK", NULL};
     g_autofree char *text = actions_help(s);
 
-    let_go(s);
-    SDL_ShowSimpleMessageBox(SDL_MESSAGEBOX_INFORMATION, s->name, text, s->window);
+    ask(s, "What the host key does", text, buttons, NULL);
 }
 
 /* ---- closing ---- */
 
 enum choice { KEEP_RUNNING, SHUT_DOWN, POWER_OFF, CANCEL };
 
-static enum choice ask(struct screen *s)
+static void shut_down(struct screen *s)
 {
-    static const SDL_MessageBoxButtonData buttons[] = {
-        {SDL_MESSAGEBOX_BUTTON_RETURNKEY_DEFAULT, KEEP_RUNNING, "Keep running"},
-        {0, SHUT_DOWN, "Shut down"},
-        {0, POWER_OFF, "Power off"},
-        {SDL_MESSAGEBOX_BUTTON_ESCAPEKEY_DEFAULT, CANCEL, "Cancel"},
-    };
-    g_autofree char *text = g_strdup_printf("%s is %s.\n\n"
-                                            "Keep running: only the window closes.\n"
-                                            "Shut down: the guest is asked to (ACPI power button).\n"
-                                            "Power off: as if the plug were pulled.",
-                                            s->name, s->state);
-    SDL_MessageBoxData box = {.flags = SDL_MESSAGEBOX_INFORMATION,
-                              .window = s->window,
-                              .title = "Close the window",
-                              .message = text,
-                              .numbuttons = G_N_ELEMENTS(buttons),
-                              .buttons = buttons};
-    int choice;
-
-    /* Without a box there is no answer, and the window closes without harm. */
-    return SDL_ShowMessageBox(&box, &choice) == 0 ? (choice < 0 ? CANCEL : (enum choice)choice) : KEEP_RUNNING;
+    if (!strcmp(s->state, "paused")) /* it would not notice */
+        link_send(s->link, "resume", NULL);
+    power_button(s);
+    s->closing = true;
+    window_notice(s, "asked to shut down");
 }
 
-void action_close(struct screen *s)
+static void close_chosen(void *ctx, int button)
 {
-    let_go(s);
-    switch (running(s) ? ask(s) : KEEP_RUNNING) {
+    struct screen *s = ctx;
+
+    s->asked = false;
+    s->redraw = true;
+    switch ((enum choice)button) {
     case KEEP_RUNNING: s->quit = true; break;
-    case SHUT_DOWN:
-        if (!strcmp(s->state, "paused")) /* it would not notice */
-            link_send(s->link, "resume", NULL);
-        power_button(s);
-        s->closing = true;
-        window_notice(s, "asked to shut down");
-        break;
+    case SHUT_DOWN: shut_down(s); break;
     case POWER_OFF:
         link_send(s->link, "stop", NULL);
         s->closing = true;
         break;
     case CANCEL: break;
     }
+}
+
+void action_close(struct screen *s)
+{
+    static const char *const buttons[] = {"Keep running", "Shut down", "Power off", "Cancel", NULL};
+    g_autofree char *title = g_strdup_printf("%s is %s", s->name, s->state);
+
+    s->quit = !running(s) || s->asked;
+    if (s->quit)
+        return;
+    s->asked = true;
+    ask(s, title,
+        "Keep running: only this window closes.\n"
+        "Shut down: the guest is asked to, as by its power button.\n"
+        "Power off: as if the plug were pulled; what the guest has not saved is lost.",
+        buttons, close_chosen);
+}
+
+static void ended_chosen(void *ctx, int button)
+{
+    struct screen *s = ctx;
+
+    s->quit = button == 0;
+    s->redraw = true;
+}
+
+void action_ended(struct screen *s, const char *why)
+{
+    static const char *const buttons[] = {"Close the window", "Keep the last picture", NULL};
+    g_autofree char *title = g_strdup_printf("%s has stopped", s->name);
+
+    s->asked = false;
+    ask(s, title, why, buttons, ended_chosen);
 }
 
 /* ---- table ---- */
@@ -181,8 +198,8 @@ char *actions_help(const struct screen *s)
     const char *host = SDL_GetScancodeName(s->input.host_key);
     GString *text = g_string_new(NULL);
 
-    g_string_append_printf(text, "%s alone: captures or releases keyboard and mouse\n", host);
+    g_string_append_printf(text, "%s alone: captures or releases keyboard and mouse", host);
     for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
-        g_string_append_printf(text, "%s+%s: %s\n", host, SDL_GetScancodeName(actions[i].key), actions[i].help);
+        g_string_append_printf(text, "\n%s+%s: %s", host, SDL_GetScancodeName(actions[i].key), actions[i].help);
     return g_string_free(text, FALSE);
 }

@@ -17,22 +17,30 @@ struct options {
 
 /* ---- news from the VM ---- */
 
+static const char *end_sentence(const char *end, const char *message)
+{
+    if (message)
+        return message;
+    if (!g_strcmp0(end, "power-off"))
+        return "The guest switched itself off.";
+    if (!g_strcmp0(end, "reset"))
+        return "The guest was reset, and this machine is set to stop then.";
+    return g_strcmp0(end, "failed") ? "It was powered off." : "The engine failed.";
+}
+
 static void on_end(struct screen *s, const char *end, const char *message)
 {
-    bool ours = s->closing && g_strcmp0(end, "failed");
-
     s->picture.dimmed = s->redraw = true;
-    s->quit |= ours;
-    if (!g_strcmp0(end, "failed")) {
-        g_autofree char *text = g_strdup_printf("%s stopped: %s", s->name, message ? message : "the engine failed");
-        SDL_ShowSimpleMessageBox(SDL_MESSAGEBOX_ERROR, s->name, text, s->window);
-    }
+    if (s->closing && g_strcmp0(end, "failed"))
+        s->quit = true;
+    else
+        action_ended(s, end_sentence(end, message));
 }
 
 static void on_state(struct screen *s, struct link_news *n)
 {
     g_free(s->state);
-    s->state = g_steal_pointer(&n->state);
+    s->state = g_strdup(n->state);
     if (!strcmp(s->state, "stopped"))
         on_end(s, n->end, n->message);
 }
@@ -43,14 +51,12 @@ static void on_gone(struct screen *s)
     bool told = !strcmp(s->state, "stopped");
 
     s->gone = true;
-    input_capture(&s->input, false);
     if (told)
         return;
     g_free(s->state);
     s->state = g_strdup("stopped");
-    s->picture.dimmed = s->redraw = true;
-    SDL_ShowSimpleMessageBox(SDL_MESSAGEBOX_ERROR, s->name,
-                             "The VM's process ended unexpectedly.  Its log says more: vmctl logs", s->window);
+    s->picture.dimmed = true;
+    action_ended(s, "The VM's process ended unexpectedly. Its log says more: vmctl logs");
 }
 
 static void on_mode(struct screen *s, struct link_news *n)
@@ -118,6 +124,8 @@ static void on_window(struct screen *s, const SDL_WindowEvent *e)
         input_capture(&s->input, false);
         window_title(s);
         break;
+    case SDL_WINDOWEVENT_SIZE_CHANGED:
+    case SDL_WINDOWEVENT_DISPLAY_CHANGED: overlay_stale(&s->overlay); break;
     case SDL_WINDOWEVENT_RESIZED: s->user_sized |= !s->fullscreen; break;
     case SDL_WINDOWEVENT_CLOSE: action_close(s); break;
     default: break;
@@ -149,6 +157,10 @@ static void on_event(struct screen *s, const SDL_Event *e)
         on_news(s);
         return;
     }
+    if (overlay_event(&s->overlay, e, window_density(s))) {
+        s->redraw = true;
+        return;
+    }
     switch (e->type) {
     case SDL_WINDOWEVENT: on_window(s, &e->window); break;
     case SDL_KEYDOWN:
@@ -160,6 +172,7 @@ static void on_event(struct screen *s, const SDL_Event *e)
     case SDL_RENDER_TARGETS_RESET:
     case SDL_RENDER_DEVICE_RESET:
         picture_restore(&s->picture, s->renderer);
+        overlay_stale(&s->overlay);
         s->redraw = true;
         break;
     default: break;
@@ -189,7 +202,7 @@ static void run(struct screen *s)
             on_event(s, &e);
         input_flush(&s->input);
         if (s->redraw)
-            picture_draw(&s->picture, s->renderer);
+            window_draw(s);
         s->redraw = false;
     }
 }

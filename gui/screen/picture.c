@@ -94,5 +94,4 @@ void picture_draw(struct picture *p, SDL_Renderer *r)
         SDL_SetTextureColorMod(p->texture, light, light, light);
         SDL_RenderCopy(r, p->texture, NULL, &p->place);
     }
-    SDL_RenderPresent(r);
 }

@@ -22,5 +22,5 @@ struct picture {
 bool picture_replace(struct picture *p, SDL_Renderer *r, struct link_news *n);
 void picture_update(struct picture *p, const struct link_news *n); /* the damaged box, into the texture */
 void picture_restore(struct picture *p, SDL_Renderer *r);          /* after the renderer lost its textures */
-void picture_draw(struct picture *p, SDL_Renderer *r);
+void picture_draw(struct picture *p, SDL_Renderer *r);             /* and black around it */
 void picture_clear(struct picture *p);

@@ -31,11 +31,19 @@ bool window_open(struct screen *s, bool fullscreen, char **problem)
 
 void window_close(struct screen *s)
 {
+    overlay_hide(&s->overlay);
     picture_clear(&s->picture);
     if (s->renderer)
         SDL_DestroyRenderer(s->renderer);
     if (s->window)
         SDL_DestroyWindow(s->window);
+}
+
+void window_draw(struct screen *s)
+{
+    picture_draw(&s->picture, s->renderer);
+    overlay_draw(&s->overlay, s->renderer, window_density(s));
+    SDL_RenderPresent(s->renderer);
 }
 
 static const char *capture_hint(const struct screen *s)
