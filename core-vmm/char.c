@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define QUEUE_BYTES_MAX (1 << 20) /* output waiting, per line */
+#define QUEUE_BYTES_MAX (4 << 20) /* output waiting, per line */
 #define INPUT_BYTES_MAX (64 << 10)
 #define DRAIN_MS        1000 /* how long closing waits for a slow reader */
 #define ESCAPE          0x01 /* Ctrl-A */

@@ -158,13 +158,13 @@ char *schema_describe_type(const struct schema_key *k)
     g_autofree char *words = k->words ? g_strjoinv(", ", (char **)k->words) : NULL;
     g_autofree char *low = size_format(k->low), *high = size_format(k->high);
     switch (k->type) {
-    case SCHEMA_SIZE: return g_strdup_printf("size from %s to %s", low, high);
+    case SCHEMA_SIZE: return g_strdup_printf("a size from %s to %s", low, high);
     case SCHEMA_NUMBER:
-        return g_strdup_printf("number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, k->low, k->high);
+        return g_strdup_printf("a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, k->low, k->high);
     case SCHEMA_FLAG: return g_strdup("on or off");
     case SCHEMA_CHOICE: return g_strdup_printf("one of %s", words);
     case SCHEMA_LIST: return g_strdup_printf("some of %s, by commas", words);
-    case SCHEMA_PATH: return g_strdup("path");
+    case SCHEMA_PATH: return g_strdup("a path");
     case SCHEMA_CHAR: return g_strdup("none, stdio, pty, file:PATH or socket:PATH");
     case SCHEMA_TEXT: break;
     }

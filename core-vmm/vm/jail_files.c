@@ -128,10 +128,12 @@ bool jail_files(const struct jail *j, GError **error)
     }
     struct landlock_ruleset_attr attr = {.handled_access_fs = handled_by(abi)};
     struct rules r = {syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0), handled_by(abi)};
+    g_autofree char *parent = g_path_get_dirname(j->runtime);
     for (unsigned i = 0; i < G_N_ELEMENTS(always); i++)
         allow(&r, always[i].path, always[i].access);
     allow(&r, j->folder, MANAGE);
     allow(&r, j->runtime, MANAGE);
+    allow(&r, parent, LANDLOCK_ACCESS_FS_REMOVE_DIR); /* at the end, the runtime folder itself */
     allow_configured(&r, j);
     bool good = r.fd >= 0 && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !syscall(SYS_landlock_restrict_self, r.fd, 0);
     if (!good)

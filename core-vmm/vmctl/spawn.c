@@ -63,11 +63,13 @@ static bool launch(char **argv, unsigned flags, int ready, GPid *pid, GError **e
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), to = READY_FD;
     bool terminal = flags & SPAWN_TERMINAL;
-    int in = terminal ? STDIN_FILENO : null, out = terminal ? STDOUT_FILENO : null,
-        err = terminal ? STDERR_FILENO : null;
-    bool good = g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
-                                                 in_child, GUINT_TO_POINTER(flags), in, out, err, &ready, &to, 1, pid,
-                                                 NULL, NULL, NULL, error);
+    GSpawnFlags how = G_SPAWN_DO_NOT_REAP_CHILD;
+    if (terminal) /* named as descriptors, GLib would close them in the child */
+        how |= G_SPAWN_CHILD_INHERITS_STDIN;
+    int in = terminal ? -1 : null;
+    bool good =
+        g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv, NULL, how, in_child, GUINT_TO_POINTER(flags),
+                                         in, in, in, &ready, &to, 1, pid, NULL, NULL, NULL, error);
     close(null);
     return good;
 }

@@ -3,7 +3,7 @@
 
 static int keys(const struct verb *v, int argc, char **argv)
 {
-    int code;
+    int code = EXIT_CODE_OK;
     if (!verb_options(v, NULL, &argc, &argv, 2, -1, &code))
         return code;
     struct client *c = machine_connect(argv[1], NULL, &code);
