@@ -151,6 +151,10 @@ insn_fn alu_fn(unsigned op, enum form form, unsigned size, bool lock)
 }
 
 /* ---- INC DEC NOT NEG --------------------------------------------------------------------------------------------------- */
+#define SUFFIX8  "b"
+#define SUFFIX16 "w"
+#define SUFFIX32 "l"
+#define SUFFIX64 "q"
 #define DEFINE_UNARY(bits, type, stype, name, mnemonic, ...)                                                           \
     static struct run *name##bits##_r(struct vcpu *c, const struct insn *in)                                           \
     {                                                                                                                  \
@@ -175,7 +179,7 @@ insn_fn alu_fn(unsigned op, enum form form, unsigned size, bool lock)
     {                                                                                                                  \
         type *p = rmw_ptr(c, in, bits / 8);                                                                            \
         uint32_t f = c->arith;                                                                                         \
-        __asm__ volatile(LOAD_CF "lock " mnemonic " %1" SAVE_FLAGS : "+&a"(f), "+m"(*p) : : "cc", "memory");           \
+        __asm__ volatile(LOAD_CF "lock " mnemonic SUFFIX##bits " %1" SAVE_FLAGS : "+&a"(f), "+m"(*p) : : "cc", "memory");           \
         c->arith = f;                                                                                                  \
         rmw_done(c);                                                                                                   \
         return next_insn(c, in);                                                                                       \

@@ -207,18 +207,30 @@ insn_fn leave_fn(unsigned mode, unsigned size)
     return table[mode == CODE64][size];
 }
 
+/* The stack's faults come before the target's. */
+static void check_call(struct vcpu *c, const struct insn *in, uint64_t to, uint64_t sp, unsigned bytes)
+{
+    if (likely(code64(c) ? canonical(to) : to <= c->code_limit))
+        return;
+    struct insn on_stack = *in;
+    on_stack.seg = X86_SS;
+    on_stack.flags &= ~INSN_SEGMENTED;
+    mem_probe(c, &on_stack, sp, bytes, ACCESS_WRITE);
+    check_target(c, in, to);
+}
+
 #define DEFINE_CALLS(mode, bits)                                                                                       \
     static struct run *call##mode(struct vcpu *c, const struct insn *in)                                               \
     {                                                                                                                  \
         uint64_t to = target(c, in);                                                                                   \
-        check_target(c, in, to);                                                                                       \
+        check_call(c, in, to, (uint##mode##_t)(c->gpr[X86_RSP] - bits / 8), bits / 8);                                 \
         push##mode##_##bits(c, in, c->gpr[REG_RUN_IP] + in->ip + in->len);                                             \
         return jump_to(c, in, to);                                                                                     \
     }                                                                                                                  \
     static struct run *call##mode##_rm(struct vcpu *c, const struct insn *in)                                          \
     {                                                                                                                  \
         uint64_t to = rm_read##bits(c, in);                                                                            \
-        check_target(c, in, to);                                                                                       \
+        check_call(c, in, to, (uint##mode##_t)(c->gpr[X86_RSP] - bits / 8), bits / 8);                                 \
         push##mode##_##bits(c, in, c->gpr[REG_RUN_IP] + in->ip + in->len);                                             \
         return jump_indirect(c, in, to);                                                                               \
     }                                                                                                                  \

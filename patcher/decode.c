@@ -229,6 +229,22 @@ static bool replayable(const ZydisDecodedInstruction *d)
 }
 
 /* VEX and EVEX keep their register extension bits elsewhere: base and index again from Zydis' operand. */
+static bool whole_operand(const ZydisDecodedInstruction *d)
+{
+    switch (d->meta.exception_class) {
+    case ZYDIS_EXCEPTION_CLASS_E1NF:
+    case ZYDIS_EXCEPTION_CLASS_E2NF:
+    case ZYDIS_EXCEPTION_CLASS_E3NF:
+    case ZYDIS_EXCEPTION_CLASS_E4NF:
+    case ZYDIS_EXCEPTION_CLASS_E5NF:
+    case ZYDIS_EXCEPTION_CLASS_E6NF:
+    case ZYDIS_EXCEPTION_CLASS_E9NF:
+    case ZYDIS_EXCEPTION_CLASS_E10NF:
+    case ZYDIS_EXCEPTION_CLASS_E11NF: return true;
+    default: return false;
+    }
+}
+
 static void set_vector_memory(struct parts *p, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op)
 {
     for (unsigned i = 0; i < d->operand_count_visible; i++) {
@@ -247,6 +263,9 @@ static void set_vector_memory(struct parts *p, const ZydisDecodedInstruction *d,
         in->disp = m->disp.has_displacement ? m->disp.value : 0;
         if (ip)
             in->disp += in->ip + in->len;
+        bool stack = in->base == 8 * X86_RSP || in->base == 8 * X86_RBP;
+        in->flags &= ~INSN_SEGMENTED;
+        set_segment(p, in, segment_of(p, d, stack ? X86_SS : X86_DS));
         return;
     }
 }
@@ -267,6 +286,7 @@ static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const
     info.imm_at = d->raw.imm[0].offset;
     info.imm_bytes = (d->raw.imm[0].size + d->raw.imm[1].size) / 8;
     info.memory = p->mem;
+    info.whole_operand = whole_operand(d);
     info.mnemonic = lower_mnemonic(d->mnemonic);
     info.isa_set = ZydisISASetGetString(d->meta.isa_set);
     replay_operands(&info, d, op);
@@ -298,6 +318,18 @@ static enum bound bind(struct parts *p, const ZydisDecodedInstruction *d)
     }
 }
 
+/* AMD's UD0 and UD1 have no ModRM byte: what follows need not be there. */
+static bool is_ud01(const uint8_t *b, unsigned n, unsigned code)
+{
+    for (; n >= 2; b++, n--) {
+        bool prefix = b[0] == 0x66 || b[0] == 0x67 || b[0] == 0xf2 || b[0] == 0xf3 || (b[0] & 0xe7) == 0x26 ||
+                      b[0] == 0x64 || b[0] == 0x65 || (code == CODE64 && (b[0] & 0xf0) == 0x40);
+        if (!prefix)
+            return b[0] == 0x0f && (b[1] == 0xb9 || b[1] == 0xff);
+    }
+    return false;
+}
+
 int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, unsigned mode)
 {
     ZydisDecoder z;
@@ -309,7 +341,7 @@ int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, un
     decoder_init(&z, p.code, amd);
     ZyanStatus status = ZydisDecoderDecodeInstruction(&z, &context, bytes, n, &d);
     if (status == ZYDIS_STATUS_NO_MORE_DATA)
-        return DECODE_MORE;
+        return amd && is_ud01(bytes, n, p.code) ? DECODE_UD : DECODE_MORE;
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
         return DECODE_TOO_LONG;
     if (!ZYAN_SUCCESS(status))

@@ -36,6 +36,7 @@ void fpu_leave(struct vcpu *c)
     xsave(c->xsave, c->replay->host_xcr0);
     xrstor(init.bytes, c->replay->host_xcr0);
     c->replay->live = false;
+    c->xl_vector = 0;
 }
 
 uint8_t *fpu_area(struct vcpu *c)
@@ -115,6 +116,19 @@ void fpu_check(struct vcpu *c, enum fpu_class k)
     }
 }
 
+bool fpu_alignment_checked(const struct vcpu *c)
+{
+    return c->cpl == 3 && c->rflags & RFLAG_AC && c->cr0 & CR0_AM;
+}
+
+/* Which byte of a block a CPU touches first shows in CR2; this is AMD's order. */
+void fpu_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned bytes, int access)
+{
+    mem_probe(c, in, lin, 1, access);
+    mem_probe(c, in, lin + bytes - 1, 1, access);
+    mem_probe(c, in, lin, bytes, access);
+}
+
 /* ---- reset, and state from outside ------------------------------------------------------------------------------- */
 void fpu_reset(struct vcpu *c, bool init)
 {
@@ -157,6 +171,7 @@ void fpu_load(struct vcpu *c)
     uint8_t *area = c->xsave;
     uint64_t *bv = (uint64_t *)(area + XS_BV);
     r->live = false;
+    c->xl_vector = 0;
     *bv &= r->host_xcr0;
     memset(area + XS_XCOMP_BV, 0, XS_EXTENDED - XS_XCOMP_BV);
     *(uint32_t *)(area + XS_MXCSR) &= r->mxcsr_mask;

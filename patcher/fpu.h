@@ -35,9 +35,11 @@ struct stub {
     uint16_t align;         /* the memory operand's alignment or 1 */
     uint16_t x87;           /* STUB_X87 | FOP: sets the x87 pointers */
     uint16_t gpr;           /* general registers to load and store */
+    uint8_t natural;       /* alignment for #AC */
     uint8_t renamed;        /* host register that stands for RSP, 0: none */
     bool vector;            /* needs the guest's vector state */
     bool waits;             /* raises #MF for a pending x87 exception first */
+    bool whole;            /* faults as a whole, whatever the mask */
     bool broadcast, packed; /* one element for all; the active elements lie together */
     const uint8_t *code;
 };
@@ -92,6 +94,9 @@ bool stub_encode(struct stub *s, const struct replay_info *info, unsigned code_b
 const struct stub *stub_get(struct vcpu *c, const struct stub *key);
 /* Runs it; 0 or 1 + the vector of the host's exception. */
 unsigned replay_call(const uint8_t *code, struct vcpu *c, void *memory, struct replay *r);
+
+void fpu_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned bytes, int access); /* a block */
+bool fpu_alignment_checked(const struct vcpu *c);
 
 /* replay_offered.c */
 bool replay_offered(struct vcpu *c, const char *isa_set);

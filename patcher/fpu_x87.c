@@ -19,9 +19,9 @@ static bool real_format(const struct vcpu *c)
     return real_mode(c) || v86_mode(c);
 }
 
-static bool wide_format(const struct vcpu *c, const struct insn *in)
+static bool wide_format(const struct insn *in)
 {
-    return (in->flags & INSN_66) ? (c->mode & MODE_CODE) == CODE16 : (c->mode & MODE_CODE) != CODE16;
+    return in->osize != 2;
 }
 
 static uint32_t linear(uint16_t selector, uint64_t offset)
@@ -34,7 +34,7 @@ static unsigned env_to_guest(struct vcpu *c, const struct insn *in, const struct
 {
     const struct replay *r = c->replay;
     uint32_t w[7] = {e->fcw, e->fsw, e->ftw, (uint32_t)r->fip, r->fcs, (uint32_t)r->fdp, r->fds};
-    bool wide = wide_format(c, in);
+    bool wide = wide_format(in);
     if (real_format(c)) {
         uint32_t ip = linear(r->fcs, r->fip), dp = linear(r->fds, r->fdp);
         w[3] = ip & 0xffff;
@@ -60,7 +60,7 @@ static void env_from_guest(struct vcpu *c, const struct insn *in, const uint8_t 
 {
     struct replay *r = c->replay;
     uint32_t w[7] = {0};
-    bool wide = wide_format(c, in);
+    bool wide = wide_format(in);
     for (unsigned i = 0; i < 7; i++)
         memcpy(&w[i], from + (wide ? 4 : 2) * i, wide ? 4 : 2);
     r->fip = w[3];
@@ -79,6 +79,13 @@ static void env_from_guest(struct vcpu *c, const struct insn *in, const uint8_t 
     *e = (struct x87_env){.fcw = w[0], .fsw = w[1], .ftw = w[2]};
 }
 
+static void probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned bytes, int access)
+{
+    if (fpu_alignment_checked(c) && lin & (in->osize == 2 ? 1 : 3))
+        raise_error(c, EXC_AC, 0);
+    fpu_probe(c, in, lin, bytes, access);
+}
+
 static void forget_pointers(struct replay *r)
 {
     r->fip = r->fdp = 0;
@@ -89,10 +96,10 @@ static void fnstenv(struct vcpu *c, const struct insn *in)
 {
     struct x87_env env;
     uint8_t to[28];
-    unsigned bytes = wide_format(c, in) ? 28 : 14;
+    unsigned bytes = wide_format(in) ? 28 : 14;
     fpu_check(c, FPU_X87);
     uint64_t lin = mem_linear(c, in, bytes, ACCESS_WRITE);
-    mem_probe(c, in, lin, bytes, ACCESS_WRITE);
+    probe(c, in, lin, bytes, ACCESS_WRITE);
     fpu_use(c);
     __asm__ volatile("fnstenv %0" : "=m"(env));
     env_to_guest(c, in, &env, to);
@@ -103,10 +110,10 @@ static void fnsave(struct vcpu *c, const struct insn *in)
 {
     struct x87_image image;
     uint8_t to[108];
-    unsigned bytes = wide_format(c, in) ? 108 : 94;
+    unsigned bytes = wide_format(in) ? 108 : 94;
     fpu_check(c, FPU_X87);
     uint64_t lin = mem_linear(c, in, bytes, ACCESS_WRITE);
-    mem_probe(c, in, lin, bytes, ACCESS_WRITE);
+    probe(c, in, lin, bytes, ACCESS_WRITE);
     fpu_use(c);
     __asm__ volatile("fnsave %0" : "=m"(image));
     memcpy(to + env_to_guest(c, in, &image.env, to), image.st, sizeof image.st);
@@ -125,9 +132,11 @@ static void fldenv(struct vcpu *c, const struct insn *in)
 {
     struct x87_env env;
     uint8_t from[28];
-    unsigned bytes = wide_format(c, in) ? 28 : 14;
+    unsigned bytes = wide_format(in) ? 28 : 14;
     wait_x87(c);
-    mem_read_bytes(c, in, mem_linear(c, in, bytes, ACCESS_READ), from, bytes);
+    uint64_t lin = mem_linear(c, in, bytes, ACCESS_READ);
+    probe(c, in, lin, bytes, ACCESS_READ);
+    mem_read_bytes(c, in, lin, from, bytes);
     env_from_guest(c, in, from, &env);
     fpu_use(c);
     __asm__ volatile("fldenv %0" ::"m"(env));
@@ -137,9 +146,11 @@ static void frstor(struct vcpu *c, const struct insn *in)
 {
     struct x87_image image;
     uint8_t from[108];
-    unsigned bytes = wide_format(c, in) ? 108 : 94;
+    unsigned bytes = wide_format(in) ? 108 : 94;
     wait_x87(c);
-    mem_read_bytes(c, in, mem_linear(c, in, bytes, ACCESS_READ), from, bytes);
+    uint64_t lin = mem_linear(c, in, bytes, ACCESS_READ);
+    probe(c, in, lin, bytes, ACCESS_READ);
+    mem_read_bytes(c, in, lin, from, bytes);
     env_from_guest(c, in, from, &image.env);
     memcpy(image.st, from + bytes - sizeof image.st, sizeof image.st);
     fpu_use(c);

@@ -61,6 +61,8 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, unsigned align, int access)
 {
     uint64_t lin = mem_linear(c, in, bytes, access);
+    if (fpu_alignment_checked(c) && lin & 3)
+        raise_error(c, EXC_AC, 0);
     if (lin & (align - 1))
         raise_error(c, EXC_GP, 0);
     return lin;
@@ -76,6 +78,7 @@ static void fxsave(struct vcpu *c, const struct insn *in)
     uint8_t image[XS_XMM + 256];
     fpu_check(c, FPU_X87);
     uint64_t lin = area_linear(c, in, LEGACY_BYTES, 16, ACCESS_WRITE);
+    mem_probe(c, in, lin + LEGACY_BYTES - 1, 1, ACCESS_WRITE); /* as AMD does it: shows in CR2 */
     mem_probe(c, in, lin, LEGACY_BYTES, ACCESS_WRITE);
     const uint8_t *area = fpu_area(c);
     memcpy(image, area, sizeof image);

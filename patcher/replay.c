@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* replay.c - native replay: data-processing instructions run on the host CPU itself, see replay_stub.c. */
 #include "fpu.h"
+#include "vm.h"
 #include <string.h>
 
 void *replay_direct(struct vcpu *c, const struct stub *s, uint64_t lin)
@@ -26,10 +27,21 @@ static uint32_t mxcsr(struct vcpu *c)
 }
 
 /* With MXCSR.MM (AMD's misaligned SSE mode) the host decides. */
+static void misaligned(struct vcpu *c, const struct stub *s, uint64_t lin)
+{
+    bool address_fault = code64(c) && (!canonical(lin) || !canonical(lin + s->mem_bytes - 1)); /* comes first */
+    if (address_fault)
+        return;
+    if (lin & (s->align - 1u) && !(mxcsr(c) & 1u << 17))
+        raise_error(c, EXC_GP, 0);
+    if (fpu_alignment_checked(c) && lin & (s->natural - 1u))
+        raise_error(c, EXC_AC, 0);
+}
+
 static void check_alignment(struct vcpu *c, const struct stub *s, uint64_t lin)
 {
-    if (unlikely(lin & (s->align - 1u)) && !(mxcsr(c) & 1u << 17))
-        raise_error(c, EXC_GP, 0);
+    if (unlikely(lin & (MAX(s->natural, s->align) - 1u)))
+        misaligned(c, s, lin);
 }
 
 /* The host's exception becomes the guest's. */
@@ -95,6 +107,12 @@ static void exec_memory(struct vcpu *c, const struct insn *in)
         replay_run(c, in, s, direct);
     else
         run_buffered(c, in, s, lin);
+}
+
+const struct stub *replay_plain_stub(const struct insn *in)
+{
+    bool plain = in->aux == (void *)exec_registers || in->aux == (void *)exec_memory;
+    return plain ? (const struct stub *)in->imm : NULL;
 }
 
 /* ---- instructions without an effect here ---------------------------------------------------------------------------- */
@@ -167,6 +185,8 @@ static bool uses_mmx(const struct replay_info *info, bool *xmm)
     *xmm = false;
     if (info->encoding != REPLAY_LEGACY || !info->has_modrm)
         return info->encoding == REPLAY_LEGACY && info->map == 1 && op == 0x77;
+    if (info->map == 1 && op == 0x2a && info->memory) /* CVTPI2Px: no MMX register */
+        return false;
     if (info->map == 1 && (op == 0x2a || op == 0x2c || op == 0x2d))
         return *xmm = p == 0 || p == 0x66;
     if (info->map == 1 && op == 0xd6)
@@ -219,9 +239,17 @@ static uint16_t alignment(const struct replay_info *info)
                                          "vmovntps", "vmovntpd", "vmovntdq", "vmovntdqa", NULL};
     if (!info->memory)
         return 1;
+    if (!strcmp(info->isa_set, "SHA")) /* AMD's do not check, Intel's do: the host decides */
+        return 1;
     if (info->encoding == REPLAY_LEGACY)
         return info->mem_bytes == 16 && !one_of(info->mnemonic, loose) ? 16 : 1;
     return one_of(info->mnemonic, strict) ? info->mem_bytes : 1;
+}
+
+/* What #AC asks for (AMD). */
+static unsigned natural_alignment(unsigned bytes)
+{
+    return bytes == 10 ? 8 : MIN(bytes, 16);
 }
 
 static void describe(struct stub *s, const struct replay_info *info)
@@ -240,6 +268,7 @@ static void describe(struct stub *s, const struct replay_info *info)
         s->access = (info->mem_reads ? ACCESS_READ : 0) | (info->mem_writes ? ACCESS_WRITE : 0);
         s->mem_bytes = info->mem_bytes;
         s->align = alignment(info);
+        s->natural = (uint8_t)natural_alignment(info->mem_bytes);
     }
 }
 
@@ -266,7 +295,7 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *g
         fn = bind_hint(info->mnemonic);
     if (fn)
         return fn;
-    if (!replayable(info->isa_set) || info->encoding == REPLAY_3DNOW || info->encoding == REPLAY_XOP)
+    if (!(is_x87(info) || replayable(info->isa_set)) || info->encoding == REPLAY_3DNOW || info->encoding == REPLAY_XOP)
         return NULL;
     if (!replay_offered(c, info->isa_set)) {
         if (!count_as_scan(info))

@@ -31,6 +31,7 @@ struct replay_info {
     uint16_t broadcast_bytes;
     uint8_t mem_element_bytes; /* of the memory operand, as vector instructions see it */
     /* general registers touched, bit n = register n, explicit and hidden; not those that only address memory */
+    bool whole_operand; /* read as a whole, whatever an opmask says */
     uint64_t reads, writes;
     const char *mnemonic;   /* lower case, static */
     const char *isa_set;    /* Zydis' name of the ISA set, e.g. "AVX2", "SSE4", "X87"; static */
@@ -39,6 +40,10 @@ struct replay_info {
 void *replay_new(struct vcpu *c); /* at vcpu_new */
 void replay_free(struct vcpu *c);
 cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *info);
+
+struct stub;
+/* The stub of an instruction that does nothing but run it, or NULL. */
+const struct stub *replay_plain_stub(const struct insn *in);
 
 /* FPU state: c->xsave must be current before get_state and is taken over after set_state and RESET/INIT. */
 void fpu_reset(struct vcpu *c, bool init); /* init: INIT keeps the vector state */

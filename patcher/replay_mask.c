@@ -5,6 +5,7 @@
  * If the whole operand is plain RAM in the TLB, nothing can fault and the host does it all.  Otherwise the elements are
  * moved one by one, between memory and a buffer or, for gathers and scatters, the registers in the XSAVE area. */
 #include "fpu.h"
+#include "vm.h"
 #include <string.h>
 
 #define XC_YMM_HI   2
@@ -104,13 +105,24 @@ static void run_masked(struct vcpu *c, const struct insn *in, const struct stub 
         each_element(c, in, s, lin, buffer, active, ACCESS_WRITE);
 }
 
+static bool accessible(struct vcpu *c, uint64_t lin, unsigned bytes, int access)
+{
+    struct walk w;
+    bool one_page = !((lin ^ (lin + bytes - 1)) & PAGE_MASK);
+    return one_page && c->tlb != c->views[VIEW_SLOW] && !(mmu_walk(c, c->view, lin, access, &w) & WALK_FAULT);
+}
+
 static void exec_masked(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
     fpu_check(c, s->check);
     uint64_t lin = mem_linear(c, in, s->mem_bytes, s->access);
-    if (lin & (s->align - 1u))
+    if (unlikely(lin & (s->align - 1u)) && active_elements(c, s))
         raise_error(c, EXC_GP, 0);
+    if (s->whole)
+        mem_probe(c, in, lin, s->mem_bytes, s->access);
+    if (!replay_direct(c, s, lin) && accessible(c, lin, s->mem_bytes, s->access))
+        mem_probe(c, in, lin, s->mem_bytes, s->access); /* into the TLB */
     void *direct = replay_direct(c, s, lin);
     if (likely(direct))
         replay_run(c, in, s, direct);
@@ -119,20 +131,18 @@ static void exec_masked(struct vcpu *c, const struct insn *in)
 }
 
 /* ---- MASKMOVQ, MASKMOVDQU ------------------------------------------------------------------------------------------ */
-static uint64_t string_linear(struct vcpu *c, const struct insn *in, unsigned at)
+static uint64_t string_linear(struct vcpu *c, const struct insn *in, unsigned at, unsigned bytes)
 {
     uint64_t off = (c->gpr[X86_RDI] + at) & in->amask;
-    return seg_linear(c, in->seg, off, 1, ACCESS_WRITE);
+    return seg_linear(c, in->seg, off, bytes, ACCESS_WRITE);
 }
 
 static void maskmov(struct vcpu *c, const struct insn *in, const uint8_t *data, const uint8_t *mask, unsigned bytes)
 {
+    mem_probe(c, in, string_linear(c, in, 0, bytes), bytes, ACCESS_WRITE); /* whatever the mask */
     for (unsigned i = 0; i < bytes; i++)
         if (mask[i] & 0x80)
-            mem_probe(c, in, string_linear(c, in, i), 1, ACCESS_WRITE);
-    for (unsigned i = 0; i < bytes; i++)
-        if (mask[i] & 0x80)
-            mem_write_bytes(c, in, string_linear(c, in, i), &data[i], 1);
+            mem_write_bytes(c, in, string_linear(c, in, i, 1), &data[i], 1);
 }
 
 static void exec_maskmovdqu(struct vcpu *c, const struct insn *in)
@@ -152,13 +162,11 @@ static void exec_maskmovq(struct vcpu *c, const struct insn *in)
     fpu_check(c, FPU_MMX);
     if (fpu_error_pending(c))
         fpu_raise_mf(c);
-    const uint8_t *area = fpu_area(c);
-    unsigned top = area[XS_FSW + 1] >> 3 & 7; /* MMn is physical register n, ST(i) is n = top + i */
-    const uint8_t *data = area + XS_ST + 16 * ((s->data - top) & 7);
-    const uint8_t *mask = area + XS_ST + 16 * ((s->mask - top) & 7);
-    maskmov(c, in, data, mask, 8);
+    uint32_t unused;
     fpu_use(c);
-    __asm__ volatile("movq %mm0, %mm0"); /* any MMX instruction: TOP = 0, all tags valid */
+    __asm__ volatile("movd %%mm0, %0" : "=r"(unused)); /* any MMX instruction: TOP = 0, all tags valid */
+    const uint8_t *area = fpu_area(c);
+    maskmov(c, in, area + XS_ST + 16 * s->data, area + XS_ST + 16 * s->mask, 8);
 }
 
 /* ---- gather, scatter ------------------------------------------------------------------------------------------------- */
@@ -306,8 +314,9 @@ static bool is_packed(const struct replay_info *info)
 static cold_fn bind_opmask(const struct replay_info *info, struct stub *s, unsigned mode)
 {
     struct vex_fields f = vex_fields(info, mode);
-    if (!f.aaa || !info->mem_element_bytes)
+    if (!f.aaa || !info->mem_element_bytes || (info->whole_operand && !info->mem_writes))
         return NULL;
+    s->whole = info->whole_operand;
     s->mask_kind = MASK_OPMASK;
     s->mask = (uint8_t)f.aaa;
     s->element_bytes = info->mem_element_bytes;

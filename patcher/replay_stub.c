@@ -176,7 +176,7 @@ static bool operand_sized(const struct replay_info *info)
 }
 
 struct legacy {
-    bool p66, rex_seen;
+    bool p66;
     uint8_t rep, rex;
     unsigned opcode_at;
 };
@@ -186,18 +186,18 @@ static struct legacy legacy_prefixes(const struct replay_info *info, unsigned bi
     struct legacy l = {0};
     for (;; l.opcode_at++) {
         uint8_t b = info->raw[l.opcode_at];
+        if (bits == 64 && (b & 0xf0) == 0x40) {
+            l.rex = b;
+            continue;
+        }
         if (b == 0x66)
             l.p66 = true;
         else if (b == 0xf2 || b == 0xf3)
             l.rep = b;
         else if (b != 0x67 && b != 0xf0 && b != 0x2e && b != 0x36 && b != 0x3e && b != 0x26 && b != 0x64 && b != 0x65)
-            break;
+            return l;
+        l.rex = 0; /* counts only right before the opcode */
     }
-    if (bits == 64 && (info->raw[l.opcode_at] & 0xf0) == 0x40) {
-        l.rex = info->raw[l.opcode_at++];
-        l.rex_seen = true;
-    }
-    return l;
 }
 
 /* A register for the memory operand's address (no REX bit, no SIB byte) and one for the vCPU. */
@@ -256,7 +256,7 @@ static void encode_vex(struct stub *s, struct emit *e, const struct replay_info 
     bool evex = info->encoding == REPLAY_EVEX;
     const uint8_t *in = info->raw + legacy_prefixes(info, 0).opcode_at;
     uint8_t p[4], modrm = info->raw[info->modrm_at];
-    unsigned n = evex ? 4 : 3;
+    unsigned n = evex ? 4 : 3, opcode_at = info->has_modrm ? info->modrm_at - 1u : info->len - 1u;
     memcpy(p, in, n);
     if (in[0] == 0xc5) {
         p[0] = 0xc4;
@@ -279,7 +279,9 @@ static void encode_vex(struct stub *s, struct emit *e, const struct replay_info 
     if (fields & FIELD_V && (~p[2] >> 3 & 15) == X86_RSP)
         p[2] = (uint8_t)((p[2] & ~0x78) | (~s->renamed & 15) << 3);
     e_bytes(e, p, n);
-    e1(e, info->raw[info->modrm_at - 1]);
+    e1(e, info->raw[opcode_at]);
+    if (!info->has_modrm) /* VZEROUPPER, VZEROALL */
+        return;
     e1(e, modrm);
     e_bytes(e, info->raw + info->imm_at, info->imm_bytes);
 }

@@ -306,9 +306,10 @@ static void load_table(struct vcpu *c, const struct insn *in, struct x86_table *
     *t = (struct x86_table){base, limit};
 }
 
-static void load_machine_status(struct vcpu *c, uint16_t v)
+static void load_machine_status(struct vcpu *c, const struct insn *in)
 {
     need_cpl0(c);
+    uint16_t v = cold_rm_read_n(c, in, 2);
     write_cr0(c, (c->cr0 & ~0xeull) | (v & 0xf)); /* PE can be set but not cleared */
 }
 
@@ -323,7 +324,7 @@ void cold_group7(struct vcpu *c, const struct insn *in)
         umip_check(c);
         store_selector(c, in, c->cr0);
         break;
-    case 6: load_machine_status(c, cold_rm_read_n(c, in, 2)); break;
+    case 6: load_machine_status(c, in); break;
     case 7: {
         need_cpl0(c);
         uint64_t off = mem_offset(c, in);

@@ -9,6 +9,12 @@ static bool is_prefix(uint8_t b)
            b == 0x26 || b == 0x64 || b == 0x65;
 }
 
+/* Instructions that the host may have although its CPUID does not show them: MOVDIRI MOVDIR64B ENQCMD. */
+static bool unlisted_38(uint8_t op)
+{
+    return op == 0xf8 || op == 0xf9;
+}
+
 static bool excluded_0f(uint8_t op, uint8_t modrm)
 {
     unsigned reg = modrm >> 3 & 7;
@@ -31,18 +37,20 @@ static bool excluded_0f(uint8_t op, uint8_t modrm)
     case 0xb5: /* LSS LFS LGS */ return true;
     case 0x01: /* SGDT... RDTSCP MONITORX VMMCALL...: only XGETBV and what is privileged */
         return modrm != 0xd0 && !(memory && (reg == 2 || reg == 3 || reg == 6 || reg == 7));
-    case 0xc7: return !memory && reg >= 6; /* RDRAND RDSEED RDPID */
+    case 0x78:
+    case 0x79: /* VMREAD VMWRITE: AMD's fetch reaches further */ return true;
+    case 0x38: return unlisted_38(modrm);
+    case 0xc7: /* RDRAND RDSEED RDPID; XRSTORS XSAVES are not offered */
+        return memory ? reg == 3 || reg == 5 : reg >= 6;
     default: return false;
     }
 }
 
 bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
 {
-    while (is_prefix(*b))
-        b++;
-    while (mode == ORACLE_64 && (*b & 0xf0) == 0x40) /* a REX that another prefix follows does nothing */
-        for (b++; is_prefix(*b);)
-            b++;
+    bool rep = false;
+    for (; is_prefix(*b) || (mode == ORACLE_64 && (*b & 0xf0) == 0x40); b++)
+        rep |= *b == 0xf2 || *b == 0xf3;
     uint8_t modrm = b[1];
     switch (b[0]) {
     case 0x0f: return excluded_0f(b[1], b[2]);
@@ -58,6 +66,9 @@ bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
     case 0xc4:
     case 0xc5: /* LES LDS */ return mode != ORACLE_64 && modrm < 0xc0;
     case 0xcd: /* INT 80h: a system call */ return modrm == 0x80;
+    case 0xe0:
+    case 0xe1: /* LOOPNE LOOPE: some CPUs let F2 and F3 choose between them */ return rep;
+    case 0xf1: /* INT1: hypervisors report it wrongly */ return true;
     case 0xff: return (modrm >> 3 & 7) == 3 || (modrm >> 3 & 7) == 5;
     default: return false;
     }

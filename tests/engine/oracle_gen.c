@@ -500,10 +500,11 @@ static void finish(struct oracle_gen *g, struct oracle_case *c)
 }
 
 /* Most of what is no instruction is tried again. */
-static bool acceptable(struct oracle_gen *g, const uint8_t *bytes)
+static bool acceptable(struct oracle_gen *g, unsigned at, const uint8_t *bytes)
 {
     ZydisDecodedInstruction in;
-    return !oracle_excluded(g->mode, bytes) && (percent(g, 15) || decodes(g, bytes, &in));
+    bool at_end = at > ORACLE_CODE_BYTES - 16; /* how much of what is no instruction is fetched is anybody's guess */
+    return !oracle_excluded(g->mode, bytes) && ((!at_end && percent(g, 15)) || decodes(g, bytes, &in));
 }
 
 bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c, uint8_t window[ORACLE_WIN_BYTES])
@@ -529,7 +530,7 @@ bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c
         c->cpu.rip = l->code + c->at - l->seg[X86_CS].base;
         make_registers(g, &c->cpu);
         make_instruction(g, &b, &c->cpu);
-    } while (!acceptable(g, b.b));
+    } while (!acceptable(g, c->at, b.b));
     memcpy(c->bytes, b.b, 15);
     finish(g, c);
     return fresh;

@@ -131,6 +131,7 @@ static void make_tss(struct oracle_guest *g, bool legacy)
 {
     uint8_t *tss = g->memory + P_GDT + (legacy ? 0xd00 : 0xc00);
     uint64_t stack = (legacy ? SYS_LEGACY : SYS_LONG) + (P_STACK - P_SYS) + 0x1000;
+    tss[0x66] = 0x68; /* no I/O permission bitmap */
     if (legacy) {
         memcpy(tss + 4, &stack, 4);
         tss[8] = 0x18;
@@ -166,7 +167,7 @@ struct oracle_guest *oracle_guest_new(const struct cpu_engine *engine, enum orac
     struct oracle_guest *g = g_new0(struct oracle_guest, 1);
     g->engine = engine;
     g->mode = mode;
-    g->vm = (struct cpu_vm){.cpus = 1, .memory_bytes = BYTES, .tsc_khz = 1000000, .model = "host", .options = ""};
+    g->vm = (struct cpu_vm){.cpus = 1, .memory_bytes = BYTES, .tsc_khz = 1000000, .model = "host", .options = "hot=1"};
     g->vm.tsc_offset = &g->tsc_offset;
     g->vm.memory_fd = memfd_create("guest", MFD_CLOEXEC);
     if (g->vm.memory_fd < 0 || ftruncate(g->vm.memory_fd, BYTES))

@@ -166,7 +166,7 @@ static bool install_ldt(void)
 
 static void *map(int fd, uint64_t at, size_t bytes, int prot, off_t offset)
 {
-    int flags = MAP_SHARED | (at ? MAP_FIXED_NOREPLACE : 0);
+    int flags = MAP_SHARED | MAP_POPULATE | (at ? MAP_FIXED_NOREPLACE : 0);
     void *p = mmap((void *)at, bytes, prot, flags, fd, offset);
     return p == MAP_FAILED ? NULL : p;
 }

@@ -24,7 +24,7 @@ struct oracle {
     bool failed;
 };
 
-static const struct cpu_engine *const engines[] = {&interp_engine};
+static const struct cpu_engine *const engines[] = {&interp_engine, &soft_engine};
 
 static void put_code(struct oracle *o, const struct oracle_case *c, bool erase)
 {
