@@ -105,6 +105,7 @@ struct hw_chips {
     bool (*before_run)(struct hw_vcpu *v); /* false: the vCPU stands in HLT or waits for SIPI */
     void (*after_run)(struct hw_vcpu *v);
     void (*signal)(struct hw_vcpu *v, enum cpu_signal what, unsigned value);
+    void (*settle)(struct hw_vcpu *v); /* takes pending NMI, INIT and SIPI into the state; may be NULL */
 };
 extern const struct hw_chips hw_chips_split, hw_chips_none;
 void hw_signal(void *vcpu, enum cpu_signal what, unsigned value);
@@ -116,7 +117,8 @@ void hw_set_lapic(void *vcpu, const struct cpu_lapic *in);
 /* ---- architectural state: state.c, msr.c, events.c, tsc.c ---- */
 void hw_get_state(void *vcpu, struct x86_state *out);
 void hw_set_state(void *vcpu, const struct x86_state *in);
-void hw_refused(struct hw_vcpu *v, const char *what); /* notes bad_state, from errno */
+void hw_load_state(struct hw_vcpu *v, const struct x86_state *in); /* the same, with pending wishes kept */
+void hw_refused(struct hw_vcpu *v, const char *what);              /* notes bad_state, from errno */
 void hw_get_events(struct hw_vcpu *v, struct x86_state *out);
 void hw_set_events(struct hw_vcpu *v, const struct x86_state *in);
 void hw_msrs_init(struct hw_vcpu *v);

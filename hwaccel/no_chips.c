@@ -48,7 +48,7 @@ static void take_init(struct hw_vcpu *v)
     s->run_state = fresh->run_state;
     s->sti_shadow = s->mov_ss_shadow = s->nmi_pending = s->nmi_blocked = false;
     s->event = fresh->event;
-    hw_set_state(v, s);
+    hw_load_state(v, s);
 }
 
 static void take_sipi(struct hw_vcpu *v)
@@ -68,6 +68,8 @@ static void take_sipi(struct hw_vcpu *v)
 
 static void take_wishes(struct hw_vcpu *v)
 {
+    if (!(atomic_load(&v->wishes) & ~HW_KICK))
+        return;
     unsigned wishes = atomic_fetch_and(&v->wishes, HW_KICK);
     if (wishes & HW_INIT)
         take_init(v);
@@ -82,8 +84,7 @@ static void take_wishes(struct hw_vcpu *v)
 
 static bool before_run(struct hw_vcpu *v)
 {
-    if (atomic_load(&v->wishes) & ~HW_KICK)
-        take_wishes(v);
+    take_wishes(v);
     if (v->run_state == X86_WAIT_SIPI)
         return false;
     if (hw_inject_extint(v))
@@ -127,4 +128,5 @@ const struct hw_chips hw_chips_none = {
     .before_run = before_run,
     .after_run = after_run,
     .signal = signal_pin,
+    .settle = take_wishes,
 };

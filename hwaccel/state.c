@@ -204,6 +204,8 @@ void hw_get_state(void *vcpu, struct x86_state *out)
     struct hw_vcpu *v = vcpu;
     memset(out, 0, sizeof *out);
     hw_tsc_follow(v);
+    if (v->vm->chips->settle)
+        v->vm->chips->settle(v);
     out->run_state = get_run_state(v); /* first: it makes the kernel take a pending INIT or SIPI */
     get_regs(v, out);
     get_sregs(v, out);
@@ -214,11 +216,17 @@ void hw_get_state(void *vcpu, struct x86_state *out)
     out->tsc = hw_tsc_now(v);
 }
 
-/* System registers come first: what others may hold depends on CR4, EFER and the APIC's mode. */
 void hw_set_state(void *vcpu, const struct x86_state *in)
 {
     struct hw_vcpu *v = vcpu;
     g_clear_pointer(&v->bad_state, g_free);
+    atomic_fetch_and(&v->wishes, HW_KICK); /* NMI, INIT and SIPI of the time before */
+    hw_load_state(v, in);
+}
+
+/* System registers come first: what others may hold depends on CR4, EFER and the APIC's mode. */
+void hw_load_state(struct hw_vcpu *v, const struct x86_state *in)
+{
     hw_tsc_follow(v);
     set_sregs(v, in);
     set_regs(v, in);

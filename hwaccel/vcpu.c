@@ -171,7 +171,7 @@ enum cpu_stop hw_run(void *vcpu, GError **error)
 
 /* A vector given by KVM_INTERRUPT waits in the kernel until the next entry and cannot be read back, so get_state() would
  * lose it.  Entering with a signal pending lets KVM begin the delivery without running guest code; from then on the vector
- * is among the vCPU's events.  Two entries, because the first one may only end HLT. */
+ * is among the vCPU's events.  Three entries: one may only end HLT, one may meet a late immediate_exit. */
 void hw_flush_extint(struct hw_vcpu *v)
 {
     struct {
@@ -186,7 +186,7 @@ void hw_flush_extint(struct hw_vcpu *v)
     memcpy(&in_kvm.bits, &before, sizeof in_kvm.bits);
     tgkill(getpid(), gettid(), HW_SIGNAL);
     ioctl(v->fd, KVM_SET_SIGNAL_MASK, &in_kvm);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         set_immediate_exit(v, 0);
         ioctl(v->fd, KVM_RUN, 0);
     }
