@@ -377,7 +377,7 @@ const struct device_ops vga_ops = {
         {
             [VGA_PORTS_MONO] = {.bus = BUS_PORT, .base = 0x3b0, .bytes = 12, .min_size = 1, .max_size = 1},
             [VGA_PORTS] = {.bus = BUS_PORT, .base = 0x3c0, .bytes = 32, .min_size = 1, .max_size = 1},
-            [VGA_PORTS_VBE] = {.bus = BUS_PORT, .base = 0x1ce, .bytes = 3, .min_size = 1, .max_size = 2},
+            [VGA_PORTS_VBE] = {.bus = BUS_PORT, .base = 0x1ce, .bytes = 4, .min_size = 1, .max_size = 2},
             [VGA_WINDOW] = {.bus = BUS_MEM, .base = 0xa0000, .bytes = 0x20000, .min_size = 1, .max_size = 8},
             [VGA_LFB] = {.bus = BUS_MEM, .bytes = VRAM_BYTES, .min_size = 1, .max_size = 8, .bar = 1},
             [VGA_MMIO] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 4, .bar = 3},

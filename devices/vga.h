@@ -14,7 +14,7 @@
 enum vga_region {
     VGA_PORTS_MONO, /* 3B0-3BB */
     VGA_PORTS,      /* 3C0-3DF */
-    VGA_PORTS_VBE,  /* 1CE-1D0 */
+    VGA_PORTS_VBE,  /* 1CE-1D1 */
     VGA_WINDOW,     /* A0000-BFFFF */
     VGA_LFB,        /* BAR 0 */
     VGA_MMIO,       /* BAR 2 */
