@@ -25,7 +25,8 @@ struct host {
     int fd;
     bool direct, device, unlinked, replace;
     unsigned flags;
-    char *part; /* the name until publish, or NULL: no name at all */
+    GPtrArray *parts; /* files that belong to this one, to be taken away if it is never published */
+    char *part;       /* the name until publish, or NULL: no name at all */
     uint64_t device_bytes;
     GMutex direct_lock;
 };
@@ -223,8 +224,14 @@ static struct blk_file *host_sibling(struct blk_file *f, const char *name, bool 
 {
     struct host *h = f->state;
     g_autofree char *folder = g_path_get_dirname(f->path), *path = g_build_filename(folder, name, NULL);
-    if (create)
-        return blk_create(path, h->replace, error);
+    if (create) {
+        struct blk_file *made = blk_create(path, h->replace, error);
+        if (made && !h->parts)
+            h->parts = g_ptr_array_new_with_free_func(g_free);
+        if (made)
+            g_ptr_array_add(h->parts, g_strdup(path));
+        return made;
+    }
     g_autofree char *real = realpath(path, NULL), *real_folder = realpath(folder, NULL);
     g_autofree char *in = real ? g_path_get_dirname(real) : NULL;
     if (real && real_folder && strcmp(in, real_folder)) {
@@ -239,7 +246,7 @@ static bool host_publish(struct blk_file *f, GError **error)
     struct host *h = f->state;
     if (!h->unlinked)
         return true;
-    if (fsync(h->fd))
+    if (f->cache != CACHE_UNSAFE && fsync(h->fd))
         return disk_fail_errno(error, errno, "%s", f->path);
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", h->fd);
@@ -263,6 +270,10 @@ static void host_close(struct blk_file *f)
     struct host *h = f->state;
     if (h->part)
         unlink(h->part);
+    for (guint i = 0; h->unlinked && h->parts && i < h->parts->len; i++)
+        unlink(h->parts->pdata[i]);
+    if (h->parts)
+        g_ptr_array_unref(h->parts);
     close(h->fd);
     g_mutex_clear(&h->direct_lock);
     g_free(h->part);

@@ -20,6 +20,9 @@ struct image {
     struct blk_file *file;
     struct image *parent;  /* NULL: holes read as zeroes */
     bool writable, repair; /* repair: open even what is marked as corrupt */
+    bool many_files;       /* has data in other files too */
+    bool snapshots;        /* has internal snapshots */
+    bool cut_end;          /* what lies behind the last block in use may be cut off */
     bool append_only;      /* new data only as compressed blocks */
     bool changed;          /* begin was called */
     void *state;

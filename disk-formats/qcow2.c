@@ -93,6 +93,9 @@ static bool qcow2_open(struct image *im, GError **error)
     tables_init(&s->l2, limit);
     tables_init(&s->blocks, limit / 2);
     im->block_bytes = s->cluster;
+    im->cut_end = true;
+    im->many_files = s->data_name != NULL;
+    im->snapshots = s->snapshot_count > 0;
     if (!load_tables(im, error) || !open_data_file(im, error))
         return false;
     if (im->snapshot && !qcow2_show_snapshot(im, im->snapshot, error))

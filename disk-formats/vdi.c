@@ -152,6 +152,7 @@ static bool vdi_open(struct image *im, GError **error)
     v->blocks = get_le32(v->header + VDI_BLOCKS);
     v->map_offset = get_le32(v->header + VDI_MAP);
     v->data_offset = get_le32(v->header + VDI_DATA);
+    im->cut_end = true;
     read_parent(im, v->header);
     return load_map(im, error);
 }

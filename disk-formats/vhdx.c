@@ -103,6 +103,7 @@ static bool vhdx_open(struct image *im, GError **error)
 {
     struct vhdx *v = im->state = g_new0(struct vhdx, 1);
     g_mutex_init(&v->lock);
+    im->cut_end = true;
     v->overlay = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     v->bitmaps = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     return read_headers(im, error) && vhdx_replay(im, error) && vhdx_read_regions(im, error) &&

@@ -119,6 +119,8 @@ static bool vmdk_open(struct image *im, GError **error)
     if (!find_descriptor(im, &alone, error) || !vmdk_parse(im, &v->descriptor, error) ||
         !open_extents(im, alone, error) || !set_block_size(im, error))
         return false;
+    im->many_files = alone;
+    im->cut_end = !alone;
     set_parent(im);
     return true;
 }

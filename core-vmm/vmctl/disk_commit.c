@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "disk.h"
+
+static int commit(const struct verb *v, int argc, char **argv)
+{
+    g_autofree char *format = NULL;
+    gboolean quiet = FALSE, force = FALSE;
+    g_autoptr(GError) error = NULL;
+    int code;
+    const GOptionEntry entries[] = {
+        {"from", 'f', 0, G_OPTION_ARG_STRING, &format, "The format; else as the file's name ends", "FMT"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Although the parent was changed since", NULL},
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
+        {NULL},
+    };
+    if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
+        return code;
+    struct image_how how = {.format = disk_format(format, argv[1])};
+    struct disk_progress p;
+    disk_progress_start(&p, "Merging", quiet);
+    bool ok = disk_commit(argv[1], &how, force, &p.job, &error);
+    disk_progress_end(&p);
+    return ok ? EXIT_CODE_OK : fail_error(error);
+}
+
+const struct verb disk_commit_verb = {"disk commit", "FILE", "merge an image into its parent, and empty it",
+                                      "  vmctl disk commit child.qcow2", commit};
