@@ -2,6 +2,7 @@
 /* exit_codes.h - how vmctl and terrarium-vm end.  Stable: scripts rely on them (docs/vmctl.md). */
 #pragma once
 #include "api/platform.h"
+#include <glib.h>
 
 enum exit_code {
     EXIT_CODE_OK = 0,
@@ -33,3 +34,5 @@ static inline int exit_code_of_end(enum machine_end end, unsigned code)
     }
     return EXIT_CODE_OK;
 }
+
+int exit_code_of_error(const GError *e); /* the code that fits an error of any of our domains */

@@ -34,7 +34,7 @@ const char *suggest(const char *word, const char *const *candidates)
 {
     size_t n = strlen(word);
     const char *best = NULL;
-    unsigned best_distance = n / 3 + 2; /* a third of the letters may be wrong, and one more */
+    unsigned best_distance = (n + 2) / 3 + 1; /* a third of the letters may be wrong */
     if (n > LONGEST)
         return NULL;
     for (; *candidates; candidates++) {

@@ -34,6 +34,7 @@ struct process {
     struct machine *machine;
     struct server_options server_options;
     struct server *server;
+    bool taken;        /* another process has the machine */
     bool paused_by_us; /* a full disk */
     int exit_code;
 };
@@ -94,6 +95,7 @@ static bool take_folder(struct process *p, GError **error)
     if (!vm_name_check(p->name, error))
         return false;
     p->lock = machine_lock(p->o.folder, &holder, error);
+    p->taken = holder != 0;
     return p->lock >= 0 && log_open(p->o.folder, p->o.foreground, error);
 }
 
@@ -134,20 +136,6 @@ static bool set_up(struct process *p, GError **error)
     if (!p->o.no_jail && !jail_calls(error))
         return false;
     return machine_start(p->machine, error);
-}
-
-static int exit_code_of_error(const GError *e)
-{
-    if (e->domain == G_IO_ERROR) {
-        switch (e->code) {
-        case G_IO_ERROR_NOT_FOUND: return EXIT_CODE_NOT_FOUND;
-        case G_IO_ERROR_BUSY: return EXIT_CODE_WRONG_STATE;
-        case G_IO_ERROR_PERMISSION_DENIED: return EXIT_CODE_HOST;
-        case G_IO_ERROR_NO_SPACE: return EXIT_CODE_NO_SPACE;
-        default: break;
-        }
-    }
-    return EXIT_CODE_FAILED;
 }
 
 /* To whoever started us; a sentence on stderr if nobody did. */
@@ -198,7 +186,7 @@ static void run(struct process *p)
         g_main_loop_run(p->loop);
     } else {
         g_warning("%s", error->message);
-        p->exit_code = exit_code_of_error(error);
+        p->exit_code = p->taken ? EXIT_CODE_WRONG_STATE : exit_code_of_error(error);
         report(p, error);
     }
     clean_up(p);

@@ -4,6 +4,7 @@
 #include "../suggest.h"
 #include <locale.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int unknown_verb(const char *word)
 {
@@ -20,6 +21,7 @@ static int unknown_verb(const char *word)
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
+    umask(077); /* machines are private */
     const char *word = argc > 1 ? argv[1] : "help";
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "-?"))
         word = "help";

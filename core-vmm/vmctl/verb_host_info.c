@@ -3,6 +3,7 @@
 #include "verbs.h"
 #include "../api/config.h"
 #include <stdio.h>
+#include <string.h>
 
 static JsonObject *probe(GError **error)
 {
@@ -20,22 +21,30 @@ static JsonObject *probe(GError **error)
     return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
 }
 
+/* A reason begins with the engine's name, which stands before it here. */
+static const char *bare_reason(JsonObject *o, const char *engine, const char *member)
+{
+    const char *reason = json_object_get_string_member(o, member);
+    size_t n = strlen(engine);
+    return g_str_has_prefix(reason, engine) && g_str_has_prefix(reason + n, ": ") ? reason + n + 2 : reason;
+}
+
 static void print_engine(JsonArray *list, guint i, JsonNode *node, gpointer unused)
 {
     JsonObject *o = json_node_get_object(node);
-    printf("engine %-8s %s: %s\n", json_object_get_string_member(o, "engine"),
-           json_object_get_boolean_member(o, "usable") ? "usable" : "not usable",
-           json_object_get_string_member(o, "reason"));
+    const char *engine = json_object_get_string_member(o, "engine");
+    printf("engine %-8s %s: %s\n", engine, json_object_get_boolean_member(o, "usable") ? "usable" : "not usable",
+           bare_reason(o, engine, "reason"));
 }
 
 static void print_table(JsonObject *o)
 {
     g_autofree char *memory = size_format(json_object_get_int_member(o, "memory") >> 20 << 20);
+    const char *chosen = json_object_get_string_member(o, "auto");
     printf("cpus            %" G_GINT64_FORMAT "\n", json_object_get_int_member(o, "cpus"));
     printf("memory          %s\n", memory);
     json_array_foreach_element(json_object_get_array_member(o, "engines"), print_engine, NULL);
-    printf("auto chooses    %s: %s\n", json_object_get_string_member(o, "auto"),
-           json_object_get_string_member(o, "auto-reason"));
+    printf("auto chooses    %s: %s\n", chosen, bare_reason(o, chosen, "auto-reason"));
     json_object_unref(o);
 }
 

@@ -26,7 +26,6 @@ bool output_parse(const char *text, enum output *out, int *code);
 /* ---- say.c: data goes to stdout, all else to stderr ---- */
 int fail(int code, const char *format, ...) G_GNUC_PRINTF(2, 3); /* "vmctl: ..." */
 int fail_error(const GError *error);                             /* with the exit code that fits it */
-int exit_code_of_error(const GError *error);
 void note(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void print_json(JsonObject *o); /* takes it; adds "schema": 1 */
 
