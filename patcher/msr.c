@@ -118,14 +118,25 @@ static bool constant(uint32_t index, uint64_t *v)
     return false;
 }
 
+/* The local APIC waits for the machine's TSC, the guest writes its own; 0 is "none" in both. */
+static void apic_msr(struct vcpu *c, uint32_t index, uint64_t *v, bool write)
+{
+    int64_t ahead = index == MSR_TSC_DEADLINE ? c->tsc_offset : 0;
+    if (write && *v)
+        *v = *v == (uint64_t)ahead ? 1 : *v - ahead;
+    if (!machine_apic_msr(outside(c), c->index, index, v, write))
+        raise_error(c, EXC_GP, 0);
+    if (!write && *v)
+        *v += ahead;
+}
+
 uint64_t msr_read(struct vcpu *c, uint32_t index)
 {
     uint64_t v, *p = plain(c, index);
     if (p)
         return *p;
     if (in_apic(index)) {
-        if (!machine_apic_msr(outside(c), c->index, index, &v, false))
-            raise_error(c, EXC_GP, 0);
+        apic_msr(c, index, &v, false);
         return v;
     }
     switch (index) {
@@ -190,8 +201,7 @@ void msr_write(struct vcpu *c, uint32_t index, uint64_t v)
         return;
     }
     if (in_apic(index)) {
-        if (!machine_apic_msr(outside(c), c->index, index, &v, true))
-            raise_error(c, EXC_GP, 0);
+        apic_msr(c, index, &v, true);
         if (index == MSR_APIC_BASE)
             c->apic_base = v;
         return;

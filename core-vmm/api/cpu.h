@@ -79,6 +79,7 @@ void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size,
 int machine_ack(struct machine *m, unsigned cpu);     /* INTA cycle: the vector, or -1 if the request has gone */
 uint8_t machine_tpr(struct machine *m, unsigned cpu); /* CR8, 0-15 */
 void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8);
-/* MSRs that live in the local APIC: IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC 0x800-0x8ff.  false: #GP(0). */
+/* MSRs that live in the local APIC: IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC 0x800-0x8ff.  false: #GP(0).  The deadline
+ * is one of the machine's TSC: without what the vCPU's own WRMSR added. */
 bool machine_apic_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write);
 void machine_eoi(struct machine *m, uint8_t vector); /* from an engine with its own local APICs */
