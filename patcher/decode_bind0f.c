@@ -215,8 +215,8 @@ static enum bound row_c0_cf(struct parts *p)
     case 0xc3: /* MOVNTI */
         if (!p->mem || mandatory_prefix(p))
             return BOUND_UD;
-        set_operands(p, p->osize);
-        return bind_hot(p, mov_fn(FORM_MR, p->osize));
+        set_operands(p, p->rex_w ? 3 : 2);
+        return bind_hot(p, mov_fn(FORM_MR, p->rex_w ? 3 : 2));
     case 0xc7: return group9(p);
     }
     if (p->opcode < 0xc8)

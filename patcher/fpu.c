@@ -121,14 +121,6 @@ bool fpu_alignment_checked(const struct vcpu *c)
     return c->cpl == 3 && c->rflags & RFLAG_AC && c->cr0 & CR0_AM;
 }
 
-/* Which byte of a block a CPU touches first shows in CR2; this is AMD's order. */
-void fpu_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned bytes, int access)
-{
-    mem_probe(c, in, lin, 1, access);
-    mem_probe(c, in, lin + bytes - 1, 1, access);
-    mem_probe(c, in, lin, bytes, access);
-}
-
 /* ---- reset, and state from outside ------------------------------------------------------------------------------- */
 void fpu_reset(struct vcpu *c, bool init)
 {

@@ -95,7 +95,6 @@ const struct stub *stub_get(struct vcpu *c, const struct stub *key);
 /* Runs it; 0 or 1 + the vector of the host's exception. */
 unsigned replay_call(const uint8_t *code, struct vcpu *c, void *memory, struct replay *r);
 
-void fpu_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned bytes, int access); /* a block */
 bool fpu_alignment_checked(const struct vcpu *c);
 
 /* replay_offered.c */

@@ -79,11 +79,17 @@ static void env_from_guest(struct vcpu *c, const struct insn *in, const uint8_t 
     *e = (struct x87_env){.fcw = w[0], .fsw = w[1], .ftw = w[2]};
 }
 
-static void probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned bytes, int access)
+/* The processors move these images word by word, each checked for itself. */
+static uint64_t probe(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
-    if (fpu_alignment_checked(c) && lin & (in->osize == 2 ? 1 : 3))
-        raise_error(c, EXC_AC, 0);
-    fpu_probe(c, in, lin, bytes, access);
+    struct insn word = *in;
+    unsigned step = wide_format(in) ? 4 : 2;
+    uint64_t first = mem_linear(c, in, step, access);
+    for (unsigned at = 0; at < bytes; at += step, word.disp += step) {
+        uint64_t lin = mem_linear(c, &word, step, access);
+        mem_probe(c, in, lin, step, access);
+    }
+    return first;
 }
 
 static void forget_pointers(struct replay *r)
@@ -98,8 +104,7 @@ static void fnstenv(struct vcpu *c, const struct insn *in)
     uint8_t to[28];
     unsigned bytes = wide_format(in) ? 28 : 14;
     fpu_check(c, FPU_X87);
-    uint64_t lin = mem_linear(c, in, bytes, ACCESS_WRITE);
-    probe(c, in, lin, bytes, ACCESS_WRITE);
+    uint64_t lin = probe(c, in, bytes, ACCESS_WRITE);
     fpu_use(c);
     __asm__ volatile("fnstenv %0" : "=m"(env));
     env_to_guest(c, in, &env, to);
@@ -112,8 +117,7 @@ static void fnsave(struct vcpu *c, const struct insn *in)
     uint8_t to[108];
     unsigned bytes = wide_format(in) ? 108 : 94;
     fpu_check(c, FPU_X87);
-    uint64_t lin = mem_linear(c, in, bytes, ACCESS_WRITE);
-    probe(c, in, lin, bytes, ACCESS_WRITE);
+    uint64_t lin = probe(c, in, bytes, ACCESS_WRITE);
     fpu_use(c);
     __asm__ volatile("fnsave %0" : "=m"(image));
     memcpy(to + env_to_guest(c, in, &image.env, to), image.st, sizeof image.st);
@@ -134,8 +138,7 @@ static void fldenv(struct vcpu *c, const struct insn *in)
     uint8_t from[28];
     unsigned bytes = wide_format(in) ? 28 : 14;
     wait_x87(c);
-    uint64_t lin = mem_linear(c, in, bytes, ACCESS_READ);
-    probe(c, in, lin, bytes, ACCESS_READ);
+    uint64_t lin = probe(c, in, bytes, ACCESS_READ);
     mem_read_bytes(c, in, lin, from, bytes);
     env_from_guest(c, in, from, &env);
     fpu_use(c);
@@ -148,8 +151,7 @@ static void frstor(struct vcpu *c, const struct insn *in)
     uint8_t from[108];
     unsigned bytes = wide_format(in) ? 108 : 94;
     wait_x87(c);
-    uint64_t lin = mem_linear(c, in, bytes, ACCESS_READ);
-    probe(c, in, lin, bytes, ACCESS_READ);
+    uint64_t lin = probe(c, in, bytes, ACCESS_READ);
     mem_read_bytes(c, in, lin, from, bytes);
     env_from_guest(c, in, from, &image.env);
     memcpy(image.st, from + bytes - sizeof image.st, sizeof image.st);

@@ -58,14 +58,15 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     }
 }
 
+/* Alignment is checked before the segment's limit. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, unsigned align, int access)
 {
-    uint64_t lin = mem_linear(c, in, bytes, access);
+    uint64_t base = in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0, lin = base + mem_offset(c, in);
     if (fpu_alignment_checked(c) && lin & 3)
         raise_error(c, EXC_AC, 0);
     if (lin & (align - 1))
         raise_error(c, EXC_GP, 0);
-    return lin;
+    return mem_linear(c, in, bytes, access);
 }
 
 static bool fast_fxsr(const struct vcpu *c)
@@ -78,7 +79,6 @@ static void fxsave(struct vcpu *c, const struct insn *in)
     uint8_t image[XS_XMM + 256];
     fpu_check(c, FPU_X87);
     uint64_t lin = area_linear(c, in, LEGACY_BYTES, 16, ACCESS_WRITE);
-    mem_probe(c, in, lin + LEGACY_BYTES - 1, 1, ACCESS_WRITE); /* as AMD does it: shows in CR2 */
     mem_probe(c, in, lin, LEGACY_BYTES, ACCESS_WRITE);
     const uint8_t *area = fpu_area(c);
     memcpy(image, area, sizeof image);
@@ -166,6 +166,25 @@ static uint64_t requested(const struct vcpu *c)
     return ((uint64_t)(uint32_t)c->gpr[X86_RDX] << 32 | (uint32_t)c->gpr[X86_RAX]) & c->xcr0;
 }
 
+static bool all_zero(const uint8_t *p, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+/* Outside 64-bit mode only what takes part there counts. */
+static uint64_t visible(const struct vcpu *c, const uint8_t *area, uint64_t bv)
+{
+    if (all_zero(area + XS_XMM, xmm_bytes(c)))
+        bv &= ~XFEATURE_SSE;
+    for (unsigned i = 2; i < XCOMPONENTS; i++)
+        if (component_bytes(c, i) && all_zero(area + c->replay->component[i].offset, component_bytes(c, i)))
+            bv &= ~(1ull << i);
+    return bv;
+}
+
 /* XINUSE: what is not in its initial state. */
 static uint64_t in_use(const struct vcpu *c, const uint8_t *area, bool compact)
 {
@@ -173,9 +192,11 @@ static uint64_t in_use(const struct vcpu *c, const uint8_t *area, bool compact)
     uint32_t mxcsr;
     memcpy(&bv, area + XS_BV, 8);
     memcpy(&mxcsr, area + XS_MXCSR, 4);
+    if (!code64(c))
+        bv = visible(c, area, bv);
     if (compact && mxcsr != 0x1f80)
         bv |= XFEATURE_SSE;
-    return code64(c) ? bv : bv & ~0x80ull;
+    return bv;
 }
 
 static void save_legacy(struct vcpu *c, const struct insn *in, uint64_t lin, const uint8_t *area, uint64_t parts,

@@ -16,39 +16,50 @@ static uint8_t *ah(struct vcpu *c)
     return reg8(c, 1);
 }
 
-/* SF, ZF, PF of a byte; AF and CF as given; OF clear, as the processors do though the manuals leave it undefined. */
-static void set_flags(struct vcpu *c, uint8_t v, bool af, bool cf)
+/* ---- decimal adjustment (SDM Vol. 2) --------------------------------------------------------------------------------- */
+/* The adjustment is an addition or subtraction whose flags show, also those that the manuals leave undefined; AF and
+ * CF are decimal. */
+static void set_flags(struct vcpu *c, uint32_t lahf_seto, bool af, bool cf)
 {
-    c->szapc = (v & RFLAG_SF) | (v ? 0 : RFLAG_ZF) | (__builtin_parity(v) ? 0 : RFLAG_PF) | (af ? RFLAG_AF : 0) |
-               (cf ? RFLAG_CF : 0) | 2;
-    c->of = 0;
+    uint8_t binary = RFLAG_SF | RFLAG_ZF | RFLAG_PF;
+    c->szapc = (uint8_t)((lahf_seto >> 8 & binary) | (af ? RFLAG_AF : 0) | (cf ? RFLAG_CF : 0) | 2);
+    c->of = lahf_seto & 1;
 }
 
-/* ---- decimal adjustment (SDM Vol. 2) --------------------------------------------------------------------------------- */
+static uint32_t adjust_8(uint8_t *v, uint8_t by, bool subtract)
+{
+    uint32_t f;
+    if (subtract)
+        __asm__("subb %2, %1; lahf; seto %%al" : "=&a"(f), "+q"(*v) : "q"(by) : "cc");
+    else
+        __asm__("addb %2, %1; lahf; seto %%al" : "=&a"(f), "+q"(*v) : "q"(by) : "cc");
+    return f;
+}
+
+static uint32_t adjust_16(uint16_t *v, uint16_t by, bool subtract)
+{
+    uint32_t f;
+    if (subtract)
+        __asm__("subw %2, %1; lahf; seto %%al" : "=&a"(f), "+r"(*v) : "r"(by) : "cc");
+    else
+        __asm__("addw %2, %1; lahf; seto %%al" : "=&a"(f), "+r"(*v) : "r"(by) : "cc");
+    return f;
+}
+
 static void das_daa(struct vcpu *c, bool subtract)
 {
     uint8_t old = *al(c);
-    bool cf = c->szapc & RFLAG_CF, af = (old & 15) > 9 || c->szapc & RFLAG_AF, carry = false;
-    if (af) {
-        carry = cf || (subtract && old < 6);
-        *al(c) += subtract ? -6 : 6;
-    }
-    if (old > 0x99 || cf) {
-        *al(c) += subtract ? -0x60 : 0x60;
-        carry = true;
-    }
-    set_flags(c, *al(c), af, carry);
+    bool low = (old & 15) > 9 || c->szapc & RFLAG_AF, high = old > 0x99 || c->szapc & RFLAG_CF;
+    uint32_t f = adjust_8(al(c), (low ? 6 : 0) + (high ? 0x60 : 0), subtract);
+    set_flags(c, f, low, high || (subtract && low && old < 6));
 }
 
 static void aas_aaa(struct vcpu *c, bool subtract)
 {
     bool adjust = (*al(c) & 15) > 9 || c->szapc & RFLAG_AF;
-    if (adjust)
-        *reg16(c, 0) += subtract ? -0x106 : 0x106;
-    uint8_t unmasked = *al(c);
+    uint32_t f = adjust_16(reg16(c, 0), adjust ? 0x106 : 0, subtract);
     *al(c) &= 15;
-    set_flags(c, unmasked, adjust, adjust);
-    set_flags(c, *al(c), adjust, adjust);
+    set_flags(c, f, adjust, adjust);
 }
 
 void cold_bcd(struct vcpu *c, const struct insn *in)
@@ -66,13 +77,15 @@ void cold_aam(struct vcpu *c, const struct insn *in)
         raise_exception(c, EXC_DE);
     *ah(c) = *al(c) / base;
     *al(c) = *al(c) % base;
-    set_flags(c, *al(c), false, false);
+    set_flags(c, adjust_8(al(c), 0, false), false, false);
 }
 
 void cold_aad(struct vcpu *c, const struct insn *in)
 {
-    *reg16(c, 0) = (uint8_t)(*al(c) + *ah(c) * (uint8_t)in->imm);
-    set_flags(c, *al(c), false, false);
+    uint8_t sum = (uint8_t)(*ah(c) * (uint8_t)in->imm), low = *al(c);
+    uint32_t f = adjust_8(&sum, low, false);
+    *reg16(c, 0) = sum;
+    set_flags(c, f, f >> 8 & RFLAG_AF, f >> 8 & RFLAG_CF);
 }
 
 void cold_salc(struct vcpu *c, const struct insn *in)

@@ -26,22 +26,20 @@ static uint32_t mxcsr(struct vcpu *c)
     return v;
 }
 
-/* With MXCSR.MM (AMD's misaligned SSE mode) the host decides. */
-static void misaligned(struct vcpu *c, const struct stub *s, uint64_t lin)
+/* #GP for misaligned SSE operands comes before all other checks of the address.  With MXCSR.MM (AMD's misaligned SSE
+ * mode) the host decides. */
+static void check_alignment(struct vcpu *c, const struct insn *in, const struct stub *s)
 {
-    bool address_fault = code64(c) && (!canonical(lin) || !canonical(lin + s->mem_bytes - 1)); /* comes first */
-    if (address_fault)
-        return;
-    if (lin & (s->align - 1u) && !(mxcsr(c) & 1u << 17))
+    uint64_t base = in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0;
+    if (unlikely((base + mem_offset(c, in)) & (s->align - 1u)) && !(mxcsr(c) & 1u << 17))
         raise_error(c, EXC_GP, 0);
-    if (fpu_alignment_checked(c) && lin & (s->natural - 1u))
-        raise_error(c, EXC_AC, 0);
 }
 
-static void check_alignment(struct vcpu *c, const struct stub *s, uint64_t lin)
+static void check_natural_alignment(struct vcpu *c, const struct stub *s, uint64_t lin)
 {
-    if (unlikely(lin & (MAX(s->natural, s->align) - 1u)))
-        misaligned(c, s, lin);
+    bool address_fault = code64(c) && (!canonical(lin) || !canonical(lin + s->mem_bytes - 1));
+    if (lin & (s->natural - 1u) && !address_fault)
+        raise_error(c, EXC_AC, 0);
 }
 
 /* The host's exception becomes the guest's. */
@@ -100,8 +98,11 @@ static void exec_memory(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
     begin(c, s);
+    if (s->align > 1)
+        check_alignment(c, in, s);
     uint64_t lin = mem_linear(c, in, s->mem_bytes, s->access);
-    check_alignment(c, s, lin);
+    if (unlikely(fpu_alignment_checked(c)))
+        check_natural_alignment(c, s, lin);
     void *direct = replay_direct(c, s, lin);
     if (likely(direct))
         replay_run(c, in, s, direct);
@@ -113,6 +114,26 @@ const struct stub *replay_plain_stub(const struct insn *in)
 {
     bool plain = in->aux == (void *)exec_registers || in->aux == (void *)exec_memory;
     return plain ? (const struct stub *)in->imm : NULL;
+}
+
+/* VZEROUPPER and VZEROALL outside 64-bit mode, where they leave registers 8 to 15 alone. */
+static void exec_vzero(struct vcpu *c, const struct insn *in)
+{
+    const struct xcomponent *k = c->replay->component;
+    fpu_check(c, FPU_AVX);
+    uint8_t *area = fpu_area(c);
+    memset(area + k[2].offset, 0, k[2].bytes / 2);
+    memset(area + k[6].offset, 0, k[6].bytes / 2);
+    if (in->imm)
+        memset(area + XS_XMM, 0, 128);
+}
+
+static cold_fn bind_vzero(struct insn *in, const struct replay_info *info, bool code64)
+{
+    if (code64 || info->encoding != REPLAY_VEX || info->map != 1 || info->opcode != 0x77)
+        return NULL;
+    in->imm = info->vector_bytes == 32; /* VZEROALL */
+    return exec_vzero;
 }
 
 /* ---- instructions without an effect here ---------------------------------------------------------------------------- */
@@ -278,6 +299,13 @@ static bool count_as_scan(const struct replay_info *info)
     return info->encoding == REPLAY_LEGACY && info->map == 1 && (info->opcode == 0xbc || info->opcode == 0xbd);
 }
 
+/* VPINSRQ needs 64-bit mode on AMD; Intel's take it for VPINSRD elsewhere. */
+static bool amd_undefined(struct vcpu *c, const struct replay_info *info)
+{
+    return info->encoding == REPLAY_VEX && info->map == 3 && info->opcode == 0x22 && !code64(c) && cpuid_is_amd(c) &&
+           info->raw[info->modrm_at - 2] & 0x80;
+}
+
 static void drop_rep(struct replay_info *info)
 {
     for (unsigned i = 0; info->raw[i] != 0x0f; i++)
@@ -293,6 +321,8 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *g
     cold_fn fn = is_x87(info) ? fpu_x87_bind(info) : fpu_xsave_bind(info);
     if (!fn)
         fn = bind_hint(info->mnemonic);
+    if (!fn)
+        fn = bind_vzero(in, info, (c->mode & MODE_CODE) == CODE64);
     if (fn)
         return fn;
     if (!(is_x87(info) || replayable(info->isa_set)) || info->encoding == REPLAY_3DNOW || info->encoding == REPLAY_XOP)
@@ -302,6 +332,8 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *g
             return NULL;
         drop_rep(info);
     }
+    if (amd_undefined(c, info))
+        return NULL;
     memset(&s, 0, sizeof s); /* padding too: it is a hash key */
     describe(&s, info);
     fn = replay_mask_bind(info, &s, c->mode & MODE_CODE);

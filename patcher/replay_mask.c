@@ -54,10 +54,9 @@ static uint64_t *opmask(struct vcpu *c, unsigned n)
 }
 
 /* ---- one operand, some elements ------------------------------------------------------------------------------------ */
-/* Bit i: element i is accessed. */
-static uint64_t active_elements(struct vcpu *c, const struct stub *s)
+/* Bit i: the i-th step of the operand is accessed. */
+static uint64_t active_steps(struct vcpu *c, const struct stub *s)
 {
-    unsigned n = s->mem_bytes / s->element_bytes;
     uint64_t active = 0;
     fpu_area(c);
     if (s->mask_kind == MASK_OPMASK) {
@@ -65,69 +64,101 @@ static uint64_t active_elements(struct vcpu *c, const struct stub *s)
     } else {
         uint8_t v[64];
         vector_get(c, s->mask, v);
-        for (unsigned i = 0; i < n; i++)
+        for (unsigned i = 0; i < s->elements; i++)
             active |= (uint64_t)(v[(i + 1) * s->element_bytes - 1] >> 7) << i;
     }
     if (s->elements < 64)
         active &= (1ull << s->elements) - 1;
     if (s->broadcast)
         return active != 0;
-    if (s->packed)
-        n = (unsigned)__builtin_popcountll(active);
-    return s->packed ? (n < 64 ? (1ull << n) - 1 : ~0ull) : active;
+    unsigned n = (unsigned)__builtin_popcountll(active);
+    return !s->packed ? active : n < 64 ? (1ull << n) - 1 : ~0ull;
 }
 
-static void each_element(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t lin, uint8_t *buffer,
-                         uint64_t active, int access)
+static uint64_t step_linear(struct vcpu *c, const struct insn *in, unsigned at, unsigned bytes, int access)
 {
-    unsigned n = s->element_bytes;
-    for (; active; active &= active - 1) {
-        unsigned at = (unsigned)__builtin_ctzll(active) * n;
+    struct insn step = *in;
+    step.disp += at;
+    return mem_linear(c, &step, bytes, access);
+}
+
+/* Byte by byte where alignment is checked: these instructions are exempt. */
+static void move_step(struct vcpu *c, const struct insn *in, uint64_t lin, uint8_t *buffer, unsigned bytes, int access)
+{
+    unsigned n = fpu_alignment_checked(c) ? 1 : bytes;
+    for (unsigned at = 0; at < bytes; at += n) {
         if (access == ACCESS_READ)
             mem_read_bytes(c, in, lin + at, buffer + at, n);
-        else if (access == ACCESS_WRITE)
-            mem_write_bytes(c, in, lin + at, buffer + at, n);
         else
-            mem_probe(c, in, lin + at, n, ACCESS_WRITE);
+            mem_write_bytes(c, in, lin + at, buffer + at, n);
     }
 }
 
-static void run_masked(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t lin)
+static void move_steps(struct vcpu *c, const struct insn *in, const struct stub *s, uint8_t *buffer, uint64_t active)
 {
-    uint8_t *buffer = replay_scratch(c, lin);
-    uint64_t active = active_elements(c, s);
-    if (s->access & ACCESS_WRITE)
-        each_element(c, in, s, lin, buffer, active, 0);
-    else
-        each_element(c, in, s, lin, buffer, active, ACCESS_READ);
-    replay_run(c, in, s, buffer);
-    if (s->access & ACCESS_WRITE)
-        each_element(c, in, s, lin, buffer, active, ACCESS_WRITE);
+    unsigned n = s->broadcast ? s->mem_bytes : s->element_bytes;
+    for (; active; active &= active - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(active) * n;
+        move_step(c, in, step_linear(c, in, at, n, s->access), buffer + at, n, s->access);
+    }
 }
 
-static bool accessible(struct vcpu *c, uint64_t lin, unsigned bytes, int access)
+static void probe_steps(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t active)
+{
+    unsigned n = s->element_bytes;
+    for (; active; active &= active - 1) {
+        uint64_t lin = step_linear(c, in, (unsigned)__builtin_ctzll(active) * n, n, ACCESS_WRITE);
+        mem_probe(c, in, lin, 1, ACCESS_WRITE);
+        mem_probe(c, in, lin + n - 1, 1, ACCESS_WRITE);
+    }
+}
+
+/* The whole operand can be read: for instructions whose mask counts elements of the result, not of the operand. */
+static bool readable(struct vcpu *c, const struct stub *s, uint64_t lin)
 {
     struct walk w;
-    bool one_page = !((lin ^ (lin + bytes - 1)) & PAGE_MASK);
-    return one_page && c->tlb != c->views[VIEW_SLOW] && !(mmu_walk(c, c->view, lin, access, &w) & WALK_FAULT);
+    uint64_t last = lin + s->mem_bytes - 1;
+    bool odd = code64(c) ? !canonical(lin) || !canonical(last) : last > 0xffffffff;
+    return !odd && !(mmu_walk(c, c->view, lin, ACCESS_READ, &w) & WALK_FAULT) &&
+           !(mmu_walk(c, c->view, last, ACCESS_READ, &w) & WALK_FAULT);
+}
+
+static void run_masked(struct vcpu *c, const struct insn *in, const struct stub *s)
+{
+    bool segmented = in->flags & INSN_SEGMENTED;
+    uint64_t lin = mem_offset(c, in) + (segmented ? c->seg[in->seg].base : 0), active = active_steps(c, s);
+    uint8_t *buffer = replay_scratch(c, lin);
+    if (active && lin & (s->align - 1u))
+        raise_error(c, EXC_GP, 0);
+    bool full = s->mask_kind == MASK_OPMASK && !s->broadcast && s->mem_bytes >= 16;
+    if (full && fpu_alignment_checked(c) && lin & 15)
+        raise_error(c, EXC_AC, 0);
+    if (s->whole)
+        mem_probe(c, in, mem_linear(c, in, s->mem_bytes, s->access), s->mem_bytes, s->access);
+    if (s->access & ACCESS_WRITE)
+        probe_steps(c, in, s, active);
+    else if (!segmented && readable(c, s, lin))
+        move_step(c, in, lin, buffer, s->mem_bytes, ACCESS_READ);
+    else
+        move_steps(c, in, s, buffer, active);
+    replay_run(c, in, s, buffer);
+    if (s->access & ACCESS_WRITE)
+        move_steps(c, in, s, buffer, active);
 }
 
 static void exec_masked(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
+    void *direct = NULL;
     fpu_check(c, s->check);
-    uint64_t lin = mem_linear(c, in, s->mem_bytes, s->access);
-    if (unlikely(lin & (s->align - 1u)) && active_elements(c, s))
-        raise_error(c, EXC_GP, 0);
-    if (s->whole)
-        mem_probe(c, in, lin, s->mem_bytes, s->access);
-    if (!replay_direct(c, s, lin) && accessible(c, lin, s->mem_bytes, s->access))
-        mem_probe(c, in, lin, s->mem_bytes, s->access); /* into the TLB */
-    void *direct = replay_direct(c, s, lin);
+    if (!(in->flags & INSN_SEGMENTED)) {
+        uint64_t lin = mem_offset(c, in);
+        direct = lin & (s->align - 1u) ? NULL : replay_direct(c, s, lin);
+    }
     if (likely(direct))
         replay_run(c, in, s, direct);
     else
-        run_masked(c, in, s, lin);
+        run_masked(c, in, s);
 }
 
 /* ---- MASKMOVQ, MASKMOVDQU ------------------------------------------------------------------------------------------ */
@@ -166,7 +197,7 @@ static void exec_maskmovq(struct vcpu *c, const struct insn *in)
     fpu_use(c);
     __asm__ volatile("movd %%mm0, %0" : "=r"(unused)); /* any MMX instruction: TOP = 0, all tags valid */
     const uint8_t *area = fpu_area(c);
-    maskmov(c, in, area + XS_ST + 16 * s->data, area + XS_ST + 16 * s->mask, 8);
+    maskmov(c, in, area + XS_ST + 16 * (s->data & 7), area + XS_ST + 16 * (s->mask & 7), 8);
 }
 
 /* ---- gather, scatter ------------------------------------------------------------------------------------------------- */
@@ -236,8 +267,11 @@ static void exec_gather(struct vcpu *c, const struct insn *in)
     vector_get(c, s->mem_bytes, index);
     vector_get(c, s->data, data);
     uint64_t active = gather_active(c, s);
-    for (; active; active &= active - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(active);
+    for (unsigned i = 0; i < s->elements; i++) {
+        if (!(active >> i & 1)) {
+            gather_mask_clear(c, s, i);
+            continue;
+        }
         uint64_t lin = gather_linear(c, in, s, element(index, i, s->align), ACCESS_READ);
         mem_read_bytes(c, in, lin, data + i * s->element_bytes, s->element_bytes);
         vector_put(c, s->data, data);
@@ -314,17 +348,18 @@ static bool is_packed(const struct replay_info *info)
 static cold_fn bind_opmask(const struct replay_info *info, struct stub *s, unsigned mode)
 {
     struct vex_fields f = vex_fields(info, mode);
-    if (!f.aaa || !info->mem_element_bytes || (info->whole_operand && !info->mem_writes))
+    bool whole = info->whole_operand || strstr(info->mnemonic, "gf2p8affine"); /* the decoder says otherwise of these */
+    if (!f.aaa || !info->mem_element_bytes || (whole && !info->mem_writes))
         return NULL;
-    s->whole = info->whole_operand;
+    s->whole = whole;
     s->mask_kind = MASK_OPMASK;
     s->mask = (uint8_t)f.aaa;
     s->element_bytes = info->mem_element_bytes;
     s->elements = (uint8_t)(info->mem_bytes / info->mem_element_bytes);
-    s->broadcast = info->broadcast_bytes != 0;
+    s->broadcast = info->broadcast_bytes || strstr(info->mnemonic, "broadcast");
     s->packed = is_packed(info);
     if (s->broadcast)
-        s->elements = (uint8_t)(info->vector_bytes / info->broadcast_bytes);
+        s->elements = (uint8_t)(info->vector_bytes / info->mem_element_bytes);
     return exec_masked;
 }
 

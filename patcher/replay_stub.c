@@ -250,6 +250,35 @@ static void encode_legacy(struct stub *s, struct emit *e, const struct replay_in
     }
 }
 
+/* Where W says 64-bit general register (or such an operand in memory), which other modes ignore.  pp: the mandatory
+ * prefix as VEX and EVEX have it: none, 66, F3, F2. */
+static bool w_is_gpr_size(const struct stub *s, const struct replay_info *info, unsigned pp)
+{
+    if (s->check == FPU_VEX_GPR)
+        return true;
+    if (info->map == 3)
+        return info->opcode == 0x16 || info->opcode == 0x22; /* VPEXTRD, VPINSRD */
+    if (info->map != 1)
+        return false;
+    switch (info->opcode) {
+    case 0x2a:
+    case 0x2c:
+    case 0x2d:
+    case 0x78:
+    case 0x79:
+    case 0x7b: return pp >= 2; /* conversions of one number */
+    case 0x6e:
+    case 0x7e: return pp == 1; /* VMOVD */
+    default: return false;
+    }
+}
+
+/* The last byte names a register in its upper half, of which other modes ignore the top bit. */
+static bool is_is4(const struct replay_info *info)
+{
+    return info->encoding == REPLAY_VEX && info->map == 3 && info->opcode >= 0x4a && info->opcode <= 0x4c;
+}
+
 /* VEX (C4 C5) and EVEX (62): register number bits are inverted.  VEX always goes out in its three-byte form. */
 static void encode_vex(struct stub *s, struct emit *e, const struct replay_info *info, unsigned bits)
 {
@@ -266,6 +295,8 @@ static void encode_vex(struct stub *s, struct emit *e, const struct replay_info 
     if (bits != 64) { /* eight registers: the fourth bits are ignored */
         p[1] |= evex ? 0xf0 : 0xe0;
         p[2] |= 0x40;
+        if (w_is_gpr_size(s, info, p[2] & 3))
+            p[2] &= 0x7f;
     }
     if (info->memory) {
         p[1] |= 0x60;
@@ -284,6 +315,8 @@ static void encode_vex(struct stub *s, struct emit *e, const struct replay_info 
         return;
     e1(e, modrm);
     e_bytes(e, info->raw + info->imm_at, info->imm_bytes);
+    if (bits != 64 && is_is4(info))
+        e->at[-1] &= 0x7f;
 }
 
 /* Fills in s->bytes from the other fields; false: not an encoding that can be replayed. */

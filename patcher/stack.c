@@ -96,7 +96,7 @@ void cold_pop_rm(struct vcpu *c, const struct insn *in)
 void cold_push_seg(struct vcpu *c, const struct insn *in)
 {
     struct stack s = stack_current(c);
-    if (in->osize == 4) {
+    if (in->osize == 4 && !cpuid_is_amd(c)) { /* Intel leaves the upper half of the slot as it is */
         s.sp = merge(s.sp, s.sp - 2, s.mask);
         stack_push(c, &s, 2, c->seg[in->reg_no].selector);
     } else
@@ -124,15 +124,16 @@ void cold_pusha(struct vcpu *c, const struct insn *in)
     stack_commit(c, &s);
 }
 
+/* Registers that were popped before a fault keep the new values, as in the processors: RSP does not, so that the
+ * instruction can start again. */
 void cold_popa(struct vcpu *c, const struct insn *in)
 {
     struct stack s = stack_current(c);
-    uint64_t v[8];
-    for (int r = X86_RDI; r >= X86_RAX; r--)
-        v[r] = stack_pop(c, &s, in->osize);
-    for (unsigned r = X86_RAX; r <= X86_RDI; r++)
+    for (int r = X86_RDI; r >= X86_RAX; r--) {
+        uint64_t v = stack_pop(c, &s, in->osize);
         if (r != X86_RSP)
-            reg_set(c, r * 8, in->osize, v[r]);
+            reg_set(c, (unsigned)r * 8, in->osize, v);
+    }
     stack_commit(c, &s);
 }
 
@@ -216,18 +217,26 @@ void cold_jmp_rm(struct vcpu *c, const struct insn *in)
     near_jump(c, cold_rm_read(c, in) & ip_mask(in));
 }
 
+/* The stack's faults come before the target's. */
+static void call(struct vcpu *c, const struct insn *in, uint64_t to)
+{
+    struct stack s = stack_current(c), top = s;
+    uint64_t from = c->next_rip;
+    top.sp = merge(s.sp, s.sp - in->osize, s.mask);
+    mem_probe(c, NULL, stack_linear(c, &top, in->osize, ACCESS_WRITE), in->osize, ACCESS_WRITE);
+    near_jump(c, to);
+    stack_push(c, &s, in->osize, from);
+    stack_commit(c, &s);
+}
+
 void cold_call(struct vcpu *c, const struct insn *in)
 {
-    uint64_t from = c->next_rip;
-    near_jump(c, (c->gpr[REG_RUN_IP] + in->imm) & in->amask);
-    push(c, in->osize, from);
+    call(c, in, (c->gpr[REG_RUN_IP] + in->imm) & in->amask);
 }
 
 void cold_call_rm(struct vcpu *c, const struct insn *in)
 {
-    uint64_t from = c->next_rip;
-    near_jump(c, cold_rm_read(c, in) & ip_mask(in));
-    push(c, in->osize, from);
+    call(c, in, cold_rm_read(c, in) & ip_mask(in));
 }
 
 void cold_ret(struct vcpu *c, const struct insn *in)

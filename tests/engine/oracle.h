@@ -52,6 +52,8 @@ void oracle_gen_free(struct oracle_gen *g);
 bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c, uint8_t window[ORACLE_WIN_BYTES]);
 /* Must this not run on the host: its result depends on the host's system, or it is a system call? */
 bool oracle_excluded(enum oracle_mode mode, const uint8_t *bytes);
+/* Does it (or the FNSTENV behind it) move a block of memory, of which any byte may be the first to fault? */
+bool oracle_is_block(enum oracle_mode mode, const uint8_t *bytes);
 
 /* ---- the engine's side ------------------------------------------------------------------------------------------- */
 struct oracle_guest;

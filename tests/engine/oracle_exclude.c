@@ -15,7 +15,7 @@ static bool unlisted_38(uint8_t op)
     return op == 0xf8 || op == 0xf9;
 }
 
-static bool excluded_0f(uint8_t op, uint8_t modrm)
+static bool excluded_0f(uint8_t op, uint8_t modrm, bool lock)
 {
     unsigned reg = modrm >> 3 & 7;
     bool memory = modrm < 0xc0;
@@ -37,6 +37,8 @@ static bool excluded_0f(uint8_t op, uint8_t modrm)
     case 0xb5: /* LSS LFS LGS */ return true;
     case 0x01: /* SGDT... RDTSCP MONITORX VMMCALL...: only XGETBV and what is privileged */
         return modrm != 0xd0 && !(memory && (reg == 2 || reg == 3 || reg == 6 || reg == 7));
+    case 0x20:
+    case 0x22: return lock; /* MOV CR8 on AMD */
     case 0x78:
     case 0x79: /* VMREAD VMWRITE: AMD's fetch reaches further */ return true;
     case 0x38: return unlisted_38(modrm);
@@ -48,12 +50,14 @@ static bool excluded_0f(uint8_t op, uint8_t modrm)
 
 bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
 {
-    bool rep = false;
-    for (; is_prefix(*b) || (mode == ORACLE_64 && (*b & 0xf0) == 0x40); b++)
+    bool rep = false, lock = false;
+    for (; is_prefix(*b) || (mode == ORACLE_64 && (*b & 0xf0) == 0x40); b++) {
         rep |= *b == 0xf2 || *b == 0xf3;
+        lock |= *b == 0xf0;
+    }
     uint8_t modrm = b[1];
     switch (b[0]) {
-    case 0x0f: return excluded_0f(b[1], b[2]);
+    case 0x0f: return excluded_0f(b[1], b[2], lock);
     case 0x07:
     case 0x17:
     case 0x1f: /* POP ES, SS, DS */ return mode != ORACLE_64;
@@ -72,4 +76,11 @@ bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
     case 0xff: return (modrm >> 3 & 7) == 3 || (modrm >> 3 & 7) == 5;
     default: return false;
     }
+}
+
+bool oracle_is_block(enum oracle_mode mode, const uint8_t *b)
+{
+    while (is_prefix(*b) || (mode == ORACLE_64 && (*b & 0xf0) == 0x40))
+        b++;
+    return (*b & 0xf8) == 0xd8 || (*b == 0x0f && (b[1] == 0xae || b[1] == 0xc7));
 }

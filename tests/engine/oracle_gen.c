@@ -6,6 +6,7 @@
  * address the instruction's memory operand are set so that it lands there, often at a page's end. */
 #include "oracle.h"
 #include <Zydis/Zydis.h>
+#include <cpuid.h>
 #include <string.h>
 
 struct oracle_gen {
@@ -449,6 +450,9 @@ struct oracle_gen *oracle_gen_new(enum oracle_mode mode, uint64_t seed)
                                              ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
     static const ZydisStackWidth widths[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_16};
     ZydisDecoderInit(&g->decoder, modes[mode], widths[mode]);
+    unsigned eax, ebx, ecx = 0, edx;
+    __get_cpuid(0, &eax, &ebx, &ecx, &edx);
+    ZydisDecoderEnableMode(&g->decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, ecx == signature_AMD_ecx);
     return g;
 }
 

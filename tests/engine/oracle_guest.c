@@ -151,7 +151,7 @@ static void make_state(struct oracle_guest *g, bool legacy)
     memcpy(s->seg, oracle_layouts[g->mode].seg, sizeof s->seg);
     s->cr0 = 0x80050033; /* PG AM WP NE ET MP PE */
     s->cr4 = 0x506a0;    /* OSXSAVE FSGSBASE OSXMMEXCPT OSFXSR PGE PAE */
-    s->efer = legacy ? 1 << 11 : 0xd01;
+    s->efer = legacy ? 0x801 : 0xd01;
     s->cr3 = make_tables(g, legacy ? 3 : 4, sys);
     s->xcr0 = oracle_host_xcr0();
     s->gdtr = (struct x86_table){sys, 0x47};
