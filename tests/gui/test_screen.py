@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The screen window under Xvfb, with a VM that has no guest: its picture is one colour (#102030), and the keys it gets
+appear on its serial port as evdev codes, "+30 -30".  Prints TAP.  Usage: test_screen.py VMCTL FAKE_VM SCREEN"""
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+VMCTL, FAKE_VM, SCREEN = (os.path.abspath(a) for a in sys.argv[1:4])
+WAIT = 10
+
+
+def wait_for(what, check):
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        value = check()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"no {what} after {WAIT} s")
+
+
+def png_pixels(path):
+    """Rows of (r, g, b), of an 8-bit RGB PNG without interlace."""
+    data, at, packed = open(path, "rb").read(), 8, b""
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at:at + 8])
+        body = data[at + 8:at + 8 + length]
+        assert struct.unpack(">I", data[at + 8 + length:at + 12 + length])[0] == zlib.crc32(kind + body)
+        if kind == b"IHDR":
+            width, height, depth, colour = struct.unpack(">IIBB", body[:10])
+            assert (depth, colour) == (8, 2)
+        packed += body if kind == b"IDAT" else b""
+        at += length + 12
+    raw, stride, before, rows = zlib.decompress(packed), width * 3 + 1, bytes(width * 3), []
+    for y in range(height):
+        row = unfilter(raw[y * stride], bytearray(raw[y * stride + 1:(y + 1) * stride]), before)
+        rows.append([tuple(row[i:i + 3]) for i in range(0, len(row), 3)])
+        before = row
+    return rows
+
+
+def unfilter(kind, row, up):
+    for i in range(len(row)):
+        a, b, c = (row[i - 3], up[i], up[i - 3]) if i >= 3 else (0, up[i], 0)
+        p = a + b - c
+        paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+        row[i] = (row[i] + (0, a, b, (a + b) // 2, paeth)[kind]) & 255
+    return row
+
+
+class Desk:
+    """A display, a machine "vm", and a window on it."""
+
+    def __init__(self):
+        self.home = tempfile.mkdtemp()
+        read, write = os.pipe()
+        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1000x700x24", "-noreset"], pass_fds=[write],
+                                       stderr=subprocess.DEVNULL)
+        os.close(write)
+        with os.fdopen(read) as line:
+            number = line.readline().strip()
+        os.mkdir(self.home + "/run", 0o700)
+        self.env = dict(os.environ, HOME=self.home, XDG_RUNTIME_DIR=self.home + "/run", XDG_DATA_HOME=self.home + "/data",
+                        DISPLAY=":" + number, TERRARIUM_VM=FAKE_VM, SDL_VIDEODRIVER="x11", SDL_RENDER_DRIVER="software")
+        for name in ("XDG_CONFIG_HOME", "WAYLAND_DISPLAY"):
+            self.env.pop(name, None)
+        self.serial = self.home + "/serial"
+        self.screen = None
+        self.vmctl("create", "vm", "--serial", self.serial)
+
+    def run(self, *command):
+        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True, timeout=WAIT).stdout
+
+    def vmctl(self, *words):
+        return self.run(VMCTL, *words)
+
+    def start(self):
+        self.vmctl("start", "vm")
+        self.screen = subprocess.Popen([SCREEN, "vm"], env=self.env)
+        self.window = wait_for("window", self.find_window)
+        self.run("xdotool", "windowfocus", "--sync", self.window)
+        wait_for("picture", lambda: "64 x 48" in self.size() or "160 x 160" in self.size())
+
+    def find_window(self):
+        found = subprocess.run(["xdotool", "search", "--class", "terrarium-screen"], env=self.env, capture_output=True, text=True)
+        return found.stdout.split()[-1] if found.stdout else None
+
+    def size(self):
+        lines = self.run("xdotool", "getwindowgeometry", self.window)
+        return lines.split("Geometry: ")[1].strip().replace("x", " x ")
+
+    def title(self):
+        return self.run("xdotool", "getwindowname", self.window)
+
+    def title_has(self, text):
+        wait_for(f"title with '{text}'", lambda: text in self.title())
+
+    def host(self, key):
+        self.run("xdotool", "keydown", "Control_R", "key", key, "keyup", "Control_R")
+
+    def got(self, codes):
+        wait_for(f"keys {codes}", lambda: codes in open(self.serial, errors="replace").read())
+
+    def ends(self):
+        assert self.screen.wait(WAIT) == 0
+
+    def close(self):
+        if self.screen and self.screen.poll() is None:
+            self.screen.kill()
+        subprocess.run([VMCTL, "stop", "--force", "vm"], env=self.env, capture_output=True)
+        self.server.terminate()
+        self.server.wait()
+        shutil.rmtree(self.home)
+
+
+# ---- tests ----
+
+def title_and_state(desk):
+    desk.title_has("vm: running (fake)")
+    desk.host("p")
+    desk.title_has("vm: paused")
+    desk.vmctl("resume", "vm")
+    desk.title_has("vm: running")
+
+
+def keys_by_place(desk):
+    desk.run("xdotool", "key", "a", "Return")
+    desk.got("+30 -30 +28 -28 ")
+    desk.host("Delete")
+    desk.got("+29 +56 +111 -111 -56 -29 ")
+
+
+def focus_loss_releases_keys(desk):
+    desk.run("xdotool", "keydown", "s")
+    desk.got("+31 ")
+    desk.screen_other = subprocess.Popen([SCREEN, "vm"], env=desk.env)
+    try:
+        other = wait_for("second window", lambda: next(
+            (w for w in desk.run("xdotool", "search", "--class", "terrarium-screen").split() if w != desk.window), None))
+        desk.run("xdotool", "windowfocus", "--sync", other)
+        desk.got("-31 ")
+    finally:
+        desk.screen_other.kill()
+        desk.screen_other.wait()
+        desk.run("xdotool", "keyup", "s", "windowfocus", "--sync", desk.window)
+
+
+def capture_and_release(desk):
+    desk.run("xdotool", "mousemove", "--window", desk.window, "30", "30", "click", "1")
+    desk.title_has("releases the mouse")
+    desk.run("xdotool", "key", "Control_R")
+    desk.title_has("click to capture the mouse")
+
+
+def screenshot(desk):
+    desk.host("s")
+    path = wait_for("screenshot", lambda: next((desk.home + "/" + n for n in os.listdir(desk.home) if n.endswith(".png")), None))
+    rows = png_pixels(path)
+    assert len(rows) == 48 and all(row == [(0x10, 0x20, 0x30)] * 64 for row in rows)
+
+
+def closing_keeps_it_running(desk):
+    desk.host("q")
+    desk.run("xdotool", "sleep", "0.3", "key", "Escape")
+    time.sleep(0.3)
+    assert desk.screen.poll() is None
+    desk.host("q")
+    desk.run("xdotool", "sleep", "0.3", "key", "Return")
+    desk.ends()
+    assert "running" in desk.vmctl("list")
+
+
+def end_of_the_vm(desk):
+    desk.screen = subprocess.Popen([SCREEN, "vm"], env=desk.env)
+    desk.window = wait_for("window", desk.find_window)
+    desk.title_has("running")
+    desk.vmctl("stop", "--force", "vm")
+    desk.title_has("stopped")
+    assert desk.screen.poll() is None
+    desk.run("xdotool", "windowfocus", "--sync", desk.window, "sleep", "0.3", "key", "Return")
+    desk.ends()
+
+
+def nobody_there(desk):
+    done = subprocess.run([SCREEN, "nobody"], env=desk.env, capture_output=True, text=True)
+    assert done.returncode == 3 and "nobody is not running" in done.stderr, (done.returncode, done.stderr)
+
+
+TESTS = [title_and_state, keys_by_place, focus_loss_releases_keys, capture_and_release, screenshot, closing_keeps_it_running,
+         end_of_the_vm, nobody_there]
+
+
+def main():
+    missing = [p for p in ("Xvfb", "xdotool") if not shutil.which(p)]
+    if missing:
+        print(f"1..0 # SKIP not installed: {' '.join(missing)}")
+        return
+    print(f"1..{len(TESTS)}")
+    desk = Desk()
+    try:
+        desk.start()
+        for i, test in enumerate(TESTS, 1):
+            try:
+                test(desk)
+                print(f"ok {i} {test.__name__}", flush=True)
+            except (AssertionError, subprocess.SubprocessError) as problem:
+                print(f"not ok {i} {test.__name__}\n# {problem!r}", flush=True)
+    finally:
+        desk.close()
+
+
+main()
