@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hammer.h"
 #include "../../core-vmm/api/input.h"
+#include "../../core-vmm/display.h"
 #include <string.h>
 
 struct bytes {
@@ -55,6 +56,12 @@ static void fill_memory(struct bench *b, struct bytes *in)
         bench_ram(b)[at + i] = take(in, 1);
 }
 
+static void look(struct bench *b)
+{
+    display_refresh_now(bench_display(b));
+    g_free(display_text(bench_display(b)));
+}
+
 static void outside(struct bench *b, struct device *d, struct bytes *in)
 {
     uint8_t bytes[4] = {take(in, 1), take(in, 1), take(in, 1), take(in, 1)};
@@ -65,6 +72,8 @@ static void outside(struct bench *b, struct device *d, struct bytes *in)
         bench_drive_fail(v, 5);
     else if (v && bytes[1] < 24)
         bench_drive_insert(v, bytes[2] & 1 ? "pattern:1440K" : bytes[2] & 2 ? "pattern:360K" : NULL);
+    if (bench_display(b))
+        look(b);
 }
 
 char *hammer(struct bench *b, struct device *d, const uint8_t *data, size_t n)
