@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What a guest can do to a chip: the first byte picks a row of tests/devices/chips.c, the rest become accesses, time and
- * save/load (tests/devices/hammer.h). */
+ * save/load (tests/devices/hammer.h).  With FUZZ_DEVICE=NAME in the environment it is always that row. */
 #include "../devices/hammer.h"
 #include <stdlib.h>
 
@@ -13,9 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rows++;
     if (!size)
         return 0;
+    const char *only = g_getenv("FUZZ_DEVICE");
+    const struct chip *chip = only ? chip_find(only) : &chips[data[0] % rows];
+    if (!chip)
+        g_error("chips.c has no '%s'", only);
     g_autoptr(GError) error = NULL;
     struct bench *b = bench_new();
-    struct device *d = bench_add_chip(b, &chips[data[0] % rows], &error);
+    struct device *d = bench_add_chip(b, chip, &error);
     char *why = d ? hammer(b, d, data + 1, size - 1) : g_strdup(error ? error->message : "init failed");
     if (!why)
         why = bench_save_load(b);
