@@ -15,16 +15,18 @@ void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, 
 
 uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size)
 {
-    return ~0ull;
+    return m && m->load ? m->load(m, gpa, size) : ~0ull;
 }
 
 void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size, uint64_t value)
 {
+    if (m && m->store)
+        m->store(m, gpa, size, value);
 }
 
 int machine_ack(struct machine *m, unsigned cpu)
 {
-    return -1;
+    return m && m->ack ? m->ack(m, cpu) : -1;
 }
 
 uint8_t machine_tpr(struct machine *m, unsigned cpu)

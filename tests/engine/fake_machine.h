@@ -7,4 +7,8 @@
 struct machine { /* cpu_vm.machine may be NULL: no ports either */
     uint64_t (*in)(struct machine *m, uint16_t port, unsigned size);
     void (*out)(struct machine *m, uint16_t port, unsigned size, uint64_t value);
+    /* the rest may be NULL: nobody home */
+    uint64_t (*load)(struct machine *m, uint64_t gpa, unsigned size);
+    void (*store)(struct machine *m, uint64_t gpa, unsigned size, uint64_t value);
+    int (*ack)(struct machine *m, unsigned cpu);
 };
