@@ -15,8 +15,14 @@ static const struct cpu_engine *interp(void)
     return &interp_engine;
 }
 
+static const struct cpu_engine *soft(void)
+{
+    return &soft_engine;
+}
+
 static const struct choice choices[] = {
     {"kvm", "hardware virtualization", kvm_engine_for_host},
+    {"soft", "the translator, which needs no hardware support", soft},
     {"interp", "the interpreter, which needs no hardware support", interp},
 };
 
@@ -33,7 +39,7 @@ static const struct cpu_engine *choose_automatically(char **reason, GError **err
         const struct cpu_engine *engine = choices[i].engine();
         g_autoptr(GError) why_not = NULL;
         if (works(engine, &why_not)) {
-            *reason = g_strdup_printf("%s: %s%s", engine->name, choices[i].what, passed_over->str);
+            *reason = g_strconcat(choices[i].what, passed_over->str, NULL);
             return engine;
         }
         g_string_append_printf(passed_over, "; not %s: %s", engine->name, why_not->message);
@@ -48,8 +54,7 @@ static const struct cpu_engine *choose_asked(const struct choice *c, char **reas
     const struct cpu_engine *engine = c->engine();
     g_autoptr(GError) why_not = NULL;
     bool good = works(engine, &why_not);
-    *reason =
-        g_strdup_printf("%s: asked for by name%s%s", c->name, good ? "" : ", although ", good ? "" : why_not->message);
+    *reason = g_strdup_printf("asked for by name%s%s", good ? "" : ", although ", good ? "" : why_not->message);
     return engine;
 }
 

@@ -11,6 +11,7 @@
  * other vCPUs through their queues, at their next run end.  When a page becomes code while another vCPU still holds a
  * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written. */
 #include "vm.h"
+#include "xl.h"
 #include "replay.h"
 #include "replay.h"
 #include <string.h>
@@ -160,9 +161,11 @@ static bool clear_bits(struct code_bits *b, unsigned at, unsigned end)
 }
 
 /* ---- invalidation ------------------------------------------------------------------------------------------------ */
-static void kill_run(struct run *r)
+static void kill_run(struct vcpu *c, struct run *r)
 {
     r->host = NULL;
+    if (r->xl)
+        xl_kill(c, r);
     for (unsigned i = 0; i < r->count; i++)
         r->insn[i].fn = exec_invalid;
 }
@@ -179,7 +182,7 @@ static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
                 at = &r->next;
                 continue;
             }
-            kill_run(r);
+            kill_run(c, r);
             *at = r->next;
         }
     for (struct run **at = &p->crossing, *r; (r = *at);) {
@@ -188,7 +191,7 @@ static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
             at = &r->next2;
             continue;
         }
-        kill_run(r);
+        kill_run(c, r);
         *at = r->next2;
     }
 }
@@ -286,6 +289,9 @@ static struct run *finish(struct vcpu *c, const struct builder *b, uint8_t *host
     r->raw = (uint8_t *)&r->insn[b->count];
     memcpy(r->insn, b->insn, b->count * sizeof(struct insn));
     memcpy(r->raw, b->bytes, b->used);
+    r->first = r->insn[0].fn;
+    if (c->xl)
+        r->insn[0].fn = xl_count_entry;
     struct code_page *p = code_page(k, offset);
     struct run **head = &p->bucket[bucket(offset)];
     r->next = *head;

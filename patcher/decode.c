@@ -80,10 +80,11 @@ static void memory_16(struct insn *in, unsigned mod, unsigned rm, unsigned *seg)
 
 static void memory_32_64(const struct parts *p, struct insn *in, const ZydisDecodedInstruction *d, unsigned *seg)
 {
-    unsigned rm = d->raw.modrm.rm, mod = d->raw.modrm.mod, b, rex_b = p->rex && d->raw.rex.B ? 8 : 0;
+    unsigned rm = d->raw.modrm.rm, mod = d->raw.modrm.mod, b;
+    unsigned rex_b = p->vex_b || (p->rex && d->raw.rex.B) ? 8 : 0;
     in->index = REG_ZERO * 8;
     if (rm == 4) {
-        unsigned x = d->raw.sib.index | (p->rex && d->raw.rex.X ? 8 : 0);
+        unsigned x = d->raw.sib.index | (p->vex_x || (p->rex && d->raw.rex.X) ? 8 : 0);
         b = d->raw.sib.base == 5 && mod == 0 ? REG_ZERO : d->raw.sib.base | rex_b;
         if (x != 4) {
             in->index = x * 8;
@@ -228,7 +229,6 @@ static bool replayable(const ZydisDecodedInstruction *d)
     }
 }
 
-/* VEX and EVEX keep their register extension bits elsewhere: base and index again from Zydis' operand. */
 static bool whole_operand(const ZydisDecodedInstruction *d)
 {
     switch (d->meta.exception_class) {
@@ -245,29 +245,30 @@ static bool whole_operand(const ZydisDecodedInstruction *d)
     }
 }
 
-static void set_vector_memory(struct parts *p, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op)
+/* VEX and EVEX keep the extension bits of base and index elsewhere, inverted, and EVEX scales a short displacement. */
+static void set_vector_memory(struct parts *p, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op,
+                              const uint8_t *bytes)
 {
-    for (unsigned i = 0; i < d->operand_count_visible; i++) {
-        if (op[i].type != ZYDIS_OPERAND_TYPE_MEMORY)
-            continue;
-        struct insn *in = p->in;
-        const ZydisDecodedOperandMem *m = &op[i].mem;
-        bool ip = m->base == ZYDIS_REGISTER_RIP || m->base == ZYDIS_REGISTER_EIP;
-        in->base = ip                               ? REG_RUN_IP * 8
-                   : m->base == ZYDIS_REGISTER_NONE ? REG_ZERO * 8
-                                                    : ZydisRegisterGetId(m->base) * 8;
-        in->index = m->index == ZYDIS_REGISTER_NONE || m->type == ZYDIS_MEMOP_TYPE_VSIB
-                        ? REG_ZERO * 8
-                        : ZydisRegisterGetId(m->index) * 8;
-        in->scale = m->scale == 8 ? 3 : m->scale == 4 ? 2 : m->scale == 2 ? 1 : 0;
-        in->disp = m->disp.has_displacement ? m->disp.value : 0;
-        if (ip)
-            in->disp += in->ip + in->len;
-        bool stack = in->base == 8 * X86_RSP || in->base == 8 * X86_RBP;
-        in->flags &= ~INSN_SEGMENTED;
-        set_segment(p, in, segment_of(p, d, stack ? X86_SS : X86_DS));
+    bool evex = d->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX, vex2 = bytes[d->raw.vex.offset] == 0xc5;
+    uint8_t bits = evex ? bytes[d->raw.evex.offset + 1] : vex2 ? 0xff : bytes[d->raw.vex.offset + 1];
+    struct insn *in = p->in;
+    unsigned seg = X86_DS;
+    if (!p->mem)
         return;
-    }
+    p->vex_x = p->code == CODE64 && !(bits & 0x40);
+    p->vex_b = p->code == CODE64 && !(bits & 0x20);
+    in->disp = d->raw.disp.value;
+    for (unsigned i = 0; evex && d->raw.disp.size == 8 && i < d->operand_count_visible; i++)
+        if (op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            in->disp = op[i].mem.disp.value;
+    in->base = in->index = REG_ZERO * 8;
+    in->scale = 0;
+    in->flags &= ~INSN_SEGMENTED;
+    if (d->address_width == 16)
+        memory_16(in, p->mod, d->raw.modrm.rm, &seg);
+    else
+        memory_32_64(p, in, d, &seg);
+    set_segment(p, in, segment_of(p, d, seg));
 }
 
 static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op,
@@ -292,7 +293,11 @@ static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const
     replay_operands(&info, d, op);
     info.broadcast_bytes = broadcast_bytes(&info, d);
     if (info.encoding == REPLAY_VEX || info.encoding == REPLAY_EVEX || info.encoding == REPLAY_XOP)
-        set_vector_memory(p, d, op);
+        set_vector_memory(p, d, op, bytes);
+    if (info.vsib) {
+        in->index = REG_ZERO * 8;
+        in->scale = d->raw.sib.scale;
+    }
     in->mem_bytes = info.mem_bytes;
     in->flags |= (info.mem_reads ? INSN_READS : 0) | (info.mem_writes ? INSN_WRITES : 0);
     in->reg = reg_offset(p, p->reg, p->osize);

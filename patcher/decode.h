@@ -12,7 +12,7 @@ struct parts {
     unsigned mode, code;  /* MODE_* bits; CODE16.. */
     uint8_t opcode, map;  /* map: 0, 0x0f, 0x38, 0x3a */
     uint8_t mod, reg, rm; /* with REX bits */
-    bool has_modrm, mem, rex, rex_w, has66, lock, rep, repne, amd;
+    bool has_modrm, mem, rex, rex_w, vex_x, vex_b, has66, lock, rep, repne, amd;
     unsigned osize;     /* log2 of the effective operand size of non-byte forms, 1 to 3 */
     uint64_t imm, imm2; /* sign-extended where the encoding is */
 };

@@ -42,7 +42,7 @@ static enum bound group15(struct parts *p)
     unsigned op = p->reg & 7;
     if (!p->mem) {
         if (p->rep && op < 4) {
-            set_operands(p, p->osize);
+            set_operands(p, p->rex_w ? 3 : 2);
             return bind_cold(p, cold_fsgsbase);
         }
         return op >= 5 && !mandatory_prefix(p) ? bind_cold(p, cold_fence) : BOUND_UD;

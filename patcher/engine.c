@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* engine.c - tier 1 as a CPU engine: the table that plugs it into a machine. */
+/* engine.c - tier 1, and tier 2 above it, as CPU engines: the tables that plug them into a machine. */
 #include "replay.h"
 #include "patcher.h"
 #include "system.h"
 #include "vcpu.h"
+#include "xl.h"
+
+#define HOT 12 /* a run is translated when it is entered this often */
 
 static bool probe(GError **error)
 {
@@ -23,6 +26,16 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     vm->cpuid = cpuid_new(cfg);
     g_mutex_init(&vm->lock);
     g_mutex_init(&vm->split_lock);
+    return vm;
+}
+
+static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
+{
+    struct soft_vm *vm = vm_new(cfg, error);
+    vm->translate = true;
+    vm->hot = HOT;
+    if (g_str_has_prefix(cfg->options, "hot=")) /* for tests */
+        vm->hot = g_ascii_strtoull(cfg->options + 4, NULL, 10);
     return vm;
 }
 
@@ -69,7 +82,8 @@ static void dirty(void *evm, uint64_t offset, uint64_t bytes, uint64_t *bitmap)
 static void *new_vcpu(void *evm, unsigned index, GError **error)
 {
     struct soft_vm *vm = evm;
-    return vm->vcpu[index] = vcpu_new(vm, index);
+    struct vcpu *c = vm->vcpu[index] = vcpu_new(vm, index);
+    return !vm->translate || xl_new(c, error) ? c : NULL;
 }
 
 static enum cpu_stop run(void *vcpu, GError **error)
@@ -103,6 +117,22 @@ const struct cpu_engine interp_engine = {
     .name = "interp",
     .probe = probe,
     .vm_new = vm_new,
+    .vm_free = vm_free,
+    .map = map,
+    .touched = touched,
+    .dirty = dirty,
+    .vcpu_new = new_vcpu,
+    .run = run,
+    .kick = kick,
+    .signal = signal_pin,
+    .get_state = get_state,
+    .set_state = set_state,
+};
+
+const struct cpu_engine soft_engine = {
+    .name = "soft",
+    .probe = probe,
+    .vm_new = vm_new_translating,
     .vm_free = vm_free,
     .map = map,
     .touched = touched,

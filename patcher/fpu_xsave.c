@@ -50,6 +50,10 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     memcpy(&r->fip, from + XS_FIP, 8);
     memcpy(&r->fdp, from + XS_FDP, 8);
     r->fcs = r->fds = 0;
+    if (wide && r->pointers_on_error) { /* AMD keeps canonical (57-bit) pointers only */
+        r->fip = (uint64_t)((int64_t)(r->fip << 7) >> 7);
+        r->fdp = (uint64_t)((int64_t)(r->fdp << 7) >> 7);
+    }
     if (!wide) {
         r->fcs = (uint16_t)(r->fip >> 32);
         r->fds = (uint16_t)(r->fdp >> 32);
@@ -62,7 +66,7 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, unsigned align, int access)
 {
     uint64_t base = in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0, lin = base + mem_offset(c, in);
-    if (fpu_alignment_checked(c) && lin & 3)
+    if (align == 16 && fpu_alignment_checked(c) && lin & 3) /* FXSAVE and FXRSTOR only */
         raise_error(c, EXC_AC, 0);
     if (lin & (align - 1))
         raise_error(c, EXC_GP, 0);

@@ -104,8 +104,9 @@ void cold_xlat(struct vcpu *c, const struct insn *in)
 void cold_bound(struct vcpu *c, const struct insn *in)
 {
     unsigned n = in->osize;
-    uint64_t lin = seg_linear(c, in->seg, mem_offset(c, in), 2 * n, ACCESS_READ);
-    uint32_t low = mem_read_slow(c, NULL, lin, n), high = mem_read_slow(c, NULL, lin + n, n);
+    uint64_t off = mem_offset(c, in);
+    uint32_t low = mem_read_slow(c, NULL, seg_linear(c, in->seg, off, n, ACCESS_READ), n);
+    uint32_t high = mem_read_slow(c, NULL, seg_linear(c, in->seg, (off + n) & in->amask, n, ACCESS_READ), n);
     uint32_t v = reg_get(c, in->reg, n);
     bool out = n == 2 ? (int16_t)v < (int16_t)low || (int16_t)v > (int16_t)high
                       : (int32_t)v < (int32_t)low || (int32_t)v > (int32_t)high;

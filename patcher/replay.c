@@ -299,11 +299,11 @@ static bool count_as_scan(const struct replay_info *info)
     return info->encoding == REPLAY_LEGACY && info->map == 1 && (info->opcode == 0xbc || info->opcode == 0xbd);
 }
 
-/* VPINSRQ needs 64-bit mode on AMD; Intel's take it for VPINSRD elsewhere. */
+/* VPINSRQ and VPEXTRQ need 64-bit mode on AMD; Intel's take them for VPINSRD and VPEXTRD elsewhere. */
 static bool amd_undefined(struct vcpu *c, const struct replay_info *info)
 {
-    return info->encoding == REPLAY_VEX && info->map == 3 && info->opcode == 0x22 && !code64(c) && cpuid_is_amd(c) &&
-           info->raw[info->modrm_at - 2] & 0x80;
+    return info->encoding == REPLAY_VEX && info->map == 3 && (info->opcode == 0x16 || info->opcode == 0x22) &&
+           !code64(c) && cpuid_is_amd(c) && info->raw[info->modrm_at - 2] & 0x80;
 }
 
 static void drop_rep(struct replay_info *info)

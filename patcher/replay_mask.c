@@ -103,14 +103,18 @@ static void move_steps(struct vcpu *c, const struct insn *in, const struct stub 
     }
 }
 
+static void probe_one(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned bytes)
+{
+    unsigned piece = fpu_alignment_checked(c) ? 1 : bytes;
+    for (unsigned at = 0; at < bytes; at += piece)
+        mem_probe(c, in, lin + at, piece, ACCESS_WRITE);
+}
+
 static void probe_steps(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t active)
 {
     unsigned n = s->element_bytes;
-    for (; active; active &= active - 1) {
-        uint64_t lin = step_linear(c, in, (unsigned)__builtin_ctzll(active) * n, n, ACCESS_WRITE);
-        mem_probe(c, in, lin, 1, ACCESS_WRITE);
-        mem_probe(c, in, lin + n - 1, 1, ACCESS_WRITE);
-    }
+    for (; active; active &= active - 1)
+        probe_one(c, in, step_linear(c, in, (unsigned)__builtin_ctzll(active) * n, n, ACCESS_WRITE), n);
 }
 
 /* The whole operand can be read: for instructions whose mask counts elements of the result, not of the operand. */
@@ -130,8 +134,7 @@ static void run_masked(struct vcpu *c, const struct insn *in, const struct stub 
     uint8_t *buffer = replay_scratch(c, lin);
     if (active && lin & (s->align - 1u))
         raise_error(c, EXC_GP, 0);
-    bool full = s->mask_kind == MASK_OPMASK && !s->broadcast && s->mem_bytes >= 16;
-    if (full && fpu_alignment_checked(c) && lin & 15)
+    if (active && s->mask_kind == MASK_OPMASK && fpu_alignment_checked(c) && lin & (s->element_bytes - 1u))
         raise_error(c, EXC_AC, 0);
     if (s->whole)
         mem_probe(c, in, mem_linear(c, in, s->mem_bytes, s->access), s->mem_bytes, s->access);
@@ -170,7 +173,10 @@ static uint64_t string_linear(struct vcpu *c, const struct insn *in, unsigned at
 
 static void maskmov(struct vcpu *c, const struct insn *in, const uint8_t *data, const uint8_t *mask, unsigned bytes)
 {
-    mem_probe(c, in, string_linear(c, in, 0, bytes), bytes, ACCESS_WRITE); /* whatever the mask */
+    uint64_t lin = string_linear(c, in, 0, bytes);
+    if (fpu_alignment_checked(c) && lin & (bytes - 1))
+        raise_error(c, EXC_AC, 0);
+    mem_probe(c, in, lin, bytes, ACCESS_WRITE); /* whatever the mask */
     for (unsigned i = 0; i < bytes; i++)
         if (mask[i] & 0x80)
             mem_write_bytes(c, in, string_linear(c, in, i, 1), &data[i], 1);
@@ -235,11 +241,9 @@ static void gather_mask_clear(struct vcpu *c, const struct stub *s, unsigned i)
     vector_put(c, s->mask, v);
 }
 
-static void gather_finish(struct vcpu *c, const struct stub *s, uint8_t *data, unsigned number)
+static void gather_finish(struct vcpu *c, const struct stub *s)
 {
     uint8_t zero[64] = {0};
-    memset(data + s->elements * s->element_bytes, 0, 64 - s->elements * s->element_bytes);
-    vector_put(c, number, data);
     if (s->mask_kind == MASK_OPMASK)
         *opmask(c, s->mask) = 0;
     else
@@ -267,17 +271,21 @@ static void exec_gather(struct vcpu *c, const struct insn *in)
     vector_get(c, s->mem_bytes, index);
     vector_get(c, s->data, data);
     uint64_t active = gather_active(c, s);
+    memset(data + s->elements * s->element_bytes, 0, 64 - s->elements * s->element_bytes);
+    if (s->mask_kind == MASK_OPMASK)
+        vector_put(c, s->data, data);
     for (unsigned i = 0; i < s->elements; i++) {
         if (!(active >> i & 1)) {
             gather_mask_clear(c, s, i);
             continue;
         }
         uint64_t lin = gather_linear(c, in, s, element(index, i, s->align), ACCESS_READ);
-        mem_read_bytes(c, in, lin, data + i * s->element_bytes, s->element_bytes);
+        move_step(c, in, lin, data + i * s->element_bytes, s->element_bytes, ACCESS_READ);
         vector_put(c, s->data, data);
         gather_mask_clear(c, s, i);
     }
-    gather_finish(c, s, data, s->data);
+    vector_put(c, s->data, data);
+    gather_finish(c, s);
 }
 
 static void exec_scatter(struct vcpu *c, const struct insn *in)
@@ -292,7 +300,8 @@ static void exec_scatter(struct vcpu *c, const struct insn *in)
     for (; active; active &= active - 1) {
         unsigned i = (unsigned)__builtin_ctzll(active);
         uint64_t lin = gather_linear(c, in, s, element(index, i, s->align), ACCESS_WRITE);
-        mem_write_bytes(c, in, lin, element(data, i, s->element_bytes), s->element_bytes);
+        probe_one(c, in, lin, s->element_bytes);
+        move_step(c, in, lin, data + i * s->element_bytes, s->element_bytes, ACCESS_WRITE);
         gather_mask_clear(c, s, i);
     }
     *opmask(c, s->mask) = 0;
@@ -345,10 +354,16 @@ static bool is_packed(const struct replay_info *info)
            g_str_has_prefix(info->mnemonic, "vexpand") || g_str_has_prefix(info->mnemonic, "vpexpand");
 }
 
+/* Read as a whole, though the decoder's tables say otherwise. */
+static bool unmasked_read(const char *name)
+{
+    return strstr(name, "gf2p8affine") || !strcmp(name, "vdbpsadbw") || !strcmp(name, "vcvtne2ps2bf16");
+}
+
 static cold_fn bind_opmask(const struct replay_info *info, struct stub *s, unsigned mode)
 {
     struct vex_fields f = vex_fields(info, mode);
-    bool whole = info->whole_operand || strstr(info->mnemonic, "gf2p8affine"); /* the decoder says otherwise of these */
+    bool whole = info->whole_operand || unmasked_read(info->mnemonic);
     if (!f.aaa || !info->mem_element_bytes || (whole && !info->mem_writes))
         return NULL;
     s->whole = whole;

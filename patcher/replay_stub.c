@@ -257,7 +257,9 @@ static bool w_is_gpr_size(const struct stub *s, const struct replay_info *info, 
     if (s->check == FPU_VEX_GPR)
         return true;
     if (info->map == 3)
-        return info->opcode == 0x16 || info->opcode == 0x22; /* VPEXTRD, VPINSRD */
+        return info->opcode == 0x16 || info->opcode == 0x22 || (info->opcode & 0xfe) == 0x60; /* VPEXTRD.. VPCMPESTRx */
+    if (info->map == 2)
+        return info->opcode == 0x7c; /* VPBROADCASTD from a register */
     if (info->map != 1)
         return false;
     switch (info->opcode) {
@@ -283,7 +285,7 @@ static bool is_is4(const struct replay_info *info)
 static void encode_vex(struct stub *s, struct emit *e, const struct replay_info *info, unsigned bits)
 {
     bool evex = info->encoding == REPLAY_EVEX;
-    const uint8_t *in = info->raw + legacy_prefixes(info, 0).opcode_at;
+    const uint8_t *in = info->raw + legacy_prefixes(info, bits).opcode_at;
     uint8_t p[4], modrm = info->raw[info->modrm_at];
     unsigned n = evex ? 4 : 3, opcode_at = info->has_modrm ? info->modrm_at - 1u : info->len - 1u;
     memcpy(p, in, n);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* segment.c - descriptors and segment registers (SDM Vol. 3 ch. 3.4, 5; MOV and LxS in Vol. 2). */
 #include "system.h"
+#include "xl.h"
 #include "vm.h"
 #include "debug.h"
 
@@ -33,12 +34,18 @@ static unsigned seg_fault(unsigned seg)
     return seg == X86_SS ? EXC_SS : EXC_GP;
 }
 
+/* AMD wants the offset from FS and GS canonical too, not only the sum. */
+static bool bad_offset(const struct vcpu *c, uint64_t off)
+{
+    return unlikely(!canonical(off)) && cpuid_is_amd(c);
+}
+
 uint64_t seg_linear(struct vcpu *c, unsigned seg, uint64_t off, unsigned size, int access)
 {
     const struct seg *s = &c->seg[seg];
     if (code64(c)) {
         uint64_t lin = seg >= X86_FS ? s->base + off : off;
-        if (!canonical(lin) || !canonical(lin + size - 1))
+        if (!canonical(lin) || !canonical(lin + size - 1) || bad_offset(c, off))
             raise_error(c, seg_fault(seg), 0);
         return lin;
     }
@@ -50,8 +57,13 @@ uint64_t seg_linear(struct vcpu *c, unsigned seg, uint64_t off, unsigned size, i
 uint64_t seg_linear_hot(struct vcpu *c, const struct insn *in, uint64_t off, unsigned size, int access)
 {
     const struct seg *s = &c->seg[in->seg];
-    if (code64(c))
+    if (code64(c)) {
+        if (bad_offset(c, off)) {
+            sync_ip(c, in);
+            raise_error(c, EXC_GP, 0);
+        }
         return in->seg >= X86_FS ? s->base + off : off; /* the access itself checks for canonical form */
+    }
     if (unlikely((s->can & access) != access || off < s->lo || off + size - 1 > s->hi)) {
         sync_ip(c, in);
         raise_error(c, seg_fault(in->seg), 0);
@@ -84,6 +96,9 @@ void update_mode(struct vcpu *c)
     c->view = pick_view(c);
     bool aligned = c->cpl == 3 && c->rflags & RFLAG_AC && c->cr0 & CR0_AM;
     c->tlb = c->views[aligned || debug_data_any(c) ? VIEW_SLOW : c->view];
+    c->xl_vector = 0;
+    if (c->xl)
+        xl_context_update(c);
     uint32_t want = (step ? REQ_STEP : 0) | (c->rflags & RFLAG_IF && atomic_load(&c->intr_level) ? REQ_INTR : 0);
     if (want)
         request(c, want);

@@ -110,7 +110,7 @@ enum {
  * the entry of its *first* byte's page also catches page-crossing accesses.  host = linear + addend. */
 #define TLB_BITS  9
 #define TLB_SIZE  (1u << TLB_BITS)
-#define TLB_EMPTY 1ull
+#define TLB_EMPTY 1ull /* bit 0 of a tag: matches nothing */
 #define PAGE_SIZE 4096ull
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
@@ -118,6 +118,12 @@ struct tlb_entry {
     uint64_t read, write, exec;
     uint64_t addend;
 };
+/* The empty tag of a slot names a page that belongs to another slot, so that translated code, which looks at
+ * address xor tag, cannot take it for a hit either. */
+static inline uint64_t tlb_empty(unsigned slot)
+{
+    return (slot ^ 1ull) << 12 | TLB_EMPTY;
+}
 /* What the slow path remembers of a filled entry: the page walk's result, also of pages that are not plain RAM. */
 struct tlb_info {
     uint64_t lin;   /* page, or TLB_EMPTY */
@@ -245,6 +251,7 @@ struct vcpu {
     /* tier 2 (xl.h), NULL without */
     struct xl *xl;
     uint64_t xl_host_sp;
+    uint8_t xl_vector;   /* classes of vector instructions that may run in place now; 0 when the state is not live */
     uint64_t xl_page;    /* IP of the page of the run that executes */
     uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
     uint64_t xl_temp;

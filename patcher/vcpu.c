@@ -4,6 +4,7 @@
 #include "vm.h"
 #include "vcpu.h"
 #include "replay.h"
+#include "xl.h"
 #include <string.h>
 
 static struct seg seg_in(const struct x86_seg *s)
@@ -137,7 +138,8 @@ struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index)
     atomic_store(&c->sipi_vector, -1);
     g_mutex_init(&c->queue_lock);
     for (unsigned i = 0; i < TLB_SIZE; i++)
-        c->views[VIEW_SLOW][i] = (struct tlb_entry){TLB_EMPTY, TLB_EMPTY, TLB_EMPTY, 0};
+        for (unsigned v = 0; v <= VIEW_SLOW; v++)
+            c->views[v][i] = (struct tlb_entry){tlb_empty(i), tlb_empty(i), tlb_empty(i), 0};
     code_init(c);
     c->replay = replay_new(c);
     vcpu_reset(c, false);
@@ -148,6 +150,7 @@ void vcpu_free(struct vcpu *c)
 {
     if (!c)
         return;
+    xl_free(c);
     replay_free(c);
     code_fini(c);
     g_mutex_clear(&c->queue_lock);

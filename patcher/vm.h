@@ -22,6 +22,8 @@ struct code_bits {
 struct soft_vm {
     const struct cpu_vm *cfg;
     struct machine *machine;
+    bool translate; /* tier 2 */
+    uint32_t hot;   /* entries of a run before it is translated */
     uint8_t *memory;
     uint64_t pages; /* of the memory file */
     GMutex lock;    /* map changes, code_bits allocation */

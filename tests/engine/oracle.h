@@ -10,6 +10,7 @@ enum oracle_mode { ORACLE_64, ORACLE_32, ORACLE_16 };
 #define ORACLE_CODE_BYTES 0x2000 /* read-only; what follows is not mapped */
 #define ORACLE_RW_BYTES   0x2000 /* the window: two pages to write, then one read-only, then nothing */
 #define ORACLE_WIN_BYTES  0x3000
+#define ORACLE_SYSTEM     0xfffe0000 /* the legacy guest's tables */
 struct oracle_layout {
     uint64_t code, win;           /* linear */
     uint64_t win_alias;           /* the window again, where 32-bit address arithmetic of 64-bit code lands */

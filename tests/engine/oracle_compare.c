@@ -52,10 +52,12 @@ static uint64_t gpr_mask(enum oracle_mode mode)
     return mode == ORACLE_64 ? ~0ull : 0xffffffff;
 }
 
-/* Linux hides from user code whether pages of the kernel's half exist. */
+/* Linux hides from user code whether pages of the kernel's half exist; a legacy guest has its system pages at the end
+ * of 4 GiB. */
 static uint32_t visible_error(const struct oracle_cpu *c)
 {
-    return c->vector == 14 && c->cr2 >> 47 ? c->error | 1 : c->error;
+    bool system = c->cr2 >> 47 || c->cr2 >> 16 == ORACLE_SYSTEM >> 16;
+    return c->vector == 14 && system ? c->error | 1 : c->error;
 }
 
 bool oracle_same(enum oracle_mode mode, const struct oracle_cpu *a, const struct oracle_cpu *b)

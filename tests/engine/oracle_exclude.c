@@ -50,10 +50,11 @@ static bool excluded_0f(uint8_t op, uint8_t modrm, bool lock)
 
 bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
 {
-    bool rep = false, lock = false;
+    bool rep = false, lock = false, p66 = false;
     for (; is_prefix(*b) || (mode == ORACLE_64 && (*b & 0xf0) == 0x40); b++) {
         rep |= *b == 0xf2 || *b == 0xf3;
         lock |= *b == 0xf0;
+        p66 |= *b == 0x66;
     }
     uint8_t modrm = b[1];
     switch (b[0]) {
@@ -61,14 +62,18 @@ bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
     case 0x07:
     case 0x17:
     case 0x1f: /* POP ES, SS, DS */ return mode != ORACLE_64;
-    case 0x8e: /* MOV Sreg */
+    case 0x63: /* MOVSXD of 16 bits: how much memory it reads differs */ return mode == ORACLE_64 && p66;
+    case 0xc4: /* AMD runs VPERMQ and VPERMPD with W = 0 too */
+        if ((modrm & 0x1f) == 3 && b[3] < 2 && !(b[2] & 0x80))
+            return true;
+        return mode != ORACLE_64 && modrm < 0xc0; /* LES */
+    case 0x8e:                                    /* MOV Sreg */
     case 0x9a:
     case 0xca:
     case 0xcb:
     case 0xcf:
     case 0xea: /* far CALL, RET, JMP; IRET */ return true;
-    case 0xc4:
-    case 0xc5: /* LES LDS */ return mode != ORACLE_64 && modrm < 0xc0;
+    case 0xc5: /* LDS */ return mode != ORACLE_64 && modrm < 0xc0;
     case 0xcd: /* INT 80h: a system call */ return modrm == 0x80;
     case 0xe0:
     case 0xe1: /* LOOPNE LOOPE: some CPUs let F2 and F3 choose between them */ return rep;

@@ -473,6 +473,12 @@ static bool decodes(struct oracle_gen *g, const uint8_t *bytes, ZydisDecodedInst
     return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&g->decoder, NULL, bytes, 15, in));
 }
 
+static bool is_vsib(const ZydisDecodedInstruction *in)
+{
+    return in->meta.category == ZYDIS_CATEGORY_AVX2GATHER || in->meta.category == ZYDIS_CATEGORY_GATHER ||
+           in->meta.category == ZYDIS_CATEGORY_SCATTER;
+}
+
 /* FNSTENV shows the x87 pointers that the instruction before it left. */
 static void append_environment(struct oracle_gen *g, struct oracle_case *c)
 {
@@ -491,7 +497,8 @@ static void finish(struct oracle_gen *g, struct oracle_case *c)
     ZydisDecodedInstruction in;
     bool known = decodes(g, c->bytes, &in);
     bool into_itself = known && in.raw.imm[0].is_relative && in.raw.imm[0].value.s < 1 && in.raw.imm[0].value.s > -16;
-    if (known && !into_itself && percent(g, 92)) {
+    bool vsib = known && in.attributes & ZYDIS_ATTRIB_HAS_SIB && is_vsib(&in); /* stepped through by elements */
+    if (known && !into_itself && (vsib || percent(g, 92))) {
         c->len = in.length;
         memset(c->bytes + c->len, 0xf4, sizeof c->bytes - c->len);
         if (in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (in.opcode & 0xf8) == 0xd8 && percent(g, 30))

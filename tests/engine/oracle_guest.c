@@ -24,7 +24,7 @@ enum { /* guest-physical layout, one page each unless said */
        BYTES = 0x40000,
 };
 #define SYS_LONG   0xffff800000000000
-#define SYS_LEGACY 0xfffe0000
+#define SYS_LEGACY ORACLE_SYSTEM
 
 struct oracle_guest {
     const struct cpu_engine *engine;

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* xl.c - tier 2's housekeeping: the code cache, when a run is translated, how translated code and C meet. */
+#include "xl.h"
+#include "fpu.h"
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { CACHE_BYTES = 32 << 20, RESERVE = 64 << 10 };
+
+/* ---- the cache ---------------------------------------------------------------------------------------------------------- */
+static bool map_cache(struct xl *x, GError **error)
+{
+    x->bytes = CACHE_BYTES;
+    x->fd = memfd_create("terrarium-code", MFD_CLOEXEC);
+    if (x->fd >= 0 && ftruncate(x->fd, x->bytes) == 0) {
+        x->rw = mmap(NULL, x->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, x->fd, 0);
+        x->rx = mmap(NULL, x->bytes, PROT_READ | PROT_EXEC, MAP_SHARED, x->fd, 0);
+        if (x->rw != MAP_FAILED && x->rx != MAP_FAILED)
+            return true;
+    }
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+                "No memory for translated code (%zu MiB, writable and executable by two mappings): %s; engine = interp "
+                "does without",
+                x->bytes >> 20, g_strerror(errno));
+    return false;
+}
+
+static void targets_empty(struct vcpu *c)
+{
+    for (unsigned i = 0; i < XL_TARGETS; i++)
+        c->xl_target[i] = (struct xl_target){0, c->xl->miss};
+}
+
+bool xl_new(struct vcpu *c, GError **error)
+{
+    struct xl *x = c->xl = g_new0(struct xl, 1);
+    x->c = c;
+    x->allocated = g_ptr_array_new_with_free_func(g_free);
+    if (!map_cache(x, error))
+        return false;
+    struct emit e = {.at = x->rw, .end = x->rw + x->bytes, .to_exec = x->rx - x->rw};
+    xl_stubs(x, &e);
+    x->used = x->stubs = (e.at - x->rw + 63) & ~63ull;
+    targets_empty(c);
+    xl_context_flush(c);
+    return true;
+}
+
+void xl_free(struct vcpu *c)
+{
+    struct xl *x = c->xl;
+    if (!x)
+        return;
+    if (x->rw && x->rw != MAP_FAILED)
+        munmap(x->rw, x->bytes);
+    if (x->rx && x->rx != MAP_FAILED)
+        munmap(x->rx, x->bytes);
+    if (x->fd >= 0)
+        close(x->fd);
+    g_ptr_array_unref(x->allocated);
+    g_free(x);
+    c->xl = NULL;
+}
+
+void xl_drop_all(struct vcpu *c)
+{
+    struct xl *x = c->xl;
+    x->used = x->stubs;
+    x->count.drops++;
+    g_ptr_array_set_size(x->allocated, 0);
+    targets_empty(c);
+}
+
+void *xl_keep(struct xl *x, void *p) /* until the cache is dropped */
+{
+    g_ptr_array_add(x->allocated, p);
+    return p;
+}
+
+struct xl_link *xl_link_new(struct xl *x, struct xl_run *from, uint8_t *patch, uint16_t offset)
+{
+    struct xl_link *l = xl_keep(x, g_new(struct xl_link, 1));
+    *l = (struct xl_link){from, patch, offset};
+    return l;
+}
+
+/* ---- contexts ------------------------------------------------------------------------------------------------------------ */
+void xl_context_update(struct vcpu *c)
+{
+    struct xl *x = c->xl;
+    if (!x)
+        return;
+    uint16_t *n = &x->contexts[c->view][c->mode & 31];
+    if (!*n) {
+        if (x->context_next == UINT16_MAX) {
+            memset(x->contexts, 0, sizeof x->contexts);
+            x->context_next = 0;
+            targets_empty(c);
+        }
+        *n = ++x->context_next;
+    }
+    c->xl_context = (uint64_t)*n << 48;
+}
+
+void xl_context_flush(struct vcpu *c)
+{
+    if (!c->xl)
+        return;
+    memset(c->xl->contexts, 0, sizeof c->xl->contexts);
+    xl_context_update(c);
+}
+
+/* ---- runs ------------------------------------------------------------------------------------------------------------------ */
+static void patch_jump(struct xl *x, uint8_t *exec_at, const uint8_t *target)
+{
+    struct emit e = {.at = x->rw + (exec_at - x->rx), .end = x->rw + x->bytes, .to_exec = x->rx - x->rw};
+    e_jmp(&e, target);
+}
+
+void xl_kill(struct vcpu *c, struct run *r)
+{
+    if (!r->xl)
+        return;
+    patch_jump(c->xl, r->xl->code, r->xl->dead);
+    patch_jump(c->xl, r->xl->indirect, c->xl->miss);
+    r->xl = NULL;
+}
+
+static bool translatable(const struct run *r)
+{
+    unsigned code = r->mode & MODE_CODE;
+    return r->host && !r->host2 && !(r->mode & MODE_ONE) && (code == CODE64 || (code == CODE32 && r->mode & MODE_FLAT));
+}
+
+struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
+{
+    struct run *r = (struct run *)insn_run(in);
+    if (++r->heat < c->vm->hot)
+        return r->first(c, in);
+    if (!translatable(r)) {
+        r->insn[0].fn = r->first;
+        return r->first(c, in);
+    }
+    if (c->xl->used + RESERVE > c->xl->bytes) {
+        c->rip = c->gpr[REG_RUN_IP];
+        code_drop_all(c);
+        return NULL;
+    }
+    fpu_leave(c); /* for the C library's sake */
+    r->xl = xl_translate(c, r);
+    r->insn[0].fn = xl_entry;
+    return xl_entry(c, in);
+}
+
+static void set_page(struct vcpu *c, uint64_t ip)
+{
+    c->xl_page = ip & PAGE_MASK;
+}
+
+struct run *xl_entry(struct vcpu *c, const struct insn *in)
+{
+    const struct run *r = insn_run(in);
+    struct run *(*enter)(struct vcpu *c, const uint8_t *code) = (void *)c->xl->enter;
+    set_page(c, c->gpr[REG_RUN_IP]);
+    return enter(c, r->xl->code);
+}
+
+/* ---- detours: translated code called ---------------------------------------------------------------------------------- */
+struct run *xl_resume_fn(struct vcpu *c, const struct insn *in)
+{
+    return (struct run *)c; /* no run: the sign to go on in translated code */
+}
+
+const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
+{
+    const struct insn *in = shadow_insn;
+    const struct run *shadow = insn_run(in), *r = shadow->next;
+    c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
+    c->xl->count.exec++;
+    uint8_t vector = c->xl_vector;
+    struct run *next = in->fn(c, in);
+    if (next != (struct run *)c) {
+        c->xl_next = next;
+        return NULL;
+    }
+    if (!vector && c->replay->live)
+        xl_vector_update(c);
+    if (likely(r->host) && xl_vector_again(c, vector))
+        return c->xl_resume;
+    c->rip = c->gpr[REG_RUN_IP] + in[1].ip; /* it changed its own code */
+    c->xl_next = NULL;
+    return NULL;
+}
+
+const uint8_t *xl_link_c(struct vcpu *c, void *link)
+{
+    struct xl_link *l = link;
+    struct xl *x = c->xl;
+    x->count.link++;
+    c->rip = c->xl_page + l->offset;
+    if (atomic_load_explicit(&c->request, memory_order_relaxed)) {
+        c->xl_next = NULL;
+        return NULL;
+    }
+    uint64_t drops = x->count.drops;
+    struct run *r = code_find(c);
+    if (r->xl && drops == x->count.drops && r->mode == c->mode)
+        e_patch(&(struct emit){.to_exec = x->rx - x->rw}, l->patch, r->xl->code);
+    if (!r->xl) {
+        c->xl_next = r;
+        return NULL;
+    }
+    return r->xl->code;
+}
+
+const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
+{
+    const struct xl_run *xr = xl_run;
+    c->xl->count.request++;
+    c->rip = c->xl_page + xr->offset;
+    c->xl_next = NULL;
+    return NULL;
+}
+
+const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
+{
+    uint64_t target = (uintptr_t)ip;
+    c->xl->count.miss++;
+    c->rip = target;
+    c->xl_next = NULL;
+    if (atomic_load_explicit(&c->request, memory_order_relaxed))
+        return NULL;
+    struct run *r = code_find(c);
+    if (!r->xl) {
+        c->xl_next = r;
+        return NULL;
+    }
+    set_page(c, target);
+    c->xl_target[target & (XL_TARGETS - 1)] = (struct xl_target){-(target + c->xl_context), r->xl->indirect};
+    return r->xl->code;
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* xl.h - the inside of tier 2, the translator: hot runs of decoded instructions become host code.
+ *
+ * Host registers in translated code (docs/ENGINE.md has the reasons):
+ *   rax rcx rdx rbx rbp rsi rdi r8 r9 r12 r13   the guest's registers of the same name
+ *   r15                                         the guest's RSP
+ *   rsp                                         &vcpu + XL_BIAS; the guest's r10 r11 r14 r15 stay in vcpu.gpr
+ *   r10 r11 r14 (T0 T1 T2)                      scratch
+ *   arithmetic flags                            the guest's; DF is 0, the guest's is in vcpu.rflags
+ *
+ * A translated run is entered only by
+ *   - its code address, from a run on the same page (chained), with xl.page right;
+ *   - its "indirect" address, with T0 = IP and T1 = 2 * (IP & 0xffff), by the table xl.target: it compares key + IP +
+ *     context with 0, which says that this IP, under these page tables, privilege and mode, is this run;
+ *   - from C, by xl_enter().
+ * What has no translation runs by its tier-1 handler (xl_exec), from a copy of the instruction that returns behind it. */
+#pragma once
+#include "vm.h"
+#include "xl_emit.h"
+
+enum { T0 = H_R10, T1 = H_R11, T2 = H_R14, H_GUEST_RSP = H_R15 };
+enum { XL_BIAS = 128 };
+
+/* Of one vCPU; struct vcpu points to it and vice versa.  What translated code touches is in struct xl_hot in vcpu. */
+struct xl {
+    struct vcpu *c;
+    int fd;
+    uint8_t *rw, *rx; /* two mappings of one memfd: never writable and executable through one */
+    size_t bytes, used, stubs;
+    GPtrArray *allocated; /* until the cache is dropped */
+    const uint8_t *enter, *exec, *exec_saved, *link, *request, *miss;
+    uint16_t contexts[4][32]; /* by view and mode: 0 not given yet */
+    uint16_t context_next;
+    struct xl_count {
+        uint64_t runs, insns, native, exec, exec_by_op[512], link, miss, request, dead, drops;
+    } count;
+};
+
+/* A direct jump within its page whose target may not be translated yet. */
+struct xl_link {
+    struct xl_run *from;
+    uint8_t *patch; /* its rel32, writable mapping */
+    uint16_t offset; /* of the target in its page */
+};
+
+struct xl_run {
+    struct run *run;
+    uint8_t *code, *indirect; /* executable addresses */
+    const uint8_t *dead; /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
+    uint16_t offset; /* in its page */
+    bool flags_dead; /* on entry */
+    struct run *shadow; /* copies of the instructions, each followed by one that returns to translated code */
+};
+
+/* Detours from translated code to C: where to go on, or NULL: leave with c->xl_next. */
+const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn); /* by tier 1; c->xl_resume */
+const uint8_t *xl_link_c(struct vcpu *c, void *link);
+const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
+const uint8_t *xl_miss_c(struct vcpu *c, void *ip);
+struct run *xl_resume_fn(struct vcpu *c, const struct insn *in); /* insn.fn behind a shadow instruction */
+
+/* xl.c */
+bool xl_new(struct vcpu *c, GError **error);
+void xl_free(struct vcpu *c);
+void xl_drop_all(struct vcpu *c);
+void xl_kill(struct vcpu *c, struct run *r);      /* the run was invalidated */
+void xl_context_update(struct vcpu *c);           /* mode, view or privilege changed */
+void xl_context_flush(struct vcpu *c);            /* translations of addresses changed */
+struct run *xl_count_entry(struct vcpu *c, const struct insn *in); /* insn[0].fn of runs not translated yet */
+struct run *xl_entry(struct vcpu *c, const struct insn *in);       /* ... and of translated ones */
+
+void *xl_keep(struct xl *x, void *p);
+struct xl_link *xl_link_new(struct xl *x, struct xl_run *from, uint8_t *patch, uint16_t offset);
+
+/* xl_stubs.c */
+void xl_stubs(struct xl *x, struct emit *e);
+void xl_save_flags(struct emit *e, int temp);    /* host flags -> vcpu.arith */
+void xl_restore_flags(struct emit *e, int temp); /* and back */
+int xl_home(unsigned guest); /* the host register that holds guest register 0-15, or -1: in vcpu.gpr */
+static inline struct host_mem xl_field(size_t offset) /* of struct vcpu */
+{
+    return (struct host_mem){H_RSP, -1, 0, (int32_t)offset - XL_BIAS};
+}
+#define XL_FIELD(name) xl_field(offsetof(struct vcpu, name))
+
+/* xl_run.c */
+struct xl_run *xl_translate(struct vcpu *c, struct run *r);
+
+/* xl_op.c: the shape of an instruction's bytes, and what translation needs to know of it */
+enum xl_kind {
+    XL_EXEC,   /* by its tier-1 handler */
+    XL_NOP,
+    XL_PLAIN,  /* registers by ModRM, opcode or hidden; memory by ModRM: copied with operands renamed */
+    XL_LEA, XL_PUSH_REG, XL_PUSH_IMM, XL_PUSH_RM, XL_POP_REG, XL_LEAVE,
+    XL_JCC, XL_JMP, XL_CALL, XL_RET, XL_JMP_RM, XL_CALL_RM,
+    XL_VECTOR, /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
+};
+enum { FLAG_CF = 1, FLAG_REST = 2, FLAG_ALL = 3 };
+struct xl_op {
+    enum xl_kind kind;
+    uint8_t map;     /* 0, 0x0f, 0x38, 0x3a */
+    uint8_t opcode, modrm, rex, imm_at, imm_bytes, prefix; /* prefix: a mandatory or kept F2/F3, or 0 */
+    bool has_modrm, p66, lock, memory;
+    bool reg_is_gpr;   /* ModRM.reg names a general register (else an opcode extension) */
+    bool reg_in_opcode;
+    bool reads_only;   /* the memory operand is not written */
+    uint8_t reg_size, rm_size; /* bytes of the register operands: 1 has the AH problem */
+    uint8_t flags_read, flags_killed; /* FLAG_* */
+    bool flags_written;
+    const void *stub; /* XL_VECTOR */
+};
+void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsigned mode);
+
+/* xl_vector.c */
+bool xl_vector_of(struct xl_op *o, const struct insn *in); /* false: by tier 1 */
+void xl_vector_emit(struct emit *e, const struct xl_op *o);
+unsigned xl_vector_class(const struct xl_op *o); /* the bit of vcpu.xl_vector; 0: needs none */
+unsigned xl_vector_align(const struct xl_op *o);
+unsigned xl_vector_bytes(const struct xl_op *o);
+void xl_vector_update(struct vcpu *c);
+bool xl_vector_again(struct vcpu *c, uint8_t before);

@@ -1,0 +1,690 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* xl_run.c - from a run of decoded instructions to host code.
+ *
+ * Guest arithmetic flags live in the host's.  Code that the translator adds (address translation, checks) clobbers
+ * them; it saves and restores them only where the guest may still read them, by a backward pass over the run.  A flag
+ * that is surely overwritten before it is read is allowed to be wrong in between, also in the frame of a page fault.
+ *
+ * A memory operand becomes [T0] after a look into the software TLB: the entry's tag xor the address is the offset in
+ * the page if they match, so one unsigned compare with 4096 - size catches a wrong page and an access across its end.
+ * Whatever else there is to an access (miss, MMIO, watched code page) makes tier 1 run the whole instruction. */
+#include "xl.h"
+#include <stddef.h>
+
+enum { SLOW_MAX = 6 * RUN_MAX };
+
+struct slow { /* a jump to the detour of an instruction */
+    uint8_t *patch;
+    unsigned insn;
+};
+struct tail { /* a conditional jump to another page */
+    uint8_t *patch;
+    uint64_t offset;
+};
+struct translation {
+    struct vcpu *c;
+    struct xl *x;
+    struct run *run;
+    struct xl_run *xr;
+    struct emit e;
+    struct xl_op op[RUN_MAX + 1];
+    uint8_t live[RUN_MAX + 1]; /* FLAG_* that matter before each instruction */
+    struct slow slow[SLOW_MAX];
+    unsigned slow_count;
+    uint8_t *resume[RUN_MAX + 1]; /* writable address behind each instruction */
+    struct tail tail[RUN_MAX];
+    unsigned tail_count;
+    struct xl_link *links[RUN_MAX + 1];
+    unsigned link_count;
+    bool code64;
+    uint8_t vector_checked; /* classes whose bit in xl_vector has been looked at in this run */
+    unsigned now; /* index of the instruction being translated */
+};
+
+/* ---- registers ------------------------------------------------------------------------------------------------------- */
+static struct host_mem gpr_field(unsigned guest)
+{
+    return xl_field(offsetof(struct vcpu, gpr) + 8 * guest);
+}
+
+/* The host register with guest register n, loaded into temp if it lives in memory. */
+static int reg_in(struct translation *t, unsigned n, int temp)
+{
+    int h = xl_home(n);
+    if (h >= 0)
+        return h;
+    e_load(&t->e, 8, temp, gpr_field(n));
+    return temp;
+}
+
+static void reg_out(struct translation *t, unsigned n, int temp)
+{
+    if (xl_home(n) < 0)
+        e_store(&t->e, 8, gpr_field(n), temp);
+}
+
+/* ---- addresses ---------------------------------------------------------------------------------------------------------- */
+static void slow_jcc(struct translation *t, unsigned cc)
+{
+    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now};
+}
+
+static unsigned word(const struct translation *t)
+{
+    return t->code64 ? 8 : 4;
+}
+
+/* The offset (before any segment base) of the memory operand, into `to`.  Flags stay. */
+static void operand_offset(struct translation *t, const struct insn *in, int to, unsigned size)
+{
+    struct host_mem m = {-1, -1, in->scale, (int32_t)in->disp};
+    unsigned base = in->base / 8, index = in->index / 8;
+    if (base == REG_RUN_IP) {
+        e_load(&t->e, 8, to, XL_FIELD(xl_page));
+        m.base = to;
+        m.disp += t->xr->offset;
+    } else if (base != REG_ZERO) {
+        m.base = reg_in(t, base, to);
+    }
+    if (index != REG_ZERO)
+        m.index = reg_in(t, index, T1);
+    if (m.base < 0 && m.index < 0) { /* absolute, sign-extended */
+        e_rex(&t->e, 8, 0, 0, to, false);
+        e8(&t->e, 0xc7);
+        e8(&t->e, 0xc0 | (to & 7));
+        e32(&t->e, m.disp);
+        if (size == 4)
+            e_mov(&t->e, 4, to, to);
+        return;
+    }
+    e_lea(&t->e, size, to, m);
+}
+
+/* Adds the base of FS or GS.  With limits (outside 64-bit mode) only segments that span everything pass. */
+static void add_segment(struct translation *t, unsigned seg)
+{
+    size_t field = offsetof(struct vcpu, seg) + seg * sizeof(struct seg);
+    if (!t->code64) {
+        e_mem(&t->e, 4, 0x83, 7, xl_field(field + offsetof(struct seg, hi)));
+        e8(&t->e, 0xff);
+        slow_jcc(t, 5);
+        e_mem(&t->e, 4, 0x83, 7, xl_field(field + offsetof(struct seg, lo)));
+        e8(&t->e, 0);
+        slow_jcc(t, 5);
+        e_mem(&t->e, 1, 0x80, 7, xl_field(field + offsetof(struct seg, can)));
+        e8(&t->e, ACCESS_READ | ACCESS_WRITE);
+        slow_jcc(t, 5);
+    }
+    e_mem(&t->e, word(t), 0x03, T0, xl_field(field + offsetof(struct seg, base)));
+}
+
+/* T0: linear address -> host address.  Clobbers flags, T1, T2. */
+static void tlb_lookup(struct translation *t, unsigned size, bool write)
+{
+    struct emit *e = &t->e;
+    int tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
+    _Static_assert(sizeof(struct tlb_entry) == 32, "the index below is scaled by it");
+    e_mov(e, 4, T1, T0);
+    e_rr(e, 4, 0xc1, 5, T1); /* shr T1, 12 - 5 */
+    e8(e, 7);
+    e_rr(e, 4, 0x81, 4, T1); /* and */
+    e32(e, (TLB_SIZE - 1) << 5);
+    e_mem(e, 8, 0x03, T1, XL_FIELD(tlb)); /* add */
+    e_mov(e, 8, T2, T0);
+    e_mem(e, 8, 0x33, T2, at(T1, tag)); /* xor */
+    e_rr(e, 8, 0x81, 7, T2);            /* cmp */
+    e32(e, PAGE_SIZE - size);
+    slow_jcc(t, 7); /* above */
+    e_mem(e, 8, 0x03, T0, at(T1, offsetof(struct tlb_entry, addend)));
+}
+
+static bool flags_matter(const struct translation *t)
+{
+    return t->live[t->now] != 0;
+}
+
+/* T0 = host address of the ModRM memory operand; guest flags as before. */
+static void operand_address(struct translation *t, const struct insn *in, unsigned size, bool write)
+{
+    bool keep = flags_matter(t);
+    if (keep)
+        xl_save_flags(&t->e, T2);
+    bool segment = in->flags & INSN_SEGMENTED;
+    operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t));
+    if (segment)
+        add_segment(t, in->seg);
+    tlb_lookup(t, size, write);
+    if (keep)
+        xl_restore_flags(&t->e, T2);
+}
+
+/* T0 = host address of [reg + disp] on the stack; guest flags as before. */
+static void stack_address(struct translation *t, int reg, int disp, bool write)
+{
+    bool keep = flags_matter(t);
+    if (keep)
+        xl_save_flags(&t->e, T2);
+    e_lea(&t->e, word(t), T0, at(reg, disp));
+    tlb_lookup(t, word(t), write);
+    if (keep)
+        xl_restore_flags(&t->e, T2);
+}
+
+static void adjust_rsp(struct translation *t, int by)
+{
+    e_lea(&t->e, word(t), H_GUEST_RSP, at(H_GUEST_RSP, by));
+}
+
+/* ---- jumps ---------------------------------------------------------------------------------------------------------------- */
+/* T0 = IP: go there, wherever it is.  No flags are touched. */
+static void jump_indirect(struct translation *t)
+{
+    struct emit *e = &t->e;
+    e_rr(e, 4, 0x0fb7, T1, T0); /* movzx T1, T0w */
+    e_lea(e, 8, T1, (struct host_mem){T1, T1, 0, 0});
+    struct host_mem code = xl_field(offsetof(struct vcpu, xl_target) + offsetof(struct xl_target, code));
+    code.index = T1;
+    code.scale = 3;
+    e_mem(e, 4, 0xff, 4, code);
+}
+
+static void load_ip(struct translation *t, uint64_t offset) /* T0 = page's IP + offset */
+{
+    e_load(&t->e, 8, T0, XL_FIELD(xl_page));
+    e_lea(&t->e, word(t), T0, at(T0, (int32_t)offset));
+}
+
+static bool same_page(uint64_t offset)
+{
+    return offset < PAGE_SIZE;
+}
+
+/* The rel32 at patch leads to offset in this page. */
+static void link_later(struct translation *t, uint8_t *patch, uint64_t offset)
+{
+    struct xl_link *l = xl_link_new(t->x, t->xr, patch, offset);
+    t->links[t->link_count++] = l;
+}
+
+static void jump_to(struct translation *t, uint64_t offset)
+{
+    if (same_page(offset)) {
+        link_later(t, e_jmp_later(&t->e), offset);
+        return;
+    }
+    load_ip(t, offset);
+    jump_indirect(t);
+}
+
+static void jump_if(struct translation *t, unsigned cc, uint64_t offset)
+{
+    uint8_t *patch = e_jcc_later(&t->e, cc);
+    if (same_page(offset))
+        link_later(t, patch, offset);
+    else
+        t->tail[t->tail_count++] = (struct tail){patch, offset};
+}
+
+static uint64_t target_offset(const struct translation *t, const struct insn *in)
+{
+    return t->xr->offset + in->imm;
+}
+
+/* ---- instructions ----------------------------------------------------------------------------------------------------------- */
+static unsigned operand_size(const struct xl_op *o, unsigned byte_or_more)
+{
+    if (byte_or_more == 1)
+        return 1;
+    return o->rex & 8 ? 8 : o->p66 ? 2 : 4;
+}
+
+/* Guest register numbers of an XL_PLAIN instruction; -1: none. */
+static int plain_reg(const struct xl_op *o)
+{
+    return o->reg_is_gpr ? (o->modrm >> 3 & 7) | (o->rex & 4) << 1 : -1;
+}
+
+static int plain_rm(const struct xl_op *o)
+{
+    if (o->reg_in_opcode)
+        return (o->opcode & 7) | (o->rex & 1) << 3;
+    return o->has_modrm && !o->memory ? (o->modrm & 7) | (o->rex & 1) << 3 : -1;
+}
+
+static bool is_high_byte(const struct xl_op *o, int n, unsigned size)
+{
+    return size == 1 && !o->rex && n >= 4 && n < 8;
+}
+
+/* AH CH DH BH cannot stand in an instruction that needs REX on the host. */
+static bool high_byte_trouble(const struct xl_op *o)
+{
+    int reg = plain_reg(o), rm = plain_rm(o);
+    bool high = (reg >= 0 && is_high_byte(o, reg, o->reg_size)) || (rm >= 0 && is_high_byte(o, rm, o->rm_size));
+    bool rex = o->memory || o->rex;
+    if (reg >= 0 && !is_high_byte(o, reg, o->reg_size))
+        rex |= xl_home(reg) < 0 || xl_home(reg) > 7 || (o->reg_size == 1 && xl_home(reg) > 3);
+    if (rm >= 0 && !is_high_byte(o, rm, o->rm_size))
+        rex |= xl_home(rm) < 0 || xl_home(rm) > 7 || (o->rm_size == 1 && xl_home(rm) > 3);
+    return high && rex;
+}
+
+static void plain_bytes(struct translation *t, const struct xl_op *o, const uint8_t *raw, int reg, int rm)
+{
+    struct emit *e = &t->e;
+    bool force = (o->reg_size == 1 && reg > 3 && reg < 8 && o->rex) || (o->rm_size == 1 && rm > 3 && rm < 8 && o->rex);
+    unsigned rex = 0x40 | (o->rex & 8) | (reg > 7) << 2 | (rm > 7);
+    uint8_t op = o->opcode;
+    if (o->p66)
+        e8(e, 0x66);
+    if (o->prefix)
+        e8(e, o->prefix);
+    if (o->lock)
+        e8(e, 0xf0);
+    bool inc_dec_32 = !t->code64 && o->map == 0 && op >= 0x40 && op <= 0x4f;
+    if (rex != 0x40 || force)
+        e8(e, rex);
+    if (o->map)
+        e8(e, 0x0f);
+    if (o->map == 0x38 || o->map == 0x3a)
+        e8(e, o->map);
+    if (inc_dec_32) {
+        e8(e, 0xff);
+        e8(e, 0xc0 | (op & 8) | (rm & 7));
+    } else if (o->reg_in_opcode) {
+        e8(e, (op & 0xf8) | (rm & 7));
+    } else {
+        e8(e, op);
+        if (o->has_modrm)
+            e8(e, (o->memory ? 0 : 0xc0) | (reg & 7) << 3 | (rm & 7));
+    }
+    e_bytes(e, raw + o->imm_at, o->imm_bytes);
+}
+
+static void plain(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
+{
+    int reg_no = plain_reg(o), rm_no = plain_rm(o);
+    int reg = o->modrm >> 3 & 7, rm = 0;
+    if (o->memory) {
+        operand_address(t, in, in->mem_bytes, !o->reads_only);
+        rm = T0;
+    } else if (rm_no >= 0) {
+        rm = is_high_byte(o, rm_no, o->rm_size) ? rm_no : reg_in(t, rm_no, T2);
+    }
+    if (reg_no >= 0)
+        reg = is_high_byte(o, reg_no, o->reg_size) ? reg_no : reg_in(t, reg_no, T1);
+    plain_bytes(t, o, raw, reg, rm);
+    if (reg_no >= 0 && !is_high_byte(o, reg_no, o->reg_size))
+        reg_out(t, reg_no, T1);
+    if (rm_no >= 0 && !is_high_byte(o, rm_no, o->rm_size))
+        reg_out(t, rm_no, T2);
+}
+
+static void lea(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    int n = (o->modrm >> 3 & 7) | (o->rex & 4) << 1;
+    unsigned size = operand_size(o, 4);
+    int to = xl_home(n) >= 0 ? xl_home(n) : T0;
+    unsigned narrow = size == 8 && in->asize == 8 ? 8 : 4;
+    if (in->base / 8 == REG_RUN_IP || (in->base / 8 < 16 && xl_home(in->base / 8) < 0)) { /* a temporary is needed */
+        operand_offset(t, in, T0, narrow);
+        if (to != T0)
+            e_mov(&t->e, 8, to, T0);
+    } else {
+        operand_offset(t, in, to, narrow);
+    }
+    if (to == T0)
+        e_store(&t->e, 8, gpr_field(n), T0);
+}
+
+static void push_value_done(struct translation *t)
+{
+    adjust_rsp(t, -(int)word(t));
+}
+
+static void push_reg(struct translation *t, unsigned n)
+{
+    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
+    int r = reg_in(t, n, T1);
+    e_store(&t->e, word(t), at(T0, 0), r);
+    push_value_done(t);
+}
+
+static void push_imm(struct translation *t, const struct xl_op *o, const uint8_t *raw)
+{
+    int32_t v = (int8_t)raw[o->imm_at];
+    if (o->opcode == 0x68)
+        memcpy(&v, raw + o->imm_at, 4);
+    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
+    e_mem(&t->e, word(t), 0xc7, 0, at(T0, 0));
+    e32(&t->e, v);
+    push_value_done(t);
+}
+
+/* The branch target or value of FF /2 /4 /6, from memory to vcpu.xl_temp. */
+static void load_to_temp(struct translation *t, const struct insn *in)
+{
+    operand_address(t, in, word(t), false);
+    e_load(&t->e, word(t), T0, at(T0, 0));
+    e_store(&t->e, 8, XL_FIELD(xl_temp), T0);
+}
+
+static void push_rm(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    if (!o->memory) {
+        push_reg(t, plain_rm(o));
+        return;
+    }
+    load_to_temp(t, in);
+    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
+    e_load(&t->e, 8, T1, XL_FIELD(xl_temp));
+    e_store(&t->e, word(t), at(T0, 0), T1);
+    push_value_done(t);
+}
+
+static void pop_reg(struct translation *t, const struct xl_op *o)
+{
+    int n = plain_rm(&(struct xl_op){.reg_in_opcode = true, .opcode = o->opcode, .rex = o->rex});
+    stack_address(t, H_GUEST_RSP, 0, false);
+    if (n != X86_RSP)
+        adjust_rsp(t, word(t));
+    int to = xl_home(n) >= 0 ? xl_home(n) : T1;
+    e_load(&t->e, word(t), to, at(T0, 0));
+    reg_out(t, n, T1);
+}
+
+static void leave(struct translation *t)
+{
+    stack_address(t, H_RBP, 0, false);
+    e_lea(&t->e, word(t), H_GUEST_RSP, at(H_RBP, word(t)));
+    e_load(&t->e, word(t), H_RBP, at(T0, 0));
+}
+
+static void push_return(struct translation *t, const struct insn *in)
+{
+    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
+    e_load(&t->e, 8, T1, XL_FIELD(xl_page));
+    e_lea(&t->e, word(t), T1, at(T1, t->xr->offset + in->ip + in->len));
+    e_store(&t->e, word(t), at(T0, 0), T1);
+}
+
+static void call(struct translation *t, const struct insn *in)
+{
+    push_return(t, in);
+    push_value_done(t);
+    jump_to(t, target_offset(t, in));
+}
+
+static void jump_rm(struct translation *t, const struct insn *in, const struct xl_op *o, bool is_call)
+{
+    if (o->memory) {
+        load_to_temp(t, in);
+        if (is_call)
+            push_return(t, in);
+        e_load(&t->e, 8, T0, XL_FIELD(xl_temp));
+    } else {
+        if (is_call)
+            push_return(t, in);
+        int r = reg_in(t, plain_rm(o), T0);
+        e_mov(&t->e, word(t), T0, r);
+    }
+    if (is_call)
+        push_value_done(t);
+    jump_indirect(t);
+}
+
+static void ret(struct translation *t, const struct xl_op *o, const uint8_t *raw)
+{
+    uint16_t more = 0;
+    if (o->opcode == 0xc2)
+        memcpy(&more, raw + o->imm_at, 2);
+    stack_address(t, H_GUEST_RSP, 0, false);
+    e_load(&t->e, word(t), T0, at(T0, 0));
+    adjust_rsp(t, word(t) + more);
+    jump_indirect(t);
+}
+
+static void vector(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    struct emit *e = &t->e;
+    unsigned class = xl_vector_class(o);
+    bool check = class & ~t->vector_checked, keep = flags_matter(t) && (check || o->memory);
+    if (keep)
+        xl_save_flags(e, T2);
+    if (check) {
+        e_mem(e, 1, 0xf6, 0, XL_FIELD(xl_vector)); /* test byte */
+        e8(e, class);
+        slow_jcc(t, 4);
+        t->vector_checked |= class;
+    }
+    if (o->memory) {
+        operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t));
+        if (in->flags & INSN_SEGMENTED)
+            add_segment(t, in->seg);
+        if (xl_vector_align(o) > 1) {
+            e_rr(e, 4, 0xf7, 0, T0); /* test T0, align - 1 */
+            e32(e, xl_vector_align(o) - 1);
+            slow_jcc(t, 5);
+        }
+        tlb_lookup(t, xl_vector_bytes(o), !o->reads_only);
+    }
+    if (keep)
+        xl_restore_flags(e, T2);
+    xl_vector_emit(e, o);
+}
+
+/* ---- detours ------------------------------------------------------------------------------------------------------------------ */
+static const struct insn *shadow_of(const struct translation *t, unsigned i)
+{
+    return &t->xr->shadow->insn[2 * i];
+}
+
+/* In line: tier 1 runs it, then code goes on behind. */
+static void exec(struct translation *t)
+{
+    struct emit *e = &t->e;
+    e_imm64(e, T2, (uintptr_t)shadow_of(t, t->now));
+    e_bytes(e, "\x4c\x8d\x1d\x05\x00\x00\x00", 7); /* lea T1, [rip + 5]: behind the jump */
+    e_jmp(e, t->x->exec);
+}
+
+static void emit_slow_paths(struct translation *t)
+{
+    struct emit *e = &t->e;
+    for (unsigned i = 0; i < t->slow_count; i++) {
+        e_patch_here(e, t->slow[i].patch);
+        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn)
+            e_patch_here(e, t->slow[++i].patch);
+        unsigned n = t->slow[i].insn;
+        e_imm64(e, T2, (uintptr_t)shadow_of(t, n));
+        e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
+        e32(e, (uint32_t)(t->resume[n] - (e->at + 4)));
+        e_jmp(e, t->x->exec_saved);
+    }
+}
+
+static void emit_tails(struct translation *t)
+{
+    for (unsigned i = 0; i < t->tail_count; i++) {
+        e_patch_here(&t->e, t->tail[i].patch);
+        load_ip(t, t->tail[i].offset);
+        jump_indirect(t);
+    }
+}
+
+static void emit_links(struct translation *t)
+{
+    for (unsigned i = 0; i < t->link_count; i++) {
+        e_patch_here(&t->e, t->links[i]->patch);
+        e_imm64(&t->e, T2, (uintptr_t)t->links[i]);
+        e_jmp(&t->e, t->x->link);
+    }
+}
+
+/* ---- the run as a whole --------------------------------------------------------------------------------------------------------- */
+static bool too_odd(const struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    bool touches_memory = o->memory && o->kind != XL_NOP;
+    if (touches_memory && (in->asize == 2 || (in->disp != (int32_t)in->disp) || (o->kind == XL_PLAIN && !in->mem_bytes)))
+        return true;
+    if (touches_memory && in->base / 8 == REG_RUN_IP && (in->disp > INT32_MAX - 4096 || in->disp < INT32_MIN + 4096))
+        return true;
+    if (touches_memory && o->kind != XL_LEA && in->flags & INSN_SEGMENTED && in->seg != X86_FS && in->seg != X86_GS)
+        return true;
+    if (!t->code64 && touches_memory && in->asize != 4)
+        return true;
+    if (o->kind == XL_LEA && o->p66)
+        return true;
+    if (o->kind == XL_PLAIN && high_byte_trouble(o))
+        return true;
+    bool stack = o->kind >= XL_PUSH_REG && o->kind <= XL_LEAVE;
+    stack |= o->kind == XL_CALL || o->kind == XL_RET || o->kind == XL_CALL_RM;
+    return stack && !t->code64 && !(t->run->mode & MODE_STACK32);
+}
+
+static void study(struct translation *t)
+{
+    const struct run *r = t->run;
+    unsigned n = r->count;
+    for (unsigned i = 0; i < n; i++) {
+        const struct insn *in = &r->insn[i];
+        xl_op_of(&t->op[i], in, r->raw + in->ip, r->mode);
+        struct xl_op v;
+        if (t->op[i].kind == XL_EXEC && in->len && xl_vector_of(&v, in))
+            t->op[i] = v;
+        if (in->len && too_odd(t, in, &t->op[i])) {
+            t->op[i].kind = XL_EXEC;
+            t->op[i].flags_read = FLAG_ALL;
+            t->op[i].flags_killed = 0;
+        }
+    }
+    t->live[n] = FLAG_ALL;
+    for (unsigned i = n; i-- > 0;) {
+        if (!r->insn[i].len || r->insn[i].flags & INSN_ENDS)
+            t->live[i] = FLAG_ALL;
+        else
+            t->live[i] = (t->live[i + 1] & ~t->op[i].flags_killed) | t->op[i].flags_read;
+    }
+}
+
+static void make_shadow(struct translation *t)
+{
+    const struct run *r = t->run;
+    struct run *s = xl_keep(t->x, g_malloc0(sizeof *s + 2 * r->count * sizeof(struct insn)));
+    *s = *r;
+    s->next = (struct run *)r; /* the real one; s->host stays when that one dies */
+    s->count = 2 * r->count;
+    for (unsigned i = 0; i < r->count; i++) {
+        struct insn *in = &s->insn[2 * i];
+        *in = r->insn[i];
+        if (i == 0)
+            in->fn = r->first;
+        in->number = 2 * i;
+        in[1] = (struct insn){.fn = xl_resume_fn, .ip = in->ip + in->len, .number = 2 * i + 1};
+    }
+    t->xr->shadow = s;
+}
+
+static void entry(struct translation *t)
+{
+    struct emit *e = &t->e;
+    struct xl_run *xr = t->xr;
+    struct host_mem key = xl_field(offsetof(struct vcpu, xl_target) + offsetof(struct xl_target, key));
+    key.index = T1;
+    key.scale = 3;
+    xr->indirect = e->at;
+    e_mov(e, 8, T2, H_RCX);
+    e_load(e, 8, H_RCX, key);
+    e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T0, 0, 0});
+    e_load(e, 8, T1, XL_FIELD(xl_context));
+    e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T1, 0, 0});
+    e_bytes(e, "\xe3\x08", 2); /* jrcxz over the next two */
+    e_mov(e, 8, H_RCX, T2);
+    e_jmp(e, t->x->miss);
+    e_mov(e, 8, H_RCX, T2);
+    e_lea(e, 8, T0, at(T0, -(int)xr->offset));
+    e_store(e, 8, XL_FIELD(xl_page), T0);
+    xr->code = e->at;
+    uint8_t *leave;
+    if (!t->live[0]) {
+        e_mem(e, 4, 0x83, 7, XL_FIELD(request)); /* cmp dword, 0 */
+        e8(e, 0);
+        leave = e_jcc_later(e, 5);
+    } else {
+        e_mov(e, 8, T2, H_RCX);
+        e_load(e, 4, H_RCX, XL_FIELD(request));
+        e_bytes(e, "\xe3\x08", 2);
+        e_mov(e, 8, H_RCX, T2);
+        leave = e_jmp_later(e);
+        e_mov(e, 8, H_RCX, T2);
+    }
+    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX};
+}
+
+static void emit_dead(struct translation *t)
+{
+    t->xr->dead = e_here(&t->e);
+    e_imm64(&t->e, T2, (uintptr_t)t->xr);
+    e_jmp(&t->e, t->x->request);
+}
+
+static void translate_one(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    const uint8_t *raw = t->run->raw + in->ip;
+    switch (o->kind) {
+    case XL_NOP: break;
+    case XL_PLAIN: plain(t, in, o, raw); break;
+    case XL_LEA: lea(t, in, o); break;
+    case XL_PUSH_REG: push_reg(t, (o->opcode & 7) | (o->rex & 1) << 3); break;
+    case XL_PUSH_IMM: push_imm(t, o, raw); break;
+    case XL_PUSH_RM: push_rm(t, in, o); break;
+    case XL_POP_REG: pop_reg(t, o); break;
+    case XL_LEAVE: leave(t); break;
+    case XL_JCC: jump_if(t, o->opcode & 15, target_offset(t, in)); break;
+    case XL_JMP: jump_to(t, target_offset(t, in)); break;
+    case XL_CALL: call(t, in); break;
+    case XL_RET: ret(t, o, raw); break;
+    case XL_JMP_RM: jump_rm(t, in, o, false); break;
+    case XL_CALL_RM: jump_rm(t, in, o, true); break;
+    case XL_VECTOR: vector(t, in, o); break;
+    case XL_EXEC:
+        exec(t);
+        t->vector_checked = 0;
+        break;
+    }
+    t->x->count.insns++;
+    t->x->count.native += o->kind != XL_EXEC;
+}
+
+struct xl_run *xl_translate(struct vcpu *c, struct run *r)
+{
+    struct translation t = {.c = c, .x = c->xl, .run = r, .code64 = (r->mode & MODE_CODE) == CODE64};
+    struct xl *x = c->xl;
+    t.e = (struct emit){.at = x->rw + x->used, .end = x->rw + x->bytes, .to_exec = x->rx - x->rw};
+    t.xr = xl_keep(x, g_new0(struct xl_run, 1));
+    t.xr->run = r;
+    t.xr->offset = (uintptr_t)r->host & ~PAGE_MASK;
+    study(&t);
+    make_shadow(&t);
+    entry(&t);
+    for (t.now = 0; t.now < r->count; t.now++) {
+        const struct insn *in = &r->insn[t.now];
+        if (in->len)
+            translate_one(&t, in, &t.op[t.now]);
+        else
+            jump_to(&t, t.xr->offset + in->ip); /* the run goes on elsewhere */
+        t.resume[t.now] = t.e.at;
+    }
+    e_bytes(&t.e, "\x0f\x0b", 2); /* not reached */
+    emit_dead(&t);
+    e_patch(&t.e, t.slow[0].patch, t.xr->dead);
+    t.slow[0] = t.slow[--t.slow_count];
+    emit_slow_paths(&t);
+    emit_tails(&t);
+    emit_links(&t);
+    x->used = (t.e.at - x->rw + 15) & ~15ull;
+    t.xr->indirect += t.e.to_exec;
+    t.xr->code += t.e.to_exec;
+    x->count.runs++;
+    return t.xr;
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* xl_vector.c - x87, MMX, SSE and AVX in translated code.
+ *
+ * Native replay (replay.c) has already made a host instruction of each of these, with its memory operand re-addressed,
+ * and keeps the guest's vector state in the host's registers while nothing outside patcher/ is called.  So translated
+ * code runs that instruction in place, if vcpu.xl_vector has its class' bit: the state is live, CR0, CR4 and XCR0 let
+ * the guest use it, and all its exceptions are masked, so that nothing can trap.  Otherwise tier 1 runs it, which makes
+ * the state live or raises what is due. */
+#include "xl.h"
+#include "fpu.h"
+
+enum { MXCSR_MASKS = 0x1f80, FCW_MASKS = 0x3f, FSW_PENDING = 0x80 };
+
+void xl_vector_update(struct vcpu *c)
+{
+    uint8_t ok = 0;
+    uint32_t mxcsr;
+    uint16_t fcw, fsw;
+    c->xl_vector = 0;
+    if (!c->replay->live || c->cr0 & (CR0_EM | CR0_TS))
+        return;
+    __asm__ volatile("stmxcsr %0; fnstcw %1; fnstsw %2" : "=m"(mxcsr), "=m"(fcw), "=m"(fsw));
+    bool x87_quiet = (fcw & FCW_MASKS) == FCW_MASKS && !(fsw & FSW_PENDING);
+    bool sse_quiet = (mxcsr & MXCSR_MASKS) == MXCSR_MASKS;
+    if (x87_quiet)
+        ok |= 1 << FPU_MMX;
+    if (c->cr4 & CR4_OSFXSR && sse_quiet && x87_quiet)
+        ok |= 1 << FPU_SSE;
+    if (c->cr4 & CR4_OSXSAVE && sse_quiet) {
+        uint64_t avx = XFEATURE_SSE | XFEATURE_AVX, all = avx | XFEATURE_AVX512;
+        if ((c->xcr0 & avx) == avx)
+            ok |= 1 << FPU_AVX;
+        if ((c->xcr0 & all) == all)
+            ok |= (uint8_t)(1u << FPU_AVX512);
+    }
+    c->xl_vector = ok;
+}
+
+/* After a detour that may have called out: as it was when it began, if that is still allowed. */
+bool xl_vector_again(struct vcpu *c, uint8_t before)
+{
+    if (!before || c->xl_vector)
+        return true;
+    fpu_use(c);
+    xl_vector_update(c);
+    return (c->xl_vector & before) == before;
+}
+
+/* Only registers that translated code has under their own numbers. */
+static bool registers_at_home(unsigned gpr)
+{
+    for (unsigned n = 0; n < 16; n++)
+        if (gpr >> n & 1 && (n == X86_RSP || xl_home(n) < 0))
+            return false;
+    return true;
+}
+
+static uint8_t legacy_opcode(const struct stub *s, uint8_t *map)
+{
+    const uint8_t *p = s->bytes;
+    while (*p == 0x66 || *p == 0xf2 || *p == 0xf3)
+        p++;
+    if ((*p & 0xf0) == 0x40)
+        p++;
+    *map = 0;
+    if (*p != 0x0f)
+        return *p;
+    *map = p[1] == 0x38 || p[1] == 0x3a ? p[1] : 0x0f;
+    return *map == 0x0f ? p[1] : p[2];
+}
+
+/* Comparisons set all arithmetic flags; other vector instructions none; the rest is taken to read and write some. */
+static void vector_flags(struct xl_op *o, const struct stub *s)
+{
+    uint8_t map, op = legacy_opcode(s, &map);
+    bool vex = s->bytes[0] == 0xc4 || s->bytes[0] == 0xc5 || s->bytes[0] == 0x62;
+    if (!s->vector) {
+        o->flags_read = FLAG_ALL;
+        o->flags_written = true;
+        return;
+    }
+    bool compare = !vex && ((map == 0x0f && (op == 0x2e || op == 0x2f)) || (map == 0x38 && op == 0x17) ||
+                            (map == 0x3a && op >= 0x60 && op <= 0x63) || op == 0xdb || op == 0xdf);
+    if (compare || vex) { /* VCOMISS, VPTEST, KTEST ... */
+        o->flags_read = FLAG_ALL;
+        o->flags_written = compare;
+    }
+    if (compare && map == 0x0f)
+        o->flags_read = 0, o->flags_killed = FLAG_ALL;
+}
+
+bool xl_vector_of(struct xl_op *o, const struct insn *in)
+{
+    const struct stub *s = replay_plain_stub(in);
+    if (!s || s->x87 || s->waits || s->mask_kind != MASK_NONE || s->check == FPU_X87 || s->check == FPU_FWAIT ||
+        s->check > FPU_AVX || !registers_at_home(s->gpr) || s->renamed)
+        return false;
+    *o = (struct xl_op){.kind = XL_VECTOR, .memory = s->mem_bytes != 0, .reads_only = !(s->access & ACCESS_WRITE)};
+    o->stub = s;
+    vector_flags(o, s);
+    return true;
+}
+
+/* The instruction, its memory operand at [T0]. */
+void xl_vector_emit(struct emit *e, const struct xl_op *o)
+{
+    const struct stub *s = o->stub;
+    uint8_t b[16];
+    unsigned at = 0, n = s->len, modrm;
+    memcpy(b, s->bytes, sizeof b);
+    if (!o->memory) {
+        e_bytes(e, b, n);
+        return;
+    }
+    while (b[at] == 0x66 || b[at] == 0xf2 || b[at] == 0xf3)
+        at++;
+    if (b[at] == 0xc4 || b[at] == 0x62) {
+        b[at + 1] &= (uint8_t)~0x20; /* inverted B: base is r8-r15 */
+        modrm = at + (b[at] == 0xc4 ? 4 : 5);
+    } else {
+        if ((b[at] & 0xf0) == 0x40) {
+            b[at] |= 1;
+        } else {
+            memmove(b + at + 1, b + at, n - at);
+            b[at] = 0x41;
+            n++;
+        }
+        modrm = at + 1;
+        if (b[modrm] == 0x0f)
+            modrm += b[modrm + 1] == 0x38 || b[modrm + 1] == 0x3a ? 2 : 1;
+        modrm++;
+    }
+    b[modrm] = (uint8_t)((b[modrm] & 0x38) | (T0 & 7));
+    e_bytes(e, b, n);
+}
+
+unsigned xl_vector_class(const struct xl_op *o)
+{
+    unsigned check = ((const struct stub *)o->stub)->check;
+    return check == FPU_NONE || check == FPU_VEX_GPR ? 0 : 1u << check;
+}
+
+unsigned xl_vector_align(const struct xl_op *o)
+{
+    return ((const struct stub *)o->stub)->align;
+}
+
+unsigned xl_vector_bytes(const struct xl_op *o)
+{
+    return ((const struct stub *)o->stub)->mem_bytes;
+}
