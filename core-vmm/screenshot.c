@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "screenshot.h"
-#include "paths.h"
 #include <png.h>
 #include <string.h>
+
+#define SAFELY (G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE)
 
 /* libpng leaves by longjmp(); everything it may jump over lives here. */
 struct shot {
@@ -68,7 +69,7 @@ bool screenshot_write(const char *path, const uint32_t *pixels, uint32_t width, 
     png_destroy_write_struct(&s.png, &s.info);
     if (!ok)
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "The screenshot %s cannot be made: %s", path, s.problem);
-    if (ok && !file_replace(path, (const char *)s.bytes->data, s.bytes->len, error)) {
+    if (ok && !g_file_set_contents_full(path, (const char *)s.bytes->data, s.bytes->len, SAFELY, 0666, error)) {
         g_prefix_error(error, "The screenshot cannot be saved: ");
         ok = false;
     }
