@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "screenshot.h"
+#include <errno.h>
 #include <png.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SAFELY (G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE)
 
@@ -60,6 +62,28 @@ static bool encode_all(struct shot *s, const uint32_t *pixels, uint32_t width, u
     return true;
 }
 
+static bool write_into(const char *path, const GByteArray *bytes, GError **error)
+{
+    FILE *f = fopen(path, "wb");
+    bool ok = f && fwrite(bytes->data, 1, bytes->len, f) == bytes->len;
+
+    if (f)
+        ok = fclose(f) == 0 && ok;
+    if (!ok)
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+    return ok;
+}
+
+/* Pipes and devices are written to, files are replaced. */
+static bool save(const char *path, const GByteArray *bytes, GError **error)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return write_into(path, bytes, error);
+    return g_file_set_contents_full(path, (const char *)bytes->data, bytes->len, SAFELY, 0666, error);
+}
+
 bool screenshot_write(const char *path, const uint32_t *pixels, uint32_t width, uint32_t height, uint32_t stride,
                       GError **error)
 {
@@ -69,7 +93,7 @@ bool screenshot_write(const char *path, const uint32_t *pixels, uint32_t width, 
     png_destroy_write_struct(&s.png, &s.info);
     if (!ok)
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "The screenshot %s cannot be made: %s", path, s.problem);
-    if (ok && !g_file_set_contents_full(path, (const char *)s.bytes->data, s.bytes->len, SAFELY, 0666, error)) {
+    if (ok && !save(path, s.bytes, error)) {
         g_prefix_error(error, "The screenshot cannot be saved: ");
         ok = false;
     }
