@@ -61,8 +61,17 @@ uint64_t blk_size(struct blk_file *f)
     return f->ops->size(f);
 }
 
+/* The part of a path that is below the file's own folder. */
+static const char *below_folder(const struct blk_file *f, const char *name)
+{
+    g_autofree char *folder = g_path_get_dirname(f->path);
+    size_t n = strlen(folder);
+    return g_path_is_absolute(name) && !strncmp(name, folder, n) && name[n] == '/' ? name + n + 1 : name;
+}
+
 struct blk_file *blk_sibling(struct blk_file *f, const char *name, bool create, GError **error)
 {
+    name = below_folder(f, name);
     if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..")) {
         disk_fail(error, DISK_ERROR_CORRUPT, "%s names a file outside its own folder: %s", f->path, name);
         return NULL;

@@ -28,7 +28,9 @@ struct host {
     GPtrArray *parts; /* files that belong to this one, to be taken away if it is never published */
     char *part;       /* the name until publish, or NULL: no name at all */
     uint64_t device_bytes;
-    GMutex direct_lock;
+    GMutex direct_lock, hole_lock;
+    uint64_t hole_from, hole_until; /* the last answer of host_hole(), for files that are only read */
+    bool hole;
 };
 
 /* ---- plain transfers, never short ---- */
@@ -199,11 +201,8 @@ static int host_zero(struct blk_file *f, uint64_t offset, uint64_t bytes, bool p
     return errno == ENOSPC || errno == EDQUOT ? -errno : write_zeroes(f, offset, bytes);
 }
 
-static int host_hole(struct blk_file *f, uint64_t offset, bool *is_hole, uint64_t *until)
+static int seek_hole(struct host *h, uint64_t offset, bool *is_hole, uint64_t *until)
 {
-    struct host *h = f->state;
-    if (h->device)
-        return -ENOTSUP;
     off_t data = lseek(h->fd, offset, SEEK_DATA);
     if (data < 0 && errno != ENXIO)
         return -errno;
@@ -211,6 +210,26 @@ static int host_hole(struct blk_file *f, uint64_t offset, bool *is_hole, uint64_
     off_t end = *is_hole ? data : lseek(h->fd, offset, SEEK_HOLE);
     *until = end < 0 ? UINT64_MAX : (uint64_t)end; /* ENXIO: a hole up to the end of the file */
     return 0;
+}
+
+/* Asking costs time in proportion to the answer's length on some file systems, so remember it. */
+static int host_hole(struct blk_file *f, uint64_t offset, bool *is_hole, uint64_t *until)
+{
+    struct host *h = f->state;
+    int err = 0;
+    if (h->device)
+        return -ENOTSUP;
+    g_mutex_lock(&h->hole_lock);
+    if (f->writable || offset < h->hole_from || offset >= h->hole_until) {
+        err = seek_hole(h, offset, &h->hole, &h->hole_until);
+        h->hole_from = offset;
+        if (err)
+            h->hole_until = 0;
+    }
+    *is_hole = h->hole;
+    *until = h->hole_until;
+    g_mutex_unlock(&h->hole_lock);
+    return err;
 }
 
 static uint64_t host_size(struct blk_file *f)
@@ -276,6 +295,7 @@ static void host_close(struct blk_file *f)
         g_ptr_array_unref(h->parts);
     close(h->fd);
     g_mutex_clear(&h->direct_lock);
+    g_mutex_clear(&h->hole_lock);
     g_free(h->part);
     g_free(h);
 }
@@ -292,6 +312,7 @@ static struct blk_file *host_new(int fd, const char *path, unsigned flags, enum 
     h->fd = fd;
     h->flags = flags;
     g_mutex_init(&h->direct_lock);
+    g_mutex_init(&h->hole_lock);
     return f;
 }
 
