@@ -31,10 +31,11 @@ bool vm_name_check(const char *name, GError **error)
         good = name_char(g_utf8_get_char(p), p == name);
     if (good && strlen(name) <= 200 && name[strlen(name) - 1] != ' ')
         return true;
+    g_autofree char *shown = g_utf8_make_valid(name, -1);
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                 "\"%s\" cannot be a machine's name: use 1 to %d letters, digits, spaces, or - _ . and begin with a "
                 "letter or digit",
-                name, NAME_CHARS_MAX);
+                shown, NAME_CHARS_MAX);
     return false;
 }
 

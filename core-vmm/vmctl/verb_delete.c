@@ -14,8 +14,11 @@ static bool remove_but_disks(const char *folder, GError **error)
     if (!dir)
         return false;
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
-    for (char **s = sections; *s; s++)
-        g_hash_table_add(disks, g_key_file_get_string(file, *s, "file", NULL));
+    for (char **s = sections; *s; s++) {
+        char *image = g_key_file_get_string(file, *s, "file", NULL);
+        if (image)
+            g_hash_table_add(disks, image);
+    }
     const char *name;
     bool good = true;
     while (good && (name = g_dir_read_name(dir))) {

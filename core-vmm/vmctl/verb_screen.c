@@ -80,8 +80,8 @@ static int screen(const struct verb *v, int argc, char **argv)
     bool wants_shot = !strcmp(argv[1], "shot"), wants_text = !strcmp(argv[1], "text");
     const char *near = suggest(argv[1], words);
     if (!wants_shot && !wants_text)
-        return fail(EXIT_CODE_USAGE, "screen does not know %s; %s%s", argv[1], near ? "did you mean " : "it can do ",
-                    near ? near : "shot and text");
+        return fail(EXIT_CODE_USAGE, "screen does not know %s; %s", argv[1],
+                    near && !strcmp(near, "shot") ? "did you mean shot?" : "it can do shot and text");
     if (argc != (wants_shot ? 4 : 3))
         return fail(EXIT_CODE_USAGE, "usage: vmctl screen shot NAME FILE.png, or vmctl screen text NAME");
     struct client *c = machine_connect(argv[2], NULL, &code);

@@ -47,8 +47,9 @@ static void obey(struct guest *g, const char *order)
     else if (sscanf(order, "debug %u", &n) == 1)
         machine_stop(g->machine, MACHINE_END_DEBUG, n, NULL);
     else if (sscanf(order, "flood %u", &n) == 1)
-        for (unsigned i = 0; i < n; i += 64)
-            char_write(g->port, (const uint8_t *)"flood flood flood flood flood flood flood flood flood flood fl\r\n", 64);
+        for (unsigned i = 0; i < MIN(n, 4u << 20); i += 64)
+            char_write(g->port, (const uint8_t *)"flood flood flood flood flood flood flood flood flood flood fl\r\n",
+                       64);
     else
         char_write(g->port, (const uint8_t *)echo, strlen(echo));
 }

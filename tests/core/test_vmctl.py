@@ -1,0 +1,373 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""vmctl and terrarium-vm as real processes, with the machine that has no guest.  Every test has its own XDG folders.
+Prints TAP.  Usage: test_vmctl.py VMCTL TERRARIUM-VM-FAKE SOURCE-ROOT"""
+import json
+import os
+import pty
+import re
+import signal
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+VMCTL, VM, ROOT = (os.path.abspath(a) for a in sys.argv[1:4])
+
+
+class Host:
+    """A user's empty account."""
+
+    def __enter__(self):
+        self.base = tempfile.mkdtemp(prefix="terrarium-test-")
+        os.mkdir(self.base + "/run", 0o700)
+        self.env = dict(os.environ, XDG_DATA_HOME=self.base + "/data", XDG_RUNTIME_DIR=self.base + "/run",
+                        TERRARIUM_VM=VM, LC_ALL="C.UTF-8", HOME=self.base)
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            self.env.pop(name, None)
+        return self
+
+    def __exit__(self, *unused):
+        for name in self.out("list", "--running", "-o", "name").split():
+            self.run("stop", "--force", name)
+        shutil.rmtree(self.base)
+
+    def run(self, *args, stdin=b"", timeout=20):
+        p = subprocess.run([VMCTL, *args], env=self.env, input=stdin, capture_output=True, timeout=timeout,
+                           cwd=self.base)
+        return p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace")
+
+    def out(self, *args):
+        return self.run(*args)[1]
+
+    def want(self, code, *args, stdin=b"", err="", out=""):
+        """Runs, checks exit code and parts of the outputs, returns stdout."""
+        c, o, e = self.run(*args, stdin=stdin)
+        assert c == code, f"vmctl {' '.join(args)}: exit {c}, not {code}\n{o}{e}"
+        assert err in e, f"vmctl {' '.join(args)}: stderr has no {err!r}: {e!r}"
+        assert out in o, f"vmctl {' '.join(args)}: stdout has no {out!r}: {o!r}"
+        assert code == 0 or e, f"vmctl {' '.join(args)}: no word about what is wrong"
+        return o
+
+    def ini(self, name):
+        with open(f"{self.base}/data/terrarium/machines/{name}/machine.ini") as f:
+            return f.read()
+
+
+def verbs(h):
+    return re.findall(r"^  ([a-z-]+) ", h.out("help"), re.M)
+
+
+def test_help(h):
+    with open(os.path.join(ROOT, "tests/core/help.txt")) as f:
+        golden = f.read()
+    assert h.out("help") == golden, "vmctl help has changed: is it meant?  Then change tests/core/help.txt too"
+    h.want(0, "--help", out=golden)
+    for verb in verbs(h):
+        text = h.want(0, verb, "--help", out="Usage:")
+        assert "Examples:" in text or verb == "disk", f"{verb} --help has no example"
+        assert h.out("help", verb) == text
+
+
+def test_usage(h):
+    h.want(2, "lst", err="did you mean list?")
+    h.want(2, "zzzzzz", err="vmctl help lists them")
+    h.want(2, "create", err="usage: vmctl create NAME")
+    h.want(2, "create", "x", "--memmory", "1G", err="did you mean --memory?")
+    h.want(2, "create", "x", "--memory", err="--memory")
+    h.want(2, "list", "extra", err="usage")
+    h.want(2, "list", "-o", "xml", err="table, json or name")
+    h.want(2, "screen", "shoot", "x", err="did you mean shot?")
+    h.want(2, "wait", "x", err="--state, --serial and --screen")
+    code, out, err = h.run()
+    assert code == 2 and "VERB" in out
+
+
+def test_names(h):
+    for bad in ("../x", "a/b", "", ".x", "-x", "x\ny"):
+        h.want(2, "create", "--", bad, err="cannot be a machine's name")
+    for name in ("alpha", "alpine", "beta"):
+        h.want(0, "create", name)
+    h.want(7, "create", "alpha", err="already")
+    h.want(0, "info", "b", out="beta")
+    h.want(0, "info", "alpha", out="alpha")
+    h.want(2, "info", "al", err="alpha, alpine")
+    h.want(3, "info", "gamma", err="no machine gamma")
+    h.want(3, "info", "bata", err="did you mean beta?")
+    h.want(3, "delete", "bet", err="whole name")
+    assert h.out("list", "-o", "name").split() == ["alpha", "alpine", "beta"]
+
+
+def test_create(h):
+    iso = h.base + "/cd.iso"
+    with open(iso, "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "create", "one", "--memory", "1.5G", "--disk", "3M", "--cdrom", "cd.iso", "--serial", "log.txt",
+           "--cpus", "2", "--debug-exit", "--set", "machine.clock=local")
+    ini = h.ini("one")
+    for line in ("memory=1.5G", "cpus=2", "[ide0]\nfile=disk.img\nformat=raw", f"[ide2]\nmedia=cdrom\nfile={iso}",
+                 f"target=file:{h.base}/log.txt", "[debug-exit]", "clock=local"):
+        assert line in ini, f"no {line!r} in:\n{ini}"
+    disk = h.base + "/data/terrarium/machines/one/disk.img"
+    assert os.stat(disk).st_size == 3 << 20 and os.stat(disk).st_blocks == 0
+    h.want(2, "create", "two", "--memory", "2Q", err="memory = 2Q: must be a size from 1M to 1T")
+    h.want(2, "create", "two", "--set", "machine.enigne=kvm", err="did you mean engine?")
+    h.want(2, "create", "two", "--set", "nonsense", err="SECTION.KEY=VALUE")
+    h.want(3, "create", "two", "--cdrom", "missing.iso", err="missing.iso")
+    h.want(2, "create", "two", *["--disk", "1M"] * 4, err="room for")
+    left = os.listdir(h.base + "/data/terrarium/machines")
+    assert left == ["one"], f"a failed create left {left}"
+
+
+def test_set(h):
+    h.want(0, "create", "m")
+    before = h.ini("m")
+    h.want(2, "set", "m", "machine.memory=2G", "machine.cpus=999", err="cpus = 999: must be a number from 1 to 32")
+    assert h.ini("m") == before, "a refused change left something behind"
+    h.want(0, "set", "m", "machine.memory=2G", "machine.cmdline=a=b c ", "--unset", "serial1")
+    assert "memory=2G" in h.ini("m") and "serial1" not in h.ini("m")
+    info = json.loads(h.out("info", "m", "-o", "json"))
+    assert info["schema"] == 1 and info["settings"]["machine"]["cmdline"] == "a=b c "
+    assert "A Terrarium machine" in h.ini("m"), "the comment is gone"
+    h.want(2, "set", "m", "--unset", "mashine.memory", err="no section")
+    h.want(0, "set", "--keys", out="[serial1] to [serial4]")
+    with open(h.base + "/data/terrarium/machines/m/machine.ini", "a") as f:
+        f.write("\n[serial1]\nbaud=9600\n")
+    h.want(2, "set", "m", "machine.memory=1G", err="[serial1] has no key baud")
+    h.want(2, "start", "m", err="[serial1] has no key baud")
+    h.want(0, "list", out="bad machine.ini")
+
+
+def test_life(h):
+    h.want(0, "create", "m", "--cdrom", "")
+    h.want(4, "pause", "m", err="is not running")
+    h.want(4, "stop", "m", err="is not running")
+    h.want(0, "wait", "m", "--state", "stopped", "--timeout", "1")
+    h.want(0, "start", "m", err="it is a test")
+    h.want(4, "start", "m", err="running already")
+    h.want(4, "delete", "m", err="is running")
+    machines = json.loads(h.out("list", "-o", "json"))
+    assert machines["schema"] == 1 and machines["machines"][0]["state"] == "running"
+    h.want(0, "wait", "m", "--serial", "guest ready", "--timeout", "5")
+    h.want(5, "wait", "m", "--serial", "never", "--timeout", "0.1")
+    h.want(0, "wait", "m", "--screen", "GRUB", "--timeout", "5")
+    h.want(0, "wait", "m", "--state", "running", "--timeout", "5")
+    h.want(0, "pause", "m")
+    h.want(4, "pause", "m", err="paused")
+    h.want(0, "resume", "m")
+    h.want(0, "reset", "m")
+    h.want(0, "serial", "m", "--send", r"hello\n")
+    h.want(0, "serial", "m", "--tail", out="hello")
+    h.want(0, "type", "m", "aB")
+    h.want(0, "keys", "m", "ctrl+alt+delete")
+    h.want(2, "keys", "m", "hyper+x", err="no key \"hyper\"")
+    h.want(2, "type", "m", "€", err="no key for")
+    h.want(0, "serial", "m", "--tail", out="+30 -30 +42 +48 -48 -42 +29 +56 +111 -111 -56 -29")
+    h.want(0, "screen", "text", "m", out="GNU GRUB\nfake\n")
+    h.want(0, "screen", "shot", "m", h.base + "/s.png")
+    with open(h.base + "/s.png", "rb") as f:
+        assert f.read(8) == b"\x89PNG\r\n\x1a\n"
+    h.want(3, "media", "insert", "m", "missing.iso", "--drive", "ide9", err="no drive ide9")
+    with open(h.base + "/a.iso", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "media", "insert", "m", "a.iso")
+    h.want(0, "media", "list", "m", out=h.base + "/a.iso")
+    h.want(0, "media", "eject", "m")
+    h.want(0, "media", "list", "m", out="(empty)")
+    h.want(0, "debug", "m", out='"rip" : "0xfff0"')
+    h.want(0, "stop", "m")
+    h.want(0, "logs", "m", out="the machine is stopped")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "logs", "m", "--previous", "1", out="the machine is stopped")
+    h.want(3, "logs", "m", "--previous", "9", err="no such log")
+    h.want(0, "delete", "m")
+    assert h.out("list") == ""
+
+
+def test_killed(h):
+    """kill -9 leaves the machine startable."""
+    h.want(0, "create", "m")
+    for unused in range(2):
+        h.want(0, "start", "m")
+        pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        h.want(0, "wait", "m", "--state", "stopped", "--timeout", "5")
+        h.want(4, "pause", "m", err="is not running")
+    h.want(0, "start", "m")
+
+
+def test_delete_keeps_disks(h):
+    h.want(0, "create", "m", "--disk", "1M")
+    h.want(0, "delete", "m", "--keep-disks")
+    assert os.listdir(h.base + "/data/terrarium/machines/m") == ["disk.img"]
+    h.want(7, "create", "m", err="already")
+
+
+def test_run_ends(h):
+    run = ("run", "--serial", "stdio", "--headless")
+    h.want(0, *run, stdin=b"hello\noff\n", out="fake guest ready\r\nhello\r\n")
+    h.want(64, *run, stdin=b"debug 0\n", err="debug exit 0")
+    h.want(67, *run, stdin=b"debug 3\n")
+    h.want(255, *run, stdin=b"debug 100000\n")
+    h.want(21, *run, "--on-reset", "stop", stdin=b"reset\n")
+    h.want(22, *run, stdin=b"fail\n", err="met its match")
+    h.want(5, *run, "--timeout", "0.3", err="stopped after 0.3 s")
+    h.want(6, *run, "--testdev", err="refuses to be built")
+    h.want(3, "run", "missing.iso", "--headless", err="missing.iso")
+    assert os.listdir(h.base + "/run/terrarium") == [], "a throw-away machine left something behind"
+
+
+def test_run_output(h):
+    """Nothing is lost on a slow pipe, as far as the bounded queue goes, and it all arrives before the end."""
+    out = h.want(0, "run", "--serial", "stdio", "--headless", stdin=b"flood 2000000\noff\n")
+    assert len(out) == 2000000 + len("fake guest ready\r\n"), len(out)
+    log = h.base + "/serial.log"
+    h.want(5, "run", "--serial", log, "--headless", "--timeout", "0.3", stdin=b"")
+    with open(log, "rb") as f:
+        assert f.read() == b"fake guest ready\r\n"
+
+
+def test_run_signals(h):
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        p = subprocess.Popen([VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert p.stdout.readline() == b"fake guest ready\r\n"
+        p.send_signal(sig)
+        p.communicate(timeout=10)
+        assert p.returncode == 20, p.returncode
+    p = subprocess.Popen([VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    p.stdout.readline()
+    assert h.out("list", "-o", "name").startswith("run-")
+    p.kill()  # the VM process goes too, and the next run clears up
+    end = time.time() + 5
+    while h.out("list", "-o", "name") and time.time() < end:
+        time.sleep(0.05)
+    assert h.out("list", "-o", "name") == ""
+    p.communicate()
+    h.want(0, "run", "--serial", "stdio", "--headless", stdin=b"off\n")
+    assert os.listdir(h.base + "/run/terrarium") == []
+
+
+def test_terminal(h):
+    """On a terminal: raw while it runs, Ctrl-C goes to the guest, Ctrl-A x ends it, cooked again after."""
+    import termios
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    p = subprocess.Popen(["setsid", "--ctty", "--wait", VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env,
+                         stdin=slave, stdout=slave, stderr=slave)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(master, 1000)
+    assert not termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ISIG | termios.ECHO)
+    os.write(master, b"\x03abc\r")
+    while b"abc" not in seen:
+        seen += os.read(master, 1000)
+    os.write(master, b"\x01x")
+    assert p.wait(timeout=10) == 20, p.returncode
+    assert termios.tcgetattr(slave) == before, "the terminal is left raw"
+    os.close(master)
+    os.close(slave)
+
+
+def test_pty_and_socket(h):
+    import socket
+    h.want(0, "create", "m", "--serial", "pty")
+    h.want(0, "start", "m")
+    fd = os.open(h.base + "/run/terrarium/m/serial1", os.O_RDWR | os.O_NOCTTY)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(fd, 100)
+    os.write(fd, b"over the pty\n")
+    while b"over the pty\r\n" not in seen:
+        seen += os.read(fd, 100)
+    os.close(fd)
+    h.want(0, "stop", "--force", "m")
+    assert not os.path.lexists(h.base + "/run/terrarium/m/serial1")
+    h.want(0, "set", "m", "serial1.target=socket:line")
+    h.want(0, "start", "m")
+    path = h.base + "/data/terrarium/machines/m/line"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        s.connect(path)
+        s.sendall(b"over the socket\n")
+        seen = b""
+        while b"over the socket\r\n" not in seen:
+            seen += s.recv(100)
+    h.want(0, "stop", "--force", "m")
+    assert not os.path.exists(path)
+
+
+def test_fenced(h):
+    """In the jail: no writing outside of the machine, no new processes, no network."""
+    h.want(0, "create", "m")
+    h.want(0, "start", "m")
+    pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+    with open(f"/proc/{pid}/status") as f:
+        status = f.read()
+    assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
+
+
+def test_host_info(h):
+    info = json.loads(h.want(0, "host-info", "-o", "json"))
+    assert info["auto"] == "fake" and not info["engines"][0]["usable"]
+    h.want(0, "host-info", out="no KVM for a fake machine")
+    h.env["TERRARIUM_VM"] = "/nowhere/terrarium-vm"
+    code, unused, err = h.run("host-info")
+    assert code != 0 and "/nowhere/terrarium-vm" in err
+
+
+def test_version(h):
+    assert json.loads(h.want(0, "version", "-o", "json"))["schema"] == 1
+    h.want(0, "--version", out="Terrarium")
+
+
+def test_completion(h):
+    for shell, check in (("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n"])):
+        script = h.want(0, "completion", shell, out="create")
+        if shutil.which(shell):
+            subprocess.run(check, input=script.encode(), check=True)
+    h.want(2, "completion", "tcsh", err="bash, zsh and fish")
+
+
+def test_no_permission(h):
+    if os.geteuid() == 0:
+        return "root may write everywhere"
+    os.makedirs(h.base + "/data")
+    os.chmod(h.base + "/data", 0o500)
+    h.want(6, "create", "m")
+    os.chmod(h.base + "/data", 0o700)
+    return None
+
+
+def test_docs(h):
+    def page(name):
+        with open(os.path.join(ROOT, "docs", name)) as f:
+            return f.read()
+    guide, man, machine = page("vmctl.md"), page("vmctl.1"), page("machine.md")
+    for verb in verbs(h):
+        assert f"vmctl {verb}" in guide, f"docs/vmctl.md does not know {verb}"
+        assert f".B vmctl {verb}" in man, f"docs/vmctl.1 does not know {verb}"
+    for key in re.findall(r"^  ([a-z-]+) ", h.out("set", "--keys"), re.M):
+        assert f"`{key}`" in machine, f"docs/machine.md does not know {key}"
+
+
+def main():
+    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
+    failed = 0
+    print(f"1..{len(tests)}", flush=True)
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            with Host() as h:
+                skip = test(h)
+            print(f"ok {number} {name[5:]}" + (f" # SKIP {skip}" if skip else ""), flush=True)
+        except Exception as e:  # a test that breaks has failed
+            failed += 1
+            text = f"{type(e).__name__}: {e}".replace("\n", "\n# ")
+            print(f"not ok {number} {name[5:]}\n# {text}", flush=True)
+    return failed > 0
+
+
+sys.exit(main())
