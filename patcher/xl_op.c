@@ -149,7 +149,9 @@ static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bo
         return;
     }
     switch (op) {
-    case 0x40 ... 0x4f: /* 32-bit INC, DEC */
+    case 0x40 ... 0x4f: /* 32-bit INC, DEC; a REX prefix before another prefix, which makes it void, is tier 1's */
+        if (code64)
+            return;
         o->kind = XL_PLAIN;
         o->reg_in_opcode = true;
         o->flags_written = true;

@@ -304,12 +304,12 @@ static void plain_bytes(struct translation *t, const struct xl_op *o, const uint
 static void plain(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
 {
     int reg_no = plain_reg(o), rm_no = plain_rm(o);
-    int reg = o->modrm >> 3 & 7, rm = 0;
+    int reg = o->modrm >> 3 & 7, rm = 0, rm_temp = reg_no == rm_no ? T1 : T2; /* one register, one temporary */
     if (o->memory) {
         operand_address(t, in, in->mem_bytes, !o->reads_only);
         rm = T0;
     } else if (rm_no >= 0) {
-        rm = is_high_byte(o, rm_no, o->rm_size) ? rm_no : reg_in(t, rm_no, T2);
+        rm = is_high_byte(o, rm_no, o->rm_size) ? rm_no : reg_in(t, rm_no, rm_temp);
     }
     if (reg_no >= 0)
         reg = is_high_byte(o, reg_no, o->reg_size) ? reg_no : reg_in(t, reg_no, T1);
@@ -317,7 +317,7 @@ static void plain(struct translation *t, const struct insn *in, const struct xl_
     if (reg_no >= 0 && !is_high_byte(o, reg_no, o->reg_size))
         reg_out(t, reg_no, T1);
     if (rm_no >= 0 && !is_high_byte(o, rm_no, o->rm_size))
-        reg_out(t, rm_no, T2);
+        reg_out(t, rm_no, rm_temp);
 }
 
 static void lea(struct translation *t, const struct insn *in, const struct xl_op *o)
