@@ -30,6 +30,7 @@ enum {
     PORT_STATUS = 0x3da,
 };
 enum { MISC_COLOUR = 1, ATTR_CONNECTED = 0x20, CRTC_PROTECT = 0x80, STATUS0_SENSE = 0x10, SEQ_SCREEN_OFF = 0x20 };
+enum { PCI_BAR0 = 0x10, PCI_PREFETCHABLE = 8 };
 #define VRAM_BYTES (16u << 20)
 #define VRAM_LEAST (1u << 20)
 #define VRAM_MOST  (256u << 20)
@@ -320,6 +321,7 @@ static void vga_reset(struct device *d)
     s->attr_data = s->dac_read_mode = false;
     s->latch = 0;
     s->dark_since = 0; /* long ago: a reset screen is black at once */
+    dev_pci_config(d)[PCI_BAR0] |= PCI_PREFETCHABLE;
     vga_vbe_reset(s);
     s->redraw = true;
 }
