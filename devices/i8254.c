@@ -139,7 +139,8 @@ static uint64_t next_edge(const struct channel *c, uint64_t now)
     uint64_t t = elapsed(c, now), rounds = t / c->period;
     if (pulses(c)) {
         uint32_t step = c->period < SHORTEST ? c->period * (SHORTEST / c->period + 1) : c->period;
-        return c->origin + (t / step + 1) * step;
+        uint64_t edge = c->origin + (t / step + 1) * step;
+        return c->pending ? MIN(edge, c->load_at) : edge;
     }
     if (c->mode == 3) {
         uint64_t half = c->origin + rounds * c->period + high_half(c);
@@ -378,6 +379,8 @@ static void channel_sync(struct channel *c, struct stream *s, uint64_t now)
 static bool pit_sync(struct device *d, struct stream *s, uint32_t version)
 {
     struct pit *p = d->state;
+    for (unsigned i = 0; i < 3; i++)
+        settle(&p->channel[i], now_ticks(d));
     for (unsigned i = 0; i < 3; i++)
         channel_sync(&p->channel[i], s, now_ticks(d));
     stream_u8(s, &p->port61);

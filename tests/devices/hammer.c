@@ -51,7 +51,7 @@ static void pci_access(struct device *d, struct bytes *in)
 /* Puts descriptors, tables and packets where DMA may find them. */
 static void fill_memory(struct bench *b, struct bytes *in)
 {
-    uint32_t at = take(in, 3) & (BENCH_RAM - 1), n = MIN(take(in, 1) & 31, BENCH_RAM - at);
+    uint32_t at = take(in, 3) & (BENCH_RAM - 1), wanted = take(in, 1) & 31, n = MIN(wanted, BENCH_RAM - at);
     for (uint32_t i = 0; i < n; i++)
         bench_ram(b)[at + i] = take(in, 1);
 }
