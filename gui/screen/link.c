@@ -237,6 +237,18 @@ struct link *link_open(const char *name, char **engine, char **state, GError **e
     return l;
 }
 
+/* Runs fn in the thread's loop, in the order of the calls; not g_main_context_invoke(), which would run it here while the
+ * thread is still on its way to its loop. */
+static void post(struct link *l, GSourceFunc fn, gpointer data, GDestroyNotify destroy)
+{
+    GSource *source = g_idle_source_new();
+
+    g_source_set_priority(source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(source, fn, data, destroy);
+    g_source_attach(source, l->context);
+    g_source_unref(source);
+}
+
 static gboolean quit(gpointer data)
 {
     g_main_loop_quit(data);
@@ -245,7 +257,7 @@ static gboolean quit(gpointer data)
 
 void link_close(struct link *l)
 {
-    g_main_context_invoke(l->context, quit, l->loop);
+    post(l, quit, l->loop, NULL);
     g_thread_join(l->thread);
     g_main_loop_unref(l->loop);
     g_main_context_unref(l->context);
@@ -296,5 +308,5 @@ void link_send(struct link *l, const char *command, JsonObject *args)
 {
     struct request r = {l, g_strdup(command), args};
 
-    g_main_context_invoke_full(l->context, G_PRIORITY_DEFAULT, send_now, g_memdup2(&r, sizeof r), request_free);
+    post(l, send_now, g_memdup2(&r, sizeof r), request_free);
 }
