@@ -93,8 +93,12 @@ bool disk_pull(const char *path, const struct image_how *how, struct disk_job *j
         return false;
     struct blk_file *f = NULL;
     c.format = im->format->name;
-    bool ok = im->parent || disk_fail(error, DISK_ERROR_USAGE, "%s has no parent", path);
-    if (ok && im->many_files)
+    if (!im->parent) { /* nothing to pull, or it was done already */
+        image_close(im);
+        return true;
+    }
+    bool ok = true;
+    if (im->many_files)
         ok = disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s consists of several files; convert it", path);
     ok = ok && enough_space(im, path, false, error) && (f = blk_create(path, true, error));
     ok = ok && convert_to(im, f, &c, job, error) && !disk_cancelled(job, error) && blk_publish(f, error);

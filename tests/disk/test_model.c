@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_model.c - random operations on each variant of each format, compared with a plain buffer at every step.
  * TEST_STEPS says how many (default: few, for a quick run). */
+#include "ops.h"
 #include "variants.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -171,15 +172,37 @@ static void step_layer(struct subject *t)
     compare(t, 0, t->bytes);
 }
 
+/* Merge into the parent; the disk shows the same before and after, and so does the parent then. */
+static void step_commit(struct subject *t)
+{
+    GError *error = NULL;
+    struct image_how how = {.format = t->v->format, .cache = CACHE_UNSAFE};
+    if (!t->im->parent_name)
+        return;
+    g_autofree char *parent = g_build_filename(t->folder, t->im->parent_name, NULL);
+    close_subject(t);
+    disk_commit(t->path, &how, false, NULL, &error);
+    g_assert_no_error(error);
+    struct image *im = image_open(parent, &how, &error);
+    g_assert_no_error(error);
+    g_autofree uint8_t *got = g_malloc(t->bytes);
+    g_assert_cmpuint(im->bytes, >=, t->bytes);
+    g_assert_cmpint(image_read(im, 0, got, t->bytes), ==, 0);
+    g_assert_true(!memcmp(got, t->model, t->bytes));
+    image_close(im);
+    open_subject(t);
+    compare(t, 0, t->bytes);
+}
+
 static void step(struct subject *t)
 {
     if (g_getenv("TEST_FULL_COMPARE"))
         compare(t, 0, t->bytes);
     static void (*const often[])(struct subject *) = {step_write, step_zero, step_discard, step_compressed};
-    static void (*const seldom[])(struct subject *) = {step_resize, step_reopen, step_layer};
+    static void (*const seldom[])(struct subject *) = {step_resize, step_reopen, step_layer, step_commit};
     unsigned what = rng_below(&t->rng, 100);
     if (what < 4)
-        seldom[rng_below(&t->rng, 3)](t);
+        seldom[rng_below(&t->rng, 4)](t);
     else if (what < 10)
         g_assert_cmpint(image_flush(t->im), ==, 0);
     else if (what < 60)
