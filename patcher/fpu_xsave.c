@@ -181,10 +181,11 @@ static bool all_zero(const uint8_t *p, unsigned n)
 /* Outside 64-bit mode only what takes part there counts. */
 static uint64_t visible(const struct vcpu *c, const uint8_t *area, uint64_t bv)
 {
+    const struct xcomponent *k = c->replay->component;
     if (all_zero(area + XS_XMM, xmm_bytes(c)))
         bv &= ~XFEATURE_SSE;
     for (unsigned i = 2; i < XCOMPONENTS; i++)
-        if (component_bytes(c, i) && all_zero(area + c->replay->component[i].offset, component_bytes(c, i)))
+        if (all_zero(area + k[i].offset, component_bytes(c, i) ? component_bytes(c, i) : k[i].bytes))
             bv &= ~(1ull << i);
     return bv;
 }
@@ -242,7 +243,7 @@ static void xsave_to_guest(struct vcpu *c, const struct insn *in, enum xsave_kin
     save_legacy(c, in, lin, area, parts, mxcsr, rex_w(c, in));
     for (unsigned i = 2; i < XCOMPONENTS; i++) {
         uint32_t end;
-        if (parts >> i & 1)
+        if (parts >> i & 1 && component_bytes(c, i))
             mem_write_bytes(c, in, lin + component_offset(c, i, xcomp, &end), area + c->replay->component[i].offset,
                             component_bytes(c, i));
     }
@@ -316,7 +317,7 @@ static void load_component(struct vcpu *c, const struct insn *in, uint64_t lin, 
         load_x87(c, area, image, rex_w(c, in));
     else if (i == 1)
         memcpy(area + XS_XMM, image + XS_XMM, xmm_bytes(c));
-    else
+    else if (component_bytes(c, i))
         mem_read_bytes(c, in, lin + component_offset(c, i, xcomp, &end), area + c->replay->component[i].offset,
                        component_bytes(c, i));
 }

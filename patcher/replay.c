@@ -37,7 +37,8 @@ static void check_alignment(struct vcpu *c, const struct insn *in, const struct 
 
 static void check_natural_alignment(struct vcpu *c, const struct stub *s, uint64_t lin)
 {
-    bool address_fault = code64(c) && (!canonical(lin) || !canonical(lin + s->mem_bytes - 1));
+    uint64_t last = lin + s->mem_bytes - 1;
+    bool address_fault = code64(c) ? !canonical(lin) || !canonical(last) : last > 0xffffffff;
     if (lin & (s->natural - 1u) && !address_fault)
         raise_error(c, EXC_AC, 0);
 }

@@ -174,7 +174,7 @@ static uint64_t string_linear(struct vcpu *c, const struct insn *in, unsigned at
 static void maskmov(struct vcpu *c, const struct insn *in, const uint8_t *data, const uint8_t *mask, unsigned bytes)
 {
     uint64_t lin = string_linear(c, in, 0, bytes);
-    if (fpu_alignment_checked(c) && lin & (bytes - 1))
+    if (fpu_alignment_checked(c) && lin & 7)
         raise_error(c, EXC_AC, 0);
     mem_probe(c, in, lin, bytes, ACCESS_WRITE); /* whatever the mask */
     for (unsigned i = 0; i < bytes; i++)
@@ -271,9 +271,9 @@ static void exec_gather(struct vcpu *c, const struct insn *in)
     vector_get(c, s->mem_bytes, index);
     vector_get(c, s->data, data);
     uint64_t active = gather_active(c, s);
-    memset(data + s->elements * s->element_bytes, 0, 64 - s->elements * s->element_bytes);
-    if (s->mask_kind == MASK_OPMASK)
-        vector_put(c, s->data, data);
+    unsigned bytes = s->elements * s->element_bytes;
+    if (s->mask_kind == MASK_OPMASK) /* EVEX clears the rest with its first element, VEX at the end */
+        memset(data + bytes, 0, 64 - bytes);
     for (unsigned i = 0; i < s->elements; i++) {
         if (!(active >> i & 1)) {
             gather_mask_clear(c, s, i);
@@ -284,6 +284,7 @@ static void exec_gather(struct vcpu *c, const struct insn *in)
         vector_put(c, s->data, data);
         gather_mask_clear(c, s, i);
     }
+    memset(data + bytes, 0, 64 - bytes);
     vector_put(c, s->data, data);
     gather_finish(c, s);
 }

@@ -238,7 +238,8 @@ static void encode_legacy(struct stub *s, struct emit *e, const struct replay_in
     }
     if (fields & FIELD_REG && !(rex & 4) && (modrm >> 3 & 7) == X86_RSP)
         modrm = (uint8_t)((modrm & ~0x38) | s->renamed << 3);
-    if (fields & FIELD_RM && !(rex & 1) && (modrm & 7) == X86_RSP)
+    bool is_ah = info->map == 2 && info->opcode == 0xf0 && !rex; /* CRC32 of a byte */
+    if (fields & FIELD_RM && !is_ah && !(rex & 1) && (modrm & 7) == X86_RSP)
         modrm = (uint8_t)((modrm & ~7) | s->renamed);
     if (rex)
         e1(e, rex);

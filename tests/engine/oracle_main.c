@@ -61,7 +61,7 @@ static bool agree(struct oracle *o, const struct oracle_case *c, bool legacy, bo
     put_code(o, c, true);
     oracle_canonical(o->on_host.xsave, o->xcr0);
     oracle_canonical(o->on_guest.xsave, o->xcr0);
-    if (oracle_is_block(o->mode, c->bytes) && (o->on_host.cr2 ^ o->on_guest.cr2) < 0x2000)
+    if (oracle_is_block(o->mode, c->bytes) && o->on_host.cr2 - o->on_guest.cr2 + 0x1000 < 0x2000)
         o->on_guest.cr2 = o->on_host.cr2;
     return compare_windows(o, keep) & ran && oracle_same(o->mode, &o->on_host, &o->on_guest);
 }
