@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fuzz_image.h - what the fuzzers of the image formats share.
+ *
+ * An input is a program: the first byte chooses a good image (made by our own create, with some blocks written) or, when
+ * it is 255, says that the rest is the file itself.  Otherwise the rest is patches, (place, offset, length, bytes), near
+ * the places where the format has its tables; a mode byte says whether checksums are made right again, so that what lies
+ * behind them is reached.  Then the image is opened, read, checked, mapped, written, repaired, resized and closed. */
+#pragma once
+#include "../disk/disk_test.h"
+#include <string.h>
+
+#define FUZZ_DISK (2u << 20)
+
+struct fuzz_seed {
+    const char *const *options; /* NULL-terminated list, or NULL */
+    bool fixed, parent;
+};
+struct fuzz_format {
+    const char *name;
+    const struct fuzz_seed *seeds;
+    unsigned seed_count;
+    const uint32_t *places; /* where tables are */
+    unsigned place_count;
+    void (*fix)(uint8_t *data, uint64_t bytes);     /* checksums; may be NULL */
+    void (*prepare)(uint8_t *data, uint64_t bytes); /* of the good image; may be NULL */
+};
+
+static inline struct blk_file *fuzz_make(const struct fuzz_format *f, const struct fuzz_seed *s)
+{
+    struct blk_file *file = memory_file_new(NULL, 0);
+    struct image_options o = {.bytes = FUZZ_DISK, .options = (char **)s->options, .fixed = s->fixed};
+    uint8_t block[4096];
+    GError *error = NULL;
+    if (s->parent) {
+        o.parent = "parent.raw";
+        o.parent_format = "raw";
+    }
+    if (!image_create_file(file, image_format_find(f->name, NULL), &o, &error))
+        g_error("%s", error->message);
+    struct image *im = image_open_file(blk_ref(file), image_format_find(f->name, NULL), &error);
+    memset(block, 0x5a, sizeof block);
+    for (uint64_t at = 0; at < FUZZ_DISK && im->format->place; at += 300 << 10)
+        image_write(im, at, block, sizeof block);
+    image_close(im);
+    return file;
+}
+
+static inline GBytes *fuzz_good(const struct fuzz_format *f, unsigned which)
+{
+    struct blk_file *file = fuzz_make(f, &f->seeds[which]);
+    struct memory_file *m = memory_file_of(file);
+    if (f->prepare)
+        f->prepare(m->data, m->bytes);
+    GBytes *b = g_bytes_new(m->data, m->bytes);
+    blk_close(file);
+    return b;
+}
+
+static inline uint8_t *fuzz_patched(const struct fuzz_format *f, GBytes *good, const uint8_t *p, size_t n,
+                                    uint64_t *bytes)
+{
+    gsize size;
+    const uint8_t *from = g_bytes_get_data(good, &size);
+    uint8_t *data = g_memdup2(from, size);
+    bool fix = n && p[0] & 1;
+    *bytes = n && p[0] & 2 ? size - MIN(size, (p[0] >> 2) * 64u) : size;
+    for (size_t at = 1; at + 4 < n;) {
+        uint64_t to = f->places[p[at] % f->place_count] + (p[at + 1] | p[at + 2] << 8) % 8192u;
+        size_t len = 1 + p[at + 3] % 16, room = to < *bytes ? MIN(len, *bytes - to) : 0;
+        memcpy(data + (room ? to : 0), p + at + 4, room ? MIN(room, n - at - 4) : 0);
+        at += 4 + len;
+    }
+    if (fix && f->fix)
+        f->fix(data, *bytes);
+    return data;
+}
+
+static inline void fuzz_read(struct image *im)
+{
+    static uint8_t buffer[65536];
+    for (uint64_t at = 0, n = 0; at < im->bytes && n < 64; n++) {
+        struct extent e;
+        if (image_extent(im, at, true, &e))
+            break;
+        image_read(im, at, buffer, MIN(e.bytes, sizeof buffer));
+        at += e.bytes;
+    }
+    if (im->bytes >= 4096)
+        image_read(im, im->bytes - 4096, buffer, 4096);
+}
+
+static inline void fuzz_check(struct image *im, bool repair)
+{
+    struct image_check c;
+    image_check_init(&c);
+    if (im->format->check)
+        image_check(im, repair, &c, NULL);
+    image_check_clear(&c);
+}
+
+static inline void fuzz_write(struct image *im)
+{
+    static uint8_t buffer[8192];
+    for (uint64_t at = 512; at < FUZZ_DISK && at + sizeof buffer <= im->bytes; at += 200 << 10)
+        image_write(im, at, buffer, sizeof buffer);
+    if (im->bytes > FUZZ_DISK / 2) {
+        image_zero(im, 1024, FUZZ_DISK / 4);
+        image_discard(im, FUZZ_DISK / 4, FUZZ_DISK / 4);
+    }
+    image_flush(im);
+}
+
+static inline void fuzz_use(const struct fuzz_format *f, const uint8_t *data, uint64_t bytes)
+{
+    const struct image_format *format = image_format_find(f->name, NULL);
+    struct blk_file *file = memory_file_new(data, bytes);
+    file->writable = false;
+    struct image *im = image_open_file(file, format, NULL);
+    struct image_info facts;
+    image_info_init(&facts);
+    if (im && im->format->info)
+        im->format->info(im, &facts);
+    image_info_clear(&facts);
+    if (im) {
+        fuzz_read(im);
+        fuzz_check(im, false);
+    }
+    image_close(im);
+    struct image_how repair = {.repair = true};
+    im = image_open_with(memory_file_new(data, bytes), format, &repair, NULL);
+    if (im) {
+        fuzz_write(im);
+        fuzz_check(im, true);
+        image_resize(im, FUZZ_DISK * 2, NULL);
+        image_resize(im, FUZZ_DISK / 2, NULL);
+        fuzz_write(im);
+    }
+    image_close(im);
+}
+
+static inline int fuzz_image(const struct fuzz_format *f, const uint8_t *data, size_t size)
+{
+    static GBytes *good[16];
+    if (size < 2)
+        return 0;
+    if (data[0] == 255) {
+        fuzz_use(f, data + 1, size - 1);
+        return 0;
+    }
+    unsigned which = data[0] % f->seed_count;
+    uint64_t bytes;
+    if (!good[which])
+        good[which] = fuzz_good(f, which);
+    uint8_t *image = fuzz_patched(f, good[which], data + 1, size - 1, &bytes);
+    fuzz_use(f, image, bytes);
+    g_free(image);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
