@@ -271,9 +271,9 @@ static void exec_gather(struct vcpu *c, const struct insn *in)
     vector_get(c, s->mem_bytes, index);
     vector_get(c, s->data, data);
     uint64_t active = gather_active(c, s);
-    unsigned bytes = s->elements * s->element_bytes;
-    if (s->mask_kind == MASK_OPMASK) /* EVEX clears the rest with its first element, VEX at the end */
-        memset(data + bytes, 0, 64 - bytes);
+    unsigned bytes = s->elements * s->element_bytes, vector = s->elements * MAX(s->element_bytes, s->align);
+    if (s->mask_kind == MASK_OPMASK) /* EVEX clears what is above the vector with its first element, VEX at the end */
+        memset(data + vector, 0, 64 - vector);
     for (unsigned i = 0; i < s->elements; i++) {
         if (!(active >> i & 1)) {
             gather_mask_clear(c, s, i);

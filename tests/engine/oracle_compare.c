@@ -56,7 +56,7 @@ static uint64_t gpr_mask(enum oracle_mode mode)
  * of 4 GiB. */
 static uint32_t visible_error(const struct oracle_cpu *c)
 {
-    bool system = c->cr2 >> 47 || c->cr2 >> 16 == ORACLE_SYSTEM >> 16;
+    bool system = c->cr2 >= 0x7ffffffff000 || c->cr2 >> 16 == ORACLE_SYSTEM >> 16;
     return c->vector == 14 && system ? c->error | 1 : c->error;
 }
 

@@ -67,7 +67,9 @@ bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
         if ((modrm & 0x1f) == 3 && b[3] < 2 && !(b[2] & 0x80))
             return true;
         return mode != ORACLE_64 && modrm < 0xc0; /* LES */
-    case 0x8e:                                    /* MOV Sreg */
+    case 0x62: /* 32-bit integer to double with rounding: where W does not count, AMD allows it */
+        return mode != ORACLE_64 && modrm >= 0xc0 && b[2] & 0x80 && b[3] & 0x10 && (b[4] == 0x2a || b[4] == 0x7b);
+    case 0x8e: /* MOV Sreg */
     case 0x9a:
     case 0xca:
     case 0xcb:
