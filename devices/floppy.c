@@ -14,7 +14,7 @@ static const struct floppy_medium media[] = {
     {1760, 80, 2, 22, FLOPPY_500K, FLOPPY_500K}, {1920, 80, 2, 24, FLOPPY_500K, FLOPPY_500K},
     {2880, 80, 2, 36, FLOPPY_1M, FLOPPY_1M},
 };
-enum { TYPE_360K = 1, TYPE_1200K = 2, TYPE_1440K = 4, TYPE_2880K = 5 };
+enum { TYPE_360K = 1, TYPE_1200K, TYPE_720K, TYPE_1440K, TYPE_2880K };
 
 static const struct floppy_medium *medium_of(uint32_t kib)
 {
@@ -33,12 +33,23 @@ static const struct floppy_medium *recognise(uint64_t bytes)
     return medium_of(bytes <= 1440 * 1024 ? 1440 : 2880);
 }
 
+/* BIOSes and boot sectors take the geometry of a disk from the type of its drive. */
+static uint8_t type_for(const struct floppy_medium *m)
+{
+    if (!m)
+        return TYPE_1440K;
+    return m->tracks == 40    ? TYPE_360K
+           : m->kib == 1200   ? TYPE_1200K
+           : m->sectors <= 10 ? TYPE_720K
+           : m->sectors <= 24 ? TYPE_1440K
+                              : TYPE_2880K;
+}
+
 void floppy_attach(struct floppy *f, struct drive *drive)
 {
     f->drive = drive;
     floppy_medium_changed(f);
-    uint32_t kib = f->medium ? f->medium->kib : 1440;
-    f->type = kib <= 360 ? TYPE_360K : kib == 1200 ? TYPE_1200K : kib == 2880 ? TYPE_2880K : TYPE_1440K;
+    f->type = type_for(f->medium);
 }
 
 void floppy_medium_changed(struct floppy *f)

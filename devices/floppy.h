@@ -14,7 +14,7 @@ struct floppy_medium {
 struct floppy {
     struct drive *drive;                /* NULL: no such drive */
     const struct floppy_medium *medium; /* NULL: none in it */
-    uint8_t type;                       /* as CMOS codes it: 1 360K, 2 1.2M, 4 1.44M, 5 2.88M */
+    uint8_t type;                       /* as CMOS codes it: 1 360K, 2 1.2M, 3 720K, 4 1.44M, 5 2.88M */
     uint8_t track;                      /* where the heads are */
     bool changed;                       /* the disk change line: the medium was changed and the heads not yet moved */
 };
