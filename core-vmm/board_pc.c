@@ -48,7 +48,7 @@ static const struct row board[] = {
     /* for tests and firmware developers */
     {LISTED, {&debugport_ops, "debug-port", ISA}},
     {LISTED, {&debugexit_ops, "debug-exit", ISA}},
-    {LISTED, {&testdev_ops, "testdev", ISA}},
+    {LISTED, {&testdev_ops, "testdev", ISA, .irqchip = true}}, /* its lines are the ISA interrupts */
 };
 
 static bool floppy_listed(struct machine *m)
