@@ -94,8 +94,8 @@ static void note(struct memory_file *m, int kind, uint64_t offset, uint64_t byte
 
 static int reserve(struct memory_file *m, uint64_t bytes)
 {
-    if (bytes > UINT64_C(1) << 32)
-        return -EFBIG;
+    if (bytes > MEMORY_FILE_MAX)
+        return -ENOSPC;
     if (bytes > m->room) {
         uint64_t room = MAX(bytes, m->room * 2);
         m->data = g_realloc(m->data, room);

@@ -26,6 +26,7 @@ struct record {
     uint64_t offset, bytes;
     uint8_t *data;
 };
+#define MEMORY_FILE_MAX (64u << 20)
 struct memory_file {
     uint8_t *data;
     uint64_t bytes, room;
