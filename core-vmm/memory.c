@@ -230,6 +230,23 @@ static bool flat_in(const struct flat *f, const struct flat *list, unsigned n)
     return false;
 }
 
+/* Takes away what no memory covers any more.  The rest is left for map() to replace in one step, so that a vCPU that runs
+ * elsewhere never finds its RAM missing. */
+static void unmap_uncovered(struct machine *m, const struct flat *old)
+{
+    uint64_t at = old->gpa, end = old->gpa + old->bytes;
+    for (unsigned i = 0; i < m->memory.count && at < end; i++) {
+        const struct flat *f = &m->memory.flat[i];
+        if (f->offset == NO_MEMORY || f->gpa + f->bytes <= at || f->gpa >= end)
+            continue;
+        if (f->gpa > at)
+            m->engine->map(m->engine_vm, at, f->gpa - at, 0, CPU_MAP_NONE, NULL);
+        at = f->gpa + f->bytes;
+    }
+    if (at < end)
+        m->engine->map(m->engine_vm, at, end - at, 0, CPU_MAP_NONE, NULL);
+}
+
 static void tell_engine(struct machine *m, const struct flat *old, unsigned old_count)
 {
     const struct memory *mem = &m->memory;
@@ -237,7 +254,7 @@ static void tell_engine(struct machine *m, const struct flat *old, unsigned old_
         return;
     for (unsigned i = 0; i < old_count; i++)
         if (old[i].offset != NO_MEMORY && !flat_in(&old[i], mem->flat, mem->count))
-            m->engine->map(m->engine_vm, old[i].gpa, old[i].bytes, 0, CPU_MAP_NONE, NULL);
+            unmap_uncovered(m, &old[i]);
     for (unsigned i = 0; i < mem->count; i++) {
         const struct flat *f = &mem->flat[i];
         g_autoptr(GError) error = NULL;
