@@ -4,7 +4,9 @@
 #include "soft.h"
 #include <string.h>
 
+#ifndef __clang__
 #pragma GCC optimize("no-tree-loop-distribute-patterns") /* or a loop in here becomes a call of itself */
+#endif
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {

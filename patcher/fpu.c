@@ -94,7 +94,7 @@ void fpu_check(struct vcpu *c, enum fpu_class k)
     case FPU_SSE:
         if (!(c->cr4 & CR4_OSFXSR))
             raise_exception(c, EXC_UD);
-        /* fall through */
+        __attribute__((fallthrough));
     case FPU_MMX:
         if (c->cr0 & CR0_EM)
             raise_exception(c, EXC_UD);

@@ -13,7 +13,7 @@
 
 #define MEMORY_BYTES 0x200000
 enum { AT_CODE = 0x8000, AT_GDT = 0x1000, AT_IDT = 0x2000, AT_PML4 = 0x3000, AT_PDPT = 0x4000, AT_PD = 0x5000 };
-enum { HEADER_BYTES = 8 + 16 * 2, CODE_MAX = 512, RUNS = 8 };
+enum { HEADER_BYTES = 8 + 16 * 2, CODE_MAX = 512, RUNS = 4, RUN_USEC = 300 };
 
 struct fuzz {
     const struct cpu_engine *engine;
@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f->engine->set_state(f->vcpu, &s);
     for (unsigned i = 0; i < RUNS; i++) {
         g_autoptr(GError) error = NULL;
-        setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = 2000}, NULL);
+        setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = RUN_USEC}, NULL);
         enum cpu_stop stop = f->engine->run(f->vcpu, &error);
         f->engine->signal(f->vcpu, i & 1 ? CPU_SIGNAL_NMI : CPU_SIGNAL_INTR, 0);
         if (stop != CPU_STOP_HLT)
