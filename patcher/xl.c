@@ -66,6 +66,7 @@ void xl_free(struct vcpu *c)
 void xl_drop_all(struct vcpu *c)
 {
     struct xl *x = c->xl;
+    fpu_leave(c); /* for the C library's sake */
     x->used = x->stubs;
     x->count.drops++;
     g_ptr_array_set_size(x->allocated, 0);
@@ -182,6 +183,7 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     struct run *next = in->fn(c, in);
     if (next != (struct run *)c) {
         c->xl_next = next;
+        c->link = NULL; /* a shadow does not live as long as a run */
         return NULL;
     }
     if (!vector && c->replay->live)
