@@ -38,7 +38,7 @@ static bool same_parent(struct image *child, struct image *parent, bool force, G
 
 static bool give_new_id(struct image *parent, GError **error)
 {
-    parent->changed = false;
+    parent->changed = 0;
     int err = parent->format->begin ? parent->format->begin(parent) : 0;
     if (!err)
         err = image_flush(parent);
@@ -62,7 +62,7 @@ static bool empty_child(struct image *child, struct image *parent, GError **erro
 static bool merge(struct image *child, struct image *parent, struct disk_job *job, GError **error)
 {
     struct disk_copy copy = {child, parent, true, false, 0};
-    parent->changed = true; /* keeps the id for now */
+    parent->changed = 1; /* keeps the id for now */
     if (parent->bytes < child->bytes && !image_resize(parent, child->bytes, error))
         return false;
     if (!disk_copy(&copy, job, error))

@@ -10,7 +10,7 @@
 /* Zeroes of at least this much are worth a hole. */
 static uint32_t grain_of(const struct image *im)
 {
-    return im->block_bytes ? MIN(im->block_bytes, PIECE) : 65536;
+    return im->block_bytes && im->block_bytes <= PIECE ? im->block_bytes : 65536;
 }
 
 static int squeeze(struct image *im, uint64_t offset, uint64_t bytes, uint8_t *data)
@@ -23,7 +23,8 @@ static int squeeze(struct image *im, uint64_t offset, uint64_t bytes, uint8_t *d
             continue;
         while (at + n < bytes && image_is_zero(data + at + n, MIN(grain, bytes - at - n)))
             n += MIN(grain, bytes - at - n);
-        err = im->block_bytes ? image_zero(im, offset + at, n) : image_discard(im, offset + at, n);
+        bool blocks = im->block_bytes && im->block_bytes <= PIECE;
+        err = blocks ? image_zero(im, offset + at, n) : image_sparsify(im, offset + at, n);
         at += (n - 1) / grain * grain;
     }
     return err;

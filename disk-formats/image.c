@@ -229,14 +229,15 @@ static int after_write(struct image *im, int err)
 /* Exclusive lock held. */
 static int begin_locked(struct image *im)
 {
-    int err = !im->changed && im->format->begin ? im->format->begin(im) : 0;
-    im->changed = im->changed || !err;
+    int err = !g_atomic_int_get(&im->changed) && im->format->begin ? im->format->begin(im) : 0;
+    if (!err)
+        g_atomic_int_set(&im->changed, 1);
     return err;
 }
 
 static int begin(struct image *im)
 {
-    if (im->changed || !im->format->begin) /* it never goes back, so that an old look is right too */
+    if (g_atomic_int_get(&im->changed) || !im->format->begin)
         return 0;
     g_rw_lock_writer_lock(&im->lock);
     int err = begin_locked(im);
@@ -352,6 +353,23 @@ int image_discard(struct image *im, uint64_t offset, uint64_t bytes)
         err = im->format->discard(im, start, end - start);
     g_rw_lock_writer_unlock(&im->lock);
     return after_write(im, err);
+}
+
+int image_sparsify(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    int err = im->writable ? 0 : -EROFS;
+    if (!in_bounds(im, offset, bytes))
+        return -EINVAL;
+    g_rw_lock_writer_lock(&im->lock);
+    for (uint64_t end = offset + bytes; !err && offset < end;) {
+        struct extent e;
+        err = extent_at(im, offset, end - offset, &e);
+        if (!err && e.in_place)
+            err = blk_zero(e.file, e.file_offset, e.bytes, true);
+        offset += e.bytes;
+    }
+    g_rw_lock_writer_unlock(&im->lock);
+    return err;
 }
 
 /* ---- where things are ---- */

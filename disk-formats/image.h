@@ -24,7 +24,7 @@ struct image {
     bool snapshots;        /* has internal snapshots */
     bool cut_end;          /* what lies behind the last block in use may be cut off */
     bool append_only;      /* new data only as compressed blocks */
-    bool changed;          /* begin was called */
+    gint changed;          /* begin was called; atomic */
     void *state;
     /* Set by the format's open: */
     uint64_t bytes;       /* what the guest sees */
@@ -62,6 +62,8 @@ int image_write(struct image *im, uint64_t offset, const void *from, size_t n);
 int image_flush(struct image *im);
 int image_discard(struct image *im, uint64_t offset, uint64_t bytes); /* a hint: contents become undefined or zero */
 int image_zero(struct image *im, uint64_t offset, uint64_t bytes);
+/* The range holds zeroes as data: punch them out of the file where they can be overwritten. */
+int image_sparsify(struct image *im, uint64_t offset, uint64_t bytes);
 /* One layer's extent at offset.  With holes, data that is a hole of the host file counts as zeroes. */
 int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *out);
 /* The same through the chain: kind is data or zero; *layer (may be NULL) is the image that has it. */

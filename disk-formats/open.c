@@ -188,7 +188,7 @@ static bool open_parent(struct image *im, const struct image_how *how, const str
     im->parent = open_one(path, &parent, &here, &why);
     if (im->parent)
         return check_parent_id(im, error);
-    if (child || strstr(why->message, " -> ")) /* say the chain once, at its far end */
+    if (strstr(why->message, " -> ")) /* say the chain once, at its far end */
         g_propagate_error(error, why);
     else
         g_propagate_prefixed_error(error, why, "parent missing or unusable in %s: ", chain);

@@ -78,7 +78,8 @@ int l2_for_write(struct image *im, uint64_t offset, struct l2_slot *out)
     uint32_t at = l1_index(s, offset);
     if (at >= s->l1.entries)
         return -EBADMSG;
-    int err = s->l1.entry[at] & ENTRY_COPIED ? 0 : l2_own(im, at);
+    bool own = s->l1.entry[at] & ENTRY_COPIED && s->l1.entry[at] & L1_OFFSET_MASK;
+    int err = own ? 0 : l2_own(im, at);
     return err ? err : l2_for_read(im, offset, out);
 }
 

@@ -420,7 +420,8 @@ static void test_compact(void)
         g_assert_cmpint(image_close(im), ==, 0);
         struct image_how how = {.format = formats[i]};
         g_assert_true(disk_compact(path, &how, NULL, &freed, &error));
-        g_assert_cmpuint(freed, >=, BYTES / 2 - 65536); /* tables may have grown */
+        if (freed < BYTES / 2 - 65536)
+            g_error("%s: %" G_GUINT64_FORMAT " bytes freed", formats[i], freed); /* tables may have grown */
         im = open_it(path, formats[i], false);
         g_assert_cmpint(image_read(im, 0, full, BYTES), ==, 0);
         g_assert_true(!memcmp(full, data, BYTES));
