@@ -17,6 +17,7 @@ static void read_values(GKeyFile *file, const char *section, const char *key)
     bool flag;
     unsigned index;
     g_autofree char *text = config_string(&c, key, NULL), *path = config_path(&c, key);
+    g_assert_true(!text == !path); /* NULL: an escape that is none; schema_check_file() refuses those */
     g_autoptr(GError) size = NULL, range = NULL, onoff = NULL, choice = NULL;
     if (!config_size(&c, key, 0, &bytes, &size))
         g_assert_nonnull(size);

@@ -137,11 +137,16 @@ static void be_a_client(struct rig *r, const uint8_t *data, size_t size)
     pump();
 }
 
+/* Making a machine takes longer than most inputs: it is kept until one stops it. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct rig r;
-    rig_open(&r);
+    static struct rig r;
+    if (r.server && machine_state(r.options.machine) == MACHINE_STOPPED) {
+        rig_close(&r);
+        r.server = NULL;
+    }
+    if (!r.server)
+        rig_open(&r);
     be_a_client(&r, data, size);
-    rig_close(&r);
     return 0;
 }
