@@ -7,6 +7,7 @@
 
 #define PIECE         (1u << 20)
 #define MAX_THREADS   8
+#define USUAL_THREADS 4
 #define FINEST_ZERO   4096u
 #define COARSEST_ZERO 65536u
 
@@ -179,7 +180,8 @@ static void watch(struct copier *k, struct disk_job *job)
 static void run_threads(struct copier *k, struct disk_job *job)
 {
     GThread *thread[MAX_THREADS];
-    unsigned n = k->c->threads ? k->c->threads : g_get_num_processors();
+    /* More than CPUs, since some wait for the disk. */
+    unsigned n = k->c->threads ? k->c->threads : MAX(g_get_num_processors(), USUAL_THREADS);
     n = k->running = CLAMP(n, 1, MAX_THREADS);
     for (unsigned i = 0; i < n; i++)
         thread[i] = g_thread_new("disk-copy", copy_thread, k);
