@@ -136,6 +136,8 @@ static void leaf_1(struct vcpu *c, const struct cpuid_table *t, uint32_t *r)
     r[EBX] = c->index << 24 | (t->cpus > 1 ? 1u << bits_for(t->cpus) << 16 : 0x10000) | 8 << 8; /* CLFLUSH 64 bytes */
     r[ECX] = t->feature[F_1_ECX] | BIT(31) | (c->cr4 & CR4_OSXSAVE ? BIT(27) : 0);
     r[EDX] = t->feature[F_1_EDX] | (t->cpus > 1 ? BIT(28) : 0);
+    if (!(c->apic_base & 1 << 11)) /* a disabled local APIC is not there */
+        r[EDX] &= ~BIT(9);
 }
 
 /* Offset and size of an XSAVE component are the host's: the area in memory is the host's format. */

@@ -297,8 +297,11 @@ static void drop_segments(struct vcpu *c)
     for (unsigned i = 0; i < sizeof data; i++) {
         const struct seg *s = &c->seg[data[i]];
         bool conforming = (s->attr & 0xc) == 0xc && s->attr & X86_ATTR_S;
-        if (!(s->attr & X86_ATTR_NULL) && !conforming && (s->attr >> 5 & 3u) < c->cpl)
-            seg_set_null(c, data[i], 0);
+        if (s->attr & X86_ATTR_NULL || conforming || (s->attr >> 5 & 3u) >= c->cpl)
+            continue;
+        uint64_t base = s->base; /* stays, which 64-bit code sees in FS and GS */
+        seg_set_null(c, data[i], 0);
+        c->seg[data[i]].base = base;
     }
 }
 

@@ -9,8 +9,6 @@ enum {
     MSR_APIC_BASE = 0x1b,
     MSR_FEATURE_CONTROL = 0x3a,
     MSR_TSC_ADJUST = 0x3b,
-    MSR_SPEC_CTRL = 0x48,
-    MSR_PRED_CMD = 0x49,
     MSR_UCODE_WRITE = 0x79,
     MSR_UCODE_REV = 0x8b,
     MSR_MTRR_CAP = 0xfe,
@@ -44,6 +42,7 @@ enum {
 #define MSR_GS_BASE         0xc0000101u
 #define MSR_KERNEL_GS_BASE  0xc0000102u
 #define MSR_TSC_AUX         0xc0000103u
+#define MSR_AMD_EVNTSEL0    0xc0010000u
 #define MSR_AMD_SYSCFG      0xc0010010u
 #define MSR_AMD_HWCR        0xc0010015u
 #define MSR_AMD_PATCH       0xc0010020u
@@ -74,7 +73,6 @@ static uint64_t *plain(struct vcpu *c, uint32_t index)
     case MSR_KERNEL_GS_BASE: return &c->kernel_gs_base;
     case MSR_TSC_AUX: return &c->tsc_aux;
     case MSR_PAT: return &c->pat;
-    case MSR_SPEC_CTRL: return &c->spec_ctrl;
     }
     if (index >= MSR_MTRR_FIX4K && index < MSR_MTRR_FIX4K + 8)
         return &c->mtrr_fixed[3 + index - MSR_MTRR_FIX4K];
@@ -94,6 +92,8 @@ static bool in_apic(uint32_t index)
 static bool constant(uint32_t index, uint64_t *v)
 {
     *v = 0;
+    if (index >= MSR_AMD_EVNTSEL0 && index < MSR_AMD_EVNTSEL0 + 8) /* four counters that never count */
+        return true;
     switch (index) {
     case MSR_PLATFORM_ID:
     case MSR_UCODE_WRITE:
@@ -101,7 +101,6 @@ static bool constant(uint32_t index, uint64_t *v)
     case MSR_MCG_STATUS:
     case MSR_THERM_STATUS:
     case MSR_DEBUGCTL:
-    case MSR_PRED_CMD:
     case MSR_AMD_SYSCFG:
     case MSR_AMD_NB_CFG:
     case MSR_AMD_PATCH:

@@ -233,7 +233,13 @@ static void step(struct vcpu *c)
 {
     bool tf = c->rflags & RFLAG_TF, rf = c->rflags & RFLAG_RF;
     uint8_t shadow = c->shadow;
-    if (debug_any(c) && !rf && !(shadow & SHADOW_MOV_SS)) {
+    if (c->pending_dr6 && !(shadow & SHADOW_MOV_SS)) { /* the instruction before left a trap behind */
+        uint64_t hits = c->pending_dr6;
+        c->pending_dr6 = 0;
+        debug_trap(c, hits);
+    }
+    /* MOV SS holds off instruction breakpoints on Intel's processors only */
+    if (debug_any(c) && !rf && !(shadow & SHADOW_MOV_SS && !cpuid_is_amd(c))) {
         uint64_t hits = debug_fetch_hits(c, code_linear(c, c->rip));
         if (hits)
             raise_debug(c, hits);

@@ -89,7 +89,7 @@ void update_mode(struct vcpu *c)
     unsigned code = long_mode(c) && cs->attr & X86_ATTR_L ? CODE64 : cs->attr & X86_ATTR_DB ? CODE32 : CODE16;
     bool all_flat = code != CODE64 && !cs->base && cs->limit == 0xffffffff && flat(&c->seg[X86_DS]) &&
                     flat(&c->seg[X86_ES]) && flat(&c->seg[X86_SS]);
-    bool step = c->shadow || c->rflags & (RFLAG_TF | RFLAG_RF) || debug_any(c);
+    bool step = c->shadow || c->pending_dr6 || c->rflags & (RFLAG_TF | RFLAG_RF) || debug_any(c);
     c->mode = code | (code != CODE64 && c->seg[X86_SS].attr & X86_ATTR_DB ? MODE_STACK32 : 0) |
               (all_flat ? MODE_FLAT : 0) | (step ? MODE_ONE : 0);
     c->code_limit = code == CODE64 ? ~0ull : cs->limit;

@@ -2,6 +2,7 @@
 /* sysinsn.c - system calls, FS/GS bases, time stamps, CPUID, RDMSR/WRMSR and XCR0. */
 #include "system.h"
 #include "cold.h"
+#include "debug.h"
 #include "vm.h"
 #include "replay.h"
 
@@ -42,6 +43,14 @@ static void enter_ring(struct vcpu *c, unsigned cpl, uint16_t cs, uint16_t ss, b
     set_flat(c, X86_SS, ss, cpl, wide);
 }
 
+/* System calls and returns trap if TF is set behind them, not before. */
+static void trap_by_new_flags(struct vcpu *c)
+{
+    c->no_step_trap = true;
+    if (c->rflags & RFLAG_TF)
+        c->pending_dr6 |= DR6_BS;
+}
+
 /* ---- SYSCALL SYSRET (APM Vol. 2, 6.1.1; in legacy mode, too, as AMD's processors have it) ------------------------------ */
 void cold_syscall(struct vcpu *c, const struct insn *in)
 {
@@ -61,7 +70,7 @@ void cold_syscall(struct vcpu *c, const struct insn *in)
         enter_ring(c, 0, cs, cs + 8, false);
         c->next_rip = (uint32_t)c->star;
     }
-    c->no_step_trap = !(c->rflags & RFLAG_TF);
+    trap_by_new_flags(c);
     update_mode(c);
 }
 
@@ -81,6 +90,7 @@ void cold_sysret(struct vcpu *c, const struct insn *in)
         c->rflags |= RFLAG_IF;
     enter_ring(c, 3, ((base + (wide ? 16 : 0)) | 3) & 0xffff, (base + 8) | 3, wide);
     c->next_rip = ip;
+    trap_by_new_flags(c);
     update_mode(c);
 }
 
@@ -95,7 +105,7 @@ void cold_sysenter(struct vcpu *c, const struct insn *in)
     enter_ring(c, 0, cs, cs + 8, wide);
     c->gpr[X86_RSP] = wide ? c->sysenter_esp : (uint32_t)c->sysenter_esp;
     c->next_rip = wide ? c->sysenter_eip : (uint32_t)c->sysenter_eip;
-    c->no_step_trap = !(c->rflags & RFLAG_TF);
+    trap_by_new_flags(c);
     update_mode(c);
 }
 
