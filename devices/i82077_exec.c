@@ -176,6 +176,13 @@ static void unit_passed(struct device *d)
     }
 }
 
+/* The longer the channel stays shut, the less often it is tried. */
+static uint64_t dma_retry_ns(struct device *d)
+{
+    uint64_t waited = DMA_PATIENCE_NS - (((struct fdc *)d->state)->patience_until - dev_now(d));
+    return MAX(DMA_RETRY_NS, waited / 8);
+}
+
 static void move_by_dma(struct device *d)
 {
     struct fdc *f = d->state;
@@ -190,7 +197,7 @@ static void move_by_dma(struct device *d)
     if (f->terminal || f->at == fdc_unit_bytes(f))
         unit_passed(d);
     else if (dev_now(d) < f->patience_until)
-        after(d, STEP_HOST, DMA_RETRY_NS);
+        after(d, STEP_HOST, dma_retry_ns(d));
     else
         finish(d, ST0_ABNORMAL, ST1_OVERRUN, 0);
 }

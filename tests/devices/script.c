@@ -24,7 +24,8 @@
  *   insert SECTION KIND:SIZE             eject SECTION     disk-error SECTION ERRNO     disk-locked SECTION == 0|1
  *   disk SECTION OFFSET == BYTE ...
  *   pin [NAME] PIN up|down               ack [NAME] == VECTOR             eoi [NAME] VECTOR      interrupt controllers
- *   lapic read|write CPU OFFSET VALUE    lapic ack CPU == VECTOR          lapic lint CPU PIN LEVEL
+ *   lapic read CPU OFFSET [& MASK] == VALUE   lapic write CPU OFFSET VALUE   lapic ack CPU == VECTOR
+ *   lapic lint CPU PIN LEVEL
  *   lapic msr CPU MSR == VALUE           lapic set-msr CPU MSR VALUE      lapic base CPU == ADDRESS
  *   lapic message MODE VECTOR DEST [logical] [level] [deassert]           lapic init CPU */
 #include "script.h"
@@ -407,7 +408,7 @@ static bool do_sent(struct script *s, const char *verb)
     if (!d || !expect_word(s, 0, "=="))
         return false;
     GByteArray *sent = bench_char_sent(d);
-    g_autofree char *want = g_strcompress(word(s, 1)), *is = g_strndup((char *)sent->data, sent->len);
+    g_autofree char *want = g_strcompress(word(s, 1)), *is = g_strndup(sent->len ? (char *)sent->data : "", sent->len);
     g_byte_array_set_size(sent, 0);
     return !strcmp(is, want) || fail(s, "the guest sent '%s', expected '%s'", is, want);
 }
@@ -516,6 +517,10 @@ static bool lapic_check(struct script *s, struct device *d, const struct lapic_o
     /* "ack CPU == -1": nothing to deliver */
     if (!strcmp(what, "ack") && !strcmp(word(s, i + 1), "-1"))
         return is == UINT64_MAX || fail(s, "vector is 0x%" PRIx64 ", expected none", is);
+    if (i < s->words && !strcmp(s->word[i], "&")) {
+        is &= number(s, i + 1);
+        i += 2;
+    }
     return expect_word(s, i, "==") && expect_value(s, i + 1, what, is);
 }
 
