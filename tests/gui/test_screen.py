@@ -12,7 +12,7 @@ import time
 import zlib
 
 VMCTL, FAKE_VM, SCREEN = (os.path.abspath(a) for a in sys.argv[1:4])
-WAIT = 10
+WAIT = 30
 
 
 def wait_for(what, check):
@@ -87,9 +87,16 @@ class Desk:
         self.run("xdotool", "windowfocus", "--sync", self.window)
         wait_for("picture", lambda: "64 x 48" in self.size() or "160 x 160" in self.size())
 
+    def ask(self, *command):
+        return subprocess.run(command, env=self.env, capture_output=True, text=True).stdout
+
+    def windows(self):
+        """Finished ones: SDL may throw its first try away; the title comes last."""
+        found = self.ask("xdotool", "search", "--class", "terrarium-screen").split()
+        return [w for w in found if self.ask("xdotool", "getwindowname", w).startswith("vm: ")]
+
     def find_window(self):
-        found = subprocess.run(["xdotool", "search", "--class", "terrarium-screen"], env=self.env, capture_output=True, text=True)
-        return found.stdout.split()[-1] if found.stdout else None
+        return next(iter(self.windows()), None)
 
     def size(self):
         lines = self.run("xdotool", "getwindowgeometry", self.window)
@@ -139,21 +146,22 @@ def keys_by_place(desk):
 def focus_loss_releases_keys(desk):
     desk.run("xdotool", "keydown", "s")
     desk.got("+31 ")
-    desk.screen_other = subprocess.Popen([SCREEN, "vm"], env=desk.env)
+    second = subprocess.Popen([SCREEN, "vm"], env=desk.env)
     try:
-        other = wait_for("second window", lambda: next(
-            (w for w in desk.run("xdotool", "search", "--class", "terrarium-screen").split() if w != desk.window), None))
+        other = wait_for("second window", lambda: next((w for w in desk.windows() if w != desk.window), None))
         desk.run("xdotool", "windowfocus", "--sync", other)
         desk.got("-31 ")
     finally:
-        desk.screen_other.kill()
-        desk.screen_other.wait()
         desk.run("xdotool", "keyup", "s", "windowfocus", "--sync", desk.window)
+        second.kill()
+        second.wait()
 
 
 def capture_and_release(desk):
-    desk.run("xdotool", "mousemove", "--window", desk.window, "30", "30", "click", "1")
-    desk.title_has("releases the mouse")
+    def click():  # again, if a late change of the focus undid it
+        desk.run("xdotool", "mousemove", "--window", desk.window, "30", "30", "click", "1", "sleep", "0.3")
+        return "releases the mouse" in desk.title()
+    wait_for("capture", click)
     desk.run("xdotool", "key", "Control_R")
     desk.title_has("click to capture the mouse")
 
