@@ -89,6 +89,33 @@ static bool check_options(const struct image_format *format, const struct image_
     return true;
 }
 
+/* Takes all the room: each block gets its place, and the file its space. */
+static int place_all(struct image *im)
+{
+    int err = 0;
+    for (uint64_t at = 0; at < im->bytes && !err;) {
+        struct extent e = {.offset = at, .bytes = im->bytes - at, .kind = EXTENT_DATA, .file = im->file};
+        e.bytes = MIN((e.bytes + im->block_bytes - 1) / im->block_bytes * im->block_bytes, UINT64_C(1) << 30);
+        err = im->format->place(im, &e);
+        if (!err)
+            err = blk_zero(e.file, e.file_offset, e.bytes, false);
+        if (!err)
+            err = im->format->link(im, &e);
+        at += e.bytes;
+    }
+    return err;
+}
+
+static bool preallocate(struct blk_file *f, const struct image_format *format, GError **error)
+{
+    struct image *im = image_open_file(blk_ref(f), format, error);
+    if (!im)
+        return false;
+    int err = place_all(im), close_err = image_close(im);
+    err = err ? err : close_err;
+    return !err || disk_fail_errno(error, -err, "%s", f->path);
+}
+
 bool image_create_file(struct blk_file *f, const struct image_format *format, const struct image_options *o,
                        GError **error)
 {
@@ -100,7 +127,9 @@ bool image_create_file(struct blk_file *f, const struct image_format *format, co
         return disk_fail(error, DISK_ERROR_USAGE, "the size must be a multiple of 512 bytes, and sane");
     if (o->parent && !format->parents)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a %s image cannot have a parent", format->name);
-    return format->create(f, o, error);
+    if (o->parent && o->fixed)
+        return disk_fail(error, DISK_ERROR_USAGE, "an image with a parent cannot be fixed");
+    return format->create(f, o, error) && (!o->fixed || !format->preallocate || preallocate(f, format, error));
 }
 
 bool image_create(const char *path, const char *format_name, const struct image_options *given, bool replace,

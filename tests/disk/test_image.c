@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_image.c - opening and its refusals, locks, chains, bounds, failing hosts, many threads at once. */
+#include "../../core-vmm/base/bytes.h"
 #include "ops.h"
 #include "variants.h"
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define BYTES (4u << 20)
 
@@ -257,6 +259,90 @@ static void test_parent_by_id(void)
     scratch_remove(folder);
 }
 
+/* ---- a stream as VMware and VirtualBox export it: grains first, then table, directory and footer ---- */
+#define STREAM_SECTORS 256u /* two grains */
+
+static void put_sector(GByteArray *b, const void *data, size_t n)
+{
+    static const uint8_t zero[512];
+    g_byte_array_append(b, data, n);
+    g_byte_array_append(b, zero, (512 - n % 512) % 512);
+}
+
+static void put_marker(GByteArray *b, uint64_t sectors, uint32_t type)
+{
+    uint8_t m[16] = {0};
+    put_le64(m, sectors);
+    put_le32(m + 12, type);
+    put_sector(b, m, sizeof m);
+}
+
+static GByteArray *make_stream(const uint8_t *grain)
+{
+    static const char text[] = "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n"
+                               "createType=\"streamOptimized\"\nRW 256 SPARSE \"s.vmdk\"\n";
+    GByteArray *b = g_byte_array_new();
+    uint8_t h[512] = {0}, packed[70000] = {0}, table[2048] = {0}, directory[4];
+    uLongf n = sizeof packed - 12;
+    put_le32(h, 0x564d444b);
+    put_le32(h + 4, 3);
+    put_le32(h + 8, 0x30001);
+    put_le64(h + 12, STREAM_SECTORS);
+    put_le64(h + 20, 128);
+    put_le64(h + 28, 1);
+    put_le64(h + 36, 1);
+    put_le32(h + 44, 512);
+    put_le64(h + 56, UINT64_MAX);
+    put_le64(h + 64, 128);
+    memcpy(h + 73, "\n \r\n", 4);
+    put_le16(h + 77, 1);
+    put_sector(b, h, sizeof h);
+    put_sector(b, text, sizeof text);
+    g_byte_array_set_size(b, 128 * 512);
+    memset(b->data + 1024, 0, 126 * 512);
+    compress(packed + 12, &n, grain, 65536);
+    put_le64(packed, 128); /* the second grain */
+    put_le32(packed + 8, n);
+    put_le32(table + 4, b->len / 512);
+    put_sector(b, packed, n + 12);
+    put_marker(b, 4, 1);
+    put_le32(directory, b->len / 512);
+    put_sector(b, table, sizeof table);
+    put_marker(b, 1, 2);
+    put_le64(h + 56, b->len / 512);
+    put_sector(b, directory, sizeof directory);
+    put_marker(b, 1, 3);
+    put_sector(b, h, sizeof h);
+    put_marker(b, 0, 0);
+    return b;
+}
+
+static void test_stream(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *path = in(folder, "s.vmdk"), *raw = in(folder, "s.raw"), *by_qemu = NULL;
+    g_autofree uint8_t *grain = g_malloc(65536), *got = g_malloc(STREAM_SECTORS * 512);
+    for (unsigned i = 0; i < 65536; i++)
+        grain[i] = i / 77;
+    GByteArray *b = make_stream(grain);
+    g_file_set_contents(path, (char *)b->data, b->len, NULL);
+    struct image *im = open_it(path, "vmdk", false);
+    g_assert_cmpuint(im->bytes, ==, STREAM_SECTORS * 512);
+    g_assert_cmpint(image_read(im, 0, got, STREAM_SECTORS * 512), ==, 0);
+    g_assert_true(image_is_zero(got, 65536) && !memcmp(got + 65536, grain, 65536));
+    image_close(im);
+    if (have_program("qemu-img")) {
+        RUN("qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, raw);
+        g_assert_true(g_file_get_contents(raw, &by_qemu, NULL, NULL));
+        g_assert_true(!memcmp(by_qemu, got, STREAM_SECTORS * 512));
+    }
+    g_byte_array_set_size(b, b->len - 512);
+    g_file_set_contents(path, (char *)b->data, b->len, NULL);
+    refused(path, "vmdk", false, DISK_ERROR_CORRUPT, path);
+    g_byte_array_unref(b);
+    scratch_remove(folder);
+}
+
 /* ---- a host that fails ---- */
 static void fail_at(const struct variant *v, uint64_t after, int with)
 {
@@ -499,6 +585,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/image/cycle", test_cycle);
     g_test_add_func("/disk/image/mixed-chains", test_mixed_chains);
     g_test_add_func("/disk/image/parent-by-id", test_parent_by_id);
+    g_test_add_func("/disk/image/stream", test_stream);
     g_test_add_func("/disk/image/failing-host", test_failing_host);
     g_test_add_func("/disk/image/threads", test_threads);
     g_test_add_func("/disk/image/cache-modes", test_cache_modes);

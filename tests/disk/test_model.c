@@ -230,7 +230,7 @@ static void test_variant(const void *data)
     t.model = g_malloc0(MAX_BYTES);
     create_subject(&t, NULL);
     open_subject(&t);
-    for (int i = steps ? atoi(steps) : 150; i > 0; i--)
+    for (int i = steps ? atoi(steps) : 80; i > 0; i--)
         step(&t);
     compare(&t, 0, t.bytes);
     close_subject(&t);

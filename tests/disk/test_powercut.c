@@ -261,7 +261,7 @@ static void test_cuts(const struct variant *v, bool with_parent)
 {
     struct cut_test t = {.v = v, .rng = rng_new(test_seed())};
     const char *text = g_getenv("TEST_CUTS");
-    unsigned cuts = text ? atoi(text) : 60;
+    unsigned cuts = text ? atoi(text) : 30;
     begin(&t, with_parent);
     struct memory_file *m = memory_file_of(t.file);
     GByteArray *start = g_byte_array_new();

@@ -52,6 +52,7 @@ const struct variant variants[] = {
      .qemu_check = true,
      .parent_format = "qcow2",
      .qemu_children = true},
+    {"qcow2-fixed", "qcow2", {NULL}, .fixed = true, .qemu_format = "qcow2", .qemu_check = true},
     {"vdi", "vdi", {NULL}, .qemu_format = "vdi", .qemu_check = true, .parent_format = "vdi", .no_shrink = true},
     {"vdi-fixed", "vdi", {NULL}, .fixed = true, .qemu_format = "vdi", .qemu_check = true, .no_shrink = true},
     {"vmdk",
