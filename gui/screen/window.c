@@ -8,7 +8,8 @@ enum { FIRST_WIDTH = 720, FIRST_HEIGHT = 400, LEAST_SIDE = 160 };
 
 bool window_open(struct screen *s, bool fullscreen, char **problem)
 {
-    uint32_t flags = SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI;
+    /* Hidden at first: a renderer may want another kind of window and make it anew. */
+    uint32_t flags = SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI | SDL_WINDOW_HIDDEN;
 
     s->window =
         SDL_CreateWindow(s->name, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, FIRST_WIDTH, FIRST_HEIGHT, flags);
@@ -22,9 +23,10 @@ bool window_open(struct screen *s, bool fullscreen, char **problem)
     }
     SDL_SetWindowMinimumSize(s->window, LEAST_SIDE, LEAST_SIDE);
     s->input.window = s->window;
+    window_title(s);
+    SDL_ShowWindow(s->window);
     if (fullscreen)
         window_fullscreen(s, true);
-    window_title(s);
     s->redraw = true;
     return true;
 }
