@@ -246,6 +246,26 @@ static void test_retrace(void)
     bench_free(b);
 }
 
+/* The widest modes of each kind: line buffers end where the memory does. */
+static void test_widest(void)
+{
+    static const uint16_t bpps[] = {4, 8, 15, 16, 24, 32};
+    struct bench *b = play(scene_find("planar"));
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(bpps); i++) {
+        const uint16_t values[][2] = {{4, 0}, {1, 0xffff}, {2, 16}, {3, bpps[i]}, {4, 1}, {8, 7}};
+        for (unsigned r = 0; r < G_N_ELEMENTS(values); r++) {
+            bench_out(b, 0x1ce, 2, values[r][0]);
+            bench_out(b, 0x1cf, 2, values[r][1]);
+        }
+        const struct surface *s = display_refresh_now(bench_display(b));
+        g_assert_cmpuint(s->width, ==, 8192);
+        g_assert_cmpuint(s->height, ==, 16);
+        compare(b, s, "widest");
+    }
+    bench_free(b);
+}
+
 /* Any registers whatever: there is a picture or none, but no harm. */
 static void test_hostile(void)
 {
@@ -349,6 +369,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vga/text/graphics", test_no_text);
     g_test_add_func("/vga/refresh/damage", test_damage);
     g_test_add_func("/vga/refresh/dark", test_dark);
+    g_test_add_func("/vga/refresh/widest", test_widest);
     g_test_add_func("/vga/refresh/hostile", test_hostile);
     g_test_add_func("/vga/retrace", test_retrace);
     return g_test_run();
