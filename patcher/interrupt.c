@@ -238,6 +238,8 @@ void cold_into(struct vcpu *c, const struct insn *in)
 
 void cold_icebp(struct vcpu *c, const struct insn *in)
 {
+    c->dr[6] |= c->pending_dr6; /* what MOV SS held off comes with it */
+    c->pending_dr6 = 0;
     event_deliver(c, EXC_DB, EVENT_SOFT_ICEBP, false, 0, c->next_rip);
 }
 

@@ -99,6 +99,7 @@ static bool deliver_exception(struct vcpu *c)
     if (c->delivering >= 0 && !combine_faults(c))
         return false;
     unsigned vector = c->exc.vector;
+    c->run_state = X86_RUNNING; /* a single-step trap behind HLT */
     c->delivering = vector;
     c->delivering_external = true;
     if (vector == EXC_PF)

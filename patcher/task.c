@@ -145,7 +145,7 @@ static void become(struct vcpu *c, const struct tss_layout *l, const struct task
             mmu_load_pdptes(c, t->cr3);
         tlb_flush(c);
     }
-    flags_set(c, (t->flags & 0x37fd7) | 2);
+    flags_set(c, (t->flags & 0x277fd7) | 2);
     for (unsigned i = 0; i < 8; i++)
         c->gpr[i] = t->reg[i];
     c->rip = c->next_rip = t->ip;
