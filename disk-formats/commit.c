@@ -39,6 +39,7 @@ static bool same_parent(struct image *child, struct image *parent, bool force, G
 static bool give_new_id(struct image *parent, GError **error)
 {
     parent->changed = 0;
+    parent->tables_changed = true;
     int err = parent->format->begin ? parent->format->begin(parent) : 0;
     if (!err)
         err = image_flush(parent);

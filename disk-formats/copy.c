@@ -70,10 +70,7 @@ static int pack_block(struct copier *k, uint64_t offset, const uint8_t *data, ui
         return n;
     if (n == 0)
         return image_write(to, offset, data, MIN(block, to->bytes - offset));
-    g_rw_lock_writer_lock(&to->lock);
-    int err = to->format->append(to, offset, packed, n);
-    g_rw_lock_writer_unlock(&to->lock);
-    return err;
+    return image_append(to, offset, packed, n);
 }
 
 /* Whole blocks of the target; data is padded with zeroes behind the disk's end. */

@@ -111,6 +111,7 @@ static bool preallocate(struct blk_file *f, const struct image_format *format, G
     struct image *im = image_open_file(blk_ref(f), format, error);
     if (!im)
         return false;
+    im->tables_changed = true;
     int err = place_all(im), close_err = image_close(im);
     err = err ? err : close_err;
     return !err || disk_fail_errno(error, -err, "%s", f->path);

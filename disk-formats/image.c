@@ -201,6 +201,7 @@ static int write_new(struct image *im, uint64_t *offset, struct iov_walk *w, uin
         return err;
     uint64_t n = MIN(*bytes, e.offset + e.bytes - *offset);
     err = fill_placed(im, &e, *offset, w, n);
+    im->tables_changed = true;
     if (!err)
         err = im->format->link(im, &e);
     else if (im->format->unplace)
@@ -273,14 +274,39 @@ int image_write(struct image *im, uint64_t offset, const void *from, size_t n)
     return image_writev(im, offset, &one, 1);
 }
 
+int image_append(struct image *im, uint64_t offset, const void *packed, size_t n)
+{
+    if (!im->writable)
+        return -EROFS;
+    g_rw_lock_writer_lock(&im->lock);
+    int err = begin_locked(im);
+    im->tables_changed = true;
+    if (!err)
+        err = im->format->append(im, offset, packed, n);
+    g_rw_lock_writer_unlock(&im->lock);
+    return err;
+}
+
+static int flush_tables(struct image *im)
+{
+    g_rw_lock_writer_lock(&im->lock);
+    int err = im->format->flush ? im->format->flush(im) : 0;
+    im->tables_changed = im->tables_changed && err;
+    g_rw_lock_writer_unlock(&im->lock);
+    return err;
+}
+
+/* The long wait is for the data: others may read and overwrite meanwhile.  What was linked before this call is in
+ * tables_changed. */
 int image_flush(struct image *im)
 {
     if (!im->writable)
         return 0;
-    g_rw_lock_writer_lock(&im->lock);
-    int err = im->format->flush ? im->format->flush(im) : blk_sync(im->file);
-    g_rw_lock_writer_unlock(&im->lock);
-    return err;
+    g_rw_lock_reader_lock(&im->lock);
+    int err = im->format->sync ? im->format->sync(im) : blk_sync(im->file);
+    bool tables = im->tables_changed;
+    g_rw_lock_reader_unlock(&im->lock);
+    return !err && tables ? flush_tables(im) : err;
 }
 
 /* ---- zeroes and discards ---- */
@@ -325,6 +351,7 @@ int image_zero(struct image *im, uint64_t offset, uint64_t bytes)
         end = start;
     g_rw_lock_writer_lock(&im->lock);
     int err = begin_locked(im);
+    im->tables_changed = true;
     if (!err)
         err = zero_piece(im, offset, start - offset);
     if (!err && end > start)
@@ -349,6 +376,7 @@ int image_discard(struct image *im, uint64_t offset, uint64_t bytes)
         return 0;
     g_rw_lock_writer_lock(&im->lock);
     int err = begin_locked(im);
+    im->tables_changed = true;
     if (!err)
         err = im->format->discard(im, start, end - start);
     g_rw_lock_writer_unlock(&im->lock);
@@ -421,6 +449,7 @@ bool image_resize(struct image *im, uint64_t bytes, GError **error)
         return disk_fail_errno(error, -err, "%s", im->file->path);
     uint64_t was = im->bytes, parent = im->parent ? im->parent->bytes : 0;
     g_rw_lock_writer_lock(&im->lock);
+    im->tables_changed = true;
     bool ok = im->format->resize(im, bytes, error);
     g_rw_lock_writer_unlock(&im->lock);
     err = ok && bytes > was && parent > was ? image_zero(im, was, MIN(bytes, parent) - was) : 0;
@@ -434,6 +463,7 @@ bool image_check(struct image *im, bool repair, struct image_check *out, GError 
     if (!im->format->check)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "there is nothing to check in a %s image", im->format->name);
     g_rw_lock_writer_lock(&im->lock);
+    im->tables_changed = im->tables_changed || repair;
     bool ok = im->format->check(im, repair, out, error);
     g_rw_lock_writer_unlock(&im->lock);
     return ok;

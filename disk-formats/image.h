@@ -24,6 +24,7 @@ struct image {
     bool snapshots;        /* has internal snapshots */
     bool cut_end;          /* what lies behind the last block in use may be cut off */
     bool append_only;      /* new data only as compressed blocks */
+    bool tables_changed;   /* since the last flush; exclusive lock to set, shared to read */
     gint changed;          /* begin was called; atomic */
     void *state;
     /* Set by the format's open: */
@@ -59,6 +60,8 @@ int image_readv(struct image *im, uint64_t offset, const struct iovec *iov, int 
 int image_writev(struct image *im, uint64_t offset, const struct iovec *iov, int n);
 int image_read(struct image *im, uint64_t offset, void *to, size_t n);
 int image_write(struct image *im, uint64_t offset, const void *from, size_t n);
+/* One packed block, for formats that have append(). */
+int image_append(struct image *im, uint64_t offset, const void *packed, size_t n);
 int image_flush(struct image *im);
 int image_discard(struct image *im, uint64_t offset, uint64_t bytes); /* a hint: contents become undefined or zero */
 int image_zero(struct image *im, uint64_t offset, uint64_t bytes);

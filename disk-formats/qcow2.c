@@ -174,6 +174,7 @@ const struct image_format format_qcow2 = {
     .place = qcow2_place,
     .link = qcow2_link,
     .unplace = qcow2_unplace,
+    .sync = qcow2_sync,
     .flush = qcow2_flush,
     .discard = qcow2_discard,
     .zero = qcow2_zero,

@@ -145,6 +145,7 @@ void memory_table_set(struct table_in_memory *t, uint32_t index, uint64_t value)
 void memory_table_take(struct table_in_memory *t, uint64_t offset, uint64_t *entry, uint32_t entries);
 void memory_table_clear(struct table_in_memory *t);
 int qcow2_commit(struct image *im); /* the barriers described above */
+int qcow2_sync(struct image *im);
 int qcow2_flush(struct image *im);
 void qcow2_drop(struct qcow2 *s, uint64_t offset, uint64_t bytes, bool punch);
 

@@ -194,7 +194,7 @@ void qcow2_drop(struct qcow2 *s, uint64_t offset, uint64_t bytes, bool punch)
         g_array_append_val(s->dropped, d);
 }
 
-static int sync_all(struct image *im)
+int qcow2_sync(struct image *im)
 {
     struct qcow2 *s = qcow2_of(im);
     int err = s->data != im->file ? blk_sync(s->data) : 0;
@@ -249,7 +249,7 @@ int qcow2_commit(struct image *im)
     bool pointers = s->l2.dirty || s->l1.any_dirty || s->reftable.any_dirty;
     int err = write_step_1(im, &wrote);
     if (!err && pointers)
-        err = sync_all(im);
+        err = qcow2_sync(im);
     if (!err && s->reftable.any_dirty) {
         err = memory_table_write(im, &s->reftable);
         if (!err)
@@ -262,7 +262,7 @@ int qcow2_commit(struct image *im)
     if (!err)
         err = memory_table_write(im, &s->l1);
     if (!err && (pointers || wrote || s->dropped->len))
-        err = sync_all(im);
+        err = qcow2_sync(im);
     if (err)
         return err;
     memory_table_clean(&s->l1);
@@ -276,7 +276,7 @@ int qcow2_flush(struct image *im)
     struct qcow2 *s = qcow2_of(im);
     bool any = s->l2.dirty || s->blocks.dirty || s->l1.any_dirty || s->reftable.any_dirty || s->dropped->len;
     g_mutex_lock(&s->lock);
-    int err = any ? qcow2_commit(im) : sync_all(im);
+    int err = any ? qcow2_commit(im) : qcow2_sync(im);
     tables_shrink(&s->l2);
     tables_shrink(&s->blocks);
     g_mutex_unlock(&s->lock);

@@ -182,6 +182,16 @@ static int vmdk_link(struct image *im, const struct extent *e)
     return vmdk_sparse_link(v, extent_of(v, e->offset), e);
 }
 
+static int vmdk_sync(struct image *im)
+{
+    struct vmdk *v = im->state;
+    int err = blk_sync(im->file);
+    for (unsigned i = 0; i < v->extents && !err; i++)
+        if (v->extent[i].file && v->extent[i].file != im->file)
+            err = blk_sync(v->extent[i].file);
+    return err;
+}
+
 static int vmdk_flush(struct image *im)
 {
     struct vmdk *v = im->state;
@@ -288,6 +298,7 @@ const struct image_format format_vmdk = {
     .begin = vmdk_begin,
     .place = vmdk_place,
     .link = vmdk_link,
+    .sync = vmdk_sync,
     .flush = vmdk_flush,
     .discard = vmdk_discard,
     .zero = vmdk_zero,

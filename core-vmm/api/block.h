@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* block.h - the plug of a disk image format.  Bytes everywhere; offset + length <= image size is checked by the caller.
  * Callbacks run on I/O workers and may block.  disk-formats/image.c does what all formats share (bounds, copying on the
- * first write, parents, reading and overwriting by extents) and holds the image's lock: shared around extent and read,
+ * first write, parents, reading and overwriting by extents) and holds the image's lock: shared around extent, read and sync,
  * exclusive around all others.  A format gets an open file and a parent image, never a path; its name comes from the
  * VM's config, never from a guess.  All int results are 0 or -errno.  Every callback but open may be NULL. */
 #pragma once
@@ -42,7 +42,8 @@ struct image_format {
     int (*place)(struct image *im, struct extent *out);
     int (*link)(struct image *im, const struct extent *e);
     void (*unplace)(struct image *im, const struct extent *e);
-    int (*flush)(struct image *im);                                    /* on stable storage on return */
+    int (*sync)(struct image *im);  /* a barrier for data alone, shared lock; NULL: of the one file */
+    int (*flush)(struct image *im); /* tables too: all on stable storage on return */
     int (*discard)(struct image *im, uint64_t offset, uint64_t bytes); /* whole blocks; becomes a hole or zeroes */
     int (*zero)(struct image *im, uint64_t offset,
                 uint64_t bytes); /* whole blocks; reads as zeroes.  -ENOTSUP: write them */
