@@ -574,6 +574,7 @@ static void sync_one(struct stream *s, struct lapic *a)
     stream_u32(s, &a->divide);
     stream_u32(s, &a->initial);
     stream_u64(s, &a->start);
+    stream_bool(s, &a->stopped);
     stream_u64(s, &a->deadline);
     stream_u64(s, &a->due);
 }

@@ -22,7 +22,8 @@ struct lapic {
     bool intr;    /* what the CPU was told */
     /* Timer. */
     uint32_t divide, initial;
-    uint64_t start;    /* guest ns at which the initial count was loaded */
+    uint64_t start;    /* guest ns at which the initial count was loaded, or a later period began */
+    bool stopped;      /* counted down to 0 once, and stays there whatever the mode becomes */
     uint64_t deadline; /* of IA32_TSC_DEADLINE, 0: none */
     uint64_t due;      /* guest ns of the next interrupt, or DEV_NEVER */
 };

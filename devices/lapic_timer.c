@@ -16,9 +16,10 @@ static unsigned divider(const struct lapic *a)
     return 1u << ((code + 1) & 7);
 }
 
+/* 0: there is nothing to count. */
 static uint64_t whole_count_ns(const struct lapic *a)
 {
-    return (uint64_t)a->initial * divider(a);
+    return a->stopped ? 0 : (uint64_t)a->initial * divider(a);
 }
 
 static bool is_deadline(const struct lapic *a)
@@ -115,6 +116,7 @@ void lapic_timer_load(struct device *d, struct lapic *a, uint32_t initial)
         return;
     a->initial = initial;
     a->start = dev_now(d);
+    a->stopped = false;
     schedule(d, a);
 }
 
@@ -137,9 +139,23 @@ void lapic_timer_divide(struct device *d, struct lapic *a, uint32_t divide)
     schedule(d, a);
 }
 
-/* A change into or out of deadline mode disarms the timer. */
+/* What the old mode has done with the count until now: begun a new period, or come to its end. */
+static void settle(struct device *d, struct lapic *a, uint32_t mode)
+{
+    uint64_t whole = whole_count_ns(a), passed = dev_now(d) - a->start;
+
+    if (!whole || passed < whole)
+        return;
+    if (mode & LVT_TIMER_PERIODIC)
+        a->start += passed / whole * whole;
+    else
+        a->stopped = true;
+}
+
+/* A change into or out of deadline mode disarms the timer; between the others it counts on. */
 void lapic_timer_lvt(struct device *d, struct lapic *a, uint32_t before)
 {
+    settle(d, a, before);
     if ((before ^ a->lvt[LVT_TIMER]) & LVT_TIMER_DEADLINE) {
         a->initial = 0;
         a->deadline = 0;
@@ -152,6 +168,7 @@ void lapic_timer_stop(struct device *d, struct lapic *a)
     a->initial = 0;
     a->deadline = 0;
     a->divide = 0;
+    a->stopped = false;
     a->due = DEV_NEVER;
     lapic_timers_arm(d);
 }
