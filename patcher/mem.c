@@ -162,7 +162,7 @@ void mem_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned siz
 void mem_read_bytes(struct vcpu *c, const struct insn *in, uint64_t lin, void *to, unsigned size)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    if (likely(((lin + size - 1) & PAGE_MASK) == e->read)) {
+    if (likely(((lin + size - 1) & PAGE_MASK) == (e->read ^ c->tlb_gen))) {
         memcpy(to, (const void *)(lin + e->addend), size);
         return;
     }
@@ -176,7 +176,7 @@ void mem_read_bytes(struct vcpu *c, const struct insn *in, uint64_t lin, void *t
 void mem_write_bytes(struct vcpu *c, const struct insn *in, uint64_t lin, const void *from, unsigned size)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    if (likely(((lin + size - 1) & PAGE_MASK) == e->write)) {
+    if (likely(((lin + size - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen))) {
         memcpy((void *)(lin + e->addend), from, size);
         return;
     }

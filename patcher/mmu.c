@@ -9,6 +9,7 @@ enum {
     PTE_A = 1 << 5,
     PTE_D = 1 << 6,
     PTE_PS = 1 << 7,
+    PTE_G = 1 << 8,
 };
 #define PTE_NX   (1ull << 63)
 #define PTE_ADDR (GPA_MASK & PAGE_MASK)
@@ -107,6 +108,7 @@ static uint32_t walk_64(struct vcpu *c, uint64_t lin, uint64_t table, unsigned s
         uint64_t in_page = (1ull << shift) - 1;
         if (shift == 12 || e & PTE_PS) {
             w->large = shift > 12;
+            w->huge = shift > 21;
             if (w->large && e & in_page & PTE_ADDR & ~0x1000ull) /* bit 12 is PAT */
                 return WALK_FAULT | PF_P | PF_RSVD;
             w->gpa = ((e & PTE_ADDR & ~in_page) | (lin & in_page)) & PAGE_MASK;
@@ -159,8 +161,9 @@ static bool set_accessed(struct vcpu *c, struct levels *l, bool dirty)
 
 uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
 {
-    w->large = false;
+    w->large = w->huge = w->global = false;
     if (!(c->cr0 & CR0_PG)) {
+        w->global = true;
         w->gpa = lin & PAGE_MASK;
         w->access = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC;
         return 0;
@@ -179,6 +182,7 @@ uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struc
             continue;
         if (!(l.entry[l.n - 1] & PTE_D))
             may &= ~ACCESS_WRITE; /* the first write walks again and sets D */
+        w->global = c->cr4 & CR4_PGE && l.entry[l.n - 1] & PTE_G;
         w->access = may;
         return 0;
     }

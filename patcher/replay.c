@@ -7,7 +7,7 @@
 void *replay_direct(struct vcpu *c, const struct stub *s, uint64_t lin)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    uint64_t last = (lin + s->mem_bytes - 1) & PAGE_MASK;
+    uint64_t last = ((lin + s->mem_bytes - 1) & PAGE_MASK) ^ c->tlb_gen;
     if (unlikely(s->access & ACCESS_READ && last != e->read) || unlikely(s->access & ACCESS_WRITE && last != e->write))
         return NULL;
     return (void *)(lin + e->addend);

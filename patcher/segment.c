@@ -96,9 +96,9 @@ void update_mode(struct vcpu *c)
     c->view = pick_view(c);
     bool aligned = c->cpl == 3 && c->rflags & RFLAG_AC && c->cr0 & CR0_AM;
     c->tlb = c->views[aligned || debug_data_any(c) ? VIEW_SLOW : c->view];
+    c->tlb_gen = c->view_gen[c->view];
     c->xl_vector = 0;
-    if (c->xl)
-        xl_context_update(c);
+    xl_context_update(c);
     uint32_t want = (step ? REQ_STEP : 0) | (c->rflags & RFLAG_IF && atomic_load(&c->intr_level) ? REQ_INTR : 0);
     if (want)
         request(c, want);

@@ -108,7 +108,7 @@ enum {
 /* ---- software TLB -------------------------------------------------------------------------------------------- */
 /* Tags are page-aligned linear addresses or TLB_EMPTY.  One compare of the page of the access's *last* byte against
  * the entry of its *first* byte's page also catches page-crossing accesses.  host = linear + addend. */
-#define TLB_BITS  9
+#define TLB_BITS  12
 #define TLB_SIZE  (1u << TLB_BITS)
 #define TLB_EMPTY 1ull /* bit 0 of a tag: matches nothing */
 #define PAGE_SIZE 4096ull
@@ -126,11 +126,10 @@ static inline uint64_t tlb_empty(unsigned slot)
 }
 /* What the slow path remembers of a filled entry: the page walk's result, also of pages that are not plain RAM. */
 struct tlb_info {
-    uint64_t lin;   /* page, or TLB_EMPTY */
+    uint64_t lin;   /* tag: page xor generation, or TLB_EMPTY */
     uint64_t gpa;   /* page */
     uint64_t page;  /* the memory map's entry: GPA_* bits and offset in the memory file */
     uint8_t access; /* ACCESS_* allowed */
-    bool large;     /* part of a large page */
 };
 /* An access cut at a page end. */
 struct pieces {
@@ -138,6 +137,14 @@ struct pieces {
     unsigned head;                 /* bytes in the first page */
 };
 /* Views: what a privilege may do is settled when an entry is filled. */
+/* Generations: see tlb.c. */
+#define TLB_GEN_SHIFT  48
+#define TLB_CONTEXTS   16
+#define TLB_LARGE_BITS 4096
+struct tlb_context {
+    uint16_t pcid;
+    uint64_t user, super; /* generations of two views; user 0: unused */
+};
 enum { VIEW_SUPER_SMAP /* CPL 0-2, user pages barred by SMAP */, VIEW_USER, VIEW_SUPER, VIEWS, VIEW_SLOW = VIEWS };
 enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_EXEC = 4 };
 
@@ -198,6 +205,7 @@ struct vcpu {
     uint8_t shadow; /* SHADOW_*: valid for the instruction about to run */
     uint8_t view;
     struct tlb_entry *tlb; /* of the current view */
+    uint64_t tlb_gen;      /* its generation, shifted: tag = page xor this */
     uint64_t rip, next_rip;
     uint64_t code_limit; /* last valid IP: CS.limit, or all ones in 64-bit mode */
     struct seg seg[X86_SEGS];
@@ -267,7 +275,10 @@ struct vcpu {
     const struct insn *link; /* the branch that led here: gets the run as its aux, or NULL */
     uint64_t insns;          /* instructions run, for counters (by whole runs) */
     GError **error;          /* of run() */
-    bool view_used[VIEWS], large_pages;
+    uint64_t view_gen[VIEWS], generation;
+    bool kernel_not_global; /* VIEW_SUPER_SMAP has entries that end with their CR3 */
+    struct tlb_context tlb_context[TLB_CONTEXTS];
+    uint64_t large_2m[TLB_LARGE_BITS / 64], large_1g; /* parts of large pages have been filled in there (hashed) */
     struct tlb_entry views[VIEWS + 1][TLB_SIZE] __attribute__((aligned(64)));
     struct tlb_info info[VIEWS][TLB_SIZE];
     struct xl_target {
@@ -463,14 +474,14 @@ static inline uint64_t mem_linear(struct vcpu *c, const struct insn *in, unsigne
     static inline type mem_read##bits(struct vcpu *c, const struct insn *in, uint64_t lin)                             \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == e->read))                                                     \
+        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->read ^ c->tlb_gen)))                                                     \
             return __atomic_load_n((const type *)(lin + e->addend), __ATOMIC_RELAXED);                                 \
         return (type)mem_read_slow(c, in, lin, bits / 8);                                                              \
     }                                                                                                                  \
     static inline void mem_write##bits(struct vcpu *c, const struct insn *in, uint64_t lin, type v)                    \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == e->write))                                                    \
+        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen)))                                                    \
             __atomic_store_n((type *)(lin + e->addend), v, __ATOMIC_RELAXED);                                          \
         else                                                                                                           \
             mem_write_slow(c, in, lin, bits / 8, v);                                                                   \
@@ -489,7 +500,7 @@ void rmw_finish(struct vcpu *c);
 static inline void *rmw_ptr_at(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned size)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    if (likely(((lin + size - 1) & PAGE_MASK) == e->write))
+    if (likely(((lin + size - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen)))
         return (void *)(lin + e->addend);
     return rmw_slow(c, in, lin, size);
 }

@@ -103,14 +103,16 @@ void write_cr0(struct vcpu *c, uint64_t v)
 
 static void write_cr3(struct vcpu *c, uint64_t v)
 {
+    bool keep = c->cr4 & CR4_PCIDE && v >> 63;
     if (c->cr4 & CR4_PCIDE)
-        v &= ~(1ull << 63); /* "keep the TLB" is allowed to be ignored */
+        v &= ~(1ull << 63);
     if (long_mode(c) && v & ~GPA_MASK)
         raise_error(c, EXC_GP, 0);
     if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c) && !mmu_load_pdptes(c, v))
         raise_error(c, EXC_GP, 0);
+    uint64_t old = c->cr3;
     c->cr3 = v;
-    tlb_flush(c);
+    tlb_switch(c, old, v, keep);
 }
 
 static void write_cr4(struct vcpu *c, uint64_t v)

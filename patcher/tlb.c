@@ -1,48 +1,124 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* tlb.c - the software TLB.  An entry's tags say for which accesses its page is plain RAM that needs no care; the
- * info beside it remembers the walk for everything else. */
+ * info beside it remembers the walk for everything else.
+ *
+ * Every view has a generation number, which is part of its entries' tags (bits 48-58, exclusive or), so that emptying a
+ * view is taking a new number.  The numbers of the last few process contexts (PCID) are kept, and with them their
+ * entries; the view of a kernel whose pages are all global keeps its number when CR3 changes.  When numbers run out,
+ * everything is really emptied. */
 #include "vm.h"
 #include "xl.h"
 #include <string.h>
+
+enum { GENERATIONS = 2048 };
+
+static unsigned slot_of(uint64_t lin)
+{
+    return lin >> 12 & (TLB_SIZE - 1);
+}
 
 static void empty(struct tlb_entry *e, unsigned slot)
 {
     e->read = e->write = e->exec = tlb_empty(slot);
 }
 
+void tlb_init(struct vcpu *c)
+{
+    for (unsigned v = 0; v <= VIEW_SLOW; v++)
+        for (unsigned i = 0; i < TLB_SIZE; i++) {
+            empty(&c->views[v][i], i);
+            if (v < VIEWS)
+                c->info[v][i].lin = TLB_EMPTY;
+        }
+}
+
+static void forget_contexts(struct vcpu *c)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++)
+        c->tlb_context[i].user = 0;
+}
+
+static uint64_t new_generation(struct vcpu *c)
+{
+    if (++c->generation == GENERATIONS) {
+        tlb_init(c);
+        forget_contexts(c);
+        xl_context_wipe(c);
+        c->generation = 1;
+        for (unsigned v = 0; v < VIEWS; v++) /* all empty: they may not share a number, that is all */
+            c->view_gen[v] = (uint64_t)c->generation++ << TLB_GEN_SHIFT;
+    }
+    return (uint64_t)c->generation << TLB_GEN_SHIFT;
+}
+
+/* After any change of generations. */
+static void use_generation(struct vcpu *c)
+{
+    c->tlb_gen = c->view_gen[c->view];
+    xl_context_update(c);
+}
+
+static void renew(struct vcpu *c, unsigned view)
+{
+    c->view_gen[view] = new_generation(c);
+    if (view == VIEW_SUPER_SMAP)
+        c->kernel_not_global = false;
+}
+
 void tlb_flush(struct vcpu *c)
 {
     for (unsigned v = 0; v < VIEWS; v++)
-        if (c->view_used[v]) {
-            c->view_used[v] = false;
-            for (unsigned i = 0; i < TLB_SIZE; i++) {
-                empty(&c->views[v][i], i);
-                c->info[v][i].lin = TLB_EMPTY;
-            }
-        }
-    c->large_pages = false;
-    xl_context_flush(c);
+        renew(c, v);
+    forget_contexts(c);
+    memset(c->large_2m, 0, sizeof c->large_2m);
+    c->large_1g = 0;
+    use_generation(c);
+}
+
+/* MOV CR3: from the context of the old value's PCID to that of the new one's; keep: the guest says that what it had
+ * there before is still right (bit 63). */
+void tlb_switch(struct vcpu *c, uint64_t old, uint64_t now, bool keep)
+{
+    bool pcid = c->cr4 & CR4_PCIDE;
+    if (pcid)
+        c->tlb_context[old % TLB_CONTEXTS] =
+            (struct tlb_context){old & 0xfff, c->view_gen[VIEW_USER], c->view_gen[VIEW_SUPER]};
+    struct tlb_context *t = &c->tlb_context[now % TLB_CONTEXTS];
+    if (pcid && keep && t->user && t->pcid == (now & 0xfff)) {
+        c->view_gen[VIEW_USER] = t->user;
+        c->view_gen[VIEW_SUPER] = t->super;
+    } else {
+        renew(c, VIEW_USER);
+        renew(c, VIEW_SUPER);
+    }
+    if (c->kernel_not_global || !(c->cr4 & CR4_PGE))
+        renew(c, VIEW_SUPER_SMAP);
+    use_generation(c);
+}
+
+static unsigned large_bit(uint64_t lin)
+{
+    return lin >> 21 & (TLB_LARGE_BITS - 1);
 }
 
 void tlb_flush_page(struct vcpu *c, uint64_t lin)
 {
-    unsigned at = lin >> 12 & (TLB_SIZE - 1);
-    for (unsigned v = 0; v < VIEWS; v++) {
-        empty(&c->views[v][at], at);
-        c->info[v][at].lin = TLB_EMPTY;
-        for (unsigned i = 0; c->large_pages && i < TLB_SIZE; i++)
-            if (c->info[v][i].large && (c->info[v][i].lin ^ lin) >> 30 == 0) {
-                empty(&c->views[v][i], i);
-                c->info[v][i].lin = TLB_EMPTY;
-            }
+    unsigned bit = large_bit(lin);
+    if (c->large_2m[bit / 64] >> bit % 64 & 1 || c->large_1g >> (lin >> 30 & 63) & 1) {
+        tlb_flush(c); /* other parts of a large page may be anywhere */
+        return;
     }
-    xl_context_flush(c);
+    for (unsigned v = 0; v < VIEWS; v++) {
+        empty(&c->views[v][slot_of(lin)], slot_of(lin));
+        c->info[v][slot_of(lin)].lin = TLB_EMPTY;
+    }
+    xl_context_flush(c, lin);
 }
 
 void tlb_drop_write(struct vcpu *c)
 {
     for (unsigned v = 0; v < VIEWS; v++)
-        for (unsigned i = 0; c->view_used[v] && i < TLB_SIZE; i++) {
+        for (unsigned i = 0; i < TLB_SIZE; i++) {
             if (c->views[v][i].write & TLB_EMPTY)
                 continue;
             uint64_t page = c->info[v][i].page;
@@ -57,21 +133,21 @@ void tlb_drop_write(struct vcpu *c)
 void tlb_drop_write_page(struct vcpu *c, uint64_t offset)
 {
     for (unsigned v = 0; v < VIEWS; v++)
-        for (unsigned i = 0; c->view_used[v] && i < TLB_SIZE; i++)
+        for (unsigned i = 0; i < TLB_SIZE; i++)
             if ((c->info[v][i].page & PAGE_MASK) == offset)
                 c->views[v][i].write = tlb_empty(i);
 }
 
 /* The fast tags that an entry's page allows now.  A logged page gets its
  * write tag only by a write. */
-static void install(struct vcpu *c, unsigned view, struct tlb_info *i, int access)
+static void install(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t lin, int access)
 {
-    struct tlb_entry *e = &c->views[view][i->lin >> 12 & (TLB_SIZE - 1)];
-    uint64_t offset = i->page & PAGE_MASK;
-    empty(e, i->lin >> 12 & (TLB_SIZE - 1));
+    struct tlb_entry *e = &c->views[view][slot_of(lin)];
+    uint64_t offset = i->page & PAGE_MASK, page = lin & PAGE_MASK;
+    empty(e, slot_of(lin));
     if (!(i->page & GPA_RAM))
         return;
-    e->addend = (uint64_t)c->vm->memory + offset - i->lin;
+    e->addend = (uint64_t)c->vm->memory + offset - page;
     if (i->access & ACCESS_READ)
         e->read = i->lin;
     if (i->access & ACCESS_EXEC)
@@ -85,24 +161,35 @@ static void install(struct vcpu *c, unsigned view, struct tlb_info *i, int acces
     e->write = i->lin;
 }
 
+static void note_walk(struct vcpu *c, unsigned view, uint64_t lin, const struct walk *w)
+{
+    if (view == VIEW_SUPER_SMAP && !w->global)
+        c->kernel_not_global = true;
+    if (!w->large)
+        return;
+    unsigned bit = large_bit(lin);
+    c->large_2m[bit / 64] |= 1ull << bit % 64;
+    if (w->huge)
+        c->large_1g |= 1ull << (lin >> 30 & 63);
+}
+
 struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access)
 {
-    struct tlb_info *i = &c->info[view][lin >> 12 & (TLB_SIZE - 1)];
-    if (i->lin == (lin & PAGE_MASK) && (i->access & access) == access) {
+    struct tlb_info *i = &c->info[view][slot_of(lin)];
+    uint64_t tag = (lin & PAGE_MASK) ^ c->view_gen[view];
+    if (i->lin == tag && (i->access & access) == access) {
         if (access & ACCESS_WRITE && i->page & GPA_RAM && !(i->page & GPA_READONLY) &&
-            c->views[view][lin >> 12 & (TLB_SIZE - 1)].write & TLB_EMPTY)
-            install(c, view, i, access);
+            c->views[view][slot_of(lin)].write & TLB_EMPTY)
+            install(c, view, i, lin, access);
         return i;
     }
     struct walk w;
     uint32_t fault = mmu_walk(c, view, lin, access, &w);
     if (fault)
         raise_page_fault(c, lin, fault & ~WALK_FAULT);
-    c->view_used[view] = true;
-    c->large_pages |= w.large;
-    *i = (struct tlb_info){
-        .lin = lin & PAGE_MASK, .gpa = w.gpa, .page = gpa_entry(c->vm, w.gpa), .access = w.access, .large = w.large};
-    install(c, view, i, access);
+    note_walk(c, view, lin, &w);
+    *i = (struct tlb_info){.lin = tag, .gpa = w.gpa, .page = gpa_entry(c->vm, w.gpa), .access = w.access};
+    install(c, view, i, lin, access);
     return i;
 }
 

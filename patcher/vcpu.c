@@ -90,7 +90,6 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->delivering = -1;
     c->delivering_external = c->exc.trap = false;
     fpu_load(c);
-    memset(c->view_used, true, sizeof c->view_used);
     tlb_flush(c);
     code_drop_all(c);
     if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
@@ -137,9 +136,7 @@ struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index)
     c->index = index;
     atomic_store(&c->sipi_vector, -1);
     g_mutex_init(&c->queue_lock);
-    for (unsigned i = 0; i < TLB_SIZE; i++)
-        for (unsigned v = 0; v <= VIEW_SLOW; v++)
-            c->views[v][i] = (struct tlb_entry){tlb_empty(i), tlb_empty(i), tlb_empty(i), 0};
+    tlb_init(c);
     code_init(c);
     c->replay = replay_new(c);
     vcpu_reset(c, false);

@@ -66,7 +66,7 @@ struct run *code_find(struct vcpu *c); /* the run at c->rip: cached or decoded n
 static inline bool code_is_at(struct vcpu *c, const struct run *r, uint64_t lin)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    return (lin & PAGE_MASK) == e->exec && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
+    return (lin & PAGE_MASK) == (e->exec ^ c->tlb_gen) && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
 }
 static inline uint64_t code_linear(const struct vcpu *c, uint64_t ip)
 {
@@ -84,7 +84,9 @@ void decode_bind_fault(struct insn *in, unsigned vector);
 struct run *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what ends a run without a branch */
 
 /* tlb.c */
+void tlb_init(struct vcpu *c);
 void tlb_flush(struct vcpu *c);
+void tlb_switch(struct vcpu *c, uint64_t old, uint64_t now, bool keep);
 void tlb_flush_page(struct vcpu *c, uint64_t lin);
 void tlb_drop_write(struct vcpu *c);                                               /* all: see REQ_UNWRITE */
 void tlb_drop_write_page(struct vcpu *c, uint64_t offset);                         /* of the memory file */
@@ -98,7 +100,8 @@ static inline unsigned super_view(const struct vcpu *c)
 struct walk {
     uint64_t gpa;
     uint8_t access; /* what the view may do, with the bits that are set now */
-    bool large;
+    bool large, huge; /* more than 4 KiB, 1 GiB */
+    bool global;
 };
 /* 0 and *w, or the page fault's error code | WALK_FAULT */
 #define WALK_FAULT 0x80000000u

@@ -43,7 +43,6 @@ bool xl_new(struct vcpu *c, GError **error)
     xl_stubs(x, &e);
     x->used = x->stubs = (e.at - x->rw + 63) & ~63ull;
     targets_empty(c);
-    xl_context_flush(c);
     return true;
 }
 
@@ -89,27 +88,22 @@ struct xl_link *xl_link_new(struct xl *x, struct xl_run *from, uint8_t *patch, u
 /* ---- contexts ------------------------------------------------------------------------------------------------------------ */
 void xl_context_update(struct vcpu *c)
 {
-    struct xl *x = c->xl;
-    if (!x)
-        return;
-    uint16_t *n = &x->contexts[c->view][c->mode & 31];
-    if (!*n) {
-        if (x->context_next == UINT16_MAX) {
-            memset(x->contexts, 0, sizeof x->contexts);
-            x->context_next = 0;
-            targets_empty(c);
-        }
-        *n = ++x->context_next;
-    }
-    c->xl_context = (uint64_t)*n << 48;
+    uint64_t generation = c->view_gen[c->view] >> TLB_GEN_SHIFT;
+    c->xl_context = (generation << 5 | (c->mode & 31)) << 48;
 }
 
-void xl_context_flush(struct vcpu *c)
+void xl_context_wipe(struct vcpu *c)
 {
-    if (!c->xl)
-        return;
-    memset(c->xl->contexts, 0, sizeof c->xl->contexts);
-    xl_context_update(c);
+    if (c->xl)
+        targets_empty(c);
+}
+
+/* A page was taken from the TLB without a new generation: indirect jumps into it must find out again. */
+void xl_context_flush(struct vcpu *c, uint64_t lin)
+{
+    uint64_t page = lin & PAGE_MASK & (XL_TARGETS - 1);
+    for (unsigned i = 0; c->xl && i < PAGE_SIZE; i++)
+        c->xl_target[page + i].code = c->xl->miss;
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------------------------ */

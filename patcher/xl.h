@@ -29,8 +29,6 @@ struct xl {
     size_t bytes, used, stubs;
     GPtrArray *allocated; /* until the cache is dropped */
     const uint8_t *enter, *exec, *exec_saved, *link, *request, *miss;
-    uint16_t contexts[4][32]; /* by view and mode: 0 not given yet */
-    uint16_t context_next;
     struct xl_count {
         uint64_t runs, insns, native, exec, exec_by_op[512], link, miss, request, dead, drops;
     } count;
@@ -65,7 +63,8 @@ void xl_free(struct vcpu *c);
 void xl_drop_all(struct vcpu *c);
 void xl_kill(struct vcpu *c, struct run *r);      /* the run was invalidated */
 void xl_context_update(struct vcpu *c);           /* mode, view or privilege changed */
-void xl_context_flush(struct vcpu *c);            /* translations of addresses changed */
+void xl_context_flush(struct vcpu *c, uint64_t lin); /* the page may be mapped elsewhere now */
+void xl_context_wipe(struct vcpu *c);                /* generations begin anew */
 struct run *xl_count_entry(struct vcpu *c, const struct insn *in); /* insn[0].fn of runs not translated yet */
 struct run *xl_entry(struct vcpu *c, const struct insn *in);       /* ... and of translated ones */
 

@@ -132,6 +132,7 @@ static void tlb_lookup(struct translation *t, unsigned size, bool write)
     e_mem(e, 8, 0x03, T1, XL_FIELD(tlb)); /* add */
     e_mov(e, 8, T2, T0);
     e_mem(e, 8, 0x33, T2, at(T1, tag)); /* xor */
+    e_mem(e, 8, 0x33, T2, XL_FIELD(tlb_gen));
     e_rr(e, 8, 0x81, 7, T2);            /* cmp */
     e32(e, PAGE_SIZE - size);
     slow_jcc(t, 7); /* above */
