@@ -84,7 +84,8 @@ void code_drop_all(struct vcpu *c)
     memset(k->jump, 0, sizeof k->jump);
     c->link = NULL;
     replay_drop_all(c);
-    replay_drop_all(c);
+    if (c->xl)
+        xl_drop_all(c);
 }
 
 static struct code_page *code_page(struct code_cache *k, uint64_t offset)

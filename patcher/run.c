@@ -268,9 +268,9 @@ static void step(struct vcpu *c)
 static void run_fast(struct vcpu *c)
 {
     while (likely(!atomic_load_explicit(&c->request, memory_order_relaxed))) {
-        const struct insn *link = c->link;
-        c->link = NULL;
         struct run *r = code_find(c);
+        const struct insn *link = c->link; /* only now: dropping all code, it forgets the link too */
+        c->link = NULL;
         if (link && insn_run(link)->host && insn_run(link)->mode == r->mode)
             ((struct insn *)link)->aux = r;
         do {

@@ -11,7 +11,7 @@
 #include "xl.h"
 #include <stddef.h>
 
-enum { SLOW_MAX = 6 * RUN_MAX };
+enum { INSNS = RUN_MAX + 2 /* with the one that ends the run */, SLOW_MAX = 6 * INSNS };
 
 struct slow { /* a jump to the detour of an instruction */
     uint8_t *patch;
@@ -27,14 +27,14 @@ struct translation {
     struct run *run;
     struct xl_run *xr;
     struct emit e;
-    struct xl_op op[RUN_MAX + 1];
-    uint8_t live[RUN_MAX + 1]; /* FLAG_* that matter before each instruction */
+    struct xl_op op[INSNS];
+    uint8_t live[INSNS]; /* FLAG_* that matter before each instruction */
     struct slow slow[SLOW_MAX];
     unsigned slow_count;
-    uint8_t *resume[RUN_MAX + 1]; /* writable address behind each instruction */
-    struct tail tail[RUN_MAX];
+    uint8_t *resume[INSNS]; /* writable address behind each instruction */
+    struct tail tail[INSNS];
     unsigned tail_count;
-    struct xl_link *links[RUN_MAX + 1];
+    struct xl_link *links[INSNS];
     unsigned link_count;
     bool code64;
     uint8_t vector_checked; /* classes whose bit in xl_vector has been looked at in this run */
