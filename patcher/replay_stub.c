@@ -17,7 +17,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define ARENA_BYTES (16u << 20)
+#define ARENA_BYTES (4u << 20)
 #define STUB_MAX    320 /* bytes of code of the longest stub, generously */
 
 #define ARENA_RESERVE (RUN_MAX * STUB_MAX) /* for one run */
