@@ -143,7 +143,7 @@ class Machine:
 def guests_ready(names):
     """None, or why not."""
     p = subprocess.run([os.path.join(HERE, "guests.sh"), *names], capture_output=True, text=True)
-    return None if p.returncode == 0 else (p.stderr.strip().splitlines() or ["guests.sh failed"])[-1]
+    return None if p.returncode == 0 else (p.stderr.strip().splitlines() or ["guests.sh failed"])[0]
 
 
 def boot(options, name, test, cache):

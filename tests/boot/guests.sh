@@ -10,24 +10,36 @@ set -euo pipefail
 CACHE=${TERRARIUM_GUESTS:-${XDG_CACHE_HOME:-$HOME/.cache}/terrarium/guests}
 APT=$CACHE/.apt
 mkdir -p "$CACHE"
+CACHE=$(cd "$CACHE" && pwd)
+
+SELF=$0
 
 die() {
 	echo "guests.sh: $*" >&2
 	exit 1
 }
 
+# The address that the system has this release's packages from.
+mirror_of() { # suite
+	apt-cache policy | sed -n "s,^ *[0-9-]* \\(http[^ ]*\\) $1/main amd64 Packages.*,\\1,p" | head -1
+}
+
 apt_root() {
 	[ -f "$APT/ready" ] && return
 	mkdir -p "$APT"/{state/lists/partial,cache/archives/partial,etc/apt.conf.d,etc/preferences.d,etc/sources.list.d}
-	local mirror suite
+	local mirror suite key options="" components=main
 	suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
-	mirror=$(apt-cache policy | sed -n "s,^ *[0-9-]* \\(http[^ ]*\\) $suite/main amd64 Packages.*,\\1,p" | head -1)
-	[ -n "$mirror" ] || die "apt knows no package source; run apt-get update first"
-	local key options=""
+	mirror=$(mirror_of "$suite")
+	if [ -z "$mirror" ] && [ "$(id -u)" = 0 ]; then
+		apt-get update -qq >/dev/null 2>&1 || true
+		mirror=$(mirror_of "$suite")
+	fi
+	[ -n "$mirror" ] || die "apt has no package list of $suite; run apt-get update"
+	case $mirror in *ubuntu*) components="main universe" ;; esac
 	for key in /usr/share/keyrings/{debian,ubuntu}-archive-keyring.gpg; do
 		[ ! -f $key ] || options="[signed-by=$key]"
 	done
-	echo "deb $options $mirror $suite main" >"$APT/etc/sources.list"
+	echo "deb $options $mirror $suite $components" >"$APT/etc/sources.list"
 	apt_in update -qq >/dev/null || die "the package lists could not be had from $mirror"
 	touch "$APT/ready"
 }
@@ -37,6 +49,13 @@ apt_in() { # subcommand...
 		-o Dir::Etc::SourceList="$APT/etc/sources.list" -o Dir::Etc::SourceParts="$APT/etc/sources.list.d" \
 		-o APT::Architectures::=amd64 -o APT::Architectures::=i386 -o APT::Sandbox::User=root \
 		-o Debug::NoLocking=1 "$@"
+}
+
+# A package that is gone from the archive has a successor in newer lists.
+download() { # folder package
+	(cd "$1" && apt_in download -qq "$2" >/dev/null 2>&1) && return
+	apt_in update -qq >/dev/null 2>&1 || true
+	(cd "$1" && apt_in download -qq "$2" >/dev/null 2>&1)
 }
 
 # unpack PACKAGE[:ARCH]: prints the folder with its files.  A kernel's meta package stands for the real one.
@@ -53,7 +72,7 @@ unpack() {
 			sed -n 's/^ *Depends: \(linux-image-[0-9][^ :]*\).*/\1/p' | head -1) || true
 		rm -rf "$to"
 		mkdir -p "$to"
-		(cd "$to" && apt_in download -qq "${real:-$name}:$arch" >/dev/null) || die "package ${real:-$p} cannot be had"
+		download "$to" "${real:-$name}:$arch" || die "package ${real:-$p} cannot be had"
 		dpkg-deb -x "$to"/*.deb "$to"
 		rm "$to"/*.deb
 		touch "$to/.done"
@@ -63,6 +82,7 @@ unpack() {
 
 # put FILE NAME: as $CACHE/NAME, complete or not at all.
 put() {
+	[ -f "$1" ] || die "$2 is not in its package"
 	cp "$1" "$CACHE/$2.new"
 	mv "$CACHE/$2.new" "$CACHE/$2"
 }
@@ -79,7 +99,7 @@ initrd() { # name busybox-package
 	d=$(unpack "$2")
 	rm -rf "$t"
 	mkdir -p "$t"/{bin,dev,proc,sys,tmp,etc}
-	cp "$d/bin/busybox" "$t/bin/busybox"
+	cp "$(find "$d" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
 	for a in sh mount cat echo ls uname dmesg poweroff reboot sleep grep wc mkdir ps stty head dd md5sum mdev; do
 		ln -s busybox "$t/bin/$a"
 	done
@@ -131,8 +151,11 @@ isolinux_iso() { # name kernel initrd cmdline
 	rm -rf "$t"
 }
 
+# What was made by an older version of this script is made again.
 need() {
-	for n in "$@"; do [ -s "$CACHE/$n" ] || make_guest "$n"; done
+	for n in "$@"; do
+		[ -s "$CACHE/$n" ] && [ "$CACHE/$n" -nt "$SELF" ] || make_guest "$n"
+	done
 }
 
 CONSOLE="console=tty0 console=ttyS0,115200 loglevel=4 panic=-1"
@@ -178,7 +201,7 @@ make_guest() {
 	u-boot.rom) put "$(find "$(unpack u-boot-qemu)" -path '*qemu-x86/u-boot.rom' | head -1)" "$1" ;;
 	vmlinuz-686) kernel "$1" linux-image-686:i386 ;;
 	vmlinuz-686-pae) kernel "$1" linux-image-686-pae:i386 ;;
-	vmlinuz-amd64) kernel "$1" linux-image-amd64 ;;
+	vmlinuz-amd64) kernel "$1" "$(. /etc/os-release && [ "$ID" = ubuntu ] && echo linux-image-generic || echo linux-image-amd64)" ;;
 	vmlinuz-cloud) kernel "$1" linux-image-cloud-amd64 ;;
 	initrd64.gz) initrd "$1" busybox-static ;;
 	initrd32.gz) initrd "$1" busybox-static:i386 ;;
@@ -198,5 +221,9 @@ case ${1:-} in
 --list) sed -n 's/^\t\([a-z0-9.| -]*\)) .*/\1/p' "$0" | grep -v '^-' ;;
 --dir) echo "$CACHE" ;;
 "") die "which guest? --list shows them" ;;
-*) need "$@" ;;
+*)
+	exec 9>"$CACHE/.lock"
+	flock 9 # one at a time
+	need "$@"
+	;;
 esac
