@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`vmctl disk` from outside: every part of it, its JSON and its exit codes.  Prints TAP.  Usage: test_cli.py VMCTL"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+
+VMCTL = sys.argv[1]
+FORMATS = ["raw", "qcow2", "vdi", "vmdk", "vhd", "vhdx"]
+
+
+def disk(*argv, code=0):
+    p = subprocess.run([VMCTL, "disk", *argv], capture_output=True, text=True)
+    assert p.returncode == code, f"disk {' '.join(argv)}: {p.returncode}, not {code}: {p.stdout}{p.stderr}"
+    if code and argv[0:1] != ("check",):
+        assert p.stderr.startswith("vmctl: ") or "differ" in p.stdout or "Usage" in p.stderr, p.stderr
+    return p.stdout
+
+
+def ask(*argv, code=0):
+    o = json.loads(disk(*argv, "-o", "json", code=code))
+    assert o["schema"] == 1
+    return o
+
+
+def create_and_info():
+    for f in FORMATS:
+        disk("create", f"a.{f}", "64M")
+        o = ask("info", f"a.{f}")
+        assert o["format"] == f and o["virtual-size"] == 64 << 20, o
+        disk("create", f"a.{f}", "64M", code=7)
+        disk("create", f"a.{f}", "1.5G", "--force")
+        assert ask("info", f"a.{f}")["virtual-size"] == 3 << 29
+        if f != "raw":
+            disk("create", f"child-of-{f}.qcow2", "--backing", f"a.{f}", "--backing-format", f)
+            o = ask("info", "--chain", f"child-of-{f}.qcow2")
+            assert o["parent"] == f"a.{f}" and o["chain"][0]["format"] == f, o
+    disk("create", "b.vmdk", "10M", "--option", "subformat=monolithicFlat")
+    assert sorted(n for n in os.listdir(".") if n.startswith("b")) == ["b-flat.vmdk", "b.vmdk"]
+    assert ask("info", "b.vmdk")["details"]["variant"] == "monolithicFlat"
+
+
+def convert_compare_map():
+    with open("s.raw", "wb") as f:
+        f.truncate(32 << 20)
+        for i in range(0, 32, 3):
+            f.seek((i << 20) + 4096 * i)
+            f.write(os.urandom(300000))
+    last = "s.raw"
+    for f in FORMATS[1:] + ["raw"]:
+        disk("convert", last, f"t.{f}")
+        assert ask("compare", "s.raw", f"t.{f}")["same"]
+        assert os.stat(f"t.{f}").st_blocks * 512 < 16 << 20  # holes stay holes
+        extents = ask("map", f"t.{f}")["extents"]
+        assert extents[0]["start"] == 0 and sum(e["length"] for e in extents) == 32 << 20
+        last = f"t.{f}"
+    disk("convert", "-c", "s.raw", "c.qcow2", "--option", "compression_type=zstd,cluster_size=128K")
+    assert any(e["compressed"] for e in ask("map", "c.qcow2")["extents"])
+    assert ask("info", "c.qcow2")["details"]["compression-type"] == "zstd"
+    disk("compare", "s.raw", "c.qcow2")
+    disk("convert", "s.raw", "t.vdi", code=7)
+    with open("t.raw", "r+b") as f:
+        f.seek(5 << 20)
+        f.write(b"x")
+    o = ask("compare", "s.raw", "t.raw", code=1)
+    assert not o["same"] and o["first-difference"] == 5 << 20
+
+
+def clone_commit_pull():
+    disk("clone", "t.vdi", "u.vdi")
+    assert ask("info", "u.vdi")["details"]["uuid"] != ask("info", "t.vdi")["details"]["uuid"]
+    disk("clone", "--linked", "t.qcow2", "l.qcow2")
+    assert ask("info", "l.qcow2")["parent"] == "t.qcow2"
+    disk("compare", "l.qcow2", "s.raw")
+    disk("pull", "-q", "l.qcow2")
+    assert "parent" not in ask("info", "l.qcow2")
+    disk("compare", "l.qcow2", "s.raw")
+    disk("clone", "--linked", "t.vmdk", "l.vmdk")
+    disk("commit", "-q", "l.vmdk")
+    disk("compare", "l.vmdk", "s.raw")
+    disk("commit", "-q", "t.raw", code=2)
+
+
+def resize_check_compact():
+    disk("resize", "t.qcow2", "+32M")
+    disk("resize", "t.qcow2", "32M", code=2)
+    disk("resize", "t.qcow2", "32M", "--shrink")
+    disk("compare", "t.qcow2", "s.raw")
+    disk("resize", "t.vdi", "16M", "--shrink", code=1)
+    for f in FORMATS[1:]:
+        o = ask("check", f"t.{f}")
+        assert o["corruptions"] == 0 and o["leaks"] == 0, o
+        disk("compact", "-q", f"t.{f}")
+        disk("compare", f"t.{f}", "s.raw")
+    disk("check", "s.raw", code=1)
+    with open("t.qcow2", "r+b") as f:  # the count of the header's own cluster
+        f.seek(48)
+        table = int.from_bytes(f.read(8), "big")
+        f.seek(table)
+        block = int.from_bytes(f.read(8), "big")
+        f.seek(block)
+        f.write(b"\0\0")
+    assert ask("check", "t.qcow2", code=1)["corruptions"] == 1
+    assert ask("check", "--repair", "t.qcow2")["corruptions-fixed"] == 1
+    assert ask("check", "t.qcow2")["corruptions"] == 0
+    disk("compare", "t.qcow2", "s.raw")
+
+
+def wrong_usage():
+    disk(code=2)
+    disk("creat", "x", code=2)
+    disk("create", "x.qcow2", code=2)
+    disk("create", "x.qcow2", "12X", code=2)
+    disk("create", "x.qcow2", "1M", "--option", "nonsense=1", code=2)
+    disk("create", "x.qcow9", "1M", "-O", "qcow9", code=2)
+    disk("create", "x.vhd", "3T", code=2)
+    disk("create", "none/x.raw", "1M", code=3)
+    disk("info", "none.qcow2", code=3)
+    disk("info", ".", code=1)
+    disk("convert", "s.raw", "s.raw", "--force", code=2)
+    disk("--help")
+    assert not [n for n in os.listdir(".") if n.startswith("x") or n.startswith(".")]
+
+
+def main():
+    tests = [create_and_info, convert_compare_map, clone_commit_pull, resize_check_compact, wrong_usage]
+    print(f"1..{len(tests)}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for i, test in enumerate(tests, 1):
+            try:
+                test()
+                print(f"ok {i} {test.__name__}", flush=True)
+            except AssertionError:
+                print(f"not ok {i} {test.__name__}\n# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
+        os.chdir("/")
+
+
+main()
