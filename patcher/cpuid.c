@@ -122,6 +122,15 @@ bool cpuid_has_random(const struct vcpu *c, bool seed)
     return seed ? c->vm->cpuid->feature[F_7_EBX] & BIT(18) : c->vm->cpuid->feature[F_1_ECX] & BIT(30);
 }
 
+uint64_t cpuid_cr4_bits(const struct vcpu *c)
+{
+    const uint32_t *f = c->vm->cpuid->feature;
+    uint64_t always = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMM;
+    return always | (f[F_1_ECX] & BIT(17) ? CR4_PCIDE : 0) | (f[F_1_ECX] & BIT(26) ? CR4_OSXSAVE : 0) |
+           (f[F_7_EBX] & BIT(0) ? CR4_FSGS : 0) | (f[F_7_EBX] & BIT(7) ? CR4_SMEP : 0) |
+           (f[F_7_EBX] & BIT(20) ? CR4_SMAP : 0) | (f[F_7_ECX] & BIT(2) ? CR4_UMIP : 0);
+}
+
 static unsigned bits_for(unsigned n) /* least b with 1 << b >= n */
 {
     unsigned b = 0;

@@ -45,6 +45,7 @@ struct run *exec_invalid(struct vcpu *c, const struct insn *in)
 static _Noreturn void throw(struct vcpu * c, unsigned vector, bool has_error, uint32_t error)
 {
     c->exc.vector = vector;
+    c->exc.trap = false;
     c->exc.has_error = has_error;
     c->exc.error = error;
     _longjmp(c->trap, 1);
@@ -124,10 +125,14 @@ static void deliver_external(struct vcpu *c, unsigned vector)
     c->delivering_external = false;
 }
 
-static void debug_trap(struct vcpu *c, uint64_t dr6)
+/* A #DB behind an instruction. */
+static _Noreturn void debug_trap(struct vcpu *c, uint64_t dr6)
 {
+    c->exc.vector = EXC_DB;
     c->exc.trap = true;
-    raise_debug(c, dr6);
+    c->exc.has_error = false;
+    c->exc.dr6 = dr6;
+    _longjmp(c->trap, 1);
 }
 
 /* ---- requests ----------------------------------------------------------------------------------------------------------- */
@@ -136,6 +141,12 @@ static void take_interrupt(struct vcpu *c)
     unrequest(c, REQ_INTR);
     if (!(c->rflags & RFLAG_IF) || c->shadow || !atomic_load(&c->intr_level))
         return;
+    if (c->rip == c->sti_rip) { /* the instruction behind STI comes first (a stale match delays by one, too) */
+        c->sti_rip = NO_STI;
+        c->shadow = SHADOW_STI;
+        update_mode(c);
+        return;
+    }
     int vector = machine_ack(outside(c), c->index);
     if (vector < 0)
         return;

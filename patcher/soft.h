@@ -173,6 +173,7 @@ enum request { /* vcpu.request: reasons to leave the fast loop */
                REQ_STEP = 256,    /* own thread: TF, RF, a shadow or a breakpoint: one instruction at a time */
                REQ_HALT = 512,    /* own thread: in HLT or waiting for SIPI */
 };
+#define NO_STI 0xdead000000000000ull /* for sti_rip: no canonical address */
 enum { SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 enum { CODE16, CODE32, CODE64 };
 /* mode: part of a run's key: all that the decoder specialises handlers on */
@@ -207,6 +208,7 @@ struct vcpu {
     struct tlb_entry *tlb; /* of the current view */
     uint64_t tlb_gen;      /* its generation, shifted: tag = page xor this */
     uint64_t rip, next_rip;
+    uint64_t sti_rip; /* behind the last STI that set IF: no interrupt there */
     uint64_t code_limit; /* last valid IP: CS.limit, or all ones in 64-bit mode */
     struct seg seg[X86_SEGS];
     struct soft_vm *vm;

@@ -117,10 +117,8 @@ static void write_cr3(struct vcpu *c, uint64_t v)
 
 static void write_cr4(struct vcpu *c, uint64_t v)
 {
-    uint64_t known = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMM |
-                     CR4_UMIP | CR4_FSGS | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP;
     uint64_t changed = v ^ c->cr4;
-    if (v & ~known || (long_mode(c) && !(v & CR4_PAE)))
+    if (v & ~cpuid_cr4_bits(c) || (long_mode(c) && !(v & CR4_PAE)))
         raise_error(c, EXC_GP, 0);
     if (changed & v & CR4_PCIDE && (!long_mode(c) || c->cr3 & 0xfff))
         raise_error(c, EXC_GP, 0);
@@ -434,11 +432,9 @@ void cold_sti(struct vcpu *c, const struct insn *in)
     if (c->rflags & RFLAG_IF)
         return;
     c->rflags |= RFLAG_IF;
-    /* the shadow matters only if something waits; a HLT behind it looks again */
-    if (atomic_load(&c->intr_level) || atomic_load(&c->nmi_pending) || c->mode & MODE_ONE) {
-        c->shadow = SHADOW_STI;
-        update_mode(c);
-    }
+    c->sti_rip = c->next_rip;
+    if (atomic_load(&c->intr_level))
+        request(c, REQ_INTR);
 }
 
 void cold_clac(struct vcpu *c, const struct insn *in)

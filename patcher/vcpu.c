@@ -66,7 +66,7 @@ void vcpu_get_state(struct vcpu *c, struct x86_state *s)
     s->rflags = flags_get(c);
     s->cr8 = machine_tpr(outside(c), c->index);
     s->tsc = guest_tsc(c);
-    s->sti_shadow = c->shadow & SHADOW_STI;
+    s->sti_shadow = c->shadow & SHADOW_STI || (c->rflags & RFLAG_IF && c->rip == c->sti_rip);
     s->mov_ss_shadow = c->shadow & SHADOW_MOV_SS;
     s->nmi_pending = atomic_load(&c->nmi_pending);
 }
@@ -87,6 +87,7 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     atomic_store(&c->nmi_pending, s->nmi_pending);
     c->link = NULL;
     c->pending_dr6 = 0;
+    c->sti_rip = NO_STI;
     c->delivering = -1;
     c->delivering_external = c->exc.trap = false;
     fpu_load(c);
