@@ -4,6 +4,7 @@
  * c->xsave, in standard format, is the one full image; these instructions move parts of it.  Outside 64-bit mode
  * registers 8 and up do not take part. */
 #include "fpu.h"
+#include "vm.h"
 #include <string.h>
 
 #define LEGACY_BYTES 512
@@ -62,13 +63,25 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     }
 }
 
-/* Alignment is checked before the segment's limit. */
-static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, unsigned align, int access)
+/* FXSAVE and FXRSTOR check the address first, XSAVE and XRSTOR the alignment. */
+static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
 {
-    uint64_t base = in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0, lin = base + mem_offset(c, in);
-    if (align == 16 && fpu_alignment_checked(c) && lin & 3) /* FXSAVE and FXRSTOR only */
+    uint64_t lin = mem_linear(c, in, LEGACY_BYTES, access);
+    if (code64(c) && !canonical(lin))
+        raise_error(c, in->seg == X86_SS ? EXC_SS : EXC_GP, 0);
+    if (fpu_alignment_checked(c) && lin & 3)
         raise_error(c, EXC_AC, 0);
-    if (lin & (align - 1))
+    if (lin & 15)
+        raise_error(c, EXC_GP, 0);
+    mem_probe(c, in, lin + LEGACY_BYTES - 1, 1, access); /* AMD's order: the error code may differ */
+    mem_probe(c, in, lin, LEGACY_BYTES, access);
+    return lin;
+}
+
+static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
+{
+    uint64_t base = in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0;
+    if ((base + mem_offset(c, in)) & 63)
         raise_error(c, EXC_GP, 0);
     return mem_linear(c, in, bytes, access);
 }
@@ -82,8 +95,7 @@ static void fxsave(struct vcpu *c, const struct insn *in)
 {
     uint8_t image[XS_XMM + 256];
     fpu_check(c, FPU_X87);
-    uint64_t lin = area_linear(c, in, LEGACY_BYTES, 16, ACCESS_WRITE);
-    mem_probe(c, in, lin, LEGACY_BYTES, ACCESS_WRITE);
+    uint64_t lin = fx_linear(c, in, ACCESS_WRITE);
     const uint8_t *area = fpu_area(c);
     memcpy(image, area, sizeof image);
     pointers_to_guest(c, area, image, rex_w(c, in));
@@ -111,8 +123,7 @@ static void fxrstor(struct vcpu *c, const struct insn *in)
 {
     uint8_t image[XS_XMM + 256];
     fpu_check(c, FPU_X87);
-    uint64_t lin = area_linear(c, in, LEGACY_BYTES, 16, ACCESS_READ);
-    mem_probe(c, in, lin, LEGACY_BYTES, ACCESS_READ);
+    uint64_t lin = fx_linear(c, in, ACCESS_READ);
     uint8_t *area = fpu_area(c);
     mem_read_bytes(c, in, lin, image, sizeof image);
     check_mxcsr(c, image);
@@ -232,7 +243,7 @@ static void xsave_to_guest(struct vcpu *c, const struct insn *in, enum xsave_kin
     fpu_check(c, FPU_XSAVE);
     uint64_t xcomp = compact ? rfbm | COMPACTED : 0;
     uint32_t bytes = area_bytes(c, rfbm, xcomp);
-    uint64_t lin = area_linear(c, in, bytes, 64, ACCESS_WRITE);
+    uint64_t lin = area_linear(c, in, bytes, ACCESS_WRITE);
     mem_probe(c, in, lin, bytes, ACCESS_READ | ACCESS_WRITE);
     const uint8_t *area = fpu_area(c);
     uint64_t used = in_use(c, area, compact) & rfbm, parts = kind == XSAVE ? rfbm : used;
@@ -337,7 +348,7 @@ static void xrstor_from_guest(struct vcpu *c, const struct insn *in, bool superv
 {
     uint8_t image[XS_EXTENDED];
     uint64_t rfbm = requested(c), bv, xcomp;
-    uint64_t lin = area_linear(c, in, XS_EXTENDED, 64, ACCESS_READ);
+    uint64_t lin = area_linear(c, in, XS_EXTENDED, ACCESS_READ);
     fpu_leave(c);
     mem_read_bytes(c, in, lin, image, sizeof image);
     check_header(c, image + XS_BV, supervisor);

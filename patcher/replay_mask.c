@@ -75,11 +75,11 @@ static uint64_t active_steps(struct vcpu *c, const struct stub *s)
     return !s->packed ? active : n < 64 ? (1ull << n) - 1 : ~0ull;
 }
 
+/* The offset is computed once: what is added to it does not wrap with the address size. */
 static uint64_t step_linear(struct vcpu *c, const struct insn *in, unsigned at, unsigned bytes, int access)
 {
-    struct insn step = *in;
-    step.disp += at;
-    return mem_linear(c, &step, bytes, access);
+    uint64_t off = mem_offset(c, in) + at;
+    return in->flags & INSN_SEGMENTED ? seg_linear_hot(c, in, off, bytes, access) : off;
 }
 
 /* Byte by byte where alignment is checked: these instructions are exempt. */
@@ -127,6 +127,16 @@ static bool readable(struct vcpu *c, const struct stub *s, uint64_t lin)
            !(mmu_walk(c, c->view, last, ACCESS_READ, &w) & WALK_FAULT);
 }
 
+/* Of the first active element, after the checks of its address. */
+static void check_natural_alignment(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t active)
+{
+    unsigned n = s->broadcast ? s->mem_bytes : s->element_bytes, at = (unsigned)__builtin_ctzll(active) * n;
+    uint64_t lin = step_linear(c, in, at, n, s->access);
+    bool address_fault = code64(c) ? !canonical(lin) : lin + n - 1 > 0xffffffff;
+    if (!address_fault && lin & (s->element_bytes - 1u))
+        raise_error(c, EXC_AC, 0);
+}
+
 static void run_masked(struct vcpu *c, const struct insn *in, const struct stub *s)
 {
     bool segmented = in->flags & INSN_SEGMENTED;
@@ -134,8 +144,8 @@ static void run_masked(struct vcpu *c, const struct insn *in, const struct stub 
     uint8_t *buffer = replay_scratch(c, lin);
     if (active && lin & (s->align - 1u))
         raise_error(c, EXC_GP, 0);
-    if (active && s->mask_kind == MASK_OPMASK && fpu_alignment_checked(c) && lin & (s->element_bytes - 1u))
-        raise_error(c, EXC_AC, 0);
+    if (active && s->mask_kind == MASK_OPMASK && fpu_alignment_checked(c))
+        check_natural_alignment(c, in, s, active);
     if (s->whole)
         mem_probe(c, in, mem_linear(c, in, s->mem_bytes, s->access), s->mem_bytes, s->access);
     if (s->access & ACCESS_WRITE)

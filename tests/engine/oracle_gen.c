@@ -510,12 +510,22 @@ static void finish(struct oracle_gen *g, struct oracle_case *c)
     }
 }
 
-/* Most of what is no instruction is tried again. */
+static unsigned prefixes(struct oracle_gen *g, const uint8_t *b)
+{
+    static const uint8_t all[] = {0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+    unsigned n = 0;
+    while (memchr(all, b[n], sizeof all) || (g->mode == ORACLE_64 && (b[n] & 0xf0) == 0x40))
+        n++;
+    return n;
+}
+
+/* Most of what is no instruction is tried again.  How much of it is fetched before the CPU knows, at the end of a page or
+ * beyond 15 bytes, is anybody's guess. */
 static bool acceptable(struct oracle_gen *g, unsigned at, const uint8_t *bytes)
 {
     ZydisDecodedInstruction in;
-    bool at_end = at > ORACLE_CODE_BYTES - 16; /* how much of what is no instruction is fetched is anybody's guess */
-    return !oracle_excluded(g->mode, bytes) && ((!at_end && percent(g, 15)) || decodes(g, bytes, &in));
+    bool open_end = at > ORACLE_CODE_BYTES - 16 || prefixes(g, bytes) > 3;
+    return !oracle_excluded(g->mode, bytes) && ((!open_end && percent(g, 15)) || decodes(g, bytes, &in));
 }
 
 bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c, uint8_t window[ORACLE_WIN_BYTES])
