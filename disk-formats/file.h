@@ -44,6 +44,8 @@ enum file_flags {
 };
 /* A regular file or a block device, locked against a second writer; anything else is refused. */
 struct blk_file *blk_open(const char *path, unsigned flags, enum file_cache cache, GError **error);
+/* The same for a file that somebody else opened; path is what to call it.  Takes fd, also on failure. */
+struct blk_file *blk_open_fd(int fd, const char *path, unsigned flags, enum file_cache cache, GError **error);
 /* A new file that has no name until blk_publish(): a crash or a cancel leaves nothing behind.  publish fails if the
  * name is taken, unless replace. */
 struct blk_file *blk_create(const char *path, bool replace, GError **error);

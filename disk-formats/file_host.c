@@ -335,6 +335,17 @@ static bool accept_kind(struct blk_file *f, GError **error)
                                             : "character device");
 }
 
+/* The file if it is one for images and nobody's else; takes it. */
+static struct blk_file *host_accept(struct blk_file *f, bool direct, GError **error)
+{
+    struct host *h = f->state;
+    h->direct = direct;
+    if (accept_kind(f, error) && (h->flags & FILE_NO_LOCK || file_lock(h->fd, h->flags & FILE_WRITE, f->path, error)))
+        return f;
+    blk_close(f);
+    return NULL;
+}
+
 struct blk_file *blk_open(const char *path, unsigned flags, enum file_cache cache, GError **error)
 {
     int mode = (flags & FILE_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* a pipe must not block */
@@ -346,13 +357,20 @@ struct blk_file *blk_open(const char *path, unsigned flags, enum file_cache cach
         disk_fail_errno(error, errno, "cannot open %s", path);
         return NULL;
     }
-    struct blk_file *f = host_new(fd, path, flags, cache);
-    ((struct host *)f->state)->direct = direct;
-    if (!accept_kind(f, error) || (!(flags & FILE_NO_LOCK) && !file_lock(fd, flags & FILE_WRITE, path, error))) {
-        blk_close(f);
+    return host_accept(host_new(fd, path, flags, cache), direct, error);
+}
+
+struct blk_file *blk_open_fd(int fd, const char *path, unsigned flags, enum file_cache cache, GError **error)
+{
+    int mode = fcntl(fd, F_GETFL), wanted = flags & FILE_WRITE ? O_RDWR : O_RDONLY, is = mode & O_ACCMODE;
+    if (mode < 0 || mode & O_PATH || (is != O_RDWR && is != wanted)) {
+        disk_fail(error, DISK_ERROR_PERMISSION, "%s was not opened for %s", path,
+                  flags & FILE_WRITE ? "writing" : "reading");
+        close(fd);
         return NULL;
     }
-    return f;
+    bool direct = cache == CACHE_NONE && !fcntl(fd, F_SETFL, mode | O_DIRECT);
+    return host_accept(host_new(fd, path, flags, cache), direct, error);
 }
 
 static int open_part(const char *path, char **part)

@@ -45,6 +45,8 @@ struct image_how {
     const char *snapshot;               /* an internal snapshot's name or id; read-only */
 };
 struct image *image_open(const char *path, const struct image_how *how, GError **error);
+/* The image's own file is open already, and taken also on failure; other files of the image are found by path. */
+struct image *image_open_fd(int fd, const char *path, const struct image_how *how, GError **error);
 /* Takes the file, also on failure.  No parent is opened. */
 struct image *image_open_file(struct blk_file *f, const struct image_format *format, GError **error);
 struct image *image_open_with(struct blk_file *f, const struct image_format *format, const struct image_how *how,

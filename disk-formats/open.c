@@ -205,15 +205,19 @@ static const struct image_format *format_for(struct blk_file *f, const struct im
     return NULL;
 }
 
-static struct image *open_one(const char *path, const struct image_how *how, const struct link *child, GError **error)
+static unsigned open_flags(const struct image_how *how)
 {
-    unsigned flags = (how->write ? FILE_WRITE : 0) | (how->unlocked ? FILE_NO_LOCK : 0);
-    struct blk_file *f = blk_open(path, flags, how->cache, error);
+    return (how->write ? FILE_WRITE : 0) | (how->unlocked ? FILE_NO_LOCK : 0);
+}
+
+/* f NULL: the error is set already. */
+static struct image *open_in(struct blk_file *f, const struct image_how *how, const struct link *child, GError **error)
+{
     if (!f)
         return NULL;
     const struct image_format *format = NULL;
     if (is_cycle(child, f)) {
-        g_autofree char *chain = chain_text(child, path);
+        g_autofree char *chain = chain_text(child, f->path);
         disk_fail(error, DISK_ERROR_CORRUPT, "the chain of parents bites its own tail: %s", chain);
     } else {
         format = format_for(f, how, error);
@@ -230,7 +234,17 @@ static struct image *open_one(const char *path, const struct image_how *how, con
     return im;
 }
 
+static struct image *open_one(const char *path, const struct image_how *how, const struct link *child, GError **error)
+{
+    return open_in(blk_open(path, open_flags(how), how->cache, error), how, child, error);
+}
+
 struct image *image_open(const char *path, const struct image_how *how, GError **error)
 {
     return open_one(path, how, NULL, error);
+}
+
+struct image *image_open_fd(int fd, const char *path, const struct image_how *how, GError **error)
+{
+    return open_in(blk_open_fd(fd, path, open_flags(how), how->cache, error), how, NULL, error);
 }

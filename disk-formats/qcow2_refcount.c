@@ -178,10 +178,16 @@ static int count_ready(struct image *im, uint64_t cluster)
     return s->reftable.entry[index] & L1_OFFSET_MASK ? 0 : block_add(im, index);
 }
 
+/* Beyond the file's end only little can be in use: what we gave away and was not written yet.  A damaged image may claim
+ * more than anybody can look through. */
+#define MAX_BEYOND_END (UINT64_C(2) << 20)
+
 static int next_free_cluster(struct image *im, uint64_t *cluster)
 {
-    uint64_t refs;
-    for (;; ++*cluster) {
+    uint64_t refs, end = (blk_size(im->file) >> qcow2_of(im)->cluster_bits) + MAX_BEYOND_END;
+    for (end = MAX(end, *cluster + MAX_BEYOND_END);; ++*cluster) {
+        if (*cluster > end)
+            return -EBADMSG;
         int err = count_ready(im, *cluster);
         if (!err)
             err = refcount_get(im, *cluster, &refs);

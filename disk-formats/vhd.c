@@ -117,21 +117,31 @@ static bool vhd_open(struct image *im, GError **error)
 }
 
 /* ---- read and write ---- */
+static void forget_bitmaps(struct vhd *v)
+{
+    for (uint32_t i = 0; i < v->blocks; i++)
+        if (v->bitmap[i] && !(v->dirty[i] & BITMAP_DIRTY)) {
+            g_clear_pointer(&v->bitmap[i], g_free);
+            v->bitmaps--;
+        }
+}
+
+/* Lock held, and while *out is looked at. */
 static int bitmap_of(struct image *im, uint32_t i, uint8_t **out)
 {
     struct vhd *v = im->state;
     int err = 0;
-    g_mutex_lock(&v->lock);
     if (!v->bitmap[i]) {
+        if (v->bitmaps >= VHD_BITMAPS)
+            forget_bitmaps(v);
         uint8_t *b = g_malloc(v->bitmap_bytes);
         err = blk_pread(im->file, v->bat[i] * (uint64_t)VHD_SECTOR, b, v->bitmap_bytes);
         if (err)
-            g_free(b);
-        else
-            v->bitmap[i] = b;
+            g_clear_pointer(&b, g_free);
+        v->bitmap[i] = b;
+        v->bitmaps += b != NULL;
     }
     *out = v->bitmap[i];
-    g_mutex_unlock(&v->lock);
     return err;
 }
 
@@ -146,19 +156,21 @@ static int alike_sectors(struct image *im, uint32_t i, uint64_t in, struct exten
 {
     uint32_t first = in / VHD_SECTOR, last = im->block_bytes / VHD_SECTOR, s = first + 1;
     uint64_t want = (in + out->bytes + VHD_SECTOR - 1) / VHD_SECTOR;
+    struct vhd *v = im->state;
     uint8_t *bitmap;
+    g_mutex_lock(&v->lock);
     int err = bitmap_of(im, i, &bitmap);
-    if (err)
-        return err;
-    while (s < last && s < want && bit(bitmap, s) == bit(bitmap, first))
+    while (!err && s < last && s < want && bit(bitmap, s) == bit(bitmap, first))
         s++;
+    bool hole = !err && !bit(bitmap, first);
+    g_mutex_unlock(&v->lock);
     out->bytes = MIN(out->bytes, s * (uint64_t)VHD_SECTOR - in);
-    if (!bit(bitmap, first)) {
+    if (hole) {
         out->kind = EXTENT_HOLE;
         out->in_place = false;
         out->file_offset = UINT64_MAX;
     }
-    return 0;
+    return err;
 }
 
 static int vhd_extent(struct image *im, uint64_t offset, struct extent *out)
@@ -219,8 +231,11 @@ static int vhd_link(struct image *im, const struct extent *e)
     }
     v->dirty[i] |= fresh ? BAT_DIRTY : BITMAP_DIRTY;
     v->any_dirty = true;
-    g_free(v->bitmap[i]);
-    v->bitmap[i] = v->type == VHD_DIFFERENCING ? g_steal_pointer(&all) : NULL;
+    if (v->type == VHD_DIFFERENCING) {
+        v->bitmaps += !v->bitmap[i];
+        g_free(v->bitmap[i]);
+        v->bitmap[i] = g_steal_pointer(&all);
+    }
     return 0;
 }
 

@@ -18,7 +18,8 @@
 #define VHD_MAX_BYTES (UINT64_C(2040) << 30)
 #define VHD_BLOCK     (2u << 20)
 #define VHD_LOCATORS  8u
-enum { /* offsets in the footer */
+#define VHD_BITMAPS   16384u /* kept in memory, apart from changed ones */
+enum {                       /* offsets in the footer */
        FOOTER_FEATURES = 8,
        FOOTER_VERSION = 12,
        FOOTER_HEADER = 16,
@@ -60,8 +61,9 @@ struct vhd {
     uint8_t **bitmap; /* differencing: of each block, NULL: not read yet */
     uint8_t *dirty;   /* of each block: BAT_DIRTY, BITMAP_DIRTY */
     bool any_dirty, footer_due;
-    uint64_t end; /* where the next block goes */
-    GMutex lock;  /* of bitmaps that are not read yet */
+    uint64_t end;     /* where the next block goes */
+    uint32_t bitmaps; /* how many are kept */
+    GMutex lock;      /* of bitmaps */
 };
 enum { BAT_DIRTY = 1, BITMAP_DIRTY = 2 };
 

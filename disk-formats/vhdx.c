@@ -116,7 +116,7 @@ uint32_t vhdx_bat_index(const struct vhdx *v, uint32_t block)
     return block + block / v->chunk_blocks;
 }
 
-/* The bits of a chunk, least significant first; loaded once. */
+/* The bits of a chunk, least significant first.  Lock held, and while *out is looked at. */
 static int bitmap_of(struct image *im, uint32_t chunk, const uint8_t **out)
 {
     struct vhdx *v = im->state;
@@ -124,9 +124,10 @@ static int bitmap_of(struct image *im, uint32_t chunk, const uint8_t **out)
     int err = 0;
     if ((entry & VHDX_STATE) != STATE_PRESENT)
         return -EBADMSG;
-    g_mutex_lock(&v->lock);
     uint8_t *bits = g_hash_table_lookup(v->bitmaps, GUINT_TO_POINTER(chunk + 1));
     if (!bits) {
+        if (g_hash_table_size(v->bitmaps) >= VHDX_BITMAPS)
+            g_hash_table_remove_all(v->bitmaps);
         bits = g_malloc(MIB);
         if (vhdx_get(im, entry & VHDX_PLACE, bits, MIB, "sector bitmap", NULL))
             g_hash_table_insert(v->bitmaps, GUINT_TO_POINTER(chunk + 1), bits);
@@ -135,7 +136,6 @@ static int bitmap_of(struct image *im, uint32_t chunk, const uint8_t **out)
         if (err)
             g_clear_pointer(&bits, g_free);
     }
-    g_mutex_unlock(&v->lock);
     *out = bits;
     return err;
 }
@@ -145,21 +145,23 @@ static int partial(struct image *im, uint32_t block, uint64_t in, struct extent 
     struct vhdx *v = im->state;
     uint64_t first = (block % v->chunk_blocks * (uint64_t)im->block_bytes + in) / v->sector_bytes, n = 1;
     const uint8_t *bits;
+    bool here = true;
+    g_mutex_lock(&v->lock);
     int err = bitmap_of(im, block / v->chunk_blocks, &bits);
-    if (err)
-        return err;
-    bool here = bits[first / 8] >> (first % 8) & 1;
     uint64_t most = (im->block_bytes - in / v->sector_bytes * v->sector_bytes) / v->sector_bytes;
-    while (n < most && n * v->sector_bytes < out->bytes + v->sector_bytes &&
+    if (!err)
+        here = bits[first / 8] >> (first % 8) & 1;
+    while (!err && n < most && n * v->sector_bytes < out->bytes + v->sector_bytes &&
            (bits[(first + n) / 8] >> ((first + n) % 8) & 1) == here)
         n++;
+    g_mutex_unlock(&v->lock);
     out->bytes = MIN(out->bytes, n * v->sector_bytes - in % v->sector_bytes);
     if (!here) {
         out->kind = EXTENT_HOLE;
         out->in_place = false;
         out->file_offset = UINT64_MAX;
     }
-    return 0;
+    return err;
 }
 
 static int vhdx_extent(struct image *im, uint64_t offset, struct extent *out)

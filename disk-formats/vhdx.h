@@ -26,6 +26,7 @@
 #define VHDX_MAX_BYTES (UINT64_C(64) << 40)
 #define VHDX_MAX_LOG   (256u << 20)
 #define VHDX_STATE     7u
+#define VHDX_BITMAPS   64u /* of 1 MiB each, kept in memory */
 #define VHDX_PLACE     (~(uint64_t)(MIB - 1))
 enum { STATE_NOT_PRESENT, STATE_UNDEFINED, STATE_ZERO, STATE_UNMAPPED, STATE_PRESENT = 6, STATE_PARTIAL = 7 };
 enum { /* offsets in a header */
