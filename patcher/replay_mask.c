@@ -54,6 +54,15 @@ static uint64_t *opmask(struct vcpu *c, unsigned n)
 }
 
 /* ---- one operand, some elements ------------------------------------------------------------------------------------ */
+/* The n elements of a broadcast operand, repeated: which of them does any result want? */
+static uint64_t fold(uint64_t active, unsigned n)
+{
+    uint64_t folded = 0;
+    for (; active; active &= active - 1)
+        folded |= 1ull << (unsigned)__builtin_ctzll(active) % n;
+    return folded;
+}
+
 /* Bit i: the i-th step of the operand is accessed. */
 static uint64_t active_steps(struct vcpu *c, const struct stub *s)
 {
@@ -70,7 +79,7 @@ static uint64_t active_steps(struct vcpu *c, const struct stub *s)
     if (s->elements < 64)
         active &= (1ull << s->elements) - 1;
     if (s->broadcast)
-        return active != 0;
+        return fold(active, s->mem_bytes / s->element_bytes);
     unsigned n = (unsigned)__builtin_popcountll(active);
     return !s->packed ? active : n < 64 ? (1ull << n) - 1 : ~0ull;
 }
@@ -96,7 +105,7 @@ static void move_step(struct vcpu *c, const struct insn *in, uint64_t lin, uint8
 
 static void move_steps(struct vcpu *c, const struct insn *in, const struct stub *s, uint8_t *buffer, uint64_t active)
 {
-    unsigned n = s->broadcast ? s->mem_bytes : s->element_bytes;
+    unsigned n = s->element_bytes;
     for (; active; active &= active - 1) {
         unsigned at = (unsigned)__builtin_ctzll(active) * n;
         move_step(c, in, step_linear(c, in, at, n, s->access), buffer + at, n, s->access);
@@ -130,7 +139,7 @@ static bool readable(struct vcpu *c, const struct stub *s, uint64_t lin)
 /* Of the first active element, after the checks of its address. */
 static void check_natural_alignment(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t active)
 {
-    unsigned n = s->broadcast ? s->mem_bytes : s->element_bytes, at = (unsigned)__builtin_ctzll(active) * n;
+    unsigned n = s->element_bytes, at = (unsigned)__builtin_ctzll(active) * n;
     uint64_t lin = step_linear(c, in, at, n, s->access);
     bool address_fault = code64(c) ? !canonical(lin) : lin + n - 1 > 0xffffffff;
     if (!address_fault && lin & (s->element_bytes - 1u))
