@@ -5,6 +5,7 @@
 #include "../../core-vmm/drive_media.h"
 #include "disk_test.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -98,6 +99,12 @@ static void make_disk(struct controller *c, const char *name, const char *format
     g_assert_no_error(error);
 }
 
+static bool insert(struct controller *c, const char *name, int how, GError **error)
+{
+    g_autofree char *path = g_build_filename(c->folder, name, NULL);
+    return drive_insert(c->drive, open(path, how | O_CLOEXEC), path, NULL, false, error);
+}
+
 static void submit(struct controller *c, struct drive_request *r)
 {
     r->done = on_done;
@@ -166,7 +173,7 @@ static void test_media(void)
     attach(c);
     g_assert_cmpuint(drive_bytes(c->drive), ==, 0);
     g_assert_cmpint(one(c, DRIVE_READ, 0, sector, sizeof sector), ==, ENOMEDIUM);
-    g_assert_true(drive_insert(c->drive, "a.iso", NULL, false, &error));
+    g_assert_true(insert(c, "a.iso", O_RDONLY, &error));
     g_assert_true(drive_changed(c->drive) && !drive_changed(c->drive));
     g_assert_cmpuint(drive_bytes(c->drive), ==, BYTES);
     g_assert_true(drive_readonly(c->drive));
@@ -185,8 +192,14 @@ static void test_media(void)
     g_assert_cmpint(c->last, ==, 0);
     g_assert_cmpuint(drive_bytes(c->drive), ==, 0);
     g_assert_cmpuint(c->changes, ==, 2);
-    g_assert_false(drive_insert(c->drive, "missing.iso", NULL, false, &error));
-    g_assert_error(error, DISK_ERROR, DISK_ERROR_NOT_FOUND);
+    static const int useless[] = {O_WRONLY, O_PATH};
+    for (unsigned i = 0; i < G_N_ELEMENTS(useless); i++) {
+        g_assert_false(insert(c, "a.iso", useless[i], &error));
+        g_assert_error(error, DISK_ERROR, DISK_ERROR_PERMISSION);
+        g_clear_error(&error);
+    }
+    g_assert_false(insert(c, ".", O_RDONLY, &error));
+    g_assert_error(error, DISK_ERROR, DISK_ERROR_UNSUPPORTED);
     g_clear_error(&error);
     controller_free(c);
 }

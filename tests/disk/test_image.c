@@ -343,6 +343,76 @@ static void test_stream(void)
     scratch_remove(folder);
 }
 
+/* ---- blocks that a differencing image has in part: other programs keep a bit per sector ---- */
+static uint64_t get_at(const char *path, uint64_t at, unsigned bytes, bool big)
+{
+    uint8_t b[8];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_assert_cmpint(pread(fd, b, bytes, at), ==, bytes);
+    close(fd);
+    return bytes == 4 ? get_be32(b) : big ? get_be64(b) : get_le64(b);
+}
+
+/* Sectors 8 to 15 are the parent's again; what the child's block has there is rubbish. */
+static void make_partial_vhd(const char *path)
+{
+    uint64_t table = get_at(path, 512 + 16, 8, true), block = get_at(path, table, 4, true) * 512;
+    uint8_t rubbish[4096];
+    memset(rubbish, 0xee, sizeof rubbish);
+    poke(path, block + 1, "\0", 1);
+    poke(path, block + 512 + 4096, rubbish, sizeof rubbish);
+}
+
+static void make_partial_vhdx(const char *path)
+{
+    const uint64_t table = 3 << 20, bitmap_entry = table + 2048 * 8;
+    uint64_t entry = get_at(path, table, 8, false), end = 64 << 20;
+    uint8_t rubbish[4096], bits[512], field[8];
+    memset(rubbish, 0xee, sizeof rubbish);
+    memset(bits, 0xff, sizeof bits);
+    bits[1] = 0;
+    g_assert_cmpuint(entry & 7, ==, 6);
+    poke(path, (entry & ~0xfffffull) + 4096, rubbish, sizeof rubbish);
+    put_le64(field, entry | 7);
+    poke(path, table, field, 8);
+    put_le64(field, end | 6);
+    poke(path, bitmap_entry, field, 8);
+    g_assert_cmpint(truncate(path, end + (1 << 20)), ==, 0);
+    poke(path, end, bits, sizeof bits);
+}
+
+static void test_partial_blocks(void)
+{
+    static const char *const formats[] = {"vhd", "vhdx"};
+    uint8_t model[16384], got[16384];
+    for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
+        char *folder = scratch_new();
+        g_autofree char *parent = in(folder, "parent.raw"), *child = in(folder, "child");
+        make(parent, "raw", NULL, NULL);
+        struct image *im = open_it(parent, "raw", true);
+        memset(model, 1, sizeof model);
+        g_assert_cmpint(image_write(im, 0, model, sizeof model), ==, 0);
+        image_close(im);
+        make(child, formats[i], "parent.raw", "raw");
+        im = open_it(child, formats[i], true);
+        memset(model, 2, 4096);
+        g_assert_cmpint(image_write(im, 0, model, 4096), ==, 0);
+        g_assert_cmpint(image_close(im), ==, 0);
+        (i ? make_partial_vhdx : make_partial_vhd)(child);
+        im = open_it(child, formats[i], true);
+        g_assert_cmpint(image_read(im, 0, got, sizeof got), ==, 0);
+        g_assert_true(!memcmp(got, model, sizeof got));
+        memset(model + 5120, 3, 512); /* one of the parent's sectors */
+        g_assert_cmpint(image_write(im, 5120, model + 5120, 512), ==, 0);
+        g_assert_cmpint(image_close(im), ==, 0);
+        im = open_it(child, formats[i], false);
+        g_assert_cmpint(image_read(im, 0, got, sizeof got), ==, 0);
+        g_assert_true(!memcmp(got, model, sizeof got));
+        image_close(im);
+        scratch_remove(folder);
+    }
+}
+
 /* ---- a host that fails ---- */
 static void fail_at(const struct variant *v, uint64_t after, int with)
 {
@@ -585,6 +655,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/image/cycle", test_cycle);
     g_test_add_func("/disk/image/mixed-chains", test_mixed_chains);
     g_test_add_func("/disk/image/parent-by-id", test_parent_by_id);
+    g_test_add_func("/disk/image/partial-blocks", test_partial_blocks);
     g_test_add_func("/disk/image/stream", test_stream);
     g_test_add_func("/disk/image/failing-host", test_failing_host);
     g_test_add_func("/disk/image/threads", test_threads);
