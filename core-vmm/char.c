@@ -221,6 +221,17 @@ static bool line_read(struct char_line *l)
     return true;
 }
 
+/* Whoever read the output has gone: poll() would say so again and again.  Port lock held. */
+static void line_output_ended(struct char_line *l)
+{
+    g_source_remove_unix_fd(l->source, l->out_tag);
+    l->out_tag = NULL;
+    close(l->out);
+    l->out = -1;
+    drop(l->port, l->queue->len);
+    g_byte_array_set_size(l->queue, 0);
+}
+
 static void line_watch(struct char_line *l)
 {
     bool room = l->port->input->len < INPUT_BYTES_MAX, waits = l->queue->len;
@@ -246,6 +257,8 @@ static gboolean line_dispatch(GSource *source, GSourceFunc unused, gpointer data
         return G_SOURCE_CONTINUE;
     }
     g_mutex_lock(&l->port->lock);
+    if (l->out_tag && l->out_tag != l->in_tag && g_source_query_unix_fd(source, l->out_tag) & (G_IO_ERR | G_IO_HUP))
+        line_output_ended(l);
     line_flush(l);
     line_watch(l);
     g_mutex_unlock(&l->port->lock);

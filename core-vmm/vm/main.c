@@ -59,6 +59,7 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
 static gboolean on_signal(gpointer data)
 {
     struct process *p = data;
+    g_message("a signal asks the machine to stop");
     machine_stop(p->machine, MACHINE_END_STOPPED, 0, NULL);
     return G_SOURCE_CONTINUE;
 }

@@ -8,7 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define LEAVE 0x1d /* Ctrl-], as of telnet */
+#define ESCAPE 0x01 /* Ctrl-A, as on the stdio of a machine in the foreground */
 
 struct serial_options {
     char *device, *send, *output;
@@ -76,28 +76,42 @@ static bool write_all(int fd, const char *data, ssize_t n)
     return true;
 }
 
-/* One piece from one side to the other; false: that side has ended, or the user leaves. */
-static bool move(int from, int to, bool terminal)
+/* Takes Ctrl-A sequences out of what was typed; false: the user leaves. */
+static bool take_escapes(char *data, ssize_t *n, bool *escaped)
+{
+    ssize_t kept = 0;
+    for (ssize_t i = 0; i < *n; i++) {
+        bool was = *escaped;
+        *escaped = !was && data[i] == ESCAPE;
+        if (was && (data[i] == 'd' || data[i] == 'x'))
+            return false;
+        if (!*escaped)
+            data[kept++] = was ? ESCAPE : data[i];
+    }
+    *n = kept;
+    return true;
+}
+
+/* One piece from one side to the other; false: that side has ended, or the user leaves.  escaped: NULL if nobody types. */
+static bool move(int from, int to, bool *escaped)
 {
     char buffer[4096];
     ssize_t n = read(from, buffer, sizeof buffer);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    char *leave = terminal ? memchr(buffer, LEAVE, n) : NULL;
-    if (leave)
-        n = leave - buffer;
-    return write_all(to, buffer, n) && n > 0 && !leave;
+    if (n <= 0)
+        return n < 0 && (errno == EAGAIN || errno == EINTR);
+    return (!escaped || take_escapes(buffer, &n, escaped)) && write_all(to, buffer, n);
 }
 
 static void pump(int line, bool terminal)
 {
     struct pollfd p[2] = {{line, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+    bool escaped = false;
     for (;;) {
         if (poll(p, 2, -1) < 0 && errno != EINTR)
             return;
-        if (p[0].revents && !move(line, STDOUT_FILENO, false))
+        if (p[0].revents && !move(line, STDOUT_FILENO, NULL))
             return;
-        if (p[1].revents && !move(STDIN_FILENO, line, terminal)) {
+        if (p[1].revents && !move(STDIN_FILENO, line, terminal ? &escaped : NULL)) {
             if (terminal)
                 return;
             p[1].fd = -1; /* the input has ended; output may still come */
@@ -121,7 +135,7 @@ static int interact(struct client *c, const struct serial_options *s)
     if (terminal) {
         raw = cooked;
         cfmakeraw(&raw);
-        note("Ctrl-] leaves");
+        note("Ctrl-A d leaves, Ctrl-A a sends Ctrl-A");
         tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     }
     if (n == 1)
