@@ -35,8 +35,10 @@ static int start_machine(const char *name, bool foreground, bool unfenced)
     if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, unfenced ? no_jail : NULL, &s, &error))
         return fail_error(error);
     int code = spawn_wait_ready(&s, &message);
-    if (code)
+    if (code) {
+        wait_for(s.pid); /* so that its lock has gone when we have */
         return fail(code, "%s", message);
+    }
     tell_engine(name);
     return foreground ? wait_for(s.pid) : EXIT_CODE_OK;
 }
