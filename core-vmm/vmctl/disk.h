@@ -13,6 +13,9 @@ const char *disk_format(const char *given, const char *path);
 bool disk_size(const char *text, uint64_t *bytes, int *code); /* says what is wrong */
 char *disk_size_text(uint64_t bytes);                         /* "1.5 GiB (1610612736 bytes)"; g_free */
 
+/* ---- disk_users.c: a machine other than except that has a disk, or a parent of one, in the folder; NULL: none ---- */
+char *disk_user_of(const char *folder, const char *except);
+
 /* ---- disk_progress.c: a bar on a terminal, and Ctrl-C that leaves nothing half-made ---- */
 struct disk_progress {
     struct disk_job job;

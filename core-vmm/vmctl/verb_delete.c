@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "disk.h"
 #include "verbs.h"
 #include "../config_schema.h"
 #include "../paths.h"
@@ -39,6 +40,11 @@ static int remove_machine(const char *name, bool keep_disks)
         return fail(EXIT_CODE_WRONG_STATE, "%s is running; vmctl stop %s stops it", name, name);
     if (lock < 0)
         return fail_error(error);
+    g_autofree char *user = keep_disks ? NULL : disk_user_of(folder, name);
+    if (user) {
+        close(lock);
+        return fail(EXIT_CODE_BUSY, "%s needs a disk image of %s; delete it first, or use --keep-disks", user, name);
+    }
     bool good = keep_disks ? remove_but_disks(folder, &error) : folder_remove(folder, &error);
     close(lock);
     if (good && keep_disks)

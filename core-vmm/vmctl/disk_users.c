@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* disk_users.c - who still needs the images in a folder: other machines' disks, or parents of them. */
+#include "disk.h"
+#include "../paths.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool lies_in(const char *path, const char *folder)
+{
+    g_autofree char *full = realpath(path, NULL), *in = realpath(folder, NULL);
+    size_t n = in ? strlen(in) : 0;
+    return full && in && !strncmp(full, in, n) && full[n] == '/';
+}
+
+/* Any image of the chain; one that cannot be opened needs nobody. */
+static bool chain_needs(const char *path, const char *format, const char *folder)
+{
+    struct image_how how = {.format = disk_format(format, path), .unlocked = true};
+    struct image *im = image_open(path, &how, NULL);
+    bool needs = lies_in(path, folder);
+    for (struct image *p = im; p && !needs; p = p->parent)
+        needs = lies_in(p->file->path, folder);
+    image_close(im);
+    return needs;
+}
+
+static bool machine_needs(const char *name, const char *folder)
+{
+    g_autofree char *own = paths_machine(name), *ini = paths_machine_ini(name);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    if (!g_key_file_load_from_file(file, ini, 0, NULL))
+        return false;
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    bool needs = false;
+    for (char **s = sections; *s && !needs; s++) {
+        g_autofree char *image = g_key_file_get_string(file, *s, "file", NULL);
+        g_autofree char *format = g_key_file_get_string(file, *s, "format", NULL);
+        g_autofree char *path =
+            image && !g_path_is_absolute(image) ? g_build_filename(own, image, NULL) : g_strdup(image);
+        needs = path && *image && chain_needs(path, format, folder);
+    }
+    return needs;
+}
+
+char *disk_user_of(const char *folder, const char *except)
+{
+    g_autoptr(GPtrArray) names = paths_list(NULL);
+    for (guint i = 0; names && i < names->len; i++)
+        if (strcmp(names->pdata[i], except) && machine_needs(names->pdata[i], folder))
+            return g_strdup(names->pdata[i]);
+    return NULL;
+}
