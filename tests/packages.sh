@@ -66,7 +66,10 @@ build_tree() {
 	elif [ $# -gt 0 ]; then
 		meson configure "$dir" "$@" >/dev/null || return 1
 	fi
-	ninja -C "$dir" --quiet || {
+	quiet=--quiet
+	[ ! -t 1 ] || quiet="" # a line that counts the steps
+	# shellcheck disable=SC2086
+	ninja -C "$dir" $quiet || {
 		say "the build failed; see above"
 		return 1
 	}

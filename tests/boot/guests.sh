@@ -100,7 +100,7 @@ initrd() { # name busybox-package
 	rm -rf "$t"
 	mkdir -p "$t"/{bin,dev,proc,sys,tmp,etc}
 	cp "$(find "$d" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
-	for a in sh mount cat echo ls uname dmesg poweroff reboot sleep grep wc mkdir ps stty head dd md5sum mdev; do
+	for a in sh mount cat echo ls uname dmesg poweroff reboot sleep grep wc mkdir ps stty head dd md5sum mdev setsid cttyhack; do
 		ln -s busybox "$t/bin/$a"
 	done
 	cat >"$t/init" <<-'INIT'
@@ -109,7 +109,11 @@ initrd() { # name busybox-package
 		mount -t proc proc /proc
 		mount -t sysfs sys /sys
 		mount -t devtmpfs dev /dev
-		echo "GUEST-UP $(uname -m) cpus=$(grep -c ^processor /proc/cpuinfo) online=$(cat /sys/devices/system/cpu/online)"
+		both() { # on the serial console, and on the screen if this kernel has one
+			echo "$@"
+			[ ! -c /dev/tty1 ] || echo "$@" >/dev/tty1
+		}
+		both "GUEST-UP $(uname -m) cpus=$(grep -c ^processor /proc/cpuinfo) online=$(cat /sys/devices/system/cpu/online)"
 		case " $(cat /proc/cmdline) " in
 		*" guest=threads "*)
 			# two workers at once, each pinned by the scheduler where it likes; both sums must come out right
@@ -124,8 +128,9 @@ initrd() { # name busybox-package
 		*" guest=off "*) poweroff -f ;;
 		*" guest=reboot "*) reboot -f ;;
 		esac
-		echo "GUEST-PROMPT"
-		exec sh
+		[ ! -c /dev/tty1 ] || (while :; do setsid sh -c "exec cttyhack sh </dev/tty1 >/dev/tty1 2>&1"; done) &
+		both "GUEST-PROMPT"
+		while :; do setsid cttyhack sh; done
 	INIT
 	chmod +x "$t/init"
 	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
