@@ -8,6 +8,7 @@
 #include "../disk-formats/image.h"
 #include "core.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define RETRY_SECONDS 1
 
 enum media { MEDIA_DISK, MEDIA_CDROM, MEDIA_FLOPPY };
+static const char *const media_names[] = {"disk", "cdrom", "floppy", NULL};
 
 struct medium {
     gint users;
@@ -71,14 +73,16 @@ static void medium_release(struct medium *m)
     g_free(m);
 }
 
-static struct medium *medium_open(struct drive *v, const char *file, const char *format, bool readonly, GError **error)
+/* fd: the open file, which is taken; -1: to be opened. */
+static struct medium *medium_open(struct drive *v, int fd, const char *file, const char *format, bool readonly,
+                                  GError **error)
 {
     g_autofree char *path =
         g_path_is_absolute(file) ? g_strdup(file) : g_build_filename(v->device->machine->folder, file, NULL);
     struct image_how how = {.format = format ? format : image_format_by_name(path),
                             .write = !readonly && v->media != MEDIA_CDROM,
                             .cache = v->cache};
-    struct image *image = image_open(path, &how, error);
+    struct image *image = fd < 0 ? image_open(path, &how, error) : image_open_fd(fd, path, &how, error);
     if (!image)
         return NULL;
     struct medium *m = g_new0(struct medium, 1);
@@ -334,6 +338,11 @@ const char *drive_section(struct drive *v)
     return v->section;
 }
 
+const char *drive_kind(struct drive *v)
+{
+    return media_names[v->media];
+}
+
 char *drive_file(struct drive *v)
 {
     g_mutex_lock(&v->lock);
@@ -385,11 +394,14 @@ bool drive_eject(struct drive *v, bool force, GError **error)
     return true;
 }
 
-bool drive_insert(struct drive *v, const char *path, const char *format, bool readonly, GError **error)
+bool drive_insert(struct drive *v, int fd, const char *path, const char *format, bool readonly, GError **error)
 {
-    if (!may_change(v, false, error))
+    if (!may_change(v, false, error)) {
+        close(fd);
         return false;
-    struct medium *m = medium_open(v, path, format, readonly, error);
+    }
+    readonly = readonly || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+    struct medium *m = medium_open(v, fd, path, format, readonly, error);
     if (!m)
         return false;
     change_medium(v, m);
@@ -412,10 +424,9 @@ bool drive_sync(struct drive *v, GError **error)
 /* ---- open and close ---- */
 static bool read_config(struct drive *v, const struct config *c, GError **error)
 {
-    static const char *const media[] = {"disk", "cdrom", "floppy", NULL};
     unsigned kind, cache;
     const char *usual = g_str_has_prefix(c->section, "floppy") ? "floppy" : "disk";
-    if (!config_choice(c, "media", usual, media, &kind, error) ||
+    if (!config_choice(c, "media", usual, media_names, &kind, error) ||
         !config_flag(c, "readonly", false, &v->readonly, error) ||
         !config_choice(c, "cache", "writeback", file_cache_names, &cache, error))
         return false;
@@ -432,10 +443,10 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
         return v->media != MEDIA_DISK ||
                disk_fail(error, DISK_ERROR_USAGE, "%s: section [%s] has no \"file\"", c->path, c->section);
     GError *why = NULL;
-    v->medium = medium_open(v, file, format, v->readonly, &why);
+    v->medium = medium_open(v, -1, file, format, v->readonly, &why);
     if (!v->medium && v->media == MEDIA_FLOPPY && g_error_matches(why, DISK_ERROR, DISK_ERROR_PERMISSION)) {
         g_clear_error(&why);
-        v->medium = medium_open(v, file, format, true, &why);
+        v->medium = medium_open(v, -1, file, format, true, &why);
     }
     if (why)
         g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);

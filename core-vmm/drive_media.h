@@ -4,13 +4,16 @@
 #pragma once
 #include "api/drive.h"
 
-/* A running VM's removable drive.  format NULL: what the file's name promises (x.vdi), else raw.
+/* A running VM's removable drive.  fd is the open image, taken also on failure: the VM process itself may not be allowed
+ * to open it; if it was opened for reading only, the medium is write-protected.  path is absolute and names it; format
+ * NULL: what its name promises (x.vdi), else raw.
  * insert takes the old medium out first, and like eject fails if the guest has locked the tray, unless forced. */
-bool drive_insert(struct drive *v, const char *path, const char *format, bool readonly, GError **error);
+bool drive_insert(struct drive *v, int fd, const char *path, const char *format, bool readonly, GError **error);
 bool drive_eject(struct drive *v, bool force, GError **error);
 bool drive_removable(struct drive *v);
 char *drive_file(struct drive *v); /* path of the medium, NULL: empty; g_free */
 const char *drive_section(struct drive *v);
+const char *drive_kind(struct drive *v);                      /* "disk", "cdrom", "floppy" */
 struct drive *drive_next(struct machine *m, struct drive *v); /* all drives of a machine; v NULL: the first */
 
 /* A write met a full host disk.  The request waits and is tried again every second; fn hears when that begins (full:

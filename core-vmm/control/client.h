@@ -41,6 +41,11 @@ JsonObject *client_call(struct client *c, const char *command, JsonObject *args,
 JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *args, const int *send,
                             unsigned send_count, int *fds, unsigned *fd_count, int timeout_ms, GError **error);
 
+/* Puts an image into a drive (NULL: the only removable one) and waits for the answer.  The file is opened here, with the
+ * user's rights: the VM process has given up most of them.  format NULL: by the file's name. */
+bool client_insert(struct client *c, const char *file, const char *drive, const char *format, bool readonly,
+                   GError **error);
+
 typedef void (*client_reply)(void *ctx, JsonObject *result, int *fds, unsigned fd_count, const GError *error);
 typedef void (*client_event)(void *ctx, const char *event, JsonObject *data, int *fds, unsigned fd_count);
 typedef void (*client_closed)(void *ctx, const GError *error); /* error: NULL if the VM said good-bye */

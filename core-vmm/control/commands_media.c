@@ -7,6 +7,7 @@ static JsonObject *describe(struct drive *v)
     JsonObject *o = json_object_new();
     g_autofree char *file = drive_file(v);
     json_object_set_string_member(o, "drive", drive_section(v));
+    json_object_set_string_member(o, "media", drive_kind(v));
     json_object_set_boolean_member(o, "removable", drive_removable(v));
     if (file) {
         json_object_set_string_member(o, "file", file);
@@ -72,7 +73,7 @@ static void media_insert(struct call *c)
     struct drive *v = find_drive(c);
     if (!v)
         return;
-    if (drive_insert(v, file, call_text(c, "format", NULL), call_flag(c, "readonly"), &error))
+    if (drive_insert(v, call_take_fd(c, 0), file, call_text(c, "format", NULL), call_flag(c, "readonly"), &error))
         tell_all(c, v);
     else
         call_fail(c, CONTROL_FAILED, "%s", error->message);
@@ -95,7 +96,8 @@ const struct command media_commands[] = {
     {"media.insert",
      {{"drive", PARAM_TEXT}, {"file", PARAM_TEXT, true}, {"format", PARAM_TEXT}, {"readonly", PARAM_FLAG}},
      .summary = "put an image into a CD or floppy drive",
-     .handler = media_insert},
+     .handler = media_insert,
+     .fds = 1},
     {"media.eject",
      {{"drive", PARAM_TEXT}, {"force", PARAM_FLAG}},
      .summary = "take it out; force: even if the guest has locked the tray",

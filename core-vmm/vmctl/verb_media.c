@@ -37,15 +37,14 @@ static int list(const char *given, enum output how)
 
 static int insert(const char *given, const char *file, const struct media_options *m)
 {
-    g_autofree char *full = g_canonicalize_filename(file, NULL);
-    JsonObject *args = json_object_new();
-    json_object_set_string_member(args, "file", full);
-    if (m->drive)
-        json_object_set_string_member(args, "drive", m->drive);
-    if (m->format)
-        json_object_set_string_member(args, "format", m->format);
-    json_object_set_boolean_member(args, "readonly", m->readonly);
-    return machine_command(given, "media.insert", args);
+    g_autoptr(GError) error = NULL;
+    int code;
+    struct client *c = machine_connect(given, NULL, &code);
+    if (!c)
+        return code;
+    bool good = client_insert(c, file, m->drive, m->format, m->readonly, &error);
+    client_free(c);
+    return good ? EXIT_CODE_OK : fail_error(error);
 }
 
 static int eject(const char *given, const struct media_options *m)

@@ -15,7 +15,7 @@ struct guest {
     struct machine *machine;
     struct char_port *port;
     GString *line;
-    struct drive *cdrom;
+    struct drive *cdrom, *floppy;
     struct device serial, video, ide;
 };
 
@@ -103,16 +103,20 @@ static char *screen_text(struct device *d)
 
 static const struct display_source source = {refresh, screen_text};
 
+/* A drive whose section is missing is not there. */
+static bool open_drive(struct guest *g, const char *section, struct drive **v, GError **error)
+{
+    struct config c = {g->machine->file, g->machine->path, section};
+    *v = g_key_file_has_group(c.file, section) ? drive_open(&g->ide, &c, error) : NULL;
+    return *v || !g_key_file_has_group(c.file, section);
+}
+
 static bool open_rest(struct guest *g, GError **error)
 {
-    struct config c = {g->machine->file, g->machine->path, "ide2"};
     g->video = (struct device){.state = g, .name = "video", .machine = g->machine};
     g->ide = (struct device){.state = g, .name = "ide", .machine = g->machine};
     display_attach(&g->video, &source);
-    if (!g_key_file_has_group(g->machine->file, "ide2"))
-        return true;
-    g->cdrom = drive_open(&g->ide, &c, error);
-    return g->cdrom != NULL;
+    return open_drive(g, "ide2", &g->cdrom, error) && open_drive(g, "floppy0", &g->floppy, error);
 }
 
 /* ---- machine.h ---- */
@@ -159,6 +163,7 @@ void machine_free(struct machine *m)
     if (g->port)
         char_close(g->port);
     drive_close(g->cdrom);
+    drive_close(g->floppy);
     if (m->display)
         display_detach(m->display);
     g_string_free(g->line, TRUE);

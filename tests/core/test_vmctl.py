@@ -168,9 +168,9 @@ def test_life(h):
     h.want(0, "screen", "shot", "m", h.base + "/s.png")
     with open(h.base + "/s.png", "rb") as f:
         assert f.read(8) == b"\x89PNG\r\n\x1a\n"
-    h.want(3, "media", "insert", "m", "missing.iso", "--drive", "ide9", err="no drive ide9")
     with open(h.base + "/a.iso", "wb") as f:
         f.truncate(1 << 20)
+    h.want(3, "media", "insert", "m", "a.iso", "--drive", "ide9", err="no drive ide9")
     h.want(0, "media", "insert", "m", "a.iso")
     h.want(0, "media", "list", "m", out=h.base + "/a.iso")
     h.want(0, "media", "eject", "m")
@@ -227,6 +227,29 @@ def test_run_output(h):
     h.want(5, "run", "--serial", log, "--headless", "--timeout", "0.3", stdin=b"")
     with open(log, "rb") as f:
         assert f.read() == b"fake guest ready\r\n"
+
+
+def test_run_reader_gone(h):
+    """When nobody reads the output any more the machine runs on, without turning in circles."""
+    p = subprocess.Popen([VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert p.stdout.readline() == b"fake guest ready\r\n"
+    p.stdout.close()
+    name = h.out("list", "-o", "name").strip()
+    pid = json.loads(h.out("info", name, "-o", "json"))["running"]["pid"]
+
+    def ticks():
+        with open(f"/proc/{pid}/stat") as f:
+            return sum(int(n) for n in f.read().rsplit(")", 1)[1].split()[11:13])
+    p.stdin.write(b"hello\n")
+    p.stdin.flush()
+    h.want(0, "wait", name, "--serial", "hello", "--timeout", "5")
+    before = ticks()
+    time.sleep(0.5)
+    assert ticks() - before < 10, f"{ticks() - before} clock ticks for doing nothing"
+    p.stdin.write(b"off\n")
+    p.stdin.close()
+    assert p.wait(timeout=10) == 0
 
 
 def test_run_signals(h):
@@ -308,6 +331,37 @@ def test_fenced(h):
     with open(f"/proc/{pid}/status") as f:
         status = f.read()
     assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
+
+
+def test_media_from_anywhere(h):
+    """The jail keeps the VM process from opening these; vmctl hands them over."""
+    h.want(0, "create", "m", "--cdrom", "", "--floppy", "")
+    for name in ("a.iso", "w.img", "r.img"):
+        with open(f"{h.base}/{name}", "wb") as f:
+            f.truncate(1440 << 10)
+    os.chmod(h.base + "/r.img", 0o400)
+    h.want(0, "start", "m")
+
+    def drives():
+        return {d["drive"]: d for d in json.loads(h.want(0, "media", "list", "m", "-o", "json"))["drives"]}
+
+    h.want(2, "media", "insert", "m", "a.iso", err="several removable drives")
+    h.want(0, "media", "insert", "m", "a.iso", "--drive", "ide2")
+    h.want(0, "media", "insert", "m", "w.img", "--drive", "floppy0")
+    now = drives()
+    assert now["ide2"]["readonly"] and not now["floppy0"]["readonly"], now
+    h.want(1, "media", "insert", "m", "w.img", "--drive", "ide2", err="w.img")
+    h.want(0, "media", "eject", "m", "--drive", "floppy0")
+    h.want(0, "media", "insert", "m", "w.img", "--drive", "floppy0", "--readonly")
+    assert drives()["floppy0"]["readonly"]
+    h.want(0, "media", "insert", "m", "r.img", "--drive", "floppy0")
+    assert drives()["floppy0"]["file"] == h.base + "/r.img" and (os.geteuid() == 0 or drives()["floppy0"]["readonly"])
+    os.mkfifo(h.base + "/pipe")
+    h.want(1, "media", "insert", "m", "pipe", "--drive", "floppy0", err="is a pipe, not a disk image")
+    h.want(3, "media", "insert", "m", "none.img", "--drive", "floppy0", err="none.img")
+    pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+    opened = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+    assert h.base + "/w.img" not in opened and opened.count(h.base + "/r.img") == 1, opened
 
 
 def test_host_info(h):

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "client.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 30000
+
+/* Only floppies are ever written to: of anything else the VM process gets a descriptor that cannot. */
+static bool is_floppy(JsonObject *listed, const char *drive)
+{
+    JsonNode *node = json_object_get_member(listed, "drives");
+    JsonArray *drives = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    for (guint i = 0; drives && i < json_array_get_length(drives); i++) {
+        JsonObject *o = json_array_get_object_element(drives, i);
+        const char *name = json_object_get_string_member_with_default(o, "drive", "");
+        bool removable = json_object_get_boolean_member_with_default(o, "removable", FALSE);
+        if (drive ? !strcmp(name, drive) : removable)
+            return !strcmp(json_object_get_string_member_with_default(o, "media", ""), "floppy");
+    }
+    return false;
+}
+
+/* A file that may only be read becomes a write-protected medium. */
+static int open_medium(const char *path, bool write, GError **error)
+{
+    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* a pipe must not block */
+    int fd = write ? open(path, O_RDWR | flags) : -1;
+    if (fd < 0 && (!write || errno == EACCES || errno == EPERM || errno == EROFS))
+        fd = open(path, O_RDONLY | flags);
+    if (fd < 0)
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot open %s: %s", path, g_strerror(errno));
+    return fd;
+}
+
+bool client_insert(struct client *c, const char *file, const char *drive, const char *format, bool readonly,
+                   GError **error)
+{
+    g_autofree char *full = g_canonicalize_filename(file, NULL);
+    JsonObject *listed = client_call(c, "media.list", NULL, PATIENCE_MS, error);
+    if (!listed)
+        return false;
+    int fd = open_medium(full, !readonly && is_floppy(listed, drive), error);
+    json_object_unref(listed);
+    if (fd < 0)
+        return false;
+    JsonObject *args = json_object_new();
+    json_object_set_string_member(args, "file", full);
+    if (drive)
+        json_object_set_string_member(args, "drive", drive);
+    if (format)
+        json_object_set_string_member(args, "format", format);
+    json_object_set_boolean_member(args, "readonly", readonly);
+    JsonObject *result = client_call_fds(c, "media.insert", args, &fd, 1, NULL, NULL, PATIENCE_MS, error);
+    close(fd);
+    if (!result)
+        return false;
+    json_object_unref(result);
+    return true;
+}
