@@ -46,7 +46,6 @@ static void reset_now(struct machine *m)
     for (unsigned i = 0; i < m->cpus; i++) {
         struct x86_state *s = g_new(struct x86_state, 1);
         x86_state_reset(s, i == 0);
-        s->tsc = clock_tsc(m->clock);
         m->engine->set_state(m->vcpu[i].engine_vcpu, s);
         if (m->engine->set_lapic)
             m->engine->set_lapic(m->vcpu[i].engine_vcpu, NULL);

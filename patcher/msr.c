@@ -120,7 +120,7 @@ static bool constant(uint32_t index, uint64_t *v)
 /* The local APIC waits for the machine's TSC, the guest writes its own; 0 is "none" in both. */
 static void apic_msr(struct vcpu *c, uint32_t index, uint64_t *v, bool write)
 {
-    int64_t ahead = index == MSR_TSC_DEADLINE ? c->tsc_offset : 0;
+    int64_t ahead = index == MSR_TSC_DEADLINE ? c->tsc_adjust : 0;
     if (write && *v)
         *v = *v == (uint64_t)ahead ? 1 : *v - ahead;
     if (!machine_apic_msr(outside(c), c->index, index, v, write))
@@ -157,12 +157,6 @@ static void write_efer(struct vcpu *c, uint64_t v)
     c->efer = (v & known) | (c->efer & EFER_LMA);
     if (nx)
         tlb_flush(c);
-}
-
-static void write_tsc(struct vcpu *c, int64_t delta)
-{
-    c->tsc_offset += delta;
-    c->tsc_adjust += delta;
 }
 
 static bool memory_type(uint64_t v)
@@ -206,8 +200,8 @@ void msr_write(struct vcpu *c, uint32_t index, uint64_t v)
         return;
     }
     switch (index) {
-    case MSR_TSC: write_tsc(c, v - guest_tsc(c)); return;
-    case MSR_TSC_ADJUST: write_tsc(c, v - c->tsc_adjust); return;
+    case MSR_TSC: c->tsc_adjust += v - guest_tsc(c); return;
+    case MSR_TSC_ADJUST: c->tsc_adjust = v; return;
     case MSR_EFER: write_efer(c, v); return;
     }
     if (!constant(index, &unused) || index == MSR_MTRR_CAP)

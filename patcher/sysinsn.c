@@ -156,7 +156,7 @@ void cold_fsgsbase(struct vcpu *c, const struct insn *in)
 /* ---- time ---------------------------------------------------------------------------------------------------------------------- */
 uint64_t guest_tsc(struct vcpu *c)
 {
-    return __builtin_ia32_rdtsc() + atomic_load_explicit(c->vm->cfg->tsc_offset, memory_order_relaxed) + c->tsc_offset;
+    return __builtin_ia32_rdtsc() + atomic_load_explicit(c->vm->cfg->tsc_offset, memory_order_relaxed) + c->tsc_adjust;
 }
 
 static void tsc_check(struct vcpu *c)

@@ -81,7 +81,6 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->rip = s->rip;
     flags_set(c, s->rflags);
     machine_set_tpr(outside(c), c->index, s->cr8);
-    c->tsc_offset += s->tsc - guest_tsc(c);
     c->shadow = (s->sti_shadow ? SHADOW_STI : 0) | (s->mov_ss_shadow ? SHADOW_MOV_SS : 0);
     c->cpl = s->cr0 & CR0_PE ? s->rflags & RFLAG_VM ? 3 : s->seg[X86_SS].attr >> 5 & 3 : 0;
     atomic_store(&c->nmi_pending, s->nmi_pending);
@@ -123,7 +122,6 @@ void vcpu_reset(struct vcpu *c, bool init)
         old->event.pending = false;
         vcpu_set_state(c, old);
     } else {
-        s->tsc = guest_tsc(c);
         vcpu_set_state(c, s);
     }
     g_free(old);

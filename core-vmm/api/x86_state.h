@@ -52,8 +52,9 @@ struct x86_state {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, misc_enable, spec_ctrl, xss;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[X86_MTRR_VARIABLE], mtrr_mask[X86_MTRR_VARIABLE];
-    uint64_t tsc; /* the guest's time stamp counter at the moment of get_state */
-    uint64_t tsc_adjust, apic_base;
+    uint64_t tsc;        /* the guest's time stamp counter at the moment of get_state; set_state leaves it alone */
+    uint64_t tsc_adjust; /* how far it is ahead of the machine's: all vCPUs with the same value show the same counter */
+    uint64_t apic_base;
     enum x86_run_state run_state;
     bool sti_shadow, mov_ss_shadow; /* interrupts held off for one instruction */
     bool nmi_pending, nmi_blocked;

@@ -206,6 +206,34 @@ static void test_state_round_trip(void)
     guest_free(g);
 }
 
+/* Whenever a vCPU is set, its counter is the machine's, ahead by its IA32_TSC_ADJUST and nothing else. */
+static void check_tsc(struct guest *g, unsigned cpu, uint64_t ahead)
+{
+    g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+    uint64_t before = __builtin_ia32_rdtsc() + g->tsc_offset + ahead;
+    g->engine->get_state(g->vcpu[cpu], s);
+    uint64_t after = __builtin_ia32_rdtsc() + g->tsc_offset + ahead;
+    g_assert_cmpuint(s->tsc, >=, before);
+    g_assert_cmpuint(s->tsc, <=, after);
+}
+
+static void test_one_tsc(void)
+{
+    struct guest *g = guest_new(2);
+    g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+    g->tsc_offset = 1000000 - (int64_t)__builtin_ia32_rdtsc();
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        x86_state_reset(s, cpu == 0);
+        g->engine->set_state(g->vcpu[cpu], s);
+        check_tsc(g, cpu, 0);
+    }
+    s->tsc_adjust = 1ull << 40;
+    g->engine->set_state(g->vcpu[1], s);
+    check_tsc(g, 0, 0);
+    check_tsc(g, 1, 1ull << 40);
+    guest_free(g);
+}
+
 GUEST_CODE(compute, 64,
            "mov $2000000, %ecx; mov $1, %eax\n"
            "1: imul $0x41c64e6d, %eax, %eax; add $12345, %eax; rol $3, %eax; dec %ecx; jnz 1b; hlt\n");
@@ -255,6 +283,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/interp/code/lock-beside-code", GUINT_TO_POINTER(GUEST_CODE_AT + 0x80), check_locked);
     g_test_add_func("/interp/code/map", test_map);
     g_test_add_func("/interp/code/state-round-trip", test_state_round_trip);
+    g_test_add_func("/interp/code/one-tsc", test_one_tsc);
     g_test_add_func("/interp/code/kick", test_kick);
     return g_test_run();
 }
