@@ -68,6 +68,8 @@ static const struct schema_key video_keys[] = {
     {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two"},
     {"resolution", SCHEMA_TEXT, "1280x800", .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
     {"rom", SCHEMA_PATH, NULL, .help = "video BIOS; SeaBIOS's own if missing"},
+    {"mmio", SCHEMA_FLAG, NULL,
+     .help = "registers and EDID in memory (BAR 2); on, unless there is a firmware that might not stand it"},
     {NULL},
 };
 static const struct schema_key debug_port_keys[] = {

@@ -30,7 +30,7 @@ enum {
     PORT_STATUS = 0x3da,
 };
 enum { MISC_COLOUR = 1, ATTR_CONNECTED = 0x20, CRTC_PROTECT = 0x80, STATUS0_SENSE = 0x10, SEQ_SCREEN_OFF = 0x20 };
-enum { PCI_BAR0 = 0x10, PCI_PREFETCHABLE = 8 };
+enum { PCI_REVISION = 8, PCI_BAR0 = 0x10, PCI_BAR2 = 0x18, PCI_PREFETCHABLE = 8 };
 #define VRAM_BYTES (16u << 20)
 #define VRAM_LEAST (1u << 20)
 #define VRAM_MOST  (256u << 20)
@@ -273,13 +273,31 @@ static bool memory_size(const struct config *c, uint64_t *bytes, GError **error)
     return false;
 }
 
+/* Without BAR 2 there is no EDID either.  The usual video BIOS reads it there by a 32-bit address whenever it is asked
+ * for it: that needs 4 GiB segments in real mode, as SeaBIOS has them.  Other firmware runs a video BIOS with the 64 KiB
+ * of real mode, where such a read is a #GP that nobody expects. */
+static bool set_up_mmio(struct device *d, const struct config *c, GError **error)
+{
+    const struct config machine = {c->file, c->path, "machine"};
+    bool there;
+
+    if (!config_flag(c, "mmio", !config_has(&machine, "firmware"), &there, error))
+        return false;
+    if (!there) {
+        memset(dev_pci_writable(d) + PCI_BAR2, 0, 4);
+        dev_pci_config(d)[PCI_REVISION] = 0;
+    }
+    return true;
+}
+
 static bool vga_init(struct device *d, const struct config *c, GError **error)
 {
     static const struct display_source source = {.refresh = vga_refresh, .text = vga_text};
     struct vga *s = d->state;
     uint64_t bytes;
 
-    if (!memory_size(c, &bytes, error) || !load_edid(d, c, error) || !load_rom(d, c, error))
+    if (!memory_size(c, &bytes, error) || !load_edid(d, c, error) || !set_up_mmio(d, c, error) ||
+        !load_rom(d, c, error))
         return false;
     s->vram_bytes = bytes;
     s->vram = dev_memory(d, VGA_LFB, bytes, false);
