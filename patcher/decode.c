@@ -287,6 +287,8 @@ static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const
     info.imm_at = d->raw.imm[0].offset;
     info.imm_bytes = (d->raw.imm[0].size + d->raw.imm[1].size) / 8;
     info.memory = p->mem;
+    info.flags = d->cpu_flags && (d->cpu_flags->tested | d->cpu_flags->modified | d->cpu_flags->set_0 |
+                                  d->cpu_flags->set_1 | d->cpu_flags->undefined);
     info.whole_operand = whole_operand(d);
     info.mnemonic = lower_mnemonic(d->mnemonic);
     info.isa_set = ZydisISASetGetString(d->meta.isa_set);

@@ -24,6 +24,7 @@ void fpu_enter(struct vcpu *c)
     stub_thread(c->replay);
     xrstor(c->xsave, c->replay->host_xcr0);
     c->replay->live = true;
+    fpu_masks_changed(c);
 }
 
 void fpu_leave(struct vcpu *c)
@@ -45,7 +46,7 @@ uint8_t *fpu_area(struct vcpu *c)
     return c->xsave;
 }
 
-static uint16_t status_word(struct vcpu *c)
+uint16_t fpu_status(struct vcpu *c)
 {
     uint16_t fsw;
     if (!c->replay->live)
@@ -54,9 +55,19 @@ static uint16_t status_word(struct vcpu *c)
     return fsw;
 }
 
+/* Whoever loads FCW while the state is live says so here. */
+void fpu_masks_changed(struct vcpu *c)
+{
+    uint16_t fcw;
+    __asm__ volatile("fnstcw %0" : "=m"(fcw));
+    c->replay->x87_unmasked = (fcw & 0x3f) != 0x3f;
+}
+
 bool fpu_error_pending(struct vcpu *c)
 {
-    return status_word(c) & FSW_ES;
+    if (c->replay->live && !c->replay->x87_unmasked)
+        return false;
+    return fpu_status(c) & FSW_ES;
 }
 
 /* With CR0.NE clear the CPU would report through FERR# and IRQ 13.  The machine has no such line: the exception is

@@ -32,14 +32,17 @@ struct stub {
     uint8_t element_bytes, elements;
     uint8_t data; /* gather, scatter: the vector register */
     uint16_t mem_bytes;
-    uint16_t align;         /* the memory operand's alignment or 1 */
-    uint16_t x87;           /* STUB_X87 | FOP: sets the x87 pointers */
-    uint16_t gpr;           /* general registers to load and store */
-    uint8_t natural;       /* alignment for #AC */
-    uint8_t renamed;        /* host register that stands for RSP, 0: none */
+    uint16_t align;  /* the memory operand's alignment or 1 */
+    uint16_t x87;    /* STUB_X87 | FOP: sets the x87 pointers */
+    uint16_t gpr;    /* general registers to load and store */
+    uint8_t natural; /* alignment for #AC */
+    uint8_t renamed; /* host register that stands for RSP, 0: none */
+    bool fldcw;
+    bool saving;            /* uses registers of its caller */
+    bool flags;             /* reads or writes arithmetic flags */
     bool vector;            /* needs the guest's vector state */
     bool waits;             /* raises #MF for a pending x87 exception first */
-    bool whole;            /* faults as a whole, whatever the mask */
+    bool whole;             /* faults as a whole, whatever the mask */
     bool broadcast, packed; /* one element for all; the active elements lie together */
     const uint8_t *code;
 };
@@ -52,7 +55,9 @@ struct xcomponent {
 };
 
 struct replay {
-    uint64_t host_rsp; /* of replay_call(); its assembly knows that this is at 0 */
+    /* replay_call()'s assembly knows that these are at 0 and 8 */
+    uint64_t host_rsp, resume; /* where a host exception in the stub goes on, with RAX = 1 + vector */
+    bool x87_unmasked;         /* FCW may let exceptions through: else none can wait */
     bool live;
     bool pointers_on_error; /* this host's XSAVE stores x87 pointers only if an exception is pending (AMD) */
     bool data_on_error;     /* this host sets FDP only at exceptions */
@@ -71,7 +76,9 @@ struct replay {
 };
 
 /* fpu.c */
-void fpu_enter(struct vcpu *c);                   /* c->xsave -> host registers */
+void fpu_enter(struct vcpu *c); /* c->xsave -> host registers */
+void fpu_masks_changed(struct vcpu *c);
+uint16_t fpu_status(struct vcpu *c);              /* FSW */
 void fpu_check(struct vcpu *c, enum fpu_class k); /* #UD, #NM */
 void fpu_raise_mf(struct vcpu *c);                /* with CR0.NE; else the pending exception is dropped */
 static inline void fpu_use(struct vcpu *c)
@@ -93,6 +100,7 @@ void stub_thread(struct replay *r); /* this thread is about to run stubs of r */
 bool stub_encode(struct stub *s, const struct replay_info *info, unsigned code_bits);
 const struct stub *stub_get(struct vcpu *c, const struct stub *key);
 /* Runs it; 0 or 1 + the vector of the host's exception. */
+unsigned replay_stub_call(struct vcpu *c, const struct stub *s, void *memory);
 unsigned replay_call(const uint8_t *code, struct vcpu *c, void *memory, struct replay *r);
 
 bool fpu_alignment_checked(const struct vcpu *c);

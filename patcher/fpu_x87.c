@@ -128,7 +128,7 @@ static void fnsave(struct vcpu *c, const struct insn *in)
 static void wait_x87(struct vcpu *c)
 {
     fpu_check(c, FPU_X87);
-    if (fpu_error_pending(c))
+    if (fpu_status(c) & FSW_ES) /* not trusting fpu_masks_changed(): FLDENV and FRSTOR here would fault in our code */
         fpu_raise_mf(c);
 }
 
@@ -143,6 +143,7 @@ static void fldenv(struct vcpu *c, const struct insn *in)
     env_from_guest(c, in, from, &env);
     fpu_use(c);
     __asm__ volatile("fldenv %0" ::"m"(env));
+    fpu_masks_changed(c);
 }
 
 static void frstor(struct vcpu *c, const struct insn *in)
@@ -157,6 +158,7 @@ static void frstor(struct vcpu *c, const struct insn *in)
     memcpy(image.st, from + bytes - sizeof image.st, sizeof image.st);
     fpu_use(c);
     __asm__ volatile("frstor %0" ::"m"(image));
+    fpu_masks_changed(c);
 }
 
 static void fninit(struct vcpu *c, const struct insn *in)

@@ -60,11 +60,13 @@ void replay_run(struct vcpu *c, const struct insn *in, const struct stub *s, voi
         fpu_use(c);
     else
         stub_thread(c->replay);
-    unsigned trap = replay_call(s->code, c, memory, c->replay);
+    unsigned trap = replay_stub_call(c, s, memory);
     if (unlikely(trap))
         host_exception(c, trap - 1);
     if (s->x87)
         fpu_set_x87_pointers(c, in, s);
+    else if (s->fldcw)
+        fpu_masks_changed(c);
 }
 
 /* The operand goes through the scratch buffer.  An x87 store that meets an unmasked exception writes nothing, so the
@@ -278,6 +280,7 @@ static void describe(struct stub *s, const struct replay_info *info)
 {
     bool xmm;
     s->check = class_of(info);
+    s->flags = info->flags;
     s->vector = s->check != FPU_NONE && s->check != FPU_VEX_GPR;
     s->gpr = (uint16_t)(info->reads | info->writes);
     s->waits = s->check == FPU_MMX || s->check == FPU_FWAIT || (s->check == FPU_SSE && uses_mmx(info, &xmm));
@@ -285,6 +288,7 @@ static void describe(struct stub *s, const struct replay_info *info)
         uint16_t fop = (uint16_t)((info->opcode & 7) << 8 | info->raw[info->modrm_at]);
         s->x87 = x87_control(info, &s->waits) ? 0 : STUB_X87 | fop;
         s->waits |= s->x87 != 0;
+        s->fldcw = info->memory && info->opcode == 0xd9 && (info->raw[info->modrm_at] >> 3 & 7) == 5;
     }
     if (info->memory) {
         s->access = (info->mem_reads ? ACCESS_READ : 0) | (info->mem_writes ? ACCESS_WRITE : 0);

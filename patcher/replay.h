@@ -31,6 +31,7 @@ struct replay_info {
     uint16_t broadcast_bytes;
     uint8_t mem_element_bytes; /* of the memory operand, as vector instructions see it */
     /* general registers touched, bit n = register n, explicit and hidden; not those that only address memory */
+    bool flags;         /* reads or writes arithmetic flags */
     bool whole_operand; /* read as a whole, whatever an opmask says */
     uint64_t reads, writes;
     const char *mnemonic;   /* lower case, static */

@@ -216,7 +216,7 @@ static void exec_maskmovq(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
     fpu_check(c, FPU_MMX);
-    if (fpu_error_pending(c))
+    if (fpu_status(c) & FSW_ES)
         fpu_raise_mf(c);
     uint32_t unused;
     fpu_use(c);

@@ -20,24 +20,30 @@
 #define ARENA_BYTES (4u << 20)
 #define STUB_MAX    320 /* bytes of code of the longest stub, generously */
 
+#define CALLEE_SAVED  (1u << X86_RBX | 1u << X86_RBP | 0xf000)
 #define ARENA_RESERVE (RUN_MAX * STUB_MAX) /* for one run */
 
-extern const char replay_call_fault[];
+/* Few stubs use registers that belong to their caller. */
+unsigned replay_call_saving(const uint8_t *code, struct vcpu *c, void *memory, struct replay *r);
 __asm__(".text\n"
         ".type replay_call, @function\n"
         ".globl replay_call\n"
         "replay_call:\n" /* code rdi, vcpu rsi, memory rdx, replay rcx */
-        " push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-        " push %rcx\n"
+        " lea 1f(%rip), %rax\n"
         " mov %rsp, (%rcx)\n"
-        " mov %rdi, %rax\n"
-        " call *%rax\n"
+        " mov %rax, 8(%rcx)\n"
+        " call *%rdi\n"
         " xor %eax, %eax\n"
-        "replay_call_fault:\n" /* from the signal handler, with rax = 1 + vector and the stack as above */
-        " pop %rcx\n"
+        "1: ret\n" /* also from the signal handler, with RSP as at the entry */
+        ".size replay_call, . - replay_call\n"
+        ".type replay_call_saving, @function\n"
+        ".globl replay_call_saving\n"
+        "replay_call_saving:\n"
+        " push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+        " call replay_call\n"
         " pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         " ret\n"
-        ".size replay_call, . - replay_call\n");
+        ".size replay_call_saving, . - replay_call_saving\n");
 
 /* ---- signals ---------------------------------------------------------------------------------------------------- */
 /* The signal handler has nothing but the interrupted context to go by: this names the stubs its thread may be in. */
@@ -51,7 +57,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     struct replay *r = running;
     uint64_t at = (uint64_t)g[REG_RIP] - (uint64_t)(r ? r->arena_rx : NULL);
     if (r && at < ARENA_BYTES) {
-        g[REG_RIP] = (greg_t)replay_call_fault;
+        g[REG_RIP] = (greg_t)r->resume;
         g[REG_RSP] = (greg_t)r->host_rsp;
         g[REG_RAX] = g[REG_TRAPNO] + 1;
         g[REG_EFL] &= ~(greg_t)RFLAG_DF;
@@ -340,6 +346,8 @@ bool stub_encode(struct stub *s, const struct replay_info *info, unsigned code_b
     if (s->len > sizeof s->bytes)
         return false;
     memcpy(s->bytes, buffer, s->len);
+    unsigned used = s->gpr | 1u << s->renamed | 1u << pick_base(s) | 1u << pick_vcpu(s);
+    s->saving = used & CALLEE_SAVED;
     return true;
 }
 
@@ -359,32 +367,47 @@ static void emit_registers(struct emit *e, const struct stub *s, unsigned vcpu, 
 }
 
 /* Flags travel in AX as in struct vcpu: AH by LAHF and SAHF, AL the overflow flag, set by 7f + 1. */
+static void emit_arith(struct emit *e, const uint8_t *opcode, unsigned n, unsigned vcpu)
+{
+    int32_t arith = offsetof(struct vcpu, arith);
+    e_bytes(e, opcode, n);
+    e1(e, (uint8_t)(0x80 | (vcpu & 7)));
+    if ((vcpu & 7) == 4)
+        e1(e, 0x24);
+    e_bytes(e, &arith, 4);
+}
+
+static void emit_load_flags(struct emit *e, unsigned vcpu, bool keep_rax)
+{
+    if (keep_rax)
+        e1(e, 0x50);                                             /* push rax */
+    emit_arith(e, (const uint8_t[]){0x41, 0x0f, 0xb7}, 3, vcpu); /* movzx eax, word [vcpu + arith] */
+    e_bytes(e, (const uint8_t[]){0x04, 0x7f, 0x9e}, 3);          /* add al, 7f; sahf */
+    if (keep_rax)
+        e1(e, 0x58); /* pop rax */
+}
+
 static void emit_stub(struct emit *e, const struct stub *s)
 {
     unsigned vcpu = pick_vcpu(s), base = pick_base(s);
-    int32_t arith = offsetof(struct vcpu, arith);
     e_bytes(e, (uint8_t[]){0x49, 0x89, (uint8_t)(0xf0 | (vcpu & 7))}, 3); /* mov vcpu, rsi */
     if (base != X86_RDX)
         e_bytes(e, (uint8_t[]){0x48, 0x89, (uint8_t)(0xd0 | base)}, 3); /* mov base, rdx */
-    unsigned keep = base == X86_RAX ? 3 : 0;                            /* RAX is wanted below: R8-R11 has room */
-    if (keep)
-        e_bytes(e, (uint8_t[]){0x50}, 1);                                       /* push rax */
-    e_bytes(e, (uint8_t[]){0x41, 0x0f, 0xb7, (uint8_t)(0x80 | (vcpu & 7))}, 4); /* movzx eax, word [vcpu + arith] */
-    if ((vcpu & 7) == 4)
-        e1(e, 0x24);
-    e_bytes(e, &arith, 4);
-    e_bytes(e, (uint8_t[]){0x04, 0x7f, 0x9e}, 3); /* add al, 7f; sahf */
-    if (keep)
-        e1(e, 0x58); /* pop rax */
+    if (s->flags)
+        emit_load_flags(e, vcpu, base == X86_RAX);
     emit_registers(e, s, vcpu, 0x8b);
     e_bytes(e, s->bytes, s->len);
     emit_registers(e, s, vcpu, 0x89);
-    e_bytes(e, (uint8_t[]){0x9f, 0x0f, 0x90, 0xc0}, 4);                         /* lahf; seto al */
-    e_bytes(e, (uint8_t[]){0x66, 0x41, 0x89, (uint8_t)(0x80 | (vcpu & 7))}, 4); /* mov [vcpu + arith], ax */
-    if ((vcpu & 7) == 4)
-        e1(e, 0x24);
-    e_bytes(e, &arith, 4);
+    if (s->flags) {
+        e_bytes(e, (const uint8_t[]){0x9f, 0x0f, 0x90, 0xc0}, 4);    /* lahf; seto al */
+        emit_arith(e, (const uint8_t[]){0x66, 0x41, 0x89}, 3, vcpu); /* mov [vcpu + arith], ax */
+    }
     e1(e, 0xc3);
+}
+
+unsigned replay_stub_call(struct vcpu *c, const struct stub *s, void *memory)
+{
+    return s->saving ? replay_call_saving(s->code, c, memory, c->replay) : replay_call(s->code, c, memory, c->replay);
 }
 
 /* The stub like *key, made now if there is none. */
