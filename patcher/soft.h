@@ -223,7 +223,6 @@ struct vcpu {
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[X86_MTRR_VARIABLE], mtrr_mask[X86_MTRR_VARIABLE];
     uint64_t tsc_adjust, apic_base, microcode;
     uint64_t pdpte[4];  /* PAE paging: loaded with CR3 */
-    int64_t tsc_offset; /* this vCPU's own part */
     enum x86_run_state run_state;
     bool nmi_blocked;
 
@@ -261,6 +260,8 @@ struct vcpu {
     /* tier 2 (xl.h), NULL without */
     struct xl *xl;
     uint64_t xl_host_sp;
+    uint16_t xl_x87_op;  /* FOP of the last x87 instruction that ran in place, if xl_x87_ip */
+    uint64_t xl_x87_ip;  /* ... and its IP; 0: replay's pointers are right */
     uint8_t xl_vector;   /* classes of vector instructions that may run in place now; 0 when the state is not live */
     uint64_t xl_page;    /* IP of the page of the run that executes */
     uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */

@@ -12,6 +12,7 @@ enum { CACHE_BYTES = 32 << 20, RESERVE = 64 << 10 };
 static bool map_cache(struct xl *x, GError **error)
 {
     x->bytes = CACHE_BYTES;
+    x->hot_bytes = CACHE_BYTES / 2;
     x->fd = memfd_create("terrarium-code", MFD_CLOEXEC);
     if (x->fd >= 0 && ftruncate(x->fd, x->bytes) == 0) {
         x->rw = mmap(NULL, x->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, x->fd, 0);
@@ -67,6 +68,7 @@ void xl_drop_all(struct vcpu *c)
     struct xl *x = c->xl;
     fpu_leave(c); /* for the C library's sake */
     x->used = x->stubs;
+    x->cold_used = 0;
     x->count.drops++;
     g_ptr_array_set_size(x->allocated, 0);
     targets_empty(c);
@@ -137,7 +139,7 @@ struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
         r->insn[0].fn = r->first;
         return r->first(c, in);
     }
-    if (c->xl->used + RESERVE > c->xl->bytes) {
+    if (c->xl->used + RESERVE > c->xl->hot_bytes || c->xl->hot_bytes + c->xl->cold_used + RESERVE > c->xl->bytes) {
         c->rip = c->gpr[REG_RUN_IP];
         code_drop_all(c);
         return NULL;
@@ -156,9 +158,12 @@ static void set_page(struct vcpu *c, uint64_t ip)
 struct run *xl_entry(struct vcpu *c, const struct insn *in)
 {
     const struct run *r = insn_run(in);
-    struct run *(*enter)(struct vcpu *c, const uint8_t *code) = (void *)c->xl->enter;
+    struct run *(*enter)(struct vcpu * c, const uint8_t *code) = (void *)c->xl->enter;
     set_page(c, c->gpr[REG_RUN_IP]);
-    return enter(c, r->xl->code);
+    struct run *next = enter(c, r->xl->code);
+    if (c->xl_x87_ip)
+        xl_x87_pointers(c);
+    return next;
 }
 
 /* ---- detours: translated code called ---------------------------------------------------------------------------------- */
@@ -174,13 +179,15 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
     c->xl->count.exec++;
     uint8_t vector = c->xl_vector;
+    if (c->xl_x87_ip)
+        xl_x87_pointers(c);
     struct run *next = in->fn(c, in);
     if (next != (struct run *)c) {
         c->xl_next = next;
         c->link = NULL; /* a shadow does not live as long as a run */
         return NULL;
     }
-    if (!vector && c->replay->live)
+    if (c->replay->live)
         xl_vector_update(c);
     if (likely(r->host) && xl_vector_again(c, vector))
         return c->xl_resume;

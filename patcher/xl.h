@@ -26,8 +26,8 @@ struct xl {
     struct vcpu *c;
     int fd;
     uint8_t *rw, *rx; /* two mappings of one memfd: never writable and executable through one */
-    size_t bytes, used, stubs;
-    GPtrArray *allocated; /* until the cache is dropped */
+    size_t bytes, hot_bytes, used, stubs, cold_used; /* runs below hot_bytes, their detours above */
+    GPtrArray *allocated;                            /* until the cache is dropped */
     const uint8_t *enter, *exec, *exec_saved, *link, *request, *miss;
     struct xl_count {
         uint64_t runs, insns, native, exec, exec_by_op[512], link, miss, request, dead, drops;
@@ -37,17 +37,17 @@ struct xl {
 /* A direct jump within its page whose target may not be translated yet. */
 struct xl_link {
     struct xl_run *from;
-    uint8_t *patch; /* its rel32, writable mapping */
+    uint8_t *patch;  /* its rel32, writable mapping */
     uint16_t offset; /* of the target in its page */
 };
 
 struct xl_run {
     struct run *run;
     uint8_t *code, *indirect; /* executable addresses */
-    const uint8_t *dead; /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
-    uint16_t offset; /* in its page */
-    bool flags_dead; /* on entry */
-    struct run *shadow; /* copies of the instructions, each followed by one that returns to translated code */
+    const uint8_t *dead;      /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
+    uint16_t offset;          /* in its page */
+    bool flags_dead;          /* on entry */
+    struct run *shadow;       /* copies of the instructions, each followed by one that returns to translated code */
 };
 
 /* Detours from translated code to C: where to go on, or NULL: leave with c->xl_next. */
@@ -61,10 +61,10 @@ struct run *xl_resume_fn(struct vcpu *c, const struct insn *in); /* insn.fn behi
 bool xl_new(struct vcpu *c, GError **error);
 void xl_free(struct vcpu *c);
 void xl_drop_all(struct vcpu *c);
-void xl_kill(struct vcpu *c, struct run *r);      /* the run was invalidated */
-void xl_context_update(struct vcpu *c);           /* mode, view or privilege changed */
-void xl_context_flush(struct vcpu *c, uint64_t lin); /* the page may be mapped elsewhere now */
-void xl_context_wipe(struct vcpu *c);                /* generations begin anew */
+void xl_kill(struct vcpu *c, struct run *r);                       /* the run was invalidated */
+void xl_context_update(struct vcpu *c);                            /* mode, view or privilege changed */
+void xl_context_flush(struct vcpu *c, uint64_t lin);               /* the page may be mapped elsewhere now */
+void xl_context_wipe(struct vcpu *c);                              /* generations begin anew */
 struct run *xl_count_entry(struct vcpu *c, const struct insn *in); /* insn[0].fn of runs not translated yet */
 struct run *xl_entry(struct vcpu *c, const struct insn *in);       /* ... and of translated ones */
 
@@ -87,28 +87,54 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r);
 
 /* xl_op.c: the shape of an instruction's bytes, and what translation needs to know of it */
 enum xl_kind {
-    XL_EXEC,   /* by its tier-1 handler */
+    XL_EXEC, /* by its tier-1 handler */
     XL_NOP,
-    XL_PLAIN,  /* registers by ModRM, opcode or hidden; memory by ModRM: copied with operands renamed */
-    XL_LEA, XL_PUSH_REG, XL_PUSH_IMM, XL_PUSH_RM, XL_POP_REG, XL_LEAVE,
-    XL_JCC, XL_JMP, XL_CALL, XL_RET, XL_JMP_RM, XL_CALL_RM,
+    XL_PLAIN, /* registers by ModRM, opcode or hidden; memory by ModRM: copied with operands renamed */
+    XL_LEA,
+    XL_PUSH_REG,
+    XL_PUSH_IMM,
+    XL_PUSH_RM,
+    XL_POP_REG,
+    XL_LEAVE,
+    XL_JCC,
+    XL_JMP,
+    XL_CALL,
+    XL_RET,
+    XL_JMP_RM,
+    XL_CALL_RM,
     XL_VECTOR, /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
 };
 enum { FLAG_CF = 1, FLAG_REST = 2, FLAG_ALL = 3 };
 struct xl_op {
     enum xl_kind kind;
-    uint8_t map;     /* 0, 0x0f, 0x38, 0x3a */
+    uint8_t map;                                           /* 0, 0x0f, 0x38, 0x3a */
     uint8_t opcode, modrm, rex, imm_at, imm_bytes, prefix; /* prefix: a mandatory or kept F2/F3, or 0 */
     bool has_modrm, p66, lock, memory;
-    bool reg_is_gpr;   /* ModRM.reg names a general register (else an opcode extension) */
+    bool reg_is_gpr; /* ModRM.reg names a general register (else an opcode extension) */
     bool reg_in_opcode;
-    bool reads_only;   /* the memory operand is not written */
-    uint8_t reg_size, rm_size; /* bytes of the register operands: 1 has the AH problem */
+    bool reads_only;                  /* the memory operand is not written */
+    uint8_t reg_size, rm_size;        /* bytes of the register operands: 1 has the AH problem */
     uint8_t flags_read, flags_killed; /* FLAG_* */
     bool flags_written;
     const void *stub; /* XL_VECTOR */
 };
 void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsigned mode);
+
+/* xl_flags.c */
+enum xl_make { XL_MAKE_NONE, XL_MAKE_AGAIN, XL_MAKE_TEST, XL_MAKE_ADD_IMM, XL_MAKE_SUB_IMM, XL_MAKE_ADD, XL_MAKE_SUB };
+struct xl_producer {
+    enum xl_make kind;
+    uint8_t size, len, bytes[16]; /* XL_MAKE_AGAIN */
+    int8_t a, b;                  /* host registers */
+    int32_t imm;
+    uint16_t reads; /* guest registers that must stay as they are */
+};
+void xl_make_flags(struct emit *e, const struct xl_producer *p); /* uses T2 */
+void xl_producer_after(struct xl_producer *p, const struct xl_op *o, const uint8_t *raw, bool code64);
+int xl_plain_reg(const struct xl_op *o);
+int xl_plain_rm(const struct xl_op *o);
+bool xl_high_byte(const struct xl_op *o, int n, unsigned size);
+void xl_plain_bytes(struct emit *e, const struct xl_op *o, const uint8_t *raw, int reg, int rm, bool code64, bool lock);
 
 /* xl_vector.c */
 bool xl_vector_of(struct xl_op *o, const struct insn *in); /* false: by tier 1 */
@@ -118,3 +144,6 @@ unsigned xl_vector_align(const struct xl_op *o);
 unsigned xl_vector_bytes(const struct xl_op *o);
 void xl_vector_update(struct vcpu *c);
 bool xl_vector_again(struct vcpu *c, uint8_t before);
+unsigned xl_vector_x87(const struct xl_op *o);
+unsigned xl_vector_gpr(const struct xl_op *o); /* general registers it has to do with */
+void xl_x87_pointers(struct vcpu *c);          /* vcpu.xl_x87_* -> replay's pointers */

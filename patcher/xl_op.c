@@ -69,7 +69,8 @@ static bool has_modrm_0(unsigned op)
     if (op < 0x40)
         return (op & 7) < 4;
     return op == 0x63 || op == 0x69 || op == 0x6b || (op >= 0x80 && op <= 0x8f) || op == 0xc0 || op == 0xc1 ||
-           op == 0xc6 || op == 0xc7 || (op >= 0xd0 && op <= 0xd3) || op == 0xf6 || op == 0xf7 || op == 0xfe || op == 0xff;
+           op == 0xc6 || op == 0xc7 || (op >= 0xd0 && op <= 0xd3) || op == 0xf6 || op == 0xf7 || op == 0xfe ||
+           op == 0xff;
 }
 
 static void alu_flags(struct xl_op *o, unsigned op) /* op: 0 ADD ... 7 CMP */
@@ -139,10 +140,11 @@ static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bo
 {
     unsigned op = o->opcode;
     const uint8_t *imm = raw + o->imm_at;
-    o->reg_size = o->rm_size = op & 1 || (op >= 0x40 && op != 0x80 && op != 0x84 && op != 0x86 && op != 0x88 && op != 0x8a &&
-                                          op != 0xc0 && op != 0xc6 && op != 0xd0 && op != 0xd2 && op != 0xf6 && op != 0xfe)
-                                   ? 4
-                                   : 1;
+    o->reg_size = o->rm_size =
+        op & 1 || (op >= 0x40 && op != 0x80 && op != 0x84 && op != 0x86 && op != 0x88 && op != 0x8a && op != 0xc0 &&
+                   op != 0xc6 && op != 0xd0 && op != 0xd2 && op != 0xf6 && op != 0xfe)
+            ? 4
+            : 1;
     if (op < 0x40) {
         if ((op & 7) < 6)
             alu_rm_reg(o);
@@ -262,8 +264,9 @@ static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bo
 static bool has_modrm_0f(unsigned op)
 {
     return (op >= 0x18 && op <= 0x1f) || (op >= 0x40 && op <= 0x4f) || (op >= 0x90 && op <= 0x9f) || op == 0xa3 ||
-           op == 0xa4 || op == 0xa5 || op == 0xab || op == 0xac || op == 0xad || op == 0xaf || op == 0xb0 || op == 0xb1 ||
-           op == 0xb3 || (op >= 0xb6 && op <= 0xb8) || (op >= 0xba && op <= 0xbf) || op == 0xc0 || op == 0xc1;
+           op == 0xa4 || op == 0xa5 || op == 0xab || op == 0xac || op == 0xad || op == 0xaf || op == 0xb0 ||
+           op == 0xb1 || op == 0xb3 || (op >= 0xb6 && op <= 0xb8) || (op >= 0xba && op <= 0xbf) || op == 0xc0 ||
+           op == 0xc1;
 }
 
 static void map_0f(struct xl_op *o, const uint8_t *raw)
@@ -332,7 +335,8 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
         return;
     case 0xb8: o->kind = bit_count ? XL_PLAIN : XL_EXEC; goto bits;
     case 0xbc:
-    case 0xbd: o->kind = XL_PLAIN;
+    case 0xbd:
+        o->kind = XL_PLAIN;
     bits:
         o->reg_is_gpr = o->reads_only = true;
         o->flags_written = true;

@@ -37,8 +37,11 @@ struct translation {
     struct xl_link *links[INSNS];
     unsigned link_count;
     bool code64;
-    uint8_t vector_checked; /* classes whose bit in xl_vector has been looked at in this run */
-    unsigned now; /* index of the instruction being translated */
+    struct emit cold;                      /* detours and exits, away from what runs */
+    struct xl_producer producer;           /* how the flags can be made again right now */
+    struct xl_producer producer_at[INSNS]; /* ... and before each instruction that has detours */
+    uint8_t vector_checked;                /* classes whose bit in xl_vector has been looked at in this run */
+    unsigned now;                          /* index of the instruction being translated */
 };
 
 /* ---- registers ------------------------------------------------------------------------------------------------------- */
@@ -133,42 +136,48 @@ static void tlb_lookup(struct translation *t, unsigned size, bool write)
     e_mov(e, 8, T2, T0);
     e_mem(e, 8, 0x33, T2, at(T1, tag)); /* xor */
     e_mem(e, 8, 0x33, T2, XL_FIELD(tlb_gen));
-    e_rr(e, 8, 0x81, 7, T2);            /* cmp */
+    e_rr(e, 8, 0x81, 7, T2); /* cmp */
     e32(e, PAGE_SIZE - size);
     slow_jcc(t, 7); /* above */
     e_mem(e, 8, 0x03, T0, at(T1, offsetof(struct tlb_entry, addend)));
 }
 
-static bool flags_matter(const struct translation *t)
+/* Around inserted code that clobbers flags which the guest may still read: they are made again from registers that have
+ * not changed since, or saved and restored. */
+static void flags_aside(struct translation *t)
 {
-    return t->live[t->now] != 0;
+    t->producer_at[t->now] = t->producer;
+    if (t->live[t->now] && t->producer.kind == XL_MAKE_NONE)
+        xl_save_flags(&t->e, T2);
+}
+
+static void flags_back(struct translation *t)
+{
+    if (t->live[t->now] && t->producer.kind == XL_MAKE_NONE)
+        xl_restore_flags(&t->e, T2);
+    else if (t->live[t->now])
+        xl_make_flags(&t->e, &t->producer);
 }
 
 /* T0 = host address of the ModRM memory operand; guest flags as before. */
 static void operand_address(struct translation *t, const struct insn *in, unsigned size, bool write)
 {
-    bool keep = flags_matter(t);
-    if (keep)
-        xl_save_flags(&t->e, T2);
+    flags_aside(t);
     bool segment = in->flags & INSN_SEGMENTED;
     operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t));
     if (segment)
         add_segment(t, in->seg);
     tlb_lookup(t, size, write);
-    if (keep)
-        xl_restore_flags(&t->e, T2);
+    flags_back(t);
 }
 
 /* T0 = host address of [reg + disp] on the stack; guest flags as before. */
 static void stack_address(struct translation *t, int reg, int disp, bool write)
 {
-    bool keep = flags_matter(t);
-    if (keep)
-        xl_save_flags(&t->e, T2);
+    flags_aside(t);
     e_lea(&t->e, word(t), T0, at(reg, disp));
     tlb_lookup(t, word(t), write);
-    if (keep)
-        xl_restore_flags(&t->e, T2);
+    flags_back(t);
 }
 
 static void adjust_rsp(struct translation *t, int by)
@@ -178,9 +187,8 @@ static void adjust_rsp(struct translation *t, int by)
 
 /* ---- jumps ---------------------------------------------------------------------------------------------------------------- */
 /* T0 = IP: go there, wherever it is.  No flags are touched. */
-static void jump_indirect(struct translation *t)
+static void jump_indirect(struct emit *e)
 {
-    struct emit *e = &t->e;
     e_rr(e, 4, 0x0fb7, T1, T0); /* movzx T1, T0w */
     e_lea(e, 8, T1, (struct host_mem){T1, T1, 0, 0});
     struct host_mem code = xl_field(offsetof(struct vcpu, xl_target) + offsetof(struct xl_target, code));
@@ -189,10 +197,10 @@ static void jump_indirect(struct translation *t)
     e_mem(e, 4, 0xff, 4, code);
 }
 
-static void load_ip(struct translation *t, uint64_t offset) /* T0 = page's IP + offset */
+static void load_ip(struct translation *t, struct emit *e, uint64_t offset) /* T0 = page's IP + offset */
 {
-    e_load(&t->e, 8, T0, XL_FIELD(xl_page));
-    e_lea(&t->e, word(t), T0, at(T0, (int32_t)offset));
+    e_load(e, 8, T0, XL_FIELD(xl_page));
+    e_lea(e, word(t), T0, at(T0, (int32_t)offset));
 }
 
 static bool same_page(uint64_t offset)
@@ -213,8 +221,8 @@ static void jump_to(struct translation *t, uint64_t offset)
         link_later(t, e_jmp_later(&t->e), offset);
         return;
     }
-    load_ip(t, offset);
-    jump_indirect(t);
+    load_ip(t, &t->e, offset);
+    jump_indirect(&t->e);
 }
 
 static void jump_if(struct translation *t, unsigned cc, uint64_t offset)
@@ -239,85 +247,36 @@ static unsigned operand_size(const struct xl_op *o, unsigned byte_or_more)
     return o->rex & 8 ? 8 : o->p66 ? 2 : 4;
 }
 
-/* Guest register numbers of an XL_PLAIN instruction; -1: none. */
-static int plain_reg(const struct xl_op *o)
-{
-    return o->reg_is_gpr ? (o->modrm >> 3 & 7) | (o->rex & 4) << 1 : -1;
-}
-
-static int plain_rm(const struct xl_op *o)
-{
-    if (o->reg_in_opcode)
-        return (o->opcode & 7) | (o->rex & 1) << 3;
-    return o->has_modrm && !o->memory ? (o->modrm & 7) | (o->rex & 1) << 3 : -1;
-}
-
-static bool is_high_byte(const struct xl_op *o, int n, unsigned size)
-{
-    return size == 1 && !o->rex && n >= 4 && n < 8;
-}
-
 /* AH CH DH BH cannot stand in an instruction that needs REX on the host. */
 static bool high_byte_trouble(const struct xl_op *o)
 {
-    int reg = plain_reg(o), rm = plain_rm(o);
-    bool high = (reg >= 0 && is_high_byte(o, reg, o->reg_size)) || (rm >= 0 && is_high_byte(o, rm, o->rm_size));
+    int reg = xl_plain_reg(o), rm = xl_plain_rm(o);
+    bool high = (reg >= 0 && xl_high_byte(o, reg, o->reg_size)) || (rm >= 0 && xl_high_byte(o, rm, o->rm_size));
     bool rex = o->memory || o->rex;
-    if (reg >= 0 && !is_high_byte(o, reg, o->reg_size))
+    if (reg >= 0 && !xl_high_byte(o, reg, o->reg_size))
         rex |= xl_home(reg) < 0 || xl_home(reg) > 7 || (o->reg_size == 1 && xl_home(reg) > 3);
-    if (rm >= 0 && !is_high_byte(o, rm, o->rm_size))
+    if (rm >= 0 && !xl_high_byte(o, rm, o->rm_size))
         rex |= xl_home(rm) < 0 || xl_home(rm) > 7 || (o->rm_size == 1 && xl_home(rm) > 3);
     return high && rex;
 }
 
-static void plain_bytes(struct translation *t, const struct xl_op *o, const uint8_t *raw, int reg, int rm)
-{
-    struct emit *e = &t->e;
-    bool force = (o->reg_size == 1 && reg > 3 && reg < 8 && o->rex) || (o->rm_size == 1 && rm > 3 && rm < 8 && o->rex);
-    unsigned rex = 0x40 | (o->rex & 8) | (reg > 7) << 2 | (rm > 7);
-    uint8_t op = o->opcode;
-    if (o->p66)
-        e8(e, 0x66);
-    if (o->prefix)
-        e8(e, o->prefix);
-    if (o->lock)
-        e8(e, 0xf0);
-    bool inc_dec_32 = !t->code64 && o->map == 0 && op >= 0x40 && op <= 0x4f;
-    if (rex != 0x40 || force)
-        e8(e, rex);
-    if (o->map)
-        e8(e, 0x0f);
-    if (o->map == 0x38 || o->map == 0x3a)
-        e8(e, o->map);
-    if (inc_dec_32) {
-        e8(e, 0xff);
-        e8(e, 0xc0 | (op & 8) | (rm & 7));
-    } else if (o->reg_in_opcode) {
-        e8(e, (op & 0xf8) | (rm & 7));
-    } else {
-        e8(e, op);
-        if (o->has_modrm)
-            e8(e, (o->memory ? 0 : 0xc0) | (reg & 7) << 3 | (rm & 7));
-    }
-    e_bytes(e, raw + o->imm_at, o->imm_bytes);
-}
-
 static void plain(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
 {
-    int reg_no = plain_reg(o), rm_no = plain_rm(o);
+    int reg_no = xl_plain_reg(o), rm_no = xl_plain_rm(o);
     int reg = o->modrm >> 3 & 7, rm = 0, rm_temp = reg_no == rm_no ? T1 : T2; /* one register, one temporary */
     if (o->memory) {
         operand_address(t, in, in->mem_bytes, !o->reads_only);
         rm = T0;
     } else if (rm_no >= 0) {
-        rm = is_high_byte(o, rm_no, o->rm_size) ? rm_no : reg_in(t, rm_no, rm_temp);
+        rm = xl_high_byte(o, rm_no, o->rm_size) ? rm_no : reg_in(t, rm_no, rm_temp);
     }
     if (reg_no >= 0)
-        reg = is_high_byte(o, reg_no, o->reg_size) ? reg_no : reg_in(t, reg_no, T1);
-    plain_bytes(t, o, raw, reg, rm);
-    if (reg_no >= 0 && !is_high_byte(o, reg_no, o->reg_size))
+        reg = xl_high_byte(o, reg_no, o->reg_size) ? reg_no : reg_in(t, reg_no, T1);
+    /* Alone, a vCPU sees its own operations whole, and nothing else touches guest memory in mid-instruction. */
+    xl_plain_bytes(&t->e, o, raw, reg, rm, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
+    if (reg_no >= 0 && !xl_high_byte(o, reg_no, o->reg_size))
         reg_out(t, reg_no, T1);
-    if (rm_no >= 0 && !is_high_byte(o, rm_no, o->rm_size))
+    if (rm_no >= 0 && !xl_high_byte(o, rm_no, o->rm_size))
         reg_out(t, rm_no, rm_temp);
 }
 
@@ -373,7 +332,7 @@ static void load_to_temp(struct translation *t, const struct insn *in)
 static void push_rm(struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     if (!o->memory) {
-        push_reg(t, plain_rm(o));
+        push_reg(t, xl_plain_rm(o));
         return;
     }
     load_to_temp(t, in);
@@ -385,7 +344,7 @@ static void push_rm(struct translation *t, const struct insn *in, const struct x
 
 static void pop_reg(struct translation *t, const struct xl_op *o)
 {
-    int n = plain_rm(&(struct xl_op){.reg_in_opcode = true, .opcode = o->opcode, .rex = o->rex});
+    int n = xl_plain_rm(&(struct xl_op){.reg_in_opcode = true, .opcode = o->opcode, .rex = o->rex});
     stack_address(t, H_GUEST_RSP, 0, false);
     if (n != X86_RSP)
         adjust_rsp(t, word(t));
@@ -426,12 +385,12 @@ static void jump_rm(struct translation *t, const struct insn *in, const struct x
     } else {
         if (is_call)
             push_return(t, in);
-        int r = reg_in(t, plain_rm(o), T0);
+        int r = reg_in(t, xl_plain_rm(o), T0);
         e_mov(&t->e, word(t), T0, r);
     }
     if (is_call)
         push_value_done(t);
-    jump_indirect(t);
+    jump_indirect(&t->e);
 }
 
 static void ret(struct translation *t, const struct xl_op *o, const uint8_t *raw)
@@ -442,16 +401,30 @@ static void ret(struct translation *t, const struct xl_op *o, const uint8_t *raw
     stack_address(t, H_GUEST_RSP, 0, false);
     e_load(&t->e, word(t), T0, at(T0, 0));
     adjust_rsp(t, word(t) + more);
-    jump_indirect(t);
+    jump_indirect(&t->e);
+}
+
+/* The last x87 instruction before anybody can ask leaves its address. */
+static void x87_pointer(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    unsigned next = t->now + 1;
+    if (next < t->run->count && t->op[next].kind == XL_VECTOR && xl_vector_x87(&t->op[next]) && !t->op[next].memory)
+        return; /* the next one cannot leave before it has said so itself */
+    e_load(&t->e, 8, T0, XL_FIELD(xl_page));
+    e_lea(&t->e, 8, T0, at(T0, t->xr->offset + in->ip));
+    e_store(&t->e, 8, XL_FIELD(xl_x87_ip), T0);
+    e_mem(&t->e, 2, 0xc7, 0, XL_FIELD(xl_x87_op));
+    e8(&t->e, xl_vector_x87(o) & 0xff);
+    e8(&t->e, xl_vector_x87(o) >> 8 & 0xff);
 }
 
 static void vector(struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     struct emit *e = &t->e;
     unsigned class = xl_vector_class(o);
-    bool check = class & ~t->vector_checked, keep = flags_matter(t) && (check || o->memory);
-    if (keep)
-        xl_save_flags(e, T2);
+    bool check = class & ~t->vector_checked, inserts = check || o->memory;
+    if (inserts)
+        flags_aside(t);
     if (check) {
         e_mem(e, 1, 0xf6, 0, XL_FIELD(xl_vector)); /* test byte */
         e8(e, class);
@@ -469,9 +442,11 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
         }
         tlb_lookup(t, xl_vector_bytes(o), !o->reads_only);
     }
-    if (keep)
-        xl_restore_flags(e, T2);
+    if (inserts)
+        flags_back(t);
     xl_vector_emit(e, o);
+    if (xl_vector_x87(o))
+        x87_pointer(t, in, o);
 }
 
 /* ---- detours ------------------------------------------------------------------------------------------------------------------ */
@@ -491,34 +466,37 @@ static void exec(struct translation *t)
 
 static void emit_slow_paths(struct translation *t)
 {
-    struct emit *e = &t->e;
+    struct emit *e = &t->cold;
     for (unsigned i = 0; i < t->slow_count; i++) {
         e_patch_here(e, t->slow[i].patch);
         while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn)
             e_patch_here(e, t->slow[++i].patch);
         unsigned n = t->slow[i].insn;
+        bool make = t->live[n] && t->producer_at[n].kind != XL_MAKE_NONE;
+        if (make)
+            xl_make_flags(e, &t->producer_at[n]);
         e_imm64(e, T2, (uintptr_t)shadow_of(t, n));
         e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
         e32(e, (uint32_t)(t->resume[n] - (e->at + 4)));
-        e_jmp(e, t->x->exec_saved);
+        e_jmp(e, make ? t->x->exec : t->x->exec_saved);
     }
 }
 
 static void emit_tails(struct translation *t)
 {
     for (unsigned i = 0; i < t->tail_count; i++) {
-        e_patch_here(&t->e, t->tail[i].patch);
-        load_ip(t, t->tail[i].offset);
-        jump_indirect(t);
+        e_patch_here(&t->cold, t->tail[i].patch);
+        load_ip(t, &t->cold, t->tail[i].offset);
+        jump_indirect(&t->cold);
     }
 }
 
 static void emit_links(struct translation *t)
 {
     for (unsigned i = 0; i < t->link_count; i++) {
-        e_patch_here(&t->e, t->links[i]->patch);
-        e_imm64(&t->e, T2, (uintptr_t)t->links[i]);
-        e_jmp(&t->e, t->x->link);
+        e_patch_here(&t->cold, t->links[i]->patch);
+        e_imm64(&t->cold, T2, (uintptr_t)t->links[i]);
+        e_jmp(&t->cold, t->x->link);
     }
 }
 
@@ -526,7 +504,8 @@ static void emit_links(struct translation *t)
 static bool too_odd(const struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     bool touches_memory = o->memory && o->kind != XL_NOP;
-    if (touches_memory && (in->asize == 2 || (in->disp != (int32_t)in->disp) || (o->kind == XL_PLAIN && !in->mem_bytes)))
+    if (touches_memory &&
+        (in->asize == 2 || (in->disp != (int32_t)in->disp) || (o->kind == XL_PLAIN && !in->mem_bytes)))
         return true;
     if (touches_memory && in->base / 8 == REG_RUN_IP && (in->disp > INT32_MAX - 4096 || in->disp < INT32_MIN + 4096))
         return true;
@@ -624,9 +603,9 @@ static void entry(struct translation *t)
 
 static void emit_dead(struct translation *t)
 {
-    t->xr->dead = e_here(&t->e);
-    e_imm64(&t->e, T2, (uintptr_t)t->xr);
-    e_jmp(&t->e, t->x->request);
+    t->xr->dead = e_here(&t->cold);
+    e_imm64(&t->cold, T2, (uintptr_t)t->xr);
+    e_jmp(&t->cold, t->x->request);
 }
 
 static void translate_one(struct translation *t, const struct insn *in, const struct xl_op *o)
@@ -661,7 +640,8 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
 {
     struct translation t = {.c = c, .x = c->xl, .run = r, .code64 = (r->mode & MODE_CODE) == CODE64};
     struct xl *x = c->xl;
-    t.e = (struct emit){.at = x->rw + x->used, .end = x->rw + x->bytes, .to_exec = x->rx - x->rw};
+    t.e = (struct emit){.at = x->rw + x->used, .end = x->rw + x->hot_bytes, .to_exec = x->rx - x->rw};
+    t.cold = (struct emit){.at = x->rw + x->hot_bytes + x->cold_used, .end = x->rw + x->bytes, .to_exec = t.e.to_exec};
     t.xr = xl_keep(x, g_new0(struct xl_run, 1));
     t.xr->run = r;
     t.xr->offset = (uintptr_t)r->host & ~PAGE_MASK;
@@ -670,9 +650,10 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     entry(&t);
     for (t.now = 0; t.now < r->count; t.now++) {
         const struct insn *in = &r->insn[t.now];
-        if (in->len)
+        if (in->len) {
             translate_one(&t, in, &t.op[t.now]);
-        else
+            xl_producer_after(&t.producer, &t.op[t.now], r->raw + in->ip, t.code64);
+        } else
             jump_to(&t, t.xr->offset + in->ip); /* the run goes on elsewhere */
         t.resume[t.now] = t.e.at;
     }
@@ -684,6 +665,7 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     emit_tails(&t);
     emit_links(&t);
     x->used = (t.e.at - x->rw + 15) & ~15ull;
+    x->cold_used = t.cold.at - (x->rw + x->hot_bytes);
     t.xr->indirect += t.e.to_exec;
     t.xr->code += t.e.to_exec;
     x->count.runs++;

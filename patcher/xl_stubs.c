@@ -18,8 +18,8 @@ static struct host_mem gpr_field(unsigned guest)
 void xl_save_flags(struct emit *e, int temp)
 {
     e_mov(e, 8, temp, H_RAX);
-    e8(e, 0x9f);                        /* lahf */
-    e_bytes(e, "\x0f\x90\xc0", 3);      /* seto al */
+    e8(e, 0x9f);                   /* lahf */
+    e_bytes(e, "\x0f\x90\xc0", 3); /* seto al */
     e_store(e, 2, XL_FIELD(arith), H_RAX);
     e_mov(e, 8, H_RAX, temp);
 }

@@ -23,7 +23,7 @@ void xl_vector_update(struct vcpu *c)
     bool x87_quiet = (fcw & FCW_MASKS) == FCW_MASKS && !(fsw & FSW_PENDING);
     bool sse_quiet = (mxcsr & MXCSR_MASKS) == MXCSR_MASKS;
     if (x87_quiet)
-        ok |= 1 << FPU_MMX;
+        ok |= 1 << FPU_MMX | 1 << FPU_X87;
     if (c->cr4 & CR4_OSFXSR && sse_quiet && x87_quiet)
         ok |= 1 << FPU_SSE;
     if (c->cr4 & CR4_OSXSAVE && sse_quiet) {
@@ -73,6 +73,12 @@ static uint8_t legacy_opcode(const struct stub *s, uint8_t *map)
 static void vector_flags(struct xl_op *o, const struct stub *s)
 {
     uint8_t map, op = legacy_opcode(s, &map);
+    if (s->x87) { /* FCMOVcc, FCOMI */
+        bool flags = !s->mem_bytes && (op == 0xda || op == 0xdb || op == 0xdf);
+        o->flags_read = flags ? FLAG_ALL : 0;
+        o->flags_written = flags;
+        return;
+    }
     bool vex = s->bytes[0] == 0xc4 || s->bytes[0] == 0xc5 || s->bytes[0] == 0x62;
     if (!s->vector) {
         o->flags_read = FLAG_ALL;
@@ -89,11 +95,21 @@ static void vector_flags(struct xl_op *o, const struct stub *s)
         o->flags_read = 0, o->flags_killed = FLAG_ALL;
 }
 
+/* What loads a control register may unmask exceptions: tier 1 runs it and looks again. */
+static bool loads_control(const struct stub *s)
+{
+    uint8_t map;
+    bool vex = s->bytes[0] == 0xc4 || s->bytes[0] == 0xc5;
+    if (s->check == FPU_X87 || s->check == FPU_FWAIT)
+        return !s->x87;
+    return vex ? s->bytes[3] == 0xae : legacy_opcode(s, &map) == 0xae && map == 0x0f;
+}
+
 bool xl_vector_of(struct xl_op *o, const struct insn *in)
 {
     const struct stub *s = replay_plain_stub(in);
-    if (!s || s->x87 || s->waits || s->mask_kind != MASK_NONE || s->check == FPU_X87 || s->check == FPU_FWAIT ||
-        s->check > FPU_AVX || !registers_at_home(s->gpr) || s->renamed)
+    if (!s || loads_control(s) || s->mask_kind != MASK_NONE || s->check > FPU_AVX || !registers_at_home(s->gpr) ||
+        s->renamed)
         return false;
     *o = (struct xl_op){.kind = XL_VECTOR, .memory = s->mem_bytes != 0, .reads_only = !(s->access & ACCESS_WRITE)};
     o->stub = s;
@@ -148,4 +164,25 @@ unsigned xl_vector_align(const struct xl_op *o)
 unsigned xl_vector_bytes(const struct xl_op *o)
 {
     return ((const struct stub *)o->stub)->mem_bytes;
+}
+
+/* 0: leaves the x87 instruction pointer alone. */
+unsigned xl_vector_x87(const struct xl_op *o)
+{
+    return ((const struct stub *)o->stub)->x87;
+}
+
+void xl_x87_pointers(struct vcpu *c)
+{
+    struct replay *r = c->replay;
+    r->fip = c->xl_x87_ip;
+    r->fcs = c->seg[X86_CS].selector;
+    if (!r->fop_on_error)
+        r->fop = c->xl_x87_op & 0x7ff;
+    c->xl_x87_ip = 0;
+}
+
+unsigned xl_vector_gpr(const struct xl_op *o)
+{
+    return ((const struct stub *)o->stub)->gpr;
 }
