@@ -38,12 +38,24 @@ static void advance(struct vcpu *c, const struct string *s, unsigned reg)
 
 static uint64_t load(struct vcpu *c, const struct string *s, unsigned seg, unsigned reg)
 {
-    return mem_read_slow(c, NULL, seg_linear(c, seg, get(c, s, reg), s->size, ACCESS_READ), s->size);
+    uint64_t lin = seg_linear(c, seg, get(c, s, reg), s->size, ACCESS_READ);
+    switch (s->size) {
+    case 1: return mem_read8(c, NULL, lin);
+    case 2: return mem_read16(c, NULL, lin);
+    case 4: return mem_read32(c, NULL, lin);
+    default: return mem_read64(c, NULL, lin);
+    }
 }
 
 static void store(struct vcpu *c, const struct string *s, uint64_t v)
 {
-    mem_write_slow(c, NULL, seg_linear(c, X86_ES, get(c, s, X86_RDI), s->size, ACCESS_WRITE), s->size, v);
+    uint64_t lin = seg_linear(c, X86_ES, get(c, s, X86_RDI), s->size, ACCESS_WRITE);
+    switch (s->size) {
+    case 1: mem_write8(c, NULL, lin, v); break;
+    case 2: mem_write16(c, NULL, lin, v); break;
+    case 4: mem_write32(c, NULL, lin, v); break;
+    default: mem_write64(c, NULL, lin, v); break;
+    }
 }
 
 static void compare(struct vcpu *c, unsigned size, uint64_t a, uint64_t b)
