@@ -212,9 +212,13 @@ char *paths_log(const char *folder)
     return g_build_filename(folder, "logs", "vm.log", NULL);
 }
 
-void log_rotate(const char *folder)
+char *paths_debug_log(const char *folder)
 {
-    g_autofree char *log = paths_log(folder);
+    return g_build_filename(folder, "logs", "debug.log", NULL);
+}
+
+void log_rotate(const char *log)
+{
     for (int i = LOG_KEEP; i > 0; i--) {
         g_autofree char *to = g_strdup_printf("%s.%d", log, i);
         g_autofree char *from = i > 1 ? g_strdup_printf("%s.%d", log, i - 1) : g_strdup(log);
@@ -256,6 +260,12 @@ bool folder_remove(const char *path, GError **error)
 
 bool file_replace(const char *path, const char *data, gsize n, GError **error)
 {
+    struct stat st;
+    if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_REGULAR_FILE,
+                    "%s is no regular file; it is left alone rather than replaced by one", path);
+        return false;
+    }
     return g_file_set_contents_full(path, data, n, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
                                     error);
 }

@@ -33,10 +33,12 @@ pid_t machine_lock_holder(const char *folder); /* 0: nobody; -1: somebody, not k
 int socket_listen(const char *path, GError **error); /* a stale socket is removed, a live one is an error */
 int socket_connect(const char *path, GError **error);
 
-/* FOLDER/logs/vm.log, older ones vm.log.1 ... */
+/* FOLDER/logs/vm.log and debug.log, older ones vm.log.1 ... */
 #define LOG_KEEP 5
 char *paths_log(const char *folder);
-void log_rotate(const char *folder);
+char *paths_debug_log(const char *folder); /* what [debug-port] writes to if it has no target */
+void log_rotate(const char *log);
 
-bool folder_remove(const char *path, GError **error);                           /* and all in it; follows no link */
-bool file_replace(const char *path, const char *data, gsize n, GError **error); /* new, fsync, rename */
+bool folder_remove(const char *path, GError **error); /* and all in it; follows no link */
+/* New, fsync, rename.  Replaces a regular file only: never a device, pipe or socket. */
+bool file_replace(const char *path, const char *data, gsize n, GError **error);

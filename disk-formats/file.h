@@ -47,7 +47,7 @@ struct blk_file *blk_open(const char *path, unsigned flags, enum file_cache cach
 /* The same for a file that somebody else opened; path is what to call it.  Takes fd, also on failure. */
 struct blk_file *blk_open_fd(int fd, const char *path, unsigned flags, enum file_cache cache, GError **error);
 /* A new file that has no name until blk_publish(): a crash or a cancel leaves nothing behind.  publish fails if the
- * name is taken, unless replace. */
+ * name is taken, unless replace: that takes the place of a regular file, and of nothing else. */
 struct blk_file *blk_create(const char *path, bool replace, GError **error);
 bool blk_publish(struct blk_file *f, GError **error);
 /* Another file in the same folder, with the same flags.  Names with a folder part, and links that lead out of it, are

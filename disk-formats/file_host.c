@@ -316,6 +316,15 @@ static struct blk_file *host_new(int fd, const char *path, unsigned flags, enum 
     return f;
 }
 
+static const char *kind_name(mode_t mode)
+{
+    if (S_ISDIR(mode))
+        return "folder";
+    if (S_ISFIFO(mode))
+        return "pipe";
+    return S_ISSOCK(mode) ? "socket" : S_ISBLK(mode) ? "block device" : "character device";
+}
+
 static bool accept_kind(struct blk_file *f, GError **error)
 {
     struct host *h = f->state;
@@ -328,11 +337,7 @@ static bool accept_kind(struct blk_file *f, GError **error)
     }
     if (S_ISREG(st.st_mode))
         return true;
-    return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is a %s, not a disk image", f->path,
-                     S_ISDIR(st.st_mode)    ? "folder"
-                     : S_ISFIFO(st.st_mode) ? "pipe"
-                     : S_ISSOCK(st.st_mode) ? "socket"
-                                            : "character device");
+    return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is a %s, not a disk image", f->path, kind_name(st.st_mode));
 }
 
 /* The file if it is one for images and nobody's else; takes it. */
@@ -391,6 +396,12 @@ struct blk_file *blk_create(const char *path, bool replace, GError **error)
     char *part = NULL;
     if (!replace && g_file_test(path, G_FILE_TEST_EXISTS)) {
         disk_fail(error, DISK_ERROR_EXISTS, "%s exists already", path);
+        return NULL;
+    }
+    struct stat old;
+    if (!stat(path, &old) && !S_ISREG(old.st_mode)) {
+        disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is a %s; it is left alone rather than replaced by a file", path,
+                  kind_name(old.st_mode));
         return NULL;
     }
     int fd = open_part(path, &part);

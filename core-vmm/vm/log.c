@@ -44,7 +44,8 @@ static void write_line(struct log *l, const char *line)
     g_mutex_lock(&l->lock);
     if (l->bytes + n > LOG_BYTES_MAX) {
         close(l->fd);
-        log_rotate(l->folder);
+        g_autofree char *path = paths_log(l->folder);
+        log_rotate(path);
         l->fd = open_file(l->folder);
         l->bytes = 0;
     }
@@ -71,8 +72,9 @@ static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gs
 
 bool log_open(const char *folder, bool loud, GError **error)
 {
-    g_autofree char *path = paths_log(folder), *parent = g_path_get_dirname(path);
-    log_rotate(folder);
+    g_autofree char *path = paths_log(folder), *parent = g_path_get_dirname(path), *debug = paths_debug_log(folder);
+    log_rotate(path);
+    log_rotate(debug);
     int fd = g_mkdir_with_parents(parent, 0700) ? -1 : open_file(folder);
     if (fd < 0) {
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));

@@ -131,6 +131,22 @@ static void removal_follows_no_link(void)
     g_assert_true(folder_remove(base, NULL));
 }
 
+static void only_files_are_replaced(void)
+{
+    g_autofree char *base = g_dir_make_tmp("terrarium-XXXXXX", NULL), *pipe = g_build_filename(base, "pipe", NULL),
+                    *file = g_build_filename(base, "file", NULL), *got = NULL;
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+    g_assert_cmpint(mkfifo(pipe, 0600), ==, 0);
+    g_assert_false(file_replace(pipe, "x", 1, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_REGULAR_FILE);
+    g_assert_true(!stat(pipe, &st) && S_ISFIFO(st.st_mode));
+    g_assert_true(file_replace(file, "x", 1, NULL) && file_replace(file, "y", 1, NULL));
+    g_assert_true(g_file_get_contents(file, &got, NULL, NULL));
+    g_assert_cmpstr(got, ==, "y");
+    g_assert_true(folder_remove(base, NULL));
+}
+
 static void logs_rotate(void)
 {
     g_autofree char *base = g_dir_make_tmp("terrarium-XXXXXX", NULL), *log = paths_log(base),
@@ -138,7 +154,7 @@ static void logs_rotate(void)
     g_assert_cmpint(g_mkdir(logs, 0700), ==, 0);
     for (int i = 0; i < LOG_KEEP + 3; i++) {
         g_autofree char *text = g_strdup_printf("%d", i);
-        log_rotate(base);
+        log_rotate(log);
         g_assert_true(g_file_set_contents(log, text, -1, NULL));
     }
     for (int i = 1; i <= LOG_KEEP; i++) {
@@ -161,6 +177,7 @@ int main(int argc, char **argv)
     g_test_add_func("/paths/long-socket-paths", long_socket_paths);
     g_test_add_func("/paths/files-are-kept", files_are_kept);
     g_test_add_func("/paths/removal-follows-no-link", removal_follows_no_link);
+    g_test_add_func("/paths/only-files-are-replaced", only_files_are_replaced);
     g_test_add_func("/paths/logs-rotate", logs_rotate);
     return g_test_run();
 }

@@ -74,6 +74,13 @@ static void test_kinds_of_file(void)
     for (const struct image_format *const *f = image_formats(); *f; f++)
         if (strcmp((*f)->name, "raw"))
             refused(empty, (*f)->name, false, DISK_ERROR_CORRUPT, empty);
+    struct image_options o = {.bytes = 1 << 20};
+    struct stat st;
+    GError *error = NULL;
+    g_assert_false(image_create(fifo, "raw", &o, true, &error));
+    g_assert_error(error, DISK_ERROR, DISK_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
+    g_assert_true(!stat(fifo, &st) && S_ISFIFO(st.st_mode));
     scratch_remove(folder);
 }
 
