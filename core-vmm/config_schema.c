@@ -73,7 +73,7 @@ static const struct schema_key video_keys[] = {
     {NULL},
 };
 static const struct schema_key debug_port_keys[] = {
-    {"target", SCHEMA_CHAR, "none", .help = "where bytes written to the port go, as for serial"},
+    {"target", SCHEMA_CHAR, "file:logs/debug.log", .help = "where bytes written to the port go, as for serial"},
     {NULL},
 };
 static const struct schema_key no_keys[] = {{NULL}};

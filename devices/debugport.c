@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The ports where firmware writes its debug text: 402h (SeaBIOS and OVMF under QEMU) and E9h (Bochs).  Reading gives E9h:
- * firmware takes that as "somebody listens".  Config: target, as for a serial port; without it whole lines go to the
- * machine's log. */
+ * firmware takes that as "somebody listens".  Config: target, as for a serial port, or else a log of its own beside the
+ * machine's: the latter takes only so many lines a second. */
 #include "../core-vmm/api/char.h"
 #include "all.h"
 
-enum { LINE_BYTES = 240 };
-
 struct debugport {
-    struct char_port *port; /* NULL: the log */
-    char line[LINE_BYTES + 1];
-    unsigned length;
+    struct char_port *port;
 };
 
 static uint64_t debugport_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
@@ -18,34 +14,17 @@ static uint64_t debugport_read(struct device *d, unsigned region, uint64_t offse
     return 0xe9;
 }
 
-static void log_byte(struct device *d, uint8_t byte)
-{
-    struct debugport *p = d->state;
-    if (byte >= ' ' && byte < 127)
-        p->line[p->length++] = byte;
-    if (p->length == 0 || (byte != '\n' && p->length < LINE_BYTES))
-        return;
-    p->line[p->length] = 0;
-    dev_log(d, "%s", p->line);
-    p->length = 0;
-}
-
 static void debugport_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
 {
     struct debugport *p = d->state;
     uint8_t byte = v;
-    if (p->port)
-        char_write(p->port, &byte, 1);
-    else
-        log_byte(d, byte);
+    char_write(p->port, &byte, 1);
 }
 
 static bool debugport_init(struct device *d, const struct config *c, GError **error)
 {
     struct debugport *p = d->state;
-    if (!config_has(c, "target"))
-        return true;
-    g_autofree char *target = config_string(c, "target", NULL);
+    g_autofree char *target = config_string(c, "target", "file:logs/debug.log");
     p->port = char_open(d, target, NULL, error);
     return p->port != NULL;
 }
@@ -53,8 +32,7 @@ static bool debugport_init(struct device *d, const struct config *c, GError **er
 static void debugport_fini(struct device *d)
 {
     struct debugport *p = d->state;
-    if (p->port)
-        char_close(p->port);
+    char_close(p->port);
 }
 
 const struct device_ops debugport_ops = {
