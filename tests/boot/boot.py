@@ -8,8 +8,10 @@
 Guests come from guests.sh; a guest that cannot be had is skipped with the reason.  --scale stretches the time limits
 (slow hosts, engines).  With --keep a screenshot and the logs of every test land in DIR."""
 import argparse
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -47,8 +49,10 @@ TESTS = {
                    "steps": [("screen", "Memtest86+ v6.10"), ("screen", "Test #5 "), ("screen", "Errors: 0")]},
     "invaders": {"guests": ["invaders.exec"], "args": ["--memory", "64M", "--kernel", "invaders.exec"], "limit": 30,
                  "steps": [("screen", "-*-")]},
-    "u-boot": {"guests": ["u-boot.rom"], "args": ["--memory", "256M", "--firmware", "u-boot.rom"], "limit": 60,
-               "steps": [("serial", "U-Boot")]},
+    "u-boot": {"guests": ["u-boot.rom", "grub-disk.img"], "copy": [("grub-disk.img", "disk.img")], "limit": 60,
+               "args": ["--memory", "256M", "--firmware", "u-boot.rom", "--disk", "disk.img"],
+               "steps": [("serial", "U-Boot"), ("serial", "Reset IDE: Bus 0: OK"), ("serial", "Model: Terrarium"),
+                         ("serial", "=> ")]},
     "linux-cloud": linux("vmlinuz-cloud", "initrd64.gz"),
     "linux-amd64": linux("vmlinuz-amd64", "initrd64.gz", limit=120),
     "linux-686": linux("vmlinuz-686", "initrd32.gz", limit=120),
@@ -74,8 +78,8 @@ TESTS = {
                          "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
     "installer-text-amd64": installer("amd64", "text", [("screen", "Select a language")]),
     "installer-text-i386": installer("i386", "text", [("screen", "Select a language")]),
-    "installer-gtk-amd64": installer("amd64", "gtk", [("picture", 60)]),
-    "installer-gtk-i386": installer("i386", "gtk", [("picture", 60)]),
+    "installer-gtk-amd64": installer("amd64", "gtk", [("picture", 100), ("pointer", None)]),
+    "installer-gtk-i386": installer("i386", "gtk", [("picture", 100), ("pointer", None)]),
     "xen": {"guests": ["xen.iso"], "args": ["--memory", "1G", "--cdrom", "xen.iso"], "limit": 400,
             "steps": [("serial", "Xen version"), ("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]},
 }
@@ -83,6 +87,15 @@ TESTS = {
 
 class Failed(Exception):
     pass
+
+
+def changed(before, after):
+    """Width and height of the box in which two pictures differ; None: they are the same."""
+    rows = [y for y, (a, b) in enumerate(zip(before, after)) if a != b]
+    if not rows:
+        return None
+    columns = [x for y in rows for x in range(0, len(before[y]), 4) if before[y][x:x + 4] != after[y][x:x + 4]]
+    return (max(columns) - min(columns)) // 4 + 1, rows[-1] - rows[0] + 1
 
 
 class Machine:
@@ -110,20 +123,64 @@ class Machine:
             self.run("keys", self.name, *what.split())
         elif kind == "picture":
             self.wait_picture(what, seconds)
+        elif kind == "pointer":
+            self.move_pointer(what, seconds)
 
-    def wait_picture(self, colours, seconds):
-        """A graphics mode whose picture has many colours and has stopped changing."""
+    def control(self, command, **args):
+        """One request to the control socket; the result and the descriptors that came with it."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(30)
+            link.connect(os.path.join(self.env["XDG_RUNTIME_DIR"], "terrarium", self.name, "control"))
+            link.sendall(json.dumps({"id": 1, "cmd": command, "args": args}).encode() + b"\n")
+            data, fds = b"", []
+            while True:
+                part, more, _, _ = socket.recv_fds(link, 65536, 4)
+                fds += more
+                data += part
+                answers = [json.loads(x) for x in data.split(b"\n")[:-1]]
+                answer = next((x for x in answers if x.get("id") == 1), None)
+                if answer or not part:
+                    break
+        if not answer or not answer["ok"]:
+            raise Failed(f"{command}: {answer}")
+        return answer.get("result", {}), fds
+
+    def picture(self):
+        """(bytes per row, rows) as x8r8g8b8."""
+        result, fds = self.control("screen.shot")
+        stride, height = result["stride"], result["height"]
+        with open(fds[0], "rb") as f:
+            f.seek(0)
+            data = f.read(stride * height)
+        return [data[y * stride:y * stride + result["width"] * 4] for y in range(height)]
+
+    def wait_picture(self, brightness, seconds):
+        """A graphics mode with a picture as light as a desktop, not a console, that has stopped changing."""
         end, last = time.time() + seconds, None
-        shot = os.path.join(self.home, "shot.png")
         while time.time() < end:
-            self.run("screen", "shot", self.name, shot, check=False)
-            now = open(shot, "rb").read() if os.path.exists(shot) else b""
-            graphics = self.run("screen", "text", self.name, check=False).returncode != 0
-            if graphics and len(now) > 20000 and now == last:
+            rows = self.picture()
+            green = b"".join(rows)[1::4 * 7]
+            if len(rows) >= 480 and sum(green) > brightness * len(green) and rows == last:
                 return
-            last = now
+            last = rows
             time.sleep(3)
         raise Failed(f"no quiet graphical screen within {seconds:.0f} s")
+
+    def move_pointer(self, _, seconds):
+        """The mouse moves, and a pointer on the screen does, by as much: little else changes."""
+        end = time.time() + seconds
+        for way in (-1, 1, -1):
+            before = self.picture()
+            for _ in range(12):
+                self.control("input.pointer", dx=8 * way, dy=6 * way)
+                time.sleep(0.05)
+            while True:
+                time.sleep(2)
+                box = changed(before, self.picture())
+                if box and 20 < box[0] < 400 and 20 < box[1] < 400:
+                    break
+                if time.time() > end:
+                    raise Failed(f"the pointer does not follow the mouse; changed: {box}")
 
     def keep(self, folder):
         os.makedirs(folder, exist_ok=True)
