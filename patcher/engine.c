@@ -22,6 +22,7 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     vm->pages = cfg->memory_bytes / PAGE_SIZE;
     vm->code_bits = g_malloc0_n(vm->pages, sizeof *vm->code_bits);
     vm->dirty = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
+    vm->written = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->written);
     vm->vcpu = g_new0(struct vcpu *, cfg->cpus);
     vm->cpuid = cpuid_new(cfg);
     g_mutex_init(&vm->lock);
@@ -52,6 +53,7 @@ static void vm_free(void *evm)
     g_mutex_clear(&vm->split_lock);
     g_free(vm->code_bits);
     g_free(vm->dirty);
+    g_free(vm->written);
     g_free(vm->vcpu);
     g_free(vm->cpuid);
     g_free(vm);

@@ -95,7 +95,10 @@ void update_mode(struct vcpu *c)
     c->code_limit = code == CODE64 ? ~0ull : cs->limit;
     c->view = pick_view(c);
     bool aligned = c->cpl == 3 && c->rflags & RFLAG_AC && c->cr0 & CR0_AM;
-    c->tlb = c->views[aligned || debug_data_any(c) ? VIEW_SLOW : c->view];
+    unsigned table = aligned || debug_data_any(c) ? VIEW_SLOW : c->view;
+    c->tlb = c->views[table];
+    if (c->xl)
+        c->mode |= table << MODE_TABLE_SHIFT;
     c->tlb_gen = c->view_gen[c->view];
     c->xl_vector = 0;
     xl_context_update(c);

@@ -130,8 +130,23 @@ void tlb_drop_write(struct vcpu *c)
         }
 }
 
+static void note_written(struct soft_vm *vm, uint64_t offset)
+{
+    _Atomic uint64_t *w = &vm->written[offset >> 18];
+    uint64_t bit = 1ull << (offset >> 12 & 63);
+    if (!(atomic_load_explicit(w, memory_order_relaxed) & bit))
+        atomic_fetch_or(w, bit);
+}
+
+static bool may_write(const struct soft_vm *vm, uint64_t offset)
+{
+    return atomic_load(&vm->written[offset >> 18]) >> (offset >> 12 & 63) & 1;
+}
+
 void tlb_drop_write_page(struct vcpu *c, uint64_t offset)
 {
+    if (!may_write(c->vm, offset)) /* the search is long, and most code comes to pages that nobody writes */
+        return;
     for (unsigned v = 0; v < VIEWS; v++)
         for (unsigned i = 0; i < TLB_SIZE; i++)
             if ((c->info[v][i].page & PAGE_MASK) == offset)
@@ -158,6 +173,7 @@ static void install(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t 
         return;
     if (logged)
         vm_mark_dirty(c->vm, offset);
+    note_written(c->vm, offset);
     e->write = i->lin;
 }
 

@@ -37,6 +37,7 @@ bool xl_new(struct vcpu *c, GError **error)
 {
     struct xl *x = c->xl = g_new0(struct xl, 1);
     x->c = c;
+    x->bmi2 = __builtin_cpu_supports("bmi2");
     x->allocated = g_ptr_array_new_with_free_func(g_free);
     if (!map_cache(x, error))
         return false;

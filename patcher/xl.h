@@ -25,6 +25,7 @@ enum { XL_BIAS = 128 };
 struct xl {
     struct vcpu *c;
     int fd;
+    bool bmi2; /* of the host */
     uint8_t *rw, *rx; /* two mappings of one memfd: never writable and executable through one */
     size_t bytes, hot_bytes, used, stubs, cold_used; /* runs below hot_bytes, their detours above */
     GPtrArray *allocated;                            /* until the cache is dropped */

@@ -127,19 +127,26 @@ static void tlb_lookup(struct translation *t, unsigned size, bool write)
     struct emit *e = &t->e;
     int tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
     _Static_assert(sizeof(struct tlb_entry) == 32, "the index below is scaled by it");
-    e_mov(e, 4, T1, T0);
-    e_rr(e, 4, 0xc1, 5, T1); /* shr T1, 12 - 5 */
-    e8(e, 7);
+    struct host_mem entry = xl_field(offsetof(struct vcpu, views[t->run->mode >> MODE_TABLE_SHIFT & 3]));
+    entry.index = T1;
+    if (t->x->bmi2) {
+        e_bytes(e, "\xc4\x43\x7b\xf0\xda\x07", 6); /* rorx T1d, T0d, 12 - 5 */
+    } else {
+        e_mov(e, 4, T1, T0);
+        e_rr(e, 4, 0xc1, 5, T1); /* shr */
+        e8(e, 7);
+    }
     e_rr(e, 4, 0x81, 4, T1); /* and */
     e32(e, (TLB_SIZE - 1) << 5);
-    e_mem(e, 8, 0x03, T1, XL_FIELD(tlb)); /* add */
     e_mov(e, 8, T2, T0);
-    e_mem(e, 8, 0x33, T2, at(T1, tag)); /* xor */
+    entry.disp += tag;
+    e_mem(e, 8, 0x33, T2, entry); /* xor */
+    entry.disp += offsetof(struct tlb_entry, addend) - tag;
     e_mem(e, 8, 0x33, T2, XL_FIELD(tlb_gen));
     e_rr(e, 8, 0x81, 7, T2); /* cmp */
     e32(e, PAGE_SIZE - size);
     slow_jcc(t, 7); /* above */
-    e_mem(e, 8, 0x03, T0, at(T1, offsetof(struct tlb_entry, addend)));
+    e_mem(e, 8, 0x03, T0, entry);
 }
 
 /* Around inserted code that clobbers flags which the guest may still read: they are made again from registers that have
