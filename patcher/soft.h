@@ -108,7 +108,7 @@ enum {
 /* ---- software TLB -------------------------------------------------------------------------------------------- */
 /* Tags are page-aligned linear addresses or TLB_EMPTY.  One compare of the page of the access's *last* byte against
  * the entry of its *first* byte's page also catches page-crossing accesses.  host = linear + addend. */
-#define TLB_BITS  14
+#define TLB_BITS  13
 #define TLB_SIZE  (1u << TLB_BITS)
 #define TLB_EMPTY 1ull /* bit 0 of a tag: matches nothing */
 #define PAGE_SIZE 4096ull
