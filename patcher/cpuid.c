@@ -277,12 +277,14 @@ static void extended(struct vcpu *c, const struct cpuid_table *t, uint32_t leaf,
     }
 }
 
-/* Hypervisor leaves: a name, and the frequencies (the convention of VMware's leaf 0x40000010). */
+/* Hypervisor leaves.  The signature is that of KVM's published guest interface, with none of its features: systems that
+ * know it do not measure whether timer interrupts come in time (on a busy host they may not) and use x2APIC without
+ * interrupt remapping.  Leaf 0x40000010 has the frequencies, by VMware's convention. */
 static void hypervisor(const struct cpuid_table *t, uint32_t leaf, uint32_t *r)
 {
     if (leaf == 0x40000000) {
         r[EAX] = 0x40000010;
-        memcpy(&r[EBX], "TerrariumVMM", 12);
+        memcpy(&r[EBX], "KVMKVMKVM\0\0\0", 12);
     } else if (leaf == 0x40000010) {
         r[EAX] = t->tsc_khz;
         r[EBX] = 1000000; /* local APIC timer: kHz */
