@@ -7,14 +7,15 @@
  *              0x10000), initial RAM disk as high as the kernel and the memory allow.
  *   Multiboot  information block with its strings, module list, GDT and room for the memory map in 0x10000-0x1ffff, the
  *              image where it wants to be, the modules behind it.
- * The BIOS keeps its tables at the top of low memory, so nothing comes near to that. */
+ * The BIOS keeps its tables at the top of low memory, so nothing comes near to that; nor to the bottom, where its vectors,
+ * variables and stack are, up to where it loads a boot sector. */
 #include "../core-vmm/base/bytes.h"
 #include "directboot_rom.h"
 #include "fw_cfg.h"
 #include "pc_firmware.h"
 #include <elf.h>
 
-enum { PAGE = 4096, MIB = 1 << 20, BIOS_TOP = MIB, LOW_END = 0x90000 };
+enum { PAGE = 4096, MIB = 1 << 20, BIOS_TOP = MIB, LOW_BEGIN = 0x7c00, LOW_END = 0x90000 };
 
 struct boot { /* a blob and its place */
     GBytes *kernel, *initrd;
@@ -224,16 +225,22 @@ static gssize multiboot_header(const uint8_t *file, gsize bytes)
     return -1;
 }
 
+/* The loader reads the image before it last needs its own memory and the BIOS. */
+static bool is_in_use(const struct image *im)
+{
+    bool info = im->low < INFO_AT + 0x10000 && im->high > INFO_AT;
+
+    return im->low < LOW_BEGIN || info || (im->low < MIB && im->high > LOW_END);
+}
+
 static bool check_range(const struct image *im, uint64_t ram, const char *kernel, GError **error)
 {
-    bool low = im->low < MIB;
-
     if (im->high <= im->low || im->high > ram - BIOS_TOP)
         return fail(error, kernel,
                     "the image wants addresses 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x, which "
                     "the guest's memory has not got",
                     im->low, im->high);
-    if (low && (im->low < INFO_AT + 0x10000 || im->high > LOW_END))
+    if (is_in_use(im))
         return fail(error, kernel,
                     "the image wants addresses 0x%" G_GINT64_MODIFIER "x-0x%" G_GINT64_MODIFIER "x, which "
                     "are in use while it is loaded",

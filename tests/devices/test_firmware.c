@@ -399,6 +399,22 @@ static void put_header(uint8_t *p, uint32_t flags)
     put_le32(p + 8, -(0x1badb002 + flags));
 }
 
+/* 4 KiB below 1 MiB: where there is room while the image is loaded. */
+static void check_low(struct file *k, uint32_t at, bool good)
+{
+    put_le32(k->data + 76, at + 0x40);
+    put_le32(k->data + 80, at);
+    put_le32(k->data + 84, at + 0x1000);
+    if (!good) {
+        refused(k, NULL, NULL, "in use");
+        return;
+    }
+    struct bench *b = try_boot(k, NULL, NULL, NULL);
+    g_assert_nonnull(b);
+    g_assert_cmphex(read_number(b, FW_CFG_KERNEL_ADDRESS), ==, at);
+    bench_free(b);
+}
+
 static void test_multiboot_addresses(void)
 {
     struct file *k = file_new(4096);
@@ -428,10 +444,14 @@ static void test_multiboot_addresses(void)
     put_le32(k->data + 88, 0xf0000000);
     refused(k, NULL, NULL, "has not got");
     put_le32(k->data + 88, 0);
-    put_le32(k->data + 76, 0x18040);
-    put_le32(k->data + 80, 0x18000);
-    put_le32(k->data + 84, 0x19000);
-    refused(k, NULL, NULL, "in use");
+    check_low(k, 0x7000, false); /* the BIOS's stack */
+    check_low(k, 0x7c00, true);
+    check_low(k, 0xf000, true);
+    check_low(k, 0xf004, false); /* the Multiboot information */
+    check_low(k, 0x1f000, false);
+    check_low(k, 0x20000, true);
+    check_low(k, 0x8f000, true);
+    check_low(k, 0x8f004, false); /* the BIOS's tables */
     put_header(k->data + 64, 0x8);
     refused(k, NULL, NULL, "features 0x8");
     put_header(k->data + 64, 0);
