@@ -31,7 +31,7 @@ static const struct {
      "disk images, serial lines, the log"},
     {CALLS(SYS_open, SYS_openat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat,
            SYS_getdents64, SYS_getcwd),
-     "media inserted while running (Landlock says where)"},
+     "images that media inserted while running build upon (Landlock says where)"},
     {CALLS(SYS_unlink, SYS_unlinkat, SYS_rename, SYS_renameat, SYS_renameat2, SYS_mkdir, SYS_mkdirat, SYS_rmdir,
            SYS_fchmod, SYS_chmod, SYS_utimensat),
      "log rotation, saved states, removing our sockets (Landlock says where)"},

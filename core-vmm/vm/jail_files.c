@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Landlock (Documentation/userspace-api/landlock.rst).  Rules name what stays allowed; each has its reason.
- * Reading stays allowed everywhere, because an image that is inserted while the VM runs, and the images that it builds
- * upon, are opened by path. */
+ * Reading stays allowed everywhere, because the images that one inserted while the VM runs builds upon are opened by path;
+ * the inserted one itself comes as an open descriptor. */
 #include "jail.h"
 #include "../api/config.h"
 #include "../char_target.h"
@@ -36,7 +36,7 @@ static const struct {
     uint64_t access;
     const char *reason;
 } always[] = {
-    {"/", READ, "images inserted later, the images they build upon, firmware, locale and time zone"},
+    {"/", READ, "the images that inserted ones build upon, firmware, locale and time zone"},
     {"/dev/kvm", DEVICE, "the KVM engine"},
     {"/dev/ptmx", DEVICE, "serial lines on a pty"},
     {"/dev/pts", DEVICE, "the pty's other end, and stdio on a terminal"},
