@@ -186,7 +186,7 @@ static void run(struct process *p)
         report(p, NULL);
         g_main_loop_run(p->loop);
     } else {
-        g_warning("%s", error->message);
+        g_message("the machine did not start: %s", error->message);
         p->exit_code = p->taken ? EXIT_CODE_WRONG_STATE : exit_code_of_error(error);
         report(p, error);
     }
@@ -214,7 +214,7 @@ static bool parse(struct options *o, int argc, char **argv)
         g_printerr("terrarium-vm: %s\n", error ? error->message : "takes no arguments but options");
         return false;
     }
-    o->folder = g_canonicalize_filename(folder ? folder : ".", NULL);
+    o->folder = o->probe ? NULL : g_canonicalize_filename(folder ? folder : ".", NULL);
     return true;
 }
 

@@ -23,7 +23,8 @@ class Host:
         self.base = tempfile.mkdtemp(prefix="terrarium-test-")
         os.mkdir(self.base + "/run", 0o700)
         self.env = dict(os.environ, XDG_DATA_HOME=self.base + "/data", XDG_RUNTIME_DIR=self.base + "/run",
-                        TERRARIUM_VM=VM, LC_ALL="C.UTF-8", HOME=self.base)
+                        TERRARIUM_VM=VM, LC_ALL="C.UTF-8", HOME=self.base,
+                        ASAN_OPTIONS="detect_leaks=0")  # the jail forbids the process that would look for them
         for name in ("DISPLAY", "WAYLAND_DISPLAY"):
             self.env.pop(name, None)
         return self
@@ -111,7 +112,7 @@ def test_create(h):
         assert line in ini, f"no {line!r} in:\n{ini}"
     disk = h.base + "/data/terrarium/machines/one/disk.img"
     assert os.stat(disk).st_size == 3 << 20 and os.stat(disk).st_blocks == 0
-    h.want(2, "create", "two", "--memory", "2Q", err="memory = 2Q: must be a size from 1M to 1T")
+    h.want(2, "create", "two", "--memory", "2Q", err="memory = 2Q: must be a size from 1M to 512G")
     h.want(2, "create", "two", "--set", "machine.enigne=kvm", err="did you mean engine?")
     h.want(2, "create", "two", "--set", "nonsense", err="SECTION.KEY=VALUE")
     h.want(3, "create", "two", "--cdrom", "missing.iso", err="missing.iso")
@@ -419,7 +420,7 @@ def main():
             print(f"ok {number} {name[5:]}" + (f" # SKIP {skip}" if skip else ""), flush=True)
         except Exception as e:  # a test that breaks has failed
             failed += 1
-            text = f"{type(e).__name__}: {e}".replace("\n", "\n# ")
+            text = f"{type(e).__name__}: {e}"[:3000].replace("\n", "\n# ")
             print(f"not ok {number} {name[5:]}\n# {text}", flush=True)
     return failed > 0
 
