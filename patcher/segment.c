@@ -258,7 +258,11 @@ void ldt_load(struct vcpu *c, uint16_t selector, unsigned vector)
         raise_error(c, vector, selector & 0xfffc);
     if (!desc_present(&d))
         raise_error(c, vector == EXC_GP ? EXC_NP : vector, selector & 0xfffc);
+    struct seg s;
     if (long_mode(c))
         desc_get_high(c, &d);
-    desc_cache(&d, &c->ldtr);
+    desc_cache(&d, &s);
+    if (!canonical(s.base))
+        raise_error(c, vector, selector & 0xfffc);
+    c->ldtr = s;
 }

@@ -267,6 +267,7 @@ struct vcpu {
     uint64_t xl_page;    /* IP of the page of the run that executes */
     uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
     uint64_t xl_temp;
+    int32_t xl_from; /* the last return or jump through a pointer: offset in its page, and << 12 what it added to RSP */
     const uint8_t *xl_resume; /* where a detour goes on */
     struct run *xl_next;      /* what xl_enter() returns */
 

@@ -228,8 +228,12 @@ static void load_task_register(struct vcpu *c, uint16_t selector)
     if (long_mode(c))
         desc_get_high(c, &d);
     d.raw |= 2ull << 40; /* busy */
+    struct seg s;
+    desc_cache(&d, &s);
+    if (!canonical(s.base))
+        raise_error(c, EXC_GP, selector & 0xfffc);
     sys_write(c, d.lin + 5, 1, d.raw >> 40 & 0xff);
-    desc_cache(&d, &c->tr);
+    c->tr = s;
 }
 
 static bool verifiable(struct vcpu *c, uint16_t selector, bool write)

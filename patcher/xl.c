@@ -231,6 +231,11 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
 {
     uint64_t target = (uintptr_t)ip;
     c->xl->count.miss++;
+    if (unlikely(!canonical(target))) {
+        c->rip = c->xl_page + (c->xl_from & ~PAGE_MASK);
+        c->gpr[X86_RSP] -= c->xl_from >> 12;
+        raise_error(c, EXC_GP, 0);
+    }
     c->rip = target;
     c->xl_next = NULL;
     if (atomic_load_explicit(&c->request, memory_order_relaxed))

@@ -382,25 +382,57 @@ static void call(struct translation *t, const struct insn *in)
     jump_to(t, target_offset(t, in));
 }
 
+/* In case the target is not canonical: then the jump itself faults (xl_miss_c). */
+static void note_jump(struct translation *t, const struct insn *in, int rsp)
+{
+    if (!t->code64)
+        return;
+    e_mem(&t->e, 4, 0xc7, 0, XL_FIELD(xl_from));
+    e32(&t->e, (uint32_t)rsp << 12 | (t->xr->offset + in->ip));
+}
+
+/* A call must not push anything if its target, in register r, is not canonical. */
+static void check_canonical(struct translation *t, int r)
+{
+    struct emit *e = &t->e;
+    if (!t->code64)
+        return;
+    flags_aside(t);
+    e_mov(e, 8, T1, r);
+    e_rr(e, 8, 0xc1, 4, T1); /* shl */
+    e8(e, 16);
+    e_rr(e, 8, 0xc1, 7, T1); /* sar */
+    e8(e, 16);
+    e_rr(e, 8, 0x3b, T1, r); /* cmp */
+    slow_jcc(t, 5);
+    flags_back(t);
+}
+
 static void jump_rm(struct translation *t, const struct insn *in, const struct xl_op *o, bool is_call)
 {
     if (o->memory) {
         load_to_temp(t, in);
-        if (is_call)
+        if (is_call) {
+            check_canonical(t, T0);
             push_return(t, in);
+        }
         e_load(&t->e, 8, T0, XL_FIELD(xl_temp));
     } else {
-        if (is_call)
+        if (is_call) {
+            check_canonical(t, reg_in(t, xl_plain_rm(o), T0));
             push_return(t, in);
+        }
         int r = reg_in(t, xl_plain_rm(o), T0);
         e_mov(&t->e, word(t), T0, r);
     }
     if (is_call)
         push_value_done(t);
+    else
+        note_jump(t, in, 0);
     jump_indirect(&t->e);
 }
 
-static void ret(struct translation *t, const struct xl_op *o, const uint8_t *raw)
+static void ret(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
 {
     uint16_t more = 0;
     if (o->opcode == 0xc2)
@@ -408,6 +440,7 @@ static void ret(struct translation *t, const struct xl_op *o, const uint8_t *raw
     stack_address(t, H_GUEST_RSP, 0, false);
     e_load(&t->e, word(t), T0, at(T0, 0));
     adjust_rsp(t, word(t) + more);
+    note_jump(t, in, word(t) + more);
     jump_indirect(&t->e);
 }
 
@@ -630,7 +663,7 @@ static void translate_one(struct translation *t, const struct insn *in, const st
     case XL_JCC: jump_if(t, o->opcode & 15, target_offset(t, in)); break;
     case XL_JMP: jump_to(t, target_offset(t, in)); break;
     case XL_CALL: call(t, in); break;
-    case XL_RET: ret(t, o, raw); break;
+    case XL_RET: ret(t, in, o, raw); break;
     case XL_JMP_RM: jump_rm(t, in, o, false); break;
     case XL_CALL_RM: jump_rm(t, in, o, true); break;
     case XL_VECTOR: vector(t, in, o); break;
