@@ -35,7 +35,7 @@ struct hw_memory {
     uint32_t next_id, max_slots;
     uint64_t *dirty; /* a bit per page of the memory file: taken from KVM, not yet asked for */
 };
-bool hw_memory_init(struct hw_memory *mem, int kvm_fd, uint64_t bytes);
+void hw_memory_init(struct hw_memory *mem, int kvm_fd, uint64_t bytes);
 void hw_memory_free(struct hw_memory *mem);
 bool hw_map(void *evm, uint64_t gpa, uint64_t bytes, uint64_t offset, int how, GError **error);
 void hw_dirty(void *evm, uint64_t offset, uint64_t bytes, uint64_t *bitmap);

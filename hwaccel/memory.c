@@ -19,7 +19,7 @@ static bool overlaps(const struct hw_slot *s, uint64_t gpa, uint64_t bytes)
     return s->gpa < gpa + bytes && gpa < s->gpa + s->bytes;
 }
 
-bool hw_memory_init(struct hw_memory *mem, int kvm_fd, uint64_t bytes)
+void hw_memory_init(struct hw_memory *mem, int kvm_fd, uint64_t bytes)
 {
     int max = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
     pthread_mutex_init(&mem->lock, NULL);
@@ -27,7 +27,6 @@ bool hw_memory_init(struct hw_memory *mem, int kvm_fd, uint64_t bytes)
     mem->free_ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     mem->max_slots = max > 0 ? max : 32;
     mem->dirty = g_new0(uint64_t, bytes / HW_PAGE / 64 + 1);
-    return true;
 }
 
 void hw_memory_free(struct hw_memory *mem)

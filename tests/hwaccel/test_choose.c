@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* test_choose.c - which engine is taken, and what is said about it.  Runs anywhere, with or without /dev/kvm. */
+#include "../../core-vmm/machine.h"
+#include "../../hwaccel/hwaccel.h"
+#include <string.h>
+
+static void test_auto(void)
+{
+    g_autofree char *reason = NULL;
+    g_autoptr(GError) error = NULL, why_not = NULL;
+    const struct cpu_engine *e = engine_choose("auto", &reason, &error);
+    bool kvm = kvm_engine.probe(&why_not);
+    g_assert_no_error(error);
+    g_assert_nonnull(e);
+    g_test_message("%s: %s", e->name, reason);
+    if (kvm) {
+        g_assert_cmpstr(e->name, ==, "kvm");
+    } else {
+        g_assert_cmpstr(e->name, !=, "kvm");
+        g_assert_nonnull(strstr(reason, "; not kvm: "));
+        g_assert_cmpuint(strlen(why_not->message), >, 20);
+    }
+}
+
+static void test_by_name(void)
+{
+    static const char *const names[] = {"kvm", "soft", "interp"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *reason = NULL;
+        const struct cpu_engine *e = engine_choose(names[i], &reason, NULL);
+        g_assert_nonnull(e);
+        g_assert_cmpstr(e->name, ==, names[i]);
+        g_assert_true(g_str_has_prefix(reason, "asked for by name"));
+    }
+}
+
+static void test_unknown(void)
+{
+    g_autofree char *reason = NULL;
+    g_autoptr(GError) error = NULL;
+    g_assert_null(engine_choose("KVM ", &reason, &error));
+    g_assert_nonnull(strstr(error->message, "\"KVM \""));
+    g_assert_nonnull(strstr(error->message, "auto, kvm, "));
+}
+
+/* With local APICs from the kernel or without, the two tables must not be mixed up. */
+static void test_tables(void)
+{
+    const struct cpu_engine *e = kvm_engine_for_host();
+    g_assert_true(e == &kvm_engine || e == &kvm_engine_no_chips);
+    g_assert_true(kvm_engine.msi && kvm_engine.get_lapic && kvm_engine.set_lapic);
+    g_assert_false(kvm_engine_no_chips.msi || kvm_engine_no_chips.get_lapic || kvm_engine_no_chips.set_lapic);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/engine/auto", test_auto);
+    g_test_add_func("/engine/by-name", test_by_name);
+    g_test_add_func("/engine/unknown", test_unknown);
+    g_test_add_func("/engine/tables", test_tables);
+    return g_test_run();
+}
