@@ -21,7 +21,7 @@
 
 static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing"},
-    {"memory", SCHEMA_SIZE, "1G", MIB, TIB, .help = "the guest's RAM, in whole MiB"},
+    {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole MiB"},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
     {"engine", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "kvm", "soft", "interp"),
      .help = "what runs the guest's code: hardware virtualization, the translator, the interpreter, or the best that "

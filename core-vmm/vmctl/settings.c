@@ -12,7 +12,7 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
 {
     const GOptionEntry own[] = {
         {"memory", 'm', 0, G_OPTION_ARG_STRING, &s->memory, "The guest's RAM, like 512M or 2G", "SIZE"},
-        {"cpus", 'c', 0, G_OPTION_ARG_INT, &s->cpus, "Virtual CPUs", "N"},
+        {"cpus", 'c', 0, G_OPTION_ARG_STRING, &s->cpus, "Virtual CPUs", "N"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &s->engine, "auto, kvm, soft or interp", "ENGINE"},
         {"disk", 'd', 0, G_OPTION_ARG_FILENAME_ARRAY, &s->disks, "A disk image, or a size for a new one; repeatable",
          "FILE|SIZE"},
@@ -53,6 +53,7 @@ void settings_clear(struct settings *s)
     g_free(s->firmware);
     g_free(s->boot);
     g_free(s->on_reset);
+    g_free(s->cpus);
     g_free(s->disk_format);
     g_strfreev(s->disks);
     g_strfreev(s->cdroms);
@@ -112,6 +113,10 @@ static bool new_disk(const struct settings *s, GKeyFile *file, const char *secti
         number ? g_strdup_printf("disk%u.%s", number + 1, ending) : g_strdup_printf("disk.%s", ending);
     g_autofree char *path = g_build_filename(folder, name, NULL);
     struct image_options o = {.bytes = bytes};
+    if (!bytes) {
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a new disk cannot have 0 bytes");
+        return false;
+    }
     return image_create(path, format, &o, false, error) && set(file, section, "file", name, error) &&
            set(file, section, "format", format, error);
 }
@@ -212,8 +217,7 @@ static void add_empty(GKeyFile *file, const char *section)
 
 static bool add_machine(const struct settings *s, GKeyFile *file, GError **error)
 {
-    g_autofree char *cpus = s->cpus ? g_strdup_printf("%d", s->cpus) : NULL;
-    return set(file, "machine", "memory", s->memory, error) && set(file, "machine", "cpus", cpus, error) &&
+    return set(file, "machine", "memory", s->memory, error) && set(file, "machine", "cpus", s->cpus, error) &&
            set(file, "machine", "engine", s->engine, error) && set(file, "machine", "boot", s->boot, error) &&
            set(file, "machine", "on-reset", s->on_reset, error) && set(file, "machine", "cmdline", s->cmdline, error) &&
            set_file(file, "machine", "firmware", s->firmware, error) &&

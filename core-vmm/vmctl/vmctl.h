@@ -54,7 +54,7 @@ int spawn_wait_ready(struct spawned *s, char **message); /* 0, or an exit code w
 struct settings {
     char *memory, *engine, *kernel, *initrd, *cmdline, *firmware, *boot, *on_reset, *disk_format;
     char **disks, **cdroms, **floppies, **serials, **sets;
-    int cpus;
+    char *cpus;
     gboolean debug_exit, testdev, no_video;
 };
 GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more); /* more may be NULL; g_free */
