@@ -103,6 +103,7 @@ enum xl_kind {
     XL_RET,
     XL_JMP_RM,
     XL_CALL_RM,
+    XL_DIV,    /* DIV and IDIV, 32 and 64 bits */
     XL_VECTOR, /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
 };
 enum { FLAG_CF = 1, FLAG_REST = 2, FLAG_ALL = 3 };

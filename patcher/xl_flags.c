@@ -172,6 +172,7 @@ static unsigned writes(const struct xl_op *o)
     case XL_POP_REG: return 1u << X86_RSP | 1u << ((op & 7) | (o->rex & 1) << 3);
     case XL_LEAVE: return 1u << X86_RSP | 1u << X86_RBP;
     case XL_PLAIN: break;
+    case XL_DIV: return 1u << X86_RAX | 1u << X86_RDX;
     case XL_VECTOR: return xl_vector_gpr(o);
     default: return 0xffff;
     }

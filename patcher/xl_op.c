@@ -109,8 +109,13 @@ static void group3(struct xl_op *o) /* F6, F7 */
 {
     unsigned op = ext(o);
     o->reads_only = op < 2 || op >= 4;
-    if (op >= 6) /* DIV and IDIV may fault: tier 1 knows how */
+    if (op >= 6) { /* its flags are undefined: they are what the silicon makes of those before */
+        if (o->opcode == 0xf7 && !o->p66 && !o->lock)
+            o->kind = XL_DIV;
+        o->flags_read = FLAG_ALL;
+        o->flags_written = true;
         return;
+    }
     o->kind = XL_PLAIN;
     o->flags_written = op != 2;
     o->flags_killed = op == 3 || op < 2 ? FLAG_ALL : op >= 4 ? FLAG_CF : 0;

@@ -287,6 +287,38 @@ static void plain(struct translation *t, const struct insn *in, const struct xl_
         reg_out(t, rm_no, rm_temp);
 }
 
+/* Division that surely does not fault: unsigned, if the high half is below the divisor; signed, if it is but the sign of
+ * the low half and the divisor neither 0 nor -1. */
+static void divide(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
+{
+    struct emit *e = &t->e;
+    unsigned size = o->rex & 8 ? 8 : 4;
+    int n = xl_plain_rm(o), divisor = n >= 0 ? reg_in(t, n, T0) : T0;
+    if (o->memory) {
+        operand_address(t, in, size, false);
+        e_load(e, size, T0, at(T0, 0));
+    }
+    flags_aside(t);
+    if ((o->modrm >> 3 & 7) == 6) {
+        e_rr(e, size, 0x3b, H_RDX, divisor);
+        slow_jcc(t, 3);
+    } else {
+        e_lea(e, size, T1, at(divisor, 1));
+        e_rr(e, size, 0x83, 7, T1);
+        e8(e, 1);
+        slow_jcc(t, 6);
+        e_mov(e, size, T1, H_RAX);
+        e_rr(e, size, 0xc1, 7, T1);
+        e8(e, size * 8 - 1);
+        e_rr(e, size, 0x3b, T1, H_RDX);
+        slow_jcc(t, 5);
+    }
+    flags_back(t);
+    struct xl_op as_register = *o;
+    as_register.memory = false;
+    xl_plain_bytes(e, &as_register, raw, o->modrm >> 3 & 7, divisor, t->code64, false);
+}
+
 static void lea(struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     int n = (o->modrm >> 3 & 7) | (o->rex & 4) << 1;
@@ -655,6 +687,7 @@ static void translate_one(struct translation *t, const struct insn *in, const st
     case XL_NOP: break;
     case XL_PLAIN: plain(t, in, o, raw); break;
     case XL_LEA: lea(t, in, o); break;
+    case XL_DIV: divide(t, in, o, raw); break;
     case XL_PUSH_REG: push_reg(t, (o->opcode & 7) | (o->rex & 1) << 3); break;
     case XL_PUSH_IMM: push_imm(t, o, raw); break;
     case XL_PUSH_RM: push_rm(t, in, o); break;
