@@ -155,12 +155,14 @@ class Machine:
         return [data[y * stride:y * stride + result["width"] * 4] for y in range(height)]
 
     def wait_picture(self, brightness, seconds):
-        """A graphics mode with a picture as light as a desktop, not a console, that has stopped changing."""
+        """A graphics mode with a picture as light as a desktop, not a console, with a window full of text below its
+        banner, that has stopped changing."""
         end, last = time.time() + seconds, None
         while time.time() < end:
             rows = self.picture()
             green = b"".join(rows)[1::4 * 7]
-            if len(rows) >= 480 and sum(green) > brightness * len(green) and rows == last:
+            written = sum(row != row[:4] * (len(row) // 4) for row in rows[100:])
+            if len(rows) >= 480 and sum(green) > brightness * len(green) and written > 200 and rows == last:
                 return
             last = rows
             time.sleep(3)
