@@ -188,7 +188,79 @@ static int blocks_to_place(struct image *im, uint64_t offset, uint64_t bytes, st
     return 0;
 }
 
-/* A first write.  Exclusive lock held. */
+/* ---- first writes: blocks in flight ---- */
+struct flight {
+    uint64_t start, end;
+    struct flight *next;
+};
+
+static bool in_flight(const struct image *im, uint64_t start, uint64_t end)
+{
+    for (const struct flight *f = im->flights; f; f = f->next)
+        if (f->start < end && start < f->end)
+            return true;
+    return false;
+}
+
+static void take_off(struct image *im, struct flight *f)
+{
+    g_mutex_lock(&im->flight_lock);
+    f->next = im->flights;
+    im->flights = f;
+    g_mutex_unlock(&im->flight_lock);
+}
+
+static void land(struct image *im, struct flight *f)
+{
+    struct flight **link = &im->flights;
+    g_mutex_lock(&im->flight_lock);
+    while (*link != f)
+        link = &(*link)->next;
+    *link = f->next;
+    g_cond_broadcast(&im->landed);
+    g_mutex_unlock(&im->flight_lock);
+}
+
+/* Takes the exclusive lock at a moment when none of the blocks from offset on is in flight. */
+static void lock_landed(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    uint64_t block = im->block_bytes ? im->block_bytes : 1, start = offset / block * block;
+    uint64_t end = bytes > UINT64_MAX - offset - block ? UINT64_MAX : (offset + bytes + block - 1) / block * block;
+    for (;;) {
+        g_rw_lock_writer_lock(&im->lock);
+        if (!in_flight(im, start, end))
+            return;
+        g_mutex_lock(&im->flight_lock); /* before the lock goes, so that no landing is missed */
+        g_rw_lock_writer_unlock(&im->lock);
+        while (in_flight(im, start, end))
+            g_cond_wait(&im->landed, &im->flight_lock);
+        g_mutex_unlock(&im->flight_lock);
+    }
+}
+
+static void lock_all_landed(struct image *im)
+{
+    lock_landed(im, 0, UINT64_MAX);
+}
+
+/* Writes the data of placed blocks.  New room is ours alone: the exclusive lock is put away meanwhile.  Blocks that are
+ * there in part may be overwritten by others, so that it must be kept. */
+static int fill_in_flight(struct image *im, const struct extent *e, uint64_t offset, struct iov_walk *w, uint64_t bytes)
+{
+    struct flight f = {e->offset, e->offset + e->bytes, NULL};
+    if (e->reused)
+        return fill_placed(im, e, offset, w, bytes);
+    take_off(im, &f);
+    g_rw_lock_writer_unlock(&im->lock);
+    g_rw_lock_reader_lock(&im->lock);
+    int err = fill_placed(im, e, offset, w, bytes);
+    g_rw_lock_reader_unlock(&im->lock);
+    g_rw_lock_writer_lock(&im->lock);
+    land(im, &f);
+    return err;
+}
+
+/* A first write.  Exclusive lock held, and nothing of it in flight. */
 static int write_new(struct image *im, uint64_t *offset, struct iov_walk *w, uint64_t *bytes)
 {
     struct extent e;
@@ -200,24 +272,38 @@ static int write_new(struct image *im, uint64_t *offset, struct iov_walk *w, uin
     if (err)
         return err;
     uint64_t n = MIN(*bytes, e.offset + e.bytes - *offset);
-    err = fill_placed(im, &e, *offset, w, n);
+    err = fill_in_flight(im, &e, *offset, w, n);
     im->tables_changed = true;
     if (!err)
-        err = im->format->link(im, &e);
-    else if (im->format->unplace)
+        err = im->format->link(im, &e); /* all of it or nothing */
+    if (err && im->format->unplace)
         im->format->unplace(im, &e);
     *offset += n;
     *bytes -= n;
     return err;
 }
 
-static int write_exclusive(struct image *im, uint64_t offset, struct iov_walk *w, uint64_t bytes)
+static int write_shared(struct image *im, uint64_t *offset, struct iov_walk *w, uint64_t *bytes)
 {
-    int err = 0;
+    g_rw_lock_reader_lock(&im->lock);
+    int err = write_in_place(im, offset, w, bytes);
+    g_rw_lock_reader_unlock(&im->lock);
+    return err;
+}
+
+/* What is there is overwritten under the shared lock, the rest placed under the exclusive one, part by part. */
+static int write_parts(struct image *im, uint64_t offset, struct iov_walk *w, uint64_t bytes)
+{
+    int err = write_shared(im, &offset, w, &bytes);
     while (!err && bytes) {
-        err = write_in_place(im, &offset, w, &bytes);
-        if (!err && bytes)
+        struct extent e;
+        lock_landed(im, offset, bytes);
+        err = extent_at(im, offset, 1, &e);
+        if (!err && !e.in_place) /* it may have landed meanwhile */
             err = write_new(im, &offset, w, &bytes);
+        g_rw_lock_writer_unlock(&im->lock);
+        if (!err)
+            err = write_shared(im, &offset, w, &bytes);
     }
     return err;
 }
@@ -255,16 +341,8 @@ int image_writev(struct image *im, uint64_t offset, const struct iovec *iov, int
         return -EROFS;
     struct iov_walk w = {iov, n, 0};
     int err = begin(im);
-    if (err)
-        return err;
-    g_rw_lock_reader_lock(&im->lock);
-    err = write_in_place(im, &offset, &w, &bytes);
-    g_rw_lock_reader_unlock(&im->lock);
-    if (!err && bytes) {
-        g_rw_lock_writer_lock(&im->lock);
-        err = write_exclusive(im, offset, &w, bytes);
-        g_rw_lock_writer_unlock(&im->lock);
-    }
+    if (!err)
+        err = write_parts(im, offset, &w, bytes);
     return after_write(im, err);
 }
 
@@ -278,7 +356,7 @@ int image_append(struct image *im, uint64_t offset, const void *packed, size_t n
 {
     if (!im->writable)
         return -EROFS;
-    g_rw_lock_writer_lock(&im->lock);
+    lock_landed(im, offset, im->block_bytes);
     int err = begin_locked(im);
     im->tables_changed = true;
     if (!err)
@@ -318,7 +396,7 @@ static int write_zeroes(struct image *im, uint64_t offset, uint64_t bytes)
         size_t n = MIN(bytes, room);
         struct iovec one = {zero, n};
         struct iov_walk w = {&one, 1, 0};
-        if ((err = write_exclusive(im, offset, &w, n)))
+        if ((err = write_parts(im, offset, &w, n)))
             return err;
         offset += n;
         bytes -= n;
@@ -326,9 +404,22 @@ static int write_zeroes(struct image *im, uint64_t offset, uint64_t bytes)
     return 0;
 }
 
+/* Less than a block, or where the format cannot say "zeroes". */
 static int zero_piece(struct image *im, uint64_t offset, uint64_t bytes)
 {
-    return !bytes || known_zero(im, offset, bytes) ? 0 : write_zeroes(im, offset, bytes);
+    lock_landed(im, offset, bytes);
+    bool nothing = !bytes || known_zero(im, offset, bytes);
+    g_rw_lock_writer_unlock(&im->lock);
+    return nothing ? 0 : write_zeroes(im, offset, bytes);
+}
+
+static int zero_blocks(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    lock_landed(im, offset, bytes);
+    im->tables_changed = true;
+    int err = im->format->zero(im, offset, bytes);
+    g_rw_lock_writer_unlock(&im->lock);
+    return err == -ENOTSUP ? zero_piece(im, offset, bytes) : err;
 }
 
 /* Splits the range in the whole blocks, for the format, and the edges.  The image's end counts as a block's end. */
@@ -349,18 +440,13 @@ int image_zero(struct image *im, uint64_t offset, uint64_t bytes)
     whole_blocks(im, offset, bytes, &start, &end);
     if (!im->format->zero)
         end = start;
-    g_rw_lock_writer_lock(&im->lock);
-    int err = begin_locked(im);
-    im->tables_changed = true;
-    if (!err)
+    int err = begin(im);
+    if (!err && start > offset)
         err = zero_piece(im, offset, start - offset);
     if (!err && end > start)
-        err = im->format->zero(im, start, end - start);
-    if (err == -ENOTSUP)
-        err = zero_piece(im, start, end - start);
-    if (!err)
+        err = zero_blocks(im, start, end - start);
+    if (!err && offset + bytes > end)
         err = zero_piece(im, end, offset + bytes - end);
-    g_rw_lock_writer_unlock(&im->lock);
     return after_write(im, err);
 }
 
@@ -374,7 +460,7 @@ int image_discard(struct image *im, uint64_t offset, uint64_t bytes)
     whole_blocks(im, offset, bytes, &start, &end);
     if (!im->format->discard || start == end)
         return 0;
-    g_rw_lock_writer_lock(&im->lock);
+    lock_landed(im, start, end - start);
     int err = begin_locked(im);
     im->tables_changed = true;
     if (!err)
@@ -388,7 +474,7 @@ int image_sparsify(struct image *im, uint64_t offset, uint64_t bytes)
     int err = im->writable ? 0 : -EROFS;
     if (!in_bounds(im, offset, bytes))
         return -EINVAL;
-    g_rw_lock_writer_lock(&im->lock);
+    lock_landed(im, offset, bytes);
     for (uint64_t end = offset + bytes; !err && offset < end;) {
         struct extent e;
         err = extent_at(im, offset, end - offset, &e);
@@ -448,7 +534,7 @@ bool image_resize(struct image *im, uint64_t bytes, GError **error)
     if (err)
         return disk_fail_errno(error, -err, "%s", im->file->path);
     uint64_t was = im->bytes, parent = im->parent ? im->parent->bytes : 0;
-    g_rw_lock_writer_lock(&im->lock);
+    lock_all_landed(im);
     im->tables_changed = true;
     bool ok = im->format->resize(im, bytes, error);
     g_rw_lock_writer_unlock(&im->lock);
@@ -462,7 +548,7 @@ bool image_check(struct image *im, bool repair, struct image_check *out, GError 
         return disk_fail(error, DISK_ERROR_PERMISSION, "%s is open read-only", im->file->path);
     if (!im->format->check)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "there is nothing to check in a %s image", im->format->name);
-    g_rw_lock_writer_lock(&im->lock);
+    lock_all_landed(im);
     im->tables_changed = im->tables_changed || repair;
     bool ok = im->format->check(im, repair, out, error);
     g_rw_lock_writer_unlock(&im->lock);

@@ -4,7 +4,8 @@
  * Theory.  Every format says where a stretch of the guest's disk is (extent) and can find room for new blocks (place) and
  * make them part of the disk (link).  All else is here: a read walks the extents, down the chain where there are holes;
  * a write goes straight to data that is there and ours alone, under the shared lock, many at once; elsewhere it places
- * new blocks, fills what it does not cover from what the guest sees there now, and links them, under the exclusive lock.
+ * new blocks under the exclusive lock, fills what it does not cover from what the guest sees there now, and links them
+ * under the exclusive lock.  While data are written, those blocks are "in flight": whoever wants to change them waits.
  * So the order that makes an image safe at a power cut is the format's matter (see the top of each format's file):
  * it learns of new blocks only in link, and writes its tables when flush or its cache says so. */
 #pragma once
@@ -18,14 +19,17 @@ struct image_check;
 struct image {
     const struct image_format *format;
     struct blk_file *file;
-    struct image *parent;  /* NULL: holes read as zeroes */
-    bool writable, repair; /* repair: open even what is marked as corrupt */
-    bool many_files;       /* has data in other files too */
-    bool snapshots;        /* has internal snapshots */
-    bool cut_end;          /* what lies behind the last block in use may be cut off */
-    bool append_only;      /* new data only as compressed blocks */
-    bool tables_changed;   /* since the last flush; exclusive lock to set, shared to read */
-    gint changed;          /* begin was called; atomic */
+    struct image *parent;   /* NULL: holes read as zeroes */
+    bool writable, repair;  /* repair: open even what is marked as corrupt */
+    bool many_files;        /* has data in other files too */
+    bool snapshots;         /* has internal snapshots */
+    bool cut_end;           /* what lies behind the last block in use may be cut off */
+    bool append_only;       /* new data only as compressed blocks */
+    struct flight *flights; /* first writes under way: exclusive lock and flight_lock to change */
+    GMutex flight_lock;
+    GCond landed;
+    bool tables_changed; /* since the last flush; exclusive lock to set, shared to read */
+    gint changed;        /* begin was called; atomic */
     void *state;
     /* Set by the format's open: */
     uint64_t bytes;       /* what the guest sees */

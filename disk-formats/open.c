@@ -47,6 +47,8 @@ static void image_free(struct image *im)
     image_close(im->parent);
     blk_close(im->file);
     g_rw_lock_clear(&im->lock);
+    g_mutex_clear(&im->flight_lock);
+    g_cond_clear(&im->landed);
     g_free(im->parent_name);
     g_free(im->parent_format);
     g_free(im->parent_id);
@@ -64,6 +66,8 @@ struct image *image_open_with(struct blk_file *f, const struct image_format *for
                          .repair = how->repair,
                          .snapshot = how->snapshot};
     g_rw_lock_init(&im->lock);
+    g_mutex_init(&im->flight_lock);
+    g_cond_init(&im->landed);
     bool ok = format->open(im, error);
     if (ok && im->snapshot)
         ok =

@@ -198,6 +198,7 @@ int qcow2_place(struct image *im, struct extent *out)
     } else if (reusable(im, out->offset, &host)) {
         out->bytes = s->cluster;
         out->file_offset = host;
+        out->reused = true;
     } else {
         uint64_t count = 1; /* stop before a reusable one */
         while (count << s->cluster_bits < out->bytes && !reusable(im, out->offset + (count << s->cluster_bits), &host))
@@ -213,9 +214,8 @@ int qcow2_place(struct image *im, struct extent *out)
 void qcow2_unplace(struct image *im, const struct extent *e)
 {
     struct qcow2 *s = qcow2_of(im);
-    uint64_t host;
     g_mutex_lock(&s->lock);
-    if (s->data == im->file && !(reusable(im, e->offset, &host) && host == e->file_offset))
+    if (s->data == im->file && !e->reused)
         refcount_change(im, e->file_offset, e->bytes, -1);
     g_mutex_unlock(&s->lock);
 }
@@ -258,7 +258,7 @@ int qcow2_link(struct image *im, const struct extent *e)
     }
     if (!err) {
         tables_dirty(&s->l2, slot.table);
-        err = after_change(im);
+        after_change(im); /* if that fails, the tables stay dirty, and the next flush says so */
     }
     g_mutex_unlock(&s->lock);
     return err;

@@ -202,7 +202,17 @@ static int vdi_place(struct image *im, struct extent *out)
         return -EFBIG;
     out->file_offset = block_at(im, v, v->next);
     out->zeroed = out->file_offset >= blk_size(im->file);
-    return end > blk_size(im->file) ? blk_truncate(im->file, end) : 0;
+    int err = end > blk_size(im->file) ? blk_truncate(im->file, end) : 0;
+    v->next += err ? 0 : count;
+    return err;
+}
+
+/* Only the last ones can be taken back; others are a leak. */
+static void vdi_unplace(struct image *im, const struct extent *e)
+{
+    struct vdi *v = im->state;
+    if (e->file_offset + e->bytes == block_at(im, v, v->next))
+        v->next -= e->bytes / im->block_bytes;
 }
 
 static void set_map(struct vdi *v, uint32_t i, uint32_t number)
@@ -216,7 +226,7 @@ static int vdi_link(struct image *im, const struct extent *e)
 {
     struct vdi *v = im->state;
     for (uint64_t at = 0; at < e->bytes; at += im->block_bytes)
-        set_map(v, (e->offset + at) / im->block_bytes, v->next++);
+        set_map(v, (e->offset + at) / im->block_bytes, (e->file_offset + at - v->data_offset) / im->block_bytes);
     v->header_dirty = true;
     return 0;
 }
@@ -453,6 +463,7 @@ const struct image_format format_vdi = {
     .begin = vdi_begin,
     .place = vdi_place,
     .link = vdi_link,
+    .unplace = vdi_unplace,
     .flush = vdi_flush,
     .discard = vdi_discard,
     .zero = vdi_zero,

@@ -205,6 +205,7 @@ static int vhd_place(struct image *im, struct extent *out)
     out->bytes = im->block_bytes;
     if (v->bat[i] != VHD_UNUSED) {
         out->file_offset = v->bat[i] * (uint64_t)VHD_SECTOR + v->bitmap_bytes;
+        out->reused = true;
         return 0;
     }
     if (end / VHD_SECTOR >= VHD_UNUSED)
@@ -212,7 +213,17 @@ static int vhd_place(struct image *im, struct extent *out)
     out->file_offset = at + v->bitmap_bytes;
     out->zeroed = out->file_offset >= size; /* the bitmap covers the old footer */
     v->footer_due = true;
-    return end + VHD_SECTOR > size ? blk_truncate(im->file, end + VHD_SECTOR) : 0;
+    int err = end + VHD_SECTOR > size ? blk_truncate(im->file, end + VHD_SECTOR) : 0;
+    v->end = err ? at : end;
+    return err;
+}
+
+/* Only the last one can be taken back; others are a leak. */
+static void vhd_unplace(struct image *im, const struct extent *e)
+{
+    struct vhd *v = im->state;
+    if (!e->reused && v->end == e->file_offset + im->block_bytes)
+        v->end = e->file_offset - v->bitmap_bytes;
 }
 
 static int vhd_link(struct image *im, const struct extent *e)
@@ -223,11 +234,11 @@ static int vhd_link(struct image *im, const struct extent *e)
     g_autofree uint8_t *all = g_malloc(v->bitmap_bytes);
     memset(all, 0xff, v->bitmap_bytes);
     if (fresh) {
-        int err = blk_pwrite(im->file, v->end, all, v->bitmap_bytes);
+        uint64_t at = e->file_offset - v->bitmap_bytes;
+        int err = blk_pwrite(im->file, at, all, v->bitmap_bytes);
         if (err)
             return err;
-        v->bat[i] = v->end / VHD_SECTOR;
-        v->end += v->bitmap_bytes + (uint64_t)im->block_bytes;
+        v->bat[i] = at / VHD_SECTOR;
     }
     v->dirty[i] |= fresh ? BAT_DIRTY : BITMAP_DIRTY;
     v->any_dirty = true;
@@ -427,6 +438,7 @@ const struct image_format format_vhd = {
     .extent = vhd_extent,
     .place = vhd_place,
     .link = vhd_link,
+    .unplace = vhd_unplace,
     .flush = vhd_flush,
     .discard = vhd_discard,
     .zero = vhd_zero,

@@ -223,11 +223,22 @@ static int vhdx_place(struct image *im, struct extent *out)
     out->bytes = im->block_bytes;
     if ((entry & VHDX_STATE) == STATE_PARTIAL) {
         out->file_offset = entry & VHDX_PLACE;
+        out->reused = true;
         return 0;
     }
     out->file_offset = v->end;
     out->zeroed = v->end >= blk_size(im->file);
-    return end > blk_size(im->file) ? blk_truncate(im->file, end) : 0;
+    int err = end > blk_size(im->file) ? blk_truncate(im->file, end) : 0;
+    v->end = err ? v->end : end;
+    return err;
+}
+
+/* Only the last one can be taken back; others are a leak. */
+static void vhdx_unplace(struct image *im, const struct extent *e)
+{
+    struct vhdx *v = im->state;
+    if (!e->reused && v->end == e->file_offset + im->block_bytes)
+        v->end = e->file_offset;
 }
 
 static void set_entry(struct vhdx *v, uint32_t index, uint64_t value)
@@ -241,7 +252,6 @@ static int vhdx_link(struct image *im, const struct extent *e)
 {
     struct vhdx *v = im->state;
     set_entry(v, vhdx_bat_index(v, e->offset / im->block_bytes), e->file_offset | STATE_PRESENT);
-    v->end = MAX(v->end, e->file_offset + im->block_bytes);
     return 0;
 }
 
@@ -428,6 +438,7 @@ const struct image_format format_vhdx = {
     .begin = vhdx_begin,
     .place = vhdx_place,
     .link = vhdx_link,
+    .unplace = vhdx_unplace,
     .flush = vhdx_flush,
     .discard = vhdx_discard,
     .zero = vhdx_zero,

@@ -182,6 +182,11 @@ static int vmdk_link(struct image *im, const struct extent *e)
     return vmdk_sparse_link(v, extent_of(v, e->offset), e);
 }
 
+static void vmdk_unplace(struct image *im, const struct extent *e)
+{
+    vmdk_sparse_unplace(extent_of(im->state, e->offset), e);
+}
+
 static int vmdk_sync(struct image *im)
 {
     struct vmdk *v = im->state;
@@ -298,6 +303,7 @@ const struct image_format format_vmdk = {
     .begin = vmdk_begin,
     .place = vmdk_place,
     .link = vmdk_link,
+    .unplace = vmdk_unplace,
     .sync = vmdk_sync,
     .flush = vmdk_flush,
     .discard = vmdk_discard,

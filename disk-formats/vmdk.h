@@ -86,6 +86,7 @@ bool vmdk_sparse_open(struct image *im, struct vmdk_extent *x, GError **error);
 int vmdk_sparse_lookup(struct vmdk *v, struct vmdk_extent *x, uint64_t in, struct extent *out);
 int vmdk_sparse_read(struct vmdk *v, struct vmdk_extent *x, uint64_t in, const struct iovec *iov, int n);
 int vmdk_sparse_place(struct vmdk_extent *x, struct extent *out);
+void vmdk_sparse_unplace(struct vmdk_extent *x, const struct extent *e);
 int vmdk_sparse_link(struct vmdk *v, struct vmdk_extent *x, const struct extent *e);
 int vmdk_sparse_append(struct vmdk *v, struct vmdk_extent *x, uint64_t in, const void *packed, size_t n);
 int vmdk_sparse_flush(struct vmdk_extent *x);

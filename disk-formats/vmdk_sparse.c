@@ -223,20 +223,30 @@ int vmdk_sparse_flush(struct vmdk_extent *x)
 /* ---- grains ---- */
 int vmdk_sparse_place(struct vmdk_extent *x, struct extent *out)
 {
+    uint64_t per_table = (uint64_t)x->gtes * x->grain_bytes, in = out->offset - x->start;
     if (x->flags & FLAG_COMPRESSED)
         return -ENOTSUP;
+    out->bytes = MIN(out->bytes, per_table - in % per_table); /* link can fail only before its first entry then */
     if ((x->end + out->bytes) / 512 > UINT32_MAX)
         return -EFBIG;
     out->file = x->file;
     out->file_offset = x->end;
     out->zeroed = x->end >= blk_size(x->file);
-    return x->end + out->bytes > blk_size(x->file) ? blk_truncate(x->file, x->end + out->bytes) : 0;
+    int err = x->end + out->bytes > blk_size(x->file) ? blk_truncate(x->file, x->end + out->bytes) : 0;
+    x->end += err ? 0 : out->bytes;
+    return err;
+}
+
+/* Only the last ones can be taken back; others are a leak. */
+void vmdk_sparse_unplace(struct vmdk_extent *x, const struct extent *e)
+{
+    if (x->end == e->file_offset + e->bytes)
+        x->end = e->file_offset;
 }
 
 int vmdk_sparse_link(struct vmdk *v, struct vmdk_extent *x, const struct extent *e)
 {
     int err = 0;
-    x->end = e->file_offset + e->bytes;
     for (uint64_t at = 0; !err && at < e->bytes; at += x->grain_bytes)
         err = set_entry(v, x, e->offset + at - x->start, (e->file_offset + at) / 512);
     return err;

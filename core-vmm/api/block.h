@@ -24,6 +24,7 @@ struct extent {
     struct blk_file *file; /* holds the data */
     uint64_t file_offset;  /* UINT64_MAX: not contiguous in the file */
     bool zeroed;           /* from place: the room reads as zeroes already */
+    bool reused;           /* from place: it is where part of the block is already */
 };
 struct image_format {
     const char *name, *summary;
@@ -38,7 +39,8 @@ struct image_format {
     int (*read)(struct image *im, uint64_t offset, const struct iovec *iov, int n); /* compressed extents */
     int (*begin)(struct image *im); /* before the first change since open: ids, marks */
     /* A first write: place finds room for some of the whole blocks at out->offset (may lessen out->bytes), the data is
-     * written there, link makes it the disk's content; unplace gives the room back when writing failed. */
+     * written there without a lock (several may be under way), link makes it the disk's content, all or nothing; unplace
+     * gives the room back when writing or link failed. */
     int (*place)(struct image *im, struct extent *out);
     int (*link)(struct image *im, const struct extent *e);
     void (*unplace)(struct image *im, const struct extent *e);
