@@ -136,17 +136,24 @@ static _Noreturn void debug_trap(struct vcpu *c, uint64_t dr6)
 }
 
 /* ---- requests ----------------------------------------------------------------------------------------------------------- */
+/* Has STI just set IF?  Then the next instruction comes first (at a stale match, too: it only delays by one). */
+static bool behind_sti(struct vcpu *c)
+{
+    if (c->rip != c->sti_rip)
+        return false;
+    c->sti_rip = NO_STI;
+    c->shadow = SHADOW_STI;
+    update_mode(c);
+    return true;
+}
+
 static void take_interrupt(struct vcpu *c)
 {
     unrequest(c, REQ_INTR);
     if (!(c->rflags & RFLAG_IF) || c->shadow || !atomic_load(&c->intr_level))
         return;
-    if (c->rip == c->sti_rip) { /* the instruction behind STI comes first (a stale match delays by one, too) */
-        c->sti_rip = NO_STI;
-        c->shadow = SHADOW_STI;
-        update_mode(c);
+    if (behind_sti(c))
         return;
-    }
     int vector = machine_ack(outside(c), c->index);
     if (vector < 0)
         return;
@@ -157,8 +164,9 @@ static void take_interrupt(struct vcpu *c)
 static void take_nmi(struct vcpu *c)
 {
     unrequest(c, REQ_NMI);
-    if (c->nmi_blocked || c->shadow || !atomic_exchange(&c->nmi_pending, false))
+    if (c->nmi_blocked || c->shadow || !atomic_load(&c->nmi_pending) || behind_sti(c))
         return;
+    atomic_fetch_sub(&c->nmi_pending, 1); /* only this thread takes */
     c->run_state = X86_RUNNING;
     c->nmi_blocked = true;
     deliver_external(c, EXC_NMI);

@@ -229,7 +229,7 @@ struct vcpu {
 
     /* pins, any thread */
     _Atomic bool intr_level;
-    _Atomic bool nmi_pending;
+    _Atomic unsigned nmi_pending; /* 0 to 2: one may wait behind the one that is about to be taken */
     _Atomic int sipi_vector; /* or -1 */
 
     /* exception being raised: filled by raise_exception(), consumed by the run loop */

@@ -153,6 +153,13 @@ void vcpu_free(struct vcpu *c)
     g_aligned_free(c);
 }
 
+static void add_nmi(struct vcpu *c)
+{
+    unsigned n = atomic_load(&c->nmi_pending);
+    while (n < 2 && !atomic_compare_exchange_weak(&c->nmi_pending, &n, n + 1))
+        ;
+}
+
 void vcpu_signal(struct vcpu *c, enum cpu_signal what, unsigned value)
 {
     switch (what) {
@@ -162,7 +169,7 @@ void vcpu_signal(struct vcpu *c, enum cpu_signal what, unsigned value)
             request(c, REQ_INTR);
         break;
     case CPU_SIGNAL_NMI:
-        atomic_store(&c->nmi_pending, true);
+        add_nmi(c);
         request(c, REQ_NMI);
         break;
     case CPU_SIGNAL_INIT: request(c, REQ_INIT); break;
