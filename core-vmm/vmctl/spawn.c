@@ -120,3 +120,20 @@ int spawn_wait_ready(struct spawned *s, char **message)
         code ? g_strdup(rest + (*rest == ' ')) : g_strdup("terrarium-vm ended before it was ready; see vmctl logs");
     return code ? (int)code : EXIT_CODE_FAILED;
 }
+
+GPid spawn_window(const char *name, bool wanted)
+{
+    g_autofree char *screen = program_find("terrarium-screen");
+    g_autoptr(GError) error = NULL;
+    const char *argv[] = {screen, name, NULL};
+    bool display = g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY");
+    GPid pid = 0;
+    if (!display && wanted)
+        note("vmctl: no window: there is no display");
+    else if (!screen && (display || wanted))
+        note("vmctl: no window: terrarium-screen is not installed");
+    else if (display &&
+             !g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, in_child, NULL, &pid, &error))
+        note("vmctl: no window: %s", error->message);
+    return pid;
+}

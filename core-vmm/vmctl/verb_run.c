@@ -151,21 +151,6 @@ static int watch(GPid pid, const sigset_t *set, double timeout)
     return asked ? say_end(status) : fail(EXIT_CODE_TIMEOUT, "the machine was stopped after %g s", timeout);
 }
 
-/* ---- the window ---- */
-
-static void open_window(const char *folder)
-{
-    g_autofree char *screen = program_find("terrarium-screen"), *name = g_path_get_basename(folder);
-    g_autoptr(GError) error = NULL;
-    const char *argv[] = {screen, name, NULL};
-    if (!g_getenv("DISPLAY") && !g_getenv("WAYLAND_DISPLAY"))
-        return;
-    if (!screen)
-        note("vmctl: no window: terrarium-screen is not installed");
-    else if (!g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, &error))
-        note("vmctl: no window: %s", error->message);
-}
-
 static int run_folder(const char *folder, const struct run_options *o)
 {
     g_autoptr(GError) error = NULL;
@@ -183,9 +168,11 @@ static int run_folder(const char *folder, const struct run_options *o)
         waitpid(s.pid, &status, 0);
         return fail(code, "%s", message);
     }
-    if (!o->headless)
-        open_window(folder);
+    g_autofree char *name = g_path_get_basename(folder);
+    GPid window = o->headless ? 0 : spawn_window(name, false);
     code = watch(s.pid, &set, o->timeout);
+    if (window)
+        kill(window, SIGTERM); /* still our child, so the id is still its */
     if (has_terminal)
         tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
     return code;

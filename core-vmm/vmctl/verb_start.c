@@ -43,17 +43,6 @@ static int start_machine(const char *name, bool foreground, bool unfenced)
     return foreground ? wait_for(s.pid) : EXIT_CODE_OK;
 }
 
-static void open_window(const char *name)
-{
-    g_autofree char *screen = program_find("terrarium-screen");
-    g_autoptr(GError) error = NULL;
-    const char *argv[] = {screen, name, NULL};
-    if (!screen || (!g_getenv("DISPLAY") && !g_getenv("WAYLAND_DISPLAY")))
-        note("no window: %s", screen ? "there is no display" : "terrarium-screen is not installed");
-    else if (!g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, &error))
-        note("no window: %s", error->message);
-}
-
 static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
@@ -71,7 +60,7 @@ static int start(const struct verb *v, int argc, char **argv)
         return code;
     code = start_machine(name, foreground, no_jail);
     if (!code && window && !foreground)
-        open_window(name);
+        spawn_window(name, true);
     return code;
 }
 
