@@ -10,10 +10,11 @@ static JsonObject *probe_engine(const char *name)
     g_autofree char *reason = NULL;
     g_autoptr(GError) error = NULL;
     const struct cpu_engine *e = engine_choose(name, &reason, &error);
+    bool usable = e && (!e->probe || e->probe(&error)); /* by name, one gets an engine that auto would pass over */
     JsonObject *o = json_object_new();
     json_object_set_string_member(o, "engine", name);
-    json_object_set_boolean_member(o, "usable", e != NULL);
-    json_object_set_string_member(o, "reason", e ? reason ? reason : "" : error->message);
+    json_object_set_boolean_member(o, "usable", usable);
+    json_object_set_string_member(o, "reason", usable ? "passed its probe" : error->message);
     return o;
 }
 
