@@ -196,11 +196,11 @@ static void replay_operands(struct replay_info *info, const ZydisDecodedInstruct
     }
 }
 
-static unsigned broadcast_bytes(const struct replay_info *info, const ZydisDecodedInstruction *d)
+static unsigned broadcast_elements(const struct replay_info *info, const ZydisDecodedInstruction *d)
 {
-    return info->memory && d->avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID && !d->avx.broadcast.is_static
-               ? info->mem_bytes
-               : 0;
+    ZydisBroadcastMode mode = d->avx.broadcast.mode;
+    bool embedded = info->memory && mode >= ZYDIS_BROADCAST_MODE_1_TO_2 && mode <= ZYDIS_BROADCAST_MODE_1_TO_64;
+    return embedded && !d->avx.broadcast.is_static ? 2u << (mode - ZYDIS_BROADCAST_MODE_1_TO_2) : 0;
 }
 
 static enum replay_encoding encoding_of(const ZydisDecodedInstruction *d)
@@ -293,7 +293,7 @@ static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const
     info.mnemonic = lower_mnemonic(d->mnemonic);
     info.isa_set = ZydisISASetGetString(d->meta.isa_set);
     replay_operands(&info, d, op);
-    info.broadcast_bytes = broadcast_bytes(&info, d);
+    info.broadcast = broadcast_elements(&info, d);
     if (info.encoding == REPLAY_VEX || info.encoding == REPLAY_EVEX || info.encoding == REPLAY_XOP)
         set_vector_memory(p, d, op, bytes);
     if (info.vsib) {

@@ -28,7 +28,7 @@ struct replay_info {
     bool hidden_memory; /* memory not named by ModRM: MASKMOVQ and the like */
     bool mem_reads, mem_writes;
     uint16_t mem_bytes; /* 0: not known (XSAVE) */
-    uint16_t broadcast_bytes;
+    uint8_t broadcast; /* elements made of the memory operand, if it is an embedded broadcast (EVEX.b) */
     uint8_t mem_element_bytes; /* of the memory operand, as vector instructions see it */
     /* general registers touched, bit n = register n, explicit and hidden; not those that only address memory */
     bool flags;         /* reads or writes arithmetic flags */

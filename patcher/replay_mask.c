@@ -155,6 +155,8 @@ static void run_masked(struct vcpu *c, const struct insn *in, const struct stub 
         raise_error(c, EXC_GP, 0);
     if (active && s->mask_kind == MASK_OPMASK && fpu_alignment_checked(c))
         check_natural_alignment(c, in, s, active);
+    if (s->whole && fpu_alignment_checked(c) && lin & (s->natural - 1u))
+        raise_error(c, EXC_AC, 0);
     if (s->whole)
         mem_probe(c, in, mem_linear(c, in, s->mem_bytes, s->access), s->mem_bytes, s->access);
     if (s->access & ACCESS_WRITE)
@@ -391,10 +393,10 @@ static cold_fn bind_opmask(const struct replay_info *info, struct stub *s, unsig
     s->mask = (uint8_t)f.aaa;
     s->element_bytes = info->mem_element_bytes;
     s->elements = (uint8_t)(info->mem_bytes / info->mem_element_bytes);
-    s->broadcast = info->broadcast_bytes || strstr(info->mnemonic, "broadcast");
+    s->broadcast = info->broadcast || strstr(info->mnemonic, "broadcast");
     s->packed = is_packed(info);
     if (s->broadcast)
-        s->elements = (uint8_t)(info->vector_bytes / info->mem_element_bytes);
+        s->elements = info->broadcast ? info->broadcast : (uint8_t)(info->vector_bytes / info->mem_element_bytes);
     return exec_masked;
 }
 

@@ -40,7 +40,9 @@ static bool excluded_0f(uint8_t op, uint8_t modrm, bool lock)
     case 0x20:
     case 0x22: return lock; /* MOV CR8 on AMD */
     case 0x78:
-    case 0x79: /* VMREAD VMWRITE: AMD's fetch reaches further */ return true;
+    case 0x79:
+    case 0xa6:
+    case 0xa7: /* VMREAD VMWRITE, VIA's: AMD's fetch reaches further */ return true;
     case 0x38: return unlisted_38(modrm);
     case 0xc7: /* RDRAND RDSEED RDPID; XRSTORS XSAVES are not offered */
         return memory ? reg == 3 || reg == 5 : reg >= 6;

@@ -166,6 +166,13 @@ static void print_counts(GHashTable *counts)
         printf("# %6d %s\n", GPOINTER_TO_INT(value), (char *)key);
 }
 
+/* Was it the host that did something else this time?  AMD's XSAVE drops the x87 pointers when the kernel happens to
+ * switch tasks between an instruction and the FNSTENV behind it. */
+static bool host_wavers(struct oracle *o, const struct oracle_case *c, bool legacy)
+{
+    return oracle_is_block(o->mode, c->bytes) && agree(o, c, legacy, false);
+}
+
 static bool run(struct oracle *o, uint64_t seed, uint64_t first, uint64_t cases, int shown, bool keep_going)
 {
     g_autoptr(GHashTable) counts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -177,7 +184,7 @@ static bool run(struct oracle *o, uint64_t seed, uint64_t first, uint64_t cases,
             memcpy(oracle_host_window(o->host), o->window, ORACLE_WIN_BYTES);
             memcpy(oracle_guest_window(o->guest), o->window, ORACLE_WIN_BYTES);
         }
-        if (agree(o, &c, legacy, false))
+        if (agree(o, &c, legacy, false) || host_wavers(o, &c, legacy))
             continue;
         char text[128];
         failures++;
