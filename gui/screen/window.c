@@ -89,21 +89,35 @@ double window_density(struct screen *s)
     return points > 0 ? (double)pixels / points : 1;
 }
 
+/* A window that has grown past the edge of the desktop comes back. */
+static void keep_on_desktop(struct screen *s, const SDL_Rect *room, int width, int height)
+{
+    int x, y;
+
+    SDL_GetWindowPosition(s->window, &x, &y);
+    if (x + width > room->x + room->w || y + height > room->y + room->h)
+        SDL_SetWindowPosition(s->window, MAX(room->x, MIN(x, room->x + room->w - width)),
+                              MAX(room->y, MIN(y, room->y + room->h - height)));
+}
+
 /* A dot of the guest is a dot of the screen; if that is more than the desktop has room for, smaller in proportion. */
 void window_fit(struct screen *s)
 {
     double density = window_density(s), width = s->picture.width / density, height = s->picture.height / density,
            factor;
     SDL_Rect room;
+    bool known = SDL_GetDisplayUsableBounds(SDL_GetWindowDisplayIndex(s->window), &room) == 0;
 
     if (!s->picture.pixels || s->fullscreen || (SDL_GetWindowFlags(s->window) & SDL_WINDOW_MAXIMIZED))
         return;
-    if (SDL_GetDisplayUsableBounds(SDL_GetWindowDisplayIndex(s->window), &room) == 0) {
+    if (known) {
         factor = MIN(1, MIN(room.w / width, room.h / height));
         width *= factor;
         height *= factor;
     }
     SDL_SetWindowSize(s->window, MAX(width, LEAST_SIDE), MAX(height, LEAST_SIDE));
+    if (known)
+        keep_on_desktop(s, &room, MAX(width, LEAST_SIDE), MAX(height, LEAST_SIDE));
     s->redraw = true;
 }
 
