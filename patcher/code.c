@@ -17,7 +17,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 4096, ARENA_BYTES = 48 << 20, ARENA_RESERVE = 64 << 10 };
+enum {
+    BUCKETS = 32,
+    JUMPS = 4096,
+    ARENA_BYTES = 48 << 20 /* of all vCPUs */,
+    ARENA_LEAST = 12 << 20,
+    ARENA_RESERVE = 64 << 10
+};
 
 struct code_page {
     struct run *bucket[BUCKETS];
@@ -31,7 +37,7 @@ struct jump {
 
 struct code_cache {
     uint8_t *arena;
-    size_t used;
+    size_t used, bytes;
     struct code_page **page; /* by page of the memory file */
     uint64_t *used_pages;    /* which of them are set */
     size_t pages_used;
@@ -56,18 +62,21 @@ static struct run *new_scratch(void)
 void code_init(struct vcpu *c)
 {
     struct code_cache *k = c->code = g_new0(struct code_cache, 1);
-    k->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    k->bytes = ARENA_BYTES / c->vm->cfg->cpus;
+    if (k->bytes < ARENA_LEAST)
+        k->bytes = ARENA_LEAST;
+    k->arena = mmap(NULL, k->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (k->arena == MAP_FAILED)
         g_error("no memory for decoded code");
     k->page = g_new0(struct code_page *, c->vm->pages);
-    k->used_pages = g_new(uint64_t, ARENA_BYTES / sizeof(struct code_page));
+    k->used_pages = g_new(uint64_t, k->bytes / sizeof(struct code_page));
     k->scratch = new_scratch();
 }
 
 void code_fini(struct vcpu *c)
 {
     struct code_cache *k = c->code;
-    munmap(k->arena, ARENA_BYTES);
+    munmap(k->arena, k->bytes);
     g_free(k->page);
     g_free(k->used_pages);
     g_free(k->scratch->raw);
@@ -346,7 +355,7 @@ static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned m
 {
     struct builder b;
     fpu_leave(c); /* the decoder is not ours */
-    if (c->code->used > ARENA_BYTES - ARENA_RESERVE || replay_full(c))
+    if (c->code->used > c->code->bytes - ARENA_RESERVE || replay_full(c))
         code_drop_all(c);
     if (!host)
         return build_odd(c, lin, NULL, mode);

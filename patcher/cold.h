@@ -95,4 +95,5 @@ void cold_cmpxchg8b(struct vcpu *c, const struct insn *in);
 void cold_clflush(struct vcpu *c, const struct insn *in);
 void cold_movbe(struct vcpu *c, const struct insn *in);
 void cold_rdrand(struct vcpu *c, const struct insn *in);
+void cold_pause(struct vcpu *c, const struct insn *in);
 void cold_fence(struct vcpu *c, const struct insn *in);

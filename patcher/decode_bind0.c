@@ -188,7 +188,7 @@ static enum bound bind_xchg(struct parts *p, unsigned size)
 static enum bound bind_xchg_rax(struct parts *p)
 {
     if (p->opcode == 0x90 && p->rm == 0)
-        return bind_hot(p, nop_fn());
+        return p->rep ? bind_cold(p, cold_pause) : bind_hot(p, nop_fn());
     p->reg = X86_RAX;
     return bind_xchg(p, p->osize);
 }

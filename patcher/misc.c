@@ -4,6 +4,7 @@
 #include "cold.h"
 #include "hot.h"
 #include "vm.h"
+#include <sched.h>
 #include <string.h>
 
 static uint8_t *al(struct vcpu *c)
@@ -178,6 +179,13 @@ void cold_cmpxchg8b(struct vcpu *c, const struct insn *in)
 void cold_clflush(struct vcpu *c, const struct insn *in)
 {
     mem_probe(c, NULL, seg_linear(c, in->seg, mem_offset(c, in), 1, ACCESS_READ), 1, ACCESS_READ);
+}
+
+/* A vCPU that spins for long may wait for one that this host CPU should be running instead. */
+void cold_pause(struct vcpu *c, const struct insn *in)
+{
+    if (++c->pauses % 256 == 0 && c->vm->cfg->cpus > 1)
+        sched_yield();
 }
 
 void cold_fence(struct vcpu *c, const struct insn *in)

@@ -204,6 +204,7 @@ struct vcpu {
     uint32_t rflags;          /* the other flags; arithmetic bits are 0 here, bit 1 is set */
     _Atomic uint32_t request; /* any thread */
     uint8_t rmw_kind;
+    unsigned pauses; /* PAUSE instructions run */
     uint8_t shadow; /* SHADOW_*: valid for the instruction about to run */
     uint8_t view;
     struct tlb_entry *tlb; /* of the current view */
