@@ -97,12 +97,23 @@ static void exec_registers(struct vcpu *c, const struct insn *in)
     replay_run(c, in, s, NULL);
 }
 
+/* An 80-bit operand is accessed in two parts, eight bytes first: which shows at the end of a segment. */
+static void check_extended(struct vcpu *c, const struct insn *in, const struct stub *s)
+{
+    uint64_t lin = mem_linear(c, in, 8, s->access);
+    const struct tlb_entry *e = tlb_slot(c, lin);
+    if (unlikely((lin & PAGE_MASK) != (s->access & ACCESS_WRITE ? e->write : e->read)))
+        mem_probe(c, in, lin, 8, s->access);
+}
+
 static void exec_memory(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
     begin(c, s);
     if (s->align > 1)
         check_alignment(c, in, s);
+    if (s->mem_bytes == 10)
+        check_extended(c, in, s);
     uint64_t lin = mem_linear(c, in, s->mem_bytes, s->access);
     if (unlikely(fpu_alignment_checked(c)))
         check_natural_alignment(c, s, lin);
