@@ -262,6 +262,8 @@ struct vcpu {
     /* tier 2 (xl.h), NULL without */
     struct xl *xl;
     uint64_t xl_host_sp;
+    uint8_t xl_x87_seg;  /* 1 + segment of the last x87 memory operand that was accessed in place, 0: none */
+    uint64_t xl_x87_dp;  /* its offset */
     uint16_t xl_x87_op;  /* FOP of the last x87 instruction that ran in place, if xl_x87_ip */
     uint64_t xl_x87_ip;  /* ... and its IP; 0: replay's pointers are right */
     uint8_t xl_vector;   /* classes of vector instructions that may run in place now; 0 when the state is not live */

@@ -480,11 +480,16 @@ static void ret(struct translation *t, const struct insn *in, const struct xl_op
 static void x87_pointer(struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     unsigned next = t->now + 1;
-    if (next < t->run->count && t->op[next].kind == XL_VECTOR && xl_vector_x87(&t->op[next]) && !t->op[next].memory)
+    if (!o->memory && next < t->run->count && t->op[next].kind == XL_VECTOR && xl_vector_x87(&t->op[next]) &&
+        !t->op[next].memory)
         return; /* the next one cannot leave before it has said so itself */
     e_load(&t->e, 8, T0, XL_FIELD(xl_page));
     e_lea(&t->e, 8, T0, at(T0, t->xr->offset + in->ip));
     e_store(&t->e, 8, XL_FIELD(xl_x87_ip), T0);
+    if (o->memory) {
+        e_mem(&t->e, 1, 0xc6, 0, XL_FIELD(xl_x87_seg));
+        e8(&t->e, in->seg + 1);
+    }
     e_mem(&t->e, 2, 0xc7, 0, XL_FIELD(xl_x87_op));
     e8(&t->e, xl_vector_x87(o) & 0xff);
     e8(&t->e, xl_vector_x87(o) >> 8 & 0xff);
@@ -505,6 +510,8 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
     }
     if (o->memory) {
         operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t));
+        if (xl_vector_x87(o))
+            e_store(e, 8, XL_FIELD(xl_x87_dp), T0);
         if (in->flags & INSN_SEGMENTED)
             add_segment(t, in->seg);
         if (xl_vector_align(o) > 1) {

@@ -86,7 +86,7 @@ static void vector_flags(struct xl_op *o, const struct stub *s)
         return;
     }
     bool compare = !vex && ((map == 0x0f && (op == 0x2e || op == 0x2f)) || (map == 0x38 && op == 0x17) ||
-                            (map == 0x3a && op >= 0x60 && op <= 0x63) || op == 0xdb || op == 0xdf);
+                            (map == 0x3a && op >= 0x60 && op <= 0x63));
     if (compare || vex) { /* VCOMISS, VPTEST, KTEST ... */
         o->flags_read = FLAG_ALL;
         o->flags_written = compare;
@@ -175,11 +175,16 @@ unsigned xl_vector_x87(const struct xl_op *o)
 void xl_x87_pointers(struct vcpu *c)
 {
     struct replay *r = c->replay;
-    r->fip = c->xl_x87_ip;
-    r->fcs = c->seg[X86_CS].selector;
+    r->fip = c->xl_x87_ip; /* as fpu_set_x87_pointers(), without an exception pending */
+    r->fcs = r->no_selectors ? 0 : c->seg[X86_CS].selector;
     if (!r->fop_on_error)
         r->fop = c->xl_x87_op & 0x7ff;
+    if (c->xl_x87_seg && !r->data_on_error) {
+        r->fdp = c->xl_x87_dp;
+        r->fds = r->no_selectors ? 0 : c->seg[c->xl_x87_seg - 1].selector;
+    }
     c->xl_x87_ip = 0;
+    c->xl_x87_seg = 0;
 }
 
 unsigned xl_vector_gpr(const struct xl_op *o)
