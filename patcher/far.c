@@ -374,12 +374,21 @@ void far_return(struct vcpu *c, unsigned osize, unsigned pop_bytes)
 }
 
 /* ---- IRET ---------------------------------------------------------------------------------------------------------------------- */
-static void iret_flags(struct vcpu *c, uint32_t v, uint32_t may)
+/* While NMIs were blocked only one could wait. */
+static void unblock_nmi(struct vcpu *c)
 {
-    flags_set(c, (flags_get(c) & ~may & ~(uint32_t)RFLAG_VM) | (v & may));
+    unsigned two = 2;
+    if (c->nmi_blocked)
+        atomic_compare_exchange_strong(&c->nmi_pending, &two, 1);
     c->nmi_blocked = false;
     if (atomic_load(&c->nmi_pending))
         request(c, REQ_NMI);
+}
+
+static void iret_flags(struct vcpu *c, uint32_t v, uint32_t may)
+{
+    flags_set(c, (flags_get(c) & ~may & ~(uint32_t)RFLAG_VM) | (v & may));
+    unblock_nmi(c);
 }
 
 static void iret_real(struct vcpu *c, unsigned osize)
@@ -416,7 +425,7 @@ static void iret_to_v86(struct vcpu *c, struct stack *s, uint64_t ip, uint16_t c
         seg_load_real(c, order[i], selector[i]);
     c->gpr[X86_RSP] = sp;
     c->next_rip = ip & 0xffff;
-    c->nmi_blocked = false;
+    unblock_nmi(c);
 }
 
 static void iret_protected(struct vcpu *c, unsigned osize)
@@ -435,7 +444,7 @@ static void iret_protected(struct vcpu *c, unsigned osize)
         if (!desc_present(&link))
             raise_error(c, EXC_NP, selector & 0xfffc);
         task_switch(c, &link, TASK_IRET, c->next_rip, false, 0);
-        c->nmi_blocked = false;
+        unblock_nmi(c);
         return;
     }
     struct return_frame f = {.ip = stack_pop(c, &s, osize)};
