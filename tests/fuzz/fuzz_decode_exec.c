@@ -120,6 +120,10 @@ static void make_state(const struct fuzz *f, struct x86_state *s, const uint8_t 
     for (unsigned i = 0; i < 4; i++)
         ((uint8_t *)s)[patch + i] ^= d[4 + i];
     s->run_state = X86_RUNNING;
+    bool *const flags[] = {&s->sti_shadow,    &s->mov_ss_shadow,   &s->nmi_pending, &s->nmi_blocked,
+                           &s->event.pending, &s->event.has_error, &s->event.soft};
+    for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++) /* saved states cannot have anything else: stream_bool() */
+        *(uint8_t *)flags[i] &= 1;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
