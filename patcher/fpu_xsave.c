@@ -63,25 +63,30 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     }
 }
 
-/* FXSAVE and FXRSTOR check the address first, XSAVE and XRSTOR the alignment. */
+static uint64_t unchecked_linear(struct vcpu *c, const struct insn *in)
+{
+    return (in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0) + mem_offset(c, in);
+}
+
+/* The processor's order of checks: canonical form, #AC, alignment, segment, then the last byte's page first. */
 static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
 {
-    uint64_t lin = mem_linear(c, in, LEGACY_BYTES, access);
+    uint64_t lin = unchecked_linear(c, in);
     if (code64(c) && !canonical(lin))
         raise_error(c, in->seg == X86_SS ? EXC_SS : EXC_GP, 0);
     if (fpu_alignment_checked(c) && lin & 3)
         raise_error(c, EXC_AC, 0);
     if (lin & 15)
         raise_error(c, EXC_GP, 0);
-    mem_probe(c, in, lin + LEGACY_BYTES - 1, 1, access); /* AMD's order: the error code may differ */
+    lin = mem_linear(c, in, LEGACY_BYTES, access);
+    mem_probe(c, in, lin + LEGACY_BYTES - 1, 1, access);
     mem_probe(c, in, lin, LEGACY_BYTES, access);
     return lin;
 }
 
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
-    uint64_t base = in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0;
-    if ((base + mem_offset(c, in)) & 63)
+    if (unchecked_linear(c, in) & 63)
         raise_error(c, EXC_GP, 0);
     return mem_linear(c, in, bytes, access);
 }
