@@ -179,7 +179,6 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     const struct run *shadow = insn_run(in), *r = shadow->next;
     c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
     c->xl->count.exec++;
-    uint8_t vector = c->xl_vector;
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
     struct run *next = in->fn(c, in);
@@ -190,9 +189,9 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     }
     if (c->replay->live)
         xl_vector_update(c);
-    if (likely(r->host) && xl_vector_again(c, vector))
+    if (likely(r->host) && xl_vector_ready(c, in[1].imm))
         return c->xl_resume;
-    c->rip = c->gpr[REG_RUN_IP] + in[1].ip; /* it changed its own code */
+    c->rip = c->gpr[REG_RUN_IP] + in[1].ip; /* it changed its own code, or the vector state's use */
     c->xl_next = NULL;
     return NULL;
 }

@@ -145,7 +145,7 @@ unsigned xl_vector_class(const struct xl_op *o); /* the bit of vcpu.xl_vector; 0
 unsigned xl_vector_align(const struct xl_op *o);
 unsigned xl_vector_bytes(const struct xl_op *o);
 void xl_vector_update(struct vcpu *c);
-bool xl_vector_again(struct vcpu *c, uint8_t before);
+bool xl_vector_ready(struct vcpu *c, uint8_t classes);
 unsigned xl_vector_x87(const struct xl_op *o);
 unsigned xl_vector_gpr(const struct xl_op *o); /* general registers it has to do with */
 void xl_x87_pointers(struct vcpu *c);          /* vcpu.xl_x87_* -> replay's pointers */

@@ -36,14 +36,14 @@ void xl_vector_update(struct vcpu *c)
     c->xl_vector = ok;
 }
 
-/* After a detour that may have called out: as it was when it began, if that is still allowed. */
-bool xl_vector_again(struct vcpu *c, uint8_t before)
+/* May code go on that has already looked at these classes' bits? */
+bool xl_vector_ready(struct vcpu *c, uint8_t classes)
 {
-    if (!before || c->xl_vector)
+    if (!(classes & ~c->xl_vector))
         return true;
-    fpu_use(c);
+    fpu_use(c); /* the detour may have called out */
     xl_vector_update(c);
-    return (c->xl_vector & before) == before;
+    return !(classes & ~c->xl_vector);
 }
 
 /* Only registers that translated code has under their own numbers. */
