@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CACHE_BYTES = 32 << 20, RESERVE = 64 << 10 };
+enum { CACHE_BYTES = 32 << 20, RESERVE = 64 << 10, REWRITTEN_MAX = 8 /* hotter by 2 to this */ };
 
 /* ---- the cache ---------------------------------------------------------------------------------------------------------- */
 static bool map_cache(struct xl *x, GError **error)
@@ -70,6 +70,7 @@ void xl_drop_all(struct vcpu *c)
     fpu_leave(c); /* for the C library's sake */
     x->used = x->stubs;
     x->cold_used = 0;
+    memset(x->rewritten, 0, sizeof x->rewritten);
     x->count.drops++;
     g_ptr_array_set_size(x->allocated, 0);
     targets_empty(c);
@@ -116,10 +117,18 @@ static void patch_jump(struct xl *x, uint8_t *exec_at, const uint8_t *target)
     e_jmp(&e, target);
 }
 
+static uint8_t *place_of(struct xl *x, uint64_t host)
+{
+    return &x->rewritten[(host >> 4 ^ host >> 16) % XL_PLACES];
+}
+
 void xl_kill(struct vcpu *c, struct run *r)
 {
     if (!r->xl)
         return;
+    uint8_t *rewritten = place_of(c->xl, r->xl->host);
+    if (*rewritten < REWRITTEN_MAX)
+        ++*rewritten;
     patch_jump(c->xl, r->xl->code, r->xl->dead);
     patch_jump(c->xl, r->xl->indirect, c->xl->miss);
     r->xl = NULL;
@@ -134,7 +143,7 @@ static bool translatable(const struct run *r)
 struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
 {
     struct run *r = (struct run *)insn_run(in);
-    if (++r->heat < c->vm->hot)
+    if (++r->heat >> *place_of(c->xl, (uint64_t)r->host) < c->vm->hot)
         return r->first(c, in);
     if (!translatable(r)) {
         r->insn[0].fn = r->first;

@@ -19,16 +19,17 @@
 #include "xl_emit.h"
 
 enum { T0 = H_R10, T1 = H_R11, T2 = H_R14, H_GUEST_RSP = H_R15 };
-enum { XL_BIAS = 128 };
+enum { XL_BIAS = 128, XL_PLACES = 4096 };
 
 /* Of one vCPU; struct vcpu points to it and vice versa.  What translated code touches is in struct xl_hot in vcpu. */
 struct xl {
     struct vcpu *c;
     int fd;
-    bool bmi2; /* of the host */
+    bool bmi2;        /* of the host */
     uint8_t *rw, *rx; /* two mappings of one memfd: never writable and executable through one */
     size_t bytes, hot_bytes, used, stubs, cold_used; /* runs below hot_bytes, their detours above */
     GPtrArray *allocated;                            /* until the cache is dropped */
+    uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *exec, *exec_saved, *link, *request, *miss;
     struct xl_count {
         uint64_t runs, insns, native, exec, exec_by_op[512], link, miss, request, dead, drops;
@@ -44,6 +45,7 @@ struct xl_link {
 
 struct xl_run {
     struct run *run;
+    uint64_t host;            /* where the guest's code lies */
     uint8_t *code, *indirect; /* executable addresses */
     const uint8_t *dead;      /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
     uint16_t offset;          /* in its page */

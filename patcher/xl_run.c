@@ -724,6 +724,7 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     t.cold = (struct emit){.at = x->rw + x->hot_bytes + x->cold_used, .end = x->rw + x->bytes, .to_exec = t.e.to_exec};
     t.xr = xl_keep(x, g_new0(struct xl_run, 1));
     t.xr->run = r;
+    t.xr->host = (uintptr_t)r->host;
     t.xr->offset = (uintptr_t)r->host & ~PAGE_MASK;
     study(&t);
     make_shadow(&t);
