@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-VMCTL, BENCH_IO = sys.argv[1:3]
+VMCTL, BENCH_IO = (os.path.abspath(a) for a in sys.argv[1:3])
 GIB = int(os.environ.get("BENCH_GIB", "4"))
 RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 MIB = 1 << 20

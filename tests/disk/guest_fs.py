@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-VMCTL, GUESTS = sys.argv[1:3]
+VMCTL, GUESTS = (os.path.abspath(a) for a in sys.argv[1:3])
 ROUNDS = 4
 MODULES = ("crc16 crct10dif_common crc-t10dif crc64 crc64-rocksoft t10-pi crc32c_generic libcrc32c mbcache jbd2 ext4 "
            "scsi_common scsi_mod sd_mod libata ata_piix").split()

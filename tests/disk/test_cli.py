@@ -8,7 +8,7 @@ import sys
 import tempfile
 import traceback
 
-VMCTL = sys.argv[1]
+VMCTL = os.path.abspath(sys.argv[1])
 FORMATS = ["raw", "qcow2", "vdi", "vmdk", "vhd", "vhdx"]
 
 
