@@ -32,7 +32,7 @@ struct xl {
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *exec, *exec_saved, *link, *request, *miss;
     struct xl_count {
-        uint64_t runs, insns, native, exec, exec_by_op[512], link, miss, request, dead, drops;
+        uint64_t runs, insns, native, exec, link, miss, request, drops;
     } count;
 };
 
@@ -49,7 +49,6 @@ struct xl_run {
     uint8_t *code, *indirect; /* executable addresses */
     const uint8_t *dead;      /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
     uint16_t offset;          /* in its page */
-    bool flags_dead;          /* on entry */
     struct run *shadow;       /* copies of the instructions, each followed by one that returns to translated code */
 };
 
