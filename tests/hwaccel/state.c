@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* state.c - get_state() and set_state(): what goes in comes out, and work goes on elsewhere as if nothing had been. */
+#include "../../patcher/patcher.h"
 #include "hwaccel_tests.h"
 #include <string.h>
 
@@ -250,10 +251,10 @@ static uint64_t work_result(uint32_t n)
     return a;
 }
 
-static void test_move_in_work(const struct cpu_engine *engine)
+static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *other)
 {
     static const uint32_t iterations = 400000;
-    struct machine *m[2] = {fake_new(engine, 1), fake_new(engine, 1)};
+    struct machine *m[2] = {fake_new(one, 1), fake_new(other, 1)};
     GRand *r = g_rand_new_with_seed(3);
     unsigned moves = 0;
     uint64_t result, sums[2];
@@ -287,6 +288,21 @@ static void test_move_in_work(const struct cpu_engine *engine)
     fake_free(m[1]);
 }
 
+static void test_move_in_work(const struct cpu_engine *engine)
+{
+    move_in_work(engine, engine);
+}
+
+static void test_move_to_interp(const struct cpu_engine *engine)
+{
+    move_in_work(engine, &interp_engine);
+}
+
+static void test_move_to_soft(const struct cpu_engine *engine)
+{
+    move_in_work(engine, &soft_engine);
+}
+
 void add_state_tests(void)
 {
     add_test("state/round-trip-reset", test_round_trip_reset);
@@ -295,4 +311,6 @@ void add_state_tests(void)
     add_test("state/events", test_events);
     add_test("state/event-delivered", test_event_delivered);
     add_test("state/move-in-work", test_move_in_work);
+    add_test("state/move-to-interp-and-back", test_move_to_interp);
+    add_test("state/move-to-soft-and-back", test_move_to_soft);
 }
