@@ -524,7 +524,7 @@ static unsigned prefixes(struct oracle_gen *g, const uint8_t *b)
 static bool acceptable(struct oracle_gen *g, unsigned at, const uint8_t *bytes)
 {
     ZydisDecodedInstruction in;
-    bool open_end = at > ORACLE_CODE_BYTES - 16 || prefixes(g, bytes) > 3;
+    bool open_end = at > ORACLE_CODE_BYTES - 16 || prefixes(g, bytes) > 1;
     return !oracle_excluded(g->mode, bytes) && ((!open_end && percent(g, 15)) || decodes(g, bytes, &in));
 }
 
