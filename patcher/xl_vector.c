@@ -79,20 +79,24 @@ static void vector_flags(struct xl_op *o, const struct stub *s)
         o->flags_written = flags;
         return;
     }
-    bool vex = s->bytes[0] == 0xc4 || s->bytes[0] == 0xc5 || s->bytes[0] == 0x62;
-    if (!s->vector) {
+    bool vex = s->bytes[0] == 0xc4; /* stubs have no two-byte form */
+    if (!s->vector || s->bytes[0] == 0xc5 || s->bytes[0] == 0x62) {
         o->flags_read = FLAG_ALL;
         o->flags_written = true;
         return;
     }
-    bool compare = !vex && ((map == 0x0f && (op == 0x2e || op == 0x2f)) || (map == 0x38 && op == 0x17) ||
-                            (map == 0x3a && op >= 0x60 && op <= 0x63));
-    if (compare || vex) { /* VCOMISS, VPTEST, KTEST ... */
-        o->flags_read = FLAG_ALL;
-        o->flags_written = compare;
+    if (vex) {
+        static const uint8_t maps[] = {0, 0x0f, 0x38, 0x3a};
+        map = (s->bytes[1] & 0x1f) < 4 ? maps[s->bytes[1] & 3] : 0;
+        op = s->bytes[3];
     }
-    if (compare && map == 0x0f)
-        o->flags_read = 0, o->flags_killed = FLAG_ALL;
+    bool scalar = map == 0x0f && (op == 0x2e || op == 0x2f); /* (U)COMISS, (U)COMISD */
+    bool mask = vex && map == 0x0f && (op == 0x98 || op == 0x99);
+    bool test = map == 0x38 && (op == 0x17 || (vex && (op == 0x0e || op == 0x0f)));
+    bool string = map == 0x3a && op >= 0x60 && op <= 0x63;
+    o->flags_written = scalar || mask || test || string;
+    if (o->flags_written)
+        o->flags_killed = FLAG_ALL;
 }
 
 /* What loads a control register may unmask exceptions: tier 1 runs it and looks again. */
