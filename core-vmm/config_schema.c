@@ -47,7 +47,8 @@ static const struct schema_key serial_keys[] = {
 };
 static const struct schema_key ide_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty"},
-    {"format", SCHEMA_TEXT, "raw", .help = "the image's format: raw, qcow2, vdi, vmdk, vhd ...; never guessed"},
+    {"format", SCHEMA_TEXT, NULL,
+     .help = "the image's format: raw, qcow2, vdi, vmdk, vhd, vhdx; if missing, what the file's ending says, else raw"},
     {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
     {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
@@ -57,7 +58,7 @@ static const struct schema_key ide_keys[] = {
 };
 static const struct schema_key floppy_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; missing: an empty drive"},
-    {"format", SCHEMA_TEXT, "raw", .help = "the image's format"},
+    {"format", SCHEMA_TEXT, NULL, .help = "as for ide"},
     {"readonly", SCHEMA_FLAG, "off", .help = "write-protected"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "as for ide"},
