@@ -121,19 +121,21 @@ int spawn_wait_ready(struct spawned *s, char **message)
     return code ? (int)code : EXIT_CODE_FAILED;
 }
 
-GPid spawn_window(const char *name, bool wanted)
+GPid spawn_window(const char *name, bool stays)
 {
     g_autofree char *screen = program_find("terrarium-screen");
     g_autoptr(GError) error = NULL;
     const char *argv[] = {screen, name, NULL};
     bool display = g_getenv("DISPLAY") || g_getenv("WAYLAND_DISPLAY");
+    /* One that outlives us holds neither our terminal nor the pipe that we write to. */
+    unsigned how = stays ? G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL : 0;
     GPid pid = 0;
-    if (!display && wanted)
+    if (!display && stays)
         note("vmctl: no window: there is no display");
-    else if (!screen && (display || wanted))
+    else if (!screen && (display || stays))
         note("vmctl: no window: terrarium-screen is not installed");
-    else if (display &&
-             !g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, in_child, NULL, &pid, &error))
+    else if (display && !g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | how, in_child,
+                                       GUINT_TO_POINTER(stays ? SPAWN_DETACHED : 0), &pid, &error))
         note("vmctl: no window: %s", error->message);
     return pid;
 }

@@ -49,8 +49,8 @@ struct spawned {
 enum { SPAWN_DETACHED = 1, SPAWN_TERMINAL = 2 /* inherits stdio and ends with us */ };
 bool spawn_vm(const char *folder, unsigned flags, char **extra, struct spawned *s, GError **error);
 int spawn_wait_ready(struct spawned *s, char **message); /* 0, or an exit code with the reason (g_free) */
-/* Opens a machine's window; 0 if it cannot.  wanted: say so also if there is just no display. */
-GPid spawn_window(const char *name, bool wanted);
+/* Opens a machine's window; 0 if it cannot.  stays: it outlives us, and was asked for, so say also if there is no display. */
+GPid spawn_window(const char *name, bool stays);
 
 /* ---- settings.c: options that make a machine.ini, for create and run ---- */
 struct settings {
