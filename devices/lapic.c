@@ -421,6 +421,12 @@ static bool x2apic_read(struct device *d, struct lapic *a, unsigned offset, uint
     return true;
 }
 
+/* Read-only bits may be written, to no effect: the delivery status of each entry and the remote IRR of the pins'. */
+static uint32_t lvt_writable(unsigned entry)
+{
+    return lvt_bits[entry] | 1 << 12 | (entry == LVT_LINT0 || entry == LVT_LINT1 ? 1 << 14 : 0);
+}
+
 static bool x2apic_writable(unsigned offset, uint64_t value)
 {
     if (offset == R_ICR_LOW)
@@ -435,7 +441,8 @@ static bool x2apic_writable(unsigned offset, uint64_t value)
     case R_INITIAL_COUNT: return true;
     case R_DIVIDE: return !(value & ~0xbull);
     case R_SELF_IPI: return value <= 0xff;
-    default: return offset >= R_LVT && offset <= R_LVT_LAST && !(value & ~(lvt_bits[(offset - R_LVT) >> 4] | 0x1000));
+    default:
+        return offset >= R_LVT && offset <= R_LVT_LAST && !(value & ~(uint64_t)lvt_writable((offset - R_LVT) >> 4));
     }
 }
 
