@@ -179,7 +179,10 @@ insn_fn alu_fn(unsigned op, enum form form, unsigned size, bool lock)
     {                                                                                                                  \
         type *p = rmw_ptr(c, in, bits / 8);                                                                            \
         uint32_t f = c->arith;                                                                                         \
-        __asm__ volatile(LOAD_CF "lock " mnemonic SUFFIX##bits " %1" SAVE_FLAGS : "+&a"(f), "+m"(*p) : : "cc", "memory");           \
+        __asm__ volatile(LOAD_CF "lock " mnemonic SUFFIX##bits " %1" SAVE_FLAGS                                        \
+                         : "+&a"(f), "+m"(*p)                                                                          \
+                         :                                                                                             \
+                         : "cc", "memory");                                                                            \
         c->arith = f;                                                                                                  \
         rmw_done(c);                                                                                                   \
         return next_insn(c, in);                                                                                       \

@@ -142,7 +142,7 @@ static enum bound row_00_0f(struct parts *p)
     case 0x08:
     case 0x09: return bind_cold(p, cold_invd);
     case 0x0d: return p->mem || !p->amd ? bind_hot(p, nop_fn()) : BOUND_UD; /* PREFETCHW */
-    case 0x0e: return BOUND_REPLAY;          /* FEMMS */
+    case 0x0e: return BOUND_REPLAY;                                         /* FEMMS */
     default: return BOUND_UD;
     }
 }

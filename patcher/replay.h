@@ -27,15 +27,15 @@ struct replay_info {
     bool vsib;          /* gather, scatter: index is a vector register */
     bool hidden_memory; /* memory not named by ModRM: MASKMOVQ and the like */
     bool mem_reads, mem_writes;
-    uint16_t mem_bytes; /* 0: not known (XSAVE) */
-    uint8_t broadcast; /* elements made of the memory operand, if it is an embedded broadcast (EVEX.b) */
+    uint16_t mem_bytes;        /* 0: not known (XSAVE) */
+    uint8_t broadcast;         /* elements made of the memory operand, if it is an embedded broadcast (EVEX.b) */
     uint8_t mem_element_bytes; /* of the memory operand, as vector instructions see it */
     /* general registers touched, bit n = register n, explicit and hidden; not those that only address memory */
     bool flags;         /* reads or writes arithmetic flags */
     bool whole_operand; /* read as a whole, whatever an opmask says */
     uint64_t reads, writes;
-    const char *mnemonic;   /* lower case, static */
-    const char *isa_set;    /* Zydis' name of the ISA set, e.g. "AVX2", "SSE4", "X87"; static */
+    const char *mnemonic; /* lower case, static */
+    const char *isa_set;  /* Zydis' name of the ISA set, e.g. "AVX2", "SSE4", "X87"; static */
 };
 
 void *replay_new(struct vcpu *c); /* at vcpu_new */

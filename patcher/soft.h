@@ -180,8 +180,8 @@ enum { CODE16, CODE32, CODE64 };
 enum {
     MODE_CODE = 3, /* CODE16.. */
     MODE_STACK32 = 4,
-    MODE_FLAT = 8, /* DS, ES, SS and CS span all addresses from 0 */
-    MODE_ONE = 16, /* runs of one instruction */
+    MODE_FLAT = 8,        /* DS, ES, SS and CS span all addresses from 0 */
+    MODE_ONE = 16,        /* runs of one instruction */
     MODE_TABLE_SHIFT = 5, /* for the translator: which TLB table, two bits */
 };
 
@@ -205,12 +205,12 @@ struct vcpu {
     _Atomic uint32_t request; /* any thread */
     uint8_t rmw_kind;
     unsigned pauses; /* PAUSE instructions run */
-    uint8_t shadow; /* SHADOW_*: valid for the instruction about to run */
+    uint8_t shadow;  /* SHADOW_*: valid for the instruction about to run */
     uint8_t view;
     struct tlb_entry *tlb; /* of the current view */
     uint64_t tlb_gen;      /* its generation, shifted: tag = page xor this */
     uint64_t rip, next_rip;
-    uint64_t sti_rip; /* behind the last STI that set IF: no interrupt there */
+    uint64_t sti_rip;    /* behind the last STI that set IF: no interrupt there */
     uint64_t code_limit; /* last valid IP: CS.limit, or all ones in 64-bit mode */
     struct seg seg[X86_SEGS];
     struct soft_vm *vm;
@@ -224,14 +224,14 @@ struct vcpu {
     uint64_t pat, misc_enable, spec_ctrl, xss;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[X86_MTRR_VARIABLE], mtrr_mask[X86_MTRR_VARIABLE];
     uint64_t tsc_adjust, apic_base, microcode;
-    uint64_t pdpte[4];  /* PAE paging: loaded with CR3 */
+    uint64_t pdpte[4]; /* PAE paging: loaded with CR3 */
     enum x86_run_state run_state;
     bool nmi_blocked;
 
     /* pins, any thread */
     _Atomic bool intr_level;
     _Atomic unsigned nmi_pending; /* 0 to 2: one may wait behind the one that is about to be taken */
-    _Atomic int sipi_vector; /* or -1 */
+    _Atomic int sipi_vector;      /* or -1 */
 
     /* exception being raised: filled by raise_exception(), consumed by the run loop */
     jmp_buf trap;
@@ -482,14 +482,14 @@ static inline uint64_t mem_linear(struct vcpu *c, const struct insn *in, unsigne
     static inline type mem_read##bits(struct vcpu *c, const struct insn *in, uint64_t lin)                             \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->read ^ c->tlb_gen)))                                                     \
+        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->read ^ c->tlb_gen)))                                      \
             return __atomic_load_n((const type *)(lin + e->addend), __ATOMIC_RELAXED);                                 \
         return (type)mem_read_slow(c, in, lin, bits / 8);                                                              \
     }                                                                                                                  \
     static inline void mem_write##bits(struct vcpu *c, const struct insn *in, uint64_t lin, type v)                    \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen)))                                                    \
+        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen)))                                     \
             __atomic_store_n((type *)(lin + e->addend), v, __ATOMIC_RELAXED);                                          \
         else                                                                                                           \
             mem_write_slow(c, in, lin, bits / 8, v);                                                                   \

@@ -29,7 +29,7 @@ struct soft_vm {
     GMutex lock;    /* map changes, code_bits allocation */
     _Atomic(_Atomic uint64_t *) gpa[GPA_L1_SIZE];
     _Atomic(struct code_bits *) *code_bits; /* per page of the memory file */
-    _Atomic uint64_t *written; /* bit per page of the memory file: some TLB may hold a write tag of it */
+    _Atomic uint64_t *written;              /* bit per page of the memory file: some TLB may hold a write tag of it */
     _Atomic uint64_t *dirty;                /* bit per page of the memory file */
     struct vcpu **vcpu;                     /* cfg->cpus entries, NULL until vcpu_new */
     GMutex split_lock;                      /* LOCKed instructions on operands that cross a page */
@@ -100,7 +100,7 @@ static inline unsigned super_view(const struct vcpu *c)
 /* mmu.c */
 struct walk {
     uint64_t gpa;
-    uint8_t access; /* what the view may do, with the bits that are set now */
+    uint8_t access;   /* what the view may do, with the bits that are set now */
     bool large, huge; /* more than 4 KiB, 1 GiB */
     bool global;
 };
