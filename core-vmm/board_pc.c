@@ -134,7 +134,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .serial1 = g_key_file_has_group(m->file, "serial1"),
         .serial2 = g_key_file_has_group(m->file, "serial2"),
         .floppy = floppy_listed(m),
-        .boot_menu = true,
+        .boot_menu = !kernel, /* its prompt costs two and a half seconds */
         .no_display = !has_video(m),
         .boot = (const char *const *)order->pdata,
         .kernel = kernel,
