@@ -79,7 +79,9 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
     if (lin & 15)
         raise_error(c, EXC_GP, 0);
     lin = mem_linear(c, in, LEGACY_BYTES, access);
-    mem_probe(c, in, lin + LEGACY_BYTES - 1, 1, access);
+    struct insn end = *in;
+    end.disp += LEGACY_BYTES - 1;
+    mem_probe(c, in, mem_linear(c, &end, 1, access), 1, access);
     mem_probe(c, in, lin, LEGACY_BYTES, access);
     return lin;
 }
