@@ -102,12 +102,17 @@ void xl_context_wipe(struct vcpu *c)
         targets_empty(c);
 }
 
+/* As jump_indirect() in xl_run.c has it: functions at regular distances must not share an entry. */
+unsigned xl_target_index(const struct xl *x, uint64_t ip)
+{
+    return (ip + (x->bmi2 ? ip >> 12 : 0)) & (XL_TARGETS - 1);
+}
+
 /* A page was taken from the TLB without a new generation: indirect jumps into it must find out again. */
 void xl_context_flush(struct vcpu *c, uint64_t lin)
 {
-    uint64_t page = lin & PAGE_MASK & (XL_TARGETS - 1);
     for (unsigned i = 0; c->xl && i < PAGE_SIZE; i++)
-        c->xl_target[page + i].code = c->xl->miss;
+        c->xl_target[xl_target_index(c->xl, (lin & PAGE_MASK) + i)].code = c->xl->miss;
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------------------------ */
@@ -196,7 +201,7 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
         c->link = NULL; /* a shadow does not live as long as a run */
         return NULL;
     }
-    if (c->replay->live)
+    if (c->replay->live && (in[1].aux_op || !c->xl_vector))
         xl_vector_update(c);
     if (likely(r->host) && xl_vector_ready(c, in[1].imm))
         return c->xl_resume;
@@ -254,6 +259,7 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
         return NULL;
     }
     set_page(c, target);
-    c->xl_target[target & (XL_TARGETS - 1)] = (struct xl_target){-(target + c->xl_context), r->xl->indirect};
+    c->xl_target[xl_target_index(c->xl, target)] =
+        (struct xl_target){-(target + c->xl_context), r->xl->indirect};
     return r->xl->code;
 }

@@ -10,7 +10,7 @@
  *
  * A translated run is entered only by
  *   - its code address, from a run on the same page (chained), with xl.page right;
- *   - its "indirect" address, with T0 = IP and T1 = 2 * (IP & 0xffff), by the table xl.target: it compares key + IP +
+ *   - its "indirect" address, with T0 = IP and T1 = 2 * its index in it, by the table xl_target: it compares key + IP +
  *     context with 0, which says that this IP, under these page tables, privilege and mode, is this run;
  *   - from C, by xl_enter().
  * What has no translation runs by its tier-1 handler (xl_exec), from a copy of the instruction that returns behind it. */
@@ -57,6 +57,7 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn); /* by tier 1; c->xl
 const uint8_t *xl_link_c(struct vcpu *c, void *link);
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip);
+unsigned xl_target_index(const struct xl *x, uint64_t ip);
 struct run *xl_resume_fn(struct vcpu *c, const struct insn *in); /* insn.fn behind a shadow instruction */
 
 /* xl.c */
@@ -119,6 +120,7 @@ struct xl_op {
     uint8_t reg_size, rm_size;        /* bytes of the register operands: 1 has the AH problem */
     uint8_t flags_read, flags_killed; /* FLAG_* */
     bool flags_written;
+    bool reg_read, reg_written, rm_read, rm_written; /* XL_PLAIN: written means wholly, unless also read */
     const void *stub; /* XL_VECTOR */
 };
 void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsigned mode);

@@ -361,6 +361,69 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
     }
 }
 
+/* ---- which register operands are read, and which surely written whole ------------------------------------------------- */
+enum { READ = 1, WRITE = 2 };
+
+static unsigned use_of_rm_0(const struct xl_op *o)
+{
+    unsigned op = o->opcode;
+    if (op < 0x38)
+        return op & 2 ? READ : READ | WRITE;
+    if (op < 0x40 || op == 0x63 || op == 0x69 || op == 0x6b || op == 0x84 || op == 0x85 || op == 0x8a || op == 0x8b)
+        return READ;
+    if (op == 0x80 || op == 0x81 || op == 0x83)
+        return ext(o) == 7 ? READ : READ | WRITE;
+    if (op == 0xf6 || op == 0xf7)
+        return ext(o) < 2 || ext(o) >= 4 ? READ : READ | WRITE;
+    if (op == 0x88 || op == 0x89 || op == 0xc6 || op == 0xc7 || (op >= 0xb0 && op <= 0xbf))
+        return WRITE;
+    return READ | WRITE;
+}
+
+static unsigned use_of_reg_0(const struct xl_op *o)
+{
+    unsigned op = o->opcode;
+    if (op < 0x38)
+        return op & 2 ? READ | WRITE : READ;
+    if (op < 0x40 || op == 0x84 || op == 0x85 || op == 0x88 || op == 0x89)
+        return READ;
+    if (op == 0x63 || op == 0x69 || op == 0x6b || op == 0x8a || op == 0x8b)
+        return WRITE;
+    return READ | WRITE;
+}
+
+static unsigned use_of_rm_0f(const struct xl_op *o)
+{
+    unsigned op = o->opcode;
+    bool reads = (op >= 0x40 && op <= 0x4f) || op == 0xa3 || op == 0xaf || (op >= 0xb6 && op <= 0xb8) ||
+                 (op >= 0xbc && op <= 0xbf) || (op == 0xba && ext(o) == 4);
+    return reads ? READ : READ | WRITE;
+}
+
+static unsigned use_of_reg_0f(const struct xl_op *o)
+{
+    unsigned op = o->opcode;
+    if (op == 0xa3 || op == 0xa4 || op == 0xa5 || (op >= 0xab && op <= 0xad) || op == 0xb3 || op == 0xbb)
+        return READ;
+    if (op == 0xb6 || op == 0xb7 || op == 0xbe || op == 0xbf || op == 0xb8)
+        return WRITE;
+    return READ | WRITE;
+}
+
+/* A byte or word that is written leaves the rest of its register: that is read, too. */
+static void register_use(struct xl_op *o)
+{
+    unsigned rm = o->map ? use_of_rm_0f(o) : use_of_rm_0(o), reg = o->map ? use_of_reg_0f(o) : use_of_reg_0(o);
+    if (rm & WRITE && (o->rm_size < 4 || o->p66))
+        rm |= READ;
+    if (reg & WRITE && (o->reg_size < 4 || o->p66))
+        reg |= READ;
+    o->rm_read = rm & READ;
+    o->rm_written = rm & WRITE;
+    o->reg_read = reg & READ;
+    o->reg_written = reg & WRITE;
+}
+
 /* ---- all together --------------------------------------------------------------------------------------------------------- */
 static bool lockable(const struct xl_op *o)
 {
@@ -383,6 +446,7 @@ void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsign
         else if (o->map == 0x0f)
             map_0f(o, raw);
     }
+    register_use(o);
     if (o->map == 0 && o->prefix && o->kind != XL_NOP && o->kind != XL_RET && o->kind != XL_JMP && o->kind != XL_CALL &&
         o->kind != XL_JCC && o->kind != XL_JMP_RM && o->kind != XL_CALL_RM)
         o->kind = XL_EXEC;

@@ -193,10 +193,16 @@ static void adjust_rsp(struct translation *t, int by)
 }
 
 /* ---- jumps ---------------------------------------------------------------------------------------------------------------- */
-/* T0 = IP: go there, wherever it is.  No flags are touched. */
-static void jump_indirect(struct emit *e)
+/* T0 = IP: go there, wherever it is.  No flags are touched.  See xl_target_index(). */
+static void jump_indirect(const struct translation *t, struct emit *e)
 {
-    e_rr(e, 4, 0x0fb7, T1, T0); /* movzx T1, T0w */
+    int from = T0;
+    if (t->x->bmi2) {
+        e_bytes(e, "\xc4\x43\xfb\xf0\xda\x0c", 6); /* rorx T1, T0, 12 */
+        e_lea(e, 4, T1, (struct host_mem){T1, T0, 0, 0});
+        from = T1;
+    }
+    e_rr(e, 4, 0x0fb7, T1, from); /* movzx */
     e_lea(e, 8, T1, (struct host_mem){T1, T1, 0, 0});
     struct host_mem code = xl_field(offsetof(struct vcpu, xl_target) + offsetof(struct xl_target, code));
     code.index = T1;
@@ -229,7 +235,7 @@ static void jump_to(struct translation *t, uint64_t offset)
         return;
     }
     load_ip(t, &t->e, offset);
-    jump_indirect(&t->e);
+    jump_indirect(t, &t->e);
 }
 
 static void jump_if(struct translation *t, unsigned cc, uint64_t offset)
@@ -254,17 +260,25 @@ static unsigned operand_size(const struct xl_op *o, unsigned byte_or_more)
     return o->rex & 8 ? 8 : o->p66 ? 2 : 4;
 }
 
-/* AH CH DH BH cannot stand in an instruction that needs REX on the host. */
+/* AH CH DH BH cannot stand in an instruction that needs REX on the host.  Memory operands do not (see plain()). */
 static bool high_byte_trouble(const struct xl_op *o)
 {
     int reg = xl_plain_reg(o), rm = xl_plain_rm(o);
     bool high = (reg >= 0 && xl_high_byte(o, reg, o->reg_size)) || (rm >= 0 && xl_high_byte(o, rm, o->rm_size));
-    bool rex = o->memory || o->rex;
+    bool rex = o->rex;
     if (reg >= 0 && !xl_high_byte(o, reg, o->reg_size))
         rex |= xl_home(reg) < 0 || xl_home(reg) > 7 || (o->reg_size == 1 && xl_home(reg) > 3);
     if (rm >= 0 && !xl_high_byte(o, rm, o->rm_size))
         rex |= xl_home(rm) < 0 || xl_home(rm) > 7 || (o->rm_size == 1 && xl_home(rm) > 3);
     return high && rex;
+}
+
+/* Host register for operand n: itself for AH CH DH BH, else its home, or temp, loaded if it is read. */
+static int operand_register(struct translation *t, int n, bool high, bool read, int temp)
+{
+    if (high)
+        return n;
+    return xl_home(n) < 0 && !read ? temp : reg_in(t, n, temp);
 }
 
 static void plain(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
@@ -275,15 +289,23 @@ static void plain(struct translation *t, const struct insn *in, const struct xl_
         operand_address(t, in, in->mem_bytes, !o->reads_only);
         rm = T0;
     } else if (rm_no >= 0) {
-        rm = xl_high_byte(o, rm_no, o->rm_size) ? rm_no : reg_in(t, rm_no, rm_temp);
+        rm = operand_register(t, rm_no, xl_high_byte(o, rm_no, o->rm_size), o->rm_read, rm_temp);
     }
     if (reg_no >= 0)
-        reg = xl_high_byte(o, reg_no, o->reg_size) ? reg_no : reg_in(t, reg_no, T1);
+        reg = operand_register(t, reg_no, xl_high_byte(o, reg_no, o->reg_size), o->reg_read || reg_no == rm_no, T1);
+    bool high_with_memory = o->memory && reg_no >= 0 && xl_high_byte(o, reg_no, o->reg_size);
+    if (high_with_memory) { /* no REX, so no T0 */
+        e_mov(&t->e, 8, T1, H_RSI);
+        e_mov(&t->e, 8, H_RSI, T0);
+        rm = H_RSI;
+    }
     /* Alone, a vCPU sees its own operations whole, and nothing else touches guest memory in mid-instruction. */
     xl_plain_bytes(&t->e, o, raw, reg, rm, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
-    if (reg_no >= 0 && !xl_high_byte(o, reg_no, o->reg_size))
+    if (high_with_memory)
+        e_mov(&t->e, 8, H_RSI, T1);
+    if (reg_no >= 0 && o->reg_written && !xl_high_byte(o, reg_no, o->reg_size))
         reg_out(t, reg_no, T1);
-    if (rm_no >= 0 && !xl_high_byte(o, rm_no, o->rm_size))
+    if (rm_no >= 0 && o->rm_written && !xl_high_byte(o, rm_no, o->rm_size))
         reg_out(t, rm_no, rm_temp);
 }
 
@@ -461,7 +483,7 @@ static void jump_rm(struct translation *t, const struct insn *in, const struct x
         push_value_done(t);
     else
         note_jump(t, in, 0);
-    jump_indirect(&t->e);
+    jump_indirect(t, &t->e);
 }
 
 static void ret(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
@@ -473,7 +495,7 @@ static void ret(struct translation *t, const struct insn *in, const struct xl_op
     e_load(&t->e, word(t), T0, at(T0, 0));
     adjust_rsp(t, word(t) + more);
     note_jump(t, in, word(t) + more);
-    jump_indirect(&t->e);
+    jump_indirect(t, &t->e);
 }
 
 /* The last x87 instruction before anybody can ask leaves its address. */
@@ -566,7 +588,7 @@ static void emit_tails(struct translation *t)
     for (unsigned i = 0; i < t->tail_count; i++) {
         e_patch_here(&t->cold, t->tail[i].patch);
         load_ip(t, &t->cold, t->tail[i].offset);
-        jump_indirect(&t->cold);
+        jump_indirect(t, &t->cold);
     }
 }
 
@@ -626,6 +648,17 @@ static void study(struct translation *t)
     }
 }
 
+/* Instructions after which vcpu.xl_vector may be wrong: rather too many than too few. */
+static bool may_change_vector_use(const struct xl_op *o)
+{
+    unsigned op = o->opcode;
+    if (o->kind != XL_EXEC)
+        return o->kind == XL_VECTOR;
+    if (o->map == 0)
+        return (op >= 0xd8 && op <= 0xdf) || op == 0x9b || op == 0xc4 || op == 0xc5 || op == 0x62;
+    return o->map != 0x0f || !(op == 0x02 || op == 0x03 || (op >= 0xa0 && op <= 0xad) || (op >= 0xb0 && op <= 0xc1));
+}
+
 static void make_shadow(struct translation *t)
 {
     const struct run *r = t->run;
@@ -640,6 +673,7 @@ static void make_shadow(struct translation *t)
             in->fn = r->first;
         in->number = 2 * i;
         in[1] = (struct insn){.fn = xl_resume_fn, .ip = in->ip + in->len, .number = 2 * i + 1};
+        in[1].aux_op = in->len && may_change_vector_use(&t->op[i]);
     }
     t->xr->shadow = s;
 }
