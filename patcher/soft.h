@@ -157,7 +157,7 @@ struct seg {
     uint8_t can;             /* ACCESS_READ | ACCESS_WRITE */
 };
 
-enum { XL_TARGETS = 1 << 16 };
+enum { XL_TARGETS = 1 << 16, XL_WINDOWS = 50 };
 
 /* ---- the CPU -------------------------------------------------------------------------------------------------- */
 enum { REG_ZERO = 16 /* reads 0: "no base/index" */, REG_RUN_IP = 17 /* IP of the current run's first instruction */ };
@@ -269,8 +269,10 @@ struct vcpu {
     uint8_t xl_vector;   /* classes of vector instructions that may run in place now; 0 when the state is not live */
     uint64_t xl_page;    /* IP of the page of the run that executes */
     uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
-    uint64_t xl_temp;
-    int32_t xl_from; /* the last return or jump through a pointer: offset in its page, and << 12 what it added to RSP */
+    uint64_t xl_temp, xl_below;     /* xl_below: what the last call through a pointer overwrote */
+    uint64_t xl_window[XL_WINDOWS]; /* host addresses of groups of operands (xl_group.c) */
+    int32_t
+        xl_from; /* the last return, call or jump through a pointer: offset in its page, and << 12 what it added to RSP */
     const uint8_t *xl_resume; /* where a detour goes on */
     struct run *xl_next;      /* what xl_enter() returns */
 
@@ -342,6 +344,7 @@ struct run {
     uint8_t *raw; /* the bytes it was made from */
     /* tier 2 */
     uint32_t heat;     /* how often it was entered */
+    uint8_t narrow;    /* how often its groups of operands turned out too wide */
     insn_fn first;     /* insn[0].fn while that one counts or enters translated code */
     struct xl_run *xl; /* translated, or NULL */
     struct insn insn[];

@@ -210,6 +210,42 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     return NULL;
 }
 
+/* Its groups of operands often do not lie in one page: translate it anew, with narrower ones. */
+static void narrow_groups(struct vcpu *c, struct run *r)
+{
+    enum { MANY = 64, CYCLES = 3000 /* on average between two */ };
+    struct xl_run *xr = r->xl;
+    if (++xr->rests < MANY)
+        return;
+    uint64_t now = __builtin_ia32_rdtsc();
+    bool often = now - xr->rests_since < MANY * CYCLES;
+    xr->rests = 0;
+    xr->rests_since = now;
+    if (!often)
+        return;
+    r->narrow++;
+    r->insn[0].fn = xl_count_entry;
+    patch_jump(c->xl, xr->code, xr->dead);
+    patch_jump(c->xl, xr->indirect, c->xl->miss);
+    r->xl = NULL;
+}
+
+const uint8_t *xl_rest_c(struct vcpu *c, void *shadow_insn)
+{
+    const struct insn *in = shadow_insn;
+    const struct run *shadow = insn_run(in);
+    struct run *r = shadow->next;
+    unsigned i = in->number / 2;
+    c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
+    c->xl->count.rest++;
+    if (c->xl_x87_ip)
+        xl_x87_pointers(c);
+    if (r->xl && (c->xl_vector || !in[1].aux_op))
+        narrow_groups(c, r);
+    c->xl_next = i || !r->host ? r->insn[i].fn(c, &r->insn[i]) : r->first(c, r->insn);
+    return NULL;
+}
+
 const uint8_t *xl_link_c(struct vcpu *c, void *link)
 {
     struct xl_link *l = link;
@@ -234,10 +270,22 @@ const uint8_t *xl_link_c(struct vcpu *c, void *link)
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
 {
     const struct xl_run *xr = xl_run;
+    struct xl *x = c->xl;
     c->xl->count.request++;
     c->rip = c->xl_page + xr->offset;
     c->xl_next = NULL;
-    return NULL;
+    if (xr->run->xl == xr || atomic_load_explicit(&c->request, memory_order_relaxed))
+        return NULL;
+    /* It was killed, but jumps to it are still there: lead them to what replaced it. */
+    uint64_t drops = x->count.drops, host = xr->host;
+    unsigned mode = xr->run->mode;
+    struct run *r = code_find(c);
+    if (!r->xl || drops != x->count.drops || r->xl->host != host || r->mode != mode) {
+        c->xl_next = r;
+        return NULL;
+    }
+    patch_jump(x, xr->code, r->xl->code);
+    return r->xl->code;
 }
 
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
@@ -246,6 +294,8 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
     c->xl->count.miss++;
     if (unlikely(!canonical(target))) {
         c->rip = c->xl_page + (c->xl_from & ~PAGE_MASK);
+        if (c->xl_from < 0) /* a call: it should not have pushed anything */
+            mem_write64(c, NULL, c->gpr[X86_RSP], c->xl_below);
         c->gpr[X86_RSP] -= c->xl_from >> 12;
         raise_error(c, EXC_GP, 0);
     }
@@ -259,7 +309,6 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
         return NULL;
     }
     set_page(c, target);
-    c->xl_target[xl_target_index(c->xl, target)] =
-        (struct xl_target){-(target + c->xl_context), r->xl->indirect};
+    c->xl_target[xl_target_index(c->xl, target)] = (struct xl_target){-(target + c->xl_context), r->xl->indirect};
     return r->xl->code;
 }

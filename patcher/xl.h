@@ -19,7 +19,7 @@
 #include "xl_emit.h"
 
 enum { T0 = H_R10, T1 = H_R11, T2 = H_R14, H_GUEST_RSP = H_R15 };
-enum { XL_BIAS = 128, XL_PLACES = 4096 };
+enum { XL_BIAS = 128, XL_PLACES = 4096, XL_INSNS = RUN_MAX + 2 /* with the one that ends the run */ };
 
 /* Of one vCPU; struct vcpu points to it and vice versa.  What translated code touches is in struct xl_hot in vcpu. */
 struct xl {
@@ -30,9 +30,9 @@ struct xl {
     size_t bytes, hot_bytes, used, stubs, cold_used; /* runs below hot_bytes, their detours above */
     GPtrArray *allocated;                            /* until the cache is dropped */
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
-    const uint8_t *enter, *exec, *exec_saved, *link, *request, *miss;
+    const uint8_t *enter, *exec, *exec_saved, *rest, *rest_saved, *link, *request, *miss;
     struct xl_count {
-        uint64_t runs, insns, native, exec, link, miss, request, drops;
+        uint64_t runs, insns, native, exec, rest, link, miss, request, drops;
     } count;
 };
 
@@ -49,11 +49,14 @@ struct xl_run {
     uint8_t *code, *indirect; /* executable addresses */
     const uint8_t *dead;      /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
     uint16_t offset;          /* in its page */
+    uint32_t rests;           /* how often its rest was left to tier 1 since... */
+    uint64_t rests_since;     /* ... this TSC */
     struct run *shadow;       /* copies of the instructions, each followed by one that returns to translated code */
 };
 
 /* Detours from translated code to C: where to go on, or NULL: leave with c->xl_next. */
 const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn); /* by tier 1; c->xl_resume */
+const uint8_t *xl_rest_c(struct vcpu *c, void *shadow_insn); /* it and the rest of the run by tier 1 */
 const uint8_t *xl_link_c(struct vcpu *c, void *link);
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip);
@@ -121,9 +124,25 @@ struct xl_op {
     uint8_t flags_read, flags_killed; /* FLAG_* */
     bool flags_written;
     bool reg_read, reg_written, rm_read, rm_written; /* XL_PLAIN: written means wholly, unless also read */
-    const void *stub; /* XL_VECTOR */
+    const void *stub;                                /* XL_VECTOR */
 };
 void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsigned mode);
+
+/* xl_group.c: operand 0 of an instruction is the one by ModRM, 1 that on the stack */
+enum { XL_GROUPS = 2 * XL_INSNS };
+struct xl_group {
+    int32_t lo; /* its lowest address, from the first member's */
+    uint16_t size;
+    uint8_t members, slot; /* in vcpu.xl_window, if there are several */
+    bool write, known;     /* known: its pointer is there (xl_run.c) */
+};
+struct xl_groups {
+    unsigned count;
+    struct xl_group group[XL_GROUPS];
+    int8_t of[XL_INSNS][2];  /* group of each operand, -1: none */
+    int16_t at[XL_INSNS][2]; /* its place in the group */
+};
+void xl_groups_find(struct xl_groups *gs, const struct run *r, const struct xl_op *ops, bool code64, unsigned span);
 
 /* xl_flags.c */
 enum xl_make { XL_MAKE_NONE, XL_MAKE_AGAIN, XL_MAKE_TEST, XL_MAKE_ADD_IMM, XL_MAKE_SUB_IMM, XL_MAKE_ADD, XL_MAKE_SUB };
@@ -139,11 +158,13 @@ void xl_producer_after(struct xl_producer *p, const struct xl_op *o, const uint8
 int xl_plain_reg(const struct xl_op *o);
 int xl_plain_rm(const struct xl_op *o);
 bool xl_high_byte(const struct xl_op *o, int n, unsigned size);
-void xl_plain_bytes(struct emit *e, const struct xl_op *o, const uint8_t *raw, int reg, int rm, bool code64, bool lock);
+void xl_plain_bytes(struct emit *e, const struct xl_op *o, const uint8_t *raw, int reg, int rm, int32_t disp,
+                    bool code64, bool lock);
+unsigned xl_writes(const struct xl_op *o); /* guest registers that it may write, rather too many than too few */
 
 /* xl_vector.c */
 bool xl_vector_of(struct xl_op *o, const struct insn *in); /* false: by tier 1 */
-void xl_vector_emit(struct emit *e, const struct xl_op *o);
+void xl_vector_emit(struct emit *e, const struct xl_op *o, int32_t disp);
 unsigned xl_vector_class(const struct xl_op *o); /* the bit of vcpu.xl_vector; 0: needs none */
 unsigned xl_vector_align(const struct xl_op *o);
 unsigned xl_vector_bytes(const struct xl_op *o);

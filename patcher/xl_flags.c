@@ -25,8 +25,9 @@ bool xl_high_byte(const struct xl_op *o, int n, unsigned size)
     return size == 1 && !o->rex && n >= 4 && n < 8;
 }
 
-/* The instruction's bytes with other registers in ModRM; rm is the base if the operand is in memory. */
-void xl_plain_bytes(struct emit *e, const struct xl_op *o, const uint8_t *raw, int reg, int rm, bool code64, bool lock)
+/* The instruction's bytes with other registers in ModRM; a memory operand is at [rm + disp]. */
+void xl_plain_bytes(struct emit *e, const struct xl_op *o, const uint8_t *raw, int reg, int rm, int32_t disp,
+                    bool code64, bool lock)
 {
     bool force = (o->reg_size == 1 && reg > 3 && reg < 8 && o->rex) || (o->rm_size == 1 && rm > 3 && rm < 8 && o->rex);
     unsigned rex = 0x40 | (o->rex & 8) | (reg > 7) << 2 | (rm > 7);
@@ -51,8 +52,10 @@ void xl_plain_bytes(struct emit *e, const struct xl_op *o, const uint8_t *raw, i
         e8(e, (op & 0xf8) | (rm & 7));
     } else {
         e8(e, op);
-        if (o->has_modrm)
-            e8(e, (o->memory ? 0 : 0xc0) | (reg & 7) << 3 | (rm & 7));
+        if (o->memory)
+            e_modrm_mem(e, reg, &(struct host_mem){rm, -1, 0, disp});
+        else if (o->has_modrm)
+            e8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
     }
     e_bytes(e, raw + o->imm_at, o->imm_bytes);
 }
@@ -98,7 +101,7 @@ static void again(struct xl_producer *p, const struct xl_op *o, const uint8_t *r
     int h_rm = rm < 0 ? 0 : xl_high_byte(o, rm, o->rm_size) ? rm : xl_home(rm);
     if (h_reg < 0 || h_rm < 0)
         return;
-    xl_plain_bytes(&e, o, raw, h_reg, h_rm, code64, false);
+    xl_plain_bytes(&e, o, raw, h_reg, h_rm, 0, code64, false);
     p->len = e.at - p->bytes;
     p->kind = e.full ? XL_MAKE_NONE : XL_MAKE_AGAIN;
 }
@@ -157,7 +160,7 @@ static void produce(struct xl_producer *p, const struct xl_op *o, const uint8_t 
 }
 
 /* Guest registers that an instruction may write, rather too many than too few. */
-static unsigned writes(const struct xl_op *o)
+unsigned xl_writes(const struct xl_op *o)
 {
     int reg = xl_plain_reg(o), rm = xl_plain_rm(o);
     unsigned both = (reg >= 0 ? 1u << reg : 0) | (rm >= 0 ? 1u << rm : 0), op = o->opcode;
@@ -192,6 +195,6 @@ void xl_producer_after(struct xl_producer *p, const struct xl_op *o, const uint8
 {
     if (o->flags_written)
         produce(p, o, raw, code64);
-    else if (o->kind == XL_EXEC || p->reads & writes(o))
+    else if (o->kind == XL_EXEC || p->reads & xl_writes(o))
         *p = (struct xl_producer){0};
 }

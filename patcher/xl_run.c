@@ -11,11 +11,12 @@
 #include "xl.h"
 #include <stddef.h>
 
-enum { INSNS = RUN_MAX + 2 /* with the one that ends the run */, SLOW_MAX = 6 * INSNS };
+enum { INSNS = XL_INSNS, SLOW_MAX = 6 * INSNS };
 
 struct slow { /* a jump to the detour of an instruction */
     uint8_t *patch;
     unsigned insn;
+    bool rest; /* leaves the rest of the run to tier 1 */
 };
 struct tail { /* a conditional jump to another page */
     uint8_t *patch;
@@ -42,6 +43,10 @@ struct translation {
     struct xl_producer producer_at[INSNS]; /* ... and before each instruction that has detours */
     uint8_t vector_checked;                /* classes whose bit in xl_vector has been looked at in this run */
     unsigned now;                          /* index of the instruction being translated */
+    struct xl_groups groups;
+    int held;        /* the group whose pointer is in T0, or -1 */
+    bool rest;       /* a check that fails now leaves the rest of the run to tier 1 */
+    bool may_return; /* tier 1 may come back behind this instruction: T0 is lost then */
 };
 
 /* ---- registers ------------------------------------------------------------------------------------------------------- */
@@ -69,7 +74,8 @@ static void reg_out(struct translation *t, unsigned n, int temp)
 /* ---- addresses ---------------------------------------------------------------------------------------------------------- */
 static void slow_jcc(struct translation *t, unsigned cc)
 {
-    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now};
+    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now, t->rest};
+    t->may_return |= !t->rest;
 }
 
 static unsigned word(const struct translation *t)
@@ -77,10 +83,10 @@ static unsigned word(const struct translation *t)
     return t->code64 ? 8 : 4;
 }
 
-/* The offset (before any segment base) of the memory operand, into `to`.  Flags stay. */
-static void operand_offset(struct translation *t, const struct insn *in, int to, unsigned size)
+/* The offset (before any segment base) of the memory operand, plus `by`, into `to`.  Flags stay. */
+static void operand_offset(struct translation *t, const struct insn *in, int to, unsigned size, int by)
 {
-    struct host_mem m = {-1, -1, in->scale, (int32_t)in->disp};
+    struct host_mem m = {-1, -1, in->scale, (int32_t)in->disp + by};
     unsigned base = in->base / 8, index = in->index / 8;
     if (base == REG_RUN_IP) {
         e_load(&t->e, 8, to, XL_FIELD(xl_page));
@@ -166,25 +172,83 @@ static void flags_back(struct translation *t)
         xl_make_flags(&t->e, &t->producer);
 }
 
-/* T0 = host address of the ModRM memory operand; guest flags as before. */
-static void operand_address(struct translation *t, const struct insn *in, unsigned size, bool write)
+static struct host_mem window(const struct xl_group *g)
 {
-    flags_aside(t);
-    bool segment = in->flags & INSN_SEGMENTED;
-    operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t));
-    if (segment)
-        add_segment(t, in->seg);
-    tlb_lookup(t, size, write);
-    flags_back(t);
+    return xl_field(offsetof(struct vcpu, xl_window) + 8 * g->slot);
 }
 
-/* T0 = host address of [reg + disp] on the stack; guest flags as before. */
-static void stack_address(struct translation *t, int reg, int disp, bool write)
+static struct xl_group *group_of(struct translation *t, unsigned which)
 {
-    flags_aside(t);
-    e_lea(&t->e, word(t), T0, at(reg, disp));
-    tlb_lookup(t, word(t), write);
+    int g = t->groups.of[t->now][which];
+    return g >= 0 && t->groups.group[g].members > 1 ? &t->groups.group[g] : NULL;
+}
+
+/* Will the instruction leave a pointer for others?  Then tier 1 cannot do it alone and come back behind it. */
+static bool begins_group(struct translation *t)
+{
+    struct xl_group *a = group_of(t, 0), *b = group_of(t, 1);
+    return (a && !a->known) || (b && !b->known);
+}
+
+static struct host_mem place_in(struct translation *t, struct xl_group *g, unsigned which)
+{
+    t->held = t->groups.of[t->now][which];
+    return at(T0, t->groups.at[t->now][which]);
+}
+
+/* The operand's group's pointer is there already: no check is needed. */
+static bool known_place(struct translation *t, unsigned which, struct host_mem *m)
+{
+    struct xl_group *g = group_of(t, which);
+    if (!g || !g->known)
+        return false;
+    if (t->held != t->groups.of[t->now][which])
+        e_load(&t->e, 8, T0, window(g));
+    *m = place_in(t, g, which);
+    return true;
+}
+
+/* T0 = linear address of an operand, or of its group's lowest byte: now its host address. */
+static struct host_mem looked_up(struct translation *t, unsigned which, unsigned size, bool write)
+{
+    struct xl_group *g = group_of(t, which);
+    tlb_lookup(t, g ? g->size : size, g ? g->write : write);
     flags_back(t);
+    t->rest = false;
+    t->held = -1;
+    if (!g)
+        return at(T0, 0);
+    e_store(&t->e, 8, window(g), T0);
+    g->known = true;
+    return place_in(t, g, which);
+}
+
+/* A place in the host of the ModRM memory operand; guest flags as before, T0 used. */
+static struct host_mem operand_place(struct translation *t, const struct insn *in, unsigned size, bool write)
+{
+    struct host_mem m;
+    struct xl_group *g = group_of(t, 0);
+    if (known_place(t, 0, &m))
+        return m;
+    flags_aside(t);
+    t->rest = begins_group(t);
+    operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t), g ? g->lo : 0);
+    if (in->flags & INSN_SEGMENTED)
+        add_segment(t, in->seg);
+    return looked_up(t, 0, size, write);
+}
+
+/* The same for [reg + disp] on the stack. */
+static struct host_mem stack_place(struct translation *t, int reg, int disp, bool write)
+{
+    struct host_mem m;
+    struct xl_group *g = group_of(t, 1);
+    if (known_place(t, 1, &m))
+        return m;
+    flags_aside(t);
+    t->rest = begins_group(t);
+    e_lea(&t->e, word(t), T0, at(reg, disp + (g ? g->lo : 0)));
+    return looked_up(t, 1, word(t), write);
 }
 
 static void adjust_rsp(struct translation *t, int by)
@@ -285,8 +349,9 @@ static void plain(struct translation *t, const struct insn *in, const struct xl_
 {
     int reg_no = xl_plain_reg(o), rm_no = xl_plain_rm(o);
     int reg = o->modrm >> 3 & 7, rm = 0, rm_temp = reg_no == rm_no ? T1 : T2; /* one register, one temporary */
+    struct host_mem m = {0};
     if (o->memory) {
-        operand_address(t, in, in->mem_bytes, !o->reads_only);
+        m = operand_place(t, in, in->mem_bytes, !o->reads_only);
         rm = T0;
     } else if (rm_no >= 0) {
         rm = operand_register(t, rm_no, xl_high_byte(o, rm_no, o->rm_size), o->rm_read, rm_temp);
@@ -300,7 +365,7 @@ static void plain(struct translation *t, const struct insn *in, const struct xl_
         rm = H_RSI;
     }
     /* Alone, a vCPU sees its own operations whole, and nothing else touches guest memory in mid-instruction. */
-    xl_plain_bytes(&t->e, o, raw, reg, rm, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
+    xl_plain_bytes(&t->e, o, raw, reg, rm, m.disp, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
     if (high_with_memory)
         e_mov(&t->e, 8, H_RSI, T1);
     if (reg_no >= 0 && o->reg_written && !xl_high_byte(o, reg_no, o->reg_size))
@@ -317,8 +382,7 @@ static void divide(struct translation *t, const struct insn *in, const struct xl
     unsigned size = o->rex & 8 ? 8 : 4;
     int n = xl_plain_rm(o), divisor = n >= 0 ? reg_in(t, n, T0) : T0;
     if (o->memory) {
-        operand_address(t, in, size, false);
-        e_load(e, size, T0, at(T0, 0));
+        e_load(e, size, T0, operand_place(t, in, size, false));
     }
     flags_aside(t);
     if ((o->modrm >> 3 & 7) == 6) {
@@ -338,7 +402,7 @@ static void divide(struct translation *t, const struct insn *in, const struct xl
     flags_back(t);
     struct xl_op as_register = *o;
     as_register.memory = false;
-    xl_plain_bytes(e, &as_register, raw, o->modrm >> 3 & 7, divisor, t->code64, false);
+    xl_plain_bytes(e, &as_register, raw, o->modrm >> 3 & 7, divisor, 0, t->code64, false);
 }
 
 static void lea(struct translation *t, const struct insn *in, const struct xl_op *o)
@@ -348,11 +412,11 @@ static void lea(struct translation *t, const struct insn *in, const struct xl_op
     int to = xl_home(n) >= 0 ? xl_home(n) : T0;
     unsigned narrow = size == 8 && in->asize == 8 ? 8 : 4;
     if (in->base / 8 == REG_RUN_IP || (in->base / 8 < 16 && xl_home(in->base / 8) < 0)) { /* a temporary is needed */
-        operand_offset(t, in, T0, narrow);
+        operand_offset(t, in, T0, narrow, 0);
         if (to != T0)
             e_mov(&t->e, 8, to, T0);
     } else {
-        operand_offset(t, in, to, narrow);
+        operand_offset(t, in, to, narrow, 0);
     }
     if (to == T0)
         e_store(&t->e, 8, gpr_field(n), T0);
@@ -365,9 +429,9 @@ static void push_value_done(struct translation *t)
 
 static void push_reg(struct translation *t, unsigned n)
 {
-    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
+    struct host_mem m = stack_place(t, H_GUEST_RSP, -(int)word(t), true);
     int r = reg_in(t, n, T1);
-    e_store(&t->e, word(t), at(T0, 0), r);
+    e_store(&t->e, word(t), m, r);
     push_value_done(t);
 }
 
@@ -376,8 +440,7 @@ static void push_imm(struct translation *t, const struct xl_op *o, const uint8_t
     int32_t v = (int8_t)raw[o->imm_at];
     if (o->opcode == 0x68)
         memcpy(&v, raw + o->imm_at, 4);
-    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
-    e_mem(&t->e, word(t), 0xc7, 0, at(T0, 0));
+    e_mem(&t->e, word(t), 0xc7, 0, stack_place(t, H_GUEST_RSP, -(int)word(t), true));
     e32(&t->e, v);
     push_value_done(t);
 }
@@ -385,8 +448,8 @@ static void push_imm(struct translation *t, const struct xl_op *o, const uint8_t
 /* The branch target or value of FF /2 /4 /6, from memory to vcpu.xl_temp. */
 static void load_to_temp(struct translation *t, const struct insn *in)
 {
-    operand_address(t, in, word(t), false);
-    e_load(&t->e, word(t), T0, at(T0, 0));
+    e_load(&t->e, word(t), T0, operand_place(t, in, word(t), false));
+    t->held = -1;
     e_store(&t->e, 8, XL_FIELD(xl_temp), T0);
 }
 
@@ -397,41 +460,46 @@ static void push_rm(struct translation *t, const struct insn *in, const struct x
         return;
     }
     load_to_temp(t, in);
-    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
+    struct host_mem m = stack_place(t, H_GUEST_RSP, -(int)word(t), true);
     e_load(&t->e, 8, T1, XL_FIELD(xl_temp));
-    e_store(&t->e, word(t), at(T0, 0), T1);
+    e_store(&t->e, word(t), m, T1);
     push_value_done(t);
 }
 
 static void pop_reg(struct translation *t, const struct xl_op *o)
 {
     int n = xl_plain_rm(&(struct xl_op){.reg_in_opcode = true, .opcode = o->opcode, .rex = o->rex});
-    stack_address(t, H_GUEST_RSP, 0, false);
+    struct host_mem m = stack_place(t, H_GUEST_RSP, 0, false);
     if (n != X86_RSP)
         adjust_rsp(t, word(t));
     int to = xl_home(n) >= 0 ? xl_home(n) : T1;
-    e_load(&t->e, word(t), to, at(T0, 0));
+    e_load(&t->e, word(t), to, m);
     reg_out(t, n, T1);
 }
 
 static void leave(struct translation *t)
 {
-    stack_address(t, H_RBP, 0, false);
+    struct host_mem m = stack_place(t, H_RBP, 0, false);
     e_lea(&t->e, word(t), H_GUEST_RSP, at(H_RBP, word(t)));
-    e_load(&t->e, word(t), H_RBP, at(T0, 0));
+    e_load(&t->e, word(t), H_RBP, m);
 }
 
-static void push_return(struct translation *t, const struct insn *in)
+/* undo: what was there may have to come back (xl_miss_c). */
+static void push_return(struct translation *t, const struct insn *in, bool undo)
 {
-    stack_address(t, H_GUEST_RSP, -(int)word(t), true);
+    struct host_mem m = stack_place(t, H_GUEST_RSP, -(int)word(t), true);
+    if (undo && t->code64) {
+        e_load(&t->e, 8, T1, m);
+        e_store(&t->e, 8, XL_FIELD(xl_below), T1);
+    }
     e_load(&t->e, 8, T1, XL_FIELD(xl_page));
     e_lea(&t->e, word(t), T1, at(T1, t->xr->offset + in->ip + in->len));
-    e_store(&t->e, word(t), at(T0, 0), T1);
+    e_store(&t->e, word(t), m, T1);
 }
 
 static void call(struct translation *t, const struct insn *in)
 {
-    push_return(t, in);
+    push_return(t, in, false);
     push_value_done(t);
     jump_to(t, target_offset(t, in));
 }
@@ -445,44 +513,19 @@ static void note_jump(struct translation *t, const struct insn *in, int rsp)
     e32(&t->e, (uint32_t)rsp << 12 | (t->xr->offset + in->ip));
 }
 
-/* A call must not push anything if its target, in register r, is not canonical. */
-static void check_canonical(struct translation *t, int r)
-{
-    struct emit *e = &t->e;
-    if (!t->code64)
-        return;
-    flags_aside(t);
-    e_mov(e, 8, T1, r);
-    e_rr(e, 8, 0xc1, 4, T1); /* shl */
-    e8(e, 16);
-    e_rr(e, 8, 0xc1, 7, T1); /* sar */
-    e8(e, 16);
-    e_rr(e, 8, 0x3b, T1, r); /* cmp */
-    slow_jcc(t, 5);
-    flags_back(t);
-}
-
 static void jump_rm(struct translation *t, const struct insn *in, const struct xl_op *o, bool is_call)
 {
-    if (o->memory) {
+    if (o->memory)
         load_to_temp(t, in);
-        if (is_call) {
-            check_canonical(t, T0);
-            push_return(t, in);
-        }
+    if (is_call)
+        push_return(t, in, true);
+    if (o->memory)
         e_load(&t->e, 8, T0, XL_FIELD(xl_temp));
-    } else {
-        if (is_call) {
-            check_canonical(t, reg_in(t, xl_plain_rm(o), T0));
-            push_return(t, in);
-        }
-        int r = reg_in(t, xl_plain_rm(o), T0);
-        e_mov(&t->e, word(t), T0, r);
-    }
+    else
+        e_mov(&t->e, word(t), T0, reg_in(t, xl_plain_rm(o), T0));
     if (is_call)
         push_value_done(t);
-    else
-        note_jump(t, in, 0);
+    note_jump(t, in, is_call ? -(int)word(t) : 0);
     jump_indirect(t, &t->e);
 }
 
@@ -491,8 +534,7 @@ static void ret(struct translation *t, const struct insn *in, const struct xl_op
     uint16_t more = 0;
     if (o->opcode == 0xc2)
         memcpy(&more, raw + o->imm_at, 2);
-    stack_address(t, H_GUEST_RSP, 0, false);
-    e_load(&t->e, word(t), T0, at(T0, 0));
+    e_load(&t->e, word(t), T0, stack_place(t, H_GUEST_RSP, 0, false));
     adjust_rsp(t, word(t) + more);
     note_jump(t, in, word(t) + more);
     jump_indirect(t, &t->e);
@@ -521,31 +563,32 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
 {
     struct emit *e = &t->e;
     unsigned class = xl_vector_class(o);
-    bool check = class & ~t->vector_checked, inserts = check || o->memory;
-    if (inserts)
+    struct host_mem m = {0};
+    if (class & ~t->vector_checked) {
         flags_aside(t);
-    if (check) {
+        t->rest = begins_group(t);
         e_mem(e, 1, 0xf6, 0, XL_FIELD(xl_vector)); /* test byte */
         e8(e, class);
         slow_jcc(t, 4);
+        flags_back(t);
+        t->rest = false;
         t->vector_checked |= class;
     }
-    if (o->memory) {
-        operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t));
-        if (xl_vector_x87(o))
-            e_store(e, 8, XL_FIELD(xl_x87_dp), T0);
-        if (in->flags & INSN_SEGMENTED)
-            add_segment(t, in->seg);
-        if (xl_vector_align(o) > 1) {
-            e_rr(e, 4, 0xf7, 0, T0); /* test T0, align - 1 */
-            e32(e, xl_vector_align(o) - 1);
-            slow_jcc(t, 5);
-        }
-        tlb_lookup(t, xl_vector_bytes(o), !o->reads_only);
+    if (o->memory && xl_vector_x87(o)) {
+        operand_offset(t, in, T2, in->asize == 4 ? 4 : word(t), 0);
+        e_store(e, 8, XL_FIELD(xl_x87_dp), T2);
     }
-    if (inserts)
+    if (o->memory)
+        m = operand_place(t, in, xl_vector_bytes(o), !o->reads_only);
+    if (o->memory && xl_vector_align(o) > 1) {
+        flags_aside(t);
+        e_lea(e, 4, T1, m);
+        e_rr(e, 4, 0xf7, 0, T1); /* test T1, align - 1 */
+        e32(e, xl_vector_align(o) - 1);
+        slow_jcc(t, 5);
         flags_back(t);
-    xl_vector_emit(e, o);
+    }
+    xl_vector_emit(e, o, m.disp);
     if (xl_vector_x87(o))
         x87_pointer(t, in, o);
 }
@@ -570,13 +613,18 @@ static void emit_slow_paths(struct translation *t)
     struct emit *e = &t->cold;
     for (unsigned i = 0; i < t->slow_count; i++) {
         e_patch_here(e, t->slow[i].patch);
-        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn)
+        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn &&
+               t->slow[i + 1].rest == t->slow[i].rest)
             e_patch_here(e, t->slow[++i].patch);
         unsigned n = t->slow[i].insn;
         bool make = t->live[n] && t->producer_at[n].kind != XL_MAKE_NONE;
         if (make)
             xl_make_flags(e, &t->producer_at[n]);
         e_imm64(e, T2, (uintptr_t)shadow_of(t, n));
+        if (t->slow[i].rest) {
+            e_jmp(e, make ? t->x->rest : t->x->rest_saved);
+            continue;
+        }
         e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
         e32(e, (uint32_t)(t->resume[n] - (e->at + 4)));
         e_jmp(e, make ? t->x->exec : t->x->exec_saved);
@@ -711,7 +759,7 @@ static void entry(struct translation *t)
         leave = e_jmp_later(e);
         e_mov(e, 8, H_RCX, T2);
     }
-    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX};
+    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, false};
 }
 
 static void emit_dead(struct translation *t)
@@ -724,6 +772,7 @@ static void emit_dead(struct translation *t)
 static void translate_one(struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     const uint8_t *raw = t->run->raw + in->ip;
+    t->may_return = false;
     switch (o->kind) {
     case XL_NOP: break;
     case XL_PLAIN: plain(t, in, o, raw); break;
@@ -746,8 +795,19 @@ static void translate_one(struct translation *t, const struct insn *in, const st
         t->vector_checked = 0;
         break;
     }
+    bool keeps_t0 = o->kind == XL_NOP || o->kind == XL_JCC || o->kind == XL_PLAIN || o->kind == XL_PUSH_REG ||
+                    o->kind == XL_PUSH_IMM || o->kind == XL_POP_REG || (o->kind == XL_VECTOR && !xl_vector_x87(o));
+    if (!keeps_t0 || t->may_return)
+        t->held = -1;
     t->x->count.insns++;
     t->x->count.native += o->kind != XL_EXEC;
+}
+
+/* How wide a group of operands may be: code that often met the end of a page gets narrower ones, then none. */
+static unsigned group_span(const struct run *r)
+{
+    static const uint16_t span[] = {512, 64};
+    return r->narrow < G_N_ELEMENTS(span) ? span[r->narrow] : 0;
 }
 
 struct xl_run *xl_translate(struct vcpu *c, struct run *r)
@@ -760,7 +820,9 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     t.xr->run = r;
     t.xr->host = (uintptr_t)r->host;
     t.xr->offset = (uintptr_t)r->host & ~PAGE_MASK;
+    t.held = -1;
     study(&t);
+    xl_groups_find(&t.groups, r, t.op, t.code64, group_span(r));
     make_shadow(&t);
     entry(&t);
     for (t.now = 0; t.now < r->count; t.now++) {

@@ -132,6 +132,8 @@ void xl_stubs(struct xl *x, struct emit *e)
     emit_enter(x, e);
     x->exec = emit_detour(e, xl_exec_c, false);
     x->exec_saved = emit_detour(e, xl_exec_c, true);
+    x->rest = emit_detour(e, xl_rest_c, false);
+    x->rest_saved = emit_detour(e, xl_rest_c, true);
     x->link = emit_detour(e, xl_link_c, false);
     x->request = emit_detour(e, xl_leave_c, false);
     x->miss = e_here(e); /* an indirect jump that did not find its run: T0 = IP */

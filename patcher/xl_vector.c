@@ -121,8 +121,8 @@ bool xl_vector_of(struct xl_op *o, const struct insn *in)
     return true;
 }
 
-/* The instruction, its memory operand at [T0]. */
-void xl_vector_emit(struct emit *e, const struct xl_op *o)
+/* The instruction, its memory operand at [T0 + disp]. */
+void xl_vector_emit(struct emit *e, const struct xl_op *o, int32_t disp)
 {
     const struct stub *s = o->stub;
     uint8_t b[16];
@@ -150,8 +150,9 @@ void xl_vector_emit(struct emit *e, const struct xl_op *o)
             modrm += b[modrm + 1] == 0x38 || b[modrm + 1] == 0x3a ? 2 : 1;
         modrm++;
     }
-    b[modrm] = (uint8_t)((b[modrm] & 0x38) | (T0 & 7));
-    e_bytes(e, b, n);
+    e_bytes(e, b, modrm);
+    e_modrm_mem(e, b[modrm] >> 3 & 7, &(struct host_mem){T0, -1, 0, disp});
+    e_bytes(e, b + modrm + 1, n - modrm - 1);
 }
 
 unsigned xl_vector_class(const struct xl_op *o)

@@ -46,12 +46,54 @@ static unsigned add_instruction(struct blocks *b, uint64_t index, uint8_t *to)
     return c.len;
 }
 
+/* What compilers do to objects and stack frames: operands beside each other, at moving bases.  Made by hand, because
+ * random instructions rarely have a base in common. */
+static unsigned add_object_access(struct blocks *b, uint8_t *to)
+{
+    static const uint8_t with_operand[] = {0x8b, 0x89, 0x03, 0x01, 0x3b, 0x8a, 0x88, 0x33, 0x39, 0x85, 0x86, 0x2b};
+    static const uint8_t bases[] = {X86_RBX, X86_RSI, X86_RBP, X86_RSP};
+    bool wide = b->mode == ORACLE_64;
+    unsigned n = 0, base = bases[g_rand_int_range(b->random, 0, 4)], reg = g_rand_int_range(b->random, 0, 8);
+    switch (g_rand_int_range(b->random, 0, 8)) {
+    case 0: to[n++] = 0x50 | reg; break;                        /* PUSH */
+    case 1: to[n++] = 0x58 | (reg == X86_RSP ? 0 : reg); break; /* POP */
+    case 2:                                                     /* ADD or SUB base, imm8 */
+    case 3:                                                     /* LEA base, [base + disp8] */
+        if (wide)
+            to[n++] = 0x48;
+        if (g_rand_boolean(b->random)) {
+            to[n++] = 0x83;
+            to[n++] = (g_rand_boolean(b->random) ? 0xc0 : 0xe8) | base;
+        } else {
+            to[n++] = 0x8d;
+            to[n++] = 0x40 | base << 3 | base;
+            if (base == X86_RSP)
+                to[n++] = 0x24;
+        }
+        to[n++] = g_rand_int_range(b->random, -4, 5) * 8;
+        break;
+    default:
+        if (wide && g_rand_boolean(b->random))
+            to[n++] = 0x48 | g_rand_int_range(b->random, 0, 2) << 2;
+        to[n++] = with_operand[g_rand_int_range(b->random, 0, sizeof with_operand)];
+        to[n++] = 0x40 | reg << 3 | base;
+        if (base == X86_RSP)
+            to[n++] = 0x24;
+        to[n++] = g_rand_int_range(b->random, -128, 128);
+    }
+    return n;
+}
+
 /* Up to MOST instructions and HLT, which faults. */
 static unsigned make_block(struct blocks *b, uint64_t index, uint8_t *code)
 {
     unsigned n = 0, wanted = g_rand_int_range(b->random, 2, MOST + 1);
+    bool objects = g_rand_boolean(b->random);
     for (unsigned i = 0; i < wanted; i++) {
-        n += add_instruction(b, index + i, code + n);
+        if (objects && g_rand_int_range(b->random, 0, 4))
+            n += add_object_access(b, code + n);
+        else
+            n += add_instruction(b, index + i, code + n);
         if (!g_rand_int_range(b->random, 0, 4)) {
             code[n++] = 0x70 | g_rand_int_range(b->random, 0, 16);
             code[n++] = 0;
@@ -65,7 +107,10 @@ static unsigned make_block(struct blocks *b, uint64_t index, uint8_t *code)
 static void aim_registers(struct blocks *b, struct oracle_cpu *cpu)
 {
     for (unsigned r = 0; r < 16; r++)
-        if (r == X86_RSP || g_rand_int_range(b->random, 0, 4))
+        if (g_rand_int_range(b->random, 0, 16) == 0) /* near the end of a page */
+            cpu->gpr[r] = oracle_layouts[b->mode].win + 0x1000 * g_rand_int_range(b->random, 0, ORACLE_RW_BYTES >> 12) +
+                          g_rand_int_range(b->random, -24, 24);
+        else if (r == X86_RSP || g_rand_int_range(b->random, 0, 4))
             cpu->gpr[r] = oracle_layouts[b->mode].win + (g_rand_int_range(b->random, 16, ORACLE_RW_BYTES - 64) & ~7);
 }
 
