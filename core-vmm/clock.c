@@ -49,13 +49,28 @@ static uint64_t host_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
 }
 
+/* The two clocks at one moment: of several readings the one that took the shortest, for this thread may lose the CPU
+ * between them. */
+static void read_both(uint64_t *ns, uint64_t *tsc)
+{
+    uint64_t shortest = UINT64_MAX;
+    for (int i = 0; i < 16; i++) {
+        uint64_t before = __rdtsc(), now = host_ns(), took = __rdtsc() - before;
+        if (took < shortest) {
+            shortest = took;
+            *ns = now;
+            *tsc = before + took / 2;
+        }
+    }
+}
+
 static uint64_t measure_tsc_khz(void)
 {
-    uint64_t ns = host_ns(), tsc = __rdtsc(), ns_end, tsc_end;
-    do {
-        ns_end = host_ns();
-        tsc_end = __rdtsc();
-    } while (ns_end - ns < CALIBRATION_NS);
+    uint64_t ns, tsc, ns_end, tsc_end;
+    read_both(&ns, &tsc);
+    while (host_ns() - ns < CALIBRATION_NS)
+        ;
+    read_both(&ns_end, &tsc_end);
     return (tsc_end - tsc) * 1000000 / (ns_end - ns);
 }
 

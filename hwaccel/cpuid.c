@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cpuid.c - what CPUID tells the guest: what KVM supports, less what struct x86_state does not carry (a guest that used it
- * could not be saved), with our topology: one package, a core per vCPU, one thread per core, APIC ID = index.
+/* cpuid.c - what CPUID tells the guest.  Model host: what KVM supports, less what struct x86_state does not carry (a guest
+ * that used it could not be saved).  The hypervisor's leaves, the topology and the model x86-64-v2 are those of
+ * core-vmm/base/cpu_model.c, in which all engines agree.
  *
- * The tables name what is let through, so that features of later CPUs and kernels stay hidden until somebody has looked at
+ * A table names what is let through, so that features of later CPUs and kernels stay hidden until somebody has looked at
  * them.  Left out on purpose: MONITOR/MWAIT, VMX and SVM, performance counters, debug store, PT, SGX, TSX, AMX, CET, MPX,
- * machine-check banks, supervisor XSAVE components, KVM's paravirtual leaves. */
+ * machine-check banks, supervisor XSAVE components, KVM's paravirtual features. */
 #include "hw.h"
+#include "../core-vmm/base/cpu_model.h"
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -32,7 +34,7 @@ enum {
 /* what AMD repeats of them at 0x80000001 */
 #define L1_EDX_AMD (L1_EDX & ~(BIT(11) | BIT(19) | BIT(25) | BIT(26) | BIT(27) | BIT(28)))
 
-static const struct leaf host_model[] = {
+static const struct leaf known[] = {
     {0, 0, ALL, ALL, ALL, ALL},
     /* sse3 pclmul ssse3 fma cx16 pcid sse4.1 sse4.2 x2apic movbe popcnt deadline aes xsave osxsave avx f16c rdrand */
     {1, 0, ALL, ALL,
@@ -77,24 +79,6 @@ static const struct leaf host_model[] = {
     {0x80000021, 0, BIT(0) | BIT(2) | BIT(6) | BIT(8), 0, 0, 0},
 };
 
-/* The psABI's x86-64-v2 level and what an operating system needs beside it.  The same on every host of one vendor. */
-static const struct leaf v2_model[] = {
-    {0, 0, ALL, ALL, ALL, ALL},
-    /* sse3 ssse3 cx16 sse4.1 sse4.2 x2apic popcnt deadline */
-    {1, 0, ALL, ALL, BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24),
-     L1_EDX & ~(BIT(1) | BIT(27)) /* no vme, ss */},
-    {7, 0, 0, BIT(1) /* tsc_adjust */, 0, 0},
-    {0x80000000, 0, ALL, ALL, ALL, ALL},
-    /* lahf cmp_legacy; syscall nx lm */
-    {0x80000001, 0, ALL, 0, BIT(0) | BIT(1), (L1_EDX_AMD & ~BIT(1)) | BIT(11) | BIT(20) | BIT(29)},
-    {0x80000002, 0, ALL, ALL, ALL, ALL},
-    {0x80000003, 0, ALL, ALL, ALL, ALL},
-    {0x80000004, 0, ALL, ALL, ALL, ALL},
-    {0x80000007, 0, 0, 0, 0, BIT(8) /* invariant tsc */},
-    {0x80000008, 0, ALL, 0, ALL, 0},
-};
-#define V2_SIGNATURE 0x000206c0 /* a plain 64-bit family 6; the software engine says the same */
-
 #define MAX_LEAVES 256
 struct leaves {
     struct kvm_cpuid2 head;
@@ -109,20 +93,20 @@ static struct kvm_cpuid_entry2 *leaf_find(struct leaves *l, uint32_t function, u
     return NULL;
 }
 
-static const struct leaf *model_find(const struct leaf *model, unsigned n, const struct kvm_cpuid_entry2 *e)
+static const struct leaf *known_find(const struct kvm_cpuid_entry2 *e)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (model[i].function == e->function && (model[i].index == ALL || model[i].index == e->index))
-            return &model[i];
+    for (unsigned i = 0; i < G_N_ELEMENTS(known); i++)
+        if (known[i].function == e->function && (known[i].index == ALL || known[i].index == e->index))
+            return &known[i];
     return NULL;
 }
 
-static void keep_model(struct leaves *l, const struct leaf *model, unsigned n)
+static void keep_known(struct leaves *l)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < l->head.nent; i++) {
         struct kvm_cpuid_entry2 e = l->entry[i];
-        const struct leaf *m = model_find(model, n, &e);
+        const struct leaf *m = known_find(&e);
         if (!m)
             continue;
         e.eax &= m->eax;
@@ -185,128 +169,132 @@ static void xsave_leaves(struct leaves *l)
     }
 }
 
-/* ---- topology ---- */
+/* ---- what comes from cpu_model.c ---- */
 
-static unsigned id_bits(unsigned cpus)
+static struct cpu_model describe(struct hw_vcpu *v, struct leaves *host)
 {
-    return cpus > 1 ? 32 - __builtin_clz(cpus - 1) : 0;
+    struct hw_vm *vm = v->vm;
+    const struct kvm_cpuid_entry2 *vendor = leaf_find(host, 0, 0), *sizes = leaf_find(host, 0x80000008, 0);
+    struct cpu_model c = {
+        .gpa_bits = sizes ? sizes->eax & 0xff : 36,
+        .cpus = vm->config->cpus,
+        .index = v->index,
+        .tsc_khz = vm->config->tsc_khz,
+        .x2apic = vm->chips->in_kernel,
+        .deadline = vm->chips->in_kernel && ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+    };
+    memcpy(c.vendor, &vendor->ebx, 4);
+    memcpy(c.vendor + 4, &vendor->edx, 4);
+    memcpy(c.vendor + 8, &vendor->ecx, 4);
+    return c;
 }
 
-/* Caches (Intel leaf 4, AMD leaf 0x8000001d): the last level belongs to the package, the others to a core. */
-static void cache_leaf(struct kvm_cpuid_entry2 *e, unsigned cpus, bool intel)
+static void add_answer(struct leaves *l, uint32_t leaf, uint32_t subleaf, bool by_index, const uint32_t answer[4])
 {
-    unsigned level = e->eax >> 5 & 7, sharing = level >= 3 ? cpus - 1 : 0;
-    if (!(e->eax & 31))
-        return;
-    e->eax = (e->eax & 0x3fff) | sharing << 14;
-    if (intel)
-        e->eax |= ((1u << id_bits(cpus)) - 1) << 26;
+    leaf_add(l, (struct kvm_cpuid_entry2){.function = leaf,
+                                          .index = subleaf,
+                                          .flags = by_index ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+                                          .eax = answer[0],
+                                          .ebx = answer[1],
+                                          .ecx = answer[2],
+                                          .edx = answer[3]});
 }
 
-static void extended_topology(struct leaves *l, unsigned index, unsigned cpus)
+/* ---- model x86-64-v2 ---- */
+
+static bool host_has_v2(struct leaves *host, GError **error)
 {
-    enum { THREAD = 1, CORE = 2 };
-    leaf_add(l, (struct kvm_cpuid_entry2){.function = 0xb,
-                                          .index = 0,
-                                          .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-                                          .eax = 0,
-                                          .ebx = 1,
-                                          .ecx = THREAD << 8,
-                                          .edx = index});
-    leaf_add(l, (struct kvm_cpuid_entry2){.function = 0xb,
-                                          .index = 1,
-                                          .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-                                          .eax = id_bits(cpus),
-                                          .ebx = cpus,
-                                          .ecx = CORE << 8 | 1,
-                                          .edx = index});
+    const struct kvm_cpuid_entry2 *one = leaf_find(host, 1, 0), *extended = leaf_find(host, 0x80000001, 0);
+    const uint32_t words[4] = {one->ecx, one->edx, extended ? extended->ecx : 0, extended ? extended->edx : 0};
+    return cpu_model_v2_fits(words, error);
 }
 
-static bool is_amd(struct leaves *l)
+static void v2_model(struct leaves *l, const struct cpu_model *c)
 {
-    uint32_t vendor = leaf_find(l, 0, 0)->ebx;
-    return !memcmp(&vendor, "Auth", 4) || !memcmp(&vendor, "Hygo", 4);
+    l->head.nent = 0;
+    for (unsigned i = 0; i < CPU_MODEL_V2_LEAVES; i++) {
+        const struct cpu_model_leaf *m = &cpu_model_v2_leaves[i];
+        uint32_t answer[4];
+        cpu_model_v2(c, m->leaf, m->subleaf, answer);
+        add_answer(l, m->leaf, m->subleaf, m->by_index, answer);
+    }
 }
 
-static void topology_leaf(struct kvm_cpuid_entry2 *e, unsigned index, unsigned cpus, bool amd)
+/* ---- model host ---- */
+
+static void topology_leaf(struct kvm_cpuid_entry2 *e, const struct cpu_model *c)
 {
     switch (e->function) {
     case 1:
-        e->ebx = (e->ebx & 0xff00) | cpus << 16 | index << 24;
-        e->edx = (e->edx & ~L1_EDX_HTT) | (cpus > 1 ? L1_EDX_HTT : 0);
+        e->ebx = cpu_model_1_ebx(c);
+        e->edx = (e->edx & ~L1_EDX_HTT) | (c->cpus > 1 ? L1_EDX_HTT : 0);
+        e->ecx &= ~(L1_ECX_DEADLINE | L1_ECX_X2APIC);
+        e->ecx |= L1_ECX_HYPERVISOR | (c->x2apic ? L1_ECX_X2APIC : 0) | (c->deadline ? L1_ECX_DEADLINE : 0);
         break;
-    case 4: cache_leaf(e, cpus, true); break;
-    case 0x80000001: e->ecx = (e->ecx & ~AMD_CMP_LEGACY) | (cpus > 1 && e->ecx & AMD_CMP_LEGACY); break;
-    case 0x80000008: e->ecx = amd ? (cpus - 1) | id_bits(cpus) << 12 : 0; break;
-    case 0x8000001d: cache_leaf(e, cpus, false); break;
+    case 4:
+    case 0x8000001d: e->eax = cpu_model_cache_eax(c, e->eax); break;
+    case 0x80000001: e->ecx = (e->ecx & ~AMD_CMP_LEGACY) | (c->cpus > 1 ? e->ecx & AMD_CMP_LEGACY : 0); break;
+    case 0x80000008: e->ecx = cpu_model_cores_ecx(c); break;
     case 0x8000001e: /* APIC ID; core ID, one thread per core; one node */
-        e->eax = index;
-        e->ebx = index & 0xff;
+        e->eax = c->index;
+        e->ebx = c->index & 0xff;
         e->ecx = e->edx = 0;
         break;
     }
 }
 
-/* ---- the rest ---- */
-
-static void common_features(struct leaves *l, struct hw_vm *vm)
+static void add_common(struct leaves *l, const struct cpu_model *c)
 {
-    struct kvm_cpuid_entry2 *e = leaf_find(l, 1, 0);
-    bool deadline = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-    e->ecx &= ~(L1_ECX_DEADLINE | L1_ECX_X2APIC);
-    e->ecx |= L1_ECX_HYPERVISOR;
-    if (vm->chips->in_kernel)
-        e->ecx |= L1_ECX_X2APIC | (deadline ? L1_ECX_DEADLINE : 0);
+    for (unsigned i = 0; i < CPU_MODEL_V2_LEAVES; i++) {
+        const struct cpu_model_leaf *m = &cpu_model_v2_leaves[i];
+        uint32_t answer[4];
+        if (cpu_model_common(c, m->leaf, m->subleaf, answer))
+            add_answer(l, m->leaf, m->subleaf, m->by_index, answer);
+    }
 }
 
-static void v2_identity(struct leaves *l)
+static void host_model(struct leaves *l, const struct cpu_model *c)
 {
-    static const char brand[48] = "Terrarium x86-64-v2 virtual CPU";
-    struct kvm_cpuid_entry2 *e;
-    leaf_find(l, 1, 0)->eax = V2_SIGNATURE;
-    if ((e = leaf_find(l, 0x80000001, 0)))
-        e->eax = V2_SIGNATURE;
-    for (unsigned i = 0; i < 3; i++)
-        if ((e = leaf_find(l, 0x80000002 + i, 0)))
-            memcpy(&e->eax, brand + 16 * i, 16);
+    keep_known(l);
+    xsave_leaves(l);
+    for (unsigned i = 0; i < l->head.nent; i++)
+        topology_leaf(&l->entry[i], c);
+    add_common(l, c);
+    set_limits(l);
 }
 
-/* A name, and the TSC's rate where other hypervisors tell it (VMware's leaf 0x40000010). */
-static void hypervisor_leaves(struct leaves *l, struct hw_vcpu *v)
+/* ---- both ---- */
+
+/* Else a guest could use KVM's paravirtual features although CPUID says that there are none, and no saved state has them.
+ * Linux before 5.10 cannot forbid it. */
+static void forbid_paravirtual(struct hw_vcpu *v)
 {
-    struct kvm_cpuid_entry2 name = {.function = 0x40000000, .eax = 0x40000010}, rate = {.function = 0x40000010};
-    int khz = ioctl(v->fd, KVM_GET_TSC_KHZ);
-    memcpy(&name.ebx, "TerrariumVMM", 12);
-    rate.eax = khz > 0 ? khz : 0;
-    rate.ebx = 1000000; /* the local APIC timer's, kHz: KVM's runs at 1 GHz */
-    leaf_add(l, name);
-    leaf_add(l, rate);
+    struct kvm_enable_cap enforce = {.cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = {1}};
+    ioctl(v->fd, KVM_ENABLE_CAP, &enforce);
 }
 
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
 {
-    struct hw_vm *vm = v->vm;
-    unsigned cpus = vm->config->cpus;
     g_autofree struct leaves *l = g_new0(struct leaves, 1);
+    bool v2;
+    if (!cpu_model_parse(v->vm->config->model, &v2, error))
+        return false;
     l->head.nent = MAX_LEAVES;
-    if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, l) != 0)
+    if (ioctl(v->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, l) != 0)
         return hw_failed(error, "the CPU's features cannot be asked for (KVM_GET_SUPPORTED_CPUID)");
     if (!leaf_find(l, 0, 0) || !leaf_find(l, 1, 0)) {
         errno = EIO;
         return hw_failed(error, "KVM_GET_SUPPORTED_CPUID names no CPU");
     }
-    if (!strcmp(vm->config->model, "host")) {
-        keep_model(l, host_model, G_N_ELEMENTS(host_model));
-        xsave_leaves(l);
-    } else {
-        keep_model(l, v2_model, G_N_ELEMENTS(v2_model));
-        v2_identity(l);
-    }
-    common_features(l, vm);
-    extended_topology(l, v->index, cpus);
-    hypervisor_leaves(l, v);
-    for (unsigned i = 0; i < l->head.nent; i++)
-        topology_leaf(&l->entry[i], v->index, cpus, is_amd(l));
-    set_limits(l);
-    return ioctl(v->fd, KVM_SET_CPUID2, l) == 0 || hw_failed(error, "CPUID cannot be set (KVM_SET_CPUID2)");
+    struct cpu_model c = describe(v, l);
+    if (v2 && !host_has_v2(l, error))
+        return false;
+    if (v2)
+        v2_model(l, &c);
+    else
+        host_model(l, &c);
+    if (ioctl(v->fd, KVM_SET_CPUID2, l) != 0)
+        return hw_failed(error, "CPUID cannot be set (KVM_SET_CPUID2)");
+    forbid_paravirtual(v);
+    return true;
 }

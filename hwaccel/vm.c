@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vm.c - one VM under KVM, and the gate that keeps its vCPUs out of the guest. */
 #include "hw.h"
+#include "../core-vmm/base/cpu_model.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -41,15 +42,6 @@ static bool no_options(const struct cpu_vm *config, GError **error)
     return false;
 }
 
-static bool known_model(const struct cpu_vm *config, GError **error)
-{
-    if (!strcmp(config->model, "host") || !strcmp(config->model, "x86-64-v2"))
-        return true;
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "There is no CPU model \"%s\"; there are host and x86-64-v2",
-                config->model);
-    return false;
-}
-
 static bool vm_init(struct hw_vm *vm, GError **error)
 {
     uint64_t identity = IDENTITY_MAP_PAGE;
@@ -71,7 +63,8 @@ static bool vm_init(struct hw_vm *vm, GError **error)
 
 static void *vm_new(const struct cpu_vm *config, const struct hw_chips *chips, GError **error)
 {
-    if (!no_options(config, error) || !known_model(config, error) || !install_signal(error))
+    bool v2;
+    if (!no_options(config, error) || !cpu_model_parse(config->model, &v2, error) || !install_signal(error))
         return NULL;
     struct hw_vm *vm = g_new0(struct hw_vm, 1);
     vm->config = config;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cpuid.c - what the guest's CPUID says: the host's answer minus what this engine does not carry, or the stable
- * baseline model x86-64-v2 (x86-64 psABI's level 2) for VMs that move between hosts. */
+/* cpuid.c - what the guest's CPUID says.  Model host: the host's answer minus what this engine does not carry.  The
+ * hypervisor's leaves, the topology and the model x86-64-v2 are those of core-vmm/base/cpu_model.c, in which all engines
+ * agree. */
+#include "../core-vmm/base/cpu_model.h"
 #include "system.h"
 #include "vm.h"
 #include <cpuid.h>
@@ -12,10 +14,10 @@ enum { F_1_ECX, F_1_EDX, F_7_EBX, F_7_ECX, F_7_EDX, F_7_1_EAX, F_EXT_ECX, F_EXT_
 struct cpuid_table {
     uint32_t feature[FEATURES];
     uint32_t signature;
-    char vendor[13], brand[49];
+    char brand[48];
     uint64_t xcr0;
-    uint32_t cpus, tsc_khz;
-    bool amd;
+    struct cpu_model model; /* less the index */
+    bool amd, v2;
 };
 
 #define BIT(n) (1u << (n))
@@ -39,14 +41,6 @@ static const uint32_t carried[FEATURES] = {
     [F_EXT_EDX] = 0x0183fbfd | BIT(11) | BIT(20) | BIT(22) | BIT(24) | BIT(26) | BIT(27) | BIT(29),
     [F_XSAVE] = BIT(0) | BIT(1) | BIT(2), /* XSAVEOPT XSAVEC XGETBV(1) */
     [F_EXT8_EBX] = BIT(9),                /* WBNOINVD */
-};
-
-static const uint32_t baseline[FEATURES] = {
-    [F_1_ECX] = BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24),
-    [F_1_EDX] = ~0u,
-    [F_7_EBX] = BIT(1),
-    [F_EXT_ECX] = BIT(0),
-    [F_EXT_EDX] = ~0u & ~BIT(26),
 };
 
 static uint32_t host(uint32_t leaf, uint32_t subleaf, unsigned reg)
@@ -73,38 +67,69 @@ static void read_features(uint32_t *f)
     f[F_EXT8_EBX] = host(0x80000008, 0, EBX);
 }
 
-struct cpuid_table *cpuid_new(const struct cpu_vm *vm)
+static struct cpu_model describe(const struct cpu_vm *vm)
 {
-    struct cpuid_table *t = g_new0(struct cpuid_table, 1);
-    uint32_t r[4];
-    bool stable = vm->model && !strcmp(vm->model, "x86-64-v2");
-    read_features(t->feature);
+    struct cpu_model c = {
+        .gpa_bits = MIN(GPA_BITS, host(0x80000008, 0, EAX) & 0xff),
+        .cpus = vm->cpus,
+        .tsc_khz = vm->tsc_khz,
+        .x2apic = true,
+        .deadline = true,
+    };
+    static const unsigned order[3] = {EBX, EDX, ECX};
+    for (unsigned i = 0; i < 3; i++) {
+        uint32_t part = host(0, 0, order[i]);
+        memcpy(c.vendor + 4 * i, &part, 4);
+    }
+    return c;
+}
+
+static void be_v2(struct cpuid_table *t)
+{
+    uint32_t one[4], seven[4], extended[4];
+    cpu_model_v2(&t->model, 1, 0, one);
+    cpu_model_v2(&t->model, 7, 0, seven);
+    cpu_model_v2(&t->model, 0x80000001, 0, extended);
+    memset(t->feature, 0, sizeof t->feature);
+    t->feature[F_1_ECX] = one[ECX];
+    t->feature[F_1_EDX] = one[EDX];
+    t->feature[F_7_EBX] = seven[EBX];
+    t->feature[F_EXT_ECX] = extended[ECX];
+    t->feature[F_EXT_EDX] = extended[EDX];
+}
+
+static void be_host(struct cpuid_table *t)
+{
     for (unsigned i = 0; i < FEATURES; i++)
-        t->feature[i] &= carried[i] & (stable ? baseline[i] : ~0u);
-    t->cpus = vm->cpus;
-    t->tsc_khz = vm->tsc_khz;
-    t->xcr0 = 0;
+        t->feature[i] &= carried[i];
     if (t->feature[F_1_ECX] & BIT(26)) {
         uint64_t offered = host(0xd, 0, EAX);
         t->xcr0 = 3 | (t->feature[F_1_ECX] & BIT(28) ? offered & 4 : 0) |
                   (t->feature[F_7_EBX] & BIT(16) ? offered & 0xe0 : 0);
     }
-    __cpuid(0, r[0], r[1], r[2], r[3]);
-    memcpy(t->vendor, &r[1], 4);
-    memcpy(t->vendor + 4, &r[3], 4);
-    memcpy(t->vendor + 8, &r[2], 4);
     t->signature = host(1, 0, EAX);
-    if (stable) {
-        t->signature = 0x000206c0; /* a plain 64-bit family 6 */
-        strcpy(t->brand, "Terrarium x86-64-v2 virtual CPU");
-    } else
-        for (unsigned i = 0; i < 3; i++)
-            for (unsigned j = 0; j < 4; j++) {
-                uint32_t v = host(0x80000002 + i, 0, j);
-                memcpy(t->brand + i * 16 + j * 4, &v, 4);
-            }
-    t->amd = !strcmp(t->vendor, "AuthenticAMD");
-    return t;
+    for (unsigned i = 0; i < 12; i++) {
+        uint32_t part = host(0x80000002 + i / 4, 0, i % 4);
+        memcpy(t->brand + 4 * i, &part, 4);
+    }
+}
+
+struct cpuid_table *cpuid_new(const struct cpu_vm *vm, GError **error)
+{
+    g_autofree struct cpuid_table *t = g_new0(struct cpuid_table, 1);
+    if (vm->model && !cpu_model_parse(vm->model, &t->v2, error))
+        return NULL;
+    read_features(t->feature);
+    const uint32_t words[4] = {t->feature[F_1_ECX], t->feature[F_1_EDX], t->feature[F_EXT_ECX], t->feature[F_EXT_EDX]};
+    if (t->v2 && !cpu_model_v2_fits(words, error))
+        return NULL;
+    t->model = describe(vm);
+    t->amd = cpu_model_is_amd(&t->model);
+    if (t->v2)
+        be_v2(t);
+    else
+        be_host(t);
+    return g_steal_pointer(&t);
 }
 
 uint64_t xcr0_supported(struct vcpu *c)
@@ -131,22 +156,12 @@ uint64_t cpuid_cr4_bits(const struct vcpu *c)
            (f[F_7_EBX] & BIT(20) ? CR4_SMAP : 0) | (f[F_7_ECX] & BIT(2) ? CR4_UMIP : 0);
 }
 
-static unsigned bits_for(unsigned n) /* least b with 1 << b >= n */
-{
-    unsigned b = 0;
-    while (1u << b < n)
-        b++;
-    return b;
-}
-
-static void leaf_1(struct vcpu *c, const struct cpuid_table *t, uint32_t *r)
+static void leaf_1(struct vcpu *c, const struct cpuid_table *t, const struct cpu_model *m, uint32_t *r)
 {
     r[EAX] = t->signature;
-    r[EBX] = c->index << 24 | (t->cpus > 1 ? 1u << bits_for(t->cpus) << 16 : 0x10000) | 8 << 8; /* CLFLUSH 64 bytes */
+    r[EBX] = cpu_model_1_ebx(m);
     r[ECX] = t->feature[F_1_ECX] | BIT(31) | (c->cr4 & CR4_OSXSAVE ? BIT(27) : 0);
-    r[EDX] = t->feature[F_1_EDX] | (t->cpus > 1 ? BIT(28) : 0);
-    if (!(c->apic_base & 1 << 11)) /* a disabled local APIC is not there */
-        r[EDX] &= ~BIT(9);
+    r[EDX] = t->feature[F_1_EDX] | (m->cpus > 1 ? BIT(28) : 0);
 }
 
 /* Offset and size of an XSAVE component are the host's: the area in memory is the host's format. */
@@ -178,46 +193,33 @@ static void leaf_xsave(struct vcpu *c, const struct cpuid_table *t, uint32_t sub
             r[i] = host(0xd, sub, i);
 }
 
-static void leaf_topology(struct vcpu *c, const struct cpuid_table *t, uint32_t sub, uint32_t *r)
+static void leaf_cache_intel(const struct cpu_model *m, uint32_t sub, uint32_t *r)
 {
-    r[ECX] = sub & 0xff;
-    r[EDX] = c->index;
-    if (sub == 0) { /* threads of a core: one */
-        r[EBX] = 1;
-        r[ECX] |= 1 << 8;
-    } else if (sub == 1) {
-        r[EAX] = bits_for(t->cpus);
-        r[EBX] = t->cpus;
-        r[ECX] |= 2 << 8;
-    }
-}
-
-static void leaf_cache_intel(const struct cpuid_table *t, uint32_t sub, uint32_t *r)
-{
-    uint32_t h = host(4, sub, EAX);
-    if (!(h & 31))
-        return;
-    unsigned level = h >> 5 & 7;
-    uint32_t sharing = level >= 3 ? t->cpus - 1 : 0;
-    r[EAX] = (h & 0x3fff) | sharing << 14 | (t->cpus - 1) << 26;
-    for (unsigned i = 1; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++)
         r[i] = host(4, sub, i);
+    r[EAX] = cpu_model_cache_eax(m, r[EAX]);
 }
 
-static void basic(struct vcpu *c, const struct cpuid_table *t, uint32_t leaf, uint32_t sub, uint32_t *r)
+static void put_vendor(const struct cpu_model *m, uint32_t *r)
+{
+    memcpy(&r[EBX], m->vendor, 4);
+    memcpy(&r[EDX], m->vendor + 4, 4);
+    memcpy(&r[ECX], m->vendor + 8, 4);
+}
+
+static void basic(struct vcpu *c, const struct cpuid_table *t, const struct cpu_model *m, uint32_t leaf, uint32_t sub,
+                  uint32_t *r)
 {
     switch (leaf) {
     case 0:
         r[EAX] = 0x16;
-        memcpy(&r[EBX], t->vendor, 4);
-        memcpy(&r[EDX], t->vendor + 4, 4);
-        memcpy(&r[ECX], t->vendor + 8, 4);
+        put_vendor(m, r);
         break;
-    case 1: leaf_1(c, t, r); break;
+    case 1: leaf_1(c, t, m, r); break;
     case 2: r[EAX] = t->amd ? 0 : 0x00feff01; break;
     case 4:
         if (!t->amd)
-            leaf_cache_intel(t, sub, r);
+            leaf_cache_intel(m, sub, r);
         break;
     case 6: r[EAX] = BIT(2); break; /* the APIC timer always runs */
     case 7:
@@ -229,34 +231,32 @@ static void basic(struct vcpu *c, const struct cpuid_table *t, uint32_t leaf, ui
         } else if (sub == 1)
             r[EAX] = t->feature[F_7_1_EAX];
         break;
-    case 0xb: leaf_topology(c, t, sub, r); break;
     case 0xd: leaf_xsave(c, t, sub, r); break;
     case 0x15:
         if (!t->amd) { /* TSC = 1 kHz crystal times this: exact */
             r[EAX] = 1;
-            r[EBX] = t->tsc_khz;
+            r[EBX] = m->tsc_khz;
             r[ECX] = 1000;
         }
         break;
     case 0x16:
         if (!t->amd)
-            r[EAX] = r[EBX] = t->tsc_khz / 1000;
+            r[EAX] = r[EBX] = m->tsc_khz / 1000;
         break;
     }
 }
 
-static void extended(struct vcpu *c, const struct cpuid_table *t, uint32_t leaf, uint32_t *r)
+static void extended(const struct cpuid_table *t, const struct cpu_model *m, uint32_t leaf, uint32_t *r)
 {
     switch (leaf) {
     case 0x80000000:
         r[EAX] = t->amd ? 0x80000021 : 0x80000008;
-        memcpy(&r[EBX], t->vendor, 4);
-        memcpy(&r[EDX], t->vendor + 4, 4);
-        memcpy(&r[ECX], t->vendor + 8, 4);
+        if (t->amd)
+            put_vendor(m, r);
         break;
     case 0x80000001:
         r[EAX] = t->signature;
-        r[ECX] = t->feature[F_EXT_ECX] | (t->amd && t->cpus > 1 ? BIT(1) : 0);
+        r[ECX] = t->feature[F_EXT_ECX] | (t->amd && m->cpus > 1 ? BIT(1) : 0);
         r[EDX] = t->feature[F_EXT_EDX];
         break;
     case 0x80000002:
@@ -271,34 +271,26 @@ static void extended(struct vcpu *c, const struct cpuid_table *t, uint32_t leaf,
     case 0x80000008:
         r[EAX] = GPA_BITS | 48 << 8;
         r[EBX] = t->feature[F_EXT8_EBX];
-        r[ECX] = t->amd ? (t->cpus - 1) | bits_for(t->cpus) << 12 : 0;
+        r[ECX] = cpu_model_cores_ecx(m);
         break;
     case 0x80000021: r[EAX] = BIT(2) | BIT(6); break; /* LFENCE serialises; a null selector clears the base */
-    }
-}
-
-/* Hypervisor leaves.  The signature is that of KVM's published guest interface, with none of its features: systems that
- * know it do not measure whether timer interrupts come in time (on a busy host they may not) and use x2APIC without
- * interrupt remapping.  Leaf 0x40000010 has the frequencies, by VMware's convention. */
-static void hypervisor(const struct cpuid_table *t, uint32_t leaf, uint32_t *r)
-{
-    if (leaf == 0x40000000) {
-        r[EAX] = 0x40000010;
-        memcpy(&r[EBX], "KVMKVMKVM\0\0\0", 12);
-    } else if (leaf == 0x40000010) {
-        r[EAX] = t->tsc_khz;
-        r[EBX] = 1000000; /* local APIC timer: kHz */
     }
 }
 
 void cpuid(struct vcpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
     const struct cpuid_table *t = c->vm->cpuid;
+    struct cpu_model m = t->model;
+    m.index = c->index;
     memset(out, 0, 16);
-    if (leaf >> 16 == 0x4000)
-        hypervisor(t, leaf, out);
+    if (t->v2)
+        cpu_model_v2(&m, leaf, sub, out);
+    else if (cpu_model_common(&m, leaf, sub, out))
+        return;
     else if (leaf >= 0x80000000)
-        extended(c, t, leaf, out);
+        extended(t, &m, leaf, out);
     else
-        basic(c, t, leaf, sub, out);
+        basic(c, t, &m, leaf, sub, out);
+    if (leaf == 1 && !(c->apic_base & 1 << 11)) /* a disabled local APIC is not there */
+        out[EDX] &= ~BIT(9);
 }

@@ -15,7 +15,11 @@ static bool probe(GError **error)
 
 static void *vm_new(const struct cpu_vm *cfg, GError **error)
 {
+    struct cpuid_table *cpuid = cpuid_new(cfg, error);
+    if (!cpuid)
+        return NULL;
     struct soft_vm *vm = g_new0(struct soft_vm, 1);
+    vm->cpuid = cpuid;
     vm->cfg = cfg;
     vm->machine = cfg->machine;
     vm->memory = cfg->memory;
@@ -24,7 +28,6 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     vm->dirty = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
     vm->written = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->written);
     vm->vcpu = g_new0(struct vcpu *, cfg->cpus);
-    vm->cpuid = cpuid_new(cfg);
     g_mutex_init(&vm->lock);
     g_mutex_init(&vm->split_lock);
     return vm;
@@ -33,6 +36,8 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
 static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
 {
     struct soft_vm *vm = vm_new(cfg, error);
+    if (!vm)
+        return NULL;
     vm->translate = true;
     vm->hot = HOT;
     if (g_str_has_prefix(cfg->options, "hot=")) /* for tests */

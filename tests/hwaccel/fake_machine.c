@@ -129,6 +129,7 @@ struct machine *fake_new_model(const struct cpu_engine *engine, unsigned cpus, c
                             .memory_fd = fd,
                             .memory_bytes = FAKE_MEMORY,
                             .tsc_offset = &m->tsc_offset,
+                            .tsc_khz = FAKE_TSC_KHZ,
                             .model = model,
                             .options = ""};
     m->evm = engine->vm_new(&m->vm, &error);

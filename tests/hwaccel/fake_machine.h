@@ -10,6 +10,7 @@
 #define FAKE_MEMORY     (8u << 20) /* RAM from guest-physical 0 */
 #define FAKE_MMIO       0xd0000000u
 #define FAKE_MMIO_BYTES 8192u
+#define FAKE_TSC_KHZ    2400000u /* what CPUID says; the TSC is the host's */
 
 enum {
     PORT_TEXT = 0xe9,     /* out: a character into text */

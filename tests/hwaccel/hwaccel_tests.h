@@ -13,6 +13,7 @@ void add_memory_tests(void);
 void add_interrupt_tests(void);
 void add_state_tests(void);
 void add_time_tests(void);
+void add_cpuid_tests(void);
 
 #define RESULT 0x600
 #define CODE   0x8000

@@ -48,5 +48,6 @@ int main(int argc, char **argv)
     add_interrupt_tests();
     add_state_tests();
     add_time_tests();
+    add_cpuid_tests();
     return g_test_run();
 }

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cpuid.c - what CPUID says under KVM, and that the software engine says the same where a saved state needs it. */
+#include "../../core-vmm/base/cpu_model.h"
+#include "../../patcher/patcher.h"
+#include "hwaccel_tests.h"
+#include <string.h>
+
+enum { EAX, EBX, ECX, EDX };
+#define HYPERVISOR (1u << 31)
+#define X2APIC     (1u << 21)
+#define DEADLINE   (1u << 24)
+
+struct cpuid {
+    uint32_t r[4];
+};
+
+static struct machine *start(const struct cpu_engine *engine, unsigned cpus, const char *model)
+{
+    struct machine *m = fake_new_model(engine, cpus, model);
+    fake_load(m, CODE, g_tsc, g_tsc_end);
+    for (unsigned i = 0; i < cpus; i++)
+        fake_start64(m, i, CODE);
+    return m;
+}
+
+static struct cpuid cpuid(struct machine *m, unsigned cpu, uint32_t leaf, uint32_t index)
+{
+    struct cpuid c;
+    fake_put(m, RESULT + 32, leaf, 4);
+    fake_put(m, RESULT + 36, index, 4);
+    fake_finish(m, cpu);
+    memcpy(&c, m->memory + RESULT + 16, sizeof c);
+    return c;
+}
+
+static void test_topology(const struct cpu_engine *engine)
+{
+    struct machine *m = start(engine, 3, "host");
+    for (unsigned i = 0; i < 3; i++) {
+        struct cpuid one = cpuid(m, i, 1, 0);
+        g_assert_cmpuint(one.r[EBX] >> 24, ==, i);
+        g_assert_cmpuint(one.r[EBX] >> 16 & 0xff, >=, 3);
+        g_assert_cmpuint(one.r[EDX] >> 28 & 1, ==, 1);
+        g_assert_true(one.r[ECX] & HYPERVISOR);
+        g_assert_cmpuint(one.r[ECX] >> 5 & 1, ==, 0); /* no VMX */
+        g_assert_cmpuint(!!(one.r[ECX] & X2APIC), ==, !!engine->msi);
+        struct cpuid core = cpuid(m, i, 0xb, 1);
+        g_assert_cmpuint(core.r[EAX], ==, 2);
+        g_assert_cmpuint(core.r[EBX], ==, 3);
+        g_assert_cmpuint(core.r[EDX], ==, i);
+        g_assert_cmpuint(cpuid(m, i, 0xb, 0).r[EBX], ==, 1);
+        g_assert_cmpuint(cpuid(m, i, 0x80000001, 0).r[ECX] >> 2 & 1, ==, 0); /* no SVM */
+    }
+    fake_free(m);
+}
+
+static void test_v2_model(const struct cpu_engine *engine)
+{
+    struct machine *m = start(engine, 1, "x86-64-v2");
+    static const uint32_t v2 = 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23;
+    struct cpuid vendor = cpuid(m, 0, 0, 0), one = cpuid(m, 0, 1, 0), extended = cpuid(m, 0, 0x80000001, 0);
+    bool amd = !memcmp(&vendor.r[EBX], "Auth", 4);
+    g_assert_cmphex(one.r[ECX] & v2, ==, v2);
+    g_assert_cmphex(one.r[ECX] & (1u << 26 | 1u << 28 | 1u << 12), ==, 0); /* xsave avx fma */
+    g_assert_cmphex(one.r[EAX] >> 8 & 15, ==, amd ? 15 : 6);               /* family, */
+    g_assert_cmphex(one.r[EAX] >> 20 & 0xff, ==, amd ? 7 : 0);             /* and what is added to it */
+    g_assert_cmphex(extended.r[ECX] & 1, ==, 1);
+    g_assert_cmphex(extended.r[EDX] >> 29 & 1, ==, 1);
+    g_assert_cmphex(cpuid(m, 0, 7, 0).r[EBX], ==, 2);
+    g_assert_cmpuint(cpuid(m, 0, 0x80000002, 0).r[EAX], ==, 0x72726554); /* "Terr" */
+    fake_free(m);
+}
+
+static void same(struct machine *kvm, struct machine *interp, unsigned cpu, const struct cpu_model_leaf *l,
+                 uint32_t ecx)
+{
+    struct cpuid a = cpuid(kvm, cpu, l->leaf, l->subleaf), b = cpuid(interp, cpu, l->leaf, l->subleaf);
+    if (l->leaf == 1) {
+        a.r[ECX] |= ecx;
+        b.r[ECX] |= ecx;
+    }
+    g_test_message("leaf %x.%x: %08x %08x %08x %08x", l->leaf, l->subleaf, a.r[EAX], a.r[EBX], a.r[ECX], a.r[EDX]);
+    for (unsigned i = 0; i < 4; i++)
+        g_assert_cmphex(a.r[i], ==, b.r[i]);
+}
+
+/* Every leaf of x86-64-v2, on every CPU. */
+static void test_v2_same(const struct cpu_engine *engine)
+{
+    uint32_t without_chips = engine->msi ? 0 : X2APIC | DEADLINE; /* which the interpreter's machine always has */
+    struct machine *kvm = start(engine, 3, "x86-64-v2"), *interp = start(&interp_engine, 3, "x86-64-v2");
+    for (unsigned cpu = 0; cpu < 3; cpu++)
+        for (unsigned i = 0; i < CPU_MODEL_V2_LEAVES; i++)
+            same(kvm, interp, cpu, &cpu_model_v2_leaves[i], without_chips);
+    fake_free(kvm);
+    fake_free(interp);
+}
+
+/* The host's own model has the features that each engine carries, but else the same CPUs in the same places. */
+static void test_host_same(const struct cpu_engine *engine)
+{
+    static const struct cpu_model_leaf leaves[] = {{0xb, 0},     {0xb, 1},     {0xb, 2},     {0x40000000}, {0x40000001},
+                                                   {0x40000010}, {0x80000002}, {0x80000003}, {0x80000004}};
+    struct machine *kvm = start(engine, 3, "host"), *interp = start(&interp_engine, 3, "host");
+    for (unsigned cpu = 0; cpu < 3; cpu++) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(leaves); i++)
+            same(kvm, interp, cpu, &leaves[i], 0);
+        struct cpuid a = cpuid(kvm, cpu, 1, 0), b = cpuid(interp, cpu, 1, 0);
+        g_assert_cmphex(a.r[EAX], ==, b.r[EAX]);
+        g_assert_cmphex(a.r[EBX], ==, b.r[EBX]);
+        g_assert_cmphex(cpuid(kvm, cpu, 0x80000008, 0).r[ECX], ==, cpuid(interp, cpu, 0x80000008, 0).r[ECX]);
+    }
+    fake_free(kvm);
+    fake_free(interp);
+}
+
+void add_cpuid_tests(void)
+{
+    add_test("cpuid/topology", test_topology);
+    add_test("cpuid/x86-64-v2", test_v2_model);
+    add_test("cpuid/x86-64-v2-same-as-interp", test_v2_same);
+    add_test("cpuid/host-same-as-interp", test_host_same);
+}
