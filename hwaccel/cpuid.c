@@ -8,6 +8,7 @@
  * machine-check banks, supervisor XSAVE components, KVM's paravirtual features. */
 #include "hw.h"
 #include "../core-vmm/base/cpu_model.h"
+#include <cpuid.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -222,6 +223,13 @@ static void v2_model(struct leaves *l, const struct cpu_model *c)
 
 /* ---- model host ---- */
 
+/* KVM keeps these to itself; they are words and sizes, which the guest may know. */
+static void identity_leaf(struct kvm_cpuid_entry2 *e)
+{
+    if (e->function >= 0x80000002 && e->function <= 0x80000005)
+        __cpuid(e->function, e->eax, e->ebx, e->ecx, e->edx);
+}
+
 static void topology_leaf(struct kvm_cpuid_entry2 *e, const struct cpu_model *c)
 {
     switch (e->function) {
@@ -257,8 +265,10 @@ static void host_model(struct leaves *l, const struct cpu_model *c)
 {
     keep_known(l);
     xsave_leaves(l);
-    for (unsigned i = 0; i < l->head.nent; i++)
+    for (unsigned i = 0; i < l->head.nent; i++) {
+        identity_leaf(&l->entry[i]);
         topology_leaf(&l->entry[i], c);
+    }
     add_common(l, c);
     set_limits(l);
 }

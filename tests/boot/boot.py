@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Boots real guests and checks that each reaches the state that says it works.  Prints TAP.
 
-  boot.py [--vmctl PATH] [--engine E] [--cpus N] [--scale F] [--keep DIR] TEST...
+  boot.py [--vmctl PATH] [--engine E] [--cpus N] [--set SECTION.KEY=VALUE] [--scale F] [--keep DIR] TEST...
   boot.py --list
 
 Guests come from guests.sh; a guest that cannot be had is skipped with the reason.  --scale stretches the time limits
@@ -214,7 +214,8 @@ def boot(options, name, test, cache):
             shutil.copy(os.path.join(cache, source), files[copy])
         args = [files.get(a, a) for a in test["args"]]
         cpus = [] if "--cpus" in args or options.cpus == 1 else ["--cpus", str(options.cpus)]
-        vm.run("create", name, *args, *cpus, "--engine", options.engine)
+        settings = [x for s in options.set for x in ("--set", s)]
+        vm.run("create", name, *args, *cpus, *settings, "--engine", options.engine)
         began = time.time()
         vm.run("start", name)
         limit = test["limit"] * options.scale
@@ -237,6 +238,7 @@ def main():
     parser.add_argument("--vmctl", default=os.path.join(HERE, "../../build/core-vmm/vmctl/vmctl"))
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--keep")
     parser.add_argument("--list", action="store_true")
