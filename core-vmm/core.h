@@ -108,6 +108,7 @@ struct irq {
     pthread_mutex_t lock;
     struct device *pic, *ioapic, *lapic, *pci_router;
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
+    unsigned ticks_owed;            /* of IRQ 0, to come one by one */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
     _Atomic uint64_t apic_page[MAX_CPUS];
 };

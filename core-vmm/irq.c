@@ -30,6 +30,7 @@ void irq_reset(struct machine *m)
 {
     struct irq *q = &m->irq;
     pthread_mutex_lock(&q->lock);
+    q->ticks_owed = 0;
     for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
         if (lapic(m))
             lapic(m)->init_cpu(q->lapic, cpu);
@@ -85,6 +86,68 @@ void dev_irq(struct device *d, unsigned line, bool level)
             chip_input(m->irq.pci_router, (w->slot - 1 + line) & 3, level);
     }
     pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* ---- ticks of IRQ 0 ----
+ * An edge that finds the one before still waiting in a controller is lost.  Where that happens because the host let the
+ * CPU wait, the guest's clock would fall behind, and Linux would find the timer not to be working.  So they are owed, and
+ * come as the CPU acknowledges.  With an engine that brings its own local APICs nobody tells when that was: there, ticks
+ * by the I/O APIC may get lost. */
+enum { TICKS_OWED_MAX = 250 }; /* the rest is lost: a second at Linux's usual rate */
+
+static int pic_edge(struct machine *m)
+{
+    bool through = !lapic(m);
+    for (unsigned cpu = 0; lapic(m) && cpu < m->cpus; cpu++)
+        through |= lapic(m)->accepts_pic(m->irq.lapic, cpu);
+    return through ? ((const struct irqchip_ops *)m->irq.pic->ops->plug)->edge(m->irq.pic, 0) : EDGE_NOWHERE;
+}
+
+static int ioapic_edge(struct machine *m)
+{
+    int vector = EDGE_NOWHERE;
+    if (m->irq.ioapic && lapic(m))
+        vector = ((const struct irqchip_ops *)m->irq.ioapic->ops->plug)->edge(m->irq.ioapic, 2);
+    if (vector < 0)
+        return EDGE_NOWHERE;
+    return lapic(m)->requested(m->irq.lapic, vector) ? EDGE_WAITS : EDGE_TAKEN;
+}
+
+static int tick_edge(struct machine *m)
+{
+    int by_pic = pic_edge(m), by_apic = ioapic_edge(m);
+    return by_pic == EDGE_WAITS || by_apic == EDGE_NOWHERE ? by_pic : by_apic;
+}
+
+void dev_irq_ticks(struct device *d, uint64_t n)
+{
+    struct machine *m = d->machine;
+    pthread_mutex_lock(&m->irq.lock);
+    int edge = tick_edge(m);
+    uint64_t more = edge == EDGE_WAITS ? n : n - 1;
+    m->irq.ticks_owed = edge == EDGE_NOWHERE ? 0 : MIN(m->irq.ticks_owed + MIN(more, TICKS_OWED_MAX), TICKS_OWED_MAX);
+    dev_irq(d, 0, true);
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* The CPU took something: perhaps it was a tick. */
+static void pay_tick(struct machine *m)
+{
+    struct irq *q = &m->irq;
+    int edge = tick_edge(m);
+    if (edge == EDGE_NOWHERE)
+        q->ticks_owed = 0;
+    if (edge != EDGE_TAKEN)
+        return;
+    q->ticks_owed--;
+    for (unsigned level = 0; level < 2; level++) { /* an edge that leaves the line as it was: up, but for a moment */
+        chip_input(q->pic, 0, level);
+        chip_input(q->ioapic, 2, level);
+    }
+    if (q->isa_sources[0])
+        return;
+    chip_input(q->pic, 0, false);
+    chip_input(q->ioapic, 2, false);
 }
 
 void irq_pic_output(struct device *d, bool level)
@@ -162,6 +225,8 @@ int machine_ack(struct machine *m, unsigned cpu)
         vector = lapic(m)->ack(q->lapic, cpu);
     if (vector < 0 && q->pic_level && (lapic(m) ? lapic(m)->accepts_pic(q->lapic, cpu) : cpu == 0))
         vector = ((const struct irqchip_ops *)q->pic->ops->plug)->ack(q->pic);
+    if (q->ticks_owed)
+        pay_tick(m);
     irq_update_pin(m, cpu);
     pthread_mutex_unlock(&q->lock);
     return vector;

@@ -6,6 +6,7 @@
  * sees and how OUT stands follow from the time.  Only channel 0 is wired to an interrupt, so only it has a timer, set for
  * its next change of OUT.  Line 0: OUT 0 = IRQ 0.
  * One tick is 88000/105 ns: the input clock is 105/88 MHz, a twelfth of the 14.31818 MHz crystal. */
+#include "../core-vmm/api/platform.h"
 #include "all.h"
 
 enum { REGION_TIMER, REGION_PORT61 };
@@ -38,6 +39,7 @@ struct channel {
 struct pit {
     struct channel channel[3];
     uint8_t port61;
+    uint64_t due; /* the tick that the timer is set to */
 };
 
 /* ---- time ---- */
@@ -131,6 +133,12 @@ static bool pulses(const struct channel *c)
     return c->mode == 2 || (c->mode == 3 && c->period < SHORTEST);
 }
 
+/* Ticks between two interrupts. */
+static uint32_t pulse_step(const struct channel *c)
+{
+    return c->period < SHORTEST ? c->period * (SHORTEST / c->period + 1) : c->period;
+}
+
 /* The next tick after now at which OUT may change, or DEV_NEVER; settled. */
 static uint64_t next_edge(const struct channel *c, uint64_t now)
 {
@@ -138,8 +146,7 @@ static uint64_t next_edge(const struct channel *c, uint64_t now)
         return DEV_NEVER;
     uint64_t t = elapsed(c, now), rounds = t / c->period;
     if (pulses(c)) {
-        uint32_t step = c->period < SHORTEST ? c->period * (SHORTEST / c->period + 1) : c->period;
-        uint64_t edge = c->origin + (t / step + 1) * step;
+        uint64_t edge = c->origin + (t / pulse_step(c) + 1) * pulse_step(c);
         return c->pending ? MIN(edge, c->load_at) : edge;
     }
     if (c->mode == 3) {
@@ -175,15 +182,28 @@ static void update_irq(struct device *d)
     uint64_t now = now_ticks(d);
     settle(c, now);
     dev_irq(d, 0, pulses(c) || output(c, now));
-    uint64_t edge = next_edge(c, now);
-    dev_timer(d, 0, edge == DEV_NEVER ? DEV_NEVER : ticks_to_ns(edge), timer_due);
+    p->due = next_edge(c, now);
+    dev_timer(d, 0, p->due == DEV_NEVER ? DEV_NEVER : ticks_to_ns(p->due), timer_due);
+}
+
+/* How often OUT of a periodic channel has risen since the timer was due, that time included. */
+static uint64_t rises(const struct channel *c, uint64_t due, uint64_t now)
+{
+    uint64_t step = pulses(c) ? pulse_step(c) : c->period;
+    if (c->phase != RUNNING || !periodic(c) || due <= c->origin || now < due)
+        return 0;
+    return (now - c->origin) / step - (due - 1 - c->origin) / step;
 }
 
 static void timer_due(struct device *d)
 {
     struct pit *p = d->state;
-    if (pulses(&p->channel[0]))
+    struct channel *c = &p->channel[0];
+    uint64_t now = now_ticks(d), n = rises(c, p->due, c->pending ? MIN(now, c->load_at) : now);
+    if (n) {
         dev_irq(d, 0, false);
+        dev_irq_ticks(d, n);
+    }
     update_irq(d);
 }
 

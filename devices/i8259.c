@@ -122,6 +122,16 @@ static void pic_input(struct device *d, unsigned pin, bool level)
     update(d);
 }
 
+static int pic_edge(struct device *d, unsigned pin)
+{
+    struct pic *p = d->state;
+    const struct chip *c = pin < 8 ? &p->master : &p->slave;
+    uint8_t bit = 1u << (pin & 7);
+    if (c->next_icw || (c->imr | c->level) & bit)
+        return EDGE_NOWHERE;
+    return c->latched & bit ? EDGE_WAITS : EDGE_TAKEN;
+}
+
 /* ---- read ---- */
 
 /* A read after a poll command acknowledges: bit 7 says whether there was a request, bits 0-2 which. */
@@ -260,7 +270,7 @@ static bool pic_sync(struct device *d, struct stream *s, uint32_t version)
     return stream_ok(s) && p->master.next_icw <= 4 && p->slave.next_icw <= 4;
 }
 
-static const struct irqchip_ops pic_plug = {.input = pic_input, .ack = pic_ack};
+static const struct irqchip_ops pic_plug = {.input = pic_input, .ack = pic_ack, .edge = pic_edge};
 
 const struct device_ops i8259_ops = {
     .name = "i8259",

@@ -80,6 +80,14 @@ static void ioapic_eoi(struct device *d, uint8_t vector)
     }
 }
 
+static int ioapic_edge(struct device *d, unsigned n)
+{
+    const struct ioapic *s = d->state;
+    uint32_t low = n < PINS ? s->pin[n].low : MASKED;
+
+    return (low & (MASKED | LEVEL)) || (low >> MODE_SHIFT & 7) > 1 ? EDGE_NOWHERE : (int)(low & 0xff);
+}
+
 static uint32_t register_read(struct ioapic *s)
 {
     unsigned n = (s->select - REG_TABLE) / 2;
@@ -159,7 +167,7 @@ static bool ioapic_sync(struct device *d, struct stream *s, uint32_t version)
     return stream_ok(s);
 }
 
-static const struct irqchip_ops plug = {.input = ioapic_input, .eoi = ioapic_eoi};
+static const struct irqchip_ops plug = {.input = ioapic_input, .eoi = ioapic_eoi, .edge = ioapic_edge};
 
 const struct device_ops ioapic_ops = {
     .name = "ioapic",

@@ -499,6 +499,16 @@ static int lapic_ack(struct device *d, unsigned cpu)
     return vector;
 }
 
+static bool lapic_requested(struct device *d, uint8_t vector)
+{
+    const struct lapics *s = d->state;
+
+    for (unsigned n = 0; n < s->count; n++)
+        if (has_vector(&s->cpu[n].irr, vector))
+            return true;
+    return false;
+}
+
 static bool lapic_accepts_pic(struct device *d, unsigned cpu)
 {
     struct lapic *a = apic_of(d, cpu);
@@ -612,6 +622,7 @@ static const struct lapic_ops plug = {
     .ack = lapic_ack,
     .accepts_pic = lapic_accepts_pic,
     .lint = lapic_lint,
+    .requested = lapic_requested,
     .message = lapic_message,
     .init_cpu = lapic_init_cpu,
     .base = lapic_base,

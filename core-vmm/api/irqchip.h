@@ -7,10 +7,16 @@
 #include "cpu.h"
 #include "device.h"
 
+enum {
+    EDGE_NOWHERE = -1, /* masked, or no fixed interrupt */
+    EDGE_WAITS = -2,
+    EDGE_TAKEN = -3, /* none waits: the next one counts */
+};
 struct irqchip_ops { /* 8259A pair, I/O APIC */
     void (*input)(struct device *d, unsigned pin, bool level);
     int (*ack)(struct device *d);                  /* 8259A: INTA, the vector; never fails (spurious IRQ 7) */
     void (*eoi)(struct device *d, uint8_t vector); /* I/O APIC: a level-triggered vector was finished */
+    int (*edge)(struct device *d, unsigned pin);   /* what became of an edge: 8259A, as above; I/O APIC, its vector */
 };
 
 struct apic_message { /* what travels on the APIC bus (SDM Vol. 3, interrupt command register) */
@@ -27,6 +33,7 @@ struct lapic_ops { /* one device holds the local APICs of all vCPUs */
     int (*ack)(struct device *d, unsigned cpu); /* highest vector above the priority, now in service; -1 none */
     bool (*accepts_pic)(struct device *d, unsigned cpu); /* LINT0 is ExtINT and open, or the APIC is off (BSP) */
     void (*lint)(struct device *d, unsigned cpu, unsigned pin, bool level);
+    bool (*requested)(struct device *d, uint8_t vector);               /* some CPU has still to take it */
     bool (*message)(struct device *d, const struct apic_message *msg); /* true if somebody took it */
     void (*init_cpu)(struct device *d, unsigned cpu);                  /* the CPU got INIT or was reset */
     uint64_t (*base)(struct device *d, unsigned cpu); /* guest-physical address of its page, 0 if it has none now */

@@ -26,6 +26,11 @@ void dev_irq(struct device *d, unsigned line, bool level)
     d->core->line[line] = level;
 }
 
+void dev_irq_ticks(struct device *d, uint64_t n)
+{
+    dev_irq(d, 0, true);
+}
+
 bool bench_line(struct device *d, unsigned line)
 {
     return d->core->line[line];
