@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WORKERS       8
@@ -241,20 +242,25 @@ void drive_give_up(struct drive *v)
 }
 
 /* ---- the loop's side ---- */
-static gboolean on_wake(int fd, GIOCondition condition, void *data)
+static void complete_finished(struct drive *v)
 {
-    struct drive *v = data;
-    uint64_t count;
     GQueue jobs;
     struct job *j;
-    if (read(fd, &count, sizeof count) != sizeof count)
-        return G_SOURCE_CONTINUE;
     g_mutex_lock(&v->lock);
     jobs = v->finished;
     g_queue_init(&v->finished);
     g_mutex_unlock(&v->lock);
     while ((j = g_queue_pop_head(&jobs)))
         complete(v, j);
+}
+
+static gboolean on_wake(int fd, GIOCondition condition, void *data)
+{
+    struct drive *v = data;
+    uint64_t count;
+    if (read(fd, &count, sizeof count) != sizeof count)
+        return G_SOURCE_CONTINUE;
+    complete_finished(v);
     if (v->on_full)
         watch_full(v);
     return G_SOURCE_CONTINUE;
@@ -394,19 +400,40 @@ bool drive_eject(struct drive *v, bool force, GError **error)
     return true;
 }
 
+static void wait_for_workers(struct drive *v)
+{
+    g_mutex_lock(&v->lock);
+    while (v->running)
+        g_cond_wait(&v->idle, &v->lock);
+    g_mutex_unlock(&v->lock);
+}
+
+static bool is_inside(struct drive *v, int fd)
+{
+    struct stat new, old;
+    return v->medium && !fstat(fd, &new) && !stat(v->medium->path, &old) &&
+           new.st_dev == old.st_dev &&new.st_ino == old.st_ino;
+}
+
 bool drive_insert(struct drive *v, int fd, const char *path, const char *format, bool readonly, GError **error)
 {
     if (!may_change(v, false, error)) {
         close(fd);
         return false;
     }
+    bool again = is_inside(v, fd);
+    if (again) { /* its own lock would keep it out */
+        change_medium(v, NULL);
+        wait_for_workers(v);
+        complete_finished(v);
+    }
     readonly = readonly || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
     struct medium *m = medium_open(v, fd, path, format, readonly, error);
-    if (!m)
-        return false;
-    change_medium(v, m);
-    tell_guest(v);
-    return true;
+    if (m)
+        change_medium(v, m);
+    if (m || again)
+        tell_guest(v);
+    return m;
 }
 
 bool drive_sync(struct drive *v, GError **error)

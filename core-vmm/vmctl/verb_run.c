@@ -178,9 +178,24 @@ static int run_folder(const char *folder, const struct run_options *o)
     return code;
 }
 
+static bool names_one(char **paths)
+{
+    while (paths && *paths && !**paths) /* "": an empty drive */
+        paths++;
+    return paths && *paths;
+}
+
+/* A --set may be a kernel: it gets the benefit of the doubt. */
+static bool has_something(const struct settings *s)
+{
+    return names_one(s->disks) || names_one(s->cdroms) || names_one(s->floppies) || s->kernel || s->firmware || s->sets;
+}
+
 static int run_machine(struct run_options *o, const char *path)
 {
     g_autoptr(GError) error = NULL;
+    if (!path && !has_something(&o->settings))
+        return fail(EXIT_CODE_USAGE, "nothing to boot: name an image, or give --kernel, --disk, --cdrom or --floppy");
     if (!(o->timeout >= 0 && o->timeout < 1e9))
         return fail(EXIT_CODE_USAGE, "--timeout: seconds from 0");
     if (path)

@@ -206,33 +206,37 @@ def test_delete_keeps_disks(h):
     h.want(7, "create", "m", err="already")
 
 
+RUN = ("run", "--serial", "stdio", "--headless", "--kernel", os.devnull)
+
+
 def test_run_ends(h):
-    run = ("run", "--serial", "stdio", "--headless")
-    h.want(0, *run, stdin=b"hello\noff\n", out="fake guest ready\r\nhello\r\n")
-    h.want(64, *run, stdin=b"debug 0\n", err="debug exit 0")
-    h.want(67, *run, stdin=b"debug 3\n")
-    h.want(255, *run, stdin=b"debug 100000\n")
-    h.want(21, *run, "--on-reset", "stop", stdin=b"reset\n")
-    h.want(22, *run, stdin=b"fail\n", err="met its match")
-    h.want(5, *run, "--timeout", "0.3", err="stopped after 0.3 s")
-    h.want(6, *run, "--testdev", err="refuses to be built")
+    h.want(0, *RUN, stdin=b"hello\noff\n", out="fake guest ready\r\nhello\r\n")
+    h.want(64, *RUN, stdin=b"debug 0\n", err="debug exit 0")
+    h.want(67, *RUN, stdin=b"debug 3\n")
+    h.want(255, *RUN, stdin=b"debug 100000\n")
+    h.want(21, *RUN, "--on-reset", "stop", stdin=b"reset\n")
+    h.want(22, *RUN, stdin=b"fail\n", err="met its match")
+    h.want(5, *RUN, "--timeout", "0.3", err="stopped after 0.3 s")
+    h.want(6, *RUN, "--testdev", err="refuses to be built")
     h.want(3, "run", "missing.iso", "--headless", err="missing.iso")
+    h.want(2, "run", err="nothing to boot")
+    h.want(2, "run", "--headless", "--memory", "2G", "--cdrom", "", err="nothing to boot")
     assert os.listdir(h.base + "/run/terrarium") == [], "a throw-away machine left something behind"
 
 
 def test_run_output(h):
     """Nothing is lost on a slow pipe, as far as the bounded queue goes, and it all arrives before the end."""
-    out = h.want(0, "run", "--serial", "stdio", "--headless", stdin=b"flood 2000000\noff\n")
+    out = h.want(0, *RUN, stdin=b"flood 2000000\noff\n")
     assert len(out) == 2000000 + len("fake guest ready\r\n"), len(out)
     log = h.base + "/serial.log"
-    h.want(5, "run", "--serial", log, "--headless", "--timeout", "0.3", stdin=b"")
+    h.want(5, *RUN, "--set", "serial1.target=file:" + log, "--timeout", "0.3", stdin=b"")
     with open(log, "rb") as f:
         assert f.read() == b"fake guest ready\r\n"
 
 
 def test_run_reader_gone(h):
     """When nobody reads the output any more the machine runs on, without turning in circles."""
-    p = subprocess.Popen([VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env, stdin=subprocess.PIPE,
+    p = subprocess.Popen([VMCTL, *RUN], env=h.env, stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert p.stdout.readline() == b"fake guest ready\r\n"
     p.stdout.close()
@@ -255,13 +259,13 @@ def test_run_reader_gone(h):
 
 def test_run_signals(h):
     for sig in (signal.SIGTERM, signal.SIGINT):
-        p = subprocess.Popen([VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env, stdin=subprocess.DEVNULL,
+        p = subprocess.Popen([VMCTL, *RUN], env=h.env, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert p.stdout.readline() == b"fake guest ready\r\n"
         p.send_signal(sig)
         p.communicate(timeout=10)
         assert p.returncode == 20, p.returncode
-    p = subprocess.Popen([VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env, stdin=subprocess.DEVNULL,
+    p = subprocess.Popen([VMCTL, *RUN], env=h.env, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     p.stdout.readline()
     assert h.out("list", "-o", "name").startswith("run-")
@@ -271,7 +275,7 @@ def test_run_signals(h):
         time.sleep(0.05)
     assert h.out("list", "-o", "name") == ""
     p.communicate()
-    h.want(0, "run", "--serial", "stdio", "--headless", stdin=b"off\n")
+    h.want(0, *RUN, stdin=b"off\n")
     assert os.listdir(h.base + "/run/terrarium") == []
 
 
@@ -280,7 +284,7 @@ def test_terminal(h):
     import termios
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
-    p = subprocess.Popen(["setsid", "--ctty", "--wait", VMCTL, "run", "--serial", "stdio", "--headless"], env=h.env,
+    p = subprocess.Popen(["setsid", "--ctty", "--wait", VMCTL, *RUN], env=h.env,
                          stdin=slave, stdout=slave, stderr=slave)
     seen = b""
     while b"ready" not in seen:
@@ -352,6 +356,8 @@ def test_media_from_anywhere(h):
     now = drives()
     assert now["ide2"]["readonly"] and not now["floppy0"]["readonly"], now
     h.want(1, "media", "insert", "m", "w.img", "--drive", "ide2", err="w.img")
+    h.want(0, "media", "insert", "m", "w.img", "--drive", "floppy0")  # again: its own lock is no obstacle
+    assert not drives()["floppy0"]["readonly"]
     h.want(0, "media", "eject", "m", "--drive", "floppy0")
     h.want(0, "media", "insert", "m", "w.img", "--drive", "floppy0", "--readonly")
     assert drives()["floppy0"]["readonly"]

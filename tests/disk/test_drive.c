@@ -74,7 +74,8 @@ static struct controller *controller_new(const char *settings)
 
 static void attach(struct controller *c)
 {
-    struct config section = {c->file, "machine.ini", "ide0"};
+    g_autofree char *name = g_key_file_get_start_group(c->file);
+    struct config section = {c->file, "machine.ini", name};
     GError *error = NULL;
     c->drive = drive_open(&c->device, &section, &error);
     g_assert_no_error(error);
@@ -204,6 +205,27 @@ static void test_media(void)
     controller_free(c);
 }
 
+/* A floppy that is in the drive already, open for writing and in use. */
+static void test_insert_again(void)
+{
+    struct controller *c = controller_new("[floppy0]\n");
+    uint8_t sector[512] = {42};
+    GError *error = NULL;
+    make_disk(c, "a.img", "raw");
+    attach(c);
+    g_assert_true(insert(c, "a.img", O_RDWR, &error));
+    struct iovec iov = {sector, sizeof sector};
+    struct drive_request r = {.op = DRIVE_WRITE, .bytes = sizeof sector, .iov = &iov, .iov_count = 1};
+    submit(c, &r);
+    insert(c, "a.img", O_RDWR, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(c->changes, ==, 2);
+    g_assert_cmpuint(c->done, ==, 1);
+    g_assert_cmpuint(drive_bytes(c->drive), ==, BYTES);
+    g_assert_false(drive_readonly(c->drive));
+    controller_free(c);
+}
+
 static void test_bad_settings(void)
 {
     static const char *const settings[] = {"[ide0]\n", "[ide0]\nfile=none.raw\n", "[ide0]\nmedia=tape\n"};
@@ -260,6 +282,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/disk/drive/many", test_many);
     g_test_add_func("/disk/drive/media", test_media);
+    g_test_add_func("/disk/drive/insert-again", test_insert_again);
     g_test_add_func("/disk/drive/bad-settings", test_bad_settings);
     g_test_add_data_func("/disk/drive/full", own ? argv : NULL, test_full);
     return g_test_run();
