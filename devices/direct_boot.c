@@ -69,6 +69,7 @@ static void hand_over(struct device *d, const struct boot *b)
 /* ---- Linux ---- */
 enum { /* the setup header: offset in the file */
        H_SETUP_SECTORS = 0x1f1,
+       H_SYSTEM_SIZE = 0x1f4,
        H_VIDEO_MODE = 0x1fa,
        H_BOOT_FLAG = 0x1fe,
        H_MAGIC = 0x202,
@@ -154,13 +155,19 @@ static void patch_setup(uint8_t *setup, const struct boot *b, unsigned version)
     }
 }
 
+/* What the header says of the part behind the real-mode code, in bytes; 0 if that is not to be relied on. */
+static uint64_t system_bytes(const uint8_t *image)
+{
+    return linux_version(image) >= 0x204 ? get_le32(image + H_SYSTEM_SIZE) * 16ull : 0;
+}
+
 static bool check_linux(const uint8_t *image, gsize bytes, gsize setup_bytes, const char *kernel, const char *cmdline,
                         GError **error)
 {
     unsigned version = linux_version(image);
     uint32_t longest = version >= 0x206 ? get_le32(image + H_CMDLINE_SIZE) : 255;
 
-    if (setup_bytes >= bytes)
+    if (setup_bytes >= bytes || bytes - setup_bytes + 15 < system_bytes(image))
         return fail(error, kernel, "the kernel is cut short: it has %" G_GSIZE_FORMAT " bytes", bytes);
     if (strlen(cmdline) > MIN(longest, 0xffff))
         return fail(error, kernel, "the kernel takes a command line of at most %u bytes", longest);

@@ -334,6 +334,7 @@ static struct file *make_linux(void)
     memcpy(f->data + 0x202, "HdrS", 4);
     put_le16(f->data + 0x206, 0x20a);
     f->data[0x211] = 1;
+    put_le32(f->data + 0x1f4, 1024 / 16);
     put_le32(f->data + 0x22c, 0x37ffffff);
     put_le32(f->data + 0x238, 100);
     put_le32(f->data + 0x260, 1 << 20);
@@ -382,8 +383,10 @@ static void test_linux_refused(void)
     put_le32(k->data + 0x260, 62 << 20);
     disk->bytes = 4096;
     refused(k, written(disk), NULL, "do not fit");
-    k->bytes = 5 * 512;
-    refused(k, NULL, NULL, "cut short");
+    for (unsigned left = 0; left <= 512; left += 512) {
+        k->bytes = 5 * 512 + left;
+        refused(k, NULL, NULL, "cut short");
+    }
     k->bytes = 100;
     refused(k, NULL, NULL, "neither");
     k->bytes = 0;
