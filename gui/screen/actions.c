@@ -112,7 +112,6 @@ static void shut_down(struct screen *s)
     if (!strcmp(s->state, "paused")) /* it would not notice */
         link_send(s->link, "resume", NULL);
     power_button(s);
-    s->closing = true;
     window_notice(s, "asked to shut down");
 }
 
@@ -125,10 +124,7 @@ static void close_chosen(void *ctx, int button)
     switch ((enum choice)button) {
     case KEEP_RUNNING: s->quit = true; break;
     case SHUT_DOWN: shut_down(s); break;
-    case POWER_OFF:
-        link_send(s->link, "stop", NULL);
-        s->closing = true;
-        break;
+    case POWER_OFF: link_send(s->link, "stop", NULL); break;
     case CANCEL: break;
     }
 }

@@ -17,24 +17,25 @@ struct options {
 
 /* ---- news from the VM ---- */
 
+/* NULL: it was switched off, which needs no explanation. */
 static const char *end_sentence(const char *end, const char *message)
 {
     if (message)
         return message;
-    if (!g_strcmp0(end, "power-off"))
-        return "The guest switched itself off.";
     if (!g_strcmp0(end, "reset"))
         return "The guest was reset, and this machine is set to stop then.";
-    return g_strcmp0(end, "failed") ? "It was powered off." : "The engine failed.";
+    return g_strcmp0(end, "failed") ? NULL : "The engine failed.";
 }
 
 static void on_end(struct screen *s, const char *end, const char *message)
 {
+    const char *why = end_sentence(end, message);
+
     s->picture.dimmed = s->redraw = true;
-    if (s->closing && g_strcmp0(end, "failed"))
-        s->quit = true;
+    if (why)
+        action_ended(s, why);
     else
-        action_ended(s, end_sentence(end, message));
+        s->quit = true;
 }
 
 static void on_state(struct screen *s, struct link_news *n)

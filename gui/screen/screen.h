@@ -15,12 +15,12 @@ struct screen {
     struct picture picture;
     struct input input;
     struct overlay overlay;
-    char *engine, *state;                 /* "soft", "running" */
-    char *notice;                         /* shown in the title for a while; NULL: nothing */
-    uint32_t notice_until;                /* SDL ticks */
-    bool user_sized;                      /* the user chose the window's size: new modes do not change it */
-    bool fullscreen, gone, closing, quit; /* gone: the VM process; closing: at its end we go too */
-    bool asked, redraw;                   /* asked: whether to close */
+    char *engine, *state;        /* "soft", "running" */
+    char *notice;                /* shown in the title for a while; NULL: nothing */
+    uint32_t notice_until;       /* SDL ticks */
+    bool user_sized;             /* the user chose the window's size: new modes do not change it */
+    bool fullscreen, gone, quit; /* gone: the VM process */
+    bool asked, redraw;          /* asked: whether to close */
 };
 
 /* window.c */

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The screen window under Xvfb, with a VM that has no guest: its picture is one colour (#102030), and the keys it gets
 appear on its serial port as evdev codes, "+30 -30".  Prints TAP.  Usage: test_screen.py VMCTL FAKE_VM SCREEN"""
+import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -184,11 +186,17 @@ def closing_keeps_it_running(desk):
     assert "running" in desk.vmctl("list")
 
 
-def end_of_the_vm(desk):
+def power_off_closes_it(desk):
     desk.screen = subprocess.Popen([SCREEN, "vm"], env=desk.env)
     desk.window = wait_for("window", desk.find_window)
     desk.title_has("running")
     desk.vmctl("stop", "--force", "vm")
+    desk.ends()
+
+
+def a_crash_is_told(desk):
+    desk.start()
+    os.kill(json.loads(desk.vmctl("info", "vm", "-o", "json"))["running"]["pid"], signal.SIGKILL)
     desk.title_has("stopped")
     assert desk.screen.poll() is None
     desk.run("xdotool", "windowfocus", "--sync", desk.window, "sleep", "0.3", "key", "Return")
@@ -201,7 +209,7 @@ def nobody_there(desk):
 
 
 TESTS = [title_and_state, keys_by_place, focus_loss_releases_keys, capture_and_release, screenshot, closing_keeps_it_running,
-         end_of_the_vm, nobody_there]
+         power_off_closes_it, a_crash_is_told, nobody_there]
 
 
 def main():
