@@ -109,3 +109,14 @@ bool machine_takes_absolute(struct machine *m)
 {
     return m->pointer && ((const struct input_ops *)m->pointer->ops->plug)->pointer_absolute;
 }
+
+unsigned machine_leds(struct machine *m)
+{
+    const struct input_ops *ops = m->keyboard ? m->keyboard->ops->plug : NULL;
+    if (!ops || !ops->leds)
+        return 0;
+    dev_lock(m->keyboard);
+    unsigned leds = ops->leds(m->keyboard);
+    dev_unlock(m->keyboard);
+    return leds;
+}

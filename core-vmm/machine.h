@@ -48,6 +48,7 @@ void machine_key(struct machine *m, unsigned evdev_code, bool down);
 void machine_pointer(struct machine *m, int dx, int dy, int wheel, unsigned buttons);
 void machine_pointer_absolute(struct machine *m, uint16_t x, uint16_t y, int wheel, unsigned buttons);
 bool machine_takes_absolute(struct machine *m);
+unsigned machine_leds(struct machine *m); /* of the keyboard: bit 0 scroll lock, 1 num lock, 2 caps lock */
 
 /* Which engine to use: name is auto, kvm, soft or interp.  reason (g_free) says why in a sentence.  vmctl host-info too. */
 const struct cpu_engine *engine_choose(const char *name, char **reason, GError **error);

@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define POINTER_POLL_MS 500
-#define WATCH           "display.watch"
+#define INPUT_POLL_MS 200
+#define WATCH         "display.watch"
 
 struct watch {
     struct connection *connection;
@@ -15,6 +15,7 @@ struct watch {
     struct display_sink sink;
     uint32_t left, top, right, bottom; /* damage not told yet; right == 0: none */
     bool absolute;
+    unsigned leds;
     guint poll;
 };
 
@@ -77,16 +78,30 @@ static void on_cursor(void *ctx, int hot_x, int hot_y, uint32_t width, uint32_t 
         close(fd);
 }
 
-static gboolean poll_pointer(gpointer data)
+/* Whether the guest's input devices changed. */
+static bool look_at_input(struct watch *w, struct machine *m)
+{
+    bool absolute = machine_takes_absolute(m);
+    unsigned leds = machine_leds(m);
+    bool changed = absolute != w->absolute || leds != w->leds;
+    w->absolute = absolute;
+    w->leds = leds;
+    return changed;
+}
+
+static JsonObject *describe_input(const struct watch *w)
+{
+    JsonObject *o = json_object_new();
+    json_object_set_boolean_member(o, "absolute-pointer", w->absolute);
+    json_object_set_int_member(o, "leds", w->leds);
+    return o;
+}
+
+static gboolean poll_input(gpointer data)
 {
     struct watch *w = data;
-    bool absolute = machine_takes_absolute(connection_machine(w->connection));
-    if (absolute != w->absolute) {
-        JsonObject *o = json_object_new();
-        json_object_set_boolean_member(o, "absolute-pointer", absolute);
-        connection_event(w->connection, "input.mode", o, -1);
-        w->absolute = absolute;
-    }
+    if (look_at_input(w, connection_machine(w->connection)))
+        connection_event(w->connection, "input.mode", describe_input(w), -1);
     return G_SOURCE_CONTINUE;
 }
 
@@ -111,12 +126,10 @@ static void display_watch_begin(struct call *c)
     w->connection = n;
     w->display = p;
     w->sink = (struct display_sink){on_mode, on_damage, on_cursor, w};
-    w->absolute = machine_takes_absolute(call_machine(c));
-    w->poll = g_timeout_add(POINTER_POLL_MS, poll_pointer, w);
-    JsonObject *r = json_object_new();
-    json_object_set_boolean_member(r, "absolute-pointer", w->absolute);
+    look_at_input(w, call_machine(c));
+    w->poll = g_timeout_add(INPUT_POLL_MS, poll_input, w);
     connection_set_data(n, WATCH, w, watch_free);
-    call_reply(c, r);
+    call_reply(c, describe_input(w));
     display_watch(p, &w->sink);
 }
 

@@ -106,6 +106,45 @@ SDL_Scancode input_key(struct input *in, const SDL_KeyboardEvent *e)
     return SDL_SCANCODE_UNKNOWN;
 }
 
+/* ---- lock keys ---- */
+
+enum { LED_NUM = 2, LED_CAPS = 4 };
+
+static unsigned host_locks(void)
+{
+    SDL_Keymod mod = SDL_GetModState();
+
+    return (mod & KMOD_NUM ? LED_NUM : 0) | (mod & KMOD_CAPS ? LED_CAPS : 0);
+}
+
+bool input_leds(struct input *in, unsigned leds)
+{
+    bool first = !in->leds_known;
+
+    in->tapped &= ~(leds ^ in->leds); /* it does follow */
+    in->leds = leds;
+    in->leds_known = true;
+    return first;
+}
+
+/* A guest that shows no LEDs, or uses the key for something else, gets one tap and no more. */
+static void tap_lock(struct input *in, unsigned led, unsigned code)
+{
+    if (!((host_locks() ^ in->leds) & led) || in->tapped & led)
+        return;
+    send_key(in, code, true);
+    send_key(in, code, false);
+    in->tapped |= led;
+}
+
+void input_sync_locks(struct input *in)
+{
+    if (!in->leds_known)
+        return;
+    tap_lock(in, LED_NUM, KEY_NUMLOCK);
+    tap_lock(in, LED_CAPS, KEY_CAPSLOCK);
+}
+
 /* ---- mouse ---- */
 
 /* Where a point is in the picture, 0-65535; outside: at its edge. */

@@ -16,14 +16,20 @@ struct input {
     bool host_down, host_used;      /* the host key is held; another key was pressed with it */
     bool held[KEY_CNT];             /* what the guest believes to be down */
     unsigned buttons;
-    int dx, dy, wheel;  /* moved since last sent */
-    bool moved, inside; /* inside: absolute, over the picture */
-    int x, y;           /* absolute, 0-65535 */
+    bool leds_known;
+    unsigned leds, tapped; /* lock keys: the guest's LEDs; those that it did not follow when they were last tapped */
+    int dx, dy, wheel;     /* moved since last sent */
+    bool moved, inside;    /* inside: absolute, over the picture */
+    int x, y;              /* absolute, 0-65535 */
 };
 
 void input_capture(struct input *in, bool on);
 void input_absolute(struct input *in, bool on);
 void input_release_all(struct input *in); /* no key and no button is down any more */
+/* Num lock and caps lock are the host's while the window has no focus; these make the guest's the same.  leds: what the
+ * guest shows; true the first time. */
+bool input_leds(struct input *in, unsigned leds);
+void input_sync_locks(struct input *in); /* the window got the focus */
 /* Feeds one event.  Returns the key pressed together with the host key: an action, or SDL_SCANCODE_UNKNOWN. */
 SDL_Scancode input_key(struct input *in, const SDL_KeyboardEvent *e);
 /* place: of the picture in the renderer's pixels, density: pixels per window coordinate. */

@@ -129,10 +129,11 @@ static void on_state(struct link_news *n, JsonObject *data)
     n->message = text(data, "message");
 }
 
-static void on_pointer(struct link_news *n, JsonObject *data)
+static void on_input(struct link_news *n, JsonObject *data)
 {
-    n->pointer_changed = true;
+    n->input_changed = true;
     n->absolute = flag(data, "absolute-pointer");
+    n->leds = number(data, "leds");
 }
 
 static void on_event(void *ctx, const char *event, JsonObject *data, int *fds, unsigned fd_count)
@@ -148,7 +149,7 @@ static void on_event(void *ctx, const char *event, JsonObject *data, int *fds, u
     else if (!strcmp(event, "state"))
         on_state(n, data);
     else if (!strcmp(event, "input.mode"))
-        on_pointer(n, data);
+        on_input(n, data);
     news_unlock(ctx);
 }
 
@@ -181,7 +182,7 @@ static void on_watching(void *ctx, JsonObject *result, int *fds, unsigned fd_cou
     if (error)
         return;
     n = news_lock(ctx);
-    on_pointer(n, result);
+    on_input(n, result);
     news_unlock(ctx);
 }
 

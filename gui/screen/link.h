@@ -24,11 +24,12 @@ struct link_news {
     int64_t left, top, right, bottom;
     bool cursor_changed;
     struct link_cursor cursor;
-    bool pointer_changed, absolute; /* the guest takes absolute coordinates, or no longer */
-    char *state;                    /* "running", "paused", "stopped"; NULL: as before */
-    char *end, *message;            /* of "stopped" */
-    char *complaint;                /* the VM refused something; NULL: nothing */
-    bool closed;                    /* the VM process has gone */
+    bool input_changed, absolute; /* the guest takes absolute coordinates, or no longer */
+    unsigned leds;                /* its keyboard's: bit 1 num lock, 2 caps lock */
+    char *state;                  /* "running", "paused", "stopped"; NULL: as before */
+    char *end, *message;          /* of "stopped" */
+    char *complaint;              /* the VM refused something; NULL: nothing */
+    bool closed;                  /* the VM process has gone */
 };
 
 /* Connects and asks for the picture.  engine (g_free) and the state come with it. */

@@ -90,6 +90,18 @@ static void on_cursor(struct screen *s, const struct link_cursor *c)
         SDL_FreeCursor(old);
 }
 
+static bool has_focus(const struct screen *s)
+{
+    return SDL_GetWindowFlags(s->window) & SDL_WINDOW_INPUT_FOCUS;
+}
+
+static void on_input(struct screen *s, const struct link_news *n)
+{
+    input_absolute(&s->input, n->absolute);
+    if (input_leds(&s->input, n->leds) && has_focus(s))
+        input_sync_locks(&s->input);
+}
+
 static void on_news(struct screen *s)
 {
     struct link_news n;
@@ -101,8 +113,8 @@ static void on_news(struct screen *s)
         picture_update(&s->picture, &n);
     if (n.cursor_changed)
         on_cursor(s, &n.cursor);
-    if (n.pointer_changed)
-        input_absolute(&s->input, n.absolute);
+    if (n.input_changed)
+        on_input(s, &n);
     s->redraw |= n.mode || n.damage;
     if (n.complaint)
         window_notice(s, "%s", n.complaint);
@@ -110,7 +122,7 @@ static void on_news(struct screen *s)
         on_state(s, &n);
     if (n.closed)
         on_gone(s);
-    if (n.state || n.closed || n.pointer_changed)
+    if (n.state || n.closed || n.input_changed)
         window_title(s);
     link_news_clear(&n);
 }
@@ -120,6 +132,7 @@ static void on_news(struct screen *s)
 static void on_window(struct screen *s, const SDL_WindowEvent *e)
 {
     switch (e->event) {
+    case SDL_WINDOWEVENT_FOCUS_GAINED: input_sync_locks(&s->input); break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
         input_release_all(&s->input);
         input_capture(&s->input, false);

@@ -6,6 +6,7 @@
 #include "api/char.h"
 #include "display.h"
 #include <gio/gio.h>
+#include <linux/input-event-codes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct guest {
     GString *line;
     struct drive *cdrom, *floppy;
     struct device serial, video, ide;
+    unsigned leds; /* of the keyboard */
 };
 
 void dev_lock(struct device *d)
@@ -289,7 +291,7 @@ void machine_set_display(struct machine *m, struct display *p)
     m->display = p;
 }
 
-/* Keys show on the serial port, as codes: "+30" and "-30". */
+/* Keys show on the serial port, as codes: "+30" and "-30"; caps lock has an LED, num lock none. */
 void machine_key(struct machine *m, unsigned code, bool down)
 {
     struct guest *g = guest_of(m);
@@ -297,6 +299,13 @@ void machine_key(struct machine *m, unsigned code, bool down)
     int n = g_snprintf(text, sizeof text, "%c%u ", down ? '+' : '-', code);
     if (g->port)
         char_write(g->port, (const uint8_t *)text, n);
+    if (down && code == KEY_CAPSLOCK)
+        g->leds ^= 4;
+}
+
+unsigned machine_leds(struct machine *m)
+{
+    return guest_of(m)->leds;
 }
 
 void machine_pointer(struct machine *m, int dx, int dy, int wheel, unsigned buttons)

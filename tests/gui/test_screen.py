@@ -84,10 +84,20 @@ class Desk:
 
     def start(self):
         self.vmctl("start", "vm")
+        self.open_window()
+
+    def open_window(self):
         self.screen = subprocess.Popen([SCREEN, "vm"], env=self.env)
         self.window = wait_for("window", self.find_window)
-        self.run("xdotool", "windowfocus", "--sync", self.window)
+        self.focus()
         wait_for("picture", lambda: "64 x 48" in self.size() or "160 x 160" in self.size())
+
+    def focus(self):
+        self.run("xdotool", "windowfocus", "--sync", self.window)
+
+    def lose_focus(self):
+        root = self.run("xdotool", "search", "--maxdepth", "0", ".*").split()[0]
+        self.run("xdotool", "windowfocus", root, "sleep", "0.2")
 
     def ask(self, *command):
         return subprocess.run(command, env=self.env, capture_output=True, text=True).stdout
@@ -168,6 +178,28 @@ def capture_and_release(desk):
     desk.title_has("click to capture the mouse")
 
 
+def lock_keys_follow(desk):
+    """Pressed while the window was not there; the guest's LEDs were off, and its num lock never has one."""
+    def count(codes):
+        return open(desk.serial, errors="replace").read().count(codes)
+
+    def away(*keys):
+        desk.screen.kill()
+        desk.screen.wait()
+        desk.run("xdotool", *(word for key in keys for word in ("key", key)), "sleep", "0")
+        desk.open_window()
+    away("Caps_Lock", "Num_Lock")
+    desk.got("+69 -69 +58 -58 ")
+    time.sleep(0.5)
+    desk.lose_focus()
+    desk.focus()
+    desk.run("xdotool", "key", "b")
+    desk.got("+48 -48 ")
+    assert count("+58") == 1 and count("+69") == 1  # in step; and no more of a key that does nothing
+    away("Caps_Lock", "Num_Lock")
+    wait_for("caps lock off", lambda: count("+58") == 2)
+
+
 def screenshot(desk):
     desk.host("s")
     path = wait_for("screenshot", lambda: next((desk.home + "/" + n for n in os.listdir(desk.home) if n.endswith(".png")), None))
@@ -208,7 +240,7 @@ def nobody_there(desk):
     assert done.returncode == 3 and "nobody is not running" in done.stderr, (done.returncode, done.stderr)
 
 
-TESTS = [title_and_state, keys_by_place, focus_loss_releases_keys, capture_and_release, screenshot, closing_keeps_it_running,
+TESTS = [title_and_state, keys_by_place, focus_loss_releases_keys, capture_and_release, lock_keys_follow, screenshot, closing_keeps_it_running,
          power_off_closes_it, a_crash_is_told, nobody_there]
 
 
