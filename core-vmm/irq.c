@@ -203,6 +203,19 @@ void irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned valu
     pthread_mutex_unlock(&m->irq.lock);
 }
 
+void dev_init_cpus(struct device *d)
+{
+    struct machine *m = d->machine;
+    pthread_mutex_lock(&m->irq.lock);
+    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+        if (lapic(m))
+            lapic(m)->init_cpu(m->irq.lapic, cpu);
+        irq_update_pin(m, cpu);
+        vcpu_thread_signal(m, cpu, CPU_SIGNAL_INIT, 1);
+    }
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
 void irq_eoi(struct device *d, uint8_t vector)
 {
     machine_eoi(d->machine, vector);

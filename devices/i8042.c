@@ -187,7 +187,7 @@ static void write_output_port(struct device *d, uint8_t v)
     k->output_port = v & OUT_WIRES;
     dev_a20(d, v & OUT_A20);
     if (!(v & OUT_NO_RESET))
-        dev_reset_machine(d);
+        dev_init_cpus(d);
 }
 
 static uint8_t read_output_port(struct device *d)
@@ -234,7 +234,7 @@ static void run_command(struct device *d, uint8_t v)
     k->command = 0;
     if (v >= PULSE) { /* bits 0-3: which output pins; 0 is the reset */
         if (!(v & 1))
-            dev_reset_machine(d);
+            dev_init_cpus(d);
         return;
     }
     if (v >= READ_RAM && v < READ_RAM + 32) {

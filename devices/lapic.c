@@ -226,7 +226,7 @@ static bool deliver_to_all(struct device *d, uint32_t mask, const struct apic_me
         struct lapic *a = lowest_priority(s, mask);
         return a && deliver(d, a, msg);
     }
-    if (msg->mode == MODE_INIT && !msg->level_assert)
+    if (msg->mode == MODE_INIT && msg->level_triggered && !msg->level_assert)
         return true; /* INIT level de-assert: only arbitration IDs, which there are none of */
     for (; mask; mask &= mask - 1)
         taken |= deliver(d, &s->cpu[__builtin_ctz(mask)], msg);
@@ -255,6 +255,7 @@ static void send_ipi(struct device *d, struct lapic *a)
         .vector = a->icr_low,
     };
 
+    msg.level_triggered = msg.mode == MODE_INIT && (a->icr_low & ICR_LEVEL); /* all others are edges */
     if (msg.vector < 16 && msg.mode <= MODE_LOWEST) {
         set_error(d, a, ESR_SEND_VECTOR);
         return;

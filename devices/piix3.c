@@ -53,7 +53,7 @@ static uint64_t piix3_read(struct device *d, unsigned region, uint64_t offset, u
     return region == REGION_RESET ? s->reset_control : s->apm_status;
 }
 
-/* A reset happens when bit 2 rises; bit 1 chooses hard or soft, which are one for us: every CPU and device starts anew. */
+/* Bit 2 rising resets: with bit 1 everything, without it the CPUs only. */
 static void piix3_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
 {
     struct piix3 *s = d->state;
@@ -62,8 +62,12 @@ static void piix3_write(struct device *d, unsigned region, uint64_t offset, unsi
         s->apm_status = value;
         return;
     }
-    if ((value & RESET_CPU) && !(s->reset_control & RESET_CPU))
-        dev_reset_machine(d);
+    if ((value & RESET_CPU) && !(s->reset_control & RESET_CPU)) {
+        if (value & RESET_HARD)
+            dev_reset_machine(d);
+        else
+            dev_init_cpus(d);
+    }
     s->reset_control = value & RESET_HARD;
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* System control port A (92h): the fast A20 gate and the fast reset.  Source: 82371SB (PIIX3) data sheet. */
+/* System control port A (92h): the fast A20 gate and INIT, which software of the 80286 uses to get back to real mode.
+ * Source: 82371SB (PIIX3) data sheet. */
 #include "../core-vmm/api/platform.h"
 #include "all.h"
 
-enum { FAST_RESET = 1, FAST_A20 = 2 };
+enum { FAST_INIT = 1, FAST_A20 = 2 };
 
 struct port92 {
     uint8_t
@@ -16,15 +17,15 @@ static uint64_t port92_read(struct device *d, unsigned region, uint64_t offset, 
     return (p->value & ~FAST_A20) | (dev_a20_now(d) ? FAST_A20 : 0);
 }
 
-/* Only a rising bit 0 resets: software sets A20 by read, or, write. */
+/* Only a rising bit 0 counts: software sets A20 by read, or, write. */
 static void port92_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
 {
     struct port92 *p = d->state;
-    bool reset = v & ~p->value & FAST_RESET;
+    bool init = v & ~p->value & FAST_INIT;
     p->value = v;
     dev_a20(d, v & FAST_A20);
-    if (reset)
-        dev_reset_machine(d);
+    if (init)
+        dev_init_cpus(d);
 }
 
 static void port92_reset(struct device *d)

@@ -20,6 +20,7 @@ void dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, b
 void dev_a20(struct device *d, bool on);
 bool dev_a20_now(struct device *d);
 void dev_reset_machine(struct device *d); /* takes place as soon as this instruction is over */
+void dev_init_cpus(struct device *d);     /* INIT# of all CPUs: they start anew, nothing else does */
 void dev_stop_machine(struct device *d, enum machine_end end, unsigned code);
 /* The system timer's output, which is ISA IRQ 0 and low now, has risen n times; all but the last were missed because the
  * host was late.  It stays up.  Systems count time by these, so those that no CPU could take yet follow one by one. */

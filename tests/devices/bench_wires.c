@@ -91,6 +91,11 @@ void dev_reset_machine(struct device *d)
     bench_note(d->core->bench, "reset");
 }
 
+void dev_init_cpus(struct device *d)
+{
+    bench_note(d->core->bench, "init");
+}
+
 void dev_stop_machine(struct device *d, enum machine_end end, unsigned code)
 {
     bench_note(d->core->bench, "stop %d 0x%x", (int)end, code);
