@@ -74,6 +74,15 @@ int hw_open(GError **error)
     return -1;
 }
 
+int hw_create_vm(int kvm_fd)
+{
+    int fd;
+    do
+        fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 bool hw_has_split_chips(int kvm_fd)
 {
     return ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SPLIT_IRQCHIP) > 0 &&

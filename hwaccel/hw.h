@@ -20,6 +20,7 @@
 /* ---- host.c ---- */
 int hw_open(GError **error);                      /* /dev/kvm with all that we need, or -1 and a sentence */
 bool hw_failed(GError **error, const char *what); /* sets the error from errno; always false */
+int hw_create_vm(int kvm_fd);                     /* or -1 and errno; a signal does not matter */
 bool hw_has_split_chips(int kvm_fd);
 
 /* ---- memory slots: memory.c ---- */

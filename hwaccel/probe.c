@@ -144,7 +144,7 @@ static bool all_features(struct probe *p)
 
 static bool make(struct probe *p, GError **error)
 {
-    p->vm = ioctl(p->kvm, KVM_CREATE_VM, 0);
+    p->vm = hw_create_vm(p->kvm);
     if (p->vm < 0)
         return hw_failed(error, "a VM cannot be created (KVM_CREATE_VM)");
     p->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -24,15 +24,6 @@ static bool install_signal(GError **error)
     return sigaction(HW_SIGNAL, &a, NULL) == 0 || hw_failed(error, "the wake-up signal cannot be installed");
 }
 
-static int create_vm(int kvm_fd)
-{
-    int fd;
-    do
-        fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
-    while (fd < 0 && errno == EINTR);
-    return fd;
-}
-
 static bool no_options(const struct cpu_vm *config, GError **error)
 {
     if (!config->options || !*config->options)
@@ -48,7 +39,7 @@ static bool vm_init(struct hw_vm *vm, GError **error)
     vm->kvm_fd = hw_open(error);
     if (vm->kvm_fd < 0)
         return false;
-    vm->fd = create_vm(vm->kvm_fd);
+    vm->fd = hw_create_vm(vm->kvm_fd);
     if (vm->fd < 0)
         return hw_failed(error, "a VM cannot be created (KVM_CREATE_VM)");
     int run_bytes = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);

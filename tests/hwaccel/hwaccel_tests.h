@@ -42,3 +42,4 @@ GUEST(g_jump_nowhere);
 GUEST(g_work);
 GUEST(g_tsc);
 GUEST(g_wrtsc);
+GUEST(g_pvclock);
