@@ -239,7 +239,7 @@ static uint64_t gather_linear(struct vcpu *c, const struct insn *in, const struc
     memcpy(&i32, index, 4);
     struct insn at = *in;
     at.index = 8 * REG_ZERO;
-    at.disp += (s->align == 4 ? i32 : i) << in->scale;
+    at.disp = (int64_t)((uint64_t)at.disp + ((uint64_t)(s->align == 4 ? i32 : i) << in->scale));
     return mem_linear(c, &at, s->element_bytes, access);
 }
 
@@ -402,11 +402,12 @@ static cold_fn bind_opmask(const struct replay_info *info, struct stub *s, unsig
 
 static cold_fn bind_maskmov(const struct replay_info *info, struct stub *s, unsigned mode)
 {
-    uint8_t modrm = info->raw[info->modrm_at], rex = mode == CODE64 ? info->raw[info->modrm_at - 3] : 0;
+    uint8_t modrm = info->raw[info->modrm_at];
+    uint8_t rex = mode == CODE64 && info->modrm_at >= 3 ? info->raw[info->modrm_at - 3] : 0;
     s->data = modrm >> 3 & 7;
     s->mask = modrm & 7;
     if (info->encoding == REPLAY_VEX && mode == CODE64) { /* R is inverted; B is in the three-byte form only */
-        bool long_form = info->raw[info->modrm_at - 4] == 0xc4 && info->modrm_at >= 4;
+        bool long_form = info->modrm_at >= 4 && info->raw[info->modrm_at - 4] == 0xc4;
         uint8_t bits = info->raw[info->modrm_at - (long_form ? 3 : 2)];
         s->data |= bits & 0x80 ? 0 : 8;
         s->mask |= long_form && !(bits & 0x20) ? 8 : 0;
