@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* engine.c - tier 1, and tier 2 above it, as CPU engines: the tables that plug them into a machine. */
+#include "lockstep.h"
 #include "replay.h"
 #include "patcher.h"
 #include "system.h"
 #include "vcpu.h"
 #include "xl.h"
+#include <string.h>
 
 #define HOT 12 /* a run is translated when it is entered this often */
 
@@ -33,18 +35,6 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     return vm;
 }
 
-static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
-{
-    struct soft_vm *vm = vm_new(cfg, error);
-    if (!vm)
-        return NULL;
-    vm->translate = true;
-    vm->hot = HOT;
-    if (g_str_has_prefix(cfg->options, "hot=")) /* for tests */
-        vm->hot = g_ascii_strtoull(cfg->options + 4, NULL, 10);
-    return vm;
-}
-
 static void vm_free(void *evm)
 {
     struct soft_vm *vm = evm;
@@ -64,6 +54,41 @@ static void vm_free(void *evm)
     g_free(vm);
 }
 
+/* For tests: hot=N, lockstep. */
+static bool take_options(struct soft_vm *vm, const char *options, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(options, ",", -1);
+    for (char **w = words; *w; w++)
+        if (g_str_has_prefix(*w, "hot="))
+            vm->hot = g_ascii_strtoull(*w + 4, NULL, 10);
+        else if (!strcmp(*w, "lockstep"))
+            vm->lockstep = true;
+        else if (**w) {
+            g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                        "engine-options: the translator knows hot=N and lockstep, not \"%s\"", *w);
+            return false;
+        }
+    if (vm->lockstep && vm->cfg->cpus > 1) {
+        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                    "engine-options: lockstep works with one CPU, not %u", vm->cfg->cpus);
+        return false;
+    }
+    return true;
+}
+
+static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
+{
+    struct soft_vm *vm = vm_new(cfg, error);
+    if (!vm)
+        return NULL;
+    vm->translate = true;
+    vm->hot = HOT;
+    if (take_options(vm, cfg->options, error))
+        return vm;
+    vm_free(vm);
+    return NULL;
+}
+
 static bool map(void *evm, uint64_t gpa, uint64_t bytes, uint64_t offset, int how, GError **error)
 {
     return vm_map(evm, gpa, bytes, offset, how, error);
@@ -77,6 +102,7 @@ static void touched(void *evm, uint64_t offset, uint64_t bytes)
         n = PAGE_SIZE - (offset & ~PAGE_MASK);
         n = n < end - offset ? n : end - offset;
         code_written(vm, NULL, offset, n);
+        lockstep_dma(vm);
         vm_mark_dirty(vm, offset);
     }
 }

@@ -24,6 +24,7 @@ struct run;
 struct soft_vm;
 struct xl;
 struct xl_run;
+struct lockstep;
 
 /* A hot handler runs one instruction and then calls the next one's handler as its last act (the compiler makes a jump
  * of it); the last of a run returns the run to go on with, or NULL: look up c->rip. */
@@ -261,6 +262,7 @@ struct vcpu {
 
     /* tier 2 (xl.h), NULL without */
     struct xl *xl;
+    struct lockstep *lockstep; /* NULL without */
     uint64_t xl_host_sp;
     uint8_t xl_x87_seg;  /* 1 + segment of the last x87 memory operand that was accessed in place, 0: none */
     uint64_t xl_x87_dp;  /* its offset */

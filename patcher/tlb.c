@@ -7,7 +7,7 @@
  * entries; the view of a kernel whose pages are all global keeps its number when CR3 changes.  When numbers run out,
  * everything is really emptied. */
 #include "vm.h"
-#include "xl.h"
+#include "lockstep.h"
 #include <string.h>
 
 enum { GENERATIONS = 2048 };
@@ -175,6 +175,8 @@ static void install(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t 
         vm_mark_dirty(c->vm, offset);
     note_written(c->vm, offset);
     e->write = i->lin;
+    if (unlikely(c->lockstep))
+        lockstep_writable(c, view, slot_of(lin), offset, access);
 }
 
 static void note_walk(struct vcpu *c, unsigned view, uint64_t lin, const struct walk *w)

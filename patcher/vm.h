@@ -22,8 +22,10 @@ struct code_bits {
 struct soft_vm {
     const struct cpu_vm *cfg;
     struct machine *machine;
-    bool translate; /* tier 2 */
-    uint32_t hot;   /* entries of a run before it is translated */
+    bool translate;                /* tier 2 */
+    uint32_t hot;                  /* entries of a run before it is translated */
+    bool lockstep;                 /* check tier 2 against tier 1 */
+    _Atomic unsigned lockstep_dma; /* writes to memory by others than vCPUs */
     uint8_t *memory;
     uint64_t pages; /* of the memory file */
     GMutex lock;    /* map changes, code_bits allocation */

@@ -2,6 +2,7 @@
 /* xl.c - tier 2's housekeeping: the code cache, when a run is translated, how translated code and C meet. */
 #include "xl.h"
 #include "fpu.h"
+#include "lockstep.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -37,6 +38,8 @@ bool xl_new(struct vcpu *c, GError **error)
 {
     struct xl *x = c->xl = g_new0(struct xl, 1);
     x->c = c;
+    if (c->vm->lockstep)
+        c->lockstep = lockstep_new();
     x->bmi2 = __builtin_cpu_supports("bmi2");
     x->allocated = g_ptr_array_new_with_free_func(g_free);
     if (!map_cache(x, error))
@@ -60,6 +63,7 @@ void xl_free(struct vcpu *c)
     if (x->fd >= 0)
         close(x->fd);
     g_ptr_array_unref(x->allocated);
+    lockstep_free(c->lockstep);
     g_free(x);
     c->xl = NULL;
 }
@@ -175,6 +179,8 @@ struct run *xl_entry(struct vcpu *c, const struct insn *in)
     const struct run *r = insn_run(in);
     struct run *(*enter)(struct vcpu * c, const uint8_t *code) = (void *)c->xl->enter;
     set_page(c, c->gpr[REG_RUN_IP]);
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, r->xl, 0, c->gpr[REG_RUN_IP]);
     struct run *next = enter(c, r->xl->code);
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
@@ -195,6 +201,8 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     c->xl->count.exec++;
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
+    if (unlikely(c->lockstep))
+        lockstep_end(c, c->gpr[REG_RUN_IP] + in->ip, in[1].rm);
     struct run *next = in->fn(c, in);
     if (next != (struct run *)c) {
         c->xl_next = next;
@@ -203,8 +211,11 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     }
     if (c->replay->live && (in[1].aux_op || !c->xl_vector))
         xl_vector_update(c);
-    if (likely(r->host) && xl_vector_ready(c, in[1].imm))
+    if (likely(r->host) && xl_vector_ready(c, in[1].imm)) {
+        if (unlikely(c->lockstep))
+            lockstep_begin(c, r->xl, in->number / 2 + 1, c->gpr[REG_RUN_IP]);
         return c->xl_resume;
+    }
     c->rip = c->gpr[REG_RUN_IP] + in[1].ip; /* it changed its own code, or the vector state's use */
     c->xl_next = NULL;
     return NULL;
@@ -240,10 +251,30 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *shadow_insn)
     c->xl->count.rest++;
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
+    if (unlikely(c->lockstep))
+        lockstep_end(c, c->gpr[REG_RUN_IP] + in->ip, in[1].rm);
     if (r->xl && (c->xl_vector || !in[1].aux_op))
         narrow_groups(c, r);
     c->xl_next = i || !r->host ? r->insn[i].fn(c, &r->insn[i]) : r->first(c, r->insn);
     return NULL;
+}
+
+/* Between runs: translated code was left for ip, and is entered at the beginning of a run. */
+static void left_code(struct vcpu *c, uint64_t ip, uint8_t flags)
+{
+    if (unlikely(c->lockstep)) {
+        if (c->xl_x87_ip)
+            xl_x87_pointers(c);
+        lockstep_end(c, ip, flags);
+    }
+    c->rip = ip;
+}
+
+static const uint8_t *enter_code(struct vcpu *c, const struct run *r)
+{
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, r->xl, 0, c->rip);
+    return r->xl->code;
 }
 
 const uint8_t *xl_link_c(struct vcpu *c, void *link)
@@ -251,7 +282,7 @@ const uint8_t *xl_link_c(struct vcpu *c, void *link)
     struct xl_link *l = link;
     struct xl *x = c->xl;
     x->count.link++;
-    c->rip = c->xl_page + l->offset;
+    left_code(c, c->xl_page + l->offset, FLAG_ALL);
     if (atomic_load_explicit(&c->request, memory_order_relaxed)) {
         c->xl_next = NULL;
         return NULL;
@@ -264,7 +295,7 @@ const uint8_t *xl_link_c(struct vcpu *c, void *link)
         c->xl_next = r;
         return NULL;
     }
-    return r->xl->code;
+    return enter_code(c, r);
 }
 
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
@@ -272,7 +303,7 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
     const struct xl_run *xr = xl_run;
     struct xl *x = c->xl;
     c->xl->count.request++;
-    c->rip = c->xl_page + xr->offset;
+    left_code(c, c->xl_page + xr->offset, xr->shadow->insn[1].rm);
     c->xl_next = NULL;
     if (xr->run->xl == xr || atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;
@@ -285,7 +316,7 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
         return NULL;
     }
     patch_jump(x, xr->code, r->xl->code);
-    return r->xl->code;
+    return enter_code(c, r);
 }
 
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
@@ -293,13 +324,15 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
     uint64_t target = (uintptr_t)ip;
     c->xl->count.miss++;
     if (unlikely(!canonical(target))) {
+        if (c->lockstep)
+            lockstep_give_up(c);
         c->rip = c->xl_page + (c->xl_from & ~PAGE_MASK);
         if (c->xl_from < 0) /* a call: it should not have pushed anything */
             mem_write64(c, NULL, c->gpr[X86_RSP], c->xl_below);
         c->gpr[X86_RSP] -= c->xl_from >> 12;
         raise_error(c, EXC_GP, 0);
     }
-    c->rip = target;
+    left_code(c, target, FLAG_ALL);
     c->xl_next = NULL;
     if (atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;
@@ -310,5 +343,5 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
     }
     set_page(c, target);
     c->xl_target[xl_target_index(c->xl, target)] = (struct xl_target){-(target + c->xl_context), r->xl->indirect};
-    return r->xl->code;
+    return enter_code(c, r);
 }

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* lockstep.c - tier 2 checked against tier 1 while a guest runs.
+ *
+ * Translated code runs in stretches, from where C enters it to where it calls C again: for an instruction that tier 1
+ * runs, a TLB miss, a jump to what is not translated, a request.  Within a stretch nothing happens but instructions
+ * that run in place on registers and on memory which the TLB has: no device is touched, nothing faults, no mapping
+ * changes.  So a stretch can be done again: when it ends, registers and memory are put back to what they were at its
+ * beginning, tier 1 runs the same instructions until it comes to the same IP with the same registers, and then flags,
+ * vector state and memory must be the same too.  Each instruction with effects outside is run once, by tier 1, as always
+ * in tier 2.  The machine goes on with what tier 1 made.
+ *
+ * To put memory back one must know which pages a stretch can write: those with a write tag in the TLB.  Only the last
+ * PAGES of them keep it; before a stretch these are copied.  If somebody else (DMA) writes to memory meanwhile, the
+ * stretch is not compared. */
+#include "lockstep.h"
+#include "fpu.h"
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    PAGES = 6,
+    TRACE = 24,                            /* instructions that a report shows */
+    MOST = 200000000,                      /* tier 1 has lost its way */
+    HEAD = offsetof(struct vcpu, request), /* registers, flags: the first part of what a stretch may change ... */
+    BODY = offsetof(struct vcpu, seg),     /* ... and the second */
+    BODY_END = offsetof(struct vcpu, intr_level),
+};
+
+struct page {
+    unsigned view, slot;
+    uint64_t tag, offset;
+    uint8_t before[PAGE_SIZE], after[PAGE_SIZE];
+};
+
+struct cpu {
+    uint8_t head[HEAD], body[BODY_END - BODY];
+    bool live;
+    uint64_t fip, fdp;
+    uint16_t fcs, fds, fop;
+    uint8_t xsave[X86_XSAVE_BYTES] __attribute__((aligned(64)));
+};
+
+struct lockstep {
+    struct cpu start, tier2, tier1;
+    struct page page[PAGES];
+    unsigned pages;
+    bool open, replaying, strayed;
+    unsigned nearest; /* for the report: registers that were the same at best, and when; 0: not looked for */
+    uint64_t nearest_steps, stop_at;
+    unsigned dma; /* vm.lockstep_dma at the beginning */
+    const struct xl_run *run;
+    unsigned number;
+    uint64_t ip; /* of the run */
+    uint64_t stretches, steps;
+    struct {
+        uint64_t ip;
+        const struct insn *in;
+    } trace[TRACE];
+    GString *report;
+};
+
+struct lockstep *lockstep_new(void)
+{
+    return g_aligned_alloc0(1, sizeof(struct lockstep), 64);
+}
+
+void lockstep_free(struct lockstep *l)
+{
+    g_aligned_free(l);
+}
+
+void lockstep_dma(struct soft_vm *vm)
+{
+    atomic_fetch_add(&vm->lockstep_dma, 1);
+}
+
+void lockstep_give_up(struct vcpu *c)
+{
+    c->lockstep->open = false;
+}
+
+/* ---- pages that may be written ----------------------------------------------------------------------------------- */
+static void forget_page(struct vcpu *c, unsigned n)
+{
+    struct lockstep *l = c->lockstep;
+    struct page *p = &l->page[n];
+    struct tlb_entry *e = &c->views[p->view][p->slot];
+    if (e->write == p->tag) {
+        e->write = tlb_empty(p->slot);
+        if (c->info[p->view][p->slot].page & GPA_LOG)
+            vm_mark_dirty(c->vm, p->offset);
+    }
+    memmove(p, p + 1, (--l->pages - n) * sizeof *p);
+}
+
+void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t page, int access)
+{
+    struct lockstep *l = c->lockstep;
+    if (l->replaying) { /* the pages stay the same ones until it is done */
+        bool known = false;
+        for (unsigned i = 0; i < l->pages; i++)
+            known |= l->page[i].offset == page;
+        l->strayed |= !known && access & ACCESS_WRITE;
+        c->views[view][slot].write = tlb_empty(slot);
+        return;
+    }
+    if (l->pages == PAGES)
+        forget_page(c, 0);
+    struct page *p = &l->page[l->pages++];
+    p->view = view;
+    p->slot = slot;
+    p->tag = c->views[view][slot].write;
+    p->offset = page;
+}
+
+/* ---- registers ------------------------------------------------------------------------------------------------------ */
+static void save(struct vcpu *c, struct cpu *s)
+{
+    const struct replay *r = c->replay;
+    memcpy(s->head, c, sizeof s->head);
+    memcpy(s->body, (uint8_t *)c + BODY, sizeof s->body);
+    s->fip = r->fip;
+    s->fdp = r->fdp;
+    s->fcs = r->fcs;
+    s->fds = r->fds;
+    s->fop = r->fop;
+    s->live = r->live;
+    if (s->live)
+        __asm__ volatile("xsave64 %0" : "=m"(s->xsave) : "a"(~0u), "d"(~0u) : "memory");
+}
+
+static void load(struct vcpu *c, const struct cpu *s)
+{
+    struct replay *r = c->replay;
+    memcpy(c, s->head, sizeof s->head);
+    memcpy((uint8_t *)c + BODY, s->body, sizeof s->body);
+    r->fip = s->fip;
+    r->fdp = s->fdp;
+    r->fcs = s->fcs;
+    r->fds = s->fds;
+    r->fop = s->fop;
+    if (s->live)
+        __asm__ volatile("xrstor64 %0" ::"m"(s->xsave), "a"(~0u), "d"(~0u) : "memory");
+}
+
+static const struct vcpu *head_of(const struct cpu *s)
+{
+    return (const struct vcpu *)s->head; /* only as far as HEAD */
+}
+
+static uint16_t flag_bits(uint8_t flags)
+{
+    union {
+        struct {
+            uint8_t of, szapc;
+        };
+        uint16_t arith;
+    } m = {{.of = flags & FLAG_REST ? 1 : 0, .szapc = (flags & FLAG_REST ? 0xd4 : 0) | (flags & FLAG_CF ? 1 : 0)}};
+    return m.arith;
+}
+
+/* Quick: most passes of a loop differ in the first register that one looks at. */
+static bool same_registers(const struct vcpu *c, const struct cpu *s, uint8_t flags)
+{
+    const struct vcpu *h = head_of(s);
+    for (unsigned i = 0; i < 16; i++)
+        if (c->gpr[i] != h->gpr[i])
+            return false;
+    return !((c->arith ^ h->arith) & flag_bits(flags)) && c->cpl == h->cpl && c->mode == h->mode &&
+           c->rflags == h->rflags;
+}
+
+/* Components that are in their initial state may have any bytes in the area. */
+static void canonical_state(const struct replay *r, uint8_t *x)
+{
+    uint64_t have = *(uint64_t *)(x + XS_BV);
+    if (!(have & XFEATURE_X87)) {
+        memset(x, 0, XS_MXCSR);
+        memset(x + XS_ST, 0, XS_XMM - XS_ST);
+        x[XS_FCW] = 0x7f;
+        x[XS_FCW + 1] = 3;
+    }
+    if (!(have & XFEATURE_SSE))
+        memset(x + XS_XMM, 0, XS_SW - XS_XMM);
+    for (unsigned i = 2; i < XCOMPONENTS; i++)
+        if (!(have >> i & 1) && r->component[i].bytes)
+            memset(x + r->component[i].offset, 0, r->component[i].bytes);
+    memset(x + XS_FOP, 0, XS_MXCSR - XS_FOP); /* the pointers are not live */
+    memset(x + XS_SW, 0, XS_EXTENDED - XS_SW);
+}
+
+static bool same_vectors(struct vcpu *c, struct cpu *a, struct cpu *b)
+{
+    if (a->live != b->live || a->fip != b->fip || a->fdp != b->fdp || a->fcs != b->fcs || a->fds != b->fds ||
+        a->fop != b->fop)
+        return false;
+    if (!a->live)
+        return true;
+    canonical_state(c->replay, a->xsave);
+    canonical_state(c->replay, b->xsave);
+    return !memcmp(a->xsave, b->xsave, sizeof a->xsave);
+}
+
+static bool same_memory(const struct vcpu *c)
+{
+    const struct lockstep *l = c->lockstep;
+    for (unsigned i = 0; i < l->pages; i++)
+        if (memcmp(l->page[i].after, c->vm->memory + l->page[i].offset, PAGE_SIZE))
+            return false;
+    return true;
+}
+
+/* ---- a stretch --------------------------------------------------------------------------------------------------------- */
+void lockstep_begin(struct vcpu *c, const struct xl_run *xr, unsigned number, uint64_t ip)
+{
+    struct lockstep *l = c->lockstep;
+    for (unsigned i = l->pages; i-- > 0;)
+        if (c->views[l->page[i].view][l->page[i].slot].write != l->page[i].tag)
+            forget_page(c, i);
+    l->dma = atomic_load(&c->vm->lockstep_dma);
+    for (unsigned i = 0; i < l->pages; i++)
+        memcpy(l->page[i].before, c->vm->memory + l->page[i].offset, PAGE_SIZE);
+    save(c, &l->start);
+    l->run = xr;
+    l->number = number;
+    l->ip = ip;
+    l->open = true;
+}
+
+static void keep_result(struct vcpu *c)
+{
+    struct lockstep *l = c->lockstep;
+    for (unsigned i = 0; i < l->pages; i++)
+        memcpy(l->page[i].after, c->vm->memory + l->page[i].offset, PAGE_SIZE);
+    save(c, &l->tier2);
+}
+
+static void put_back(struct vcpu *c)
+{
+    struct lockstep *l = c->lockstep;
+    for (unsigned i = 0; i < l->pages; i++)
+        memcpy(c->vm->memory + l->page[i].offset, l->page[i].before, PAGE_SIZE);
+    load(c, &l->start);
+    l->steps = 0;
+}
+
+static void note_nearness(const struct vcpu *c)
+{
+    struct lockstep *l = c->lockstep;
+    unsigned same = 1;
+    for (unsigned i = 0; i < 16; i++)
+        same += c->gpr[i] == head_of(&l->tier2)->gpr[i];
+    if (same >= l->nearest) {
+        l->nearest = same;
+        l->nearest_steps = l->steps;
+    }
+}
+
+static bool arrived(struct vcpu *c, uint8_t flags)
+{
+    struct lockstep *l = c->lockstep;
+    if (unlikely(l->nearest))
+        note_nearness(c);
+    if (!same_registers(c, &l->tier2, flags) || !same_memory(c))
+        return false;
+    save(c, &l->tier1);
+    return same_vectors(c, &l->tier1, &l->tier2) &&
+           !memcmp(l->tier1.body, l->tier2.body, offsetof(struct vcpu, vm) - BODY);
+}
+
+/* Tier 1's way from the beginning of the stretch to ip; NULL, or what went wrong. */
+static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
+{
+    struct lockstep *l = c->lockstep;
+    const struct run *s = l->run->shadow;
+    unsigned i = l->number;
+    c->gpr[REG_RUN_IP] = l->ip;
+    while (l->steps < l->stop_at) {
+        const struct insn *in = &s->insn[2 * i];
+        c->rip = c->gpr[REG_RUN_IP] + in->ip;
+        if (c->rip == ip && arrived(c, flags))
+            return NULL;
+        l->trace[l->steps % TRACE].ip = c->rip;
+        l->trace[l->steps++ % TRACE].in = in;
+        if (in->fn(c, in) == (struct run *)c) {
+            i++;
+            continue;
+        }
+        c->link = NULL;
+        if (c->rip == ip && arrived(c, flags))
+            return NULL;
+        const struct run *r = code_find(c);
+        if (!r->xl)
+            return "tier 1 leaves translated code elsewhere";
+        s = r->xl->shadow;
+        i = 0;
+        c->gpr[REG_RUN_IP] = c->rip;
+    }
+    return "tier 1 does not come to the same state";
+}
+
+static const char *replay_guarded(struct vcpu *c, uint64_t ip, uint8_t flags)
+{
+    struct lockstep *l = c->lockstep;
+    jmp_buf outer;
+    memcpy(&outer, &c->trap, sizeof outer);
+    const char *wrong = "tier 1 raises an exception";
+    l->replaying = true;
+    l->strayed = false;
+    if (!_setjmp(c->trap))
+        wrong = replay(c, ip, flags);
+    l->replaying = false;
+    memcpy(&c->trap, &outer, sizeof outer);
+    return wrong ? wrong : l->strayed ? "tier 1 writes to other pages" : NULL;
+}
+
+/* ---- the report --------------------------------------------------------------------------------------------------------- */
+static void report_registers(struct lockstep *l)
+{
+    static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+    const struct vcpu *b = head_of(&l->start), *t = head_of(&l->tier1), *x = head_of(&l->tier2);
+    for (unsigned i = 0; i < 16; i++)
+        if (t->gpr[i] != x->gpr[i])
+            g_string_append_printf(l->report, "  %s: before %" PRIx64 ", tier 1 %" PRIx64 ", tier 2 %" PRIx64 "\n",
+                                   names[i], b->gpr[i], t->gpr[i], x->gpr[i]);
+    if (t->arith != x->arith || t->rflags != x->rflags)
+        g_string_append_printf(l->report, "  flags: tier 1 %x, tier 2 %x\n", flags_get(t), flags_get(x));
+    if (memcmp(l->tier1.body, l->tier2.body, offsetof(struct vcpu, vm) - BODY))
+        g_string_append(l->report, "  segment registers differ\n");
+}
+
+static void report_memory(struct vcpu *c)
+{
+    struct lockstep *l = c->lockstep;
+    for (unsigned i = 0; i < l->pages; i++)
+        for (unsigned k = 0; k < PAGE_SIZE; k += 8) {
+            uint64_t t, x, at = l->page[i].offset + k;
+            memcpy(&t, c->vm->memory + at, 8);
+            memcpy(&x, l->page[i].after + k, 8);
+            if (t != x)
+                g_string_append_printf(
+                    l->report, "  memory at %" PRIx64 " of the file: tier 1 %016" PRIx64 ", tier 2 %016" PRIx64 "\n",
+                    at, t, x);
+        }
+}
+
+static void report_vectors(struct vcpu *c)
+{
+    struct lockstep *l = c->lockstep;
+    if (same_vectors(c, &l->tier1, &l->tier2))
+        return;
+    g_string_append_printf(l->report,
+                           "  x87 pointers: tier 1 %" PRIx64 " %" PRIx64 ", tier 2 %" PRIx64 " %" PRIx64 "\n",
+                           l->tier1.fip, l->tier1.fdp, l->tier2.fip, l->tier2.fdp);
+    for (unsigned k = 0; l->tier1.live && l->tier2.live && k < X86_XSAVE_BYTES; k += 8) {
+        uint64_t t, x;
+        memcpy(&t, l->tier1.xsave + k, 8);
+        memcpy(&x, l->tier2.xsave + k, 8);
+        if (t != x)
+            g_string_append_printf(l->report, "  xsave+%x: tier 1 %016" PRIx64 ", tier 2 %016" PRIx64 "\n", k, t, x);
+    }
+}
+
+static void report_trace(struct lockstep *l)
+{
+    g_string_append(l->report, "  tier 1's last instructions:\n");
+    for (uint64_t i = l->steps > TRACE ? l->steps - TRACE : 0; i < l->steps; i++) {
+        const struct insn *in = l->trace[i % TRACE].in;
+        g_string_append_printf(l->report, "   %" PRIx64 ":", l->trace[i % TRACE].ip);
+        for (unsigned k = 0; k < in->len; k++)
+            g_string_append_printf(l->report, " %02x", insn_raw(in)[k]);
+        g_string_append_c(l->report, '\n');
+    }
+}
+
+/* Tier 1 goes the way once more, to where it was most like tier 2. */
+static void find_nearest(struct vcpu *c, uint64_t ip, uint8_t flags)
+{
+    struct lockstep *l = c->lockstep;
+    l->nearest = 1;
+    l->nearest_steps = 0;
+    put_back(c);
+    replay_guarded(c, ip, flags);
+    l->stop_at = l->nearest_steps;
+    put_back(c);
+    replay_guarded(c, ip, flags);
+    save(c, &l->tier1);
+}
+
+static _Noreturn void fail(struct vcpu *c, uint64_t ip, uint8_t flags, const char *wrong)
+{
+    struct lockstep *l = c->lockstep;
+    find_nearest(c, ip, flags);
+    fpu_leave(c); /* for the C library's sake */
+    l->report = g_string_new(NULL);
+    g_string_append_printf(l->report,
+                           "lockstep: %s: stretch %" PRIu64 ", from IP %" PRIx64 " (+%u instructions) to %" PRIx64
+                           ", mode %x; nearest was tier 1 at %" PRIx64 " after %" PRIu64 " instructions\n",
+                           wrong, l->stretches, l->ip, l->number, ip, c->mode, c->rip, l->steps);
+    report_registers(l);
+    report_memory(c);
+    report_vectors(c);
+    report_trace(l);
+    g_set_error_literal(c->error, G_FILE_ERROR, G_FILE_ERROR_FAILED, l->report->str);
+    g_string_free(l->report, TRUE);
+    c->failed = true;
+    _longjmp(c->trap, 1);
+}
+
+void lockstep_end(struct vcpu *c, uint64_t ip, uint8_t flags)
+{
+    struct lockstep *l = c->lockstep;
+    uint64_t run_ip = c->gpr[REG_RUN_IP];
+    if (!l->open)
+        return;
+    l->open = false;
+    l->stretches++;
+    if (l->dma != atomic_load(&c->vm->lockstep_dma))
+        return;
+    keep_result(c);
+    put_back(c);
+    l->stop_at = MOST;
+    const char *wrong = replay_guarded(c, ip, flags);
+    if (wrong)
+        fail(c, ip, flags, wrong);
+    c->gpr[REG_RUN_IP] = run_ip;
+}
