@@ -44,8 +44,10 @@ apt_root() {
 	touch "$APT/ready"
 }
 
-apt_in() { # subcommand...
-	apt-get -o Dir::State="$APT/state" -o Dir::Cache="$APT/cache" -o Dir::State::status=/dev/null \
+apt_in() { # [--arch ARCH] subcommand...
+	local arch=amd64
+	[ "$1" != --arch ] || { arch=$2 && shift 2; }
+	apt-get -o APT::Architecture="$arch" -o Dir::State="$APT/state" -o Dir::Cache="$APT/cache" -o Dir::State::status=/dev/null \
 		-o Dir::Etc::SourceList="$APT/etc/sources.list" -o Dir::Etc::SourceParts="$APT/etc/sources.list.d" \
 		-o APT::Architectures::=amd64 -o APT::Architectures::=i386 -o APT::Sandbox::User=root \
 		-o Debug::NoLocking=1 "$@"
@@ -195,6 +197,79 @@ installer() { # arch text|gtk
 	put "$(dirname "$f")/initrd.gz" "di-$1-$kind-initrd.gz"
 }
 
+# A Debian to run programs in: the packages' files, and nothing configured.  The folder of the same name serves chroot.
+DEBIAN="bash coreutils dash gcc grep libc6-dev libpython3-stdlib mount nodejs openssl python3-minimal sed sqlite3
+stress-ng util-linux xz-utils zstd"
+debian_root() { # folder arch
+	local d
+	apt_root
+	rm -rf "$1"
+	mkdir -p "$1"/{usr/{bin,sbin,lib,lib32,lib64,libx32},dev,proc,sys,run}
+	mkdir -m 1777 "$1/tmp"
+	for d in bin sbin lib lib32 lib64 libx32; do
+		ln -s "usr/$d" "$1/$d"
+	done
+	# shellcheck disable=SC2086
+	apt_in --arch "$2" install -qq -y --no-install-recommends --download-only $DEBIAN >/dev/null ||
+		die "the packages of a Debian root ($2) cannot be had"
+	# what is downloaded already has no URI, but for a cache that is elsewhere
+	# shellcheck disable=SC2086
+	apt_in --arch "$2" -o Dir::Cache::archives="$1/tmp" install -y --no-install-recommends --print-uris $DEBIAN |
+		sed -n "s/^'[^']*' \([^ ]*\.deb\) .*/\1/p" |
+		while read -r d; do
+			dpkg-deb --fsys-tarfile "$APT/cache/archives/$d" |
+				tar -x -C "$1" --keep-directory-symlink --exclude './usr/share/doc/*' --exclude './usr/share/man/*'
+		done
+}
+
+debian_disk() { # name arch
+	local root=$CACHE/${1%.img}
+	debian_root "$root.new" "$2"
+	mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$root.new" -F "$CACHE/$1.new" 1G
+	rm -rf "$root"
+	mv "$root.new" "$root"
+	mv "$CACHE/$1.new" "$CACHE/$1"
+}
+
+# For such a disk: mounts it, and what was appended to this archive as /work on its /tmp, and runs /tmp/work/start there.
+debian_initrd() { # name busybox-package kernel-package
+	local b f k m t=$CACHE/.tree.$$
+	b=$(unpack "$2")
+	k=$(unpack "$3")
+	rm -rf "$t"
+	mkdir -p "$t"/{bin,dev,proc,sys,disk}
+	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
+	ln -s busybox "$t/bin/sh"
+	m=$(basename "$k"/lib/modules/*)
+	/sbin/depmod -b "$k" "$m"
+	for f in ata_piix sd_mod ext4 crc32c_generic; do /sbin/modprobe -d "$k" -S "$m" --show-depends $f; done |
+		sed -n 's/^insmod \(.*\) *$/\1/p' | sort -u | while read -r f; do install -D -m 644 "$f" "$t/${f#"$k/"}"; done
+	cp "$k/lib/modules/$m"/modules.{order,builtin,builtin.modinfo} "$t/lib/modules/$m"
+	/sbin/depmod -b "$t" "$m"
+	cat >"$t/init" <<-'INIT'
+		#!/bin/sh
+		export PATH=/bin:/usr/bin:/sbin:/usr/sbin
+		/bin/busybox --install -s /bin
+		mount -t proc proc /proc
+		mount -t sysfs sys /sys
+		mount -t devtmpfs dev /dev
+		for m in crc32c_generic ata_piix sd_mod ext4; do modprobe $m; done
+		n=0
+		while [ ! -b /dev/sda ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+		mount -t ext4 -o ro,noatime /dev/sda /disk || echo "no disk"
+		mount -t tmpfs -o size=80% tmp /disk/tmp
+		cp -r /work /disk/tmp/work
+		for d in proc sys dev; do mount --move /$d /disk/$d; done
+		chroot /disk /bin/sh /tmp/work/start
+		echo "GUEST-EXIT $?"
+		poweroff -f
+	INIT
+	chmod +x "$t/init"
+	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t"
+}
+
 make_guest() {
 	case $1 in
 	grub-cd.iso) put "$(unpack grub-rescue-pc)/usr/lib/grub-rescue/grub-rescue-cdrom.iso" "$1" ;;
@@ -213,6 +288,10 @@ make_guest() {
 	linux64.iso) need vmlinuz-cloud initrd64.gz && isolinux_iso "$1" vmlinuz-cloud initrd64.gz "$CONSOLE" ;;
 	linux64-generic.iso) need vmlinuz-amd64 initrd64.gz && isolinux_iso "$1" vmlinuz-amd64 initrd64.gz "$CONSOLE" ;;
 	linux32.iso) need vmlinuz-686-pae initrd32.gz && isolinux_iso "$1" vmlinuz-686-pae initrd32.gz "$CONSOLE" ;;
+	debian64.img) debian_disk "$1" amd64 ;;
+	debian32.img) debian_disk "$1" i386 ;;
+	debian-initrd64.gz) debian_initrd "$1" busybox-static linux-image-amd64 ;;
+	debian-initrd32.gz) debian_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	xen.iso) xen_iso ;;
 	di-amd64-text-linux | di-amd64-text-initrd.gz) installer amd64 text ;;
 	di-i386-text-linux | di-i386-text-initrd.gz) installer i386 text ;;
