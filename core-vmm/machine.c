@@ -302,6 +302,33 @@ const char *machine_engine_reason(struct machine *m)
     return m->engine_reason;
 }
 
+bool machine_engine_memory(struct machine *m, struct cpu_memory *out)
+{
+    if (m->engine->memory)
+        m->engine->memory(m->engine_vm, out);
+    return m->engine->memory;
+}
+
+bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx)
+{
+    if (m->engine->counters)
+        m->engine->counters(m->engine_vm, fn, ctx);
+    return m->engine->counters;
+}
+
+char *machine_engine_code(struct machine *m, unsigned cpu, unsigned most, GError **error)
+{
+    if (!m->engine->dump) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "The engine %s makes no code", m->engine->name);
+        return NULL;
+    }
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    char *text = m->engine->dump(m->vcpu[cpu].engine_vcpu, most, error);
+    vcpus_release(m);
+    return text;
+}
+
 unsigned machine_cpus(struct machine *m)
 {
     return m->cpus;

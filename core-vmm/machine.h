@@ -31,9 +31,13 @@ enum machine_state machine_state(struct machine *m);
 const struct machine_event *machine_last_event(struct machine *m);
 void machine_on_event(struct machine *m, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
 
-const char *machine_engine(struct machine *m);        /* "kvm", "soft", "interp" */
-const char *machine_engine_reason(struct machine *m); /* why auto chose it */
-const char *machine_folder(struct machine *m);        /* disks, logs */
+const char *machine_engine(struct machine *m);                               /* "kvm", "soft", "interp" */
+const char *machine_engine_reason(struct machine *m);                        /* why auto chose it */
+const char *machine_folder(struct machine *m);                               /* disks, logs */
+bool machine_engine_memory(struct machine *m, struct cpu_memory *out);       /* false: this engine does not tell */
+bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx); /* false: it counts nothing */
+/* The code that the engine made for a CPU and that ran most, for people; pauses the machine for a moment. */
+char *machine_engine_code(struct machine *m, unsigned cpu, unsigned most, GError **error);
 unsigned machine_cpus(struct machine *m);
 uint64_t machine_memory(struct machine *m);                                   /* guest RAM in bytes */
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */

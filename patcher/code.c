@@ -174,6 +174,7 @@ static bool clear_bits(struct code_bits *b, unsigned at, unsigned end)
 static void kill_run(struct vcpu *c, struct run *r)
 {
     r->host = NULL;
+    count(c, COUNT_RUNS_KILLED);
     if (r->xl)
         xl_kill(c, r);
     for (unsigned i = 0; i < r->count; i++)
@@ -220,9 +221,10 @@ static void enqueue(struct vcpu *c, uint64_t offset, uint64_t bytes)
 void code_drain_queue(struct vcpu *c)
 {
     g_mutex_lock(&c->queue_lock);
-    if (c->queued > G_N_ELEMENTS(c->queue))
+    if (c->queued > G_N_ELEMENTS(c->queue)) {
+        count(c, COUNT_DROPS_OTHER);
         code_drop_all(c);
-    else
+    } else
         for (unsigned i = 0; i < c->queued; i++)
             drop_range(c, c->queue[i].offset, c->queue[i].bytes);
     c->queued = 0;
@@ -235,8 +237,10 @@ void code_written(struct soft_vm *vm, struct vcpu *self, uint64_t offset, uint64
     unsigned at = offset & ~PAGE_MASK;
     if (likely(!b) || !clear_bits(b, at, at + bytes))
         return;
-    if (self)
+    if (self) {
+        count(self, COUNT_CODE_WRITES);
         drop_range(self, offset, bytes);
+    }
     for (unsigned i = 0; i < vm->cfg->cpus; i++)
         if (vm->vcpu[i] && vm->vcpu[i] != self)
             enqueue(vm->vcpu[i], offset, bytes);
@@ -300,6 +304,7 @@ static struct run *finish(struct vcpu *c, const struct builder *b, uint8_t *host
     memcpy(r->insn, b->insn, b->count * sizeof(struct insn));
     memcpy(r->raw, b->bytes, b->used);
     r->first = r->insn[0].fn;
+    count(c, COUNT_RUNS_DECODED);
     if (c->xl)
         r->insn[0].fn = xl_count_entry;
     struct code_page *p = code_page(k, offset);
@@ -355,8 +360,10 @@ static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned m
 {
     struct builder b;
     fpu_leave(c); /* the decoder is not ours */
-    if (c->code->used > c->code->bytes - ARENA_RESERVE || replay_full(c))
+    if (c->code->used > c->code->bytes - ARENA_RESERVE || replay_full(c)) {
+        count(c, COUNT_DROPS_DECODED_FULL);
         code_drop_all(c);
+    }
     if (!host)
         return build_odd(c, lin, NULL, mode);
     unsigned left = PAGE_SIZE - (lin & ~PAGE_MASK);

@@ -363,6 +363,33 @@ int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, un
     return b == BOUND_UD ? DECODE_UD : DECODE_OK;
 }
 
+static bool decode_plain(const uint8_t *bytes, unsigned n, unsigned mode, ZydisDecodedInstruction *d,
+                         ZydisDecodedOperand *op)
+{
+    ZydisDecoder z;
+    decoder_init(&z, mode & MODE_CODE, false);
+    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&z, bytes, n, d, op));
+}
+
+const char *decode_mnemonic(const uint8_t *bytes, unsigned n, unsigned mode)
+{
+    ZydisDecodedInstruction d;
+    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+    return decode_plain(bytes, n, mode, &d, op) ? ZydisMnemonicGetString(d.mnemonic) : "no instruction";
+}
+
+unsigned decode_text(const uint8_t *bytes, unsigned n, unsigned mode, uint64_t ip, char *text, unsigned size)
+{
+    ZydisFormatter f;
+    ZydisDecodedInstruction d;
+    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+    if (!decode_plain(bytes, n, mode, &d, op))
+        return 0;
+    ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_INTEL);
+    ZydisFormatterFormatInstruction(&f, &d, op, d.operand_count_visible, text, size, ip, NULL);
+    return d.length;
+}
+
 void decode_bind_fault(struct insn *in, unsigned vector)
 {
     uint16_t ip = in->ip;

@@ -146,6 +146,11 @@ static void set_state(void *vcpu, const struct x86_state *in)
     vcpu_set_state(vcpu, in);
 }
 
+static void counters(void *evm, cpu_count_fn fn, void *ctx)
+{
+    stats_report(evm, fn, ctx);
+}
+
 const struct cpu_engine interp_engine = {
     .name = "interp",
     .probe = probe,
@@ -160,6 +165,7 @@ const struct cpu_engine interp_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .counters = counters,
 };
 
 const struct cpu_engine soft_engine = {
@@ -176,4 +182,5 @@ const struct cpu_engine soft_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .counters = counters,
 };

@@ -47,6 +47,7 @@ static void piece_read(struct vcpu *c, const struct tlb_info *i, uint64_t lin, v
     }
     for (unsigned n; size; size -= n, at += n, to = (char *)to + n) {
         n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+        count(c, COUNT_DEVICE_ACCESSES);
         store_host(to, n, machine_load(outside(c), c->index, i->gpa + at, n));
     }
 }
@@ -69,6 +70,7 @@ static void piece_write(struct vcpu *c, const struct tlb_info *i, uint64_t lin, 
     uint64_t gpa = i->gpa;
     for (unsigned n; size; size -= n, at += n, from = (const char *)from + n) {
         n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+        count(c, COUNT_DEVICE_ACCESSES);
         machine_store(outside(c), c->index, gpa + at, n, load_host(from, n));
     }
     if (atomic_load(&c->request) & REQ_FLUSH) /* the store moved memory: the next access must see it */
@@ -108,8 +110,10 @@ static void cut(struct vcpu *c, unsigned view, uint64_t lin, unsigned size, int 
     unsigned left = PAGE_SIZE - (lin & ~PAGE_MASK);
     p->head = size < left ? size : left;
     p->first = *tlb_get(c, view, lin, access);
-    if (size > p->head)
+    if (size > p->head) {
+        count(c, COUNT_PAGE_CROSSINGS);
         p->second = *tlb_get(c, view, wrap(c, lin + p->head), access);
+    }
 }
 
 static void pieces_read(struct vcpu *c, const struct pieces *p, uint64_t lin, void *to, unsigned size)

@@ -103,6 +103,7 @@ static bool deliver_exception(struct vcpu *c)
     c->run_state = X86_RUNNING; /* a single-step trap behind HLT */
     c->delivering = vector;
     c->delivering_external = true;
+    count(c, vector == EXC_PF ? COUNT_PAGE_FAULTS : COUNT_EXCEPTIONS);
     if (vector == EXC_PF)
         c->cr2 = c->exc.cr2;
     if (vector == EXC_DB) {
@@ -120,6 +121,7 @@ static void deliver_external(struct vcpu *c, unsigned vector)
 {
     c->delivering = 256; /* benign */
     c->delivering_external = true;
+    count(c, COUNT_INTERRUPTS);
     event_deliver(c, vector, EVENT_EXTERNAL, false, 0, c->rip);
     c->delivering = -1;
     c->delivering_external = false;
@@ -228,6 +230,7 @@ static bool serve(struct vcpu *c, enum cpu_stop *stop)
     }
     if (r & REQ_KICK) {
         unrequest(c, REQ_KICK);
+        count(c, COUNT_KICKS);
         *stop = CPU_STOP_KICKED;
         return true;
     }
@@ -267,6 +270,7 @@ static void step(struct vcpu *c)
     c->shadow = 0;
     c->rflags &= ~RFLAG_RF;
     c->no_step_trap = false;
+    count(c, COUNT_STEPS);
     struct run *r = code_find(c);
     c->gpr[REG_RUN_IP] = c->rip;
     r->insn[0].fn(c, r->insn);

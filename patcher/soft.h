@@ -25,6 +25,7 @@ struct soft_vm;
 struct xl;
 struct xl_run;
 struct lockstep;
+struct stats;
 
 /* A hot handler runs one instruction and then calls the next one's handler as its last act (the compiler makes a jump
  * of it); the last of a run returns the run to go on with, or NULL: look up c->rip. */
@@ -286,6 +287,7 @@ struct vcpu {
 
     const struct insn *link; /* the branch that led here: gets the run as its aux, or NULL */
     uint64_t insns;          /* instructions run, for counters (by whole runs) */
+    struct stats *stats;
     GError **error;          /* of run() */
     uint64_t view_gen[VIEWS], generation;
     bool kernel_not_global; /* VIEW_SUPER_SMAP has entries that end with their CR3 */

@@ -67,6 +67,7 @@ static void renew(struct vcpu *c, unsigned view)
 
 void tlb_flush(struct vcpu *c)
 {
+    count(c, COUNT_TLB_FLUSHES);
     for (unsigned v = 0; v < VIEWS; v++)
         renew(c, v);
     forget_contexts(c);
@@ -87,7 +88,9 @@ void tlb_switch(struct vcpu *c, uint64_t old, uint64_t now, bool keep)
     if (pcid && keep && t->user && t->pcid == (now & 0xfff)) {
         c->view_gen[VIEW_USER] = t->user;
         c->view_gen[VIEW_SUPER] = t->super;
+        count(c, COUNT_TLB_CR3_KEPT);
     } else {
+        count(c, COUNT_TLB_CR3_NEW);
         renew(c, VIEW_USER);
         renew(c, VIEW_SUPER);
     }
@@ -197,11 +200,14 @@ struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access
     uint64_t tag = (lin & PAGE_MASK) ^ c->view_gen[view];
     if (i->lin == tag && (i->access & access) == access) {
         if (access & ACCESS_WRITE && i->page & GPA_RAM && !(i->page & GPA_READONLY) &&
-            c->views[view][slot_of(lin)].write & TLB_EMPTY)
+            c->views[view][slot_of(lin)].write & TLB_EMPTY) {
+            count(c, COUNT_TLB_RETAGS);
             install(c, view, i, lin, access);
+        }
         return i;
     }
     struct walk w;
+    count(c, COUNT_TLB_WALKS);
     uint32_t fault = mmu_walk(c, view, lin, access, &w);
     if (fault)
         raise_page_fault(c, lin, fault & ~WALK_FAULT);

@@ -91,6 +91,7 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->delivering_external = c->exc.trap = false;
     fpu_load(c);
     tlb_flush(c);
+    count(c, COUNT_DROPS_OTHER);
     code_drop_all(c);
     if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
         mmu_load_pdptes(c, c->cr3);
@@ -134,6 +135,7 @@ struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index)
     c->vm = vm;
     c->index = index;
     atomic_store(&c->sipi_vector, -1);
+    c->stats = g_new0(struct stats, 1);
     g_mutex_init(&c->queue_lock);
     tlb_init(c);
     code_init(c);
@@ -149,6 +151,7 @@ void vcpu_free(struct vcpu *c)
     xl_free(c);
     replay_free(c);
     code_fini(c);
+    g_free(c->stats);
     g_mutex_clear(&c->queue_lock);
     g_aligned_free(c);
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include "soft.h"
 #include "replay.h"
+#include "stats.h"
 
 /* Memory map entries: offset in the memory file (page-aligned) with these bits; 0: nothing there (MMIO). */
 #define GPA_RAM      1ull
@@ -37,6 +38,11 @@ struct soft_vm {
     GMutex split_lock;                      /* LOCKed instructions on operands that cross a page */
     struct cpuid_table *cpuid;
 };
+
+static inline void count(struct vcpu *c, enum count what)
+{
+    c->stats->count[what]++;
+}
 
 /* The machine, to call it: what is outside patcher/ may use vector registers. */
 static inline struct machine *outside(struct vcpu *c)
@@ -79,6 +85,10 @@ static inline uint64_t code_linear(const struct vcpu *c, uint64_t ip)
 /* decode.c: fills in from bytes; 0 on success, or the exception to raise */
 enum { DECODE_OK, DECODE_MORE /* needs more than n bytes */, DECODE_UD, DECODE_TOO_LONG };
 int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, unsigned mode);
+
+/* For people: AT&T never, Intel's syntax.  decode_text() says how many bytes the instruction has, 0: none. */
+const char *decode_mnemonic(const uint8_t *bytes, unsigned n, unsigned mode);
+unsigned decode_text(const uint8_t *bytes, unsigned n, unsigned mode, uint64_t ip, char *text, unsigned size);
 
 bool cpuid_is_amd(const struct vcpu *c);
 bool cpuid_has_random(const struct vcpu *c, bool seed); /* RDRAND, RDSEED */

@@ -160,10 +160,12 @@ struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
     }
     if (c->xl->used + RESERVE > c->xl->hot_bytes || c->xl->hot_bytes + c->xl->cold_used + RESERVE > c->xl->bytes) {
         c->rip = c->gpr[REG_RUN_IP];
+        count(c, COUNT_DROPS_CODE_FULL);
         code_drop_all(c);
         return NULL;
     }
     fpu_leave(c); /* for the C library's sake */
+    count(c, COUNT_RUNS_TRANSLATED);
     r->xl = xl_translate(c, r);
     r->insn[0].fn = xl_entry;
     return xl_entry(c, in);
@@ -179,6 +181,7 @@ struct run *xl_entry(struct vcpu *c, const struct insn *in)
     const struct run *r = insn_run(in);
     struct run *(*enter)(struct vcpu * c, const uint8_t *code) = (void *)c->xl->enter;
     set_page(c, c->gpr[REG_RUN_IP]);
+    count(c, COUNT_ENTERED);
     if (unlikely(c->lockstep))
         lockstep_begin(c, r->xl, 0, c->gpr[REG_RUN_IP]);
     struct run *next = enter(c, r->xl->code);
@@ -198,7 +201,7 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
     const struct insn *in = shadow_insn;
     const struct run *shadow = insn_run(in), *r = shadow->next;
     c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
-    c->xl->count.exec++;
+    stats_opcode(c, in, !in[1].reg);
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
     if (unlikely(c->lockstep))
@@ -216,6 +219,7 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
             lockstep_begin(c, r->xl, in->number / 2 + 1, c->gpr[REG_RUN_IP]);
         return c->xl_resume;
     }
+    count(c, COUNT_LEFT_CHANGED);
     c->rip = c->gpr[REG_RUN_IP] + in[1].ip; /* it changed its own code, or the vector state's use */
     c->xl_next = NULL;
     return NULL;
@@ -248,7 +252,8 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *shadow_insn)
     struct run *r = shadow->next;
     unsigned i = in->number / 2;
     c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
-    c->xl->count.rest++;
+    count(c, COUNT_RESTS);
+    stats_opcode(c, in, true);
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
     if (unlikely(c->lockstep))
@@ -281,7 +286,7 @@ const uint8_t *xl_link_c(struct vcpu *c, void *link)
 {
     struct xl_link *l = link;
     struct xl *x = c->xl;
-    x->count.link++;
+    count(c, COUNT_LINKS);
     left_code(c, c->xl_page + l->offset, FLAG_ALL);
     if (atomic_load_explicit(&c->request, memory_order_relaxed)) {
         c->xl_next = NULL;
@@ -302,7 +307,7 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
 {
     const struct xl_run *xr = xl_run;
     struct xl *x = c->xl;
-    c->xl->count.request++;
+    count(c, COUNT_REQUESTS);
     left_code(c, c->xl_page + xr->offset, xr->shadow->insn[1].rm);
     c->xl_next = NULL;
     if (xr->run->xl == xr || atomic_load_explicit(&c->request, memory_order_relaxed))
@@ -322,7 +327,7 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
 {
     uint64_t target = (uintptr_t)ip;
-    c->xl->count.miss++;
+    count(c, COUNT_TARGET_MISSES);
     if (unlikely(!canonical(target))) {
         if (c->lockstep)
             lockstep_give_up(c);

@@ -32,7 +32,7 @@ struct xl {
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *exec, *exec_saved, *rest, *rest_saved, *link, *request, *miss;
     struct xl_count {
-        uint64_t runs, insns, native, exec, rest, link, miss, request, drops;
+        uint64_t runs, insns, native, drops;
     } count;
 };
 

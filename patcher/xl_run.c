@@ -835,6 +835,7 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
         t.resume[t.now] = t.e.at;
         t.xr->shadow->insn[2 * t.now + 1].imm = t.vector_checked; /* what code from here on takes for granted */
         t.xr->shadow->insn[2 * t.now + 1].rm = t.live[t.now];     /* flags that are right before it */
+        t.xr->shadow->insn[2 * t.now + 1].reg = in->len && t.op[t.now].kind == XL_EXEC;
     }
     e_bytes(&t.e, "\x0f\x0b", 2); /* not reached */
     emit_dead(&t);

@@ -46,6 +46,12 @@ struct cpu_lapic {
     uint64_t tsc_deadline; /* IA32_TSC_DEADLINE */
 };
 
+/* What an engine needs of the host's memory beside the guest's, in bytes; used: that has been touched so far. */
+struct cpu_memory {
+    uint64_t used, limit;
+};
+typedef void (*cpu_count_fn)(void *ctx, const char *group, const char *name, uint64_t value);
+
 struct cpu_engine {
     const char *name;                                         /* "kvm", "soft", "interp" */
     bool (*probe)(GError **error);                            /* usable here? measured, not assumed */
@@ -68,6 +74,11 @@ struct cpu_engine {
     void (*msi)(void *evm, uint64_t address, uint32_t data);
     void (*get_lapic)(void *vcpu, struct cpu_lapic *out);
     void (*set_lapic)(void *vcpu, const struct cpu_lapic *in); /* after set_state(); NULL: as after RESET# */
+    /* For people; NULL: there is nothing to tell. */
+    void (*memory)(void *evm, struct cpu_memory *out);        /* any thread */
+    void (*counters)(void *evm, cpu_count_fn fn, void *ctx);  /* any thread */
+    char *(*dump)(void *vcpu, unsigned most, GError **error); /* the hottest code that was made, as text (g_free);
+                                                                  while no vCPU is in run() */
 };
 
 /* The machine's side, for engines.  Any vCPU thread; size 1, 2, 4 or 8 bytes (ports: 1, 2, 4); cpu: the index of the

@@ -66,7 +66,53 @@ static void debug_cpu(struct call *c)
     call_reply(c, o);
 }
 
+static void add_counter(void *ctx, const char *group, const char *name, uint64_t value)
+{
+    JsonObject *all = ctx;
+    if (!json_object_has_member(all, group))
+        json_object_set_object_member(all, group, json_object_new());
+    json_object_set_int_member(json_object_get_object_member(all, group), name, value);
+}
+
+static void debug_engine(struct call *c)
+{
+    struct machine *m = call_machine(c);
+    JsonObject *o = json_object_new(), *counters = json_object_new();
+    json_object_set_string_member(o, "engine", machine_engine(m));
+    json_object_set_object_member(o, "counters", counters);
+    if (machine_engine_counters(m, add_counter, counters)) {
+        call_reply(c, o);
+        return;
+    }
+    json_object_unref(o);
+    call_fail(c, CONTROL_UNSUPPORTED, "the engine %s counts nothing", machine_engine(m));
+}
+
+static void debug_code(struct call *c)
+{
+    struct machine *m = call_machine(c);
+    g_autoptr(GError) error = NULL;
+    unsigned cpu = call_number(c, "cpu", 0);
+    if (cpu >= machine_cpus(m)) {
+        call_fail(c, CONTROL_NOT_FOUND, "the machine has CPUs 0 to %u", machine_cpus(m) - 1);
+        return;
+    }
+    g_autofree char *text = machine_engine_code(m, cpu, call_number(c, "most", 10), &error);
+    if (!text) {
+        call_fail(c, CONTROL_UNSUPPORTED, "%s", error->message);
+        return;
+    }
+    JsonObject *o = json_object_new();
+    json_object_set_string_member(o, "text", text);
+    call_reply(c, o);
+}
+
 const struct command debug_commands[] = {
     {"debug.cpu", {{"cpu", PARAM_NUMBER, false, 0, 1023}}, .summary = "the registers of one CPU", .handler = debug_cpu},
+    {"debug.engine", {}, .summary = "what the engine has counted", .handler = debug_engine},
+    {"debug.code",
+     {{"cpu", PARAM_NUMBER, false, 0, 1023}, {"most", PARAM_NUMBER, false, 1, 1000}},
+     .summary = "code that the engine made and that runs most",
+     .handler = debug_code},
     {NULL},
 };

@@ -29,6 +29,17 @@ JsonObject *state_describe(const struct machine_event *e)
     return o;
 }
 
+static void set_engine_memory(JsonObject *r, struct machine *m)
+{
+    struct cpu_memory memory;
+    if (!machine_engine_memory(m, &memory))
+        return;
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "used", memory.used);
+    json_object_set_int_member(o, "limit", memory.limit);
+    json_object_set_object_member(r, "engine-memory", o);
+}
+
 static void info(struct call *c)
 {
     struct machine *m = call_machine(c);
@@ -42,6 +53,7 @@ static void info(struct call *c)
     json_object_set_string_member(r, "state", state_name(machine_state(m)));
     json_object_set_string_member(r, "engine", machine_engine(m));
     json_object_set_string_member(r, "engine-reason", machine_engine_reason(m));
+    set_engine_memory(r, m);
     json_object_set_int_member(r, "cpus", machine_cpus(m));
     json_object_set_int_member(r, "memory", machine_memory(m));
     json_object_set_int_member(r, "uptime", (g_get_monotonic_time() - o->started_us) / G_USEC_PER_SEC);

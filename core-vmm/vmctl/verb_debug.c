@@ -1,26 +1,98 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "verbs.h"
+#include <stdio.h>
+#include <string.h>
 
-static int debug(const struct verb *v, int argc, char **argv)
+struct counter {
+    const char *name;
+    gint64 value;
+};
+
+static int by_value(gconstpointer a, gconstpointer b)
 {
-    int code, cpu = 0;
-    const GOptionEntry entries[] = {
-        {"cpu", 0, 0, G_OPTION_ARG_INT, &cpu, "Which CPU (0)", "N"},
-        {NULL},
-    };
-    if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
-        return code;
-    struct client *c = machine_connect(argv[1], NULL, &code);
+    const struct counter *x = a, *y = b;
+    return x->value < y->value ? 1 : -(x->value > y->value);
+}
+
+static void print_group(const char *name, JsonObject *group)
+{
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct counter));
+    g_autoptr(GList) members = json_object_get_members(group);
+    for (GList *l = members; l; l = l->next) {
+        struct counter one = {l->data, json_object_get_int_member(group, l->data)};
+        g_array_append_val(all, one);
+    }
+    g_array_sort(all, by_value);
+    printf("%s\n", name);
+    for (guint i = 0; i < all->len; i++) {
+        const struct counter *one = &g_array_index(all, struct counter, i);
+        printf("  %16" G_GINT64_FORMAT "  %s\n", one->value, one->name);
+    }
+}
+
+static void print_counters(JsonObject *o)
+{
+    JsonObject *groups = json_object_get_object_member(o, "counters");
+    g_autoptr(GList) names = groups ? json_object_get_members(groups) : NULL;
+    for (GList *l = names; l; l = l->next)
+        print_group(l->data, json_object_get_object_member(groups, l->data));
+}
+
+/* The answer, as the command has it or for people. */
+static void print_answer(const char *what, JsonObject *o, enum output how)
+{
+    if (how == OUTPUT_JSON || !strcmp(what, "cpu")) {
+        print_json(o);
+        return;
+    }
+    if (!strcmp(what, "engine"))
+        print_counters(o);
+    else
+        fputs(json_object_get_string_member_with_default(o, "text", ""), stdout);
+    json_object_unref(o);
+}
+
+static int ask(const char *what, const char *name, int cpu, int most, enum output how)
+{
+    int code;
+    g_autofree char *command = g_strconcat("debug.", what, NULL);
+    struct client *c = machine_connect(name, NULL, &code);
     if (!c)
         return code;
     JsonObject *args = json_object_new();
-    json_object_set_int_member(args, "cpu", cpu);
-    JsonObject *o = machine_call(c, "debug.cpu", args, &code);
+    if (strcmp(what, "engine"))
+        json_object_set_int_member(args, "cpu", cpu);
+    if (!strcmp(what, "code"))
+        json_object_set_int_member(args, "most", most);
+    JsonObject *o = machine_call(c, command, args, &code);
     if (o)
-        print_json(o);
+        print_answer(what, o, how);
     client_free(c);
     return code;
 }
 
-const struct verb verb_debug = {"debug", "NAME", "show a CPU's registers, as JSON", "  vmctl debug demo --cpu 1",
+static int debug(const struct verb *v, int argc, char **argv)
+{
+    static const char *const words[] = {"cpu", "engine", "code", NULL};
+    g_autofree char *output = NULL;
+    enum output how;
+    int code, cpu = 0, most = 10;
+    const GOptionEntry entries[] = {
+        {"cpu", 0, 0, G_OPTION_ARG_INT, &cpu, "Which CPU (0)", "N"},
+        {"most", 0, 0, G_OPTION_ARG_INT, &most, "Of code: how many runs (10)", "N"},
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &output, "Of engine and code: table or json", "HOW"},
+        {NULL},
+    };
+    if (!verb_options(v, entries, &argc, &argv, 1, 2, &code) || !output_parse(output, &how, &code))
+        return code;
+    const char *what = argc == 3 ? argv[1] : "cpu";
+    if (!g_strv_contains(words, what))
+        return fail(EXIT_CODE_USAGE, "vmctl debug shows cpu, engine or code, not %s", what);
+    return ask(what, argv[argc - 1], cpu, most, how);
+}
+
+const struct verb verb_debug = {"debug", "[cpu|engine|code] NAME", "show a CPU's registers, or what the engine does",
+                                "  vmctl debug demo --cpu 1\n"
+                                "  vmctl debug engine demo     why it leaves translated code, and how often\n"
+                                "  vmctl debug code demo --most 3     guest code and what was made of it",
                                 debug};

@@ -256,6 +256,24 @@ const char *machine_engine(struct machine *m)
     return "fake";
 }
 
+bool machine_engine_memory(struct machine *m, struct cpu_memory *out)
+{
+    *out = (struct cpu_memory){.used = 1 << 20, .limit = 96 << 20};
+    return true;
+}
+
+bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx)
+{
+    fn(ctx, "left", "requests", 7);
+    fn(ctx, "left", "misses", 70);
+    return true;
+}
+
+char *machine_engine_code(struct machine *m, unsigned cpu, unsigned most, GError **error)
+{
+    return g_strdup_printf("cpu %u, most %u\n", cpu, most);
+}
+
 const char *machine_engine_reason(struct machine *m)
 {
     return "it is a test";
