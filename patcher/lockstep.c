@@ -10,7 +10,7 @@
  * in tier 2.  The machine goes on with what tier 1 made.
  *
  * To put memory back one must know which pages a stretch can write: those with a write tag in the TLB.  Only the last
- * PAGES of them keep it; before a stretch these are copied.  If somebody else (DMA) writes to memory meanwhile, the
+ * few of them keep it; before a stretch these are copied.  If somebody else (DMA) writes to memory meanwhile, the
  * stretch is not compared. */
 #include "lockstep.h"
 #include "fpu.h"
@@ -18,7 +18,8 @@
 #include <string.h>
 
 enum {
-    PAGES = 6,
+    PAGES = 6, /* that stay writable from run to run */
+    PAGES_MOST = 64,
     TRACE = 24,                            /* instructions that a report shows */
     MOST = 200000000,                      /* tier 1 has lost its way */
     HEAD = offsetof(struct vcpu, request), /* registers, flags: the first part of what a stretch may change ... */
@@ -29,7 +30,9 @@ enum {
 struct page {
     unsigned view, slot;
     uint64_t tag, offset;
-    uint8_t before[PAGE_SIZE], after[PAGE_SIZE];
+    struct copies {
+        uint8_t before[PAGE_SIZE], after[PAGE_SIZE];
+    } * copy;
 };
 
 struct cpu {
@@ -42,7 +45,8 @@ struct cpu {
 
 struct lockstep {
     struct cpu start, tier2, tier1;
-    struct page page[PAGES];
+    struct page page[PAGES_MOST]; /* every one has its copy, in use or not */
+    struct copies copies[PAGES_MOST];
     unsigned pages;
     bool open, replaying, strayed;
     unsigned nearest; /* for the report: registers that were the same at best, and when; 0: not looked for */
@@ -61,7 +65,10 @@ struct lockstep {
 
 struct lockstep *lockstep_new(void)
 {
-    return g_aligned_alloc0(1, sizeof(struct lockstep), 64);
+    struct lockstep *l = g_aligned_alloc0(1, sizeof *l, 64);
+    for (unsigned i = 0; i < PAGES_MOST; i++)
+        l->page[i].copy = &l->copies[i];
+    return l;
 }
 
 void lockstep_free(struct lockstep *l)
@@ -84,6 +91,7 @@ static void forget_page(struct vcpu *c, unsigned n)
 {
     struct lockstep *l = c->lockstep;
     struct page *p = &l->page[n];
+    struct copies *copy = p->copy;
     struct tlb_entry *e = &c->views[p->view][p->slot];
     if (e->write == p->tag) {
         e->write = tlb_empty(p->slot);
@@ -91,6 +99,7 @@ static void forget_page(struct vcpu *c, unsigned n)
             vm_mark_dirty(c->vm, p->offset);
     }
     memmove(p, p + 1, (--l->pages - n) * sizeof *p);
+    l->page[l->pages].copy = copy;
 }
 
 void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t page, int access)
@@ -104,7 +113,7 @@ void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t pa
         c->views[view][slot].write = tlb_empty(slot);
         return;
     }
-    if (l->pages == PAGES)
+    if (l->pages == PAGES_MOST)
         forget_page(c, 0);
     struct page *p = &l->page[l->pages++];
     p->view = view;
@@ -205,7 +214,7 @@ static bool same_memory(const struct vcpu *c)
 {
     const struct lockstep *l = c->lockstep;
     for (unsigned i = 0; i < l->pages; i++)
-        if (memcmp(l->page[i].after, c->vm->memory + l->page[i].offset, PAGE_SIZE))
+        if (memcmp(l->page[i].copy->after, c->vm->memory + l->page[i].offset, PAGE_SIZE))
             return false;
     return true;
 }
@@ -217,9 +226,11 @@ void lockstep_begin(struct vcpu *c, const struct xl_run *xr, unsigned number, ui
     for (unsigned i = l->pages; i-- > 0;)
         if (c->views[l->page[i].view][l->page[i].slot].write != l->page[i].tag)
             forget_page(c, i);
+    while (!number && l->pages > PAGES) /* within a run, translated code may know that it can write to a page */
+        forget_page(c, 0);
     l->dma = atomic_load(&c->vm->lockstep_dma);
     for (unsigned i = 0; i < l->pages; i++)
-        memcpy(l->page[i].before, c->vm->memory + l->page[i].offset, PAGE_SIZE);
+        memcpy(l->page[i].copy->before, c->vm->memory + l->page[i].offset, PAGE_SIZE);
     save(c, &l->start);
     l->run = xr;
     l->number = number;
@@ -231,7 +242,7 @@ static void keep_result(struct vcpu *c)
 {
     struct lockstep *l = c->lockstep;
     for (unsigned i = 0; i < l->pages; i++)
-        memcpy(l->page[i].after, c->vm->memory + l->page[i].offset, PAGE_SIZE);
+        memcpy(l->page[i].copy->after, c->vm->memory + l->page[i].offset, PAGE_SIZE);
     save(c, &l->tier2);
 }
 
@@ -239,7 +250,7 @@ static void put_back(struct vcpu *c)
 {
     struct lockstep *l = c->lockstep;
     for (unsigned i = 0; i < l->pages; i++)
-        memcpy(c->vm->memory + l->page[i].offset, l->page[i].before, PAGE_SIZE);
+        memcpy(c->vm->memory + l->page[i].offset, l->page[i].copy->before, PAGE_SIZE);
     load(c, &l->start);
     l->steps = 0;
 }
@@ -337,7 +348,7 @@ static void report_memory(struct vcpu *c)
         for (unsigned k = 0; k < PAGE_SIZE; k += 8) {
             uint64_t t, x, at = l->page[i].offset + k;
             memcpy(&t, c->vm->memory + at, 8);
-            memcpy(&x, l->page[i].after + k, 8);
+            memcpy(&x, l->page[i].copy->after + k, 8);
             if (t != x)
                 g_string_append_printf(
                     l->report, "  memory at %" PRIx64 " of the file: tier 1 %016" PRIx64 ", tier 2 %016" PRIx64 "\n",
