@@ -70,5 +70,6 @@ int exit_code_of_error(const GError *e)
         return of_file(e->code);
     if (e->domain == DISK_ERROR)
         return of_disk(e->code);
-    return e->domain == CONFIG_ERROR || e->domain == G_OPTION_ERROR ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
+    bool usage = e->domain == CONFIG_ERROR || e->domain == G_OPTION_ERROR || e->domain == G_KEY_FILE_ERROR;
+    return usage ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
 }

@@ -53,6 +53,16 @@ char *machine_folder_of(const char *name)
     return g_build_filename(runtime, name, NULL);
 }
 
+static int not_running(const char *name)
+{
+    g_autofree char *folder = machine_folder_of(name), *runtime = paths_runtime(NULL);
+    pid_t holder = machine_lock_holder(folder);
+    if (holder)
+        return fail(EXIT_CODE_WRONG_STATE, "%s is running as process %d, but not with its control socket in %s", name,
+                    (int)holder, runtime);
+    return fail(EXIT_CODE_WRONG_STATE, "%s is not running; vmctl start %s starts it", name, name);
+}
+
 struct client *machine_connect(const char *given, char **name, int *code)
 {
     g_autofree char *exact = machine_resolve(given, code);
@@ -61,7 +71,7 @@ struct client *machine_connect(const char *given, char **name, int *code)
         return NULL;
     struct client *c = client_connect(exact, &error);
     if (!c && g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND))
-        *code = fail(EXIT_CODE_WRONG_STATE, "%s is not running; vmctl start %s starts it", exact, exact);
+        *code = not_running(exact);
     else if (!c)
         *code = fail_error(error);
     if (c && name)

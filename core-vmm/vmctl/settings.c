@@ -5,6 +5,7 @@
 #include "../config_schema.h"
 #include "../api/config.h"
 #include "../paths.h"
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -95,8 +96,19 @@ static bool set_file(GKeyFile *file, const char *section, const char *key, const
     if (!path)
         return true;
     g_autofree char *full = g_canonicalize_filename(path, NULL);
-    if (!g_file_test(full, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "%s: there is no such file", path);
+    struct stat st;
+    if (!*path) {
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "the name for [%s] %s is empty", section, key);
+        return false;
+    }
+    if (stat(full, &st)) {
+        int e = errno;
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path,
+                    e == ENOENT ? "there is no such file" : g_strerror(e));
+        return false;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "%s is a folder, not a file", path);
         return false;
     }
     return set(file, section, key, full, error);
@@ -186,7 +198,7 @@ static bool has_scheme(const char *target, const char *scheme)
     return g_str_has_prefix(target, scheme);
 }
 
-/* A target as the file spells it, with an absolute path; a bare path means a file. */
+/* A target as the file spells it, with an absolute path; a bare path means a file.  Without a path the schema refuses it. */
 static char *serial_target(const char *target)
 {
     static const char *const words[] = {"none", "stdio", "pty", NULL};
@@ -194,6 +206,8 @@ static char *serial_target(const char *target)
         return g_strdup(target);
     const char *scheme = has_scheme(target, "socket:") ? "socket:" : "file:";
     const char *path = has_scheme(target, scheme) ? target + strlen(scheme) : target;
+    if (!*path)
+        return g_strdup(scheme);
     g_autofree char *full = g_canonicalize_filename(path, NULL);
     return g_strconcat(scheme, full, NULL);
 }

@@ -220,6 +220,11 @@ def test_run_ends(h):
     h.want(6, *RUN, "--testdev", err="refuses to be built")
     h.want(3, "run", "missing.iso", "--headless", err="missing.iso")
     h.want(2, "run", err="nothing to boot")
+    for what in ("--disk", "--cdrom", "--floppy", "--kernel"):
+        h.want(2, "run", what, h.base, err="is a folder, not a file")
+    h.want(2, "run", "--kernel", "", err="kernel is empty")
+    for target in ("", "file:", "socket:"):
+        h.want(2, *RUN, "--serial", target, err="target")
     h.want(2, "run", "--headless", "--memory", "2G", "--cdrom", "", err="nothing to boot")
     assert os.listdir(h.base + "/run/terrarium") == [], "a throw-away machine left something behind"
 
