@@ -222,6 +222,8 @@ def boot(options, name, test, cache):
         try:
             for kind, what in test["steps"]:
                 vm.step(kind, what, limit - (time.time() - began))
+            if "Kernel panic - not syncing" in vm.run("serial", name, "--tail", check=False).stdout:
+                raise Failed("the guest's kernel panicked on its way")  # and came up when it started anew
         except Failed as e:
             text, serial, log = vm.keep(options.keep or vm.home)
             tail = "\n".join((text + "\n---\n" + serial[-1500:] + "\n---\n" + log[-1500:]).splitlines()[-60:])
