@@ -433,6 +433,8 @@ bool drive_insert(struct drive *v, int fd, const char *path, const char *format,
         change_medium(v, m);
     if (m || again)
         tell_guest(v);
+    if (!m && error && g_error_matches(*error, DISK_ERROR, DISK_ERROR_PERMISSION))
+        g_prefix_error(error, "the VM may read only what it was started with: ");
     return m;
 }
 
@@ -478,6 +480,15 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
     if (why)
         g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
     return v->medium != NULL;
+}
+
+void drive_open_files(const struct config *c, const char *folder)
+{
+    g_autofree char *file = config_string(c, "file", NULL), *format = config_string(c, "format", NULL);
+    g_autofree char *path = file && *file ? g_canonicalize_filename(file, folder) : NULL;
+    struct image_how how = {.format = format ? format : path ? image_format_by_name(path) : NULL, .unlocked = true};
+    if (path)
+        image_open(path, &how, NULL);
 }
 
 /* A serial number that stays the same for this VM's drive, where the config names none. */

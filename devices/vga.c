@@ -220,7 +220,7 @@ static void fill_spread(struct vga *s)
 
 static bool load_rom(struct device *d, const struct config *c, GError **error)
 {
-    g_autofree char *path = config_string(c, "rom", ROM_FILE), *bytes = NULL;
+    g_autofree char *path = config_path(c, "rom"), *bytes = NULL;
     uint8_t *rom = dev_memory(d, VGA_ROM, ROM_BYTES, true);
     gsize n;
 
@@ -228,6 +228,8 @@ static bool load_rom(struct device *d, const struct config *c, GError **error)
         g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "No room for the video BIOS");
         return false;
     }
+    if (!path)
+        path = g_strdup(ROM_FILE);
     if (!g_file_get_contents(path, &bytes, &n, error)) {
         g_prefix_error(error, "The video BIOS cannot be read (package seabios, or key rom in [%s]): ", c->section);
         return false;

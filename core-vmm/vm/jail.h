@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* jail.h - gives up what a running VM does not need, for good: a guest that breaks out of its devices finds a process
- * that can start nothing, reach no network and write nowhere but to its own machine.
+ * that can start nothing, reach no network, write nowhere but to its own machine and read little else.
  * A kernel without Landlock or seccomp gets a line in the log, not an error. */
 #pragma once
 #include <glib.h>
@@ -14,5 +14,9 @@ struct jail {
 };
 /* Which files may still be opened (jail_files.c).  While there is one thread; later ones inherit it. */
 bool jail_files(const struct jail *j, GError **error);
+/* All files that the machine's images consist of, for jail_files(). */
+GStrv jail_image_files(const struct jail *j);
+/* For the child that finds them: files may be read, no more.  Nothing at all without Landlock.  False: it failed. */
+bool jail_reading_only(void);
 /* Which system calls may still be made, by all threads (jail_calls.c). */
 bool jail_calls(GError **error);

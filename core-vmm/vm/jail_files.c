@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Landlock (Documentation/userspace-api/landlock.rst).  Rules name what stays allowed; each has its reason.
- * Reading stays allowed everywhere, because the images that one inserted while the VM runs builds upon are opened by path;
- * the inserted one itself comes as an open descriptor. */
+ * A medium inserted while the VM runs comes as an open descriptor.  Images that it builds upon are opened by path, and
+ * found only if the machine could read them anyway. */
 #include "jail.h"
 #include "../api/config.h"
 #include "../char_target.h"
@@ -23,9 +23,9 @@
 #define READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE   (LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE)
 #define SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
-#define DEVICE  (LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_IOCTL_DEV)
+#define DEVICE  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_IOCTL_DEV)
 #define MANAGE                                                                                                         \
-    (WRITE | SOCKETS | ACCESS_REFER | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |                      \
+    (READ | WRITE | SOCKETS | ACCESS_REFER | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |               \
      LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REMOVE_DIR)
 #define FOR_FILES                                                                                                      \
     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE | ACCESS_IOCTL_DEV |               \
@@ -36,12 +36,18 @@ static const struct {
     uint64_t access;
     const char *reason;
 } always[] = {
-    {"/", READ, "the images that inserted ones build upon, firmware, locale and time zone"},
+    {"/usr", READ, "firmware, locale, time zones, what the C library loads late"},
+    {"/lib", READ, "the same, where it is no link into /usr"},
+    {"/lib64", READ, "the same"},
+    {"/etc/localtime", READ, "the time zone"},
+    {"/etc/ld.so.cache", READ, "where libraries are"},
+    {"/sys/devices/system", READ, "the host's CPUs"},
     {"/dev/kvm", DEVICE, "the KVM engine"},
     {"/dev/ptmx", DEVICE, "serial lines on a pty"},
     {"/dev/pts", DEVICE, "the pty's other end, and stdio on a terminal"},
     {"/dev/tty", DEVICE, "stdio on a terminal"},
     {"/dev/null", DEVICE, "stdio of a VM in the background"},
+    {"/proc", READ, "who else has an image open; of other processes the kernel shows little to a fenced one"},
     {"/proc/self/task", LANDLOCK_ACCESS_FS_WRITE_FILE, "names of threads"},
 };
 
@@ -96,6 +102,24 @@ static void allow_target(struct rules *r, const struct jail *j, const char *targ
         allow(r, parent, SOCKETS);
 }
 
+static void allow_in(struct rules *r, const struct jail *j, const char *path, uint64_t access)
+{
+    g_autofree char *full = g_canonicalize_filename(path, j->folder);
+    allow(r, full, access);
+}
+
+/* Multiboot's "FILE ARGS,FILE ARGS". */
+static void allow_modules(struct rules *r, const struct jail *j, const char *list)
+{
+    g_auto(GStrv) modules = g_strsplit(list, ",", -1);
+    for (char **m = modules; *m; m++) {
+        char *file = g_strstrip(*m);
+        file[strcspn(file, " ")] = 0;
+        if (*file)
+            allow_in(r, j, file, READ);
+    }
+}
+
 static void allow_key(struct rules *r, const struct jail *j, const char *section, const char *key)
 {
     const struct config c = {j->file, j->path, section};
@@ -103,10 +127,22 @@ static void allow_key(struct rules *r, const struct jail *j, const char *section
     g_autofree char *value = config_string(&c, key, "");
     if (k && k->type == SCHEMA_CHAR)
         allow_target(r, j, value);
-    if (!k || k->type != SCHEMA_PATH || strcmp(key, "file"))
+    if (!k || k->type != SCHEMA_PATH || !*value)
         return;
-    g_autofree char *full = g_canonicalize_filename(value, j->folder);
-    allow(r, full, WRITE);
+    allow_in(r, j, value, strcmp(key, "file") ? READ : READ | WRITE);
+    if (!strcmp(key, "initrd"))
+        allow_modules(r, j, value);
+}
+
+/* The folders may be listed: some formats know the image they build upon by its id, not by its name. */
+static void allow_images(struct rules *r, const struct jail *j)
+{
+    g_auto(GStrv) files = jail_image_files(j);
+    for (char **f = files; *f; f++) {
+        g_autofree char *folder = g_path_get_dirname(*f);
+        allow(r, *f, READ);
+        allow(r, folder, LANDLOCK_ACCESS_FS_READ_DIR);
+    }
 }
 
 static void allow_configured(struct rules *r, const struct jail *j)
@@ -119,15 +155,45 @@ static void allow_configured(struct rules *r, const struct jail *j)
     }
 }
 
-bool jail_files(const struct jail *j, GError **error)
+/* ---- the ruleset ---- */
+
+/* False: this kernel has no Landlock. */
+static bool begin(struct rules *r)
 {
     int abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 1) {
+    if (abi < 1)
+        return false;
+    struct landlock_ruleset_attr attr = {.handled_access_fs = handled_by(abi)};
+    *r = (struct rules){syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0), handled_by(abi)};
+    return true;
+}
+
+static bool enforce(struct rules *r)
+{
+    bool good = r->fd >= 0 && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !syscall(SYS_landlock_restrict_self, r->fd, 0);
+    int e = errno;
+    if (r->fd >= 0)
+        close(r->fd);
+    errno = e;
+    return good;
+}
+
+bool jail_reading_only(void)
+{
+    struct rules r;
+    if (!begin(&r))
+        return true;
+    allow(&r, "/", READ);
+    return enforce(&r);
+}
+
+bool jail_files(const struct jail *j, GError **error)
+{
+    struct rules r;
+    if (!begin(&r)) {
         g_message("jail: this kernel has no Landlock; files are not fenced");
         return true;
     }
-    struct landlock_ruleset_attr attr = {.handled_access_fs = handled_by(abi)};
-    struct rules r = {syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0), handled_by(abi)};
     g_autofree char *parent = g_path_get_dirname(j->runtime);
     for (unsigned i = 0; i < G_N_ELEMENTS(always); i++)
         allow(&r, always[i].path, always[i].access);
@@ -135,10 +201,9 @@ bool jail_files(const struct jail *j, GError **error)
     allow(&r, j->runtime, MANAGE);
     allow(&r, parent, LANDLOCK_ACCESS_FS_REMOVE_DIR); /* at the end, the runtime folder itself */
     allow_configured(&r, j);
-    bool good = r.fd >= 0 && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !syscall(SYS_landlock_restrict_self, r.fd, 0);
-    if (!good)
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Landlock: %s", g_strerror(errno));
-    if (r.fd >= 0)
-        close(r.fd);
-    return good;
+    allow_images(&r, j);
+    if (enforce(&r))
+        return true;
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Landlock: %s", g_strerror(errno));
+    return false;
 }

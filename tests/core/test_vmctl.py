@@ -343,6 +343,21 @@ def test_fenced(h):
     assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
 
 
+def test_fence_and_chains(h):
+    """What an image of machine.ini builds upon may be read, wherever it is; what else there is may not."""
+    for name in ("a", "b"):
+        os.mkdir(f"{h.base}/{name}")
+        h.want(0, "disk", "create", f"{h.base}/{name}/base.qcow2", "1440K")
+        h.want(0, "disk", "create", f"{h.base}/{name}.qcow2", "--backing", f"{h.base}/{name}/base.qcow2")
+    h.want(0, "create", "m", "--floppy", h.base + "/a.qcow2")
+    h.want(0, "set", "m", "floppy0.format=qcow2")
+    h.want(0, "start", "m")
+    drives = json.loads(h.want(0, "media", "list", "m", "-o", "json"))["drives"]
+    assert drives[0]["bytes"] == 1440 << 10, drives
+    h.want(1, "media", "insert", "m", h.base + "/b.qcow2", err="may read only what it was started with")
+    h.want(0, "media", "insert", "m", h.base + "/a.qcow2")
+
+
 def test_media_from_anywhere(h):
     """The jail keeps the VM process from opening these; vmctl hands them over."""
     h.want(0, "create", "m", "--cdrom", "", "--floppy", "")
