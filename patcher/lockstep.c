@@ -148,6 +148,7 @@ static void load(struct vcpu *c, const struct cpu *s)
     r->fcs = s->fcs;
     r->fds = s->fds;
     r->fop = s->fop;
+    r->live = s->live;
     if (s->live)
         __asm__ volatile("xrstor64 %0" ::"m"(s->xsave), "a"(~0u), "d"(~0u) : "memory");
 }
@@ -220,14 +221,21 @@ static bool same_memory(const struct vcpu *c)
 }
 
 /* ---- a stretch --------------------------------------------------------------------------------------------------------- */
-void lockstep_begin(struct vcpu *c, const struct xl_run *xr, unsigned number, uint64_t ip)
+static void trim_pages(struct vcpu *c)
 {
     struct lockstep *l = c->lockstep;
     for (unsigned i = l->pages; i-- > 0;)
         if (c->views[l->page[i].view][l->page[i].slot].write != l->page[i].tag)
             forget_page(c, i);
-    while (!number && l->pages > PAGES) /* within a run, translated code may know that it can write to a page */
+    while (l->pages > PAGES)
         forget_page(c, 0);
+}
+
+void lockstep_begin(struct vcpu *c, const struct xl_run *xr, unsigned number, uint64_t ip)
+{
+    struct lockstep *l = c->lockstep;
+    if (!number) /* else translated code may know already that it can write to a page */
+        trim_pages(c);
     l->dma = atomic_load(&c->vm->lockstep_dma);
     for (unsigned i = 0; i < l->pages; i++)
         memcpy(l->page[i].copy->before, c->vm->memory + l->page[i].offset, PAGE_SIZE);
@@ -373,9 +381,9 @@ static void report_vectors(struct vcpu *c)
     }
 }
 
-static void report_trace(struct lockstep *l)
+static void report_trace(struct lockstep *l, const char *title)
 {
-    g_string_append(l->report, "  tier 1's last instructions:\n");
+    g_string_append_printf(l->report, "  %s:\n", title);
     for (uint64_t i = l->steps > TRACE ? l->steps - TRACE : 0; i < l->steps; i++) {
         const struct insn *in = l->trace[i % TRACE].in;
         g_string_append_printf(l->report, "   %" PRIx64 ":", l->trace[i % TRACE].ip);
@@ -402,9 +410,11 @@ static void find_nearest(struct vcpu *c, uint64_t ip, uint8_t flags)
 static _Noreturn void fail(struct vcpu *c, uint64_t ip, uint8_t flags, const char *wrong)
 {
     struct lockstep *l = c->lockstep;
-    find_nearest(c, ip, flags);
     fpu_leave(c); /* for the C library's sake */
     l->report = g_string_new(NULL);
+    report_trace(l, "tier 1's last instructions");
+    find_nearest(c, ip, flags);
+    fpu_leave(c);
     g_string_append_printf(l->report,
                            "lockstep: %s: stretch %" PRIu64 ", from IP %" PRIx64 " (+%u instructions) to %" PRIx64
                            ", mode %x; nearest was tier 1 at %" PRIx64 " after %" PRIu64 " instructions\n",
@@ -412,7 +422,7 @@ static _Noreturn void fail(struct vcpu *c, uint64_t ip, uint8_t flags, const cha
     report_registers(l);
     report_memory(c);
     report_vectors(c);
-    report_trace(l);
+    report_trace(l, "before it was nearest");
     g_set_error_literal(c->error, G_FILE_ERROR, G_FILE_ERROR_FAILED, l->report->str);
     g_string_free(l->report, TRUE);
     c->failed = true;
