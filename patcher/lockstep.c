@@ -291,27 +291,26 @@ static bool arrived(struct vcpu *c, uint8_t flags)
 static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
 {
     struct lockstep *l = c->lockstep;
-    const struct run *s = l->run->shadow;
+    const struct run *r = l->run->run;
     unsigned i = l->number;
     c->gpr[REG_RUN_IP] = l->ip;
     while (l->steps < l->stop_at) {
-        const struct insn *in = &s->insn[2 * i];
+        const struct insn *in = &r->insn[i];
         c->rip = c->gpr[REG_RUN_IP] + in->ip;
         if (c->rip == ip && arrived(c, flags))
             return NULL;
         l->trace[l->steps % TRACE].ip = c->rip;
         l->trace[l->steps++ % TRACE].in = in;
-        if (in->fn(c, in) == (struct run *)c) {
+        if (xl_step(c, r, i) == (struct run *)c) {
             i++;
             continue;
         }
         c->link = NULL;
         if (c->rip == ip && arrived(c, flags))
             return NULL;
-        const struct run *r = code_find(c);
+        r = code_find(c);
         if (!r->xl)
             return "tier 1 leaves translated code elsewhere";
-        s = r->xl->shadow;
         i = 0;
         c->gpr[REG_RUN_IP] = c->rip;
     }

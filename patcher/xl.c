@@ -34,6 +34,20 @@ static void targets_empty(struct vcpu *c)
         c->xl_target[i] = (struct xl_target){0, c->xl->miss};
 }
 
+/* insn.fn behind the one instruction of xl_step() */
+static struct run *stop_here(struct vcpu *c, const struct insn *in)
+{
+    return (struct run *)c; /* no run: the sign to go on in translated code */
+}
+
+static struct run *new_step(void)
+{
+    struct run *one = g_malloc0(sizeof *one + 2 * sizeof(struct insn));
+    one->count = 2;
+    one->insn[1] = (struct insn){.fn = stop_here, .number = 1};
+    return one;
+}
+
 bool xl_new(struct vcpu *c, GError **error)
 {
     struct xl *x = c->xl = g_new0(struct xl, 1);
@@ -41,6 +55,7 @@ bool xl_new(struct vcpu *c, GError **error)
     if (c->vm->lockstep)
         c->lockstep = lockstep_new();
     x->bmi2 = __builtin_cpu_supports("bmi2");
+    x->one = new_step();
     x->allocated = g_ptr_array_new_with_free_func(g_free);
     if (!map_cache(x, error))
         return false;
@@ -64,6 +79,7 @@ void xl_free(struct vcpu *c)
         close(x->fd);
     g_ptr_array_unref(x->allocated);
     lockstep_free(c->lockstep);
+    g_free(x->one);
     g_free(x);
     c->xl = NULL;
 }
@@ -191,36 +207,54 @@ struct run *xl_entry(struct vcpu *c, const struct insn *in)
 }
 
 /* ---- detours: translated code called ---------------------------------------------------------------------------------- */
-struct run *xl_resume_fn(struct vcpu *c, const struct insn *in)
+struct run *xl_step(struct vcpu *c, const struct run *r, unsigned number)
 {
-    return (struct run *)c; /* no run: the sign to go on in translated code */
+    struct run *one = c->xl->one;
+    struct insn *in = one->insn;
+    one->raw = r->raw;
+    one->host = r->host;
+    one->mode = r->mode;
+    *in = r->insn[number];
+    in->number = 0;
+    if (!number)
+        in->fn = r->first;
+    return in->fn(c, in);
 }
 
-const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn)
+/* Registers are the guest's, as before the instruction. */
+static void at_point(struct vcpu *c, const struct xl_point *p)
 {
-    const struct insn *in = shadow_insn;
-    const struct run *shadow = insn_run(in), *r = shadow->next;
-    c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
-    stats_opcode(c, in, !in[1].reg);
+    const struct xl_run *xr = xl_run_of(p);
+    c->gpr[REG_RUN_IP] = c->xl_page + xr->offset;
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
     if (unlikely(c->lockstep))
-        lockstep_end(c, c->gpr[REG_RUN_IP] + in->ip, in[1].rm);
-    struct run *next = in->fn(c, in);
+        lockstep_end(c, c->gpr[REG_RUN_IP] + xr->run->insn[p->number].ip, p->live);
+}
+
+const uint8_t *xl_exec_c(struct vcpu *c, void *point)
+{
+    const struct xl_point *p = point;
+    struct run *r = xl_run_of(p)->run;
+    const struct insn *in = &r->insn[p->number];
+    uint16_t behind = in->ip + in->len;
+    at_point(c, p);
+    stats_opcode(c, in, !p->untranslated);
+    struct run *next = xl_step(c, r, p->number);
     if (next != (struct run *)c) {
         c->xl_next = next;
-        c->link = NULL; /* a shadow does not live as long as a run */
+        c->link = NULL; /* it was in the copy */
         return NULL;
     }
-    if (c->replay->live && (in[1].aux_op || !c->xl_vector))
+    if (c->replay->live && (p->vector_use || !c->xl_vector))
         xl_vector_update(c);
-    if (likely(r->host) && xl_vector_ready(c, in[1].imm)) {
+    if (likely(r->host) && xl_vector_ready(c, p->checked)) {
         if (unlikely(c->lockstep))
-            lockstep_begin(c, r->xl, in->number / 2 + 1, c->gpr[REG_RUN_IP]);
+            lockstep_begin(c, r->xl, p->number + 1, c->gpr[REG_RUN_IP]);
         return c->xl_resume;
     }
     count(c, COUNT_LEFT_CHANGED);
-    c->rip = c->gpr[REG_RUN_IP] + in[1].ip; /* it changed its own code, or the vector state's use */
+    c->rip = c->gpr[REG_RUN_IP] + behind; /* it changed its own code, or the vector state's use */
     c->xl_next = NULL;
     return NULL;
 }
@@ -245,20 +279,15 @@ static void narrow_groups(struct vcpu *c, struct run *r)
     r->xl = NULL;
 }
 
-const uint8_t *xl_rest_c(struct vcpu *c, void *shadow_insn)
+const uint8_t *xl_rest_c(struct vcpu *c, void *point)
 {
-    const struct insn *in = shadow_insn;
-    const struct run *shadow = insn_run(in);
-    struct run *r = shadow->next;
-    unsigned i = in->number / 2;
-    c->gpr[REG_RUN_IP] = c->xl_page + ((uintptr_t)shadow->host & ~PAGE_MASK);
+    const struct xl_point *p = point;
+    struct run *r = xl_run_of(p)->run;
+    unsigned i = p->number;
+    at_point(c, p);
     count(c, COUNT_RESTS);
-    stats_opcode(c, in, true);
-    if (c->xl_x87_ip)
-        xl_x87_pointers(c);
-    if (unlikely(c->lockstep))
-        lockstep_end(c, c->gpr[REG_RUN_IP] + in->ip, in[1].rm);
-    if (r->xl && (c->xl_vector || !in[1].aux_op))
+    stats_opcode(c, &r->insn[i], true);
+    if (r->xl && (c->xl_vector || !p->vector_use))
         narrow_groups(c, r);
     c->xl_next = i || !r->host ? r->insn[i].fn(c, &r->insn[i]) : r->first(c, r->insn);
     return NULL;
@@ -308,7 +337,7 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
     const struct xl_run *xr = xl_run;
     struct xl *x = c->xl;
     count(c, COUNT_REQUESTS);
-    left_code(c, c->xl_page + xr->offset, xr->shadow->insn[1].rm);
+    left_code(c, c->xl_page + xr->offset, xr->point[0].live);
     c->xl_next = NULL;
     if (xr->run->xl == xr || atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;

@@ -13,7 +13,7 @@
  *   - its "indirect" address, with T0 = IP and T1 = 2 * its index in it, by the table xl_target: it compares key + IP +
  *     context with 0, which says that this IP, under these page tables, privilege and mode, is this run;
  *   - from C, by xl_enter().
- * What has no translation runs by its tier-1 handler (xl_exec), from a copy of the instruction that returns behind it. */
+ * What has no translation runs by its tier-1 handler (xl_exec_c), from a copy of the instruction that returns behind it. */
 #pragma once
 #include "vm.h"
 #include "xl_emit.h"
@@ -28,7 +28,8 @@ struct xl {
     bool bmi2;        /* of the host */
     uint8_t *rw, *rx; /* two mappings of one memfd: never writable and executable through one */
     size_t bytes, hot_bytes, used, stubs, cold_used; /* runs below hot_bytes, their detours above */
-    GPtrArray *allocated;                            /* until the cache is dropped */
+    struct run *one;              /* xl_step(): a copy of the instruction, and one behind it that returns */
+    GPtrArray *allocated;         /* until the cache is dropped */
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *exec, *exec_saved, *rest, *rest_saved, *link, *request, *miss;
     struct xl_count {
@@ -51,17 +52,29 @@ struct xl_run {
     uint16_t offset;          /* in its page */
     uint32_t rests;           /* how often its rest was left to tier 1 since... */
     uint64_t rests_since;     /* ... this TSC */
-    struct run *shadow;       /* copies of the instructions, each followed by one that returns to translated code */
+    struct xl_point {         /* what C needs to know of an instruction when translated code calls it there */
+        uint32_t host;        /* where its code begins, from .code */
+        uint8_t number;       /* in the run */
+        uint8_t checked;      /* classes of vector code that the code behind it takes for granted */
+        uint8_t live;         /* FLAG_*: those that are right before it */
+        bool untranslated;    /* always by tier 1 */
+        bool vector_use;      /* it may change what vector code may run in place */
+    } point[];                /* one for each instruction of the run */
 };
+static inline struct xl_run *xl_run_of(const struct xl_point *p)
+{
+    return (struct xl_run *)((char *)(p - p->number) - offsetof(struct xl_run, point));
+}
 
 /* Detours from translated code to C: where to go on, or NULL: leave with c->xl_next. */
-const uint8_t *xl_exec_c(struct vcpu *c, void *shadow_insn); /* by tier 1; c->xl_resume */
-const uint8_t *xl_rest_c(struct vcpu *c, void *shadow_insn); /* it and the rest of the run by tier 1 */
+const uint8_t *xl_exec_c(struct vcpu *c, void *point); /* by tier 1; c->xl_resume */
+const uint8_t *xl_rest_c(struct vcpu *c, void *point); /* it and the rest of the run by tier 1 */
 const uint8_t *xl_link_c(struct vcpu *c, void *link);
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip);
 unsigned xl_target_index(const struct xl *x, uint64_t ip);
-struct run *xl_resume_fn(struct vcpu *c, const struct insn *in); /* insn.fn behind a shadow instruction */
+/* Tier 1 runs instruction `number`, and nothing behind it: c itself, or what the handler returns when it ends the run. */
+struct run *xl_step(struct vcpu *c, const struct run *r, unsigned number);
 
 /* xl.c */
 bool xl_new(struct vcpu *c, GError **error);

@@ -594,16 +594,16 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
 }
 
 /* ---- detours ------------------------------------------------------------------------------------------------------------------ */
-static const struct insn *shadow_of(const struct translation *t, unsigned i)
+static const struct xl_point *point_of(const struct translation *t, unsigned i)
 {
-    return &t->xr->shadow->insn[2 * i];
+    return &t->xr->point[i];
 }
 
 /* In line: tier 1 runs it, then code goes on behind. */
 static void exec(struct translation *t)
 {
     struct emit *e = &t->e;
-    e_imm64(e, T2, (uintptr_t)shadow_of(t, t->now));
+    e_imm64(e, T2, (uintptr_t)point_of(t, t->now));
     e_bytes(e, "\x4c\x8d\x1d\x05\x00\x00\x00", 7); /* lea T1, [rip + 5]: behind the jump */
     e_jmp(e, t->x->exec);
 }
@@ -620,7 +620,7 @@ static void emit_slow_paths(struct translation *t)
         bool make = t->live[n] && t->producer_at[n].kind != XL_MAKE_NONE;
         if (make)
             xl_make_flags(e, &t->producer_at[n]);
-        e_imm64(e, T2, (uintptr_t)shadow_of(t, n));
+        e_imm64(e, T2, (uintptr_t)point_of(t, n));
         if (t->slow[i].rest) {
             e_jmp(e, make ? t->x->rest : t->x->rest_saved);
             continue;
@@ -707,23 +707,23 @@ static bool may_change_vector_use(const struct xl_op *o)
     return o->map != 0x0f || !(op == 0x02 || op == 0x03 || (op >= 0xa0 && op <= 0xad) || (op >= 0xb0 && op <= 0xc1));
 }
 
-static void make_shadow(struct translation *t)
+static struct xl_run *new_run(struct xl *x, struct run *r)
 {
-    const struct run *r = t->run;
-    struct run *s = xl_keep(t->x, g_malloc0(sizeof *s + 2 * r->count * sizeof(struct insn)));
-    *s = *r;
-    s->next = (struct run *)r; /* the real one; s->host stays when that one dies */
-    s->count = 2 * r->count;
-    for (unsigned i = 0; i < r->count; i++) {
-        struct insn *in = &s->insn[2 * i];
-        *in = r->insn[i];
-        if (i == 0)
-            in->fn = r->first;
-        in->number = 2 * i;
-        in[1] = (struct insn){.fn = xl_resume_fn, .ip = in->ip + in->len, .number = 2 * i + 1};
-        in[1].aux_op = in->len && may_change_vector_use(&t->op[i]);
-    }
-    t->xr->shadow = s;
+    struct xl_run *xr = xl_keep(x, g_malloc0(sizeof *xr + r->count * sizeof(struct xl_point)));
+    xr->run = r;
+    xr->host = (uintptr_t)r->host;
+    xr->offset = (uintptr_t)r->host & ~PAGE_MASK;
+    return xr;
+}
+
+/* Before the instruction's code is emitted. */
+static void note_point(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    t->xr->point[t->now] = (struct xl_point){.host = t->e.at - t->xr->code,
+                                             .number = t->now,
+                                             .live = t->live[t->now],
+                                             .untranslated = in->len && o->kind == XL_EXEC,
+                                             .vector_use = in->len && may_change_vector_use(o)};
 }
 
 static void entry(struct translation *t)
@@ -816,26 +816,21 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     struct xl *x = c->xl;
     t.e = (struct emit){.at = x->rw + x->used, .end = x->rw + x->hot_bytes, .to_exec = x->rx - x->rw};
     t.cold = (struct emit){.at = x->rw + x->hot_bytes + x->cold_used, .end = x->rw + x->bytes, .to_exec = t.e.to_exec};
-    t.xr = xl_keep(x, g_new0(struct xl_run, 1));
-    t.xr->run = r;
-    t.xr->host = (uintptr_t)r->host;
-    t.xr->offset = (uintptr_t)r->host & ~PAGE_MASK;
+    t.xr = new_run(x, r);
     t.held = -1;
     study(&t);
     xl_groups_find(&t.groups, r, t.op, t.code64, group_span(r));
-    make_shadow(&t);
     entry(&t);
     for (t.now = 0; t.now < r->count; t.now++) {
         const struct insn *in = &r->insn[t.now];
+        note_point(&t, in, &t.op[t.now]);
         if (in->len) {
             translate_one(&t, in, &t.op[t.now]);
             xl_producer_after(&t.producer, &t.op[t.now], r->raw + in->ip, t.code64);
         } else
             jump_to(&t, t.xr->offset + in->ip); /* the run goes on elsewhere */
         t.resume[t.now] = t.e.at;
-        t.xr->shadow->insn[2 * t.now + 1].imm = t.vector_checked; /* what code from here on takes for granted */
-        t.xr->shadow->insn[2 * t.now + 1].rm = t.live[t.now];     /* flags that are right before it */
-        t.xr->shadow->insn[2 * t.now + 1].reg = in->len && t.op[t.now].kind == XL_EXEC;
+        t.xr->point[t.now].checked = t.vector_checked;
     }
     e_bytes(&t.e, "\x0f\x0b", 2); /* not reached */
     emit_dead(&t);
