@@ -17,13 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum {
-    BUCKETS = 32,
-    JUMPS = 4096,
-    ARENA_BYTES = 48 << 20 /* of all vCPUs */,
-    ARENA_LEAST = 12 << 20,
-    ARENA_RESERVE = 64 << 10
-};
+enum { BUCKETS = 32, JUMPS = 4096, ARENA_RESERVE = 64 << 10 };
 
 struct code_page {
     struct run *bucket[BUCKETS];
@@ -37,7 +31,7 @@ struct jump {
 
 struct code_cache {
     uint8_t *arena;
-    size_t used, bytes;
+    size_t used, bytes, most_used;
     struct code_page **page; /* by page of the memory file */
     uint64_t *used_pages;    /* which of them are set */
     size_t pages_used;
@@ -62,9 +56,7 @@ static struct run *new_scratch(void)
 void code_init(struct vcpu *c)
 {
     struct code_cache *k = c->code = g_new0(struct code_cache, 1);
-    k->bytes = ARENA_BYTES / c->vm->cfg->cpus;
-    if (k->bytes < ARENA_LEAST)
-        k->bytes = ARENA_LEAST;
+    k->bytes = c->vm->budget.decoded;
     k->arena = mmap(NULL, k->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (k->arena == MAP_FAILED)
         g_error("no memory for decoded code");
@@ -84,9 +76,18 @@ void code_fini(struct vcpu *c)
     g_free(k);
 }
 
+void code_memory(const struct vcpu *c, struct cpu_memory *m)
+{
+    const struct code_cache *k = c->code;
+    uint64_t tables =
+        sizeof *k + c->vm->pages * sizeof *k->page + k->bytes / sizeof(struct code_page) * sizeof(uint64_t);
+    budget_add(m, MAX(k->most_used, k->used) + tables, k->bytes + tables);
+}
+
 void code_drop_all(struct vcpu *c)
 {
     struct code_cache *k = c->code;
+    k->most_used = MAX(k->most_used, k->used);
     for (size_t i = 0; i < k->pages_used; i++)
         k->page[k->used_pages[i]] = NULL;
     k->pages_used = k->used = 0;
@@ -135,13 +136,25 @@ static uint64_t bit_range(unsigned w, unsigned at, unsigned end)
     return (hi == 64 ? ~0ull : (1ull << hi) - 1) & ~((1ull << lo) - 1);
 }
 
+/* vm->lock is held. */
+static struct code_bits *new_bits(struct soft_vm *vm)
+{
+    if (!vm->spare_bits->len) {
+        atomic_fetch_add(&vm->watched_pages, 1);
+        return g_new0(struct code_bits, 1);
+    }
+    struct code_bits *b = g_ptr_array_steal_index_fast(vm->spare_bits, vm->spare_bits->len - 1);
+    memset(b, 0, sizeof *b);
+    return b;
+}
+
 static void watch(struct vcpu *c, uint64_t offset, unsigned bytes)
 {
     struct soft_vm *vm = c->vm;
     if (!bits_of(vm, offset)) {
         g_mutex_lock(&vm->lock);
         if (!bits_of(vm, offset))
-            atomic_store(&vm->code_bits[offset >> 12], g_new0(struct code_bits, 1));
+            atomic_store(&vm->code_bits[offset >> 12], new_bits(vm));
         g_mutex_unlock(&vm->lock);
     }
     bool fresh = !code_on_page(vm, offset);
@@ -216,6 +229,37 @@ static void enqueue(struct vcpu *c, uint64_t offset, uint64_t bytes)
         c->queued++;
     g_mutex_unlock(&c->queue_lock);
     request(c, REQ_CODE);
+}
+
+static void enqueue_everything(struct vcpu *c)
+{
+    g_mutex_lock(&c->queue_lock);
+    c->queued = G_N_ELEMENTS(c->queue) + 1;
+    g_mutex_unlock(&c->queue_lock);
+    request(c, REQ_CODE);
+}
+
+static bool too_many_watched(struct soft_vm *vm)
+{
+    return atomic_load_explicit(&vm->watched_pages, memory_order_relaxed) >= vm->budget.watched_pages &&
+           !vm->spare_bits->len;
+}
+
+/* Nothing is watched any more.  c drops all its code, too; other vCPUs are told to, and do so when they next look at
+ * their queue: before they take an interrupt, and with it before they can know of code that changes from now on. */
+static void unwatch_all(struct vcpu *c)
+{
+    struct soft_vm *vm = c->vm;
+    for (unsigned i = 0; i < vm->cfg->cpus; i++)
+        if (vm->vcpu[i] && vm->vcpu[i] != c)
+            enqueue_everything(vm->vcpu[i]);
+    g_mutex_lock(&vm->lock);
+    for (uint64_t i = 0; i < vm->pages; i++) {
+        struct code_bits *b = atomic_exchange(&vm->code_bits[i], NULL);
+        if (b)
+            g_ptr_array_add(vm->spare_bits, b);
+    }
+    g_mutex_unlock(&vm->lock);
 }
 
 void code_drain_queue(struct vcpu *c)
@@ -360,7 +404,10 @@ static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned m
 {
     struct builder b;
     fpu_leave(c); /* the decoder is not ours */
-    if (c->code->used > c->code->bytes - ARENA_RESERVE || replay_full(c)) {
+    bool watched_full = too_many_watched(c->vm);
+    if (c->code->used > c->code->bytes - ARENA_RESERVE || replay_full(c) || watched_full) {
+        if (watched_full)
+            unwatch_all(c);
         count(c, COUNT_DROPS_DECODED_FULL);
         code_drop_all(c);
     }

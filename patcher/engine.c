@@ -26,6 +26,8 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     vm->machine = cfg->machine;
     vm->memory = cfg->memory;
     vm->pages = cfg->memory_bytes / PAGE_SIZE;
+    vm->budget = budget_for(cfg->cpus);
+    vm->spare_bits = g_ptr_array_new_with_free_func(g_free);
     vm->code_bits = g_malloc0_n(vm->pages, sizeof *vm->code_bits);
     vm->dirty = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
     vm->written = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->written);
@@ -46,6 +48,7 @@ static void vm_free(void *evm)
         g_free(atomic_load(&vm->code_bits[i]));
     g_mutex_clear(&vm->lock);
     g_mutex_clear(&vm->split_lock);
+    g_ptr_array_unref(vm->spare_bits);
     g_free(vm->code_bits);
     g_free(vm->dirty);
     g_free(vm->written);
@@ -146,6 +149,11 @@ static void set_state(void *vcpu, const struct x86_state *in)
     vcpu_set_state(vcpu, in);
 }
 
+static void memory(void *evm, struct cpu_memory *out)
+{
+    budget_report(evm, out);
+}
+
 static void counters(void *evm, cpu_count_fn fn, void *ctx)
 {
     stats_report(evm, fn, ctx);
@@ -165,6 +173,7 @@ const struct cpu_engine interp_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .memory = memory,
     .counters = counters,
 };
 
@@ -182,5 +191,6 @@ const struct cpu_engine soft_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .memory = memory,
     .counters = counters,
 };

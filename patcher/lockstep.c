@@ -76,6 +76,11 @@ void lockstep_free(struct lockstep *l)
     g_aligned_free(l);
 }
 
+size_t lockstep_memory(void)
+{
+    return sizeof(struct lockstep);
+}
+
 void lockstep_dma(struct soft_vm *vm)
 {
     atomic_fetch_add(&vm->lockstep_dma, 1);

@@ -6,6 +6,7 @@
 struct lockstep;
 struct lockstep *lockstep_new(void);
 void lockstep_free(struct lockstep *l);
+size_t lockstep_memory(void); /* bytes of one */
 /* Translated code is about to run from instruction `number` of the run, whose first IP is ip. */
 void lockstep_begin(struct vcpu *c, const struct xl_run *xr, unsigned number, uint64_t ip);
 /* It has come back to C at ip, before that instruction; flags: FLAG_*, those that must be right there.  Goes on with what

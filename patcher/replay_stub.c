@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define ARENA_BYTES (4u << 20)
+#define STUBS_MOST  32768
 #define STUB_MAX    320 /* bytes of code of the longest stub, generously */
 
 #define CALLEE_SAVED  (1u << X86_RBX | 1u << X86_RBP | 0xf000)
@@ -427,10 +428,19 @@ const struct stub *stub_get(struct vcpu *c, const struct stub *key)
     return s;
 }
 
+void replay_memory(const struct vcpu *c, struct cpu_memory *m)
+{
+    const struct replay *r = c->replay;
+    uint64_t one = sizeof(struct stub) + 7 * sizeof(void *); /* with what GLib's table and malloc() add */
+    budget_add(m, sizeof *r + r->arena_used + one * g_hash_table_size(r->stubs),
+               sizeof *r + ARENA_BYTES + one * STUBS_MOST);
+}
+
 /* Time to drop all decoded instructions?  Asked before each run is decoded. */
 bool replay_full(const struct vcpu *c)
 {
-    return c->replay->arena_used > ARENA_BYTES - ARENA_RESERVE;
+    return c->replay->arena_used > ARENA_BYTES - ARENA_RESERVE ||
+           g_hash_table_size(c->replay->stubs) > STUBS_MOST - RUN_MAX;
 }
 
 /* No decoded instruction points to a stub any more. */

@@ -3,6 +3,7 @@
  * vCPU has decoded, and the dirty log. */
 #pragma once
 #include "soft.h"
+#include "budget.h"
 #include "replay.h"
 #include "stats.h"
 
@@ -29,9 +30,12 @@ struct soft_vm {
     _Atomic unsigned lockstep_dma; /* writes to memory by others than vCPUs */
     uint8_t *memory;
     uint64_t pages; /* of the memory file */
+    struct budget budget;
     GMutex lock;    /* map changes, code_bits allocation */
     _Atomic(_Atomic uint64_t *) gpa[GPA_L1_SIZE];
     _Atomic(struct code_bits *) *code_bits; /* per page of the memory file */
+    _Atomic unsigned watched_pages;         /* of them are there, or spare */
+    GPtrArray *spare_bits;
     _Atomic uint64_t *written;              /* bit per page of the memory file: some TLB may hold a write tag of it */
     _Atomic uint64_t *dirty;                /* bit per page of the memory file */
     struct vcpu **vcpu;                     /* cfg->cpus entries, NULL until vcpu_new */

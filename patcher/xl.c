@@ -4,16 +4,17 @@
 #include "fpu.h"
 #include "lockstep.h"
 #include <errno.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CACHE_BYTES = 32 << 20, RESERVE = 64 << 10, REWRITTEN_MAX = 8 /* hotter by 2 to this */ };
+enum { RESERVE = 64 << 10, REWRITTEN_MAX = 8 /* hotter by 2 to this */ };
 
 /* ---- the cache ---------------------------------------------------------------------------------------------------------- */
 static bool map_cache(struct xl *x, GError **error)
 {
-    x->bytes = CACHE_BYTES;
-    x->hot_bytes = CACHE_BYTES / 2;
+    x->bytes = x->c->vm->budget.code;
+    x->hot_bytes = x->bytes / 2 & PAGE_MASK;
     x->fd = memfd_create("terrarium-code", MFD_CLOEXEC);
     if (x->fd >= 0 && ftruncate(x->fd, x->bytes) == 0) {
         x->rw = mmap(NULL, x->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, x->fd, 0);
@@ -84,12 +85,26 @@ void xl_free(struct vcpu *c)
     c->xl = NULL;
 }
 
+static void note_use(struct xl *x)
+{
+    x->most_used = MAX(x->most_used, x->used + x->cold_used);
+    x->most_notes = MAX(x->most_notes, x->notes);
+}
+
+void xl_memory(const struct vcpu *c, struct cpu_memory *m)
+{
+    const struct xl *x = c->xl;
+    budget_add(m, sizeof *x + MAX(x->most_used, x->used + x->cold_used), sizeof *x + x->bytes);
+    budget_add(m, MAX(x->most_notes, x->notes), c->vm->budget.notes);
+}
+
 void xl_drop_all(struct vcpu *c)
 {
     struct xl *x = c->xl;
     fpu_leave(c); /* for the C library's sake */
+    note_use(x);
     x->used = x->stubs;
-    x->cold_used = 0;
+    x->cold_used = x->notes = 0;
     memset(x->rewritten, 0, sizeof x->rewritten);
     x->count.drops++;
     g_ptr_array_set_size(x->allocated, 0);
@@ -99,6 +114,7 @@ void xl_drop_all(struct vcpu *c)
 void *xl_keep(struct xl *x, void *p) /* until the cache is dropped */
 {
     g_ptr_array_add(x->allocated, p);
+    x->notes += malloc_usable_size(p) + sizeof(size_t) + sizeof p;
     return p;
 }
 
@@ -165,6 +181,13 @@ static bool translatable(const struct run *r)
     return r->host && !r->host2 && !(r->mode & MODE_ONE) && (code == CODE64 || (code == CODE32 && r->mode & MODE_FLAT));
 }
 
+static bool full(const struct vcpu *c)
+{
+    const struct xl *x = c->xl;
+    return x->used + RESERVE > x->hot_bytes || x->hot_bytes + x->cold_used + RESERVE > x->bytes ||
+           x->notes + RESERVE > c->vm->budget.notes;
+}
+
 struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
 {
     struct run *r = (struct run *)insn_run(in);
@@ -174,7 +197,7 @@ struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
         r->insn[0].fn = r->first;
         return r->first(c, in);
     }
-    if (c->xl->used + RESERVE > c->xl->hot_bytes || c->xl->hot_bytes + c->xl->cold_used + RESERVE > c->xl->bytes) {
+    if (full(c)) {
         c->rip = c->gpr[REG_RUN_IP];
         count(c, COUNT_DROPS_CODE_FULL);
         code_drop_all(c);

@@ -28,8 +28,9 @@ struct xl {
     bool bmi2;        /* of the host */
     uint8_t *rw, *rx; /* two mappings of one memfd: never writable and executable through one */
     size_t bytes, hot_bytes, used, stubs, cold_used; /* runs below hot_bytes, their detours above */
-    struct run *one;              /* xl_step(): a copy of the instruction, and one behind it that returns */
-    GPtrArray *allocated;         /* until the cache is dropped */
+    struct run *one;                     /* xl_step(): a copy of the instruction, and one behind it that returns */
+    size_t notes, most_used, most_notes; /* bytes of what is in `allocated`; before the last drops */
+    GPtrArray *allocated;                /* until the cache is dropped */
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *exec, *exec_saved, *rest, *rest_saved, *link, *request, *miss;
     struct xl_count {

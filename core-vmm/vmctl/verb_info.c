@@ -33,9 +33,19 @@ static JsonObject *running_object(const char *name)
     return o;
 }
 
+/* Bytes in use and at most. */
+static void print_use(const char *name, JsonObject *o, const char *indent)
+{
+    g_autofree char *used = g_format_size_full(json_object_get_int_member(o, "used"), G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *limit = g_format_size_full(json_object_get_int_member(o, "limit"), G_FORMAT_SIZE_IEC_UNITS);
+    printf("%s%-16s %s of at most %s\n", indent, name, used, limit);
+}
+
 static void print_value(const char *name, JsonNode *n, const char *indent)
 {
-    if (JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_STRING)
+    if (JSON_NODE_HOLDS_OBJECT(n) && json_object_has_member(json_node_get_object(n), "limit"))
+        print_use(name, json_node_get_object(n), indent);
+    else if (JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_STRING)
         printf("%s%-16s %s\n", indent, name, json_node_get_string(n));
     else if (JSON_NODE_HOLDS_VALUE(n)) {
         g_autofree char *text = json_to_string(n, FALSE);

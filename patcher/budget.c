@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* budget.c - how much of the host's memory the engine takes for itself: at most 96 MiB for one vCPU and 1 GiB of guest
+ * memory.  About 30 of them are tables whose size the guest's memory and the TLB's size give; the rest is shared out to
+ * the caches of code.  With more vCPUs each gets a smaller share, but not less than makes sense. */
+#include "budget.h"
+#include "lockstep.h"
+#include "stats.h"
+
+enum {
+    DECODED = 28 << 20,
+    DECODED_LEAST = 10 << 20,
+    CODE = 24 << 20,
+    CODE_LEAST = 8 << 20,
+    NOTES = 8 << 20,
+    NOTES_LEAST = 3 << 20,
+    WATCHED_PAGES = 16384,
+};
+
+static size_t share(size_t all, size_t least, unsigned cpus)
+{
+    return MAX(all / cpus, least) & PAGE_MASK;
+}
+
+struct budget budget_for(unsigned cpus)
+{
+    return (struct budget){.decoded = share(DECODED, DECODED_LEAST, cpus),
+                           .code = share(CODE, CODE_LEAST, cpus),
+                           .notes = share(NOTES, NOTES_LEAST, cpus),
+                           .watched_pages = WATCHED_PAGES};
+}
+
+void budget_add(struct cpu_memory *m, uint64_t used, uint64_t limit)
+{
+    m->used += used;
+    m->limit += limit;
+}
+
+static void add_tables(struct soft_vm *vm, struct cpu_memory *m)
+{
+    uint64_t tables = 0, by_page = vm->pages * sizeof *vm->code_bits + vm->pages / 8;
+    for (unsigned i = 0; i < GPA_L1_SIZE; i++)
+        tables += vm->gpa[i] ? sizeof(uint64_t) << GPA_L2_BITS : 0;
+    budget_add(m, tables + by_page, tables + by_page);
+    budget_add(m, atomic_load(&vm->watched_pages) * sizeof(struct code_bits),
+               vm->budget.watched_pages * sizeof(struct code_bits));
+}
+
+void budget_report(struct soft_vm *vm, struct cpu_memory *out)
+{
+    *out = (struct cpu_memory){0};
+    add_tables(vm, out);
+    for (unsigned i = 0; i < vm->cfg->cpus; i++) {
+        const struct vcpu *c = vm->vcpu[i];
+        uint64_t own = sizeof *c + sizeof *c->stats + (vm->lockstep ? lockstep_memory() : 0);
+        if (!c)
+            continue;
+        budget_add(out, own, own);
+        code_memory(c, out);
+        replay_memory(c, out);
+        if (c->xl)
+            xl_memory(c, out);
+    }
+}
