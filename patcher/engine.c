@@ -159,6 +159,11 @@ static void counters(void *evm, cpu_count_fn fn, void *ctx)
     stats_report(evm, fn, ctx);
 }
 
+static char *dump(void *vcpu, unsigned most, GError **error)
+{
+    return xl_dump(vcpu, most);
+}
+
 const struct cpu_engine interp_engine = {
     .name = "interp",
     .probe = probe,
@@ -193,4 +198,5 @@ const struct cpu_engine soft_engine = {
     .set_state = set_state,
     .memory = memory,
     .counters = counters,
+    .dump = dump,
 };

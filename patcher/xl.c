@@ -57,6 +57,7 @@ bool xl_new(struct vcpu *c, GError **error)
         c->lockstep = lockstep_new();
     x->bmi2 = __builtin_cpu_supports("bmi2");
     x->one = new_step();
+    x->runs = g_ptr_array_new();
     x->allocated = g_ptr_array_new_with_free_func(g_free);
     if (!map_cache(x, error))
         return false;
@@ -78,6 +79,7 @@ void xl_free(struct vcpu *c)
         munmap(x->rx, x->bytes);
     if (x->fd >= 0)
         close(x->fd);
+    g_ptr_array_unref(x->runs);
     g_ptr_array_unref(x->allocated);
     lockstep_free(c->lockstep);
     g_free(x->one);
@@ -107,6 +109,7 @@ void xl_drop_all(struct vcpu *c)
     x->cold_used = x->notes = 0;
     memset(x->rewritten, 0, sizeof x->rewritten);
     x->count.drops++;
+    g_ptr_array_set_size(x->runs, 0);
     g_ptr_array_set_size(x->allocated, 0);
     targets_empty(c);
 }
@@ -206,6 +209,8 @@ struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
     fpu_leave(c); /* for the C library's sake */
     count(c, COUNT_RUNS_TRANSLATED);
     r->xl = xl_translate(c, r);
+    g_ptr_array_add(c->xl->runs, r->xl);
+    c->xl->notes += sizeof(void *);
     r->insn[0].fn = xl_entry;
     return xl_entry(c, in);
 }
@@ -357,8 +362,9 @@ const uint8_t *xl_link_c(struct vcpu *c, void *link)
 
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
 {
-    const struct xl_run *xr = xl_run;
+    struct xl_run *xr = xl_run;
     struct xl *x = c->xl;
+    xr->samples++;
     count(c, COUNT_REQUESTS);
     left_code(c, c->xl_page + xr->offset, xr->point[0].live);
     c->xl_next = NULL;

@@ -30,6 +30,7 @@ struct xl {
     size_t bytes, hot_bytes, used, stubs, cold_used; /* runs below hot_bytes, their detours above */
     struct run *one;                     /* xl_step(): a copy of the instruction, and one behind it that returns */
     size_t notes, most_used, most_notes; /* bytes of what is in `allocated`; before the last drops */
+    GPtrArray *runs;                     /* struct xl_run, also those that were killed since */
     GPtrArray *allocated;                /* until the cache is dropped */
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *exec, *exec_saved, *rest, *rest_saved, *link, *request, *miss;
@@ -51,6 +52,8 @@ struct xl_run {
     uint8_t *code, *indirect; /* executable addresses */
     const uint8_t *dead;      /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
     uint16_t offset;          /* in its page */
+    uint32_t bytes;           /* of its code, without detours */
+    uint32_t samples;         /* how often a request was met at its entry */
     uint32_t rests;           /* how often its rest was left to tier 1 since... */
     uint64_t rests_since;     /* ... this TSC */
     struct xl_point {         /* what C needs to know of an instruction when translated code calls it there */
@@ -101,6 +104,9 @@ static inline struct host_mem xl_field(size_t offset) /* of struct vcpu */
     return (struct host_mem){H_RSP, -1, 0, (int32_t)offset - XL_BIAS};
 }
 #define XL_FIELD(name) xl_field(offsetof(struct vcpu, name))
+
+/* xl_dump.c */
+char *xl_dump(struct vcpu *c, unsigned most); /* g_free */
 
 /* xl_run.c */
 struct xl_run *xl_translate(struct vcpu *c, struct run *r);

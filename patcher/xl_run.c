@@ -832,6 +832,7 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
         t.resume[t.now] = t.e.at;
         t.xr->point[t.now].checked = t.vector_checked;
     }
+    const uint8_t *code_end = e_here(&t.e);
     e_bytes(&t.e, "\x0f\x0b", 2); /* not reached */
     emit_dead(&t);
     e_patch(&t.e, t.slow[0].patch, t.xr->dead);
@@ -843,6 +844,7 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     x->cold_used = t.cold.at - (x->rw + x->hot_bytes);
     t.xr->indirect += t.e.to_exec;
     t.xr->code += t.e.to_exec;
+    t.xr->bytes = code_end - t.xr->code;
     x->count.runs++;
     return t.xr;
 }
