@@ -166,7 +166,7 @@ static void watch(struct vcpu *c, uint64_t offset, unsigned bytes)
         return;
     tlb_drop_write_page(c, offset & PAGE_MASK);
     for (unsigned i = 0; i < vm->cfg->cpus; i++)
-        if (vm->vcpu[i] && vm->vcpu[i] != c)
+        if (vm->vcpu[i] && vm->vcpu[i] != c && tlb_may_write(vm->vcpu[i], offset))
             request(vm->vcpu[i], REQ_UNWRITE);
 }
 

@@ -30,7 +30,6 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     vm->spare_bits = g_ptr_array_new_with_free_func(g_free);
     vm->code_bits = g_malloc0_n(vm->pages, sizeof *vm->code_bits);
     vm->dirty = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
-    vm->written = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->written);
     vm->vcpu = g_new0(struct vcpu *, cfg->cpus);
     g_mutex_init(&vm->lock);
     g_mutex_init(&vm->split_lock);
@@ -51,7 +50,6 @@ static void vm_free(void *evm)
     g_ptr_array_unref(vm->spare_bits);
     g_free(vm->code_bits);
     g_free(vm->dirty);
-    g_free(vm->written);
     g_free(vm->vcpu);
     g_free(vm->cpuid);
     g_free(vm);

@@ -110,8 +110,9 @@ enum {
 /* ---- software TLB -------------------------------------------------------------------------------------------- */
 /* Tags are page-aligned linear addresses or TLB_EMPTY.  One compare of the page of the access's *last* byte against
  * the entry of its *first* byte's page also catches page-crossing accesses.  host = linear + addend. */
-#define TLB_BITS  13
+#define TLB_BITS  14
 #define TLB_SIZE  (1u << TLB_BITS)
+#define TLB_MANY  0xffffu
 #define TLB_EMPTY 1ull /* bit 0 of a tag: matches nothing */
 #define PAGE_SIZE 4096ull
 #define PAGE_MASK (~(PAGE_SIZE - 1))
@@ -269,7 +270,7 @@ struct vcpu {
     uint64_t xl_x87_dp;  /* its offset */
     uint16_t xl_x87_op;  /* FOP of the last x87 instruction that ran in place, if xl_x87_ip */
     uint64_t xl_x87_ip;  /* ... and its IP; 0: replay's pointers are right */
-    uint8_t xl_vector;   /* classes of vector instructions that may run in place now; 0 when the state is not live */
+    uint32_t xl_vector;  /* classes of vector instructions that may run in place now; 0 when the state is not live */
     uint64_t xl_page;    /* IP of the page of the run that executes */
     uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
     uint64_t xl_temp, xl_below;     /* xl_below: what the last call through a pointer overwrote */
@@ -292,6 +293,7 @@ struct vcpu {
     uint64_t view_gen[VIEWS], generation;
     bool kernel_not_global; /* VIEW_SUPER_SMAP has entries that end with their CR3 */
     struct tlb_context tlb_context[TLB_CONTEXTS];
+    uint16_t *granted; /* by page of the memory file: 1 + slot whose entries may have its write tag, TLB_MANY, or 0 */
     uint64_t large_2m[TLB_LARGE_BITS / 64], large_1g; /* parts of large pages have been filled in there (hashed) */
     struct tlb_entry views[VIEWS + 1][TLB_SIZE] __attribute__((aligned(64)));
     struct tlb_info info[VIEWS][TLB_SIZE];

@@ -133,27 +133,34 @@ void tlb_drop_write(struct vcpu *c)
         }
 }
 
-static void note_written(struct soft_vm *vm, uint64_t offset)
+/* A page gets a write tag.  The order of this and code_on_page() is the other way round in watch(). */
+static void note_granted(struct vcpu *c, uint64_t offset, unsigned slot)
 {
-    _Atomic uint64_t *w = &vm->written[offset >> 18];
-    uint64_t bit = 1ull << (offset >> 12 & 63);
-    if (!(atomic_load_explicit(w, memory_order_relaxed) & bit))
-        atomic_fetch_or(w, bit);
+    uint16_t *g = &c->granted[offset >> 12];
+    uint16_t old = __atomic_load_n(g, __ATOMIC_RELAXED), now = old && old != slot + 1 ? TLB_MANY : slot + 1;
+    if (now != old)
+        __atomic_store_n(g, now, __ATOMIC_SEQ_CST);
 }
 
-static bool may_write(const struct soft_vm *vm, uint64_t offset)
+bool tlb_may_write(const struct vcpu *c, uint64_t offset)
 {
-    return atomic_load(&vm->written[offset >> 18]) >> (offset >> 12 & 63) & 1;
+    return __atomic_load_n(&c->granted[offset >> 12], __ATOMIC_SEQ_CST);
 }
 
 void tlb_drop_write_page(struct vcpu *c, uint64_t offset)
 {
-    if (!may_write(c->vm, offset)) /* the search is long, and most code comes to pages that nobody writes */
+    unsigned slot = c->granted[offset >> 12], from = slot - 1, to = slot;
+    if (!slot)
         return;
+    if (slot == TLB_MANY) {
+        from = 0;
+        to = TLB_SIZE;
+    }
     for (unsigned v = 0; v < VIEWS; v++)
-        for (unsigned i = 0; i < TLB_SIZE; i++)
+        for (unsigned i = from; i < to; i++)
             if ((c->info[v][i].page & PAGE_MASK) == offset)
                 c->views[v][i].write = tlb_empty(i);
+    c->granted[offset >> 12] = 0;
 }
 
 /* The fast tags that an entry's page allows now.  A logged page gets its
@@ -171,12 +178,13 @@ static void install(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t 
     if (i->access & ACCESS_EXEC)
         e->exec = i->lin;
     bool logged = i->page & GPA_LOG;
+    if (i->access & ACCESS_WRITE)
+        note_granted(c, offset, slot_of(lin));
     if (!(i->access & ACCESS_WRITE) || i->page & GPA_READONLY || (logged && !(access & ACCESS_WRITE)) ||
         code_on_page(c->vm, offset))
         return;
     if (logged)
         vm_mark_dirty(c->vm, offset);
-    note_written(c->vm, offset);
     e->write = i->lin;
     if (unlikely(c->lockstep))
         lockstep_writable(c, view, slot_of(lin), offset, access);

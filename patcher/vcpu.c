@@ -137,6 +137,7 @@ struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index)
     atomic_store(&c->sipi_vector, -1);
     c->stats = g_new0(struct stats, 1);
     g_mutex_init(&c->queue_lock);
+    c->granted = g_new0(uint16_t, c->vm->pages);
     tlb_init(c);
     code_init(c);
     c->replay = replay_new(c);
@@ -153,6 +154,7 @@ void vcpu_free(struct vcpu *c)
     code_fini(c);
     g_free(c->stats);
     g_mutex_clear(&c->queue_lock);
+    g_free(c->granted);
     g_aligned_free(c);
 }
 

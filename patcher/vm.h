@@ -36,7 +36,6 @@ struct soft_vm {
     _Atomic(struct code_bits *) *code_bits; /* per page of the memory file */
     _Atomic unsigned watched_pages;         /* of them are there, or spare */
     GPtrArray *spare_bits;
-    _Atomic uint64_t *written;              /* bit per page of the memory file: some TLB may hold a write tag of it */
     _Atomic uint64_t *dirty;                /* bit per page of the memory file */
     struct vcpu **vcpu;                     /* cfg->cpus entries, NULL until vcpu_new */
     GMutex split_lock;                      /* LOCKed instructions on operands that cross a page */
@@ -106,6 +105,7 @@ void tlb_flush(struct vcpu *c);
 void tlb_switch(struct vcpu *c, uint64_t old, uint64_t now, bool keep);
 void tlb_flush_page(struct vcpu *c, uint64_t lin);
 void tlb_drop_write(struct vcpu *c);                                               /* all: see REQ_UNWRITE */
+bool tlb_may_write(const struct vcpu *c, uint64_t offset);                         /* any thread */
 void tlb_drop_write_page(struct vcpu *c, uint64_t offset);                         /* of the memory file */
 struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access); /* or #PF */
 struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin);

@@ -260,6 +260,29 @@ static void at_point(struct vcpu *c, const struct xl_point *p)
         lockstep_end(c, c->gpr[REG_RUN_IP] + xr->run->insn[p->number].ip, p->live);
 }
 
+static const uint8_t *enter_code(struct vcpu *c, const struct run *r)
+{
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, r->xl, 0, c->rip);
+    return r->xl->code;
+}
+
+/* A run has ended in tier 1: stay in translated code if the next one is. */
+static const uint8_t *go_on_with(struct vcpu *c, struct run *next)
+{
+    c->xl_next = next;
+    if (atomic_load_explicit(&c->request, memory_order_relaxed))
+        return NULL;
+    if (!next) {
+        c->link = NULL;
+        c->xl_next = next = code_find(c);
+    }
+    if (!next->xl || c->rip + next->bytes - 1 > c->code_limit)
+        return NULL;
+    set_page(c, c->rip);
+    return enter_code(c, next);
+}
+
 const uint8_t *xl_exec_c(struct vcpu *c, void *point)
 {
     const struct xl_point *p = point;
@@ -270,9 +293,8 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *point)
     stats_opcode(c, in, !p->untranslated);
     struct run *next = xl_step(c, r, p->number);
     if (next != (struct run *)c) {
-        c->xl_next = next;
         c->link = NULL; /* it was in the copy */
-        return NULL;
+        return go_on_with(c, next);
     }
     if (c->replay->live && (p->vector_use || !c->xl_vector))
         xl_vector_update(c);
@@ -317,8 +339,20 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
     stats_opcode(c, &r->insn[i], true);
     if (r->xl && (c->xl_vector || !p->vector_use))
         narrow_groups(c, r);
-    c->xl_next = i || !r->host ? r->insn[i].fn(c, &r->insn[i]) : r->first(c, r->insn);
-    return NULL;
+    return go_on_with(c, i || !r->host ? r->insn[i].fn(c, &r->insn[i]) : r->first(c, r->insn));
+}
+
+const uint8_t *xl_ready_c(struct vcpu *c, void *point)
+{
+    const struct xl_point *p = point;
+    const struct run *r = xl_run_of(p)->run;
+    at_point(c, p);
+    c->rip = c->gpr[REG_RUN_IP] + r->insn[p->number].ip;
+    if (!xl_vector_prepare(c, &r->insn[p->number]))
+        return xl_rest_c(c, point);
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, r->xl, p->number, c->gpr[REG_RUN_IP]);
+    return c->xl_resume;
 }
 
 /* Between runs: translated code was left for ip, and is entered at the beginning of a run. */
@@ -330,13 +364,6 @@ static void left_code(struct vcpu *c, uint64_t ip, uint8_t flags)
         lockstep_end(c, ip, flags);
     }
     c->rip = ip;
-}
-
-static const uint8_t *enter_code(struct vcpu *c, const struct run *r)
-{
-    if (unlikely(c->lockstep))
-        lockstep_begin(c, r->xl, 0, c->rip);
-    return r->xl->code;
 }
 
 const uint8_t *xl_link_c(struct vcpu *c, void *link)

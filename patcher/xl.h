@@ -21,6 +21,8 @@
 enum { T0 = H_R10, T1 = H_R11, T2 = H_R14, H_GUEST_RSP = H_R15 };
 enum { XL_BIAS = 128, XL_PLACES = 4096, XL_INSNS = RUN_MAX + 2 /* with the one that ends the run */ };
 
+enum xl_detour { XL_DO_EXEC, XL_DO_REST, XL_DO_READY, XL_DETOURS };
+
 /* Of one vCPU; struct vcpu points to it and vice versa.  What translated code touches is in struct xl_hot in vcpu. */
 struct xl {
     struct vcpu *c;
@@ -33,7 +35,8 @@ struct xl {
     GPtrArray *runs;                     /* struct xl_run, also those that were killed since */
     GPtrArray *allocated;                /* until the cache is dropped */
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
-    const uint8_t *enter, *exec, *exec_saved, *rest, *rest_saved, *link, *request, *miss;
+    const uint8_t *enter, *link, *request, *miss;
+    const uint8_t *detour[XL_DETOURS][2]; /* with guest flags in the host's, or in vcpu.arith */
     struct xl_count {
         uint64_t runs, insns, native, drops;
     } count;
@@ -58,8 +61,8 @@ struct xl_run {
     uint64_t rests_since;     /* ... this TSC */
     struct xl_point {         /* what C needs to know of an instruction when translated code calls it there */
         uint32_t host;        /* where its code begins, from .code */
+        uint16_t checked;     /* classes of vector code that the code behind it takes for granted */
         uint8_t number;       /* in the run */
-        uint8_t checked;      /* classes of vector code that the code behind it takes for granted */
         uint8_t live;         /* FLAG_*: those that are right before it */
         bool untranslated;    /* always by tier 1 */
         bool vector_use;      /* it may change what vector code may run in place */
@@ -72,6 +75,7 @@ static inline struct xl_run *xl_run_of(const struct xl_point *p)
 
 /* Detours from translated code to C: where to go on, or NULL: leave with c->xl_next. */
 const uint8_t *xl_exec_c(struct vcpu *c, void *point); /* by tier 1; c->xl_resume */
+const uint8_t *xl_ready_c(struct vcpu *c, void *point); /* make vector state live and come back, or as xl_rest_c */
 const uint8_t *xl_rest_c(struct vcpu *c, void *point); /* it and the rest of the run by tier 1 */
 const uint8_t *xl_link_c(struct vcpu *c, void *link);
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
@@ -128,6 +132,8 @@ enum xl_kind {
     XL_RET,
     XL_JMP_RM,
     XL_CALL_RM,
+    XL_SET_FLAG, /* CLI STI CLD STD */
+    XL_BIT,      /* BT BTS BTR BTC memory, register: the bit may lie anywhere */
     XL_DIV,    /* DIV and IDIV, 32 and 64 bits */
     XL_VECTOR, /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
 };
@@ -189,7 +195,8 @@ unsigned xl_vector_class(const struct xl_op *o); /* the bit of vcpu.xl_vector; 0
 unsigned xl_vector_align(const struct xl_op *o);
 unsigned xl_vector_bytes(const struct xl_op *o);
 void xl_vector_update(struct vcpu *c);
-bool xl_vector_ready(struct vcpu *c, uint8_t classes);
+bool xl_vector_ready(struct vcpu *c, uint32_t classes);
+bool xl_vector_prepare(struct vcpu *c, const struct insn *in); /* may raise what the instruction raises */
 unsigned xl_vector_x87(const struct xl_op *o);
 unsigned xl_vector_gpr(const struct xl_op *o); /* general registers it has to do with */
 void xl_x87_pointers(struct vcpu *c);          /* vcpu.xl_x87_* -> replay's pointers */

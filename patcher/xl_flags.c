@@ -167,6 +167,8 @@ unsigned xl_writes(const struct xl_op *o)
     both |= (both & 0xf0) >> 4; /* AH is in RAX */
     switch (o->kind) {
     case XL_NOP:
+    case XL_SET_FLAG:
+    case XL_BIT:
     case XL_JCC: return 0;
     case XL_LEA: return 1u << ((o->modrm >> 3 & 7) | (o->rex & 4) << 1);
     case XL_PUSH_REG:
@@ -187,7 +189,7 @@ unsigned xl_writes(const struct xl_op *o)
         return 0;
     bool named = o->has_modrm || o->reg_in_opcode;
     bool hidden = !named || (o->map == 0 && (op == 0xf6 || op == 0xf7 || (op >= 0x90 && op <= 0x97))) ||
-                  (o->map == 0x0f && (op == 0xb0 || op == 0xb1));
+                  (o->map == 0x0f && (op == 0xb0 || op == 0xb1 || op == 0xc7));
     return both | (hidden ? 1u << X86_RAX | 1u << X86_RDX : 0);
 }
 

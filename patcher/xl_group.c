@@ -113,11 +113,13 @@ static void stack_access(struct finder *f, unsigned insn, unsigned which, unsign
 static void operand_access(struct finder *f, unsigned insn, const struct insn *in, unsigned size, bool write)
 {
     struct value base = value_of(f, in->base / 8), index = value_of(f, in->index / 8);
-    if (in->asize != word(f) || in->disp > INT32_MAX / 2 || in->disp < INT32_MIN / 2 || !size)
+    bool far = f->code64 && (in->disp > INT32_MAX / 2 || in->disp < INT32_MIN / 2);
+    if (in->asize != word(f) || far || !size)
         return;
     struct key key = {base.symbol, index.symbol, index.symbol == SYM_NONE ? 0 : in->scale,
                       in->flags & INSN_SEGMENTED ? in->seg + 1 : 0};
-    add_access(f, insn, 0, key, in->disp + base.offset + (int64_t)((uint64_t)index.offset << in->scale), size, write);
+    add_access(f, insn, 0, key, distance(f, in->disp) + base.offset + (int64_t)((uint64_t)index.offset << in->scale),
+               size, write);
 }
 
 static void add_to(struct finder *f, unsigned reg, int64_t n)

@@ -226,6 +226,16 @@ static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bo
         o->kind = XL_PLAIN;
         o->flags_read = FLAG_ALL;
         return;
+    case 0xa0 ... 0xa3: /* AL or eAX and an absolute address: as MOV with ModRM */
+        o->kind = XL_PLAIN;
+        o->opcode = (op & 2 ? 0x88 : 0x8a) | (op & 1);
+        o->modrm = 0;
+        o->rex &= 0x48;
+        o->has_modrm = o->memory = o->reg_is_gpr = true;
+        o->reads_only = !(op & 2);
+        o->reg_size = o->rm_size = op & 1 ? 4 : 1;
+        o->imm_bytes = 0;
+        return;
     case 0xa8:
     case 0xa9:
         o->kind = XL_PLAIN;
@@ -260,6 +270,7 @@ static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bo
         return;
     case 0xf6:
     case 0xf7: group3(o); return;
+    case 0xfa ... 0xfd: o->kind = XL_SET_FLAG; return;
     case 0xfe:
     case 0xff: group5(o, code64); return;
     }
@@ -268,10 +279,10 @@ static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bo
 /* ---- the 0F map ----------------------------------------------------------------------------------------------------------- */
 static bool has_modrm_0f(unsigned op)
 {
-    return (op >= 0x18 && op <= 0x1f) || (op >= 0x40 && op <= 0x4f) || (op >= 0x90 && op <= 0x9f) || op == 0xa3 ||
-           op == 0xa4 || op == 0xa5 || op == 0xab || op == 0xac || op == 0xad || op == 0xaf || op == 0xb0 ||
-           op == 0xb1 || op == 0xb3 || (op >= 0xb6 && op <= 0xb8) || (op >= 0xba && op <= 0xbf) || op == 0xc0 ||
-           op == 0xc1;
+    return op == 0x0d || op == 0xae || op == 0xc7 || (op >= 0x18 && op <= 0x1f) || (op >= 0x40 && op <= 0x4f) ||
+           (op >= 0x90 && op <= 0x9f) || op == 0xa3 || op == 0xa4 || op == 0xa5 || op == 0xab || op == 0xac ||
+           op == 0xad || op == 0xaf || op == 0xb0 || op == 0xb1 || op == 0xb3 || (op >= 0xb6 && op <= 0xb8) ||
+           (op >= 0xba && op <= 0xbf) || op == 0xc0 || op == 0xc1;
 }
 
 static void map_0f(struct xl_op *o, const uint8_t *raw)
@@ -282,6 +293,7 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
         return;
     o->reg_size = o->rm_size = 4;
     switch (op) {
+    case 0x0d: /* PREFETCH, PREFETCHW */
     case 0x19 ... 0x1d:
     case 0x1f: o->kind = XL_NOP; return;
     case 0x1e: /* ENDBR is a NOP; RDSSP leaves its register */
@@ -301,8 +313,9 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
     case 0xab:
     case 0xb3:
     case 0xbb: /* bit number in a register: in memory it reaches beyond the operand */
-        o->kind = o->memory ? XL_EXEC : XL_PLAIN;
+        o->kind = o->memory ? XL_BIT : XL_PLAIN;
         o->reg_is_gpr = true;
+        o->reads_only = op == 0xa3;
         o->flags_written = true;
         o->flags_killed = FLAG_CF;
         return;
@@ -314,6 +327,11 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
         o->reg_is_gpr = true;
         o->flags_written = true;
         o->flags_read = FLAG_ALL;
+        return;
+    case 0xae: /* LFENCE, MFENCE, SFENCE */ o->kind = !o->memory && ext(o) >= 5 && !o->p66 ? XL_PLAIN : XL_EXEC; return;
+    case 0xc7: /* CMPXCHG8B, CMPXCHG16B */
+        o->kind = o->memory && ext(o) == 1 ? XL_PLAIN : XL_EXEC;
+        o->flags_written = true;
         return;
     case 0xaf:
         o->kind = XL_PLAIN;
@@ -450,7 +468,7 @@ void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsign
     if (o->map == 0 && o->prefix && o->kind != XL_NOP && o->kind != XL_RET && o->kind != XL_JMP && o->kind != XL_CALL &&
         o->kind != XL_JCC && o->kind != XL_JMP_RM && o->kind != XL_CALL_RM)
         o->kind = XL_EXEC;
-    if (o->lock && !(o->kind == XL_PLAIN && lockable(o)))
+    if (o->lock && !((o->kind == XL_PLAIN || o->kind == XL_BIT) && lockable(o)))
         o->kind = XL_EXEC;
     if (o->kind == XL_JCC)
         o->flags_read = FLAG_ALL;

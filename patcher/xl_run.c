@@ -16,7 +16,7 @@ enum { INSNS = XL_INSNS, SLOW_MAX = 6 * INSNS };
 struct slow { /* a jump to the detour of an instruction */
     uint8_t *patch;
     unsigned insn;
-    bool rest; /* leaves the rest of the run to tier 1 */
+    enum xl_detour how;
 };
 struct tail { /* a conditional jump to another page */
     uint8_t *patch;
@@ -41,12 +41,13 @@ struct translation {
     struct emit cold;                      /* detours and exits, away from what runs */
     struct xl_producer producer;           /* how the flags can be made again right now */
     struct xl_producer producer_at[INSNS]; /* ... and before each instruction that has detours */
-    uint8_t vector_checked;                /* classes whose bit in xl_vector has been looked at in this run */
+    uint32_t vector_checked;               /* classes whose bit in xl_vector has been looked at in this run */
     unsigned now;                          /* index of the instruction being translated */
     struct xl_groups groups;
-    int held;        /* the group whose pointer is in T0, or -1 */
-    bool rest;       /* a check that fails now leaves the rest of the run to tier 1 */
-    bool may_return; /* tier 1 may come back behind this instruction: T0 is lost then */
+    int held;                /* the group whose pointer is in T0, or -1 */
+    enum xl_detour how;      /* ... a check that fails now goes on */
+    uint8_t *started[INSNS]; /* where the code of each instruction begins */
+    bool may_return;         /* tier 1 may come back behind this instruction: T0 is lost then */
 };
 
 /* ---- registers ------------------------------------------------------------------------------------------------------- */
@@ -74,8 +75,8 @@ static void reg_out(struct translation *t, unsigned n, int temp)
 /* ---- addresses ---------------------------------------------------------------------------------------------------------- */
 static void slow_jcc(struct translation *t, unsigned cc)
 {
-    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now, t->rest};
-    t->may_return |= !t->rest;
+    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now, t->how};
+    t->may_return |= t->how == XL_DO_EXEC;
 }
 
 static unsigned word(const struct translation *t)
@@ -86,7 +87,7 @@ static unsigned word(const struct translation *t)
 /* The offset (before any segment base) of the memory operand, plus `by`, into `to`.  Flags stay. */
 static void operand_offset(struct translation *t, const struct insn *in, int to, unsigned size, int by)
 {
-    struct host_mem m = {-1, -1, in->scale, (int32_t)in->disp + by};
+    struct host_mem m = {-1, -1, in->scale, (int32_t)((uint32_t)in->disp + (uint32_t)by)};
     unsigned base = in->base / 8, index = in->index / 8;
     if (base == REG_RUN_IP) {
         e_load(&t->e, 8, to, XL_FIELD(xl_page));
@@ -214,7 +215,7 @@ static struct host_mem looked_up(struct translation *t, unsigned which, unsigned
     struct xl_group *g = group_of(t, which);
     tlb_lookup(t, g ? g->size : size, g ? g->write : write);
     flags_back(t);
-    t->rest = false;
+    t->how = XL_DO_EXEC;
     t->held = -1;
     if (!g)
         return at(T0, 0);
@@ -231,7 +232,7 @@ static struct host_mem operand_place(struct translation *t, const struct insn *i
     if (known_place(t, 0, &m))
         return m;
     flags_aside(t);
-    t->rest = begins_group(t);
+    t->how = begins_group(t) ? XL_DO_REST : XL_DO_EXEC;
     operand_offset(t, in, T0, in->asize == 4 ? 4 : word(t), g ? g->lo : 0);
     if (in->flags & INSN_SEGMENTED)
         add_segment(t, in->seg);
@@ -246,7 +247,7 @@ static struct host_mem stack_place(struct translation *t, int reg, int disp, boo
     if (known_place(t, 1, &m))
         return m;
     flags_aside(t);
-    t->rest = begins_group(t);
+    t->how = begins_group(t) ? XL_DO_REST : XL_DO_EXEC;
     e_lea(&t->e, word(t), T0, at(reg, disp + (g ? g->lo : 0)));
     return looked_up(t, 1, word(t), write);
 }
@@ -363,6 +364,14 @@ static void plain(struct translation *t, const struct insn *in, const struct xl_
         e_mov(&t->e, 8, T1, H_RSI);
         e_mov(&t->e, 8, H_RSI, T0);
         rm = H_RSI;
+    }
+    if (o->map == 0x0f && o->opcode == 0xc7 && o->rex & 8) { /* CMPXCHG16B wants it aligned */
+        flags_aside(t);
+        e_lea(&t->e, 4, T1, m);
+        e_rr(&t->e, 4, 0xf7, 0, T1); /* test */
+        e32(&t->e, 15);
+        slow_jcc(t, 5);
+        flags_back(t);
     }
     /* Alone, a vCPU sees its own operations whole, and nothing else touches guest memory in mid-instruction. */
     xl_plain_bytes(&t->e, o, raw, reg, rm, m.disp, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
@@ -566,12 +575,13 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
     struct host_mem m = {0};
     if (class & ~t->vector_checked) {
         flags_aside(t);
-        t->rest = begins_group(t);
-        e_mem(e, 1, 0xf6, 0, XL_FIELD(xl_vector)); /* test byte */
-        e8(e, class);
+        t->how = XL_DO_READY;
+        e_mem(e, 4, 0xf7, 0, XL_FIELD(xl_vector)); /* test */
+        e32(e, class);
         slow_jcc(t, 4);
         flags_back(t);
-        t->rest = false;
+        t->how = XL_DO_EXEC;
+        t->held = -1; /* whoever comes back from there has lost T0 */
         t->vector_checked |= class;
     }
     if (o->memory && xl_vector_x87(o)) {
@@ -593,6 +603,55 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
         x87_pointer(t, in, o);
 }
 
+/* CLI STI CLD STD.  STI behind which an interrupt waits, and whoever needs IOPL, is tier 1's. */
+static void set_flag(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    struct emit *e = &t->e;
+    bool direction = o->opcode >= 0xfc, set = o->opcode & 1;
+    uint32_t bit = direction ? RFLAG_DF : RFLAG_IF;
+    flags_aside(t);
+    if (!direction) {
+        e_mem(e, 1, 0x80, 7, XL_FIELD(cpl)); /* cmp byte, 0 */
+        e8(e, 0);
+        slow_jcc(t, 5);
+    }
+    if (set && !direction) {
+        e_mem(e, 1, 0x80, 7, XL_FIELD(intr_level));
+        e8(e, 0);
+        slow_jcc(t, 5);
+        e_mem(e, 4, 0xf7, 0, XL_FIELD(rflags)); /* test */
+        e32(e, bit);
+        slow_jcc(t, 5);
+        e_load(e, 8, T0, XL_FIELD(xl_page));
+        e_lea(e, word(t), T0, at(T0, t->xr->offset + in->ip + in->len));
+        e_store(e, 8, XL_FIELD(sti_rip), T0);
+    }
+    e_mem(e, 4, 0x81, set ? 1 : 4, XL_FIELD(rflags)); /* or, and */
+    e32(e, set ? bit : ~bit);
+    flags_back(t);
+}
+
+/* The operand is the dword or qword that has the bit. */
+static void bit_in_memory(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
+{
+    struct emit *e = &t->e;
+    unsigned size = o->rex & 8 ? 8 : 4, n = xl_plain_reg(o);
+    flags_aside(t);
+    operand_offset(t, in, T0, word(t), 0);
+    e_rr(e, 8, size == 8 ? 0x8b : 0x63, T1, reg_in(t, n, T1)); /* mov, movsxd */
+    e_rr(e, 8, 0xc1, 7, T1);                                   /* sar */
+    e8(e, size == 8 ? 6 : 5);
+    e_lea(e, word(t), T0, (struct host_mem){T0, T1, size == 8 ? 3 : 2, 0});
+    if (in->flags & INSN_SEGMENTED)
+        add_segment(t, in->seg);
+    tlb_lookup(t, size, !o->reads_only);
+    e_rr(e, 4, 0x8b, T1, reg_in(t, n, T1));
+    e_rr(e, 4, 0x83, 4, T1); /* and */
+    e8(e, size * 8 - 1);
+    flags_back(t);
+    xl_plain_bytes(e, o, raw, T1, T0, 0, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
+}
+
 /* ---- detours ------------------------------------------------------------------------------------------------------------------ */
 static const struct xl_point *point_of(const struct translation *t, unsigned i)
 {
@@ -605,7 +664,7 @@ static void exec(struct translation *t)
     struct emit *e = &t->e;
     e_imm64(e, T2, (uintptr_t)point_of(t, t->now));
     e_bytes(e, "\x4c\x8d\x1d\x05\x00\x00\x00", 7); /* lea T1, [rip + 5]: behind the jump */
-    e_jmp(e, t->x->exec);
+    e_jmp(e, t->x->detour[XL_DO_EXEC][false]);
 }
 
 static void emit_slow_paths(struct translation *t)
@@ -613,21 +672,17 @@ static void emit_slow_paths(struct translation *t)
     struct emit *e = &t->cold;
     for (unsigned i = 0; i < t->slow_count; i++) {
         e_patch_here(e, t->slow[i].patch);
-        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn &&
-               t->slow[i + 1].rest == t->slow[i].rest)
+        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn && t->slow[i + 1].how == t->slow[i].how)
             e_patch_here(e, t->slow[++i].patch);
         unsigned n = t->slow[i].insn;
         bool make = t->live[n] && t->producer_at[n].kind != XL_MAKE_NONE;
         if (make)
             xl_make_flags(e, &t->producer_at[n]);
         e_imm64(e, T2, (uintptr_t)point_of(t, n));
-        if (t->slow[i].rest) {
-            e_jmp(e, make ? t->x->rest : t->x->rest_saved);
-            continue;
-        }
+        const uint8_t *back = t->slow[i].how == XL_DO_READY ? t->started[n] : t->resume[n];
         e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
-        e32(e, (uint32_t)(t->resume[n] - (e->at + 4)));
-        e_jmp(e, make ? t->x->exec : t->x->exec_saved);
+        e32(e, (uint32_t)(back - (e->at + 4)));
+        e_jmp(e, t->x->detour[t->slow[i].how][!make]);
     }
 }
 
@@ -654,13 +709,15 @@ static bool too_odd(const struct translation *t, const struct insn *in, const st
 {
     bool touches_memory = o->memory && o->kind != XL_NOP;
     if (touches_memory &&
-        (in->asize == 2 || (in->disp != (int32_t)in->disp) || (o->kind == XL_PLAIN && !in->mem_bytes)))
+        (in->asize == 2 || (t->code64 && in->disp != (int32_t)in->disp) || (o->kind == XL_PLAIN && !in->mem_bytes)))
         return true;
     if (touches_memory && in->base / 8 == REG_RUN_IP && (in->disp > INT32_MAX - 4096 || in->disp < INT32_MIN + 4096))
         return true;
     if (touches_memory && o->kind != XL_LEA && in->flags & INSN_SEGMENTED && in->seg != X86_FS && in->seg != X86_GS)
         return true;
     if (!t->code64 && touches_memory && in->asize != 4)
+        return true;
+    if (o->kind == XL_BIT && (o->p66 || in->asize != word(t)))
         return true;
     if (o->kind == XL_LEA && o->p66)
         return true;
@@ -759,7 +816,7 @@ static void entry(struct translation *t)
         leave = e_jmp_later(e);
         e_mov(e, 8, H_RCX, T2);
     }
-    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, false};
+    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, XL_DO_EXEC};
 }
 
 static void emit_dead(struct translation *t)
@@ -773,10 +830,13 @@ static void translate_one(struct translation *t, const struct insn *in, const st
 {
     const uint8_t *raw = t->run->raw + in->ip;
     t->may_return = false;
+    t->started[t->now] = t->e.at;
     switch (o->kind) {
     case XL_NOP: break;
     case XL_PLAIN: plain(t, in, o, raw); break;
     case XL_LEA: lea(t, in, o); break;
+    case XL_SET_FLAG: set_flag(t, in, o); break;
+    case XL_BIT: bit_in_memory(t, in, o, raw); break;
     case XL_DIV: divide(t, in, o, raw); break;
     case XL_PUSH_REG: push_reg(t, (o->opcode & 7) | (o->rex & 1) << 3); break;
     case XL_PUSH_IMM: push_imm(t, o, raw); break;
@@ -826,6 +886,8 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
         note_point(&t, in, &t.op[t.now]);
         if (in->len) {
             translate_one(&t, in, &t.op[t.now]);
+            if (in->flags & INSN_ENDS && t.op[t.now].kind == XL_SET_FLAG)
+                jump_to(&t, t.xr->offset + in->ip + in->len);
             xl_producer_after(&t.producer, &t.op[t.now], r->raw + in->ip, t.code64);
         } else
             jump_to(&t, t.xr->offset + in->ip); /* the run goes on elsewhere */

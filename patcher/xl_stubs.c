@@ -130,10 +130,10 @@ static const uint8_t *emit_detour(struct emit *e, const uint8_t *(*fn)(struct vc
 void xl_stubs(struct xl *x, struct emit *e)
 {
     emit_enter(x, e);
-    x->exec = emit_detour(e, xl_exec_c, false);
-    x->exec_saved = emit_detour(e, xl_exec_c, true);
-    x->rest = emit_detour(e, xl_rest_c, false);
-    x->rest_saved = emit_detour(e, xl_rest_c, true);
+    const uint8_t *(*const fn[XL_DETOURS])(struct vcpu *, void *) = {xl_exec_c, xl_rest_c, xl_ready_c};
+    for (unsigned i = 0; i < XL_DETOURS; i++)
+        for (unsigned saved = 0; saved < 2; saved++)
+            x->detour[i][saved] = emit_detour(e, fn[i], saved);
     x->link = emit_detour(e, xl_link_c, false);
     x->request = emit_detour(e, xl_leave_c, false);
     x->miss = e_here(e); /* an indirect jump that did not find its run: T0 = IP */

@@ -13,7 +13,7 @@ enum { MXCSR_MASKS = 0x1f80, FCW_MASKS = 0x3f, FSW_PENDING = 0x80 };
 
 void xl_vector_update(struct vcpu *c)
 {
-    uint8_t ok = 0;
+    uint32_t ok = 0;
     uint32_t mxcsr;
     uint16_t fcw, fsw;
     c->xl_vector = 0;
@@ -31,19 +31,28 @@ void xl_vector_update(struct vcpu *c)
         if ((c->xcr0 & avx) == avx)
             ok |= 1 << FPU_AVX;
         if ((c->xcr0 & all) == all)
-            ok |= (uint8_t)(1u << FPU_AVX512);
+            ok |= 1 << FPU_AVX512;
     }
     c->xl_vector = ok;
 }
 
 /* May code go on that has already looked at these classes' bits? */
-bool xl_vector_ready(struct vcpu *c, uint8_t classes)
+bool xl_vector_ready(struct vcpu *c, uint32_t classes)
 {
     if (!(classes & ~c->xl_vector))
         return true;
     fpu_use(c); /* the detour may have called out */
     xl_vector_update(c);
     return !(classes & ~c->xl_vector);
+}
+
+bool xl_vector_prepare(struct vcpu *c, const struct insn *in)
+{
+    unsigned class = replay_plain_stub(in)->check;
+    fpu_check(c, class);
+    fpu_use(c);
+    xl_vector_update(c);
+    return c->xl_vector >> class & 1;
 }
 
 /* Only registers that translated code has under their own numbers. */
@@ -80,15 +89,16 @@ static void vector_flags(struct xl_op *o, const struct stub *s)
         return;
     }
     bool vex = s->bytes[0] == 0xc4; /* stubs have no two-byte form */
-    if (!s->vector || s->bytes[0] == 0xc5 || s->bytes[0] == 0x62) {
+    bool evex = s->bytes[0] == 0x62;
+    if (!s->vector || s->bytes[0] == 0xc5 || (evex && (s->bytes[1] & 7) > 3)) {
         o->flags_read = FLAG_ALL;
         o->flags_written = true;
         return;
     }
-    if (vex) {
+    if (vex || evex) {
         static const uint8_t maps[] = {0, 0x0f, 0x38, 0x3a};
-        map = (s->bytes[1] & 0x1f) < 4 ? maps[s->bytes[1] & 3] : 0;
-        op = s->bytes[3];
+        map = (s->bytes[1] & (vex ? 0x1f : 7)) < 4 ? maps[s->bytes[1] & 3] : 0;
+        op = s->bytes[vex ? 3 : 4];
     }
     bool scalar = map == 0x0f && (op == 0x2e || op == 0x2f); /* (U)COMISS, (U)COMISD */
     bool mask = vex && map == 0x0f && (op == 0x98 || op == 0x99);
@@ -112,8 +122,7 @@ static bool loads_control(const struct stub *s)
 bool xl_vector_of(struct xl_op *o, const struct insn *in)
 {
     const struct stub *s = replay_plain_stub(in);
-    if (!s || loads_control(s) || s->mask_kind != MASK_NONE || s->check > FPU_AVX || !registers_at_home(s->gpr) ||
-        s->renamed)
+    if (!s || loads_control(s) || s->mask_kind != MASK_NONE || !registers_at_home(s->gpr) || s->renamed)
         return false;
     *o = (struct xl_op){.kind = XL_VECTOR, .memory = s->mem_bytes != 0, .reads_only = !(s->access & ACCESS_WRITE)};
     o->stub = s;
@@ -151,7 +160,12 @@ void xl_vector_emit(struct emit *e, const struct xl_op *o, int32_t disp)
         modrm++;
     }
     e_bytes(e, b, modrm);
-    e_modrm_mem(e, b[modrm] >> 3 & 7, &(struct host_mem){T0, -1, 0, disp});
+    if (b[at] == 0x62 && disp) { /* a byte would be scaled */
+        e8(e, 0x80 | (b[modrm] & 0x38) | (T0 & 7));
+        e32(e, disp);
+    } else {
+        e_modrm_mem(e, b[modrm] >> 3 & 7, &(struct host_mem){T0, -1, 0, disp});
+    }
     e_bytes(e, b + modrm + 1, n - modrm - 1);
 }
 
