@@ -74,9 +74,9 @@ static inline struct xl_run *xl_run_of(const struct xl_point *p)
 }
 
 /* Detours from translated code to C: where to go on, or NULL: leave with c->xl_next. */
-const uint8_t *xl_exec_c(struct vcpu *c, void *point); /* by tier 1; c->xl_resume */
+const uint8_t *xl_exec_c(struct vcpu *c, void *point);  /* by tier 1; c->xl_resume */
 const uint8_t *xl_ready_c(struct vcpu *c, void *point); /* make vector state live and come back, or as xl_rest_c */
-const uint8_t *xl_rest_c(struct vcpu *c, void *point); /* it and the rest of the run by tier 1 */
+const uint8_t *xl_rest_c(struct vcpu *c, void *point);  /* it and the rest of the run by tier 1 */
 const uint8_t *xl_link_c(struct vcpu *c, void *link);
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip);
@@ -134,8 +134,8 @@ enum xl_kind {
     XL_CALL_RM,
     XL_SET_FLAG, /* CLI STI CLD STD */
     XL_BIT,      /* BT BTS BTR BTC memory, register: the bit may lie anywhere */
-    XL_DIV,    /* DIV and IDIV, 32 and 64 bits */
-    XL_VECTOR, /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
+    XL_DIV,      /* DIV and IDIV, 32 and 64 bits */
+    XL_VECTOR,   /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
 };
 enum { FLAG_CF = 1, FLAG_REST = 2, FLAG_ALL = 3 };
 struct xl_op {

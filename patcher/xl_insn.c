@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* xl_insn.c - host code for one instruction.  What is none of the cases here, tier 1 runs (XL_EXEC). */
+#include "xl_tr.h"
+
+static void adjust_rsp(struct translation *t, int by)
+{
+    e_lea(&t->e, xl_tr_word(t), H_GUEST_RSP, at(H_GUEST_RSP, by));
+}
+/* ---- instructions ----------------------------------------------------------------------------------------------------------- */
+static unsigned operand_size(const struct xl_op *o, unsigned byte_or_more)
+{
+    if (byte_or_more == 1)
+        return 1;
+    return o->rex & 8 ? 8 : o->p66 ? 2 : 4;
+}
+
+/* AH CH DH BH cannot stand in an instruction that needs REX on the host.  Memory operands do not (see plain()). */
+bool xl_tr_high_byte_trouble(const struct xl_op *o)
+{
+    int reg = xl_plain_reg(o), rm = xl_plain_rm(o);
+    bool high = (reg >= 0 && xl_high_byte(o, reg, o->reg_size)) || (rm >= 0 && xl_high_byte(o, rm, o->rm_size));
+    bool rex = o->rex;
+    if (reg >= 0 && !xl_high_byte(o, reg, o->reg_size))
+        rex |= xl_home(reg) < 0 || xl_home(reg) > 7 || (o->reg_size == 1 && xl_home(reg) > 3);
+    if (rm >= 0 && !xl_high_byte(o, rm, o->rm_size))
+        rex |= xl_home(rm) < 0 || xl_home(rm) > 7 || (o->rm_size == 1 && xl_home(rm) > 3);
+    return high && rex;
+}
+
+/* Host register for operand n: itself for AH CH DH BH, else its home, or temp, loaded if it is read. */
+static int operand_register(struct translation *t, int n, bool high, bool read, int temp)
+{
+    if (high)
+        return n;
+    return xl_home(n) < 0 && !read ? temp : xl_tr_reg_in(t, n, temp);
+}
+
+static void plain(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
+{
+    int reg_no = xl_plain_reg(o), rm_no = xl_plain_rm(o);
+    int reg = o->modrm >> 3 & 7, rm = 0, rm_temp = reg_no == rm_no ? T1 : T2; /* one register, one temporary */
+    struct host_mem m = {0};
+    if (o->memory) {
+        m = xl_tr_operand_place(t, in, in->mem_bytes, !o->reads_only);
+        rm = T0;
+    } else if (rm_no >= 0) {
+        rm = operand_register(t, rm_no, xl_high_byte(o, rm_no, o->rm_size), o->rm_read, rm_temp);
+    }
+    if (reg_no >= 0)
+        reg = operand_register(t, reg_no, xl_high_byte(o, reg_no, o->reg_size), o->reg_read || reg_no == rm_no, T1);
+    bool high_with_memory = o->memory && reg_no >= 0 && xl_high_byte(o, reg_no, o->reg_size);
+    if (high_with_memory) { /* no REX, so no T0 */
+        e_mov(&t->e, 8, T1, H_RSI);
+        e_mov(&t->e, 8, H_RSI, T0);
+        rm = H_RSI;
+    }
+    if (o->map == 0x0f && o->opcode == 0xc7 && o->rex & 8) { /* CMPXCHG16B wants it aligned */
+        xl_tr_flags_aside(t);
+        e_lea(&t->e, 4, T1, m);
+        e_rr(&t->e, 4, 0xf7, 0, T1); /* test */
+        e32(&t->e, 15);
+        xl_tr_slow_jcc(t, 5);
+        xl_tr_flags_back(t);
+    }
+    /* Alone, a vCPU sees its own operations whole, and nothing else touches guest memory in mid-instruction. */
+    xl_plain_bytes(&t->e, o, raw, reg, rm, m.disp, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
+    if (high_with_memory)
+        e_mov(&t->e, 8, H_RSI, T1);
+    if (reg_no >= 0 && o->reg_written && !xl_high_byte(o, reg_no, o->reg_size))
+        xl_tr_reg_out(t, reg_no, T1);
+    if (rm_no >= 0 && o->rm_written && !xl_high_byte(o, rm_no, o->rm_size))
+        xl_tr_reg_out(t, rm_no, rm_temp);
+}
+
+/* Division that surely does not fault: unsigned, if the high half is below the divisor; signed, if it is but the sign of
+ * the low half and the divisor neither 0 nor -1. */
+static void divide(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
+{
+    struct emit *e = &t->e;
+    unsigned size = o->rex & 8 ? 8 : 4;
+    int n = xl_plain_rm(o), divisor = n >= 0 ? xl_tr_reg_in(t, n, T0) : T0;
+    if (o->memory) {
+        e_load(e, size, T0, xl_tr_operand_place(t, in, size, false));
+    }
+    xl_tr_flags_aside(t);
+    if ((o->modrm >> 3 & 7) == 6) {
+        e_rr(e, size, 0x3b, H_RDX, divisor);
+        xl_tr_slow_jcc(t, 3);
+    } else {
+        e_lea(e, size, T1, at(divisor, 1));
+        e_rr(e, size, 0x83, 7, T1);
+        e8(e, 1);
+        xl_tr_slow_jcc(t, 6);
+        e_mov(e, size, T1, H_RAX);
+        e_rr(e, size, 0xc1, 7, T1);
+        e8(e, size * 8 - 1);
+        e_rr(e, size, 0x3b, T1, H_RDX);
+        xl_tr_slow_jcc(t, 5);
+    }
+    xl_tr_flags_back(t);
+    struct xl_op as_register = *o;
+    as_register.memory = false;
+    xl_plain_bytes(e, &as_register, raw, o->modrm >> 3 & 7, divisor, 0, t->code64, false);
+}
+
+static void lea(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    int n = (o->modrm >> 3 & 7) | (o->rex & 4) << 1;
+    unsigned size = operand_size(o, 4);
+    int to = xl_home(n) >= 0 ? xl_home(n) : T0;
+    unsigned narrow = size == 8 && in->asize == 8 ? 8 : 4;
+    if (in->base / 8 == REG_RUN_IP || (in->base / 8 < 16 && xl_home(in->base / 8) < 0)) { /* a temporary is needed */
+        xl_tr_operand_offset(t, in, T0, narrow, 0);
+        if (to != T0)
+            e_mov(&t->e, 8, to, T0);
+    } else {
+        xl_tr_operand_offset(t, in, to, narrow, 0);
+    }
+    if (to == T0)
+        e_store(&t->e, 8, xl_tr_gpr_field(n), T0);
+}
+
+static void push_value_done(struct translation *t)
+{
+    adjust_rsp(t, -(int)xl_tr_word(t));
+}
+
+static void push_reg(struct translation *t, unsigned n)
+{
+    struct host_mem m = xl_tr_stack_place(t, H_GUEST_RSP, -(int)xl_tr_word(t), true);
+    int r = xl_tr_reg_in(t, n, T1);
+    e_store(&t->e, xl_tr_word(t), m, r);
+    push_value_done(t);
+}
+
+static void push_imm(struct translation *t, const struct xl_op *o, const uint8_t *raw)
+{
+    int32_t v = (int8_t)raw[o->imm_at];
+    if (o->opcode == 0x68)
+        memcpy(&v, raw + o->imm_at, 4);
+    e_mem(&t->e, xl_tr_word(t), 0xc7, 0, xl_tr_stack_place(t, H_GUEST_RSP, -(int)xl_tr_word(t), true));
+    e32(&t->e, v);
+    push_value_done(t);
+}
+
+/* The branch target or value of FF /2 /4 /6, from memory to vcpu.xl_temp. */
+static void load_to_temp(struct translation *t, const struct insn *in)
+{
+    e_load(&t->e, xl_tr_word(t), T0, xl_tr_operand_place(t, in, xl_tr_word(t), false));
+    t->held = -1;
+    e_store(&t->e, 8, XL_FIELD(xl_temp), T0);
+}
+
+static void push_rm(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    if (!o->memory) {
+        push_reg(t, xl_plain_rm(o));
+        return;
+    }
+    load_to_temp(t, in);
+    struct host_mem m = xl_tr_stack_place(t, H_GUEST_RSP, -(int)xl_tr_word(t), true);
+    e_load(&t->e, 8, T1, XL_FIELD(xl_temp));
+    e_store(&t->e, xl_tr_word(t), m, T1);
+    push_value_done(t);
+}
+
+static void pop_reg(struct translation *t, const struct xl_op *o)
+{
+    int n = xl_plain_rm(&(struct xl_op){.reg_in_opcode = true, .opcode = o->opcode, .rex = o->rex});
+    struct host_mem m = xl_tr_stack_place(t, H_GUEST_RSP, 0, false);
+    if (n != X86_RSP)
+        adjust_rsp(t, xl_tr_word(t));
+    int to = xl_home(n) >= 0 ? xl_home(n) : T1;
+    e_load(&t->e, xl_tr_word(t), to, m);
+    xl_tr_reg_out(t, n, T1);
+}
+
+static void leave(struct translation *t)
+{
+    struct host_mem m = xl_tr_stack_place(t, H_RBP, 0, false);
+    e_lea(&t->e, xl_tr_word(t), H_GUEST_RSP, at(H_RBP, xl_tr_word(t)));
+    e_load(&t->e, xl_tr_word(t), H_RBP, m);
+}
+
+/* undo: what was there may have to come back (xl_miss_c). */
+static void push_return(struct translation *t, const struct insn *in, bool undo)
+{
+    struct host_mem m = xl_tr_stack_place(t, H_GUEST_RSP, -(int)xl_tr_word(t), true);
+    if (undo && t->code64) {
+        e_load(&t->e, 8, T1, m);
+        e_store(&t->e, 8, XL_FIELD(xl_below), T1);
+    }
+    e_load(&t->e, 8, T1, XL_FIELD(xl_page));
+    e_lea(&t->e, xl_tr_word(t), T1, at(T1, t->xr->offset + in->ip + in->len));
+    e_store(&t->e, xl_tr_word(t), m, T1);
+}
+
+static void call(struct translation *t, const struct insn *in)
+{
+    push_return(t, in, false);
+    push_value_done(t);
+    xl_tr_jump_to(t, xl_tr_target_offset(t, in));
+}
+
+/* In case the target is not canonical: then the jump itself faults (xl_miss_c). */
+static void note_jump(struct translation *t, const struct insn *in, int rsp)
+{
+    if (!t->code64)
+        return;
+    e_mem(&t->e, 4, 0xc7, 0, XL_FIELD(xl_from));
+    e32(&t->e, (uint32_t)rsp << 12 | (t->xr->offset + in->ip));
+}
+
+static void jump_rm(struct translation *t, const struct insn *in, const struct xl_op *o, bool is_call)
+{
+    if (o->memory)
+        load_to_temp(t, in);
+    if (is_call)
+        push_return(t, in, true);
+    if (o->memory)
+        e_load(&t->e, 8, T0, XL_FIELD(xl_temp));
+    else
+        e_mov(&t->e, xl_tr_word(t), T0, xl_tr_reg_in(t, xl_plain_rm(o), T0));
+    if (is_call)
+        push_value_done(t);
+    note_jump(t, in, is_call ? -(int)xl_tr_word(t) : 0);
+    xl_tr_jump_indirect(t, &t->e);
+}
+
+static void ret(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
+{
+    uint16_t more = 0;
+    if (o->opcode == 0xc2)
+        memcpy(&more, raw + o->imm_at, 2);
+    e_load(&t->e, xl_tr_word(t), T0, xl_tr_stack_place(t, H_GUEST_RSP, 0, false));
+    adjust_rsp(t, xl_tr_word(t) + more);
+    note_jump(t, in, xl_tr_word(t) + more);
+    xl_tr_jump_indirect(t, &t->e);
+}
+
+/* The last x87 instruction before anybody can ask leaves its address. */
+static void x87_pointer(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    unsigned next = t->now + 1;
+    if (!o->memory && next < t->run->count && t->op[next].kind == XL_VECTOR && xl_vector_x87(&t->op[next]) &&
+        !t->op[next].memory)
+        return; /* the next one cannot leave before it has said so itself */
+    e_load(&t->e, 8, T0, XL_FIELD(xl_page));
+    e_lea(&t->e, 8, T0, at(T0, t->xr->offset + in->ip));
+    e_store(&t->e, 8, XL_FIELD(xl_x87_ip), T0);
+    if (o->memory) {
+        e_mem(&t->e, 1, 0xc6, 0, XL_FIELD(xl_x87_seg));
+        e8(&t->e, in->seg + 1);
+    }
+    e_mem(&t->e, 2, 0xc7, 0, XL_FIELD(xl_x87_op));
+    e8(&t->e, xl_vector_x87(o) & 0xff);
+    e8(&t->e, xl_vector_x87(o) >> 8 & 0xff);
+}
+
+static void vector(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    struct emit *e = &t->e;
+    unsigned class = xl_vector_class(o);
+    struct host_mem m = {0};
+    if (class & ~t->vector_checked) {
+        xl_tr_flags_aside(t);
+        t->how = XL_DO_READY;
+        e_mem(e, 4, 0xf7, 0, XL_FIELD(xl_vector)); /* test */
+        e32(e, class);
+        xl_tr_slow_jcc(t, 4);
+        xl_tr_flags_back(t);
+        t->how = XL_DO_EXEC;
+        t->held = -1; /* whoever comes back from there has lost T0 */
+        t->vector_checked |= class;
+    }
+    if (o->memory && xl_vector_x87(o)) {
+        xl_tr_operand_offset(t, in, T2, in->asize == 4 ? 4 : xl_tr_word(t), 0);
+        e_store(e, 8, XL_FIELD(xl_x87_dp), T2);
+    }
+    if (o->memory)
+        m = xl_tr_operand_place(t, in, xl_vector_bytes(o), !o->reads_only);
+    if (o->memory && xl_vector_align(o) > 1) {
+        xl_tr_flags_aside(t);
+        e_lea(e, 4, T1, m);
+        e_rr(e, 4, 0xf7, 0, T1); /* test T1, align - 1 */
+        e32(e, xl_vector_align(o) - 1);
+        xl_tr_slow_jcc(t, 5);
+        xl_tr_flags_back(t);
+    }
+    xl_vector_emit(e, o, m.disp);
+    if (xl_vector_x87(o))
+        x87_pointer(t, in, o);
+}
+
+/* CLI STI CLD STD.  STI behind which an interrupt waits, and whoever needs IOPL, is tier 1's. */
+static void set_flag(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    struct emit *e = &t->e;
+    bool direction = o->opcode >= 0xfc, set = o->opcode & 1;
+    uint32_t bit = direction ? RFLAG_DF : RFLAG_IF;
+    xl_tr_flags_aside(t);
+    if (!direction) {
+        e_mem(e, 1, 0x80, 7, XL_FIELD(cpl)); /* cmp byte, 0 */
+        e8(e, 0);
+        xl_tr_slow_jcc(t, 5);
+    }
+    if (set && !direction) {
+        e_mem(e, 1, 0x80, 7, XL_FIELD(intr_level));
+        e8(e, 0);
+        xl_tr_slow_jcc(t, 5);
+        e_mem(e, 4, 0xf7, 0, XL_FIELD(rflags)); /* test */
+        e32(e, bit);
+        xl_tr_slow_jcc(t, 5);
+        e_load(e, 8, T0, XL_FIELD(xl_page));
+        e_lea(e, xl_tr_word(t), T0, at(T0, t->xr->offset + in->ip + in->len));
+        e_store(e, 8, XL_FIELD(sti_rip), T0);
+    }
+    e_mem(e, 4, 0x81, set ? 1 : 4, XL_FIELD(rflags)); /* or, and */
+    e32(e, set ? bit : ~bit);
+    xl_tr_flags_back(t);
+}
+
+/* The operand is the dword or qword that has the bit. */
+static void bit_in_memory(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
+{
+    struct emit *e = &t->e;
+    unsigned size = o->rex & 8 ? 8 : 4, n = xl_plain_reg(o);
+    xl_tr_flags_aside(t);
+    xl_tr_operand_offset(t, in, T0, xl_tr_word(t), 0);
+    e_rr(e, 8, size == 8 ? 0x8b : 0x63, T1, xl_tr_reg_in(t, n, T1)); /* mov, movsxd */
+    e_rr(e, 8, 0xc1, 7, T1);                                         /* sar */
+    e8(e, size == 8 ? 6 : 5);
+    e_lea(e, xl_tr_word(t), T0, (struct host_mem){T0, T1, size == 8 ? 3 : 2, 0});
+    if (in->flags & INSN_SEGMENTED)
+        xl_tr_add_segment(t, in->seg);
+    xl_tr_tlb_lookup(t, size, !o->reads_only);
+    e_rr(e, 4, 0x8b, T1, xl_tr_reg_in(t, n, T1));
+    e_rr(e, 4, 0x83, 4, T1); /* and */
+    e8(e, size * 8 - 1);
+    xl_tr_flags_back(t);
+    xl_plain_bytes(e, o, raw, T1, T0, 0, t->code64, o->lock && t->c->vm->cfg->cpus > 1);
+}
+
+/* In line: tier 1 runs it, then code goes on behind. */
+static void exec(struct translation *t)
+{
+    struct emit *e = &t->e;
+    e_imm64(e, T2, (uintptr_t)xl_tr_point_of(t, t->now));
+    e_bytes(e, "\x4c\x8d\x1d\x05\x00\x00\x00", 7); /* lea T1, [rip + 5]: behind the jump */
+    e_jmp(e, t->x->detour[XL_DO_EXEC][false]);
+}
+
+void xl_tr_translate_one(struct translation *t, const struct insn *in, const struct xl_op *o)
+{
+    const uint8_t *raw = t->run->raw + in->ip;
+    t->may_return = false;
+    t->started[t->now] = t->e.at;
+    switch (o->kind) {
+    case XL_NOP: break;
+    case XL_PLAIN: plain(t, in, o, raw); break;
+    case XL_LEA: lea(t, in, o); break;
+    case XL_SET_FLAG: set_flag(t, in, o); break;
+    case XL_BIT: bit_in_memory(t, in, o, raw); break;
+    case XL_DIV: divide(t, in, o, raw); break;
+    case XL_PUSH_REG: push_reg(t, (o->opcode & 7) | (o->rex & 1) << 3); break;
+    case XL_PUSH_IMM: push_imm(t, o, raw); break;
+    case XL_PUSH_RM: push_rm(t, in, o); break;
+    case XL_POP_REG: pop_reg(t, o); break;
+    case XL_LEAVE: leave(t); break;
+    case XL_JCC: xl_tr_jump_if(t, o->opcode & 15, xl_tr_target_offset(t, in)); break;
+    case XL_JMP: xl_tr_jump_to(t, xl_tr_target_offset(t, in)); break;
+    case XL_CALL: call(t, in); break;
+    case XL_RET: ret(t, in, o, raw); break;
+    case XL_JMP_RM: jump_rm(t, in, o, false); break;
+    case XL_CALL_RM: jump_rm(t, in, o, true); break;
+    case XL_VECTOR: vector(t, in, o); break;
+    case XL_EXEC:
+        exec(t);
+        t->vector_checked = 0;
+        break;
+    }
+    bool keeps_t0 = o->kind == XL_NOP || o->kind == XL_JCC || o->kind == XL_PLAIN || o->kind == XL_PUSH_REG ||
+                    o->kind == XL_PUSH_IMM || o->kind == XL_POP_REG || (o->kind == XL_VECTOR && !xl_vector_x87(o));
+    if (!keeps_t0 || t->may_return)
+        t->held = -1;
+    t->x->count.insns++;
+    t->x->count.native += o->kind != XL_EXEC;
+}
