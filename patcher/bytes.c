@@ -49,7 +49,10 @@ void *memset(void *to, int value, size_t n)
 int memcmp(const void *a, const void *b, size_t n)
 {
     const uint8_t *x = a, *y = b;
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    while (i + 8 <= n && *(const uint64_t *)(x + i) == *(const uint64_t *)(y + i))
+        i += 8;
+    for (; i < n; i++)
         if (x[i] != y[i])
             return x[i] - y[i];
     return 0;

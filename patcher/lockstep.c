@@ -30,6 +30,7 @@ enum {
 struct page {
     unsigned view, slot;
     uint64_t tag, offset;
+    bool changed; /* by tier 2: else copy->after is not filled in */
     struct copies {
         uint8_t before[PAGE_SIZE], after[PAGE_SIZE];
     } * copy;
@@ -216,11 +217,26 @@ static bool same_vectors(struct vcpu *c, struct cpu *a, struct cpu *b)
     return !memcmp(a->xsave, b->xsave, sizeof a->xsave);
 }
 
+static const uint8_t *after_of(const struct page *p)
+{
+    return p->changed ? p->copy->after : p->copy->before;
+}
+
+static bool same_page(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    for (unsigned i = 0; i < PAGE_SIZE / 8; i += 8)
+        if ((x[i] ^ y[i]) | (x[i + 1] ^ y[i + 1]) | (x[i + 2] ^ y[i + 2]) | (x[i + 3] ^ y[i + 3]) |
+            (x[i + 4] ^ y[i + 4]) | (x[i + 5] ^ y[i + 5]) | (x[i + 6] ^ y[i + 6]) | (x[i + 7] ^ y[i + 7]))
+            return false;
+    return true;
+}
+
 static bool same_memory(const struct vcpu *c)
 {
     const struct lockstep *l = c->lockstep;
     for (unsigned i = 0; i < l->pages; i++)
-        if (memcmp(l->page[i].copy->after, c->vm->memory + l->page[i].offset, PAGE_SIZE))
+        if (!same_page(after_of(&l->page[i]), c->vm->memory + l->page[i].offset))
             return false;
     return true;
 }
@@ -254,8 +270,12 @@ void lockstep_begin(struct vcpu *c, const struct xl_run *xr, unsigned number, ui
 static void keep_result(struct vcpu *c)
 {
     struct lockstep *l = c->lockstep;
-    for (unsigned i = 0; i < l->pages; i++)
-        memcpy(l->page[i].copy->after, c->vm->memory + l->page[i].offset, PAGE_SIZE);
+    for (unsigned i = 0; i < l->pages; i++) {
+        struct page *p = &l->page[i];
+        p->changed = !same_page(p->copy->before, c->vm->memory + p->offset);
+        if (p->changed)
+            memcpy(p->copy->after, c->vm->memory + p->offset, PAGE_SIZE);
+    }
     save(c, &l->tier2);
 }
 
@@ -263,7 +283,8 @@ static void put_back(struct vcpu *c)
 {
     struct lockstep *l = c->lockstep;
     for (unsigned i = 0; i < l->pages; i++)
-        memcpy(c->vm->memory + l->page[i].offset, l->page[i].copy->before, PAGE_SIZE);
+        if (l->page[i].changed || l->nearest)
+            memcpy(c->vm->memory + l->page[i].offset, l->page[i].copy->before, PAGE_SIZE);
     load(c, &l->start);
     l->steps = 0;
 }
@@ -360,7 +381,7 @@ static void report_memory(struct vcpu *c)
         for (unsigned k = 0; k < PAGE_SIZE; k += 8) {
             uint64_t t, x, at = l->page[i].offset + k;
             memcpy(&t, c->vm->memory + at, 8);
-            memcpy(&x, l->page[i].copy->after + k, 8);
+            memcpy(&x, after_of(&l->page[i]) + k, 8);
             if (t != x)
                 g_string_append_printf(
                     l->report, "  memory at %" PRIx64 " of the file: tier 1 %016" PRIx64 ", tier 2 %016" PRIx64 "\n",

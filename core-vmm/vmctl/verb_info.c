@@ -36,9 +36,9 @@ static JsonObject *running_object(const char *name)
 /* Bytes in use and at most. */
 static void print_use(const char *name, JsonObject *o, const char *indent)
 {
-    g_autofree char *used = g_format_size_full(json_object_get_int_member(o, "used"), G_FORMAT_SIZE_IEC_UNITS);
-    g_autofree char *limit = g_format_size_full(json_object_get_int_member(o, "limit"), G_FORMAT_SIZE_IEC_UNITS);
-    printf("%s%-16s %s of at most %s\n", indent, name, used, limit);
+    const double mib = 1 << 20;
+    printf("%s%-16s %.1f MiB of at most %.1f MiB\n", indent, name, json_object_get_int_member(o, "used") / mib,
+           json_object_get_int_member(o, "limit") / mib);
 }
 
 static void print_value(const char *name, JsonNode *n, const char *indent)

@@ -166,11 +166,19 @@ static int acknowledge(struct machine *m, unsigned cpu)
     return vector;
 }
 
+/* Environment GUEST_ENGINE: interp (also if there is none), soft, or lockstep: tier 2 checked against tier 1. */
+static void choose_engine(struct guest *g, unsigned cpus)
+{
+    const char *name = g_getenv("GUEST_ENGINE");
+    bool interp = !name || !strcmp(name, "interp");
+    g->engine = interp ? &interp_engine : &soft_engine;
+    g->vm.options = interp ? "" : !strcmp(name, "lockstep") && cpus == 1 ? "hot=1,lockstep" : "hot=1";
+}
+
 struct guest *guest_new(unsigned cpus)
 {
     struct guest *g = g_new0(struct guest, 1);
     g_autoptr(GError) error = NULL;
-    g->engine = &interp_engine;
     g->machine.out = log_out;
     g->machine.ack = acknowledge;
     g->interrupt = -1;
@@ -185,8 +193,8 @@ struct guest *guest_new(unsigned cpus)
                             .memory_bytes = GUEST_BYTES,
                             .tsc_offset = &g->tsc_offset,
                             .tsc_khz = 1000000,
-                            .model = "host",
-                            .options = ""};
+                            .model = "host"};
+    choose_engine(g, cpus);
     g->evm = g->engine->vm_new(&g->vm, &error);
     if (!g->evm || !g->engine->map(g->evm, 0, GUEST_BYTES - 4096, 0, CPU_MAP_RAM, &error))
         g_error("%s", error->message);
