@@ -317,25 +317,27 @@ static bool arrived(struct vcpu *c, uint8_t flags)
 static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
 {
     struct lockstep *l = c->lockstep;
-    const struct run *r = l->run->run;
+    const struct xl_run *xr = l->run;
     unsigned i = l->number;
     c->gpr[REG_RUN_IP] = l->ip;
     while (l->steps < l->stop_at) {
-        const struct insn *in = &r->insn[i];
+        const struct insn *in = &xr->run->insn[i];
         c->rip = c->gpr[REG_RUN_IP] + in->ip;
         if (c->rip == ip && arrived(c, flags))
             return NULL;
         l->trace[l->steps % TRACE].ip = c->rip;
         l->trace[l->steps++ % TRACE].in = in;
-        if (xl_step(c, r, i) == (struct run *)c) {
+        if (xr->point[i].untranslated)
+            return "tier 1 comes to what tier 2 leaves to it, in another state";
+        if (xl_step(c, xr->run, i) == (struct run *)c) {
             i++;
             continue;
         }
         c->link = NULL;
         if (c->rip == ip && arrived(c, flags))
             return NULL;
-        r = code_find(c);
-        if (!r->xl)
+        xr = code_find(c)->xl;
+        if (!xr)
             return "tier 1 leaves translated code elsewhere";
         i = 0;
         c->gpr[REG_RUN_IP] = c->rip;

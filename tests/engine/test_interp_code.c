@@ -235,7 +235,7 @@ static void test_one_tsc(void)
 }
 
 GUEST_CODE(compute, 64,
-           "mov $10000000, %ecx; mov $1, %eax\n"
+           "mov $4000000, %ecx; mov $1, %eax\n"
            "1: imul $0x41c64e6d, %eax, %eax; add $12345, %eax; rol $3, %eax; dec %ecx; jnz 1b; hlt\n");
 
 static gpointer kicker(gpointer data)
