@@ -51,7 +51,7 @@ struct lockstep {
     unsigned pages;
     bool open, replaying, strayed;
     unsigned nearest; /* for the report: registers that were the same at best, and when; 0: not looked for */
-    uint64_t nearest_steps, stop_at;
+    uint64_t nearest_steps, stop_at, stray_ip, stray_page;
     unsigned dma; /* vm.lockstep_dma at the beginning */
     const struct xl_run *run;
     unsigned number;
@@ -115,7 +115,11 @@ void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t pa
         bool known = false;
         for (unsigned i = 0; i < l->pages; i++)
             known |= l->page[i].offset == page;
-        l->strayed |= !known && access & ACCESS_WRITE;
+        if (!known && access & ACCESS_WRITE && !l->strayed) {
+            l->strayed = true;
+            l->stray_ip = c->rip;
+            l->stray_page = page;
+        }
         c->views[view][slot].write = tlb_empty(slot);
         return;
     }
@@ -446,6 +450,9 @@ static _Noreturn void fail(struct vcpu *c, uint64_t ip, uint8_t flags, const cha
                            "lockstep: %s: stretch %" PRIu64 ", from IP %" PRIx64 " (+%u instructions) to %" PRIx64
                            ", mode %x; nearest was tier 1 at %" PRIx64 " after %" PRIu64 " instructions\n",
                            wrong, l->stretches, l->ip, l->number, ip, c->mode, c->rip, l->steps);
+    if (l->strayed)
+        g_string_append_printf(l->report, "  first at %" PRIx64 ", to page %" PRIx64 " of the file\n", l->stray_ip,
+                               l->stray_page);
     report_registers(l);
     report_memory(c);
     report_vectors(c);
