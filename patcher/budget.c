@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* budget.c - how much of the host's memory the engine takes for itself: at most 96 MiB for one vCPU and 1 GiB of guest
- * memory.  About 30 of them are tables whose size the guest's memory and the TLB's size give; the rest is shared out to
- * the caches of code.  With more vCPUs each gets a smaller share, but not less than makes sense. */
+ * memory.  About 30 of them are tables whose size the guest's memory and the TLB's size give; the rest is for the caches
+ * of code.  With more vCPUs each gets less, but all together more: two have 4/3 of what one has. */
 #include "budget.h"
 #include "lockstep.h"
 #include "stats.h"
@@ -18,7 +18,7 @@ enum {
 
 static size_t share(size_t all, size_t least, unsigned cpus)
 {
-    return MAX(all / cpus, least) & PAGE_MASK;
+    return MAX(2 * all / (cpus + 1), least) & PAGE_MASK;
 }
 
 struct budget budget_for(unsigned cpus)
