@@ -147,9 +147,29 @@ static void *kick_later(void *arg)
     return NULL;
 }
 
-/* How long a kick takes at the worst of the better half of 40 (a busy host may delay any of them). */
+/* A millisecond is for a CPU on which an exit for port I/O, with all that we do for it, takes 5 us at most; where it takes
+ * longer (an emulated CPU, a debug build) so may a kick. */
+static double kick_limit(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    struct kicker k = {.m = m, .delay = 200000};
+    pthread_t t;
+    fake_load(m, CODE, g_busy16, g_busy16_end);
+    fake_start16(m, 0, CODE);
+    gint64 began = g_get_monotonic_time();
+    pthread_create(&t, NULL, kick_later, &k);
+    g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_KICKED);
+    double exit_us = (double)(g_get_monotonic_time() - began) / MAX(m->ports->len, 1u);
+    pthread_join(t, NULL);
+    fake_free(m);
+    g_test_message("an exit takes %.1f us", exit_us);
+    return 1000 * MAX(exit_us / 5, 1);
+}
+
+/* Of 40 kicks the better quarter, for a busy host may delay any of them. */
 static void test_kick_latency(const struct cpu_engine *engine)
 {
+    double limit = kick_limit(engine);
     struct machine *m = fake_new(engine, 1);
     gint64 took[40];
     fake_load(m, CODE, g_spin, g_spin_end);
@@ -169,7 +189,7 @@ static void test_kick_latency(const struct cpu_engine *engine)
     }
     g_test_message("kick to return: best %d us, median %d us, worst %d us", (int)took[0], (int)took[20], (int)took[39]);
     g_test_minimized_result(took[20], "median of kicks, microseconds");
-    g_assert_cmpint(took[20], <, 20000);
+    g_assert_cmpfloat(took[10], <, limit);
     fake_free(m);
 }
 
