@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Boots real guests and checks that each reaches the state that says it works.  Prints TAP.
 
-  boot.py [--vmctl PATH] [--engine E] [--cpus N] [--set SECTION.KEY=VALUE] [--scale F] [--keep DIR] TEST...
+  boot.py [--vmctl PATH] [--engine E [--if-usable]] [--cpus N] [--set SECTION.KEY=VALUE] [--scale F] [--keep DIR] TEST...
   boot.py --list
 
 Guests come from guests.sh; a guest that cannot be had is skipped with the reason.  --scale stretches the time limits
-(slow hosts, engines).  With --keep a screenshot and the logs of every test land in DIR."""
+(slow hosts, engines).  With --if-usable nothing is run where the engine fails its probe.  With --keep a screenshot and the logs of every test land in DIR."""
 import argparse
 import json
 import os
@@ -205,6 +205,13 @@ def guests_ready(names):
     return None if p.returncode == 0 else (p.stderr.strip().splitlines() or ["guests.sh failed"])[0]
 
 
+def unusable(options):
+    """None, or why the engine that was asked for does not work here."""
+    p = subprocess.run([options.vmctl, "host-info", "-o", "json"], capture_output=True, text=True, check=True)
+    return next((e["reason"] for e in json.loads(p.stdout)["engines"]
+                 if e["engine"] == options.engine and not e["usable"]), None)
+
+
 def boot(options, name, test, cache):
     vm = Machine(options, name)
     try:
@@ -239,6 +246,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--vmctl", default=os.path.join(HERE, "../../build/core-vmm/vmctl/vmctl"))
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--if-usable", action="store_true")
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--scale", type=float, default=1.0)
@@ -250,6 +258,10 @@ def main():
         print("\n".join(TESTS))
         return 0
     options.vmctl = os.path.abspath(options.vmctl)
+    why_not = unusable(options) if options.if_usable else None
+    if why_not:
+        print(f"1..0 # SKIP {why_not}")
+        return 0
     cache = subprocess.run([os.path.join(HERE, "guests.sh"), "--dir"], capture_output=True, text=True).stdout.strip()
     print(f"1..{len(options.tests)}", flush=True)
     bad = 0
