@@ -161,14 +161,14 @@ static void study(struct translation *t)
 }
 
 /* Instructions after which vcpu.xl_vector may be wrong: rather too many than too few. */
-static bool may_change_vector_use(const struct xl_op *o)
+static bool may_change_vector_use(const struct insn *in, enum xl_kind kind)
 {
-    unsigned op = o->opcode;
-    if (o->kind != XL_EXEC)
-        return o->kind == XL_VECTOR;
-    if (o->map == 0)
-        return (op >= 0xd8 && op <= 0xdf) || op == 0x9b || op == 0xc4 || op == 0xc5 || op == 0x62;
-    return o->map != 0x0f || !(op == 0x02 || op == 0x03 || (op >= 0xa0 && op <= 0xad) || (op >= 0xb0 && op <= 0xc1));
+    unsigned op = in->opcode; /* by the decoder: what is run by tier 1 may be nothing that xl_op_of() understands */
+    if (kind != XL_EXEC)
+        return kind == XL_VECTOR;
+    if (in->map == 0)
+        return (op >= 0xd8 && op <= 0xdf) || op == 0x9b;
+    return in->map != 0x0f || !(op == 0x02 || op == 0x03 || (op >= 0xa0 && op <= 0xad) || (op >= 0xb0 && op <= 0xc1));
 }
 
 static struct xl_run *new_run(struct xl *x, struct run *r)
@@ -187,7 +187,7 @@ static void note_point(struct translation *t, const struct insn *in, const struc
                                              .number = t->now,
                                              .live = t->live[t->now],
                                              .untranslated = in->len && o->kind == XL_EXEC,
-                                             .vector_use = in->len && may_change_vector_use(o)};
+                                             .vector_use = in->len && may_change_vector_use(in, o->kind)};
 }
 
 static void entry(struct translation *t)
