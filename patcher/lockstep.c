@@ -21,7 +21,8 @@ enum {
     PAGES = 6, /* that stay writable from run to run */
     PAGES_MOST = 64,
     TRACE = 24,                            /* instructions that a report shows */
-    MOST = 200000000,                      /* tier 1 has lost its way */
+    PER_CYCLE = 8,                         /* more instructions than that, and tier 1 has lost its way ... */
+    LEAST = 1000000,                       /* ... but not before so many */
     HEAD = offsetof(struct vcpu, request), /* registers, flags: the first part of what a stretch may change ... */
     BODY = offsetof(struct vcpu, seg),     /* ... and the second */
     BODY_END = offsetof(struct vcpu, intr_level),
@@ -52,7 +53,8 @@ struct lockstep {
     bool open, replaying, strayed;
     unsigned nearest; /* for the report: registers that were the same at best, and when; 0: not looked for */
     uint64_t nearest_steps, stop_at, stray_ip, stray_page;
-    unsigned dma; /* vm.lockstep_dma at the beginning */
+    unsigned dma;   /* vm.lockstep_dma at the beginning */
+    uint64_t began; /* TSC */
     const struct xl_run *run;
     unsigned number;
     uint64_t ip; /* of the run */
@@ -269,6 +271,7 @@ void lockstep_begin(struct vcpu *c, const struct xl_run *xr, unsigned number, ui
     l->number = number;
     l->ip = ip;
     l->open = true;
+    l->began = __builtin_ia32_rdtsc();
 }
 
 static void keep_result(struct vcpu *c)
@@ -475,7 +478,7 @@ void lockstep_end(struct vcpu *c, uint64_t ip, uint8_t flags)
         return;
     keep_result(c);
     put_back(c);
-    l->stop_at = MOST;
+    l->stop_at = LEAST + PER_CYCLE * (__builtin_ia32_rdtsc() - l->began);
     const char *wrong = replay_guarded(c, ip, flags);
     if (wrong)
         fail(c, ip, flags, wrong);

@@ -2,7 +2,7 @@
 /* blocks.c - tier 2 against tier 1: straight code of several random instructions, with conditional jumps to the next
  * instruction strewn in, must end in the same state or the same fault in both.
  *
- *   blocks --mode 64|32 [--cases N] [--seed S] [--first I]
+ *   blocks --mode 64|32 [--cases N] [--seed S] [--first I] [--show]
  *
  * What an instruction alone cannot show is tested here: flags that are left wrong because they are dead, or made again,
  * between instructions; registers and vector state across detours; chained runs.  Where a block ends in a fault, its
@@ -20,6 +20,7 @@ struct blocks {
     struct oracle_guest *guest[2];
     uint8_t window[ORACLE_WIN_BYTES];
     GRand *random;
+    gboolean show;
 };
 
 /* Branches would leave the block or never end. */
@@ -133,13 +134,20 @@ static bool run_both(struct blocks *b, const uint8_t *code, unsigned n, const st
            !memcmp(oracle_guest_window(b->guest[0]), oracle_guest_window(b->guest[1]), ORACLE_WIN_BYTES);
 }
 
-static void report(struct blocks *b, uint64_t index, const uint8_t *code, unsigned n, const struct oracle_cpu *start,
-                   const struct oracle_cpu out[2])
+static void show(const struct blocks *b, uint64_t index, const uint8_t *code, unsigned n)
 {
     printf("# mode %d block %" G_GUINT64_FORMAT ":", b->mode == ORACLE_64 ? 64 : 32, index);
     for (unsigned i = 0; i < n; i++)
         printf(" %02x", code[i]);
-    printf("\n# below, host is tier 1 and engine is tier 2\n");
+    printf("\n");
+    fflush(stdout); /* the next thing may be a crash */
+}
+
+static void report(struct blocks *b, uint64_t index, const uint8_t *code, unsigned n, const struct oracle_cpu *start,
+                   const struct oracle_cpu out[2])
+{
+    show(b, index, code, n);
+    printf("# below, host is tier 1 and engine is tier 2\n");
     oracle_print_difference(b->mode, start, &out[0], &out[1]);
     oracle_print_window(b->window, oracle_guest_window(b->guest[0]), oracle_guest_window(b->guest[1]));
 }
@@ -158,6 +166,8 @@ static bool run(struct blocks *b, uint64_t seed, uint64_t first, uint64_t cases)
         aim_registers(b, &c.cpu);
         c.cpu.rip = oracle_layouts[b->mode].code + g_rand_int_range(b->random, 0, ORACLE_CODE_BYTES / 2);
         c.cpu.rflags &= ~0x100ull;
+        if (b->show)
+            show(b, i, code, n);
         if (!run_both(b, code, n, &c.cpu, legacy, out)) {
             report(b, i, code, n, &c.cpu, out);
             return false;
@@ -170,6 +180,7 @@ static bool run(struct blocks *b, uint64_t seed, uint64_t first, uint64_t cases)
 
 int main(int argc, char **argv)
 {
+    static struct blocks b;
     int bits = 64;
     gint64 cases = 100000, seed = 1, first = 0;
     g_autoptr(GError) error = NULL;
@@ -177,6 +188,7 @@ int main(int argc, char **argv)
                                     {"cases", 0, 0, G_OPTION_ARG_INT64, &cases, "how many", "N"},
                                     {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the random numbers", "S"},
                                     {"first", 0, 0, G_OPTION_ARG_INT64, &first, "index of the first block", "I"},
+                                    {"show", 0, 0, G_OPTION_ARG_NONE, &b.show, "print each block before it runs", NULL},
                                     {NULL}};
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_option_context_add_main_entries(context, entries, NULL);
@@ -184,7 +196,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "blocks: %s\n", error->message);
         return 2;
     }
-    static struct blocks b;
     b.mode = bits == 64 ? ORACLE_64 : ORACLE_32;
     b.gen = oracle_gen_new(b.mode, seed);
     b.random = g_rand_new_with_seed(1);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* fuzz_decode_exec.c - arbitrary code with arbitrary state on the interpreter, in a machine without devices.
+/* fuzz_decode_exec.c - arbitrary code with arbitrary state on the interpreter, on the translator, and on the translator in
+ * lockstep with the interpreter, in a machine without devices.
  *
- * Input: kind of start (real mode, protected, long), privilege, four bytes that go to one random place of the state,
- * 16 register seeds, then code.  The engine may do with it whatever a CPU may; it must not crash or hang. */
+ * Input: kind of start (real mode, protected, long) and engine, privilege, four bytes that go to one random place of the
+ * state, 16 register seeds, then code.  The engine may do with it whatever a CPU may; it must not crash or hang, and in
+ * lockstep there must be no difference. */
 #include "patcher/patcher.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -23,7 +25,7 @@ struct fuzz {
     struct x86_state reset;
 };
 
-static struct fuzz *fuzzed; /* for the timer's signal handler */
+static struct fuzz *fuzzed; /* for the timer's signal handler: the one that runs */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,12 +34,12 @@ static void on_timer(int sig)
     fuzzed->engine->kick(fuzzed->vcpu);
 }
 
-static struct fuzz *start(void)
+static struct fuzz *start(const struct cpu_engine *engine, const char *options)
 {
     struct fuzz *f = g_new0(struct fuzz, 1);
-    f->engine = &interp_engine;
-    f->vm =
-        (struct cpu_vm){.cpus = 1, .memory_bytes = MEMORY_BYTES, .tsc_khz = 1000000, .model = "host", .options = ""};
+    f->engine = engine;
+    f->vm = (struct cpu_vm){
+        .cpus = 1, .memory_bytes = MEMORY_BYTES, .tsc_khz = 1000000, .model = "host", .options = options};
     f->vm.tsc_offset = &f->tsc_offset;
     f->vm.memory_fd = memfd_create("guest", MFD_CLOEXEC);
     if (ftruncate(f->vm.memory_fd, MEMORY_BYTES))
@@ -48,8 +50,18 @@ static struct fuzz *start(void)
     f->engine->map(f->evm, MEMORY_BYTES - 0x10000, 0x8000, MEMORY_BYTES - 0x10000, CPU_MAP_READONLY, NULL);
     f->vcpu = f->engine->vcpu_new(f->evm, 0, NULL);
     f->engine->get_state(f->vcpu, &f->reset);
-    signal(SIGALRM, on_timer);
     return f;
+}
+
+static struct fuzz *choose(unsigned n)
+{
+    static struct fuzz *all[3];
+    static const char *const options[3] = {"", "hot=1", "hot=1,lockstep"};
+    n %= 3;
+    if (!all[n])
+        all[n] = start(n ? &soft_engine : &interp_engine, options[n]);
+    signal(SIGALRM, on_timer);
+    return all[n];
 }
 
 static void put64(struct fuzz *f, uint32_t at, uint64_t v)
@@ -131,9 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct x86_state s;
     if (size <= HEADER_BYTES)
         return 0;
-    if (!fuzzed)
-        fuzzed = start();
-    struct fuzz *f = fuzzed;
+    struct fuzz *f = fuzzed = choose(data[0] >> 2);
     make_memory(f, data + HEADER_BYTES, MIN(size - HEADER_BYTES, (size_t)CODE_MAX));
     make_state(f, &s, data);
     f->engine->set_state(f->vcpu, &s);
@@ -141,6 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_autoptr(GError) error = NULL;
         setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = RUN_USEC}, NULL);
         enum cpu_stop stop = f->engine->run(f->vcpu, &error);
+        if (stop == CPU_STOP_FAIL)
+            g_error("%s", error->message);
         f->engine->signal(f->vcpu, i & 1 ? CPU_SIGNAL_NMI : CPU_SIGNAL_INTR, 0);
         if (stop != CPU_STOP_HLT)
             break;
