@@ -7,11 +7,13 @@
 #include "stats.h"
 
 enum {
-    DECODED = 28 << 20,
-    DECODED_LEAST = 10 << 20,
-    CODE = 24 << 20,
-    CODE_LEAST = 8 << 20,
-    NOTES = 8 << 20,
+    DECODED = 8 << 20,
+    DECODED_LEAST = 4 << 20,
+    KEPT = 13 << 20,
+    KEPT_LEAST = 3 << 20,
+    CODE = 31 << 20,
+    CODE_LEAST = 10 << 20,
+    NOTES = 13 << 20,
     NOTES_LEAST = 3 << 20,
     WATCHED_PAGES = 16384,
 };
@@ -24,6 +26,7 @@ static size_t share(size_t all, size_t least, unsigned cpus)
 struct budget budget_for(unsigned cpus)
 {
     return (struct budget){.decoded = share(DECODED, DECODED_LEAST, cpus),
+                           .kept = share(KEPT, KEPT_LEAST, cpus),
                            .code = share(CODE, CODE_LEAST, cpus),
                            .notes = share(NOTES, NOTES_LEAST, cpus),
                            .watched_pages = WATCHED_PAGES};
@@ -51,7 +54,8 @@ void budget_report(struct soft_vm *vm, struct cpu_memory *out)
     add_tables(vm, out);
     for (unsigned i = 0; i < vm->cfg->cpus; i++) {
         const struct vcpu *c = vm->vcpu[i];
-        uint64_t own = sizeof *c + sizeof *c->stats + (vm->lockstep ? lockstep_memory() : 0);
+        uint64_t own =
+            sizeof *c + sizeof *c->stats + vm->pages * sizeof *c->granted + (vm->lockstep ? lockstep_memory() : 0);
         if (!c)
             continue;
         budget_add(out, own, own);

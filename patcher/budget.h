@@ -11,6 +11,7 @@ struct cpu_memory;
 /* Caches of each vCPU, in bytes.  What is full is emptied. */
 struct budget {
     size_t decoded,         /* instructions */
+        kept,               /* what is left of those that were translated */
         code,               /* made by the translator */
         notes;              /* what it knows of that code */
     unsigned watched_pages; /* of the VM: pages of the guest that have code whose writes are watched for */

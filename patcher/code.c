@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 4096, ARENA_RESERVE = 64 << 10 };
+enum { BUCKETS = 32, JUMPS = 4096, ARENA_RESERVE = 64 << 10, AGAIN = 1024, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct run *bucket[BUCKETS];
@@ -29,9 +29,21 @@ struct jump {
     struct run *run;
 };
 
-struct code_cache {
-    uint8_t *arena;
+struct arena {
+    uint8_t *at;
     size_t used, bytes, most_used;
+};
+
+/* One instruction of a kept run, decoded again. */
+struct again {
+    const struct run *run;
+    struct insn insn;
+};
+
+struct code_cache {
+    struct arena young; /* runs with their instructions: emptied when it is full */
+    struct arena kept;  /* what is left of those that were translated, and pages: emptied with all translated code */
+    struct again *again;
     struct code_page **page; /* by page of the memory file */
     uint64_t *used_pages;    /* which of them are set */
     size_t pages_used;
@@ -39,11 +51,25 @@ struct code_cache {
     struct run *scratch; /* code that lies in no RAM: one instruction, never found again */
 };
 
-static void *arena_take(struct code_cache *k, size_t bytes)
+static void arena_init(struct arena *a, size_t bytes)
 {
-    void *p = k->arena + k->used;
-    k->used += (bytes + 63) & ~(size_t)63;
+    a->bytes = bytes;
+    a->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (a->at == MAP_FAILED)
+        g_error("no memory for decoded code");
+}
+
+static void *arena_take(struct arena *a, size_t bytes)
+{
+    void *p = a->at + a->used;
+    a->used += (bytes + 15) & ~(size_t)15;
+    a->most_used = MAX(a->most_used, a->used);
     return p;
+}
+
+static bool arena_full(const struct arena *a)
+{
+    return a->used > a->bytes - ARENA_RESERVE;
 }
 
 static struct run *new_scratch(void)
@@ -56,19 +82,20 @@ static struct run *new_scratch(void)
 void code_init(struct vcpu *c)
 {
     struct code_cache *k = c->code = g_new0(struct code_cache, 1);
-    k->bytes = c->vm->budget.decoded;
-    k->arena = mmap(NULL, k->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (k->arena == MAP_FAILED)
-        g_error("no memory for decoded code");
+    arena_init(&k->young, c->vm->budget.decoded);
+    arena_init(&k->kept, c->vm->budget.kept);
+    k->again = g_new0(struct again, AGAIN);
     k->page = g_new0(struct code_page *, c->vm->pages);
-    k->used_pages = g_new(uint64_t, k->bytes / sizeof(struct code_page));
+    k->used_pages = g_new(uint64_t, k->kept.bytes / sizeof(struct code_page));
     k->scratch = new_scratch();
 }
 
 void code_fini(struct vcpu *c)
 {
     struct code_cache *k = c->code;
-    munmap(k->arena, k->bytes);
+    munmap(k->young.at, k->young.bytes);
+    munmap(k->kept.at, k->kept.bytes);
+    g_free(k->again);
     g_free(k->page);
     g_free(k->used_pages);
     g_free(k->scratch->raw);
@@ -79,30 +106,54 @@ void code_fini(struct vcpu *c)
 void code_memory(const struct vcpu *c, struct cpu_memory *m)
 {
     const struct code_cache *k = c->code;
-    uint64_t tables =
-        sizeof *k + c->vm->pages * sizeof *k->page + k->bytes / sizeof(struct code_page) * sizeof(uint64_t);
-    budget_add(m, MAX(k->most_used, k->used) + tables, k->bytes + tables);
+    uint64_t tables = sizeof *k + c->vm->pages * sizeof *k->page + AGAIN * sizeof *k->again +
+                      k->kept.bytes / sizeof(struct code_page) * sizeof(uint64_t);
+    budget_add(m, k->young.most_used + k->kept.most_used + tables, k->young.bytes + k->kept.bytes + tables);
+}
+
+static void forget_decoded(struct vcpu *c)
+{
+    struct code_cache *k = c->code;
+    k->young.used = 0;
+    memset(k->jump, 0, sizeof k->jump);
+    memset(k->again, 0, AGAIN * sizeof *k->again);
+    c->link = NULL;
+    replay_drop_all(c);
 }
 
 void code_drop_all(struct vcpu *c)
 {
     struct code_cache *k = c->code;
-    k->most_used = MAX(k->most_used, k->used);
     for (size_t i = 0; i < k->pages_used; i++)
         k->page[k->used_pages[i]] = NULL;
-    k->pages_used = k->used = 0;
-    memset(k->jump, 0, sizeof k->jump);
-    c->link = NULL;
-    replay_drop_all(c);
+    k->pages_used = k->kept.used = 0;
+    forget_decoded(c);
     if (c->xl)
         xl_drop_all(c);
+}
+
+/* Translated code stays. */
+static void drop_young(struct vcpu *c)
+{
+    struct code_cache *k = c->code;
+    for (size_t i = 0; i < k->pages_used; i++) {
+        struct code_page *p = k->page[k->used_pages[i]];
+        p->crossing = NULL;
+        for (unsigned b = 0; b < BUCKETS; b++)
+            for (struct run **at = &p->bucket[b], *r; (r = *at);)
+                if (r->kept)
+                    at = &r->next;
+                else
+                    *at = r->next;
+    }
+    forget_decoded(c);
 }
 
 static struct code_page *code_page(struct code_cache *k, uint64_t offset)
 {
     struct code_page **p = &k->page[offset >> 12];
     if (!*p) {
-        *p = arena_take(k, sizeof **p);
+        *p = arena_take(&k->kept, sizeof **p);
         memset(*p, 0, sizeof **p);
         k->used_pages[k->pages_used++] = offset >> 12;
     }
@@ -187,11 +238,16 @@ static bool clear_bits(struct code_bits *b, unsigned at, unsigned end)
 static void kill_run(struct vcpu *c, struct run *r)
 {
     r->host = NULL;
-    count(c, COUNT_RUNS_KILLED);
     if (r->xl)
         xl_kill(c, r);
-    for (unsigned i = 0; i < r->count; i++)
+    for (unsigned i = 0; i < (r->kept ? 1 : r->count); i++)
         r->insn[i].fn = exec_invalid;
+}
+
+static void kill_written(struct vcpu *c, struct run *r)
+{
+    count(c, COUNT_RUNS_KILLED);
+    kill_run(c, r);
 }
 
 static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
@@ -206,7 +262,7 @@ static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
                 at = &r->next;
                 continue;
             }
-            kill_run(c, r);
+            kill_written(c, r);
             *at = r->next;
         }
     for (struct run **at = &p->crossing, *r; (r = *at);) {
@@ -215,7 +271,7 @@ static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
             at = &r->next2;
             continue;
         }
-        kill_run(c, r);
+        kill_written(c, r);
         *at = r->next2;
     }
 }
@@ -296,6 +352,7 @@ struct builder {
     unsigned have; /* of them */
     struct insn insn[RUN_MAX + 1];
     unsigned count, used;
+    bool faults;
 };
 
 /* How many bytes a fetch at c->rip may see: to the end of the segment. */
@@ -316,6 +373,7 @@ static bool decode_run(struct vcpu *c, struct builder *b, unsigned mode)
 {
     unsigned most = mode & MODE_ONE ? 1 : RUN_MAX;
     b->count = b->used = 0;
+    b->faults = false;
     while (b->count < most && b->used < RUN_BYTES_MAX - 16) {
         struct insn *in = &b->insn[b->count];
         memset(in, 0, sizeof *in);
@@ -327,12 +385,18 @@ static bool decode_run(struct vcpu *c, struct builder *b, unsigned mode)
                 return false;
             break;
         }
-        if (r != DECODE_OK)
+        if (r != DECODE_OK) {
             decode_bind_fault(in, r == DECODE_UD ? EXC_UD : EXC_GP);
+            b->faults = true;
+        }
         b->count++;
         b->used += in->len;
         if (in->flags & INSN_ENDS)
             return true;
+        /* Long runs that overlap cost more than they save. */
+        bool jcc = in->map ? in->map == 0x0f && (in->opcode & 0xf0) == 0x80 : (in->opcode & 0xf0) == 0x70;
+        if (jcc && b->count >= LONG_ENOUGH)
+            break;
     }
     end_run(b);
     return true;
@@ -342,8 +406,9 @@ static struct run *finish(struct vcpu *c, const struct builder *b, uint8_t *host
 {
     struct code_cache *k = c->code;
     uint64_t offset = host - c->vm->memory;
-    struct run *r = arena_take(k, sizeof *r + b->count * sizeof(struct insn) + b->used);
-    *r = (struct run){.host = host, .host2 = host2, .bytes = b->used, .count = b->count, .mode = mode};
+    struct run *r = arena_take(&k->young, sizeof *r + b->count * sizeof(struct insn) + b->used);
+    *r = (struct run){
+        .host = host, .host2 = host2, .bytes = b->used, .count = b->count, .mode = mode, .faults = b->faults};
     r->raw = (uint8_t *)&r->insn[b->count];
     memcpy(r->insn, b->insn, b->count * sizeof(struct insn));
     memcpy(r->raw, b->bytes, b->used);
@@ -405,11 +470,14 @@ static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned m
     struct builder b;
     fpu_leave(c); /* the decoder is not ours */
     bool watched_full = too_many_watched(c->vm);
-    if (c->code->used > c->code->bytes - ARENA_RESERVE || replay_full(c) || watched_full) {
+    if (watched_full || arena_full(&c->code->kept)) {
         if (watched_full)
             unwatch_all(c);
-        count(c, COUNT_DROPS_DECODED_FULL);
+        count(c, COUNT_DROPS_CODE_FULL);
         code_drop_all(c);
+    } else if (arena_full(&c->code->young) || replay_full(c)) {
+        count(c, COUNT_DROPS_DECODED_FULL);
+        drop_young(c);
     }
     if (!host)
         return build_odd(c, lin, NULL, mode);
@@ -422,6 +490,60 @@ static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned m
         watch(c, host - c->vm->memory, b.used);
     } while (memcmp(b.bytes, host, b.used)); /* another vCPU was writing */
     return finish(c, &b, host, NULL, mode);
+}
+
+bool code_kept_full(const struct vcpu *c)
+{
+    return arena_full(&c->code->kept);
+}
+
+/* ---- runs that were translated ---------------------------------------------------------------------------------- */
+struct run *code_keep(struct vcpu *c, struct run *young)
+{
+    struct code_cache *k = c->code;
+    uint64_t offset = young->host - c->vm->memory;
+    struct run *r = arena_take(&k->kept, sizeof *r + sizeof(struct insn) + young->bytes);
+    *r = *young;
+    r->kept = true;
+    r->raw = (uint8_t *)&r->insn[1];
+    r->insn[0] = young->insn[0];
+    memcpy(r->raw, young->raw, young->bytes);
+    struct run **at = &code_page(k, offset)->bucket[bucket(offset)];
+    while (*at != young)
+        at = &(*at)->next;
+    *at = r;
+    young->xl = NULL;
+    kill_run(c, young); /* other runs may still think that they lead to it */
+    return r;
+}
+
+static void decode_again(struct vcpu *c, struct insn *in, const struct run *r, unsigned number, unsigned ip)
+{
+    if (ip == r->bytes) {
+        *in = (struct insn){.fn = exec_fallthrough};
+    } else {
+        fpu_leave(c); /* the decoder is not ours */
+        if (replay_full(c))
+            drop_young(c);
+        *in = (struct insn){.ip = ip, .number = number};
+        int result = decode(c, in, r->raw + ip, r->bytes - ip, r->mode);
+        g_assert(result == DECODE_OK); /* as it was the first time */
+    }
+    in->ip = ip;
+    in->number = number;
+}
+
+const struct insn *code_insn(struct vcpu *c, const struct run *r, unsigned number, unsigned ip)
+{
+    if (!r->kept)
+        return &r->insn[number];
+    struct again *a = &c->code->again[((uintptr_t)r >> 4 ^ number * 0x35) % AGAIN];
+    if (a->run != r || a->insn.number != number) {
+        a->run = NULL;
+        decode_again(c, &a->insn, r, number, ip);
+        a->run = r;
+    }
+    return &a->insn;
 }
 
 static bool second_page_is(struct vcpu *c, const struct run *r, uint64_t lin)

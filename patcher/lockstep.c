@@ -59,9 +59,9 @@ struct lockstep {
     unsigned number;
     uint64_t ip; /* of the run */
     uint64_t stretches, steps;
-    struct {
+    struct lockstep_step {
         uint64_t ip;
-        const struct insn *in;
+        uint8_t bytes[15], len;
     } trace[TRACE];
     GString *report;
 };
@@ -320,6 +320,15 @@ static bool arrived(struct vcpu *c, uint8_t flags)
            !memcmp(l->tier1.body, l->tier2.body, offsetof(struct vcpu, vm) - BODY);
 }
 
+static void note_step(struct lockstep *l, const struct xl_run *xr, unsigned i, uint64_t ip)
+{
+    struct lockstep_step *s = &l->trace[l->steps++ % TRACE];
+    unsigned from = xr->point[i].ip, to = i + 1 < xr->run->count ? xr->point[i + 1].ip : xr->run->bytes;
+    s->ip = ip;
+    s->len = MIN(to - from, sizeof s->bytes);
+    memcpy(s->bytes, xr->run->raw + from, s->len);
+}
+
 /* Tier 1's way from the beginning of the stretch to ip; NULL, or what went wrong. */
 static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
 {
@@ -328,15 +337,13 @@ static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
     unsigned i = l->number;
     c->gpr[REG_RUN_IP] = l->ip;
     while (l->steps < l->stop_at) {
-        const struct insn *in = &xr->run->insn[i];
-        c->rip = c->gpr[REG_RUN_IP] + in->ip;
+        c->rip = c->gpr[REG_RUN_IP] + xr->point[i].ip;
         if (c->rip == ip && arrived(c, flags))
             return NULL;
-        l->trace[l->steps % TRACE].ip = c->rip;
-        l->trace[l->steps++ % TRACE].in = in;
+        note_step(l, xr, i, c->rip);
         if (xr->point[i].untranslated)
             return "tier 1 comes to what tier 2 leaves to it, in another state";
-        if (xl_step(c, xr->run, i) == (struct run *)c) {
+        if (xl_step(c, xr, i) == (struct run *)c) {
             i++;
             continue;
         }
@@ -419,10 +426,10 @@ static void report_trace(struct lockstep *l, const char *title)
 {
     g_string_append_printf(l->report, "  %s:\n", title);
     for (uint64_t i = l->steps > TRACE ? l->steps - TRACE : 0; i < l->steps; i++) {
-        const struct insn *in = l->trace[i % TRACE].in;
-        g_string_append_printf(l->report, "   %" PRIx64 ":", l->trace[i % TRACE].ip);
-        for (unsigned k = 0; k < in->len; k++)
-            g_string_append_printf(l->report, " %02x", insn_raw(in)[k]);
+        const struct lockstep_step *s = &l->trace[i % TRACE];
+        g_string_append_printf(l->report, "   %" PRIx64 ":", s->ip);
+        for (unsigned k = 0; k < s->len; k++)
+            g_string_append_printf(l->report, " %02x", s->bytes[k]);
         g_string_append_c(l->report, '\n');
     }
 }

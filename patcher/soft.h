@@ -289,7 +289,7 @@ struct vcpu {
     const struct insn *link; /* the branch that led here: gets the run as its aux, or NULL */
     uint64_t insns;          /* instructions run, for counters (by whole runs) */
     struct stats *stats;
-    GError **error;          /* of run() */
+    GError **error; /* of run() */
     uint64_t view_gen[VIEWS], generation;
     bool kernel_not_global; /* VIEW_SUPER_SMAP has entries that end with their CR3 */
     struct tlb_context tlb_context[TLB_CONTEXTS];
@@ -347,10 +347,11 @@ struct run {
     struct run *next2; /* in the second page's list */
     uint16_t bytes, count;
     uint8_t mode;
+    bool kept;    /* translated: of its instructions only the first one's fn is there (code_insn()) */
+    bool faults;  /* has bytes that are no instruction */
     uint8_t *raw; /* the bytes it was made from */
     /* tier 2 */
     uint32_t heat;     /* how often it was entered */
-    uint8_t narrow;    /* how often its groups of operands turned out too wide */
     insn_fn first;     /* insn[0].fn while that one counts or enters translated code */
     struct xl_run *xl; /* translated, or NULL */
     struct insn insn[];

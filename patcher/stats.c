@@ -11,7 +11,7 @@ static const struct {
     [COUNT_RUNS_TRANSLATED] = {"code", "runs translated"},
     [COUNT_RUNS_KILLED] = {"code", "runs killed by writes"},
     [COUNT_CODE_WRITES] = {"code", "writes to decoded bytes"},
-    [COUNT_DROPS_DECODED_FULL] = {"code", "everything dropped: decoded code full"},
+    [COUNT_DROPS_DECODED_FULL] = {"code", "decoded code dropped: full"},
     [COUNT_DROPS_CODE_FULL] = {"code", "everything dropped: translated code full"},
     [COUNT_DROPS_OTHER] = {"code", "everything dropped: reset, state loaded, too many writes"},
     [COUNT_TLB_WALKS] = {"memory", "page walks"},

@@ -31,14 +31,14 @@ struct soft_vm {
     uint8_t *memory;
     uint64_t pages; /* of the memory file */
     struct budget budget;
-    GMutex lock;    /* map changes, code_bits allocation */
+    GMutex lock; /* map changes, code_bits allocation */
     _Atomic(_Atomic uint64_t *) gpa[GPA_L1_SIZE];
     _Atomic(struct code_bits *) *code_bits; /* per page of the memory file */
     _Atomic unsigned watched_pages;         /* of them are there, or spare */
     GPtrArray *spare_bits;
-    _Atomic uint64_t *dirty;                /* bit per page of the memory file */
-    struct vcpu **vcpu;                     /* cfg->cpus entries, NULL until vcpu_new */
-    GMutex split_lock;                      /* LOCKed instructions on operands that cross a page */
+    _Atomic uint64_t *dirty; /* bit per page of the memory file */
+    struct vcpu **vcpu;      /* cfg->cpus entries, NULL until vcpu_new */
+    GMutex split_lock;       /* LOCKed instructions on operands that cross a page */
     struct cpuid_table *cpuid;
 };
 
@@ -73,6 +73,11 @@ void code_drain_queue(struct vcpu *c);
 /* Memory [offset, offset + bytes) of one page was written: forget code made from it.  self: the writing vCPU or NULL. */
 void code_written(struct soft_vm *vm, struct vcpu *self, uint64_t offset, uint64_t bytes);
 bool code_on_page(struct soft_vm *vm, uint64_t offset);
+/* A translated run's instructions are forgotten: what takes its place, and how to have one again (until the next call;
+ * ip: where it is in the run). */
+struct run *code_keep(struct vcpu *c, struct run *young);
+bool code_kept_full(const struct vcpu *c); /* no room for one more: drop everything */
+const struct insn *code_insn(struct vcpu *c, const struct run *r, unsigned number, unsigned ip);
 struct run *code_find(struct vcpu *c); /* the run at c->rip: cached or decoded now; faults as a fetch does */
 /* Is r what a fetch at c->rip finds?  A few host instructions. */
 static inline bool code_is_at(struct vcpu *c, const struct run *r, uint64_t lin)

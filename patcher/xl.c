@@ -108,6 +108,7 @@ void xl_drop_all(struct vcpu *c)
     x->used = x->stubs;
     x->cold_used = x->notes = 0;
     memset(x->rewritten, 0, sizeof x->rewritten);
+    memset(x->narrow, 0, sizeof x->narrow);
     x->count.drops++;
     g_ptr_array_set_size(x->runs, 0);
     g_ptr_array_set_size(x->allocated, 0);
@@ -181,14 +182,15 @@ void xl_kill(struct vcpu *c, struct run *r)
 static bool translatable(const struct run *r)
 {
     unsigned code = r->mode & MODE_CODE;
-    return r->host && !r->host2 && !(r->mode & MODE_ONE) && (code == CODE64 || (code == CODE32 && r->mode & MODE_FLAT));
+    return r->host && !r->host2 && !r->faults && !(r->mode & MODE_ONE) &&
+           (code == CODE64 || (code == CODE32 && r->mode & MODE_FLAT));
 }
 
 static bool full(const struct vcpu *c)
 {
     const struct xl *x = c->xl;
     return x->used + RESERVE > x->hot_bytes || x->hot_bytes + x->cold_used + RESERVE > x->bytes ||
-           x->notes + RESERVE > c->vm->budget.notes;
+           x->notes + RESERVE > c->vm->budget.notes || code_kept_full(c);
 }
 
 struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
@@ -208,11 +210,13 @@ struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
     }
     fpu_leave(c); /* for the C library's sake */
     count(c, COUNT_RUNS_TRANSLATED);
-    r->xl = xl_translate(c, r);
+    struct xl_run *xr = xl_translate(c, r);
+    xr->run = r = code_keep(c, r);
+    r->xl = xr;
     g_ptr_array_add(c->xl->runs, r->xl);
     c->xl->notes += sizeof(void *);
     r->insn[0].fn = xl_entry;
-    return xl_entry(c, in);
+    return xl_entry(c, r->insn);
 }
 
 static void set_page(struct vcpu *c, uint64_t ip)
@@ -235,17 +239,22 @@ struct run *xl_entry(struct vcpu *c, const struct insn *in)
 }
 
 /* ---- detours: translated code called ---------------------------------------------------------------------------------- */
-struct run *xl_step(struct vcpu *c, const struct run *r, unsigned number)
+/* A copy of an instruction, alone in its run. */
+static const struct insn *alone(struct vcpu *c, const struct xl_run *xr, unsigned number)
 {
+    const struct run *r = xr->run;
     struct run *one = c->xl->one;
-    struct insn *in = one->insn;
     one->raw = r->raw;
     one->host = r->host;
     one->mode = r->mode;
-    *in = r->insn[number];
-    in->number = 0;
-    if (!number)
-        in->fn = r->first;
+    one->insn[0] = *code_insn(c, r, number, xr->point[number].ip);
+    one->insn[0].number = 0;
+    return one->insn;
+}
+
+struct run *xl_step(struct vcpu *c, const struct xl_run *xr, unsigned number)
+{
+    const struct insn *in = alone(c, xr, number);
     return in->fn(c, in);
 }
 
@@ -257,7 +266,7 @@ static void at_point(struct vcpu *c, const struct xl_point *p)
     if (c->xl_x87_ip)
         xl_x87_pointers(c);
     if (unlikely(c->lockstep))
-        lockstep_end(c, c->gpr[REG_RUN_IP] + xr->run->insn[p->number].ip, p->live);
+        lockstep_end(c, c->gpr[REG_RUN_IP] + p->ip, p->live);
 }
 
 static const uint8_t *enter_code(struct vcpu *c, const struct run *r)
@@ -287,11 +296,11 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *point)
 {
     const struct xl_point *p = point;
     struct run *r = xl_run_of(p)->run;
-    const struct insn *in = &r->insn[p->number];
-    uint16_t behind = in->ip + in->len;
     at_point(c, p);
+    const struct insn *in = alone(c, xl_run_of(p), p->number);
+    uint16_t behind = in->ip + in->len;
     stats_opcode(c, in, !p->untranslated);
-    struct run *next = xl_step(c, r, p->number);
+    struct run *next = in->fn(c, in);
     if (next != (struct run *)c) {
         c->link = NULL; /* it was in the copy */
         return go_on_with(c, next);
@@ -309,7 +318,12 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *point)
     return NULL;
 }
 
-/* Its groups of operands often do not lie in one page: translate it anew, with narrower ones. */
+unsigned xl_narrow(struct xl *x, uint64_t host)
+{
+    return x->narrow[place_of(x, host) - x->rewritten];
+}
+
+/* Its groups of operands often do not lie in one page: the next time it is translated they are narrower. */
 static void narrow_groups(struct vcpu *c, struct run *r)
 {
     enum { MANY = 64, CYCLES = 3000 /* on average between two */ };
@@ -322,11 +336,13 @@ static void narrow_groups(struct vcpu *c, struct run *r)
     xr->rests_since = now;
     if (!often)
         return;
-    r->narrow++;
-    r->insn[0].fn = xl_count_entry;
+    if (xl_narrow(c->xl, xr->host) < NEVER_GROUP)
+        c->xl->narrow[place_of(c->xl, xr->host) - c->xl->rewritten]++;
     patch_jump(c->xl, xr->code, xr->dead);
     patch_jump(c->xl, xr->indirect, c->xl->miss);
     r->xl = NULL;
+    r->host = NULL;
+    r->insn[0].fn = exec_invalid;
 }
 
 const uint8_t *xl_rest_c(struct vcpu *c, void *point)
@@ -336,10 +352,18 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
     unsigned i = p->number;
     at_point(c, p);
     count(c, COUNT_RESTS);
-    stats_opcode(c, &r->insn[i], true);
+    stats_opcode(c, alone(c, xl_run_of(p), i), true);
+    struct run *next = xl_step(c, xl_run_of(p), i);
+    while (next == (struct run *)c && r->host)
+        next = xl_step(c, xl_run_of(p), ++i);
+    if (next == (struct run *)c) { /* its own code was changed */
+        c->rip = c->gpr[REG_RUN_IP] + xl_run_of(p)->point[i + 1].ip;
+        next = NULL;
+    }
+    c->link = NULL;
     if (r->xl && (c->xl_vector || !p->vector_use))
         narrow_groups(c, r);
-    return go_on_with(c, i || !r->host ? r->insn[i].fn(c, &r->insn[i]) : r->first(c, r->insn));
+    return go_on_with(c, next);
 }
 
 const uint8_t *xl_ready_c(struct vcpu *c, void *point)
@@ -347,8 +371,8 @@ const uint8_t *xl_ready_c(struct vcpu *c, void *point)
     const struct xl_point *p = point;
     const struct run *r = xl_run_of(p)->run;
     at_point(c, p);
-    c->rip = c->gpr[REG_RUN_IP] + r->insn[p->number].ip;
-    if (!xl_vector_prepare(c, &r->insn[p->number]))
+    c->rip = c->gpr[REG_RUN_IP] + p->ip;
+    if (!xl_vector_prepare(c, code_insn(c, r, p->number, p->ip)))
         return xl_rest_c(c, point);
     if (unlikely(c->lockstep))
         lockstep_begin(c, r->xl, p->number, c->gpr[REG_RUN_IP]);

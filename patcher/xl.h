@@ -19,6 +19,7 @@
 #include "xl_emit.h"
 
 enum { T0 = H_R10, T1 = H_R11, T2 = H_R14, H_GUEST_RSP = H_R15 };
+enum { NEVER_GROUP = 2 /* xl_narrow() */ };
 enum { XL_BIAS = 128, XL_PLACES = 4096, XL_INSNS = RUN_MAX + 2 /* with the one that ends the run */ };
 
 enum xl_detour { XL_DO_EXEC, XL_DO_REST, XL_DO_READY, XL_DETOURS };
@@ -34,6 +35,7 @@ struct xl {
     size_t notes, most_used, most_notes; /* bytes of what is in `allocated`; before the last drops */
     GPtrArray *runs;                     /* struct xl_run, also those that were killed since */
     GPtrArray *allocated;                /* until the cache is dropped */
+    uint8_t narrow[XL_PLACES];           /* how often groups of operands there turned out too wide */
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *link, *request, *miss;
     const uint8_t *detour[XL_DETOURS][2]; /* with guest flags in the host's, or in vcpu.arith */
@@ -63,6 +65,7 @@ struct xl_run {
         uint32_t host;        /* where its code begins, from .code */
         uint16_t checked;     /* classes of vector code that the code behind it takes for granted */
         uint8_t number;       /* in the run */
+        uint8_t ip;           /* where it is in the run */
         uint8_t live;         /* FLAG_*: those that are right before it */
         bool untranslated;    /* always by tier 1 */
         bool vector_use;      /* it may change what vector code may run in place */
@@ -82,7 +85,8 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip);
 unsigned xl_target_index(const struct xl *x, uint64_t ip);
 /* Tier 1 runs instruction `number`, and nothing behind it: c itself, or what the handler returns when it ends the run. */
-struct run *xl_step(struct vcpu *c, const struct run *r, unsigned number);
+struct run *xl_step(struct vcpu *c, const struct xl_run *xr, unsigned number);
+unsigned xl_narrow(struct xl *x, uint64_t host); /* how much narrower groups of operands should be there */
 
 /* xl.c */
 bool xl_new(struct vcpu *c, GError **error);

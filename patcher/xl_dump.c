@@ -47,11 +47,11 @@ static void put_run(GString *text, const struct xl_run *xr)
                            modes[r->mode & MODE_CODE], xr->offset, r->count, xr->samples);
     put_host(text, xr->code, xr->code + xr->point[0].host);
     for (unsigned i = 0; i < r->count; i++) {
-        const struct insn *in = &r->insn[i];
+        unsigned ip = xr->point[i].ip, next = i + 1 < r->count ? xr->point[i + 1].ip : r->bytes;
         const uint8_t *code = xr->code + xr->point[i].host;
-        if (in->len)
-            put_instruction(text, xr->point[i].untranslated ? "  * " : "    ", r->raw + in->ip, in->len, r->mode,
-                            xr->offset + in->ip);
+        if (next > ip)
+            put_instruction(text, xr->point[i].untranslated ? "  * " : "    ", r->raw + ip, next - ip, r->mode,
+                            xr->offset + ip);
         put_host(text, code, i + 1 < r->count ? xr->code + xr->point[i + 1].host : xr->code + xr->bytes);
     }
     g_string_append_c(text, '\n');

@@ -185,6 +185,7 @@ static void note_point(struct translation *t, const struct insn *in, const struc
 {
     t->xr->point[t->now] = (struct xl_point){.host = t->e.at - t->xr->code,
                                              .number = t->now,
+                                             .ip = in->ip,
                                              .live = t->live[t->now],
                                              .untranslated = in->len && o->kind == XL_EXEC,
                                              .vector_use = in->len && may_change_vector_use(in, o->kind)};
@@ -234,10 +235,11 @@ static void emit_dead(struct translation *t)
 }
 
 /* How wide a group of operands may be: code that often met the end of a page gets narrower ones, then none. */
-static unsigned group_span(const struct run *r)
+static unsigned group_span(struct xl *x, uint64_t host)
 {
-    static const uint16_t span[] = {512, 64};
-    return r->narrow < G_N_ELEMENTS(span) ? span[r->narrow] : 0;
+    static const uint16_t span[NEVER_GROUP] = {512, 64};
+    unsigned narrow = xl_narrow(x, host);
+    return narrow < NEVER_GROUP ? span[narrow] : 0;
 }
 
 struct xl_run *xl_translate(struct vcpu *c, struct run *r)
@@ -249,7 +251,7 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     t.xr = new_run(x, r);
     t.held = -1;
     study(&t);
-    xl_groups_find(&t.groups, r, t.op, t.code64, group_span(r));
+    xl_groups_find(&t.groups, r, t.op, t.code64, group_span(x, t.xr->host));
     entry(&t);
     for (t.now = 0; t.now < r->count; t.now++) {
         const struct insn *in = &r->insn[t.now];
