@@ -23,6 +23,7 @@
 #define READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE   (LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE)
 #define SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+#define IMAGE   (READ | ACCESS_IOCTL_DEV) /* which may be a disk of the host, that has to be asked for its size */
 #define DEVICE  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_IOCTL_DEV)
 #define MANAGE                                                                                                         \
     (READ | WRITE | SOCKETS | ACCESS_REFER | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |               \
@@ -129,7 +130,7 @@ static void allow_key(struct rules *r, const struct jail *j, const char *section
         allow_target(r, j, value);
     if (!k || k->type != SCHEMA_PATH || !*value)
         return;
-    allow_in(r, j, value, strcmp(key, "file") ? READ : READ | WRITE);
+    allow_in(r, j, value, strcmp(key, "file") ? READ : IMAGE | WRITE);
     if (!strcmp(key, "initrd"))
         allow_modules(r, j, value);
 }
@@ -140,7 +141,7 @@ static void allow_images(struct rules *r, const struct jail *j)
     g_auto(GStrv) files = jail_image_files(j);
     for (char **f = files; *f; f++) {
         g_autofree char *folder = g_path_get_dirname(*f);
-        allow(r, *f, READ);
+        allow(r, *f, IMAGE);
         allow(r, folder, LANDLOCK_ACCESS_FS_READ_DIR);
     }
 }
@@ -183,7 +184,7 @@ bool jail_reading_only(void)
     struct rules r;
     if (!begin(&r))
         return true;
-    allow(&r, "/", READ);
+    allow(&r, "/", IMAGE);
     return enforce(&r);
 }
 

@@ -364,6 +364,24 @@ def test_fence_and_chains(h):
     h.want(0, "media", "insert", "m", h.base + "/a.qcow2")
 
 
+def test_host_disk(h):
+    """A disk of the host: the fence lets its size be asked for."""
+    with open(h.base + "/disk", "wb") as f:
+        f.truncate(1 << 20)
+    losetup = shutil.which("losetup", path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin") or "false"
+    p = subprocess.run([losetup, "--find", "--show", h.base + "/disk"], capture_output=True, text=True, check=False)
+    if p.returncode:
+        return "needs a loop device: " + p.stderr.strip().split("\n")[0]
+    try:
+        h.want(0, "create", "m", "--cdrom", p.stdout.strip())
+        h.want(0, "start", "m")
+        assert json.loads(h.want(0, "media", "list", "m", "-o", "json"))["drives"][0]["bytes"] == 1 << 20
+        h.want(0, "stop", "--force", "m")
+    finally:
+        subprocess.run([losetup, "--detach", p.stdout.strip()], check=True)
+    return None
+
+
 def test_media_from_anywhere(h):
     """The jail keeps the VM process from opening these; vmctl hands them over."""
     h.want(0, "create", "m", "--cdrom", "", "--floppy", "")
