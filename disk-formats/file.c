@@ -45,6 +45,12 @@ int blk_zero(struct blk_file *f, uint64_t offset, uint64_t bytes, bool punch)
     return bytes ? f->ops->zero(f, offset, bytes, punch) : 0;
 }
 
+void blk_reserve(struct blk_file *f, uint64_t offset, uint64_t bytes, uint64_t ahead)
+{
+    if (f->writable && f->ops->reserve)
+        f->ops->reserve(f, offset, bytes, ahead);
+}
+
 bool blk_is_hole(struct blk_file *f, uint64_t offset, uint64_t *until)
 {
     bool is_hole = false;

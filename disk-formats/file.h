@@ -23,6 +23,7 @@ struct blk_file_ops {
     int (*sync)(struct blk_file *f); /* a barrier: all writes before it are on stable storage on return */
     int (*truncate)(struct blk_file *f, uint64_t bytes);
     int (*zero)(struct blk_file *f, uint64_t offset, uint64_t bytes, bool punch); /* punch: give the room back too */
+    void (*reserve)(struct blk_file *f, uint64_t offset, uint64_t bytes, uint64_t ahead);
     int (*hole)(struct blk_file *f, uint64_t offset, bool *is_hole, uint64_t *until); /* from offset on */
     uint64_t (*size)(struct blk_file *f);
     struct blk_file *(*sibling)(struct blk_file *f, const char *name, bool create, GError **error);
@@ -63,6 +64,10 @@ int blk_pwrite(struct blk_file *f, uint64_t offset, const void *from, size_t n);
 int blk_sync(struct blk_file *f);
 int blk_truncate(struct blk_file *f, uint64_t bytes);
 int blk_zero(struct blk_file *f, uint64_t offset, uint64_t bytes, bool punch);
+/* [offset, offset + bytes) is about to be written for the first time: takes the room from the host in one go, and ahead
+ * bytes more if that is not 0 (what lies behind the file's end is given back when it is published or closed).  Only an
+ * economy: it changes nothing that can be read, and cannot fail. */
+void blk_reserve(struct blk_file *f, uint64_t offset, uint64_t bytes, uint64_t ahead);
 /* Is offset in a hole of the file, and how far does that (or the data) reach?  Never fails: unsure means data. */
 bool blk_is_hole(struct blk_file *f, uint64_t offset, uint64_t *until);
 uint64_t blk_size(struct blk_file *f);

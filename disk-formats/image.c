@@ -272,6 +272,8 @@ static int write_new(struct image *im, uint64_t *offset, struct iov_walk *w, uin
     if (err)
         return err;
     uint64_t n = MIN(*bytes, e.offset + e.bytes - *offset);
+    if (im->ahead && !e.reused)
+        blk_reserve(e.file, e.file_offset, e.bytes, im->ahead);
     err = fill_in_flight(im, &e, *offset, w, n);
     im->tables_changed = true;
     if (!err)
@@ -484,6 +486,20 @@ int image_sparsify(struct image *im, uint64_t offset, uint64_t bytes)
     }
     g_rw_lock_writer_unlock(&im->lock);
     return err;
+}
+
+void image_reserve(struct image *im, uint64_t offset, uint64_t bytes)
+{
+    g_rw_lock_reader_lock(&im->lock);
+    for (uint64_t end = offset + bytes; offset < end;) {
+        struct extent e;
+        if (extent_at(im, offset, end - offset, &e))
+            break;
+        if (e.in_place)
+            blk_reserve(e.file, e.file_offset, e.bytes, 0);
+        offset += e.bytes;
+    }
+    g_rw_lock_reader_unlock(&im->lock);
 }
 
 /* ---- where things are ---- */

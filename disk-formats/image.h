@@ -28,6 +28,7 @@ struct image {
     struct flight *flights; /* first writes under way: exclusive lock and flight_lock to change */
     GMutex flight_lock;
     GCond landed;
+    uint64_t ahead;      /* a copy fills it: how much room to ask the host for at a time; 0: none */
     bool tables_changed; /* since the last flush; exclusive lock to set, shared to read */
     gint changed;        /* begin was called; atomic */
     void *state;
@@ -73,6 +74,8 @@ int image_discard(struct image *im, uint64_t offset, uint64_t bytes); /* a hint:
 int image_zero(struct image *im, uint64_t offset, uint64_t bytes);
 /* The range holds zeroes as data: punch them out of the file where they can be overwritten. */
 int image_sparsify(struct image *im, uint64_t offset, uint64_t bytes);
+/* The range is about to be filled: see blk_reserve().  For what is in place already. */
+void image_reserve(struct image *im, uint64_t offset, uint64_t bytes);
 /* One layer's extent at offset.  With holes, data that is a hole of the host file counts as zeroes. */
 int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *out);
 /* The same through the chain: kind is data or zero; *layer (may be NULL) is the image that has it. */

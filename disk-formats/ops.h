@@ -18,7 +18,7 @@ struct disk_convert {
     struct image_options options; /* bytes 0: as large as the source */
     bool compress, replace;
     bool sync;        /* wait until it is on the disk before the name appears; else like cp */
-    unsigned threads; /* 0: as many as there are CPUs, from 4 to 8 */
+    unsigned threads; /* 0: as many as there are CPUs, from 2 to 4, or to 8 if they compress */
 };
 bool disk_convert(const struct disk_convert *c, struct disk_job *job, GError **error);
 

@@ -8,7 +8,10 @@
 #include <zstd.h>
 
 #define DEFLATE_WINDOW (-12) /* negative: no zlib header */
-#define DEFLATE_LEVEL  5     /* with so small a window, hardly larger than 6 and a good deal quicker */
+#define DEFLATE_LEVEL  4     /* with so small a window, 1 % larger than 6 and a quarter quicker */
+#define SAMPLE_BYTES   4096u /* to guess whether packing pays */
+#define SAMPLES        16u
+#define TRIAL_BYTES    8192u
 
 /* ---- unpacking ---- */
 static int inflate_cluster(const uint8_t *in, size_t n, uint8_t *out, size_t room)
@@ -93,15 +96,41 @@ int qcow2_read_compressed(struct image *im, uint64_t offset, const struct iovec 
 }
 
 /* ---- packing ---- */
-static ssize_t deflate_cluster(const void *in, size_t n, void *out, size_t room)
+static ssize_t deflate_into(int level, const void *in, size_t n, void *out, size_t room)
 {
     z_stream z = {.next_in = (Bytef *)in, .avail_in = n, .next_out = out, .avail_out = room};
-    if (deflateInit2(&z, DEFLATE_LEVEL, Z_DEFLATED, DEFLATE_WINDOW, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, level, Z_DEFLATED, DEFLATE_WINDOW, 9, Z_DEFAULT_STRATEGY) != Z_OK)
         return -ENOMEM;
     int r = deflate(&z, Z_FINISH);
     size_t bytes = room - z.avail_out;
     deflateEnd(&z);
     return r == Z_STREAM_END ? (ssize_t)bytes : 0;
+}
+
+/* Are all byte values about equally frequent in samples of the data?  By the chi-square sum over its expected value:
+ * a quarter of the sample's size above it is about 0.2 bits per byte that a Huffman code could save. */
+static bool looks_random(const uint8_t *in, size_t n)
+{
+    unsigned count[256] = {0}, expected = SAMPLE_BYTES / 256, each = SAMPLE_BYTES / SAMPLES;
+    uint64_t chi = 0;
+    for (unsigned i = 0; i < SAMPLE_BYTES; i++)
+        count[in[i / each * (n / SAMPLES) + i % each]]++;
+    for (unsigned i = 0; i < 256; i++)
+        chi += (uint64_t)(count[i] > expected ? count[i] - expected : expected - count[i]) *
+               (count[i] > expected ? count[i] - expected : expected - count[i]);
+    return chi / expected < 255 + SAMPLE_BYTES / 4;
+}
+
+/* Data that are packed or encrypted already would cost the most time, and give nothing. */
+static bool hopeless(const uint8_t *in, size_t n, void *out, size_t room)
+{
+    return n >= 2 * TRIAL_BYTES && room >= TRIAL_BYTES && looks_random(in, n) &&
+           deflate_into(1, in, TRIAL_BYTES, out, TRIAL_BYTES - TRIAL_BYTES / 32) == 0;
+}
+
+static ssize_t deflate_cluster(const void *in, size_t n, void *out, size_t room)
+{
+    return hopeless(in, n, out, room) ? 0 : deflate_into(DEFLATE_LEVEL, in, n, out, room);
 }
 
 ssize_t qcow2_compress(struct image *im, const void *in, size_t n, void *out, size_t room)

@@ -3,14 +3,15 @@
  * the image opens, is free of corruption, and holds all that was flushed.
  *
  * What is on the disk after a cut: all writes before the last barrier; and of those after it, for each sector on its own,
- * any one state that it went through.  TEST_CUTS says how many cuts per variant. */
+ * any one state that it went through.  TEST_CUTS says how many cuts per variant (30): spread evenly over all that was
+ * written, each with its own choice of states; the guest does the more, the more cuts there are. */
 #include "variants.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define DISK_BYTES (1u << 20)
-#define SECTORS    (DISK_BYTES / 512)
-#define STEPS      160
+#define DISK_BYTES  (1u << 20)
+#define SECTORS     (DISK_BYTES / 512)
+#define LEAST_STEPS 160
 
 struct value { /* that a sector of the guest's disk had from some moment on */
     uint64_t tag;
@@ -28,7 +29,9 @@ struct cut_test {
     uint8_t *parent; /* NULL: none */
     GArray *history[SECTORS];
     GArray *flushes;
-    unsigned step;
+    unsigned step, steps;
+    GByteArray *safe; /* the file with all records before safe_until, which is a barrier's place */
+    unsigned safe_until;
 };
 
 /* ---- the guest's work ---- */
@@ -92,7 +95,7 @@ static void do_flush(struct cut_test *t)
 
 static void work(struct cut_test *t)
 {
-    for (t->step = 1; t->step <= STEPS; t->step++) {
+    for (t->step = 1; t->step <= t->steps; t->step++) {
         unsigned n = 1 + rng_below(&t->rng, rng_below(&t->rng, 4) ? 24 : 400), sector = rng_below(&t->rng, SECTORS);
         n = MIN(n, SECTORS - sector);
         switch (rng_below(&t->rng, 8)) {
@@ -205,16 +208,19 @@ static void verify(struct cut_test *t, GByteArray *disk, unsigned cut)
     g_assert_cmpint(image_close(im), ==, 0);
 }
 
-static void cut_power(struct cut_test *t, const GByteArray *start, unsigned cut)
+/* Cuts come in the order of their places. */
+static void cut_power(struct cut_test *t, unsigned cut)
 {
     GArray *records = memory_file_of(t->file)->records;
     unsigned from = last_sync(records, cut), sectors = 65536;
     g_autofree unsigned *until = g_new(unsigned, sectors);
-    GByteArray *disk = g_byte_array_sized_new(start->len * 2);
-    g_byte_array_append(disk, start->data, start->len);
+    for (; t->safe_until < from; t->safe_until++)
+        apply(t->safe, &g_array_index(records, struct record, t->safe_until), t->safe_until, NULL, sectors);
+    GByteArray *disk = g_byte_array_sized_new(t->safe->len * 2);
+    g_byte_array_append(disk, t->safe->data, t->safe->len);
     choose_states(t, until, sectors, from, cut);
-    for (unsigned i = 0; i < cut; i++)
-        apply(disk, &g_array_index(records, struct record, i), i, i < from ? NULL : until, sectors);
+    for (unsigned i = from; i < cut; i++)
+        apply(disk, &g_array_index(records, struct record, i), i, until, sectors);
     verify(t, disk, cut);
     g_byte_array_unref(disk);
 }
@@ -259,18 +265,19 @@ static void end(struct cut_test *t)
 
 static void test_cuts(const struct variant *v, bool with_parent)
 {
-    struct cut_test t = {.v = v, .rng = rng_new(test_seed())};
     const char *text = g_getenv("TEST_CUTS");
     unsigned cuts = text ? atoi(text) : 30;
+    struct cut_test t = {.v = v, .rng = rng_new(test_seed()), .steps = MAX(LEAST_STEPS, cuts / 2)};
     begin(&t, with_parent);
     struct memory_file *m = memory_file_of(t.file);
-    GByteArray *start = g_byte_array_new();
-    g_byte_array_append(start, m->data, m->bytes);
+    t.safe = g_byte_array_new();
+    g_byte_array_append(t.safe, m->data, m->bytes);
     memory_file_record(t.file);
     work(&t);
     for (unsigned i = 0; i < cuts; i++)
-        cut_power(&t, start, recorded(&t) * (uint64_t)(i + 1) / cuts);
-    g_byte_array_unref(start);
+        cut_power(&t, recorded(&t) * (uint64_t)(i + 1) / cuts);
+    g_test_message("%u cuts in %u records", cuts, recorded(&t));
+    g_byte_array_unref(t.safe);
     end(&t);
 }
 
