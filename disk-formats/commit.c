@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <string.h>
 
-static struct image *open_parent(struct image *child, const struct image_how *how, GError **error)
+static struct image *open_parent(struct image *child, const struct image_how *how, bool write, GError **error)
 {
     const char *name = how->parent ? how->parent : child->parent_name;
     const char *format = how->parent ? how->parent_format : child->parent_format;
-    struct image_how parent = {.format = format, .write = true, .guess = how->guess, .cache = how->cache};
+    struct image_how parent = {.format = format, .write = write, .guess = how->guess, .cache = how->cache};
     g_autofree char *folder = g_path_get_dirname(child->file->path);
     if (!name) {
         disk_fail(error, DISK_ERROR_USAGE, "%s has no parent", child->file->path);
@@ -28,12 +28,17 @@ static struct image *open_parent(struct image *child, const struct image_how *ho
 
 static bool same_parent(struct image *child, struct image *parent, bool force, GError **error)
 {
-    if (force || !child->parent_id || !parent->id || !strcmp(child->parent_id, parent->id))
+    if (force || image_same_parent(child, parent, error))
         return true;
-    return disk_fail(error, DISK_ERROR_CORRUPT,
-                     "%s was changed after %s was made on top of it; if that was a commit that was stopped at its very "
-                     "end, it can be repeated by force",
-                     parent->file->path, child->file->path);
+    g_prefix_error(error, "(if this was a commit that was stopped, it can be repeated by force) ");
+    return false;
+}
+
+/* Until the end the child goes on showing the same disk, so it must not be refused because the parent's file changed. */
+static bool forget_parent_id(struct image *child, GError **error)
+{
+    int err = child->writable ? child->format->forget_parent_id(child) : 0;
+    return !err || disk_fail_errno(error, -err, "%s", child->file->path);
 }
 
 static bool give_new_id(struct image *parent, GError **error)
@@ -82,15 +87,27 @@ static bool may_commit(struct image *child, GError **error)
     return true;
 }
 
+/* The parent with its new contents and id, closed. */
+static bool commit_into(struct image *child, const struct image_how *how, bool force, struct disk_job *job,
+                        GError **error)
+{
+    struct image *parent = open_parent(child, how, true, error);
+    bool ok = parent && same_parent(child, parent, force, error) && forget_parent_id(child, error) &&
+              merge(child, parent, job, error) && give_new_id(parent, error);
+    int err = image_close(parent);
+    return ok && (!err || disk_fail_errno(error, -err, "the parent of %s", child->file->path));
+}
+
 bool disk_commit(const char *path, const struct image_how *how, bool force, struct disk_job *job, GError **error)
 {
     struct image_how alone = *how;
+    const struct image_format *format = how->format ? image_format_find(how->format, NULL) : NULL;
     alone.no_parent = true;
+    alone.write = format && format->forget_parent_id;
     struct image *child = image_open(path, &alone, error), *parent = NULL;
-    bool ok = child && may_commit(child, error) && (parent = open_parent(child, how, error)) &&
-              same_parent(child, parent, force, error) && merge(child, parent, job, error) &&
-              give_new_id(parent, error) && empty_child(child, parent, error);
-    int err = image_close(parent);
+    bool ok = child && may_commit(child, error) && commit_into(child, how, force, job, error) &&
+              (parent = open_parent(child, how, false, error)) && empty_child(child, parent, error);
+    image_close(parent);
     image_close(child);
-    return ok && (!err || disk_fail_errno(error, -err, "the parent of %s", path));
+    return ok;
 }

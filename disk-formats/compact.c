@@ -75,12 +75,16 @@ bool disk_compact(const char *path, const struct image_how *how, struct disk_job
     if (!im)
         return false;
     uint64_t before = blk_allocated(im->file);
+    int64_t changed = blk_mtime(im->file);
     int err = squeeze_all(im, job);
     if (!err)
         err = image_flush(im);
     bool ok = (!err || disk_fail_errno(error, -err, "%s", path)) && cut_end(im, error);
     uint64_t after = blk_allocated(im->file);
     *freed = before > after ? before - after : 0;
+    struct blk_file *f = blk_ref(im->file);
     err = image_close(im);
+    blk_set_mtime(f, changed); /* for its children: it holds what it held before */
+    blk_close(f);
     return ok && (!err || disk_fail_errno(error, -err, "%s", path));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* convert.c - a new image with what another one shows: convert, and pull (the same in place of the old one). */
+/* convert.c - a new image with what another one shows: convert, and the same in place of the old one: pull, and resize
+ * where the old one has no room for larger tables. */
 #include "ops.h"
 #include <errno.h>
 #include <string.h>
@@ -85,24 +86,51 @@ bool disk_convert(const struct disk_convert *c, struct disk_job *job, GError **e
     return ok;
 }
 
+/* The new image takes the name of the old one when it is complete. */
+static bool replace(struct image *im, const struct disk_convert *c, struct disk_job *job, GError **error)
+{
+    struct blk_file *f = NULL;
+    if (im->many_files)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s consists of several files; convert it", c->target);
+    bool ok = enough_space(im, c->target, false, error) && (f = blk_create(c->target, true, error)) &&
+              convert_to(im, f, c, job, error) && !disk_cancelled(job, error) && blk_publish(f, error);
+    blk_close(f);
+    return ok;
+}
+
 bool disk_pull(const char *path, const struct image_how *how, struct disk_job *job, GError **error)
 {
-    struct disk_convert c = {.source = path, .how = *how, .sync = true, .replace = true};
     struct image *im = image_open(path, how, error);
     if (!im)
         return false;
-    struct blk_file *f = NULL;
-    c.format = im->format->name;
-    if (!im->parent) { /* nothing to pull, or it was done already */
-        image_close(im);
-        return true;
-    }
-    bool ok = true;
-    if (im->many_files)
-        ok = disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s consists of several files; convert it", path);
-    ok = ok && enough_space(im, path, false, error) && (f = blk_create(path, true, error));
-    ok = ok && convert_to(im, f, &c, job, error) && !disk_cancelled(job, error) && blk_publish(f, error);
-    blk_close(f);
+    struct disk_convert c = {.target = path, .format = im->format->name, .sync = true};
+    bool ok = !im->parent || replace(im, &c, job, error); /* without one, it was done already */
     image_close(im);
+    return ok;
+}
+
+static bool grow_by_copy(struct image *im, uint64_t bytes, struct disk_job *job, GError **error)
+{
+    g_auto(GStrv) options = im->format->alike ? im->format->alike(im) : NULL;
+    struct disk_convert c = {.target = im->file->path, .format = im->format->name, .sync = true};
+    c.options = (struct image_options){.bytes = bytes, .options = options};
+    return options && replace(im, &c, job, error);
+}
+
+bool disk_resize(struct image *im, uint64_t bytes, struct disk_job *job, GError **error)
+{
+    GError *why = NULL;
+    if (image_resize(im, bytes, &why))
+        return true;
+    bool other_way = g_error_matches(why, DISK_ERROR, DISK_ERROR_UNSUPPORTED) && bytes > im->bytes &&
+                     !im->parent_name && im->format->alike;
+    if (!other_way) {
+        g_propagate_error(error, why);
+        return false;
+    }
+    bool ok = grow_by_copy(im, bytes, job, error);
+    if (!ok && error && !*error)
+        g_propagate_error(error, g_steal_pointer(&why));
+    g_clear_error(&why);
     return ok;
 }

@@ -73,7 +73,8 @@ bool blk_is_hole(struct blk_file *f, uint64_t offset, uint64_t *until);
 uint64_t blk_size(struct blk_file *f);
 bool blk_same(struct blk_file *a, struct blk_file *b); /* the same file on the host */
 uint64_t blk_allocated(struct blk_file *f);            /* bytes that the file takes on the host's disk */
-int64_t blk_mtime(struct blk_file *f);                 /* seconds; 0: unknown */
+int64_t blk_mtime(struct blk_file *f);                 /* of its last change, in nanoseconds; 0: unknown */
+void blk_set_mtime(struct blk_file *f, int64_t time);  /* after a change that nobody who reads it can notice */
 
 /* For formats' open: all of it or an error that names what was being read. */
 bool blk_get(struct blk_file *f, uint64_t offset, void *to, size_t n, const char *what, GError **error);

@@ -476,5 +476,12 @@ uint64_t blk_allocated(struct blk_file *f)
 int64_t blk_mtime(struct blk_file *f)
 {
     struct stat st;
-    return host_stat(f, &st) ? st.st_mtime : 0;
+    return host_stat(f, &st) && S_ISREG(st.st_mode) ? st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec : 0;
+}
+
+void blk_set_mtime(struct blk_file *f, int64_t time)
+{
+    struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {time / 1000000000, time % 1000000000}};
+    if (time > 0 && f->ops == &host_ops && futimens(((struct host *)f->state)->fd, t))
+        g_debug("%s: its time could not be set: %s", f->path, g_strerror(errno));
 }

@@ -40,6 +40,40 @@ const char *image_format_by_name(const char *path)
     return "raw";
 }
 
+/* ---- has the parent changed? ---- */
+#define TIME_ID "time-"
+
+/* Formats without an id that changes with the contents: the time of the file's last change. */
+static char *id_by_time(struct blk_file *f)
+{
+    int64_t t = blk_mtime(f);
+    return t ? g_strdup_printf(TIME_ID "%" G_GINT64_FORMAT ".%09d", t / 1000000000, (int)(t % 1000000000)) : NULL;
+}
+
+/* Archives and some file systems keep whole seconds only. */
+static bool same_id(const char *was, const char *now)
+{
+    const char *dot = strrchr(now, '.');
+    return !strcmp(was, now) ||
+           (g_str_has_prefix(now, TIME_ID) && dot && !strcmp(dot, ".000000000") && !strncmp(was, now, dot + 1 - now));
+}
+
+bool image_same_parent(const struct image *child, const struct image *parent, GError **error)
+{
+    const char *was = child->parent_id, *now = parent->id;
+    if (!was || !now || same_id(was, now))
+        return true;
+    if (g_str_has_prefix(was, TIME_ID) && g_str_has_prefix(now, TIME_ID))
+        return disk_fail(error, DISK_ERROR_CORRUPT,
+                         "%s was changed after %s was made on top of it; if it was only copied, and holds what it did "
+                         "then, say so with: touch -d @%s %s",
+                         parent->file->path, child->file->path, was + strlen(TIME_ID), parent->file->path);
+    return disk_fail(
+        error, DISK_ERROR_CORRUPT,
+        "%s was changed after %s was made on top of it (it is now %s, and was %s); the child cannot be used",
+        parent->file->path, child->file->path, now, was);
+}
+
 static void image_free(struct image *im)
 {
     if (!im)
@@ -75,6 +109,8 @@ struct image *image_open_with(struct blk_file *f, const struct image_format *for
     if (ok && im->bytes > IMAGE_MAX_BYTES)
         ok = disk_fail(error, DISK_ERROR_CORRUPT, "%s: a disk of %" G_GUINT64_FORMAT " bytes is absurd", f->path,
                        im->bytes);
+    if (ok && !im->id)
+        im->id = id_by_time(f);
     if (ok)
         return im;
     if (im->state && format->close)
@@ -161,16 +197,6 @@ static bool is_cycle(const struct link *l, struct blk_file *f)
     return false;
 }
 
-static bool check_parent_id(struct image *im, GError **error)
-{
-    if (!im->parent_id || !im->parent->id || !strcmp(im->parent_id, im->parent->id))
-        return true;
-    return disk_fail(
-        error, DISK_ERROR_CORRUPT,
-        "%s was changed after %s was made on top of it (it is now %s, and was %s); the child cannot be used",
-        im->parent->file->path, im->file->path, im->parent->id, im->parent_id);
-}
-
 static bool open_parent(struct image *im, const struct image_how *how, const struct link *child, GError **error)
 {
     if (!how->parent && !find_parent_by_id(im, error))
@@ -191,7 +217,7 @@ static bool open_parent(struct image *im, const struct image_how *how, const str
     GError *why = NULL;
     im->parent = open_one(path, &parent, &here, &why);
     if (im->parent)
-        return check_parent_id(im, error);
+        return image_same_parent(im, im->parent, error);
     if (strstr(why->message, " -> ")) /* say the chain once, at its far end */
         g_propagate_error(error, why);
     else

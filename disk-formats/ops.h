@@ -27,6 +27,8 @@ bool disk_convert(const struct disk_convert *c, struct disk_job *job, GError **e
 bool disk_commit(const char *path, const struct image_how *how, bool force, struct disk_job *job, GError **error);
 /* The other way: the image gets all that it sees through its parents, and has no parent then. */
 bool disk_pull(const char *path, const struct image_how *how, struct disk_job *job, GError **error);
+/* In place, or for growing by a copy that takes the old one's place (im goes on showing the old file: close it). */
+bool disk_resize(struct image *im, uint64_t bytes, struct disk_job *job, GError **error);
 /* Blocks that hold only zeroes become holes, and the file gives its room back.  *freed: bytes on the host's disk. */
 bool disk_compact(const char *path, const struct image_how *how, struct disk_job *job, uint64_t *freed, GError **error);
 /* *first: where they begin to differ, UINT64_MAX: nowhere.  Behind the end of the shorter one there must be zeroes. */

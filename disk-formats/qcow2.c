@@ -181,6 +181,7 @@ const struct image_format format_qcow2 = {
     .compress = qcow2_compress,
     .append = qcow2_append,
     .resize = qcow2_resize,
+    .forget_parent_id = qcow2_forget_parent_id,
     .check = qcow2_check,
     .info = qcow2_info,
     .close = qcow2_close,

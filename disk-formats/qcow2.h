@@ -59,7 +59,8 @@ enum {
     EXTENSION_BACKING_FORMAT = 0xe2792aca,
     EXTENSION_FEATURES = 0x6803f857,
     EXTENSION_BITMAPS = 0x23852875,
-    EXTENSION_DATA_FILE = 0x44415441
+    EXTENSION_DATA_FILE = 0x44415441,
+    EXTENSION_PARENT_ID = 0x74727069, /* ours: a checksum of the backing file's name, then its id; "-": none */
 };
 #define L1_OFFSET_MASK  UINT64_C(0x00fffffffffffe00)
 #define L2_OFFSET_MASK  UINT64_C(0x00fffffffffffe00)
@@ -116,6 +117,7 @@ struct qcow2 {
     uint32_t snapshot_count;
     uint64_t snapshots_offset, bitmaps_offset, bitmaps_bytes;
     uint32_t bitmap_count;
+    uint32_t parent_id_at; /* in the header, 0: none */
     GMutex unpack_lock;
     uint64_t unpacked_entry; /* which compressed cluster is in unpacked; 0: none */
     uint8_t *unpacked;
@@ -194,6 +196,7 @@ bool qcow2_load_table(struct image *im, struct table_in_memory *t, uint64_t offs
 int qcow2_write_header_field(struct image *im, unsigned at, const void *value, unsigned bytes);
 bool qcow2_create(struct blk_file *f, const struct image_options *o, GError **error);
 bool qcow2_probe(const uint8_t *head, size_t n, uint64_t file_bytes);
+int qcow2_forget_parent_id(struct image *im);
 extern const char *const qcow2_option_names[];
 
 /* qcow2_snapshot.c */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* qcow2_header.c - the header and its extensions: reading, changing a field, writing a new image. */
+#include "crc32c.h"
 #include "qcow2.h"
 #include <errno.h>
 #include <string.h>
@@ -53,6 +54,32 @@ static bool check_features(struct image *im, const uint8_t *names, uint32_t byte
                      which);
 }
 
+/* What other programs keep of it when they give the image another parent does not count: hence the name's sum. */
+static uint32_t name_sum(const char *parent_name)
+{
+    return crc32c(0, parent_name, strlen(parent_name));
+}
+
+static void use_parent_id(struct image *im, const uint8_t *h)
+{
+    struct qcow2 *s = qcow2_of(im);
+    if (!s->parent_id_at || !im->parent_name)
+        return;
+    const uint8_t *at = h + s->parent_id_at;
+    uint32_t bytes = get_be32(at - 4);
+    if (bytes > 5 && bytes < 256 && get_be32(at) == name_sum(im->parent_name) && at[4] != '-')
+        im->parent_id = g_strndup((const char *)at + 4, bytes - 4);
+}
+
+int qcow2_forget_parent_id(struct image *im)
+{
+    struct qcow2 *s = qcow2_of(im);
+    int err = s->parent_id_at ? qcow2_write_header_field(im, s->parent_id_at + 4, "-", 1) : 0;
+    if (!err)
+        g_clear_pointer(&im->parent_id, g_free);
+    return err;
+}
+
 static void read_extension(struct image *im, uint32_t type, const uint8_t *data, uint32_t bytes)
 {
     struct qcow2 *s = qcow2_of(im);
@@ -69,6 +96,7 @@ static void read_extension(struct image *im, uint32_t type, const uint8_t *data,
 
 static bool read_extensions(struct image *im, const uint8_t *h, uint32_t at, uint32_t end, GError **error)
 {
+    struct qcow2 *s = qcow2_of(im);
     const uint8_t *names = NULL;
     uint32_t names_bytes = 0;
     while (at + 8 <= end) {
@@ -82,6 +110,8 @@ static bool read_extensions(struct image *im, const uint8_t *h, uint32_t at, uin
             names = h + at + 8;
             names_bytes = bytes;
         }
+        if (type == EXTENSION_PARENT_ID)
+            s->parent_id_at = at + 8;
         read_extension(im, type, h + at + 8, bytes);
         at += 8 + (bytes + 7) / 8 * 8;
     }
@@ -173,7 +203,10 @@ bool qcow2_read_header(struct image *im, GError **error)
     s->sub_bytes = s->extended ? s->cluster / SUBCLUSTERS : s->cluster;
     if (s->extended && s->cluster_bits < 14)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: subclusters would be smaller than a sector", im->file->path);
-    return read_backing_name(im, first, error);
+    if (!read_backing_name(im, first, error))
+        return false;
+    use_parent_id(im, h);
+    return true;
 }
 
 /* ---- creating ---- */
@@ -250,6 +283,15 @@ static uint8_t *put_extension(uint8_t *at, uint32_t type, const char *text)
     return at + 8 + (n + 7) / 8 * 8;
 }
 
+static uint8_t *put_parent_id(uint8_t *at, const struct image_options *o)
+{
+    put_be32(at, EXTENSION_PARENT_ID);
+    put_be32(at + 4, 4 + strlen(o->parent_image->id));
+    put_be32(at + 8, name_sum(o->parent));
+    memcpy(at + 12, o->parent_image->id, strlen(o->parent_image->id));
+    return at + 8 + (4 + strlen(o->parent_image->id) + 7) / 8 * 8;
+}
+
 static void fill_header(uint8_t *h, const struct layout *l)
 {
     put_be32(h, QCOW2_MAGIC);
@@ -281,6 +323,8 @@ static bool write_header(struct blk_file *f, const struct image_options *o, cons
     g_autofree uint8_t *h = g_malloc0(l->cluster);
     uint8_t *at = h + (l->version == 2 ? HEADER_V2_BYTES : HEADER_V3_BYTES);
     fill_header(h, l);
+    if (o->parent && o->parent_image && o->parent_image->id && HEADER_V3_BYTES + 192 + names <= l->cluster)
+        at = put_parent_id(at, o); /* first, so that it lies within the first sector */
     if (o->parent_format)
         at = put_extension(at, EXTENSION_BACKING_FORMAT, o->parent_format);
     if (l->data_file)

@@ -452,6 +452,12 @@ static void vdi_close(struct image *im)
     im->state = NULL;
 }
 
+static char **vdi_alike(struct image *im)
+{
+    struct vdi *v = im->state;
+    return get_le32(v->header + VDI_TYPE) == TYPE_DYNAMIC ? g_new0(char *, 1) : NULL;
+}
+
 const struct image_format format_vdi = {
     .name = "vdi",
     .summary = "VirtualBox disk image",
@@ -468,6 +474,7 @@ const struct image_format format_vdi = {
     .discard = vdi_discard,
     .zero = vdi_zero,
     .resize = vdi_resize,
+    .alike = vdi_alike,
     .check = vdi_check,
     .info = vdi_info,
     .close = vdi_close,

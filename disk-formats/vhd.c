@@ -428,6 +428,12 @@ static void vhd_close(struct image *im)
     im->state = NULL;
 }
 
+static char **vhd_alike(struct image *im)
+{
+    struct vhd *v = im->state;
+    return v->type == VHD_DYNAMIC ? g_new0(char *, 1) : NULL;
+}
+
 const struct image_format format_vhd = {
     .name = "vhd",
     .summary = "Virtual PC and Hyper-V, first version",
@@ -443,6 +449,7 @@ const struct image_format format_vhd = {
     .discard = vhd_discard,
     .zero = vhd_zero,
     .resize = vhd_resize,
+    .alike = vhd_alike,
     .check = vhd_check,
     .info = vhd_info,
     .close = vhd_close,

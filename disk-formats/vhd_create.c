@@ -138,8 +138,9 @@ static bool put_parent(struct blk_file *f, const struct image_options *o, uint8_
         h[DYNAMIC_PARENT_UUID + i] = g_random_int();
     if (p && !strcmp(p->format->name, "vhd"))
         memcpy(h + DYNAMIC_PARENT_UUID, ((struct vhd *)p->state)->footer + FOOTER_UUID, 16);
-    if (p && blk_mtime(p->file) > YEAR_2000)
-        put_be32(h + DYNAMIC_PARENT_TIME, blk_mtime(p->file) - YEAR_2000);
+    int64_t changed = p ? blk_mtime(p->file) / 1000000000 : 0;
+    if (changed > YEAR_2000)
+        put_be32(h + DYNAMIC_PARENT_TIME, changed - YEAR_2000);
     uint8_t *l = h + DYNAMIC_LOCATORS;
     return put_locator(f, l, LOCATOR_OURS, at, ours, strlen(ours), error) &&
            (!wide || put_locator(f, l + 24, LOCATOR_RELATIVE, at + MAX_LOCATOR, wide, n, error));

@@ -290,6 +290,19 @@ static void vmdk_close(struct image *im)
     im->state = NULL;
 }
 
+static char **vmdk_alike(struct image *im)
+{
+    struct vmdk *v = im->state;
+    if (strcmp(v->descriptor.type, "monolithicSparse"))
+        return NULL;
+    char **options = g_new0(char *, 4), **o = options;
+    *o++ = g_strdup("subformat=monolithicSparse");
+    *o++ = g_strdup_printf("zeroed_grain=%s", v->extent[0].flags & FLAG_ZERO_GRAINS ? "on" : "off");
+    if (v->descriptor.adapter)
+        *o++ = g_strdup_printf("adapter_type=%s", v->descriptor.adapter);
+    return options;
+}
+
 const struct image_format format_vmdk = {
     .name = "vmdk",
     .summary = "VMware virtual disk",
@@ -310,6 +323,7 @@ const struct image_format format_vmdk = {
     .zero = vmdk_zero,
     .compress = vmdk_compress,
     .append = vmdk_append,
+    .alike = vmdk_alike,
     .check = vmdk_check,
     .info = vmdk_info,
     .close = vmdk_close,

@@ -59,7 +59,7 @@ struct vmdk_descriptor {
     char *text;
     uint64_t offset, room; /* in the file; room 0: a text file, as long as need be */
     uint32_t cid, parent_cid;
-    char *type, *parent_hint, *parent_format, *parent_id;
+    char *type, *adapter, *parent_hint, *parent_format, *parent_id;
     GPtrArray *lines; /* the extents' lines, char * */
 };
 struct vmdk {

@@ -45,6 +45,7 @@ bool vmdk_parse(struct image *im, struct vmdk_descriptor *d, GError **error)
         take(&cid, line, "CID");
         take(&parent, line, "parentCID");
         take(&d->type, line, "createType");
+        take(&d->adapter, line, "ddb.adapterType");
         take(&d->parent_hint, line, "parentFileNameHint");
         take(&d->parent_format, line, "ddb.terrarium.parentFormat");
         take(&d->parent_id, line, "ddb.terrarium.parentId");
@@ -62,6 +63,7 @@ void vmdk_descriptor_clear(struct vmdk_descriptor *d)
 {
     g_free(d->text);
     g_free(d->type);
+    g_free(d->adapter);
     g_free(d->parent_hint);
     g_free(d->parent_format);
     g_free(d->parent_id);

@@ -53,6 +53,8 @@ struct image_format {
                         size_t room);                                               /* any thread; 0: won't fit */
     int (*append)(struct image *im, uint64_t offset, const void *packed, size_t n); /* one compressed block */
     bool (*resize)(struct image *im, uint64_t bytes, GError **error);
+    char **(*alike)(struct image *im); /* options for create, to make one like it; g_strfreev.  NULL: there are none */
+    int (*forget_parent_id)(struct image *im); /* the parent is about to be changed on purpose */
     bool (*check)(struct image *im, bool repair, struct image_check *out, GError **error);
     void (*info)(struct image *im, struct image_info *out); /* format-specific facts */
     void (*close)(struct image *im);                        /* after flush; frees state */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "disk.h"
 
-static int change(struct image *im, const char *text, bool shrink, int *code, GError **error)
+static int change(struct image *im, const char *text, bool shrink, struct disk_job *job, int *code, GError **error)
 {
     uint64_t bytes;
     bool plus = *text == '+', minus = *text == '-';
@@ -14,18 +14,19 @@ static int change(struct image *im, const char *text, bool shrink, int *code, GE
     if (bytes < im->bytes && !shrink)
         return fail(EXIT_CODE_USAGE, "what is behind the new end would be lost: shrink the guest's file systems and "
                                      "partitions first, then use --shrink");
-    return image_resize(im, bytes, error) ? EXIT_CODE_OK : fail_error(*error);
+    return disk_resize(im, bytes, job, error) ? EXIT_CODE_OK : fail_error(*error);
 }
 
 static int resize(const struct verb *v, int argc, char **argv)
 {
     g_autofree char *format = NULL;
-    gboolean shrink = FALSE;
+    gboolean shrink = FALSE, quiet = FALSE;
     g_autoptr(GError) error = NULL;
     int code;
     const GOptionEntry entries[] = {
         {"from", 'f', 0, G_OPTION_ARG_STRING, &format, "The format; else as the file's name ends", "FMT"},
         {"shrink", 0, 0, G_OPTION_ARG_NONE, &shrink, "Allow to make it smaller", NULL},
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
         {NULL},
     };
     if (!verb_options(v, entries, &argc, &argv, 2, 2, &code))
@@ -34,7 +35,10 @@ static int resize(const struct verb *v, int argc, char **argv)
     struct image *im = image_open(argv[1], &how, &error);
     if (!im)
         return fail_error(error);
-    code = change(im, argv[2], shrink, &code, &error);
+    struct disk_progress p;
+    disk_progress_start(&p, "Resizing", quiet);
+    code = change(im, argv[2], shrink, &p.job, &code, &error);
+    disk_progress_end(&p);
     int err = image_close(im);
     return code || !err ? code : fail(EXIT_CODE_FAILED, "%s: %s", argv[1], g_strerror(-err));
 }

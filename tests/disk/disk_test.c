@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct rng rng_new(uint64_t seed)
 {
@@ -96,12 +97,6 @@ static int reserve(struct memory_file *m, uint64_t bytes)
 {
     if (bytes > MEMORY_FILE_MAX)
         return -ENOSPC;
-    if (bytes > m->room) {
-        uint64_t room = MAX(bytes, m->room * 2);
-        m->data = g_realloc(m->data, room);
-        memset(m->data + m->room, 0, room - m->room);
-        m->room = room;
-    }
     m->bytes = MAX(m->bytes, bytes);
     return 0;
 }
@@ -207,7 +202,7 @@ static void mem_close(struct blk_file *f)
     if (m->records)
         g_array_unref(m->records);
     g_mutex_clear(&m->lock);
-    g_free(m->data);
+    munmap(m->data, MEMORY_FILE_MAX);
     g_free(m);
 }
 
@@ -219,18 +214,33 @@ static const struct blk_file_ops mem_ops = {.preadv = mem_preadv,
                                             .size = mem_size,
                                             .close = mem_close};
 
-struct blk_file *memory_file_new(const void *data, uint64_t bytes)
+uint8_t *memory_file_map(int fd, uint64_t bytes)
+{
+    uint8_t *data =
+        mmap(NULL, MEMORY_FILE_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED ||
+        (fd >= 0 && bytes && mmap(data, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED))
+        g_error("no memory for a file in memory");
+    return data;
+}
+
+struct blk_file *memory_file_take(uint8_t *data, uint64_t bytes)
 {
     struct blk_file *f = g_new0(struct blk_file, 1);
     struct memory_file *m = g_new0(struct memory_file, 1);
     *f = (struct blk_file){.ops = &mem_ops, .path = g_strdup("(memory)"), .writable = true, .state = m};
-    m->fail_after = UINT64_MAX;
-    m->fail_with = -ENOSPC;
+    *m = (struct memory_file){.data = data, .bytes = bytes, .fail_after = UINT64_MAX, .fail_with = -ENOSPC};
     g_mutex_init(&m->lock);
-    reserve(m, bytes);
-    if (bytes && data)
-        memcpy(m->data, data, bytes);
     return f;
+}
+
+struct blk_file *memory_file_new(const void *from, uint64_t bytes)
+{
+    uint8_t *data = memory_file_map(-1, 0);
+    g_assert_cmpuint(bytes, <=, MEMORY_FILE_MAX);
+    if (bytes && from)
+        memcpy(data, from, bytes);
+    return memory_file_take(data, bytes);
 }
 
 void memory_file_record(struct blk_file *f)

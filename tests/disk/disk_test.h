@@ -28,13 +28,17 @@ struct record {
 };
 #define MEMORY_FILE_MAX (64u << 20)
 struct memory_file {
-    uint8_t *data;
-    uint64_t bytes, room;
+    uint8_t *data; /* MEMORY_FILE_MAX bytes of address space */
+    uint64_t bytes;
     GArray *records;     /* NULL: not recording */
     uint64_t fail_after; /* this many writes work, then -ENOSPC; UINT64_MAX: never */
     int fail_with;
     GMutex lock;
 };
 struct blk_file *memory_file_new(const void *data, uint64_t bytes);
+/* The same without a copy: data from memory_file_map, which shows the start of a file (fd < 0: zeroes) until written to.
+ * data + bytes and what follows must be zeroes. */
+uint8_t *memory_file_map(int fd, uint64_t bytes);
+struct blk_file *memory_file_take(uint8_t *data, uint64_t bytes);
 void memory_file_record(struct blk_file *f); /* from now on */
 struct memory_file *memory_file_of(struct blk_file *f);

@@ -90,6 +90,16 @@ def resize_check_compact():
     disk("resize", "t.qcow2", "32M", "--shrink")
     disk("compare", "t.qcow2", "s.raw")
     disk("resize", "t.vdi", "16M", "--shrink", code=1)
+    for f in FORMATS[1:]:  # in place, or by a copy
+        disk("convert", "s.raw", f"g.{f}")
+        disk("resize", "-q", f"g.{f}", "+90G")
+        assert ask("info", f"g.{f}")["virtual-size"] == (32 << 20) + (90 << 30)
+        disk("compare", f"g.{f}", "s.raw")
+    disk("convert", "s.raw", "h.vmdk", "--option", "adapter_type=lsilogic,zeroed_grain=on")
+    disk("resize", "-q", "h.vmdk", "64M")
+    assert b'ddb.adapterType = "lsilogic"' in open("h.vmdk", "rb").read(65536)
+    disk("create", "flat.vmdk", "10M", "--option", "subformat=monolithicFlat")
+    disk("resize", "flat.vmdk", "20M", code=1)
     for f in FORMATS[1:]:
         o = ask("check", f"t.{f}")
         assert o["corruptions"] == 0 and o["leaks"] == 0, o

@@ -236,15 +236,47 @@ static void test_mixed_chains(void)
             g_assert_true(!memcmp(got, a, sizeof a));
             g_assert_cmpint(image_read(im, 12288, got, sizeof got), ==, 0);
             g_assert_true(!memcmp(got, b, sizeof b));
-            bool has_id = im->parent_id != NULL && strcmp(formats[p], "vhd"); /* a VHD's id stays when it is written */
+            g_assert_nonnull(im->parent_id);
             g_assert_cmpint(image_close(im), ==, 0);
             im = open_it(parent, formats[p], true);
             g_assert_cmpint(image_write(im, 0, b, sizeof b), ==, 0);
             g_assert_cmpint(image_close(im), ==, 0);
-            if (has_id)
+            if (strcmp(formats[p], "vhd")) /* whose id stays when it is written */
                 refused(child, formats[c], false, DISK_ERROR_CORRUPT, "was changed after");
             scratch_remove(folder);
         }
+}
+
+/* A parent without an id is known by its time: also by the whole seconds of it, which is all that archives keep. */
+static void test_parent_by_time(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *parent = in(folder, "parent.qcow2"), *child = in(folder, "child.qcow2");
+    struct image_how how = {.format = "qcow2"};
+    struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {1600000000, 123456789}};
+    GError *error = NULL;
+    uint64_t freed;
+    make(parent, "qcow2", NULL, NULL);
+    g_assert_cmpint(utimensat(AT_FDCWD, parent, t, 0), ==, 0);
+    make(child, "qcow2", "parent.qcow2", "qcow2");
+    t[1].tv_nsec = 0;
+    g_assert_cmpint(utimensat(AT_FDCWD, parent, t, 0), ==, 0);
+    image_close(open_it(child, "qcow2", false));
+    t[1].tv_sec++;
+    g_assert_cmpint(utimensat(AT_FDCWD, parent, t, 0), ==, 0);
+    refused(child, "qcow2", false, DISK_ERROR_CORRUPT, "touch -d @1600000000.123456789");
+    g_assert_false(disk_commit(child, &how, false, NULL, &error));
+    g_assert_error(error, DISK_ERROR, DISK_ERROR_CORRUPT);
+    g_clear_error(&error);
+    g_assert_true(disk_commit(child, &how, true, NULL, &error)); /* which notes the new time */
+    g_assert_true(disk_compact(parent, &how, NULL, &freed, &error));
+    image_close(open_it(child, "qcow2", false));
+    RUN("sh", "-c", "! command -v qemu-img >/dev/null || qemu-img rebase -q -u -F qcow2 -b ./parent.qcow2 \"$0\"",
+        child);
+    g_assert_cmpint(utimensat(AT_FDCWD, parent, t, 0), ==, 0);
+    if (have_program("qemu-img")) /* the note is for another parent's name now */
+        image_close(open_it(child, "qcow2", false));
+    scratch_remove(folder);
 }
 
 /* VirtualBox' differencing images name no file: the parent is found by its id. */
@@ -662,6 +694,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/image/cycle", test_cycle);
     g_test_add_func("/disk/image/mixed-chains", test_mixed_chains);
     g_test_add_func("/disk/image/parent-by-id", test_parent_by_id);
+    g_test_add_func("/disk/image/parent-by-time", test_parent_by_time);
     g_test_add_func("/disk/image/partial-blocks", test_partial_blocks);
     g_test_add_func("/disk/image/stream", test_stream);
     g_test_add_func("/disk/image/failing-host", test_failing_host);

@@ -8,6 +8,8 @@
 #pragma once
 #include "../disk/disk_test.h"
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define FUZZ_DISK (2u << 20)
 
@@ -45,25 +47,32 @@ static inline struct blk_file *fuzz_make(const struct fuzz_format *f, const stru
     return file;
 }
 
-static inline GBytes *fuzz_good(const struct fuzz_format *f, unsigned which)
+/* In a file of the host's memory, so that each input can have its own copy on write. */
+struct fuzz_good {
+    int fd;
+    uint64_t bytes;
+};
+
+static inline struct fuzz_good fuzz_good(const struct fuzz_format *f, unsigned which)
 {
     struct blk_file *file = fuzz_make(f, &f->seeds[which]);
     struct memory_file *m = memory_file_of(file);
+    struct fuzz_good g = {memfd_create("fuzz", MFD_CLOEXEC), m->bytes};
     if (f->prepare)
         f->prepare(m->data, m->bytes);
-    GBytes *b = g_bytes_new(m->data, m->bytes);
+    if (g.fd < 0 || write(g.fd, m->data, m->bytes) != (ssize_t)m->bytes)
+        g_error("cannot keep a good image");
     blk_close(file);
-    return b;
+    return g;
 }
 
-static inline uint8_t *fuzz_patched(const struct fuzz_format *f, GBytes *good, const uint8_t *p, size_t n,
-                                    uint64_t *bytes)
+static inline uint8_t *fuzz_patched(const struct fuzz_format *f, const struct fuzz_good *good, const uint8_t *p,
+                                    size_t n, uint64_t *bytes)
 {
-    gsize size;
-    const uint8_t *from = g_bytes_get_data(good, &size);
-    uint8_t *data = g_memdup2(from, size);
+    uint8_t *data = memory_file_map(good->fd, good->bytes);
     bool fix = n && p[0] & 1;
-    *bytes = n && p[0] & 2 ? size - MIN(size, (p[0] >> 2) * 64u) : size;
+    *bytes = n && p[0] & 2 ? good->bytes - MIN(good->bytes, (p[0] >> 2) * 64u) : good->bytes;
+    memset(data + *bytes, 0, good->bytes - *bytes);
     for (size_t at = 1; at + 4 < n;) {
         uint64_t to = f->places[p[at] % f->place_count] + (p[at + 1] | p[at + 2] << 8) % 8192u;
         size_t len = 1 + p[at + 3] % 16, room = to < *bytes ? MIN(len, *bytes - to) : 0;
@@ -110,12 +119,12 @@ static inline void fuzz_write(struct image *im)
     image_flush(im);
 }
 
-static inline void fuzz_use(const struct fuzz_format *f, const uint8_t *data, uint64_t bytes)
+/* Takes file. */
+static inline void fuzz_use(const struct fuzz_format *f, struct blk_file *file)
 {
     const struct image_format *format = image_format_find(f->name, NULL);
-    struct blk_file *file = memory_file_new(data, bytes);
     file->writable = false;
-    struct image *im = image_open_file(file, format, NULL);
+    struct image *im = image_open_file(blk_ref(file), format, NULL);
     struct image_info facts;
     image_info_init(&facts);
     if (im && im->format->info)
@@ -127,7 +136,8 @@ static inline void fuzz_use(const struct fuzz_format *f, const uint8_t *data, ui
     }
     image_close(im);
     struct image_how repair = {.repair = true};
-    im = image_open_with(memory_file_new(data, bytes), format, &repair, NULL);
+    file->writable = true;
+    im = image_open_with(file, format, &repair, NULL);
     if (im) {
         fuzz_write(im);
         fuzz_check(im, true);
@@ -140,20 +150,19 @@ static inline void fuzz_use(const struct fuzz_format *f, const uint8_t *data, ui
 
 static inline int fuzz_image(const struct fuzz_format *f, const uint8_t *data, size_t size)
 {
-    static GBytes *good[16];
+    static struct fuzz_good good[16];
     if (size < 2)
         return 0;
     if (data[0] == 255) {
-        fuzz_use(f, data + 1, size - 1);
+        fuzz_use(f, memory_file_new(data + 1, size - 1));
         return 0;
     }
     unsigned which = data[0] % f->seed_count;
     uint64_t bytes;
-    if (!good[which])
+    if (!good[which].bytes)
         good[which] = fuzz_good(f, which);
-    uint8_t *image = fuzz_patched(f, good[which], data + 1, size - 1, &bytes);
-    fuzz_use(f, image, bytes);
-    g_free(image);
+    uint8_t *image = fuzz_patched(f, &good[which], data + 1, size - 1, &bytes);
+    fuzz_use(f, memory_file_take(image, bytes));
     return 0;
 }
 
