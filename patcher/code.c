@@ -12,8 +12,7 @@
  * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written. */
 #include "vm.h"
 #include "xl.h"
-#include "replay.h"
-#include "replay.h"
+#include "fpu.h"
 #include <string.h>
 #include <sys/mman.h>
 
@@ -522,11 +521,16 @@ static void decode_again(struct vcpu *c, struct insn *in, const struct run *r, u
     if (ip == r->bytes) {
         *in = (struct insn){.fn = exec_fallthrough};
     } else {
+        bool live = c->replay->live;
         fpu_leave(c); /* the decoder is not ours */
         if (replay_full(c))
             drop_young(c);
         *in = (struct insn){.ip = ip, .number = number};
         int result = decode(c, in, r->raw + ip, r->bytes - ip, r->mode);
+        if (live) { /* nobody shall notice */
+            fpu_enter(c);
+            xl_vector_update(c);
+        }
         g_assert(result == DECODE_OK); /* as it was the first time */
     }
     in->ip = ip;

@@ -118,19 +118,20 @@ void tlb_flush_page(struct vcpu *c, uint64_t lin)
     xl_context_flush(c, lin);
 }
 
+/* A run in progress may have written to a page after its entry had gone: so pages are found by who was granted a tag. */
 void tlb_drop_write(struct vcpu *c)
 {
     for (unsigned v = 0; v < VIEWS; v++)
-        for (unsigned i = 0; i < TLB_SIZE; i++) {
-            if (c->views[v][i].write & TLB_EMPTY)
-                continue;
-            uint64_t page = c->info[v][i].page;
+        for (unsigned i = 0; i < TLB_SIZE; i++)
             c->views[v][i].write = tlb_empty(i);
-            if (page & GPA_LOG)
-                vm_mark_dirty(c->vm, page & PAGE_MASK);
-            if (code_on_page(c->vm, page & PAGE_MASK)) /* may have been written unseen since it was decoded */
-                code_written(c->vm, c, page & PAGE_MASK, PAGE_SIZE);
-        }
+    for (uint64_t p = 0; p < c->vm->pages; p++) {
+        if (!c->granted[p])
+            continue;
+        c->granted[p] = 0;
+        vm_mark_dirty(c->vm, p * PAGE_SIZE);
+        if (code_on_page(c->vm, p * PAGE_SIZE)) /* may have been written unseen since it was decoded */
+            code_written(c->vm, c, p * PAGE_SIZE, PAGE_SIZE);
+    }
 }
 
 /* A page gets a write tag.  The order of this and code_on_page() is the other way round in watch(). */
@@ -178,10 +179,10 @@ static void install(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t 
     if (i->access & ACCESS_EXEC)
         e->exec = i->lin;
     bool logged = i->page & GPA_LOG;
-    if (i->access & ACCESS_WRITE)
-        note_granted(c, offset, slot_of(lin));
-    if (!(i->access & ACCESS_WRITE) || i->page & GPA_READONLY || (logged && !(access & ACCESS_WRITE)) ||
-        code_on_page(c->vm, offset))
+    if (!(i->access & ACCESS_WRITE) || i->page & GPA_READONLY || (logged && !(access & ACCESS_WRITE)))
+        return;
+    note_granted(c, offset, slot_of(lin)); /* before looking for code */
+    if (code_on_page(c->vm, offset))
         return;
     if (logged)
         vm_mark_dirty(c->vm, offset);
