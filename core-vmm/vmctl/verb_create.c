@@ -33,6 +33,15 @@ static bool publish(const char *from, const char *name, GError **error)
     return false;
 }
 
+/* What went wrong with a file is told of the file as it would have been. */
+static void tell_final(GError *error, const char *fresh, const char *final)
+{
+    g_autoptr(GString) text = g_string_new(error->message);
+    g_string_replace(text, fresh, final, 0);
+    g_free(error->message);
+    error->message = g_strdup(text->str);
+}
+
 static bool create_machine(const struct settings *s, const char *name, GError **error)
 {
     g_autofree char *machines = paths_machines(), *final = paths_machine(name);
@@ -45,8 +54,11 @@ static bool create_machine(const struct settings *s, const char *name, GError **
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", machines, g_strerror(errno));
         return false;
     }
-    if (fill(s, fresh, error) && publish(fresh, name, error))
+    GError *why = NULL;
+    if (fill(s, fresh, &why) && publish(fresh, name, &why))
         return true;
+    tell_final(why, fresh, final);
+    g_propagate_error(error, why);
     folder_remove(fresh, NULL);
     return false;
 }

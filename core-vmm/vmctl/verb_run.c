@@ -151,6 +151,13 @@ static int watch(GPid pid, const sigset_t *set, double timeout)
     return asked ? say_end(status) : fail(EXIT_CODE_TIMEOUT, "the machine was stopped after %g s", timeout);
 }
 
+/* The user has never seen this machine.ini: its name says nothing. */
+static int not_started(int code, const char *message, const char *folder)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini: ", NULL);
+    return fail(code, "%s", g_str_has_prefix(message, ini) ? message + strlen(ini) : message);
+}
+
 static int run_folder(const char *folder, const struct run_options *o)
 {
     g_autoptr(GError) error = NULL;
@@ -166,7 +173,7 @@ static int run_folder(const char *folder, const struct run_options *o)
     int code = spawn_wait_ready(&s, &message), status;
     if (code) {
         waitpid(s.pid, &status, 0);
-        return fail(code, "%s", message);
+        return not_started(code, message, folder);
     }
     g_autofree char *name = g_path_get_basename(folder);
     GPid window = o->headless ? 0 : spawn_window(name, false);

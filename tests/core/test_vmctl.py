@@ -225,6 +225,7 @@ def test_run_ends(h):
     h.want(5, *RUN, "--timeout", "0.3", err="stopped after 0.3 s")
     h.want(6, *RUN, "--testdev", err="refuses to be built")
     h.want(3, "run", "missing.iso", "--headless", err="missing.iso")
+    h.want(1, *RUN, "--cdrom", os.devnull, err="vmctl: section [ide2]: /dev/null is a character device")
     h.want(2, "run", err="nothing to boot")
     for what in ("--disk", "--cdrom", "--floppy", "--kernel"):
         h.want(2, "run", what, h.base, err="is a folder, not a file")
