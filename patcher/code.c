@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 4096, ARENA_RESERVE = 64 << 10, AGAIN = 1024, LONG_ENOUGH = 16 };
+enum { BUCKETS = 32, JUMPS = 4096, ARENA_RESERVE = 64 << 10, AGAIN = 4096, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct run *bucket[BUCKETS];
@@ -541,7 +541,7 @@ const struct insn *code_insn(struct vcpu *c, const struct run *r, unsigned numbe
 {
     if (!r->kept)
         return &r->insn[number];
-    struct again *a = &c->code->again[((uintptr_t)r >> 4 ^ number * 0x35) % AGAIN];
+    struct again *a = &c->code->again[((uintptr_t)r / 16 * 0x9e3779b1u + number * 0x85ebca6bu) >> 16 & (AGAIN - 1)];
     if (a->run != r || a->insn.number != number) {
         a->run = NULL;
         decode_again(c, &a->insn, r, number, ip);
