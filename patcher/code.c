@@ -212,9 +212,9 @@ static void watch(struct vcpu *c, uint64_t offset, unsigned bytes)
     unsigned at = offset & ~PAGE_MASK, end = at + bytes;
     for (unsigned w = at / 64; w <= (end - 1) / 64; w++)
         atomic_fetch_or(&b->word[w], bit_range(w, at, end));
+    tlb_drop_write_page(c, offset & PAGE_MASK); /* whoever was first may not have told this vCPU yet */
     if (!fresh)
         return;
-    tlb_drop_write_page(c, offset & PAGE_MASK);
     for (unsigned i = 0; i < vm->cfg->cpus; i++)
         if (vm->vcpu[i] && vm->vcpu[i] != c && tlb_may_write(vm->vcpu[i], offset))
             request(vm->vcpu[i], REQ_UNWRITE);
