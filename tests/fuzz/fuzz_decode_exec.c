@@ -159,8 +159,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_autoptr(GError) error = NULL;
         setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = RUN_USEC}, NULL);
         enum cpu_stop stop = f->engine->run(f->vcpu, &error);
-        if (stop == CPU_STOP_FAIL)
-            g_error("%s", error->message);
+        if (stop == CPU_STOP_FAIL) {
+            g_printerr("%s\n", error->message);
+            abort();
+        }
         f->engine->signal(f->vcpu, i & 1 ? CPU_SIGNAL_NMI : CPU_SIGNAL_INTR, 0);
         if (stop != CPU_STOP_HLT)
             break;
