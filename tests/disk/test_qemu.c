@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_qemu.c - images made and written by QEMU's tools: we must read them byte for byte, write into them, and leave them
- * in a state that QEMU reads and finds clean.  Skipped without qemu-img and qemu-io. */
+ * in a state that QEMU reads and finds clean.  Skipped without qemu-img and qemu-io.
+ * A quick run leaves out the kinds that are much like another one; "-m slow" has them all. */
 #include "disk_test.h"
 #include "vhdx.h"
 #include <glib/gstdio.h>
@@ -11,33 +12,33 @@
 
 struct made {
     const char *name, *qemu_format, *options, *ours;
-    bool qemu_check, compressed, fixed_content /* cannot be written by qemu-io or us */;
+    bool qemu_check, compressed, fixed_content /* cannot be written by qemu-io or us */, slow;
 };
 static const struct made kinds[] = {
     {"raw", "raw", "", "raw"},
     {"qcow2", "qcow2", "", "qcow2", true},
-    {"qcow2-v2", "qcow2", "compat=0.10", "qcow2", true},
-    {"qcow2-512", "qcow2", "cluster_size=512", "qcow2", true},
-    {"qcow2-2M", "qcow2", "cluster_size=2M", "qcow2", true},
-    {"qcow2-1bit", "qcow2", "refcount_bits=1", "qcow2", true},
+    {"qcow2-v2", "qcow2", "compat=0.10", "qcow2", true, .slow = true},
+    {"qcow2-512", "qcow2", "cluster_size=512", "qcow2", true, .slow = true},
+    {"qcow2-2M", "qcow2", "cluster_size=2M", "qcow2", true, .slow = true},
+    {"qcow2-1bit", "qcow2", "refcount_bits=1", "qcow2", true, .slow = true},
     {"qcow2-64bit", "qcow2", "refcount_bits=64,cluster_size=4k", "qcow2", true},
     {"qcow2-extended", "qcow2", "extended_l2=on,cluster_size=128k", "qcow2", true},
-    {"qcow2-lazy", "qcow2", "lazy_refcounts=on", "qcow2", true},
+    {"qcow2-lazy", "qcow2", "lazy_refcounts=on", "qcow2", true, .slow = true},
     {"qcow2-metadata", "qcow2", "preallocation=metadata", "qcow2", true},
-    {"qcow2-zlib", "qcow2", "cluster_size=32k", "qcow2", true, true},
+    {"qcow2-zlib", "qcow2", "cluster_size=32k", "qcow2", true, true, .slow = true},
     {"qcow2-zstd", "qcow2", "compression_type=zstd", "qcow2", true, true},
     {"vdi", "vdi", "", "vdi", true},
-    {"vdi-static", "vdi", "static=on", "vdi", true},
+    {"vdi-static", "vdi", "static=on", "vdi", true, .slow = true},
     {"vmdk", "vmdk", "", "vmdk", true},
-    {"vmdk-zeroed", "vmdk", "zeroed_grain=on", "vmdk", true},
-    {"vmdk-flat", "vmdk", "subformat=monolithicFlat", "vmdk"},
+    {"vmdk-zeroed", "vmdk", "zeroed_grain=on", "vmdk", true, .slow = true},
+    {"vmdk-flat", "vmdk", "subformat=monolithicFlat", "vmdk", .slow = true},
     {"vmdk-split", "vmdk", "subformat=twoGbMaxExtentSparse", "vmdk"},
-    {"vmdk-split-flat", "vmdk", "subformat=twoGbMaxExtentFlat", "vmdk"},
+    {"vmdk-split-flat", "vmdk", "subformat=twoGbMaxExtentFlat", "vmdk", .slow = true},
     {"vmdk-stream", "vmdk", "subformat=streamOptimized", "vmdk", true, false, true},
     {"vhd", "vpc", "force_size=on", "vhd"},
-    {"vhd-fixed", "vpc", "subformat=fixed,force_size=on", "vhd"},
+    {"vhd-fixed", "vpc", "subformat=fixed,force_size=on", "vhd", .slow = true},
     {"vhdx", "vhdx", "", "vhdx", true},
-    {"vhdx-fixed", "vhdx", "subformat=fixed", "vhdx", true},
+    {"vhdx-fixed", "vhdx", "subformat=fixed", "vhdx", true, .slow = true},
 };
 
 struct subject {
@@ -346,7 +347,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
         g_autofree char *name = g_strdup_printf("/disk/qemu/%s", kinds[i].name);
-        g_test_add_data_func(name, &kinds[i], test_kind);
+        if (!kinds[i].slow || g_test_slow())
+            g_test_add_data_func(name, &kinds[i], test_kind);
     }
     g_test_add_func("/disk/qemu/snapshots", test_snapshots);
     g_test_add_func("/disk/qemu/dirty", test_dirty);
