@@ -316,8 +316,12 @@ static bool vhd_resize(struct image *im, uint64_t bytes, GError **error)
     struct vhd *v = im->state;
     uint8_t zero[VHD_SECTOR] = {0};
     uint64_t was = im->bytes;
-    if (v->type != VHD_FIXED || bytes < was || bytes > VHD_MAX_BYTES)
-        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "only fixed VHD images can grow; convert it");
+    if (bytes < was || bytes > VHD_MAX_BYTES)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a VHD image %s",
+                         bytes < was ? "cannot be made smaller; convert it" : "has 2040 GiB at most");
+    if (v->type != VHD_FIXED)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED,
+                         "a dynamic VHD image has no room for a larger table; convert it");
     vhd_set_size(v->footer, bytes);
     int err = blk_pwrite(im->file, bytes, v->footer, VHD_SECTOR);
     if (!err)

@@ -34,6 +34,8 @@ static int convert(const struct verb *v, int argc, char **argv)
                              .replace = force,
                              .sync = sync,
                              .threads = MAX(threads, 0)};
+    if (force && (code = disk_may_replace(argv[2])))
+        return code;
     struct disk_progress p;
     disk_progress_start(&p, "Converting", quiet);
     bool ok = disk_convert(&c, &p.job, &error);

@@ -41,6 +41,7 @@ def create_and_info():
     disk("create", "b.vmdk", "10M", "--option", "subformat=monolithicFlat")
     assert sorted(n for n in os.listdir(".") if n.startswith("b")) == ["b-flat.vmdk", "b.vmdk"]
     assert ask("info", "b.vmdk")["details"]["variant"] == "monolithicFlat"
+    disk("create", "a.vdi", "64M", "--force", code=9)  # it is a parent
 
 
 def convert_compare_map():
