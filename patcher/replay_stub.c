@@ -446,6 +446,7 @@ bool replay_full(const struct vcpu *c)
 /* No decoded instruction points to a stub any more. */
 void replay_drop_all(struct vcpu *c)
 {
+    fpu_leave(c); /* the hash table is not ours */
     g_hash_table_remove_all(c->replay->stubs);
     c->replay->arena_used = 0;
 }
