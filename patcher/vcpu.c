@@ -102,6 +102,7 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
 /* INIT keeps FPU and vector state, MSRs, the TSC and the cache bits of CR0 (SDM Vol. 3, table 9-1). */
 void vcpu_reset(struct vcpu *c, bool init)
 {
+    fpu_leave(c); /* for the C library's sake */
     struct x86_state *s = g_new0(struct x86_state, 1), *old = g_new0(struct x86_state, 1);
     x86_state_reset(s, c->index == 0);
     if (init) {
