@@ -147,7 +147,10 @@ static void save(struct vcpu *c, struct cpu *s)
     s->fop = r->fop;
     s->live = r->live;
     if (s->live)
-        __asm__ volatile("xsave64 %0" : "=m"(s->xsave) : "a"(~0u), "d"(~0u) : "memory");
+        __asm__ volatile("xsave64 %0"
+                         : "=m"(s->xsave)
+                         : "a"((uint32_t)r->host_xcr0), "d"((uint32_t)(r->host_xcr0 >> 32))
+                         : "memory");
 }
 
 static void load(struct vcpu *c, const struct cpu *s)
@@ -162,7 +165,8 @@ static void load(struct vcpu *c, const struct cpu *s)
     r->fop = s->fop;
     r->live = s->live;
     if (s->live)
-        __asm__ volatile("xrstor64 %0" ::"m"(s->xsave), "a"(~0u), "d"(~0u) : "memory");
+        __asm__ volatile("xrstor64 %0" ::"m"(s->xsave), "a"((uint32_t)r->host_xcr0), "d"((uint32_t)(r->host_xcr0 >> 32))
+                         : "memory");
 }
 
 static const struct vcpu *head_of(const struct cpu *s)

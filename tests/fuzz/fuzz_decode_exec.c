@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* fuzz_decode_exec.c - arbitrary code with arbitrary state on the interpreter, on the translator, and on the translator in
- * lockstep with the interpreter, in a machine without devices.
+/* fuzz_decode_exec.c - arbitrary code with arbitrary state on the interpreter and on the translator, in a machine without
+ * devices.
  *
  * Input: kind of start (real mode, protected, long) and engine, privilege, four bytes that go to one random place of the
- * state, 16 register seeds, then code.  The engine may do with it whatever a CPU may; it must not crash or hang, and in
- * lockstep there must be no difference. */
+ * state, 16 register seeds, then code.  The engine may do with it whatever a CPU may; it must not crash or hang. */
 #include "patcher/patcher.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -58,13 +57,12 @@ static struct fuzz *start(const struct cpu_engine *engine, const char *options)
 
 static struct fuzz *choose(unsigned n)
 {
-    static struct fuzz *all[3];
-    static const char *const options[3] = {"", "hot=1", "hot=1,lockstep"};
-    n %= 3;
+    static struct fuzz *all[2];
+    n %= 2;
     if (!all[n]) { /* for good: no leaks, wherever the pointers to its parts are */
         if (__lsan_disable)
             __lsan_disable();
-        all[n] = start(n ? &soft_engine : &interp_engine, options[n]);
+        all[n] = start(n ? &soft_engine : &interp_engine, n ? "hot=1" : "");
         if (__lsan_enable)
             __lsan_enable();
     }
