@@ -171,7 +171,7 @@ static void copy_up(uint8_t *to, const uint8_t *from, unsigned size, uint64_t n)
 static uint64_t stretch(struct vcpu *c, const struct string *s, uint64_t count)
 {
     unsigned op = s->in->aux_op;
-    uint8_t *to, *from;
+    uint8_t *to = NULL, *from = NULL;
     if (s->step < 0 || (op != MOVS && op != STOS))
         return 0;
     uint64_t n = count < STRETCH ? count * s->size : STRETCH;
