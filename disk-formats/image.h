@@ -36,7 +36,8 @@ struct image {
     uint64_t bytes;       /* what the guest sees */
     uint32_t block_bytes; /* power of two: what place, discard and zero count in; 0: no allocation, all in place */
     char *parent_name, *parent_format; /* as the image says, or NULL */
-    char *parent_id, *id; /* what must match, or NULL; an image without an own id gets one from its file's time */
+    char *parent_id, *id;              /* what must match, or NULL */
+    char *time_id;        /* what children note instead, where there is no id that changes with the contents */
     bool parent_by_id;    /* a parent without a name: a file in the folder that has parent_id */
     const char *snapshot; /* what to show instead of the disk; a format that can do it sets it NULL in open */
     GRWLock lock;
@@ -82,6 +83,7 @@ int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *o
 int image_extent_deep(struct image *im, uint64_t offset, struct extent *out, struct image **layer);
 bool image_resize(struct image *im, uint64_t bytes, GError **error);
 /* Looks for damage, and repairs it if so asked and open for writing.  False: could not look. */
+const char *image_id_for_child(const struct image *parent); /* NULL: none */
 /* Is the parent what it was when the child was made on top of it? */
 bool image_same_parent(const struct image *child, const struct image *parent, GError **error);
 bool image_check(struct image *im, bool repair, struct image_check *out, GError **error);

@@ -58,12 +58,17 @@ static bool same_id(const char *was, const char *now)
            (g_str_has_prefix(now, TIME_ID) && dot && !strcmp(dot, ".000000000") && !strncmp(was, now, dot + 1 - now));
 }
 
+const char *image_id_for_child(const struct image *parent)
+{
+    return parent->time_id ? parent->time_id : parent->id;
+}
+
 bool image_same_parent(const struct image *child, const struct image *parent, GError **error)
 {
-    const char *was = child->parent_id, *now = parent->id;
+    const char *was = child->parent_id, *now = was && g_str_has_prefix(was, TIME_ID) ? parent->time_id : parent->id;
     if (!was || !now || same_id(was, now))
         return true;
-    if (g_str_has_prefix(was, TIME_ID) && g_str_has_prefix(now, TIME_ID))
+    if (g_str_has_prefix(was, TIME_ID))
         return disk_fail(error, DISK_ERROR_CORRUPT,
                          "%s was changed after %s was made on top of it; if it was only copied, and holds what it did "
                          "then, say so with: touch -d @%s %s",
@@ -87,6 +92,7 @@ static void image_free(struct image *im)
     g_free(im->parent_format);
     g_free(im->parent_id);
     g_free(im->id);
+    g_free(im->time_id);
     g_free(im);
 }
 
@@ -109,8 +115,8 @@ struct image *image_open_with(struct blk_file *f, const struct image_format *for
     if (ok && im->bytes > IMAGE_MAX_BYTES)
         ok = disk_fail(error, DISK_ERROR_CORRUPT, "%s: a disk of %" G_GUINT64_FORMAT " bytes is absurd", f->path,
                        im->bytes);
-    if (ok && !im->id)
-        im->id = id_by_time(f);
+    if (ok && (!im->id || format->lasting_id))
+        im->time_id = id_by_time(f);
     if (ok)
         return im;
     if (im->state && format->close)

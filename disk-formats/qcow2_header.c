@@ -285,11 +285,12 @@ static uint8_t *put_extension(uint8_t *at, uint32_t type, const char *text)
 
 static uint8_t *put_parent_id(uint8_t *at, const struct image_options *o)
 {
+    const char *id = image_id_for_child(o->parent_image);
     put_be32(at, EXTENSION_PARENT_ID);
-    put_be32(at + 4, 4 + strlen(o->parent_image->id));
+    put_be32(at + 4, 4 + strlen(id));
     put_be32(at + 8, name_sum(o->parent));
-    memcpy(at + 12, o->parent_image->id, strlen(o->parent_image->id));
-    return at + 8 + (4 + strlen(o->parent_image->id) + 7) / 8 * 8;
+    memcpy(at + 12, id, strlen(id));
+    return at + 8 + (4 + strlen(id) + 7) / 8 * 8;
 }
 
 static void fill_header(uint8_t *h, const struct layout *l)
@@ -323,7 +324,8 @@ static bool write_header(struct blk_file *f, const struct image_options *o, cons
     g_autofree uint8_t *h = g_malloc0(l->cluster);
     uint8_t *at = h + (l->version == 2 ? HEADER_V2_BYTES : HEADER_V3_BYTES);
     fill_header(h, l);
-    if (o->parent && o->parent_image && o->parent_image->id && HEADER_V3_BYTES + 192 + names <= l->cluster)
+    if (o->parent && o->parent_image && image_id_for_child(o->parent_image) &&
+        HEADER_V3_BYTES + 192 + names <= l->cluster)
         at = put_parent_id(at, o); /* first, so that it lies within the first sector */
     if (o->parent_format)
         at = put_extension(at, EXTENSION_BACKING_FORMAT, o->parent_format);

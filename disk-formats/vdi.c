@@ -303,6 +303,7 @@ static int vdi_discard(struct image *im, uint64_t offset, uint64_t bytes)
 static bool describe_parent(uint8_t *h, const struct image_options *o, GError **error)
 {
     struct image *p = o->parent_image;
+    const char *id = p ? image_id_for_child(p) : NULL;
     if (!o->parent)
         return true;
     if (p && p->format == &format_vdi) {
@@ -311,7 +312,7 @@ static bool describe_parent(uint8_t *h, const struct image_options *o, GError **
     } else {
         new_uuid(h + VDI_UUID_PARENT);
     }
-    g_autofree char *note = g_strdup_printf(NOTE "%s,%s,%s", o->parent_format, p && p->id ? p->id : "", o->parent);
+    g_autofree char *note = g_strdup_printf(NOTE "%s,%s,%s", o->parent_format, id ? id : "", o->parent);
     if (strlen(note) >= VDI_COMMENT_BYTES)
         return disk_fail(error, DISK_ERROR_USAGE, "the parent's name is too long for a VDI image");
     strcpy((char *)h + VDI_COMMENT, note);

@@ -61,14 +61,16 @@ struct vhd {
     uint8_t **bitmap; /* differencing: of each block, NULL: not read yet */
     uint8_t *dirty;   /* of each block: BAT_DIRTY, BITMAP_DIRTY */
     bool any_dirty, footer_due;
-    uint64_t end;     /* where the next block goes */
-    uint32_t bitmaps; /* how many are kept */
-    GMutex lock;      /* of bitmaps */
+    uint64_t end;          /* where the next block goes */
+    uint64_t parent_id_at; /* in our own locator; 0: none */
+    uint32_t bitmaps;      /* how many are kept */
+    GMutex lock;           /* of bitmaps */
 };
 enum { BAT_DIRTY = 1, BITMAP_DIRTY = 2 };
 
 uint32_t vhd_checksum(const uint8_t *data, size_t n, size_t sum_at);
 char *vhd_uuid(const uint8_t *uuid);
+int vhd_forget_parent_id(struct image *im);
 bool vhd_read_parent(struct image *im, const uint8_t *header, GError **error);
 bool vhd_create(struct blk_file *f, const struct image_options *o, GError **error);
 void vhd_set_size(uint8_t *footer, uint64_t bytes); /* and geometry and checksum */

@@ -70,7 +70,7 @@ static void take_ours(struct image *im, const char *text)
     g_free(im->parent_id);
     g_free(im->parent_name);
     im->parent_format = g_strdup(part[0]);
-    im->parent_id = *part[1] ? g_strdup(part[1]) : NULL;
+    im->parent_id = *part[1] && *part[1] != '-' ? g_strdup(part[1]) : NULL;
     im->parent_name = g_strdup(part[2]);
 }
 
@@ -85,10 +85,21 @@ static bool take_locator(struct image *im, const uint8_t *l, uint32_t code, GErr
         return false;
     if (code == LOCATOR_OURS) {
         take_ours(im, text);
+        ((struct vhd *)im->state)->parent_id_at =
+            im->parent_id && strchr(text, ',') ? at + (strchr(text, ',') + 1 - text) : 0;
     } else if (!im->parent_name) {
         im->parent_name = host_path(text, n, "UTF-16LE");
     }
     return true;
+}
+
+int vhd_forget_parent_id(struct image *im)
+{
+    struct vhd *v = im->state;
+    int err = v->parent_id_at ? blk_pwrite(im->file, v->parent_id_at, "-", 1) : 0;
+    if (!err)
+        g_clear_pointer(&im->parent_id, g_free);
+    return err ? err : blk_sync(im->file);
 }
 
 bool vhd_read_parent(struct image *im, const uint8_t *h, GError **error)
@@ -125,8 +136,9 @@ static bool put_locator(struct blk_file *f, uint8_t *l, uint32_t code, uint64_t 
 static bool put_parent(struct blk_file *f, const struct image_options *o, uint8_t *h, uint64_t at, GError **error)
 {
     const struct image *p = o->parent_image;
+    const char *id = p ? image_id_for_child(p) : NULL;
     gsize n = 0, wide_n = 0;
-    g_autofree char *ours = g_strdup_printf("%s,%s,%s", o->parent_format, p && p->id ? p->id : "", o->parent);
+    g_autofree char *ours = g_strdup_printf("%s,%s,%s", o->parent_format, id ? id : "", o->parent);
     g_autofree char *relative = g_strconcat(g_path_is_absolute(o->parent) ? "" : ".\\", o->parent, NULL);
     g_strdelimit(relative, "/", '\\');
     g_autofree char *wide = g_convert(relative, -1, "UTF-16LE", "UTF-8", NULL, &n, NULL);

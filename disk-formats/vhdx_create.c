@@ -56,13 +56,14 @@ static bool put_pair(uint8_t *l, uint32_t *end, const char *key, const char *val
 static bool put_locator(uint8_t *t, const struct image_options *o, GError **error)
 {
     const struct image *p = o->parent_image;
+    const char *id = p ? image_id_for_child(p) : NULL;
     uint8_t l[LOCATOR_MAX] = {0}, other[16];
     uint32_t end = 20 + 4 * 12;
     new_guid(other);
     g_autofree char *foreign = vhdx_guid_text(other);
     bool own = p && !strcmp(p->format->name, "vhdx");
     g_autofree char *linkage = g_strdup_printf("{%s}", own ? p->id : foreign);
-    g_autofree char *ours = g_strdup_printf("%s,%s,%s", o->parent_format, p && p->id ? p->id : "", o->parent);
+    g_autofree char *ours = g_strdup_printf("%s,%s,%s", o->parent_format, id ? id : "", o->parent);
     g_autofree char *relative = g_strconcat(g_path_is_absolute(o->parent) ? "" : ".\\", o->parent, NULL);
     g_strdelimit(relative, "/", '\\');
     memcpy(l, vhdx_guid_locator_type, 16);

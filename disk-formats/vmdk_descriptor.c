@@ -148,6 +148,7 @@ static uint64_t cylinders(uint64_t bytes)
 static char *describe_parent(const struct image_options *o)
 {
     const struct image *p = o->parent_image;
+    const char *id = p ? image_id_for_child(p) : NULL;
     bool own = p && !strcmp(p->format->name, "vmdk");
     GString *s = g_string_new(NULL);
     if (!o->parent)
@@ -155,7 +156,7 @@ static char *describe_parent(const struct image_options *o)
     g_string_append_printf(s, "parentCID=%s\nparentFileNameHint=\"%s\"\n", own ? p->id : "00000001", o->parent);
     if (!own)
         g_string_append_printf(s, "ddb.terrarium.parentFormat = \"%s\"\nddb.terrarium.parentId = \"%s\"\n",
-                               o->parent_format, p && p->id ? p->id : "");
+                               o->parent_format, id ? id : "");
     return g_string_free(s, FALSE);
 }
 

@@ -121,7 +121,8 @@ static void commit_verify(struct scene *s, bool completed)
     if (completed) {
         shows(s->child, s->format, s->model, BYTES);
         shows(s->base, s->format, s->model, BYTES);
-    } else if (!strcmp(s->format, "qcow2")) { /* others know by the parent's id when the very end was cut short */
+    } else if (!strcmp(s->format, "qcow2") ||
+               !strcmp(s->format, "vhd")) { /* others know by the parent's id when the very end was cut short */
         shows(s->child, s->format, s->model, BYTES);
     }
 }
@@ -173,8 +174,9 @@ static void resize_verify(struct scene *s, bool completed)
 static const struct operation operations[] = {
     {"convert", "qcow2", convert_command, convert_verify},  {"convert-vdi", "vdi", convert_command, convert_verify},
     {"commit", "qcow2", commit_command, commit_verify},     {"commit-vmdk", "vmdk", commit_command, commit_verify},
-    {"commit-vhdx", "vhdx", commit_command, commit_verify}, {"pull", "qcow2", pull_command, pull_verify},
-    {"compact", "qcow2", compact_command, compact_verify},  {"resize", "qcow2", resize_command, resize_verify},
+    {"commit-vhdx", "vhdx", commit_command, commit_verify}, {"commit-vhd", "vhd", commit_command, commit_verify},
+    {"pull", "qcow2", pull_command, pull_verify},           {"compact", "qcow2", compact_command, compact_verify},
+    {"resize", "qcow2", resize_command, resize_verify},
 };
 
 /* ---- killing ---- */
