@@ -126,7 +126,7 @@ static void exec_memory(struct vcpu *c, const struct insn *in)
 
 const struct stub *replay_plain_stub(const struct insn *in)
 {
-    bool plain = in->aux == (void *)exec_registers || in->aux == (void *)exec_memory;
+    bool plain = in->aux == (void *)exec_registers || in->aux == (void *)exec_memory || replay_masked(in);
     return plain ? (const struct stub *)in->imm : NULL;
 }
 

@@ -43,8 +43,9 @@ void replay_free(struct vcpu *c);
 cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *info);
 
 struct stub;
-/* The stub of an instruction that does nothing but run it, or NULL. */
+/* The stub of an instruction that does nothing but run it if its whole memory operand is at hand, or NULL. */
 const struct stub *replay_plain_stub(const struct insn *in);
+bool replay_masked(const struct insn *in); /* its operand may be accessed in part only, under a mask */
 
 /* FPU state: c->xsave must be current before get_state and is taken over after set_state and RESET/INIT. */
 void fpu_reset(struct vcpu *c, bool init); /* init: INIT keeps the vector state */

@@ -185,6 +185,11 @@ static void exec_masked(struct vcpu *c, const struct insn *in)
         run_masked(c, in, s);
 }
 
+bool replay_masked(const struct insn *in)
+{
+    return in->aux == (void *)exec_masked;
+}
+
 /* ---- MASKMOVQ, MASKMOVDQU ------------------------------------------------------------------------------------------ */
 static uint64_t string_linear(struct vcpu *c, const struct insn *in, unsigned at, unsigned bytes)
 {

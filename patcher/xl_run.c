@@ -28,8 +28,13 @@ void xl_tr_jump_indirect(const struct translation *t, struct emit *e)
 /* T0 = page's IP + offset */
 void xl_tr_load_ip(struct translation *t, struct emit *e, uint64_t offset)
 {
+    struct host_mem ip = at(T0, (int32_t)offset);
     e_load(e, 8, T0, XL_FIELD(xl_page));
-    e_lea(e, xl_tr_word(t), T0, at(T0, (int32_t)offset));
+    if (t->code64 && (int64_t)offset != (int32_t)offset) { /* almost 2 GiB from the end of the page */
+        e_imm64(e, T1, offset);
+        ip = (struct host_mem){T0, T1, 0, 0};
+    }
+    e_lea(e, xl_tr_word(t), T0, ip);
 }
 
 static bool same_page(uint64_t offset)

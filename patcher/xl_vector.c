@@ -122,7 +122,7 @@ static bool loads_control(const struct stub *s)
 bool xl_vector_of(struct xl_op *o, const struct insn *in)
 {
     const struct stub *s = replay_plain_stub(in);
-    if (!s || loads_control(s) || s->mask_kind != MASK_NONE || !registers_at_home(s->gpr) || s->renamed)
+    if (!s || loads_control(s) || !registers_at_home(s->gpr) || s->renamed)
         return false;
     *o = (struct xl_op){.kind = XL_VECTOR, .memory = s->mem_bytes != 0, .reads_only = !(s->access & ACCESS_WRITE)};
     o->stub = s;
