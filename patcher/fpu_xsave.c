@@ -68,12 +68,14 @@ static uint64_t unchecked_linear(struct vcpu *c, const struct insn *in)
     return (in->flags & INSN_SEGMENTED ? c->seg[in->seg].base : 0) + mem_offset(c, in);
 }
 
-/* The processor's order of checks: canonical form, #AC, alignment, segment, then the last byte's page first. */
+/* The processor's order of checks: canonical form, the segment for the first doubleword, #AC, alignment, the segment for
+ * all, then the last byte's page first. */
 static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
 {
     uint64_t lin = unchecked_linear(c, in);
     if (code64(c) && !canonical(lin))
         raise_error(c, in->seg == X86_SS ? EXC_SS : EXC_GP, 0);
+    mem_linear(c, in, 4, access);
     if (fpu_alignment_checked(c) && lin & 3)
         raise_error(c, EXC_AC, 0);
     if (lin & 15)
