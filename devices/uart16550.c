@@ -84,10 +84,14 @@ static uint8_t interrupt(const struct uart *u)
     return IIR_NONE;
 }
 
+static bool interrupting(const struct uart *u)
+{
+    return u->mcr & MCR_OUT2 && interrupt(u) != IIR_NONE;
+}
+
 static void update(struct device *d)
 {
-    struct uart *u = d->state;
-    dev_irq(d, 0, u->mcr & MCR_OUT2 && interrupt(u) != IIR_NONE);
+    dev_irq(d, 0, interrupting(d->state));
 }
 
 /* ---- the receiver ---- */
@@ -219,8 +223,11 @@ static uint8_t read_register(struct device *d, unsigned offset)
 
 static uint64_t uart_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
 {
+    struct uart *u = d->state;
+    bool before = interrupting(u);
     uint8_t v = read_register(d, offset);
-    update(d);
+    if (interrupting(u) != before)
+        update(d);
     return v;
 }
 

@@ -128,6 +128,7 @@ enum xl_kind {
     XL_PUSH_REG,
     XL_PUSH_IMM,
     XL_PUSH_RM,
+    XL_PUSH_SEG,
     XL_POP_REG,
     XL_LEAVE,
     XL_JCC,
@@ -137,6 +138,7 @@ enum xl_kind {
     XL_JMP_RM,
     XL_CALL_RM,
     XL_SET_FLAG, /* CLI STI CLD STD */
+    XL_AC,       /* CLAC STAC */
     XL_BIT,      /* BT BTS BTR BTC memory, register: the bit may lie anywhere */
     XL_DIV,      /* DIV and IDIV, 32 and 64 bits */
     XL_VECTOR,   /* runs in place on live vector state, or bit manipulation (xl_vector.c) */

@@ -168,11 +168,13 @@ unsigned xl_writes(const struct xl_op *o)
     switch (o->kind) {
     case XL_NOP:
     case XL_SET_FLAG:
+    case XL_AC:
     case XL_BIT:
     case XL_JCC: return 0;
     case XL_LEA: return 1u << ((o->modrm >> 3 & 7) | (o->rex & 4) << 1);
     case XL_PUSH_REG:
     case XL_PUSH_IMM:
+    case XL_PUSH_SEG:
     case XL_PUSH_RM: return 1u << X86_RSP;
     case XL_POP_REG: return 1u << X86_RSP | 1u << ((op & 7) | (o->rex & 1) << 3);
     case XL_LEAVE: return 1u << X86_RSP | 1u << X86_RBP;

@@ -207,6 +207,7 @@ static void accesses(struct finder *f, unsigned i, const struct insn *in, const 
         break;
     case XL_PUSH_REG:
     case XL_PUSH_IMM:
+    case XL_PUSH_SEG:
     case XL_CALL: stack_access(f, i, 1, X86_RSP, -(int)w, true); break;
     case XL_POP_REG:
     case XL_RET: stack_access(f, i, 1, X86_RSP, 0, false); break;
@@ -221,6 +222,7 @@ static void effects(struct finder *f, const struct insn *in, const struct xl_op 
     case XL_EXEC: forget_everything(f); break;
     case XL_PUSH_REG:
     case XL_PUSH_IMM:
+    case XL_PUSH_SEG:
     case XL_PUSH_RM: add_to(f, X86_RSP, -(int)word(f)); break;
     case XL_POP_REG:
         add_to(f, X86_RSP, word(f));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* xl_insn.c - host code for one instruction.  What is none of the cases here, tier 1 runs (XL_EXEC). */
+#include "system.h"
 #include "xl_tr.h"
 
 static void adjust_rsp(struct translation *t, int by)
@@ -130,6 +131,16 @@ static void push_reg(struct translation *t, unsigned n)
     struct host_mem m = xl_tr_stack_place(t, H_GUEST_RSP, -(int)xl_tr_word(t), true);
     int r = xl_tr_reg_in(t, n, T1);
     e_store(&t->e, xl_tr_word(t), m, r);
+    push_value_done(t);
+}
+
+/* Intel's processors leave the upper half of a dword on the stack as it is. */
+static void push_segment(struct translation *t, const struct insn *in)
+{
+    struct host_mem m = xl_tr_stack_place(t, H_GUEST_RSP, -(int)xl_tr_word(t), true);
+    size_t field = offsetof(struct vcpu, seg) + in->reg_no * sizeof(struct seg);
+    e_mem(&t->e, 4, 0x0fb7, T1, xl_field(field + offsetof(struct seg, selector))); /* movzx */
+    e_store(&t->e, t->code64 || cpuid_is_amd(t->c) ? xl_tr_word(t) : 2, m, T1);
     push_value_done(t);
 }
 
@@ -320,6 +331,20 @@ static void set_flag(struct translation *t, const struct insn *in, const struct 
     xl_tr_flags_back(t);
 }
 
+/* CLAC and STAC that change nothing; others change the mode. */
+static void set_ac(struct translation *t, bool set)
+{
+    struct emit *e = &t->e;
+    xl_tr_flags_aside(t);
+    e_mem(e, 1, 0x80, 7, XL_FIELD(cpl)); /* cmp byte, 0 */
+    e8(e, 0);
+    xl_tr_slow_jcc(t, 5);
+    e_mem(e, 4, 0xf7, 0, XL_FIELD(rflags)); /* test */
+    e32(e, RFLAG_AC);
+    xl_tr_slow_jcc(t, set ? 4 : 5);
+    xl_tr_flags_back(t);
+}
+
 /* The operand is the dword or qword that has the bit. */
 static void bit_in_memory(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
 {
@@ -360,9 +385,11 @@ void xl_tr_translate_one(struct translation *t, const struct insn *in, const str
     case XL_PLAIN: plain(t, in, o, raw); break;
     case XL_LEA: lea(t, in, o); break;
     case XL_SET_FLAG: set_flag(t, in, o); break;
+    case XL_AC: set_ac(t, raw[o->imm_at] & 1); break;
     case XL_BIT: bit_in_memory(t, in, o, raw); break;
     case XL_DIV: divide(t, in, o, raw); break;
     case XL_PUSH_REG: push_reg(t, (o->opcode & 7) | (o->rex & 1) << 3); break;
+    case XL_PUSH_SEG: push_segment(t, in); break;
     case XL_PUSH_IMM: push_imm(t, o, raw); break;
     case XL_PUSH_RM: push_rm(t, in, o); break;
     case XL_POP_REG: pop_reg(t, o); break;
@@ -380,7 +407,8 @@ void xl_tr_translate_one(struct translation *t, const struct insn *in, const str
         break;
     }
     bool keeps_t0 = o->kind == XL_NOP || o->kind == XL_JCC || o->kind == XL_PLAIN || o->kind == XL_PUSH_REG ||
-                    o->kind == XL_PUSH_IMM || o->kind == XL_POP_REG || (o->kind == XL_VECTOR && !xl_vector_x87(o));
+                    o->kind == XL_PUSH_IMM || o->kind == XL_PUSH_SEG || o->kind == XL_POP_REG ||
+                    (o->kind == XL_VECTOR && !xl_vector_x87(o));
     if (!keeps_t0 || t->may_return)
         t->held = -1;
     t->x->count.insns++;

@@ -153,6 +153,8 @@ static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bo
     if (op < 0x40) {
         if ((op & 7) < 6)
             alu_rm_reg(o);
+        else if ((op & 7) == 6 && op < 0x20 && !code64 && !o->p66)
+            o->kind = XL_PUSH_SEG;
         return;
     }
     switch (op) {
@@ -293,6 +295,10 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
         return;
     o->reg_size = o->rm_size = 4;
     switch (op) {
+    case 0x01:
+        if (raw[o->imm_at] == 0xca || raw[o->imm_at] == 0xcb)
+            o->kind = o->p66 ? XL_EXEC : XL_AC;
+        return;
     case 0x0d: /* PREFETCH, PREFETCHW */
     case 0x19 ... 0x1d:
     case 0x1f: o->kind = XL_NOP; return;
@@ -309,6 +315,8 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
         o->rm_size = 1;
         o->flags_read = FLAG_ALL;
         return;
+    case 0xa0:
+    case 0xa8: o->kind = o->p66 ? XL_EXEC : XL_PUSH_SEG; return;
     case 0xa3:
     case 0xab:
     case 0xb3:

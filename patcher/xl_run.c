@@ -263,7 +263,7 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
         note_point(&t, in, &t.op[t.now]);
         if (in->len) {
             xl_tr_translate_one(&t, in, &t.op[t.now]);
-            if (in->flags & INSN_ENDS && t.op[t.now].kind == XL_SET_FLAG)
+            if (in->flags & INSN_ENDS && (t.op[t.now].kind == XL_SET_FLAG || t.op[t.now].kind == XL_AC))
                 xl_tr_jump_to(&t, t.xr->offset + in->ip + in->len);
             xl_producer_after(&t.producer, &t.op[t.now], r->raw + in->ip, t.code64);
         } else
