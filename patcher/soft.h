@@ -275,8 +275,9 @@ struct vcpu {
     uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
     uint64_t xl_temp, xl_below;     /* xl_below: what the last call through a pointer overwrote */
     uint64_t xl_window[XL_WINDOWS]; /* host addresses of groups of operands (xl_group.c) */
-    int32_t
-        xl_from; /* the last return, call or jump through a pointer: offset in its page, and << 12 what it added to RSP */
+    /* the last jump to another page: XL_FROM_DIRECT, or, through a pointer, its offset in its page and, << 12, what it
+     * added to RSP */
+    int32_t xl_from;
     const uint8_t *xl_resume; /* where a detour goes on */
     struct run *xl_next;      /* what xl_enter() returns */
 

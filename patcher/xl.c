@@ -109,7 +109,7 @@ void xl_drop_all(struct vcpu *c)
     x->cold_used = x->notes = 0;
     memset(x->rewritten, 0, sizeof x->rewritten);
     memset(x->narrow, 0, sizeof x->narrow);
-    x->count.drops++;
+    x->drops++;
     g_ptr_array_set_size(x->runs, 0);
     g_ptr_array_set_size(x->allocated, 0);
     targets_empty(c);
@@ -142,7 +142,7 @@ void xl_context_wipe(struct vcpu *c)
         targets_empty(c);
 }
 
-/* As jump_indirect() in xl_run.c has it: functions at regular distances must not share an entry. */
+/* As xl_tr_jump_indirect() has it: functions at regular distances must not share an entry. */
 unsigned xl_target_index(const struct xl *x, uint64_t ip)
 {
     return (ip + (x->bmi2 ? ip >> 12 : 0)) & (XL_TARGETS - 1);
@@ -162,21 +162,27 @@ static void patch_jump(struct xl *x, uint8_t *exec_at, const uint8_t *target)
     e_jmp(&e, target);
 }
 
-static uint8_t *place_of(struct xl *x, uint64_t host)
+static unsigned place_of(uint64_t host)
 {
-    return &x->rewritten[(host >> 4 ^ host >> 16) % XL_PLACES];
+    return (host >> 4 ^ host >> 16) % XL_PLACES;
+}
+
+/* Nobody enters it any more. */
+static void close_entries(struct xl *x, struct run *r)
+{
+    patch_jump(x, r->xl->code, r->xl->dead);
+    patch_jump(x, r->xl->indirect, x->miss);
+    r->xl = NULL;
 }
 
 void xl_kill(struct vcpu *c, struct run *r)
 {
     if (!r->xl)
         return;
-    uint8_t *rewritten = place_of(c->xl, r->xl->host);
+    uint8_t *rewritten = &c->xl->rewritten[place_of(r->xl->host)];
     if (*rewritten < REWRITTEN_MAX)
         ++*rewritten;
-    patch_jump(c->xl, r->xl->code, r->xl->dead);
-    patch_jump(c->xl, r->xl->indirect, c->xl->miss);
-    r->xl = NULL;
+    close_entries(c->xl, r);
 }
 
 static bool translatable(const struct run *r)
@@ -196,7 +202,7 @@ static bool full(const struct vcpu *c)
 struct run *xl_count_entry(struct vcpu *c, const struct insn *in)
 {
     struct run *r = (struct run *)insn_run(in);
-    if (++r->heat >> *place_of(c->xl, (uint64_t)r->host) < c->vm->hot)
+    if (++r->heat >> c->xl->rewritten[place_of((uint64_t)r->host)] < c->vm->hot)
         return r->first(c, in);
     if (!translatable(r)) {
         r->insn[0].fn = r->first;
@@ -320,7 +326,7 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *point)
 
 unsigned xl_narrow(struct xl *x, uint64_t host)
 {
-    return x->narrow[place_of(x, host) - x->rewritten];
+    return x->narrow[place_of(host)];
 }
 
 /* Its groups of operands often do not lie in one page: the next time it is translated they are narrower. */
@@ -337,10 +343,8 @@ static void narrow_groups(struct vcpu *c, struct run *r)
     if (!often)
         return;
     if (xl_narrow(c->xl, xr->host) < NEVER_GROUP)
-        c->xl->narrow[place_of(c->xl, xr->host) - c->xl->rewritten]++;
-    patch_jump(c->xl, xr->code, xr->dead);
-    patch_jump(c->xl, xr->indirect, c->xl->miss);
-    r->xl = NULL;
+        c->xl->narrow[place_of(xr->host)]++;
+    close_entries(c->xl, r);
     r->host = NULL;
     r->insn[0].fn = exec_invalid;
 }
@@ -352,8 +356,9 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
     unsigned i = p->number;
     at_point(c, p);
     count(c, COUNT_RESTS);
-    stats_opcode(c, alone(c, xl_run_of(p), i), true);
-    struct run *next = xl_step(c, xl_run_of(p), i);
+    const struct insn *in = alone(c, xl_run_of(p), i);
+    stats_opcode(c, in, true);
+    struct run *next = in->fn(c, in);
     while (next == (struct run *)c && r->host)
         next = xl_step(c, xl_run_of(p), ++i);
     if (next == (struct run *)c) { /* its own code was changed */
@@ -400,9 +405,9 @@ const uint8_t *xl_link_c(struct vcpu *c, void *link)
         c->xl_next = NULL;
         return NULL;
     }
-    uint64_t drops = x->count.drops;
+    uint64_t drops = x->drops;
     struct run *r = code_find(c);
-    if (r->xl && drops == x->count.drops && r->mode == c->mode)
+    if (r->xl && drops == x->drops && r->mode == c->mode)
         e_patch(&(struct emit){.to_exec = x->rx - x->rw}, l->patch, r->xl->code);
     if (!r->xl) {
         c->xl_next = r;
@@ -422,10 +427,10 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
     if (xr->run->xl == xr || atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;
     /* It was killed, but jumps to it are still there: lead them to what replaced it. */
-    uint64_t drops = x->count.drops, host = xr->host;
+    uint64_t drops = x->drops, host = xr->host;
     unsigned mode = xr->run->mode;
     struct run *r = code_find(c);
-    if (!r->xl || drops != x->count.drops || r->xl->host != host || r->mode != mode) {
+    if (!r->xl || drops != x->drops || r->xl->host != host || r->mode != mode) {
         c->xl_next = r;
         return NULL;
     }
@@ -437,7 +442,7 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
 {
     uint64_t target = (uintptr_t)ip;
     count(c, COUNT_TARGET_MISSES);
-    if (unlikely(!canonical(target))) {
+    if (unlikely(!canonical(target) && c->xl_from != XL_FROM_DIRECT)) {
         if (c->lockstep)
             lockstep_give_up(c);
         c->rip = c->xl_page + (c->xl_from & ~PAGE_MASK);

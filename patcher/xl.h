@@ -19,12 +19,13 @@
 #include "xl_emit.h"
 
 enum { T0 = H_R10, T1 = H_R11, T2 = H_R14, H_GUEST_RSP = H_R15 };
+enum { XL_FROM_DIRECT = INT32_MIN /* vcpu.xl_from: a direct jump, which faults at its target, as in tier 1 */ };
 enum { NEVER_GROUP = 2 /* xl_narrow() */ };
 enum { XL_BIAS = 128, XL_PLACES = 4096, XL_INSNS = RUN_MAX + 2 /* with the one that ends the run */ };
 
 enum xl_detour { XL_DO_EXEC, XL_DO_REST, XL_DO_READY, XL_DETOURS };
 
-/* Of one vCPU; struct vcpu points to it and vice versa.  What translated code touches is in struct xl_hot in vcpu. */
+/* Of one vCPU; struct vcpu points to it and vice versa. */
 struct xl {
     struct vcpu *c;
     int fd;
@@ -39,9 +40,7 @@ struct xl {
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     const uint8_t *enter, *link, *request, *miss;
     const uint8_t *detour[XL_DETOURS][2]; /* with guest flags in the host's, or in vcpu.arith */
-    struct xl_count {
-        uint64_t runs, insns, native, drops;
-    } count;
+    uint64_t drops;                       /* how often all was dropped */
 };
 
 /* A direct jump within its page whose target may not be translated yet. */

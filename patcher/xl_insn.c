@@ -7,7 +7,7 @@ static void adjust_rsp(struct translation *t, int by)
 {
     e_lea(&t->e, xl_tr_word(t), H_GUEST_RSP, at(H_GUEST_RSP, by));
 }
-/* ---- instructions ----------------------------------------------------------------------------------------------------------- */
+
 static unsigned operand_size(const struct xl_op *o, unsigned byte_or_more)
 {
     if (byte_or_more == 1)
@@ -80,9 +80,8 @@ static void divide(struct translation *t, const struct insn *in, const struct xl
     struct emit *e = &t->e;
     unsigned size = o->rex & 8 ? 8 : 4;
     int n = xl_plain_rm(o), divisor = n >= 0 ? xl_tr_reg_in(t, n, T0) : T0;
-    if (o->memory) {
+    if (o->memory)
         e_load(e, size, T0, xl_tr_operand_place(t, in, size, false));
-    }
     xl_tr_flags_aside(t);
     if ((o->modrm >> 3 & 7) == 6) {
         e_rr(e, size, 0x3b, H_RDX, divisor);
@@ -284,10 +283,6 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
         t->held = -1; /* whoever comes back from there has lost T0 */
         t->vector_checked |= class;
     }
-    if (o->memory && xl_vector_x87(o)) {
-        xl_tr_operand_offset(t, in, T2, in->asize == 4 ? 4 : xl_tr_word(t), 0);
-        e_store(e, 8, XL_FIELD(xl_x87_dp), T2);
-    }
     if (o->memory)
         m = xl_tr_operand_place(t, in, xl_vector_bytes(o), !o->reads_only);
     if (o->memory && xl_vector_align(o) > 1) {
@@ -297,6 +292,10 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
         e32(e, xl_vector_align(o) - 1);
         xl_tr_slow_jcc(t, 5);
         xl_tr_flags_back(t);
+    }
+    if (o->memory && xl_vector_x87(o)) { /* only now: on a detour the one before counts */
+        xl_tr_operand_offset(t, in, T2, in->asize == 4 ? 4 : xl_tr_word(t), 0);
+        e_store(e, 8, XL_FIELD(xl_x87_dp), T2);
     }
     xl_vector_emit(e, o, m.disp);
     if (xl_vector_x87(o))
@@ -411,6 +410,4 @@ void xl_tr_translate_one(struct translation *t, const struct insn *in, const str
                     (o->kind == XL_VECTOR && !xl_vector_x87(o));
     if (!keeps_t0 || t->may_return)
         t->held = -1;
-    t->x->count.insns++;
-    t->x->count.native += o->kind != XL_EXEC;
 }

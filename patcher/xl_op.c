@@ -141,6 +141,7 @@ static void group5(struct xl_op *o, bool code64) /* FE, FF */
         o->kind = XL_PUSH_RM;
 }
 
+/* Long, because it is a table: one case per opcode of the map. */
 static void map_0(struct xl_op *o, const struct insn *in, const uint8_t *raw, bool code64)
 {
     unsigned op = o->opcode;

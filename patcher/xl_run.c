@@ -25,10 +25,14 @@ void xl_tr_jump_indirect(const struct translation *t, struct emit *e)
     e_mem(e, 4, 0xff, 4, code);
 }
 
-/* T0 = page's IP + offset */
+/* T0 = page's IP + offset, for a direct jump */
 void xl_tr_load_ip(struct translation *t, struct emit *e, uint64_t offset)
 {
     struct host_mem ip = at(T0, (int32_t)offset);
+    if (t->code64) { /* in case the target is not canonical (xl_miss_c) */
+        e_mem(e, 4, 0xc7, 0, XL_FIELD(xl_from));
+        e32(e, (uint32_t)XL_FROM_DIRECT);
+    }
     e_load(e, 8, T0, XL_FIELD(xl_page));
     if (t->code64 && (int64_t)offset != (int32_t)offset) { /* almost 2 GiB from the end of the page */
         e_imm64(e, T1, offset);
@@ -284,6 +288,5 @@ struct xl_run *xl_translate(struct vcpu *c, struct run *r)
     t.xr->indirect += t.e.to_exec;
     t.xr->code += t.e.to_exec;
     t.xr->bytes = code_end - t.xr->code;
-    x->count.runs++;
     return t.xr;
 }

@@ -231,7 +231,7 @@ debian_disk() { # name arch
 	mv "$CACHE/$1.new" "$CACHE/$1"
 }
 
-# For such a disk: mounts it, and what was appended to this archive as /work on its /tmp, and runs /tmp/work/start there.
+# For such a disk: mounts it, and what was appended to this archive as /scripts on its /tmp, and runs /tmp/scripts/start there.
 debian_initrd() { # name busybox-package kernel-package
 	local b f k m t=$CACHE/.tree.$$
 	b=$(unpack "$2")
@@ -258,9 +258,9 @@ debian_initrd() { # name busybox-package kernel-package
 		while [ ! -b /dev/sda ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
 		mount -t ext4 -o ro,noatime /dev/sda /disk || echo "no disk"
 		mount -t tmpfs -o size=80% tmp /disk/tmp
-		cp -r /work /disk/tmp/work
+		cp -r /scripts /disk/tmp/scripts
 		for d in proc sys dev; do mount --move /$d /disk/$d; done
-		chroot /disk /bin/sh /tmp/work/start
+		chroot /disk /bin/sh /tmp/scripts/start
 		echo "GUEST-EXIT $?"
 		poweroff -f
 	INIT
