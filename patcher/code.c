@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 4096, ARENA_RESERVE = 64 << 10, AGAIN = 4096, LONG_ENOUGH = 16 };
+enum { BUCKETS = 32, JUMPS = 4096, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct run *bucket[BUCKETS];
@@ -33,10 +33,12 @@ struct arena {
     size_t used, bytes, most_used;
 };
 
-/* One instruction of a kept run, decoded again. */
+/* Instructions of kept runs, decoded again.  Decoding costs a hundred times what executing does, and a loop may need a
+ * dozen of them every time round: that two of them share a set must not matter. */
 struct again {
-    const struct run *run;
-    struct insn insn;
+    const struct run *run[AGAIN_WAYS];
+    struct insn insn[AGAIN_WAYS];
+    unsigned oldest;
 };
 
 struct code_cache {
@@ -83,7 +85,7 @@ void code_init(struct vcpu *c)
     struct code_cache *k = c->code = g_new0(struct code_cache, 1);
     arena_init(&k->young, c->vm->budget.decoded);
     arena_init(&k->kept, c->vm->budget.kept);
-    k->again = g_new0(struct again, AGAIN);
+    k->again = g_new0(struct again, AGAIN_SETS);
     k->page = g_new0(struct code_page *, c->vm->pages);
     k->used_pages = g_new(uint64_t, k->kept.bytes / sizeof(struct code_page));
     k->scratch = new_scratch();
@@ -105,7 +107,7 @@ void code_fini(struct vcpu *c)
 void code_memory(const struct vcpu *c, struct cpu_memory *m)
 {
     const struct code_cache *k = c->code;
-    uint64_t tables = sizeof *k + c->vm->pages * sizeof *k->page + AGAIN * sizeof *k->again +
+    uint64_t tables = sizeof *k + c->vm->pages * sizeof *k->page + AGAIN_SETS * sizeof *k->again +
                       k->kept.bytes / sizeof(struct code_page) * sizeof(uint64_t);
     budget_add(m, k->young.most_used + k->kept.most_used + tables, k->young.bytes + k->kept.bytes + tables);
 }
@@ -115,7 +117,7 @@ static void forget_decoded(struct vcpu *c)
     struct code_cache *k = c->code;
     k->young.used = 0;
     memset(k->jump, 0, sizeof k->jump);
-    memset(k->again, 0, AGAIN * sizeof *k->again);
+    memset(k->again, 0, AGAIN_SETS * sizeof *k->again);
     c->link = NULL;
     replay_drop_all(c);
 }
@@ -521,6 +523,7 @@ static void decode_again(struct vcpu *c, struct insn *in, const struct run *r, u
     if (ip == r->bytes) {
         *in = (struct insn){.fn = exec_fallthrough};
     } else {
+        count(c, COUNT_DECODED_AGAIN);
         bool live = c->replay->live;
         fpu_leave(c); /* the decoder is not ours */
         if (replay_full(c))
@@ -541,13 +544,16 @@ const struct insn *code_insn(struct vcpu *c, const struct run *r, unsigned numbe
 {
     if (!r->kept)
         return &r->insn[number];
-    struct again *a = &c->code->again[((uintptr_t)r / 16 * 0x9e3779b1u + number * 0x85ebca6bu) >> 16 & (AGAIN - 1)];
-    if (a->run != r || a->insn.number != number) {
-        a->run = NULL;
-        decode_again(c, &a->insn, r, number, ip);
-        a->run = r;
-    }
-    return &a->insn;
+    uint64_t hash = ((uintptr_t)r * (64 / 16) + number) * 0x9e3779b97f4a7c15u;
+    struct again *a = &c->code->again[hash >> 32 & (AGAIN_SETS - 1)];
+    for (unsigned way = 0; way < AGAIN_WAYS; way++)
+        if (a->run[way] == r && a->insn[way].number == number)
+            return &a->insn[way];
+    unsigned way = a->oldest++ % AGAIN_WAYS;
+    a->run[way] = NULL;
+    decode_again(c, &a->insn[way], r, number, ip);
+    a->run[way] = r;
+    return &a->insn[way];
 }
 
 static bool second_page_is(struct vcpu *c, const struct run *r, uint64_t lin)

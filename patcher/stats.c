@@ -8,6 +8,7 @@ static const struct {
     const char *group, *name;
 } names[COUNTS] = {
     [COUNT_RUNS_DECODED] = {"code", "runs decoded"},
+    [COUNT_DECODED_AGAIN] = {"code", "instructions of translated runs decoded again"},
     [COUNT_RUNS_TRANSLATED] = {"code", "runs translated"},
     [COUNT_RUNS_KILLED] = {"code", "runs killed by writes"},
     [COUNT_CODE_WRITES] = {"code", "writes to decoded bytes"},

@@ -11,6 +11,7 @@ struct cpu_memory;
 
 enum count {
     COUNT_RUNS_DECODED,
+    COUNT_DECODED_AGAIN,
     COUNT_RUNS_TRANSLATED,
     COUNT_RUNS_KILLED,
     COUNT_CODE_WRITES,

@@ -329,18 +329,21 @@ unsigned xl_narrow(struct xl *x, uint64_t host)
     return x->narrow[place_of(host)];
 }
 
-/* Its groups of operands often do not lie in one page: the next time it is translated they are narrower. */
-static void narrow_groups(struct vcpu *c, struct run *r)
+/* Its groups of operands do not lie in one page so often that it costs a hundredth of the time: when it is translated
+ * again they are narrower.  began: when tier 1 took over, in cycles. */
+static void narrow_groups(struct vcpu *c, struct run *r, uint64_t began)
 {
-    enum { MANY = 64, CYCLES = 3000 /* on average between two */ };
+    enum { MANY = 64, SHARE = 100 };
     struct xl_run *xr = r->xl;
+    uint64_t now = __builtin_ia32_rdtsc();
+    xr->rest_cycles += now - began;
     if (++xr->rests < MANY)
         return;
-    uint64_t now = __builtin_ia32_rdtsc();
-    bool often = now - xr->rests_since < MANY * CYCLES;
+    bool costly = xr->rest_cycles * SHARE > now - xr->rests_since;
     xr->rests = 0;
+    xr->rest_cycles = 0;
     xr->rests_since = now;
-    if (!often)
+    if (!costly)
         return;
     if (xl_narrow(c->xl, xr->host) < NEVER_GROUP)
         c->xl->narrow[place_of(xr->host)]++;
@@ -354,6 +357,7 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
     const struct xl_point *p = point;
     struct run *r = xl_run_of(p)->run;
     unsigned i = p->number;
+    uint64_t began = __builtin_ia32_rdtsc();
     at_point(c, p);
     count(c, COUNT_RESTS);
     const struct insn *in = alone(c, xl_run_of(p), i);
@@ -367,7 +371,7 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
     }
     c->link = NULL;
     if (r->xl && (c->xl_vector || !p->vector_use))
-        narrow_groups(c, r);
+        narrow_groups(c, r, began);
     return go_on_with(c, next);
 }
 

@@ -59,7 +59,8 @@ struct xl_run {
     uint32_t bytes;           /* of its code, without detours */
     uint32_t samples;         /* how often a request was met at its entry */
     uint32_t rests;           /* how often its rest was left to tier 1 since... */
-    uint64_t rests_since;     /* ... this TSC */
+    uint64_t rests_since;     /* ... this TSC, and */
+    uint64_t rest_cycles;     /* how long that took */
     struct xl_point {         /* what C needs to know of an instruction when translated code calls it there */
         uint32_t host;        /* where its code begins, from .code */
         uint16_t checked;     /* classes of vector code that the code behind it takes for granted */
