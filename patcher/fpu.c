@@ -202,11 +202,6 @@ bool fpu_xcr0_valid(struct vcpu *c, uint64_t v)
            (!avx512 || ((v & XFEATURE_AVX512) == XFEATURE_AVX512 && v & XFEATURE_AVX));
 }
 
-uint64_t fpu_xinuse(struct vcpu *c)
-{
-    return *(uint64_t *)(fpu_area(c) + XS_BV);
-}
-
 /* ---- what this host does with the x87 pointers --------------------------------------------------------------------- */
 static void learn_host(struct replay *r)
 {

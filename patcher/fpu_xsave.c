@@ -88,10 +88,13 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
     return lin;
 }
 
+/* The same for XSAVE and XRSTOR.  What is written: the first doubleword's page before the segment for all. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
     if (unchecked_linear(c, in) & 63)
         raise_error(c, EXC_GP, 0);
+    if (access & ACCESS_WRITE)
+        mem_probe(c, in, mem_linear(c, in, 4, access), 4, access);
     return mem_linear(c, in, bytes, access);
 }
 
@@ -222,6 +225,11 @@ static uint64_t in_use(const struct vcpu *c, const uint8_t *area, bool compact)
     if (compact && mxcsr != 0x1f80)
         bv |= XFEATURE_SSE;
     return bv;
+}
+
+uint64_t fpu_xinuse(struct vcpu *c)
+{
+    return in_use(c, fpu_area(c), true);
 }
 
 static void save_legacy(struct vcpu *c, const struct insn *in, uint64_t lin, const uint8_t *area, uint64_t parts,

@@ -155,10 +155,12 @@ static void run_masked(struct vcpu *c, const struct insn *in, const struct stub 
         raise_error(c, EXC_GP, 0);
     if (active && s->mask_kind == MASK_OPMASK && fpu_alignment_checked(c))
         check_natural_alignment(c, in, s, active);
-    if (s->whole && fpu_alignment_checked(c) && lin & (s->natural - 1u))
-        raise_error(c, EXC_AC, 0);
-    if (s->whole)
-        mem_probe(c, in, mem_linear(c, in, s->mem_bytes, s->access), s->mem_bytes, s->access);
+    if (s->whole) {
+        uint64_t whole = mem_linear(c, in, s->mem_bytes, s->access);
+        if (fpu_alignment_checked(c) && lin & (s->natural - 1u))
+            raise_error(c, EXC_AC, 0);
+        mem_probe(c, in, whole, s->mem_bytes, s->access);
+    }
     if (s->access & ACCESS_WRITE)
         probe_steps(c, in, s, active);
     else if (!segmented && readable(c, s, lin))
