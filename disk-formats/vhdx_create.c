@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-const char *const vhdx_option_names[] = {"block_size", NULL};
+const char *const vhdx_option_names[] = {"block_size", "logical_sector_size", NULL};
 
 #define LOG_AT      (1 * MIB)
 #define LOG_BYTES   (1 * MIB)
@@ -74,7 +74,8 @@ static bool put_locator(uint8_t *t, const struct image_options *o, GError **erro
     return true;
 }
 
-static bool write_metadata(struct blk_file *f, const struct image_options *o, uint32_t block, GError **error)
+static bool write_metadata(struct blk_file *f, const struct image_options *o, uint32_t block, uint32_t sector,
+                           GError **error)
 {
     g_autofree uint8_t *t = g_malloc0(MIB);
     uint8_t value[16];
@@ -86,7 +87,7 @@ static bool write_metadata(struct blk_file *f, const struct image_options *o, ui
     put_item(t, vhdx_guid_size, ITEM_VIRTUAL_DISK, value, 8);
     new_guid(value);
     put_item(t, vhdx_guid_disk_id, ITEM_VIRTUAL_DISK, value, 16);
-    put_le32(value, 512);
+    put_le32(value, sector);
     put_item(t, vhdx_guid_logical, ITEM_VIRTUAL_DISK, value, 4);
     put_le32(value, 4096);
     put_item(t, vhdx_guid_physical, ITEM_VIRTUAL_DISK, value, 4);
@@ -161,19 +162,26 @@ static uint64_t usual_block(const struct image_options *o)
 bool vhdx_create(struct blk_file *f, const struct image_options *o, GError **error)
 {
     static const char id[] = "vhdxfile";
-    uint64_t block;
-    if (!image_option_size(o, "block_size", usual_block(o), &block, error))
+    uint64_t block, sector;
+    if (!image_option_size(o, "block_size", usual_block(o), &block, error) ||
+        !image_option_size(o, "logical_sector_size", 512, &sector, error))
         return false;
     if (block < MIB || block > 256 * MIB || block & (block - 1))
         return disk_fail(error, DISK_ERROR_USAGE, "block_size must be a power of two from 1M to 256M");
+    if (sector != 512 && sector != 4096)
+        return disk_fail(error, DISK_ERROR_USAGE, "logical_sector_size must be 512 or 4096");
+    if (o->bytes % sector)
+        return disk_fail(error, DISK_ERROR_USAGE, "a disk with sectors of %u bytes has a multiple of them",
+                         (unsigned)sector);
     if (!o->bytes || o->bytes > VHDX_MAX_BYTES)
         return disk_fail(error, DISK_ERROR_USAGE, "a VHDX disk has from 512 bytes to 64 TiB");
-    uint32_t chunk = (UINT64_C(512) << 23) / block;
+    uint32_t chunk = (sector << 23) / block;
     uint64_t blocks = (o->bytes + block - 1) / block, chunks = (blocks + chunk - 1) / chunk;
     uint64_t bat = (chunks * (chunk + 1ull) * 8 + MIB - 1) / MIB * MIB, data = BAT_AT + bat;
     int err = blk_truncate(f, data);
     if (err)
         return disk_fail_errno(error, -err, "%s", f->path);
-    return write_metadata(f, o, block, error) && (!o->fixed || write_fixed(f, blocks, chunk, block, data, error)) &&
-           write_regions(f, bat, error) && write_headers(f, error) && blk_put(f, 0, id, 8, error);
+    return write_metadata(f, o, block, sector, error) &&
+           (!o->fixed || write_fixed(f, blocks, chunk, block, data, error)) && write_regions(f, bat, error) &&
+           write_headers(f, error) && blk_put(f, 0, id, 8, error);
 }

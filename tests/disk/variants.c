@@ -99,6 +99,11 @@ const struct variant variants[] = {
      .qemu_check = true,
      .parent_format = "vhdx",
      .no_shrink = true},
+    {"vhdx-4k", /* which qemu-img does not read */
+     "vhdx",
+     {"block_size=2M", "logical_sector_size=4096", NULL},
+     .parent_format = "vhdx",
+     .no_shrink = true},
     {"vhdx-fixed", "vhdx", {NULL}, .fixed = true, .qemu_format = "vhdx", .qemu_check = true, .no_shrink = true},
 };
 const unsigned variant_count = G_N_ELEMENTS(variants);
