@@ -51,17 +51,15 @@ static bool give_new_id(struct image *parent, GError **error)
     return !err || disk_fail_errno(error, -err, "%s", parent->file->path);
 }
 
-/* An empty image on top of the same parent, under the old name. */
+/* An empty image like it on top of the same parent, under the old name. */
 static bool empty_child(struct image *child, struct image *parent, GError **error)
 {
-    g_autofree char *block = g_strdup_printf("cluster_size=%u", child->block_bytes);
-    char *options[] = {block, NULL};
+    g_auto(GStrv) options = image_alike(child);
     struct image_options o = {.bytes = child->bytes,
                               .parent = child->parent_name,
                               .parent_format = child->parent_format ? child->parent_format : parent->format->name,
-                              .parent_image = parent};
-    if (!strcmp(child->format->name, "qcow2"))
-        o.options = options;
+                              .parent_image = parent,
+                              .options = options};
     return image_create(child->file->path, child->format->name, &o, true, error);
 }
 

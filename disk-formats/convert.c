@@ -92,6 +92,8 @@ static bool replace(struct image *im, const struct disk_convert *c, struct disk_
     struct blk_file *f = NULL;
     if (im->many_files)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s consists of several files; convert it", c->target);
+    if (im->snapshots)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s has internal snapshots, which would be lost", c->target);
     bool ok = enough_space(im, c->target, false, error) && (f = blk_create(c->target, true, error)) &&
               convert_to(im, f, c, job, error) && !disk_cancelled(job, error) && blk_publish(f, error);
     blk_close(f);
@@ -103,7 +105,9 @@ bool disk_pull(const char *path, const struct image_how *how, struct disk_job *j
     struct image *im = image_open(path, how, error);
     if (!im)
         return false;
+    g_auto(GStrv) options = image_alike(im);
     struct disk_convert c = {.target = path, .format = im->format->name, .sync = true};
+    c.options.options = options;
     bool ok = !im->parent || replace(im, &c, job, error); /* without one, it was done already */
     image_close(im);
     return ok;
@@ -111,7 +115,7 @@ bool disk_pull(const char *path, const struct image_how *how, struct disk_job *j
 
 static bool grow_by_copy(struct image *im, uint64_t bytes, struct disk_job *job, GError **error)
 {
-    g_auto(GStrv) options = im->format->alike ? im->format->alike(im) : NULL;
+    g_auto(GStrv) options = image_alike(im);
     struct disk_convert c = {.target = im->file->path, .format = im->format->name, .sync = true};
     c.options = (struct image_options){.bytes = bytes, .options = options};
     return options && replace(im, &c, job, error);

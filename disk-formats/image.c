@@ -558,6 +558,11 @@ bool image_resize(struct image *im, uint64_t bytes, GError **error)
     return ok && (!err || disk_fail_errno(error, -err, "%s", im->file->path));
 }
 
+char **image_alike(struct image *im)
+{
+    return im->format->alike ? im->format->alike(im) : NULL;
+}
+
 bool image_check(struct image *im, bool repair, struct image_check *out, GError **error)
 {
     if (repair && !im->writable)

@@ -82,6 +82,7 @@ int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *o
 /* The same through the chain: kind is data or zero; *layer (may be NULL) is the image that has it. */
 int image_extent_deep(struct image *im, uint64_t offset, struct extent *out, struct image **layer);
 bool image_resize(struct image *im, uint64_t bytes, GError **error);
+char **image_alike(struct image *im); /* image_options.options for another one like it; g_strfreev.  NULL: the usual */
 /* Looks for damage, and repairs it if so asked and open for writing.  False: could not look. */
 const char *image_id_for_child(const struct image *parent); /* NULL: none */
 /* Is the parent what it was when the child was made on top of it? */

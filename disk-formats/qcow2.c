@@ -160,6 +160,21 @@ static void qcow2_info(struct image *im, struct image_info *out)
     snapshot_facts(im, out);
 }
 
+static char **qcow2_alike(struct image *im)
+{
+    const struct qcow2 *s = qcow2_of(im);
+    if (s->data_name)
+        return NULL;
+    char **options = g_new0(char *, 7), **o = options;
+    *o++ = g_strdup_printf("cluster_size=%" G_GUINT64_FORMAT, s->cluster);
+    *o++ = g_strdup_printf("compat=%s", s->version == 2 ? "0.10" : "1.1");
+    *o++ = g_strdup_printf("refcount_bits=%u", 1u << s->refcount_order);
+    *o++ = g_strdup_printf("lazy_refcounts=%s", s->compatible & COMPATIBLE_LAZY_REFCOUNTS ? "on" : "off");
+    *o++ = g_strdup_printf("extended_l2=%s", s->extended ? "on" : "off");
+    *o++ = g_strdup_printf("compression_type=%s", s->compression ? "zstd" : "zlib");
+    return options;
+}
+
 const struct image_format format_qcow2 = {
     .name = "qcow2",
     .summary = "QEMU copy-on-write, versions 2 and 3",
@@ -181,6 +196,7 @@ const struct image_format format_qcow2 = {
     .compress = qcow2_compress,
     .append = qcow2_append,
     .resize = qcow2_resize,
+    .alike = qcow2_alike,
     .forget_parent_id = qcow2_forget_parent_id,
     .check = qcow2_check,
     .info = qcow2_info,

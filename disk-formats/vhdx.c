@@ -414,6 +414,17 @@ static void vhdx_info(struct image *im, struct image_info *out)
     image_info_text(out, "data-write-guid", im->id);
 }
 
+static char **vhdx_alike(struct image *im)
+{
+    struct vhdx *v = im->state;
+    if (v->parameters & PARAMETER_FIXED)
+        return NULL;
+    char **options = g_new0(char *, 3);
+    options[0] = g_strdup_printf("block_size=%u", im->block_bytes);
+    options[1] = g_strdup_printf("logical_sector_size=%u", v->sector_bytes);
+    return options;
+}
+
 static void vhdx_close(struct image *im)
 {
     struct vhdx *v = im->state;
@@ -443,6 +454,7 @@ const struct image_format format_vhdx = {
     .discard = vhdx_discard,
     .zero = vhdx_zero,
     .resize = vhdx_resize,
+    .alike = vhdx_alike,
     .check = vhdx_check,
     .info = vhdx_info,
     .close = vhdx_close,

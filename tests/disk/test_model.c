@@ -140,7 +140,8 @@ static void step_compressed(struct subject *t)
 static void step_resize(struct subject *t)
 {
     GError *error = NULL;
-    uint64_t bytes = (1 + rng_below(&t->rng, MAX_BYTES / 512)) * 512;
+    unsigned sector = t->v->sector ? t->v->sector : 512;
+    uint64_t bytes = (1 + rng_below(&t->rng, MAX_BYTES / sector)) * sector;
     if (t->v->no_resize || (t->v->no_shrink && bytes < t->bytes))
         return;
     image_resize(t->im, bytes, &error);
@@ -180,6 +181,7 @@ static void step_commit(struct subject *t)
     if (!t->im->parent_name)
         return;
     g_autofree char *parent = g_build_filename(t->folder, t->im->parent_name, NULL);
+    unsigned block = t->im->block_bytes;
     close_subject(t);
     disk_commit(t->path, &how, false, NULL, &error);
     g_assert_no_error(error);
@@ -191,6 +193,7 @@ static void step_commit(struct subject *t)
     g_assert_true(!memcmp(got, t->model, t->bytes));
     image_close(im);
     open_subject(t);
+    g_assert_cmpuint(t->im->block_bytes, ==, block); /* an image like the old one took its place */
     compare(t, 0, t->bytes);
 }
 

@@ -101,9 +101,10 @@ const struct variant variants[] = {
      .no_shrink = true},
     {"vhdx-4k", /* which qemu-img does not read */
      "vhdx",
-     {"block_size=2M", "logical_sector_size=4096", NULL},
+     {"block_size=4M", "logical_sector_size=4096", NULL},
      .parent_format = "vhdx",
-     .no_shrink = true},
+     .no_shrink = true,
+     .sector = 4096},
     {"vhdx-fixed", "vhdx", {NULL}, .fixed = true, .qemu_format = "vhdx", .qemu_check = true, .no_shrink = true},
 };
 const unsigned variant_count = G_N_ELEMENTS(variants);

@@ -12,6 +12,7 @@ struct variant {
     const char *parent_format; /* the variant can have a parent */
     bool qemu_children;        /* and then qemu-img can read it still */
     bool no_resize, no_shrink;
+    unsigned sector; /* the size must be a multiple of it; 0: 512 bytes */
     bool many_files; /* cannot be kept in one file in memory */
 };
 extern const struct variant variants[];
