@@ -390,9 +390,16 @@ static struct blk_file *host_accept(struct blk_file *f, bool direct, GError **er
     return NULL;
 }
 
+/* A pipe must not block; a CD drive must look whether there is a disc in it, and lock its tray. */
+static int without_waiting(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISBLK(st.st_mode) ? 0 : O_NONBLOCK;
+}
+
 struct blk_file *blk_open(const char *path, unsigned flags, enum file_cache cache, GError **error)
 {
-    int mode = (flags & FILE_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* a pipe must not block */
+    int mode = (flags & FILE_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | without_waiting(path);
     int fd = open(path, mode | (cache == CACHE_NONE ? O_DIRECT : 0));
     bool direct = fd >= 0 && cache == CACHE_NONE;
     if (fd < 0 && errno == EINVAL && cache == CACHE_NONE)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 30000
@@ -25,7 +26,9 @@ static bool is_floppy(JsonObject *listed, const char *drive)
 /* A file that may only be read becomes a write-protected medium. */
 static int open_medium(const char *path, bool write, GError **error)
 {
-    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK; /* a pipe must not block */
+    struct stat st;
+    bool device = !stat(path, &st) && S_ISBLK(st.st_mode); /* which shall look for a disc; but a pipe must not block */
+    int flags = O_CLOEXEC | O_NOCTTY | (device ? 0 : O_NONBLOCK);
     int fd = write ? open(path, O_RDWR | flags) : -1;
     if (fd < 0 && (!write || errno == EACCES || errno == EPERM || errno == EROFS))
         fd = open(path, O_RDONLY | flags);
