@@ -88,7 +88,8 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
     return lin;
 }
 
-/* The same for XSAVE and XRSTOR.  What is written: the first doubleword's page before the segment for all. */
+/* For XSAVE and XRSTOR: alignment first, then the segment; where is written, the first doubleword's page before the
+ * segment for all. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
     if (unchecked_linear(c, in) & 63)
