@@ -7,17 +7,46 @@
 #include <unistd.h>
 
 static const char *const names[] = {"a.img", "b.img", "c.img"};
-static const char *const kinds[] = {"qcow2", "vmdk", "vdi", "vhd", "vhdx"};
+static const struct kind {
+    const char *format;
+    const char *option; /* or NULL */
+    bool no_parent;
+} kinds[] = {
+    {"qcow2"},
+    {"vmdk"},
+    {"vdi"},
+    {"vhd"},
+    {"vhdx"},
+    {"vmdk", "subformat=monolithicFlat", true},
+    {"vmdk", "subformat=twoGbMaxExtentSparse"},
+    {"vmdk", "subformat=vmfs", true},
+    {"qcow2", "data_file=data", true},
+    {"raw", NULL, true},
+};
 
-static void make(const char *folder, unsigned n, const char *format, const char *below_format)
+static void make(const char *folder, unsigned n, const struct kind *kind, const struct kind *below)
 {
     g_autofree char *path = g_build_filename(folder, names[n], NULL);
-    struct image_options o = {.bytes = FUZZ_DISK};
-    if (below_format) {
+    char *options[] = {(char *)kind->option, NULL};
+    struct image_options o = {.bytes = FUZZ_DISK, .options = options};
+    GError *error = NULL;
+    if (below && !kind->no_parent) {
         o.parent = names[n + 1];
-        o.parent_format = below_format;
+        o.parent_format = below->format;
     }
-    image_create(path, format, &o, true, NULL);
+    if (!image_create(path, kind->format, &o, true, &error))
+        g_error("%s", error->message);
+}
+
+static void remove_all(const char *folder)
+{
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_unlink(path);
+    }
+    g_dir_close(dir);
+    g_rmdir(folder);
 }
 
 static void patch(const char *folder, const uint8_t *p, size_t n)
@@ -41,13 +70,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     g_snprintf(folder, sizeof folder, "%s/fuzz-chain-%d", g_get_tmp_dir(), getpid());
     g_mkdir(folder, 0700);
-    const char *a = kinds[data[0] % 5], *b = kinds[data[1] % 5], *c = kinds[data[2] % 5];
+    const struct kind *a = &kinds[data[0] % G_N_ELEMENTS(kinds)], *b = &kinds[data[1] % G_N_ELEMENTS(kinds)],
+                      *c = &kinds[data[2] % G_N_ELEMENTS(kinds)];
     make(folder, 2, c, NULL);
     make(folder, 1, b, c);
     make(folder, 0, a, b);
     patch(folder, data + 3, size - 3);
     g_autofree char *top = g_build_filename(folder, names[0], NULL);
-    struct image_how how = {.format = a, .guess = data[0] & 128, .write = data[1] & 128};
+    struct image_how how = {.format = a->format, .guess = data[0] & 128, .write = data[1] & 128};
     struct image *im = image_open(top, &how, NULL);
     if (im) {
         fuzz_read(im);
@@ -55,10 +85,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_write(im);
     }
     image_close(im);
-    for (unsigned i = 0; i < 3; i++) {
-        g_autofree char *path = g_build_filename(folder, names[i], NULL);
-        g_unlink(path);
-    }
-    g_rmdir(folder);
+    remove_all(folder);
     return 0;
 }

@@ -16,6 +16,8 @@
 struct fuzz_seed {
     const char *const *options; /* NULL-terminated list, or NULL */
     bool fixed, parent;
+    bool packed;                    /* every second block is compressed; all are, where nothing else can be written */
+    void (*more)(struct image *im); /* puts more into it; may be NULL */
 };
 struct fuzz_format {
     const char *name;
@@ -25,13 +27,53 @@ struct fuzz_format {
     unsigned place_count;
     void (*fix)(uint8_t *data, uint64_t bytes);     /* checksums; may be NULL */
     void (*prepare)(uint8_t *data, uint64_t bytes); /* of the good image; may be NULL */
+    bool snapshots;                                 /* one may have an internal snapshot "1" */
 };
+
+static inline void fuzz_pack(struct image *im, uint64_t offset)
+{
+    size_t n = im->block_bytes, room = n + n / 8 + 1024;
+    g_autofree uint8_t *data = g_malloc(n), *packed = g_malloc(room);
+    for (size_t i = 0; i < n; i++)
+        data[i] = i >> 5;
+    ssize_t bytes = im->format->compress(im, data, n, packed, room);
+    if (bytes <= 0 || image_append(im, offset / n * n, packed, bytes))
+        g_error("cannot write a compressed block");
+}
+
+static inline void fuzz_fill(struct image *im, const struct fuzz_seed *s)
+{
+    uint8_t block[4096];
+    unsigned k = 0;
+    memset(block, 0x5a, sizeof block);
+    for (uint64_t at = 0; at < FUZZ_DISK && im->format->place; at += 300 << 10)
+        if (im->append_only || (s->packed && k++ % 2 == 0))
+            fuzz_pack(im, at);
+        else if (image_write(im, at, block, sizeof block))
+            g_error("cannot write");
+    if (s->more)
+        s->more(im);
+}
+
+/* Else the fuzzer would only see what is refused. */
+static inline void fuzz_assert_sound(const struct fuzz_format *f, struct blk_file *file)
+{
+    GError *error = NULL;
+    struct image *im = image_open_file(blk_ref(file), image_format_find(f->name, NULL), &error);
+    struct image_check c;
+    image_check_init(&c);
+    if (!im || (im->format->check && !image_check(im, false, &c, &error)))
+        g_error("%s", error->message);
+    if (c.corruptions || c.leaks)
+        g_error("a good %s image is not good: %s", f->name, c.text->str);
+    image_check_clear(&c);
+    image_close(im);
+}
 
 static inline struct blk_file *fuzz_make(const struct fuzz_format *f, const struct fuzz_seed *s)
 {
     struct blk_file *file = memory_file_new(NULL, 0);
     struct image_options o = {.bytes = FUZZ_DISK, .options = (char **)s->options, .fixed = s->fixed};
-    uint8_t block[4096];
     GError *error = NULL;
     if (s->parent) {
         o.parent = "parent.raw";
@@ -40,10 +82,10 @@ static inline struct blk_file *fuzz_make(const struct fuzz_format *f, const stru
     if (!image_create_file(file, image_format_find(f->name, NULL), &o, &error))
         g_error("%s", error->message);
     struct image *im = image_open_file(blk_ref(file), image_format_find(f->name, NULL), &error);
-    memset(block, 0x5a, sizeof block);
-    for (uint64_t at = 0; at < FUZZ_DISK && im->format->place; at += 300 << 10)
-        image_write(im, at, block, sizeof block);
-    image_close(im);
+    fuzz_fill(im, s);
+    if (image_close(im))
+        g_error("cannot close");
+    fuzz_assert_sound(f, file);
     return file;
 }
 
@@ -119,6 +161,15 @@ static inline void fuzz_write(struct image *im)
     image_flush(im);
 }
 
+static inline void fuzz_snapshot(const struct image_format *format, struct blk_file *file)
+{
+    struct image_how how = {.snapshot = "1"};
+    struct image *im = image_open_with(file, format, &how, NULL);
+    if (im)
+        fuzz_read(im);
+    image_close(im);
+}
+
 /* Takes file. */
 static inline void fuzz_use(const struct fuzz_format *f, struct blk_file *file)
 {
@@ -135,6 +186,8 @@ static inline void fuzz_use(const struct fuzz_format *f, struct blk_file *file)
         fuzz_check(im, false);
     }
     image_close(im);
+    if (f->snapshots)
+        fuzz_snapshot(format, blk_ref(file));
     struct image_how repair = {.repair = true};
     file->writable = true;
     im = image_open_with(file, format, &repair, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fuzz_image.h"
 
-static const struct fuzz_seed seeds[] = {{NULL, false, false}, {NULL, true, false}, {NULL, false, true}};
+static const struct fuzz_seed seeds[] = {{NULL}, {NULL, .fixed = true}, {NULL, .parent = true}};
 static const uint32_t places[] = {0, 64, 340, 512};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,7 +2,7 @@
 #include "fuzz_image.h"
 #include "vhd.h"
 
-static const struct fuzz_seed seeds[] = {{NULL, false, false}, {NULL, true, false}, {NULL, false, true}};
+static const struct fuzz_seed seeds[] = {{NULL}, {NULL, .fixed = true}, {NULL, .parent = true}};
 static const uint32_t places[] = {0, 512, 1088, 1536, 9728, FUZZ_DISK};
 
 static void fix(uint8_t *data, uint64_t bytes)

@@ -3,7 +3,7 @@
 #include "vhdx.h"
 
 static const char *const small[] = {"block_size=1M", NULL};
-static const struct fuzz_seed seeds[] = {{small, false, false}, {small, true, false}, {small, false, true}};
+static const struct fuzz_seed seeds[] = {{small}, {small, .fixed = true}, {small, .parent = true}};
 static const uint32_t places[] = {VHDX_HEADER_1, VHDX_REGIONS_1, MIB, MIB + 4096, 2 * MIB, 2 * MIB + 65536, 3 * MIB};
 
 #define LOG (1u << 20)

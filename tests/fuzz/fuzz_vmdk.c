@@ -2,7 +2,7 @@
 #include "fuzz_image.h"
 
 static const char *const zeroed[] = {"zeroed_grain=on", NULL}, *const stream[] = {"subformat=streamOptimized", NULL};
-static const struct fuzz_seed seeds[] = {{NULL, false, false}, {zeroed, false, true}, {stream, false, false}};
+static const struct fuzz_seed seeds[] = {{NULL}, {zeroed, .parent = true}, {stream}};
 static const uint32_t places[] = {0, 512, 600, 700, 10752, 11264, 16384};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
