@@ -5,7 +5,7 @@
  * an event descriptor wakes the loop thread, which calls done() with the device's lock held.  The medium is counted by
  * the requests that use it, so that it can be changed while some are under way. */
 #include "drive_media.h"
-#include "../disk-formats/image.h"
+#include "../disk-formats/ops.h"
 #include "core.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +74,18 @@ static void medium_release(struct medium *m)
     g_free(m);
 }
 
+/* A guest that writes to an image makes those on top of it useless. */
+static bool nothing_above(const char *path, GError **error)
+{
+    g_autofree char *child = disk_child_of(path, NULL);
+    return !child ||
+           disk_fail(error, DISK_ERROR_LOCKED,
+                     "%s is the parent of %s, which could not be used any more if a machine wrote to it; give "
+                     "the machine an image of its own (vmctl disk clone --linked), or move the child to another "
+                     "folder if it is not needed",
+                     path, child);
+}
+
 /* fd: the open file, which is taken; -1: to be opened. */
 static struct medium *medium_open(struct drive *v, int fd, const char *file, const char *format, bool readonly,
                                   GError **error)
@@ -84,6 +96,8 @@ static struct medium *medium_open(struct drive *v, int fd, const char *file, con
                             .write = !readonly && v->media != MEDIA_CDROM,
                             .cache = v->cache};
     struct image *image = fd < 0 ? image_open(path, &how, error) : image_open_fd(fd, path, &how, error);
+    if (image && how.write && v->media == MEDIA_DISK && !nothing_above(path, error))
+        g_clear_pointer(&image, image_close);
     if (!image)
         return NULL;
     struct medium *m = g_new0(struct medium, 1);

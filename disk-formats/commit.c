@@ -12,18 +12,17 @@
 
 static struct image *open_parent(struct image *child, const struct image_how *how, bool write, GError **error)
 {
-    const char *name = how->parent ? how->parent : child->parent_name;
+    GError *why = NULL;
+    g_autofree char *path = how->parent ? g_strdup(how->parent) : image_parent_path(child, &why);
     const char *format = how->parent ? how->parent_format : child->parent_format;
     struct image_how parent = {.format = format, .write = write, .guess = how->guess, .cache = how->cache};
-    g_autofree char *folder = g_path_get_dirname(child->file->path);
-    if (!name) {
+    if (path)
+        return image_open(path, &parent, error);
+    if (why)
+        g_propagate_error(error, why);
+    else
         disk_fail(error, DISK_ERROR_USAGE, "%s has no parent", child->file->path);
-        return NULL;
-    }
-    if (g_str_has_prefix(name, "file:"))
-        name += 5;
-    g_autofree char *path = g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(folder, name, NULL);
-    return image_open(path, &parent, error);
+    return NULL;
 }
 
 static bool same_parent(struct image *child, struct image *parent, bool force, GError **error)

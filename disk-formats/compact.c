@@ -74,6 +74,7 @@ bool disk_compact(const char *path, const struct image_how *how, struct disk_job
     struct image *im = image_open(path, &write, error);
     if (!im)
         return false;
+    im->same_disk = true;
     uint64_t before = blk_allocated(im->file);
     int64_t changed = blk_mtime(im->file);
     int err = squeeze_all(im, job);

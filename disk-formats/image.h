@@ -31,6 +31,7 @@ struct image {
     uint64_t ahead;      /* a copy fills it: how much room to ask the host for at a time; 0: none */
     bool tables_changed; /* since the last flush; exclusive lock to set, shared to read */
     gint changed;        /* begin was called; atomic */
+    bool same_disk;      /* what is written shows the guest the same disk: the ids that children know stay */
     void *state;
     /* Set by the format's open: */
     uint64_t bytes;       /* what the guest sees */
@@ -53,6 +54,8 @@ struct image_how {
 struct image *image_open(const char *path, const struct image_how *how, GError **error);
 /* The image's own file is open already, and taken also on failure; other files of the image are found by path. */
 struct image *image_open_fd(int fd, const char *path, const struct image_how *how, GError **error);
+/* Where its parent is: by the name it has, or else found in its folder by the id.  NULL without an error: it has none. */
+char *image_parent_path(struct image *im, GError **error);
 /* Takes the file, also on failure.  No parent is opened. */
 struct image *image_open_file(struct blk_file *f, const struct image_format *format, GError **error);
 struct image *image_open_with(struct blk_file *f, const struct image_format *format, const struct image_how *how,

@@ -157,16 +157,6 @@ static char *chain_text(const struct link *l, const char *last)
     return g_string_free(s, FALSE);
 }
 
-static char *parent_path(const struct image *im, const char *name)
-{
-    if (g_str_has_prefix(name, "file:"))
-        name += 5;
-    if (g_path_is_absolute(name))
-        return g_strdup(name);
-    g_autofree char *folder = g_path_get_dirname(im->file->path);
-    return g_build_filename(folder, name, NULL);
-}
-
 static struct image *open_one(const char *path, const struct image_how *how, const struct link *child, GError **error);
 
 static bool has_id(const char *path, const char *format, const char *id)
@@ -195,6 +185,15 @@ static bool find_parent_by_id(struct image *im, GError **error)
                      im->file->path, im->parent_format, im->parent_id);
 }
 
+char *image_parent_path(struct image *im, GError **error)
+{
+    if (!find_parent_by_id(im, error) || !im->parent_name)
+        return NULL;
+    const char *name = im->parent_name + (g_str_has_prefix(im->parent_name, "file:") ? 5 : 0);
+    g_autofree char *folder = g_path_get_dirname(im->file->path);
+    return g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(folder, name, NULL);
+}
+
 static bool is_cycle(const struct link *l, struct blk_file *f)
 {
     for (; l; l = l->child)
@@ -205,14 +204,14 @@ static bool is_cycle(const struct link *l, struct blk_file *f)
 
 static bool open_parent(struct image *im, const struct image_how *how, const struct link *child, GError **error)
 {
-    if (!how->parent && !find_parent_by_id(im, error))
-        return false;
-    const char *name = how->parent ? how->parent : im->parent_name;
+    GError *why = NULL;
+    g_autofree char *path = how->parent ? g_strdup(how->parent) : image_parent_path(im, &why);
     const char *format = how->parent ? how->parent_format : im->parent_format;
     struct link here = {child, im, child ? child->depth + 1 : 1};
-    if (!name)
-        return true;
-    g_autofree char *path = how->parent ? g_strdup(name) : parent_path(im, name);
+    if (why)
+        g_propagate_error(error, why);
+    if (!path)
+        return !why;
     g_autofree char *chain = chain_text(&here, path);
     if (here.depth >= IMAGE_MAX_CHAIN)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "the chain of parents is too long: %s", chain);
@@ -220,7 +219,6 @@ static bool open_parent(struct image *im, const struct image_how *how, const str
         return disk_fail(error, DISK_ERROR_USAGE, "%s does not say which format its parent %s has", im->file->path,
                          path);
     struct image_how parent = {.format = format, .guess = how->guess, .unlocked = how->unlocked, .cache = how->cache};
-    GError *why = NULL;
     im->parent = open_one(path, &parent, &here, &why);
     if (im->parent)
         return image_same_parent(im, im->parent, error);

@@ -187,6 +187,8 @@ static void new_uuid(uint8_t *to)
 static int vdi_begin(struct image *im)
 {
     struct vdi *v = im->state;
+    if (im->same_disk)
+        return 0;
     new_uuid(v->header + VDI_UUID_CHANGE);
     g_free(im->id);
     im->id = hex_id(v->header + VDI_UUID, v->header + VDI_UUID_CHANGE);

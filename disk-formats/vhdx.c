@@ -208,7 +208,7 @@ int vhdx_write_headers(struct image *im)
 static int vhdx_begin(struct image *im)
 {
     struct vhdx *v = im->state;
-    for (unsigned i = 0; i < 32; i++) /* file and data id */
+    for (unsigned i = 0; i < (im->same_disk ? 16 : 32); i++) /* file id, and data id */
         v->header[VHDX_FILE_GUID + i] = g_random_int();
     g_free(im->id);
     im->id = vhdx_guid_text(v->header + VHDX_DATA_GUID);

@@ -163,7 +163,7 @@ static int vmdk_read(struct image *im, uint64_t offset, const struct iovec *iov,
 static int vmdk_begin(struct image *im)
 {
     struct vmdk *v = im->state;
-    return vmdk_new_cid(im, &v->descriptor);
+    return im->same_disk ? 0 : vmdk_new_cid(im, &v->descriptor);
 }
 
 static int vmdk_place(struct image *im, struct extent *out)

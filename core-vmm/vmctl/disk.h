@@ -15,8 +15,9 @@ char *disk_size_text(uint64_t bytes);                         /* "1.5 GiB (16106
 
 /* ---- disk_users.c: a machine other than except that has a disk, or a parent of one, in the folder; NULL: none ---- */
 char *disk_user_of(const char *folder, const char *except);
-char *disk_child_of(const char *path);  /* an image in its folder that has it as its parent; g_free; NULL: none */
-int disk_may_replace(const char *path); /* an exit code; says what is in the way */
+/* Exit codes; they say which child is in the way. */
+int disk_may_replace(const char *path);
+int disk_may_change(const char *path, const char *except); /* except: a child that may be there; or NULL */
 
 /* ---- disk_progress.c: a bar on a terminal, and Ctrl-C that leaves nothing half-made ---- */
 struct disk_progress {

@@ -46,13 +46,18 @@ static int check(const struct verb *v, int argc, char **argv)
     struct image *im = image_open(argv[1], &open, &error);
     if (!im)
         return fail_error(error);
+    struct blk_file *f = blk_ref(im->file);
+    int64_t changed = blk_mtime(f);
     image_check_init(&c);
     bool ok = image_check(im, repair, &c, &error);
     if (ok)
         print_result(&c, how);
     code = !ok ? fail_error(error) : c.corruptions > c.corruptions_fixed ? EXIT_CODE_FAILED : EXIT_CODE_OK;
-    image_check_clear(&c);
     image_close(im);
+    if (repair && ok && !c.corruptions)
+        blk_set_mtime(f, changed); /* for its children: it holds what it held before */
+    blk_close(f);
+    image_check_clear(&c);
     return code;
 }
 

@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "disk.h"
+#include <string.h>
+
+/* The format that the name's ending is, or NULL. */
+static const char *promised(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    const struct image_format *f = dot ? image_format_find(dot + 1, NULL) : NULL;
+    return f ? f->name : NULL;
+}
 
 static bool linked_clone(const char *source, const char *format, const char *target, GError **error)
 {
@@ -8,8 +17,8 @@ static bool linked_clone(const char *source, const char *format, const char *tar
     g_autofree char *name = g_path_get_basename(source);
     bool beside = g_str_equal(in, to);
     struct image_options o = {.parent = beside ? name : full, .parent_format = format};
-    const char *own = g_str_equal(format, "raw") ? "qcow2" : format;
-    return image_create(target, own, &o, false, error);
+    const char *usual = g_str_equal(format, "raw") ? "qcow2" : format, *own = promised(target);
+    return image_create(target, own ? own : usual, &o, false, error);
 }
 
 static int clone_image(const struct verb *v, int argc, char **argv)
@@ -29,6 +38,11 @@ static int clone_image(const struct verb *v, int argc, char **argv)
     const char *of = disk_format(format, argv[1]);
     if (linked)
         return linked_clone(argv[1], of, argv[2], &error) ? EXIT_CODE_OK : fail_error(error);
+    if (promised(argv[2]) && !g_str_equal(promised(argv[2]), of))
+        return fail(EXIT_CODE_USAGE,
+                    "a clone has the format of its source, %s, and %s would be taken for another; "
+                    "disk convert changes formats",
+                    of, argv[2]);
     struct disk_convert c = {.source = argv[1], .how = {.format = of}, .target = argv[2], .format = of};
     struct disk_progress p;
     disk_progress_start(&p, "Cloning", quiet);
@@ -39,5 +53,5 @@ static int clone_image(const struct verb *v, int argc, char **argv)
 
 const struct verb disk_clone_verb = {"disk clone", "SOURCE TARGET", "copy an image, with new ids and without parents",
                                      "  vmctl disk clone gold.qcow2 copy.qcow2\n"
-                                     "  vmctl disk clone --linked gold.vdi child.vdi",
+                                     "  vmctl disk clone --linked gold.vdi child.qcow2",
                                      clone_image};

@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "disk.h"
 
+/* The image gets a new file, and its parent other contents: neither may be needed by other images. */
+static int may_commit(const char *path, const char *format)
+{
+    struct image_how how = {.format = disk_format(format, path), .unlocked = true, .no_parent = true};
+    struct image *im = image_open(path, &how, NULL); /* else the operation says what is wrong */
+    g_autofree char *parent = im ? image_parent_path(im, NULL) : NULL;
+    int code = disk_may_change(path, NULL);
+    image_close(im);
+    return code || !parent ? code : disk_may_change(parent, path);
+}
+
 static int commit(const struct verb *v, int argc, char **argv)
 {
     g_autofree char *format = NULL;
@@ -9,11 +20,14 @@ static int commit(const struct verb *v, int argc, char **argv)
     int code;
     const GOptionEntry entries[] = {
         {"from", 'f', 0, G_OPTION_ARG_STRING, &format, "The format; else as the file's name ends", "FMT"},
-        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Although the parent was changed since", NULL},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Although the parent was changed since, or has other children",
+         NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
         {NULL},
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
+        return code;
+    if (!force && (code = may_commit(argv[1], format)))
         return code;
     struct image_how how = {.format = disk_format(format, argv[1])};
     struct disk_progress p;

@@ -4,15 +4,18 @@
 static int pull(const struct verb *v, int argc, char **argv)
 {
     g_autofree char *format = NULL;
-    gboolean quiet = FALSE;
+    gboolean quiet = FALSE, force = FALSE;
     g_autoptr(GError) error = NULL;
     int code;
     const GOptionEntry entries[] = {
         {"from", 'f', 0, G_OPTION_ARG_STRING, &format, "The format; else as the file's name ends", "FMT"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Although other images are on top of it", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
         {NULL},
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
+        return code;
+    if (!force && (code = disk_may_change(argv[1], NULL)))
         return code;
     struct image_how how = {.format = disk_format(format, argv[1])};
     struct disk_progress p;

@@ -20,16 +20,19 @@ static int change(struct image *im, const char *text, bool shrink, struct disk_j
 static int resize(const struct verb *v, int argc, char **argv)
 {
     g_autofree char *format = NULL;
-    gboolean shrink = FALSE, quiet = FALSE;
+    gboolean shrink = FALSE, quiet = FALSE, force = FALSE;
     g_autoptr(GError) error = NULL;
     int code;
     const GOptionEntry entries[] = {
         {"from", 'f', 0, G_OPTION_ARG_STRING, &format, "The format; else as the file's name ends", "FMT"},
         {"shrink", 0, 0, G_OPTION_ARG_NONE, &shrink, "Allow to make it smaller", NULL},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Although other images are on top of it", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
         {NULL},
     };
     if (!verb_options(v, entries, &argc, &argv, 2, 2, &code))
+        return code;
+    if (!force && (code = disk_may_change(argv[1], NULL)))
         return code;
     struct image_how how = {.format = disk_format(format, argv[1]), .write = true};
     struct image *im = image_open(argv[1], &how, &error);

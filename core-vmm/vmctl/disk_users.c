@@ -52,34 +52,19 @@ char *disk_user_of(const char *folder, const char *except)
     return NULL;
 }
 
-static bool is_child_of(const char *path, const char *parent)
-{
-    struct image_how how = {.guess = true, .unlocked = true, .no_parent = true};
-    struct image *im = image_open(path, &how, NULL);
-    const char *name = im && im->parent_name ? im->parent_name : "";
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_autofree char *named = g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(folder, name, NULL);
-    g_autofree char *a = realpath(named, NULL), *b = realpath(parent, NULL);
-    bool is = *name && a && b && !strcmp(a, b);
-    image_close(im);
-    return is;
-}
-
-char *disk_child_of(const char *path)
-{
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_EXISTS) ? g_dir_open(folder, 0, NULL) : NULL;
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *other = g_build_filename(folder, name, NULL);
-        if (g_file_test(other, G_FILE_TEST_IS_REGULAR) && is_child_of(other, path))
-            return g_steal_pointer(&other);
-    }
-    return NULL;
-}
-
 int disk_may_replace(const char *path)
 {
-    g_autofree char *child = disk_child_of(path);
+    g_autofree char *child = disk_child_of(path, NULL);
     return child ? fail(EXIT_CODE_BUSY, "%s is the parent of %s, which would lose its data", path, child)
+                 : EXIT_CODE_OK;
+}
+
+int disk_may_change(const char *path, const char *except)
+{
+    g_autofree char *child = disk_child_of(path, except);
+    return child ? fail(EXIT_CODE_BUSY,
+                        "%s is the parent of %s, which could not be used any more; delete the child if it is not "
+                        "needed, or use --force",
+                        path, child)
                  : EXIT_CODE_OK;
 }

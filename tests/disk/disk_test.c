@@ -77,6 +77,15 @@ bool run(const char *const *argv, bool must_work, char **output)
     return ok;
 }
 
+struct image *open_image(const char *path, const char *format, bool write)
+{
+    GError *error = NULL;
+    struct image_how how = {.format = format, .write = write};
+    struct image *im = image_open(path, &how, &error);
+    g_assert_no_error(error);
+    return im;
+}
+
 /* ---- a file in memory ---- */
 struct memory_file *memory_file_of(struct blk_file *f)
 {

@@ -20,6 +20,9 @@ bool have_program(const char *name);
 bool run(const char *const *argv, bool must_work, char **output);
 #define RUN(...) run((const char *const[]){__VA_ARGS__, NULL}, true, NULL)
 
+/* ---- an image that must open ---- */
+struct image *open_image(const char *path, const char *format, bool write);
+
 /* ---- a file in memory, which can record what is done to it ---- */
 struct record {
     enum { RECORD_WRITE, RECORD_TRUNCATE, RECORD_SYNC, RECORD_ZERO } kind;

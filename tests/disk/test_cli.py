@@ -80,9 +80,30 @@ def clone_commit_pull():
     assert "parent" not in ask("info", "l.qcow2")
     disk("compare", "l.qcow2", "s.raw")
     disk("clone", "--linked", "t.vmdk", "l.vmdk")
+    disk("clone", "t.vdi", "v.qcow2", code=2)
+    for words in (["resize", "-q", "b.vdi", "+1M"], ["commit", "-q", "m.qcow2"], ["pull", "-q", "m.qcow2"]):
+        disk("clone", "t.vdi", "b.vdi")
+        disk("clone", "--linked", "b.vdi", "m.qcow2")
+        disk("clone", "--linked", "m.qcow2", "n.qcow2")
+        disk(*words, code=9)  # nobody loses a child by mistake
+        disk("compare", "n.qcow2", "s.raw")
+        disk(*words, "--force")
+        for name in "b.vdi", "m.qcow2", "n.qcow2":
+            os.unlink(name)
     disk("commit", "-q", "l.vmdk")
     disk("compare", "l.vmdk", "s.raw")
     disk("commit", "-q", "t.raw", code=2)
+
+
+def set_refcount(name, cluster, count):
+    """Where the first refcount block has it: 16 bits each."""
+    with open(name, "r+b") as f:
+        f.seek(48)
+        table = int.from_bytes(f.read(8), "big")
+        f.seek(table)
+        block = int.from_bytes(f.read(8), "big")
+        f.seek(block + 2 * cluster)
+        f.write(count.to_bytes(2, "big"))
 
 
 def resize_check_compact():
@@ -107,13 +128,13 @@ def resize_check_compact():
         disk("compact", "-q", f"t.{f}")
         disk("compare", f"t.{f}", "s.raw")
     disk("check", "s.raw", code=1)
-    with open("t.qcow2", "r+b") as f:  # the count of the header's own cluster
-        f.seek(48)
-        table = int.from_bytes(f.read(8), "big")
-        f.seek(table)
-        block = int.from_bytes(f.read(8), "big")
-        f.seek(block)
-        f.write(b"\0\0")
+    disk("create", "leaky.qcow2", "1M")
+    os.truncate("leaky.qcow2", 10 * 65536)
+    set_refcount("leaky.qcow2", 9, 1)  # a cluster that nothing points to
+    disk("clone", "--linked", "leaky.qcow2", "above.qcow2")
+    assert ask("check", "--repair", "leaky.qcow2")["leaks-fixed"] == 1
+    ask("info", "--chain", "above.qcow2")  # still usable
+    set_refcount("t.qcow2", 0, 0)  # the header's own cluster
     assert ask("check", "t.qcow2", code=1)["corruptions"] == 1
     assert ask("check", "--repair", "t.qcow2")["corruptions-fixed"] == 1
     assert ask("check", "t.qcow2")["corruptions"] == 0

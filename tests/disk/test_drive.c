@@ -240,6 +240,25 @@ static void test_bad_settings(void)
     }
 }
 
+/* What a guest writes to an image cannot be seen through those on top of it: it is not opened for writing. */
+static void test_parent(void)
+{
+    struct controller *c = controller_new("[ide0]\nfile=base.vdi\n");
+    struct config section = {c->file, "machine.ini", "ide0"};
+    GError *error = NULL;
+    g_autofree char *child = g_build_filename(c->folder, "child.qcow2", NULL);
+    struct image_options o = {.parent = "base.vdi", .parent_format = "vdi"};
+    make_disk(c, "base.vdi", "vdi");
+    image_create(child, "qcow2", &o, false, &error);
+    g_assert_no_error(error);
+    g_assert_null(drive_open(&c->device, &section, &error));
+    g_assert_nonnull(strstr(error->message, "is the parent of"));
+    g_clear_error(&error);
+    g_key_file_set_string(c->file, "ide0", "readonly", "on");
+    attach(c);
+    controller_free(c);
+}
+
 /* A tiny file system of our own that is full: the writes wait, and go through when there is space. */
 static void test_full(const void *own_mounts)
 {
@@ -284,6 +303,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/drive/media", test_media);
     g_test_add_func("/disk/drive/insert-again", test_insert_again);
     g_test_add_func("/disk/drive/bad-settings", test_bad_settings);
+    g_test_add_func("/disk/drive/parent", test_parent);
     g_test_add_data_func("/disk/drive/full", own ? argv : NULL, test_full);
     return g_test_run();
 }

@@ -28,15 +28,6 @@ static void make(const char *path, const char *format, const char *parent, const
     g_assert_no_error(error);
 }
 
-static struct image *open_it(const char *path, const char *format, bool write)
-{
-    GError *error = NULL;
-    struct image_how how = {.format = format, .write = write};
-    struct image *im = image_open(path, &how, &error);
-    g_assert_no_error(error);
-    return im;
-}
-
 /* Opening must fail with that code, and the message must say that. */
 static void refused(const char *path, const char *format, bool write, int code, const char *says)
 {
@@ -111,7 +102,7 @@ static void test_features(void)
     refused(path, "qcow2", false, DISK_ERROR_UNSUPPORTED, "bit 7");
     poke(path, 79, "\x02", 1);
     refused(path, "qcow2", true, DISK_ERROR_CORRUPT, "marked as corrupt");
-    image_close(open_it(path, "qcow2", false));
+    image_close(open_image(path, "qcow2", false));
     poke(path, 79, "\0", 1);
     poke(path, 35, "\2", 1);
     refused(path, "qcow2", false, DISK_ERROR_UNSUPPORTED, "encrypted");
@@ -146,14 +137,14 @@ static void test_bounds(void)
         GError *error = NULL;
         image_create(path, variants[i].format, &o, false, &error);
         g_assert_no_error(error);
-        struct image *im = open_it(path, variants[i].format, true);
+        struct image *im = open_image(path, variants[i].format, true);
         g_assert_cmpint(image_write(im, BYTES - 512, sector, 512), ==, 0);
         g_assert_cmpint(image_write(im, BYTES, sector, 512), ==, -EINVAL);
         g_assert_cmpint(image_read(im, BYTES - 256, sector, 512), ==, -EINVAL);
         g_assert_cmpint(image_zero(im, UINT64_MAX - 511, 512), ==, -EINVAL);
         g_assert_cmpint(image_discard(im, 512, UINT64_MAX), ==, -EINVAL);
         image_close(im);
-        im = open_it(path, variants[i].format, false);
+        im = open_image(path, variants[i].format, false);
         g_assert_cmpint(image_write(im, 0, sector, 512), ==, -EROFS);
         image_close(im);
         scratch_remove(folder);
@@ -171,7 +162,7 @@ static void test_locks(void)
     g_assert_cmpint(pipe(ready), ==, 0);
     pid_t child = fork();
     if (!child) {
-        open_it(path, "qcow2", true);
+        open_image(path, "qcow2", true);
         if (write(ready[1], "x", 1) == 1)
             pause();
         _exit(0);
@@ -184,11 +175,11 @@ static void test_locks(void)
         g_assert_false(run((const char *const[]){"qemu-img", "check", path, NULL}, false, NULL));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    struct image *a = open_it(path, "qcow2", false), *b = open_it(path, "qcow2", false);
+    struct image *a = open_image(path, "qcow2", false), *b = open_image(path, "qcow2", false);
     refused(path, "qcow2", true, DISK_ERROR_LOCKED, "in use");
     image_close(a);
     image_close(b);
-    image_close(open_it(path, "qcow2", true));
+    image_close(open_image(path, "qcow2", true));
     scratch_remove(folder);
 }
 
@@ -222,23 +213,23 @@ static void test_mixed_chains(void)
             char *folder = scratch_new();
             g_autofree char *parent = in(folder, "parent.img"), *child = in(folder, "child.img");
             make(parent, formats[p], NULL, NULL);
-            struct image *im = open_it(parent, formats[p], true);
+            struct image *im = open_image(parent, formats[p], true);
             g_assert_cmpint(image_write(im, 8192, a, sizeof a), ==, 0);
             g_assert_cmpint(image_close(im), ==, 0);
             make(child, formats[c], "parent.img", formats[p]);
-            im = open_it(child, formats[c], true);
+            im = open_image(child, formats[c], true);
             g_assert_nonnull(im->parent);
             g_assert_cmpstr(im->parent->format->name, ==, formats[p]);
             g_assert_cmpint(image_write(im, 12288, b, sizeof b), ==, 0);
             g_assert_cmpint(image_close(im), ==, 0);
-            im = open_it(child, formats[c], false);
+            im = open_image(child, formats[c], false);
             g_assert_cmpint(image_read(im, 8192, got, sizeof got), ==, 0);
             g_assert_true(!memcmp(got, a, sizeof a));
             g_assert_cmpint(image_read(im, 12288, got, sizeof got), ==, 0);
             g_assert_true(!memcmp(got, b, sizeof b));
             g_assert_nonnull(im->parent_id);
             g_assert_cmpint(image_close(im), ==, 0);
-            im = open_it(parent, formats[p], true);
+            im = open_image(parent, formats[p], true);
             g_assert_cmpint(image_write(im, 0, b, sizeof b), ==, 0);
             g_assert_cmpint(image_close(im), ==, 0);
             refused(child, formats[c], false, DISK_ERROR_CORRUPT, "was changed after");
@@ -260,7 +251,7 @@ static void test_parent_by_time(void)
     make(child, "qcow2", "parent.qcow2", "qcow2");
     t[1].tv_nsec = 0;
     g_assert_cmpint(utimensat(AT_FDCWD, parent, t, 0), ==, 0);
-    image_close(open_it(child, "qcow2", false));
+    image_close(open_image(child, "qcow2", false));
     t[1].tv_sec++;
     g_assert_cmpint(utimensat(AT_FDCWD, parent, t, 0), ==, 0);
     refused(child, "qcow2", false, DISK_ERROR_CORRUPT, "touch -d @1600000000.123456789");
@@ -269,12 +260,12 @@ static void test_parent_by_time(void)
     g_clear_error(&error);
     g_assert_true(disk_commit(child, &how, true, NULL, &error)); /* which notes the new time */
     g_assert_true(disk_compact(parent, &how, NULL, &freed, &error));
-    image_close(open_it(child, "qcow2", false));
+    image_close(open_image(child, "qcow2", false));
     RUN("sh", "-c", "! command -v qemu-img >/dev/null || qemu-img rebase -q -u -F qcow2 -b ./parent.qcow2 \"$0\"",
         child);
     g_assert_cmpint(utimensat(AT_FDCWD, parent, t, 0), ==, 0);
     if (have_program("qemu-img")) /* the note is for another parent's name now */
-        image_close(open_it(child, "qcow2", false));
+        image_close(open_image(child, "qcow2", false));
     scratch_remove(folder);
 }
 
@@ -289,7 +280,7 @@ static void test_parent_by_id(void)
     char zero[256] = {0};
     poke(child, 84, zero, sizeof zero); /* the comment, where we noted the name */
     g_assert_cmpint(g_rename(parent, moved), ==, 0);
-    struct image *im = open_it(child, "vdi", false);
+    struct image *im = open_image(child, "vdi", false);
     g_assert_cmpstr(im->parent->file->path, ==, moved);
     image_close(im);
     g_remove(moved);
@@ -364,7 +355,7 @@ static void test_stream(void)
         grain[i] = i / 77;
     GByteArray *b = make_stream(grain);
     g_file_set_contents(path, (char *)b->data, b->len, NULL);
-    struct image *im = open_it(path, "vmdk", false);
+    struct image *im = open_image(path, "vmdk", false);
     g_assert_cmpuint(im->bytes, ==, STREAM_SECTORS * 512);
     g_assert_cmpint(image_read(im, 0, got, STREAM_SECTORS * 512), ==, 0);
     g_assert_true(image_is_zero(got, 65536) && !memcmp(got + 65536, grain, 65536));
@@ -427,23 +418,23 @@ static void test_partial_blocks(void)
         char *folder = scratch_new();
         g_autofree char *parent = in(folder, "parent.raw"), *child = in(folder, "child");
         make(parent, "raw", NULL, NULL);
-        struct image *im = open_it(parent, "raw", true);
+        struct image *im = open_image(parent, "raw", true);
         memset(model, 1, sizeof model);
         g_assert_cmpint(image_write(im, 0, model, sizeof model), ==, 0);
         image_close(im);
         make(child, formats[i], "parent.raw", "raw");
-        im = open_it(child, formats[i], true);
+        im = open_image(child, formats[i], true);
         memset(model, 2, 4096);
         g_assert_cmpint(image_write(im, 0, model, 4096), ==, 0);
         g_assert_cmpint(image_close(im), ==, 0);
         (i ? make_partial_vhdx : make_partial_vhd)(child);
-        im = open_it(child, formats[i], true);
+        im = open_image(child, formats[i], true);
         g_assert_cmpint(image_read(im, 0, got, sizeof got), ==, 0);
         g_assert_true(!memcmp(got, model, sizeof got));
         memset(model + 5120, 3, 512); /* one of the parent's sectors */
         g_assert_cmpint(image_write(im, 5120, model + 5120, 512), ==, 0);
         g_assert_cmpint(image_close(im), ==, 0);
-        im = open_it(child, formats[i], false);
+        im = open_image(child, formats[i], false);
         g_assert_cmpint(image_read(im, 0, got, sizeof got), ==, 0);
         g_assert_true(!memcmp(got, model, sizeof got));
         image_close(im);
@@ -584,7 +575,7 @@ static void test_cache_modes(void)
             g_assert_cmpint(image_write(im, 512, data, sizeof data), ==, 0);
             g_assert_cmpint(image_write(im, BYTES - 1024, data, 1024), ==, 0);
             g_assert_cmpint(image_close(im), ==, 0);
-            im = open_it(path, variants[i].format, false);
+            im = open_image(path, variants[i].format, false);
             g_assert_cmpuint(im->bytes, ==, BYTES);
             g_assert_cmpint(image_read(im, 512, got, sizeof got), ==, 0);
             g_assert_true(!memcmp(data, got, sizeof got));
@@ -607,7 +598,7 @@ static void test_compact(void)
         uint64_t freed;
         GError *error = NULL;
         make(path, formats[i], NULL, NULL);
-        struct image *im = open_it(path, formats[i], true);
+        struct image *im = open_image(path, formats[i], true);
         g_autofree uint8_t *full = g_malloc(BYTES);
         memset(full, 3, BYTES);
         g_assert_cmpint(image_write(im, 0, full, BYTES), ==, 0);
@@ -617,7 +608,7 @@ static void test_compact(void)
         g_assert_true(disk_compact(path, &how, NULL, &freed, &error));
         if (freed < BYTES / 2 - 65536)
             g_error("%s: %" G_GUINT64_FORMAT " bytes freed", formats[i], freed); /* tables may have grown */
-        im = open_it(path, formats[i], false);
+        im = open_image(path, formats[i], false);
         g_assert_cmpint(image_read(im, 0, full, BYTES), ==, 0);
         g_assert_true(!memcmp(full, data, BYTES));
         image_close(im);

@@ -24,18 +24,9 @@ struct operation {
     void (*verify)(struct scene *s, bool completed);
 };
 
-static struct image *open_as(const char *path, const char *format, bool write)
-{
-    GError *error = NULL;
-    struct image_how how = {.format = format, .write = write};
-    struct image *im = image_open(path, &how, &error);
-    g_assert_no_error(error);
-    return im;
-}
-
 static void shows(const char *path, const char *format, const uint8_t *model, uint64_t bytes)
 {
-    struct image *im = open_as(path, format, false);
+    struct image *im = open_image(path, format, false);
     g_autofree uint8_t *got = g_malloc(bytes);
     g_assert_cmpuint(im->bytes, >=, bytes);
     g_assert_cmpint(image_read(im, 0, got, bytes), ==, 0);
@@ -45,7 +36,7 @@ static void shows(const char *path, const char *format, const uint8_t *model, ui
 
 static void not_corrupt(const char *path, const char *format)
 {
-    struct image *im = open_as(path, format, false);
+    struct image *im = open_image(path, format, false);
     struct image_check c;
     GError *error = NULL;
     image_check_init(&c);
@@ -78,7 +69,7 @@ static void set_up(struct scene *s, const char *format)
     memset(s->model, 0, BYTES);
     image_create(s->base, format, &o, false, &error);
     g_assert_no_error(error);
-    struct image *im = open_as(s->base, format, true);
+    struct image *im = open_image(s->base, format, true);
     write_some(s, im, 40);
     g_assert_cmpint(image_close(im), ==, 0);
     memcpy(s->base_model, s->model, BYTES);
@@ -86,7 +77,7 @@ static void set_up(struct scene *s, const char *format)
     o = (struct image_options){.parent = name, .parent_format = format};
     image_create(s->child, format, &o, false, &error);
     g_assert_no_error(error);
-    im = open_as(s->child, format, true);
+    im = open_image(s->child, format, true);
     write_some(s, im, 40);
     g_assert_cmpint(image_close(im), ==, 0);
 }
@@ -144,7 +135,7 @@ static void pull_verify(struct scene *s, bool completed)
     shows(s->child, s->format, s->model, BYTES);
     not_corrupt(s->child, s->format);
     if (completed) {
-        struct image *im = open_as(s->child, s->format, false);
+        struct image *im = open_image(s->child, s->format, false);
         g_assert_null(im->parent_name);
         image_close(im);
     }
@@ -164,7 +155,7 @@ static void resize_command(struct scene *s, const char **argv)
 
 static void resize_verify(struct scene *s, bool completed)
 {
-    struct image *im = open_as(s->child, s->format, false);
+    struct image *im = open_image(s->child, s->format, false);
     g_assert_true(im->bytes == UINT64_C(3) << 40 || (im->bytes == BYTES && !completed));
     image_close(im);
     shows(s->child, s->format, s->model, BYTES);

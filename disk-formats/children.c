@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* children.c - who is on top of an image: only what lies in its folder is known. */
+#include "ops.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_file(const char *a, const char *b)
+{
+    g_autofree char *x = a ? realpath(a, NULL) : NULL, *y = b ? realpath(b, NULL) : NULL;
+    return x && y && !strcmp(x, y);
+}
+
+/* One that was made before the parent was changed has nothing to lose any more. */
+static bool could_use(const struct image *child, const char *path)
+{
+    struct image_how how = {
+        .format = child->parent_format, .guess = !child->parent_format, .unlocked = true, .no_parent = true};
+    struct image *parent = image_open(path, &how, NULL);
+    bool could = parent && image_same_parent(child, parent, NULL);
+    image_close(parent);
+    return could;
+}
+
+static bool is_child(const char *path, const char *parent)
+{
+    struct image_how how = {.guess = true, .unlocked = true, .no_parent = true};
+    struct image *im = image_open(path, &how, NULL);
+    g_autofree char *named = im ? image_parent_path(im, NULL) : NULL;
+    bool is = same_file(named, parent) && could_use(im, named);
+    image_close(im);
+    return is;
+}
+
+char *disk_child_of(const char *path, const char *except)
+{
+    g_autofree char *folder = g_path_get_dirname(path), *found = NULL;
+    GDir *dir = g_file_test(path, G_FILE_TEST_EXISTS) ? g_dir_open(folder, 0, NULL) : NULL;
+    for (const char *name; dir && !found && (name = g_dir_read_name(dir));) {
+        g_autofree char *other = g_build_filename(folder, name, NULL);
+        if (g_file_test(other, G_FILE_TEST_IS_REGULAR) && !same_file(other, except) && is_child(other, path))
+            found = g_steal_pointer(&other);
+    }
+    g_clear_pointer(&dir, g_dir_close);
+    return g_steal_pointer(&found);
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* test_children.c - images on top of others: who they are, and what leaves them usable. */
+#include "disk_test.h"
+#include "ops.h"
+#include <stdio.h>
+#include <string.h>
+
+#define BYTES (4u << 20)
+
+static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhdx"};
+
+struct pair {
+    char *folder, *parent, *child;
+    const char *parent_format, *child_format;
+};
+
+static void make(const char *path, const char *format, const struct image_options *o)
+{
+    GError *error = NULL;
+    image_create(path, format, o, false, &error);
+    g_assert_no_error(error);
+}
+
+static void fill(const char *path, const char *format, int value, uint64_t bytes)
+{
+    struct image *im = open_image(path, format, true);
+    g_autofree uint8_t *data = g_malloc(bytes);
+    memset(data, value, bytes);
+    g_assert_cmpint(image_write(im, 0, data, bytes), ==, 0);
+    g_assert_cmpint(image_close(im), ==, 0);
+}
+
+static struct pair pair_new(const char *parent_format, const char *child_format)
+{
+    char *folder = scratch_new();
+    struct pair p = {folder, g_build_filename(folder, "parent", NULL), g_build_filename(folder, "child", NULL),
+                     parent_format, child_format};
+    char *small[] = {"block_size=1M", NULL}; /* else compacting leaves the tables as they are */
+    struct image_options below = {.bytes = BYTES, .options = strcmp(parent_format, "vhdx") ? NULL : small};
+    struct image_options above = {.parent = "parent", .parent_format = parent_format};
+    make(p.parent, parent_format, &below);
+    fill(p.parent, parent_format, 1, BYTES);
+    fill(p.parent, parent_format, 0, BYTES / 2);
+    make(p.child, child_format, &above);
+    return p;
+}
+
+static void pair_free(struct pair *p)
+{
+    scratch_remove(p->folder);
+    g_free(p->parent);
+    g_free(p->child);
+}
+
+static void for_all(void (*what)(struct pair *p))
+{
+    for (unsigned below = 0; below < G_N_ELEMENTS(formats); below++)
+        for (unsigned above = 1; above < G_N_ELEMENTS(formats); above++) {
+            struct pair p = pair_new(formats[below], formats[above]);
+            g_test_message("%s over %s", formats[above], formats[below]);
+            what(&p);
+            pair_free(&p);
+        }
+}
+
+static void assert_child(const char *path, const char *except, const char *child)
+{
+    g_autofree char *found = disk_child_of(path, except);
+    g_assert_cmpstr(found, ==, child);
+}
+
+static void known(struct pair *p)
+{
+    assert_child(p->parent, NULL, p->child);
+    assert_child(p->parent, p->child, NULL);
+    assert_child(p->child, NULL, NULL);
+    fill(p->parent, p->parent_format, 2, 4096); /* now there is nothing to lose */
+    assert_child(p->parent, NULL, NULL);
+}
+
+static void test_known(void)
+{
+    for_all(known);
+}
+
+static void compacted(struct pair *p)
+{
+    struct image_how how = {.format = p->parent_format};
+    uint64_t freed;
+    GError *error = NULL;
+    disk_compact(p->parent, &how, NULL, &freed, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(freed, >=, BYTES / 4);
+    image_close(open_image(p->child, p->child_format, false));
+}
+
+/* A compacted disk shows what it did: its children must not be told otherwise. */
+static void test_compacted(void)
+{
+    for_all(compacted);
+}
+
+/* VirtualBox notes the parent's id in a VDI, and no name. */
+static void test_nameless(void)
+{
+    struct pair p = pair_new("vdi", "vdi");
+    g_autofree char *parent = g_strconcat(p.parent, ".vdi", NULL);
+    uint8_t comment[256] = {0};
+    struct image_how how = {.format = "vdi"};
+    GError *error = NULL;
+    struct blk_file *f = blk_open(p.child, FILE_WRITE, CACHE_WRITEBACK, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(blk_pwrite(f, 84, comment, sizeof comment), ==, 0);
+    blk_close(f);
+    g_assert_cmpint(rename(p.parent, parent), ==, 0);
+    fill(p.child, "vdi", 7, 65536);
+    assert_child(parent, NULL, p.child);
+    disk_commit(p.child, &how, false, NULL, &error);
+    g_assert_no_error(error);
+    uint8_t byte;
+    struct image *im = open_image(parent, "vdi", false);
+    g_assert_cmpint(image_read(im, 65535, &byte, 1), ==, 0);
+    g_assert_cmpint(byte, ==, 7);
+    image_close(im);
+    pair_free(&p);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/disk/children/known", test_known);
+    g_test_add_func("/disk/children/compacted", test_compacted);
+    g_test_add_func("/disk/children/nameless", test_nameless);
+    return g_test_run();
+}
