@@ -496,13 +496,35 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
     return v->medium != NULL;
 }
 
-void drive_open_files(const struct config *c, const char *folder)
+static char *file_of(const struct config *c, const char *folder)
 {
-    g_autofree char *file = config_string(c, "file", NULL), *format = config_string(c, "format", NULL);
-    g_autofree char *path = file && *file ? g_canonicalize_filename(file, folder) : NULL;
-    struct image_how how = {.format = format ? format : path ? image_format_by_name(path) : NULL, .unlocked = true};
+    g_autofree char *file = config_string(c, "file", NULL);
+    return file && *file ? g_canonicalize_filename(file, folder) : NULL;
+}
+
+void drive_open_files(const struct config *c, const char *folder, bool parents)
+{
+    g_autofree char *path = file_of(c, folder), *format = config_string(c, "format", NULL);
+    struct image_how how = {.format = format ? format
+                                      : path ? image_format_by_name(path)
+                                             : NULL,
+                            .unlocked = true,
+                            .no_parent = !parents};
     if (path)
         image_open(path, &how, NULL);
+}
+
+bool drive_nothing_above(const struct config *c, const char *folder, GError **error)
+{
+    g_autofree char *path = file_of(c, folder);
+    struct drive v = {0};
+    GError *why = NULL;
+    bool written = path && read_config(&v, c, NULL) && !v.readonly && v.media == MEDIA_DISK;
+    g_free(v.serial);
+    if (!written || nothing_above(path, &why))
+        return true;
+    g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
+    return false;
 }
 
 /* A serial number that stays the same for this VM's drive, where the config names none. */

@@ -14,9 +14,11 @@ bool drive_removable(struct drive *v);
 char *drive_file(struct drive *v); /* path of the medium, NULL: empty; g_free */
 const char *drive_section(struct drive *v);
 const char *drive_kind(struct drive *v); /* "disk", "cdrom", "floppy" */
-/* Opens the image of a section, for reading and without a lock, and never closes it: for a process that wants to know
- * which files it consists of.  What goes wrong is ignored. */
-void drive_open_files(const struct config *c, const char *folder);
+/* Opens the image of a section, with or without those it builds upon, for reading and without a lock, and never closes it:
+ * for a process that wants to know which files it consists of.  What goes wrong is ignored. */
+void drive_open_files(const struct config *c, const char *folder, bool parents);
+/* drive_open() refuses a disk that other images build upon.  This is for a process that may look at them. */
+bool drive_nothing_above(const struct config *c, const char *folder, GError **error);
 struct drive *drive_next(struct machine *m, struct drive *v); /* all drives of a machine; v NULL: the first */
 
 /* A write met a full host disk.  The request waits and is tried again every second; fn hears when that begins (full:

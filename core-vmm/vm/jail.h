@@ -14,8 +14,13 @@ struct jail {
 };
 /* Which files may still be opened (jail_files.c).  While there is one thread; later ones inherit it. */
 bool jail_files(const struct jail *j, GError **error);
-/* All files that the machine's images consist of, for jail_files(). */
-GStrv jail_image_files(const struct jail *j);
+/* What the machine's images consist of, for jail_files(): lines that begin with one of these. */
+enum jail_line {
+    JAIL_WRITE = 'w',   /* a file of an image itself: the image, an extent */
+    JAIL_READ = 'r',    /* a file that they build upon (or one of those above) */
+    JAIL_REFUSED = 'x', /* why the machine may not have an image */
+};
+GStrv jail_images(const struct jail *j);
 /* For the child that finds them: files may be read, no more.  Nothing at all without Landlock.  False: it failed. */
 bool jail_reading_only(void);
 /* Which system calls may still be made, by all threads (jail_calls.c). */

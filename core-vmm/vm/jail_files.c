@@ -136,14 +136,20 @@ static void allow_key(struct rules *r, const struct jail *j, const char *section
 }
 
 /* The folders may be listed: some formats know the image they build upon by its id, not by its name. */
-static void allow_images(struct rules *r, const struct jail *j)
+static bool allow_images(struct rules *r, const struct jail *j, GError **error)
 {
-    g_auto(GStrv) files = jail_image_files(j);
-    for (char **f = files; *f; f++) {
-        g_autofree char *folder = g_path_get_dirname(*f);
-        allow(r, *f, IMAGE);
+    g_auto(GStrv) lines = jail_images(j);
+    for (char **l = lines; *l; l++) {
+        const char *path = *l + 1;
+        g_autofree char *folder = g_path_get_dirname(path);
+        if (**l == JAIL_REFUSED) {
+            g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_BUSY, path);
+            return false;
+        }
+        allow(r, path, IMAGE | (**l == JAIL_WRITE ? WRITE : 0));
         allow(r, folder, LANDLOCK_ACCESS_FS_READ_DIR);
     }
+    return true;
 }
 
 static void allow_configured(struct rules *r, const struct jail *j)
@@ -202,7 +208,10 @@ bool jail_files(const struct jail *j, GError **error)
     allow(&r, j->runtime, MANAGE);
     allow(&r, parent, LANDLOCK_ACCESS_FS_REMOVE_DIR); /* at the end, the runtime folder itself */
     allow_configured(&r, j);
-    allow_images(&r, j);
+    if (!allow_images(&r, j, error)) {
+        close(r.fd);
+        return false;
+    }
     if (enforce(&r))
         return true;
     g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Landlock: %s", g_strerror(errno));

@@ -36,6 +36,13 @@ def installer(arch, kind, steps, memory="1G", limit=240):
             "limit": limit, "steps": steps}
 
 
+def from_image(*commands):
+    """Linux from a hard disk that `vmctl disk` makes of the CD's image, which is a disk's too; the last file is it."""
+    return {"guests": ["linux64.iso"], "disk": [c.split() for c in commands], "limit": 120,
+            "args": ["--memory", "512M", "--disk", commands[-1].split()[-1]],
+            "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
+
+
 TESTS = {
     "grub-cd": {"guests": ["grub-cd.iso"], "args": ["--memory", "128M", "--cdrom", "grub-cd.iso"], "limit": 30,
                 "steps": [("screen", "GNU GRUB  version 2.06")]},
@@ -68,6 +75,15 @@ TESTS = {
     "linux64-disk": {"guests": ["linux64.iso"], "args": ["--memory", "512M", "--disk", "linux64.img"], "limit": 120,
                      "copy": [("linux64.iso", "linux64.img")],
                      "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]},
+    "disk-qcow2": from_image("convert linux64.iso a.qcow2"),
+    "disk-qcow2-zstd": from_image("convert -c --option compression_type=zstd linux64.iso a.qcow2"),
+    "disk-vdi": from_image("convert linux64.iso a.vdi"),
+    "disk-vmdk": from_image("convert linux64.iso a.vmdk"),
+    "disk-vmdk-split": from_image("convert --option subformat=twoGbMaxExtentSparse linux64.iso a.vmdk"),
+    "disk-vhd": from_image("convert linux64.iso a.vhd"),
+    "disk-vhdx": from_image("convert linux64.iso a.vhdx"),
+    "disk-chain": from_image("convert linux64.iso a.vhd", "clone --linked a.vhd b.vmdk", "clone --linked b.vmdk c.vdi",
+                             "clone --linked c.vdi d.vhdx", "clone --linked d.vhdx e.qcow2"),
     "linux32-cd": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--cdrom", "linux32.iso"], "limit": 120,
                    "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
     "linux32-disk": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--disk", "linux32.img"], "limit": 120,
@@ -229,6 +245,9 @@ def boot(options, name, test, cache):
         for source, copy in test.get("copy", ()):
             files[copy] = os.path.join(vm.home, copy)
             shutil.copy(os.path.join(cache, source), files[copy])
+        for command in test.get("disk", ()):
+            files[command[-1]] = os.path.join(vm.home, command[-1])
+            vm.run("disk", *[files.get(a, a) for a in command])
         args = [files.get(a, a) for a in test["args"]]
         cpus = [] if "--cpus" in args or options.cpus == 1 else ["--cpus", str(options.cpus)]
         settings = [x for s in options.set for x in ("--set", s)]

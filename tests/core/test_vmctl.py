@@ -365,6 +365,21 @@ def test_fence_and_chains(h):
     h.want(0, "media", "insert", "m", h.base + "/a.qcow2")
 
 
+def test_fence_and_extents(h):
+    """The other files of an image may be written; and who builds upon it is seen, wherever they are."""
+    disks = [("a.vmdk", "subformat=twoGbMaxExtentSparse"), ("b.vmdk", "subformat=monolithicFlat"),
+             ("c.qcow2", "data_file=c.raw")]
+    for name, option in disks:
+        h.want(0, "disk", "create", f"{h.base}/{name}", "1M", "--option", option)
+        h.want(0, "create", name[0], "--disk", f"{h.base}/{name}")
+        h.want(0, "start", name[0])
+        h.want(0, "stop", "--force", name[0])
+    h.want(0, "disk", "clone", "--linked", h.base + "/c.qcow2", h.base + "/d.vdi")
+    h.want(9, "start", "c", err="c.qcow2 is the parent of " + h.base + "/d.vdi")
+    h.want(0, "set", "c", "ide0.readonly=on")
+    h.want(0, "start", "c")
+
+
 def test_host_disk(h):
     """A disk of the host: the fence lets its size be asked for."""
     with open(h.base + "/disk", "wb") as f:
