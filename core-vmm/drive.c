@@ -496,6 +496,15 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
     return v->medium != NULL;
 }
 
+/* Is its image a disk that the guest may write to? */
+static bool written(const struct config *c)
+{
+    struct drive v = {0};
+    bool is = read_config(&v, c, NULL) && !v.readonly && v.media == MEDIA_DISK;
+    g_free(v.serial);
+    return is;
+}
+
 static char *file_of(const struct config *c, const char *folder)
 {
     g_autofree char *file = config_string(c, "file", NULL);
@@ -514,14 +523,25 @@ void drive_open_files(const struct config *c, const char *folder, bool parents)
         image_open(path, &how, NULL);
 }
 
+bool drive_not_in_use(const struct config *c, const char *folder, GError **error)
+{
+    g_autofree char *path = file_of(c, folder);
+    bool write = path && written(c);
+    GError *why = NULL;
+    blk_close(path ? blk_open(path, write ? FILE_WRITE : 0, CACHE_WRITEBACK, &why) : NULL);
+    if (!g_error_matches(why, DISK_ERROR, DISK_ERROR_LOCKED)) {
+        g_clear_error(&why); /* anything else is said when it is opened for good */
+        return true;
+    }
+    g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
+    return false;
+}
+
 bool drive_nothing_above(const struct config *c, const char *folder, GError **error)
 {
     g_autofree char *path = file_of(c, folder);
-    struct drive v = {0};
     GError *why = NULL;
-    bool written = path && read_config(&v, c, NULL) && !v.readonly && v.media == MEDIA_DISK;
-    g_free(v.serial);
-    if (!written || nothing_above(path, &why))
+    if (!path || !written(c) || nothing_above(path, &why))
         return true;
     g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
     return false;

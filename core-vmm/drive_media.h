@@ -17,6 +17,8 @@ const char *drive_kind(struct drive *v); /* "disk", "cdrom", "floppy" */
 /* Opens the image of a section, with or without those it builds upon, for reading and without a lock, and never closes it:
  * for a process that wants to know which files it consists of.  What goes wrong is ignored. */
 void drive_open_files(const struct config *c, const char *folder, bool parents);
+/* drive_open() refuses an image that others have open; this is for a process that may still learn who that is. */
+bool drive_not_in_use(const struct config *c, const char *folder, GError **error);
 /* drive_open() refuses a disk that other images build upon.  This is for a process that may look at them. */
 bool drive_nothing_above(const struct config *c, const char *folder, GError **error);
 struct drive *drive_next(struct machine *m, struct drive *v); /* all drives of a machine; v NULL: the first */

@@ -133,11 +133,20 @@ bool image_create_file(struct blk_file *f, const struct image_format *format, co
     return format->create(f, o, error) && (!o->fixed || !format->preallocate || preallocate(f, format, error));
 }
 
+/* QEMU takes what is before a colon for a protocol; "file" is one. */
+static char *plain_name(const char *parent)
+{
+    bool colon = parent && !g_str_has_prefix(parent, "file:") && parent[strcspn(parent, ":/")] == ':';
+    return colon ? g_strconcat("./", parent, NULL) : g_strdup(parent);
+}
+
 bool image_create(const char *path, const char *format_name, const struct image_options *given, bool replace,
                   GError **error)
 {
     const struct image_format *format = image_format_find(format_name, error);
     struct image_options o = *given;
+    g_autofree char *named = plain_name(o.parent);
+    o.parent = named;
     if (!format)
         return false;
     if (o.parent && !o.parent_image) {

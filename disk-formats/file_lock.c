@@ -49,7 +49,31 @@ static bool process_has_open(const char *pid, const struct stat *file)
     return found;
 }
 
-/* "process 123 (terrarium-vm)".  The kernel does not tell who holds such a lock, so look who has the file open. */
+/* Of a terrarium-vm: the end of its --folder, which is the machine's name.  NULL: something else. */
+static char *machine_of(const char *pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/cmdline", pid), *text = NULL;
+    gsize n;
+    if (!g_file_get_contents(path, &text, &n, NULL)) /* words, each with a zero behind it */
+        return NULL;
+    for (size_t at = 0, next; at < n; at = next) {
+        next = at + strlen(text + at) + 1;
+        if (!strcmp(text + at, "--folder") && next < n)
+            return g_path_get_basename(text + next);
+    }
+    return NULL;
+}
+
+static char *describe(const char *pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/comm", pid), *comm = NULL;
+    g_file_get_contents(path, &comm, NULL, NULL);
+    g_autofree char *machine = comm && !strcmp(g_strchomp(comm), "terrarium-vm") ? machine_of(pid) : NULL;
+    return machine ? g_strdup_printf("machine %s (process %s)", machine, pid)
+                   : g_strdup_printf("process %s (%s)", pid, comm ? comm : "?");
+}
+
+/* Who it is.  The kernel does not tell who holds such a lock, so look who has the file open. */
 static char *holder(int fd)
 {
     struct stat file;
@@ -58,10 +82,7 @@ static char *holder(int fd)
     for (struct dirent *e; d && !name && (e = readdir(d));) {
         if (!g_ascii_isdigit(e->d_name[0]) || atoi(e->d_name) == getpid() || !process_has_open(e->d_name, &file))
             continue;
-        g_autofree char *comm_path = g_strdup_printf("/proc/%s/comm", e->d_name);
-        g_autofree char *comm = NULL;
-        g_file_get_contents(comm_path, &comm, NULL, NULL);
-        name = g_strdup_printf("process %s (%s)", e->d_name, comm ? g_strchomp(comm) : "?");
+        name = describe(e->d_name);
     }
     if (d)
         closedir(d);

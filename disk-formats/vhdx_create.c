@@ -61,14 +61,14 @@ static bool put_locator(uint8_t *t, const struct image_options *o, GError **erro
     uint32_t end = 20 + 4 * 12;
     new_guid(other);
     g_autofree char *foreign = vhdx_guid_text(other);
-    bool own = p && !strcmp(p->format->name, "vhdx");
+    bool own = p && !strcmp(p->format->name, "vhdx"), theirs = own && !strchr(o->parent, '\\');
     g_autofree char *linkage = g_strdup_printf("{%s}", own ? p->id : foreign);
     g_autofree char *ours = g_strdup_printf("%s,%s,%s", o->parent_format, id ? id : "", o->parent);
     g_autofree char *relative = g_strconcat(g_path_is_absolute(o->parent) ? "" : ".\\", o->parent, NULL);
     g_strdelimit(relative, "/", '\\');
     memcpy(l, vhdx_guid_locator_type, 16);
     if (!put_pair(l, &end, "parent_linkage", linkage) || !put_pair(l, &end, "relative_path", relative) ||
-        (!own && !put_pair(l, &end, "terrarium_parent", ours)))
+        (!theirs && !put_pair(l, &end, "terrarium_parent", ours)))
         return disk_fail(error, DISK_ERROR_USAGE, "the parent's name is too long for a VHDX image");
     put_item(t, vhdx_guid_locator, 0, l, end);
     return true;

@@ -19,6 +19,8 @@ static const char *const adapters[] = {"ide", "lsilogic", "buslogic", "legacyESX
 #define GRAIN_SECTORS      128u
 #define TABLE_SECTORS      (VMDK_GTES * 4 / 512)
 
+#define UNQUOTABLE "\"\r\n"
+
 struct request {
     const struct image_options *o;
     unsigned kind, adapter;
@@ -136,9 +138,11 @@ static bool read_options(const struct image_options *o, struct request *r, GErro
 bool vmdk_create(struct blk_file *f, const struct image_options *o, GError **error)
 {
     struct request r = {.o = o};
+    g_autofree char *name = g_path_get_basename(f->path);
     if (!read_options(o, &r, error))
         return false;
-    g_autofree char *name = g_path_get_basename(f->path);
+    if (strpbrk(name, UNQUOTABLE) || (o->parent && strpbrk(o->parent, UNQUOTABLE)))
+        return disk_fail(error, DISK_ERROR_USAGE, "%s: names in VMDK disks cannot hold quotes or line breaks", f->path);
     r.base = g_str_has_suffix(name, ".vmdk") ? g_strndup(name, strlen(name) - 5) : g_strdup(name);
     bool one = r.kind == MONOLITHIC_SPARSE || r.kind == STREAM, ok = false;
     g_autofree char *lines = one ? g_strdup_printf("RW %" G_GUINT64_FORMAT " SPARSE \"%s\"\n", o->bytes / 512, name)

@@ -100,11 +100,23 @@ static bool take_folder(struct process *p, GError **error)
     return p->lock >= 0 && log_open(p->o.folder, p->o.foreground, error);
 }
 
+/* Once in the jail, one can see that somebody has an image, but not who. */
+static bool images_free(struct process *p, GKeyFile *file, GError **error)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **s = sections; *s; s++) {
+        struct config c = {file, p->ini, *s};
+        if (schema_find(*s, "file", NULL) && !drive_not_in_use(&c, p->o.folder, error))
+            return false;
+    }
+    return true;
+}
+
 static bool fence_files(struct process *p, GKeyFile *file, GError **error)
 {
     p->runtime = paths_runtime_of(p->name, error);
     struct jail jail = {p->o.folder, p->runtime, file, p->ini};
-    return p->runtime && (p->o.no_jail || jail_files(&jail, error));
+    return p->runtime && (p->o.no_jail || (images_free(p, file, error) && jail_files(&jail, error)));
 }
 
 static bool build(struct process *p, GError **error)

@@ -55,6 +55,11 @@ char *disk_user_of(const char *folder, const char *except)
 int disk_may_replace(const char *path)
 {
     g_autofree char *child = disk_child_of(path, NULL);
+    g_autoptr(GError) error = NULL;
+    struct blk_file *f = blk_open(path, FILE_WRITE, CACHE_WRITEBACK, &error); /* for the lock */
+    blk_close(f);
+    if (g_error_matches(error, DISK_ERROR, DISK_ERROR_LOCKED))
+        return fail_error(error);
     return child ? fail(EXIT_CODE_BUSY, "%s is the parent of %s, which would lose its data", path, child)
                  : EXIT_CODE_OK;
 }

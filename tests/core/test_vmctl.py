@@ -380,6 +380,26 @@ def test_fence_and_extents(h):
     h.want(0, "start", "c")
 
 
+def test_image_in_use(h):
+    """The message names the machine that has it.  (Machines of this test open no images; so we pretend to be one.)"""
+    h.want(0, "disk", "create", h.base + "/d.qcow2", "1M")
+    h.want(0, "create", "m", "--disk", h.base + "/d.qcow2")
+    os.symlink(sys.executable, h.base + "/terrarium-vm")
+    lock = """import fcntl, struct, sys
+f = open("d.qcow2", "r+b")
+for at in 101, 103, 201, 203:  # uses, and does not let others use: writing, resizing
+    fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, at, 1, 0))  # F_OFD_SETLK
+print(flush=True)
+sys.stdin.read()"""
+    with subprocess.Popen([h.base + "/terrarium-vm", "-c", lock, "--folder", "/machines/first"], cwd=h.base,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+        p.stdout.readline()
+        h.want(9, "start", "m", err=f"d.qcow2 is in use by machine first (process {p.pid})")
+        h.want(9, "disk", "create", "--force", h.base + "/d.qcow2", "2M", err="is in use by machine first")
+        p.stdin.close()
+    h.want(0, "start", "m")
+
+
 def test_host_disk(h):
     """A disk of the host: the fence lets its size be asked for."""
     with open(h.base + "/disk", "wb") as f:

@@ -3,6 +3,7 @@
 """`vmctl disk` from outside: every part of it, its JSON and its exit codes.  Prints TAP.  Usage: test_cli.py VMCTL"""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -141,6 +142,42 @@ def resize_check_compact():
     disk("compare", "t.qcow2", "s.raw")
 
 
+def odd_names():
+    names = ["a:b", "ü ö", "back\\slash", "-dash", "com,ma", "per%cent", "'apostrophe", "#"]
+    for name in names:
+        disk("create", "--", f"{name}.qcow2", "1M")
+        for f in FORMATS[1:]:
+            disk("create", f"odd.{f}", f"--backing={name}.qcow2", "-F", "qcow2")
+            ask("info", "--chain", f"odd.{f}")
+            if f == "qcow2" and shutil.which("qemu-img"):
+                p = subprocess.run(["qemu-img", "info", "--backing-chain", f"./odd.{f}"], capture_output=True, check=True)
+                assert p.stdout.decode().count("image: ") == 2, p.stdout
+            os.unlink(f"odd.{f}")
+            disk("create", "--force", "--", f"{name}.{f}", "1M")
+            disk("clone", "--linked", f"./{name}.{f}", f"odd.{f}")
+            ask("info", "--chain", f"odd.{f}")
+            os.unlink(f"odd.{f}")
+    disk("create", 'quo"te.vdi', "1M")
+    disk("create", "odd.vmdk", "--backing", 'quo"te.vdi', "-F", "vdi", code=2)
+    disk("create", "line\nbreak.vmdk", "1M", code=2)
+
+
+def in_use():
+    """Nobody replaces an image that another process has open."""
+    disk("create", "used.qcow2", "1M")
+    if not shutil.which("qemu-io"):
+        return
+    with subprocess.Popen(["qemu-io", "-f", "qcow2", "used.qcow2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+        p.stdin.write(b"read 0 512\n")
+        p.stdin.flush()
+        p.stdout.readline()
+        for words in (["create", "--force", "used.qcow2", "2M"], ["convert", "--force", "s.raw", "used.qcow2"]):
+            said = subprocess.run([VMCTL, "disk", *words], capture_output=True, text=True)
+            assert said.returncode == 9 and f"is in use by process {p.pid} (qemu-io)" in said.stderr, said
+        p.stdin.close()
+    disk("create", "--force", "used.qcow2", "2M")
+
+
 def wrong_usage():
     disk(code=2)
     disk("creat", "x", code=2)
@@ -158,7 +195,7 @@ def wrong_usage():
 
 
 def main():
-    tests = [create_and_info, convert_compare_map, clone_commit_pull, resize_check_compact, wrong_usage]
+    tests = [create_and_info, convert_compare_map, clone_commit_pull, resize_check_compact, odd_names, in_use, wrong_usage]
     print(f"1..{len(tests)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
