@@ -26,8 +26,8 @@ static bool find_descriptor(struct image *im, bool *alone, GError **error)
         return false;
     *alone = get_le32(h) != VMDK_MAGIC;
     if (get_le32(h) == VMDK_COWD)
-        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: ESX's sparse format (COWD) is not supported",
-                         im->file->path);
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED,
+                         "%s is one part of a VMDK disk; open the file that describes the whole", im->file->path);
     if (*alone && !g_str_has_prefix((char *)h, "# Disk DescriptorFile"))
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s is no VMDK image", im->file->path);
     if (*alone)
@@ -55,6 +55,8 @@ static bool open_extent(struct image *im, const char *text, bool alone, struct v
         x->file_offset = line.offset_sectors * 512;
     else if (line.kind == VMDK_SPARSE)
         ok = vmdk_sparse_open(im, x, error);
+    else if (line.kind == VMDK_ESX)
+        ok = vmdk_esx_open(im, x, error);
     if (ok && line.kind == VMDK_FLAT && blk_size(x->file) < x->file_offset + x->bytes)
         ok = disk_fail(error, DISK_ERROR_CORRUPT, "%s is shorter than its descriptor says", x->file->path);
     im->bytes += x->bytes;
@@ -146,6 +148,8 @@ static int vmdk_extent(struct image *im, uint64_t offset, struct extent *out)
     out->bytes = MIN(out->bytes, x->start + x->bytes - offset);
     if (x->kind == VMDK_SPARSE)
         return vmdk_sparse_lookup(v, x, offset - x->start, out);
+    if (x->kind == VMDK_ESX)
+        return vmdk_esx_lookup(v, x, offset - x->start, out);
     out->kind = x->kind == VMDK_FLAT ? EXTENT_DATA : EXTENT_ZERO;
     out->in_place = x->kind == VMDK_FLAT && im->writable;
     out->file = x->file;
@@ -253,10 +257,13 @@ static int vmdk_append(struct image *im, uint64_t offset, const void *packed, si
 static bool vmdk_check(struct image *im, bool repair, struct image_check *out, GError **error)
 {
     struct vmdk *v = im->state;
-    for (unsigned i = 0; i < v->extents; i++)
-        if (v->extent[i].kind == VMDK_SPARSE && !vmdk_sparse_check(v, &v->extent[i], out, error))
-            return false;
-    return true;
+    bool ok = true;
+    for (unsigned i = 0; i < v->extents && ok; i++) {
+        struct vmdk_extent *x = &v->extent[i];
+        if (x->kind == VMDK_SPARSE || x->kind == VMDK_ESX)
+            ok = x->kind == VMDK_ESX ? vmdk_esx_check(v, x, out, error) : vmdk_sparse_check(v, x, out, error);
+    }
+    return ok;
 }
 
 static bool vmdk_probe(const uint8_t *head, size_t n, uint64_t file_bytes)
@@ -281,6 +288,7 @@ static void vmdk_close(struct image *im)
     struct vmdk *v = im->state;
     for (unsigned i = 0; i < v->extents; i++) {
         vmdk_sparse_close(&v->extent[i]);
+        vmdk_esx_close(&v->extent[i]);
         blk_close(v->extent[i].file);
     }
     vmdk_descriptor_clear(&v->descriptor);

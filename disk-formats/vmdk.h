@@ -36,7 +36,7 @@ enum { /* offsets in a sparse header */
        SPARSE_COMPRESSION = 77,
 };
 enum { FLAG_NEWLINES = 1, FLAG_REDUNDANT = 2, FLAG_ZERO_GRAINS = 4, FLAG_COMPRESSED = 1 << 16, FLAG_MARKERS = 1 << 17 };
-enum vmdk_kind { VMDK_FLAT, VMDK_SPARSE, VMDK_ZERO };
+enum vmdk_kind { VMDK_FLAT, VMDK_SPARSE, VMDK_ESX, VMDK_ZERO };
 
 struct grain_table {
     uint32_t *entry; /* host byte order; NULL: not read yet */
@@ -54,6 +54,7 @@ struct vmdk_extent {
     struct grain_table *table;
     bool any_dirty;
     uint64_t end; /* of the file: where the next grain goes */
+    struct vmdk_esx *esx;
 };
 struct vmdk_descriptor {
     char *text;
@@ -93,6 +94,12 @@ int vmdk_sparse_flush(struct vmdk_extent *x);
 int vmdk_sparse_clear(struct vmdk *v, struct vmdk_extent *x, uint64_t in, uint64_t bytes, bool zeroes, bool has_parent);
 bool vmdk_sparse_check(struct vmdk *v, struct vmdk_extent *x, struct image_check *out, GError **error);
 void vmdk_sparse_close(struct vmdk_extent *x);
+
+/* vmdk_esx.c: for reading only */
+bool vmdk_esx_open(struct image *im, struct vmdk_extent *x, GError **error);
+int vmdk_esx_lookup(struct vmdk *v, struct vmdk_extent *x, uint64_t in, struct extent *out);
+bool vmdk_esx_check(struct vmdk *v, struct vmdk_extent *x, struct image_check *out, GError **error);
+void vmdk_esx_close(struct vmdk_extent *x);
 
 /* vmdk_create.c */
 bool vmdk_create(struct blk_file *f, const struct image_options *o, GError **error);

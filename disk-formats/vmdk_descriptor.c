@@ -76,7 +76,8 @@ static bool kind_of(const char *word, enum vmdk_kind *out)
     static const struct {
         const char *word;
         enum vmdk_kind kind;
-    } kinds[] = {{"FLAT", VMDK_FLAT}, {"VMFS", VMDK_FLAT}, {"SPARSE", VMDK_SPARSE}, {"ZERO", VMDK_ZERO}};
+    } kinds[] = {{"FLAT", VMDK_FLAT},      {"VMFS", VMDK_FLAT},    {"SPARSE", VMDK_SPARSE},
+                 {"VMFSSPARSE", VMDK_ESX}, {"SESPARSE", VMDK_ESX}, {"ZERO", VMDK_ZERO}};
     for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++)
         if (!strcmp(word, kinds[i].word)) {
             *out = kinds[i].kind;
