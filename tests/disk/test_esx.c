@@ -206,6 +206,14 @@ static void test_read(const void *p)
         shows_model(&d, raw, "raw");
     }
     refused(&d, true, "can be read, not written");
+    g_autofree char *top = g_build_filename(d.folder, "top.vmdk", NULL);
+    struct image_options o = {.parent = "child.vmdk", .parent_format = "vmdk"};
+    g_assert_true(image_create(top, "vmdk", &o, false, NULL));
+    struct image *im = open_image(top, "vmdk", true);
+    memset(d.model + 5000, 0x77, 100000);
+    g_assert_cmpint(image_write(im, 5000, d.model + 5000, 100000), ==, 0);
+    g_assert_cmpint(image_close(im), ==, 0);
+    shows_model(&d, top, "vmdk");
     delta_free(&d);
 }
 
