@@ -86,6 +86,16 @@ static bool nothing_above(const char *path, GError **error)
                      path, child);
 }
 
+static bool can_overwrite(const struct image *im, GError **error)
+{
+    return !im->append_only ||
+           disk_fail(error, DISK_ERROR_UNSUPPORTED,
+                     "%s is compressed for transport, and cannot be written to: convert it (vmctl disk "
+                     "convert), put an image on top of it (vmctl disk clone --linked), or make the "
+                     "drive read-only",
+                     im->file->path);
+}
+
 /* fd: the open file, which is taken; -1: to be opened. */
 static struct medium *medium_open(struct drive *v, int fd, const char *file, const char *format, bool readonly,
                                   GError **error)
@@ -97,6 +107,8 @@ static struct medium *medium_open(struct drive *v, int fd, const char *file, con
                             .cache = v->cache};
     struct image *image = fd < 0 ? image_open(path, &how, error) : image_open_fd(fd, path, &how, error);
     if (image && how.write && v->media == MEDIA_DISK && !nothing_above(path, error))
+        g_clear_pointer(&image, image_close);
+    if (image && how.write && !can_overwrite(image, error))
         g_clear_pointer(&image, image_close);
     if (!image)
         return NULL;

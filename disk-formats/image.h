@@ -64,7 +64,8 @@ int image_close(struct image *im); /* flushes; -errno if that failed.  Closes th
 
 const struct image_format *image_format_find(const char *name, GError **error);
 const struct image_format *const *image_formats(void); /* all.c; NULL-terminated */
-const struct image_format *image_format_guess(struct blk_file *f);
+/* guess.c: by its contents; raw if they say nothing, an error if they are something else altogether */
+const struct image_format *image_format_guess(struct blk_file *f, GError **error);
 
 /* I/O from any thread, vectored; offset + length must lie in the image (else -EINVAL).  0 or -errno. */
 int image_readv(struct image *im, uint64_t offset, const struct iovec *iov, int n);
@@ -150,5 +151,6 @@ uint64_t iov_bytes(const struct iovec *iov, int n);
 void iov_copy_out(struct iov_walk *w, void *to, uint64_t bytes);
 void iov_copy_in(struct iov_walk *w, const void *from, uint64_t bytes);
 void iov_zero(struct iov_walk *w, uint64_t bytes);
-/* The format that a file's name promises ("x.qcow2"), else "raw".  Says nothing about what is in the file. */
+/* The format that a file's name promises ("x.qcow2"), else NULL, or "raw".  Says nothing about what is in the file. */
+const char *image_format_promised(const char *path);
 const char *image_format_by_name(const char *path);

@@ -16,30 +16,6 @@ const struct image_format *image_format_find(const char *name, GError **error)
     return NULL;
 }
 
-const struct image_format *image_format_guess(struct blk_file *f)
-{
-    uint8_t head[4096] = {0};
-    uint64_t bytes = blk_size(f);
-    if (blk_pread(f, 0, head, MIN(bytes, sizeof head)))
-        return NULL;
-    for (const struct image_format *const *t = image_formats(); *t; t++)
-        if ((*t)->probe && (*t)->probe(head, MIN(bytes, sizeof head), bytes))
-            return *t;
-    /* A fixed VHD is known by its last sector only. */
-    if (bytes >= 512 && !blk_pread(f, bytes - 512, head, 8) && !memcmp(head, "conectix", 8))
-        return image_format_find("vhd", NULL);
-    return image_format_find("raw", NULL);
-}
-
-const char *image_format_by_name(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    for (const struct image_format *const *f = image_formats(); dot && *f; f++)
-        if (!g_ascii_strcasecmp((*f)->name, dot + 1))
-            return (*f)->name;
-    return "raw";
-}
-
 /* ---- has the parent changed? ---- */
 #define TIME_ID "time-"
 
@@ -234,7 +210,7 @@ static const struct image_format *format_for(struct blk_file *f, const struct im
     if (how->format)
         return image_format_find(how->format, error);
     if (how->guess)
-        return image_format_guess(f);
+        return image_format_guess(f, error);
     disk_fail(error, DISK_ERROR_USAGE, "%s: no image format was given", f->path);
     return NULL;
 }

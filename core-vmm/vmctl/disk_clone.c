@@ -1,14 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "disk.h"
-#include <string.h>
-
-/* The format that the name's ending is, or NULL. */
-static const char *promised(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    const struct image_format *f = dot ? image_format_find(dot + 1, NULL) : NULL;
-    return f ? f->name : NULL;
-}
 
 static bool linked_clone(const char *source, const char *format, const char *target, GError **error)
 {
@@ -17,7 +8,7 @@ static bool linked_clone(const char *source, const char *format, const char *tar
     g_autofree char *name = g_path_get_basename(source);
     bool beside = g_str_equal(in, to);
     struct image_options o = {.parent = beside ? name : full, .parent_format = format};
-    const char *usual = g_str_equal(format, "raw") ? "qcow2" : format, *own = promised(target);
+    const char *usual = g_str_equal(format, "raw") ? "qcow2" : format, *own = image_format_promised(target);
     return image_create(target, own ? own : usual, &o, false, error);
 }
 
@@ -38,7 +29,7 @@ static int clone_image(const struct verb *v, int argc, char **argv)
     const char *of = disk_format(format, argv[1]);
     if (linked)
         return linked_clone(argv[1], of, argv[2], &error) ? EXIT_CODE_OK : fail_error(error);
-    if (promised(argv[2]) && !g_str_equal(promised(argv[2]), of))
+    if (image_format_promised(argv[2]) && !g_str_equal(image_format_promised(argv[2]), of))
         return fail(EXIT_CODE_USAGE,
                     "a clone has the format of its source, %s, and %s would be taken for another; "
                     "disk convert changes formats",

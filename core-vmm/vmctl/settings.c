@@ -133,14 +133,44 @@ static bool new_disk(const struct settings *s, GKeyFile *file, const char *secti
            set(file, section, "format", format, error);
 }
 
+/* A raw disk may hold what a guest wrote there to look like an image that leads to other files. */
+static bool leads_elsewhere(const char *path, const struct image_format *format)
+{
+    struct image_how how = {.format = format->name, .unlocked = true, .no_parent = true};
+    struct image *im = image_open(path, &how, NULL);
+    bool leads = im && (im->parent_name || im->parent_id || im->many_files);
+    image_close(im);
+    return leads;
+}
+
+/* By what is in the file, as its name does not tell.  NULL: an error. */
+static const char *look_at(const char *path, GError **error)
+{
+    struct blk_file *f = blk_open(path, FILE_NO_LOCK, CACHE_WRITEBACK, error);
+    const struct image_format *format = f ? image_format_guess(f, error) : NULL;
+    blk_close(f);
+    if (!format || !strcmp(format->name, "raw"))
+        return format ? "raw" : NULL;
+    if (leads_elsewhere(path, format)) {
+        g_set_error(
+            error, CONFIG_ERROR, CONFIG_VALUE,
+            "%s looks like a %s image that consists of other files too; if you know that it is, and not a raw disk "
+            "that a guest made look so, say --disk-format %s",
+            path, format->name, format->name);
+        return NULL;
+    }
+    note("%s is a %s image", path, format->name);
+    return format->name;
+}
+
 static bool old_disk(const struct settings *s, GKeyFile *file, const char *section, const char *path, GError **error)
 {
-    const char *told = image_format_by_name(path);
-    return set_file(file, section, "file", path, error) && set(file, section, "format",
-                                                               told             ? told
-                                                               : s->disk_format ? s->disk_format
-                                                                                : "raw",
-                                                               error);
+    const char *format = image_format_promised(path);
+    if (!set_file(file, section, "file", path, error))
+        return false;
+    if (!format)
+        format = s->disk_format ? s->disk_format : look_at(path, error);
+    return format && set(file, section, "format", format, error);
 }
 
 static bool add_disk(const struct settings *s, GKeyFile *file, unsigned number, const char *what, const char *folder,

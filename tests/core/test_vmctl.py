@@ -380,6 +380,23 @@ def test_fence_and_extents(h):
     h.want(0, "start", "c")
 
 
+def test_format_of_disk(h):
+    """By the name; else as told; else by the contents, if they lead nowhere else."""
+    h.want(0, "disk", "create", h.base + "/cloud.img", "1M", "-O", "qcow2")
+    h.want(0, "disk", "create", h.base + "/child.img", "-O", "qcow2", "--backing", h.base + "/cloud.img", "-F", "qcow2")
+    shutil.copy(h.base + "/cloud.img", h.base + "/wrong.raw")
+    with open(h.base + "/packed", "wb") as f:
+        f.write(b"PK\3\4" + bytes(9999))
+    h.want(0, "create", "a", "--disk", h.base + "/cloud.img", err="is a qcow2 image")
+    h.want(0, "create", "b", "--disk", h.base + "/cloud.img", "--disk-format", "raw")
+    h.want(0, "create", "c", "--disk", h.base + "/wrong.raw")
+    h.want(2, "create", "d", "--disk", h.base + "/child.img", err="say --disk-format qcow2")
+    h.want(0, "create", "d", "--disk", h.base + "/child.img", "--disk-format", "qcow2")
+    h.want(1, "create", "e", "--disk", h.base + "/packed", err="is a ZIP archive")
+    for name, format in zip("abcd", ("qcow2", "raw", "raw", "qcow2")):
+        assert f"format={format}\n" in h.ini(name), h.ini(name)
+
+
 def test_image_in_use(h):
     """The message names the machine that has it.  (Machines of this test open no images; so we pretend to be one.)"""
     h.want(0, "disk", "create", h.base + "/d.qcow2", "1M")

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`vmctl disk` from outside: every part of it, its JSON and its exit codes.  Prints TAP.  Usage: test_cli.py VMCTL"""
+import bz2
+import gzip
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -178,6 +181,18 @@ def in_use():
     disk("create", "--force", "used.qcow2", "2M")
 
 
+def foreign():
+    """What is no disk at all is not taken for a raw one, unless one says so."""
+    files = {"f.gz": gzip.compress(b"x" * 9999), "f.xz": lzma.compress(b"x" * 9999), "f.bz2": bz2.compress(b"x" * 9999),
+             "f.zip": b"PK\3\4" + bytes(600), "f.ova": bytes(257) + b"ustar" + bytes(600), "f.hdd": b"WithoutFreeSpace" * 40}
+    for name, data in files.items():
+        with open(name, "wb") as f:
+            f.write(data)
+        disk("info", name, code=1)
+        disk("convert", name, "x.qcow2", code=1)
+        assert ask("info", "-f", "raw", name)["format"] == "raw"
+
+
 def wrong_usage():
     disk(code=2)
     disk("creat", "x", code=2)
@@ -195,7 +210,7 @@ def wrong_usage():
 
 
 def main():
-    tests = [create_and_info, convert_compare_map, clone_commit_pull, resize_check_compact, odd_names, in_use, wrong_usage]
+    tests = [create_and_info, convert_compare_map, clone_commit_pull, resize_check_compact, odd_names, in_use, foreign, wrong_usage]
     print(f"1..{len(tests)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

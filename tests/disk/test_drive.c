@@ -228,9 +228,14 @@ static void test_insert_again(void)
 
 static void test_bad_settings(void)
 {
-    static const char *const settings[] = {"[ide0]\n", "[ide0]\nfile=none.raw\n", "[ide0]\nmedia=tape\n"};
+    static const char *const settings[] = {"[ide0]\n", "[ide0]\nfile=none.raw\n", "[ide0]\nmedia=tape\n",
+                                           "[ide0]\nfile=stream.vmdk\n"};
+    char *stream[] = {"subformat=streamOptimized", NULL};
+    struct image_options o = {.bytes = BYTES, .options = stream};
     for (unsigned i = 0; i < G_N_ELEMENTS(settings); i++) {
         struct controller *c = controller_new(settings[i]);
+        g_autofree char *path = g_build_filename(c->folder, "stream.vmdk", NULL);
+        g_assert_true(image_create(path, "vmdk", &o, false, NULL));
         struct config section = {c->file, "machine.ini", "ide0"};
         GError *error = NULL;
         g_assert_null(drive_open(&c->device, &section, &error));
