@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* children.c - who is on top of an image: only what lies in its folder is known. */
+/* children.c - who is on top of an image: only what lies in its folder, or where VirtualBox puts snapshots, is known. */
 #include "ops.h"
 #include <stdlib.h>
 #include <string.h>
@@ -31,15 +31,24 @@ static bool is_child(const char *path, const char *parent)
     return is;
 }
 
-char *disk_child_of(const char *path, const char *except)
+static char *child_in(const char *folder, const char *path, const char *except)
 {
-    g_autofree char *folder = g_path_get_dirname(path), *found = NULL;
-    GDir *dir = g_file_test(path, G_FILE_TEST_EXISTS) ? g_dir_open(folder, 0, NULL) : NULL;
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    char *found = NULL;
     for (const char *name; dir && !found && (name = g_dir_read_name(dir));) {
         g_autofree char *other = g_build_filename(folder, name, NULL);
         if (g_file_test(other, G_FILE_TEST_IS_REGULAR) && !same_file(other, except) && is_child(other, path))
             found = g_steal_pointer(&other);
     }
     g_clear_pointer(&dir, g_dir_close);
-    return g_steal_pointer(&found);
+    return found;
+}
+
+char *disk_child_of(const char *path, const char *except)
+{
+    g_autofree char *folder = g_path_get_dirname(path), *below = g_build_filename(folder, IMAGE_SNAPSHOTS, NULL);
+    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        return NULL;
+    char *found = child_in(folder, path, except);
+    return found ? found : child_in(below, path, except);
 }

@@ -14,6 +14,8 @@
 
 #define IMAGE_MAX_CHAIN 128
 #define IMAGE_MAX_BYTES (UINT64_C(1) << 62)
+#define IMAGE_UUID      "uuid-"
+#define IMAGE_SNAPSHOTS "Snapshots" /* VirtualBox's folder for the children of what lies beside it */
 
 struct image_check;
 struct image {
@@ -39,6 +41,7 @@ struct image {
     char *parent_name, *parent_format; /* as the image says, or NULL */
     char *parent_id, *id;              /* what must match, or NULL */
     char *time_id;        /* what children note instead, where there is no id that changes with the contents */
+    char *uuid;           /* IMAGE_UUID and more: what children made by VirtualBox note, where that is not the id */
     bool parent_by_id;    /* a parent without a name: a file in the folder that has parent_id */
     const char *snapshot; /* what to show instead of the disk; a format that can do it sets it NULL in open */
     GRWLock lock;

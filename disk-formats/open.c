@@ -41,7 +41,11 @@ const char *image_id_for_child(const struct image *parent)
 
 bool image_same_parent(const struct image *child, const struct image *parent, GError **error)
 {
-    const char *was = child->parent_id, *now = was && g_str_has_prefix(was, TIME_ID) ? parent->time_id : parent->id;
+    const char *was = child->parent_id, *now = parent->id;
+    if (was && g_str_has_prefix(was, TIME_ID))
+        now = parent->time_id;
+    else if (was && g_str_has_prefix(was, IMAGE_UUID))
+        now = parent->uuid;
     if (!was || !now || same_id(was, now))
         return true;
     if (g_str_has_prefix(was, TIME_ID))
@@ -69,6 +73,7 @@ static void image_free(struct image *im)
     g_free(im->parent_id);
     g_free(im->id);
     g_free(im->time_id);
+    g_free(im->uuid);
     g_free(im);
 }
 
@@ -139,22 +144,35 @@ static bool has_id(const char *path, const char *format, const char *id)
 {
     struct image_how how = {.format = format, .unlocked = true, .no_parent = true};
     struct image *im = image_open(path, &how, NULL);
-    bool yes = im && im->id && !strcmp(im->id, id);
+    bool yes = im && ((im->id && !strcmp(im->id, id)) || (im->uuid && !strcmp(im->uuid, id)));
     image_close(im);
     return yes;
 }
 
-/* For a parent that is known by its id only: a file with that id beside the child. */
-static bool find_parent_by_id(struct image *im, GError **error)
+/* below: from the image's folder; "" or "../" */
+static void find_parent_in(struct image *im, const char *below)
 {
-    g_autofree char *folder = g_path_get_dirname(im->file->path), *ending = g_strconcat(".", im->parent_format, NULL);
-    GDir *dir = im->parent_by_id && !im->parent_name ? g_dir_open(folder, 0, NULL) : NULL;
+    g_autofree char *own = g_path_get_dirname(im->file->path), *folder = g_build_filename(own, below, NULL);
+    g_autofree char *self = g_path_get_basename(im->file->path), *ending = g_strconcat(".", im->parent_format, NULL);
+    GDir *dir = g_dir_open(folder, 0, NULL);
     for (const char *name; dir && !im->parent_name && (name = g_dir_read_name(dir));) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
-        if (g_str_has_suffix(name, ending) && has_id(path, im->parent_format, im->parent_id))
-            im->parent_name = g_strdup(name);
+        bool candidate = g_str_has_suffix(name, ending) && (*below || strcmp(name, self));
+        if (candidate && has_id(path, im->parent_format, im->parent_id))
+            im->parent_name = g_strconcat(below, name, NULL);
     }
     g_clear_pointer(&dir, g_dir_close);
+}
+
+/* For a parent that is known by its id only: a file with that id beside the child, or where VirtualBox has it. */
+static bool find_parent_by_id(struct image *im, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(im->file->path), *full = g_canonicalize_filename(folder, NULL);
+    bool search = im->parent_by_id && !im->parent_name;
+    if (search)
+        find_parent_in(im, "");
+    if (search && !im->parent_name && g_str_has_suffix(full, "/" IMAGE_SNAPSHOTS))
+        find_parent_in(im, "../");
     return !im->parent_by_id || im->parent_name ||
            disk_fail(error, DISK_ERROR_NOT_FOUND,
                      "%s is based on a %s image with id %s, which is not in its folder (or was changed since)",

@@ -99,18 +99,23 @@ static bool set_block_size(struct image *im, GError **error)
                      im->file->path);
 }
 
+/* VMware names the parent and its content id, VirtualBox has UUIDs in the descriptor's database and nothing else. */
 static void set_parent(struct image *im)
 {
     struct vmdk_descriptor *d = &((struct vmdk *)im->state)->descriptor;
     im->id = g_strdup_printf("%08x", d->cid);
-    if (d->parent_cid == VMDK_NO_PARENT || !d->parent_hint)
+    im->uuid = vmdk_uuid(d->uuid, d->uuid_change);
+    im->parent_id = d->parent_cid == VMDK_NO_PARENT ? vmdk_uuid(d->parent_uuid, d->parent_uuid_change)
+                                                    : g_strdup_printf("%08x", d->parent_cid);
+    if (!im->parent_id)
         return;
-    im->parent_name = g_strdup(d->parent_hint);
-    im->parent_format = g_strdup(d->parent_format ? d->parent_format : "vmdk");
-    if (d->parent_format)
+    im->parent_name = d->parent_cid == VMDK_NO_PARENT ? NULL : g_strdup(d->parent_hint);
+    im->parent_by_id = !im->parent_name;
+    im->parent_format = g_strdup(d->parent_format && im->parent_name ? d->parent_format : "vmdk");
+    if (d->parent_format && im->parent_name) {
+        g_free(im->parent_id);
         im->parent_id = d->parent_id && *d->parent_id ? g_strdup(d->parent_id) : NULL;
-    else
-        im->parent_id = g_strdup_printf("%08x", d->parent_cid);
+    }
 }
 
 static bool vmdk_open(struct image *im, GError **error)

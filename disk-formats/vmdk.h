@@ -61,7 +61,8 @@ struct vmdk_descriptor {
     uint64_t offset, room; /* in the file; room 0: a text file, as long as need be */
     uint32_t cid, parent_cid;
     char *type, *adapter, *parent_hint, *parent_format, *parent_id;
-    GPtrArray *lines; /* the extents' lines, char * */
+    char *uuid, *uuid_change, *parent_uuid, *parent_uuid_change; /* VirtualBox's */
+    GPtrArray *lines;                                            /* the extents' lines, char * */
 };
 struct vmdk {
     struct vmdk_descriptor descriptor;
@@ -74,7 +75,8 @@ struct vmdk {
 bool vmdk_parse(struct image *im, struct vmdk_descriptor *d, GError **error); /* d->text is there */
 void vmdk_descriptor_clear(struct vmdk_descriptor *d);
 int vmdk_new_cid(struct image *im, struct vmdk_descriptor *d);
-struct vmdk_line { /* RW 2048 SPARSE "x-s001.vmdk" 0 */
+char *vmdk_uuid(const char *image, const char *change); /* as struct image has it; NULL: none */
+struct vmdk_line {                                      /* RW 2048 SPARSE "x-s001.vmdk" 0 */
     enum vmdk_kind kind;
     uint64_t sectors, offset_sectors;
     char *name;

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define UUID_CHANGE "ddb.uuid.modification"
+#define UUID_CHARS  36u
+
 /* The value of "key = value" or "key=\"value\"" in a line, or NULL. */
 static char *value_of(const char *line, const char *key)
 {
@@ -49,6 +52,10 @@ bool vmdk_parse(struct image *im, struct vmdk_descriptor *d, GError **error)
         take(&d->parent_hint, line, "parentFileNameHint");
         take(&d->parent_format, line, "ddb.terrarium.parentFormat");
         take(&d->parent_id, line, "ddb.terrarium.parentId");
+        take(&d->uuid, line, "ddb.uuid.image");
+        take(&d->uuid_change, line, UUID_CHANGE);
+        take(&d->parent_uuid, line, "ddb.uuid.parent");
+        take(&d->parent_uuid_change, line, "ddb.uuid.parentmodification");
         if (is_extent_line(line))
             g_ptr_array_add(d->lines, g_strdup(line));
     }
@@ -67,6 +74,10 @@ void vmdk_descriptor_clear(struct vmdk_descriptor *d)
     g_free(d->parent_hint);
     g_free(d->parent_format);
     g_free(d->parent_id);
+    g_free(d->uuid);
+    g_free(d->uuid_change);
+    g_free(d->parent_uuid);
+    g_free(d->parent_uuid_change);
     if (d->lines)
         g_ptr_array_unref(d->lines);
 }
@@ -124,7 +135,37 @@ static char *cid_digits(char *text)
     return NULL;
 }
 
-/* Says that the content changed, in place: eight digits for eight. */
+char *vmdk_uuid(const char *image, const char *change)
+{
+    g_autofree char *text = image ? g_strdup_printf(IMAGE_UUID "%s/%s", image, change ? change : "") : NULL;
+    bool null = !image || strspn(image, "0-") == strlen(image);
+    return null ? NULL : g_ascii_strdown(text, -1);
+}
+
+/* Where the value of VirtualBox's line is in the text, or NULL. */
+static char *uuid_change_digits(char *text)
+{
+    for (char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        char *digits = g_str_has_prefix(line, UUID_CHANGE) ? strpbrk(line, "\"\n") : NULL;
+        if (digits && *digits == '"' && strspn(digits + 1, "0123456789abcdefABCDEF-") == UUID_CHARS)
+            return digits + 1;
+    }
+    return NULL;
+}
+
+static int new_uuid_change(struct image *im, struct vmdk_descriptor *d)
+{
+    char *digits = uuid_change_digits(d->text);
+    g_autofree char *text = g_uuid_string_random();
+    if (!digits)
+        return 0;
+    memcpy(digits, text, UUID_CHARS);
+    g_free(im->uuid);
+    im->uuid = vmdk_uuid(d->uuid, text);
+    return blk_pwrite(im->file, d->offset + (digits - d->text), text, UUID_CHARS);
+}
+
+/* Says that the content changed, in place: as many digits as there were. */
 int vmdk_new_cid(struct image *im, struct vmdk_descriptor *d)
 {
     char *digits = cid_digits(d->text), text[9];
@@ -137,7 +178,8 @@ int vmdk_new_cid(struct image *im, struct vmdk_descriptor *d)
     memcpy(digits, text, 8);
     g_free(im->id);
     im->id = g_strdup(text);
-    return blk_pwrite(im->file, d->offset + (digits - d->text), text, 8);
+    int err = blk_pwrite(im->file, d->offset + (digits - d->text), text, 8);
+    return err ? err : new_uuid_change(im, d);
 }
 
 /* Cylinders as a BIOS would count them; 16 heads and 63 sectors, limited as IDE is. */

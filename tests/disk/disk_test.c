@@ -46,7 +46,9 @@ void scratch_remove(char *folder)
     GDir *d = g_dir_open(folder, 0, NULL);
     for (const char *name; d && (name = g_dir_read_name(d));) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
-        if (g_remove(path))
+        if (g_file_test(path, G_FILE_TEST_IS_DIR) && !g_file_test(path, G_FILE_TEST_IS_SYMLINK))
+            scratch_remove(g_steal_pointer(&path));
+        else if (g_remove(path))
             g_test_message("cannot remove %s", path);
     }
     g_clear_pointer(&d, g_dir_close);

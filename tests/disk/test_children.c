@@ -2,6 +2,7 @@
 /* test_children.c - images on top of others: who they are, and what leaves them usable. */
 #include "disk_test.h"
 #include "ops.h"
+#include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,18 +101,24 @@ static void test_compacted(void)
     for_all(compacted);
 }
 
+/* Where our VDIs have the parent's name. */
+static void forget_comment(const char *path)
+{
+    static const uint8_t zero[256];
+    struct blk_file *f = blk_open(path, FILE_WRITE, CACHE_WRITEBACK, NULL);
+    g_assert_nonnull(f);
+    g_assert_cmpint(blk_pwrite(f, 84, zero, sizeof zero), ==, 0);
+    blk_close(f);
+}
+
 /* VirtualBox notes the parent's id in a VDI, and no name. */
 static void test_nameless(void)
 {
     struct pair p = pair_new("vdi", "vdi");
     g_autofree char *parent = g_strconcat(p.parent, ".vdi", NULL);
-    uint8_t comment[256] = {0};
     struct image_how how = {.format = "vdi"};
     GError *error = NULL;
-    struct blk_file *f = blk_open(p.child, FILE_WRITE, CACHE_WRITEBACK, &error);
-    g_assert_no_error(error);
-    g_assert_cmpint(blk_pwrite(f, 84, comment, sizeof comment), ==, 0);
-    blk_close(f);
+    forget_comment(p.child);
     g_assert_cmpint(rename(p.parent, parent), ==, 0);
     fill(p.child, "vdi", 7, 65536);
     assert_child(parent, NULL, p.child);
@@ -125,11 +132,97 @@ static void test_nameless(void)
     pair_free(&p);
 }
 
+/* ---- as VirtualBox has them: the parent's folder above, no name in the child ---- */
+static struct pair virtualbox_pair(const char *format, const char *subformat)
+{
+    struct pair p = {scratch_new(), .parent_format = format, .child_format = format};
+    g_autofree char *below = g_build_filename(p.folder, "Snapshots", NULL);
+    g_autofree char *parent = g_strconcat("VM.", format, NULL), *child = g_strconcat("{1}.", format, NULL);
+    g_autofree char *name = g_strconcat("../", parent, NULL);
+    char *flat[] = {"subformat=monolithicFlat", NULL}, *split[] = {(char *)subformat, NULL};
+    struct image_options base = {.bytes = BYTES, .options = subformat ? flat : NULL};
+    struct image_options top = {.parent = name, .parent_format = format, .options = subformat ? split : NULL};
+    g_assert_cmpint(g_mkdir(below, 0700), ==, 0);
+    p.parent = g_build_filename(p.folder, parent, NULL);
+    p.child = g_build_filename(below, child, NULL);
+    make(p.parent, format, &base);
+    fill(p.parent, format, 5, BYTES);
+    make(p.child, format, &top);
+    fill(p.child, format, 7, 4096);
+    return p;
+}
+
+static void assert_works(struct pair *p)
+{
+    uint8_t got[2];
+    struct image *im = open_image(p->child, p->child_format, false);
+    g_assert_cmpint(image_read(im, 4095, got, 2), ==, 0);
+    g_assert_cmpint(got[0], ==, 7);
+    g_assert_cmpint(got[1], ==, 5);
+    image_close(im);
+    assert_child(p->parent, NULL, p->child);
+    fill(p->parent, p->parent_format, 2, 4096);
+    struct image_how how = {.format = p->child_format};
+    g_assert_null(image_open(p->child, &how, NULL)); /* the parent's id is another one now */
+}
+
+static void test_virtualbox_vdi(void)
+{
+    struct pair p = virtualbox_pair("vdi", NULL);
+    forget_comment(p.child);
+    assert_works(&p);
+    pair_free(&p);
+}
+
+static void edit(const char *path, const char *drop, const char *more)
+{
+    g_autofree char *text = NULL;
+    GString *out = g_string_new(NULL);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **l = lines; *l; l++)
+        if (!drop || !strstr(*l, drop))
+            g_string_append_printf(out, "%s\n", *l);
+    g_string_append(out, more);
+    g_assert_true(g_file_set_contents(path, out->str, -1, NULL));
+    g_string_free(out, TRUE);
+}
+
+static void test_virtualbox_vmdk(void)
+{
+    struct pair p = virtualbox_pair("vmdk", "subformat=twoGbMaxExtentSparse");
+    edit(p.parent, NULL,
+         "ddb.uuid.image=\"9afa1dd0-d966-4279-a762-b7fbb0136308\"\n"
+         "ddb.uuid.modification=\"cd9be63c-4953-44d0-8325-45635a9ca396\"\n"
+         "ddb.uuid.parent=\"00000000-0000-0000-0000-000000000000\"\n"
+         "ddb.uuid.parentmodification=\"00000000-0000-0000-0000-000000000000\"\n");
+    edit(p.child, "parent", /* CID and name */
+         "parentCID=ffffffff\n"
+         "ddb.uuid.image=\"11111111-d966-4279-a762-b7fbb0136308\"\n"
+         "ddb.uuid.parent=\"9afa1dd0-d966-4279-a762-b7fbb0136308\"\n"
+         "ddb.uuid.modification=\"00000000-0000-0000-0000-000000000000\"\n"
+         "ddb.uuid.parentmodification=\"cd9be63c-4953-44d0-8325-45635a9ca396\"\n");
+    assert_works(&p);
+    pair_free(&p);
+}
+
+/* By its content id alone. */
+static void test_unnamed_vmdk(void)
+{
+    struct pair p = virtualbox_pair("vmdk", "subformat=twoGbMaxExtentSparse");
+    edit(p.child, "parentFileNameHint", "");
+    assert_works(&p);
+    pair_free(&p);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/disk/children/known", test_known);
     g_test_add_func("/disk/children/compacted", test_compacted);
     g_test_add_func("/disk/children/nameless", test_nameless);
+    g_test_add_func("/disk/children/virtualbox-vdi", test_virtualbox_vdi);
+    g_test_add_func("/disk/children/virtualbox-vmdk", test_virtualbox_vmdk);
+    g_test_add_func("/disk/children/unnamed-vmdk", test_unnamed_vmdk);
     return g_test_run();
 }
