@@ -7,9 +7,11 @@
 
 const char *image_format_promised(const char *path)
 {
-    const char *dot = strrchr(path, '.');
-    for (const struct image_format *const *f = image_formats(); dot && *f; f++)
-        if (!g_ascii_strcasecmp((*f)->name, dot + 1))
+    const char *dot = strrchr(path, '.'), *ending = dot ? dot + 1 : "";
+    if (!g_ascii_strcasecmp(ending, "avhd") || !g_ascii_strcasecmp(ending, "avhdx")) /* Hyper-V's checkpoints */
+        ending++;
+    for (const struct image_format *const *f = image_formats(); *f; f++)
+        if (!g_ascii_strcasecmp((*f)->name, ending))
             return (*f)->name;
     return NULL;
 }

@@ -57,7 +57,8 @@ struct image_how {
 struct image *image_open(const char *path, const struct image_how *how, GError **error);
 /* The image's own file is open already, and taken also on failure; other files of the image are found by path. */
 struct image *image_open_fd(int fd, const char *path, const struct image_how *how, GError **error);
-/* Where its parent is: by the name it has, or else found in its folder by the id.  NULL without an error: it has none. */
+/* Where its parent is: by the name it has, or else, where that is nothing, found in its folder by the id.  NULL without an
+ * error: it has none. */
 char *image_parent_path(struct image *im, GError **error);
 /* Takes the file, also on failure.  No parent is opened. */
 struct image *image_open_file(struct blk_file *f, const struct image_format *format, GError **error);

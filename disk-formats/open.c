@@ -153,11 +153,12 @@ static bool has_id(const char *path, const char *format, const char *id)
 static void find_parent_in(struct image *im, const char *below)
 {
     g_autofree char *own = g_path_get_dirname(im->file->path), *folder = g_build_filename(own, below, NULL);
-    g_autofree char *self = g_path_get_basename(im->file->path), *ending = g_strconcat(".", im->parent_format, NULL);
+    g_autofree char *self = g_path_get_basename(im->file->path);
     GDir *dir = g_dir_open(folder, 0, NULL);
     for (const char *name; dir && !im->parent_name && (name = g_dir_read_name(dir));) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
-        bool candidate = g_str_has_suffix(name, ending) && (*below || strcmp(name, self));
+        bool named = !g_strcmp0(image_format_promised(name), im->parent_format);
+        bool candidate = named && (*below || strcmp(name, self));
         if (candidate && has_id(path, im->parent_format, im->parent_id))
             im->parent_name = g_strconcat(below, name, NULL);
     }
@@ -179,13 +180,36 @@ static bool find_parent_by_id(struct image *im, GError **error)
                      im->file->path, im->parent_format, im->parent_id);
 }
 
+static char *named_parent(const struct image *im)
+{
+    const char *name = im->parent_name + (g_str_has_prefix(im->parent_name, "file:") ? 5 : 0);
+    g_autofree char *folder = g_path_get_dirname(im->file->path);
+    return g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(folder, name, NULL);
+}
+
+/* Renamed, or named by a path of another computer: a file with its id beside the child. */
+static void find_moved_parent(struct image *im)
+{
+    char *name = im->parent_name;
+    if (!im->parent_id || !im->parent_format || g_str_has_prefix(im->parent_id, TIME_ID))
+        return;
+    im->parent_name = NULL;
+    find_parent_in(im, "");
+    if (im->parent_name)
+        g_free(name);
+    else
+        im->parent_name = name;
+}
+
 char *image_parent_path(struct image *im, GError **error)
 {
     if (!find_parent_by_id(im, error) || !im->parent_name)
         return NULL;
-    const char *name = im->parent_name + (g_str_has_prefix(im->parent_name, "file:") ? 5 : 0);
-    g_autofree char *folder = g_path_get_dirname(im->file->path);
-    return g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(folder, name, NULL);
+    g_autofree char *path = named_parent(im);
+    if (g_file_test(path, G_FILE_TEST_EXISTS))
+        return g_steal_pointer(&path);
+    find_moved_parent(im);
+    return named_parent(im);
 }
 
 static bool is_cycle(const struct link *l, struct blk_file *f)

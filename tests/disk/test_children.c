@@ -206,6 +206,25 @@ static void test_virtualbox_vmdk(void)
     pair_free(&p);
 }
 
+/* The parent has another name now; it is known by its id. */
+static void test_renamed(void)
+{
+    static const char *const with_ids[] = {"vdi", "vmdk", "vhdx"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(with_ids); i++) {
+        struct pair p = pair_new(with_ids[i], with_ids[i]);
+        g_autofree char *ending = g_strdup_printf(".%s%s", i == 2 ? "a" : "", with_ids[i]); /* avhdx: Hyper-V's */
+        g_autofree char *renamed = g_strconcat(p.folder, "/renamed", ending, NULL);
+        g_autofree char *other = g_strconcat(p.folder, "/other", ending, NULL);
+        struct image_options o = {.bytes = BYTES};
+        make(other, with_ids[i], &o);
+        g_assert_cmpint(g_rename(p.parent, renamed), ==, 0);
+        fill(p.child, p.child_format, 7, 4096);
+        assert_child(renamed, NULL, p.child);
+        assert_child(other, NULL, NULL);
+        pair_free(&p);
+    }
+}
+
 /* By its content id alone. */
 static void test_unnamed_vmdk(void)
 {
@@ -221,6 +240,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/children/known", test_known);
     g_test_add_func("/disk/children/compacted", test_compacted);
     g_test_add_func("/disk/children/nameless", test_nameless);
+    g_test_add_func("/disk/children/renamed", test_renamed);
     g_test_add_func("/disk/children/virtualbox-vdi", test_virtualbox_vdi);
     g_test_add_func("/disk/children/virtualbox-vmdk", test_virtualbox_vmdk);
     g_test_add_func("/disk/children/unnamed-vmdk", test_unnamed_vmdk);
