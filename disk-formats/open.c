@@ -187,11 +187,16 @@ static char *named_parent(const struct image *im)
     return g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(folder, name, NULL);
 }
 
+static bool has_lasting_parent_id(const struct image *im)
+{
+    return im->parent_id && im->parent_format && !g_str_has_prefix(im->parent_id, TIME_ID);
+}
+
 /* Renamed, or named by a path of another computer: a file with its id beside the child. */
 static void find_moved_parent(struct image *im)
 {
     char *name = im->parent_name;
-    if (!im->parent_id || !im->parent_format || g_str_has_prefix(im->parent_id, TIME_ID))
+    if (!has_lasting_parent_id(im))
         return;
     im->parent_name = NULL;
     find_parent_in(im, "");
@@ -240,10 +245,14 @@ static bool open_parent(struct image *im, const struct image_how *how, const str
     im->parent = open_one(path, &parent, &here, &why);
     if (im->parent)
         return image_same_parent(im, im->parent, error);
-    if (strstr(why->message, " -> ")) /* say the chain once, at its far end */
+    if (strstr(why->message, " -> ")) { /* say the chain once, at its far end */
         g_propagate_error(error, why);
-    else
-        g_propagate_prefixed_error(error, why, "parent missing or unusable in %s: ", chain);
+        return false;
+    }
+    bool lost = g_error_matches(why, DISK_ERROR, DISK_ERROR_NOT_FOUND) && has_lasting_parent_id(im);
+    disk_fail(error, why->code, "parent missing or unusable in %s: %s%s%s", chain, why->message,
+              lost ? "; put it, or a link to it, into the folder of " : "", lost ? im->file->path : "");
+    g_error_free(why);
     return false;
 }
 
