@@ -7,6 +7,7 @@ import glob
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import tempfile
 import time
 
 VMCTL, GUESTS = (os.path.abspath(a) for a in sys.argv[1:3])
-ROUNDS = 4
+ROUNDS = 8
 MODULES = ("crc16 crct10dif_common crc-t10dif crc64 crc64-rocksoft t10-pi crc32c_generic libcrc32c mbcache jbd2 ext4 "
            "scsi_common scsi_mod sd_mod libata ata_piix").split()
 INIT = """#!/bin/busybox sh
@@ -143,11 +144,13 @@ def killed(s):
     p.wait(60)
     time.sleep(1)
     raw = s.verify(disk)
-    out = f"{s.folder}/d1"  # what the guest had synced
+    last = int(re.findall(r"ROUND (\d+)", open(log, errors="replace").read())[-1]) - 1  # the guest had synced it
+    out = f"{s.folder}/synced"
     os.mkdir(out)
-    sh("debugfs", "-R", f"rdump d1 {out}", raw)
-    sh("debugfs", "-R", f"dump sum1 {out}/d1/sum", raw)
-    p = subprocess.run(["md5sum", "-c", "--quiet", "sum"], cwd=f"{out}/d1", capture_output=True, text=True)
+    sh("debugfs", "-R", f"rdump d{last} {out}", raw)
+    assert os.path.isdir(f"{out}/d{last}"), f"d{last} is lost"
+    sh("debugfs", "-R", f"dump sum{last} {out}/d{last}/sum", raw)
+    p = subprocess.run(["md5sum", "-c", "--quiet", "sum"], cwd=f"{out}/d{last}", capture_output=True, text=True)
     assert p.returncode == 0, p.stdout + p.stderr
 
 
