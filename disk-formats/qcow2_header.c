@@ -259,7 +259,9 @@ static bool lay_out(const struct image_options *o, struct layout *l, GError **er
     l->l1_entries = (o->bytes + per_l2 - 1) / per_l2;
     l->l1_clusters = (l->l1_entries * 8 + l->cluster - 1) / l->cluster;
     if (l->l1_entries * 8 > MAX_L1_BYTES)
-        return disk_fail(error, DISK_ERROR_USAGE, "the disk is too large for this cluster size");
+        return disk_fail(error, DISK_ERROR_USAGE,
+                         "with clusters of %" G_GUINT64_FORMAT " bytes a disk has up to %" G_GUINT64_FORMAT " GiB",
+                         l->cluster, MAX_L1_BYTES / 8 * per_l2 >> 30);
     uint64_t all = (o->bytes / l->cluster + l->l1_entries + l->l1_clusters) * 17 / 16 + 64;
     l->reftable_clusters = ((all / per_block + 1) * 8 + l->cluster - 1) / l->cluster;
     if (l->reftable_clusters * l->cluster > MAX_TABLE_BYTES)

@@ -328,7 +328,7 @@ static bool vdi_create(struct blk_file *f, const struct image_options *o, GError
     uint64_t data = (HEADER_BYTES + room + block - 1) / block * block;
     uint8_t h[HEADER_BYTES] = "<<< Oracle VM VirtualBox Disk Image >>>\n";
     if (!o->bytes || blocks > MAX_BLOCKS)
-        return disk_fail(error, DISK_ERROR_USAGE, "a VDI image cannot have this size");
+        return disk_fail(error, DISK_ERROR_USAGE, "a VDI disk has up to %u TiB", MAX_BLOCKS >> 20);
     put_le32(h + VDI_SIGNATURE_AT, VDI_SIGNATURE);
     put_le32(h + VDI_VERSION_AT, VDI_VERSION);
     put_le32(h + VDI_HEADER_SIZE, 400);
