@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <linux/landlock.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -135,6 +136,22 @@ static void allow_key(struct rules *r, const struct jail *j, const char *section
         allow_modules(r, j, value);
 }
 
+/* All files of an image lie in its folder: whatever a hostile one made the child say, it may write nowhere else. */
+static bool beside_an_image(const struct jail *j, const char *path)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(j->file, NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+    bool beside = false;
+    for (char **s = sections; *s && !beside; s++) {
+        const struct config c = {j->file, j->path, *s};
+        g_autofree char *file = schema_find(*s, "file", NULL) ? config_string(&c, "file", "") : NULL;
+        g_autofree char *full = file && *file ? g_canonicalize_filename(file, j->folder) : NULL;
+        g_autofree char *real = full ? realpath(full, NULL) : NULL, *in = real ? g_path_get_dirname(real) : NULL;
+        beside = in && !strcmp(in, folder);
+    }
+    return beside;
+}
+
 /* The folders may be listed: some formats know the image they build upon by its id, not by its name. */
 static bool allow_images(struct rules *r, const struct jail *j, GError **error)
 {
@@ -146,7 +163,7 @@ static bool allow_images(struct rules *r, const struct jail *j, GError **error)
             g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_BUSY, path);
             return false;
         }
-        allow(r, path, IMAGE | (**l == JAIL_WRITE ? WRITE : 0));
+        allow(r, path, IMAGE | (**l == JAIL_WRITE && beside_an_image(j, path) ? WRITE : 0));
         allow(r, folder, LANDLOCK_ACCESS_FS_READ_DIR);
     }
     return true;

@@ -39,7 +39,8 @@ static void tell_open_files(int to, enum jail_line kind)
     DIR *open_files = opendir("/proc/self/fd");
     for (struct dirent *e; open_files && (e = readdir(open_files));)
         tell_file(to, kind, e->d_name);
-    closedir(open_files);
+    if (open_files)
+        closedir(open_files);
 }
 
 static void tell_children(int to, const struct config *c, const char *folder)
