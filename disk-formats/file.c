@@ -2,6 +2,7 @@
 /* file.c - what all kinds of blk_file share; the kind "host file" is in file_host.c. */
 #include "file.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *const file_cache_names[] = {"writeback", "none", "writethrough", "unsafe", NULL};
@@ -65,6 +66,15 @@ bool blk_is_hole(struct blk_file *f, uint64_t offset, uint64_t *until)
 uint64_t blk_size(struct blk_file *f)
 {
     return f->ops->size(f);
+}
+
+char *blk_beside(const struct blk_file *f, const char *name)
+{
+    g_autofree char *folder = g_path_get_dirname(f->path), *path = g_build_filename(folder, name, NULL);
+    g_autofree char *real = realpath(f->path, NULL), *there = real ? g_path_get_dirname(real) : NULL;
+    g_autofree char *other = there ? g_build_filename(there, name, NULL) : NULL;
+    bool use_other = other && !g_file_test(path, G_FILE_TEST_EXISTS) && g_file_test(other, G_FILE_TEST_EXISTS);
+    return use_other ? g_steal_pointer(&other) : g_steal_pointer(&path);
 }
 
 /* The part of a path that is below the file's own folder. */

@@ -51,6 +51,9 @@ struct blk_file *blk_open_fd(int fd, const char *path, unsigned flags, enum file
  * name is taken, unless replace: that takes the place of a regular file, and of nothing else. */
 struct blk_file *blk_create(const char *path, bool replace, GError **error);
 bool blk_publish(struct blk_file *f, GError **error);
+/* The path of what an image names: in its folder or, where there is none and the image's path is a link, in the folder of
+ * what that leads to.  g_free. */
+char *blk_beside(const struct blk_file *f, const char *name);
 /* Another file in the same folder, with the same flags.  Names with a folder part, and links that lead out of it, are
  * refused: they come from the image. */
 struct blk_file *blk_sibling(struct blk_file *f, const char *name, bool create, GError **error);

@@ -270,8 +270,8 @@ static uint64_t host_size(struct blk_file *f)
 static struct blk_file *host_sibling(struct blk_file *f, const char *name, bool create, GError **error)
 {
     struct host *h = f->state;
-    g_autofree char *folder = g_path_get_dirname(f->path), *path = g_build_filename(folder, name, NULL);
     if (create) {
+        g_autofree char *in = g_path_get_dirname(f->path), *path = g_build_filename(in, name, NULL);
         struct blk_file *made = blk_create(path, h->replace, error);
         if (made && !h->parts)
             h->parts = g_ptr_array_new_with_free_func(g_free);
@@ -279,6 +279,7 @@ static struct blk_file *host_sibling(struct blk_file *f, const char *name, bool 
             g_ptr_array_add(h->parts, g_strdup(path));
         return made;
     }
+    g_autofree char *path = blk_beside(f, name), *folder = g_path_get_dirname(path);
     g_autofree char *real = realpath(path, NULL), *real_folder = realpath(folder, NULL);
     g_autofree char *in = real ? g_path_get_dirname(real) : NULL;
     if (real && real_folder && strcmp(in, real_folder)) {
@@ -440,6 +441,8 @@ static int open_part(const char *path, char **part)
 struct blk_file *blk_create(const char *path, bool replace, GError **error)
 {
     char *part = NULL;
+    g_autofree char *real = replace && g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? realpath(path, NULL) : NULL;
+    path = real ? real : path; /* the link stays */
     if (!replace && g_file_test(path, G_FILE_TEST_EXISTS)) {
         disk_fail(error, DISK_ERROR_EXISTS, "%s exists already", path);
         return NULL;

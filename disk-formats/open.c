@@ -183,8 +183,7 @@ static bool find_parent_by_id(struct image *im, GError **error)
 static char *named_parent(const struct image *im)
 {
     const char *name = im->parent_name + (g_str_has_prefix(im->parent_name, "file:") ? 5 : 0);
-    g_autofree char *folder = g_path_get_dirname(im->file->path);
-    return g_path_is_absolute(name) ? g_strdup(name) : g_build_filename(folder, name, NULL);
+    return g_path_is_absolute(name) ? g_strdup(name) : blk_beside(im->file, name);
 }
 
 static bool has_lasting_parent_id(const struct image *im)

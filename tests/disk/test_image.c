@@ -128,6 +128,35 @@ static void test_outside_folder(void)
     scratch_remove(folder);
 }
 
+/* What an image names is found through a link to it. */
+static void test_link(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *real = in(folder, "real"), *links = in(folder, "links");
+    g_autofree char *base = in(real, "base.vmdk"), *child = in(real, "child.qcow2"), *link = in(links, "x.qcow2"),
+                    *split = in(real, "s.vmdk"), *split_link = in(links, "s.vmdk");
+    char *parts[] = {"subformat=twoGbMaxExtentSparse", NULL};
+    struct image_options o = {.bytes = BYTES, .options = parts};
+    g_assert_cmpint(g_mkdir(real, 0700) | g_mkdir(links, 0700), ==, 0);
+    make(base, "vmdk", NULL, NULL);
+    make(child, "qcow2", "base.vmdk", "vmdk");
+    g_assert_true(image_create(split, "vmdk", &o, false, NULL));
+    g_assert_cmpint(symlink("../real/child.qcow2", link) | symlink(split, split_link), ==, 0);
+    image_close(open_image(link, "qcow2", true));
+    image_close(open_image(split_link, "vmdk", true));
+    struct image_how how = {.format = "qcow2"};
+    g_assert_true(disk_commit(link, &how, false, NULL, NULL)); /* a new file takes the old one's place */
+    g_assert_true(g_file_test(link, G_FILE_TEST_IS_SYMLINK));
+    struct image *im = open_image(link, "qcow2", true);
+    g_assert_nonnull(im->parent);
+    image_close(im);
+    g_assert_true(disk_pull(link, &how, NULL, NULL));
+    im = open_image(child, "qcow2", true);
+    g_assert_null(im->parent);
+    image_close(im);
+    scratch_remove(folder);
+}
+
 static void test_bounds(void)
 {
     for (unsigned i = 0; i < variant_count; i++) {
@@ -680,6 +709,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/image/truncated", test_truncated);
     g_test_add_func("/disk/image/features", test_features);
     g_test_add_func("/disk/image/outside-folder", test_outside_folder);
+    g_test_add_func("/disk/image/link", test_link);
     g_test_add_func("/disk/image/bounds", test_bounds);
     g_test_add_func("/disk/image/locks", test_locks);
     g_test_add_func("/disk/image/cycle", test_cycle);
