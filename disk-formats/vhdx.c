@@ -116,11 +116,17 @@ uint32_t vhdx_bat_index(const struct vhdx *v, uint32_t block)
     return block + block / v->chunk_blocks;
 }
 
+static bool possible_place(uint64_t place)
+{
+    return place >= MIB && place <= IMAGE_MAX_BYTES;
+}
+
 /* The bits of a chunk, least significant first.  Lock held, and while *out is looked at. */
 static int bitmap_of(struct image *im, uint32_t chunk, const uint8_t **out)
 {
     struct vhdx *v = im->state;
-    uint64_t entry = v->bat[chunk * (v->chunk_blocks + 1ull) + v->chunk_blocks];
+    uint64_t index = chunk * (v->chunk_blocks + 1ull) + v->chunk_blocks;
+    uint64_t entry = index < v->entries ? v->bat[index] : 0; /* the last chunk has one in differencing images only */
     int err = 0;
     if ((entry & VHDX_STATE) != STATE_PRESENT)
         return -EBADMSG;
@@ -181,7 +187,7 @@ static int vhdx_extent(struct image *im, uint64_t offset, struct extent *out)
             state == STATE_UNDEFINED || state == STATE_ZERO || state == STATE_UNMAPPED ? EXTENT_ZERO : EXTENT_HOLE;
         return out->kind == EXTENT_HOLE ? -EBADMSG : 0;
     }
-    if (place < MIB || place > IMAGE_MAX_BYTES)
+    if (!possible_place(place))
         return -EBADMSG;
     out->kind = EXTENT_DATA;
     out->in_place = im->writable;
@@ -295,8 +301,9 @@ static int clear(struct image *im, uint64_t offset, uint64_t bytes, bool zeroes)
     for (uint64_t at = offset, end = offset + bytes; !err && at < end; at += im->block_bytes) {
         uint32_t index = vhdx_bat_index(v, at / im->block_bytes);
         unsigned state = v->bat[index] & VHDX_STATE;
+        uint64_t place = v->bat[index] & VHDX_PLACE;
         if (state == STATE_PRESENT)
-            err = blk_zero(im->file, v->bat[index] & VHDX_PLACE, im->block_bytes, true);
+            err = possible_place(place) ? blk_zero(im->file, place, im->block_bytes, true) : -EBADMSG;
         else if (zeroes && (state == STATE_PARTIAL || (state == STATE_NOT_PRESENT && im->parent_name)))
             set_entry(v, index, STATE_ZERO);
     }
@@ -387,6 +394,10 @@ static bool vhdx_check(struct image *im, bool repair, struct image_check *out, G
         uint64_t place = v->bat[i] & VHDX_PLACE;
         if ((v->bat[i] & VHDX_STATE) < STATE_PRESENT)
             continue;
+        if ((v->bat[i] & VHDX_STATE) == STATE_PARTIAL && !(v->parameters & PARAMETER_PARENT)) {
+            image_check_say(out, "a block is there in part, but there is no parent for the rest of it");
+            out->corruptions++;
+        }
         u[n++] = (struct used){place, place + (bitmap ? MIB : im->block_bytes)};
         out->blocks_used += !bitmap;
     }

@@ -128,6 +128,32 @@ static void test_outside_folder(void)
     scratch_remove(folder);
 }
 
+/* A block that is there in part needs a map of its sectors, which an image without a parent has not; one outside the data
+ * must not be zeroed either. */
+static void test_vhdx_block_table(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *path = in(folder, "x.vhdx");
+    uint8_t sector[512], partial[8], outside[8];
+    struct image_check c;
+    make(path, "vhdx", NULL, NULL);
+    put_le64(partial, 4 << 20 | 7);
+    put_le64(outside, 6);
+    poke(path, 3 << 20, partial, sizeof partial);
+    struct image *im = open_image(path, "vhdx", true);
+    g_assert_cmpint(image_read(im, 0, sector, sizeof sector), ==, -EBADMSG);
+    image_check_init(&c);
+    g_assert_true(image_check(im, false, &c, NULL));
+    g_assert_cmpuint(c.corruptions, >=, 1);
+    image_check_clear(&c);
+    image_close(im);
+    poke(path, 3 << 20, outside, sizeof outside);
+    im = open_image(path, "vhdx", true);
+    g_assert_cmpint(image_zero(im, 0, im->bytes), ==, -EBADMSG);
+    image_close(im);
+    scratch_remove(folder);
+}
+
 /* What an image names is found through a link to it. */
 static void test_link(void)
 {
@@ -709,6 +735,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/image/truncated", test_truncated);
     g_test_add_func("/disk/image/features", test_features);
     g_test_add_func("/disk/image/outside-folder", test_outside_folder);
+    g_test_add_func("/disk/image/vhdx-block-table", test_vhdx_block_table);
     g_test_add_func("/disk/image/link", test_link);
     g_test_add_func("/disk/image/bounds", test_bounds);
     g_test_add_func("/disk/image/locks", test_locks);
