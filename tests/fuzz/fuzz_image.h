@@ -157,6 +157,8 @@ static inline void fuzz_write(struct image *im)
     if (im->bytes > FUZZ_DISK / 2) {
         image_zero(im, 1024, FUZZ_DISK / 4);
         image_discard(im, FUZZ_DISK / 4, FUZZ_DISK / 4);
+        image_zero(im, 0, FUZZ_DISK / 2); /* whole blocks in every format */
+        image_discard(im, FUZZ_DISK / 2, MIN(FUZZ_DISK / 2, im->bytes - FUZZ_DISK / 2));
     }
     image_flush(im);
 }

@@ -2,9 +2,29 @@
 #include "fuzz_image.h"
 #include "vhdx.h"
 
+#define BITMAP_ENTRY (4096 * 8) /* of the first chunk: blocks of 1 MiB with 512-byte sectors */
+#define BITMAP       (16 * MIB)
+
+/* The first block is there in part: every second sector. */
+static void make_partial(struct image *im)
+{
+    struct vhdx *v = im->state;
+    uint8_t entry[8], bits[4096];
+    if (image_flush(im) || blk_pread(im->file, v->bat_offset, entry, 8) || blk_truncate(im->file, BITMAP + MIB))
+        g_error("cannot make a partial block");
+    put_le64(entry, get_le64(entry) | 7);
+    memset(bits, 0x55, sizeof bits);
+    blk_pwrite(im->file, v->bat_offset, entry, 8);
+    put_le64(entry, BITMAP | 6);
+    blk_pwrite(im->file, v->bat_offset + BITMAP_ENTRY, entry, 8);
+    blk_pwrite(im->file, BITMAP, bits, sizeof bits);
+}
+
 static const char *const small[] = {"block_size=1M", NULL};
-static const struct fuzz_seed seeds[] = {{small}, {small, .fixed = true}, {small, .parent = true}};
-static const uint32_t places[] = {VHDX_HEADER_1, VHDX_REGIONS_1, MIB, MIB + 4096, 2 * MIB, 2 * MIB + 65536, 3 * MIB};
+static const struct fuzz_seed seeds[] = {
+    {small}, {small, .fixed = true}, {small, .parent = true}, {small, .parent = true, .more = make_partial}};
+static const uint32_t places[] = {VHDX_HEADER_1, VHDX_REGIONS_1,         MIB,   MIB + 4096, 2 * MIB, 2 * MIB + 65536,
+                                  3 * MIB,       3 * MIB + BITMAP_ENTRY, BITMAP};
 
 #define LOG (1u << 20)
 
