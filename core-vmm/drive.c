@@ -526,13 +526,12 @@ static char *file_of(const struct config *c, const char *folder)
 void drive_open_files(const struct config *c, const char *folder, bool parents)
 {
     g_autofree char *path = file_of(c, folder), *format = config_string(c, "format", NULL);
-    struct image_how how = {.format = format ? format
-                                      : path ? image_format_by_name(path)
-                                             : NULL,
-                            .unlocked = true,
-                            .no_parent = !parents};
-    if (path)
-        image_open(path, &how, NULL);
+    struct image_how how = {.format = format, .unlocked = true, .no_parent = !parents};
+    if (!path)
+        return;
+    if (!format)
+        how.format = image_format_by_name(path);
+    image_open(path, &how, NULL);
 }
 
 bool drive_not_in_use(const struct config *c, const char *folder, GError **error)

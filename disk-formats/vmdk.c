@@ -71,12 +71,16 @@ static bool open_extents(struct image *im, bool alone, GError **error)
     v->extent = g_new0(struct vmdk_extent, lines->len);
     if (!alone && lines->len != 1)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: has other extents beside itself", im->file->path);
-    for (; v->extents < lines->len; v->extents++)
-        if (!open_extent(im, lines->pdata[v->extents], alone, &v->extent[v->extents], error)) {
-            v->extents++; /* close it too */
-            return false;
-        }
-    return true;
+    uint64_t tables = 0;
+    bool ok = true;
+    while (ok && v->extents < lines->len) {
+        struct vmdk_extent *x = &v->extent[v->extents];
+        ok = open_extent(im, lines->pdata[v->extents++], alone, x, error); /* else it is closed, too */
+        tables += x->tables;
+        if (ok && tables > VMDK_MAX_TABLES)
+            ok = disk_fail(error, DISK_ERROR_CORRUPT, "%s: its grain directories are absurd", im->file->path);
+    }
+    return ok;
 }
 
 /* Blocks are counted from the disk's start: every sparse extent must begin and end on a grain of one size. */

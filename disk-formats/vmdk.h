@@ -17,6 +17,7 @@
 #define VMDK_MAGIC          0x564d444bu /* "KDMV" */
 #define VMDK_COWD           0x44574f43u /* "COWD": ESX's own sparse format */
 #define VMDK_MAX_EXTENTS    1024u
+#define VMDK_MAX_TABLES     (16u << 20) /* in all extents together */
 #define VMDK_MAX_DESCRIPTOR (1u << 20)
 #define VMDK_NO_PARENT      0xffffffffu
 #define VMDK_GTES           512u

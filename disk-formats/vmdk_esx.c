@@ -12,8 +12,7 @@
 #include <string.h>
 
 #define ENTRIES      4096u
-#define CACHED       64u
-#define MAX_TABLES   (16u << 20)
+#define CACHED       16u
 #define SE_MAGIC     UINT64_C(0xcafebabe)
 #define SE_VERSION   UINT64_C(0x200000001)
 #define SE_VOLATILE  UINT64_C(0xcafecafe)
@@ -46,8 +45,7 @@ struct cached {
 struct vmdk_esx {
     bool se;
     uint64_t grain_bytes, grains; /* seSparse: where grain 0 is, in bytes */
-    uint32_t tables;
-    uint64_t *table; /* where each is, in bytes; 0: there is none */
+    uint64_t *table;              /* where each is, in bytes; 0: there is none */
     struct cached *cache[CACHED];
 };
 
@@ -65,8 +63,8 @@ static bool set_sizes(struct vmdk_extent *x, uint64_t grain, uint64_t sectors, G
         return damaged(x, "it is smaller than its descriptor says", error);
     x->esx->grain_bytes = grain * 512;
     uint64_t per_table = ENTRIES * x->esx->grain_bytes, tables = (x->bytes + per_table - 1) / per_table;
-    x->esx->tables = tables;
-    x->esx->table = tables <= MAX_TABLES ? g_try_new0(uint64_t, tables) : NULL;
+    x->tables = tables;
+    x->esx->table = tables <= VMDK_MAX_TABLES ? g_try_new0(uint64_t, tables) : NULL;
     return x->esx->table || damaged(x, "its grain directory is absurd", error);
 }
 
@@ -83,12 +81,14 @@ static bool open_cowd(struct vmdk_extent *x, const uint8_t *h, GError **error)
         return damaged(x, "unknown version", error);
     if (!set_sizes(x, get_le32(h + COWD_GRAIN), get_le32(h + COWD_SECTORS), error))
         return false;
-    if (get_le32(h + COWD_GDES) < s->tables)
+    if (get_le32(h + COWD_GDES) < x->tables)
         return damaged(x, "its grain directory is too short", error);
-    g_autofree uint32_t *gd = g_try_new(uint32_t, s->tables);
-    if (!gd || !blk_get(x->file, get_le32(h + COWD_GD) * 512ull, gd, s->tables * 4ull, "grain directory", error))
+    g_autofree uint32_t *gd = g_try_new(uint32_t, x->tables);
+    if (!gd)
+        return damaged(x, "no memory for the grain directory", error);
+    if (!blk_get(x->file, get_le32(h + COWD_GD) * 512ull, gd, x->tables * 4ull, "grain directory", error))
         return false;
-    for (uint32_t i = 0; i < s->tables; i++)
+    for (uint32_t i = 0; i < x->tables; i++)
         s->table[i] = GUINT32_FROM_LE(gd[i]) * 512ull;
     return true;
 }
@@ -111,10 +111,12 @@ static bool load_se_directory(struct vmdk_extent *x, const uint8_t *h, GError **
 {
     struct vmdk_esx *s = x->esx;
     uint64_t tables_at = get_le64(h + SE_TABLES), table_sectors = ENTRIES * 8 / 512;
-    g_autofree uint64_t *gd = g_try_new(uint64_t, s->tables);
-    if (!gd || !blk_get(x->file, get_le64(h + SE_GD) * 512, gd, s->tables * 8ull, "grain directory", error))
+    g_autofree uint64_t *gd = g_try_new(uint64_t, x->tables);
+    if (!gd)
+        return damaged(x, "no memory for the grain directory", error);
+    if (!blk_get(x->file, get_le64(h + SE_GD) * 512, gd, x->tables * 8ull, "grain directory", error))
         return false;
-    for (uint32_t i = 0; i < s->tables; i++) {
+    for (uint32_t i = 0; i < x->tables; i++) {
         uint64_t e = GUINT64_FROM_LE(gd[i]);
         if (e && e >> 32 != SE_ALLOCATED)
             return damaged(x, "its grain directory is damaged", error);
@@ -132,7 +134,7 @@ static bool open_se(struct vmdk_extent *x, const uint8_t *h, GError **error)
     if (!set_sizes(x, get_le64(h + SE_GRAIN), get_le64(h + SE_CAPACITY), error))
         return false;
     if (!possible(get_le64(h + SE_GD)) || !possible(get_le64(h + SE_TABLES)) || !possible(get_le64(h + SE_GRAINS)) ||
-        get_le64(h + SE_GD_SECTORS) < (s->tables + 63) / 64)
+        get_le64(h + SE_GD_SECTORS) < (x->tables + 63) / 64)
         return damaged(x, "its tables lie at impossible places", error);
     s->grains = get_le64(h + SE_GRAINS) * 512;
     return journal_is_empty(x, h, error) && load_se_directory(x, h, error);
@@ -255,7 +257,7 @@ bool vmdk_esx_check(struct vmdk *v, struct vmdk_extent *x, struct image_check *o
 {
     struct vmdk_esx *s = x->esx;
     out->blocks += (x->bytes + s->grain_bytes - 1) / s->grain_bytes;
-    for (uint32_t i = 0; i < s->tables; i++) {
+    for (uint32_t i = 0; i < x->tables; i++) {
         const uint64_t *entry;
         g_mutex_lock(&v->lock);
         int err = table_for(x, i, &entry);

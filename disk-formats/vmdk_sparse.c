@@ -42,7 +42,7 @@ static bool check_header(struct image *im, struct vmdk_extent *x, const uint8_t 
         x->bytes = capacity * 512;
     uint64_t per_table = (uint64_t)x->gtes * x->grain_bytes, tables = (x->bytes + per_table - 1) / per_table;
     x->tables = tables;
-    return tables <= 16u << 20 || damaged(x->file, "its grain directory is absurd", error);
+    return tables <= VMDK_MAX_TABLES || damaged(x->file, "its grain directory is absurd", error);
 }
 
 static bool load_directory(struct vmdk_extent *x, uint64_t sector, uint32_t **out, GError **error)

@@ -366,15 +366,20 @@ def test_fence_and_chains(h):
 
 
 def test_fence_and_extents(h):
-    """The other files of an image may be written; and who builds upon it is seen, wherever they are."""
+    """The other files of an image may be written; and who builds upon it is seen, wherever they are.  (As floppies: those
+    are what machines of this test open.  One that cannot be written is read-only.)"""
     disks = [("a.vmdk", "subformat=twoGbMaxExtentSparse"), ("b.vmdk", "subformat=monolithicFlat"),
              ("c.qcow2", "data_file=c.raw")]
     for name, option in disks:
-        h.want(0, "disk", "create", f"{h.base}/{name}", "1M", "--option", option)
-        h.want(0, "create", name[0], "--disk", f"{h.base}/{name}")
+        h.want(0, "disk", "create", f"{h.base}/{name}", "1440K", "--option", option)
+        h.want(0, "create", name[0], "--floppy", f"{h.base}/{name}", "--set", "floppy0.format=" + name[2:])
         h.want(0, "start", name[0])
+        drives = json.loads(h.want(0, "media", "list", name[0], "-o", "json"))["drives"]
+        assert drives[0]["bytes"] == 1440 << 10 and not drives[0]["readonly"], drives
         h.want(0, "stop", "--force", name[0])
     h.want(0, "disk", "clone", "--linked", h.base + "/c.qcow2", h.base + "/d.vdi")
+    h.want(0, "delete", "c")
+    h.want(0, "create", "c", "--disk", h.base + "/c.qcow2")
     h.want(9, "start", "c", err="c.qcow2 is the parent of " + h.base + "/d.vdi")
     h.want(0, "set", "c", "ide0.readonly=on")
     h.want(0, "start", "c")

@@ -250,6 +250,29 @@ static void test_damaged(const void *p)
     delta_free(&d);
 }
 
+/* Extents of 2 TiB, a million tables each: 16 are as many as are held in memory. */
+static void test_many_tables(void)
+{
+    struct delta d = {&kinds[0], scratch_new(), .file = g_byte_array_new()};
+    GString *text = g_string_new("# Disk DescriptorFile\nversion=1\nCID=11223344\nparentCID=ffffffff\n"
+                                 "createType=\"vmfsSparse\"\n");
+    g_autofree char *data = g_build_filename(d.folder, "x-delta.vmdk", NULL);
+    d.child = g_build_filename(d.folder, "x.vmdk", NULL);
+    put_header(&d, 1 << 20);
+    put_le32(d.file->data + 12, UINT32_MAX);
+    room(d.file, 0, 5 << 20);
+    g_assert_true(g_file_set_contents(data, (char *)d.file->data, d.file->len, NULL));
+    for (unsigned i = 0; i < 17; i++) {
+        if (i == 16)
+            image_close(open_image(d.child, "vmdk", false));
+        g_string_append(text, "RW 4294967295 VMFSSPARSE \"x-delta.vmdk\"\n");
+        g_assert_true(g_file_set_contents(d.child, text->str, -1, NULL));
+    }
+    refused(&d, false, "grain directories are absurd");
+    g_string_free(text, TRUE);
+    delta_free(&d);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -259,5 +282,6 @@ int main(int argc, char **argv)
         g_test_add_data_func(read, &kinds[i], test_read);
         g_test_add_data_func(damaged, &kinds[i], test_damaged);
     }
+    g_test_add_func("/disk/esx/many-tables", test_many_tables);
     return g_test_run();
 }
