@@ -8,7 +8,7 @@
  * machine-check banks, supervisor XSAVE components, KVM's paravirtual features. */
 #include "hw.h"
 #include "../core-vmm/base/cpu_model.h"
-#include <cpuid.h>
+#include "../core-vmm/base/host_cpu.h"
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -226,8 +226,14 @@ static void v2_model(struct leaves *l, const struct cpu_model *c)
 /* KVM keeps these to itself; they are words and sizes, which the guest may know. */
 static void identity_leaf(struct kvm_cpuid_entry2 *e)
 {
-    if (e->function >= 0x80000002 && e->function <= 0x80000005)
-        __cpuid(e->function, e->eax, e->ebx, e->ecx, e->edx);
+    if (e->function < 0x80000002 || e->function > 0x80000005)
+        return;
+    uint32_t r[4];
+    host_cpuid(e->function, 0, r);
+    e->eax = r[0];
+    e->ebx = r[1];
+    e->ecx = r[2];
+    e->edx = r[3];
 }
 
 static void topology_leaf(struct kvm_cpuid_entry2 *e, const struct cpu_model *c)

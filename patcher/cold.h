@@ -44,6 +44,7 @@ void cold_fault(struct vcpu *c, const struct insn *in); /* aux_op: the vector */
 /* string.c */
 void cold_string(struct vcpu *c, const struct insn *in);
 void cold_string_io(struct vcpu *c, const struct insn *in);
+bool insn_is_string(const struct insn *in); /* one of the two */
 /* io.c */
 void cold_in(struct vcpu *c, const struct insn *in);
 void cold_out(struct vcpu *c, const struct insn *in);

@@ -215,7 +215,10 @@ static void check_call(struct vcpu *c, const struct insn *in, uint64_t to, uint6
     struct insn on_stack = *in;
     on_stack.seg = X86_SS;
     on_stack.flags &= ~INSN_SEGMENTED;
-    mem_probe(c, &on_stack, sp, bytes, ACCESS_WRITE);
+    if (c->vm->host.quirks.call_pushes_first)
+        mem_write_slow(c, &on_stack, sp, bytes, c->gpr[REG_RUN_IP] + in->ip + in->len);
+    else
+        mem_probe(c, &on_stack, sp, bytes, ACCESS_WRITE);
     check_target(c, in, to);
 }
 

@@ -3,9 +3,9 @@
  * hypervisor's leaves, the topology and the model x86-64-v2 are those of core-vmm/base/cpu_model.c, in which all engines
  * agree. */
 #include "../core-vmm/base/cpu_model.h"
+#include "../core-vmm/base/host_cpu.h"
 #include "system.h"
 #include "vm.h"
-#include <cpuid.h>
 #include <string.h>
 
 /* Feature words and which of their bits the engine carries. */
@@ -45,9 +45,8 @@ static const uint32_t carried[FEATURES] = {
 
 static uint32_t host(uint32_t leaf, uint32_t subleaf, unsigned reg)
 {
-    uint32_t r[4] = {0};
-    if (__get_cpuid_max(leaf & 0x80000000, NULL) >= leaf)
-        __cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
+    uint32_t r[4];
+    host_cpuid(leaf, subleaf, r);
     return r[reg];
 }
 

@@ -184,10 +184,11 @@ static enum bound bind_xchg(struct parts *p, unsigned size)
     return bind_hot(p, xchg_fn(p->mem, size));
 }
 
-/* 90 to 97; 90 without REX.B is NOP or PAUSE */
+/* 90 to 97; 90 without REX.B is NOP or PAUSE, and on some CPUs PAUSE comes before REX.B */
 static enum bound bind_xchg_rax(struct parts *p)
 {
-    if (p->opcode == 0x90 && p->rm == 0)
+    bool pause = p->rep && p->c->vm->host.quirks.pause_ignores_rex;
+    if (p->opcode == 0x90 && (p->rm == 0 || pause))
         return p->rep ? bind_cold(p, cold_pause) : bind_hot(p, nop_fn());
     p->reg = X86_RAX;
     return bind_xchg(p, p->osize);

@@ -12,7 +12,7 @@
 
 static bool probe(GError **error)
 {
-    return true; /* any x86-64 will do */
+    return host_cpu_fits(error);
 }
 
 static void *vm_new(const struct cpu_vm *cfg, GError **error)
@@ -21,6 +21,7 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     if (!cpuid)
         return NULL;
     struct soft_vm *vm = g_new0(struct soft_vm, 1);
+    host_cpu_learn(&vm->host);
     vm->cpuid = cpuid;
     vm->cfg = cfg;
     vm->machine = cfg->machine;

@@ -4,7 +4,7 @@
  * The state is loaded into the host's registers when the first instruction needs it and stays there until something
  * outside patcher/ is called; see fpu.h. */
 #include "fpu.h"
-#include <cpuid.h>
+#include "vm.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,27 +202,15 @@ bool fpu_xcr0_valid(struct vcpu *c, uint64_t v)
            (!avx512 || ((v & XFEATURE_AVX512) == XFEATURE_AVX512 && v & XFEATURE_AVX));
 }
 
-/* ---- what this host does with the x87 pointers --------------------------------------------------------------------- */
-static void learn_host(struct replay *r)
+/* ---- of the host's state what this engine carries ------------------------------------------------------------------ */
+static void take_host(struct replay *r, const struct host_cpu *h)
 {
-    uint8_t area[512] __attribute__((aligned(16)));
-    uint32_t env[7], lo, hi;
-    float one = 1;
-    __asm__ volatile("fninit; fld1; fadds %2; fxsave64 %0; fnstenv %1; fninit" : "=m"(area), "=m"(env) : "m"(one));
-    __asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    r->host_xcr0 = ((uint64_t)hi << 32 | lo) & (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512);
-    for (unsigned i = 2; i < XCOMPONENTS; i++) {
-        uint32_t ecx = 0, edx = 0;
-        struct xcomponent *k = &r->component[i];
-        if (r->host_xcr0 >> i & 1) /* once: CPUID is slow in a virtual machine */
-            __cpuid_count(0xd, i, k->bytes, k->offset, ecx, edx);
-        k->align = ecx & 2 ? 64 : 1;
-    }
-    r->mxcsr_mask = *(uint32_t *)(area + XS_MXCSR_MASK);
-    r->pointers_on_error = !*(uint64_t *)(area + XS_FIP);
-    r->no_selectors = !(uint16_t)env[4];
-    r->fop_on_error = !(env[4] >> 16);
-    r->data_on_error = !env[5];
+    r->quirks = &h->quirks;
+    r->mxcsr_mask = h->mxcsr_mask;
+    r->host_xcr0 = h->xcr0 & (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512);
+    for (unsigned i = 2; i < XCOMPONENTS; i++)
+        if (r->host_xcr0 >> i & 1)
+            r->component[i] = h->component[i];
 }
 
 void *replay_new(struct vcpu *c)
@@ -231,7 +219,7 @@ void *replay_new(struct vcpu *c)
     if (posix_memalign((void **)&r, 64, sizeof *r))
         return NULL;
     memset(r, 0, sizeof *r);
-    learn_host(r);
+    take_host(r, &c->vm->host);
     if (!stub_arena_new(r))
         g_error("cannot map memory for code: %s", g_strerror(errno));
     c->replay = r;

@@ -8,6 +8,7 @@
  * The x87 instruction and data pointers are never live: the host's name our stubs.  They are kept beside. */
 #pragma once
 #include "replay.h"
+#include "../core-vmm/base/host_cpu.h"
 
 enum fpu_class { /* who checks what before an instruction runs: fpu_check() */
                  FPU_NONE,
@@ -50,22 +51,16 @@ enum { MASK_NONE, MASK_OPMASK, MASK_VECTOR };
 #define STUB_X87 0x8000
 
 #define XCOMPONENTS 10 /* that this engine knows: 2 AVX, 5-7 AVX-512 */
-struct xcomponent {
-    uint32_t offset, bytes, align; /* standard format; the compacted one aligns */
-};
 
 struct replay {
     /* replay_call()'s assembly knows that these are at 0 and 8 */
     uint64_t host_rsp, resume; /* where a host exception in the stub goes on, with RAX = 1 + vector */
     bool x87_unmasked;         /* FCW may let exceptions through: else none can wait */
     bool live;
-    bool pointers_on_error; /* this host's XSAVE stores x87 pointers only if an exception is pending (AMD) */
-    bool data_on_error;     /* this host sets FDP only at exceptions */
-    bool fop_on_error;      /* this host sets FOP only at exceptions */
-    bool no_selectors;      /* this host stores FCS and FDS as 0 */
+    const struct host_quirks *quirks;
     uint64_t host_xcr0;
     uint32_t mxcsr_mask;
-    struct xcomponent component[XCOMPONENTS]; /* of the host's XSAVE area */
+    struct host_xcomponent component[XCOMPONENTS]; /* of the host's XSAVE area */
     uint64_t fip, fdp;
     uint16_t fcs, fds, fop;
     GHashTable *stubs; /* struct stub -> itself */

@@ -187,13 +187,13 @@ cold_fn fpu_x87_bind(const struct replay_info *info)
 void fpu_set_x87_pointers(struct vcpu *c, const struct insn *in, const struct stub *s)
 {
     struct replay *r = c->replay;
-    bool error = (!r->fop_on_error && !r->data_on_error) || fpu_error_pending(c);
+    bool error = (!r->quirks->x87_fop_on_error && !r->quirks->x87_data_on_error) || fpu_error_pending(c);
     r->fip = c->rip;
-    r->fcs = r->no_selectors ? 0 : c->seg[X86_CS].selector;
-    if (error || !r->fop_on_error)
+    r->fcs = r->quirks->x87_no_selectors ? 0 : c->seg[X86_CS].selector;
+    if (error || !r->quirks->x87_fop_on_error)
         r->fop = s->x87 & 0x7ff;
-    if (s->access && (error || !r->data_on_error)) {
+    if (s->access && (error || !r->quirks->x87_data_on_error)) {
         r->fdp = mem_offset(c, in);
-        r->fds = r->no_selectors ? 0 : c->seg[in->seg].selector;
+        r->fds = r->quirks->x87_no_data_selector ? 0 : c->seg[in->seg].selector;
     }
 }

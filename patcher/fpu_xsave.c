@@ -29,7 +29,7 @@ static void put32(uint8_t *to, uint32_t v)
 static void pointers_to_guest(struct vcpu *c, const uint8_t *area, uint8_t *to, bool wide)
 {
     const struct replay *r = c->replay;
-    bool stored = !r->pointers_on_error || area[XS_FSW] & FSW_ES;
+    bool stored = !r->quirks->x87_pointers_on_error || area[XS_FSW] & FSW_ES;
     memcpy(to, area, XS_FOP);
     memset(to + XS_FOP, 0, XS_MXCSR - XS_FOP);
     if (!stored)
@@ -51,7 +51,7 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     memcpy(&r->fip, from + XS_FIP, 8);
     memcpy(&r->fdp, from + XS_FDP, 8);
     r->fcs = r->fds = 0;
-    if (wide && r->pointers_on_error) { /* AMD keeps canonical (57-bit) pointers only */
+    if (wide && r->quirks->x87_pointers_on_error) { /* AMD keeps canonical (57-bit) pointers only */
         r->fip = (uint64_t)((int64_t)(r->fip << 7) >> 7);
         r->fdp = (uint64_t)((int64_t)(r->fdp << 7) >> 7);
     }
@@ -161,7 +161,7 @@ static uint32_t component_bytes(const struct vcpu *c, unsigned i)
 /* Offset of component i in an area of the given format; *end: where the area ends. */
 static uint32_t component_offset(const struct vcpu *c, unsigned i, uint64_t xcomp_bv, uint32_t *end)
 {
-    const struct xcomponent *k = c->replay->component;
+    const struct host_xcomponent *k = c->replay->component;
     uint32_t at = XS_EXTENDED;
     if (!(xcomp_bv & COMPACTED))
         at = k[i].offset;
@@ -205,7 +205,7 @@ static bool all_zero(const uint8_t *p, unsigned n)
 /* Outside 64-bit mode only what takes part there counts. */
 static uint64_t visible(const struct vcpu *c, const uint8_t *area, uint64_t bv)
 {
-    const struct xcomponent *k = c->replay->component;
+    const struct host_xcomponent *k = c->replay->component;
     if (all_zero(area + XS_XMM, xmm_bytes(c)))
         bv &= ~XFEATURE_SSE;
     for (unsigned i = 2; i < XCOMPONENTS; i++)

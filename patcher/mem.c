@@ -94,7 +94,8 @@ static void check_address(struct vcpu *c, const struct insn *in, uint64_t lin, u
     if (in) {
         sync_ip(c, in);
         bool bad = code64(c) ? !canonical(lin) || !canonical(lin + size - 1)
-                             : !(in->flags & INSN_SEGMENTED) && lin + size - 1 > 0xffffffff;
+                             : !(in->flags & INSN_SEGMENTED) && lin + size - 1 > 0xffffffff &&
+                                   !c->vm->host.quirks.segment_end_pages;
         if (bad)
             raise_error(c, address_fault(in), 0);
     }

@@ -106,10 +106,19 @@ static void check_extended(struct vcpu *c, const struct insn *in, const struct s
         mem_probe(c, in, lin, 8, s->access);
 }
 
+/* A store that may fault has done this before on some CPUs. */
+static void change_to_mmx(struct vcpu *c)
+{
+    fpu_use(c);
+    __asm__ volatile("movq %mm0, %mm0");
+}
+
 static void exec_memory(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
     begin(c, s);
+    if (unlikely(s->check == FPU_MMX && s->access == ACCESS_WRITE) && c->replay->quirks->mmx_before_store)
+        change_to_mmx(c);
     if (s->align > 1)
         check_alignment(c, in, s);
     if (s->mem_bytes == 10)
@@ -133,7 +142,7 @@ const struct stub *replay_plain_stub(const struct insn *in)
 /* VZEROUPPER and VZEROALL outside 64-bit mode, where they leave registers 8 to 15 alone. */
 static void exec_vzero(struct vcpu *c, const struct insn *in)
 {
-    const struct xcomponent *k = c->replay->component;
+    const struct host_xcomponent *k = c->replay->component;
     fpu_check(c, FPU_AVX);
     uint8_t *area = fpu_area(c);
     memset(area + k[2].offset, 0, k[2].bytes / 2);
@@ -266,7 +275,7 @@ static bool x87_control(const struct replay_info *info, bool *waits)
 }
 
 /* Memory operands whose misalignment is #GP: SDM Vol. 2, 2.4 "exception class". */
-static uint16_t alignment(const struct replay_info *info)
+static uint16_t alignment(const struct vcpu *c, const struct replay_info *info)
 {
     static const char *const loose[] = {"movups",    "movupd",    "movdqu",    "lddqu", "pcmpestri",
                                         "pcmpestrm", "pcmpistri", "pcmpistrm", NULL};
@@ -274,7 +283,7 @@ static uint16_t alignment(const struct replay_info *info)
                                          "vmovntps", "vmovntpd", "vmovntdq", "vmovntdqa", NULL};
     if (!info->memory)
         return 1;
-    if (!strcmp(info->isa_set, "SHA")) /* AMD's do not check, Intel's do: the host decides */
+    if (!strcmp(info->isa_set, "SHA") && c->vm->host.quirks.sha_unaligned) /* AMD's do not check, Intel's do */
         return 1;
     if (info->encoding == REPLAY_LEGACY)
         return info->mem_bytes == 16 && !one_of(info->mnemonic, loose) ? 16 : 1;
@@ -287,7 +296,7 @@ static unsigned natural_alignment(unsigned bytes)
     return bytes == 10 ? 8 : MIN(bytes, 16);
 }
 
-static void describe(struct stub *s, const struct replay_info *info)
+static void describe(const struct vcpu *c, struct stub *s, const struct replay_info *info)
 {
     bool xmm;
     s->check = class_of(info);
@@ -304,7 +313,7 @@ static void describe(struct stub *s, const struct replay_info *info)
     if (info->memory) {
         s->access = (info->mem_reads ? ACCESS_READ : 0) | (info->mem_writes ? ACCESS_WRITE : 0);
         s->mem_bytes = info->mem_bytes;
-        s->align = alignment(info);
+        s->align = alignment(c, info);
         s->natural = (uint8_t)natural_alignment(info->mem_bytes);
     }
 }
@@ -351,7 +360,7 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *g
     if (amd_undefined(c, info))
         return NULL;
     memset(&s, 0, sizeof s); /* padding too: it is a hash key */
-    describe(&s, info);
+    describe(c, &s, info);
     fn = replay_mask_bind(info, &s, c->mode & MODE_CODE);
     if (!fn && (info->vsib || info->hidden_memory))
         return NULL;

@@ -17,7 +17,7 @@
 /* The three or one pieces of vector register n. */
 static unsigned vector_pieces(struct vcpu *c, unsigned n, uint8_t *at[3], unsigned bytes[3])
 {
-    const struct xcomponent *k = c->replay->component;
+    const struct host_xcomponent *k = c->replay->component;
     if (n >= 16) {
         at[0] = c->xsave + k[XC_ZMM_HI16].offset + 64 * (n - 16);
         bytes[0] = 64;

@@ -4,6 +4,7 @@
 #include "vm.h"
 #include "debug.h"
 #include "replay.h"
+#include "cold.h"
 
 void request(struct vcpu *c, uint32_t bits)
 {
@@ -272,7 +273,8 @@ static void step(struct vcpu *c)
     c->no_step_trap = false;
     count(c, COUNT_STEPS);
     struct run *r = code_find(c);
-    c->gpr[REG_RUN_IP] = c->rip;
+    uint64_t start = c->gpr[REG_RUN_IP] = c->rip;
+    bool string = insn_is_string(r->insn);
     r->insn[0].fn(c, r->insn);
     unrequest(c, REQ_STEP);
     update_mode(c);
@@ -283,6 +285,8 @@ static void step(struct vcpu *c)
     uint64_t hits = c->pending_dr6 | (tf && !c->no_step_trap ? DR6_BS : 0);
     if (hits && !(c->shadow & SHADOW_MOV_SS)) {
         c->pending_dr6 = 0;
+        if (string && c->rip == start && c->vm->host.quirks.rep_sets_rf) /* between two iterations */
+            c->rflags |= RFLAG_RF;
         debug_trap(c, hits);
     }
 }

@@ -224,8 +224,12 @@ static void call(struct vcpu *c, const struct insn *in, uint64_t to)
     uint64_t from = c->next_rip;
     top.sp = merge(s.sp, s.sp - in->osize, s.mask);
     mem_probe(c, NULL, stack_linear(c, &top, in->osize, ACCESS_WRITE), in->osize, ACCESS_WRITE);
+    bool push_first = c->vm->host.quirks.call_pushes_first;
+    if (push_first)
+        stack_push(c, &s, in->osize, from);
     near_jump(c, to);
-    stack_push(c, &s, in->osize, from);
+    if (!push_first)
+        stack_push(c, &s, in->osize, from);
     stack_commit(c, &s);
 }
 

@@ -71,6 +71,21 @@ static void compare(struct vcpu *c, unsigned size, uint64_t a, uint64_t b)
     c->szapc = (c->szapc & ~(RFLAG_PF | RFLAG_AF)) | (__builtin_parity(r) ? 0 : RFLAG_PF) | (af ? RFLAG_AF : 0);
 }
 
+/* Which of the two faults first is the host's choice. */
+static void compare_strings(struct vcpu *c, const struct string *s)
+{
+    uint64_t to = 0, from;
+    const struct host_quirks *q = &c->vm->host.quirks;
+    bool repe_bytes = s->in->flags & INSN_REP && s->size == 1;
+    bool destination_first = repe_bytes ? q->repe_cmpsb_destination_first : q->cmps_destination_first;
+    if (destination_first)
+        to = load(c, s, X86_ES, X86_RDI);
+    from = load(c, s, s->in->seg, X86_RSI);
+    if (!destination_first)
+        to = load(c, s, X86_ES, X86_RDI);
+    compare(c, s->size, from, to);
+}
+
 /* One element; returns whether a REPE/REPNE goes on. */
 static bool element(struct vcpu *c, const struct string *s)
 {
@@ -90,8 +105,7 @@ static bool element(struct vcpu *c, const struct string *s)
         advance(c, s, X86_RSI);
         return true;
     case CMPS:
-        v = load(c, s, s->in->seg, X86_RSI);
-        compare(c, s->size, v, load(c, s, X86_ES, X86_RDI));
+        compare_strings(c, s);
         advance(c, s, X86_RSI);
         advance(c, s, X86_RDI);
         break;
@@ -220,6 +234,11 @@ static void run_string(struct vcpu *c, const struct insn *in)
             break;
     }
     c->next_rip = c->rip; /* again */
+}
+
+bool insn_is_string(const struct insn *in)
+{
+    return in->aux == (void *)cold_string || in->aux == (void *)cold_string_io;
 }
 
 void cold_string(struct vcpu *c, const struct insn *in)

@@ -3,6 +3,7 @@
  * vCPU has decoded, and the dirty log. */
 #pragma once
 #include "soft.h"
+#include "../core-vmm/base/host_cpu.h"
 #include "budget.h"
 #include "replay.h"
 #include "stats.h"
@@ -22,6 +23,7 @@ struct code_bits {
 };
 
 struct soft_vm {
+    struct host_cpu host;
     const struct cpu_vm *cfg;
     struct machine *machine;
     bool translate;                /* tier 2 */

@@ -55,7 +55,7 @@ bool xl_new(struct vcpu *c, GError **error)
     x->c = c;
     if (c->vm->lockstep)
         c->lockstep = lockstep_new();
-    x->bmi2 = __builtin_cpu_supports("bmi2");
+    x->bmi2 = c->vm->host.bmi2;
     x->one = new_step();
     x->runs = g_ptr_array_new();
     x->allocated = g_ptr_array_new_with_free_func(g_free);

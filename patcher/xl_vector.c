@@ -195,12 +195,12 @@ void xl_x87_pointers(struct vcpu *c)
 {
     struct replay *r = c->replay;
     r->fip = c->xl_x87_ip; /* as fpu_set_x87_pointers(), without an exception pending */
-    r->fcs = r->no_selectors ? 0 : c->seg[X86_CS].selector;
-    if (!r->fop_on_error)
+    r->fcs = r->quirks->x87_no_selectors ? 0 : c->seg[X86_CS].selector;
+    if (!r->quirks->x87_fop_on_error)
         r->fop = c->xl_x87_op & 0x7ff;
-    if (c->xl_x87_seg && !r->data_on_error) {
+    if (c->xl_x87_seg && !r->quirks->x87_data_on_error) {
         r->fdp = c->xl_x87_dp;
-        r->fds = r->no_selectors ? 0 : c->seg[c->xl_x87_seg - 1].selector;
+        r->fds = r->quirks->x87_no_data_selector ? 0 : c->seg[c->xl_x87_seg - 1].selector;
     }
     c->xl_x87_ip = 0;
     c->xl_x87_seg = 0;

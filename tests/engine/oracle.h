@@ -3,7 +3,10 @@
  * the same state, must end in the same state or the same fault. */
 #pragma once
 #include "core-vmm/api/cpu.h"
+#include "core-vmm/base/host_cpu.h"
 
+#define ORACLE_XSAVE_BYTES 2688     /* the most that x87 to AVX-512 take on any host */
+enum { ORACLE_ARITHMETIC = 0x8d5 }; /* CF PF AF ZF SF OF */
 enum oracle_mode { ORACLE_64, ORACLE_32, ORACLE_16 };
 
 /* Where things lie, in both worlds at the same linear addresses.  Nothing else below the kernel half is mapped. */
@@ -34,7 +37,7 @@ struct oracle_host *oracle_host_new(enum oracle_mode mode, const char **why);
 void oracle_host_free(struct oracle_host *h);
 uint8_t *oracle_host_code(struct oracle_host *h);   /* ORACLE_CODE_BYTES, writable */
 uint8_t *oracle_host_window(struct oracle_host *h); /* ORACLE_WIN_BYTES, all writable */
-uint64_t oracle_host_xcr0(void);
+const struct host_cpu *oracle_host_cpu(void);       /* learned once */
 /* Run one instruction from *cpu (with RFLAGS.TF set by the caller if it shall stop after one); *cpu becomes the
  * state after it, or at its fault. */
 void oracle_host_run(struct oracle_host *h, struct oracle_cpu *cpu);
@@ -51,10 +54,20 @@ struct oracle_gen *oracle_gen_new(enum oracle_mode mode, uint64_t seed);
 void oracle_gen_free(struct oracle_gen *g);
 /* The case, and the window's contents if they changed since the last call (else false). */
 bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c, uint8_t window[ORACLE_WIN_BYTES]);
+unsigned oracle_prefixes(enum oracle_mode mode, const uint8_t *bytes); /* how many, REX included */
 /* Must this not run on the host: its result depends on the host's system, or it is a system call? */
 bool oracle_excluded(enum oracle_mode mode, const uint8_t *bytes);
 /* Does it (or the FNSTENV behind it) move a block of memory, of which any byte may be the first to fault? */
 bool oracle_is_block(enum oracle_mode mode, const uint8_t *bytes);
+
+/* ---- what the manuals leave open about an instruction ------------------------------------------------------------ */
+uint32_t oracle_undefined_flags(enum oracle_mode mode, const uint8_t *bytes);
+/* A VEX or EVEX encoding that is not an instruction. */
+bool oracle_reserved_vex(enum oracle_mode mode, const uint8_t *bytes);
+/* Whether all of its memory operand is subject to #AC is up to the CPU: elements that are packed. */
+bool oracle_packs(enum oracle_mode mode, const uint8_t *bytes);
+/* Of an extension that the engine does not offer on any host. */
+bool oracle_not_carried(enum oracle_mode mode, const uint8_t *bytes);
 
 /* ---- the engine's side ------------------------------------------------------------------------------------------- */
 struct oracle_guest;
@@ -67,7 +80,10 @@ void oracle_guest_wrote_code(struct oracle_guest *g, unsigned at, unsigned bytes
 bool oracle_guest_run(struct oracle_guest *g, struct oracle_cpu *cpu, bool legacy);
 
 /* ---- comparison ---------------------------------------------------------------------------------------------------- */
-void oracle_canonical(uint8_t *xsave, uint64_t xcr0); /* of both, before they are compared */
+void oracle_canonical(uint8_t *xsave); /* of both, before they are compared */
+/* Makes equal in *engine what is the host's own choice and of no use to software (docs/ENGINE.md, "The host's choices"). */
+void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const struct oracle_cpu *before,
+                         const struct oracle_cpu *host, struct oracle_cpu *engine);
 bool oracle_same(enum oracle_mode mode, const struct oracle_cpu *a, const struct oracle_cpu *b);
 bool oracle_same_vectors(const struct oracle_cpu *a, const struct oracle_cpu *b);
 void oracle_print_difference(enum oracle_mode mode, const struct oracle_cpu *before, const struct oracle_cpu *host,

@@ -2,7 +2,6 @@
 /* oracle_compare.c - do two states agree?  Everything visible counts; what the architecture or the XSAVE format leaves
  * open (initial components, reserved bytes, pointers without a pending exception) is made equal first. */
 #include "oracle.h"
-#include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +13,7 @@ static uint64_t get64(const uint8_t *p)
 }
 
 /* The area with every component spelled out. */
-void oracle_canonical(uint8_t *x, uint64_t xcr0)
+void oracle_canonical(uint8_t *x)
 {
     uint64_t bv = get64(x + 512);
     if (!(bv & 1)) {
@@ -32,19 +31,44 @@ void oracle_canonical(uint8_t *x, uint64_t xcr0)
     if (!(bv & 2))
         memset(x + 160, 0, 256);
     memset(x + 416, 0, 160);
-    for (unsigned i = 2; i < 10; i++) {
-        static unsigned offset[10], size[10];
-        unsigned ecx, edx;
-        if (xcr0 >> i & 1 && !size[i])
-            __cpuid_count(0xd, i, size[i], offset[i], ecx, edx);
-        if (!(bv >> i & 1))
-            memset(x + offset[i], 0, size[i]);
+    for (unsigned i = 2; i < HOST_XCOMPONENTS; i++) {
+        const struct host_xcomponent *k = &oracle_host_cpu()->component[i];
+        if (!(bv >> i & 1) && k->offset + k->bytes <= X86_XSAVE_BYTES)
+            memset(x + k->offset, 0, k->bytes);
+    }
+}
+
+/* How far the addresses may lie apart that two CPUs report of the same fault. */
+static uint64_t fault_slack(enum oracle_mode mode, const uint8_t *bytes)
+{
+    const uint8_t *b = bytes + oracle_prefixes(mode, bytes);
+    bool maskmov = (*b == 0x0f && b[1] == 0xf7) || (*b == 0xc5 && b[2] == 0xf7) || (*b == 0xc4 && b[3] == 0xf7);
+    if (oracle_is_block(mode, bytes))
+        return 0x1000;
+    return maskmov && !oracle_host_cpu()->amd ? 16 : 0;
+}
+
+void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const struct oracle_cpu *before,
+                         const struct oracle_cpu *host, struct oracle_cpu *engine)
+{
+    enum { AC = 17, PF = 14, AC_FLAG = 1 << 18 };
+    uint64_t slack = fault_slack(mode, bytes);
+    if (slack && host->cr2 - engine->cr2 + slack < 2 * slack)
+        engine->cr2 = host->cr2;
+    if (oracle_host_cpu()->quirks.flags_by_form) {
+        uint64_t open = oracle_undefined_flags(mode, bytes);
+        engine->rflags = (engine->rflags & ~open) | (host->rflags & open);
+    }
+    if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC) {
+        engine->vector = PF;
+        engine->error = host->error;
+        engine->cr2 = host->cr2;
     }
 }
 
 bool oracle_same_vectors(const struct oracle_cpu *a, const struct oracle_cpu *b)
 {
-    return !memcmp(a->xsave, b->xsave, 2688);
+    return !memcmp(a->xsave, b->xsave, ORACLE_XSAVE_BYTES);
 }
 
 static uint64_t gpr_mask(enum oracle_mode mode)
@@ -103,7 +127,7 @@ void oracle_print_difference(enum oracle_mode mode, const struct oracle_cpu *bef
     line("error", 0, visible_error(host), visible_error(engine));
     if (host->vector == 14)
         line("cr2", 0, host->cr2, engine->cr2);
-    bytes("xsave", 0, before->xsave, host->xsave, engine->xsave, 2688);
+    bytes("xsave", 0, before->xsave, host->xsave, engine->xsave, ORACLE_XSAVE_BYTES);
 }
 
 void oracle_print_window(const uint8_t *before, const uint8_t *host, const uint8_t *engine)

@@ -50,8 +50,17 @@ static bool excluded_0f(uint8_t op, uint8_t modrm, bool lock)
     }
 }
 
+unsigned oracle_prefixes(enum oracle_mode mode, const uint8_t *b)
+{
+    unsigned n = 0;
+    while (is_prefix(b[n]) || (mode == ORACLE_64 && (b[n] & 0xf0) == 0x40))
+        n++;
+    return n;
+}
+
 bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
 {
+    const uint8_t *start = b;
     bool rep = false, lock = false, p66 = false;
     for (; is_prefix(*b) || (mode == ORACLE_64 && (*b & 0xf0) == 0x40); b++) {
         rep |= *b == 0xf2 || *b == 0xf3;
@@ -59,6 +68,8 @@ bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
         p66 |= *b == 0x66;
     }
     uint8_t modrm = b[1];
+    if (oracle_not_carried(mode, start))
+        return true;
     switch (b[0]) {
     case 0x0f: return excluded_0f(b[1], b[2], lock);
     case 0x07:
@@ -89,7 +100,6 @@ bool oracle_excluded(enum oracle_mode mode, const uint8_t *b)
 
 bool oracle_is_block(enum oracle_mode mode, const uint8_t *b)
 {
-    while (is_prefix(*b) || (mode == ORACLE_64 && (*b & 0xf0) == 0x40))
-        b++;
+    b += oracle_prefixes(mode, b);
     return (*b & 0xf8) == 0xd8 || (*b == 0x0f && (b[1] == 0xae || b[1] == 0xc7));
 }

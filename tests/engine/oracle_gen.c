@@ -6,7 +6,6 @@
  * address the instruction's memory operand are set so that it lands there, often at a page's end. */
 #include "oracle.h"
 #include <Zydis/Zydis.h>
-#include <cpuid.h>
 #include <string.h>
 
 struct oracle_gen {
@@ -140,10 +139,24 @@ static void put16(uint8_t *to, unsigned v)
     to[1] = (uint8_t)(v >> 8);
 }
 
+/* Bytes that belong to no component are the host's to clear. */
+static void clear_gaps(const struct oracle_gen *g, uint8_t *x)
+{
+    uint8_t old[ORACLE_XSAVE_BYTES];
+    memcpy(old, x, sizeof old);
+    memset(x + 576, 0, ORACLE_XSAVE_BYTES - 576);
+    for (unsigned i = 2; i < HOST_XCOMPONENTS; i++) {
+        const struct host_xcomponent *k = &oracle_host_cpu()->component[i];
+        if (g->xcr0 >> i & 1)
+            memcpy(x + k->offset, old + k->offset, k->bytes);
+    }
+}
+
 static void make_xsave(struct oracle_gen *g, uint8_t *x)
 {
     uint64_t bv = percent(g, 80) ? g->xcr0 : next(g) & g->xcr0;
-    fill(g, x, 2688);
+    fill(g, x, ORACLE_XSAVE_BYTES);
+    clear_gaps(g, x);
     memset(x, 0, 32);
     put16(x, percent(g, 60)
                  ? 0x37f
@@ -445,14 +458,12 @@ struct oracle_gen *oracle_gen_new(enum oracle_mode mode, uint64_t seed)
     g->mode = mode;
     g->seed = seed;
     g->window_block = g->vector_block = ~0ull;
-    g->xcr0 = oracle_host_xcr0() & 0xe7;
+    g->xcr0 = oracle_host_cpu()->xcr0 & 0xe7;
     static const ZydisMachineMode modes[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
                                              ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
     static const ZydisStackWidth widths[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_16};
     ZydisDecoderInit(&g->decoder, modes[mode], widths[mode]);
-    unsigned eax, ebx, ecx = 0, edx;
-    __get_cpuid(0, &eax, &ebx, &ecx, &edx);
-    ZydisDecoderEnableMode(&g->decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, ecx == signature_AMD_ecx);
+    ZydisDecoderEnableMode(&g->decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, oracle_host_cpu()->amd);
     return g;
 }
 
@@ -510,21 +521,12 @@ static void finish(struct oracle_gen *g, struct oracle_case *c)
     }
 }
 
-static unsigned prefixes(struct oracle_gen *g, const uint8_t *b)
-{
-    static const uint8_t all[] = {0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-    unsigned n = 0;
-    while (memchr(all, b[n], sizeof all) || (g->mode == ORACLE_64 && (b[n] & 0xf0) == 0x40))
-        n++;
-    return n;
-}
-
 /* Most of what is no instruction is tried again.  How much of it is fetched before the CPU knows, at the end of a page or
  * beyond 15 bytes, is anybody's guess. */
 static bool acceptable(struct oracle_gen *g, unsigned at, const uint8_t *bytes)
 {
     ZydisDecodedInstruction in;
-    bool open_end = at > ORACLE_CODE_BYTES - 16 || prefixes(g, bytes) > 1;
+    bool open_end = at > ORACLE_CODE_BYTES - 16 || oracle_prefixes(g->mode, bytes) > 1;
     return !oracle_excluded(g->mode, bytes) && ((!open_end && percent(g, 15)) || decodes(g, bytes, &in));
 }
 

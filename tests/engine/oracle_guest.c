@@ -153,7 +153,7 @@ static void make_state(struct oracle_guest *g, bool legacy)
     s->cr4 = 0x506a0;    /* OSXSAVE FSGSBASE OSXMMEXCPT OSFXSR PGE PAE */
     s->efer = legacy ? 0x801 : 0xd01;
     s->cr3 = make_tables(g, legacy ? 3 : 4, sys);
-    s->xcr0 = oracle_host_xcr0();
+    s->xcr0 = oracle_host_cpu()->xcr0;
     s->gdtr = (struct x86_table){sys, 0x47};
     s->idtr = (struct x86_table){sys + ((legacy ? P_IDT_LEGACY : P_IDT) - P_SYS), legacy ? 0x7ff : 0xfff};
     s->ldtr = (struct x86_seg){.base = sys + 0x800, .limit = 0x2f, .selector = 0x30, .attr = 0x82};

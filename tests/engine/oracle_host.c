@@ -137,11 +137,15 @@ void oracle_collect(ucontext_t *uc, struct control *c)
     memset(c->cpu->xsave + 464, 0, 48);
 }
 
-uint64_t oracle_host_xcr0(void)
+const struct host_cpu *oracle_host_cpu(void)
 {
-    uint32_t lo, hi;
-    __asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    return (uint64_t)hi << 32 | lo;
+    static struct host_cpu host;
+    static gsize learned;
+    if (g_once_init_enter(&learned)) {
+        host_cpu_learn(&host);
+        g_once_init_leave(&learned, 1);
+    }
+    return &host;
 }
 
 static bool install_ldt(void)

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* host_cpu.h - the CPU that this process runs on: what it calls itself, what it has, and what it does where the manuals
+ * leave the choice to it or makers differ.  Nothing else executes CPUID or takes a maker for granted.
+ *
+ * The lowest host is x86-64-v2 of the psABI, with or without XSAVE and AVX. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* EAX, EBX, ECX, EDX of a leaf; zeros above the highest that there is.  Slow (microseconds) in a virtual machine. */
+void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
+#define HOST_XCOMPONENTS 20 /* up to AMX's tile data, 18 */
+struct host_xcomponent {
+    uint32_t offset, bytes; /* in the standard format of the XSAVE area; 0 bytes: not enabled */
+    uint32_t align;         /* in the compacted format: 64 or 1 */
+};
+
+/* What makers do differently, found by trying (host_quirks.c). */
+struct host_quirks {
+    /* x87 pointers */
+    bool x87_pointers_on_error; /* XSAVE and FXSAVE store them only with an exception pending */
+    bool x87_data_on_error;     /* FDP is set at exceptions only */
+    bool x87_fop_on_error;      /* FOP is set at exceptions only */
+    bool x87_no_selectors;      /* FCS is stored as 0 */
+    bool x87_no_data_selector;  /* FDS is stored as 0 */
+    /* the order of things in an instruction that faults */
+    bool cmps_destination_first;       /* CMPS accesses ES:rDI before its source... */
+    bool repe_cmpsb_destination_first; /* ...and REPE CMPSB, which some CPUs do in another way */
+    bool call_pushes_first;     /* a near CALL to an address that is not canonical has written its return address */
+    bool mmx_before_store;      /* an MMX store that faults has changed to MMX state: TOP is 0 */
+    bool alignment_before_page; /* the #GP of a misaligned SSE operand comes before its page fault */
+    /* others */
+    bool sha_unaligned;     /* SHA's operands need no alignment */
+    bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */
+    bool pause_ignores_rex; /* F3 41 90 is PAUSE, not XCHG R8D, EAX */
+    bool flags_by_form;     /* flags that shifts leave undefined differ between a count in CL and an immediate one */
+    bool vex_bits_ignored;  /* encodings that VEX and EVEX reserve run instead of being #UD */
+    bool segment_end_pages; /* an access over the end of a flat segment wraps, and faults by page (Intel; not tried) */
+};
+
+struct host_cpu {
+    char vendor[13];    /* as CPUID spells it */
+    bool intel, amd;    /* AMD or Hygon; of the others (Zhaoxin, Centaur) it is taken that they follow Intel */
+    uint32_t signature; /* leaf 1, EAX */
+    unsigned gpa_bits, linear_bits;
+    bool bmi2;
+    uint64_t xcr0;        /* 0: no XSAVE, or the kernel does not use it */
+    uint32_t xsave_bytes; /* of the standard format with all of xcr0; 512 without XSAVE */
+    struct host_xcomponent component[HOST_XCOMPONENTS];
+    uint32_t mxcsr_mask;
+    struct host_quirks quirks;
+};
+
+/* Fills in *out.  It takes some hundred microseconds, and meanwhile faults of other threads have no handlers; x87 and
+ * vector state are initial afterwards. */
+void host_cpu_learn(struct host_cpu *out);
+/* Is the host at least x86-64-v2?  The error names what is missing. */
+bool host_cpu_fits(GError **error);
+
+/* host_quirks.c: of host_cpu_learn(), which has filled in the rest */
+void host_quirks_learn(struct host_cpu *h);

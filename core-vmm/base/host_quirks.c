@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* host_quirks.c - what this CPU does where makers differ, found by trying.
+ *
+ * A trial runs a few instructions that may fault.  The signal handler notes what the CPU reported - vector, address,
+ * flags, the x87 state of the frame - and goes back to where the trial was started.  Nothing of it depends on the
+ * maker's name, so a CPU that follows neither maker is described, too. */
+#include "host_cpu.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <ucontext.h>
+
+enum { NONE = -1, DB = 1, UD = 6, GP = 13, PF = 14 };
+
+struct trial {
+    sigjmp_buf back;
+    int vector; /* of the exception, or NONE */
+    uint64_t cr2, rflags;
+    uint64_t below; /* what lies right below the interrupted stack pointer */
+    unsigned top;   /* of the x87 stack */
+};
+static _Thread_local struct trial *current;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+    const ucontext_t *uc = context;
+    const greg_t *g = uc->uc_mcontext.gregs;
+    struct trial *t = current;
+    if (!t) {
+        signal(sig, SIG_DFL); /* not ours: it happens again on return */
+        return;
+    }
+    t->vector = (int)g[REG_TRAPNO];
+    t->cr2 = (uint64_t)g[REG_CR2];
+    t->rflags = (uint64_t)g[REG_EFL];
+    memcpy(&t->below, (const void *)(g[REG_RSP] - 8), 8);
+    t->top = uc->uc_mcontext.fpregs ? uc->uc_mcontext.fpregs->swd >> 11 & 7 : 0;
+    siglongjmp(t->back, 1);
+}
+
+/* Runs it and tells how it ended. */
+static struct trial try(void (*code)(void))
+{
+    struct trial t;
+    memset(&t, 0, sizeof t);
+    t.vector = NONE;
+    if (!sigsetjmp(t.back, 1)) {
+        current = &t;
+        code();
+    }
+    current = NULL;
+    return t;
+}
+
+/* ---- the trials; addresses in the first page are never mapped ------------------------------------------------------ */
+#define UNMAPPED 0x210 /* aligned by 16 */
+
+static void compare_unmapped(void)
+{
+    __asm__ volatile("cmpsb" : : "S"(UNMAPPED), "D"(UNMAPPED + 0x20) : "memory", "cc");
+}
+
+static void compare_many_unmapped(void)
+{
+    __asm__ volatile("repe cmpsb" : : "S"(UNMAPPED), "D"(UNMAPPED + 0x20), "c"(8) : "memory", "cc");
+}
+
+static void call_beyond(void)
+{
+    __asm__ volatile("sub $1024, %%rsp; movq $0, -8(%%rsp); call *%0" : : "r"(1ull << 63) : "memory", "cc");
+}
+
+static void store_mmx(void)
+{
+    __asm__ volatile("fninit; fldz; fldz; movq %%mm0, (%0)" : : "r"(UNMAPPED) : "memory");
+}
+
+static void load_misaligned_unmapped(void)
+{
+    __asm__ volatile("movaps (%0), %%xmm0" : : "r"(UNMAPPED + 1) : "xmm0");
+}
+
+static void sha_misaligned(void)
+{
+    char data[48] __attribute__((aligned(16))) = {0};
+    __asm__ volatile("sha1msg2 (%0), %%xmm0" : : "r"(data + 1), "m"(data) : "xmm0");
+}
+
+/* The first trap comes after an iteration of STOSB. */
+static void step_stos(void)
+{
+    char data[16];
+    void *to = data;
+    uint64_t n = 8;
+    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orl $0x100, (%%rsp); popfq; rep stosb; lea 128(%%rsp), %%rsp"
+                     : "+D"(to), "+c"(n)
+                     : "a"(0)
+                     : "memory", "cc");
+}
+
+/* VPADDD of registers with EVEX.b, which would be rounding if they were not integers. */
+static void add_with_rounding(void)
+{
+    __asm__ volatile(".byte 0x62, 0xf1, 0x75, 0x58, 0xfe, 0xc2; vzeroupper" : : : "xmm0");
+}
+
+static bool pause_with_rex_b(void)
+{
+    uint64_t a = 1;
+    __asm__ volatile("mov $2, %%r8d; .byte 0xf3, 0x41, 0x90" : "+a"(a) : : "r8");
+    return a == 1;
+}
+
+/* ---- flags that shifts leave undefined ------------------------------------------------------------------------------- */
+/* Whether the two forms leave different flags (LAHF and SETO) behind for a value and the flags before. */
+#define DEFINE_FORMS(name, type)                                                                                       \
+    static bool name##_##type##_differs(type v, uint32_t before)                                                       \
+    {                                                                                                                  \
+        uint32_t a = before, b = before;                                                                               \
+        type x = v, y = v;                                                                                             \
+        __asm__("addb $0x7f, %%al; sahf; " #name " $5, %1; lahf; seto %%al" : "+&a"(a), "+r"(x) : : "cc");             \
+        __asm__("addb $0x7f, %%al; sahf; " #name " %%cl, %1; lahf; seto %%al" : "+&a"(b), "+r"(y) : "c"(5) : "cc");    \
+        return a != b;                                                                                                 \
+    }
+DEFINE_FORMS(rol, uint8_t)
+DEFINE_FORMS(ror, uint8_t)
+DEFINE_FORMS(rcl, uint8_t)
+DEFINE_FORMS(rcr, uint8_t)
+DEFINE_FORMS(shl, uint8_t)
+DEFINE_FORMS(shr, uint8_t)
+DEFINE_FORMS(sar, uint8_t)
+DEFINE_FORMS(rol, uint32_t)
+DEFINE_FORMS(shl, uint32_t)
+DEFINE_FORMS(shr, uint32_t)
+
+static bool flags_by_form(void)
+{
+    bool differ = false;
+    for (unsigned v = 0; v < 256; v++)
+        for (uint32_t before = 0; before < 0x200; before += before & 1 ? 0xff : 1) { /* OF, CF */
+            uint8_t n = (uint8_t)v;
+            uint32_t wide = v * 0x01010101u;
+            differ |= rol_uint8_t_differs(n, before) || ror_uint8_t_differs(n, before) ||
+                      rcl_uint8_t_differs(n, before) || rcr_uint8_t_differs(n, before) ||
+                      shl_uint8_t_differs(n, before) || shr_uint8_t_differs(n, before) ||
+                      sar_uint8_t_differs(n, before) || rol_uint32_t_differs(wide, before) ||
+                      shl_uint32_t_differs(wide, before) || shr_uint32_t_differs(wide, before);
+        }
+    return differ;
+}
+
+/* ---- x87 pointers ------------------------------------------------------------------------------------------------------ */
+/* A CPU may forget them when the kernel happens to switch tasks: what was stored once is stored. */
+static void learn_x87(struct host_cpu *h)
+{
+    struct host_quirks *q = &h->quirks;
+    q->x87_pointers_on_error = q->x87_no_selectors = q->x87_fop_on_error = true;
+    q->x87_data_on_error = q->x87_no_data_selector = true;
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t area[512] __attribute__((aligned(16)));
+        uint32_t env[7];
+        uint64_t fip;
+        __asm__ volatile("sub $256, %%rsp; movl $0x3f800000, (%%rsp); fninit; fld1; fadds (%%rsp); fxsave64 (%0);"
+                         "fnstenv (%1); fninit; add $256, %%rsp"
+                         :
+                         : "r"(area), "r"(env)
+                         : "memory", "cc");
+        memcpy(&fip, area + 8, 8);
+        memcpy(&h->mxcsr_mask, area + 28, 4);
+        q->x87_pointers_on_error &= !fip;
+        q->x87_no_selectors &= !(uint16_t)env[4];
+        q->x87_fop_on_error &= !(env[4] >> 16);
+        q->x87_data_on_error &= !env[5];
+        q->x87_no_data_selector &= !(uint16_t)env[6];
+    }
+    if (!h->mxcsr_mask)
+        h->mxcsr_mask = 0xffbf; /* SDM Vol. 1, 11.6.6 */
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------------------------- */
+static void try_all(const struct host_cpu *h, struct host_quirks *q)
+{
+    uint32_t seven[4];
+    host_cpuid(7, 0, seven);
+    q->cmps_destination_first = try(compare_unmapped).cr2 == UNMAPPED + 0x20;
+    q->repe_cmpsb_destination_first = try(compare_many_unmapped).cr2 == UNMAPPED + 0x20;
+    q->call_pushes_first = try(call_beyond).below != 0;
+    q->mmx_before_store = try(store_mmx).top == 0;
+    q->alignment_before_page = try(load_misaligned_unmapped).vector == GP;
+    q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
+    q->pause_ignores_rex = pause_with_rex_b();
+    q->flags_by_form = flags_by_form();
+    if (seven[1] >> 29 & 1)
+        q->sha_unaligned = try(sha_misaligned).vector == NONE;
+    if ((h->xcr0 & 0xe6) == 0xe6)
+        q->vex_bits_ignored = try(add_with_rounding).vector == NONE;
+    q->segment_end_pages = !h->amd;
+}
+
+void host_quirks_learn(struct host_cpu *h)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
+    struct sigaction old[G_N_ELEMENTS(signals)];
+    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
+        sigaction(signals[i], &sa, &old[i]);
+    learn_x87(h);
+    try_all(h, &h->quirks);
+    __asm__ volatile("fninit");
+    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
+        sigaction(signals[i], &old[i], NULL);
+}
