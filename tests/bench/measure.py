@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs one target once and takes the times: of the host's clock, and of all its processes' CPU time, at the moment that a
-line arrives."""
+"""Runs one target once and takes the times: of the host's clock, and of all its processes' CPU time.  The program waits while
+they are taken (bench.ask in workloads/main.c), so that a busy host that comes late to it measures no less right."""
 import os
 import re
 import signal
@@ -56,7 +56,7 @@ class Result:
             self.info = m[1]
         elif m := re.search(r"BENCH-SUM (\w+) ([0-9a-f]{16}) (same|width)$", text):
             self.sums[m[1]] = m[2], m[3]
-        elif m := re.search(r"BENCH-RUN (\w+)$", text):
+        elif m := re.search(r"BENCH-RUN (\w+)", text):
             begun[m[1]] = now, cpu
         elif m := re.search(r"BENCH-END (\w+) (\S+) (\S+) (\S+)$", text):
             began = begun.get(m[1], (now, cpu))
@@ -83,18 +83,30 @@ def end(process):
             continue
 
 
+def answer(process, text):
+    """The program goes on.  One that has just died shows that by its next line, or by none."""
+    if "BENCH-RUN" in text or "BENCH-END" in text:
+        try:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+
 def run(command, log, limit):
     """Runs the command until it ends, at most limit seconds; what it says goes into the file log with its times."""
-    result, begun, first = Result(), {}, time.monotonic()
+    result, begun, first, last = Result(), {}, time.monotonic(), ""
     with open(log, "w", encoding="utf-8") as f, subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", start_new_session=True) as process:
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            start_new_session=True) as process:
         watchdog = threading.Timer(limit, end, [process])
         watchdog.start()
-        last = ""
         for text in process.stdout:
             now = time.monotonic() - first
             cpu = cpu_seconds(process.pid) if "BENCH-" in text else 0.0
+            if "BENCH-RUN" in text:
+                now = time.monotonic() - first  # it goes on from here
+            answer(process, text)
             text = text.rstrip("\r\n")
             last = text or last
             f.write(f"{now:10.4f} {cpu:10.4f} {text}\n")

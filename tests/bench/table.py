@@ -58,7 +58,7 @@ def cell(columns, column, row, by_cpu):
     skipped = next((r.rows[row]["skipped"] for r in column.results if "skipped" in r.rows.get(row, {})), None)
     value = rate(column, row, by_cpu)
     if value is None:
-        return "skipped" if skipped else "failed"
+        return "skipped" if skipped else "none"
     times = slower(columns, column, row, by_cpu)
     text = number(times) if times and column.engine != "native" else f"{value:.4g}/s" if times is None else f"{value:.4g}"
     width = spread(column, row, by_cpu)
@@ -128,7 +128,7 @@ def lines_of(columns, by_cpu):
         yield [n, unit(columns, n), *(cell(columns, c, n, by_cpu) for c in columns),
                *(f"{r[n]:.3f}" if n in r else "" for r in ratios)]
     means = [group_means(columns, c, by_cpu) for c in columns]
-    for title in [t for t, _ in GROUPS] + ["all"]:
+    for title in [t for t in means[0] if any(m[t] for m in means)]:
         prefixes = dict(GROUPS).get(title)
         of = [mean(v for n, v in r.items() if not prefixes or n.split("_")[0] in prefixes) for r in ratios]
         yield [f"**{title}**", "", *("" if c.engine == "native" or not m[title] else f"**{number(m[title])}**"

@@ -41,7 +41,7 @@ def program(width, folder):
 
 
 def said(width, folder, seconds):
-    return measure.run([program(width, folder), f"bench.seconds={seconds}"], os.path.join(folder, "log"), 120)
+    return measure.run([program(width, folder), f"bench.seconds={seconds}", "bench.ask=1"], os.path.join(folder, "log"), 120)
 
 
 def all_run(width, folder):

@@ -11,13 +11,15 @@
 //   BENCH-FAIL name what           the workload did not come to its end
 //   BENCH-DONE                     all are through; a guest powers off
 //
-// Whoever listens takes the time between the lines BENCH-RUN and BENCH-END: a guest's clock may run wrong.  Each workload has
-// a process of its own, so that one that dies or hangs costs a line and not the run.
+// Whoever listens takes the time between the lines BENCH-RUN and BENCH-END: a guest's clock may run wrong.  With bench.ask=1
+// the program waits after either for a byte, so that the listener has all the time it needs to see how much CPU time was used
+// until then.  Each workload has a process of its own, so that one that dies or hangs costs a line and not the run.
 //
 // Options are words of the command line, of a guest also of its kernel's:
 //   bench.seconds=S  how long a workload's timed part takes (1); 0: only the checksums
 //   bench.rows=REGEX only the workloads whose names this extended regular expression matches
 //   bench.limit=S    a workload that takes longer is ended (600)
+//   bench.ask=1      waits for the listener
 #include "bench.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +45,7 @@
 struct options {
     double seconds;
     unsigned limit;
+    bool ask;
     regex_t rows;
     char words[8192];
 };
@@ -139,18 +142,28 @@ static uint64_t calibrate(const struct workload *w)
     }
 }
 
-static void measure(const struct workload *w, double seconds)
+// Until the listener has taken its times.  Nobody listens at the end of the input.
+static void wait_for_listener(bool ask)
+{
+    char byte;
+    if (ask && read(STDIN_FILENO, &byte, 1) < 0)
+        give_up("reading the listener's answer");
+}
+
+static void measure(const struct workload *w, const struct options *o)
 {
     uint64_t at_once = calibrate(w), passes = 0;
     say("BENCH-RUN %s\n", w->name);
     if (guest)
         tcdrain(STDOUT_FILENO);
+    wait_for_listener(o->ask);
     double begin = seconds_now(), taken = 0;
-    for (; taken < seconds; taken = seconds_now() - begin) {
+    for (; taken < o->seconds; taken = seconds_now() - begin) {
         w->run(at_once);
         passes += at_once;
     }
     say("BENCH-END %s %.9g %.6f %s\n", w->name, (double)passes * w->units, taken, w->unit);
+    wait_for_listener(o->ask);
 }
 
 // A workload's process.
@@ -169,7 +182,7 @@ static void workload_process(const struct workload *w, const struct options *o)
     if (w->sums != SUM_NONE)
         say("BENCH-SUM %s %016llx %s\n", w->name, (unsigned long long)sum, w->sums == SUM_SAME ? "same" : "width");
     if (o->seconds > 0)
-        measure(w, o->seconds);
+        measure(w, o);
     _exit(0);
 }
 
@@ -220,6 +233,7 @@ static void read_options(struct options *o, int count, char **arguments)
     const char *words = o->words + strspn(o->words, " ");
     o->seconds = atof(option(words, "bench.seconds", value, sizeof value, "1"));
     o->limit = (unsigned)atoi(option(words, "bench.limit", value, sizeof value, "600"));
+    o->ask = atoi(option(words, "bench.ask", value, sizeof value, "0"));
     int error = regcomp(&o->rows, option(words, "bench.rows", value, sizeof value, "."), REG_EXTENDED | REG_NOSUB);
     if (error) {
         regerror(error, &o->rows, why, sizeof why);
@@ -238,6 +252,11 @@ static void begin_guest(struct options *o)
     int fd = open("/dev/ttyS0", O_RDWR | O_NOCTTY);
     for (int i = 0; i < 3 && fd >= 0; i++)
         dup2(fd, i);
+    struct termios serial;
+    if (!tcgetattr(STDIN_FILENO, &serial)) {
+        serial.c_lflag &= ~(tcflag_t)(ECHO | ICANON);
+        tcsetattr(STDIN_FILENO, TCSANOW, &serial);
+    }
 }
 
 static void end_guest(void)
