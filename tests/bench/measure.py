@@ -46,20 +46,23 @@ class Result:
 
     def __init__(self):
         self.info, self.boot, self.boot_cpu, self.done = "", None, None, False
-        self.rows, self.sums, self.trouble = {}, {}, []
+        self.rows, self.sums, self.trouble, self.begun = {}, {}, [], {}
 
-    def line(self, text, now, cpu, begun):
-        """now, cpu: seconds since the start; begun: the same of the row that runs, by name."""
+    def begin(self, text, now, cpu):
+        """The program goes on behind this line; now, cpu: seconds since its start."""
+        if m := re.search(r"BENCH-RUN (\w+)", text):
+            self.begun[m[1]] = now, cpu
+
+    def line(self, text, now, cpu):
+        """The program has said this line."""
         if "BENCH-START" in text and self.boot is None:
             self.boot, self.boot_cpu = now, cpu
         elif m := re.search(r"BENCH-INFO (.*)", text):
             self.info = m[1]
         elif m := re.search(r"BENCH-SUM (\w+) ([0-9a-f]{16}) (same|width)$", text):
             self.sums[m[1]] = m[2], m[3]
-        elif m := re.search(r"BENCH-RUN (\w+)", text):
-            begun[m[1]] = now, cpu
         elif m := re.search(r"BENCH-END (\w+) (\S+) (\S+) (\S+)$", text):
-            began = begun.get(m[1], (now, cpu))
+            began = self.begun.get(m[1], (now, cpu))
             self.rows[m[1]] = {"work": float(m[2]), "unit": m[4], "seconds": now - began[0], "cpu": cpu - began[1],
                                "guest_seconds": float(m[3])}
         elif m := re.search(r"BENCH-SKIP (\w+) (.*)", text):
@@ -70,49 +73,108 @@ class Result:
             self.done = True
 
 
-def end(process):
-    """The whole session that was started for this run."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=5)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+class Run:
+    """A target's process.  It waits at the beginning and at the end of each row until it is told to go on, so that several
+    runs can take turns, and one that waits costs the others nothing."""
 
-
-def answer(process, text):
-    """The program goes on.  One that has just died shows that by its next line, or by none."""
-    if "BENCH-RUN" in text or "BENCH-END" in text:
-        try:
-            process.stdin.write("\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass
-
-
-def run(command, log, limit):
-    """Runs the command until it ends, at most limit seconds; what it says goes into the file log with its times."""
-    result, begun, first, last = Result(), {}, time.monotonic(), ""
-    with open(log, "w", encoding="utf-8") as f, subprocess.Popen(
+    def __init__(self, command, log, limit):
+        """What it says goes into the file log with its times.  It is ended if it says nothing of use for limit seconds."""
+        self.result, self.limit, self.log, self.waits, self.last, self.late = Result(), limit, log, "", "", False
+        self.first = time.monotonic()
+        self.file = open(log, "w", encoding="utf-8")  # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            start_new_session=True) as process:
-        watchdog = threading.Timer(limit, end, [process])
+            start_new_session=True)
+
+    def to_stop(self):
+        """Lets it go on to the next place where it waits.  Returns the line that it said there, or "" if it has ended."""
+        watchdog = threading.Timer(self.limit, self.too_late)
         watchdog.start()
-        for text in process.stdout:
-            now = time.monotonic() - first
-            cpu = cpu_seconds(process.pid) if "BENCH-" in text else 0.0
-            if "BENCH-RUN" in text:
-                now = time.monotonic() - first  # it goes on from here
-            answer(process, text)
-            text = text.rstrip("\r\n")
-            last = text or last
-            f.write(f"{now:10.4f} {cpu:10.4f} {text}\n")
-            result.line(text, now, cpu, begun)
-        watchdog.cancel()
-    if not result.done:
-        late = f"was ended after {limit} s" if time.monotonic() - first >= limit else f"ended early: {last}"
-        result.trouble.append(f"{late} (see {log})")
-    return result
+        try:
+            self.go_on()
+            for text in iter(self.process.stdout.readline, ""):
+                self.heard(text)
+                if "BENCH-RUN" in text or "BENCH-END" in text:
+                    self.waits = text
+                    return text
+            self.finish()
+            return ""
+        finally:
+            watchdog.cancel()
+
+    def to_row_end(self):
+        """Lets it go on until a row was measured.  Returns whether there was one more."""
+        while text := self.to_stop():
+            if "BENCH-END" in text:
+                return True
+        return False
+
+    def go_on(self):
+        if not self.waits:
+            return
+        cpu = cpu_seconds(self.process.pid)
+        self.result.begin(self.waits, time.monotonic() - self.first, cpu)
+        self.waits = ""
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has died, which its output shows
+
+    def heard(self, text):
+        now = time.monotonic() - self.first
+        cpu = cpu_seconds(self.process.pid) if "BENCH-" in text else 0.0
+        text = text.rstrip("\r\n")
+        self.last = text or self.last
+        self.file.write(f"{now:10.4f} {cpu:10.4f} {text}\n")
+        self.result.line(text, now, cpu)
+
+    def too_late(self):
+        self.late = True
+        self.end()
+
+    def finish(self):
+        """Its output has ended."""
+        self.end(10)
+        if not self.result.done:
+            why = f"nothing more was heard for {self.limit:g} s" if self.late else f"ended early: {self.last}"
+            self.result.trouble.append(f"{why} (see {self.log})")
+
+    def end(self, patience=0):
+        """Of its whole session, if it does not end by itself within so many seconds."""
+        for number in (None, signal.SIGTERM, signal.SIGKILL):
+            try:
+                if number:
+                    os.killpg(self.process.pid, number)
+                self.process.wait(timeout=5 if number else patience)
+                break
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self.file.flush()
+
+
+def alone(command, log, limit):
+    """A whole run.  Returns its result."""
+    run = Run(command, log, limit)
+    while run.to_row_end():
+        pass
+    return run.result
+
+
+def by_turns(runs):
+    """Starts each when the one before has come to its first row, then measures row after row, each in all of them.  runs: the
+    arguments of Run.  Returns their results."""
+    begun = []
+    try:
+        for arguments in runs:
+            begun.append(Run(*arguments))
+            begun[-1].to_stop()
+        going = begun
+        while going:
+            going = [r for r in going if r.to_row_end()]
+    finally:
+        for r in begun:
+            r.end()
+    return [r.result for r in begun]

@@ -41,7 +41,7 @@ def program(width, folder):
 
 
 def said(width, folder, seconds):
-    return measure.run([program(width, folder), f"bench.seconds={seconds}", "bench.ask=1"], os.path.join(folder, "log"), 120)
+    return measure.alone([program(width, folder), f"bench.seconds={seconds}", "bench.ask=1"], os.path.join(folder, "log"), 120)
 
 
 def all_run(width, folder):
@@ -95,10 +95,10 @@ def steps(n):
 def column(target, seconds, value="0" * 16):
     """As measured: a row int_a of one unit of work in that time, with this checksum."""
     r = measure.Result()
-    begun = {}
-    for now, line in ((1, "BENCH-START"), (2, f"BENCH-SUM int_a {value} same"), (3, "[    1.0] x BENCH-RUN int_a"),
-                      (3 + seconds, f"BENCH-END int_a 1 {seconds} M/s"), (9, "BENCH-DONE")):
-        r.line(line, now, now / 2, begun)
+    r.begin("[    1.0] x BENCH-RUN int_a", 3, 1.5)
+    for now, line in ((1, "BENCH-START"), (2, f"BENCH-SUM int_a {value} same"), (3 + seconds, f"BENCH-END int_a 1 {seconds} M/s"),
+                      (9, "BENCH-DONE")):
+        r.line(line, now, now / 2)
     return Column(target, target[:-2], int(target[-2:]), target, [r])
 
 

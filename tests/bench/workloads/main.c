@@ -142,12 +142,14 @@ static uint64_t calibrate(const struct workload *w)
     }
 }
 
-// Until the listener has taken its times.  Nobody listens at the end of the input.
+// Until the listener has taken its times and nobody else works; that may take long.  The end of the input is an answer, too.
 static void wait_for_listener(bool ask)
 {
     char byte;
+    unsigned left = alarm(0);
     if (ask && read(STDIN_FILENO, &byte, 1) < 0)
         give_up("reading the listener's answer");
+    alarm(left);
 }
 
 static void measure(const struct workload *w, const struct options *o)
