@@ -81,7 +81,7 @@ class Run:
         """What it says goes into the file log with its times.  It is ended if it says nothing of use for limit seconds."""
         self.result, self.limit, self.log, self.waits, self.last, self.late = Result(), limit, log, "", "", False
         self.first = time.monotonic()
-        self.file = open(log, "w", encoding="utf-8")  # pylint: disable=consider-using-with
+        self.file = open(log, "w", encoding="utf-8", buffering=1)  # pylint: disable=consider-using-with
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             start_new_session=True)
@@ -152,7 +152,6 @@ class Run:
                 break
             except subprocess.TimeoutExpired:
                 continue
-        self.file.flush()
 
 
 def alone(command, log, limit):

@@ -64,13 +64,15 @@ struct node {
 
 static struct node *here;
 
-static void chain(uint32_t nodes, size_t distance, size_t stagger)
+// The nodes lie this far from each other.  If that is more than a cache line, each is in another line of its stretch than its
+// neighbours, so that not all of them compete for few sets of the cache.
+static void chain(uint32_t nodes, size_t distance)
 {
     uint8_t *memory = pages(nodes * distance, PROT_READ | PROT_WRITE);
     uint32_t *order = random_order(nodes);
     struct node *last = NULL, *first = NULL;
     for (uint32_t i = 0; i < nodes; i++) {
-        struct node *n = (void *)(memory + order[i] * distance + order[i] * stagger % distance);
+        struct node *n = (void *)(memory + order[i] * distance + (order[i] ^ order[i] >> 6) * 64 % distance);
         n->number = order[i];
         if (last)
             last->next = n;
@@ -84,28 +86,28 @@ static void chain(uint32_t nodes, size_t distance, size_t stagger)
 
 static void prepare_4k(void)
 {
-    chain(4 * KB / 64, 64, 0);
+    chain(4 * KB / 64, 64);
 }
 
 static void prepare_1m(void)
 {
-    chain(1 * MB / 64, 64, 0);
+    chain(1 * MB / 64, 64);
 }
 
 static void prepare_64m(void)
 {
-    chain(64 * MB / 64, 64, 0);
+    chain(64 * MB / 64, 64);
 }
 
-// One node in each page, each in another cache line than its neighbours' so that they do not share a set of the cache.
+// One node in each page.
 static void prepare_pages_2m(void)
 {
-    chain(2 * MB / PAGE, PAGE, 64);
+    chain(2 * MB / PAGE, PAGE);
 }
 
 static void prepare_pages_64m(void)
 {
-    chain(64 * MB / PAGE, PAGE, 64);
+    chain(64 * MB / PAGE, PAGE);
 }
 
 static uint64_t run_chase(uint64_t passes)

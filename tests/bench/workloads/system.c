@@ -127,10 +127,12 @@ static uint64_t run_mmap_touch(uint64_t passes)
 {
     uint64_t sum = 0;
     while (passes--) {
-        uint8_t *p = pages(TOUCHED * PAGE, PROT_READ | PROT_WRITE);
+        volatile uint8_t *p = pages(TOUCHED * PAGE, PROT_READ | PROT_WRITE);
         for (int i = 0; i < TOUCHED; i++)
-            sum += ++p[i * PAGE];
-        munmap(p, TOUCHED * PAGE);
+            p[i * PAGE] = (uint8_t)i; // written first: a page that was only read would be the kernel's page of zeros
+        for (int i = 0; i < TOUCHED; i++)
+            sum += p[i * PAGE];
+        munmap((void *)p, TOUCHED * PAGE);
     }
     return sum;
 }
