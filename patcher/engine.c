@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* engine.c - tier 1, and tier 2 above it, as CPU engines: the tables that plug them into a machine. */
+#include "host_fault.h"
 #include "lockstep.h"
 #include "replay.h"
 #include "patcher.h"
@@ -117,14 +118,18 @@ static void dirty(void *evm, uint64_t offset, uint64_t bytes, uint64_t *bitmap)
 static void *new_vcpu(void *evm, unsigned index, GError **error)
 {
     struct soft_vm *vm = evm;
+    host_fault_init();
     struct vcpu *c = vm->vcpu[index] = vcpu_new(vm, index);
     return !vm->translate || xl_new(c, error) ? c : NULL;
 }
 
 static enum cpu_stop run(void *vcpu, GError **error)
 {
+    if (!host_fault_begin(vcpu, error))
+        return CPU_STOP_FAIL;
     enum cpu_stop stop = vcpu_run(vcpu, error);
     fpu_leave(vcpu);
+    host_fault_end();
     return stop;
 }
 

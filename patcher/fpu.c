@@ -21,7 +21,6 @@ static void xsave(void *area, uint64_t features)
 
 void fpu_enter(struct vcpu *c)
 {
-    stub_thread(c->replay);
     xrstor(c->xsave, c->replay->host_xcr0);
     c->replay->live = true;
     fpu_masks_changed(c);

@@ -91,7 +91,7 @@ void fpu_set_x87_pointers(struct vcpu *c, const struct insn *in, const struct st
 /* replay_stub.c */
 bool stub_arena_new(struct replay *r);
 void stub_arena_free(struct replay *r);
-void stub_thread(struct replay *r); /* this thread is about to run stubs of r */
+bool stub_covers(const struct replay *r, uint64_t rip); /* does this host address lie in a stub? */
 bool stub_encode(struct stub *s, const struct replay_info *info, unsigned code_bits);
 const struct stub *stub_get(struct vcpu *c, const struct stub *key);
 /* Runs it; 0 or 1 + the vector of the host's exception. */

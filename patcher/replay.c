@@ -58,8 +58,6 @@ void replay_run(struct vcpu *c, const struct insn *in, const struct stub *s, voi
 {
     if (s->vector)
         fpu_use(c);
-    else
-        stub_thread(c->replay);
     unsigned trap = replay_stub_call(c, s, memory);
     if (unlikely(trap))
         host_exception(c, trap - 1);

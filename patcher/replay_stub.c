@@ -4,17 +4,14 @@
  * A stub is called with the vCPU and the address of the memory operand; it loads the guest's arithmetic flags and the
  * general registers that the instruction names (under their own numbers; RSP is renamed, because host signals need a
  * stack), runs the instruction with its memory operand re-addressed through a register that it does not use, and stores
- * back.  If the instruction raises a host exception, the signal handler lets replay_call() return its vector: nothing
- * has been stored yet, and the vector registers come back with sigreturn as the exception left them.
+ * back.  If the instruction raises a host exception, the signal handler (host_fault.c) lets replay_call() return its
+ * vector: nothing has been stored yet, and the vector registers come back with sigreturn as the exception left them.
  *
  * Prefixes: segment overrides, address size and LOCK go; 66, F2 and F3 stay (they may be part of the opcode). */
 #include "fpu.h"
 #include "vm.h"
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #define ARENA_BYTES (4u << 20)
@@ -46,37 +43,6 @@ __asm__(".text\n"
         " ret\n"
         ".size replay_call_saving, . - replay_call_saving\n");
 
-/* ---- signals ---------------------------------------------------------------------------------------------------- */
-/* The signal handler has nothing but the interrupted context to go by: this names the stubs its thread may be in. */
-static _Thread_local struct replay *running;
-static struct sigaction previous[NSIG]; /* what other parts of the process had installed: chained to */
-
-static void on_fault(int sig, siginfo_t *info, void *context)
-{
-    ucontext_t *uc = context;
-    greg_t *g = uc->uc_mcontext.gregs;
-    struct replay *r = running;
-    uint64_t at = (uint64_t)g[REG_RIP] - (uint64_t)(r ? r->arena_rx : NULL);
-    if (r && at < ARENA_BYTES) {
-        g[REG_RIP] = (greg_t)r->resume;
-        g[REG_RSP] = (greg_t)r->host_rsp;
-        g[REG_RAX] = g[REG_TRAPNO] + 1;
-        g[REG_EFL] &= ~(greg_t)RFLAG_DF;
-    } else if (previous[sig].sa_flags & SA_SIGINFO) {
-        previous[sig].sa_sigaction(sig, info, context);
-    } else {
-        signal(sig, SIG_DFL); /* happens again on return, and ends the process */
-    }
-}
-
-static void install_handlers(void)
-{
-    static const int sigs[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    for (unsigned i = 0; i < G_N_ELEMENTS(sigs); i++)
-        sigaction(sigs[i], &sa, &previous[sigs[i]]);
-}
-
 /* ---- arena ------------------------------------------------------------------------------------------------------ */
 static guint stub_hash(gconstpointer p)
 {
@@ -94,8 +60,6 @@ static gboolean stub_equal(gconstpointer a, gconstpointer b)
 
 bool stub_arena_new(struct replay *r)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install_handlers);
     r->memfd = memfd_create("terrarium-stubs", MFD_CLOEXEC);
     if (r->memfd < 0 || ftruncate(r->memfd, ARENA_BYTES))
         return false;
@@ -107,17 +71,15 @@ bool stub_arena_new(struct replay *r)
 
 void stub_arena_free(struct replay *r)
 {
-    if (running == r)
-        running = NULL;
     g_hash_table_destroy(r->stubs);
     munmap(r->arena, ARENA_BYTES);
     munmap(r->arena_rx, ARENA_BYTES);
     close(r->memfd);
 }
 
-void stub_thread(struct replay *r)
+bool stub_covers(const struct replay *r, uint64_t rip)
 {
-    running = r;
+    return rip - (uint64_t)r->arena_rx < ARENA_BYTES;
 }
 
 /* ---- the host instruction ----------------------------------------------------------------------------------------- */

@@ -30,6 +30,8 @@ static const struct {
     [COUNT_TARGET_MISSES] = {"left", "indirect jumps not found"},
     [COUNT_REQUESTS] = {"left", "requests at the entry of a run"},
     [COUNT_LEFT_CHANGED] = {"left", "vector state or own code changed"},
+    [COUNT_NETTED] = {"left", "exceptions of the host"},
+    [COUNT_NET_LEFT] = {"left", "... so often that the instruction lost its translation"},
     [COUNT_KICKS] = {"events", "kicks"},
     [COUNT_INTERRUPTS] = {"events", "interrupts"},
     [COUNT_EXCEPTIONS] = {"events", "exceptions other than page faults"},

@@ -109,6 +109,7 @@ void xl_drop_all(struct vcpu *c)
     x->cold_used = x->notes = 0;
     memset(x->rewritten, 0, sizeof x->rewritten);
     memset(x->narrow, 0, sizeof x->narrow);
+    memset(x->netted, 0, sizeof x->netted);
     x->drops++;
     g_ptr_array_set_size(x->runs, 0);
     g_ptr_array_set_size(x->allocated, 0);
@@ -264,8 +265,7 @@ struct run *xl_step(struct vcpu *c, const struct xl_run *xr, unsigned number)
     return in->fn(c, in);
 }
 
-/* Registers are the guest's, as before the instruction. */
-static void at_point(struct vcpu *c, const struct xl_point *p)
+void xl_at_point(struct vcpu *c, const struct xl_point *p)
 {
     const struct xl_run *xr = xl_run_of(p);
     c->gpr[REG_RUN_IP] = c->xl_page + xr->offset;
@@ -302,7 +302,7 @@ const uint8_t *xl_exec_c(struct vcpu *c, void *point)
 {
     const struct xl_point *p = point;
     struct run *r = xl_run_of(p)->run;
-    at_point(c, p);
+    xl_at_point(c, p);
     const struct insn *in = alone(c, xl_run_of(p), p->number);
     uint16_t behind = in->ip + in->len;
     stats_opcode(c, in, !p->untranslated);
@@ -329,6 +329,13 @@ unsigned xl_narrow(struct xl *x, uint64_t host)
     return x->narrow[place_of(host)];
 }
 
+void xl_abandon(struct vcpu *c, struct run *r)
+{
+    close_entries(c->xl, r);
+    r->host = NULL;
+    r->insn[0].fn = exec_invalid;
+}
+
 /* Its groups of operands do not lie in one page so often that it costs a hundredth of the time: when it is translated
  * again they are narrower.  began: when tier 1 took over, in cycles. */
 static void narrow_groups(struct vcpu *c, struct run *r, uint64_t began)
@@ -347,9 +354,7 @@ static void narrow_groups(struct vcpu *c, struct run *r, uint64_t began)
         return;
     if (xl_narrow(c->xl, xr->host) < NEVER_GROUP)
         c->xl->narrow[place_of(xr->host)]++;
-    close_entries(c->xl, r);
-    r->host = NULL;
-    r->insn[0].fn = exec_invalid;
+    xl_abandon(c, r);
 }
 
 const uint8_t *xl_rest_c(struct vcpu *c, void *point)
@@ -358,7 +363,7 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
     struct run *r = xl_run_of(p)->run;
     unsigned i = p->number;
     uint64_t began = __builtin_ia32_rdtsc();
-    at_point(c, p);
+    xl_at_point(c, p);
     count(c, COUNT_RESTS);
     const struct insn *in = alone(c, xl_run_of(p), i);
     stats_opcode(c, in, true);
@@ -379,7 +384,7 @@ const uint8_t *xl_ready_c(struct vcpu *c, void *point)
 {
     const struct xl_point *p = point;
     const struct run *r = xl_run_of(p)->run;
-    at_point(c, p);
+    xl_at_point(c, p);
     c->rip = c->gpr[REG_RUN_IP] + p->ip;
     if (!xl_vector_prepare(c, code_insn(c, r, p->number, p->ip)))
         return xl_rest_c(c, point);

@@ -17,13 +17,15 @@
 #pragma once
 #include "vm.h"
 #include "xl_emit.h"
+#include <ucontext.h>
 
 enum { T0 = H_R10, T1 = H_R11, T2 = H_R14, H_GUEST_RSP = H_R15 };
 enum { XL_FROM_DIRECT = INT32_MIN /* vcpu.xl_from: a direct jump, which faults at its target, as in tier 1 */ };
 enum { NEVER_GROUP = 2 /* xl_narrow() */ };
 enum { XL_BIAS = 128, XL_PLACES = 4096, XL_INSNS = RUN_MAX + 2 /* with the one that ends the run */ };
+enum { XL_NET_PLACES = 1 << 15 };
 
-enum xl_detour { XL_DO_EXEC, XL_DO_REST, XL_DO_READY, XL_DETOURS };
+enum xl_detour { XL_DO_EXEC, XL_DO_REST, XL_DO_READY, XL_DO_NET, XL_DETOURS };
 
 /* Of one vCPU; struct vcpu points to it and vice versa. */
 struct xl {
@@ -38,6 +40,8 @@ struct xl {
     GPtrArray *allocated;                /* until the cache is dropped */
     uint8_t narrow[XL_PLACES];           /* how often groups of operands there turned out too wide */
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
+    uint8_t netted[XL_NET_PLACES / 8]; /* bits: instructions there that host exceptions took from it (xl_net.c) */
+    uint8_t net_vector;                /* the last host exception's */
     const uint8_t *enter, *link, *request, *miss;
     const uint8_t *detour[XL_DETOURS][2]; /* with guest flags in the host's, or in vcpu.arith */
     uint64_t drops;                       /* how often all was dropped */
@@ -58,6 +62,7 @@ struct xl_run {
     uint16_t offset;          /* in its page */
     uint32_t bytes;           /* of its code, without detours */
     uint32_t samples;         /* how often a request was met at its entry */
+    uint32_t nets;            /* host exceptions in it */
     uint32_t rests;           /* how often its rest was left to tier 1 since... */
     uint64_t rests_since;     /* ... this TSC, and */
     uint64_t rest_cycles;     /* how long that took */
@@ -69,6 +74,7 @@ struct xl_run {
         uint8_t live;         /* FLAG_*: those that are right before it */
         bool untranslated;    /* always by tier 1 */
         bool vector_use;      /* it may change what vector code may run in place */
+        uint8_t lent;         /* where, from .host, its own instruction is, if the guest's RSI is in T1 there */
     } point[];                /* one for each instruction of the run */
 };
 static inline struct xl_run *xl_run_of(const struct xl_point *p)
@@ -80,12 +86,16 @@ static inline struct xl_run *xl_run_of(const struct xl_point *p)
 const uint8_t *xl_exec_c(struct vcpu *c, void *point);  /* by tier 1; c->xl_resume */
 const uint8_t *xl_ready_c(struct vcpu *c, void *point); /* make vector state live and come back, or as xl_rest_c */
 const uint8_t *xl_rest_c(struct vcpu *c, void *point);  /* it and the rest of the run by tier 1 */
+const uint8_t *xl_net_c(struct vcpu *c, void *point);   /* as xl_rest_c, after a host exception */
 const uint8_t *xl_link_c(struct vcpu *c, void *link);
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip);
 unsigned xl_target_index(const struct xl *x, uint64_t ip);
 /* Tier 1 runs instruction `number`, and nothing behind it: c itself, or what the handler returns when it ends the run. */
 struct run *xl_step(struct vcpu *c, const struct xl_run *xr, unsigned number);
+/* A detour has come to C: registers are the guest's, as before the instruction. */
+void xl_at_point(struct vcpu *c, const struct xl_point *p);
+void xl_abandon(struct vcpu *c, struct run *r);  /* its translation: it will be made anew */
 unsigned xl_narrow(struct xl *x, uint64_t host); /* how much narrower groups of operands should be there */
 
 /* xl.c */
@@ -112,6 +122,12 @@ static inline struct host_mem xl_field(size_t offset) /* of struct vcpu */
     return (struct host_mem){H_RSP, -1, 0, (int32_t)offset - XL_BIAS};
 }
 #define XL_FIELD(name) xl_field(offsetof(struct vcpu, name))
+
+/* xl_net.c: host exceptions in translated code */
+bool xl_covers(const struct vcpu *c, uint64_t rip); /* does this host address lie in the vCPU's translated code? */
+/* From the signal handler: makes g go on in C code; false: not an exception of the guest's code.  code: si_code. */
+bool xl_net(struct vcpu *c, int sig, int code, greg_t *g);
+bool xl_net_leaves(const struct xl *x, uint64_t host); /* shall tier 1 run the instruction that lies there? */
 
 /* xl_dump.c */
 char *xl_dump(struct vcpu *c, unsigned most); /* g_free */

@@ -54,6 +54,7 @@ static void plain(struct translation *t, const struct insn *in, const struct xl_
         e_mov(&t->e, 8, T1, H_RSI);
         e_mov(&t->e, 8, H_RSI, T0);
         rm = H_RSI;
+        t->xr->point[t->now].lent = t->e.at - t->started[t->now];
     }
     if (o->map == 0x0f && o->opcode == 0xc7 && o->rex & 8) { /* CMPXCHG16B wants it aligned */
         xl_tr_flags_aside(t);
@@ -178,18 +179,19 @@ static void pop_reg(struct translation *t, const struct xl_op *o)
 {
     int n = xl_plain_rm(&(struct xl_op){.reg_in_opcode = true, .opcode = o->opcode, .rex = o->rex});
     struct host_mem m = xl_tr_stack_place(t, H_GUEST_RSP, 0, false);
-    if (n != X86_RSP)
-        adjust_rsp(t, xl_tr_word(t));
     int to = xl_home(n) >= 0 ? xl_home(n) : T1;
     e_load(&t->e, xl_tr_word(t), to, m);
+    if (n != X86_RSP)
+        adjust_rsp(t, xl_tr_word(t));
     xl_tr_reg_out(t, n, T1);
 }
 
 static void leave(struct translation *t)
 {
     struct host_mem m = xl_tr_stack_place(t, H_RBP, 0, false);
-    e_lea(&t->e, xl_tr_word(t), H_GUEST_RSP, at(H_RBP, xl_tr_word(t)));
+    e_lea(&t->e, xl_tr_word(t), T1, at(H_RBP, xl_tr_word(t)));
     e_load(&t->e, xl_tr_word(t), H_RBP, m);
+    e_mov(&t->e, 8, H_GUEST_RSP, T1);
 }
 
 /* undo: what was there may have to come back (xl_miss_c). */
@@ -293,11 +295,11 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
         xl_tr_slow_jcc(t, 5);
         xl_tr_flags_back(t);
     }
+    xl_vector_emit(e, o, m.disp);
     if (o->memory && xl_vector_x87(o)) { /* only now: on a detour the one before counts */
         xl_tr_operand_offset(t, in, T2, in->asize == 4 ? 4 : xl_tr_word(t), 0);
         e_store(e, 8, XL_FIELD(xl_x87_dp), T2);
     }
-    xl_vector_emit(e, o, m.disp);
     if (xl_vector_x87(o))
         x87_pointer(t, in, o);
 }

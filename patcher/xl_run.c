@@ -154,7 +154,7 @@ static void study(struct translation *t)
         struct xl_op v;
         if (t->op[i].kind == XL_EXEC && in->len && xl_vector_of(&v, in))
             t->op[i] = v;
-        if (in->len && too_odd(t, in, &t->op[i])) {
+        if (in->len && (too_odd(t, in, &t->op[i]) || xl_net_leaves(t->x, t->xr->host + in->ip))) {
             t->op[i].kind = XL_EXEC;
             t->op[i].flags_read = FLAG_ALL;
             t->op[i].flags_killed = 0;

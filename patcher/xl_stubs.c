@@ -130,7 +130,7 @@ static const uint8_t *emit_detour(struct emit *e, const uint8_t *(*fn)(struct vc
 void xl_stubs(struct xl *x, struct emit *e)
 {
     emit_enter(x, e);
-    const uint8_t *(*const fn[XL_DETOURS])(struct vcpu *, void *) = {xl_exec_c, xl_rest_c, xl_ready_c};
+    const uint8_t *(*const fn[XL_DETOURS])(struct vcpu *, void *) = {xl_exec_c, xl_rest_c, xl_ready_c, xl_net_c};
     for (unsigned i = 0; i < XL_DETOURS; i++)
         for (unsigned saved = 0; saved < 2; saved++)
             x->detour[i][saved] = emit_detour(e, fn[i], saved);

@@ -55,6 +55,7 @@ struct guest {
     uint64_t log[64];      /* what was written to port 0xf0 */
     struct x86_state s;    /* after guest_run() */
     enum cpu_stop stopped; /* why */
+    void *test;            /* the test's own, for its machine.out */
 };
 
 struct guest *guest_new(unsigned cpus);
