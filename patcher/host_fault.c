@@ -47,7 +47,11 @@ static void signal_stack_free(gpointer data)
     g_free(s);
 }
 
-static GPrivate signal_stack = G_PRIVATE_INIT(signal_stack_free);
+static GPrivate *this_threads_stack(void)
+{
+    static GPrivate stack = G_PRIVATE_INIT(signal_stack_free);
+    return &stack;
+}
 
 static bool give_signal_stack(GError **error)
 {
@@ -57,7 +61,7 @@ static bool give_signal_stack(GError **error)
     if (s.memory != MAP_FAILED) {
         stack_t own = {.ss_sp = s.memory + GUARD, .ss_size = s.bytes - GUARD};
         if (!mprotect(s.memory, GUARD, PROT_NONE) && !sigaltstack(&own, &s.before)) {
-            g_private_set(&signal_stack, g_memdup2(&s, sizeof s));
+            g_private_set(this_threads_stack(), g_memdup2(&s, sizeof s));
             return true;
         }
         munmap(s.memory, s.bytes);
@@ -181,7 +185,7 @@ void host_fault_init(void)
 
 bool host_fault_begin(struct vcpu *c, GError **error)
 {
-    if (!g_private_get(&signal_stack) && !give_signal_stack(error))
+    if (!g_private_get(this_threads_stack()) && !give_signal_stack(error))
         return false;
     running = c;
     return true;

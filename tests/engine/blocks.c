@@ -90,13 +90,79 @@ static unsigned add_object_access(struct blocks *b, uint8_t *to)
     return n;
 }
 
+static unsigned put_operand(struct blocks *b, uint8_t *to, unsigned reg, unsigned base, int disp)
+{
+    unsigned n = 0;
+    to[n++] = 0x40 | reg << 3 | base;
+    if (base == X86_RSP)
+        to[n++] = 0x24;
+    to[n++] = disp;
+    return n;
+}
+
+/* MXCSR or FCW, perhaps with some exceptions unmasked, by way of memory. */
+static unsigned add_control_word(struct blocks *b, uint8_t *to, unsigned base, int disp)
+{
+    bool sse = g_rand_boolean(b->random);
+    uint32_t masks = g_rand_boolean(b->random) ? 0x3f : g_rand_int_range(b->random, 0, 0x40);
+    uint32_t v = sse ? masks << 7 | g_rand_int_range(b->random, 0, 4) << 13 : 0x300 | masks;
+    unsigned n = 0;
+    to[n++] = 0xc7;
+    n += put_operand(b, to + n, 0, base, disp);
+    memcpy(to + n, &v, 4);
+    n += 4;
+    if (sse)
+        to[n++] = 0x0f;
+    to[n++] = sse ? 0xae : 0xd9;
+    return n + put_operand(b, to + n, sse ? 2 : 5, base, disp);
+}
+
+/* What faults, or may: misaligned operands of 16 bytes, division, unmasked exceptions, breakpoints. */
+static unsigned add_likely_fault(struct blocks *b, uint8_t *to)
+{
+    static const struct {
+        uint8_t len, bytes[4], imm;
+    } aligned[] = {{2, "\x0f\x58"},     {2, "\x0f\x28"},         {2, "\x0f\x29"},           {2, "\x0f\x5e"},
+                   {3, "\x66\x0f\x6f"}, {3, "\x66\x0f\x7f"},     {3, "\x66\x0f\xfe"},       {3, "\x66\x0f\xe7"},
+                   {2, "\x0f\x2b"},     {4, "\x66\x0f\x38\xdc"}, {4, "\x66\x0f\x38"},       {3, "\x0f\x38\xc8"},
+                   {3, "\x0f\x38\xc9"}, {3, "\x0f\x38\xca"},     {3, "\x0f\x38\xcb"},       {3, "\x0f\x38\xcc"},
+                   {3, "\x0f\x38\xcd"}, {3, "\x0f\x3a\xcc", 1},  {4, "\x66\x0f\x3a\x44", 1}};
+    static const uint8_t bases[] = {X86_RBX, X86_RSI, X86_RBP, X86_RSP}, traps[] = {0xcc, 0xf1, 0xce};
+    unsigned n = 0, base = bases[g_rand_int_range(b->random, 0, 4)], reg = g_rand_int_range(b->random, 0, 8);
+    int disp = g_rand_int_range(b->random, -128, 128) & (g_rand_boolean(b->random) ? ~0 : ~7);
+    switch (g_rand_int_range(b->random, 0, 8)) {
+    case 0: to[n++] = traps[g_rand_int_range(b->random, 0, b->mode == ORACLE_64 ? 2 : 3)]; break;
+    case 1: return add_control_word(b, to, base, disp);
+    case 2:
+    case 3: /* DIV, IDIV */
+        if (b->mode == ORACLE_64 && g_rand_boolean(b->random))
+            to[n++] = 0x48;
+        to[n++] = 0xf6 | g_rand_boolean(b->random);
+        if (g_rand_boolean(b->random))
+            n += put_operand(b, to + n, 6 | (reg & 1), base, disp);
+        else
+            to[n++] = 0xf0 | (reg & 1) << 3 | g_rand_int_range(b->random, 0, 8);
+        break;
+    default: {
+        unsigned i = g_rand_int_range(b->random, 0, G_N_ELEMENTS(aligned));
+        memcpy(to, aligned[i].bytes, aligned[i].len);
+        n = aligned[i].len + put_operand(b, to + aligned[i].len, reg, base, disp);
+        if (aligned[i].imm)
+            to[n++] = reg;
+    }
+    }
+    return n;
+}
+
 /* Up to MOST instructions and HLT, which faults. */
 static unsigned make_block(struct blocks *b, uint64_t index, uint8_t *code)
 {
     unsigned n = 0, wanted = g_rand_int_range(b->random, 2, MOST + 1);
     bool objects = g_rand_boolean(b->random);
     for (unsigned i = 0; i < wanted; i++) {
-        if (objects && g_rand_int_range(b->random, 0, 4))
+        if (!g_rand_int_range(b->random, 0, 24))
+            n += add_likely_fault(b, code + n);
+        else if (objects && g_rand_int_range(b->random, 0, 4))
             n += add_object_access(b, code + n);
         else
             n += add_instruction(b, index + i, code + n);
