@@ -7,6 +7,7 @@
 #include "core.h"
 #include <errno.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,12 +82,24 @@ static bool may_run(struct vcpu_thread *v)
     return go;
 }
 
+/* Signals from outside are for the main thread: in translated code this one has no stack that a handler could use. */
+static void leave_signals_to_others(void)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigset_t others;
+    sigfillset(&others);
+    for (unsigned i = 0; i < G_N_ELEMENTS(own); i++)
+        sigdelset(&others, own[i]);
+    pthread_sigmask(SIG_BLOCK, &others, NULL);
+}
+
 static void *vcpu_main(void *arg)
 {
     struct vcpu_thread *v = arg;
     struct machine *m = v->machine;
     g_autofree char *name = g_strdup_printf("vcpu%u", v->index);
     pthread_setname_np(pthread_self(), name);
+    leave_signals_to_others();
     while (may_run(v)) {
         g_autoptr(GError) error = NULL;
         atomic_store(&v->wake, AWAKE);

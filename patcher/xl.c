@@ -357,14 +357,10 @@ static void narrow_groups(struct vcpu *c, struct run *r, uint64_t began)
     xl_abandon(c, r);
 }
 
-const uint8_t *xl_rest_c(struct vcpu *c, void *point)
+static struct run *rest_of_run(struct vcpu *c, const struct xl_point *p)
 {
-    const struct xl_point *p = point;
-    struct run *r = xl_run_of(p)->run;
+    const struct run *r = xl_run_of(p)->run;
     unsigned i = p->number;
-    uint64_t began = __builtin_ia32_rdtsc();
-    xl_at_point(c, p);
-    count(c, COUNT_RESTS);
     const struct insn *in = alone(c, xl_run_of(p), i);
     stats_opcode(c, in, true);
     struct run *next = in->fn(c, in);
@@ -375,6 +371,22 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
         next = NULL;
     }
     c->link = NULL;
+    return next;
+}
+
+const uint8_t *xl_rest(struct vcpu *c, const struct xl_point *p)
+{
+    return go_on_with(c, rest_of_run(c, p));
+}
+
+const uint8_t *xl_rest_c(struct vcpu *c, void *point)
+{
+    const struct xl_point *p = point;
+    struct run *r = xl_run_of(p)->run;
+    uint64_t began = __builtin_ia32_rdtsc();
+    xl_at_point(c, p);
+    count(c, COUNT_RESTS);
+    struct run *next = rest_of_run(c, p);
     if (r->xl && (c->xl_vector || !p->vector_use))
         narrow_groups(c, r, began);
     return go_on_with(c, next);

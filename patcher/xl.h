@@ -95,7 +95,8 @@ unsigned xl_target_index(const struct xl *x, uint64_t ip);
 struct run *xl_step(struct vcpu *c, const struct xl_run *xr, unsigned number);
 /* A detour has come to C: registers are the guest's, as before the instruction. */
 void xl_at_point(struct vcpu *c, const struct xl_point *p);
-void xl_abandon(struct vcpu *c, struct run *r);  /* its translation: it will be made anew */
+const uint8_t *xl_rest(struct vcpu *c, const struct xl_point *p); /* then: xl_rest_c without the counting */
+void xl_abandon(struct vcpu *c, struct run *r);                   /* its translation: it will be made anew */
 unsigned xl_narrow(struct xl *x, uint64_t host); /* how much narrower groups of operands should be there */
 
 /* xl.c */

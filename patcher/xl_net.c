@@ -156,5 +156,5 @@ const uint8_t *xl_net_c(struct vcpu *c, void *point)
         leave_to_tier1(c->xl, xr->host + p->ip);
         xl_abandon(c, xr->run);
     }
-    return xl_rest_c(c, point);
+    return xl_rest(c, p);
 }

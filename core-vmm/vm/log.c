@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define LOG_BYTES_MAX (8 << 20)
@@ -15,12 +17,27 @@ struct log {
     int fd;
     size_t bytes;
     bool loud;
+    bool takes_stderr; /* nobody else reads it */
 };
 
 static int open_file(const char *folder)
 {
     g_autofree char *path = paths_log(folder);
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* What goes to stderr are last words: the C library's, a fault handler's (patcher/host_fault.c). */
+static bool nobody_reads_stderr(void)
+{
+    struct stat s;
+    return fstat(STDERR_FILENO, &s) || (S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 3)); /* /dev/null */
+}
+
+static void opened(struct log *l, int fd)
+{
+    l->fd = fd;
+    if (l->takes_stderr && fd >= 0 && dup2(fd, STDERR_FILENO) < 0)
+        l->takes_stderr = false;
 }
 
 static const char *level_name(GLogLevelFlags level)
@@ -46,7 +63,7 @@ static void write_line(struct log *l, const char *line)
         close(l->fd);
         g_autofree char *path = paths_log(l->folder);
         log_rotate(path);
-        l->fd = open_file(l->folder);
+        opened(l, open_file(l->folder));
         l->bytes = 0;
     }
     if (l->fd >= 0 && write(l->fd, line, n) == (ssize_t)n)
@@ -81,7 +98,8 @@ bool log_open(const char *folder, bool loud, GError **error)
         return false;
     }
     struct log *l = g_new0(struct log, 1);
-    *l = (struct log){.folder = g_strdup(folder), .fd = fd, .loud = loud};
+    *l = (struct log){.folder = g_strdup(folder), .loud = loud, .takes_stderr = nobody_reads_stderr()};
+    opened(l, fd);
     g_mutex_init(&l->lock);
     g_log_set_writer_func(writer, l, NULL);
     return true;

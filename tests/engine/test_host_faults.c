@@ -10,7 +10,7 @@
 #include "patcher/patcher.h"
 #include "patcher/xl.h"
 #include <signal.h>
-#include <sys/mman.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -366,6 +366,195 @@ static void test_every_instruction(void)
         }
 }
 
+/* ---- two vCPUs, and many times ----------------------------------------------------------------------------------------- */
+struct cpu_thread {
+    struct guest *g;
+    unsigned cpu;
+    struct x86_state s;
+};
+
+static gpointer run_cpu(gpointer data)
+{
+    struct cpu_thread *t = data;
+    g_autoptr(GError) error = NULL;
+    t->g->engine->set_state(t->g->vcpu[t->cpu], &t->s);
+    g_assert_cmpint(t->g->engine->run(t->g->vcpu[t->cpu], &error), ==, CPU_STOP_HLT);
+    g_assert_no_error(error);
+    t->g->engine->get_state(t->g->vcpu[t->cpu], &t->s);
+    return NULL;
+}
+
+static void run_two(struct guest *g, struct breaker *b, struct cpu_thread *t)
+{
+    GThread *thread[2];
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        prepare_sweep(g, g->s.efer != 0, cpu, 20000);
+        b[cpu].c = g->vcpu[cpu];
+        t[cpu] = (struct cpu_thread){g, cpu, g->s};
+    }
+    g->test = b;
+    for (unsigned cpu = 0; cpu < 2; cpu++)
+        thread[cpu] = g_thread_new("cpu", run_cpu, &t[cpu]);
+    for (unsigned cpu = 0; cpu < 2; cpu++)
+        g_thread_join(thread[cpu]);
+}
+
+static void test_two_cpus(void)
+{
+    for (int wide = 1; wide >= 0; wide--) {
+        struct cpu_thread t[2][2];
+        struct breaker b[2][2] = {{{0}}, {{.how = AT_START}, {.how = AT_ACCESS}}};
+        struct guest *g[2];
+        for (unsigned i = 0; i < 2; i++) {
+            g[i] = sweep_guest(i ? "soft" : "interp", wide, 2);
+            run_two(g[i], b[i], t[i]);
+        }
+        for (unsigned cpu = 0; cpu < 2; cpu++) {
+            g[0]->s = t[0][cpu].s;
+            g[1]->s = t[1][cpu].s;
+            check_same(g[0], g[1]);
+            g_assert_cmpuint(((struct vcpu *)g[1]->vcpu[cpu])->stats->count[COUNT_NETTED], >, 1000);
+        }
+        guest_free(g[0]);
+        guest_free(g[1]);
+    }
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* One more run of the sweep in the same VM; returns its CPU time. */
+static double again(struct guest *g, struct breaker *b, unsigned rounds)
+{
+    double began = cpu_seconds();
+    b->turn = 0;
+    prepare_sweep(g, true, 0, rounds);
+    g->s.rip = GUEST_CODE_AT;
+    g->s.run_state = X86_RUNNING;
+    g->engine->set_state(g->vcpu[0], &g->s);
+    guest_continue(g);
+    g_assert_cmpint(guest_vector(g), ==, FINISHED);
+    return cpu_seconds() - began;
+}
+
+/* Hundreds of thousands: the last ones are as fast as the first, and nothing is left behind. */
+static void test_many(void)
+{
+    enum { ROUNDS = 100000, TIMES = 6 };
+    double quiet, seconds[TIMES];
+    struct cpu_memory first, last;
+    struct guest *g = sweep_guest("soft", true, 1);
+    struct breaker b = {.c = g->vcpu[0], .keep_marks = true};
+    g->test = &b;
+    quiet = again(g, &b, ROUNDS);
+    for (unsigned i = 0; i < TIMES; i++) {
+        b.how = i < TIMES - 1 ? AT_START : AT_ACCESS;
+        b.keep_marks = i == TIMES - 1;
+        seconds[i] = again(g, &b, ROUNDS);
+        g->engine->memory(g->evm, i ? &last : &first);
+        g_test_message("%u rounds: %.2f s, without exceptions %.2f s; %u caught in all, %u instructions given up",
+                       ROUNDS, seconds[i], quiet, (unsigned)netted(g),
+                       (unsigned)((struct vcpu *)g->vcpu[0])->stats->count[COUNT_NET_LEFT]);
+    }
+    g_assert_cmpuint(netted(g), >=, 200000);
+    g_assert_cmpfloat(seconds[TIMES - 2], <, 2 * seconds[0]);
+    g_assert_cmpfloat(seconds[TIMES - 1], <, seconds[0]); /* soon nothing needs the net any more */
+    g_assert_cmpuint(last.used, <=, first.used + (1 << 20));
+    guest_free(g);
+}
+
+/* ---- what is not the guest's -------------------------------------------------------------------------------------------- */
+/* clang-format off */
+GUEST_CODE(touches, 64, "mov $0x400000, %esi; mov $4, %ecx; 1: mov (%rsi), %eax; movups (%rsi), %xmm1; out %al, $0xf0; dec %ecx; jnz 1b; hlt");
+/* clang-format on */
+
+/* The guest's memory ends where it looks. */
+static void lose_memory(struct machine *m, uint16_t port, unsigned size, uint64_t value)
+{
+    g_assert_cmpint(ftruncate(((struct guest *)m)->vm.memory_fd, 0x400000), ==, 0);
+}
+
+static void fault_in_c(struct machine *m, uint16_t port, unsigned size, uint64_t value)
+{
+    volatile uintptr_t nowhere = 8;
+    *(volatile int *)nowhere = 0;
+}
+
+static void send_signal(struct machine *m, uint16_t port, unsigned size, uint64_t value)
+{
+    kill(getpid(), SIGSEGV);
+}
+
+static void run_touches(const char *engine, void (*out)(struct machine *, uint16_t, unsigned, uint64_t), GError **error)
+{
+    struct guest *g = new_guest(engine, GUEST_LONG, 1);
+    GUEST_LOAD(g, GUEST_CODE_AT, touches);
+    g->machine.out = out;
+    g->engine->set_state(g->vcpu[0], &g->s);
+    g_assert_cmpint(g->engine->run(g->vcpu[0], error), ==, CPU_STOP_FAIL);
+    guest_free(g);
+}
+
+static void test_memory_lost(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        g_autoptr(GError) error = NULL;
+        run_touches("soft", lose_memory, &error);
+        g_assert_nonnull(strstr(error->message, "The host has no memory for a page of the guest's memory"));
+    }
+}
+
+static void test_memory_lost_in_c(void)
+{
+    g_autoptr(GError) error = NULL;
+    if (g_test_subprocess())
+        run_touches("interp", lose_memory, &error);
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*The host has no memory for a page of the guest's memory*");
+}
+
+static void test_own_fault(void)
+{
+    if (g_test_subprocess())
+        run_touches("soft", fault_in_c, NULL);
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr(
+        "*fault of this program: signal SIGSEGV, exception 0xe at host address 0x*, data address 0x8, "
+        "on a virtual CPU's thread*");
+}
+
+static void put_chained(int sig)
+{
+    fprintf(stderr, "chained\n");
+    _exit(0);
+}
+
+static void test_chained(void)
+{
+    if (g_test_subprocess()) {
+        signal(SIGSEGV, put_chained);
+        run_touches("soft", fault_in_c, NULL);
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("*fault of this program: signal SIGSEGV*chained*");
+}
+
+static void test_sent(void)
+{
+    if (g_test_subprocess())
+        run_touches("soft", send_signal, NULL);
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr_unmatched("*fault of this program*");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -374,5 +563,12 @@ int main(int argc, char **argv)
         g_test_add_data_func(name, &cases[i], test_case);
     }
     g_test_add_func("/host-faults/every-instruction", test_every_instruction);
+    g_test_add_func("/host-faults/two-cpus", test_two_cpus);
+    g_test_add_func("/host-faults/many", test_many);
+    g_test_add_func("/host-faults/memory-lost", test_memory_lost);
+    g_test_add_func("/host-faults/memory-lost-in-c", test_memory_lost_in_c);
+    g_test_add_func("/host-faults/own-fault", test_own_fault);
+    g_test_add_func("/host-faults/chained", test_chained);
+    g_test_add_func("/host-faults/sent", test_sent);
     return g_test_run();
 }
