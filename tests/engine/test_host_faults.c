@@ -316,6 +316,26 @@ static void test_case(const void *data)
         }
 }
 
+/* AMD's processors take misaligned SHA operands, Intel's do not; so translated code runs none in place, anywhere. */
+static void test_sha_not_in_place(void)
+{
+    struct fault_case f = {"sha", CODES(sha), {DATA, DATA, DATA}, AS_TIER_1, false};
+    uint64_t by_tier_1[2];
+    for (unsigned misaligned = 0; misaligned < 2; misaligned++) {
+        struct breaker b = {0};
+        f.value[2] = DATA + misaligned;
+        struct guest *g = run_case(&f, "soft", true, &b);
+        by_tier_1[misaligned] = b.c->stats->count[COUNT_EXEC_OPERAND];
+        bool unknown = guest_vector(g) == EXC_UD;
+        guest_free(g);
+        if (unknown) {
+            g_test_skip("this CPU has no SHA instructions");
+            return;
+        }
+    }
+    g_assert_cmpuint(by_tier_1[1], >, by_tier_1[0]);
+}
+
 /* ---- every instruction in turn ------------------------------------------------------------------------------------------- */
 static void prepare_sweep(struct guest *g, bool wide, unsigned cpu, unsigned rounds)
 {
@@ -446,12 +466,14 @@ static void test_many(void)
 {
     enum { ROUNDS = 100000, TIMES = 6 };
     double quiet, seconds[TIMES];
+    uint64_t caught = 0;
     struct cpu_memory first, last;
     struct guest *g = sweep_guest("soft", true, 1);
     struct breaker b = {.c = g->vcpu[0], .keep_marks = true};
     g->test = &b;
     quiet = again(g, &b, ROUNDS);
     for (unsigned i = 0; i < TIMES; i++) {
+        caught = netted(g);
         b.how = i < TIMES - 1 ? AT_START : AT_ACCESS;
         b.keep_marks = i == TIMES - 1;
         seconds[i] = again(g, &b, ROUNDS);
@@ -462,7 +484,7 @@ static void test_many(void)
     }
     g_assert_cmpuint(netted(g), >=, 200000);
     g_assert_cmpfloat(seconds[TIMES - 2], <, 2 * seconds[0]);
-    g_assert_cmpfloat(seconds[TIMES - 1], <, seconds[0]); /* soon nothing needs the net any more */
+    g_assert_cmpuint(netted(g) - caught, <, ROUNDS / 20); /* soon nothing needs the net any more */
     g_assert_cmpuint(last.used, <=, first.used + (1 << 20));
     guest_free(g);
 }
@@ -562,6 +584,7 @@ int main(int argc, char **argv)
         g_autofree char *name = g_strdup_printf("/host-faults/%s", cases[i].name);
         g_test_add_data_func(name, &cases[i], test_case);
     }
+    g_test_add_func("/host-faults/sha-not-in-place", test_sha_not_in_place);
     g_test_add_func("/host-faults/every-instruction", test_every_instruction);
     g_test_add_func("/host-faults/two-cpus", test_two_cpus);
     g_test_add_func("/host-faults/many", test_many);
