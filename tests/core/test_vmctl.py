@@ -194,11 +194,12 @@ def test_life(h):
 
 
 def test_killed(h):
-    """kill -9 leaves the machine startable."""
+    """kill -9 leaves the machine startable; last words go to the log."""
     h.want(0, "create", "m")
     for unused in range(2):
         h.want(0, "start", "m")
         pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+        assert os.readlink(f"/proc/{pid}/fd/2").endswith("/m/logs/vm.log")
         os.kill(pid, signal.SIGKILL)
         h.want(0, "wait", "m", "--state", "stopped", "--timeout", "5")
         h.want(4, "pause", "m", err="is not running")
