@@ -25,9 +25,9 @@ static const struct {
     const char *reason;
 } kept[] = {
     {CALLS(SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2,
-           SYS_pwritev2, SYS_lseek, SYS_close, SYS_dup, SYS_dup2, SYS_fcntl, SYS_fstat, SYS_newfstatat, SYS_stat, SYS_lstat,
-           SYS_statx, SYS_fsync, SYS_fdatasync, SYS_sync_file_range, SYS_ftruncate, SYS_fallocate, SYS_fadvise64,
-           SYS_flock, SYS_copy_file_range, SYS_statfs, SYS_fstatfs, SYS_fgetxattr),
+           SYS_pwritev2, SYS_lseek, SYS_close, SYS_dup, SYS_dup2, SYS_fcntl, SYS_fstat, SYS_newfstatat, SYS_stat,
+           SYS_lstat, SYS_statx, SYS_fsync, SYS_fdatasync, SYS_sync_file_range, SYS_ftruncate, SYS_fallocate,
+           SYS_fadvise64, SYS_flock, SYS_copy_file_range, SYS_statfs, SYS_fstatfs, SYS_fgetxattr),
      "disk images, serial lines, the log"},
     {CALLS(SYS_open, SYS_openat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat,
            SYS_getdents64, SYS_getcwd),
