@@ -107,8 +107,9 @@ static void check_extended(struct vcpu *c, const struct insn *in, const struct s
 /* A store that may fault has done this before on some CPUs. */
 static void change_to_mmx(struct vcpu *c)
 {
+    uint32_t unused;
     fpu_use(c);
-    __asm__ volatile("movq %mm0, %mm0");
+    __asm__ volatile("movd %%mm0, %0" : "=r"(unused)); /* reading is enough, and changes no register */
 }
 
 static void exec_memory(struct vcpu *c, const struct insn *in)
