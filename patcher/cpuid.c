@@ -2,25 +2,12 @@
 /* cpuid.c - what the guest's CPUID says.  Model host: the host's answer minus what this engine does not carry.  The
  * hypervisor's leaves, the topology and the model x86-64-v2 are those of core-vmm/base/cpu_model.c, in which all engines
  * agree. */
-#include "../core-vmm/base/cpu_model.h"
+#include "cpuid_table.h"
 #include "../core-vmm/base/host_cpu.h"
 #include "system.h"
-#include "vm.h"
 #include <string.h>
 
-/* Feature words and which of their bits the engine carries. */
-enum { F_1_ECX, F_1_EDX, F_7_EBX, F_7_ECX, F_7_EDX, F_7_1_EAX, F_EXT_ECX, F_EXT_EDX, F_XSAVE, F_EXT8_EBX, FEATURES };
-
-struct cpuid_table {
-    uint32_t feature[FEATURES];
-    uint32_t signature;
-    char brand[48];
-    uint64_t xcr0;
-    struct cpu_model model; /* less the index */
-    bool amd, v2;
-};
-
-#define BIT(n) (1u << (n))
+/* Which bits of the feature words the engine carries. */
 static const uint32_t carried[FEATURES] = {
     /* SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 x2APIC MOVBE POPCNT TSC-deadline AES XSAVE AVX F16C RDRAND */
     [F_1_ECX] = BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(21) | BIT(22) |
@@ -43,33 +30,31 @@ static const uint32_t carried[FEATURES] = {
     [F_EXT8_EBX] = BIT(9),                /* WBNOINVD */
 };
 
-static uint32_t host(uint32_t leaf, uint32_t subleaf, unsigned reg)
+uint32_t cpuid_host(uint32_t leaf, uint32_t subleaf, unsigned reg)
 {
     uint32_t r[4];
     host_cpuid(leaf, subleaf, r);
     return r[reg];
 }
 
-enum { EAX, EBX, ECX, EDX };
-
 static void read_features(uint32_t *f)
 {
-    f[F_1_ECX] = host(1, 0, ECX) | BIT(21) | BIT(24); /* x2APIC and TSC deadline are the machine's */
-    f[F_1_EDX] = host(1, 0, EDX);
-    f[F_7_EBX] = host(7, 0, EBX) | BIT(1) | BIT(7) | BIT(10) | BIT(20) | BIT(0);
-    f[F_7_ECX] = host(7, 0, ECX) | BIT(2);
-    f[F_7_EDX] = host(7, 0, EDX);
-    f[F_7_1_EAX] = host(7, 1, EAX);
-    f[F_EXT_ECX] = host(0x80000001, 0, ECX);
-    f[F_EXT_EDX] = host(0x80000001, 0, EDX) | BIT(26);
-    f[F_XSAVE] = host(0xd, 1, EAX);
-    f[F_EXT8_EBX] = host(0x80000008, 0, EBX);
+    f[F_1_ECX] = cpuid_host(1, 0, ECX) | BIT(21) | BIT(24); /* x2APIC and TSC deadline are the machine's */
+    f[F_1_EDX] = cpuid_host(1, 0, EDX);
+    f[F_7_EBX] = cpuid_host(7, 0, EBX) | BIT(1) | BIT(7) | BIT(10) | BIT(20) | BIT(0);
+    f[F_7_ECX] = cpuid_host(7, 0, ECX) | BIT(2);
+    f[F_7_EDX] = cpuid_host(7, 0, EDX);
+    f[F_7_1_EAX] = cpuid_host(7, 1, EAX);
+    f[F_EXT_ECX] = cpuid_host(0x80000001, 0, ECX);
+    f[F_EXT_EDX] = cpuid_host(0x80000001, 0, EDX) | BIT(26);
+    f[F_XSAVE] = cpuid_host(0xd, 1, EAX);
+    f[F_EXT8_EBX] = cpuid_host(0x80000008, 0, EBX);
 }
 
 static struct cpu_model describe(const struct cpu_vm *vm)
 {
     struct cpu_model c = {
-        .gpa_bits = MIN(GPA_BITS, host(0x80000008, 0, EAX) & 0xff),
+        .gpa_bits = MIN(GPA_BITS, cpuid_host(0x80000008, 0, EAX) & 0xff),
         .cpus = vm->cpus,
         .tsc_khz = vm->tsc_khz,
         .x2apic = true,
@@ -77,7 +62,7 @@ static struct cpu_model describe(const struct cpu_vm *vm)
     };
     static const unsigned order[3] = {EBX, EDX, ECX};
     for (unsigned i = 0; i < 3; i++) {
-        uint32_t part = host(0, 0, order[i]);
+        uint32_t part = cpuid_host(0, 0, order[i]);
         memcpy(c.vendor + 4 * i, &part, 4);
     }
     return c;
@@ -102,18 +87,18 @@ static void be_host(struct cpuid_table *t)
     for (unsigned i = 0; i < FEATURES; i++)
         t->feature[i] &= carried[i];
     if (t->feature[F_1_ECX] & BIT(26)) {
-        uint64_t offered = host(0xd, 0, EAX);
+        uint64_t offered = cpuid_host(0xd, 0, EAX);
         t->xcr0 = 3 | (t->feature[F_1_ECX] & BIT(28) ? offered & 4 : 0) |
                   (t->feature[F_7_EBX] & BIT(16) ? offered & 0xe0 : 0);
     }
-    t->signature = host(1, 0, EAX);
+    t->signature = cpuid_host(1, 0, EAX);
     for (unsigned i = 0; i < 12; i++) {
-        uint32_t part = host(0x80000002 + i / 4, 0, i % 4);
+        uint32_t part = cpuid_host(0x80000002 + i / 4, 0, i % 4);
         memcpy(t->brand + 4 * i, &part, 4);
     }
 }
 
-struct cpuid_table *cpuid_new(const struct cpu_vm *vm, GError **error)
+struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GError **error)
 {
     g_autofree struct cpuid_table *t = g_new0(struct cpuid_table, 1);
     if (vm->model && !cpu_model_parse(vm->model, &t->v2, error))
@@ -123,11 +108,14 @@ struct cpuid_table *cpuid_new(const struct cpu_vm *vm, GError **error)
     if (t->v2 && !cpu_model_v2_fits(words, error))
         return NULL;
     t->model = describe(vm);
+    t->foreign = cpuid_name_maker(&t->model, maker);
     t->amd = cpu_model_is_amd(&t->model);
     if (t->v2)
         be_v2(t);
     else
         be_host(t);
+    if (t->foreign && !t->v2)
+        cpuid_change_maker(t);
     return g_steal_pointer(&t);
 }
 
@@ -171,7 +159,7 @@ static void leaf_xsave(struct vcpu *c, const struct cpuid_table *t, uint32_t sub
     if (sub == 0) {
         uint32_t most = 576, now = 576;
         for (unsigned i = 2; i < 32; i++) {
-            uint32_t end = host(0xd, i, EAX) + host(0xd, i, EBX);
+            uint32_t end = cpuid_host(0xd, i, EAX) + cpuid_host(0xd, i, EBX);
             if (t->xcr0 >> i & 1 && end > most)
                 most = end;
             if (c->xcr0 >> i & 1 && end > now)
@@ -184,19 +172,12 @@ static void leaf_xsave(struct vcpu *c, const struct cpuid_table *t, uint32_t sub
         uint32_t size = 576;
         for (unsigned i = 2; i < 32; i++)
             if (c->xcr0 >> i & 1)
-                size = (host(0xd, i, ECX) & 2 ? (size + 63) & ~63u : size) + host(0xd, i, EAX);
+                size = (cpuid_host(0xd, i, ECX) & 2 ? (size + 63) & ~63u : size) + cpuid_host(0xd, i, EAX);
         r[EAX] = t->feature[F_XSAVE];
         r[EBX] = size;
     } else if (sub < 32 && t->xcr0 >> sub & 1)
         for (unsigned i = 0; i < 3; i++)
-            r[i] = host(0xd, sub, i);
-}
-
-static void leaf_cache_intel(const struct cpu_model *m, uint32_t sub, uint32_t *r)
-{
-    for (unsigned i = 0; i < 4; i++)
-        r[i] = host(4, sub, i);
-    r[EAX] = cpu_model_cache_eax(m, r[EAX]);
+            r[i] = cpuid_host(0xd, sub, i);
 }
 
 static void put_vendor(const struct cpu_model *m, uint32_t *r)
@@ -216,10 +197,7 @@ static void basic(struct vcpu *c, const struct cpuid_table *t, const struct cpu_
         break;
     case 1: leaf_1(c, t, m, r); break;
     case 2: r[EAX] = t->amd ? 0 : 0x00feff01; break;
-    case 4:
-        if (!t->amd)
-            leaf_cache_intel(m, sub, r);
-        break;
+    case 4: cpuid_caches(t, m, sub, r); break;
     case 6: r[EAX] = BIT(2); break; /* the APIC timer always runs */
     case 7:
         if (sub == 0) {
@@ -262,10 +240,7 @@ static void extended(const struct cpuid_table *t, const struct cpu_model *m, uin
     case 0x80000003:
     case 0x80000004: memcpy(r, t->brand + (leaf - 0x80000002) * 16, 16); break;
     case 0x80000005:
-    case 0x80000006:
-        for (unsigned i = 0; i < 4; i++)
-            r[i] = host(leaf, 0, i);
-        break;
+    case 0x80000006: cpuid_caches_extended(t, leaf, r); break;
     case 0x80000007: r[EDX] = BIT(8); break; /* invariant TSC */
     case 0x80000008:
         r[EAX] = GPA_BITS | 48 << 8;

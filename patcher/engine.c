@@ -16,9 +16,50 @@ static bool probe(GError **error)
     return host_cpu_fits(error);
 }
 
-static void *vm_new(const struct cpu_vm *cfg, GError **error)
+/* For tests and whoever debugs an engine. */
+struct options {
+    enum cpu_maker maker;
+    uint32_t hot;
+    bool lockstep;
+};
+
+static bool take_option(struct options *o, const char *word, bool translate)
 {
-    struct cpuid_table *cpuid = cpuid_new(cfg, error);
+    if (!strcmp(word, "maker=intel"))
+        o->maker = MAKER_INTEL;
+    else if (!strcmp(word, "maker=amd"))
+        o->maker = MAKER_AMD;
+    else if (translate && g_str_has_prefix(word, "hot="))
+        o->hot = g_ascii_strtoull(word + 4, NULL, 10);
+    else if (translate && !strcmp(word, "lockstep"))
+        o->lockstep = true;
+    else
+        return !*word;
+    return true;
+}
+
+static bool take_options(struct options *o, const struct cpu_vm *cfg, bool translate, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(cfg->options ? cfg->options : "", ",", -1);
+    for (char **w = words; *w; w++)
+        if (!take_option(o, *w, translate)) {
+            g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                        "engine-options: the engine %s knows maker=intel%s maker=amd%s, not \"%s\"",
+                        translate ? "soft" : "interp", translate ? "," : " and",
+                        translate ? ", hot=N and lockstep" : "", *w);
+            return false;
+        }
+    if (o->lockstep && cfg->cpus > 1) {
+        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                    "engine-options: lockstep works with one CPU, not %u", cfg->cpus);
+        return false;
+    }
+    return true;
+}
+
+static struct soft_vm *vm_new(const struct cpu_vm *cfg, const struct options *o, GError **error)
+{
+    struct cpuid_table *cpuid = cpuid_new(cfg, o->maker, error);
     if (!cpuid)
         return NULL;
     struct soft_vm *vm = g_new0(struct soft_vm, 1);
@@ -35,6 +76,24 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     vm->vcpu = g_new0(struct vcpu *, cfg->cpus);
     g_mutex_init(&vm->lock);
     g_mutex_init(&vm->split_lock);
+    return vm;
+}
+
+static void *vm_new_interpreting(const struct cpu_vm *cfg, GError **error)
+{
+    struct options o = {0};
+    return take_options(&o, cfg, false, error) ? vm_new(cfg, &o, error) : NULL;
+}
+
+static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
+{
+    struct options o = {.hot = HOT};
+    struct soft_vm *vm = take_options(&o, cfg, true, error) ? vm_new(cfg, &o, error) : NULL;
+    if (!vm)
+        return NULL;
+    vm->translate = true;
+    vm->hot = o.hot;
+    vm->lockstep = o.lockstep;
     return vm;
 }
 
@@ -55,41 +114,6 @@ static void vm_free(void *evm)
     g_free(vm->vcpu);
     g_free(vm->cpuid);
     g_free(vm);
-}
-
-/* For tests: hot=N, lockstep. */
-static bool take_options(struct soft_vm *vm, const char *options, GError **error)
-{
-    g_auto(GStrv) words = g_strsplit(options, ",", -1);
-    for (char **w = words; *w; w++)
-        if (g_str_has_prefix(*w, "hot="))
-            vm->hot = g_ascii_strtoull(*w + 4, NULL, 10);
-        else if (!strcmp(*w, "lockstep"))
-            vm->lockstep = true;
-        else if (**w) {
-            g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                        "engine-options: the translator knows hot=N and lockstep, not \"%s\"", *w);
-            return false;
-        }
-    if (vm->lockstep && vm->cfg->cpus > 1) {
-        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                    "engine-options: lockstep works with one CPU, not %u", vm->cfg->cpus);
-        return false;
-    }
-    return true;
-}
-
-static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
-{
-    struct soft_vm *vm = vm_new(cfg, error);
-    if (!vm)
-        return NULL;
-    vm->translate = true;
-    vm->hot = HOT;
-    if (take_options(vm, cfg->options, error))
-        return vm;
-    vm_free(vm);
-    return NULL;
 }
 
 static bool map(void *evm, uint64_t gpa, uint64_t bytes, uint64_t offset, int how, GError **error)
@@ -171,7 +195,7 @@ static char *dump(void *vcpu, unsigned most, GError **error)
 const struct cpu_engine interp_engine = {
     .name = "interp",
     .probe = probe,
-    .vm_new = vm_new,
+    .vm_new = vm_new_interpreting,
     .vm_free = vm_free,
     .map = map,
     .touched = touched,

@@ -124,8 +124,9 @@ uint64_t msr_read(struct vcpu *c, uint32_t index);
 void msr_write(struct vcpu *c, uint32_t index, uint64_t v);
 uint64_t guest_tsc(struct vcpu *c);
 void cpuid(struct vcpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
-uint64_t cpuid_cr4_bits(const struct vcpu *c);                          /* those of the features offered */
-struct cpuid_table *cpuid_new(const struct cpu_vm *vm, GError **error); /* g_free */
+enum cpu_maker { MAKER_HOST, MAKER_INTEL, MAKER_AMD }; /* whom CPUID names */
+uint64_t cpuid_cr4_bits(const struct vcpu *c);         /* those of the features offered */
+struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GError **error); /* g_free */
 void vcpu_reset(struct vcpu *c, bool init);
 uint64_t xcr0_supported(struct vcpu *c);
 void write_cr0(struct vcpu *c, uint64_t v);

@@ -99,6 +99,10 @@ static void test_options(void)
     vm.options = "hot=3,warm";
     g_assert_null(soft_engine.vm_new(&vm, &error));
     g_assert_nonnull(strstr(error->message, "\"warm\""));
+    g_clear_error(&error);
+    vm.options = "maker=amd,hot=3"; /* the interpreter translates nothing */
+    g_assert_null(interp_engine.vm_new(&vm, &error));
+    g_assert_nonnull(strstr(error->message, "\"hot=3\""));
 }
 
 /* clang-format off */

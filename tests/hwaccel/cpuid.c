@@ -20,7 +20,7 @@ struct cpuid {
 
 static struct machine *start(const struct cpu_engine *engine, unsigned cpus, const char *model)
 {
-    struct machine *m = fake_new_model(engine, cpus, model);
+    struct machine *m = fake_new_model(engine, cpus, model, "");
     fake_load(m, CODE, g_tsc, g_tsc_end);
     for (unsigned i = 0; i < cpus; i++)
         fake_start64(m, i, CODE);

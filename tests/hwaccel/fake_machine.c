@@ -105,10 +105,10 @@ void machine_eoi(struct machine *m, uint8_t vector)
 
 struct machine *fake_new(const struct cpu_engine *engine, unsigned cpus)
 {
-    return fake_new_model(engine, cpus, "host");
+    return fake_new_model(engine, cpus, "host", "");
 }
 
-struct machine *fake_new_model(const struct cpu_engine *engine, unsigned cpus, const char *model)
+struct machine *fake_new_model(const struct cpu_engine *engine, unsigned cpus, const char *model, const char *options)
 {
     struct machine *m = g_new0(struct machine, 1);
     g_autoptr(GError) error = NULL;
@@ -131,7 +131,7 @@ struct machine *fake_new_model(const struct cpu_engine *engine, unsigned cpus, c
                             .tsc_offset = &m->tsc_offset,
                             .tsc_khz = FAKE_TSC_KHZ,
                             .model = model,
-                            .options = ""};
+                            .options = options};
     m->evm = engine->vm_new(&m->vm, &error);
     g_assert_no_error(error);
     engine->map(m->evm, 0, FAKE_MEMORY, 0, CPU_MAP_RAM, &error);

@@ -44,7 +44,7 @@ struct machine {
 };
 
 struct machine *fake_new(const struct cpu_engine *engine, unsigned cpus); /* CPU model "host" */
-struct machine *fake_new_model(const struct cpu_engine *engine, unsigned cpus, const char *model);
+struct machine *fake_new_model(const struct cpu_engine *engine, unsigned cpus, const char *model, const char *options);
 void fake_free(struct machine *m);
 
 /* Code at guest-physical `at`; then a vCPU's state to start it with. */

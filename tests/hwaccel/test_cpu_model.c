@@ -111,7 +111,7 @@ static void test_unknown(gconstpointer data)
 static void test_shown(gconstpointer data)
 {
     const struct cpu_engine *engine = data;
-    struct machine *m = fake_new_model(engine, 3, "x86-64-v2");
+    struct machine *m = fake_new_model(engine, 3, "x86-64-v2", "");
     uint32_t h[4], wanted[4];
     fake_load(m, CODE, g_tsc, g_tsc_end);
     __cpuid(0, h[EAX], h[EBX], h[ECX], h[EDX]);
@@ -134,6 +134,76 @@ static void test_shown(gconstpointer data)
     fake_free(m);
 }
 
+/* ---- the other maker ---- */
+
+static void ask(struct machine *m, unsigned cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+    fake_put(m, RESULT + 32, leaf, 4);
+    fake_put(m, RESULT + 36, subleaf, 4);
+    fake_finish(m, cpu);
+    memcpy(r, m->memory + RESULT + 16, 16);
+}
+
+static uint32_t cache_kib(uint32_t ebx, uint32_t ecx)
+{
+    return ((ebx >> 22) + 1) * ((ebx >> 12 & 0x3ff) + 1) * ((ebx & 0xfff) + 1) / 64 * (ecx + 1) / 16;
+}
+
+/* A guest of each maker, whichever this host's is: a name, a family that is that maker's, and the caches where that
+ * maker's guests look for them. */
+static void test_intel(gconstpointer data)
+{
+    struct machine *m = fake_new_model(data, 3, "host", "maker=intel");
+    uint32_t r[4];
+    fake_load(m, CODE, g_tsc, g_tsc_end);
+    for (unsigned cpu = 0; cpu < 3; cpu++) {
+        fake_start64(m, cpu, CODE);
+        ask(m, cpu, 0, 0, r);
+        g_assert_cmpmem(&r[EBX], 4, "Genu", 4);
+        g_assert_cmpmem(&r[ECX], 4, "ntel", 4);
+        ask(m, cpu, 1, 0, r);
+        g_assert_cmphex(r[EAX] >> 8 & 15, ==, 6);
+        ask(m, cpu, 4, 0, r); /* L1 data, this CPU's alone */
+        g_assert_cmphex(r[EAX] & 0x3fff, ==, 0x121);
+        g_assert_cmphex(r[EAX] >> 14 & 0xfff, ==, 0);
+        g_assert_cmpuint(cache_kib(r[EBX], r[ECX]), >=, 16);
+        ask(m, cpu, 0x80000000, 0, r);
+        g_assert_cmphex(r[EAX], ==, 0x80000008);
+        ask(m, cpu, 0x80000001, 0, r);
+        g_assert_cmphex(r[EDX] & ~0x2c100800u, ==, 0); /* none of what AMD repeats */
+        ask(m, cpu, 0x80000005, 0, r);
+        g_assert_cmphex(r[ECX], ==, 0);
+    }
+    fake_free(m);
+}
+
+static void test_amd(gconstpointer data)
+{
+    struct machine *m = fake_new_model(data, 3, "host", "maker=amd");
+    uint32_t r[4], edx;
+    fake_load(m, CODE, g_tsc, g_tsc_end);
+    for (unsigned cpu = 0; cpu < 3; cpu++) {
+        fake_start64(m, cpu, CODE);
+        ask(m, cpu, 0, 0, r);
+        g_assert_cmpmem(&r[EBX], 4, "Auth", 4);
+        g_assert_cmpmem(&r[ECX], 4, "cAMD", 4);
+        ask(m, cpu, 1, 0, r);
+        g_assert_cmphex(r[EAX] >> 8 & 15, ==, 15);
+        edx = r[EDX];
+        ask(m, cpu, 4, 0, r);
+        g_assert_cmphex(r[EAX] | r[EBX] | r[ECX], ==, 0);
+        ask(m, cpu, 0x80000001, 0, r);
+        g_assert_cmphex((r[EDX] ^ edx) & 0x0183f3ff, ==, 0);
+        ask(m, cpu, 0x80000005, 0, r); /* L1 data and code: KiB, ways, lines, bytes */
+        g_assert_cmpuint(r[ECX] >> 24, >=, 16);
+        g_assert_cmphex(r[ECX] & 0xff, ==, 64);
+        g_assert_cmpuint(r[EDX] >> 24, >=, 16);
+        ask(m, cpu, 0x80000006, 0, r);
+        g_assert_cmpuint(r[ECX] >> 16, >=, 128);
+    }
+    fake_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -145,5 +215,9 @@ int main(int argc, char **argv)
     g_test_add_data_func("/cpu-model/unknown/soft", &soft_engine, test_unknown);
     g_test_add_data_func("/cpu-model/shown/interp", &interp_engine, test_shown);
     g_test_add_data_func("/cpu-model/shown/soft", &soft_engine, test_shown);
+    g_test_add_data_func("/cpu-model/maker/intel/interp", &interp_engine, test_intel);
+    g_test_add_data_func("/cpu-model/maker/amd/interp", &interp_engine, test_amd);
+    g_test_add_data_func("/cpu-model/maker/intel/soft", &soft_engine, test_intel);
+    g_test_add_data_func("/cpu-model/maker/amd/soft", &soft_engine, test_amd);
     return g_test_run();
 }

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cpuid_table.h - what the guest's CPUID shows: shared by the files that make it. */
+#pragma once
+#include "../core-vmm/base/cpu_model.h"
+#include "system.h"
+#include "vm.h"
+
+#define BIT(n) (1u << (n))
+enum { EAX, EBX, ECX, EDX };
+
+/* Feature words. */
+enum { F_1_ECX, F_1_EDX, F_7_EBX, F_7_ECX, F_7_EDX, F_7_1_EAX, F_EXT_ECX, F_EXT_EDX, F_XSAVE, F_EXT8_EBX, FEATURES };
+
+struct cpuid_table {
+    uint32_t feature[FEATURES];
+    uint32_t signature;
+    char brand[48];
+    uint64_t xcr0;
+    struct cpu_model model; /* less the index */
+    bool amd, v2;
+    bool foreign; /* it names another maker than the host's CPU */
+};
+
+uint32_t cpuid_host(uint32_t leaf, uint32_t subleaf, unsigned reg); /* 0: the host has no such leaf */
+
+/* cpuid_maker.c: the guest's CPU has another maker than the host's */
+bool cpuid_name_maker(struct cpu_model *c, enum cpu_maker maker); /* true: that changes the name */
+void cpuid_change_maker(struct cpuid_table *t);
+/* Leaf 4; leaves 0x80000005 and 0x80000006, of any guest. */
+void cpuid_caches(const struct cpuid_table *t, const struct cpu_model *m, uint32_t subleaf, uint32_t r[4]);
+void cpuid_caches_extended(const struct cpuid_table *t, uint32_t leaf, uint32_t r[4]);
