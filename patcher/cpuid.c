@@ -98,6 +98,21 @@ static void be_host(struct cpuid_table *t)
     }
 }
 
+/* Hazards of speculation, after cpuid_change_maker(). */
+static void add_speculation(struct cpuid_table *t)
+{
+    struct cpu_risks risks;
+    const struct speculation_host host = {cpuid_host(7, 0, EDX), cpuid_host(7, 2, EDX), cpuid_host(0x80000021, 0, EAX)};
+    struct speculation *s = &t->speculation;
+    cpu_risks_read(&risks, CPU_RISKS_FOLDER);
+    speculation_offer(s, &risks, &host, t->amd);
+    t->feature[F_7_EDX] |= s->f7_edx;
+    t->feature[F_7_2_EDX] |= s->f7_2_edx;
+    t->feature[F_EXT8_EBX] |= s->f8_ebx;
+    t->feature[F_EXT21_EAX] |= s->f21_eax;
+    t->feature[F_EXT21_ECX] |= s->f21_ecx;
+}
+
 struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GError **error)
 {
     g_autofree struct cpuid_table *t = g_new0(struct cpuid_table, 1);
@@ -116,7 +131,14 @@ struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GEr
         be_host(t);
     if (t->foreign && !t->v2)
         cpuid_change_maker(t);
+    if (!t->v2)
+        add_speculation(t);
     return g_steal_pointer(&t);
+}
+
+const struct speculation *cpuid_speculation(const struct vcpu *c)
+{
+    return &c->vm->cpuid->speculation;
 }
 
 uint64_t xcr0_supported(struct vcpu *c)
@@ -132,6 +154,13 @@ bool cpuid_is_amd(const struct vcpu *c)
 bool cpuid_has_random(const struct vcpu *c, bool seed)
 {
     return seed ? c->vm->cpuid->feature[F_7_EBX] & BIT(18) : c->vm->cpuid->feature[F_1_ECX] & BIT(30);
+}
+
+uint64_t cpuid_efer_bits(const struct vcpu *c)
+{
+    const uint32_t *f = c->vm->cpuid->feature;
+    return EFER_SCE | EFER_LME | EFER_NXE | (f[F_EXT_EDX] & BIT(25) ? EFER_FFXSR : 0) |
+           (f[F_EXT21_EAX] & BIT(8) ? EFER_AUTO_IBRS : 0);
 }
 
 uint64_t cpuid_cr4_bits(const struct vcpu *c)
@@ -201,12 +230,14 @@ static void basic(struct vcpu *c, const struct cpuid_table *t, const struct cpu_
     case 6: r[EAX] = BIT(2); break; /* the APIC timer always runs */
     case 7:
         if (sub == 0) {
-            r[EAX] = 1;
+            r[EAX] = t->feature[F_7_2_EDX] ? 2 : 1;
             r[EBX] = t->feature[F_7_EBX];
             r[ECX] = t->feature[F_7_ECX];
             r[EDX] = t->feature[F_7_EDX];
         } else if (sub == 1)
             r[EAX] = t->feature[F_7_1_EAX];
+        else if (sub == 2)
+            r[EDX] = t->feature[F_7_2_EDX];
         break;
     case 0xd: leaf_xsave(c, t, sub, r); break;
     case 0x15:
@@ -247,7 +278,12 @@ static void extended(const struct cpuid_table *t, const struct cpu_model *m, uin
         r[EBX] = t->feature[F_EXT8_EBX];
         r[ECX] = cpu_model_cores_ecx(m);
         break;
-    case 0x80000021: r[EAX] = BIT(2) | BIT(6); break; /* LFENCE serialises; a null selector clears the base */
+    case 0x80000021: /* LFENCE serialises; a null selector clears the base */
+        if (t->amd) {
+            r[EAX] = t->feature[F_EXT21_EAX] | BIT(2) | BIT(6);
+            r[ECX] = t->feature[F_EXT21_ECX];
+        }
+        break;
     }
 }
 

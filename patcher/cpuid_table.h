@@ -2,6 +2,7 @@
 /* cpuid_table.h - what the guest's CPUID shows: shared by the files that make it. */
 #pragma once
 #include "../core-vmm/base/cpu_model.h"
+#include "speculation.h"
 #include "system.h"
 #include "vm.h"
 
@@ -9,13 +10,29 @@
 enum { EAX, EBX, ECX, EDX };
 
 /* Feature words. */
-enum { F_1_ECX, F_1_EDX, F_7_EBX, F_7_ECX, F_7_EDX, F_7_1_EAX, F_EXT_ECX, F_EXT_EDX, F_XSAVE, F_EXT8_EBX, FEATURES };
+enum {
+    F_1_ECX,
+    F_1_EDX,
+    F_7_EBX,
+    F_7_ECX,
+    F_7_EDX,
+    F_7_1_EAX,
+    F_7_2_EDX,
+    F_EXT_ECX,
+    F_EXT_EDX,
+    F_XSAVE,
+    F_EXT8_EBX,
+    F_EXT21_EAX,
+    F_EXT21_ECX,
+    FEATURES
+};
 
 struct cpuid_table {
     uint32_t feature[FEATURES];
     uint32_t signature;
     char brand[48];
     uint64_t xcr0;
+    struct speculation speculation;
     struct cpu_model model; /* less the index */
     bool amd, v2;
     bool foreign; /* it names another maker than the host's CPU */

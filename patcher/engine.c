@@ -4,6 +4,7 @@
 #include "lockstep.h"
 #include "replay.h"
 #include "patcher.h"
+#include "speculation.h"
 #include "system.h"
 #include "vcpu.h"
 #include "xl.h"
@@ -151,6 +152,7 @@ static enum cpu_stop run(void *vcpu, GError **error)
 {
     if (!host_fault_begin(vcpu, error))
         return CPU_STOP_FAIL;
+    speculation_follow(vcpu); /* a state may have been loaded */
     enum cpu_stop stop = vcpu_run(vcpu, error);
     fpu_leave(vcpu);
     host_fault_end();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* msr.c - model-specific registers (SDM Vol. 4; APM Vol. 2 appendix A).  Unknown ones are #GP(0). */
+#include "speculation.h"
 #include "system.h"
 #include "vm.h"
 
@@ -12,7 +13,6 @@ enum {
     MSR_UCODE_WRITE = 0x79,
     MSR_UCODE_REV = 0x8b,
     MSR_MTRR_CAP = 0xfe,
-    MSR_ARCH_CAPABILITIES = 0x10a,
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP,
     MSR_SYSENTER_EIP,
@@ -143,14 +143,14 @@ uint64_t msr_read(struct vcpu *c, uint32_t index)
     case MSR_TSC_ADJUST: return c->tsc_adjust;
     case MSR_EFER: return c->efer;
     }
-    if (!constant(index, &v))
+    if (!speculation_read(c, index, &v) && !constant(index, &v))
         raise_error(c, EXC_GP, 0);
     return v;
 }
 
 static void write_efer(struct vcpu *c, uint64_t v)
 {
-    uint64_t known = EFER_SCE | EFER_LME | EFER_NXE | EFER_FFXSR;
+    uint64_t known = cpuid_efer_bits(c);
     if (v & ~(known | EFER_LMA) || ((v ^ c->efer) & EFER_LME && c->cr0 & CR0_PG))
         raise_error(c, EXC_GP, 0);
     bool nx = (v ^ c->efer) & EFER_NXE;
@@ -204,6 +204,6 @@ void msr_write(struct vcpu *c, uint32_t index, uint64_t v)
     case MSR_TSC_ADJUST: c->tsc_adjust = v; return;
     case MSR_EFER: write_efer(c, v); return;
     }
-    if (!constant(index, &unused) || index == MSR_MTRR_CAP)
+    if (!speculation_write(c, index, v) && (!constant(index, &unused) || index == MSR_MTRR_CAP))
         raise_error(c, EXC_GP, 0);
 }

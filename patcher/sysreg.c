@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* sysreg.c - segment, control, debug and table registers, and what only the kernel may do to them
  * (SDM Vol. 3 ch. 2; Vol. 2 on each instruction). */
+#include "speculation.h"
 #include "system.h"
 #include "cold.h"
 #include "debug.h"
@@ -280,7 +281,10 @@ void cold_group6(struct vcpu *c, const struct insn *in)
         load_task_register(c, cold_rm_read_n(c, in, 2));
         break;
     case 4: set_zf(c, verifiable(c, cold_rm_read_n(c, in, 2), false)); break;
-    case 5: set_zf(c, verifiable(c, cold_rm_read_n(c, in, 2), true)); break;
+    case 5:
+        set_zf(c, verifiable(c, cold_rm_read_n(c, in, 2), true));
+        speculation_clear(c);
+        break;
     default: raise_exception(c, EXC_UD);
     }
 }

@@ -125,6 +125,7 @@ void msr_write(struct vcpu *c, uint32_t index, uint64_t v);
 uint64_t guest_tsc(struct vcpu *c);
 void cpuid(struct vcpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 enum cpu_maker { MAKER_HOST, MAKER_INTEL, MAKER_AMD }; /* whom CPUID names */
+uint64_t cpuid_efer_bits(const struct vcpu *c);        /* that can be set */
 uint64_t cpuid_cr4_bits(const struct vcpu *c);         /* those of the features offered */
 struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GError **error); /* g_free */
 void vcpu_reset(struct vcpu *c, bool init);

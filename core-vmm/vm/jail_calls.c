@@ -119,14 +119,16 @@ static void add_ioctl(struct filter *f)
     decide(f, SECCOMP_RET_ALLOW);
 }
 
-/* prctl to name a thread and set its timer slack. */
+/* prctl to name a thread, set its timer slack and, for a guest's SSBD, make its loads wait for older stores. */
 static void add_prctl(struct filter *f)
 {
-    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 6));
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 8));
     load(f, ARG_OFFSET(0));
     when(f, PR_SET_NAME, true);
     decide(f, SECCOMP_RET_ALLOW);
     when(f, PR_SET_TIMERSLACK, true);
+    decide(f, SECCOMP_RET_ALLOW);
+    when(f, PR_SET_SPECULATION_CTRL, true);
     decide(f, SECCOMP_RET_ALLOW);
     decide(f, REFUSE);
 }

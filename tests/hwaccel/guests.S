@@ -314,6 +314,16 @@ guest g_tsc
     jmp 1b
 guest_end g_tsc
 
+/* Reads the MSR that is asked for. */
+guest g_read_msr
+1:  movl RESULT+32, %ecx
+    rdmsr
+    movl %eax, RESULT+16
+    movl %edx, RESULT+20
+    outb %al, $0xf4
+    jmp 1b
+guest_end g_read_msr
+
 /* Adds 2^40 to its TSC, then goes on as g_tsc. */
 guest g_wrtsc
     movl $0x10, %ecx

@@ -41,5 +41,6 @@ GUEST(g_triple);
 GUEST(g_jump_nowhere);
 GUEST(g_work);
 GUEST(g_tsc);
+GUEST(g_read_msr);
 GUEST(g_wrtsc);
 GUEST(g_pvclock);
