@@ -57,6 +57,8 @@ static const struct leaf known[] = {
      BIT(4) | BIT(8) | BIT(10) | BIT(14) | BIT(23) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31)},
     /* avx_vnni avx512bf16 fzrm fsrs fsrc avx_ifma; avx_vnni_int8 avx_ne_convert prefetchi */
     {7, 1, BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12) | BIT(23), 0, 0, BIT(4) | BIT(5) | BIT(14)},
+    /* psfd ipred_ctrl rrsba_ctrl ddpd_u bhi_ctrl mcdt_no: bits of SPEC_CTRL, and a fact */
+    {7, 2, 0, 0, 0, BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5)},
     {0xd, ALL, ALL, ALL, ALL, ALL}, /* see xsave_leaf() */
     {0x80000000, 0, ALL, ALL, ALL, ALL},
     /* lahf cmp_legacy cr8_legacy abm sse4a misalignsse 3dnowprefetch xop fma4 tbm topoext */
@@ -70,14 +72,18 @@ static const struct leaf known[] = {
     {0x80000005, 0, ALL, ALL, ALL, ALL},
     {0x80000006, 0, ALL, ALL, ALL, ALL},
     {0x80000007, 0, 0, 0, 0, BIT(8) /* invariant tsc */},
-    /* clzero xsaveerptr wbnoinvd ibpb ibrs stibp ibrs_always stibp_always ibrs_preferred ssbd ssb_no psfd */
+    /* clzero xsaveerptr wbnoinvd ibpb ibrs stibp ibrs_always stibp_always ibrs_preferred ibrs_same_mode ssbd ssb_no psfd
+     * btc_no ibpb_ret */
     {0x80000008, 0, ALL,
-     BIT(0) | BIT(2) | BIT(9) | BIT(12) | BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(18) | BIT(24) | BIT(26) | BIT(28),
+     BIT(0) | BIT(2) | BIT(9) | BIT(12) | BIT(14) | BIT(15) | BIT(16) | BIT(17) | BIT(18) | BIT(19) | BIT(24) |
+         BIT(26) | BIT(28) | BIT(29) | BIT(30),
      ALL, 0},
     {0x8000001d, ALL, ALL, ALL, ALL, ALL},
     {0x8000001e, 0, ALL, ALL, ALL, ALL},
-    /* no_nested_data_bp lfence_serializing null_sel_clears_base automatic_ibrs */
-    {0x80000021, 0, BIT(0) | BIT(2) | BIT(6) | BIT(8), 0, 0, 0},
+    /* no_nested_data_bp lfence_serializing verw_clear null_sel_clears_base automatic_ibrs sbpb ibpb_brtype srso_no
+     * srso_user_kernel_no; tsa_sq_no tsa_l1_no */
+    {0x80000021, 0, BIT(0) | BIT(2) | BIT(5) | BIT(6) | BIT(8) | BIT(27) | BIT(28) | BIT(29) | BIT(30), 0,
+     BIT(1) | BIT(2), 0},
 };
 
 #define MAX_LEAVES 256
@@ -289,6 +295,18 @@ static void forbid_paravirtual(struct hw_vcpu *v)
     ioctl(v->fd, KVM_ENABLE_CAP, &enforce);
 }
 
+/* IA32_ARCH_CAPABILITIES is what KVM says that this host can have, less what has a register of its own that no saved state
+ * carries.  Where KVM cannot be asked (before Linux 4.18), its own choice stays. */
+static void set_capabilities(struct hw_vcpu *v, struct leaves *l)
+{
+    enum { INDEX = 0x10a, OFFERED = BIT(29) };
+    const uint64_t controls = BIT(7) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(18) | BIT(21) | BIT(23) | BIT(25);
+    const struct kvm_cpuid_entry2 *seven = leaf_find(l, 7, 0);
+    uint64_t value;
+    if (seven && seven->edx & OFFERED && hw_feature_msr(v, INDEX, &value) && !hw_write_msr(v, INDEX, value & ~controls))
+        g_warning("KVM refused its own IA32_ARCH_CAPABILITIES, 0x%llx", (unsigned long long)value);
+}
+
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
 {
     g_autofree struct leaves *l = g_new0(struct leaves, 1);
@@ -311,6 +329,7 @@ bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
         host_model(l, &c);
     if (ioctl(v->fd, KVM_SET_CPUID2, l) != 0)
         return hw_failed(error, "CPUID cannot be set (KVM_SET_CPUID2)");
+    set_capabilities(v, l);
     forbid_paravirtual(v);
     return true;
 }

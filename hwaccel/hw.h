@@ -126,6 +126,7 @@ void hw_msrs_init(struct hw_vcpu *v);
 void hw_get_msrs(struct hw_vcpu *v, struct x86_state *out);
 void hw_set_msrs(struct hw_vcpu *v, const struct x86_state *in);
 bool hw_read_msr(struct hw_vcpu *v, uint32_t index, uint64_t *value);
+bool hw_feature_msr(struct hw_vcpu *v, uint32_t index, uint64_t *value); /* the most that KVM has to offer */
 bool hw_write_msr(struct hw_vcpu *v, uint32_t index, uint64_t value);
 bool hw_tsc_init(struct hw_vcpu *v, GError **error);
 void hw_tsc_follow(struct hw_vcpu *v); /* before run(): the machine may have stood */

@@ -39,13 +39,23 @@ struct one_msr {
     struct kvm_msr_entry entry;
 };
 
-bool hw_read_msr(struct hw_vcpu *v, uint32_t index, uint64_t *value)
+static bool read_from(int fd, uint32_t index, uint64_t *value)
 {
     struct one_msr k = {.head.nmsrs = 1, .entry.index = index};
-    if (ioctl(v->fd, KVM_GET_MSRS, &k) != 1)
+    if (ioctl(fd, KVM_GET_MSRS, &k) != 1)
         return false;
     *value = k.entry.data;
     return true;
+}
+
+bool hw_read_msr(struct hw_vcpu *v, uint32_t index, uint64_t *value)
+{
+    return read_from(v->fd, index, value);
+}
+
+bool hw_feature_msr(struct hw_vcpu *v, uint32_t index, uint64_t *value)
+{
+    return read_from(v->vm->kvm_fd, index, value);
 }
 
 bool hw_write_msr(struct hw_vcpu *v, uint32_t index, uint64_t value)

@@ -135,6 +135,32 @@ static void test_no_paravirtual(const struct cpu_engine *engine)
     fake_free(m);
 }
 
+/* Of the hazards of speculation the guest hears what KVM says, but for registers that a saved state does not have. */
+static void test_capabilities(const struct cpu_engine *engine)
+{
+    enum { INDEX = 0x10a, TSX_CTRL = 1 << 7 };
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry;
+    } said = {.head.nmsrs = 1, .entry.index = INDEX};
+    struct machine *m = start(engine, 1, "host");
+    bool offered = cpuid(m, 0, 7, 0).r[EDX] >> 29 & 1;
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    bool asked = ioctl(kvm, KVM_GET_MSRS, &said) == 1;
+    close(kvm);
+    if (offered && asked) {
+        uint64_t seen;
+        fake_load(m, CODE, g_read_msr, g_read_msr_end);
+        fake_start64(m, 0, CODE);
+        fake_put(m, RESULT + 32, INDEX, 4);
+        fake_finish(m, 0);
+        memcpy(&seen, m->memory + RESULT + 16, sizeof seen);
+        g_assert_cmphex(seen, ==, said.entry.data & ~(uint64_t)TSX_CTRL);
+    } else
+        g_test_skip("KVM has no IA32_ARCH_CAPABILITIES here");
+    fake_free(m);
+}
+
 void add_cpuid_tests(void)
 {
     add_test("cpuid/topology", test_topology);
@@ -142,4 +168,5 @@ void add_cpuid_tests(void)
     add_test("cpuid/x86-64-v2-same-as-interp", test_v2_same);
     add_test("cpuid/host-same-as-interp", test_host_same);
     add_test("cpuid/no-paravirtual", test_no_paravirtual);
+    add_test("cpuid/arch-capabilities", test_capabilities);
 }
