@@ -2,6 +2,7 @@
 /* The tables come first; the checks that use them follow. */
 #include "config_schema.h"
 #include "api/config.h"
+#include "base/cpu_model.h"
 #include "config_error.h"
 #include "char_target.h"
 #include "suggest.h"
@@ -27,7 +28,8 @@ static const struct schema_key machine_keys[] = {
      .help = "what runs the guest's code: hardware virtualization, the translator, the interpreter, or the best that "
              "works"},
     {"engine-options", SCHEMA_TEXT, NULL, .help = "for whoever debugs an engine: comma-separated, see its page"},
-    {"cpu-model", SCHEMA_TEXT, "host", .help = "what CPUID shows: host, or a level like x86-64-v2"},
+    {"cpu-model", SCHEMA_CHOICE, "host", .words = cpu_model_names,
+     .help = "what CPUID shows: this host's CPU, or a level that is the same on every host of that level"},
     {"firmware", SCHEMA_PATH, NULL, .help = "firmware image; SeaBIOS if missing"},
     {"kernel", SCHEMA_PATH, NULL, .help = "boot this Linux kernel or Multiboot image directly"},
     {"initrd", SCHEMA_PATH, NULL, .help = "with kernel: the initial RAM disk; for Multiboot the modules, by commas"},

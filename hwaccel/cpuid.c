@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cpuid.c - what CPUID tells the guest.  Model host: what KVM supports, less what struct x86_state does not carry (a guest
- * that used it could not be saved).  The hypervisor's leaves, the topology and the model x86-64-v2 are those of
- * core-vmm/base/cpu_model.c, in which all engines agree.
+ * that used it could not be saved).  The hypervisor's leaves, the topology and the models x86-64-v1 to -v4 are
+ * those of core-vmm/base/cpu_model.c, in which all engines agree.
  *
  * A table names what is let through, so that features of later CPUs and kernels stay hidden until somebody has looked at
  * them.  Left out on purpose: MONITOR/MWAIT, VMX and SVM, performance counters, debug store, PT, SGX, TSX, AMX, CET, MPX,
- * machine-check banks, supervisor XSAVE components, KVM's paravirtual features. */
+ * 5-level paging, machine-check banks, supervisor XSAVE components, KVM's paravirtual features. */
 #include "hw.h"
 #include "../core-vmm/base/cpu_model.h"
 #include "../core-vmm/base/host_cpu.h"
@@ -50,9 +50,9 @@ static const struct leaf known[] = {
       * clflushopt clwb avx512cd sha bw vl */
      BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | BIT(13) | BIT(16) | BIT(17) |
          BIT(18) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24) | BIT(28) | BIT(29) | BIT(30) | BIT(31),
-     /* avx512vbmi umip pku ospke vbmi2 gfni vaes vpclmulqdq vnni bitalg vpopcntdq la57 rdpid cldemote movdiri movdir64b */
-     BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14) | BIT(16) |
-         BIT(22) | BIT(25) | BIT(27) | BIT(28),
+     /* avx512vbmi umip pku ospke vbmi2 gfni vaes vpclmulqdq vnni bitalg vpopcntdq rdpid cldemote movdiri movdir64b */
+     BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14) | BIT(22) |
+         BIT(25) | BIT(27) | BIT(28),
      /* fsrm vp2intersect md_clear serialize avx512fp16 spec_ctrl stibp flush_l1d arch_capabilities ssbd */
      BIT(4) | BIT(8) | BIT(10) | BIT(14) | BIT(23) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31)},
     /* avx_vnni avx512bf16 fzrm fsrs fsrc avx_ifma; avx_vnni_int8 avx_ne_convert prefetchi */
@@ -193,6 +193,11 @@ static struct cpu_model describe(struct hw_vcpu *v, struct leaves *host)
     memcpy(c.vendor, &vendor->ebx, 4);
     memcpy(c.vendor + 4, &vendor->edx, 4);
     memcpy(c.vendor + 8, &vendor->ecx, 4);
+    for (unsigned i = 2; i < G_N_ELEMENTS(c.xsave); i++) {
+        const struct kvm_cpuid_entry2 *e = leaf_find(host, 0xd, i);
+        c.xsave[i].size = e ? e->eax : 0;
+        c.xsave[i].offset = e ? e->ebx : 0;
+    }
     return c;
 }
 
@@ -207,23 +212,38 @@ static void add_answer(struct leaves *l, uint32_t leaf, uint32_t subleaf, bool b
                                           .edx = answer[3]});
 }
 
-/* ---- model x86-64-v2 ---- */
+/* ---- models x86-64-v1 to x86-64-v4 ---- */
 
-static bool host_has_v2(struct leaves *host, GError **error)
+static uint32_t word(struct leaves *host, uint32_t leaf, uint32_t index, size_t reg)
 {
-    const struct kvm_cpuid_entry2 *one = leaf_find(host, 1, 0), *extended = leaf_find(host, 0x80000001, 0);
-    const uint32_t words[4] = {one->ecx, one->edx, extended ? extended->ecx : 0, extended ? extended->edx : 0};
-    return cpu_model_v2_fits(words, error);
+    const struct kvm_cpuid_entry2 *e = leaf_find(host, leaf, index);
+    return e ? *(const uint32_t *)((const uint8_t *)e + reg) : 0;
+}
+#define WORD(leaf, index, reg) word(host, leaf, index, offsetof(struct kvm_cpuid_entry2, reg))
+
+static bool host_fits(struct leaves *host, int level, GError **error)
+{
+    const uint32_t words[CPU_WORDS] = {
+        [CPU_1_ECX] = WORD(1, 0, ecx),
+        [CPU_1_EDX] = WORD(1, 0, edx),
+        [CPU_7_EBX] = WORD(7, 0, ebx),
+        [CPU_EXT_ECX] = WORD(0x80000001, 0, ecx),
+        [CPU_EXT_EDX] = WORD(0x80000001, 0, edx),
+        [CPU_D1_EAX] = WORD(0xd, 1, eax),
+        [CPU_XCR0] = WORD(0xd, 0, eax),
+    };
+    return cpu_model_fits(level, words, error);
 }
 
-static void v2_model(struct leaves *l, const struct cpu_model *c)
+static void level_model(struct leaves *l, const struct cpu_model *c, int level)
 {
+    unsigned n;
+    const struct cpu_model_leaf *leaves = cpu_model_leaves(level, &n);
     l->head.nent = 0;
-    for (unsigned i = 0; i < CPU_MODEL_V2_LEAVES; i++) {
-        const struct cpu_model_leaf *m = &cpu_model_v2_leaves[i];
+    for (unsigned i = 0; i < n; i++) {
         uint32_t answer[4];
-        cpu_model_v2(c, m->leaf, m->subleaf, answer);
-        add_answer(l, m->leaf, m->subleaf, m->by_index, answer);
+        cpu_model_level(c, level, leaves[i].leaf, leaves[i].subleaf, answer);
+        add_answer(l, leaves[i].leaf, leaves[i].subleaf, leaves[i].by_index, answer);
     }
 }
 
@@ -254,7 +274,10 @@ static void topology_leaf(struct kvm_cpuid_entry2 *e, const struct cpu_model *c)
     case 4:
     case 0x8000001d: e->eax = cpu_model_cache_eax(c, e->eax); break;
     case 0x80000001: e->ecx = (e->ecx & ~AMD_CMP_LEGACY) | (c->cpus > 1 ? e->ecx & AMD_CMP_LEGACY : 0); break;
-    case 0x80000008: e->ecx = cpu_model_cores_ecx(c); break;
+    case 0x80000008: /* 48 bits of linear address: no 5-level paging */
+        e->eax = (e->eax & 0xff) | 48 << 8;
+        e->ecx = cpu_model_cores_ecx(c);
+        break;
     case 0x8000001e: /* APIC ID; core ID, one thread per core; one node */
         e->eax = c->index;
         e->ebx = c->index & 0xff;
@@ -265,11 +288,12 @@ static void topology_leaf(struct kvm_cpuid_entry2 *e, const struct cpu_model *c)
 
 static void add_common(struct leaves *l, const struct cpu_model *c)
 {
-    for (unsigned i = 0; i < CPU_MODEL_V2_LEAVES; i++) {
-        const struct cpu_model_leaf *m = &cpu_model_v2_leaves[i];
+    unsigned n;
+    const struct cpu_model_leaf *leaves = cpu_model_leaves(CPU_MODEL_V1, &n);
+    for (unsigned i = 0; i < n; i++) {
         uint32_t answer[4];
-        if (cpu_model_common(c, m->leaf, m->subleaf, answer))
-            add_answer(l, m->leaf, m->subleaf, m->by_index, answer);
+        if (cpu_model_common(c, leaves[i].leaf, leaves[i].subleaf, answer))
+            add_answer(l, leaves[i].leaf, leaves[i].subleaf, leaves[i].by_index, answer);
     }
 }
 
@@ -310,8 +334,8 @@ static void set_capabilities(struct hw_vcpu *v, struct leaves *l)
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
 {
     g_autofree struct leaves *l = g_new0(struct leaves, 1);
-    bool v2;
-    if (!cpu_model_parse(v->vm->config->model, &v2, error))
+    int level = cpu_model_parse(v->vm->config->model, error);
+    if (level < 0)
         return false;
     l->head.nent = MAX_LEAVES;
     if (ioctl(v->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, l) != 0)
@@ -321,10 +345,10 @@ bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
         return hw_failed(error, "KVM_GET_SUPPORTED_CPUID names no CPU");
     }
     struct cpu_model c = describe(v, l);
-    if (v2 && !host_has_v2(l, error))
+    if (level && !host_fits(l, level, error))
         return false;
-    if (v2)
-        v2_model(l, &c);
+    if (level)
+        level_model(l, &c, level);
     else
         host_model(l, &c);
     if (ioctl(v->fd, KVM_SET_CPUID2, l) != 0)

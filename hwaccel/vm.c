@@ -54,8 +54,7 @@ static bool vm_init(struct hw_vm *vm, GError **error)
 
 static void *vm_new(const struct cpu_vm *config, const struct hw_chips *chips, GError **error)
 {
-    bool v2;
-    if (!no_options(config, error) || !cpu_model_parse(config->model, &v2, error) || !install_signal(error))
+    if (!no_options(config, error) || cpu_model_parse(config->model, error) < 0 || !install_signal(error))
         return NULL;
     struct hw_vm *vm = g_new0(struct hw_vm, 1);
     vm->config = config;

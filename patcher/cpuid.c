@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cpuid.c - what the guest's CPUID says.  Model host: the host's answer minus what this engine does not carry.  The
- * hypervisor's leaves, the topology and the model x86-64-v2 are those of core-vmm/base/cpu_model.c, in which all engines
+ * hypervisor's leaves, the topology and the models x86-64-v1 to -v4 are those of core-vmm/base/cpu_model.c, in which all engines
  * agree. */
 #include "cpuid_table.h"
 #include "../core-vmm/base/host_cpu.h"
@@ -65,21 +65,44 @@ static struct cpu_model describe(const struct cpu_vm *vm)
         uint32_t part = cpuid_host(0, 0, order[i]);
         memcpy(c.vendor + 4 * i, &part, 4);
     }
+    for (unsigned i = 2; i < G_N_ELEMENTS(c.xsave); i++) {
+        c.xsave[i].size = cpuid_host(0xd, i, EAX);
+        c.xsave[i].offset = cpuid_host(0xd, i, EBX);
+    }
     return c;
 }
 
-static void be_v2(struct cpuid_table *t)
+static uint32_t level_word(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf, unsigned reg)
 {
-    uint32_t one[4], seven[4], extended[4];
-    cpu_model_v2(&t->model, 1, 0, one);
-    cpu_model_v2(&t->model, 7, 0, seven);
-    cpu_model_v2(&t->model, 0x80000001, 0, extended);
+    uint32_t r[4];
+    cpu_model_level(&t->model, t->level, leaf, subleaf, r);
+    return r[reg];
+}
+
+static void be_level(struct cpuid_table *t)
+{
     memset(t->feature, 0, sizeof t->feature);
-    t->feature[F_1_ECX] = one[ECX];
-    t->feature[F_1_EDX] = one[EDX];
-    t->feature[F_7_EBX] = seven[EBX];
-    t->feature[F_EXT_ECX] = extended[ECX];
-    t->feature[F_EXT_EDX] = extended[EDX];
+    t->feature[F_1_ECX] = level_word(t, 1, 0, ECX);
+    t->feature[F_1_EDX] = level_word(t, 1, 0, EDX);
+    t->feature[F_7_EBX] = level_word(t, 7, 0, EBX);
+    t->feature[F_EXT_ECX] = level_word(t, 0x80000001, 0, ECX);
+    t->feature[F_EXT_EDX] = level_word(t, 0x80000001, 0, EDX);
+    t->feature[F_XSAVE] = level_word(t, 0xd, 1, EAX);
+    t->xcr0 = level_word(t, 0xd, 0, EAX);
+}
+
+static bool level_fits(const struct cpuid_table *t, GError **error)
+{
+    const uint32_t words[CPU_WORDS] = {
+        [CPU_1_ECX] = t->feature[F_1_ECX],
+        [CPU_1_EDX] = t->feature[F_1_EDX],
+        [CPU_7_EBX] = t->feature[F_7_EBX],
+        [CPU_EXT_ECX] = t->feature[F_EXT_ECX],
+        [CPU_EXT_EDX] = t->feature[F_EXT_EDX],
+        [CPU_D1_EAX] = t->feature[F_XSAVE],
+        [CPU_XCR0] = t->feature[F_1_ECX] & BIT(26) ? cpuid_host(0xd, 0, EAX) : 0,
+    };
+    return cpu_model_fits(t->level, words, error);
 }
 
 static void be_host(struct cpuid_table *t)
@@ -116,22 +139,22 @@ static void add_speculation(struct cpuid_table *t)
 struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GError **error)
 {
     g_autofree struct cpuid_table *t = g_new0(struct cpuid_table, 1);
-    if (vm->model && !cpu_model_parse(vm->model, &t->v2, error))
+    t->level = vm->model ? cpu_model_parse(vm->model, error) : CPU_MODEL_HOST;
+    if (t->level < 0)
         return NULL;
     read_features(t->feature);
-    const uint32_t words[4] = {t->feature[F_1_ECX], t->feature[F_1_EDX], t->feature[F_EXT_ECX], t->feature[F_EXT_EDX]};
-    if (t->v2 && !cpu_model_v2_fits(words, error))
+    if (t->level && !level_fits(t, error))
         return NULL;
     t->model = describe(vm);
     t->foreign = cpuid_name_maker(&t->model, maker);
     t->amd = cpu_model_is_amd(&t->model);
-    if (t->v2)
-        be_v2(t);
+    if (t->level)
+        be_level(t);
     else
         be_host(t);
-    if (t->foreign && !t->v2)
+    if (t->foreign && !t->level)
         cpuid_change_maker(t);
-    if (!t->v2)
+    if (!t->level)
         add_speculation(t);
     return g_steal_pointer(&t);
 }
@@ -172,11 +195,11 @@ uint64_t cpuid_cr4_bits(const struct vcpu *c)
            (f[F_7_EBX] & BIT(20) ? CR4_SMAP : 0) | (f[F_7_ECX] & BIT(2) ? CR4_UMIP : 0);
 }
 
-static void leaf_1(struct vcpu *c, const struct cpuid_table *t, const struct cpu_model *m, uint32_t *r)
+static void leaf_1(const struct cpuid_table *t, const struct cpu_model *m, uint32_t *r)
 {
     r[EAX] = t->signature;
     r[EBX] = cpu_model_1_ebx(m);
-    r[ECX] = t->feature[F_1_ECX] | BIT(31) | (c->cr4 & CR4_OSXSAVE ? BIT(27) : 0);
+    r[ECX] = t->feature[F_1_ECX] | BIT(31) | BIT(27);
     r[EDX] = t->feature[F_1_EDX] | (m->cpus > 1 ? BIT(28) : 0);
 }
 
@@ -216,16 +239,15 @@ static void put_vendor(const struct cpu_model *m, uint32_t *r)
     memcpy(&r[ECX], m->vendor + 8, 4);
 }
 
-static void basic(struct vcpu *c, const struct cpuid_table *t, const struct cpu_model *m, uint32_t leaf, uint32_t sub,
-                  uint32_t *r)
+static void basic(const struct cpuid_table *t, const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t *r)
 {
     switch (leaf) {
     case 0:
         r[EAX] = 0x16;
         put_vendor(m, r);
         break;
-    case 1: leaf_1(c, t, m, r); break;
-    case 2: r[EAX] = t->amd ? 0 : 0x00feff01; break;
+    case 1: leaf_1(t, m, r); break;
+    case 2: r[EAX] = t->amd ? 0 : 0x0000ff01; break;
     case 4: cpuid_caches(t, m, sub, r); break;
     case 6: r[EAX] = BIT(2); break; /* the APIC timer always runs */
     case 7:
@@ -239,7 +261,6 @@ static void basic(struct vcpu *c, const struct cpuid_table *t, const struct cpu_
         else if (sub == 2)
             r[EDX] = t->feature[F_7_2_EDX];
         break;
-    case 0xd: leaf_xsave(c, t, sub, r); break;
     case 0x15:
         if (!t->amd) { /* TSC = 1 kHz crystal times this: exact */
             r[EAX] = 1;
@@ -287,20 +308,31 @@ static void extended(const struct cpuid_table *t, const struct cpu_model *m, uin
     }
 }
 
+/* Leaf 1: bits that say what software has enabled. */
+static void follow_software(struct vcpu *c, uint32_t *r)
+{
+    if (!(c->cr4 & CR4_OSXSAVE))
+        r[ECX] &= ~BIT(27);
+    if (!(c->apic_base & 1 << 11)) /* a disabled local APIC is not there */
+        r[EDX] &= ~BIT(9);
+}
+
 void cpuid(struct vcpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
     const struct cpuid_table *t = c->vm->cpuid;
     struct cpu_model m = t->model;
     m.index = c->index;
     memset(out, 0, 16);
-    if (t->v2)
-        cpu_model_v2(&m, leaf, sub, out);
+    if (leaf == 0xd)
+        leaf_xsave(c, t, sub, out);
+    else if (t->level)
+        cpu_model_level(&m, t->level, leaf, sub, out);
     else if (cpu_model_common(&m, leaf, sub, out))
         return;
     else if (leaf >= 0x80000000)
         extended(t, &m, leaf, out);
     else
-        basic(c, t, &m, leaf, sub, out);
-    if (leaf == 1 && !(c->apic_base & 1 << 11)) /* a disabled local APIC is not there */
-        out[EDX] &= ~BIT(9);
+        basic(t, &m, leaf, sub, out);
+    if (leaf == 1)
+        follow_software(c, out);
 }

@@ -55,7 +55,7 @@ void cpuid_caches(const struct cpuid_table *t, const struct cpu_model *m, uint32
     if (host_cache(subleaf, r))
         r[EAX] = cpu_model_cache_eax(m, r[EAX]);
     else
-        cpu_model_v2(m, 4, subleaf, r);
+        cpu_model_level(m, CPU_MODEL_V2, 4, subleaf, r);
 }
 
 /* AMD's code of a number of ways: that of the next lower one that has a code. */
@@ -77,7 +77,7 @@ static void caches_to_amd(const struct cpu_model *m, uint32_t leaf, uint32_t out
     for (unsigned i = 0; i < 8; i++) {
         uint32_t c[4];
         if (!host_cache(i, c))
-            cpu_model_v2(m, 4, i, c);
+            cpu_model_level(m, CPU_MODEL_V2, 4, i, c);
         uint32_t ways = (c[EBX] >> 22) + 1, level = c[EAX] >> 5 & 7;
         uint64_t kib = (uint64_t)ways * ((c[EBX] >> 12 & 0x3ff) + 1) * ((c[EBX] & 0xfff) + 1) * (c[ECX] + 1ull) >> 10;
         if (!(c[EAX] & 31))

@@ -34,7 +34,8 @@ struct cpuid_table {
     uint64_t xcr0;
     struct speculation speculation;
     struct cpu_model model; /* less the index */
-    bool amd, v2;
+    int level;              /* CPU_MODEL_HOST to CPU_MODEL_V4 */
+    bool amd;
     bool foreign; /* it names another maker than the host's CPU */
 };
 

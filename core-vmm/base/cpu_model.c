@@ -84,67 +84,139 @@ bool cpu_model_common(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf
     return true;
 }
 
-/* ---- x86-64-v2 ---- */
+/* ---- x86-64-v1 to x86-64-v4 ---- */
 
 enum {
-    /* The plainest of each vendor's CPUs at that level: Westmere; Puma, which has neither the errata of earlier families
-     * nor modules that share a core, and of which systems believe what is true of every later one until Zen 3 (Retbleed). */
+    /* The plainest of each vendor's CPUs: Westmere; Puma, which has neither the errata of earlier families nor modules that
+     * share a core, and of which systems believe what is true of every later one until Zen 3 (Retbleed).  Levels above
+     * theirs have the same signature: what systems know by it of later CPUs are hazards that these have not. */
     SIGNATURE_INTEL = 0x000206c0, /* family 6, model 0x2c */
     SIGNATURE_AMD = 0x00730f01,   /* family 0x16, model 0x30 */
 
-    /* sse3 ssse3 cx16 sse4.1 sse4.2 popcnt */
-    F_1_ECX = BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(23),
     X2APIC = BIT(21),
     DEADLINE = BIT(24),
+    OSXSAVE = BIT(27),
     HYPERVISOR = BIT(31),
-    /* fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 */
-    F_1_EDX = 0x078bfbfd,
     HTT = BIT(28),
     ARAT = BIT(2),
     TSC_ADJUST = BIT(1),
-    LAHF = BIT(0),
     CMP_LEGACY = BIT(1),
-    /* syscall nx lm */
-    F_EXT_EDX = BIT(11) | BIT(20) | BIT(29),
-    /* what AMD repeats there of leaf 1: all but sep clflush sse sse2 */
-    F_EXT_EDX_AMD = F_1_EDX & ~(BIT(11) | BIT(19) | BIT(25) | BIT(26)),
+    /* what AMD repeats of leaf 1 at 0x80000001: all but sep clflush sse sse2 */
+    REPEATED = 0x0183f3ff,
     INVARIANT_TSC = BIT(8),
     LINEAR_BITS = 48,
     MOST_GPA_BITS = 40,
 };
 
-const struct cpu_model_leaf cpu_model_v2_leaves[CPU_MODEL_V2_LEAVES] = {
-    {0},          {1},          {2},          {4, 0, true},   {4, 1, true},   {4, 2, true},
-    {4, 3, true}, {6},          {7, 0, true}, {0xb, 0, true}, {0xb, 1, true}, {0x40000000},
-    {0x40000001}, {0x40000010}, {0x80000000}, {0x80000001},   {0x80000002},   {0x80000003},
-    {0x80000004}, {0x80000005}, {0x80000006}, {0x80000007},   {0x80000008},
+const char *const cpu_model_names[] = {"host", "x86-64-v1", "x86-64-v2", "x86-64-v3", "x86-64-v4", NULL};
+
+/* What each level adds: the psABI's features, and what systems take for granted beside them. */
+static const struct feature {
+    const char *name;
+    uint8_t level, word, bit;
+} features[] = {
+    {"fpu", 1, CPU_1_EDX, 0},       {"de", 1, CPU_1_EDX, 2},
+    {"pse", 1, CPU_1_EDX, 3},       {"tsc", 1, CPU_1_EDX, 4},
+    {"msr", 1, CPU_1_EDX, 5},       {"pae", 1, CPU_1_EDX, 6},
+    {"mce", 1, CPU_1_EDX, 7},       {"cx8", 1, CPU_1_EDX, 8},
+    {"apic", 1, CPU_1_EDX, 9},      {"sep", 1, CPU_1_EDX, 11},
+    {"mtrr", 1, CPU_1_EDX, 12},     {"pge", 1, CPU_1_EDX, 13},
+    {"mca", 1, CPU_1_EDX, 14},      {"cmov", 1, CPU_1_EDX, 15},
+    {"pat", 1, CPU_1_EDX, 16},      {"pse36", 1, CPU_1_EDX, 17},
+    {"clflush", 1, CPU_1_EDX, 19},  {"mmx", 1, CPU_1_EDX, 23},
+    {"fxsr", 1, CPU_1_EDX, 24},     {"sse", 1, CPU_1_EDX, 25},
+    {"sse2", 1, CPU_1_EDX, 26},     {"syscall", 1, CPU_EXT_EDX, 11},
+    {"nx", 1, CPU_EXT_EDX, 20},     {"lm", 1, CPU_EXT_EDX, 29},
+    {"sse3", 2, CPU_1_ECX, 0},      {"ssse3", 2, CPU_1_ECX, 9},
+    {"cx16", 2, CPU_1_ECX, 13},     {"sse4.1", 2, CPU_1_ECX, 19},
+    {"sse4.2", 2, CPU_1_ECX, 20},   {"popcnt", 2, CPU_1_ECX, 23},
+    {"lahf", 2, CPU_EXT_ECX, 0},    {"fma", 3, CPU_1_ECX, 12},
+    {"movbe", 3, CPU_1_ECX, 22},    {"xsave", 3, CPU_1_ECX, 26},
+    {"avx", 3, CPU_1_ECX, 28},      {"f16c", 3, CPU_1_ECX, 29},
+    {"bmi1", 3, CPU_7_EBX, 3},      {"avx2", 3, CPU_7_EBX, 5},
+    {"bmi2", 3, CPU_7_EBX, 8},      {"lzcnt", 3, CPU_EXT_ECX, 5},
+    {"xsaveopt", 3, CPU_D1_EAX, 0}, {"x87 state", 3, CPU_XCR0, 0},
+    {"SSE state", 3, CPU_XCR0, 1},  {"AVX state", 3, CPU_XCR0, 2},
+    {"avx512f", 4, CPU_7_EBX, 16},  {"avx512dq", 4, CPU_7_EBX, 17},
+    {"avx512cd", 4, CPU_7_EBX, 28}, {"avx512bw", 4, CPU_7_EBX, 30},
+    {"avx512vl", 4, CPU_7_EBX, 31}, {"opmask state", 4, CPU_XCR0, 5},
+    {"ZMM state", 4, CPU_XCR0, 6},  {"upper ZMM state", 4, CPU_XCR0, 7},
 };
 
-bool cpu_model_parse(const char *name, bool *v2, GError **error)
+static void words_of(int level, uint32_t words[CPU_WORDS])
 {
-    *v2 = !strcmp(name, "x86-64-v2");
-    if (*v2 || !strcmp(name, "host"))
-        return true;
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "There is no CPU model \"%s\"; there are host and x86-64-v2",
-                name);
-    return false;
+    memset(words, 0, CPU_WORDS * sizeof *words);
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++)
+        if (features[i].level <= level)
+            words[features[i].word] |= BIT(features[i].bit);
 }
 
-bool cpu_model_v2_fits(const uint32_t words[4], GError **error)
+const struct cpu_model_leaf *cpu_model_leaves(int level, unsigned *n)
 {
-    static const uint32_t needed[4] = {F_1_ECX, F_1_EDX, LAHF, F_EXT_EDX};
-    uint32_t missing = 0;
-    for (unsigned i = 0; i < 4; i++)
-        missing |= needed[i] & ~words[i];
-    if (missing)
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
-                    "The CPU model x86-64-v2 has instructions that this host has not; there is cpu-model = host");
-    return !missing;
+    static const struct cpu_model_leaf leaves[] = {
+        {0},
+        {1},
+        {2},
+        {4, 0, true},
+        {4, 1, true},
+        {4, 2, true},
+        {4, 3, true},
+        {6},
+        {7, 0, true},
+        {0xb, 0, true},
+        {0xb, 1, true},
+        {0x40000000},
+        {0x40000001},
+        {0x40000010},
+        {0x80000000},
+        {0x80000001},
+        {0x80000002},
+        {0x80000003},
+        {0x80000004},
+        {0x80000005},
+        {0x80000006},
+        {0x80000007},
+        {0x80000008},
+        /* v3 */
+        {0xd, 0, true},
+        {0xd, 1, true},
+        {0xd, 2, true},
+        /* v4 */
+        {0xd, 5, true},
+        {0xd, 6, true},
+        {0xd, 7, true},
+    };
+    *n = level < CPU_MODEL_V3 ? 23 : level == CPU_MODEL_V3 ? 26 : 29;
+    return leaves;
+}
+
+int cpu_model_parse(const char *name, GError **error)
+{
+    for (int i = 0; cpu_model_names[i]; i++)
+        if (!strcmp(name, cpu_model_names[i]))
+            return i;
+    g_autofree char *all = g_strjoinv(", ", (char **)cpu_model_names);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "There is no CPU model \"%s\"; there are: %s", name, all);
+    return -1;
+}
+
+bool cpu_model_fits(int level, const uint32_t host[CPU_WORDS], GError **error)
+{
+    g_autoptr(GString) missing = g_string_new(NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++)
+        if (features[i].level <= level && !(host[features[i].word] & BIT(features[i].bit)))
+            g_string_append_printf(missing, "%s%s", missing->len ? ", " : "", features[i].name);
+    if (missing->len)
+        g_set_error(
+            error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
+            "This host's CPU is not of the CPU model %s, for it lacks %s; choose a lower level, or cpu-model = host",
+            cpu_model_names[level], missing->str);
+    return !missing->len;
 }
 
 static void put_vendor(const struct cpu_model *c, uint32_t *r)
 {
-    const char *vendor = cpu_model_is_amd(c) ? "AuthenticAMD" : c->vendor; /* Hygon has made nothing of this level */
+    const char *vendor = cpu_model_is_amd(c) ? "AuthenticAMD" : "GenuineIntel"; /* the signatures are theirs */
     memcpy(&r[EBX], vendor, 4);
     memcpy(&r[EDX], vendor + 4, 4);
     memcpy(&r[ECX], vendor + 8, 4);
@@ -168,19 +240,42 @@ static void caches_intel(const struct cpu_model *c, uint32_t subleaf, uint32_t *
     r[EDX] = cache[subleaf].edx;
 }
 
-static void basic(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf, uint32_t *r)
+/* Leaf 0xd: offsets and sizes are the host's, for the host writes the area. */
+static void xsave(const struct cpu_model *c, const uint32_t words[CPU_WORDS], uint32_t subleaf, uint32_t *r)
+{
+    uint32_t all = 576, compact = 576;
+    for (unsigned i = 2; i < G_N_ELEMENTS(c->xsave); i++)
+        if (words[CPU_XCR0] >> i & 1) {
+            all = MAX(all, c->xsave[i].offset + c->xsave[i].size);
+            compact += c->xsave[i].size;
+        }
+    if (subleaf == 0) {
+        r[EAX] = words[CPU_XCR0];
+        r[EBX] = r[ECX] = words[CPU_XCR0] ? all : 0;
+    } else if (subleaf == 1) {
+        r[EAX] = words[CPU_D1_EAX];
+        r[EBX] = words[CPU_XCR0] ? compact : 0;
+    } else if (subleaf < G_N_ELEMENTS(c->xsave) && words[CPU_XCR0] >> subleaf & 1) {
+        r[EAX] = c->xsave[subleaf].size;
+        r[EBX] = c->xsave[subleaf].offset;
+    }
+}
+
+static void basic(const struct cpu_model *c, const uint32_t words[CPU_WORDS], uint32_t leaf, uint32_t subleaf,
+                  uint32_t *r)
 {
     bool amd = cpu_model_is_amd(c);
     switch (leaf) {
     case 0:
-        r[EAX] = 0xb;
+        r[EAX] = words[CPU_XCR0] ? 0xd : 0xb;
         put_vendor(c, r);
         break;
     case 1:
         r[EAX] = amd ? SIGNATURE_AMD : SIGNATURE_INTEL;
         r[EBX] = cpu_model_1_ebx(c);
-        r[ECX] = F_1_ECX | HYPERVISOR | (c->x2apic ? X2APIC : 0) | (c->deadline ? DEADLINE : 0);
-        r[EDX] = F_1_EDX | (c->cpus > 1 ? HTT : 0);
+        r[ECX] = words[CPU_1_ECX] | HYPERVISOR | (c->x2apic ? X2APIC : 0) | (c->deadline ? DEADLINE : 0) |
+                 (words[CPU_XCR0] ? OSXSAVE : 0);
+        r[EDX] = words[CPU_1_EDX] | (c->cpus > 1 ? HTT : 0);
         break;
     case 2: r[EAX] = amd ? 0 : 0x0000ff01 /* see leaf 4 */; break;
     case 4:
@@ -188,13 +283,20 @@ static void basic(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf, ui
             caches_intel(c, subleaf, r);
         break;
     case 6: r[EAX] = ARAT; break;
-    case 7: r[EBX] = subleaf == 0 ? TSC_ADJUST : 0; break;
+    case 7: r[EBX] = subleaf == 0 ? words[CPU_7_EBX] | TSC_ADJUST : 0; break;
+    case 0xd: xsave(c, words, subleaf, r); break;
     }
 }
 
-static void extended(const struct cpu_model *c, uint32_t leaf, uint32_t *r)
+static void brand(int level, uint32_t part, uint32_t *r)
 {
-    static const char brand[48] = "Terrarium x86-64-v2 virtual CPU";
+    char text[48] = "Terrarium x86-64-v? virtual CPU";
+    *strchr(text, '?') = '0' + level;
+    memcpy(r, text + part * 16, 16);
+}
+
+static void extended(const struct cpu_model *c, int level, const uint32_t words[CPU_WORDS], uint32_t leaf, uint32_t *r)
+{
     bool amd = cpu_model_is_amd(c);
     switch (leaf) {
     case 0x80000000:
@@ -204,12 +306,12 @@ static void extended(const struct cpu_model *c, uint32_t leaf, uint32_t *r)
         break;
     case 0x80000001:
         r[EAX] = amd ? SIGNATURE_AMD : 0;
-        r[ECX] = LAHF | (amd && c->cpus > 1 ? CMP_LEGACY : 0);
-        r[EDX] = F_EXT_EDX | (amd ? F_EXT_EDX_AMD : 0);
+        r[ECX] = words[CPU_EXT_ECX] | (amd && c->cpus > 1 ? CMP_LEGACY : 0);
+        r[EDX] = words[CPU_EXT_EDX] | (amd ? words[CPU_1_EDX] & REPEATED : 0);
         break;
     case 0x80000002:
     case 0x80000003:
-    case 0x80000004: memcpy(r, brand + (leaf - 0x80000002) * 16, 16); break;
+    case 0x80000004: brand(level, leaf - 0x80000002, r); break;
     case 0x80000005: /* L1: 32 KiB each, 8 and 2 ways */
         r[ECX] = amd ? 32 << 24 | 8 << 16 | 1 << 8 | 64 : 0;
         r[EDX] = amd ? 32 << 24 | 2 << 16 | 1 << 8 | 64 : 0;
@@ -225,12 +327,14 @@ static void extended(const struct cpu_model *c, uint32_t leaf, uint32_t *r)
     }
 }
 
-void cpu_model_v2(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+void cpu_model_level(const struct cpu_model *c, int level, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
+    uint32_t words[CPU_WORDS];
     if (cpu_model_common(c, leaf, subleaf, out))
         return;
+    words_of(level, words);
     if (leaf >= 0x80000000)
-        extended(c, leaf, out);
+        extended(c, level, words, leaf, out);
     else
-        basic(c, leaf, subleaf, out);
+        basic(c, words, leaf, subleaf, out);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cpu_model.h - the part of CPUID that the engines must agree on, so that a saved state can move between them: the
- * hypervisor's leaves and the topology, in every model, and all of the named model x86-64-v2.
+ * hypervisor's leaves and the topology, in every model, and all of the named models x86-64-v1 to x86-64-v4.
  *
- * x86-64-v2 is the psABI's level of that name and what an operating system needs beside it, without XSAVE.  It is the same
- * on every host of one vendor; the vendor stays the host's, for SYSCALL and SYSENTER differ between them in ways that no
- * engine can hide. */
+ * Those are the psABI's levels of these names and what an operating system needs beside them.  Each is the same on every host
+ * of one kind, and the instructions are the same on all hosts; the kind stays the host's, for SYSCALL and SYSENTER differ
+ * between makers in ways that no engine can hide.  There are two kinds: AMD and Hygon, and everybody else, who do as Intel
+ * does. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
@@ -16,6 +17,9 @@ struct cpu_model {
     unsigned cpus, index;  /* APIC ID = index */
     uint32_t tsc_khz;      /* the guest's */
     bool x2apic, deadline; /* what the local APICs have */
+    struct {
+        uint32_t size, offset;
+    } xsave[8]; /* from 2: where the host's XSAVE has AVX (2) and AVX-512 (5 to 7), by its leaf 0xd; levels 3 and 4 */
 };
 
 /* A leaf, and the subleaf that its answer is for; by_index: the others of that leaf answer differently. */
@@ -23,20 +27,26 @@ struct cpu_model_leaf {
     uint32_t leaf, subleaf;
     bool by_index;
 };
-#define CPU_MODEL_V2_LEAVES 23
-extern const struct cpu_model_leaf cpu_model_v2_leaves[CPU_MODEL_V2_LEAVES];
 
-/* Whether a model's name is x86-64-v2; an error if it is not "host" either. */
-bool cpu_model_parse(const char *name, bool *v2, GError **error);
-/* The host's words of features: leaf 1 ECX and EDX, leaf 0x80000001 ECX and EDX.  false: it is below x86-64-v2. */
-bool cpu_model_v2_fits(const uint32_t words[4], GError **error);
-/* EAX, EBX, ECX, EDX of a leaf of x86-64-v2, as if all that software enables (OSXSAVE, the APIC) were on; zeros for what
- * it does not have. */
-void cpu_model_v2(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+enum { CPU_MODEL_HOST, CPU_MODEL_V1, CPU_MODEL_V2, CPU_MODEL_V3, CPU_MODEL_V4 };
+extern const char *const cpu_model_names[]; /* by that number; NULL at the end */
+
+/* Words of features: EAX to EDX of a leaf as the name says. */
+enum { CPU_1_ECX, CPU_1_EDX, CPU_7_EBX, CPU_EXT_ECX, CPU_EXT_EDX, CPU_D1_EAX, CPU_XCR0, CPU_WORDS };
+
+/* The number of a model by its name; -1 and an error: there is none. */
+int cpu_model_parse(const char *name, GError **error);
+/* The leaves of a level that have anything to say; *n of them. */
+const struct cpu_model_leaf *cpu_model_leaves(int level, unsigned *n);
+/* Whether a host with these features is of that level; the error names what it lacks. */
+bool cpu_model_fits(int level, const uint32_t host[CPU_WORDS], GError **error);
+/* EAX, EBX, ECX, EDX of a leaf of a level, as if all that software enables (OSXSAVE, XCR0, the APIC) were on; zeros for
+ * what it does not have. */
+void cpu_model_level(const struct cpu_model *c, int level, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
 /* ---- the same in all models ---- */
 
-bool cpu_model_is_amd(const struct cpu_model *c);
+bool cpu_model_is_amd(const struct cpu_model *c); /* or Hygon, which does the same */
 /* Leaves 0xb and 0x40000000 to 0x4000ffff; false: another leaf. */
 bool cpu_model_common(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 uint32_t cpu_model_1_ebx(const struct cpu_model *c);                   /* APIC ID, number of CPUs, size of a CLFLUSH */

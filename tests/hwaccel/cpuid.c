@@ -89,16 +89,50 @@ static void same(struct machine *kvm, struct machine *interp, unsigned cpu, cons
         g_assert_cmphex(a.r[i], ==, b.r[i]);
 }
 
-/* Every leaf of x86-64-v2, on every CPU. */
-static void test_v2_same(const struct cpu_engine *engine)
+static bool host_lacks(const char *model)
+{
+    struct cpu_vm vm = {.cpus = 1, .model = model, .options = ""};
+    void *evm = interp_engine.vm_new(&vm, NULL);
+    if (evm)
+        interp_engine.vm_free(evm);
+    return !evm;
+}
+
+/* Every leaf of a level, on every CPU, as software sees it that has enabled nothing yet. */
+static void same_level(const struct cpu_engine *engine, int level)
 {
     uint32_t without_chips = engine->msi ? 0 : X2APIC | DEADLINE; /* which the interpreter's machine always has */
-    struct machine *kvm = start(engine, 3, "x86-64-v2"), *interp = start(&interp_engine, 3, "x86-64-v2");
+    unsigned n;
+    const struct cpu_model_leaf *leaves = cpu_model_leaves(level, &n);
+    if (host_lacks(cpu_model_names[level]))
+        return g_test_skip("this host's CPU is not of that level");
+    struct machine *kvm = start(engine, 3, cpu_model_names[level]),
+                   *interp = start(&interp_engine, 3, cpu_model_names[level]);
     for (unsigned cpu = 0; cpu < 3; cpu++)
-        for (unsigned i = 0; i < CPU_MODEL_V2_LEAVES; i++)
-            same(kvm, interp, cpu, &cpu_model_v2_leaves[i], without_chips);
+        for (unsigned i = 0; i < n; i++)
+            same(kvm, interp, cpu, &leaves[i], without_chips);
     fake_free(kvm);
     fake_free(interp);
+}
+
+static void test_v1_same(const struct cpu_engine *engine)
+{
+    same_level(engine, CPU_MODEL_V1);
+}
+
+static void test_v2_same(const struct cpu_engine *engine)
+{
+    same_level(engine, CPU_MODEL_V2);
+}
+
+static void test_v3_same(const struct cpu_engine *engine)
+{
+    same_level(engine, CPU_MODEL_V3);
+}
+
+static void test_v4_same(const struct cpu_engine *engine)
+{
+    same_level(engine, CPU_MODEL_V4);
 }
 
 /* The host's own model has the features that each engine carries, but else the same CPUs in the same places. */
@@ -165,7 +199,10 @@ void add_cpuid_tests(void)
 {
     add_test("cpuid/topology", test_topology);
     add_test("cpuid/x86-64-v2", test_v2_model);
+    add_test("cpuid/x86-64-v1-same-as-interp", test_v1_same);
     add_test("cpuid/x86-64-v2-same-as-interp", test_v2_same);
+    add_test("cpuid/x86-64-v3-same-as-interp", test_v3_same);
+    add_test("cpuid/x86-64-v4-same-as-interp", test_v4_same);
     add_test("cpuid/host-same-as-interp", test_host_same);
     add_test("cpuid/no-paravirtual", test_no_paravirtual);
     add_test("cpuid/arch-capabilities", test_capabilities);
