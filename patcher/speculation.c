@@ -12,9 +12,10 @@
  *   branches, and nothing that a guest does to its returns, carries over (BTC, SRSO, ITS).
  * - The host's kernel says that its CPU does not have the hazard.
  *
- * Controls that the host has are offered in place of sequences of code that would be translated to no effect: restricted
- * branches (SPEC_CTRL, and IBRS_ALL and BHI_DIS_S, which need no write per system call) keep what is written and do
- * nothing, for guest user and guest kernel run at one privilege of one process; docs/ENGINE.md says what remains.  VERW and
+ * Controls of branches (SPEC_CTRL, IBRS_ALL) are offered where the host has them, and keep what is written and do nothing,
+ * for guest user and guest kernel run at one privilege of one process, which no such control of the host's tells apart;
+ * docs/ENGINE.md says what remains.  With them comes BHI_DIS_S, whether the host has it or not: it takes the place of a
+ * loop on every system call that clears the branch history, which guards only what IBRS has separated.  VERW and
  * SSBD do what they say: they work from user mode, by VERW and by prctl.
  *
  * SDM Vol. 4, IA32_ARCH_CAPABILITIES, IA32_SPEC_CTRL; APM Vol. 3, CPUID 8000_0008 and 8000_0021. */
@@ -80,7 +81,7 @@ static void offer_intel(struct speculation *s, const struct cpu_risks *r, const 
                                             : 0);
     s->f7_edx = F7_ARCH_CAP | (r->no_mds ? 0 : host->leaf_7_edx & F7_MD_CLEAR) |
                 (r->ibrs ? F7_SPEC_CTRL | F7_STIBP : 0) | (r->ssb_prctl ? F7_SSBD : 0);
-    s->f7_2_edx = host->leaf_7_2_edx & (F7_2_MCDT_NO | (r->ibrs ? F7_2_BHI_CTRL : 0));
+    s->f7_2_edx = (host->leaf_7_2_edx & F7_2_MCDT_NO) | (r->ibrs ? F7_2_BHI_CTRL : 0);
     s->pred_cmd = r->ibrs;
     s->spec_ctrl = (r->ibrs ? SPEC_IBRS | SPEC_STIBP : 0) | (s->f7_2_edx & F7_2_BHI_CTRL ? SPEC_BHI_DIS_S : 0);
 }

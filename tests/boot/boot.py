@@ -133,6 +133,8 @@ def host_says(risk):
 
 def complaints(serial):
     """What the guest's kernel warned of, and the hazards that it believes in and the host does not."""
+    if "GUEST-UP i686" in serial:  # a kernel of 32 bits has nothing against that
+        serial = serial.replace("BHI: Vulnerable", "")
     bad = [line for line in serial.splitlines() if line.startswith("LOG ") and not any(a in line for a in ACCEPTED)]
     for line in serial.splitlines():
         risk, _, says = line.removeprefix("CPU ").partition(":")
