@@ -37,6 +37,39 @@ uint32_t cpuid_host(uint32_t leaf, uint32_t subleaf, unsigned reg)
     return r[reg];
 }
 
+/* The states that the host's kernel lets processes use; 0: it does not use XSAVE. */
+static uint64_t host_xcr0(void)
+{
+    uint32_t low, high;
+    if (!(cpuid_host(1, 0, ECX) & BIT(27)))
+        return 0;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+/* What needs a state that is not there: by its vectors of 256 bits, and of 512. */
+static const uint32_t avx[FEATURES] = {
+    [F_1_ECX] = BIT(12) | BIT(28) | BIT(29), /* FMA AVX F16C */
+    [F_7_EBX] = BIT(5),                      /* AVX2 */
+    [F_7_ECX] = BIT(9) | BIT(10),            /* VAES VPCLMUL */
+    [F_7_1_EAX] = BIT(4),                    /* AVX-VNNI */
+};
+static const uint32_t avx512[FEATURES] = {
+    [F_7_EBX] = BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31), /* F DQ IFMA CD BW VL */
+    [F_7_ECX] = BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14),             /* VBMI VBMI2 VNNI BITALG VPOPCNTDQ */
+    [F_7_EDX] = BIT(8),                                                    /* VP2INTERSECT */
+    [F_7_1_EAX] = BIT(5),                                                  /* BF16 */
+};
+
+void cpuid_mask_states(uint32_t f[FEATURES], uint64_t xcr0)
+{
+    bool ymm = (xcr0 & 7) == 7, zmm = ymm && (xcr0 & 0xe0) == 0xe0;
+    if (!xcr0)
+        f[F_1_ECX] &= ~BIT(26); /* XSAVE */
+    for (unsigned i = 0; i < FEATURES; i++)
+        f[i] &= ~((ymm ? 0 : avx[i]) | (zmm ? 0 : avx512[i]));
+}
+
 static void read_features(uint32_t *f)
 {
     f[F_1_ECX] = cpuid_host(1, 0, ECX) | BIT(21) | BIT(24); /* x2APIC and TSC deadline are the machine's */
@@ -49,6 +82,7 @@ static void read_features(uint32_t *f)
     f[F_EXT_EDX] = cpuid_host(0x80000001, 0, EDX) | BIT(26);
     f[F_XSAVE] = cpuid_host(0xd, 1, EAX);
     f[F_EXT8_EBX] = cpuid_host(0x80000008, 0, EBX);
+    cpuid_mask_states(f, host_xcr0());
 }
 
 static struct cpu_model describe(const struct cpu_vm *vm)
@@ -100,7 +134,7 @@ static bool level_fits(const struct cpuid_table *t, GError **error)
         [CPU_EXT_ECX] = t->feature[F_EXT_ECX],
         [CPU_EXT_EDX] = t->feature[F_EXT_EDX],
         [CPU_D1_EAX] = t->feature[F_XSAVE],
-        [CPU_XCR0] = t->feature[F_1_ECX] & BIT(26) ? cpuid_host(0xd, 0, EAX) : 0,
+        [CPU_XCR0] = host_xcr0(),
     };
     return cpu_model_fits(t->level, words, error);
 }
@@ -110,9 +144,7 @@ static void be_host(struct cpuid_table *t)
     for (unsigned i = 0; i < FEATURES; i++)
         t->feature[i] &= carried[i];
     if (t->feature[F_1_ECX] & BIT(26)) {
-        uint64_t offered = cpuid_host(0xd, 0, EAX);
-        t->xcr0 = 3 | (t->feature[F_1_ECX] & BIT(28) ? offered & 4 : 0) |
-                  (t->feature[F_7_EBX] & BIT(16) ? offered & 0xe0 : 0);
+        t->xcr0 = 3 | (t->feature[F_1_ECX] & BIT(28) ? 4 : 0) | (t->feature[F_7_EBX] & BIT(16) ? 0xe0 : 0);
     }
     t->signature = cpuid_host(1, 0, EAX);
     for (unsigned i = 0; i < 12; i++) {

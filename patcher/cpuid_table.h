@@ -39,6 +39,8 @@ struct cpuid_table {
     bool foreign; /* it names another maker than the host's CPU */
 };
 
+/* Takes away what needs states that a kernel does not let processes use. */
+void cpuid_mask_states(uint32_t f[FEATURES], uint64_t xcr0);
 uint32_t cpuid_host(uint32_t leaf, uint32_t subleaf, unsigned reg); /* 0: the host has no such leaf */
 
 /* cpuid_maker.c: the guest's CPU has another maker than the host's */

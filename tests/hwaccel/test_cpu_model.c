@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_cpu_model.c - the CPUID that the engines agree in, and that the software engine shows it.  Runs anywhere. */
 #include "../../core-vmm/base/cpu_model.h"
+#include "../../patcher/cpuid_table.h"
 #include "../../patcher/patcher.h"
 #include "hwaccel_tests.h"
 #include <cpuid.h>
 #include <string.h>
 
-enum { EAX, EBX, ECX, EDX };
 
 static struct cpu_model model(const char *vendor, unsigned cpus, unsigned index)
 {
@@ -155,6 +155,25 @@ static void test_levels(void)
         cpu_model_level(&c, CPU_MODEL_V4, 0xd, 0, r);
         g_assert_cmphex(r[EAX], ==, 0xe7);
     }
+}
+
+/* A kernel that has not enabled AVX-512, or AVX, or XSAVE: CPUID shows them all the same. */
+static void test_masked(void)
+{
+    uint32_t f[FEATURES];
+    memset(f, 0xff, sizeof f);
+    cpuid_mask_states(f, 0xe7);
+    g_assert_cmphex(f[F_7_EBX] & f[F_1_ECX] & f[F_7_ECX], ==, ~0u);
+    cpuid_mask_states(f, 0x207);
+    g_assert_cmphex(f[F_7_EBX] >> 16 & 1, ==, 0);
+    g_assert_cmphex(f[F_7_EBX] >> 5 & 1, ==, 1);
+    g_assert_cmphex(f[F_1_ECX] >> 28 & 1, ==, 1);
+    cpuid_mask_states(f, 3);
+    g_assert_cmphex(f[F_7_EBX] >> 5 & 1, ==, 0);
+    g_assert_cmphex(f[F_1_ECX] >> 26 & 7, ==, 3);
+    g_assert_cmphex(f[F_7_ECX] >> 8 & 7, ==, 1); /* GFNI has a form for SSE */
+    cpuid_mask_states(f, 0);
+    g_assert_cmphex(f[F_1_ECX] >> 26 & 1, ==, 0);
 }
 
 static void test_unknown(gconstpointer data)
@@ -311,6 +330,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu-model/names", test_names);
     g_test_add_func("/cpu-model/fits", test_fits);
     g_test_add_func("/cpu-model/levels", test_levels);
+    g_test_add_func("/cpu-model/masked", test_masked);
     g_test_add_data_func("/cpu-model/unknown/interp", &interp_engine, test_unknown);
     g_test_add_data_func("/cpu-model/unknown/soft", &soft_engine, test_unknown);
     g_test_add_data_func("/cpu-model/shown/interp", &interp_engine, test_shown);
