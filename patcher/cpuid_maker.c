@@ -91,19 +91,17 @@ static void caches_to_amd(const struct cpu_model *m, uint32_t leaf, uint32_t out
     }
 }
 
+/* On a host of the same maker what is said of TLBs, and of caches where there is no better leaf, is the host's.  (The L3 of
+ * 0x80000006 is all there is in the package, of a number of ways that the form has no code for.) */
 void cpuid_caches_extended(const struct cpuid_table *t, uint32_t leaf, uint32_t r[4])
 {
-    if (t->amd && t->foreign) {
-        struct cpu_model intel = t->model;
-        memcpy(intel.vendor, "GenuineIntel", 12);
-        caches_to_amd(&intel, leaf, r);
-        return;
-    }
-    for (unsigned i = 0; i < 4; i++)
+    struct cpu_model intel = t->model; /* whose leaf 4 has something to say */
+    uint32_t first[4];
+    memcpy(intel.vendor, "GenuineIntel", 12);
+    for (unsigned i = 0; i < 4 && !t->foreign; i++)
         r[i] = cpuid_host(leaf, 0, i);
-    if (t->foreign) { /* Intel has L2 only there */
-        r[EAX] = r[EBX] = r[EDX] = 0;
-        if (leaf == 0x80000005)
-            r[ECX] = 0;
-    }
+    if (t->amd && (t->foreign || host_cache(0, first)))
+        caches_to_amd(&intel, leaf, r);
+    else if (t->foreign && leaf == 0x80000006) /* of caches Intel has L2 only there */
+        r[ECX] = cpuid_host(leaf, 0, ECX);
 }
