@@ -37,16 +37,6 @@ uint32_t cpuid_host(uint32_t leaf, uint32_t subleaf, unsigned reg)
     return r[reg];
 }
 
-/* The states that the host's kernel lets processes use; 0: it does not use XSAVE. */
-static uint64_t host_xcr0(void)
-{
-    uint32_t low, high;
-    if (!(cpuid_host(1, 0, ECX) & BIT(27)))
-        return 0;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (uint64_t)high << 32 | low;
-}
-
 /* What needs a state that is not there: by its vectors of 256 bits, and of 512. */
 static const uint32_t avx[FEATURES] = {
     [F_1_ECX] = BIT(12) | BIT(28) | BIT(29), /* FMA AVX F16C */
@@ -70,7 +60,7 @@ void cpuid_mask_states(uint32_t f[FEATURES], uint64_t xcr0)
         f[i] &= ~((ymm ? 0 : avx[i]) | (zmm ? 0 : avx512[i]));
 }
 
-static void read_features(uint32_t *f)
+static void read_features(uint32_t *f, const struct host_cpu *h)
 {
     f[F_1_ECX] = cpuid_host(1, 0, ECX) | BIT(21) | BIT(24); /* x2APIC and TSC deadline are the machine's */
     f[F_1_EDX] = cpuid_host(1, 0, EDX);
@@ -82,26 +72,22 @@ static void read_features(uint32_t *f)
     f[F_EXT_EDX] = cpuid_host(0x80000001, 0, EDX) | BIT(26);
     f[F_XSAVE] = cpuid_host(0xd, 1, EAX);
     f[F_EXT8_EBX] = cpuid_host(0x80000008, 0, EBX);
-    cpuid_mask_states(f, host_xcr0());
+    cpuid_mask_states(f, h->xcr0);
 }
 
-static struct cpu_model describe(const struct cpu_vm *vm)
+static struct cpu_model describe(const struct cpu_vm *vm, const struct host_cpu *h)
 {
     struct cpu_model c = {
-        .gpa_bits = MIN(GPA_BITS, cpuid_host(0x80000008, 0, EAX) & 0xff),
+        .gpa_bits = MIN(GPA_BITS, h->gpa_bits),
         .cpus = vm->cpus,
         .tsc_khz = vm->tsc_khz,
         .x2apic = true,
         .deadline = true,
     };
-    static const unsigned order[3] = {EBX, EDX, ECX};
-    for (unsigned i = 0; i < 3; i++) {
-        uint32_t part = cpuid_host(0, 0, order[i]);
-        memcpy(c.vendor + 4 * i, &part, 4);
-    }
+    memcpy(c.vendor, h->vendor, sizeof c.vendor);
     for (unsigned i = 2; i < G_N_ELEMENTS(c.xsave); i++) {
-        c.xsave[i].size = cpuid_host(0xd, i, EAX);
-        c.xsave[i].offset = cpuid_host(0xd, i, EBX);
+        c.xsave[i].size = h->component[i].bytes;
+        c.xsave[i].offset = h->component[i].offset;
     }
     return c;
 }
@@ -125,7 +111,7 @@ static void be_level(struct cpuid_table *t)
     t->xcr0 = level_word(t, 0xd, 0, EAX);
 }
 
-static bool level_fits(const struct cpuid_table *t, GError **error)
+static bool level_fits(const struct cpuid_table *t, const struct host_cpu *h, GError **error)
 {
     const uint32_t words[CPU_WORDS] = {
         [CPU_1_ECX] = t->feature[F_1_ECX],
@@ -134,19 +120,19 @@ static bool level_fits(const struct cpuid_table *t, GError **error)
         [CPU_EXT_ECX] = t->feature[F_EXT_ECX],
         [CPU_EXT_EDX] = t->feature[F_EXT_EDX],
         [CPU_D1_EAX] = t->feature[F_XSAVE],
-        [CPU_XCR0] = host_xcr0(),
+        [CPU_XCR0] = h->xcr0,
     };
     return cpu_model_fits(t->level, words, error);
 }
 
-static void be_host(struct cpuid_table *t)
+static void be_host(struct cpuid_table *t, const struct host_cpu *h)
 {
     for (unsigned i = 0; i < FEATURES; i++)
         t->feature[i] &= carried[i];
     if (t->feature[F_1_ECX] & BIT(26)) {
         t->xcr0 = 3 | (t->feature[F_1_ECX] & BIT(28) ? 4 : 0) | (t->feature[F_7_EBX] & BIT(16) ? 0xe0 : 0);
     }
-    t->signature = cpuid_host(1, 0, EAX);
+    t->signature = h->signature;
     for (unsigned i = 0; i < 12; i++) {
         uint32_t part = cpuid_host(0x80000002 + i / 4, 0, i % 4);
         memcpy(t->brand + 4 * i, &part, 4);
@@ -168,22 +154,22 @@ static void add_speculation(struct cpuid_table *t)
     t->feature[F_EXT21_ECX] |= s->f21_ecx;
 }
 
-struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GError **error)
+struct cpuid_table *cpuid_new(const struct cpu_vm *vm, const struct host_cpu *h, enum cpu_maker maker, GError **error)
 {
     g_autofree struct cpuid_table *t = g_new0(struct cpuid_table, 1);
     t->level = vm->model ? cpu_model_parse(vm->model, error) : CPU_MODEL_HOST;
     if (t->level < 0)
         return NULL;
-    read_features(t->feature);
-    if (t->level && !level_fits(t, error))
+    read_features(t->feature, h);
+    if (t->level && !level_fits(t, h, error))
         return NULL;
-    t->model = describe(vm);
+    t->model = describe(vm, h);
     t->foreign = cpuid_name_maker(&t->model, maker);
     t->amd = cpu_model_is_amd(&t->model);
     if (t->level)
         be_level(t);
     else
-        be_host(t);
+        be_host(t, h);
     if (t->foreign && !t->level)
         cpuid_change_maker(t);
     if (!t->level)
@@ -235,33 +221,30 @@ static void leaf_1(const struct cpuid_table *t, const struct cpu_model *m, uint3
     r[EDX] = t->feature[F_1_EDX] | (m->cpus > 1 ? BIT(28) : 0);
 }
 
-/* Offset and size of an XSAVE component are the host's: the area in memory is the host's format. */
-static void leaf_xsave(struct vcpu *c, const struct cpuid_table *t, uint32_t sub, uint32_t *r)
+/* Offset and size of an XSAVE component are the host's: the area in memory is the host's format.  Those that are carried
+ * are not aligned in the compacted format. */
+static void leaf_xsave(const struct vcpu *c, const struct cpuid_table *t, uint32_t sub, uint32_t *r)
 {
+    uint32_t most = 576, now = 576, compact = 576;
     if (!t->xcr0)
         return;
+    for (unsigned i = 2; i < G_N_ELEMENTS(t->model.xsave); i++) {
+        uint32_t size = t->model.xsave[i].size, end = t->model.xsave[i].offset + size;
+        most = t->xcr0 >> i & 1 ? MAX(most, end) : most;
+        now = c->xcr0 >> i & 1 ? MAX(now, end) : now;
+        compact += c->xcr0 >> i & 1 ? size : 0;
+    }
     if (sub == 0) {
-        uint32_t most = 576, now = 576;
-        for (unsigned i = 2; i < 32; i++) {
-            uint32_t end = cpuid_host(0xd, i, EAX) + cpuid_host(0xd, i, EBX);
-            if (t->xcr0 >> i & 1 && end > most)
-                most = end;
-            if (c->xcr0 >> i & 1 && end > now)
-                now = end;
-        }
         r[EAX] = t->xcr0;
         r[EBX] = now;
         r[ECX] = most;
     } else if (sub == 1) {
-        uint32_t size = 576;
-        for (unsigned i = 2; i < 32; i++)
-            if (c->xcr0 >> i & 1)
-                size = (cpuid_host(0xd, i, ECX) & 2 ? (size + 63) & ~63u : size) + cpuid_host(0xd, i, EAX);
         r[EAX] = t->feature[F_XSAVE];
-        r[EBX] = size;
-    } else if (sub < 32 && t->xcr0 >> sub & 1)
-        for (unsigned i = 0; i < 3; i++)
-            r[i] = cpuid_host(0xd, sub, i);
+        r[EBX] = compact;
+    } else if (sub < G_N_ELEMENTS(t->model.xsave) && t->xcr0 >> sub & 1) {
+        r[EAX] = t->model.xsave[sub].size;
+        r[EBX] = t->model.xsave[sub].offset;
+    }
 }
 
 static void put_vendor(const struct cpu_model *m, uint32_t *r)

@@ -60,12 +60,13 @@ static bool take_options(struct options *o, const struct cpu_vm *cfg, bool trans
 
 static struct soft_vm *vm_new(const struct cpu_vm *cfg, const struct options *o, GError **error)
 {
-    struct cpuid_table *cpuid = cpuid_new(cfg, o->maker, error);
-    if (!cpuid)
-        return NULL;
     struct soft_vm *vm = g_new0(struct soft_vm, 1);
     host_cpu_learn(&vm->host);
-    vm->cpuid = cpuid;
+    vm->cpuid = cpuid_new(cfg, &vm->host, o->maker, error);
+    if (!vm->cpuid) {
+        g_free(vm);
+        return NULL;
+    }
     vm->cfg = cfg;
     vm->machine = cfg->machine;
     vm->memory = cfg->memory;

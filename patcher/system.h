@@ -2,6 +2,7 @@
 /* system.h - segmentation, far transfers, events and tasks: what these parts call of each other.  All functions run
  * with c->rip at the instruction and may raise exceptions unless they say otherwise. */
 #pragma once
+#include "../core-vmm/base/host_cpu.h"
 #include "soft.h"
 
 /* ---- segment.c ---------------------------------------------------------------------------------------------------- */
@@ -127,7 +128,8 @@ void cpuid(struct vcpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 enum cpu_maker { MAKER_HOST, MAKER_INTEL, MAKER_AMD }; /* whom CPUID names */
 uint64_t cpuid_efer_bits(const struct vcpu *c);        /* that can be set */
 uint64_t cpuid_cr4_bits(const struct vcpu *c);         /* those of the features offered */
-struct cpuid_table *cpuid_new(const struct cpu_vm *vm, enum cpu_maker maker, GError **error); /* g_free */
+/* g_free */
+struct cpuid_table *cpuid_new(const struct cpu_vm *vm, const struct host_cpu *h, enum cpu_maker maker, GError **error);
 void vcpu_reset(struct vcpu *c, bool init);
 uint64_t xcr0_supported(struct vcpu *c);
 void write_cr0(struct vcpu *c, uint64_t v);

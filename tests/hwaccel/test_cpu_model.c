@@ -4,7 +4,6 @@
 #include "../../patcher/cpuid_table.h"
 #include "../../patcher/patcher.h"
 #include "hwaccel_tests.h"
-#include <cpuid.h>
 #include <string.h>
 
 static struct cpu_model model(const char *vendor, unsigned cpus, unsigned index)
@@ -187,7 +186,7 @@ static void test_unknown(gconstpointer data)
 static uint32_t host(uint32_t leaf, uint32_t subleaf, unsigned reg)
 {
     uint32_t r[4];
-    __cpuid_count(leaf, subleaf, r[EAX], r[EBX], r[ECX], r[EDX]);
+    host_cpuid(leaf, subleaf, r);
     return r[reg];
 }
 
