@@ -17,44 +17,37 @@ static bool probe(GError **error)
     return host_cpu_fits(error);
 }
 
-/* For tests and whoever debugs an engine. */
+/* For tests and whoever debugs an engine; hot and lockstep are nothing to the interpreter. */
 struct options {
     enum cpu_maker maker;
     uint32_t hot;
     bool lockstep;
 };
 
-static bool take_option(struct options *o, const char *word, bool translate)
+static bool take_option(struct options *o, const char *word)
 {
     if (!strcmp(word, "maker=intel"))
         o->maker = MAKER_INTEL;
     else if (!strcmp(word, "maker=amd"))
         o->maker = MAKER_AMD;
-    else if (translate && g_str_has_prefix(word, "hot="))
+    else if (g_str_has_prefix(word, "hot="))
         o->hot = g_ascii_strtoull(word + 4, NULL, 10);
-    else if (translate && !strcmp(word, "lockstep"))
+    else if (!strcmp(word, "lockstep"))
         o->lockstep = true;
     else
         return !*word;
     return true;
 }
 
-static bool take_options(struct options *o, const struct cpu_vm *cfg, bool translate, GError **error)
+static bool take_options(struct options *o, const struct cpu_vm *cfg, GError **error)
 {
     g_auto(GStrv) words = g_strsplit(cfg->options ? cfg->options : "", ",", -1);
     for (char **w = words; *w; w++)
-        if (!take_option(o, *w, translate)) {
+        if (!take_option(o, *w)) {
             g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                        "engine-options: the engine %s knows maker=intel%s maker=amd%s, not \"%s\"",
-                        translate ? "soft" : "interp", translate ? "," : " and",
-                        translate ? ", hot=N and lockstep" : "", *w);
+                        "engine-options: there are maker=intel, maker=amd, hot=N and lockstep, not \"%s\"", *w);
             return false;
         }
-    if (o->lockstep && cfg->cpus > 1) {
-        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                    "engine-options: lockstep works with one CPU, not %u", cfg->cpus);
-        return false;
-    }
     return true;
 }
 
@@ -84,13 +77,20 @@ static struct soft_vm *vm_new(const struct cpu_vm *cfg, const struct options *o,
 static void *vm_new_interpreting(const struct cpu_vm *cfg, GError **error)
 {
     struct options o = {0};
-    return take_options(&o, cfg, false, error) ? vm_new(cfg, &o, error) : NULL;
+    return take_options(&o, cfg, error) ? vm_new(cfg, &o, error) : NULL;
 }
 
 static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
 {
     struct options o = {.hot = HOT};
-    struct soft_vm *vm = take_options(&o, cfg, true, error) ? vm_new(cfg, &o, error) : NULL;
+    if (!take_options(&o, cfg, error))
+        return NULL;
+    if (o.lockstep && cfg->cpus > 1) {
+        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                    "engine-options: lockstep works with one CPU, not %u", cfg->cpus);
+        return NULL;
+    }
+    struct soft_vm *vm = vm_new(cfg, &o, error);
     if (!vm)
         return NULL;
     vm->translate = true;
