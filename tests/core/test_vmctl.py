@@ -114,6 +114,7 @@ def test_create(h):
     assert os.stat(disk).st_size == 3 << 20 and os.stat(disk).st_blocks == 0
     h.want(2, "create", "two", "--memory", "2Q", err="memory = 2Q: must be a size from 1M to 512G")
     h.want(2, "create", "two", "--set", "machine.enigne=kvm", err="did you mean engine?")
+    h.want(2, "create", "two", "--set", "machine.cpu-model=x86-64-v5", err="must be one of host, x86-64-v1, x86-64-v2")
     h.want(2, "create", "two", "--set", "nonsense", err="SECTION.KEY=VALUE")
     h.want(3, "create", "two", "--cdrom", "missing.iso", err="missing.iso")
     h.want(2, "create", "two", *["--disk", "1M"] * 4, err="room for")

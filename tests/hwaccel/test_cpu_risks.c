@@ -2,15 +2,15 @@
 /* test_cpu_risks.c - what the host's kernel says of hazards of speculation, from made-up folders, and what a guest of each
  * maker is told of it by the software engines.  Bits by SDM Vol. 4 (MSR 10Ah) and APM Vol. 3 (CPUID). */
 #include "../../patcher/patcher.h"
-#include "../../patcher/speculation.h"
+#include "../../patcher/cpuid_table.h"
 #include "hwaccel_tests.h"
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define BIT(n) (1ull << (n))
+#define BIT64(n) (1ull << (n))
 /* rdcl skip_l1dfl pschange_mc taa sbdr_ssdp fbsdp psdp pbrsb gds its */
-#define EVERYWHERE (BIT(0) | BIT(3) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(24) | BIT(26) | BIT(62))
-enum { EAX, EBX, ECX, EDX };
+#define EVERYWHERE                                                                                                     \
+    (BIT64(0) | BIT64(3) | BIT64(6) | BIT64(8) | BIT64(13) | BIT64(14) | BIT64(15) | BIT64(24) | BIT64(26) | BIT64(62))
 
 struct file {
     const char *name, *line;
@@ -48,11 +48,11 @@ static void test_hidden(void)
     cpu_risks_read(&r, "/nonexistent/vulnerabilities");
     struct speculation intel = offer(&r, false), amd = offer(&r, true);
     g_assert_cmphex(intel.arch_capabilities, ==, EVERYWHERE);
-    g_assert_cmphex(intel.f7_edx, ==, BIT(29) | BIT(10)); /* arch_capabilities md_clear */
+    g_assert_cmphex(intel.f7_edx, ==, BIT64(29) | BIT64(10)); /* arch_capabilities md_clear */
     g_assert_cmphex(intel.spec_ctrl | amd.spec_ctrl, ==, 0);
     g_assert_true(intel.clears_buffers && amd.clears_buffers && !intel.pred_cmd && !amd.pred_cmd);
-    g_assert_cmphex(amd.f8_ebx, ==, BIT(29));           /* btc_no */
-    g_assert_cmphex(amd.f21_eax, ==, BIT(29) | BIT(5)); /* srso_no verw_clear */
+    g_assert_cmphex(amd.f8_ebx, ==, BIT64(29));             /* btc_no */
+    g_assert_cmphex(amd.f21_eax, ==, BIT64(29) | BIT64(5)); /* srso_no verw_clear */
     g_assert_cmphex(amd.f21_ecx, ==, 0);
 }
 
@@ -70,11 +70,11 @@ static void test_old_intel(void)
     };
     struct cpu_risks r = risks_of(files, G_N_ELEMENTS(files));
     struct speculation s = offer(&r, false);
-    g_assert_cmphex(s.arch_capabilities, ==, EVERYWHERE | BIT(20) | BIT(27)); /* bhi rfds */
+    g_assert_cmphex(s.arch_capabilities, ==, EVERYWHERE | BIT64(20) | BIT64(27)); /* bhi rfds */
     /* md_clear spec_ctrl stibp arch_capabilities ssbd */
-    g_assert_cmphex(s.f7_edx, ==, BIT(10) | BIT(26) | BIT(27) | BIT(29) | BIT(31));
+    g_assert_cmphex(s.f7_edx, ==, BIT64(10) | BIT64(26) | BIT64(27) | BIT64(29) | BIT64(31));
     g_assert_true(s.clears_buffers && s.pred_cmd);
-    g_assert_cmphex(s.spec_ctrl, ==, 7 | BIT(10)); /* ibrs stibp ssbd bhi_dis_s */
+    g_assert_cmphex(s.spec_ctrl, ==, 7 | BIT64(10)); /* ibrs stibp ssbd bhi_dis_s */
 }
 
 /* An Intel CPU with Enhanced IBRS that needs buffers cleared for its register file. */
@@ -91,11 +91,12 @@ static void test_new_intel(void)
     };
     struct cpu_risks r = risks_of(files, G_N_ELEMENTS(files));
     struct speculation s = offer(&r, false);
-    g_assert_cmphex(s.arch_capabilities, ==, EVERYWHERE | BIT(1) | BIT(5) | BIT(28)); /* ibrs_all mds; clears rfds */
-    g_assert_cmphex(s.f7_2_edx & BIT(4), ==, BIT(4));
-    g_assert_cmphex(s.spec_ctrl, ==, 7 | BIT(10)); /* and bhi_dis_s */
+    g_assert_cmphex(s.arch_capabilities, ==,
+                    EVERYWHERE | BIT64(1) | BIT64(5) | BIT64(28)); /* ibrs_all mds; clears rfds */
+    g_assert_cmphex(s.f7_2_edx & BIT64(4), ==, BIT64(4));
+    g_assert_cmphex(s.spec_ctrl, ==, 7 | BIT64(10)); /* and bhi_dis_s */
     g_assert_true(s.clears_buffers);
-    g_assert_cmphex(s.f7_edx & BIT(10), ==, 0);
+    g_assert_cmphex(s.f7_edx & BIT64(10), ==, 0);
 }
 
 /* An AMD CPU that has Automatic IBRS; of Speculative Store Bypass the kernel has made an end for all. */
@@ -110,14 +111,14 @@ static void test_amd(void)
     };
     struct cpu_risks r = risks_of(files, G_N_ELEMENTS(files));
     struct speculation s = offer(&r, true);
-    g_assert_cmphex(s.f8_ebx, ==, BIT(26) | BIT(29)); /* ssb_no btc_no */
-    g_assert_cmphex(s.f21_eax, ==, BIT(8) | BIT(29)); /* automatic_ibrs srso_no */
-    g_assert_cmphex(s.f21_ecx, ==, BIT(1) | BIT(2));  /* tsa_sq_no tsa_l1_no */
+    g_assert_cmphex(s.f8_ebx, ==, BIT64(26) | BIT64(29)); /* ssb_no btc_no */
+    g_assert_cmphex(s.f21_eax, ==, BIT64(8) | BIT64(29)); /* automatic_ibrs srso_no */
+    g_assert_cmphex(s.f21_ecx, ==, BIT64(1) | BIT64(2));  /* tsa_sq_no tsa_l1_no */
     g_assert_cmphex(s.spec_ctrl | s.arch_capabilities | s.f7_edx, ==, 0);
     g_assert_false(s.clears_buffers);
     g_assert_false(r.no_bhi);                    /* this kernel is older than that hazard */
     struct speculation other = offer(&r, false); /* the same host, a guest that takes its CPU for Intel's */
-    g_assert_cmphex(other.arch_capabilities, ==, EVERYWHERE | BIT(1) | BIT(4) | BIT(5) | BIT(27));
+    g_assert_cmphex(other.arch_capabilities, ==, EVERYWHERE | BIT64(1) | BIT64(4) | BIT64(5) | BIT64(27));
 }
 
 static void test_unaffected(void)
@@ -131,7 +132,7 @@ static void test_unaffected(void)
     };
     struct cpu_risks r = risks_of(files, G_N_ELEMENTS(files));
     struct speculation s = offer(&r, false);
-    g_assert_cmphex(s.arch_capabilities, ==, EVERYWHERE | BIT(1) | BIT(4) | BIT(5) | BIT(20) | BIT(27));
+    g_assert_cmphex(s.arch_capabilities, ==, EVERYWHERE | BIT64(1) | BIT64(4) | BIT64(5) | BIT64(20) | BIT64(27));
     g_assert_false(s.clears_buffers);
 }
 
@@ -175,6 +176,58 @@ static void test_register(gconstpointer data)
     read_capabilities(data, "maker=amd", false);
 }
 
+/* ---- the controls ---- */
+
+struct fake {
+    struct cpuid_table table;
+    struct soft_vm vm;
+    struct vcpu vcpu;
+};
+
+static struct fake *fake_of(const struct cpu_risks *r, bool amd)
+{
+    struct fake *f = g_new0(struct fake, 1);
+    f->table.speculation = offer(r, amd);
+    f->vm.cpuid = &f->table;
+    f->vcpu.vm = &f->vm;
+    return f;
+}
+
+/* SPEC_CTRL keeps the bits that are offered and takes no others; PRED_CMD takes its one command and keeps nothing. */
+static void test_controls(void)
+{
+    static const struct cpu_risks intel = {.ibrs = true, .ibrs_all = true, .ssb_prctl = true};
+    g_autofree struct fake *f = fake_of(&intel, false);
+    uint64_t v = 0;
+    g_assert_true(speculation_read(&f->vcpu, 0x48, &v) && v == 0);
+    g_assert_true(speculation_write(&f->vcpu, 0x48, 7 | BIT64(10)));
+    g_assert_true(f->vcpu.loads_wait); /* SSBD */
+    g_assert_true(speculation_read(&f->vcpu, 0x48, &v) && v == (7 | BIT64(10)));
+    g_assert_false(speculation_write(&f->vcpu, 0x48, BIT64(3)));
+    g_assert_true(speculation_read(&f->vcpu, 0x48, &v) && v == (7 | BIT64(10)));
+    g_assert_true(speculation_write(&f->vcpu, 0x48, 0));
+    g_assert_false(f->vcpu.loads_wait);
+    g_assert_true(speculation_write(&f->vcpu, 0x49, 1));
+    g_assert_false(speculation_write(&f->vcpu, 0x49, 2));
+    g_assert_false(speculation_read(&f->vcpu, 0x49, &v));
+    g_assert_false(speculation_write(&f->vcpu, 0x10a, 0));
+}
+
+/* AMD: SSBD alone, where the host has it; else none of these registers. */
+static void test_controls_amd(void)
+{
+    static const struct cpu_risks none = {0}, ssbd = {.ibrs = true, .ssb_prctl = true};
+    g_autofree struct fake *without = fake_of(&none, true), *with = fake_of(&ssbd, true);
+    uint64_t v;
+    g_assert_false(speculation_read(&without->vcpu, 0x48, &v));
+    g_assert_false(speculation_write(&without->vcpu, 0x48, 0));
+    g_assert_true(speculation_write(&with->vcpu, 0x48, 4));
+    g_assert_false(speculation_write(&with->vcpu, 0x48, 1));
+    g_assert_false(speculation_write(&with->vcpu, 0x49, 1));
+    g_assert_false(speculation_read(&with->vcpu, 0x10a, &v));
+    g_assert_true(speculation_write(&with->vcpu, 0x48, 0));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -184,6 +237,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cpu-risks/amd", test_amd);
     g_test_add_func("/cpu-risks/unaffected", test_unaffected);
     g_test_add_func("/cpu-risks/vulnerable", test_vulnerable);
+    g_test_add_func("/cpu-risks/controls", test_controls);
+    g_test_add_func("/cpu-risks/controls-amd", test_controls_amd);
     g_test_add_data_func("/cpu-risks/register/interp", &interp_engine, test_register);
     g_test_add_data_func("/cpu-risks/register/soft", &soft_engine, test_register);
     return g_test_run();
