@@ -74,16 +74,17 @@ enum { MSR_SPEC_CTRL = 0x48, MSR_PRED_CMD = 0x49, MSR_ARCH_CAPABILITIES = 0x10a 
 
 static void offer_intel(struct speculation *s, const struct cpu_risks *r, const struct speculation_host *host)
 {
+    bool ibrs = r->ibrs || host->leaf_7_edx & F7_SPEC_CTRL; /* whatever the kernel shows of it */
     s->arch_capabilities = BY_ENGINE | (r->ibrs_all ? IBRS_ALL : 0) | (r->no_ssb ? SSB_NO : 0) |
                            (r->no_mds ? MDS_NO : 0) | (r->no_bhi ? BHI_NO : 0) |
                            (r->no_rfds      ? RFDS_NO
                             : r->rfds_clear ? RFDS_CLEAR
                                             : 0);
-    s->f7_edx = F7_ARCH_CAP | (r->no_mds ? 0 : host->leaf_7_edx & F7_MD_CLEAR) |
-                (r->ibrs ? F7_SPEC_CTRL | F7_STIBP : 0) | (r->ssb_prctl ? F7_SSBD : 0);
-    s->f7_2_edx = (host->leaf_7_2_edx & F7_2_MCDT_NO) | (r->ibrs ? F7_2_BHI_CTRL : 0);
-    s->pred_cmd = r->ibrs;
-    s->spec_ctrl = (r->ibrs ? SPEC_IBRS | SPEC_STIBP : 0) | (s->f7_2_edx & F7_2_BHI_CTRL ? SPEC_BHI_DIS_S : 0);
+    s->f7_edx = F7_ARCH_CAP | (r->no_mds ? 0 : host->leaf_7_edx & F7_MD_CLEAR) | (ibrs ? F7_SPEC_CTRL | F7_STIBP : 0) |
+                (r->ssb_prctl ? F7_SSBD : 0);
+    s->f7_2_edx = (host->leaf_7_2_edx & F7_2_MCDT_NO) | (ibrs ? F7_2_BHI_CTRL : 0);
+    s->pred_cmd = ibrs;
+    s->spec_ctrl = (ibrs ? SPEC_IBRS | SPEC_STIBP : 0) | (s->f7_2_edx & F7_2_BHI_CTRL ? SPEC_BHI_DIS_S : 0);
 }
 
 static void offer_amd(struct speculation *s, const struct cpu_risks *r, const struct speculation_host *host)

@@ -48,9 +48,11 @@ static void test_hidden(void)
     cpu_risks_read(&r, "/nonexistent/vulnerabilities");
     struct speculation intel = offer(&r, false), amd = offer(&r, true);
     g_assert_cmphex(intel.arch_capabilities, ==, EVERYWHERE);
-    g_assert_cmphex(intel.f7_edx, ==, BIT64(29) | BIT64(10)); /* arch_capabilities md_clear */
-    g_assert_cmphex(intel.spec_ctrl | amd.spec_ctrl, ==, 0);
-    g_assert_true(intel.clears_buffers && amd.clears_buffers && !intel.pred_cmd && !amd.pred_cmd);
+    /* md_clear spec_ctrl stibp arch_capabilities: CPUID has them */
+    g_assert_cmphex(intel.f7_edx, ==, BIT64(10) | BIT64(26) | BIT64(27) | BIT64(29));
+    g_assert_cmphex(intel.spec_ctrl, ==, 3 | BIT64(10));
+    g_assert_cmphex(amd.spec_ctrl, ==, 0);
+    g_assert_true(intel.clears_buffers && amd.clears_buffers && intel.pred_cmd && !amd.pred_cmd);
     g_assert_cmphex(amd.f8_ebx, ==, BIT64(29));             /* btc_no */
     g_assert_cmphex(amd.f21_eax, ==, BIT64(29) | BIT64(5)); /* srso_no verw_clear */
     g_assert_cmphex(amd.f21_ecx, ==, 0);
