@@ -350,4 +350,6 @@ void cpuid(struct vcpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4])
         basic(t, &m, leaf, sub, out);
     if (leaf == 1)
         follow_software(c, out);
+    if (leaf == 0x80000001 && !t->amd && !code64(c)) /* Intel has SYSCALL in 64-bit code only, and says it only there */
+        out[EDX] &= ~BIT(11);
 }

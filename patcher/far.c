@@ -290,14 +290,17 @@ static bool return_stack(struct vcpu *c, uint16_t selector, unsigned rpl, bool t
     return true;
 }
 
-/* Data segments too privileged for the outer level become null. */
+/* Data segments too privileged for the outer level become null, and null selectors 1 to 3 become 0 (SDM Vol. 2, IRET: "if
+ * the selector is null or DPL < CPL and data or non-conforming code"; the APM has the second half only, but AMD's CPUs do
+ * the same). */
 static void drop_segments(struct vcpu *c)
 {
     static const uint8_t data[] = {X86_ES, X86_DS, X86_FS, X86_GS};
     for (unsigned i = 0; i < sizeof data; i++) {
         const struct seg *s = &c->seg[data[i]];
         bool conforming = (s->attr & 0xc) == 0xc && s->attr & X86_ATTR_S;
-        if (s->attr & X86_ATTR_NULL || conforming || (s->attr >> 5 & 3u) >= c->cpl)
+        bool kept = s->attr & X86_ATTR_NULL ? !s->selector : conforming || (s->attr >> 5 & 3u) >= c->cpl;
+        if (kept)
             continue;
         uint64_t base = s->base; /* stays, which 64-bit code sees in FS and GS */
         seg_set_null(c, data[i], 0);

@@ -172,18 +172,30 @@ static bool valid_pat(uint64_t v)
     return true;
 }
 
-static bool needs_canonical(uint32_t index)
+/* AMD's CPUs have half of them: SYSENTER is not there in long mode. */
+static bool sysenter_pointer(uint32_t index)
+{
+    return index == MSR_SYSENTER_ESP || index == MSR_SYSENTER_EIP;
+}
+
+static bool needs_canonical(const struct vcpu *c, uint32_t index)
 {
     return index == MSR_LSTAR || index == MSR_CSTAR || index == MSR_FS_BASE || index == MSR_GS_BASE ||
-           index == MSR_KERNEL_GS_BASE || index == MSR_SYSENTER_ESP || index == MSR_SYSENTER_EIP;
+           index == MSR_KERNEL_GS_BASE || (sysenter_pointer(index) && !cpuid_is_amd(c));
+}
+
+/* MSRs of 32 bits: what is written to the upper half is dropped. */
+static bool narrow(const struct vcpu *c, uint32_t index)
+{
+    return index == MSR_SFMASK || index == MSR_SYSENTER_CS || (sysenter_pointer(index) && cpuid_is_amd(c));
 }
 
 static void write_plain(struct vcpu *c, uint32_t index, uint64_t *p, uint64_t v)
 {
-    if ((needs_canonical(index) && !canonical(v)) || (index == MSR_PAT && !valid_pat(v)) ||
+    if ((needs_canonical(c, index) && !canonical(v)) || (index == MSR_PAT && !valid_pat(v)) ||
         (index == MSR_TSC_AUX && v >> 32))
         raise_error(c, EXC_GP, 0);
-    *p = index == MSR_SFMASK ? (uint32_t)v : v;
+    *p = narrow(c, index) ? (uint32_t)v : v;
 }
 
 void msr_write(struct vcpu *c, uint32_t index, uint64_t v)

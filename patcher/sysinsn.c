@@ -1,5 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* sysinsn.c - system calls, FS/GS bases, time stamps, CPUID, RDMSR/WRMSR and XCR0. */
+/* sysinsn.c - system calls, FS/GS bases, time stamps, CPUID, RDMSR/WRMSR and XCR0.
+ *
+ * The four instructions for system calls are not the same on all CPUs; the guest gets those of the maker that its CPUID
+ * names.  AMD stands for AMD and Hygon, Intel for all others: Centaur and Zhaoxin follow it.
+ *
+ *                     Intel                                AMD
+ *   SYSCALL
+ *     64-bit code     to LSTAR                             to LSTAR
+ *     compatibility   #UD                                  to CSTAR
+ *     legacy          #UD                                  to STAR[31:0]; RFLAGS is not saved
+ *     real mode       #UD                                  #UD (the APM's pseudo code does not tell it from legacy mode)
+ *   SYSRET
+ *     64-bit code     #GP(0) if RCX is not canonical,      no check: the fetch at ring 3 faults;
+ *                     flat SS, RPL 3                       SS gets a selector only (with STAR's RPL)
+ *     compatibility   #UD                                  to 32-bit code, sets IF, takes no flags from R11
+ *     legacy          #UD                                  the same
+ *     real mode       #UD                                  #GP(0)
+ *   SYSENTER, SYSEXIT
+ *     64-bit code     yes                                  #UD
+ *     compatibility   yes                                  #UD
+ *     legacy          yes                                  yes
+ *     real mode       #GP(0)                               #GP(0)
+ *   SYSENTER_ESP, _EIP  64 bits, canonical or #GP(0)       32 bits, the rest is dropped
+ *   CPUID, SYSCALL bit  in 64-bit code only                always
+ *
+ * In all of them EFER.SCE clear is #UD for SYSCALL and SYSRET, a null SYSENTER_CS #GP(0) for SYSENTER and SYSEXIT, and a
+ * return from another ring than 0 #GP(0), in this order.
+ * Sources: SDM Vol. 2 (on each instruction, and CPUID), Vol. 3 ch. 5.8.7, 5.8.8, Vol. 4 table 2-2; APM Vol. 3 (on each
+ * instruction), Vol. 2 ch. 6.1.
+ *
+ * SS on AMD: base, limit and attributes stay what ring 0 had, so that after an SS of 0 32-bit code has no stack; DPL is
+ * set all the same, because x86_state has CPL there, and nothing looks at it in ring 3. */
 #include "system.h"
 #include "cold.h"
 #include "debug.h"
@@ -51,55 +82,82 @@ static void trap_by_new_flags(struct vcpu *c)
         c->pending_dr6 |= DR6_BS;
 }
 
-/* ---- SYSCALL SYSRET (APM Vol. 2, 6.1.1; in legacy mode, too, as AMD's processors have it) ------------------------------ */
+/* ---- SYSCALL SYSRET ------------------------------------------------------------------------------------------------------ */
+static void need_syscall(struct vcpu *c)
+{
+    if (!(c->efer & EFER_SCE) || !(code64(c) || cpuid_is_amd(c)))
+        raise_exception(c, EXC_UD);
+}
+
 void cold_syscall(struct vcpu *c, const struct insn *in)
 {
-    uint16_t cs = c->star >> 32 & 0xfffc;
-    if (!(c->efer & EFER_SCE) || real_mode(c))
+    uint16_t cs = c->star >> 32 & 0xfffc, ss = (c->star >> 32) + 8;
+    need_syscall(c);
+    if (real_mode(c))
         raise_exception(c, EXC_UD);
     if (long_mode(c)) {
         bool from64 = code64(c);
         c->gpr[X86_RCX] = c->next_rip;
         c->gpr[11] = flags_get(c) & ~(uint32_t)RFLAG_RF;
         flags_set(c, flags_get(c) & ~(uint32_t)c->sfmask & ~(uint32_t)RFLAG_RF);
-        enter_ring(c, 0, cs, cs + 8, true);
+        enter_ring(c, 0, cs, ss, true);
         c->next_rip = from64 ? c->lstar : c->cstar;
     } else {
         c->gpr[X86_RCX] = (uint32_t)c->next_rip;
         c->rflags &= ~(uint32_t)(RFLAG_IF | RFLAG_VM | RFLAG_RF);
-        enter_ring(c, 0, cs, cs + 8, false);
+        enter_ring(c, 0, cs, ss, false);
         c->next_rip = (uint32_t)c->star;
     }
     trap_by_new_flags(c);
     update_mode(c);
 }
 
+/* Ring 3 as SYSRET enters it. */
+static void sysret_segments(struct vcpu *c, bool wide)
+{
+    uint16_t base = c->star >> 48, cs = (base + (wide ? 16 : 0)) | 3;
+    struct seg ss = c->seg[X86_SS];
+    enter_ring(c, 3, cs, (base + 8) | 3, wide);
+    if (cpuid_is_amd(c)) {
+        ss.selector = base + 8;
+        ss.attr |= X86_ATTR_DPL;
+        c->seg[X86_SS] = ss;
+    }
+}
+
 void cold_sysret(struct vcpu *c, const struct insn *in)
 {
-    uint16_t base = c->star >> 48;
-    if (!(c->efer & EFER_SCE) || real_mode(c))
-        raise_exception(c, EXC_UD);
-    need_cpl0(c);
-    bool wide = in->osize == 8;
-    uint64_t ip = wide ? c->gpr[X86_RCX] : (uint32_t)c->gpr[X86_RCX];
-    if (wide && !canonical(ip))
+    need_syscall(c);
+    if (real_mode(c))
         raise_error(c, EXC_GP, 0);
-    if (long_mode(c))
+    need_cpl0(c);
+    bool wide = in->osize == 8, from64 = code64(c);
+    uint64_t ip = wide ? c->gpr[X86_RCX] : (uint32_t)c->gpr[X86_RCX];
+    if (!canonical(ip) && !cpuid_is_amd(c))
+        raise_error(c, EXC_GP, 0);
+    if (from64)
         flags_set(c, (c->gpr[11] & 0x3c7fd7) | 2);
     else
         c->rflags |= RFLAG_IF;
-    enter_ring(c, 3, ((base + (wide ? 16 : 0)) | 3) & 0xffff, (base + 8) | 3, wide);
+    sysret_segments(c, wide);
     c->next_rip = ip;
     trap_by_new_flags(c);
     update_mode(c);
 }
 
-/* ---- SYSENTER SYSEXIT (SDM Vol. 3, 5.8.7) --------------------------------------------------------------------------------- */
+/* ---- SYSENTER SYSEXIT ----------------------------------------------------------------------------------------------------- */
+static void need_sysenter(struct vcpu *c)
+{
+    if (long_mode(c) && cpuid_is_amd(c))
+        raise_exception(c, EXC_UD);
+    if (real_mode(c) || null_selector(c->sysenter_cs))
+        raise_error(c, EXC_GP, 0);
+}
+
 void cold_sysenter(struct vcpu *c, const struct insn *in)
 {
     uint16_t cs = c->sysenter_cs & 0xfffc;
-    if (real_mode(c) || !cs)
-        raise_error(c, EXC_GP, 0);
+    need_sysenter(c);
     bool wide = long_mode(c);
     c->rflags &= ~(uint32_t)(RFLAG_VM | RFLAG_IF | RFLAG_RF);
     enter_ring(c, 0, cs, cs + 8, wide);
@@ -112,8 +170,7 @@ void cold_sysenter(struct vcpu *c, const struct insn *in)
 void cold_sysexit(struct vcpu *c, const struct insn *in)
 {
     uint16_t cs = c->sysenter_cs & 0xfffc;
-    if (real_mode(c) || !cs)
-        raise_error(c, EXC_GP, 0);
+    need_sysenter(c);
     need_cpl0(c);
     bool wide = in->osize == 8;
     uint64_t ip = c->gpr[X86_RDX], sp = c->gpr[X86_RCX];
