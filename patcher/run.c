@@ -262,11 +262,14 @@ static void step(struct vcpu *c)
         c->pending_dr6 = 0;
         debug_trap(c, hits);
     }
-    /* MOV SS holds off instruction breakpoints on Intel's processors only */
+    /* MOV SS holds off instruction breakpoints on Intel's processors only; elsewhere its own data breakpoint comes with
+     * them: a second #DB inside the first one's handler would be on the same IST stack */
     if (debug_any(c) && !rf && !(shadow & SHADOW_MOV_SS && !cpuid_is_amd(c))) {
-        uint64_t hits = debug_fetch_hits(c, code_linear(c, c->rip));
-        if (hits)
-            raise_debug(c, hits);
+        uint64_t hits = debug_fetch_hits(c, code_linear(c, c->rip)), held = c->pending_dr6;
+        if (hits) {
+            c->pending_dr6 = 0;
+            raise_debug(c, hits | held);
+        }
     }
     c->shadow = 0;
     c->rflags &= ~RFLAG_RF;
