@@ -177,6 +177,11 @@ static void choose_engine(struct guest *g, unsigned cpus)
 
 struct guest *guest_new(unsigned cpus)
 {
+    return guest_new_maker(cpus, NULL);
+}
+
+struct guest *guest_new_maker(unsigned cpus, const char *maker)
+{
     struct guest *g = g_new0(struct guest, 1);
     g_autoptr(GError) error = NULL;
     g->machine.out = log_out;
@@ -195,6 +200,8 @@ struct guest *guest_new(unsigned cpus)
                             .tsc_khz = 1000000,
                             .model = "host"};
     choose_engine(g, cpus);
+    if (maker)
+        g->vm.options = g->options = g_strdup_printf("%s,maker=%s", g->vm.options, maker);
     g->evm = g->engine->vm_new(&g->vm, &error);
     if (!g->evm || !g->engine->map(g->evm, 0, GUEST_BYTES - 4096, 0, CPU_MAP_RAM, &error))
         g_error("%s", error->message);
@@ -208,6 +215,7 @@ void guest_free(struct guest *g)
     g->engine->vm_free(g->evm);
     munmap(g->mem, GUEST_BYTES);
     close(g->vm.memory_fd);
+    g_free(g->options);
     g_free(g);
 }
 

@@ -56,9 +56,11 @@ struct guest {
     struct x86_state s;    /* after guest_run() */
     enum cpu_stop stopped; /* why */
     void *test;            /* the test's own, for its machine.out */
+    char *options;         /* of the engine, if they are its own */
 };
 
 struct guest *guest_new(unsigned cpus);
+struct guest *guest_new_maker(unsigned cpus, const char *maker); /* of its CPUs: "intel" or "amd"; NULL: the host's */
 void guest_free(struct guest *g);
 void guest_code(struct guest *g, uint64_t at, const uint8_t *from, const uint8_t *end);
 #define GUEST_LOAD(g, at, name) guest_code(g, at, name, name##_end)
