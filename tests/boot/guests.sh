@@ -279,6 +279,30 @@ debian_initrd() { # name busybox-package kernel-package
 	rm -rf "$t"
 }
 
+# Linux's own tests of x86, 32 and 64 bit, built by its Makefile, in /tests; what they need of the C library; no init.
+selftests() { # name
+	local b l s t=$CACHE/.tree.$$
+	for b in make gcc; do command -v $b >/dev/null || die "$b is missing, to build Linux's selftests with"; done
+	b=$(unpack busybox-static)
+	s=$(unpack linux-source-6.1:all)
+	rm -rf "$t" "$s/tree"
+	mkdir -p "$t"/{bin,dev,proc,sys,tmp,tests} "$s/tree"
+	l=tools/testing/selftests
+	tar -x -C "$s/tree" --strip-components=1 -f "$s/usr/src/linux-source-6.1.tar.xz" \
+		linux-source-6.1/{arch/x86/include/asm,$l/{x86,lib.mk,kselftest.h,kselftest_harness.h}}
+	make -s -C "$s/tree/$l/x86" OUTPUT="$t/tests" >"$s/make.log" 2>&1 ||
+		die "Linux's selftests do not build (packages gcc-multilib and libc6-dev-i386?); see $s/make.log"
+	compgen -G "$t/tests/*_32" >/dev/null || die "gcc makes no 32-bit programs: install gcc-multilib and libc6-dev-i386"
+	{ ldd "$t"/tests/* 2>/dev/null || true; } | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p' | sort -u |
+		while read -r l; do install -D "$l" "$t$l"; done
+	for l in /lib/x86_64-linux-gnu/libgcc_s.so.1 /lib32/libgcc_s.so.1; do [ ! -e $l ] || install -D $l "$t$l"; done
+	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
+	for l in sh mount dmesg grep sed echo uname nproc head stty poweroff; do ln -s busybox "$t/bin/$l"; done
+	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t" "$s/tree"
+}
+
 make_guest() {
 	case $1 in
 	grub-cd.iso) put "$(unpack grub-rescue-pc)/usr/lib/grub-rescue/grub-rescue-cdrom.iso" "$1" ;;
@@ -301,6 +325,7 @@ make_guest() {
 	debian32.img) debian_disk "$1" i386 ;;
 	debian-initrd64.gz) debian_initrd "$1" busybox-static linux-image-amd64 ;;
 	debian-initrd32.gz) debian_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
+	selftests-x86.gz) selftests "$1" ;;
 	xen.iso) xen_iso ;;
 	di-amd64-text-linux | di-amd64-text-initrd.gz) installer amd64 text ;;
 	di-i386-text-linux | di-i386-text-initrd.gz) installer i386 text ;;
