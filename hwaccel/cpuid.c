@@ -357,3 +357,11 @@ bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
     forbid_paravirtual(v);
     return true;
 }
+
+bool hw_cpu_can_virtualize(void)
+{
+    uint32_t one[4], extended[4];
+    host_cpuid(1, 0, one);
+    host_cpuid(0x80000001, 0, extended);
+    return one[2] & BIT(5) /* VMX */ || extended[2] & BIT(2) /* SVM */;
+}

@@ -33,15 +33,13 @@ bool hw_failed(GError **error, const char *what)
 static int cannot_open(GError **error)
 {
     int e = errno;
-    const char *advice = "";
+    g_autofree char *advice = NULL;
     if (e == ENOENT || e == ENXIO || e == ENODEV)
-        advice =
-            ": the CPU has no virtualization, it is switched off in the firmware, or the kernel module (kvm-intel or "
-            "kvm-amd) is not loaded";
+        advice = hw_no_device();
     else if (e == EACCES || e == EPERM)
-        advice = ": add yourself to the group kvm (sudo usermod -aG kvm $USER) and log in again";
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(e), "/dev/kvm cannot be opened (%s)%s", g_strerror(e),
-                advice);
+        advice = g_strdup("add yourself to the group kvm (sudo usermod -aG kvm $USER) and log in again");
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(e), "/dev/kvm cannot be opened (%s)%s%s", g_strerror(e),
+                advice ? ": " : "", advice ? advice : "");
     return -1;
 }
 
@@ -74,12 +72,20 @@ int hw_open(GError **error)
     return -1;
 }
 
-int hw_create_vm(int kvm_fd)
+int hw_create_vm(int kvm_fd, GError **error)
 {
     int fd;
     do
         fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
     while (fd < 0 && errno == EINTR);
+    if (fd < 0 && errno == EBUSY)
+        g_set_error(
+            error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+            "KVM cannot have the CPU's virtualization (KVM_CREATE_VM: %s): another hypervisor, such as VirtualBox "
+            "or VMware, is using it; end its machines",
+            g_strerror(errno));
+    else if (fd < 0)
+        hw_failed(error, "a VM cannot be created (KVM_CREATE_VM)");
     return fd;
 }
 

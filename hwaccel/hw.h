@@ -20,8 +20,20 @@
 /* ---- host.c ---- */
 int hw_open(GError **error);                      /* /dev/kvm with all that we need, or -1 and a sentence */
 bool hw_failed(GError **error, const char *what); /* sets the error from errno; always false */
-int hw_create_vm(int kvm_fd);                     /* or -1 and errno; a signal does not matter */
+int hw_create_vm(int kvm_fd, GError **error);     /* or -1 and a sentence; a signal does not matter */
 bool hw_has_split_chips(int kvm_fd);
+
+/* ---- no /dev/kvm: no_device.c ---- */
+struct hw_virtualization {
+    bool intel;        /* or AMD */
+    bool cpu_has;      /* VT-x or AMD-V, as CPUID says */
+    bool kernel_hides; /* /proc/cpuinfo has the flag no longer */
+    bool in_vm;        /* this host is a guest itself */
+    bool module;       /* kvm_intel or kvm_amd is loaded */
+};
+struct hw_virtualization hw_virtualization_read(const char *cpuinfo, bool cpu_has); /* cpuinfo: NULL if it is hidden */
+char *hw_no_device_advice(const struct hw_virtualization *h);                       /* g_free */
+char *hw_no_device(void);                                                           /* of this host; g_free */
 
 /* ---- memory slots: memory.c ---- */
 struct hw_slot {
@@ -135,5 +147,6 @@ void hw_tsc_set(struct hw_vcpu *v, uint64_t own); /* the vCPU's own part: what i
 
 /* ---- cpuid.c ---- */
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error);
+bool hw_cpu_can_virtualize(void); /* VT-x or AMD-V, whether or not it is switched on */
 
 bool hw_probe(GError **error); /* probe.c */

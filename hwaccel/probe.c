@@ -144,9 +144,9 @@ static bool all_features(struct probe *p)
 
 static bool make(struct probe *p, GError **error)
 {
-    p->vm = hw_create_vm(p->kvm);
+    p->vm = hw_create_vm(p->kvm, error);
     if (p->vm < 0)
-        return hw_failed(error, "a VM cannot be created (KVM_CREATE_VM)");
+        return false;
     p->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p->memory == MAP_FAILED)
         return hw_failed(error, "no memory for the probe");

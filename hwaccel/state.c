@@ -60,13 +60,15 @@ static void set_regs(struct hw_vcpu *v, const struct x86_state *s)
 
 /* ---- segments and control registers ---- */
 
+/* Of an unusable segment only the privilege level has a meaning (of SS: it is CPL).  The rest is what makers and kernels
+ * leave there, kvm-intel a type of its own for one; all engines call it 0. */
 static struct x86_seg from_segment(const struct kvm_segment *k)
 {
+    unsigned usable = k->type | k->s << 4 | k->present << 7 | k->avl << 12 | k->l << 13 | k->db << 14 | k->g << 15;
     return (struct x86_seg){.base = k->base,
                             .limit = k->limit,
                             .selector = k->selector,
-                            .attr = k->type | k->s << 4 | k->dpl << 5 | k->present << 7 | k->avl << 12 | k->l << 13 |
-                                    k->db << 14 | k->g << 15 | (k->unusable ? X86_ATTR_NULL : 0)};
+                            .attr = k->dpl << 5 | (k->unusable ? X86_ATTR_NULL : usable)};
 }
 
 static struct kvm_segment to_segment(const struct x86_seg *s)

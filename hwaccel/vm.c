@@ -39,9 +39,9 @@ static bool vm_init(struct hw_vm *vm, GError **error)
     vm->kvm_fd = hw_open(error);
     if (vm->kvm_fd < 0)
         return false;
-    vm->fd = hw_create_vm(vm->kvm_fd);
+    vm->fd = hw_create_vm(vm->kvm_fd, error);
     if (vm->fd < 0)
-        return hw_failed(error, "a VM cannot be created (KVM_CREATE_VM)");
+        return false;
     int run_bytes = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (run_bytes < (int)sizeof(struct kvm_run))
         return hw_failed(error, "the size of a vCPU's shared page (KVM_GET_VCPU_MMAP_SIZE)");

@@ -274,6 +274,7 @@ guest g_work
     pxor %xmm3, %xmm3
     movl $3, %edx
     movd %edx, %xmm4
+    fninit # RESET leaves x87 with #IS unmasked and all registers in use
     fld1
     fldz
 1:  lea (%rax,%rax,4), %rax
@@ -298,7 +299,147 @@ guest g_work
     jmp 3b
 guest_end g_work
 
+/* Round and round through the CPU's modes until RESULT+32 is set: real, protected with null segments, virtual 8086, 64-bit with a null SS and an
+ * FS that is null but has a base, protected 16-bit, and real again with the 4 GiB limit of what DS had ("unreal").
+ * Each counts at RESULT, and takes a while. */
+#define CODE32 8
+#define DATA32 16
+#define TSS    24
+#define CODE64 32
+#define CODE16 40
+#define MODES_STACK 0x7000
+.macro a_while
+    movl $60, %ecx
+9:  decl %ecx
+    jnz 9b
+.endm
+    .code16
+guest g_modes
+    lgdtl AT(gdt_pointer, g_modes)
+    lidtl AT(idt_pointer, g_modes)
+round:
+    a_while
+    movl %cr0, %eax
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $CODE32, $AT(1f, g_modes)
+    .code32
+1:  movl $DATA32, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    xorl %eax, %eax
+    movl %eax, %fs
+    movl %eax, %gs
+    lldt %ax
+    andb $0xfd, AT(tss_descriptor, g_modes) + 5
+    movl $TSS, %eax
+    ltr %ax
+    incl RESULT
+    a_while
+    pushl $0x60 /* GS, FS, DS, ES, SS:ESP, EFLAGS with VM and IOPL 3, CS:EIP */
+    pushl $0x50
+    pushl $0x20
+    pushl $0x10
+    pushl $0x30
+    pushl $0x6000
+    pushl $0x23002
+    pushl $0
+    pushl $AT(1f, g_modes)
+    iretl
+    .code16
+1:  incl RESULT + 4 - 0x200 /* DS is 0x20 */
+    a_while
+    int $0x40
+    .code32
+back_from_v86:
+    movl $DATA32, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl $MODES_STACK, %esp
+    movl %cr4, %eax
+    orl $0x20, %eax
+    movl %eax, %cr4
+    movl $0x2000, %eax
+    movl %eax, %cr3
+    movl $0xc0000080, %ecx
+    rdmsr
+    orl $0x100, %eax
+    wrmsr
+    movl %cr0, %eax
+    orl $0x80000000, %eax
+    movl %eax, %cr0
+    ljmpl $CODE64, $AT(1f, g_modes)
+    .code64
+1:  xorl %eax, %eax
+    movl %eax, %ss
+    movl %eax, %ds
+    xorl %edx, %edx
+    movl $RESULT, %eax
+    movl $0xc0000100, %ecx
+    wrmsr
+    movl $8, %eax
+    incl %fs:(%rax)
+    a_while
+    ljmpl *AT(to_32, g_modes)
+    .code32
+back_from_64:
+    movl $DATA32, %eax
+    movl %eax, %ds
+    movl %eax, %ss
+    movl %cr0, %eax
+    andl $0x7fffffff, %eax
+    movl %eax, %cr0
+    movl $0xc0000080, %ecx
+    rdmsr
+    andl $~0x100, %eax
+    wrmsr
+    ljmpl $CODE16, $AT(1f, g_modes)
+    .code16
+1:  a_while
+    movl %cr0, %eax
+    andl $~1, %eax
+    movl %eax, %cr0
+    ljmpl $0, $AT(1f, g_modes)
+1:  movl $0x200000, %ebx /* far above what a real-mode segment reaches */
+    incl (%ebx)
+    xorw %ax, %ax
+    movw %ax, %ss
+    movw %ax, %es
+    movw %ax, %fs
+    movw %ax, %gs
+    movl $MODES_STACK, %esp
+    cmpl $0, RESULT+32
+    je round
+    movl (%ebx), %eax
+    movl %eax, RESULT+12
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+    .balign 8
+to_32:
+    .long AT(back_from_64, g_modes)
+    .word CODE32
+    .balign 8
+gdt:
+    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+tss_descriptor:
+    .quad 0x0000890000000067 + (AT(tss, g_modes) << 16), 0x00af9b000000ffff, 0x00009b000000ffff
+gdt_pointer:
+    .word 47
+    .long AT(gdt, g_modes)
+idt_pointer: /* vector 0x40 alone */
+    .word 0x40 * 8 + 7
+    .long AT(gate, g_modes) - 0x40 * 8
+gate:
+    .word AT(back_from_v86, g_modes), CODE32, 0xee00, 0
+tss:
+    .long 0, MODES_STACK, DATA32
+    .fill 23, 4, 0
+guest_end g_modes
+
 /* The TSC to RESULT, and what CPUID leaf RESULT+32, subleaf RESULT+36 says to RESULT+16. */
+    .code64
 guest g_tsc
 1:  rdtsc
     movl %eax, RESULT

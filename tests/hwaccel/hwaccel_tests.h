@@ -40,6 +40,7 @@ GUEST(g_sum);
 GUEST(g_triple);
 GUEST(g_jump_nowhere);
 GUEST(g_work);
+GUEST(g_modes);
 GUEST(g_tsc);
 GUEST(g_read_msr);
 GUEST(g_wrtsc);

@@ -100,6 +100,7 @@ static void assert_same(const struct x86_state *a, const struct x86_state *b)
     SAME(rflags);
     for (unsigned i = 0; i < X86_SEGS; i++)
         assert_same_segment(&a->seg[i], &b->seg[i]);
+    assert_same_segment(&a->ldtr, &b->ldtr);
     assert_same_segment(&a->tr, &b->tr);
     g_assert_cmphex(a->gdtr.base, ==, b->gdtr.base);
     g_assert_cmphex(a->idtr.limit, ==, b->idtr.limit);
@@ -180,6 +181,22 @@ static void test_round_trip_32(const struct cpu_engine *engine)
     fake_free(m);
 }
 
+/* 64-bit code at privilege level 0 may have no stack segment; of FS and GS the base counts all the same. */
+static void test_round_trip_null(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
+    fake_start64(m, 0, CODE);
+    engine->get_state(m->vcpu[0], in);
+    in->ldtr = in->seg[X86_SS] = in->seg[X86_DS] = in->seg[X86_ES] = (struct x86_seg){.attr = X86_ATTR_NULL};
+    in->seg[X86_FS] = (struct x86_seg){.base = 0x7f1234567000, .attr = X86_ATTR_NULL};
+    in->seg[X86_GS] = (struct x86_seg){.base = 0xffff800012345000, .attr = X86_ATTR_NULL, .selector = 3};
+    engine->set_state(m->vcpu[0], in);
+    engine->get_state(m->vcpu[0], out);
+    assert_same(in, out);
+    fake_free(m);
+}
+
 static void test_events(const struct cpu_engine *engine)
 {
     static const struct x86_event events[] = {
@@ -251,17 +268,11 @@ static uint64_t work_result(uint32_t n)
     return a;
 }
 
-static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *other)
+/* Runs what m[0] has begun, kicked at any moment to move to the other machine, until it is finished; how often it moved.
+ * Word RESULT+32 is set after so many moves. */
+static unsigned move_about(struct machine *m[2], GRand *r, unsigned set_after)
 {
-    static const uint32_t iterations = 400000;
-    struct machine *m[2] = {fake_new(one, 1), fake_new(other, 1)};
-    GRand *r = g_rand_new_with_seed(3);
-    unsigned moves = 0;
-    uint64_t result, sums[2];
-    fake_load(m[0], CODE, g_work, g_work_end);
-    fake_put(m[0], RESULT + 32, iterations, 4);
-    fake_start64(m[0], 0, CODE);
-    for (;; moves++) {
+    for (unsigned moves = 0;; moves++) {
         struct machine *from = m[moves & 1], *to = m[~moves & 1];
         struct kick k = {from, g_rand_int_range(r, 0, 4000)};
         g_autofree struct x86_state *s = g_new(struct x86_state, 1);
@@ -270,11 +281,25 @@ static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *
         g_assert_cmpint(fake_run(from, 0), ==, CPU_STOP_KICKED);
         pthread_join(t, NULL);
         if (from->finished[0])
-            break;
+            return moves;
         from->engine->get_state(from->vcpu[0], s);
         memcpy(to->memory, from->memory, FAKE_MEMORY);
+        if (moves == set_after)
+            fake_put(to, RESULT + 32, 1, 4);
         to->engine->set_state(to->vcpu[0], s);
     }
+}
+
+static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *other)
+{
+    static const uint32_t iterations = 400000;
+    struct machine *m[2] = {fake_new(one, 1), fake_new(other, 1)};
+    GRand *r = g_rand_new_with_seed(3);
+    uint64_t result, sums[2];
+    fake_load(m[0], CODE, g_work, g_work_end);
+    fake_put(m[0], RESULT + 32, iterations, 4);
+    fake_start64(m[0], 0, CODE);
+    unsigned moves = move_about(m, r, UINT_MAX);
     memcpy(&result, m[moves & 1]->memory + RESULT, 8);
     memcpy(sums, m[moves & 1]->memory + RESULT + 8, 16);
     g_test_message("moved %u times; %u port reads", moves, m[0]->ports->len + m[1]->ports->len);
@@ -283,6 +308,26 @@ static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *
     g_assert_cmpuint(sums[1], ==, iterations);
     g_assert_cmpuint(m[0]->ports->len + m[1]->ports->len, ==, iterations / 64);
     g_assert_cmpuint(moves, >, 2);
+    g_rand_free(r);
+    fake_free(m[0]);
+    fake_free(m[1]);
+}
+
+/* Every mode of the CPU, and what each leaves in the hidden parts of the segment registers. */
+static void move_in_modes(const struct cpu_engine *one, const struct cpu_engine *other)
+{
+    static const unsigned moves_wanted = 20;
+    struct machine *m[2] = {fake_new(one, 1), fake_new(other, 1)};
+    GRand *r = g_rand_new_with_seed(4);
+    fake_load(m[0], CODE, g_modes, g_modes_end);
+    fake_start64(m[0], 0, CODE); /* for its page tables */
+    fake_start16(m[0], 0, CODE);
+    unsigned moves = move_about(m, r, moves_wanted);
+    uint32_t rounds = fake_u32(m[moves & 1], RESULT);
+    g_test_message("moved %u times in %u rounds", moves, rounds);
+    for (unsigned i = 1; i < 4; i++)
+        g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 4 * i), ==, rounds);
+    g_assert_cmpuint(moves, >, moves_wanted);
     g_rand_free(r);
     fake_free(m[0]);
     fake_free(m[1]);
@@ -303,14 +348,27 @@ static void test_move_to_soft(const struct cpu_engine *engine)
     move_in_work(engine, &soft_engine);
 }
 
+static void test_modes(const struct cpu_engine *engine)
+{
+    move_in_modes(engine, engine);
+}
+
+static void test_modes_to_interp(const struct cpu_engine *engine)
+{
+    move_in_modes(engine, &interp_engine);
+}
+
 void add_state_tests(void)
 {
     add_test("state/round-trip-reset", test_round_trip_reset);
     add_test("state/round-trip-32", test_round_trip_32);
     add_test("state/round-trip-64", test_round_trip_64);
+    add_test("state/round-trip-null", test_round_trip_null);
     add_test("state/events", test_events);
     add_test("state/event-delivered", test_event_delivered);
     add_test("state/move-in-work", test_move_in_work);
     add_test("state/move-to-interp-and-back", test_move_to_interp);
     add_test("state/move-to-soft-and-back", test_move_to_soft);
+    add_test("state/move-in-modes", test_modes);
+    add_test("state/move-in-modes-to-interp-and-back", test_modes_to_interp);
 }
