@@ -32,7 +32,7 @@ void hw_get_events(struct hw_vcpu *v, struct x86_state *out)
     else if (k.interrupt.injected && !k.interrupt.soft)
         out->event = (struct x86_event){.pending = true, .vector = k.interrupt.nr};
     out->nmi_pending = k.nmi.pending;
-    out->nmi_blocked = k.nmi.masked;
+    out->nmi_blocked = k.nmi.masked && !k.nmi.injected; /* kvm-amd blocks NMIs before, kvm-intel after the delivery */
     out->sti_shadow = k.interrupt.shadow & KVM_X86_SHADOW_INT_STI;
     out->mov_ss_shadow = k.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS;
 }
@@ -48,7 +48,8 @@ void hw_set_events(struct hw_vcpu *v, const struct x86_state *in)
     };
     if (e->pending && !e->soft) {
         if (e->vector == NMI_VECTOR) {
-            k.nmi.injected = 1;
+            k.nmi.injected = 1; /* and not blocked: VT-x refuses both at once, and blocks the next one itself */
+            k.nmi.masked = 0;
         } else if (is_exception(e)) {
             k.exception.injected = 1;
             k.exception.nr = e->vector;

@@ -127,11 +127,12 @@ bool hw_inject_extint(struct hw_vcpu *v); /* common: the machine's vector into t
 void hw_get_lapic(void *vcpu, struct cpu_lapic *out);
 void hw_set_lapic(void *vcpu, const struct cpu_lapic *in);
 
-/* ---- architectural state: state.c, msr.c, events.c, tsc.c ---- */
+/* ---- architectural state: state.c, features.c, msr.c, events.c, tsc.c ---- */
 void hw_get_state(void *vcpu, struct x86_state *out);
 void hw_set_state(void *vcpu, const struct x86_state *in);
-void hw_load_state(struct hw_vcpu *v, const struct x86_state *in); /* the same, with pending wishes kept */
-void hw_refused(struct hw_vcpu *v, const char *what);              /* notes bad_state, from errno */
+void hw_load_state(struct hw_vcpu *v, const struct x86_state *in);       /* the same, with pending wishes kept */
+void hw_refused(struct hw_vcpu *v, const char *what);                    /* notes bad_state, from errno */
+char *hw_missing_features(struct hw_vcpu *v, const struct x86_state *s); /* features.c: names to g_free; NULL: none */
 void hw_get_events(struct hw_vcpu *v, struct x86_state *out);
 void hw_set_events(struct hw_vcpu *v, const struct x86_state *in);
 void hw_msrs_init(struct hw_vcpu *v);
@@ -147,6 +148,7 @@ void hw_tsc_set(struct hw_vcpu *v, uint64_t own); /* the vCPU's own part: what i
 
 /* ---- cpuid.c ---- */
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error);
+bool hw_cpuid_read(struct hw_vcpu *v, uint32_t function, uint32_t out[4]); /* subleaf 0; false: there is none */
 bool hw_cpu_can_virtualize(void); /* VT-x or AMD-V, whether or not it is switched on */
 
 bool hw_probe(GError **error); /* probe.c */

@@ -226,9 +226,20 @@ void hw_set_state(void *vcpu, const struct x86_state *in)
     hw_load_state(v, in);
 }
 
+static void refuse_foreign(struct hw_vcpu *v, const struct x86_state *in)
+{
+    g_autofree char *missing = hw_missing_features(v, in);
+    if (missing && !v->bad_state)
+        v->bad_state =
+            g_strdup_printf("The state that was to be restored uses what virtual CPU %u does not have here: %s; "
+                            "it needs a host CPU that has it, and the cpu-model that it was made with",
+                            v->index, missing);
+}
+
 /* System registers come first: what others may hold depends on CR4, EFER and the APIC's mode. */
 void hw_load_state(struct hw_vcpu *v, const struct x86_state *in)
 {
+    refuse_foreign(v, in);
     hw_tsc_follow(v);
     set_sregs(v, in);
     set_regs(v, in);

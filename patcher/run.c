@@ -200,6 +200,7 @@ static void take_event(struct vcpu *c)
 {
     struct x86_event e = c->event;
     c->event.pending = false;
+    c->nmi_blocked |= e.vector == EXC_NMI && !e.soft;
     c->delivering = e.vector < 32 ? e.vector : 256;
     c->delivering_external = !e.soft;
     event_deliver(c, e.vector,

@@ -32,7 +32,8 @@ struct x86_table {
 
 enum x86_run_state { X86_RUNNING, X86_HALTED, X86_WAIT_SIPI };
 
-/* An event whose delivery was begun and not finished (KVM's "injected"); vector is valid if pending. */
+/* An event whose delivery was begun and not finished (KVM's "injected"); vector is valid if pending.  NMIs are blocked only
+ * when that of one is finished. */
 struct x86_event {
     bool pending, has_error, soft /* INT n, INT3, INTO */;
     uint8_t vector;

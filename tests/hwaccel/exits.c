@@ -115,6 +115,30 @@ static void test_refused_state(const struct cpu_engine *engine)
     fake_free(m);
 }
 
+/* A state of a CPU with features that this one does not have is refused, and they are named. */
+static void test_foreign_state(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new_model(engine, 1, "x86-64-v2");
+    g_autofree struct x86_state *s = g_new(struct x86_state, 1);
+    g_autoptr(GError) error = NULL, other = NULL;
+    fake_load(m, CODE, g_long, g_long_end);
+    fake_start64(m, 0, CODE);
+    engine->get_state(m->vcpu[0], s);
+    s->xcr0 = 7;
+    s->cr4 |= 1 << 18 | 1 << 20; /* OSXSAVE, SMEP */
+    engine->set_state(m->vcpu[0], s);
+    g_assert_cmpint(engine->run(m->vcpu[0], &error), ==, CPU_STOP_FAIL);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, ": XSAVE, SMEP, AVX; "));
+    s->cr4 &= ~(1ull << 18 | 1 << 20);
+    engine->set_state(m->vcpu[0], s); /* XCR0 alone: KVM would drop it */
+    g_assert_cmpint(engine->run(m->vcpu[0], &other), ==, CPU_STOP_FAIL);
+    g_assert_nonnull(strstr(other->message, ": AVX; "));
+    fake_start64(m, 0, CODE);
+    fake_finish(m, 0);
+    fake_free(m);
+}
+
 static void test_bad_config(const struct cpu_engine *engine)
 {
     struct machine *m = fake_new(engine, 1);
@@ -252,6 +276,7 @@ void add_exit_tests(void)
     add_test("triple-fault", test_triple_fault);
     add_test("failure-sentence", test_failure_sentence);
     add_test("refused-state", test_refused_state);
+    add_test("foreign-state", test_foreign_state);
     add_test("bad-config", test_bad_config);
     add_test("kick/latency", test_kick_latency);
     add_test("kick/sticks", test_kick_sticks);

@@ -299,9 +299,9 @@ guest g_work
     jmp 3b
 guest_end g_work
 
-/* Round and round through the CPU's modes until RESULT+32 is set: real, protected with null segments, virtual 8086, 64-bit with a null SS and an
- * FS that is null but has a base, protected 16-bit, and real again with the 4 GiB limit of what DS had ("unreal").
- * Each counts at RESULT, and takes a while. */
+/* Round and round through the CPU's modes until RESULT+32 is set: real, protected with null segments, virtual 8086 if
+ * RESULT+36 is set, 64-bit with a null SS and an FS that is null but has a base, protected 16-bit, and real again with the
+ * 4 GiB limit of what DS had ("unreal").  Each counts at RESULT, and takes a while. */
 #define CODE32 8
 #define DATA32 16
 #define TSS    24
@@ -337,6 +337,8 @@ round:
     ltr %ax
     incl RESULT
     a_while
+    cmpl $0, RESULT+36
+    je no_v86
     pushl $0x60 /* GS, FS, DS, ES, SS:ESP, EFLAGS with VM and IOPL 3, CS:EIP */
     pushl $0x50
     pushl $0x20
@@ -357,6 +359,7 @@ back_from_v86:
     movl %eax, %ds
     movl %eax, %es
     movl $MODES_STACK, %esp
+no_v86:
     movl %cr4, %eax
     orl $0x20, %eax
     movl %eax, %cr4

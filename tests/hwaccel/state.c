@@ -243,6 +243,36 @@ static void test_event_delivered(const struct cpu_engine *engine)
     fake_free(m);
 }
 
+/* An NMI whose delivery had begun elsewhere: it is delivered, its handler's IRET lets the next one in. */
+static void test_nmi_delivered(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *s = g_new(struct x86_state, 1);
+    fake_load(m, CODE, g_spin, g_spin_end);
+    fake_load(m, 0x9000, g_nmi, g_nmi_end);
+    fake_start32(m, 0, CODE);
+    fake_gate32(m, 2, 0x9000);
+    engine->get_state(m->vcpu[0], s);
+    s->event = (struct x86_event){.pending = true, .vector = 2};
+    s->nmi_blocked = true; /* some engines block it with the delivery */
+    engine->set_state(m->vcpu[0], s);
+    engine->get_state(m->vcpu[0], s);
+    pthread_t t = fake_spawn(m, 0);
+    g_assert_true(fake_wait(m, fake_word(m, RESULT + 12), 1));
+    uint32_t spun = fake_u32(m, RESULT);
+    g_assert_true(fake_wait(m, fake_word(m, RESULT), spun + 2)); /* behind the IRET */
+    engine->signal(m->vcpu[0], CPU_SIGNAL_NMI, 1);
+    g_assert_true(fake_wait(m, fake_word(m, RESULT + 12), 2));
+    fake_stop(m, 0, t);
+    g_assert_cmpuint(fake_u32(m, RESULT + 12), ==, 2);
+    fake_free(m);
+}
+
+static void test_nmi_delivered_by_interp(const struct cpu_engine *engine)
+{
+    test_nmi_delivered(&interp_engine);
+}
+
 /* ---- work that moves between two VMs ---- */
 
 struct kick {
@@ -313,20 +343,32 @@ static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *
     fake_free(m[1]);
 }
 
+/* QEMU 7.2 aborts ("invalid tss type") when a guest of its emulated AMD-V leaves virtual 8086 mode with a task register
+ * that VMRUN loaded: it expects a TSS that is not busy. */
+static bool can_leave_v86(void)
+{
+    g_autofree char *cpuinfo = NULL;
+    bool read = g_file_get_contents("/proc/cpuinfo", &cpuinfo, NULL, NULL);
+    return !read || !strstr(cpuinfo, "QEMU TCG CPU");
+}
+
 /* Every mode of the CPU, and what each leaves in the hidden parts of the segment registers. */
 static void move_in_modes(const struct cpu_engine *one, const struct cpu_engine *other)
 {
     static const unsigned moves_wanted = 20;
     struct machine *m[2] = {fake_new(one, 1), fake_new(other, 1)};
     GRand *r = g_rand_new_with_seed(4);
+    bool v86 = can_leave_v86();
     fake_load(m[0], CODE, g_modes, g_modes_end);
+    fake_put(m[0], RESULT + 36, v86, 4);
     fake_start64(m[0], 0, CODE); /* for its page tables */
     fake_start16(m[0], 0, CODE);
     unsigned moves = move_about(m, r, moves_wanted);
     uint32_t rounds = fake_u32(m[moves & 1], RESULT);
-    g_test_message("moved %u times in %u rounds", moves, rounds);
-    for (unsigned i = 1; i < 4; i++)
-        g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 4 * i), ==, rounds);
+    g_test_message("moved %u times in %u rounds%s", moves, rounds, v86 ? "" : ", without virtual 8086 mode");
+    g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 4), ==, v86 ? rounds : 0);
+    g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 8), ==, rounds);
+    g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 12), ==, rounds);
     g_assert_cmpuint(moves, >, moves_wanted);
     g_rand_free(r);
     fake_free(m[0]);
@@ -366,6 +408,8 @@ void add_state_tests(void)
     add_test("state/round-trip-null", test_round_trip_null);
     add_test("state/events", test_events);
     add_test("state/event-delivered", test_event_delivered);
+    add_test("state/nmi-delivered", test_nmi_delivered);
+    add_split_test("state/nmi-delivered-by-interp", test_nmi_delivered_by_interp);
     add_test("state/move-in-work", test_move_in_work);
     add_test("state/move-to-interp-and-back", test_move_to_interp);
     add_test("state/move-to-soft-and-back", test_move_to_soft);
