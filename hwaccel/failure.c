@@ -14,13 +14,26 @@ static const char *internal_error(uint32_t suberror)
     }
 }
 
+/* Where VT-x has no "unrestricted guest" (Intel before 2010, or kvm_intel told so), real-mode code that does not look like
+ * virtual 8086 mode, and what is half way out of it, is KVM's emulator's. */
+static const char *emulator_advice(void)
+{
+    g_autofree char *value = NULL;
+    bool known = g_file_get_contents("/sys/module/kvm_intel/parameters/unrestricted_guest", &value, NULL, NULL);
+    return known && *value == 'N'
+               ? "; on this host much of real mode is emulated (kvm_intel has unrestricted_guest=N), "
+                 "which the engine soft runs"
+               : "";
+}
+
 static void add_reason(GString *s, const struct kvm_run *run, int run_errno)
 {
     if (run_errno)
         g_string_append_printf(s, "KVM_RUN failed: %s", g_strerror(run_errno));
     else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
-        g_string_append_printf(s, "KVM cannot run this code: %s (internal error %u)",
-                               internal_error(run->internal.suberror), run->internal.suberror);
+        g_string_append_printf(s, "KVM cannot run this code: %s (internal error %u)%s",
+                               internal_error(run->internal.suberror), run->internal.suberror,
+                               run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? emulator_advice() : "");
     else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY)
         g_string_append_printf(s, "The CPU refused to enter the guest (hardware reason 0x%llx)",
                                (unsigned long long)run->fail_entry.hardware_entry_failure_reason);

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #define RFLAGS_IF (1u << 9)
+#define EFER_LMA  (1u << 10)
 
 void hw_refused(struct hw_vcpu *v, const char *what)
 {
@@ -123,6 +124,7 @@ static void set_sregs(struct hw_vcpu *v, const struct x86_state *s)
     struct kvm_segment *seg[X86_SEGS] = {&k.es, &k.cs, &k.ss, &k.ds, &k.fs, &k.gs};
     for (unsigned i = 0; i < X86_SEGS; i++)
         *seg[i] = to_segment(&s->seg[i]);
+    k.cs.l &= !!(s->efer & EFER_LMA); /* elsewhere the descriptor's bit has no meaning, and KVM refuses it */
     check(v, ioctl(v->fd, KVM_SET_SREGS, &k), "system registers (KVM_SET_SREGS)");
     v->apic_base_seen = s->apic_base;
 }

@@ -45,6 +45,7 @@ static const struct {
     {"/etc/ld.so.cache", READ, "where libraries are"},
     {"/sys/devices/system", READ, "the host's CPUs"},
     {"/dev/kvm", DEVICE, "the KVM engine"},
+    {"/sys/module/kvm_intel/parameters", READ, "what that can do here"},
     {"/dev/ptmx", DEVICE, "serial lines on a pty"},
     {"/dev/pts", DEVICE, "the pty's other end, and stdio on a terminal"},
     {"/dev/tty", DEVICE, "stdio on a terminal"},

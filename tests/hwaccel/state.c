@@ -197,6 +197,21 @@ static void test_round_trip_null(const struct cpu_engine *engine)
     fake_free(m);
 }
 
+/* 32-bit code whose descriptor has the bit for 64-bit code, which means nothing outside of long mode. */
+static void test_ignored_l(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *s = g_new(struct x86_state, 1);
+    fake_load(m, CODE, g_dirty, g_dirty_end);
+    fake_start32(m, 0, CODE);
+    engine->get_state(m->vcpu[0], s);
+    s->seg[X86_CS].attr |= X86_ATTR_L;
+    engine->set_state(m->vcpu[0], s);
+    fake_finish(m, 0);
+    g_assert_cmpuint(fake_u32(m, 0x203abc), ==, 1);
+    fake_free(m);
+}
+
 static void test_events(const struct cpu_engine *engine)
 {
     static const struct x86_event events[] = {
@@ -406,6 +421,7 @@ void add_state_tests(void)
     add_test("state/round-trip-32", test_round_trip_32);
     add_test("state/round-trip-64", test_round_trip_64);
     add_test("state/round-trip-null", test_round_trip_null);
+    add_test("state/ignored-l", test_ignored_l);
     add_test("state/events", test_events);
     add_test("state/event-delivered", test_event_delivered);
     add_test("state/nmi-delivered", test_nmi_delivered);
