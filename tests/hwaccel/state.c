@@ -129,6 +129,9 @@ static void assert_same(const struct x86_state *a, const struct x86_state *b)
     g_assert_cmphex(a->tsc_adjust, ==, b->tsc_adjust);
     g_assert_cmphex(a->apic_base, ==, b->apic_base);
     g_assert_cmpint(a->run_state, ==, b->run_state);
+    g_assert_cmpint(a->sti_shadow || a->mov_ss_shadow, ==,
+                    b->sti_shadow || b->mov_ss_shadow); /* AMD has one for both */
+    g_assert_cmpint(a->nmi_pending, ==, b->nmi_pending);
     g_assert_cmpint(a->nmi_blocked, ==, b->nmi_blocked);
     assert_same_event(&a->event, &b->event);
     g_assert_cmpmem(a->xsave, 28, b->xsave, 28); /* control words, instruction and operand pointers, MXCSR */
@@ -178,6 +181,25 @@ static void test_round_trip_32(const struct cpu_engine *engine)
     engine->set_state(m->vcpu[0], in);
     engine->get_state(m->vcpu[0], out);
     assert_same(in, out);
+    fake_free(m);
+}
+
+/* What holds interrupts off for an instruction, and an NMI that waits for it. */
+static void test_round_trip_shadows(const struct cpu_engine *engine)
+{
+    struct machine *m = fake_new(engine, 1);
+    g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
+    fake_start32(m, 0, CODE);
+    engine->get_state(m->vcpu[0], in);
+    in->rflags |= 1 << 9;
+    for (unsigned i = 0; i < 4; i++) {
+        in->sti_shadow = i == 1;
+        in->mov_ss_shadow = i == 2;
+        in->nmi_pending = i == 3;
+        engine->set_state(m->vcpu[0], in);
+        engine->get_state(m->vcpu[0], out);
+        assert_same(in, out);
+    }
     fake_free(m);
 }
 
@@ -421,6 +443,7 @@ void add_state_tests(void)
     add_test("state/round-trip-32", test_round_trip_32);
     add_test("state/round-trip-64", test_round_trip_64);
     add_test("state/round-trip-null", test_round_trip_null);
+    add_test("state/round-trip-shadows", test_round_trip_shadows);
     add_test("state/ignored-l", test_ignored_l);
     add_test("state/events", test_events);
     add_test("state/event-delivered", test_event_delivered);
