@@ -292,6 +292,7 @@ static void test_nmi_delivered(const struct cpu_engine *engine)
     engine->get_state(m->vcpu[0], s);
     s->event = (struct x86_event){.pending = true, .vector = 2};
     s->nmi_blocked = true; /* some engines block it with the delivery */
+    s->rflags |= 1 << 9;
     engine->set_state(m->vcpu[0], s);
     engine->get_state(m->vcpu[0], s);
     pthread_t t = fake_spawn(m, 0);
