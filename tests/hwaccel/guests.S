@@ -404,7 +404,8 @@ back_from_64:
     andl $~1, %eax
     movl %eax, %cr0
     ljmpl $0, $AT(1f, g_modes)
-1:  movl $0x200000, %ebx /* far above what a real-mode segment reaches */
+1:  a_while
+    movl $0x200000, %ebx /* far above what a real-mode segment reaches */
     incl (%ebx)
     xorw %ax, %ax
     movw %ax, %ss
