@@ -53,6 +53,8 @@ static bool take_options(struct options *o, const struct cpu_vm *cfg, GError **e
 
 static struct soft_vm *vm_new(const struct cpu_vm *cfg, const struct options *o, GError **error)
 {
+    if (!host_cpu_fits(error)) /* whoever asks for the engine by name gets here without its probe */
+        return NULL;
     struct soft_vm *vm = g_new0(struct soft_vm, 1);
     host_cpu_learn(&vm->host);
     vm->cpuid = cpuid_new(cfg, &vm->host, o->maker, error);

@@ -9,19 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void xrstor(const void *area, uint64_t features)
+/* A host without XSAVE has no state but that of FXSAVE, which is the first part of the same format. */
+void fpu_host_load(const struct replay *r, const void *area)
 {
-    __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"((uint32_t)features), "d"((uint32_t)(features >> 32)) : "memory");
+    uint32_t lo = (uint32_t)r->host_xcr0, hi = (uint32_t)(r->host_xcr0 >> 32);
+    if (r->host_has_xsave)
+        __asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(lo), "d"(hi) : "memory");
+    else
+        __asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 }
 
-static void xsave(void *area, uint64_t features)
+void fpu_host_save(const struct replay *r, void *area)
 {
-    __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"((uint32_t)features), "d"((uint32_t)(features >> 32)) : "memory");
+    uint32_t lo = (uint32_t)r->host_xcr0, hi = (uint32_t)(r->host_xcr0 >> 32);
+    if (r->host_has_xsave) {
+        __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(lo), "d"(hi) : "memory");
+    } else {
+        __asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
+        memset((uint8_t *)area + XS_SW, 0, XS_EXTENDED - XS_SW);
+        *(uint64_t *)((uint8_t *)area + XS_BV) = r->host_xcr0;
+    }
 }
 
 void fpu_enter(struct vcpu *c)
 {
-    xrstor(c->xsave, c->replay->host_xcr0);
+    fpu_host_load(c->replay, c->xsave);
     c->replay->live = true;
     fpu_masks_changed(c);
 }
@@ -30,11 +42,11 @@ void fpu_leave(struct vcpu *c)
 {
     static const struct {
         uint8_t bytes[XS_EXTENDED] __attribute__((aligned(64)));
-    } init = {{[XS_MXCSR] = 0x80, [XS_MXCSR + 1] = 0x1f}};
+    } init = {{[XS_FCW] = 0x7f, [XS_FCW + 1] = 3, [XS_MXCSR] = 0x80, [XS_MXCSR + 1] = 0x1f}};
     if (!c->replay->live)
         return;
-    xsave(c->xsave, c->replay->host_xcr0);
-    xrstor(init.bytes, c->replay->host_xcr0);
+    fpu_host_save(c->replay, c->xsave);
+    fpu_host_load(c->replay, init.bytes);
     c->replay->live = false;
     c->xl_vector = 0;
 }
@@ -206,7 +218,9 @@ static void take_host(struct replay *r, const struct host_cpu *h)
 {
     r->quirks = &h->quirks;
     r->mxcsr_mask = h->mxcsr_mask;
-    r->host_xcr0 = h->xcr0 & (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512);
+    r->host_has_xsave = h->xcr0;
+    r->host_xcr0 = (h->xcr0 ? h->xcr0 : XFEATURE_X87 | XFEATURE_SSE) &
+                   (XFEATURE_X87 | XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512);
     for (unsigned i = 2; i < XCOMPONENTS; i++)
         if (r->host_xcr0 >> i & 1)
             r->component[i] = h->component[i];

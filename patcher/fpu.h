@@ -58,7 +58,8 @@ struct replay {
     bool x87_unmasked;         /* FCW may let exceptions through: else none can wait */
     bool live;
     const struct host_quirks *quirks;
-    uint64_t host_xcr0;
+    bool host_has_xsave; /* and its kernel uses it */
+    uint64_t host_xcr0;  /* without XSAVE: x87 and SSE */
     uint32_t mxcsr_mask;
     struct host_xcomponent component[XCOMPONENTS]; /* of the host's XSAVE area */
     uint64_t fip, fdp;
@@ -71,7 +72,9 @@ struct replay {
 };
 
 /* fpu.c */
-void fpu_enter(struct vcpu *c); /* c->xsave -> host registers */
+void fpu_enter(struct vcpu *c);                               /* c->xsave -> host registers */
+void fpu_host_load(const struct replay *r, const void *area); /* into the host's registers, and out of them */
+void fpu_host_save(const struct replay *r, void *area);
 void fpu_masks_changed(struct vcpu *c);
 uint16_t fpu_status(struct vcpu *c);              /* FSW */
 void fpu_check(struct vcpu *c, enum fpu_class k); /* #UD, #NM */

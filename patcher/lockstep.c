@@ -147,10 +147,7 @@ static void save(struct vcpu *c, struct cpu *s)
     s->fop = r->fop;
     s->live = r->live;
     if (s->live)
-        __asm__ volatile("xsave64 %0"
-                         : "=m"(s->xsave)
-                         : "a"((uint32_t)r->host_xcr0), "d"((uint32_t)(r->host_xcr0 >> 32))
-                         : "memory");
+        fpu_host_save(r, s->xsave);
 }
 
 static void load(struct vcpu *c, const struct cpu *s)
@@ -165,8 +162,7 @@ static void load(struct vcpu *c, const struct cpu *s)
     r->fop = s->fop;
     r->live = s->live;
     if (s->live)
-        __asm__ volatile("xrstor64 %0" ::"m"(s->xsave), "a"((uint32_t)r->host_xcr0), "d"((uint32_t)(r->host_xcr0 >> 32))
-                         : "memory");
+        fpu_host_load(r, s->xsave);
 }
 
 static const struct vcpu *head_of(const struct cpu *s)

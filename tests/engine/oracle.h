@@ -38,6 +38,8 @@ void oracle_host_free(struct oracle_host *h);
 uint8_t *oracle_host_code(struct oracle_host *h);   /* ORACLE_CODE_BYTES, writable */
 uint8_t *oracle_host_window(struct oracle_host *h); /* ORACLE_WIN_BYTES, all writable */
 const struct host_cpu *oracle_host_cpu(void);       /* learned once */
+uint64_t oracle_host_states(void);                  /* XCR0; without XSAVE, x87 and SSE */
+bool oracle_host_has_fsgsbase(void);                /* for user code; else FS and GS have base 0 in 64-bit cases */
 /* Run one instruction from *cpu (with RFLAGS.TF set by the caller if it shall stop after one); *cpu becomes the
  * state after it, or at its fault. */
 void oracle_host_run(struct oracle_host *h, struct oracle_cpu *cpu);
@@ -78,6 +80,19 @@ uint8_t *oracle_guest_window(struct oracle_guest *g);
 void oracle_guest_wrote_code(struct oracle_guest *g, unsigned at, unsigned bytes);
 /* legacy: with 16- and 32-bit code, a guest outside long mode.  false: the engine failed (said on stderr). */
 bool oracle_guest_run(struct oracle_guest *g, struct oracle_cpu *cpu, bool legacy);
+
+/* ---- hosts whose CPU is emulated: oracle_emulator.c ------------------------------------------------------------- */
+struct oracle_emulator;
+/* NULL: nothing is known about an emulator of that name. */
+struct oracle_emulator *oracle_emulator_new(const char *name, enum oracle_mode mode);
+void oracle_emulator_free(struct oracle_emulator *m);
+/* Before a case runs: is it one that this emulator is known to do wrong? */
+bool oracle_emulator_leaves_out(struct oracle_emulator *m, const struct oracle_case *c);
+/* After it: what the emulator does not do becomes the host's in *engine. */
+void oracle_emulator_forgive(struct oracle_emulator *m, const struct oracle_cpu *host, struct oracle_cpu *engine);
+/* They differ: is it in a way that this emulator is known for? */
+bool oracle_emulator_excuses(struct oracle_emulator *m, const struct oracle_cpu *host, const struct oracle_cpu *engine);
+void oracle_emulator_report(const struct oracle_emulator *m);
 
 /* ---- comparison ---------------------------------------------------------------------------------------------------- */
 void oracle_canonical(uint8_t *xsave); /* of both, before they are compared */

@@ -14,6 +14,7 @@ struct oracle_gen {
     uint64_t rng; /* state */
     uint8_t xsave[X86_XSAVE_BYTES];
     uint64_t xcr0;
+    bool fsgsbase;
     ZydisDecoder decoder;
 };
 
@@ -155,6 +156,8 @@ static void clear_gaps(const struct oracle_gen *g, uint8_t *x)
 static void make_xsave(struct oracle_gen *g, uint8_t *x)
 {
     uint64_t bv = percent(g, 80) ? g->xcr0 : next(g) & g->xcr0;
+    if (!oracle_host_cpu()->xcr0) /* FXRSTOR knows no initial parts */
+        bv = g->xcr0;
     fill(g, x, ORACLE_XSAVE_BYTES);
     clear_gaps(g, x);
     memset(x, 0, 32);
@@ -217,6 +220,8 @@ static void make_registers(struct oracle_gen *g, struct oracle_cpu *cpu)
         cpu->rflags |= (next(g) & 1 << 21) | (next(g) & 1 << 14); /* ID, NT */
     cpu->fs_base = percent(g, 80) ? l->win + 8 * below(g, 64) : percent(g, 50) ? 0 : integer(g) >> 17;
     cpu->gs_base = percent(g, 80) ? l->win - 0x1000 + below(g, 64) : percent(g, 50) ? 0 : integer(g) >> 17;
+    if (!g->fsgsbase)
+        cpu->fs_base = cpu->gs_base = 0;
 }
 
 /* ---- instructions ----------------------------------------------------------------------------------------------------------- */
@@ -458,7 +463,8 @@ struct oracle_gen *oracle_gen_new(enum oracle_mode mode, uint64_t seed)
     g->mode = mode;
     g->seed = seed;
     g->window_block = g->vector_block = ~0ull;
-    g->xcr0 = oracle_host_cpu()->xcr0 & 0xe7;
+    g->xcr0 = oracle_host_states() & 0xe7;
+    g->fsgsbase = oracle_host_has_fsgsbase();
     static const ZydisMachineMode modes[] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
                                              ZYDIS_MACHINE_MODE_LONG_COMPAT_16};
     static const ZydisStackWidth widths[] = {ZYDIS_STACK_WIDTH_64, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_16};

@@ -150,10 +150,12 @@ static void make_state(struct oracle_guest *g, bool legacy)
     g->engine->get_state(g->vcpu, s);
     memcpy(s->seg, oracle_layouts[g->mode].seg, sizeof s->seg);
     s->cr0 = 0x80050033; /* PG AM WP NE ET MP PE */
-    s->cr4 = 0x506a0;    /* OSXSAVE FSGSBASE OSXMMEXCPT OSFXSR PGE PAE */
+    s->cr4 = 0x6a0;      /* OSXMMEXCPT OSFXSR PGE PAE */
+    s->cr4 |= oracle_host_has_fsgsbase() ? 1 << 16 : 0;
+    s->cr4 |= oracle_host_cpu()->xcr0 ? 1 << 18 : 0;
     s->efer = legacy ? 0x801 : 0xd01;
     s->cr3 = make_tables(g, legacy ? 3 : 4, sys);
-    s->xcr0 = oracle_host_cpu()->xcr0;
+    s->xcr0 = oracle_host_states();
     s->gdtr = (struct x86_table){sys, 0x47};
     s->idtr = (struct x86_table){sys + ((legacy ? P_IDT_LEGACY : P_IDT) - P_SYS), legacy ? 0x7ff : 0xfff};
     s->ldtr = (struct x86_seg){.base = sys + 0x800, .limit = 0x2f, .selector = 0x30, .attr = 0x82};

@@ -5,7 +5,10 @@
  * compatibility and 16-bit (LDT) code alike.  The way back is always a signal: the single-step trap after the
  * instruction, or its fault.  The handler takes the registers from the signal frame and abandons it: it switches
  * straight back to the caller's stack, which saves the sigreturn.  It can rely on nothing: FS and GS, the stack and
- * RFLAGS.AC belong to the tested code, so the control block is found at a fixed address. */
+ * RFLAGS.AC belong to the tested code, so the control block is found at a fixed address.
+ *
+ * A host without XSAVE has FXSAVE's state only.  Where user code may not set the bases of FS and GS, they are 0 in 64-bit
+ * code, as the selectors have it, and the C library's comes back by a system call. */
 #include "oracle.h"
 #include <asm/ldt.h>
 #include <asm/prctl.h>
@@ -68,13 +71,15 @@ struct control {
     uint16_t ds, es, fs, gs;                                     /* 192, 194, 196, 198 */
     uint64_t active;                                             /* 200 */
     void (*previous[32])(int, siginfo_t *, void *);              /* 208: handlers of signals that are not for us */
+    uint64_t has_xsave, has_fsgsbase;                            /* 464, 472 */
     uint8_t xsave[X86_XSAVE_BYTES] __attribute__((aligned(64))); /* 512 */
     struct oracle_cpu *cpu;
     enum oracle_mode mode;
 };
 _Static_assert(offsetof(struct control, host_fs) == 160 && offsetof(struct control, fs_base) == 176 &&
                    offsetof(struct control, ds) == 192 && offsetof(struct control, active) == 200 &&
-                   offsetof(struct control, previous) == 208 && offsetof(struct control, xsave) == 512,
+                   offsetof(struct control, previous) == 208 && offsetof(struct control, has_xsave) == 464 &&
+                   offsetof(struct control, has_fsgsbase) == 472 && offsetof(struct control, xsave) == 512,
                "the assembly knows these");
 _Static_assert(sizeof(struct control) <= CONTROL_BYTES, "pages mapped");
 
@@ -90,14 +95,20 @@ void oracle_collect(ucontext_t *uc, struct control *c);
 __asm__(".text\n"
         "oracle_enter:\n" /* rdi: the block, at the address to leave from */
         " push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-        " rdfsbase %rax; mov %rax, 160(%rdi)\n"
+        " mov %fs:0, %rax; mov %rax, 160(%rdi)\n" /* the thread's control block begins with its own address */
         " mov %rsp, 168(%rdi)\n"
+        " cmpq $0, 464(%rdi)\n"
+        " je 1f\n"
         " mov $-1, %eax; mov %eax, %edx\n"
         " xrstor64 512(%rdi)\n"
-        " mov 192(%rdi), %ds; mov 194(%rdi), %es; mov 196(%rdi), %fs; mov 198(%rdi), %gs\n"
+        " jmp 2f\n"
+        "1: fxrstor64 512(%rdi)\n"
+        "2: mov 192(%rdi), %ds; mov 194(%rdi), %es; mov 196(%rdi), %fs; mov 198(%rdi), %gs\n"
+        " cmpq $0, 472(%rdi)\n"
+        " je 3f\n"
         " mov 176(%rdi), %rax; wrfsbase %rax\n"
         " mov 184(%rdi), %rax; wrgsbase %rax\n"
-        " mov %rdi, %rsp\n"
+        "3: mov %rdi, %rsp\n"
         " pop %rax; pop %rcx; pop %rdx; pop %rbx; pop %rbp; pop %rsi; pop %rdi; pop %r8; pop %r9; pop %r10\n"
         " pop %r11; pop %r12; pop %r13; pop %r14; pop %r15\n"
         " iretq\n"
@@ -107,9 +118,16 @@ __asm__(".text\n"
         " cmpq $0, 200(%rax)\n"
         " jne 1f\n"
         " jmp *208(%rax,%rdi,8)\n"
-        "1: mov %rax, %rsi\n"
-        " mov 160(%rsi), %rax; wrfsbase %rax\n"
-        " mov %rsi, %rbx\n"
+        "1: sub $8, %rsp\n" /* aligned for a call */
+        " mov %rax, %rbx\n"
+        " mov 160(%rbx), %rsi\n"
+        " cmpq $0, 472(%rbx)\n"
+        " je 2f\n"
+        " wrfsbase %rsi\n"
+        " jmp 3f\n"
+        "2: mov $158, %eax; mov $0x1002, %edi\n" /* arch_prctl(ARCH_SET_FS) */
+        " syscall\n"
+        "3: mov %rbx, %rsi\n"
         " mov %rdx, %rdi\n"
         " call oracle_collect\n"
         " mov 168(%rbx), %rsp\n"
@@ -131,10 +149,18 @@ void oracle_collect(ucontext_t *uc, struct control *c)
     c->cpu->error = (uint32_t)g[REG_ERR];
     c->cpu->cr2 = (uint64_t)g[REG_CR2];
     const uint8_t *fp = (const uint8_t *)uc->uc_mcontext.fpregs;
-    uint32_t bytes;
-    memcpy(&bytes, fp + 464 + 16, 4); /* struct _fpx_sw_bytes.xstate_size */
+    uint32_t bytes = 464;
+    if (c->has_xsave)
+        memcpy(&bytes, fp + 464 + 16, 4); /* struct _fpx_sw_bytes.xstate_size */
     memcpy(c->cpu->xsave, fp, MIN(bytes, X86_XSAVE_BYTES));
     memset(c->cpu->xsave + 464, 0, 48);
+    if (!c->has_xsave)
+        memcpy(c->cpu->xsave + 512, (uint64_t[8]){3}, 64); /* XSTATE_BV: all that there is */
+}
+
+bool oracle_host_has_fsgsbase(void)
+{
+    return getauxval(AT_HWCAP2) & 2;
 }
 
 const struct host_cpu *oracle_host_cpu(void)
@@ -146,6 +172,12 @@ const struct host_cpu *oracle_host_cpu(void)
         g_once_init_leave(&learned, 1);
     }
     return &host;
+}
+
+uint64_t oracle_host_states(void)
+{
+    uint64_t xcr0 = oracle_host_cpu()->xcr0;
+    return xcr0 ? xcr0 : 3;
 }
 
 static bool install_ldt(void)
@@ -220,10 +252,6 @@ static bool map_all(struct oracle_host *h, const struct oracle_layout *l, enum o
 
 struct oracle_host *oracle_host_new(enum oracle_mode mode, const char **why)
 {
-    if (!(getauxval(AT_HWCAP2) & 2)) {
-        *why = "the host's kernel does not enable RDFSBASE";
-        return NULL;
-    }
     if (mode != ORACLE_64 && !install_ldt()) {
         *why = "the host's kernel has no modify_ldt() with 16-bit segments";
         return NULL;
@@ -235,6 +263,8 @@ struct oracle_host *oracle_host_new(enum oracle_mode mode, const char **why)
         return NULL;
     }
     h->control->mode = mode;
+    h->control->has_xsave = oracle_host_cpu()->xcr0;
+    h->control->has_fsgsbase = oracle_host_has_fsgsbase();
     install_handlers(h->control);
     return h;
 }

@@ -2,6 +2,7 @@
 /* test_interp_fpu.c - x87 and vector state: who may use it when, exceptions, and that it outlives everything that runs
  * between two of its instructions.  What the instructions compute is the oracle's business. */
 #include "guest.h"
+#include "core-vmm/base/host_cpu.h"
 
 #define CR0_MP      (1u << 1)
 #define CR0_EM      (1u << 2)
@@ -82,9 +83,13 @@ static void test_rights(void)
         {CODE(r_sse), GUEST_REAL, 0, sse, 1, DONE},
     };
     const bool avx = __builtin_cpu_supports("avx"), avx512 = __builtin_cpu_supports("avx512vl");
+    const bool bmi = __builtin_cpu_supports("bmi");
+    struct host_cpu host;
+    host_cpu_learn(&host);
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++) {
         const struct right *r = &table[i];
-        if ((r->xcr0 & 4 && !avx) || (r->xcr0 & 0xe0 && !avx512))
+        if ((r->xcr0 & 4 && !avx) || (r->xcr0 & 0xe0 && !avx512) || (r->cr4 & CR4_OSXSAVE && !host.xcr0) ||
+            (r->from == i_bmi && !bmi))
             continue;
         struct guest *g = start(r->mode, r->from, r->end);
         g->s.cr0 |= r->cr0;
