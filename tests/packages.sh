@@ -9,6 +9,8 @@ RUN_PACKAGES="seabios"
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools"
 TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make xvfb xauth xdotool"
 
+HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
+
 say() {
 	printf '%s\n' "== $*" >&2
 }
@@ -28,7 +30,7 @@ missing_packages() {
 	done
 }
 
-# need_packages build|run|test ...: installs what is missing of these groups; asks nothing if nothing is.
+# need_packages build|run|test|hosts ...: installs what is missing of these groups; asks nothing if nothing is.
 need_packages() {
 	command -v apt-get >/dev/null || {
 		say "no apt-get here: install the equivalents of: $BUILD_PACKAGES $RUN_PACKAGES"
@@ -40,6 +42,7 @@ need_packages() {
 		build) list="$list $BUILD_PACKAGES" ;;
 		run) list="$list $RUN_PACKAGES $GUEST_PACKAGES" ;;
 		test) list="$list $TEST_PACKAGES" ;;
+		hosts) list="$list $HOSTS_PACKAGES" ;;
 		esac
 	done
 	# shellcheck disable=SC2046,SC2086
