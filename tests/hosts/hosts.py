@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True  # not into the tree
 import processor
 
 MODELS = {  # name: processor, why it is here
@@ -72,7 +73,8 @@ def steps_of(name, emulator, programs, cases):
     if name in TOO_OLD:
         sentence = r"older than x86-64-v2.* lacks .*SSE4\.2"
         return {"host-info": ([programs.vmctl, "host-info"], sentence, 0),
-                "refusal": (boot(programs, "auto"), sentence, None)}
+                "refusal": (boot(programs, "auto"), sentence, None),
+                "refusal-by-name": (boot(programs, "interp"), sentence, None)}
     steps = {"host-info": ([programs.vmctl, "host-info"], r"engine soft +usable", 0)}
     if emulator == "bochs":  # QEMU raises no SIMD exceptions
         steps["fpu"] = ([programs.fpu], r"^ok", 0)
