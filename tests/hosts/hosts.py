@@ -41,6 +41,7 @@ STEP_LIMIT = 3600  # seconds of the emulated clock
 CONSOLE = "console=ttyS0,115200 loglevel=4 panic=-1 guest=off"
 PRELUDE = """export XDG_DATA_HOME=/tmp/data XDG_RUNTIME_DIR=/run HOME=/root
 sed -n '/^model name/{p;q}' /proc/cpuinfo
+echo features: $(for f in xsave fsgsbase avx avx2 avx512f la57; do grep -qw $f /proc/cpuinfo && echo $f; done)
 step() {
 	name=$1
 	shift
