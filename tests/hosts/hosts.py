@@ -26,7 +26,6 @@ MODELS = {  # name: processor, why it is here
     "sandy-bridge": ("qemu:SandyBridge", "Intel with AVX, without AVX2 and FSGSBASE"),
     "haswell": ("qemu:Haswell", "Intel with AVX2"),
     "ice-lake": ("qemu:Icelake-Server", "Intel with 5-level paging"),
-    "bulldozer": ("qemu:Opteron_G4", "AMD with AVX, without AVX2 and FSGSBASE"),
     "milan": ("qemu:EPYC-Milan", "a current AMD"),
     "bochs-lynnfield": ("bochs:corei5_lynnfield_750", "Intel without XSAVE"),
     "bochs-sandy-bridge": ("bochs:corei7_sandy_bridge_2600k", "Intel with AVX, without AVX2 and FSGSBASE"),
