@@ -23,7 +23,8 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GUESTS = os.path.join(os.path.dirname(HERE), "boot", "guests.sh")
-COMMAND_LINE = "console=ttyS0,115200 quiet panic=-1 reboot=t mitigations=off printk.time=0 printk.devkmsg=on"
+COMMAND_LINE = ("console=ttyS0,115200 quiet panic=-1 reboot=t mitigations=off no_timer_check printk.time=0 "
+                "printk.devkmsg=on")
 BOCHS_RATE = 200_000_000  # instructions in a second
 NO_END = 125  # exit code
 INIT = r"""#!/bin/busybox sh
