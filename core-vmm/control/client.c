@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "client.h"
 #include "../paths.h"
+#include "answer.h"
 #include "wire.h"
 #include <errno.h>
 #include <glib-unix.h>
@@ -8,6 +9,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define CONNECT_US      (3 * G_USEC_PER_SEC)
+#define EVENTS_MAX      256 /* kept for client_attach() */
+#define EVENT_BYTES_MAX (256 << 10)
+#define REASON_MAX      1000 /* characters of an error's message */
 
 G_DEFINE_QUARK(control - error, control_error)
 
@@ -34,6 +40,7 @@ struct message { /* that came */
     JsonObject *object;
     int fds[WIRE_FDS_MAX];
     unsigned fd_count;
+    size_t bytes; /* of its line */
 };
 struct waiting { /* for an answer, by callback */
     client_reply fn;
@@ -42,14 +49,18 @@ struct waiting { /* for an answer, by callback */
 struct client {
     struct wire wire;
     gint64 next_id;
-    GQueue inbox;        /* struct message */
+    GQueue inbox; /* struct message */
+    size_t inbox_bytes;
+    gint64 awaited;      /* client_call(): the answer to this */
     GHashTable *waiting; /* id -> struct waiting */
     GSource *source;
     client_event event;
     client_closed closed;
     void *ctx;
     bool broken, freed;
-    int depth; /* callbacks under way */
+    bool deaf;        /* the VM does not take requests any more; it may have said why */
+    GError *farewell; /* that reason */
+    int depth;        /* callbacks under way */
 };
 
 static void message_free(gpointer p)
@@ -64,6 +75,7 @@ static void really_free(struct client *c)
 {
     g_queue_clear_full(&c->inbox, message_free);
     g_hash_table_unref(c->waiting);
+    g_clear_error(&c->farewell);
     wire_clear(&c->wire);
     g_free(c);
 }
@@ -82,19 +94,38 @@ void client_free(struct client *c)
         really_free(c);
 }
 
+/* A full queue of connections that wait is no reason to give up at once. */
+static int connect_patiently(const char *path, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + CONNECT_US;
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+        int fd = socket_connect(path, &why);
+        bool again = fd < 0 && g_error_matches(why, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
+        if (!again || g_get_monotonic_time() > end) {
+            if (fd < 0)
+                g_propagate_error(error, g_steal_pointer(&why));
+            return fd;
+        }
+        g_usleep(CONNECT_US / 100);
+    }
+}
+
 struct client *client_connect_socket(const char *path, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    int fd = socket_connect(path, &why);
+    int fd = connect_patiently(path, &why);
     if (fd < 0) {
         bool absent = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
                       g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
         bool denied = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED);
+        bool full = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
         g_set_error_literal(error, CONTROL_ERROR,
                             absent   ? CONTROL_NOT_FOUND
                             : denied ? CONTROL_PERMISSION
+                            : full   ? CONTROL_BUSY
                                      : CONTROL_FAILED,
-                            why->message);
+                            full ? "the VM process takes no connections: too many wait for it already" : why->message);
         return NULL;
     }
     struct client *c = g_new0(struct client, 1);
@@ -126,9 +157,76 @@ static gint64 queue_request(struct client *c, const char *command, JsonObject *a
     json_object_set_string_member(o, "cmd", command);
     if (args)
         json_object_set_object_member(o, "args", args);
-    if (!wire_queue(&c->wire, o, fds, fd_count) || !wire_flush(&c->wire))
+    if (!wire_queue(&c->wire, o, fds, fd_count)) {
+        g_set_error(&c->farewell, CONTROL_ERROR, CONTROL_FAILED, "a descriptor cannot be passed to the VM process: %s",
+                    g_strerror(errno));
         c->broken = true;
+    } else if (!c->deaf) {
+        c->deaf = !wire_flush(&c->wire);
+    }
     return c->next_id;
+}
+
+static gint64 id_of(JsonObject *o)
+{
+    return answer_number(o, "id", 1, G_MAXINT64, 0);
+}
+
+/* The result (borrowed), or the error that the answer carries. */
+static JsonObject *answer_result(struct message *m, GError **error)
+{
+    JsonObject *result = answer_object(m->object, "result"), *why = answer_object(m->object, "error");
+    if (answer_flag(m->object, "ok") && result)
+        return result;
+    const char *text = answer_text(why, "message", "the VM process gave no reason");
+    g_autofree char *cut = g_utf8_strlen(text, -1) > REASON_MAX ? g_utf8_substring(text, 0, REASON_MAX) : NULL;
+    g_set_error_literal(error, CONTROL_ERROR, control_error_from_name(answer_text(why, "code", NULL)),
+                        cut ? cut : text);
+    return NULL;
+}
+
+static void inbox_push(struct client *c, struct message *m)
+{
+    g_queue_push_tail(&c->inbox, m);
+    c->inbox_bytes += m->bytes;
+}
+
+static void inbox_drop_oldest(struct client *c)
+{
+    struct message *m = g_queue_pop_head(&c->inbox);
+    c->inbox_bytes -= m->bytes;
+    message_free(m);
+}
+
+/* Without a loop only the awaited answer counts.  Events are kept for client_attach(), the newest of them, and without
+ * descriptors: a VM process that talks without end must not fill our memory. */
+static void keep_message(struct client *c, struct message *m)
+{
+    bool event = answer_has(m->object, "event"), answer = !event && id_of(m->object) == c->awaited;
+    if (!c->source && !answer && (!event || m->fd_count)) {
+        message_free(m);
+        return;
+    }
+    inbox_push(c, m);
+    while (!c->source && (c->inbox.length > EVENTS_MAX || c->inbox_bytes > EVENT_BYTES_MAX) && c->inbox.length > 1)
+        inbox_drop_oldest(c);
+}
+
+/* What is said to nobody's request, before the connection is closed: the reason. */
+static bool is_farewell(JsonObject *o)
+{
+    return !answer_has(o, "id") && !answer_has(o, "event") && answer_object(o, "error");
+}
+
+static void take_message(struct client *c, struct message *m)
+{
+    if (!is_farewell(m->object)) {
+        keep_message(c, m);
+        return;
+    }
+    if (!c->farewell)
+        answer_result(m, &c->farewell);
+    message_free(m);
 }
 
 /* Reads what is there into the inbox. */
@@ -141,49 +239,17 @@ static bool receive(struct client *c, GError **error)
     g_autofree char *line = NULL;
     while ((line = wire_line(&c->wire))) {
         struct message *m = g_new0(struct message, 1);
+        m->bytes = strlen(line);
         m->object = wire_parse(&c->wire, line, m->fds, &m->fd_count, error);
         if (!m->object) {
             g_free(m);
             c->broken = true;
             return false;
         }
-        g_queue_push_tail(&c->inbox, m);
+        take_message(c, m);
         g_clear_pointer(&line, g_free);
     }
     return true;
-}
-
-/* What a message says; members of a wrong type count as missing. */
-static const char *text_member(JsonObject *o, const char *name)
-{
-    JsonNode *n = o ? json_object_get_member(o, name) : NULL;
-    return n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_STRING ? json_node_get_string(n)
-                                                                                         : NULL;
-}
-
-static JsonObject *object_member(JsonObject *o, const char *name)
-{
-    JsonNode *n = json_object_get_member(o, name);
-    return n && JSON_NODE_HOLDS_OBJECT(n) ? json_node_get_object(n) : NULL;
-}
-
-static gint64 id_of(JsonObject *o)
-{
-    JsonNode *n = json_object_get_member(o, "id");
-    return n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_INT64 ? json_node_get_int(n) : 0;
-}
-
-/* The result (borrowed), or the error that the answer carries. */
-static JsonObject *answer_result(struct message *m, GError **error)
-{
-    JsonNode *ok = json_object_get_member(m->object, "ok");
-    JsonObject *result = object_member(m->object, "result"), *why = object_member(m->object, "error");
-    if (ok && JSON_NODE_HOLDS_VALUE(ok) && json_node_get_boolean(ok) && result)
-        return result;
-    const char *text = text_member(why, "message");
-    g_set_error_literal(error, CONTROL_ERROR, control_error_from_name(text_member(why, "code")),
-                        text ? text : "the VM process gave no reason");
-    return NULL;
 }
 
 static struct message *take_answer(struct client *c, gint64 id)
@@ -192,6 +258,7 @@ static struct message *take_answer(struct client *c, gint64 id)
         struct message *m = l->data;
         if (id_of(m->object) == id) {
             g_queue_delete_link(&c->inbox, l);
+            c->inbox_bytes -= m->bytes;
             return m;
         }
     }
@@ -200,27 +267,27 @@ static struct message *take_answer(struct client *c, gint64 id)
 
 static bool wait_more(struct client *c, gint64 deadline, GError **error)
 {
-    struct pollfd p = {c->wire.fd, POLLIN | (c->wire.out.length ? POLLOUT : 0), 0};
-    int left = -1;
-    if (deadline >= 0) {
-        gint64 us = deadline - g_get_monotonic_time();
-        left = us <= 0 ? 0 : (int)MIN(us / 1000 + 1, G_MAXINT);
-    }
-    int n = poll(&p, 1, left);
+    struct pollfd p = {c->wire.fd, POLLIN | (c->wire.out.length && !c->deaf ? POLLOUT : 0), 0};
+    gint64 us = deadline < 0 ? 0 : deadline - g_get_monotonic_time();
+    bool late = us < 0; /* also while it talks and talks */
+    int n = late ? 0 : poll(&p, 1, deadline < 0 ? -1 : (int)MIN(us / 1000 + 1, G_MAXINT));
     if (!n) {
-        g_set_error(error, CONTROL_ERROR, CONTROL_TIMEOUT, "no answer from the VM process in time");
+        g_set_error(error, CONTROL_ERROR, CONTROL_TIMEOUT,
+                    "the VM process did not answer in time; if it never does, vmctl stop --force ends it");
         return false;
     }
-    if (n > 0 && p.revents & POLLOUT && !wire_flush(&c->wire))
-        c->broken = true;
+    if (n > 0 && p.revents & POLLOUT)
+        c->deaf |= !wire_flush(&c->wire);
     if (n > 0 && p.revents & ~POLLOUT)
         receive(c, error);
     return true;
 }
 
-static void no_more_answers(GError **error)
+static void no_more_answers(struct client *c, GError **error)
 {
-    if (error && !*error)
+    if (error && !*error && c->farewell)
+        *error = g_error_copy(c->farewell);
+    else if (error && !*error)
         g_set_error(error, CONTROL_ERROR, CONTROL_CLOSED, "the VM process has ended");
 }
 
@@ -228,12 +295,12 @@ JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *a
                             unsigned send_count, int *fds, unsigned *fd_count, int timeout_ms, GError **error)
 {
     gint64 deadline = timeout_ms < 0 ? -1 : g_get_monotonic_time() + timeout_ms * (gint64)1000;
-    gint64 id = queue_request(c, command, args, send, send_count);
+    gint64 id = c->awaited = queue_request(c, command, args, send, send_count);
     struct message *m;
     GError *why = NULL;
     while (!(m = take_answer(c, id))) {
         if (c->broken)
-            no_more_answers(&why);
+            no_more_answers(c, &why);
         if (why || !wait_more(c, deadline, &why)) {
             g_propagate_error(error, why);
             return NULL;
@@ -282,8 +349,8 @@ static void dispatch_answer(struct client *c, struct message *m)
 
 static void dispatch_message(struct client *c, struct message *m)
 {
-    const char *event = text_member(m->object, "event");
-    JsonObject *data = object_member(m->object, "data");
+    const char *event = answer_text(m->object, "event", NULL);
+    JsonObject *data = answer_object(m->object, "data");
     if (event && data && c->event)
         c->event(c->ctx, event, data, m->fds, m->fd_count);
     else if (!event)
@@ -306,7 +373,7 @@ static void fail_waiting(struct client *c, const GError *error)
 static void connection_ended(struct client *c, const GError *protocol)
 {
     g_autoptr(GError) error = NULL;
-    no_more_answers(&error);
+    no_more_answers(c, &error);
     g_source_destroy(c->source);
     fail_waiting(c, protocol ? protocol : error);
     if (!c->freed && c->closed)
@@ -317,7 +384,7 @@ static void watch_output(struct client *c)
 {
     struct client_source *s = (struct client_source *)c->source;
     if (c->source)
-        g_source_modify_unix_fd(c->source, s->tag, G_IO_IN | (c->wire.out.length ? G_IO_OUT : 0));
+        g_source_modify_unix_fd(c->source, s->tag, G_IO_IN | (c->wire.out.length && !c->deaf ? G_IO_OUT : 0));
 }
 
 static gboolean source_dispatch(GSource *source, GSourceFunc unused, gpointer data)
@@ -328,13 +395,15 @@ static gboolean source_dispatch(GSource *source, GSourceFunc unused, gpointer da
     GIOCondition ready = g_source_query_unix_fd(source, s->tag);
     g_source_set_ready_time(source, -1);
     c->depth++;
-    if (ready & G_IO_OUT && !wire_flush(&c->wire))
-        c->broken = true;
+    if (ready & G_IO_OUT)
+        c->deaf |= !wire_flush(&c->wire);
     if (ready & ~G_IO_OUT)
         receive(c, &error);
     struct message *m;
-    while (!c->freed && (m = g_queue_pop_head(&c->inbox)))
+    while (!c->freed && (m = g_queue_pop_head(&c->inbox))) {
+        c->inbox_bytes -= m->bytes;
         dispatch_message(c, m);
+    }
     if (!c->freed && c->broken)
         connection_ended(c, error);
     else if (!c->freed)

@@ -3,7 +3,7 @@
  * The messages are in docs/control.md.  One client belongs to one thread.
  *
  * Arguments are JSON objects whose reference the call takes (NULL: none).  Results and event data stay the client's
- * for the length of the callback.  A callback keeps a passed descriptor by putting -1 in its place; all others are
+ * for the length of the callback.  What they contain is read with answer.h only.  A callback keeps a passed descriptor by putting -1 in its place; all others are
  * closed after it. */
 #pragma once
 #include <gio/gio.h>

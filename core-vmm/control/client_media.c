@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "answer.h"
 #include "client.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +12,11 @@
 /* Only floppies are ever written to: of anything else the VM process gets a descriptor that cannot. */
 static bool is_floppy(JsonObject *listed, const char *drive)
 {
-    JsonNode *node = json_object_get_member(listed, "drives");
-    JsonArray *drives = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-    for (guint i = 0; drives && i < json_array_get_length(drives); i++) {
-        JsonObject *o = json_array_get_object_element(drives, i);
-        const char *name = json_object_get_string_member_with_default(o, "drive", "");
-        bool removable = json_object_get_boolean_member_with_default(o, "removable", FALSE);
-        if (drive ? !strcmp(name, drive) : removable)
-            return !strcmp(json_object_get_string_member_with_default(o, "media", ""), "floppy");
+    JsonArray *drives = answer_array(listed, "drives");
+    for (unsigned i = 0; i < answer_count(drives); i++) {
+        JsonObject *o = answer_element(drives, i);
+        if (drive ? !strcmp(answer_text(o, "drive", ""), drive) : answer_flag(o, "removable"))
+            return !strcmp(answer_text(o, "media", ""), "floppy");
     }
     return false;
 }

@@ -38,6 +38,7 @@ static void out_free(gpointer p)
 void wire_init(struct wire *w, int fd, size_t line_max)
 {
     *w = (struct wire){.fd = fd, .line_max = line_max, .in = g_string_new(NULL), .out = G_QUEUE_INIT};
+    w->fds_max = line_max == WIRE_REQUEST ? WIRE_FDS_REQUEST : G_N_ELEMENTS(w->fds);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
@@ -61,7 +62,7 @@ static bool take_ancillary(struct wire *w, struct msghdr *m)
         for (unsigned i = 0; i < n; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (w->fd_count < G_N_ELEMENTS(w->fds)) {
+            if (w->fd_count < w->fds_max) {
                 w->fds[w->fd_count++] = fd;
             } else {
                 close(fd);
@@ -88,7 +89,7 @@ bool wire_fill(struct wire *w, GError **error)
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
     if (!take_ancillary(w, &m))
-        return protocol_error(error, "Too many descriptors came with a message.");
+        return protocol_error(error, "Too many descriptors came with a message, or this process cannot have more.");
     if (!n)
         return false;
     g_string_append_len(w->in, buffer, n);
@@ -111,24 +112,30 @@ char *wire_line(struct wire *w)
     return line;
 }
 
-/* The parser recurses, so the nesting is counted before. */
-static bool depth_good(const char *line)
+/* The parser recurses and takes memory for each value, and it knows more than JSON (comments, assignments).  So a line is
+ * looked at before: outside of texts there is nothing but what JSON has there, not too deep and not too much. */
+static bool shape_good(const char *line)
 {
-    int depth = 0;
+    unsigned depth = 0, values = 0;
     bool quoted = false;
     for (; *line; line++) {
         if (quoted && *line == '\\' && line[1])
             line++;
         else if (*line == '"')
             quoted = !quoted;
-        else if (!quoted && (*line == '{' || *line == '['))
+        else if (quoted)
+            continue;
+        else if (!strchr("{}[]:,0123456789+-.eEtrufalsn \t\r", *line))
+            return false;
+        else if (*line == '{' || *line == '[')
             depth++;
-        else if (!quoted && (*line == '}' || *line == ']'))
+        else if (depth && (*line == '}' || *line == ']'))
             depth--;
-        if (depth > WIRE_DEPTH_MAX)
+        values += !quoted && (*line == ',' || *line == '{' || *line == '[');
+        if (depth > WIRE_DEPTH_MAX || values > WIRE_VALUES_MAX)
             return false;
     }
-    return true;
+    return !quoted;
 }
 
 static bool take_fds(struct wire *w, JsonObject *o, int *fds, unsigned *fd_count)
@@ -150,8 +157,8 @@ JsonObject *wire_parse(struct wire *w, const char *line, int fds[WIRE_FDS_MAX], 
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     *fd_count = 0;
-    if (!g_utf8_validate(line, -1, NULL) || !depth_good(line) || !json_parser_load_from_data(parser, line, -1, NULL)) {
-        protocol_error(error, "The message is not JSON, or nested too deep.");
+    if (!g_utf8_validate(line, -1, NULL) || !shape_good(line) || !json_parser_load_from_data(parser, line, -1, NULL)) {
+        protocol_error(error, "The message is not JSON, or nested too deep, or has too many parts.");
         return NULL;
     }
     JsonNode *root = json_parser_get_root(parser);

@@ -6,10 +6,12 @@
 #include <json-glib/json-glib.h>
 #include <stdbool.h>
 
-#define WIRE_FDS_MAX   8          /* with one message */
-#define WIRE_DEPTH_MAX 16         /* nesting of a message */
-#define WIRE_REQUEST   (64 << 10) /* longest line to the server */
-#define WIRE_ANSWER    (8 << 20)  /* longest line from it */
+#define WIRE_FDS_MAX     8          /* with one message */
+#define WIRE_FDS_REQUEST 2          /* that a server keeps for a client, until their message is whole */
+#define WIRE_DEPTH_MAX   16         /* nesting of a message */
+#define WIRE_VALUES_MAX  20000      /* in a message */
+#define WIRE_REQUEST     (64 << 10) /* longest line to the server */
+#define WIRE_ANSWER      (8 << 20)  /* longest line from it */
 
 struct wire {
     int fd; /* non-blocking */
@@ -17,7 +19,7 @@ struct wire {
     GString *in;
     size_t scanned; /* of in: no line end before this */
     int fds[2 * WIRE_FDS_MAX];
-    unsigned fd_count;
+    unsigned fd_count, fds_max;
     GQueue out; /* of struct wire_out */
     size_t pending;
 };

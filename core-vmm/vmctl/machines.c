@@ -87,6 +87,16 @@ JsonObject *machine_call(struct client *c, const char *command, JsonObject *args
     return result;
 }
 
+int print_text(JsonObject *answer)
+{
+    g_autoptr(GError) error = NULL;
+    const char *text = answer_need_text(answer, "text", &error);
+    if (text)
+        print("%s", text);
+    json_object_unref(answer);
+    return text ? EXIT_CODE_OK : fail_error(error);
+}
+
 int machine_command(const char *given, const char *command, JsonObject *args)
 {
     int code;

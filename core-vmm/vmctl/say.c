@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmctl.h"
+#include "../terminal.h"
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #define SCHEMA 1
+
+/* Messages contain names and reasons from elsewhere; nobody parses them, so they are made harmless everywhere. */
+static void say(const char *prefix, const char *format, va_list ap)
+{
+    g_autofree char *text = g_strdup_vprintf(format, ap), *safe = terminal_text(text, strlen(text));
+    g_printerr("%s%s\n", prefix, safe);
+}
 
 int fail(int code, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    g_autofree char *text = g_strdup_vprintf(format, ap);
+    say("vmctl: ", format, ap);
     va_end(ap);
-    g_printerr("vmctl: %s\n", text);
     return code;
 }
 
@@ -18,9 +27,8 @@ void note(const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    g_autofree char *text = g_strdup_vprintf(format, ap);
+    say("", format, ap);
     va_end(ap);
-    g_printerr("%s\n", text);
 }
 
 int fail_error(const GError *error)
@@ -28,11 +36,29 @@ int fail_error(const GError *error)
     return fail(exit_code_of_error(error), "%s", error->message);
 }
 
+gsize print_bytes(const char *data, gsize n)
+{
+    if (!isatty(STDOUT_FILENO))
+        return fwrite(data, 1, n, stdout);
+    g_autofree char *safe = terminal_text(data, n);
+    return fputs(safe, stdout) < 0 ? 0 : n;
+}
+
+void print(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_autofree char *text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    print_bytes(text, strlen(text));
+}
+
 void print_json(JsonObject *o)
 {
     json_object_set_int_member(o, "schema", SCHEMA);
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), o);
     json_object_unref(o);
-    g_autofree char *text = json_to_string(node, TRUE);
-    puts(text);
+    g_autofree char *text = json_to_string(node, TRUE), *valid = g_utf8_make_valid(text, -1);
+    g_autofree char *safe = terminal_json(valid);
+    puts(safe);
 }

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READY_FD 3 /* in the child */
+#define READY_FD 3          /* in the child */
+#define SAID_MAX (64 << 10) /* a longer last word is cut */
 
 static char *own_folder(void)
 {
@@ -94,13 +95,13 @@ bool spawn_vm(const char *folder, unsigned flags, char **extra, struct spawned *
     return good;
 }
 
-/* All that was said on the ready descriptor, until it was closed. */
+/* What was said on the ready descriptor, until it was closed. */
 static char *read_all(int fd)
 {
     GString *s = g_string_new(NULL);
     char buffer[1024];
     ssize_t n;
-    while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR))
+    while (s->len < SAID_MAX && ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR)))
         if (n > 0)
             g_string_append_len(s, buffer, n);
     return g_strchomp(g_string_free(s, FALSE));
@@ -118,7 +119,7 @@ int spawn_wait_ready(struct spawned *s, char **message)
     guint64 code = g_str_has_prefix(said, "error ") ? g_ascii_strtoull(said + 6, &rest, 10) : 0;
     *message =
         code ? g_strdup(rest + (*rest == ' ')) : g_strdup("terrarium-vm ended before it was ready; see vmctl logs");
-    return code ? (int)code : EXIT_CODE_FAILED;
+    return code && code < 256 ? (int)code : EXIT_CODE_FAILED;
 }
 
 GPid spawn_window(const char *name, bool stays)

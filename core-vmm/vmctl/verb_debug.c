@@ -19,37 +19,46 @@ static void print_group(const char *name, JsonObject *group)
     g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(struct counter));
     g_autoptr(GList) members = json_object_get_members(group);
     for (GList *l = members; l; l = l->next) {
-        struct counter one = {l->data, json_object_get_int_member(group, l->data)};
+        struct counter one = {l->data, answer_number(group, l->data, G_MININT64, G_MAXINT64, 0)};
         g_array_append_val(all, one);
     }
     g_array_sort(all, by_value);
-    printf("%s\n", name);
+    print("%s\n", name);
     for (guint i = 0; i < all->len; i++) {
         const struct counter *one = &g_array_index(all, struct counter, i);
-        printf("  %16" G_GINT64_FORMAT "  %s\n", one->value, one->name);
+        print("  %16" G_GINT64_FORMAT "  %s\n", one->value, one->name);
     }
 }
 
-static void print_counters(JsonObject *o)
+static bool print_counters(JsonObject *o, GError **error)
 {
-    JsonObject *groups = json_object_get_object_member(o, "counters");
+    JsonObject *groups = answer_need_object(o, "counters", error);
     g_autoptr(GList) names = groups ? json_object_get_members(groups) : NULL;
     for (GList *l = names; l; l = l->next)
-        print_group(l->data, json_object_get_object_member(groups, l->data));
+        if (answer_object(groups, l->data))
+            print_group(l->data, answer_object(groups, l->data));
+    return groups != NULL;
+}
+
+static bool print_code(JsonObject *o, GError **error)
+{
+    const char *text = answer_need_text(o, "text", error);
+    if (text)
+        print("%s", text);
+    return text != NULL;
 }
 
 /* The answer, as the command has it or for people. */
-static void print_answer(const char *what, JsonObject *o, enum output how)
+static int print_answer(const char *what, JsonObject *o, enum output how)
 {
+    g_autoptr(GError) error = NULL;
     if (how == OUTPUT_JSON || !strcmp(what, "cpu")) {
         print_json(o);
-        return;
+        return EXIT_CODE_OK;
     }
-    if (!strcmp(what, "engine"))
-        print_counters(o);
-    else
-        fputs(json_object_get_string_member_with_default(o, "text", ""), stdout);
+    bool good = !strcmp(what, "engine") ? print_counters(o, &error) : print_code(o, &error);
     json_object_unref(o);
+    return good ? EXIT_CODE_OK : fail_error(error);
 }
 
 static int ask(const char *what, const char *name, int cpu, int most, enum output how)
@@ -66,7 +75,7 @@ static int ask(const char *what, const char *name, int cpu, int most, enum outpu
         json_object_set_int_member(args, "most", most);
     JsonObject *o = machine_call(c, command, args, &code);
     if (o)
-        print_answer(what, o, how);
+        code = print_answer(what, o, how);
     client_free(c);
     return code;
 }

@@ -24,26 +24,27 @@ static JsonObject *probe(GError **error)
 /* A reason begins with the engine's name, which stands before it here. */
 static const char *bare_reason(JsonObject *o, const char *engine, const char *member)
 {
-    const char *reason = json_object_get_string_member(o, member);
+    const char *reason = answer_text(o, member, "?");
     size_t n = strlen(engine);
     return g_str_has_prefix(reason, engine) && g_str_has_prefix(reason + n, ": ") ? reason + n + 2 : reason;
 }
 
-static void print_engine(JsonArray *list, guint i, JsonNode *node, gpointer unused)
+static void print_engine(JsonObject *o)
 {
-    JsonObject *o = json_node_get_object(node);
-    const char *engine = json_object_get_string_member(o, "engine");
-    printf("engine %-8s %s: %s\n", engine, json_object_get_boolean_member(o, "usable") ? "usable" : "not usable",
-           bare_reason(o, engine, "reason"));
+    const char *engine = answer_text(o, "engine", "?");
+    print("engine %-8s %s: %s\n", engine, answer_flag(o, "usable") ? "usable" : "not usable",
+          bare_reason(o, engine, "reason"));
 }
 
 static void print_table(JsonObject *o)
 {
-    g_autofree char *memory = size_format(json_object_get_int_member(o, "memory") >> 20 << 20);
-    const char *chosen = json_object_get_string_member(o, "auto");
-    printf("cpus            %" G_GINT64_FORMAT "\n", json_object_get_int_member(o, "cpus"));
+    g_autofree char *memory = size_format(answer_number(o, "memory", 0, G_MAXINT64, 0) >> 20 << 20);
+    JsonArray *engines = answer_array(o, "engines");
+    const char *chosen = answer_text(o, "auto", "?");
+    printf("cpus            %" G_GINT64_FORMAT "\n", answer_number(o, "cpus", 0, G_MAXINT64, 0));
     printf("memory          %s\n", memory);
-    json_array_foreach_element(json_object_get_array_member(o, "engines"), print_engine, NULL);
+    for (unsigned i = 0; i < answer_count(engines); i++)
+        print_engine(answer_element(engines, i));
     printf("auto chooses    %s: %s\n", chosen, bare_reason(o, chosen, "auto-reason"));
     json_object_unref(o);
 }

@@ -37,19 +37,19 @@ static JsonObject *running_object(const char *name)
 static void print_use(const char *name, JsonObject *o, const char *indent)
 {
     const double mib = 1 << 20;
-    printf("%s%-16s %.1f MiB of at most %.1f MiB\n", indent, name, json_object_get_int_member(o, "used") / mib,
-           json_object_get_int_member(o, "limit") / mib);
+    print("%s%-16s %.1f MiB of at most %.1f MiB\n", indent, name, answer_number(o, "used", 0, G_MAXINT64, 0) / mib,
+          answer_number(o, "limit", 0, G_MAXINT64, 0) / mib);
 }
 
-static void print_value(const char *name, JsonNode *n, const char *indent)
+static void print_value(JsonObject *o, const char *name, const char *indent)
 {
-    if (JSON_NODE_HOLDS_OBJECT(n) && json_object_has_member(json_node_get_object(n), "limit"))
-        print_use(name, json_node_get_object(n), indent);
-    else if (JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_STRING)
-        printf("%s%-16s %s\n", indent, name, json_node_get_string(n));
-    else if (JSON_NODE_HOLDS_VALUE(n)) {
-        g_autofree char *text = json_to_string(n, FALSE);
-        printf("%s%-16s %s\n", indent, name, text);
+    if (answer_has(answer_object(o, name), "limit"))
+        print_use(name, answer_object(o, name), indent);
+    else if (answer_text(o, name, NULL))
+        print("%s%-16s %s\n", indent, name, answer_text(o, name, NULL));
+    else if (JSON_NODE_HOLDS_VALUE(json_object_get_member(o, name))) {
+        g_autofree char *text = json_to_string(json_object_get_member(o, name), FALSE);
+        print("%s%-16s %s\n", indent, name, text);
     }
 }
 
@@ -57,19 +57,19 @@ static void print_object(JsonObject *o, const char *indent)
 {
     g_autoptr(GList) names = json_object_get_members(o);
     for (GList *l = names; l; l = l->next)
-        print_value(l->data, json_object_get_member(o, l->data), indent);
+        print_value(o, l->data, indent);
 }
 
 static void print_table(JsonObject *o)
 {
-    JsonObject *settings = json_object_get_object_member(o, "settings");
+    JsonObject *settings = answer_object(o, "settings");
     print_object(o, "");
-    if (json_object_has_member(o, "running"))
-        print_object(json_object_get_object_member(o, "running"), "  ");
+    if (answer_has(o, "running"))
+        print_object(answer_object(o, "running"), "  ");
     g_autoptr(GList) sections = json_object_get_members(settings);
     for (GList *l = sections; l; l = l->next) {
-        printf("[%s]\n", (char *)l->data);
-        print_object(json_object_get_object_member(settings, l->data), "  ");
+        print("[%s]\n", (char *)l->data);
+        print_object(answer_object(settings, l->data), "  ");
     }
     json_object_unref(o);
 }
@@ -85,7 +85,7 @@ static JsonObject *describe(const char *name, GError **error)
     json_object_set_string_member(o, "name", name);
     json_object_set_string_member(o, "folder", folder);
     json_object_set_string_member(o, "state",
-                                  running ? json_object_get_string_member(running, "state")
+                                  running ? answer_text(running, "state", "?")
                                   : runs  ? "no answer"
                                           : "stopped");
     if (running)

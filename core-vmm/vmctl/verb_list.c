@@ -17,8 +17,8 @@ static void ask(struct row *r, const char *name)
 {
     struct client *c = client_connect(name, NULL);
     JsonObject *o = c ? client_call(c, "info", NULL, ANSWER_MS, NULL) : NULL;
-    r->state = g_strdup(o ? json_object_get_string_member_with_default(o, "state", "?") : "no answer");
-    r->engine = g_strdup(o ? json_object_get_string_member_with_default(o, "engine", "") : "");
+    r->state = g_strdup(o ? answer_text(o, "state", "?") : "no answer");
+    r->engine = g_strdup(o ? answer_text(o, "engine", "") : "");
     g_clear_pointer(&o, json_object_unref);
     client_free(c);
 }
@@ -41,9 +41,9 @@ static void fill(struct row *r, const char *name)
 static void print_row(const struct row *r, enum output how, JsonArray *list)
 {
     if (how == OUTPUT_NAME) {
-        printf("%s\n", r->name);
+        print("%s\n", r->name);
     } else if (how == OUTPUT_TABLE) {
-        printf("%-24s %-10s %-8s %s\n", r->name, r->state, r->engine ? r->engine : "-", r->memory ? r->memory : "-");
+        print("%-24s %-10s %-8s %s\n", r->name, r->state, r->engine ? r->engine : "-", r->memory ? r->memory : "-");
     } else {
         JsonObject *o = json_object_new();
         uint64_t bytes;

@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "verbs.h"
 #include "../paths.h"
+#include "../terminal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define POLL_US 200000
 
-static bool copy(int fd)
+struct reader {
+    int fd;
+    char rest[4]; /* of a character that is not whole yet */
+    gsize left;
+};
+
+static bool copy(struct reader *r)
 {
     char buffer[8192];
     ssize_t n;
-    while ((n = read(fd, buffer, sizeof buffer)) > 0)
-        if (fwrite(buffer, 1, n, stdout) != (size_t)n)
+    while ((n = read(r->fd, buffer + sizeof r->rest, sizeof buffer - sizeof r->rest)) > 0) {
+        char *start = buffer + sizeof r->rest - r->left;
+        memcpy(start, r->rest, r->left);
+        gsize all = r->left + n, whole = terminal_whole(start, all);
+        r->left = all - whole;
+        if (print_bytes(start, whole) != whole)
             return false;
+        memcpy(r->rest, start + whole, r->left);
+    }
     return !fflush(stdout) && n == 0;
 }
 
@@ -39,11 +53,13 @@ static int logs(const struct verb *v, int argc, char **argv)
         return fail(EXIT_CODE_NOT_FOUND, "%s has no such log: %s", name, path);
     if (fd < 0)
         return fail(EXIT_CODE_HOST, "%s: %s", path, g_strerror(errno));
-    bool good = copy(fd);
+    struct reader r = {.fd = fd};
+    bool good = copy(&r);
     while (good && follow && machine_lock_holder(folder)) {
         g_usleep(POLL_US);
-        good = copy(fd);
+        good = copy(&r);
     }
+    good = print_bytes(r.rest, r.left) == r.left && good;
     close(fd);
     return good ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }

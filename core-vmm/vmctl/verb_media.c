@@ -9,13 +9,20 @@ struct media_options {
     gboolean readonly, force;
 };
 
-static void print_drive(JsonArray *list, guint i, JsonNode *node, gpointer unused)
+static void print_drive(JsonObject *o)
 {
-    JsonObject *o = json_node_get_object(node);
-    g_autofree char *size = size_format(json_object_get_int_member_with_default(o, "bytes", 0));
-    bool empty = !json_object_has_member(o, "file");
-    printf("%-10s %-8s %s\n", json_object_get_string_member_with_default(o, "drive", ""), empty ? "-" : size,
-           json_object_get_string_member_with_default(o, "file", "(empty)"));
+    g_autofree char *size = size_format(answer_number(o, "bytes", 0, G_MAXINT64, 0));
+    print("%-10s %-8s %s\n", answer_text(o, "drive", "?"), answer_has(o, "file") ? size : "-",
+          answer_text(o, "file", "(empty)"));
+}
+
+static int print_drives(JsonObject *o)
+{
+    g_autoptr(GError) error = NULL;
+    JsonArray *drives = answer_need_array(o, "drives", &error);
+    for (unsigned i = 0; i < answer_count(drives); i++)
+        print_drive(answer_element(drives, i));
+    return drives ? EXIT_CODE_OK : fail_error(error);
 }
 
 static int list(const char *given, enum output how)
@@ -30,7 +37,7 @@ static int list(const char *given, enum output how)
         print_json(o);
         return code;
     }
-    json_array_foreach_element(json_object_get_array_member(o, "drives"), print_drive, NULL);
+    code = print_drives(o);
     json_object_unref(o);
     return code;
 }

@@ -4,34 +4,14 @@
 #include "../suggest.h"
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define SIDE_MAX 16384
-
-/* The answer of screen.shot, as a mapping; NULL: what came is no picture. */
-static uint32_t *map_picture(JsonObject *o, int fd, gint64 *width, gint64 *height, gint64 *stride)
-{
-    struct stat st;
-    *width = json_object_get_int_member_with_default(o, "width", 0);
-    *height = json_object_get_int_member_with_default(o, "height", 0);
-    *stride = json_object_get_int_member_with_default(o, "stride", 0);
-    bool good = *width > 0 && *width <= SIDE_MAX && *height > 0 && *height <= SIDE_MAX && *stride >= *width * 4 &&
-                *stride <= SIDE_MAX * 8 && !fstat(fd, &st) && st.st_size >= *stride * *height;
-    void *p = good ? mmap(NULL, *stride * *height, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
-    return p == MAP_FAILED ? NULL : p;
-}
 
 static int save(JsonObject *o, int fd, const char *path)
 {
-    gint64 width, height, stride;
+    struct answer_picture p;
     g_autoptr(GError) error = NULL;
-    uint32_t *pixels = map_picture(o, fd, &width, &height, &stride);
-    if (!pixels)
-        return fail(EXIT_CODE_FAILED, "the VM process sent no picture");
-    bool good = screenshot_write(path, pixels, width, height, stride, &error);
-    munmap(pixels, stride * height);
+    g_autofree uint32_t *pixels = answer_picture(o, fd, &p, &error);
+    bool good = pixels && screenshot_write(path, pixels, p.width, p.height, p.stride, &error);
     return good ? EXIT_CODE_OK : fail_error(error);
 }
 
@@ -43,7 +23,7 @@ static int shot(struct client *c, const char *path)
     JsonObject *o = client_call_fds(c, "screen.shot", NULL, NULL, 0, &fd, &n, 30000, &error);
     if (!o)
         return fail_error(error);
-    int code = n == 1 ? save(o, fd, path) : fail(EXIT_CODE_FAILED, "the VM process sent no picture");
+    int code = save(o, n == 1 ? fd : -1, path);
     if (n == 1)
         close(fd);
     json_object_unref(o);
@@ -60,9 +40,7 @@ static int text(struct client *c, enum output how)
         print_json(o);
         return code;
     }
-    fputs(json_object_get_string_member_with_default(o, "text", ""), stdout);
-    json_object_unref(o);
-    return code;
+    return print_text(o);
 }
 
 static int screen(const struct verb *v, int argc, char **argv)

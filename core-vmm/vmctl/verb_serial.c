@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -41,9 +42,7 @@ static int tail(struct client *c, const struct serial_options *s)
         print_json(o);
         return code;
     }
-    fputs(json_object_get_string_member_with_default(o, "text", ""), stdout);
-    json_object_unref(o);
-    return code;
+    return print_text(o);
 }
 
 static int send_text(struct client *c, const struct serial_options *s)
@@ -62,7 +61,7 @@ static int send_text(struct client *c, const struct serial_options *s)
 static bool write_all(int fd, const char *data, ssize_t n)
 {
     while (n > 0) {
-        ssize_t done = write(fd, data, n);
+        ssize_t done = fd == STDOUT_FILENO ? write(fd, data, n) : send(fd, data, n, MSG_NOSIGNAL);
         if (done < 0 && errno == EAGAIN) {
             struct pollfd p = {fd, POLLOUT, 0};
             poll(&p, 1, -1);
@@ -132,18 +131,21 @@ static int interact(struct client *c, const struct serial_options *s)
     if (!o)
         return fail_error(error);
     json_object_unref(o);
+    if (n != 1 || !answer_is_stream(line)) {
+        if (n == 1)
+            close(line);
+        return fail(EXIT_CODE_FAILED, "the VM process sent no serial line");
+    }
     if (terminal) {
         raw = cooked;
         cfmakeraw(&raw);
         note("Ctrl-A d leaves, Ctrl-A a sends Ctrl-A");
         tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     }
-    if (n == 1)
-        pump(line, terminal);
+    pump(line, terminal);
     if (terminal)
         tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
-    if (n == 1)
-        close(line);
+    close(line);
     return EXIT_CODE_OK;
 }
 

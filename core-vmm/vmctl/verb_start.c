@@ -9,8 +9,7 @@ static void tell_engine(const char *name)
     struct client *c = client_connect(name, NULL);
     JsonObject *o = c ? client_call(c, "info", NULL, 5000, NULL) : NULL;
     if (o) {
-        note("%s runs; engine %s: %s", name, json_object_get_string_member_with_default(o, "engine", "?"),
-             json_object_get_string_member_with_default(o, "engine-reason", "?"));
+        note("%s runs; engine %s: %s", name, answer_text(o, "engine", "?"), answer_text(o, "engine-reason", "?"));
         json_object_unref(o);
     }
     client_free(c);

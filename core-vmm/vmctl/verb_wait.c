@@ -2,7 +2,8 @@
 #include "verbs.h"
 #include "../paths.h"
 
-#define POLL_US 20000
+#define POLL_US       20000
+#define GRACE_SECONDS 10
 
 struct wait_options {
     char *state, *serial, *screen, *device;
@@ -43,6 +44,12 @@ static int wait_stopped(const char *name, const struct wait_options *w, gint64 s
     return EXIT_CODE_OK;
 }
 
+/* The VM process keeps the time; but if it is not well, somebody else must. */
+static int patience_ms(const struct wait_options *w, gint64 start)
+{
+    return w->timeout < 0 ? -1 : (int)MIN((left(start, w->timeout) + GRACE_SECONDS) * 1000, G_MAXINT);
+}
+
 static int wait_running(const char *name, const struct wait_options *w, gint64 start)
 {
     const char *command = w->state ? "wait.state" : w->serial ? "wait.serial" : "wait.screen";
@@ -51,7 +58,7 @@ static int wait_running(const char *name, const struct wait_options *w, gint64 s
     struct client *c = machine_connect(name, NULL, &code);
     if (!c)
         return code;
-    JsonObject *o = client_call(c, command, arguments(w, start), -1, &error);
+    JsonObject *o = client_call(c, command, arguments(w, start), patience_ms(w, start), &error);
     client_free(c);
     if (!o)
         return fail_error(error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vmctl.h - what the verbs share.  One verb is one file; verbs.c has the one table of them. */
 #pragma once
+#include "../control/answer.h"
 #include "../control/client.h"
 #include "../exit_codes.h"
 
@@ -27,7 +28,11 @@ bool output_parse(const char *text, enum output *out, int *code);
 int fail(int code, const char *format, ...) G_GNUC_PRINTF(2, 3); /* "vmctl: ..." */
 int fail_error(const GError *error);                             /* with the exit code that fits it */
 void note(const char *format, ...) G_GNUC_PRINTF(1, 2);
-void print_json(JsonObject *o); /* takes it; adds "schema": 1 */
+/* To stdout; on a terminal control characters are shown, not sent (terminal.h).  For everything that a guest, a VM process
+ * or a file's name could have put there. */
+void print(const char *format, ...) G_GNUC_PRINTF(1, 2);
+gsize print_bytes(const char *data, gsize n); /* how many were taken; fewer: stdout has an error */
+void print_json(JsonObject *o);               /* takes it; adds "schema": 1 */
 
 /* ---- machines.c ---- */
 /* The machine that an exact name or unique prefix means; NULL: *code, all said. */
@@ -39,6 +44,7 @@ struct client *machine_connect(const char *given, char **name, int *code);
 int machine_command(const char *given, const char *command, JsonObject *args);
 /* Calls with the usual patience and says what went wrong; NULL: *code. */
 JsonObject *machine_call(struct client *c, const char *command, JsonObject *args, int *code);
+int print_text(JsonObject *answer); /* its member "text", or what is wrong with it; takes the answer */
 
 /* ---- spawn.c ---- */
 char *program_find(const char *name); /* beside vmctl, in the build tree, libexec or PATH; NULL */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "link.h"
+#include "../../core-vmm/control/answer.h"
 #include "../../core-vmm/control/client.h"
 #include <SDL.h>
 #include <string.h>
 #include <unistd.h>
 
+#define PIXELS_MAX  (1 << 20)
 #define PATIENCE_MS 10000 /* of the first questions; later nobody waits */
 
 struct link {
@@ -52,25 +54,10 @@ static void news_unlock(struct link *l)
         SDL_PushEvent(&(SDL_Event){.type = l->event});
 }
 
+/* Of a picture: wide enough for whatever it may be, far from where sums would overflow. */
 static int64_t number(JsonObject *o, const char *name)
 {
-    JsonNode *n = json_object_get_member(o, name);
-
-    return n && JSON_NODE_HOLDS_VALUE(n) ? json_node_get_int(n) : 0;
-}
-
-static bool flag(JsonObject *o, const char *name)
-{
-    JsonNode *n = json_object_get_member(o, name);
-
-    return n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_boolean(n);
-}
-
-static char *text(JsonObject *o, const char *name)
-{
-    JsonNode *n = json_object_get_member(o, name);
-
-    return n && JSON_NODE_HOLDS_VALUE(n) ? g_strdup(json_node_get_string(n)) : NULL;
+    return answer_number(o, name, -PIXELS_MAX, PIXELS_MAX, 0);
 }
 
 static int take_fd(int *fds, unsigned count)
@@ -111,7 +98,7 @@ static void on_cursor(struct link_news *n, JsonObject *data, int fd)
     if (n->cursor.fd >= 0)
         close(n->cursor.fd);
     n->cursor_changed = true;
-    n->cursor = (struct link_cursor){.visible = flag(data, "visible"),
+    n->cursor = (struct link_cursor){.visible = answer_flag(data, "visible"),
                                      .hot_x = number(data, "hot-x"),
                                      .hot_y = number(data, "hot-y"),
                                      .width = number(data, "width"),
@@ -124,15 +111,15 @@ static void on_state(struct link_news *n, JsonObject *data)
     g_free(n->state);
     g_free(n->end);
     g_free(n->message);
-    n->state = text(data, "state");
-    n->end = text(data, "end");
-    n->message = text(data, "message");
+    n->state = g_strdup(answer_text(data, "state", NULL));
+    n->end = g_strdup(answer_text(data, "end", NULL));
+    n->message = g_strdup(answer_text(data, "message", NULL));
 }
 
 static void on_input(struct link_news *n, JsonObject *data)
 {
     n->input_changed = true;
-    n->absolute = flag(data, "absolute-pointer");
+    n->absolute = answer_flag(data, "absolute-pointer");
     n->leds = number(data, "leds");
 }
 
@@ -208,9 +195,9 @@ static bool ask_info(struct client *c, char **engine, char **state, GError **err
 
     if (!info)
         return false;
-    picture = flag(info, "has-display");
-    *engine = text(info, "engine");
-    *state = text(info, "state");
+    picture = answer_flag(info, "has-display");
+    *engine = g_strdup(answer_text(info, "engine", "?"));
+    *state = g_strdup(answer_text(info, "state", "?"));
     json_object_unref(info);
     if (!picture)
         g_set_error(error, CONTROL_ERROR, CONTROL_UNSUPPORTED,

@@ -3,6 +3,7 @@
  * process, leaves the VM running. */
 #include "../../core-vmm/control/client.h"
 #include "../../core-vmm/exit_codes.h"
+#include "../../core-vmm/terminal.h"
 #include "screen.h"
 #include <locale.h>
 #include <stdio.h>
@@ -225,7 +226,9 @@ static void run(struct screen *s)
 
 static int fail(int code, const char *message)
 {
-    fprintf(stderr, "terrarium-screen: %s\n", message);
+    g_autofree char *safe = terminal_text(message, strlen(message));
+
+    fprintf(stderr, "terrarium-screen: %s\n", safe);
     return code;
 }
 

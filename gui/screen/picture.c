@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "picture.h"
-#include <fcntl.h>
+#include "../../core-vmm/control/answer.h"
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SIDE_MAX 16384
 
 /* The VM process is not above suspicion: a guest may have taken it over.  Memory that could shrink would kill us. */
 static const uint32_t *map_picture(const struct link_news *n)
 {
-    struct stat st;
     void *p;
 
     if (n->fd < 0 || n->width < 1 || n->width > SIDE_MAX || n->height < 1 || n->height > SIDE_MAX ||
         n->stride < n->width * 4 || n->stride > SIDE_MAX * 8 || n->stride % 4)
         return NULL;
-    if (!(fcntl(n->fd, F_GET_SEALS) & F_SEAL_SHRINK) || fstat(n->fd, &st) != 0 || st.st_size < n->stride * n->height)
+    if (!answer_memory_stays(n->fd, n->stride * n->height))
         return NULL;
     p = mmap(NULL, n->stride * n->height, PROT_READ, MAP_SHARED, n->fd, 0);
     return p == MAP_FAILED ? NULL : p;
