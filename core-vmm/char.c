@@ -39,6 +39,8 @@ struct char_line {
     struct char_port *port;
     int in, out; /* -1: closed */
     bool socket, escapes, client, escaped;
+    bool attached; /* by char_attach(), for this process: */
+    pid_t owner;
     GByteArray *queue;
     GSource *source;
     gpointer in_tag, out_tag; /* the same if in == out */
@@ -480,9 +482,28 @@ void char_unwatch(struct char_port *p, void (*fn)(void *ctx), void *ctx)
     g_mutex_unlock(&p->lock);
 }
 
-int char_attach(struct char_port *p, size_t replay, GError **error)
+/* Every line takes a descriptor and may have a queue; who opened them may be gone. */
+static bool line_free_for(struct char_port *p, pid_t owner, GError **error)
+{
+    unsigned all = 0, own = 0;
+    for (unsigned i = 0; i < p->lines->len; i++) {
+        const struct char_line *l = p->lines->pdata[i];
+        all += l->attached;
+        own += l->attached && l->owner == owner;
+    }
+    if (all < CHAR_LINES_MAX && own < CHAR_LINES_MAX / 2)
+        return true;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                "%s has %u lines open, %u of them yours: at most %d, and %d for one process; close one",
+                p->device->name, all, own, CHAR_LINES_MAX, CHAR_LINES_MAX / 2);
+    return false;
+}
+
+int char_attach(struct char_port *p, size_t replay, pid_t owner, GError **error)
 {
     int pair[2];
+    if (!line_free_for(p, owner, error))
+        return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "serial line: %s", g_strerror(errno));
         return -1;
@@ -492,6 +513,8 @@ int char_attach(struct char_port *p, size_t replay, GError **error)
     gsize n;
     const uint8_t *data = g_bytes_get_data(old, &n);
     struct char_line *l = char_line_add(p, pair[0], pair[0], 0);
+    l->attached = true;
+    l->owner = owner;
     g_mutex_lock(&p->lock);
     if (n)
         line_write(l, data, n);

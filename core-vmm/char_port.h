@@ -22,7 +22,9 @@ size_t char_input(struct char_port *p, const uint8_t *data, size_t n); /* how mu
 /* fn on the loop thread, some time after output came. */
 void char_watch(struct char_port *p, void (*fn)(void *ctx), void *ctx);
 void char_unwatch(struct char_port *p, void (*fn)(void *ctx), void *ctx);
-int char_attach(struct char_port *p, size_t replay, GError **error); /* the far end of a new line: a stream socket */
+#define CHAR_LINES_MAX 16 /* of char_attach(), per port; and half of that per owner */
+/* The far end of a new line: a stream socket.  owner: the process that asked for it, 0 if nobody counts. */
+int char_attach(struct char_port *p, size_t replay, pid_t owner, GError **error);
 
 /* ---- between char.c and char_ends.c ---- */
 struct char_line;

@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define QUEUE 128 /* connections that wait to be accepted */
+
 struct address {
     struct sockaddr_un un;
     int folder; /* -1, or held open while the address is in use */
@@ -78,7 +80,7 @@ int socket_listen(const char *path, GError **error)
     int fd = open_socket(path, bind, error);
     if (fd < 0)
         return -1;
-    if (chmod(path, 0600) || listen(fd, 16)) {
+    if (chmod(path, 0600) || listen(fd, QUEUE)) {
         int e = errno;
         close(fd);
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));

@@ -8,6 +8,7 @@
 
 #define INPUT_POLL_MS 200
 #define WATCH         "display.watch"
+#define WATCHERS_MAX  8 /* each may hold a picture that is the guest's no longer */
 
 struct watch {
     struct connection *connection;
@@ -17,18 +18,28 @@ struct watch {
     bool absolute;
     unsigned leds;
     guint poll;
+    bool stale; /* the client had not read earlier descriptors when there was a new mode or cursor */
 };
+
+/* A client that does not read gets what there is when it does. */
+static bool may_pass(struct watch *w)
+{
+    w->stale |= !connection_may_pass(w->connection);
+    return !w->stale;
+}
 
 static void on_mode(void *ctx, const struct surface *s)
 {
     struct watch *w = ctx;
+    if (!may_pass(w))
+        return;
     JsonObject *o = json_object_new();
     json_object_set_int_member(o, "width", s->width);
     json_object_set_int_member(o, "height", s->height);
     json_object_set_int_member(o, "stride", s->stride);
     json_object_set_int_member(o, "generation", s->generation);
     w->right = 0;
-    connection_event(w->connection, "display.mode", o, s->fd);
+    w->stale = !connection_event(w->connection, "display.mode", o, s->fd);
 }
 
 static void send_damage(void *ctx)
@@ -49,6 +60,8 @@ static void on_damage(void *ctx, uint32_t x, uint32_t y, uint32_t width, uint32_
 {
     struct watch *w = ctx;
     bool none = !w->right;
+    if (w->stale)
+        return;
     w->left = none ? x : MIN(w->left, x);
     w->top = none ? y : MIN(w->top, y);
     w->right = none ? x + width : MAX(w->right, x + width);
@@ -62,6 +75,8 @@ static void on_damage(void *ctx, uint32_t x, uint32_t y, uint32_t width, uint32_
 static void on_cursor(void *ctx, int hot_x, int hot_y, uint32_t width, uint32_t height, const uint32_t *argb)
 {
     struct watch *w = ctx;
+    if (!may_pass(w))
+        return;
     size_t bytes = (size_t)width * height * 4;
     JsonObject *o = json_object_new();
     int fd = argb ? memfd_create("terrarium-cursor", MFD_CLOEXEC) : -1;
@@ -102,6 +117,11 @@ static gboolean poll_input(gpointer data)
     struct watch *w = data;
     if (look_at_input(w, connection_machine(w->connection)))
         connection_event(w->connection, "input.mode", describe_input(w), -1);
+    if (w->stale && connection_may_pass(w->connection)) {
+        w->stale = false;
+        display_unwatch(w->display, &w->sink);
+        display_watch(w->display, &w->sink);
+    }
     return G_SOURCE_CONTINUE;
 }
 
@@ -120,6 +140,10 @@ static void display_watch_begin(struct call *c)
     struct display *p = machine_display(call_machine(c));
     if (!p) {
         call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
+        return;
+    }
+    if (!connection_data(n, WATCH) && server_owning(call_server(c), WATCH) >= WATCHERS_MAX) {
+        call_fail(c, CONTROL_BUSY, "%d clients watch the display already, which is the most", WATCHERS_MAX);
         return;
     }
     struct watch *w = g_new0(struct watch, 1);

@@ -17,6 +17,15 @@ static bool copy_out(int fd, const uint32_t *pixels, size_t bytes)
     return true;
 }
 
+static JsonObject *describe_picture(const struct surface *s)
+{
+    JsonObject *r = json_object_new();
+    json_object_set_int_member(r, "width", s->width);
+    json_object_set_int_member(r, "height", s->height);
+    json_object_set_int_member(r, "stride", s->stride);
+    return r;
+}
+
 static void screen_shot(struct call *c)
 {
     struct display *p = machine_display(call_machine(c));
@@ -25,16 +34,18 @@ static void screen_shot(struct call *c)
         call_fail(c, CONTROL_UNSUPPORTED, p ? "there is no picture now" : "the machine has no graphics card");
         return;
     }
-    int fd = memfd_create("terrarium-shot", MFD_CLOEXEC);
-    if (fd < 0 || !copy_out(fd, s->pixels, (size_t)s->stride * s->height)) {
-        call_fail(c, CONTROL_FAILED, "the picture cannot be copied: %s", g_strerror(errno));
-    } else {
-        JsonObject *r = json_object_new();
-        json_object_set_int_member(r, "width", s->width);
-        json_object_set_int_member(r, "height", s->height);
-        json_object_set_int_member(r, "stride", s->stride);
-        call_reply_fd(c, r, fd);
+    size_t bytes = (size_t)s->stride * s->height;
+    if (!call_may_picture(c, bytes)) {
+        call_fail(c, CONTROL_BUSY, "too many pictures wait for other clients to read them; try again");
+        return;
     }
+    int fd = memfd_create("terrarium-shot", MFD_CLOEXEC);
+    if (fd >= 0 && copy_out(fd, s->pixels, bytes)) {
+        call_reply_picture(c, describe_picture(s), fd, bytes);
+        return;
+    }
+    call_fail(c, errno == EMFILE || errno == ENFILE ? CONTROL_BUSY : CONTROL_FAILED, "the picture cannot be copied: %s",
+              g_strerror(errno));
     if (fd >= 0)
         close(fd);
 }
@@ -64,7 +75,7 @@ static void screen_text(struct call *c)
 }
 
 const struct command screen_commands[] = {
-    {"screen.shot", .summary = "a copy of the picture", .handler = screen_shot},
+    {"screen.shot", .summary = "a copy of the picture", .handler = screen_shot, .passes = true},
     {"screen.text", .summary = "what the text screen says", .handler = screen_text},
     {NULL},
 };

@@ -76,7 +76,7 @@ static void serial_open(struct call *c)
     g_autoptr(GError) error = NULL;
     if (!p)
         return;
-    int fd = char_attach(p, call_number(c, "replay", 0), &error);
+    int fd = char_attach(p, call_number(c, "replay", 0), call_peer(c), &error);
     if (fd < 0) {
         call_fail_error(c, error);
         return;
@@ -97,6 +97,7 @@ const struct command serial_commands[] = {
     {"serial.open",
      {{"device", PARAM_TEXT}, {"replay", PARAM_NUMBER, false, 0, CHAR_TAIL_BYTES}},
      .summary = "a stream socket to the serial port",
-     .handler = serial_open},
+     .handler = serial_open,
+     .passes = true},
     {NULL},
 };

@@ -1,24 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* The VM's side of the control socket.  Clients may be hostile or just slow: whatever one of them makes this process hold
+ * is counted, for the client and in all (docs/control.md has the table).
+ *
+ * Who does not read his answers is not listened to until he has; who lets events pile up is disconnected.  Descriptors
+ * weigh more than their message: one that was sent keeps its memory while it lies unread in the socket, where we cannot
+ * see it.  The kernel tells how much of what we sent is unread, so descriptors count as under way until nothing is.
+ *
+ * When all places are taken, or all descriptors, a few reserved connections are left, which live shortly and may only ask
+ * `info` and `stop`: a machine can always be stopped. */
 #include "commands.h"
 #include "../paths.h"
-#include "../suggest.h"
+#include "answer.h"
 #include "wire.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
+#include <linux/sock_diag.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CLIENTS_MAX 64
-#define CALLS_MAX   256       /* unanswered, per client */
-#define PENDING_MAX (4 << 20) /* bytes that a client may leave unread */
-#define DRAIN_US    (200 * 1000)
+#define CLIENTS_MAX   64
+#define RESERVED_MAX  8
+#define RESERVED_US   (200 * 1000) /* that a reserved connection surely has */
+#define BACKOFF_MS    50
+#define CALLS_MAX     256                   /* unanswered, per client */
+#define CALLS_ALL_MAX 1024                  /* and in all */
+#define ASKED_MAX     (1 << 20)             /* bytes of unanswered requests, per client */
+#define ASKED_ALL_MAX (8 << 20)             /* and in all */
+#define HOLD_BYTES    (256 << 10)           /* unread: no more requests are taken */
+#define PENDING_MAX   (4 << 20)             /* unread: disconnected */
+#define PENDING_ALL   (64 << 20)            /* unread by all: who has most is disconnected */
+#define PASSING_MAX   2                     /* messages with descriptors under way, per client */
+#define PICTURES_MAX  (128 << 20)           /* bytes of copied pictures under way, in all; one is always allowed */
+#define PASSING_US    (10 * G_USEC_PER_SEC) /* then what lies unread is taken back */
+#define LOOK_AGAIN_US (10 * 1000)
+#define COMPLAIN_US   G_USEC_PER_SEC
+#define DRAIN_US      (200 * 1000)
 
 struct server {
     struct server_options o;
     char *path;
-    int fd;
+    int fd, spare; /* spare: given up when there are no descriptors left, to let one more client in; -1 */
     GSource *accept;
+    guint backoff;
+    gint64 complained; /* when the log last heard of a bad client */
     GPtrArray *connections;
     GArray *listeners; /* struct listener */
 };
@@ -39,6 +65,16 @@ struct connection {
     GHashTable *data; /* key -> struct owned */
     struct idle_callback on_idle;
     bool closing; /* say what waits to be said, then close */
+    bool reserved;
+    pid_t peer;
+    gint64 since;
+    size_t asked;     /* bytes of its unanswered requests */
+    unsigned passing; /* messages with descriptors, sent and perhaps not read */
+    gint64 passed;    /* when the first of them was */
+    size_t picture;   /* bytes of a copied picture among them */
+    int picture_fd;   /* ours, to take it back; -1 */
+    JsonObject *held; /* a request that waits for them to be read */
+    size_t held_bytes;
 };
 struct owned {
     void *data;
@@ -49,6 +85,7 @@ struct call {
     const struct command *command;
     JsonObject *args; /* may be NULL */
     gint64 id;
+    size_t bytes;
     int fds[WIRE_FDS_MAX];
     unsigned fd_count;
     void (*on_cancel)(void *ctx);
@@ -82,35 +119,156 @@ static void connection_free(gpointer p)
     }
     g_ptr_array_unref(n->calls);
     g_hash_table_unref(n->data);
+    g_clear_pointer(&n->held, json_object_unref);
+    if (n->picture_fd >= 0)
+        close(n->picture_fd);
     g_source_destroy(n->source);
     g_source_unref(n->source);
     wire_clear(&n->wire);
     g_free(n);
 }
 
+static int spare_descriptor(struct server *s)
+{
+    return fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
+}
+
 static void connection_end(struct connection *n)
 {
-    g_ptr_array_remove_fast(n->server->connections, n);
+    struct server *s = n->server;
+    g_ptr_array_remove_fast(s->connections, n);
+    if (s->spare < 0)
+        s->spare = spare_descriptor(s);
+}
+
+/* Bad clients must not fill the log either. */
+static void complain(struct server *s, const char *what)
+{
+    gint64 now = g_get_monotonic_time();
+    if (s->complained && now - s->complained < COMPLAIN_US)
+        return;
+    s->complained = now;
+    g_message("control: a client %s; closed", what);
+}
+
+static bool held(const struct connection *n)
+{
+    return n->held || n->wire.pending > HOLD_BYTES;
 }
 
 /* Output goes out from the loop only, so that no handler finds its connection gone in the middle. */
-static void want_output(struct connection *n)
+static void watch_connection(struct connection *n, bool output)
 {
-    g_source_modify_unix_fd(n->source, n->tag, (n->closing ? 0 : G_IO_IN) | G_IO_OUT);
+    g_source_modify_unix_fd(n->source, n->tag, (n->closing || held(n) ? 0 : G_IO_IN) | (output ? G_IO_OUT : 0));
+    if (n->held && !n->closing)
+        g_source_set_ready_time(n->source, g_get_monotonic_time() + LOOK_AGAIN_US);
 }
 
-static void queue_message(struct connection *n, JsonObject *o, const int *fds, unsigned fd_count)
+static void drop(struct connection *n, const char *why)
+{
+    if (n->closing)
+        return;
+    complain(n->server, why);
+    n->closing = true;
+    shutdown(n->wire.fd, SHUT_RDWR);
+    watch_connection(n, true);
+}
+
+/* All together must not leave too much unread: the worst of them goes. */
+static void bound_pending(struct server *s)
+{
+    size_t all = 0;
+    struct connection *worst = NULL;
+    for (unsigned i = 0; i < s->connections->len; i++) {
+        struct connection *n = s->connections->pdata[i];
+        all += n->closing ? 0 : n->wire.pending;
+        if (!n->closing && (!worst || n->wire.pending > worst->wire.pending))
+            worst = n;
+    }
+    if (all > PENDING_ALL && worst)
+        drop(worst, "has most of the messages that nobody reads");
+}
+
+/* Takes the object.  false: it cannot be said (too long, no descriptor left). */
+static bool queue_message(struct connection *n, JsonObject *o, const int *fds, unsigned fd_count)
 {
     if (n->closing) {
         json_object_unref(o);
-        return;
+        return true;
     }
-    if (!wire_queue(&n->wire, o, fds, fd_count) || n->wire.pending > PENDING_MAX) {
-        g_message("control: a client does not read its messages; closed");
-        n->closing = true;
-        shutdown(n->wire.fd, SHUT_RDWR);
+    bool full = n->wire.pending > PENDING_MAX; /* one long answer alone is no fault of the client's */
+    if (!wire_queue(&n->wire, o, fds, fd_count))
+        return false;
+    if (fd_count && !n->passing++)
+        n->passed = g_get_monotonic_time();
+    if (full)
+        drop(n, "does not read its messages");
+    bound_pending(n->server);
+    watch_connection(n, true);
+    return true;
+}
+
+/* ---- descriptors under way ---- */
+
+/* What the client has not read of what we sent, in bytes of the kernel's; -1: not known here. */
+static int64_t unread(const struct connection *n)
+{
+    uint32_t info[SK_MEMINFO_VARS];
+    socklen_t size = sizeof info;
+    if (getsockopt(n->wire.fd, SOL_SOCKET, SO_MEMINFO, info, &size) || size <= SK_MEMINFO_WMEM_ALLOC * sizeof *info)
+        return -1;
+    return info[SK_MEMINFO_WMEM_ALLOC];
+}
+
+static void passing_done(struct connection *n)
+{
+    n->passing = 0;
+    n->picture = 0;
+    if (n->picture_fd >= 0)
+        close(n->picture_fd);
+    n->picture_fd = -1;
+}
+
+/* Nothing that we passed is unread any more. */
+static bool all_read(struct connection *n)
+{
+    if (n->passing && !n->wire.out.length && unread(n) <= 0)
+        passing_done(n);
+    return !n->passing;
+}
+
+/* The memory is the picture's, not the client's: who comes so late finds it empty. */
+static bool take_back_late(struct connection *n)
+{
+    if (g_get_monotonic_time() - n->passed < PASSING_US)
+        return false;
+    if (n->picture_fd >= 0 && ftruncate(n->picture_fd, 0))
+        g_warning("control: a picture cannot be taken back: %s", g_strerror(errno));
+    passing_done(n);
+    drop(n, "did not read a picture that it asked for");
+    return true;
+}
+
+bool connection_may_pass(struct connection *n)
+{
+    return all_read(n) || n->passing < PASSING_MAX;
+}
+
+static size_t pictures_under_way(struct server *s)
+{
+    size_t all = 0;
+    for (unsigned i = 0; i < s->connections->len; i++) {
+        struct connection *n = s->connections->pdata[i];
+        if (n->picture && !all_read(n) && !take_back_late(n))
+            all += n->picture;
     }
-    want_output(n);
+    return all;
+}
+
+bool call_may_picture(struct call *c, size_t bytes)
+{
+    size_t others = pictures_under_way(c->connection->server);
+    return !others || others + bytes <= PICTURES_MAX;
 }
 
 static JsonObject *error_object(enum control_error code, const char *message)
@@ -131,81 +289,13 @@ static void refuse(struct connection *n, const gint64 *id, enum control_error co
     queue_message(n, o, NULL, 0);
 }
 
-/* ---- checking a request ---- */
-
-static const struct param *find_param(const struct command *c, const char *name)
-{
-    for (const struct param *p = c->params; p < c->params + COMMAND_PARAMS && p->name; p++)
-        if (!strcmp(p->name, name))
-            return p;
-    return NULL;
-}
-
-static bool value_fits(const struct param *p, JsonNode *v)
-{
-    GType t = JSON_NODE_HOLDS_VALUE(v) ? json_node_get_value_type(v) : G_TYPE_INVALID;
-    switch (p->type) {
-    case PARAM_TEXT: return t == G_TYPE_STRING;
-    case PARAM_FLAG: return t == G_TYPE_BOOLEAN;
-    case PARAM_NUMBER: return t == G_TYPE_INT64 && json_node_get_int(v) >= p->low && json_node_get_int(v) <= p->high;
-    case PARAM_SECONDS: break;
-    }
-    return (t == G_TYPE_INT64 || t == G_TYPE_DOUBLE) && json_node_get_double(v) >= 0 && json_node_get_double(v) <= 1e9;
-}
-
-static char *describe_param(const struct param *p)
-{
-    static const char *const words[] = {"a text", "a number", "a number of seconds", "true or false"};
-    if (p->type == PARAM_NUMBER)
-        return g_strdup_printf("%s must be a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, p->name, p->low,
-                               p->high);
-    return g_strdup_printf("%s must be %s", p->name, words[p->type]);
-}
-
-/* NULL, or what is wrong (g_free). */
-static char *check_args(const struct command *c, JsonObject *args, unsigned fd_count)
-{
-    g_autoptr(GList) names = args ? json_object_get_members(args) : NULL;
-    for (GList *l = names; l; l = l->next) {
-        const struct param *p = find_param(c, l->data);
-        if (!p)
-            return g_strdup_printf("%s has no argument \"%s\"", c->name, (char *)l->data);
-        if (!value_fits(p, json_object_get_member(args, p->name)))
-            return describe_param(p);
-    }
-    for (const struct param *p = c->params; p < c->params + COMMAND_PARAMS && p->name; p++)
-        if (p->required && !(args && json_object_has_member(args, p->name)))
-            return g_strdup_printf("%s needs the argument \"%s\"", c->name, p->name);
-    if (fd_count != c->fds)
-        return g_strdup_printf("%s takes %u descriptors, %u came", c->name, c->fds, fd_count);
-    return NULL;
-}
-
-static char *unknown_command(const char *name)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    for (const struct command *const *g = command_groups(); *g; g++)
-        for (const struct command *c = *g; c->name; c++)
-            g_ptr_array_add(names, (gpointer)c->name);
-    g_ptr_array_add(names, NULL);
-    const char *near = suggest(name, (const char *const *)names->pdata);
-    if (near)
-        return g_strdup_printf("there is no command \"%s\"; did you mean \"%s\"?", name, near);
-    return g_strdup_printf("there is no command \"%.64s\"; \"commands\" lists them", name);
-}
+/* ---- requests ---- */
 
 static gint64 int_member(JsonObject *o, const char *name, bool *good)
 {
     JsonNode *n = json_object_get_member(o, name);
     *good = n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_INT64;
     return *good ? json_node_get_int(n) : 0;
-}
-
-static const char *text_member(JsonObject *o, const char *name)
-{
-    JsonNode *n = json_object_get_member(o, name);
-    return n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) == G_TYPE_STRING ? json_node_get_string(n)
-                                                                                         : NULL;
 }
 
 static bool args_member(JsonObject *o, JsonObject **args)
@@ -215,23 +305,43 @@ static bool args_member(JsonObject *o, JsonObject **args)
     return !n || *args;
 }
 
-static void run_call(struct connection *n, const struct command *command, gint64 id, JsonObject *args, const int *fds,
-                     unsigned fd_count)
+/* NULL, or the limit that is reached. */
+static const char *limit_reached(struct connection *n, const struct command *command, size_t bytes)
+{
+    unsigned calls = 0;
+    size_t asked = bytes;
+    for (unsigned i = 0; i < n->server->connections->len; i++) {
+        const struct connection *other = n->server->connections->pdata[i];
+        calls += other->calls->len;
+        asked += other->asked;
+    }
+    if (n->reserved && strcmp(command->name, "stop") && strcmp(command->name, "info"))
+        return "the VM process has as many clients, or open files, as it can have; only info and stop work now";
+    if (n->calls->len >= CALLS_MAX || n->asked + bytes > ASKED_MAX)
+        return "too many requests of this client wait for their answer";
+    if (calls >= CALLS_ALL_MAX || asked > ASKED_ALL_MAX)
+        return "too many requests of all clients wait for their answer";
+    return NULL;
+}
+
+static void run_call(struct connection *n, const struct command *command, gint64 id, JsonObject *args, size_t bytes,
+                     const int *fds, unsigned fd_count)
 {
     struct call *c = g_new0(struct call, 1);
-    *c = (struct call){.connection = n, .command = command, .id = id, .fd_count = fd_count};
+    *c = (struct call){.connection = n, .command = command, .id = id, .bytes = bytes, .fd_count = fd_count};
+    n->asked += bytes;
     c->args = args ? json_object_ref(args) : NULL;
     memcpy(c->fds, fds, fd_count * sizeof *fds);
     g_ptr_array_add(n->calls, c);
     command->handler(c);
 }
 
-/* Takes the descriptors. */
-static void handle_request(struct connection *n, JsonObject *o, int *fds, unsigned fd_count)
+/* Takes the descriptors.  bytes: of its line. */
+static void handle_request(struct connection *n, JsonObject *o, size_t bytes, int *fds, unsigned fd_count)
 {
     bool has_id;
     gint64 id = int_member(o, "id", &has_id);
-    const char *name = text_member(o, "cmd");
+    const char *name = answer_text(o, "cmd", NULL);
     JsonObject *args;
     bool args_good = args_member(o, &args);
     const struct command *command = name ? command_find(name) : NULL;
@@ -241,16 +351,21 @@ static void handle_request(struct connection *n, JsonObject *o, int *fds, unsign
         wrong = g_strdup("a request is {\"id\": number, \"cmd\": text, \"args\": object}");
         code = CONTROL_PROTOCOL;
     } else if (!command) {
-        wrong = unknown_command(name);
+        wrong = command_unknown(name);
         code = CONTROL_UNKNOWN_COMMAND;
-    } else if (n->calls->len >= CALLS_MAX) {
-        wrong = g_strdup("too many requests of this client wait for their answer");
+    } else if ((wrong = g_strdup(limit_reached(n, command, bytes)))) {
         code = CONTROL_BUSY;
     } else {
-        wrong = check_args(command, args, fd_count);
+        wrong = command_check_args(command, args, fd_count);
+    }
+    if (!wrong && command->passes && !all_read(n)) { /* later: the last one is still under way */
+        n->held = json_object_ref(o);
+        n->held_bytes = bytes;
+        watch_connection(n, n->wire.out.length);
+        return;
     }
     if (!wrong) {
-        run_call(n, command, id, args, fds, fd_count);
+        run_call(n, command, id, args, bytes, fds, fd_count);
         return;
     }
     wire_close_fds(fds, fd_count);
@@ -264,11 +379,36 @@ static void handle_line(struct connection *n, const char *line)
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonObject) o = wire_parse(&n->wire, line, fds, &fd_count, &error);
     if (o) {
-        handle_request(n, o, fds, fd_count);
+        handle_request(n, o, strlen(line), fds, fd_count);
         return;
     }
     refuse(n, NULL, CONTROL_PROTOCOL, error->message);
     n->closing = true;
+}
+
+static void handle_lines(struct connection *n)
+{
+    char *line;
+    while (!n->closing && !held(n) && (line = wire_line(&n->wire))) {
+        handle_line(n, line);
+        g_free(line);
+    }
+}
+
+/* Goes on with what was held back, if it may. */
+static void connection_resume(struct connection *n)
+{
+    JsonObject *o = n->held;
+    if (o && !all_read(n)) {
+        take_back_late(n);
+        return;
+    }
+    n->held = NULL;
+    if (o) {
+        handle_request(n, o, n->held_bytes, (int[1]){-1}, 0);
+        json_object_unref(o);
+    }
+    handle_lines(n);
 }
 
 /* false: the connection has ended. */
@@ -281,11 +421,7 @@ static bool connection_input(struct connection *n)
         n->closing = n->wire.out.length; /* it may have closed its half only, and still read */
         return n->closing;
     }
-    g_autofree char *line = NULL;
-    while (!n->closing && (line = wire_line(&n->wire))) {
-        handle_line(n, line);
-        g_clear_pointer(&line, g_free);
-    }
+    handle_lines(n);
     return true;
 }
 
@@ -298,7 +434,6 @@ static bool connection_output(struct connection *n)
         return true;
     if (n->closing)
         return false;
-    g_source_modify_unix_fd(n->source, n->tag, G_IO_IN);
     struct idle_callback idle = n->on_idle;
     n->on_idle = (struct idle_callback){0};
     if (idle.fn)
@@ -315,22 +450,31 @@ static gboolean connection_dispatch(GSource *source, GSourceFunc unused, gpointe
 {
     struct connection *n = ((struct connection_source *)source)->connection;
     GIOCondition ready = g_source_query_unix_fd(source, n->tag);
-    bool alive = true;
-    if (ready & (G_IO_IN | G_IO_HUP | G_IO_ERR) && !n->closing)
+    bool stopped = held(n), alive = !(stopped && ready & (G_IO_HUP | G_IO_ERR));
+    g_source_set_ready_time(source, -1);
+    if (alive && ready & (G_IO_IN | G_IO_HUP | G_IO_ERR) && !n->closing)
         alive = connection_input(n);
     if (alive && (ready & ~G_IO_IN || n->closing))
         alive = connection_output(n);
-    if (!alive)
+    if (alive && stopped && !n->closing)
+        connection_resume(n);
+    if (alive)
+        watch_connection(n, n->wire.out.length || n->closing || n->on_idle.fn);
+    else
         connection_end(n);
     return G_SOURCE_CONTINUE;
 }
 
 static GSourceFuncs connection_funcs = {.dispatch = connection_dispatch};
 
-static void connection_new(struct server *s, int fd)
+static void connection_new(struct server *s, int fd, pid_t peer, bool reserved)
 {
     struct connection *n = g_new0(struct connection, 1);
     n->server = s;
+    n->peer = peer;
+    n->reserved = reserved;
+    n->since = g_get_monotonic_time();
+    n->picture_fd = -1;
     n->calls = g_ptr_array_new();
     n->data = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, owned_free);
     wire_init(&n->wire, fd, WIRE_REQUEST);
@@ -343,24 +487,101 @@ static void connection_new(struct server *s, int fd)
 
 /* ---- the server ---- */
 
-static bool peer_welcome(int fd)
+/* The process at the other end; 0: it is nobody's business here. */
+static pid_t peer_welcome(int fd)
 {
     struct ucred peer;
     socklen_t n = sizeof peer;
-    return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) && (peer.uid == geteuid() || peer.uid == 0);
+    bool known = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n);
+    return known && (peer.uid == geteuid() || peer.uid == 0) ? MAX(peer.pid, 1) : 0;
+}
+
+static unsigned count(const struct server *s, bool reserved)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->connections->len; i++)
+        n += ((struct connection *)s->connections->pdata[i])->reserved == reserved;
+    return n;
+}
+
+/* Makes a reserved place free, if one has been used long enough. */
+static bool evict(struct server *s)
+{
+    struct connection *oldest = NULL;
+    for (unsigned i = 0; i < s->connections->len; i++) {
+        struct connection *n = s->connections->pdata[i];
+        if (n->reserved && (!oldest || n->since < oldest->since))
+            oldest = n;
+    }
+    if (!oldest || g_get_monotonic_time() - oldest->since < RESERVED_US)
+        return false;
+    refuse(oldest, NULL, CONTROL_BUSY, "the VM process has as many clients as it can have");
+    wire_flush(&oldest->wire);
+    connection_end(oldest);
+    return true;
+}
+
+static void accept_again(struct server *s);
+
+static gboolean on_backoff(gpointer data)
+{
+    struct server *s = data;
+    s->backoff = 0;
+    accept_again(s);
+    return G_SOURCE_REMOVE;
+}
+
+/* Who waits in the kernel's queue keeps the listening socket ready: looking at once would be a loop without end. */
+static void back_off(struct server *s)
+{
+    g_source_destroy(s->accept);
+    g_clear_pointer(&s->accept, g_source_unref);
+    s->backoff = g_timeout_add(BACKOFF_MS, on_backoff, s);
+}
+
+static bool out_of_descriptors(int e)
+{
+    return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
+}
+
+/* With the last descriptor, if there is no other: reserved then. */
+static int accept_one(struct server *s, bool *reserved)
+{
+    int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 || !out_of_descriptors(errno) || s->spare < 0)
+        return fd;
+    close(s->spare);
+    s->spare = -1;
+    *reserved = true;
+    return accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
 static gboolean on_accept(int listening, GIOCondition condition, gpointer data)
 {
     struct server *s = data;
-    int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    bool reserved = count(s, false) >= CLIENTS_MAX;
+    if (reserved && count(s, true) >= RESERVED_MAX && !evict(s)) {
+        back_off(s);
         return G_SOURCE_CONTINUE;
-    if (s->connections->len < CLIENTS_MAX && peer_welcome(fd))
-        connection_new(s, fd);
-    else
+    }
+    int fd = accept_one(s, &reserved);
+    pid_t peer = fd >= 0 ? peer_welcome(fd) : 0;
+    if (peer)
+        connection_new(s, fd, peer, reserved);
+    else if (fd >= 0)
         close(fd);
+    else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED && !evict(s))
+        back_off(s);
+    if (s->spare < 0)
+        s->spare = spare_descriptor(s);
     return G_SOURCE_CONTINUE;
+}
+
+static void accept_again(struct server *s)
+{
+    s->accept = g_unix_fd_source_new(s->fd, G_IO_IN);
+    g_source_set_callback(s->accept, G_SOURCE_FUNC(on_accept), s, NULL);
+    g_source_attach(s->accept, NULL);
 }
 
 struct server *server_new(const struct server_options *o, const char *socket_path, GError **error)
@@ -374,9 +595,8 @@ struct server *server_new(const struct server_options *o, const char *socket_pat
     s->fd = fd;
     s->connections = g_ptr_array_new_with_free_func(connection_free);
     s->listeners = g_array_new(FALSE, FALSE, sizeof(struct listener));
-    s->accept = g_unix_fd_source_new(fd, G_IO_IN);
-    g_source_set_callback(s->accept, G_SOURCE_FUNC(on_accept), s, NULL);
-    g_source_attach(s->accept, NULL);
+    s->spare = spare_descriptor(s);
+    accept_again(s);
     return s;
 }
 
@@ -386,8 +606,13 @@ void server_free(struct server *s)
         return;
     g_ptr_array_unref(s->connections);
     g_array_unref(s->listeners);
-    g_source_destroy(s->accept);
-    g_source_unref(s->accept);
+    if (s->accept)
+        g_source_destroy(s->accept);
+    g_clear_pointer(&s->accept, g_source_unref);
+    if (s->backoff)
+        g_source_remove(s->backoff);
+    if (s->spare >= 0)
+        close(s->spare);
     unlink(s->path);
     close(s->fd);
     g_free(s->path);
@@ -511,20 +736,26 @@ int call_take_fd(struct call *c, unsigned n)
     return fd;
 }
 
-static void finish(struct call *c, JsonObject *answer, const int *fds, unsigned fd_count)
+static void finish(struct call *c)
 {
-    queue_message(c->connection, answer, fds, fd_count);
+    c->connection->asked -= c->bytes;
     g_ptr_array_remove_fast(c->connection->calls, c);
     call_free(c);
 }
 
-static void reply(struct call *c, JsonObject *result, const int *fds, unsigned fd_count)
+static bool reply(struct call *c, JsonObject *result, const int *fds, unsigned fd_count)
 {
     JsonObject *o = json_object_new();
     json_object_set_int_member(o, "id", c->id);
     json_object_set_boolean_member(o, "ok", TRUE);
     json_object_set_object_member(o, "result", result ? result : json_object_new());
-    finish(c, o, fds, fd_count);
+    bool good = queue_message(c->connection, o, fds, fd_count);
+    if (!good)
+        refuse(c->connection, &c->id, CONTROL_BUSY,
+               errno == EMSGSIZE ? "the answer is too long; ask for less"
+                                 : "the VM process has as many open files as it can have, and none left to pass on");
+    finish(c);
+    return good;
 }
 
 void call_reply(struct call *c, JsonObject *result)
@@ -537,23 +768,36 @@ void call_reply_fd(struct call *c, JsonObject *result, int fd)
     reply(c, result, &fd, 1);
 }
 
+void call_reply_picture(struct call *c, JsonObject *result, int fd, size_t bytes)
+{
+    struct connection *n = c->connection;
+    if (reply(c, result, &fd, 1) && !n->closing) {
+        n->picture = bytes;
+        n->picture_fd = fd;
+    } else {
+        close(fd);
+    }
+}
+
 void call_fail(struct call *c, enum control_error code, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
     g_autofree char *message = g_strdup_vprintf(format, ap);
     va_end(ap);
-    JsonObject *o = json_object_new();
-    json_object_set_int_member(o, "id", c->id);
-    json_object_set_boolean_member(o, "ok", FALSE);
-    json_object_set_object_member(o, "error", error_object(code, message));
-    finish(c, o, NULL, 0);
+    refuse(c->connection, &c->id, code, message);
+    finish(c);
 }
 
 void call_fail_error(struct call *c, const GError *error)
 {
-    call_fail(c, error->domain == CONTROL_ERROR ? (enum control_error)error->code : CONTROL_FAILED, "%s",
-              error->message);
+    bool limit = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES) ||
+                 g_error_matches(error, G_IO_ERROR, G_IO_ERROR_BUSY);
+    call_fail(c,
+              error->domain == CONTROL_ERROR ? (enum control_error)error->code
+              : limit                        ? CONTROL_BUSY
+                                             : CONTROL_FAILED,
+              "%s", error->message);
 }
 
 void call_on_cancel(struct call *c, void (*fn)(void *ctx), void *ctx)
@@ -578,6 +822,19 @@ void *connection_data(struct connection *n, const char *key)
     return o ? o->data : NULL;
 }
 
+pid_t call_peer(struct call *c)
+{
+    return c->connection->peer;
+}
+
+unsigned server_owning(struct server *s, const char *key)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < s->connections->len; i++)
+        n += connection_data(s->connections->pdata[i], key) != NULL;
+    return n;
+}
+
 struct machine *connection_machine(struct connection *n)
 {
     return n->server->o.machine;
@@ -585,8 +842,7 @@ struct machine *connection_machine(struct connection *n)
 
 bool connection_event(struct connection *n, const char *event, JsonObject *data, int fd)
 {
-    queue_message(n, event_object(event, data), &fd, fd >= 0);
-    return !n->closing;
+    return queue_message(n, event_object(event, data), &fd, fd >= 0) && !n->closing;
 }
 
 bool connection_idle(struct connection *n)
@@ -597,5 +853,5 @@ bool connection_idle(struct connection *n)
 void connection_on_idle(struct connection *n, void (*fn)(void *ctx), void *ctx)
 {
     n->on_idle = (struct idle_callback){fn, ctx};
-    want_output(n);
+    watch_connection(n, true);
 }

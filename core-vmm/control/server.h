@@ -26,6 +26,7 @@ struct command {
     const char *summary;
     void (*handler)(struct call *call);
     unsigned fds; /* how many descriptors must come with it */
+    bool passes;  /* answers with one: not before the client has read those that were passed to it */
 };
 
 struct server_options { /* borrowed for the server's life */
@@ -56,6 +57,10 @@ bool call_flag(struct call *c, const char *param);
 int call_take_fd(struct call *c, unsigned n);                   /* -1 if none is left there */
 void call_reply(struct call *c, JsonObject *result);            /* takes it; NULL: {} */
 void call_reply_fd(struct call *c, JsonObject *result, int fd); /* fd stays the caller's */
+/* With a copied picture, whose memory counts until the client has read the answer; takes fd. */
+void call_reply_picture(struct call *c, JsonObject *result, int fd, size_t bytes);
+bool call_may_picture(struct call *c, size_t bytes); /* false: too many wait to be read already */
+pid_t call_peer(struct call *c);
 void call_fail(struct call *c, enum control_error code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void call_fail_error(struct call *c, const GError *error);
 void call_on_cancel(struct call *c, void (*fn)(void *ctx), void *ctx);
@@ -63,13 +68,18 @@ void call_on_cancel(struct call *c, void (*fn)(void *ctx), void *ctx);
 /* Something a connection owns, found again by its key, freed with it.  One per key. */
 void connection_set_data(struct connection *n, const char *key, void *data, void (*free_data)(void *));
 void *connection_data(struct connection *n, const char *key);
+unsigned server_owning(struct server *s, const char *key); /* how many connections have something under it */
 struct machine *connection_machine(struct connection *n);
 bool connection_event(struct connection *n, const char *event, JsonObject *data, int fd /* -1: none */);
-bool connection_idle(struct connection *n); /* nothing waits to be sent */
+bool connection_may_pass(struct connection *n); /* else descriptors that were passed to it are still unread */
+bool connection_idle(struct connection *n);     /* nothing waits to be sent */
 /* fn when everything has been sent, once per call of this. */
 void connection_on_idle(struct connection *n, void (*fn)(void *ctx), void *ctx);
 
 /* commands.c: all of them, ends with a NULL name. */
 const struct command *const *command_groups(void);
 const struct command *command_find(const char *name);
+/* check.c: NULL, or what is wrong; and a sentence about a name that is none.  g_free. */
+char *command_check_args(const struct command *c, JsonObject *args, unsigned fd_count);
+char *command_unknown(const char *name);
 char *command_usage(const struct command *c); /* "device=TEXT [bytes=NUMBER]"; g_free */

@@ -186,14 +186,17 @@ bool wire_queue(struct wire *w, JsonObject *message, const int *fds, unsigned fd
     g_autofree char *text = json_to_string(node, FALSE);
     o->bytes = g_strconcat(text, "\n", NULL);
     o->length = strlen(o->bytes);
-    bool good = fd_count <= WIRE_FDS_MAX;
+    bool good = fd_count <= WIRE_FDS_MAX && o->length <= WIRE_ANSWER;
+    errno = EMSGSIZE; /* if not good */
     for (unsigned i = 0; good && i < fd_count; i++) {
         o->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
         o->fd_count++;
         good = o->fds[i] >= 0;
     }
     if (!good) {
+        int e = errno;
         out_free(o);
+        errno = e;
         return false;
     }
     w->pending += o->length;

@@ -30,7 +30,7 @@ bool wire_fill(struct wire *w, GError **error);
 char *wire_line(struct wire *w); /* the next whole line without its end, or NULL; g_free */
 /* Parses a line: an object, not nested too deep; takes its "fds" descriptors out of the queue into fds. */
 JsonObject *wire_parse(struct wire *w, const char *line, int fds[WIRE_FDS_MAX], unsigned *fd_count, GError **error);
-/* Takes the object; duplicates the descriptors. */
+/* Takes the object; duplicates the descriptors.  false: errno is EMSGSIZE (longer than WIRE_ANSWER) or why not. */
 bool wire_queue(struct wire *w, JsonObject *message, const int *fds, unsigned fd_count);
 bool wire_flush(struct wire *w); /* sends what goes; false: the connection has broken */
 void wire_close_fds(int *fds, unsigned count);
