@@ -28,7 +28,7 @@ static JsonObject *running_object(const char *name)
     struct client *c = client_connect(name, &error);
     JsonObject *o = c ? client_call(c, "info", NULL, 5000, &error) : NULL;
     if (!o)
-        note("vmctl: %s does not answer: %s", name, error->message);
+        note("vmctl: %s runs, but tells nothing about itself: %s", name, error->message);
     client_free(c);
     return o;
 }

@@ -6,6 +6,7 @@
 #define PATIENCE  60.0
 #define POLL_US   20000
 #define FORCED_US (10 * G_USEC_PER_SEC)
+#define ANSWER_MS 5000
 
 /* The process has gone: the next start finds everything closed. */
 static bool wait_gone(const char *name, gint64 us)
@@ -20,14 +21,31 @@ static bool wait_gone(const char *name, gint64 us)
     return true;
 }
 
-static int force(struct client *c, const char *name)
+/* The socket first; but whatever is the matter with it, the process ends. */
+static int force(const char *name)
+{
+    g_autofree char *folder = machine_folder_of(name);
+    g_autoptr(GError) error = NULL;
+    if (!machine_lock_holder(folder))
+        return fail(EXIT_CODE_WRONG_STATE, "%s is not running; vmctl start %s starts it", name, name);
+    struct client *c = client_connect(name, &error);
+    JsonObject *o = c ? client_call(c, "stop", NULL, ANSWER_MS, &error) : NULL;
+    bool asked = o != NULL;
+    g_clear_pointer(&o, json_object_unref);
+    client_free(c);
+    if (wait_gone(name, asked ? FORCED_US : 0))
+        return EXIT_CODE_OK;
+    bool absent = g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND);
+    return machine_kill(name, asked    ? "its process said that it would end, and did not"
+                              : absent ? "nobody listens at its control socket"
+                                       : error->message);
+}
+
+static int force_given(const char *given)
 {
     int code;
-    JsonObject *o = machine_call(c, "stop", NULL, &code);
-    g_clear_pointer(&o, json_object_unref);
-    if (!code && !wait_gone(name, FORCED_US))
-        return fail(EXIT_CODE_TIMEOUT, "the process of %s does not end", name);
-    return code;
+    g_autofree char *name = machine_resolve(given, &code);
+    return name ? force(name) : code;
 }
 
 static int ask(struct client *c, const char *name, double patience)
@@ -55,11 +73,13 @@ static int stop(const struct verb *v, int argc, char **argv)
         return code;
     if (!(patience >= 0 && patience < 1e9))
         return fail(EXIT_CODE_USAGE, "--timeout: seconds from 0");
+    if (cut)
+        return force_given(argv[1]);
     g_autofree char *name = NULL;
     struct client *c = machine_connect(argv[1], &name, &code);
     if (!c)
         return code;
-    code = cut ? force(c, name) : ask(c, name, patience);
+    code = ask(c, name, patience);
     client_free(c);
     return code;
 }

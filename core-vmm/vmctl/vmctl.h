@@ -46,6 +46,9 @@ int machine_command(const char *given, const char *command, JsonObject *args);
 JsonObject *machine_call(struct client *c, const char *command, JsonObject *args, int *code);
 int print_text(JsonObject *answer); /* its member "text", or what is wrong with it; takes the answer */
 
+/* last_resort.c: ends the VM process by signals, whatever it says itself; why: what is the matter.  An exit code. */
+int machine_kill(const char *name, const char *why);
+
 /* ---- spawn.c ---- */
 char *program_find(const char *name); /* beside vmctl, in the build tree, libexec or PATH; NULL */
 struct spawned {
