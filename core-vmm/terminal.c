@@ -19,13 +19,6 @@ static void append_bytes(GString *s, const char *p, gsize n)
         g_string_append_printf(s, "\\x%02x", (guchar)p[i]);
 }
 
-static bool before_line_end(const char *p, const char *end)
-{
-    while (p < end && *p == '\r')
-        p++;
-    return p < end && *p == '\n';
-}
-
 /* One character at p; how many bytes it has. */
 static gsize append_one(GString *s, const char *p, const char *end)
 {
@@ -33,7 +26,7 @@ static gsize append_one(GString *s, const char *p, const char *end)
     gsize n = c & 0x80000000 ? 1 : (gsize)(g_utf8_next_char(p) - p);
     if (!*p) /* the validator stops there */
         g_string_append(s, "^@");
-    else if (c == '\r' && before_line_end(p, end))
+    else if (c == '\r' && p + 1 < end && p[1] == '\n')
         ;
     else if (c == '\n' || c == '\t' || !(c & 0x80000000 || obeyed(c)))
         g_string_append_len(s, p, n);

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The control socket with the fake machine behind it.  Server and raw clients share this thread: pump() runs the loop. */
+#include "char_port.h"
 #include "control/server.h"
 #include "control/wire.h"
 #include "paths.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct rig {
@@ -174,6 +177,9 @@ static void garbage(struct rig *r, gconstpointer unused)
                                        "{\"fds\":3}",
                                        "{\"fds\":-1}",
                                        "GET / HTTP/1.1",
+                                       "{/* \" */\"a\":1}",
+                                       "var a = {\"id\":1}",
+                                       "{'id':1}",
                                        "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
                                        "\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\""
                                        ":{\"a\":{\"a\":{\"a\":1}}}}}}}}}}}}}}}}}"};
@@ -260,6 +266,200 @@ static void deaf_client(struct rig *r, gconstpointer unused)
     int other = raw(r);
     expect(other, "{\"id\":1,\"cmd\":\"info\"}", "\"ok\":true");
     close(other);
+    close(fd);
+}
+
+/* ---- limits ---- */
+
+/* How many descriptors of this process are such files. */
+static unsigned open_files(const char *name)
+{
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
+    const char *fd;
+    unsigned n = 0;
+    while ((fd = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename("/proc/self/fd", fd, NULL), *target = g_file_read_link(path, NULL);
+        n += target && strstr(target, name);
+    }
+    return n;
+}
+
+/* The next message with the descriptor beside it; -1: none came in 5 s. */
+static int get_fd(int fd)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    for (gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC; g_get_monotonic_time() < end;) {
+        char buffer[4096];
+        struct iovec iov = {buffer, sizeof buffer};
+        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        struct cmsghdr *c = recvmsg(fd, &m, MSG_DONTWAIT) > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+        int passed;
+        if (c) {
+            memcpy(&passed, CMSG_DATA(c), sizeof passed);
+            return passed;
+        }
+        pump(1);
+    }
+    return -1;
+}
+
+/* Pictures that nobody reads: one is made, the others wait.  Who reads gets all of them. */
+static void unread_pictures(struct rig *r, gconstpointer unused)
+{
+    int fd = raw(r), other = raw(r);
+    for (unsigned i = 0; i < 100; i++)
+        say(fd, "{\"id\":1,\"cmd\":\"screen.shot\"}");
+    pump(100);
+    unsigned made = open_files("terrarium-shot");
+    g_assert_cmpuint(made, ==, 1);
+    say(other, "{\"id\":2,\"cmd\":\"screen.shot\"}"); /* held back is one client, not all */
+    int picture = get_fd(other);
+    g_assert_cmpint(picture, >=, 0);
+    close(picture);
+    for (unsigned i = 0; i < 100; i++) {
+        struct stat st;
+        picture = get_fd(fd);
+        g_assert_true(picture >= 0 && !fstat(picture, &st) && st.st_size == 64 * 48 * 4);
+        close(picture);
+    }
+    expect(fd, "{\"id\":3,\"cmd\":\"info\"}", "\"id\":3,\"ok\":true");
+    close(fd);
+    close(other);
+}
+
+static void many_lines(struct rig *r, gconstpointer unused)
+{
+    int fd = raw(r), lines[64];
+    unsigned n = 0;
+    for (; n < G_N_ELEMENTS(lines); n++) {
+        say(fd, "{\"id\":1,\"cmd\":\"serial.open\",\"args\":{\"device\":\"serial1\"}}");
+        pump(2);
+        char c;
+        if (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1) {
+            g_autofree char *peek = g_malloc0(200);
+            if (recv(fd, peek, 199, MSG_PEEK | MSG_DONTWAIT) > 0 && strstr(peek, "busy"))
+                break;
+        }
+        lines[n] = get_fd(fd);
+        g_assert_cmpint(lines[n], >=, 0);
+    }
+    g_assert_cmpuint(n, ==, 8);
+    g_autofree char *refused = get(fd);
+    g_assert_nonnull(strstr(refused, "serial1 has 8 lines open"));
+    close(lines[0]);
+    pump(10);
+    say(fd, "{\"id\":1,\"cmd\":\"serial.open\"}");
+    lines[0] = get_fd(fd);
+    g_assert_cmpint(lines[0], >=, 0);
+    for (unsigned i = 0; i < n; i++)
+        close(lines[i]);
+    close(fd);
+}
+
+/* All places taken: whoever comes is told so, and may still stop the machine. */
+static void reserved_places(struct rig *r, gconstpointer unused)
+{
+    int fd[64], first = raw(r);
+    for (unsigned i = 0; i < 63; i++) {
+        fd[i] = raw(r);
+        pump(1);
+    }
+    for (unsigned i = 0; i < 20; i++) { /* more than reserved places, one after another */
+        int late = raw(r);
+        expect(late, "{\"id\":1,\"cmd\":\"pause\"}", "\"busy\"");
+        expect(late, "{\"id\":2,\"cmd\":\"info\"}", "\"id\":2,\"ok\":true");
+        close(late);
+    }
+    int silent[8];
+    for (unsigned i = 0; i < 8; i++)
+        silent[i] = raw(r);
+    pump(300);
+    int stopper = raw(r);
+    expect(stopper, "{\"id\":3,\"cmd\":\"stop\"}", "\"id\":3,\"ok\":true");
+    g_autofree char *farewell = get(silent[0]);
+    g_assert_true(farewell && strstr(farewell, "\"busy\""));
+    close(stopper);
+    for (unsigned i = 0; i < 8; i++)
+        close(silent[i]);
+    for (unsigned i = 0; i < 63; i++)
+        close(fd[i]);
+    close(first);
+}
+
+static gboolean on_tick(gpointer unused)
+{
+    return G_SOURCE_CONTINUE;
+}
+
+/* No descriptor left: the loop waits instead of turning, and a client is let in by the spare one. */
+static void no_descriptors(struct rig *r, gconstpointer unused)
+{
+    int client = raw(r), second = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), taken[4096];
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct rlimit before, few;
+    unsigned n = 0, turns = 0;
+    say(client, "{\"id\":0,\"cmd\":\"screen.shot\"}"); /* makes the picture */
+    close(get_fd(client));
+    g_strlcpy(to.sun_path, r->socket, sizeof to.sun_path);
+    g_assert_false(getrlimit(RLIMIT_NOFILE, &before));
+    few = (struct rlimit){200, before.rlim_max};
+    g_assert_false(setrlimit(RLIMIT_NOFILE, &few));
+    while (n < G_N_ELEMENTS(taken) && (taken[n] = dup(client)) >= 0)
+        n++;
+    g_assert_false(connect(second, (struct sockaddr *)&to, sizeof to));
+    expect(second, "{\"id\":1,\"cmd\":\"resume\"}", "\"busy\"");
+    expect(second, "{\"id\":2,\"cmd\":\"info\"}", "\"id\":2,\"ok\":true");
+    expect(client, "{\"id\":3,\"cmd\":\"screen.shot\"}", "\"busy\"");
+    expect(client, "{\"id\":4,\"cmd\":\"serial.open\"}", "\"busy\"");
+    close(taken[--n]);
+    int third = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    g_assert_false(connect(third, (struct sockaddr *)&to, sizeof to));
+    guint tick = g_timeout_add(10, on_tick, NULL);
+    for (gint64 end = g_get_monotonic_time() + 100000; g_get_monotonic_time() < end; turns++)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(tick);
+    g_assert_cmpuint(turns, <, 60);
+    while (n)
+        close(taken[--n]);
+    g_assert_false(setrlimit(RLIMIT_NOFILE, &before));
+    pump(300);
+    expect(third, "{\"id\":5,\"cmd\":\"info\"}", "\"id\":5,\"ok\":true");
+    close(third);
+    close(second);
+    close(client);
+}
+
+static void many_waits(struct rig *r, gconstpointer unused)
+{
+    int fd = raw(r);
+    g_autofree char *text = g_strnfill(60000, 'x');
+    g_autofree char *request = g_strdup_printf("{\"id\":1,\"cmd\":\"wait.serial\",\"args\":{\"text\":\"%s\"}}", text);
+    for (unsigned i = 0; i < 17; i++) /* a megabyte of them */
+        say(fd, request);
+    expect(fd, request, "\"busy\"");
+    close(fd);
+}
+
+/* Whatever the guest sends: a tail of a megabyte of escapes is six in JSON, and one who reads gets it. */
+static void long_answer(struct rig *r, gconstpointer unused)
+{
+    struct char_port *p = char_find(r->machine, "serial1");
+    g_autofree char *escapes = g_strnfill(CHAR_TAIL_BYTES, '\033');
+    int fd = raw(r);
+    char_write(p, (const uint8_t *)escapes, CHAR_TAIL_BYTES);
+    say(fd, "{\"id\":1,\"cmd\":\"serial.tail\",\"args\":{\"bytes\":1048576}}");
+    size_t all = 0;
+    char buffer[65536];
+    for (gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC; all < 6 << 20 && g_get_monotonic_time() < end;) {
+        ssize_t n = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        g_assert_true(n > 0 || (n < 0 && errno == EAGAIN));
+        all += MAX(n, 0);
+        g_main_context_iteration(NULL, FALSE);
+    }
+    g_assert_cmpuint(all, >=, 6 << 20);
     close(fd);
 }
 
@@ -487,11 +687,27 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*test)(struct rig *r, gconstpointer unused);
-    } tests[] = {{"requests", requests},           {"garbage", garbage},           {"too-long", too_long},
-                 {"nesting-bomb", nesting_bomb},   {"random-bytes", random_bytes}, {"many-clients", many_clients},
-                 {"deaf-client", deaf_client},     {"half-closed", half_closed},   {"waiting", waiting},
-                 {"state-events", state_events},   {"screen-shot", screen_shot},   {"serial-line", serial_line},
-                 {"client-errors", client_errors}, {"watching", watching},         {"flood", flood}};
+    } tests[] = {{"requests", requests},
+                 {"garbage", garbage},
+                 {"too-long", too_long},
+                 {"nesting-bomb", nesting_bomb},
+                 {"random-bytes", random_bytes},
+                 {"many-clients", many_clients},
+                 {"deaf-client", deaf_client},
+                 {"half-closed", half_closed},
+                 {"waiting", waiting},
+                 {"state-events", state_events},
+                 {"screen-shot", screen_shot},
+                 {"serial-line", serial_line},
+                 {"client-errors", client_errors},
+                 {"watching", watching},
+                 {"flood", flood},
+                 {"unread-pictures", unread_pictures},
+                 {"many-lines", many_lines},
+                 {"reserved-places", reserved_places},
+                 {"no-descriptors", no_descriptors},
+                 {"many-waits", many_waits},
+                 {"long-answer", long_answer}};
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(tests); i++) {
         g_autofree char *path = g_strdup_printf("/control/%s", tests[i].name);
