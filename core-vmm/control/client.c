@@ -13,6 +13,7 @@
 #define CONNECT_US      (3 * G_USEC_PER_SEC)
 #define EVENTS_MAX      256 /* kept for client_attach() */
 #define EVENT_BYTES_MAX (256 << 10)
+#define BABBLE          "What the VM process says makes no sense: "
 #define REASON_MAX      1000 /* characters of an error's message */
 
 G_DEFINE_QUARK(control - error, control_error)
@@ -233,6 +234,7 @@ static void take_message(struct client *c, struct message *m)
 static bool receive(struct client *c, GError **error)
 {
     if (c->broken || !wire_fill(&c->wire, error)) {
+        g_prefix_error(error, BABBLE);
         c->broken = true;
         return false;
     }
@@ -242,6 +244,7 @@ static bool receive(struct client *c, GError **error)
         m->bytes = strlen(line);
         m->object = wire_parse(&c->wire, line, m->fds, &m->fd_count, error);
         if (!m->object) {
+            g_prefix_error(error, BABBLE);
             g_free(m);
             c->broken = true;
             return false;
