@@ -104,6 +104,26 @@ JsonObject *answer_need_object(JsonObject *o, const char *name, GError **error)
     return member;
 }
 
+char *answer_shown(JsonObject *o, const char *name)
+{
+    JsonNode *n = o ? json_object_get_member(o, name) : NULL;
+    const char *text = answer_text(o, name, NULL);
+    bool plain = n && JSON_NODE_HOLDS_VALUE(n) && json_node_get_value_type(n) != G_TYPE_STRING;
+    return text ? g_strdup(text) : plain ? json_to_string(n, FALSE) : NULL;
+}
+
+JsonObject *answer_parse(const char *text, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    if (!json_parser_load_from_data(parser, text, -1, error))
+        return NULL;
+    JsonNode *root = json_parser_get_root(parser);
+    if (root && JSON_NODE_HOLDS_OBJECT(root))
+        return json_object_ref(json_node_get_object(root));
+    g_set_error_literal(error, CONTROL_ERROR, CONTROL_PROTOCOL, "what came is no JSON object");
+    return NULL;
+}
+
 /* ---- descriptors ---- */
 
 bool answer_memory_stays(int fd, uint64_t bytes)

@@ -9,16 +9,15 @@ static JsonObject *probe(GError **error)
 {
     g_autofree char *program = program_find("terrarium-vm"), *out = NULL;
     const char *argv[] = {program, "--probe", NULL};
-    g_autoptr(JsonParser) parser = json_parser_new();
     int status;
     if (!program) {
         g_set_error(error, CONTROL_ERROR, CONTROL_PERMISSION, "terrarium-vm is missing");
         return NULL;
     }
     if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, error) ||
-        !g_spawn_check_wait_status(status, error) || !json_parser_load_from_data(parser, out, -1, error))
+        !g_spawn_check_wait_status(status, error))
         return NULL;
-    return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
+    return answer_parse(out, error);
 }
 
 /* A reason begins with the engine's name, which stands before it here. */

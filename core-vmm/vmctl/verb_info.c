@@ -43,14 +43,11 @@ static void print_use(const char *name, JsonObject *o, const char *indent)
 
 static void print_value(JsonObject *o, const char *name, const char *indent)
 {
+    g_autofree char *text = answer_shown(o, name);
     if (answer_has(answer_object(o, name), "limit"))
         print_use(name, answer_object(o, name), indent);
-    else if (answer_text(o, name, NULL))
-        print("%s%-16s %s\n", indent, name, answer_text(o, name, NULL));
-    else if (JSON_NODE_HOLDS_VALUE(json_object_get_member(o, name))) {
-        g_autofree char *text = json_to_string(json_object_get_member(o, name), FALSE);
+    else if (text)
         print("%s%-16s %s\n", indent, name, text);
-    }
 }
 
 static void print_object(JsonObject *o, const char *indent)
