@@ -15,6 +15,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#define BACKOFF_MS 50
+
 struct char_end {
     struct char_port *port;
     bool raw; /* the terminal was switched to raw mode */
@@ -24,6 +26,7 @@ struct char_end {
     char *link;
     int listening;
     GSource *accept;
+    guint backoff;
 };
 
 static bool failed(GError **error, const char *what)
@@ -129,10 +132,30 @@ static bool open_file(struct char_end *e, const char *path, GError **error)
     return true;
 }
 
+static void watch_listening(struct char_end *e);
+
+static gboolean on_backoff(gpointer data)
+{
+    struct char_end *e = data;
+    e->backoff = 0;
+    watch_listening(e);
+    return G_SOURCE_REMOVE;
+}
+
+/* Without descriptors the one who waits stays in the queue, and poll() would say so again and again. */
+static void back_off(struct char_end *e)
+{
+    g_source_destroy(e->accept);
+    g_clear_pointer(&e->accept, g_source_unref);
+    e->backoff = g_timeout_add(BACKOFF_MS, on_backoff, e);
+}
+
 static gboolean on_connect(int listening, GIOCondition condition, gpointer data)
 {
     struct char_end *e = data;
     int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        back_off(e);
     if (fd < 0)
         return G_SOURCE_CONTINUE;
     if (char_clients(e->port))
@@ -142,15 +165,20 @@ static gboolean on_connect(int listening, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+static void watch_listening(struct char_end *e)
+{
+    e->accept = g_unix_fd_source_new(e->listening, G_IO_IN);
+    g_source_set_callback(e->accept, G_SOURCE_FUNC(on_connect), e, NULL);
+    g_source_attach(e->accept, NULL);
+}
+
 static bool open_listening(struct char_end *e, const char *path, GError **error)
 {
     e->listening = socket_listen(path, error);
     if (e->listening < 0)
         return false;
     e->link = g_strdup(path);
-    e->accept = g_unix_fd_source_new(e->listening, G_IO_IN);
-    g_source_set_callback(e->accept, G_SOURCE_FUNC(on_connect), e, NULL);
-    g_source_attach(e->accept, NULL);
+    watch_listening(e);
     return true;
 }
 
@@ -196,11 +224,13 @@ void char_end_close(struct char_end *e)
         close(e->terminal);
     if (e->slave >= 0)
         close(e->slave);
-    if (e->accept) {
+    if (e->accept)
         g_source_destroy(e->accept);
-        g_source_unref(e->accept);
+    g_clear_pointer(&e->accept, g_source_unref);
+    if (e->backoff)
+        g_source_remove(e->backoff);
+    if (e->listening >= 0)
         close(e->listening);
-    }
     if (e->link)
         unlink(e->link);
     g_free(e->link);

@@ -65,6 +65,7 @@ struct connection {
     GHashTable *data; /* key -> struct owned */
     struct idle_callback on_idle;
     bool closing; /* say what waits to be said, then close */
+    bool lingers; /* all is said, but not read */
     bool reserved;
     pid_t peer;
     gint64 since;
@@ -164,14 +165,64 @@ static void watch_connection(struct connection *n, bool output)
         g_source_set_ready_time(n->source, g_get_monotonic_time() + LOOK_AGAIN_US);
 }
 
+/* ---- descriptors under way ---- */
+
+/* What the client has not read of what we sent, in bytes of the kernel's; -1: not known here. */
+static int64_t unread(const struct connection *n)
+{
+    uint32_t info[SK_MEMINFO_VARS];
+    socklen_t size = sizeof info;
+    if (getsockopt(n->wire.fd, SOL_SOCKET, SO_MEMINFO, info, &size) || size <= SK_MEMINFO_WMEM_ALLOC * sizeof *info)
+        return -1;
+    return info[SK_MEMINFO_WMEM_ALLOC];
+}
+
+static void passing_done(struct connection *n)
+{
+    n->passing = 0;
+    n->picture = 0;
+    if (n->picture_fd >= 0)
+        close(n->picture_fd);
+    n->picture_fd = -1;
+}
+
+/* Nothing that we passed is unread any more. */
+static bool all_read(struct connection *n)
+{
+    if (n->passing && !n->wire.out.length && unread(n) <= 0)
+        passing_done(n);
+    return !n->passing;
+}
+
+/* The memory is the picture's, not the client's: who comes so late finds it empty. */
+static void take_back(struct connection *n)
+{
+    if (!all_read(n) && n->picture_fd >= 0 && ftruncate(n->picture_fd, 0))
+        g_warning("control: a picture cannot be taken back: %s", g_strerror(errno));
+    passing_done(n);
+}
+
 static void drop(struct connection *n, const char *why)
 {
     if (n->closing)
         return;
     complain(n->server, why);
+    take_back(n);
     n->closing = true;
     shutdown(n->wire.fd, SHUT_RDWR);
     watch_connection(n, true);
+}
+
+static bool late(const struct connection *n)
+{
+    return g_get_monotonic_time() - n->passed > PASSING_US;
+}
+
+static bool drop_late(struct connection *n)
+{
+    if (late(n))
+        drop(n, "did not read what it asked for");
+    return n->closing;
 }
 
 /* All together must not leave too much unread: the worst of them goes. */
@@ -208,47 +259,6 @@ static bool queue_message(struct connection *n, JsonObject *o, const int *fds, u
     return true;
 }
 
-/* ---- descriptors under way ---- */
-
-/* What the client has not read of what we sent, in bytes of the kernel's; -1: not known here. */
-static int64_t unread(const struct connection *n)
-{
-    uint32_t info[SK_MEMINFO_VARS];
-    socklen_t size = sizeof info;
-    if (getsockopt(n->wire.fd, SOL_SOCKET, SO_MEMINFO, info, &size) || size <= SK_MEMINFO_WMEM_ALLOC * sizeof *info)
-        return -1;
-    return info[SK_MEMINFO_WMEM_ALLOC];
-}
-
-static void passing_done(struct connection *n)
-{
-    n->passing = 0;
-    n->picture = 0;
-    if (n->picture_fd >= 0)
-        close(n->picture_fd);
-    n->picture_fd = -1;
-}
-
-/* Nothing that we passed is unread any more. */
-static bool all_read(struct connection *n)
-{
-    if (n->passing && !n->wire.out.length && unread(n) <= 0)
-        passing_done(n);
-    return !n->passing;
-}
-
-/* The memory is the picture's, not the client's: who comes so late finds it empty. */
-static bool take_back_late(struct connection *n)
-{
-    if (g_get_monotonic_time() - n->passed < PASSING_US)
-        return false;
-    if (n->picture_fd >= 0 && ftruncate(n->picture_fd, 0))
-        g_warning("control: a picture cannot be taken back: %s", g_strerror(errno));
-    passing_done(n);
-    drop(n, "did not read a picture that it asked for");
-    return true;
-}
-
 bool connection_may_pass(struct connection *n)
 {
     return all_read(n) || n->passing < PASSING_MAX;
@@ -259,7 +269,7 @@ static size_t pictures_under_way(struct server *s)
     size_t all = 0;
     for (unsigned i = 0; i < s->connections->len; i++) {
         struct connection *n = s->connections->pdata[i];
-        if (n->picture && !all_read(n) && !take_back_late(n))
+        if (n->picture && !all_read(n) && !drop_late(n))
             all += n->picture;
     }
     return all;
@@ -400,7 +410,7 @@ static void connection_resume(struct connection *n)
 {
     JsonObject *o = n->held;
     if (o && !all_read(n)) {
-        take_back_late(n);
+        drop_late(n);
         return;
     }
     n->held = NULL;
@@ -441,6 +451,21 @@ static bool connection_output(struct connection *n)
     return true;
 }
 
+/* Our end is done, but who closed only his half may still read.  What lies in the socket then is held by nobody that we
+ * could count, so the connection counts until it was read. */
+static void linger(struct connection *n, bool gone)
+{
+    if (gone || all_read(n) || late(n)) {
+        if (!gone)
+            take_back(n);
+        connection_end(n);
+        return;
+    }
+    n->lingers = n->closing = true;
+    g_source_modify_unix_fd(n->source, n->tag, 0);
+    g_source_set_ready_time(n->source, g_get_monotonic_time() + LOOK_AGAIN_US);
+}
+
 struct connection_source {
     GSource base;
     struct connection *connection;
@@ -450,8 +475,12 @@ static gboolean connection_dispatch(GSource *source, GSourceFunc unused, gpointe
 {
     struct connection *n = ((struct connection_source *)source)->connection;
     GIOCondition ready = g_source_query_unix_fd(source, n->tag);
-    bool stopped = held(n), alive = !(stopped && ready & (G_IO_HUP | G_IO_ERR));
+    bool stopped = held(n), gone = ready & (G_IO_HUP | G_IO_ERR), alive = !(stopped && gone);
     g_source_set_ready_time(source, -1);
+    if (n->lingers) {
+        linger(n, gone);
+        return G_SOURCE_CONTINUE;
+    }
     if (alive && ready & (G_IO_IN | G_IO_HUP | G_IO_ERR) && !n->closing)
         alive = connection_input(n);
     if (alive && (ready & ~G_IO_IN || n->closing))
@@ -461,7 +490,7 @@ static gboolean connection_dispatch(GSource *source, GSourceFunc unused, gpointe
     if (alive)
         watch_connection(n, n->wire.out.length || n->closing || n->on_idle.fn);
     else
-        connection_end(n);
+        linger(n, gone);
     return G_SOURCE_CONTINUE;
 }
 

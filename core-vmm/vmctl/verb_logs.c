@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define POLL_US 200000
@@ -36,6 +37,7 @@ static int logs(const struct verb *v, int argc, char **argv)
 {
     gboolean follow = FALSE;
     int code, previous = 0;
+    struct stat st;
     const GOptionEntry entries[] = {
         {"follow", 'f', 0, G_OPTION_ARG_NONE, &follow, "Go on while the machine runs", NULL},
         {"previous", 'p', 0, G_OPTION_ARG_INT, &previous, "Of the Nth run before the last", "N"},
@@ -48,11 +50,15 @@ static int logs(const struct verb *v, int argc, char **argv)
         return code;
     g_autofree char *folder = machine_folder_of(name), *last = paths_log(folder);
     g_autofree char *path = previous > 0 ? g_strdup_printf("%s.%d", last, previous) : g_strdup(last);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* the VM process could put a pipe there */
     if (fd < 0 && errno == ENOENT)
         return fail(EXIT_CODE_NOT_FOUND, "%s has no such log: %s", name, path);
     if (fd < 0)
         return fail(EXIT_CODE_HOST, "%s: %s", path, g_strerror(errno));
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return fail(EXIT_CODE_FAILED, "%s is no regular file", path);
+    }
     struct reader r = {.fd = fd};
     bool good = copy(&r);
     while (good && follow && machine_lock_holder(folder)) {

@@ -9,7 +9,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ESCAPE 0x01 /* Ctrl-A, as on the stdio of a machine in the foreground */
+#define ESCAPE   0x01 /* Ctrl-A, as on the stdio of a machine in the foreground */
+#define TYPED_MS 1000 /* what the machine does not take so long is lost: who types must be able to leave */
 
 struct serial_options {
     char *device, *send, *output;
@@ -58,13 +59,15 @@ static int send_text(struct client *c, const struct serial_options *s)
 
 /* ---- interactive ---- */
 
-static bool write_all(int fd, const char *data, ssize_t n)
+/* false: the other side has gone, or took nothing for patience ms (-1: any time). */
+static bool write_all(int fd, const char *data, ssize_t n, int patience)
 {
     while (n > 0) {
-        ssize_t done = fd == STDOUT_FILENO ? write(fd, data, n) : send(fd, data, n, MSG_NOSIGNAL);
+        ssize_t done = fd == STDOUT_FILENO ? write(fd, data, n) : send(fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (done < 0 && errno == EAGAIN) {
             struct pollfd p = {fd, POLLOUT, 0};
-            poll(&p, 1, -1);
+            if (!poll(&p, 1, patience))
+                return false;
         } else if (done < 0 && errno != EINTR) {
             return false;
         } else if (done > 0) {
@@ -98,7 +101,9 @@ static bool move(int from, int to, bool *escaped)
     ssize_t n = read(from, buffer, sizeof buffer);
     if (n <= 0)
         return n < 0 && (errno == EAGAIN || errno == EINTR);
-    return (!escaped || take_escapes(buffer, &n, escaped)) && write_all(to, buffer, n);
+    if (escaped && !take_escapes(buffer, &n, escaped))
+        return false;
+    return write_all(to, buffer, n, escaped ? TYPED_MS : -1) || (escaped && errno == EAGAIN);
 }
 
 static void pump(int line, bool terminal)

@@ -330,6 +330,29 @@ static void unread_pictures(struct rig *r, gconstpointer unused)
     close(other);
 }
 
+/* Who closes his half and does not read leaves pictures in sockets: each counts as a client until it was read. */
+static void half_closed_pictures(struct rig *r, gconstpointer unused)
+{
+    int fd[100];
+    for (unsigned i = 0; i < G_N_ELEMENTS(fd); i++) {
+        fd[i] = raw(r);
+        say(fd[i], "{\"id\":1,\"cmd\":\"screen.shot\"}");
+        shutdown(fd[i], SHUT_WR);
+        pump(2);
+    }
+    g_assert_cmpuint(open_files("terrarium-shot"), ==, 64);
+    int picture = get_fd(fd[0]);
+    struct stat st;
+    g_assert_true(picture >= 0 && !fstat(picture, &st) && st.st_size == 64 * 48 * 4);
+    close(picture);
+    pump(50);
+    expect_end(fd[0]);
+    for (unsigned i = 1; i < G_N_ELEMENTS(fd); i++)
+        close(fd[i]);
+    pump(100);
+    g_assert_cmpuint(open_files("terrarium-shot"), ==, 0);
+}
+
 static void many_lines(struct rig *r, gconstpointer unused)
 {
     int fd = raw(r), lines[64];
@@ -703,6 +726,7 @@ int main(int argc, char **argv)
                  {"watching", watching},
                  {"flood", flood},
                  {"unread-pictures", unread_pictures},
+                 {"half-closed-pictures", half_closed_pictures},
                  {"many-lines", many_lines},
                  {"reserved-places", reserved_places},
                  {"no-descriptors", no_descriptors},
