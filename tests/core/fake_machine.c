@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A machine without a guest, behind the interface of machine.h: for tests of the process around it.  Its one serial port
- * obeys orders, a line each: "off", "reset", "fail", "debug N", "flood N" (that many bytes of output); everything else
- * comes back.  The section [testdev] makes machine_new() fail. */
+ * obeys orders, a line each: "off", "reset", "fail", "debug N", "flood N" (that many bytes of output),
+ * "mode N" (a picture so wide); everything else comes back.  The section [testdev] makes machine_new() fail. */
 #include "core.h"
 #include "api/char.h"
 #include "display.h"
@@ -19,6 +19,7 @@ struct guest {
     struct drive *cdrom, *floppy;
     struct device serial, video, ide;
     unsigned leds; /* of the keyboard */
+    unsigned width;
 };
 
 void dev_lock(struct device *d)
@@ -48,6 +49,8 @@ static void obey(struct guest *g, const char *order)
         machine_stop(g->machine, MACHINE_END_FAILED, 0, "the engine met its match");
     else if (sscanf(order, "debug %u", &n) == 1)
         machine_stop(g->machine, MACHINE_END_DEBUG, n, NULL);
+    else if (sscanf(order, "mode %u", &n) == 1)
+        g->width = CLAMP(n, 64, 1024);
     else if (sscanf(order, "flood %u", &n) == 1)
         for (unsigned i = 0; i < MIN(n, 4u << 20); i += 64)
             char_write(g->port, (const uint8_t *)"flood flood flood flood flood flood flood flood flood flood fl\r\n",
@@ -92,10 +95,10 @@ static bool open_serial(struct guest *g, GError **error)
 static void refresh(struct device *d, bool everything)
 {
     struct guest *g = d->state;
-    struct surface *s = display_mode(g->machine->display, 64, 48);
-    for (uint32_t i = 0; s && i < 64 * 48; i++)
+    struct surface *s = display_mode(g->machine->display, g->width, 48);
+    for (uint32_t i = 0; s && i < g->width * 48; i++)
         s->pixels[i] = 0x102030;
-    display_damage(g->machine->display, 0, 0, 64, 48);
+    display_damage(g->machine->display, 0, 0, g->width, 48);
 }
 
 static char *screen_text(struct device *d)
@@ -146,6 +149,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     m->cpus = 1;
     g->machine = m;
     g->line = g_string_new(NULL);
+    g->width = 64;
     g_autofree char *on_reset = config_string(&c, "on-reset", "reset");
     m->reset_stops = !strcmp(on_reset, "stop");
     bool refused = g_key_file_has_group(file, "testdev");

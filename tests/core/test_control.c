@@ -353,6 +353,32 @@ static void half_closed_pictures(struct rig *r, gconstpointer unused)
     g_assert_cmpuint(open_files("terrarium-shot"), ==, 0);
 }
 
+/* A watcher that does not read gets few of the pictures that were, and the one that is. */
+static void unread_modes(struct rig *r, gconstpointer unused)
+{
+    int fd = raw(r), other = raw(r);
+    say(fd, "{\"id\":1,\"cmd\":\"display.watch\"}");
+    pump(30);
+    for (unsigned i = 1; i <= 20; i++) {
+        g_autofree char *order =
+            g_strdup_printf("{\"id\":1,\"cmd\":\"serial.write\",\"args\":{\"text\":\"mode %u\\n\"}}", 64 + i);
+        expect(other, order, "\"ok\":true");
+        pump(40);
+    }
+    unsigned modes = 0;
+    bool newest = false;
+    for (gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC; !newest && g_get_monotonic_time() < end;) {
+        g_autofree char *line = get(fd);
+        g_assert_nonnull(line);
+        modes += strstr(line, "display.mode") != NULL;
+        newest = strstr(line, "\"width\":84,\"height\":48,\"stride\":336");
+    }
+    g_assert_true(newest);
+    g_assert_cmpuint(modes, <=, 3);
+    close(other);
+    close(fd);
+}
+
 static void many_lines(struct rig *r, gconstpointer unused)
 {
     int fd = raw(r), lines[64];
@@ -731,6 +757,7 @@ int main(int argc, char **argv)
                  {"flood", flood},
                  {"unread-pictures", unread_pictures},
                  {"half-closed-pictures", half_closed_pictures},
+                 {"unread-modes", unread_modes},
                  {"many-lines", many_lines},
                  {"reserved-places", reserved_places},
                  {"no-descriptors", no_descriptors},
