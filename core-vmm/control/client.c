@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECT_US      (3 * G_USEC_PER_SEC)
+#define CONNECT_US      (5 * G_USEC_PER_SEC)
 #define EVENTS_MAX      256 /* kept for client_attach() */
 #define EVENT_BYTES_MAX (256 << 10)
 #define BABBLE          "What the VM process says makes no sense: "

@@ -450,7 +450,7 @@ def test_crowd(h):
             except OSError:
                 pass
         code, unused, err = h.run("pause", NAME)
-        assert code == 9 and b"as it can have" in err, (code, err)
+        assert code == 9 and (b"as it can have" in err or b"too many wait" in err), (code, err)
         stop_works(h, pid)
         for s in clients:
             s.close()
@@ -479,6 +479,9 @@ def memory_of(pid):
 
 def test_unread_memory(h):
     """Clients that ask for a megabyte each, again and again, and read nothing."""
+    with open(VM, "rb") as f:
+        if b"__asan_init" in f.read():
+            return "a sanitizer keeps freed memory"
     pid = start(h)
     h.run("serial", NAME, "--send", "flood 3000000\\n")
     before, clients = memory_of(pid), crowd(h, 60)
@@ -495,6 +498,7 @@ def test_unread_memory(h):
     stop_works(h, pid)
     for s in clients:
         s.close()
+    return None
 
 
 def main():
