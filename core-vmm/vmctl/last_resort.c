@@ -17,7 +17,6 @@
 
 #define POLITE_US (3 * G_USEC_PER_SEC) /* for SIGTERM: open images are closed in order */
 #define KILLED_US (5 * G_USEC_PER_SEC)
-#define POLL_US   20000
 
 static bool is_file(const char *path, const struct stat *want)
 {
@@ -98,25 +97,14 @@ static unsigned signal_holders(const char *folder, int signal)
     return found;
 }
 
-static bool gone(const char *folder, gint64 us)
-{
-    gint64 end = g_get_monotonic_time() + us;
-    while (machine_lock_holder(folder)) {
-        if (g_get_monotonic_time() > end)
-            return false;
-        g_usleep(POLL_US);
-    }
-    return true;
-}
-
 int machine_kill(const char *name, const char *why)
 {
     g_autofree char *folder = machine_folder_of(name);
     unsigned found = signal_holders(folder, SIGTERM);
-    bool ended = gone(folder, found ? POLITE_US : 0);
+    bool ended = machine_gone(name, found ? POLITE_US : 0);
     if (!ended) {
         found += signal_holders(folder, SIGKILL);
-        ended = gone(folder, found ? KILLED_US : 0);
+        ended = machine_gone(name, found ? KILLED_US : 0);
     }
     if (!ended)
         return fail(EXIT_CODE_TIMEOUT, "%s cannot be stopped: %s; and %s", name, why,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define PATIENCE_MS 30000
+#define POLL_US     20000
 
 static int not_found(const char *given, GPtrArray *names)
 {
@@ -51,6 +52,18 @@ char *machine_folder_of(const char *name)
         return folder;
     g_free(folder);
     return g_build_filename(runtime, name, NULL);
+}
+
+bool machine_gone(const char *name, gint64 us)
+{
+    g_autofree char *folder = machine_folder_of(name);
+    gint64 end = g_get_monotonic_time() + us;
+    while (machine_lock_holder(folder)) {
+        if (g_get_monotonic_time() > end)
+            return false;
+        g_usleep(POLL_US);
+    }
+    return true;
 }
 
 static int not_running(const char *name)

@@ -4,22 +4,8 @@
 #include "../paths.h"
 
 #define PATIENCE  60.0
-#define POLL_US   20000
 #define FORCED_US (10 * G_USEC_PER_SEC)
 #define ANSWER_MS 5000
-
-/* The process has gone: the next start finds everything closed. */
-static bool wait_gone(const char *name, gint64 us)
-{
-    g_autofree char *folder = machine_folder_of(name);
-    gint64 end = g_get_monotonic_time() + us;
-    while (machine_lock_holder(folder)) {
-        if (g_get_monotonic_time() > end)
-            return false;
-        g_usleep(POLL_US);
-    }
-    return true;
-}
 
 /* The socket first; but whatever is the matter with it, the process ends. */
 static int force(const char *name)
@@ -33,7 +19,7 @@ static int force(const char *name)
     bool asked = o != NULL;
     g_clear_pointer(&o, json_object_unref);
     client_free(c);
-    if (wait_gone(name, asked ? FORCED_US : 0))
+    if (machine_gone(name, asked ? FORCED_US : 0))
         return EXIT_CODE_OK;
     bool absent = g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND);
     return machine_kill(name, asked    ? "its process said that it would end, and did not"
@@ -53,7 +39,7 @@ static int ask(struct client *c, const char *name, double patience)
     int code;
     JsonObject *o = machine_call(c, "powerbutton", NULL, &code);
     g_clear_pointer(&o, json_object_unref);
-    if (!code && !wait_gone(name, (gint64)(patience * G_USEC_PER_SEC)))
+    if (!code && !machine_gone(name, (gint64)(patience * G_USEC_PER_SEC)))
         return fail(EXIT_CODE_TIMEOUT, "the guest did not shut down within %g s; vmctl stop --force %s cuts its power",
                     patience, name);
     return code;

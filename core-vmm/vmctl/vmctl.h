@@ -38,6 +38,8 @@ void print_json(JsonObject *o);               /* takes it; adds "schema": 1 */
 /* The machine that an exact name or unique prefix means; NULL: *code, all said. */
 char *machine_resolve(const char *given, int *code);
 char *machine_folder_of(const char *name);
+/* Waits so long until the process has gone: then the next start finds everything closed. */
+bool machine_gone(const char *name, gint64 us);
 /* A connection to a running machine; NULL: *code, all said. */
 struct client *machine_connect(const char *given, char **name, int *code);
 /* One command without interesting answer, to the machine of argv[1]; for the verbs that are no more than that. */

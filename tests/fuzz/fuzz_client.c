@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The client's side of the control socket against a hostile VM process.  The first byte chooses: raw bytes, or answers
  * whose members have random names, types and values, which get past the parser; then every reader of answers looks. */
+#include "bytes.h"
 #include "control/answer.h"
 #include "control/client.h"
 #include "control/wire.h"
@@ -12,19 +13,6 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct bytes {
-    const uint8_t *data;
-    size_t left;
-};
-
-static unsigned take(struct bytes *b)
-{
-    if (!b->left)
-        return 0;
-    b->left--;
-    return *b->data++;
-}
 
 static const char *const names[] = {"id",   "ok",    "result", "error",  "event",  "data",  "fds",   "code", "message",
                                     "text", "width", "height", "stride", "drives", "drive", "bytes", "used", "limit"};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The control server against hostile clients.  The first byte chooses: raw bytes, or commands of the table with random
  * arguments, which get past the parser. */
+#include "bytes.h"
 #include "control/server.h"
 #include "paths.h"
 #include <string.h>
@@ -52,19 +53,6 @@ static void pump(void)
 }
 
 /* ---- requests made of bytes ---- */
-
-struct bytes {
-    const uint8_t *data;
-    size_t left;
-};
-
-static unsigned take(struct bytes *b)
-{
-    if (!b->left)
-        return 0;
-    b->left--;
-    return *b->data++;
-}
 
 static void set_value(JsonObject *o, const char *name, struct bytes *b)
 {
