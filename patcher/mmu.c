@@ -133,7 +133,7 @@ static int view_access(const struct vcpu *c, unsigned view, uint64_t rights)
         return user_page ? ACCESS_READ | (writable ? ACCESS_WRITE : 0) | exec : 0;
     if (user_page && c->cr4 & CR4_SMEP)
         exec = 0;
-    if (user_page && view == VIEW_SUPER_SMAP)
+    if (user_page && (view == VIEW_SUPER_SMAP || (view == VIEW_GATE && c->cr4 & CR4_SMAP)))
         return exec;
     return ACCESS_READ | (writable || !(c->cr0 & CR0_WP) ? ACCESS_WRITE : 0) | exec;
 }

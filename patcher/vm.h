@@ -85,7 +85,7 @@ struct run *code_find(struct vcpu *c); /* the run at c->rip: cached or decoded n
 static inline bool code_is_at(struct vcpu *c, const struct run *r, uint64_t lin)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    return (lin & PAGE_MASK) == (e->exec ^ c->tlb_gen) && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
+    return tlb_hit(c, e->exec, lin, 1) && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
 }
 static inline uint64_t code_linear(const struct vcpu *c, uint64_t ip)
 {
@@ -109,16 +109,24 @@ struct run *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what end
 /* tlb.c */
 void tlb_init(struct vcpu *c);
 void tlb_flush(struct vcpu *c);
-void tlb_switch(struct vcpu *c, uint64_t old, uint64_t now, bool keep);
+void tlb_switch(struct vcpu *c, uint64_t old, bool keep); /* CR3 was loaded */
+void tlb_forget_context(struct vcpu *c, unsigned pcid);   /* all but global pages */
+void tlb_forget_all(struct vcpu *c);                      /* ... of all contexts */
+void tlb_note_user(struct vcpu *c);                       /* CPL becomes 3 */
+bool tlb_isolated(const struct vcpu *c);
 void tlb_flush_page(struct vcpu *c, uint64_t lin);
 void tlb_drop_write(struct vcpu *c);                                               /* all: see REQ_UNWRITE */
 bool tlb_may_write(const struct vcpu *c, uint64_t offset);                         /* any thread */
 void tlb_drop_write_page(struct vcpu *c, uint64_t offset);                         /* of the memory file */
 struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access); /* or #PF */
 struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin);
+static inline bool on_user_tables(const struct vcpu *c)
+{
+    return c->cr3 == c->user_cr3 && tlb_isolated(c);
+}
 static inline unsigned super_view(const struct vcpu *c)
 {
-    return c->cr4 & CR4_SMAP ? VIEW_SUPER_SMAP : VIEW_SUPER;
+    return on_user_tables(c) ? VIEW_GATE : c->cr4 & CR4_SMAP ? VIEW_SUPER_SMAP : VIEW_SUPER;
 }
 /* mmu.c */
 struct walk {

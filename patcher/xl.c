@@ -134,7 +134,8 @@ struct xl_link *xl_link_new(struct xl *x, struct xl_run *from, uint8_t *patch, u
 void xl_context_update(struct vcpu *c)
 {
     uint64_t generation = c->view_gen[c->view] >> TLB_GEN_SHIFT;
-    c->xl_context = (generation << 5 | (c->mode & 31)) << 48;
+    unsigned code = c->mode & (MODE_CODE | MODE_STACK32), slow = c->tlb == c->views[VIEW_SLOW];
+    c->xl_context = (generation << 3 | (code ^ slow)) << 48; /* 16-bit code is not translated: its numbers are free */
 }
 
 void xl_context_wipe(struct vcpu *c)
