@@ -53,7 +53,8 @@ static bool entry_set(struct vcpu *c, uint64_t gpa, unsigned size, uint64_t old,
 struct levels {
     unsigned n, size;
     uint64_t gpa[4], entry[4];
-    uint64_t rights; /* W and U of all entries and-ed, NX or-ed */
+    uint64_t rights;          /* W and U of all entries and-ed, NX or-ed */
+    struct walk_start *start; /* NULL: from the top */
 };
 
 static uint64_t level_read(struct vcpu *c, struct levels *l, uint64_t gpa)
@@ -99,7 +100,13 @@ static uint32_t walk_64(struct vcpu *c, uint64_t lin, uint64_t table, unsigned s
     /* in PAE mode bits 52-62 are reserved, too */
     if (!long_mode(c))
         bad |= 0x7ff0000000000000ull;
+    if (l->start && l->start->region == 1 + (lin >> 21)) {
+        table = l->start->table;
+        shift = l->start->shift;
+        l->rights = l->start->rights;
+    }
     for (;; shift -= 9) {
+        uint64_t before = l->rights;
         uint64_t e = level_read(c, l, table + (lin >> shift & 0x1ff) * 8);
         if (!(e & PTE_P))
             return WALK_FAULT;
@@ -107,6 +114,8 @@ static uint32_t walk_64(struct vcpu *c, uint64_t lin, uint64_t table, unsigned s
             return WALK_FAULT | PF_P | PF_RSVD;
         uint64_t in_page = (1ull << shift) - 1;
         if (shift == 12 || e & PTE_PS) {
+            if (l->start && shift < 30)
+                *l->start = (struct walk_start){1 + (lin >> 21), table, before, shift};
             w->large = shift > 12;
             w->huge = shift > 21;
             if (w->large && e & in_page & PTE_ADDR & ~0x1000ull) /* bit 12 is PAT */
@@ -161,6 +170,11 @@ static bool set_accessed(struct vcpu *c, struct levels *l, bool dirty)
 
 uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
 {
+    return mmu_walk_from(c, view, lin, access, w, NULL);
+}
+
+uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, struct walk_starts *s)
+{
     w->large = w->huge = w->global = false;
     if (!(c->cr0 & CR0_PG)) {
         w->global = true;
@@ -169,7 +183,7 @@ uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struc
         return 0;
     }
     for (;;) {
-        struct levels l = {.rights = PTE_W | PTE_U};
+        struct levels l = {.rights = PTE_W | PTE_U, .start = s ? &s->start[lin >> 21 & 63] : NULL};
         uint32_t fault = long_mode(c)       ? walk_64(c, lin, c->cr3 & PTE_ADDR, 39, &l, w)
                          : c->cr4 & CR4_PAE ? walk_pae(c, lin, &l, w)
                                             : walk_32(c, lin, &l, w);

@@ -160,6 +160,20 @@ struct tlb_context { /* what is remembered of a process context that is not in f
     uint16_t pcid;
     uint64_t own_gen[VIEWS];
 };
+enum { TLB_USER_CR3S = 64, TLB_LIST_PAGES = 512, TLB_LIST_INDEX = 1024 };
+struct tlb_list {
+    unsigned count;
+    struct tlb_listed {
+        uint64_t lin, page; /* page: as in struct tlb_info */
+    } page[TLB_LIST_PAGES];
+    uint16_t at[TLB_LIST_INDEX]; /* hashed: 1 + index of the page, or 0 */
+};
+struct tlb_kernel { /* tlb_kernel.c: of one of the kernel's views */
+    uint64_t gen;   /* the view's, for which ... */
+    uint64_t code;  /* ... this number (shifted) stands in vcpu.xl_context; 0: none */
+    unsigned rounds, strangers;
+    struct tlb_list exec, data;
+};
 enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_EXEC = 4 };
 
 /* ---- segment registers --------------------------------------------------------------------------------------- */
@@ -306,10 +320,11 @@ struct vcpu {
     /* Generations (tlb.c), shifted: in force, of entries of global pages only, of the CR3 in force or 0 */
     uint64_t view_gen[VIEWS], shared_gen[VIEWS], own_gen[VIEWS];
     unsigned generation;
-    uint64_t user_cr3; /* CR3 when CPL was last 3 */
+    uint64_t user_cr3, user_cr3s[TLB_USER_CR3S]; /* CR3 when CPL was last 3, and before (hashed) */
     bool left_user_cr3, cr3_loaded;
     uint8_t isolation;
     struct tlb_context tlb_context[TLB_CONTEXTS];
+    struct tlb_kernel kernel[2];
     uint16_t *granted; /* by page of the memory file: 1 + slot whose entries may have its write tag, TLB_MANY, or 0 */
     uint64_t large_2m[TLB_LARGE_BITS / 64], large_1g[2]; /* parts of large pages have been filled in there (hashed) */
     struct tlb_entry views[VIEWS + 1][TLB_SIZE] __attribute__((aligned(64)));

@@ -54,25 +54,34 @@ static void start_again(struct vcpu *c)
     tlb_init(c);
     forget_contexts(c);
     xl_context_wipe(c);
+    tlb_kernel_forget(c);
     c->generation = 1;
     memset(c->own_gen, 0, sizeof c->own_gen);
     for (unsigned v = 0; v < VIEWS; v++) /* all empty: no two may have the same number (vcpu.xl_context), that is all */
         c->shared_gen[v] = (uint64_t)c->generation++ << TLB_GEN_SHIFT;
 }
 
-static uint64_t new_generation(struct vcpu *c)
+static void choose_generations(struct vcpu *c)
 {
-    if (++c->generation >= GENERATIONS)
+    for (unsigned v = 0; v < VIEWS; v++)
+        c->view_gen[v] = c->own_gen[v] ? c->own_gen[v] : c->shared_gen[v];
+    c->tlb_gen = c->view_gen[c->view];
+}
+
+uint64_t tlb_new_generation(struct vcpu *c)
+{
+    if (++c->generation >= GENERATIONS) {
         start_again(c);
+        choose_generations(c);
+        ++c->generation;
+    }
     return (uint64_t)c->generation << TLB_GEN_SHIFT;
 }
 
 /* After any change of generations. */
 static void use_generations(struct vcpu *c)
 {
-    for (unsigned v = 0; v < VIEWS; v++)
-        c->view_gen[v] = c->own_gen[v] ? c->own_gen[v] : c->shared_gen[v];
-    c->tlb_gen = c->view_gen[c->view];
+    choose_generations(c);
     xl_context_update(c);
 }
 
@@ -80,9 +89,10 @@ void tlb_flush(struct vcpu *c)
 {
     count(c, COUNT_TLB_FLUSHES);
     for (unsigned v = 0; v < VIEWS; v++)
-        c->shared_gen[v] = new_generation(c);
+        c->shared_gen[v] = tlb_new_generation(c);
     memset(c->own_gen, 0, sizeof c->own_gen);
     forget_contexts(c);
+    tlb_kernel_forget(c);
     memset(c->large_2m, 0, sizeof c->large_2m);
     memset(c->large_1g, 0, sizeof c->large_1g);
     use_generations(c);
@@ -112,9 +122,14 @@ void tlb_forget_context(struct vcpu *c, unsigned pcid)
 }
 
 /* ---- page-table isolation ------------------------------------------------------------------------------------------------ */
-bool tlb_isolated(const struct vcpu *c)
+static unsigned hash_cr3(uint64_t cr3)
 {
-    return c->isolation >= ISOLATION_SEEN;
+    return (cr3 ^ cr3 >> 7 ^ cr3 >> 13) % TLB_USER_CR3S;
+}
+
+bool on_user_tables(const struct vcpu *c)
+{
+    return c->isolation >= ISOLATION_SEEN && c->user_cr3s[hash_cr3(c->cr3)] == c->cr3;
 }
 
 void tlb_note_user(struct vcpu *c)
@@ -122,7 +137,7 @@ void tlb_note_user(struct vcpu *c)
     if (!c->cr3_loaded && c->isolation)
         c->isolation--;
     c->cr3_loaded = c->left_user_cr3 = false;
-    c->user_cr3 = c->cr3;
+    c->user_cr3 = c->user_cr3s[hash_cr3(c->cr3)] = c->cr3;
 }
 
 static void watch_isolation(struct vcpu *c, uint64_t old)
@@ -153,7 +168,9 @@ void tlb_switch(struct vcpu *c, uint64_t old, bool keep)
         count(c, COUNT_TLB_CR3_NEW);
     }
     watch_isolation(c, old);
-    use_generations(c);
+    choose_generations(c);
+    tlb_kernel_switched(c);
+    xl_context_update(c);
 }
 
 /* ---- single pages ---------------------------------------------------------------------------------------------------------- */
@@ -262,13 +279,28 @@ static void note_large(struct vcpu *c, uint64_t lin, const struct walk *w)
         c->large_1g[lin >> 63] |= 1ull << (lin >> 30 & 63);
 }
 
-static void need_own_generation(struct vcpu *c, unsigned view)
+void tlb_need_own_generation(struct vcpu *c, unsigned view)
 {
     if (c->own_gen[view])
         return;
-    uint64_t g = new_generation(c);
+    uint64_t g = tlb_new_generation(c), before = c->view_gen[view];
     c->own_gen[view] = g;
+    tlb_kernel_own(c, view, before);
     use_generations(c);
+}
+
+static void fill(struct vcpu *c, unsigned view, uint64_t lin, int access, const struct walk *w)
+{
+    struct tlb_info *i = &c->info[view][slot_of(lin)];
+    if (!w->global)
+        tlb_need_own_generation(c, view);
+    if (w->large)
+        note_large(c, lin, w);
+    *i = (struct tlb_info){.lin = (lin & PAGE_MASK) ^ c->view_gen[view],
+                           .gpa = w->gpa,
+                           .page = gpa_entry(c->vm, w->gpa),
+                           .access = w->access};
+    install(c, view, i, lin, access);
 }
 
 struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access)
@@ -288,16 +320,19 @@ struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access
     uint32_t fault = mmu_walk(c, view, lin, access, &w);
     if (fault)
         raise_page_fault(c, lin, fault & ~WALK_FAULT);
-    if (!w.global)
-        need_own_generation(c, view);
-    if (w.large)
-        note_large(c, lin, &w);
-    *i = (struct tlb_info){.lin = (lin & PAGE_MASK) ^ c->view_gen[view],
-                           .gpa = w.gpa,
-                           .page = gpa_entry(c->vm, w.gpa),
-                           .access = w.access};
-    install(c, view, i, lin, access);
+    fill(c, view, lin, access, &w);
+    if (tlb_kernel_note(c, view, lin))
+        xl_context_update(c);
     return i;
+}
+
+bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts)
+{
+    struct walk w;
+    bool there = !mmu_walk_from(c, view, lin, 0, &w, starts);
+    if (there)
+        fill(c, view, lin, 0, &w);
+    return there;
 }
 
 struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin)
