@@ -147,17 +147,19 @@ static const struct pcid_case faults[] = {
 };
 
 /* ---- code ------------------------------------------------------------------------------------------------------------ */
-/* 100 calls through a pointer in either space; after `at` of them B's page changes. */
+/* 100 jumps through a pointer in either space and back; after `at` of them B's page changes.  Nothing in between touches
+ * memory: so nobody looks the page up if the jump's target is known. */
+#define CALL(back)   "lea " back ", %rsi; jmp *%rbx\n"
+#define B_IS_FLUSHED INVPCID(1, 2)
 GUEST_CODE(calls, 64,
            "mov $0x50000, %ebx; mov $100, %r12d\n"
-           "1: mov %r8, %cr3; call *%rbx; add %eax, %r13d\n"
-           "cmp %ebp, %r12d; jne 2f\n"
-           "movq $0x60007, 0x183000 + 0x50 * 8\n" INVPCID(
-               0, 2) "2: mov %r9, %cr3; call *%rbx; add %eax, %r14d\n"
-                     "dec %r12d; jnz 1b\n"
-                     "mov %r13d, %eax; out %eax, $0xf0; mov %r14d, %eax; out %eax, $0xf0; hlt\n");
-GUEST_CODE(one, 64, "mov $1, %eax; ret\n");
-GUEST_CODE(two, 64, "mov $2, %eax; ret\n");
+           "1: mov %r8, %cr3\n" CALL(
+               "2f(%rip)") "2: add %eax, %r13d; cmp %ebp, %r12d; jne 3f\n"
+                           "movq $0x60007, 0x183000 + 0x50 * 8\n" B_IS_FLUSHED "3: mov %r9, %cr3\n" CALL(
+                               "4f(%rip)") "4: add %eax, %r14d; dec %r12d; jnz 1b\n"
+                                           "mov %r13d, %eax; out %eax, $0xf0; mov %r14d, %eax; out %eax, $0xf0; hlt\n");
+GUEST_CODE(one, 64, "mov $1, %eax; jmp *%rsi\n");
+GUEST_CODE(two, 64, "mov $2, %eax; jmp *%rsi\n");
 
 static void check_calls(unsigned long b_maps, unsigned at, unsigned sum_in_b)
 {
