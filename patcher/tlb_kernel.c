@@ -149,9 +149,9 @@ static void fill_again(struct vcpu *c, unsigned view, const struct tlb_list *l, 
 static void walk_again(struct vcpu *c, unsigned view)
 {
     struct tlb_kernel *k = kernel_of(c, view);
-    struct walk_starts starts = {0};
     if (k->gen == c->view_gen[view])
         return;
+    struct walk_starts starts = {0};
     if (!same_code(c, view, &k->exec, &starts)) {
         if (++k->strangers == STRANGERS)
             forget(k);
