@@ -168,7 +168,7 @@ struct tlb_list {
     } page[TLB_LIST_PAGES];
     uint16_t at[TLB_LIST_INDEX]; /* hashed: 1 + index of the page, or 0 */
 };
-struct tlb_kernel { /* tlb_kernel.c: of one of the kernel's views */
+struct tlb_kernel { /* tlb_kernel.c: of one view */
     uint64_t gen;   /* the view's, for which ... */
     uint64_t code;  /* ... this number (shifted) stands in vcpu.xl_context; 0: none */
     unsigned rounds, strangers;
@@ -324,7 +324,7 @@ struct vcpu {
     bool left_user_cr3, cr3_loaded;
     uint8_t isolation;
     struct tlb_context tlb_context[TLB_CONTEXTS];
-    struct tlb_kernel kernel[2];
+    struct tlb_kernel kernel[VIEWS];
     uint16_t *granted; /* by page of the memory file: 1 + slot whose entries may have its write tag, TLB_MANY, or 0 */
     uint64_t large_2m[TLB_LARGE_BITS / 64], large_1g[2]; /* parts of large pages have been filled in there (hashed) */
     struct tlb_entry views[VIEWS + 1][TLB_SIZE] __attribute__((aligned(64)));

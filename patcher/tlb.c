@@ -127,9 +127,14 @@ static unsigned hash_cr3(uint64_t cr3)
     return (cr3 ^ cr3 >> 7 ^ cr3 >> 13) % TLB_USER_CR3S;
 }
 
+bool tlb_isolated(const struct vcpu *c)
+{
+    return c->isolation >= ISOLATION_SEEN;
+}
+
 bool on_user_tables(const struct vcpu *c)
 {
-    return c->isolation >= ISOLATION_SEEN && c->user_cr3s[hash_cr3(c->cr3)] == c->cr3;
+    return tlb_isolated(c) && c->user_cr3s[hash_cr3(c->cr3)] == c->cr3;
 }
 
 void tlb_note_user(struct vcpu *c)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* tlb_kernel.c - the kernel's pages when another process's page tables come into force.
+/* tlb_kernel.c - what was used lately, when other page tables come into force.
  *
  * A kernel whose pages are not global (page-table isolation, or no CR4.PGE) has to be walked again in every context,
- * though it is mapped alike in all of them.  To do that one miss at a time costs a detour from translated code per page,
- * and each indirect jump has to be looked up again.  So the pages that the kernel used lately are listed, and walked
- * together when CR3 was loaded: processors may fill in entries ahead of time, too (SDM Vol. 3, 4.10.2.3).
+ * though it is mapped alike in all of them; where CR3 is loaded without a PCID that keeps anything, so has what isolated
+ * user code needs.  To do that one miss at a time costs a detour from translated code per page, and each indirect jump
+ * has to be looked up again.  So the pages that a view used lately are listed, and walked together when CR3 was loaded:
+ * processors may fill in entries ahead of time, too (SDM Vol. 3, 4.10.2.3).
  *
  * Indirect jumps (vcpu.xl_target) are believed under a number in vcpu.xl_context.  Where all listed pages with code are
- * found unchanged, the number stays the same: each page with a target of that number is in the list.
- *
- * Page tables that have something else there are taken for those of user code or of another kernel, and left alone.
+ * found unchanged, the number stays the same: each page with a target of that number is in the list.  Page tables that
+ * have something else there are taken for those of another kernel or program, and left alone.
  *
  * The lists begin anew from time to time, so that what is not used any more goes; that of pages without code, which are
  * not only looked at but filled in, is short. */
@@ -17,11 +17,6 @@
 #include <string.h>
 
 enum { ROUNDS = 32 /* of the list of data */, CODE_ROUNDS = 256, STRANGERS = 8, DATA_PAGES = 128 };
-
-static struct tlb_kernel *kernel_of(struct vcpu *c, unsigned view)
-{
-    return view == VIEW_SUPER_SMAP ? &c->kernel[0] : view == VIEW_SUPER ? &c->kernel[1] : NULL;
-}
 
 /* ---- the lists ------------------------------------------------------------------------------------------------------- */
 static void list_empty(struct tlb_list *l)
@@ -55,8 +50,8 @@ static void forget(struct tlb_kernel *k)
 
 void tlb_kernel_forget(struct vcpu *c)
 {
-    forget(&c->kernel[0]);
-    forget(&c->kernel[1]);
+    for (unsigned v = 0; v < VIEWS; v++)
+        forget(&c->kernel[v]);
 }
 
 static bool note_code(struct tlb_kernel *k, uint64_t page, uint64_t where)
@@ -86,28 +81,27 @@ static void note_data(struct tlb_kernel *k, uint64_t page)
 
 bool tlb_kernel_note(struct vcpu *c, unsigned view, uint64_t lin)
 {
-    struct tlb_kernel *k = kernel_of(c, view);
+    struct tlb_kernel *k = &c->kernel[view];
     const struct tlb_info *i = &c->info[view][lin >> 12 & (TLB_SIZE - 1)];
-    if (!k)
-        return false;
+    if (!k->code && (view == VIEW_USER || view == VIEW_GATE) && !tlb_isolated(c))
+        return false; /* processes have little in common */
     if (i->access & ACCESS_EXEC)
         return note_code(k, lin & PAGE_MASK, i->page);
-    if (lin >> 63)
-        note_data(k, lin & PAGE_MASK);
+    note_data(k, lin & PAGE_MASK);
     return false;
 }
 
 /* ---- contexts ---------------------------------------------------------------------------------------------------------- */
 uint64_t tlb_code_number(struct vcpu *c)
 {
-    const struct tlb_kernel *k = kernel_of(c, c->view);
-    return k && k->code && k->gen == c->view_gen[c->view] ? k->code : c->view_gen[c->view];
+    const struct tlb_kernel *k = &c->kernel[c->view];
+    return k->code && k->gen == c->view_gen[c->view] ? k->code : c->view_gen[c->view];
 }
 
 void tlb_kernel_own(struct vcpu *c, unsigned view, uint64_t before)
 {
-    struct tlb_kernel *k = kernel_of(c, view);
-    if (k && k->gen == before)
+    struct tlb_kernel *k = &c->kernel[view];
+    if (k->gen == before)
         k->gen = c->own_gen[view];
 }
 
@@ -148,7 +142,7 @@ static void fill_again(struct vcpu *c, unsigned view, const struct tlb_list *l, 
 
 static void walk_again(struct vcpu *c, unsigned view)
 {
-    struct tlb_kernel *k = kernel_of(c, view);
+    struct tlb_kernel *k = &c->kernel[view];
     if (k->gen == c->view_gen[view])
         return;
     struct walk_starts starts = {0};
@@ -170,8 +164,7 @@ static void walk_again(struct vcpu *c, unsigned view)
 
 void tlb_kernel_switched(struct vcpu *c)
 {
-    if (on_user_tables(c))
-        return;
-    walk_again(c, VIEW_SUPER_SMAP);
-    walk_again(c, VIEW_SUPER);
+    bool gate = on_user_tables(c);
+    walk_again(c, gate ? VIEW_GATE : VIEW_SUPER_SMAP);
+    walk_again(c, gate ? VIEW_USER : VIEW_SUPER);
 }

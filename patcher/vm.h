@@ -122,6 +122,7 @@ bool tlb_kernel_note(struct vcpu *c, unsigned view, uint64_t lin);
 void tlb_kernel_own(struct vcpu *c, unsigned view, uint64_t before);
 void tlb_kernel_switched(struct vcpu *c);  /* CR3 was loaded */
 uint64_t tlb_code_number(struct vcpu *c);  /* what vcpu.xl_context has of the view in force */
+bool tlb_isolated(const struct vcpu *c);   /* the kernel hides itself from user code */
 bool on_user_tables(const struct vcpu *c); /* of an isolated kernel (tlb.c) */
 void tlb_flush_page(struct vcpu *c, uint64_t lin);
 void tlb_drop_write(struct vcpu *c);                                               /* all: see REQ_UNWRITE */
