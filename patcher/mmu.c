@@ -54,6 +54,7 @@ struct levels {
     unsigned n, size;
     uint64_t gpa[4], entry[4];
     uint64_t rights;          /* W and U of all entries and-ed, NX or-ed */
+    bool not_accessed;        /* one of them has A clear */
     struct walk_start *start; /* NULL: from the top */
 };
 
@@ -62,6 +63,7 @@ static uint64_t level_read(struct vcpu *c, struct levels *l, uint64_t gpa)
     uint64_t e = phys_read(c, gpa, l->size);
     l->gpa[l->n] = gpa;
     l->entry[l->n++] = e;
+    l->not_accessed |= !(e & PTE_A);
     l->rights = (l->rights & (e | ~(uint64_t)(PTE_W | PTE_U))) | (e & PTE_NX);
     return e;
 }
@@ -114,7 +116,7 @@ static uint32_t walk_64(struct vcpu *c, uint64_t lin, uint64_t table, unsigned s
             return WALK_FAULT | PF_P | PF_RSVD;
         uint64_t in_page = (1ull << shift) - 1;
         if (shift == 12 || e & PTE_PS) {
-            if (l->start && shift < 30)
+            if (l->start && shift < 30 && !l->not_accessed)
                 *l->start = (struct walk_start){1 + (lin >> 21), table, before, shift};
             w->large = shift > 12;
             w->huge = shift > 21;
@@ -192,7 +194,8 @@ uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, 
         int may = view_access(c, view, l.rights);
         if ((may & access) != access)
             return fault_code(c, view, access, PF_P);
-        if (!set_accessed(c, &l, access & ACCESS_WRITE))
+        w->not_accessed = l.not_accessed;
+        if (!s && !set_accessed(c, &l, access & ACCESS_WRITE))
             continue;
         if (!(l.entry[l.n - 1] & PTE_D))
             may &= ~ACCESS_WRITE; /* the first write walks again and sets D */

@@ -334,7 +334,7 @@ struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access
 bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts)
 {
     struct walk w;
-    bool there = !mmu_walk_from(c, view, lin, 0, &w, starts);
+    bool there = !mmu_walk_from(c, view, lin, 0, &w, starts) && !w.not_accessed;
     if (there)
         fill(c, view, lin, 0, &w);
     return there;

@@ -140,8 +140,10 @@ struct walk {
     uint8_t access;   /* what the view may do, with the bits that are set now */
     bool large, huge; /* more than 4 KiB, 1 GiB */
     bool global;
+    bool not_accessed; /* mmu_walk_from(): some entry has A clear, and still has */
 };
-/* Where walks of neighbouring pages begin (64-bit entries only): good until the guest runs on. */
+/* Where walks of neighbouring pages begin (64-bit entries only): good until the guest runs on.  Such walks are ahead of
+ * time and leave entries as they are. */
 struct walk_starts {
     struct walk_start {
         uint64_t region; /* 1 + linear address / 2 MiB */
@@ -149,7 +151,7 @@ struct walk_starts {
         unsigned shift;
     } start[64];
 };
-/* Fills an entry in before it is needed; false: there is none.  starts: of the same CR3. */
+/* Fills an entry in before it is needed; false: there is none, or the guest wants to see its first use. */
 bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts);
 void tlb_need_own_generation(struct vcpu *c, unsigned view);
 /* 0 and *w, or the page fault's error code | WALK_FAULT */

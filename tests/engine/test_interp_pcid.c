@@ -191,6 +191,24 @@ static void test_code_changes(void)
     check_calls(0x50000, 40, 60 + 2 * 40);
 }
 
+/* What was used in A may be looked up in B ahead of time, but the guest does not see that in B's accessed bits. */
+GUEST_CODE(only_in_a, 64,
+           "mov $8, %ecx\n 1: mov 0x58000, %eax\n" TO_B_KEPT TO_A_KEPT "dec %ecx; jnz 1b\n" TO_B_KEPT "hlt\n");
+
+static void test_accessed(void)
+{
+    struct guest *g = two_spaces();
+    GUEST_LOAD(g, GUEST_CODE_AT, only_in_a);
+    g->s.efer |= 0x800; /* NXE: the page is data */
+    guest_write(g, GUEST_PTES + 0x58 * 8, 8, 1ull << 63 | 0x58007);
+    guest_write(g, B_TABLES + 0x3000 + 0x58 * 8, 8, 1ull << 63 | 0x58007);
+    guest_run(g);
+    g_assert_cmpint(guest_vector(g), ==, -1);
+    g_assert_cmphex(guest_read(g, GUEST_PTES + 0x58 * 8, 8) & 0x20, ==, 0x20);
+    g_assert_cmphex(guest_read(g, B_TABLES + 0x3000 + 0x58 * 8, 8) & 0x20, ==, 0);
+    guest_free(g);
+}
+
 /* ---- page-table isolation ---------------------------------------------------------------------------------------------- */
 /* User code runs on B's tables, the kernel on A's, and its first and last instructions on B's.  When 10 of the system
  * calls are left, the kernel's page changes. */
@@ -251,6 +269,7 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/pcid/code-differs", test_code_differs);
     g_test_add_func("/interp/pcid/code-same", test_code_same);
     g_test_add_func("/interp/pcid/code-changes", test_code_changes);
+    g_test_add_func("/interp/pcid/accessed", test_accessed);
     g_test_add_func("/interp/pcid/isolation", test_isolation);
     g_test_add_func("/interp/pcid/isolation-without-pcid", test_isolation_without_pcid);
     return g_test_run();
