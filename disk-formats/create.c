@@ -162,7 +162,10 @@ bool image_create(const char *path, const char *format_name, const struct image_
     }
     if (!o.bytes && o.parent_image)
         o.bytes = o.parent_image->bytes;
-    struct blk_file *f = blk_create(path, replace, error);
+    bool own = o.parent_image && image_uses(o.parent_image, path) && o.parent_image != given->parent_image;
+    struct blk_file *f = own ? NULL : blk_create(path, replace, error);
+    if (own)
+        disk_fail(error, DISK_ERROR_USAGE, "%s is itself what it would be based on", path);
     bool ok = f && image_create_file(f, format, &o, error) && blk_publish(f, error);
     blk_close(f);
     if (o.parent_image != given->parent_image)

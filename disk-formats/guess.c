@@ -58,11 +58,13 @@ const struct image_format *image_format_guess(struct blk_file *f, GError **error
     for (const struct image_format *const *t = image_formats(); *t; t++)
         if ((*t)->probe && (*t)->probe(head, n, bytes))
             return *t;
-    /* A fixed VHD is known by its last sector only. */
-    if (bytes >= 512 && !blk_get(f, bytes - 512, last, sizeof last, "end", error))
-        return NULL;
-    if (!memcmp(last, "conectix", 8))
-        return image_format_find("vhd", error);
+    /* A fixed VHD is known by its last sector only, which in old ones is a byte short. */
+    for (unsigned footer = 511; footer <= 512; footer++) {
+        if (bytes >= footer && !blk_get(f, bytes - footer, last, sizeof last, "end", error))
+            return NULL;
+        if (!memcmp(last, "conectix", 8))
+            return image_format_find("vhd", error);
+    }
     const struct foreign *other = find_foreign(head);
     if (!other)
         return image_format_find("raw", error);

@@ -77,6 +77,23 @@ static void image_free(struct image *im)
     g_free(im);
 }
 
+/* What the format forbids is looked for before anything is written, not only by whoever checks it. */
+static bool nothing_overlaps(struct image *im, GError **error)
+{
+    if (!im->writable || im->repair || !im->format->check_first)
+        return true;
+    struct image_check c;
+    image_check_init(&c);
+    bool ok = im->format->check(im, false, &c, error);
+    if (ok && c.overlaps)
+        ok = disk_fail(error, DISK_ERROR_CORRUPT,
+                       "%s is damaged (%.*s): it can be read, but is not written; copy what it holds (vmctl disk "
+                       "convert)",
+                       im->file->path, (int)strcspn(c.text->str, "\n"), c.text->str);
+    image_check_clear(&c);
+    return ok;
+}
+
 struct image *image_open_with(struct blk_file *f, const struct image_format *format, const struct image_how *how,
                               GError **error)
 {
@@ -89,7 +106,7 @@ struct image *image_open_with(struct blk_file *f, const struct image_format *for
     g_rw_lock_init(&im->lock);
     g_mutex_init(&im->flight_lock);
     g_cond_init(&im->landed);
-    bool ok = format->open(im, error);
+    bool ok = format->open(im, error) && nothing_overlaps(im, error);
     if (ok && im->snapshot)
         ok =
             disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: a %s image has no internal snapshots", f->path, format->name);

@@ -18,7 +18,7 @@
  * Tables move (L1 or refcount table grows) by writing the new one, a barrier, and one write within the header's sector.
  *
  * Lazy refcounts: we keep counts right all the time, so the dirty bit is never set; an image that has it set is
- * recounted when it is opened for writing.  The corrupt bit allows reading only. */
+ * recounted before it is first changed.  The corrupt bit allows reading only. */
 #pragma once
 #include "../core-vmm/base/bytes.h"
 #include "formats.h"
@@ -211,4 +211,5 @@ bool qcow2_show_snapshot(struct image *im, const char *wanted, GError **error);
 
 /* qcow2_check.c, qcow2_resize.c */
 bool qcow2_check(struct image *im, bool repair, struct image_check *out, GError **error);
+bool qcow2_may_resize(struct image *im, uint64_t bytes, GError **error);
 bool qcow2_resize(struct image *im, uint64_t bytes, GError **error);

@@ -38,9 +38,13 @@ static bool read_footer(struct image *im, GError **error)
         return false;
     if (footer_good(v->footer) && get_be32(v->footer + FOOTER_TYPE) != VHD_FIXED)
         return true;
-    /* The last sector, also of a file whose length is odd by one byte, as old versions made them. */
-    if (!blk_get(im->file, (size - 1) / VHD_SECTOR * VHD_SECTOR, v->footer,
-                 MIN(VHD_SECTOR, (size - 1) % VHD_SECTOR + 1), "footer", error))
+    if (!blk_get(im->file, size - VHD_SECTOR, v->footer, VHD_SECTOR, "footer", error))
+        return false;
+    if (footer_good(v->footer))
+        return true;
+    /* Old versions made it one byte shorter. */
+    memset(v->footer, 0, VHD_SECTOR);
+    if (!blk_get(im->file, size - (VHD_SECTOR - 1), v->footer, VHD_SECTOR - 1, "footer", error))
         return false;
     return footer_good(v->footer) || disk_fail(error, DISK_ERROR_CORRUPT, "%s: no good VHD footer", im->file->path);
 }
@@ -104,15 +108,17 @@ static bool vhd_open(struct image *im, GError **error)
     if (!read_footer(im, error))
         return false;
     v->type = get_be32(v->footer + FOOTER_TYPE);
-    im->bytes = get_be64(v->footer + FOOTER_SIZE) & ~UINT64_C(511);
+    uint64_t bytes = get_be64(v->footer + FOOTER_SIZE);
+    im->bytes = bytes <= VHD_MAX_BYTES ? (bytes + 511) & ~UINT64_C(511) : 0; /* the last sector is padded */
     im->id = vhd_uuid(v->footer + FOOTER_UUID);
-    if (!im->bytes || im->bytes > VHD_MAX_BYTES)
+    if (!im->bytes)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: a VHD disk cannot have this size", im->file->path);
     if (v->type == VHD_DYNAMIC || v->type == VHD_DIFFERENCING)
         return open_dynamic(im, error);
     if (v->type != VHD_FIXED)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: VHD type %u is not supported", im->file->path, v->type);
-    return im->bytes <= blk_size(im->file) ||
+    v->fixed_end = bytes % VHD_SECTOR ? bytes : 0;
+    return bytes <= blk_size(im->file) ||
            disk_fail(error, DISK_ERROR_CORRUPT, "%s is shorter than its disk", im->file->path);
 }
 
@@ -173,6 +179,19 @@ static int alike_sectors(struct image *im, uint32_t i, uint64_t in, struct exten
     return err;
 }
 
+/* What the last sector has behind the disk's end is the footer, and none of the disk's. */
+static int fixed_extent(const struct vhd *v, uint64_t offset, struct extent *out)
+{
+    if (v->fixed_end && offset < v->fixed_end)
+        out->bytes = MIN(out->bytes, v->fixed_end - offset);
+    if (!v->fixed_end || offset < v->fixed_end)
+        return 0;
+    out->kind = EXTENT_ZERO;
+    out->in_place = false;
+    out->file_offset = UINT64_MAX;
+    return 0;
+}
+
 static int vhd_extent(struct image *im, uint64_t offset, struct extent *out)
 {
     struct vhd *v = im->state;
@@ -180,7 +199,7 @@ static int vhd_extent(struct image *im, uint64_t offset, struct extent *out)
     out->in_place = im->writable;
     out->file_offset = offset;
     if (v->type == VHD_FIXED)
-        return 0;
+        return fixed_extent(v, offset, out);
     uint32_t i = offset / im->block_bytes;
     uint64_t in = offset % im->block_bytes;
     out->bytes = MIN(out->bytes, im->block_bytes - in);
@@ -311,29 +330,48 @@ static int vhd_discard(struct image *im, uint64_t offset, uint64_t bytes)
 }
 
 /* ---- resize, check ---- */
-static bool vhd_resize(struct image *im, uint64_t bytes, GError **error)
+static bool vhd_may_resize(struct image *im, uint64_t bytes, GError **error)
 {
     struct vhd *v = im->state;
-    uint8_t zero[VHD_SECTOR] = {0};
-    uint64_t was = im->bytes;
-    if (bytes < was || bytes > VHD_MAX_BYTES)
+    if (bytes < im->bytes || bytes > VHD_MAX_BYTES)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a VHD image %s",
-                         bytes < was ? "cannot be made smaller; convert it" : "has 2040 GiB at most");
+                         bytes < im->bytes ? "cannot be made smaller; convert it" : "has 2040 GiB at most");
     if (v->type != VHD_FIXED)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED,
                          "a dynamic VHD image has no room for a larger table; convert it");
+    return true;
+}
+
+/* Of a fixed disk: the new footer first; then the old one, which lies in the disk now, becomes zeroes. */
+static int move_footer(struct image *im, uint64_t was, uint64_t bytes)
+{
+    struct vhd *v = im->state;
+    uint8_t zero[VHD_SECTOR] = {0};
     vhd_set_size(v->footer, bytes);
     int err = blk_pwrite(im->file, bytes, v->footer, VHD_SECTOR);
     if (!err)
         err = blk_sync(im->file);
-    if (!err && bytes > was) /* the old footer lies in the disk now */
+    if (!err && bytes > was)
         err = blk_pwrite(im->file, was, zero, MIN(bytes - was, VHD_SECTOR));
-    if (!err)
-        err = blk_sync(im->file);
+    return err ? err : blk_sync(im->file);
+}
+
+static bool vhd_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    int err = move_footer(im, im->bytes, bytes);
     if (err)
         return disk_fail_errno(error, -err, "%s", im->file->path);
     im->bytes = bytes;
     return true;
+}
+
+/* A fixed disk whose last sector the footer cuts short gets all of it before it is written to. */
+static int vhd_ready(struct image *im)
+{
+    struct vhd *v = im->state;
+    int err = v->fixed_end ? move_footer(im, v->fixed_end, im->bytes) : 0;
+    v->fixed_end = err ? v->fixed_end : 0;
+    return err;
 }
 
 static int by_value(const void *a, const void *b)
@@ -352,9 +390,11 @@ static void check_blocks(struct image *im, uint32_t *sorted, uint32_t n, struct 
         if (from < first || (from + step) * VHD_SECTOR > size) {
             image_check_say(out, "a block at sector %u lies outside the data", sorted[i]);
             out->corruptions++;
+            out->overlaps += from < first;
         } else if (i && sorted[i - 1] + step > from) {
             image_check_say(out, "two blocks overlap at sector %u", sorted[i]);
             out->corruptions++;
+            out->overlaps++;
         }
     }
 }
@@ -442,17 +482,20 @@ const struct image_format format_vhd = {
     .name = "vhd",
     .summary = "Virtual PC and Hyper-V, first version",
     .parents = true,
+    .check_first = true,
     .lasting_id = true,
     .probe = vhd_probe,
     .create = vhd_create,
     .open = vhd_open,
     .extent = vhd_extent,
+    .ready = vhd_ready,
     .place = vhd_place,
     .link = vhd_link,
     .unplace = vhd_unplace,
     .flush = vhd_flush,
     .discard = vhd_discard,
     .zero = vhd_zero,
+    .may_resize = vhd_may_resize,
     .resize = vhd_resize,
     .alike = vhd_alike,
     .forget_parent_id = vhd_forget_parent_id,

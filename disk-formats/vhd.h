@@ -61,6 +61,7 @@ struct vhd {
     uint8_t **bitmap; /* differencing: of each block, NULL: not read yet */
     uint8_t *dirty;   /* of each block: BAT_DIRTY, BITMAP_DIRTY */
     bool any_dirty, footer_due;
+    uint64_t fixed_end;    /* of a fixed disk that ends within a sector; 0: it does not */
     uint64_t end;          /* where the next block goes */
     uint64_t parent_id_at; /* in our own locator; 0: none */
     uint32_t bitmaps;      /* how many are kept */
