@@ -66,6 +66,12 @@ const struct image_format *image_format_guess(struct blk_file *f, GError **error
             return image_format_find("vhd", error);
     }
     const struct foreign *other = find_foreign(head);
+    const char *promised = image_format_promised(f->path);
+    if (!other && promised && strcmp(promised, "raw")) {
+        disk_fail(error, DISK_ERROR_CORRUPT, "%s is no %s image, though it is called one; say that it is raw if it is",
+                  f->path, promised);
+        return NULL;
+    }
     if (!other)
         return image_format_find("raw", error);
     disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is %s; %s, or say that it is raw if it is a disk like that", f->path,

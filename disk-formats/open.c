@@ -287,6 +287,18 @@ static unsigned open_flags(const struct image_how *how)
     return (how->write ? FILE_WRITE : 0) | (how->unlocked ? FILE_NO_LOCK : 0);
 }
 
+/* An image of one format under the name of another. */
+static void tell_what_it_is(struct blk_file *f, const struct image_format *tried, GError *why)
+{
+    const struct image_format *is =
+        g_error_matches(why, DISK_ERROR, DISK_ERROR_CORRUPT) ? image_format_guess(f, NULL) : NULL;
+    if (!is || is == tried || !is->probe)
+        return;
+    g_autofree char *said = why->message;
+    why->message = g_strdup_printf("%s: it is opened as %s, but looks like %s; say so, or give it a name that fits",
+                                   said, tried->name, is->name);
+}
+
 /* f NULL: the error is set already. */
 static struct image *open_in(struct blk_file *f, const struct image_how *how, const struct link *child, GError **error)
 {
@@ -303,7 +315,14 @@ static struct image *open_in(struct blk_file *f, const struct image_how *how, co
         blk_close(f);
         return NULL;
     }
-    struct image *im = image_open_with(f, format, how, error);
+    GError *why = NULL;
+    struct blk_file *same = blk_ref(f);
+    struct image *im = image_open_with(f, format, how, &why);
+    if (why)
+        tell_what_it_is(same, format, why);
+    blk_close(same);
+    if (why)
+        g_propagate_error(error, why);
     if (im && !how->no_parent && !open_parent(im, how, child, error)) {
         image_close(im);
         return NULL;
