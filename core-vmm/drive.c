@@ -491,6 +491,20 @@ static bool read_config(struct drive *v, const struct config *c, GError **error)
     return true;
 }
 
+/* An image of somebody else, or one that is kept as it is. */
+static void say_way_out(struct drive *v, const char *file, GError *why)
+{
+    g_autofree char *path = g_canonicalize_filename(file, v->device->machine->folder);
+    if (v->media != MEDIA_DISK || v->readonly || !g_error_matches(why, DISK_ERROR, DISK_ERROR_PERMISSION) ||
+        access(path, R_OK) || !access(path, W_OK))
+        return;
+    g_autofree char *said = why->message;
+    why->message =
+        g_strdup_printf("%s; it may be read, but not written: leave it as it is (readonly=on in this section), "
+                        "or give the machine an image of its own on top of it (vmctl disk clone --linked)",
+                        said);
+}
+
 static bool open_first_medium(struct drive *v, const struct config *c, GError **error)
 {
     g_autofree char *file = config_string(c, "file", NULL), *format = config_string(c, "format", NULL);
@@ -503,6 +517,8 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
         g_clear_error(&why);
         v->medium = medium_open(v, -1, file, format, true, &why);
     }
+    if (why)
+        say_way_out(v, file, why);
     if (why)
         g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
     return v->medium != NULL;
@@ -523,15 +539,21 @@ static char *file_of(const struct config *c, const char *folder)
     return file && *file ? g_canonicalize_filename(file, folder) : NULL;
 }
 
-void drive_open_files(const struct config *c, const char *folder, bool parents)
+bool drive_open_files(const struct config *c, const char *folder, bool parents, GError **error)
 {
     g_autofree char *path = file_of(c, folder), *format = config_string(c, "format", NULL);
     struct image_how how = {.format = format, .unlocked = true, .no_parent = !parents};
+    GError *why = NULL;
     if (!path)
-        return;
+        return true;
     if (!format)
         how.format = image_format_by_name(path);
-    image_open(path, &how, NULL);
+    if (image_open(path, &how, &why) || !g_error_matches(why, DISK_ERROR, DISK_ERROR_CORRUPT)) {
+        g_clear_error(&why);
+        return true;
+    }
+    g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
+    return false;
 }
 
 bool drive_not_in_use(const struct config *c, const char *folder, GError **error)
