@@ -496,7 +496,7 @@ static void say_way_out(struct drive *v, const char *file, GError *why)
 {
     g_autofree char *path = g_canonicalize_filename(file, v->device->machine->folder);
     if (v->media != MEDIA_DISK || v->readonly || !g_error_matches(why, DISK_ERROR, DISK_ERROR_PERMISSION) ||
-        access(path, R_OK) || !access(path, W_OK))
+        faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) || !faccessat(AT_FDCWD, path, W_OK, AT_EACCESS))
         return;
     g_autofree char *said = why->message;
     why->message =
