@@ -16,6 +16,7 @@
 
 #define WORKERS       8
 #define RETRY_SECONDS 1
+#define CD_SECTOR     2048u
 
 enum media { MEDIA_DISK, MEDIA_CDROM, MEDIA_FLOPPY };
 static const char *const media_names[] = {"disk", "cdrom", "floppy", NULL};
@@ -106,12 +107,15 @@ static struct medium *medium_open(struct drive *v, int fd, const char *file, con
                             .write = !readonly && v->media != MEDIA_CDROM,
                             .cache = v->cache};
     struct image *image = fd < 0 ? image_open(path, &how, error) : image_open_fd(fd, path, &how, error);
-    if (image && how.write && v->media == MEDIA_DISK && !nothing_above(path, error))
+    if (image && how.write && !nothing_above(path, error))
         g_clear_pointer(&image, image_close);
     if (image && how.write && !can_overwrite(image, error))
         g_clear_pointer(&image, image_close);
     if (!image)
         return NULL;
+    if (v->media == MEDIA_CDROM && !strcmp(image->format->name, "raw"))
+        image->bytes =
+            (image->bytes + CD_SECTOR - 1) / CD_SECTOR * CD_SECTOR; /* what is behind the file's end reads as 0 */
     struct medium *m = g_new0(struct medium, 1);
     *m = (struct medium){1, image, g_steal_pointer(&path)};
     return m;
@@ -524,11 +528,11 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
     return v->medium != NULL;
 }
 
-/* Is its image a disk that the guest may write to? */
+/* Is its image one that the guest may write to? */
 static bool written(const struct config *c)
 {
     struct drive v = {0};
-    bool is = read_config(&v, c, NULL) && !v.readonly && v.media == MEDIA_DISK;
+    bool is = read_config(&v, c, NULL) && !v.readonly && v.media != MEDIA_CDROM;
     g_free(v.serial);
     return is;
 }
