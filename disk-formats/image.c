@@ -601,6 +601,26 @@ char **image_alike(struct image *im)
     return im->format->alike ? im->format->alike(im) : NULL;
 }
 
+/* Where there is nothing to repair, nothing is changed. */
+static bool repair_locked(struct image *im, struct image_check *out, GError **error)
+{
+    struct image_check found;
+    image_check_init(&found);
+    bool ok = im->put_off || im->format->check(im, false, &found, error);
+    bool sound = ok && !im->put_off && !found.corruptions && !found.leaks;
+    int err = ok && !sound ? ready_locked(im) : 0;
+    if (sound) {
+        struct image_check empty = *out;
+        *out = found;
+        found = empty;
+    } else if (ok) {
+        im->tables_changed = true;
+        ok = err ? disk_fail_errno(error, -err, "%s", im->file->path) : im->format->check(im, true, out, error);
+    }
+    image_check_clear(&found);
+    return ok;
+}
+
 bool image_check(struct image *im, bool repair, struct image_check *out, GError **error)
 {
     if (repair && !im->writable)
@@ -608,9 +628,7 @@ bool image_check(struct image *im, bool repair, struct image_check *out, GError 
     if (!im->format->check)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "there is nothing to check in a %s image", im->format->name);
     lock_all_landed(im);
-    im->tables_changed = im->tables_changed || repair;
-    int err = repair ? ready_locked(im) : 0;
-    bool ok = err ? disk_fail_errno(error, -err, "%s", im->file->path) : im->format->check(im, repair, out, error);
+    bool ok = repair ? repair_locked(im, out, error) : im->format->check(im, false, out, error);
     g_rw_lock_writer_unlock(&im->lock);
     return ok;
 }

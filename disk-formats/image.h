@@ -25,6 +25,8 @@ struct image {
     bool writable, repair;  /* repair: open even what is marked as corrupt */
     bool many_files;        /* has data in other files too */
     bool snapshots;         /* has internal snapshots */
+    bool check_first;       /* check is cheap: whatever overlaps keeps it from being opened for writing */
+    bool put_off;           /* ready is to do what a repair would */
     bool cut_end;           /* what lies behind the last block in use may be cut off */
     bool append_only;       /* new data only as compressed blocks */
     struct flight *flights; /* first writes under way: exclusive lock and flight_lock to change */

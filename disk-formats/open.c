@@ -80,15 +80,15 @@ static void image_free(struct image *im)
 /* What the format forbids is looked for before anything is written, not only by whoever checks it. */
 static bool nothing_overlaps(struct image *im, GError **error)
 {
-    if (!im->writable || im->repair || !im->format->check_first)
+    if (!im->writable || im->repair || !im->check_first)
         return true;
     struct image_check c;
     image_check_init(&c);
     bool ok = im->format->check(im, false, &c, error);
     if (ok && c.overlaps)
         ok = disk_fail(error, DISK_ERROR_CORRUPT,
-                       "%s is damaged (%.*s): it can be read, but is not written; copy what it holds (vmctl disk "
-                       "convert)",
+                       "%s is damaged (%.*s): it can be read, but is not written; see whether it can be repaired "
+                       "(vmctl disk check --repair), or copy what it holds (vmctl disk convert)",
                        im->file->path, (int)strcspn(c.text->str, "\n"), c.text->str);
     image_check_clear(&c);
     return ok;
@@ -222,12 +222,31 @@ static void find_moved_parent(struct image *im)
         im->parent_name = name;
 }
 
+/* "..\\base\\disk.vmdk": folders, if it is no name.  *path: what it means then. */
+static bool use_windows_name(struct image *im, char **path)
+{
+    char *was = im->parent_name;
+    im->parent_name = g_strdelimit(g_strdup(was), "\\", '/');
+    g_autofree char *other = named_parent(im);
+    if (!g_file_test(other, G_FILE_TEST_EXISTS)) {
+        g_free(im->parent_name);
+        im->parent_name = was;
+        return false;
+    }
+    g_free(was);
+    g_free(*path);
+    *path = g_steal_pointer(&other);
+    return true;
+}
+
 char *image_parent_path(struct image *im, GError **error)
 {
     if (!find_parent_by_id(im, error) || !im->parent_name)
         return NULL;
     g_autofree char *path = named_parent(im);
     if (g_file_test(path, G_FILE_TEST_EXISTS))
+        return g_steal_pointer(&path);
+    if (strchr(im->parent_name, '\\') && use_windows_name(im, &path))
         return g_steal_pointer(&path);
     find_moved_parent(im);
     return named_parent(im);

@@ -99,10 +99,24 @@ static bool tables_apart(struct image *im, GError **error)
     add_pointed(r, s, &s->l1);
     add_pointed(r, s, &s->reftable);
     return !regions_clash(r, &at) ||
-           disk_fail(error, DISK_ERROR_CORRUPT,
-                     "%s is damaged (two tables overlap at 0x%" G_GINT64_MODIFIER "x): it can be read, but is not "
-                     "written; copy what it holds (vmctl disk convert)",
-                     im->file->path, at);
+           disk_fail(
+               error, DISK_ERROR_CORRUPT,
+               "%s is damaged (two tables overlap at 0x%" G_GINT64_MODIFIER "x): it can be read, but is not "
+               "written; see whether it can be repaired (vmctl disk check --repair), or copy what it holds (vmctl disk "
+               "convert)",
+               im->file->path, at);
+}
+
+/* Counting all clusters takes its time, which is worth it where there are not too many.  Counts of a dirty image are wrong
+ * anyway, and made right before it is changed. */
+static bool is_quickly_checked(const struct image *im)
+{
+    const struct qcow2 *s = qcow2_of(im);
+    uint64_t tables = 0;
+    for (uint32_t i = 0; i < s->l1.entries; i++)
+        tables += (s->l1.entry[i] & L1_OFFSET_MASK) != 0;
+    return !(s->incompatible & INCOMPATIBLE_DIRTY) && tables << s->cluster_bits <= CHECK_FIRST_BYTES &&
+           blk_size(im->file) >> s->cluster_bits <= CHECK_FIRST_CLUSTERS;
 }
 
 static bool may_write(struct image *im, GError **error)
@@ -135,6 +149,8 @@ static bool qcow2_open(struct image *im, GError **error)
     if (im->snapshot && !qcow2_show_snapshot(im, im->snapshot, error))
         return false;
     im->snapshot = NULL;
+    im->put_off = s->incompatible & INCOMPATIBLE_DIRTY;
+    im->check_first = is_quickly_checked(im);
     return may_write(im, error) && tables_apart(im, error);
 }
 

@@ -152,7 +152,7 @@ static bool vdi_open(struct image *im, GError **error)
     v->blocks = get_le32(v->header + VDI_BLOCKS);
     v->map_offset = get_le32(v->header + VDI_MAP);
     v->data_offset = get_le32(v->header + VDI_DATA);
-    im->cut_end = true;
+    im->cut_end = im->check_first = true;
     read_parent(im, v->header);
     return load_map(im, error);
 }
@@ -473,7 +473,6 @@ const struct image_format format_vdi = {
     .name = "vdi",
     .summary = "VirtualBox disk image",
     .parents = true,
-    .check_first = true,
     .probe = vdi_probe,
     .create = vdi_create,
     .open = vdi_open,

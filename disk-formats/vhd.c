@@ -113,6 +113,7 @@ static bool vhd_open(struct image *im, GError **error)
     im->id = vhd_uuid(v->footer + FOOTER_UUID);
     if (!im->bytes)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: a VHD disk cannot have this size", im->file->path);
+    im->check_first = v->type != VHD_FIXED;
     if (v->type == VHD_DYNAMIC || v->type == VHD_DIFFERENCING)
         return open_dynamic(im, error);
     if (v->type != VHD_FIXED)
@@ -482,7 +483,6 @@ const struct image_format format_vhd = {
     .name = "vhd",
     .summary = "Virtual PC and Hyper-V, first version",
     .parents = true,
-    .check_first = true,
     .lasting_id = true,
     .probe = vhd_probe,
     .create = vhd_create,

@@ -108,7 +108,7 @@ static bool vhdx_open(struct image *im, GError **error)
 {
     struct vhdx *v = im->state = g_new0(struct vhdx, 1);
     g_mutex_init(&v->lock);
-    im->cut_end = true;
+    im->cut_end = im->check_first = true;
     v->overlay = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     v->bitmaps = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     return read_headers(im, error) && vhdx_replay(im, error) && vhdx_read_regions(im, error) &&
@@ -463,7 +463,6 @@ const struct image_format format_vhdx = {
     .summary = "Hyper-V",
     .options = vhdx_option_names,
     .parents = true,
-    .check_first = true,
     .probe = vhdx_probe,
     .create = vhdx_create,
     .open = vhdx_open,

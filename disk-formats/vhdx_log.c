@@ -201,6 +201,7 @@ bool vhdx_replay(struct image *im, GError **error)
     if (get_le16(v->header + VHDX_LOG_VERSION) || !r.bytes || r.bytes % MIB || r.bytes > VHDX_MAX_LOG || at < MIB ||
         at % MIB || at > IMAGE_MAX_BYTES)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: the log is not where it can be", im->file->path);
+    im->put_off = true;
     r.data = g_try_malloc(r.bytes);
     if (!r.data)
         return disk_fail(error, DISK_ERROR_IO, "%s: no memory for the log", im->file->path);

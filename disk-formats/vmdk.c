@@ -138,6 +138,7 @@ static bool vmdk_open(struct image *im, GError **error)
         return false;
     im->many_files = alone;
     im->cut_end = !alone;
+    im->check_first = true;
     set_parent(im);
     return true;
 }
@@ -338,7 +339,6 @@ const struct image_format format_vmdk = {
     .summary = "VMware virtual disk",
     .options = vmdk_option_names,
     .parents = true,
-    .check_first = true,
     .probe = vmdk_probe,
     .create = vmdk_create,
     .open = vmdk_open,

@@ -31,7 +31,6 @@ struct image_format {
     const char *const *options; /* keys that create understands, NULL-terminated */
     bool parents;               /* can be a differencing image */
     bool lasting_id;            /* the id does not change when the image is written */
-    bool check_first;           /* check is cheap: whatever overlaps keeps it from being opened for writing */
     bool preallocate;           /* a fixed one is made by placing all blocks of a new dynamic one */
     bool (*probe)(const uint8_t *head, size_t n, uint64_t file_bytes); /* for info and import only */
     bool (*create)(struct blk_file *f, const struct image_options *o, GError **error);

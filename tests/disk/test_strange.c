@@ -130,6 +130,33 @@ static void test_autoclear(void)
     scratch_remove(folder);
 }
 
+/* Nor does a repair that finds nothing to repair. */
+static void test_needless_repair(void)
+{
+    static const char *const formats[] = {"qcow2", "vdi", "vmdk", "vhd", "vhdx"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
+        char *folder = scratch_new();
+        g_autofree char *path = in(folder, "x");
+        struct image_how how = {.format = formats[i], .write = true, .repair = true};
+        struct image_check c;
+        make(path, formats[i], NULL, NULL);
+        fill(path, formats[i], 7, 0, BYTES);
+        if (!i)
+            set_autoclear(path);
+        g_autofree char *before = state_of(path);
+        struct image *im = image_open(path, &how, NULL);
+        image_check_init(&c);
+        g_assert_true(image_check(im, true, &c, NULL));
+        g_assert_cmpuint(c.corruptions + c.leaks, ==, 0);
+        g_assert_cmpuint(c.blocks, >, 0);
+        image_check_clear(&c);
+        g_assert_cmpint(image_close(im), ==, 0);
+        g_autofree char *after = state_of(path);
+        g_assert_cmpstr(before, ==, after);
+        scratch_remove(folder);
+    }
+}
+
 /* A commit that cannot be leaves both images as they were: a parent that cannot grow, one that is packed. */
 static void test_refused_commit(void)
 {
@@ -260,6 +287,18 @@ static void make_odd_flat(const char *path)
     g_assert_cmpint(truncate(flat, ODD), ==, 0);
 }
 
+/* Where our VHDX have the size: the second item of the metadata, 64 bytes behind the first. */
+static void make_odd_vhdx(const char *path)
+{
+    uint8_t field[8];
+    make(path, "vhdx", NULL, NULL);
+    fill(path, "vhdx", 7, 0, BYTES);
+    peek(path, (2 << 20) + 65536 + 64, field, sizeof field);
+    g_assert_cmpuint(get_le64(field), ==, BYTES);
+    put_le64(field, ODD);
+    poke(path, (2 << 20) + 65536 + 64, field, sizeof field);
+}
+
 /* All that is there is shown, in whole sectors, and can be written over, the last one as well. */
 static void assert_odd(const char *path, const char *format, bool padded)
 {
@@ -288,7 +327,9 @@ static void test_odd_sizes(void)
 {
     char *folder = scratch_new();
     g_autofree char *raw = in(folder, "raw"), *vdi = in(folder, "vdi"), *vhd = in(folder, "vhd"),
-                    *fixed = in(folder, "fixed"), *flat = in(folder, "flat");
+                    *fixed = in(folder, "fixed"), *flat = in(folder, "flat"), *vhdx = in(folder, "vhdx");
+    make_odd_vhdx(vhdx);
+    assert_odd(vhdx, "vhdx", false);
     make_odd_raw(raw);
     make_odd_vdi(vdi);
     make_odd_vhd(vhd, false);
@@ -335,6 +376,7 @@ static const struct spelling {
     {"tabs", "version\t=\t1\nCID\t=\t12345678\ncreateType\t=\t\"custom\"\nRW\t8\tFLAT\t\"f\"\t0\n"},
     {"short id", "version=1\nCID=5678\ncreateType=\"custom\"\nRW 8 FLAT \"f\" 0\n"},
     {"device", "version=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT \"f\" 0 f0e1-00 disk:1\n"},
+    {"a dot before the name", "version=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT \"./f\" 0\n"},
     {"no end of line", "version=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT \"f\""},
 };
 
@@ -407,6 +449,29 @@ static void test_encodings(void)
     }
     g_assert_true(g_file_set_contents(path, latin, -1, NULL));
     assert_shows(path, NULL);
+    scratch_remove(folder);
+}
+
+/* A parent's name as Windows has it. */
+static void test_windows_names(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *below = in(folder, "below"), *base = in(folder, "base.vmdk"), *child = in(below, "child.vmdk");
+    g_autofree char *text = NULL;
+    gsize n;
+    GError *error = NULL;
+    struct image_options o = {.parent = "../base.vmdk", .parent_format = "vmdk"};
+    g_assert_cmpint(g_mkdir(below, 0700), ==, 0);
+    make(base, "vmdk", NULL, NULL);
+    image_create(child, "vmdk", &o, false, &error);
+    g_assert_no_error(error);
+    g_assert_true(g_file_get_contents(child, &text, &n, NULL));
+    char *name = memmem(text, n, "../base", 7);
+    g_assert_nonnull(name);
+    poke(child, name - text + 2, "\\", 1);
+    struct image *im = open_image(child, "vmdk", true);
+    g_assert_nonnull(im->parent);
+    image_close(im);
     scratch_remove(folder);
 }
 
@@ -484,13 +549,23 @@ static void break_qcow2(const char *path)
     poke(path, get_be64(l1), entry, sizeof entry);
 }
 
+static void break_qcow2_data(const char *path)
+{
+    uint8_t l1[8], l2[8], entry[8];
+    peek(path, 40, l1, sizeof l1);
+    peek(path, get_be64(l1), l2, sizeof l2);
+    uint64_t table = get_be64(l2) & UINT64_C(0x00fffffffffffe00);
+    peek(path, table, entry, sizeof entry);
+    poke(path, table + 8, entry, sizeof entry); /* two clusters of the disk are one of the file */
+}
+
 static void test_overlaps(void)
 {
     static const struct {
         const char *format;
         void (*damage)(const char *path);
-    } cases[] = {{"vdi", break_vdi},   {"vhd", break_vhd},          {"vhdx", break_vhdx},
-                 {"vmdk", break_vmdk}, {"vmdk", break_vmdk_grains}, {"qcow2", break_qcow2}};
+    } cases[] = {{"vdi", break_vdi},          {"vhd", break_vhd},     {"vhdx", break_vhdx},       {"vmdk", break_vmdk},
+                 {"vmdk", break_vmdk_grains}, {"qcow2", break_qcow2}, {"qcow2", break_qcow2_data}};
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         char *folder = scratch_new();
         g_autofree char *path = in(folder, "x");
@@ -630,6 +705,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/disk/strange/no-shrink", test_no_shrink);
     g_test_add_func("/disk/strange/autoclear", test_autoclear);
+    g_test_add_func("/disk/strange/needless-repair", test_needless_repair);
     g_test_add_func("/disk/strange/refused-commit", test_refused_commit);
     g_test_add_func("/disk/strange/refused-replacement", test_refused_replacement);
     g_test_add_func("/disk/strange/own-target", test_own_target);
@@ -637,6 +713,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/strange/sizes-in-words", test_sizes_in_words);
     g_test_add_func("/disk/strange/descriptors", test_descriptors);
     g_test_add_func("/disk/strange/encodings", test_encodings);
+    g_test_add_func("/disk/strange/windows-names", test_windows_names);
     g_test_add_func("/disk/strange/promised", test_promised);
     g_test_add_func("/disk/strange/overlaps", test_overlaps);
     g_test_add_func("/disk/strange/vmdk-memory", test_vmdk_memory);
