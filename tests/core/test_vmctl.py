@@ -140,6 +140,19 @@ def test_set(h):
     h.want(0, "list", out="bad machine.ini")
 
 
+def test_edited(h):
+    """machine.ini as an editor of Windows leaves it."""
+    h.want(0, "create", "m", "--set", "machine.cmdline=a b")
+    path = h.base + "/data/terrarium/machines/m/machine.ini"
+    with open(path, "rb") as f:
+        text = f.read()
+    with open(path, "wb") as f:
+        f.write(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    assert json.loads(h.want(0, "info", "m", "-o", "json"))["settings"]["machine"]["cmdline"] == "a b"
+    h.want(0, "set", "m", "machine.memory=2G")
+    h.want(0, "start", "m")
+
+
 def test_life(h):
     h.want(0, "create", "m", "--cdrom", "")
     h.want(4, "pause", "m", err="is not running")
