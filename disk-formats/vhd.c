@@ -2,7 +2,6 @@
 /* vhd.c - Virtual PC's and Hyper-V's first disk format; the theory is in vhd.h. */
 #include "vhd.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 uint32_t vhd_checksum(const uint8_t *data, size_t n, size_t sum_at)
@@ -96,6 +95,9 @@ static bool open_dynamic(struct image *im, GError **error)
     for (uint32_t i = 0; i < v->blocks; i++)
         v->bat[i] = GUINT32_FROM_BE(v->bat[i]);
     uint64_t table_end = v->bat_offset + get_be32(h + DYNAMIC_ENTRIES) * 4ull;
+    regions_add(v->tables, 0, VHD_SECTOR); /* the footer's copy */
+    regions_add(v->tables, at, DYNAMIC_BYTES);
+    regions_add(v->tables, v->bat_offset, v->blocks * 4ull);
     v->end = MAX((table_end + VHD_SECTOR - 1) / VHD_SECTOR * VHD_SECTOR, at + DYNAMIC_BYTES);
     find_end(im);
     return true;
@@ -105,6 +107,7 @@ static bool vhd_open(struct image *im, GError **error)
 {
     struct vhd *v = im->state = g_new0(struct vhd, 1);
     g_mutex_init(&v->lock);
+    v->tables = regions_new();
     if (!read_footer(im, error))
         return false;
     v->type = get_be32(v->footer + FOOTER_TYPE);
@@ -375,29 +378,28 @@ static int vhd_ready(struct image *im)
     return err;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void check_blocks(struct image *im, uint32_t *sorted, uint32_t n, struct image_check *out)
+/* Blocks, and what is in v->tables: no two of them have anything in common. */
+static void check_places(struct image *im, struct image_check *out)
 {
     struct vhd *v = im->state;
-    uint64_t step = (v->bitmap_bytes + (uint64_t)im->block_bytes) / VHD_SECTOR, size = blk_size(im->file);
-    uint64_t first = (v->bat_offset + v->blocks * 4ull + VHD_SECTOR - 1) / VHD_SECTOR;
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t from = sorted[i];
-        if (from < first || (from + step) * VHD_SECTOR > size) {
-            image_check_say(out, "a block at sector %u lies outside the data", sorted[i]);
-            out->corruptions++;
-            out->overlaps += from < first;
-        } else if (i && sorted[i - 1] + step > from) {
-            image_check_say(out, "two blocks overlap at sector %u", sorted[i]);
-            out->corruptions++;
-            out->overlaps++;
-        }
+    uint64_t step = v->bitmap_bytes + (uint64_t)im->block_bytes, size = blk_size(im->file), at;
+    g_autoptr(GArray) places = g_array_copy(v->tables);
+    for (uint32_t i = 0; i < v->blocks; i++) {
+        uint64_t from = v->bat[i] * (uint64_t)VHD_SECTOR;
+        if (v->bat[i] == VHD_UNUSED)
+            continue;
+        out->blocks_used++;
+        regions_add(places, from, step);
+        if (from + step <= size)
+            continue;
+        image_check_say(out, "a block at sector %u lies outside the file", v->bat[i]);
+        out->corruptions++;
     }
+    if (!regions_clash(places, &at))
+        return;
+    image_check_say(out, "blocks or tables overlap at 0x%" G_GINT64_MODIFIER "x", at);
+    out->corruptions++;
+    out->overlaps++;
 }
 
 static bool check_footer(struct image *im, bool repair, struct image_check *out, GError **error)
@@ -426,18 +428,11 @@ static bool check_footer(struct image *im, bool repair, struct image_check *out,
 static bool vhd_check(struct image *im, bool repair, struct image_check *out, GError **error)
 {
     struct vhd *v = im->state;
-    uint32_t n = 0;
     if (v->type == VHD_FIXED)
         return true;
-    g_autofree uint32_t *sorted = g_new(uint32_t, v->blocks + 1);
-    for (uint32_t i = 0; i < v->blocks; i++)
-        if (v->bat[i] != VHD_UNUSED)
-            sorted[n++] = v->bat[i];
-    qsort(sorted, n, 4, by_value);
     out->blocks = v->blocks;
-    out->blocks_used = n;
     out->end = v->end;
-    check_blocks(im, sorted, n, out);
+    check_places(im, out);
     return check_footer(im, repair, out, error);
 }
 
@@ -466,6 +461,7 @@ static void vhd_close(struct image *im)
     for (uint32_t i = 0; v->bitmap && i < v->blocks; i++)
         g_free(v->bitmap[i]);
     g_free(v->bitmap);
+    g_array_unref(v->tables);
     g_free(v->bat);
     g_free(v->dirty);
     g_mutex_clear(&v->lock);

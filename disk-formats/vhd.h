@@ -12,6 +12,7 @@
 #pragma once
 #include "../core-vmm/base/bytes.h"
 #include "formats.h"
+#include "regions.h"
 
 #define VHD_SECTOR    512u
 #define VHD_UNUSED    0xffffffffu
@@ -57,6 +58,7 @@ struct vhd {
     uint8_t footer[VHD_SECTOR];
     uint32_t type, blocks, bitmap_bytes;
     uint64_t bat_offset;
+    GArray *tables;   /* struct region: all that is no block */
     uint32_t *bat;    /* host byte order, sectors */
     uint8_t **bitmap; /* differencing: of each block, NULL: not read yet */
     uint8_t *dirty;   /* of each block: BAT_DIRTY, BITMAP_DIRTY */

@@ -513,6 +513,20 @@ static void break_vhd(const char *path)
     poke(path, 1540, entry, sizeof entry);
 }
 
+/* The block table over the header that says where it is. */
+static void break_vhd_table(const char *path)
+{
+    uint8_t header[1024];
+    uint32_t sum = 0;
+    peek(path, 512, header, sizeof header);
+    put_be64(header + 16, 1024);
+    put_be32(header + 36, 0);
+    for (unsigned i = 0; i < sizeof header; i++)
+        sum += header[i];
+    put_be32(header + 36, ~sum);
+    poke(path, 512, header, sizeof header);
+}
+
 static void break_vhdx(const char *path)
 {
     uint8_t entry[8];
@@ -564,8 +578,9 @@ static void test_overlaps(void)
     static const struct {
         const char *format;
         void (*damage)(const char *path);
-    } cases[] = {{"vdi", break_vdi},          {"vhd", break_vhd},     {"vhdx", break_vhdx},       {"vmdk", break_vmdk},
-                 {"vmdk", break_vmdk_grains}, {"qcow2", break_qcow2}, {"qcow2", break_qcow2_data}};
+    } cases[] = {{"vdi", break_vdi},     {"vhd", break_vhd},         {"vhd", break_vhd_table},
+                 {"vhdx", break_vhdx},   {"vmdk", break_vmdk},       {"vmdk", break_vmdk_grains},
+                 {"qcow2", break_qcow2}, {"qcow2", break_qcow2_data}};
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         char *folder = scratch_new();
         g_autofree char *path = in(folder, "x");
