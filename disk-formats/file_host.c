@@ -3,7 +3,7 @@
  *
  * A new file is made without a name (O_TMPFILE) and linked into its folder when it is complete, so that a crash, a kill
  * or a cancel leaves nothing half-made.  Where the file system has no O_TMPFILE, it is called ".NAME.RANDOM.part" until
- * then.  With O_DIRECT (cache mode none), whatever is not aligned to 4 KiB goes through an aligned buffer; reading,
+ * then; one that a killed process left goes when the next is made.  With O_DIRECT (cache mode none), whatever is not aligned to 4 KiB goes through an aligned buffer; reading,
  * changing and writing such a block is done under a lock. */
 #include "file.h"
 #include <errno.h>
@@ -502,9 +502,33 @@ struct blk_file *blk_open_fd(int fd, const char *path, unsigned flags, enum file
     return host_accept(host_new(fd, path, flags, cache), direct, error);
 }
 
+/* ".BASE.RANDOM.part" */
+static bool is_part_of(const char *name, const char *base)
+{
+    size_t n = strlen(base);
+    return *name == '.' && !strncmp(name + 1, base, n) && name[n + 1] == '.' &&
+           strspn(name + n + 2, "0123456789abcdef") == 8 && !strcmp(name + n + 10, ".part");
+}
+
+/* What a killed process left of a file of that name: whoever still writes one has it locked. */
+static void remove_left_over(const char *folder, const char *base)
+{
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *path = is_part_of(name, base) ? g_build_filename(folder, name, NULL) : NULL;
+        int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+        if (fd >= 0 && file_lock(fd, true, path, NULL))
+            unlink(path);
+        if (fd >= 0)
+            close(fd);
+    }
+    g_clear_pointer(&dir, g_dir_close);
+}
+
 static int open_part(const char *path, char **part)
 {
     g_autofree char *folder = g_path_get_dirname(path), *base = g_path_get_basename(path);
+    remove_left_over(folder, base);
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return fd;
@@ -512,6 +536,8 @@ static int open_part(const char *path, char **part)
     fd = open(*part, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
     if (fd < 0)
         g_clear_pointer(part, g_free);
+    else
+        file_lock(fd, true, *part, NULL); /* so that it is not taken for a left-over one */
     return fd;
 }
 

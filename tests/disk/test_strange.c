@@ -715,6 +715,25 @@ static void test_synced(void)
     scratch_remove(folder);
 }
 
+/* Of a process that was killed, on a file system where new files have names; and of one that still runs. */
+static void test_left_over(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *path = in(folder, "x.raw"), *left = in(folder, ".x.raw.0123abcd.part");
+    g_autofree char *written = in(folder, ".x.raw.0123abce.part"), *other = in(folder, ".y.raw.0123abcd.part");
+    g_autofree char *no_part = in(folder, ".x.raw.0123abcd.parts");
+    const char *const paths[] = {left, written, other, no_part};
+    for (unsigned i = 0; i < G_N_ELEMENTS(paths); i++)
+        g_assert_true(g_file_set_contents(paths[i], "data", -1, NULL));
+    struct blk_file *f = blk_open(written, FILE_WRITE, CACHE_WRITEBACK, NULL);
+    make(path, "raw", NULL, NULL);
+    g_assert_false(g_file_test(left, G_FILE_TEST_EXISTS));
+    for (unsigned i = 1; i < G_N_ELEMENTS(paths); i++)
+        g_assert_true(g_file_test(paths[i], G_FILE_TEST_EXISTS));
+    blk_close(f);
+    scratch_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -734,5 +753,6 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/strange/vmdk-memory", test_vmdk_memory);
     g_test_add_func("/disk/strange/vmdk-cache", test_vmdk_cache);
     g_test_add_func("/disk/strange/synced", test_synced);
+    g_test_add_func("/disk/strange/left-over", test_left_over);
     return g_test_run();
 }
