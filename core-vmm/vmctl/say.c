@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmctl.h"
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define SCHEMA 1
 
@@ -26,6 +29,23 @@ void note(const char *format, ...)
 int fail_error(const GError *error)
 {
     return fail(exit_code_of_error(error), "%s", error->message);
+}
+
+/* What was printed waits in the buffer, perhaps up to here: a full disk shows late. */
+static void finish_output(void)
+{
+    errno = 0;
+    bool lost = ferror(stdout);
+    if (!fclose(stdout) && !lost)
+        return;
+    int e = errno;
+    fail(0, "the output cannot be written%s%s", e ? ": " : "", e ? g_strerror(e) : "");
+    _exit(e == ENOSPC || e == EDQUOT ? EXIT_CODE_NO_SPACE : EXIT_CODE_FAILED);
+}
+
+void say_at_exit(void)
+{
+    atexit(finish_output);
 }
 
 void print_json(JsonObject *o)

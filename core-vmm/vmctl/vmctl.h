@@ -28,6 +28,8 @@ int fail(int code, const char *format, ...) G_GNUC_PRINTF(2, 3); /* "vmctl: ..."
 int fail_error(const GError *error);                             /* with the exit code that fits it */
 void note(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void print_json(JsonObject *o); /* takes it; adds "schema": 1 */
+/* For main(): whoever ends the process, what it printed is written or it ends with an error. */
+void say_at_exit(void);
 
 /* ---- machines.c ---- */
 /* The machine that an exact name or unique prefix means; NULL: *code, all said. */
