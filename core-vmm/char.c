@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define QUEUE_BYTES_MAX (4 << 20) /* output waiting, per line */
@@ -30,6 +31,7 @@ struct char_port {
     uint8_t *tail;    /* a ring: byte n of the output is at n % CHAR_TAIL_BYTES */
     uint64_t written; /* so far */
     uint64_t dropped;
+    uint64_t limit; /* of a file; 0: none */
     GPtrArray *lines;
     GByteArray *input; /* on its way to the guest */
     GArray *watchers;
@@ -41,6 +43,8 @@ struct char_line {
     bool socket, escapes, client, escaped;
     bool attached; /* by char_attach(), for this process: */
     pid_t owner;
+    bool file, full;  /* a regular file; over its limit: the loop lets it begin again */
+    uint64_t in_file; /* bytes */
     GByteArray *queue;
     GSource *source;
     gpointer in_tag, out_tag; /* the same if in == out */
@@ -60,8 +64,24 @@ static void drop(struct char_port *p, size_t n)
     p->dropped += n;
 }
 
+/* May all of it go into the file?  If not, the tail keeps it until the file begins again. */
+static bool fits(struct char_line *l, size_t n)
+{
+    if (!l->file || !l->port->limit)
+        return true;
+    if (!l->full && l->in_file + n <= l->port->limit) {
+        l->in_file += n;
+        return true;
+    }
+    l->full = true;
+    g_source_set_ready_time(l->source, 0);
+    return false;
+}
+
 static void line_write(struct char_line *l, const uint8_t *data, size_t n)
 {
+    if (!fits(l, n))
+        return;
     ssize_t done = l->queue->len ? 0 : put(l, data, n);
     if (done < 0 && errno != EAGAIN && errno != EINTR) { /* no space, reader gone: input tells about the latter */
         drop(l->port, n);
@@ -101,14 +121,38 @@ void char_write(struct char_port *p, const uint8_t *data, size_t n)
         g_source_set_ready_time(p->source, 0);
 }
 
+void char_limit(struct char_port *p, uint64_t bytes)
+{
+    g_mutex_lock(&p->lock);
+    p->limit = bytes;
+    g_mutex_unlock(&p->lock);
+}
+
 void char_more_room(struct char_port *p)
 {
     g_source_set_ready_time(p->source, 0);
 }
 
+/* A full file becomes one with what the tail has.  If it cannot be emptied it stays as it is.  Port lock held. */
+static void line_begin_again(struct char_line *l)
+{
+    struct char_port *p = l->port;
+    uint64_t bytes = MIN(MIN(p->written, CHAR_TAIL_BYTES), p->limit / 2);
+    if (!l->full || ftruncate(l->out, 0))
+        return;
+    l->full = false;
+    l->in_file = 0;
+    g_byte_array_set_size(l->queue, 0);
+    for (uint64_t at = p->written - bytes, n; at < p->written; at += n) {
+        n = MIN(p->written - at, CHAR_TAIL_BYTES - at % CHAR_TAIL_BYTES);
+        line_write(l, p->tail + at % CHAR_TAIL_BYTES, n);
+    }
+}
+
 /* Port lock held. */
 static void line_flush(struct char_line *l)
 {
+    line_begin_again(l);
     while (l->out >= 0 && l->queue->len) {
         ssize_t n = put(l, l->queue->data, l->queue->len);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -272,12 +316,15 @@ static GSourceFuncs line_funcs = {.dispatch = line_dispatch};
 struct char_line *char_line_add(struct char_port *p, int in, int out, unsigned flags)
 {
     struct char_line *l = g_new0(struct char_line, 1);
+    struct stat st;
     int type;
     socklen_t n = sizeof type;
     *l = (struct char_line){.port = p, .in = in, .out = out, .queue = g_byte_array_new()};
     l->escapes = flags & CHAR_LINE_ESCAPES;
     l->client = flags & CHAR_LINE_CLIENT;
     l->socket = out >= 0 && !getsockopt(out, SOL_SOCKET, SO_TYPE, &type, &n);
+    l->file = out >= 0 && !fstat(out, &st) && S_ISREG(st.st_mode);
+    l->in_file = l->file ? st.st_size : 0;
     l->source = g_source_new(&line_funcs, sizeof(struct line_source));
     ((struct line_source *)l->source)->line = l;
     l->in_tag = in >= 0 ? g_source_add_unix_fd(l->source, in, G_IO_IN) : NULL;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define BOM            "\xef\xbb\xbf" /* the byte-order mark in UTF-8 */
 #define FILE_BYTES_MAX (1 << 20)
 #define KIB            (INT64_C(1) << 10)
 #define MIB            (INT64_C(1) << 20)
@@ -276,9 +277,14 @@ GKeyFile *schema_load(const char *path, GError **error)
                     path);
         return NULL;
     }
+    g_autofree char *text = NULL;
+    gsize n;
+    if (!g_file_get_contents(path, &text, &n, error))
+        return NULL;
     g_autoptr(GKeyFile) file = g_key_file_new();
+    size_t mark = g_str_has_prefix(text, BOM) ? strlen(BOM) : 0; /* some editors put it there */
     GError *syntax = NULL;
-    if (!g_key_file_load_from_file(file, path, G_KEY_FILE_KEEP_COMMENTS, &syntax)) {
+    if (!g_key_file_load_from_data(file, text + mark, n - mark, G_KEY_FILE_KEEP_COMMENTS, &syntax)) {
         g_propagate_prefixed_error(error, syntax, "%s: ", path);
         return NULL;
     }

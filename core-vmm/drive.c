@@ -16,6 +16,7 @@
 
 #define WORKERS       8
 #define RETRY_SECONDS 1
+#define CD_SECTOR     2048u
 
 enum media { MEDIA_DISK, MEDIA_CDROM, MEDIA_FLOPPY };
 static const char *const media_names[] = {"disk", "cdrom", "floppy", NULL};
@@ -106,12 +107,15 @@ static struct medium *medium_open(struct drive *v, int fd, const char *file, con
                             .write = !readonly && v->media != MEDIA_CDROM,
                             .cache = v->cache};
     struct image *image = fd < 0 ? image_open(path, &how, error) : image_open_fd(fd, path, &how, error);
-    if (image && how.write && v->media == MEDIA_DISK && !nothing_above(path, error))
+    if (image && how.write && !nothing_above(path, error))
         g_clear_pointer(&image, image_close);
     if (image && how.write && !can_overwrite(image, error))
         g_clear_pointer(&image, image_close);
     if (!image)
         return NULL;
+    if (v->media == MEDIA_CDROM && !strcmp(image->format->name, "raw"))
+        image->bytes =
+            (image->bytes + CD_SECTOR - 1) / CD_SECTOR * CD_SECTOR; /* what is behind the file's end reads as 0 */
     struct medium *m = g_new0(struct medium, 1);
     *m = (struct medium){1, image, g_steal_pointer(&path)};
     return m;
@@ -491,6 +495,20 @@ static bool read_config(struct drive *v, const struct config *c, GError **error)
     return true;
 }
 
+/* An image of somebody else, or one that is kept as it is. */
+static void say_way_out(struct drive *v, const char *file, GError *why)
+{
+    g_autofree char *path = g_canonicalize_filename(file, v->device->machine->folder);
+    if (v->media != MEDIA_DISK || v->readonly || !g_error_matches(why, DISK_ERROR, DISK_ERROR_PERMISSION) ||
+        faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) || !faccessat(AT_FDCWD, path, W_OK, AT_EACCESS))
+        return;
+    g_autofree char *said = why->message;
+    why->message =
+        g_strdup_printf("%s; it may be read, but not written: leave it as it is (readonly=on in this section), "
+                        "or give the machine an image of its own on top of it (vmctl disk clone --linked)",
+                        said);
+}
+
 static bool open_first_medium(struct drive *v, const struct config *c, GError **error)
 {
     g_autofree char *file = config_string(c, "file", NULL), *format = config_string(c, "format", NULL);
@@ -504,15 +522,17 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
         v->medium = medium_open(v, -1, file, format, true, &why);
     }
     if (why)
+        say_way_out(v, file, why);
+    if (why)
         g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
     return v->medium != NULL;
 }
 
-/* Is its image a disk that the guest may write to? */
+/* Is its image one that the guest may write to? */
 static bool written(const struct config *c)
 {
     struct drive v = {0};
-    bool is = read_config(&v, c, NULL) && !v.readonly && v.media == MEDIA_DISK;
+    bool is = read_config(&v, c, NULL) && !v.readonly && v.media != MEDIA_CDROM;
     g_free(v.serial);
     return is;
 }
@@ -523,15 +543,21 @@ static char *file_of(const struct config *c, const char *folder)
     return file && *file ? g_canonicalize_filename(file, folder) : NULL;
 }
 
-void drive_open_files(const struct config *c, const char *folder, bool parents)
+bool drive_open_files(const struct config *c, const char *folder, bool parents, GError **error)
 {
     g_autofree char *path = file_of(c, folder), *format = config_string(c, "format", NULL);
     struct image_how how = {.format = format, .unlocked = true, .no_parent = !parents};
+    GError *why = NULL;
     if (!path)
-        return;
+        return true;
     if (!format)
         how.format = image_format_by_name(path);
-    image_open(path, &how, NULL);
+    if (image_open(path, &how, &why) || !g_error_matches(why, DISK_ERROR, DISK_ERROR_CORRUPT)) {
+        g_clear_error(&why);
+        return true;
+    }
+    g_propagate_prefixed_error(error, why, "%s: section [%s]: ", c->path, c->section);
+    return false;
 }
 
 bool drive_not_in_use(const struct config *c, const char *folder, GError **error)

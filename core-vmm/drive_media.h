@@ -15,8 +15,9 @@ char *drive_file(struct drive *v); /* path of the medium, NULL: empty; g_free */
 const char *drive_section(struct drive *v);
 const char *drive_kind(struct drive *v); /* "disk", "cdrom", "floppy" */
 /* Opens the image of a section, with or without those it builds upon, for reading and without a lock, and never closes it:
- * for a process that wants to know which files it consists of.  What goes wrong is ignored. */
-void drive_open_files(const struct config *c, const char *folder, bool parents);
+ * for a process that wants to know which files it consists of.  False: one is damaged, or is not what those on top of it
+ * were made for.  Whatever else goes wrong is ignored, and said when the image is opened for good. */
+bool drive_open_files(const struct config *c, const char *folder, bool parents, GError **error);
 /* drive_open() refuses an image that others have open; this is for a process that may still learn who that is. */
 bool drive_not_in_use(const struct config *c, const char *folder, GError **error);
 /* drive_open() refuses a disk that other images build upon.  This is for a process that may look at them. */

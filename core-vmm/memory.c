@@ -31,7 +31,8 @@ bool memory_init(struct machine *m, uint64_t ram, GError **error)
     mem->fd = memfd_create("terrarium-memory", MFD_CLOEXEC);
     if (mem->fd < 0 || ftruncate(mem->fd, mem->bytes) != 0) {
         g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
-                    "The guest's memory (%" G_GUINT64_FORMAT " MiB) cannot be set up: %s", ram >> 20, strerror(errno));
+                    "The guest's memory (%" G_GUINT64_FORMAT " MiB) cannot be set up: %s%s", ram >> 20, strerror(errno),
+                    errno == EFBIG ? "; it is a file for the kernel: raise the limit on their size (ulimit -f)" : "");
         return false;
     }
     void *p = mmap(NULL, mem->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, mem->fd, 0);

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define NAME_CHARS_MAX 64
-#define THROWAWAY      "run-" /* how names of throw-away machines begin */
 
 static bool set_errno(GError **error, int e, const char *path)
 {
@@ -112,7 +111,7 @@ char *paths_socket(const char *name, GError **error)
 
 bool paths_is_throwaway(const char *name)
 {
-    return g_str_has_prefix(name, THROWAWAY);
+    return g_str_has_prefix(name, PATHS_THROWAWAY);
 }
 
 /* ---- the list ---- */
@@ -129,7 +128,7 @@ static void list_folder(const char *folder, bool throwaway, GPtrArray *names)
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *ini = g_build_filename(folder, name, "machine.ini", NULL);
         g_autofree char *own = g_path_get_dirname(ini);
-        if (!vm_name_check(name, NULL) || access(ini, F_OK))
+        if (!vm_name_check(name, NULL) || (throwaway && access(ini, F_OK)))
             continue;
         if (!throwaway || (paths_is_throwaway(name) && machine_lock_holder(own)))
             g_ptr_array_add(names, g_strdup(name));
@@ -244,13 +243,15 @@ static bool remove_children(int fd, const char *path, GError **error)
 
 static bool remove_at(int parent, const char *name, const char *path, GError **error)
 {
-    if (!unlinkat(parent, name, 0))
+    if (!unlinkat(parent, name, 0) || errno == ENOENT)
         return true;
     int fd = errno == EISDIR ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (fd < 0 && errno == ENOENT)
+        return true;
     bool good = fd >= 0 ? remove_children(fd, path, error) : set_errno(error, errno, path);
     if (fd >= 0)
         close(fd);
-    return good && (!unlinkat(parent, name, AT_REMOVEDIR) || set_errno(error, errno, path));
+    return good && (!unlinkat(parent, name, AT_REMOVEDIR) || errno == ENOENT || set_errno(error, errno, path));
 }
 
 bool folder_remove(const char *path, GError **error)

@@ -4,7 +4,8 @@
  *   $XDG_DATA_HOME/terrarium/machines/NAME/     machine.ini, disks, logs/, lock
  *   $XDG_RUNTIME_DIR/terrarium/NAME/            control (socket), serial1 ... (links to ptys)
  *
- * There is no daemon: a machine exists if its folder has a machine.ini, and runs if its lock is held. */
+ * There is no daemon: a machine exists if its folder has a machine.ini, and runs if its lock is held.  Folders beside it
+ * whose names begin with a dot are on their way in or out (fresh.h). */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
@@ -20,8 +21,10 @@ char *paths_runtime(GError **error);                      /* made if missing, 07
 char *paths_runtime_of(const char *name, GError **error); /* made too */
 char *paths_socket(const char *name, GError **error);     /* its control socket; nothing is made */
 
-/* Names of all machines, sorted; throw-away ones (only a runtime folder) come with running = true only. */
+/* Names of all machines, sorted; throw-away ones (only a runtime folder) only if they run.  Whatever else is in the machines'
+ * folder under a name that a machine could have is among them: no new machine can have it. */
 GPtrArray *paths_list(GError **error);
+#define PATHS_THROWAWAY "run-" /* how names of throw-away machines begin */
 bool paths_is_throwaway(const char *name);
 
 /* The lock that keeps two processes off one machine: an open-file-description lock on FOLDER/lock, which the kernel
@@ -39,6 +42,7 @@ char *paths_log(const char *folder);
 char *paths_debug_log(const char *folder); /* what [debug-port] writes to if it has no target */
 void log_rotate(const char *log);
 
-bool folder_remove(const char *path, GError **error); /* and all in it; follows no link */
+/* And all in it; follows no link.  What is gone already, or goes meanwhile, is fine. */
+bool folder_remove(const char *path, GError **error);
 /* New, fsync, rename.  Replaces a regular file only: never a device, pipe or socket. */
 bool file_replace(const char *path, const char *data, gsize n, GError **error);

@@ -5,6 +5,8 @@
 #include "../core-vmm/api/char.h"
 #include "all.h"
 
+#define LOG_BYTES (8u << 20) /* a guest may write as much as it likes */
+
 struct debugport {
     struct char_port *port;
 };
@@ -26,6 +28,8 @@ static bool debugport_init(struct device *d, const struct config *c, GError **er
     struct debugport *p = d->state;
     g_autofree char *target = config_string(c, "target", "file:logs/debug.log");
     p->port = char_open(d, target, NULL, error);
+    if (p->port)
+        char_limit(p->port, LOG_BYTES);
     return p->port != NULL;
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* children.c - who is on top of an image: only what lies in its folder, or where VirtualBox puts snapshots, is known. */
+/* children.c - who is on top of an image: only what lies in its folder, or where VirtualBox puts snapshots, is known.  An
+ * image may be reached by links: then each folder on the way counts.  Whether two names mean one file is asked of the file
+ * itself, so that hard links and other mounts are the same too. */
 #include "ops.h"
-#include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 
 static bool same_file(const char *a, const char *b)
 {
-    g_autofree char *x = a ? realpath(a, NULL) : NULL, *y = b ? realpath(b, NULL) : NULL;
-    return x && y && !strcmp(x, y);
+    struct stat x, y;
+    return a && b && !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* One that was made before the parent was changed has nothing to lose any more. */
@@ -44,11 +45,29 @@ static char *child_in(const char *folder, const char *path, const char *except)
     return found;
 }
 
-char *disk_child_of(const char *path, const char *except)
+static char *child_near(const char *name, const char *path, const char *except)
 {
-    g_autofree char *folder = g_path_get_dirname(path), *below = g_build_filename(folder, IMAGE_SNAPSHOTS, NULL);
-    if (!g_file_test(path, G_FILE_TEST_EXISTS))
-        return NULL;
+    g_autofree char *folder = g_path_get_dirname(name), *below = g_build_filename(folder, IMAGE_SNAPSHOTS, NULL);
     char *found = child_in(folder, path, except);
     return found ? found : child_in(below, path, except);
+}
+
+/* What a link says, as seen from the link's own folder; NULL: it is none. */
+static char *link_target(const char *path)
+{
+    g_autofree char *target = g_file_read_link(path, NULL), *folder = g_path_get_dirname(path);
+    return !target || g_path_is_absolute(target) ? g_steal_pointer(&target) : g_build_filename(folder, target, NULL);
+}
+
+char *disk_child_of(const char *path, const char *except)
+{
+    char *found = NULL, *next;
+    if (!g_file_test(path, G_FILE_TEST_EXISTS)) /* so that the links end somewhere */
+        return NULL;
+    for (char *name = g_strdup(path); name; name = next) {
+        found = found ? found : child_near(name, path, except);
+        next = link_target(name);
+        g_free(name);
+    }
+    return found;
 }

@@ -44,7 +44,7 @@ static bool give_new_id(struct image *parent, GError **error)
 {
     parent->changed = 0;
     parent->tables_changed = true;
-    int err = parent->format->begin ? parent->format->begin(parent) : 0;
+    int err = image_begin(parent);
     if (!err)
         err = image_flush(parent);
     return !err || disk_fail_errno(error, -err, "%s", parent->file->path);
@@ -74,6 +74,15 @@ static bool merge(struct image *child, struct image *parent, struct disk_job *jo
     return (!err || disk_fail_errno(error, -err, "%s", parent->file->path)) && !disk_cancelled(job, error);
 }
 
+/* All that can be known before anything is changed. */
+static bool may_merge(const struct image *child, struct image *parent, GError **error)
+{
+    if (parent->append_only)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is compressed for transport, and cannot be written to",
+                         parent->file->path);
+    return parent->bytes >= child->bytes || image_may_resize(parent, child->bytes, error);
+}
+
 static bool may_commit(struct image *child, GError **error)
 {
     if (child->many_files)
@@ -89,8 +98,8 @@ static bool commit_into(struct image *child, const struct image_how *how, bool f
                         GError **error)
 {
     struct image *parent = open_parent(child, how, true, error);
-    bool ok = parent && same_parent(child, parent, force, error) && forget_parent_id(child, error) &&
-              merge(child, parent, job, error) && give_new_id(parent, error);
+    bool ok = parent && same_parent(child, parent, force, error) && may_merge(child, parent, error) &&
+              forget_parent_id(child, error) && merge(child, parent, job, error) && give_new_id(parent, error);
     int err = image_close(parent);
     return ok && (!err || disk_fail_errno(error, -err, "the parent of %s", child->file->path));
 }

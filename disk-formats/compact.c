@@ -60,7 +60,9 @@ static bool cut_end(struct image *im, GError **error)
     image_check_init(&c);
     ok = image_check(im, false, &c, error);
     if (ok && !c.corruptions && c.end && c.end < blk_size(im->file)) {
-        int err = blk_truncate(im->file, c.end);
+        int err = image_ready(im);
+        if (!err)
+            err = blk_truncate(im->file, c.end);
         ok = !err || disk_fail_errno(error, -err, "%s", im->file->path);
     }
     image_check_clear(&c);

@@ -3,7 +3,6 @@
  * where the old one has no room for larger tables. */
 #include "ops.h"
 #include <errno.h>
-#include <string.h>
 #include <sys/statvfs.h>
 
 bool disk_estimate(struct image *im, uint64_t *bytes, GError **error)
@@ -65,20 +64,14 @@ static bool convert_to(struct image *from, struct blk_file *f, const struct disk
     return ok && (!err || disk_fail_errno(error, -err, "%s", f->path));
 }
 
-static bool same_target(const struct image *from, const char *target)
-{
-    g_autofree char *a = g_canonicalize_filename(from->file->path, NULL), *b = g_canonicalize_filename(target, NULL);
-    return !strcmp(a, b) || (from->parent && same_target(from->parent, target));
-}
-
 bool disk_convert(const struct disk_convert *c, struct disk_job *job, GError **error)
 {
     struct image *from = image_open(c->source, &c->how, error);
     struct blk_file *f = NULL;
     if (!from)
         return false;
-    bool ok = !same_target(from, c->target) ||
-              disk_fail(error, DISK_ERROR_USAGE, "%s is the source, or a parent of it", c->target);
+    bool ok = !image_uses(from, c->target) ||
+              disk_fail(error, DISK_ERROR_USAGE, "%s is the source, a part of it or a parent of it", c->target);
     ok = ok && enough_space(from, c->target, c->compress, error) && (f = blk_create(c->target, c->replace, error));
     ok = ok && convert_to(from, f, c, job, error) && !disk_cancelled(job, error) && blk_publish(f, error);
     blk_close(f);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define DIGITS "0123456789"
+
 const char *image_option(const struct image_options *o, const char *key)
 {
     size_t n = strlen(key);
@@ -25,19 +27,28 @@ static int unit_shift(const char *text)
     return ok ? 10 * (int)(l - letters + 1) : -1;
 }
 
+/* The digits behind a point, of 1 << shift, rounded up to bytes. */
+static uint64_t fraction_of(const char *digits, size_t n, unsigned shift)
+{
+    unsigned __int128 numerator = 0, denominator = 1;
+    for (size_t i = 0; i < MIN(n, 18u); i++) {
+        numerator = numerator * 10 + (digits[i] - '0');
+        denominator *= 10;
+    }
+    return ((numerator << shift) + denominator - 1) / denominator;
+}
+
+/* No signs, exponents or hexadecimal numbers: "1e3" is no size that anybody means. */
 bool disk_size_parse(const char *text, uint64_t *bytes)
 {
-    char *end;
-    if (!g_ascii_isdigit(*text))
-        return false;
-    double value = g_ascii_strtod(text, &end);
-    bool whole = strspn(text, "0123456789") == (size_t)(end - text);
+    size_t whole = strspn(text, DIGITS), part = text[whole] == '.' ? strspn(text + whole + 1, DIGITS) : 0;
+    const char *point = text + whole, *unit = point + (part ? part + 1 : 0);
+    int shift = unit_shift(unit + strspn(unit, " "));
     errno = 0;
-    uint64_t exact = g_ascii_strtoull(text, NULL, 10);
-    int shift = unit_shift(end + strspn(end, " "));
-    if (shift < 0 || errno || value * (double)(UINT64_C(1) << shift) >= 0x1p63)
+    uint64_t number = g_ascii_strtoull(text, NULL, 10);
+    if (!whole || errno || shift < 0 || (part && !shift) || number > (UINT64_C(1) << 63 >> shift) - 1)
         return false;
-    *bytes = whole ? exact << shift : (uint64_t)(value * (double)(UINT64_C(1) << shift));
+    *bytes = (number << shift) + (part ? fraction_of(point + 1, part, shift) : 0);
     return true;
 }
 
@@ -162,7 +173,10 @@ bool image_create(const char *path, const char *format_name, const struct image_
     }
     if (!o.bytes && o.parent_image)
         o.bytes = o.parent_image->bytes;
-    struct blk_file *f = blk_create(path, replace, error);
+    bool own = o.parent_image && image_uses(o.parent_image, path) && o.parent_image != given->parent_image;
+    struct blk_file *f = own ? NULL : blk_create(path, replace, error);
+    if (own)
+        disk_fail(error, DISK_ERROR_USAGE, "%s is itself what it would be based on", path);
     bool ok = f && image_create_file(f, format, &o, error) && blk_publish(f, error);
     blk_close(f);
     if (o.parent_image != given->parent_image)

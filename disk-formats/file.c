@@ -82,6 +82,8 @@ static const char *below_folder(const struct blk_file *f, const char *name)
 {
     g_autofree char *folder = g_path_get_dirname(f->path);
     size_t n = strlen(folder);
+    if (g_str_has_prefix(name, "./"))
+        return name + 2;
     return g_path_is_absolute(name) && !strncmp(name, folder, n) && name[n] == '/' ? name + n + 1 : name;
 }
 

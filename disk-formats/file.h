@@ -48,14 +48,16 @@ struct blk_file *blk_open(const char *path, unsigned flags, enum file_cache cach
 /* The same for a file that somebody else opened; path is what to call it.  Takes fd, also on failure. */
 struct blk_file *blk_open_fd(int fd, const char *path, unsigned flags, enum file_cache cache, GError **error);
 /* A new file that has no name until blk_publish(): a crash or a cancel leaves nothing behind.  publish fails if the
- * name is taken, unless replace: that takes the place of a regular file, and of nothing else. */
+ * name is taken, unless replace: that takes the place of a regular file, and of nothing else.  Siblings that were created
+ * with it get their names with it, before it.  Afterwards file and name are on stable storage; of a new name for a file
+ * with CACHE_UNSAFE only so much that a file that was there before is never lost. */
 struct blk_file *blk_create(const char *path, bool replace, GError **error);
 bool blk_publish(struct blk_file *f, GError **error);
 /* The path of what an image names: in its folder or, where there is none and the image's path is a link, in the folder of
  * what that leads to.  g_free. */
 char *blk_beside(const struct blk_file *f, const char *name);
-/* Another file in the same folder, with the same flags.  Names with a folder part, and links that lead out of it, are
- * refused: they come from the image. */
+/* Another file in the same folder, with the same flags; of one that is not published, first those that were created with
+ * it.  Names with a folder part, and links that lead out of it, are refused: they come from the image. */
 struct blk_file *blk_sibling(struct blk_file *f, const char *name, bool create, GError **error);
 struct blk_file *blk_ref(struct blk_file *f); /* one more blk_close() is due */
 void blk_close(struct blk_file *f);           /* NULL is fine */
@@ -74,10 +76,11 @@ void blk_reserve(struct blk_file *f, uint64_t offset, uint64_t bytes, uint64_t a
 /* Is offset in a hole of the file, and how far does that (or the data) reach?  Never fails: unsure means data. */
 bool blk_is_hole(struct blk_file *f, uint64_t offset, uint64_t *until);
 uint64_t blk_size(struct blk_file *f);
-bool blk_same(struct blk_file *a, struct blk_file *b); /* the same file on the host */
-uint64_t blk_allocated(struct blk_file *f);            /* bytes that the file takes on the host's disk */
-int64_t blk_mtime(struct blk_file *f);                 /* of its last change, in nanoseconds; 0: unknown */
-void blk_set_mtime(struct blk_file *f, int64_t time);  /* after a change that nobody who reads it can notice */
+bool blk_same(struct blk_file *a, struct blk_file *b);   /* the same file on the host */
+bool blk_has_name(struct blk_file *f, const char *path); /* by whatever link; false: there is no such file */
+uint64_t blk_allocated(struct blk_file *f);              /* bytes that the file takes on the host's disk */
+int64_t blk_mtime(struct blk_file *f);                   /* of its last change, in nanoseconds; 0: unknown */
+void blk_set_mtime(struct blk_file *f, int64_t time);    /* after a change that nobody who reads it can notice */
 
 /* For formats' open: all of it or an error that names what was being read. */
 bool blk_get(struct blk_file *f, uint64_t offset, void *to, size_t n, const char *what, GError **error);

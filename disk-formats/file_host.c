@@ -3,7 +3,7 @@
  *
  * A new file is made without a name (O_TMPFILE) and linked into its folder when it is complete, so that a crash, a kill
  * or a cancel leaves nothing half-made.  Where the file system has no O_TMPFILE, it is called ".NAME.RANDOM.part" until
- * then.  With O_DIRECT (cache mode none), whatever is not aligned to 4 KiB goes through an aligned buffer; reading,
+ * then; one that a killed process left goes when the next is made.  With O_DIRECT (cache mode none), whatever is not aligned to 4 KiB goes through an aligned buffer; reading,
  * changing and writing such a block is done under a lock. */
 #include "file.h"
 #include <errno.h>
@@ -25,7 +25,7 @@ struct host {
     int fd;
     bool direct, device, unlinked, replace;
     unsigned flags;
-    GPtrArray *parts; /* files that belong to this one, to be taken away if it is never published */
+    GPtrArray *parts; /* struct blk_file: new siblings, published with it */
     char *part;       /* the name until publish, or NULL: no name at all */
     uint64_t device_bytes;
     GMutex direct_lock, lock;       /* lock: of all below */
@@ -267,18 +267,48 @@ static uint64_t host_size(struct blk_file *f)
     return h->device ? h->device_bytes : fstat(h->fd, &st) ? 0 : (uint64_t)st.st_size;
 }
 
+/* Nobody else's, and not one that this process reads at the moment. */
+static bool part_is_free(const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool is_free = fd < 0 || file_lock(fd, true, path, error);
+    if (fd >= 0)
+        close(fd);
+    return is_free;
+}
+
+static struct blk_file *create_part(struct blk_file *f, const char *name, GError **error)
+{
+    struct host *h = f->state;
+    g_autofree char *in = g_path_get_dirname(f->path), *path = g_build_filename(in, name, NULL);
+    struct blk_file *made = part_is_free(path, error) ? blk_create(path, h->replace, error) : NULL;
+    if (made && !h->parts)
+        h->parts = g_ptr_array_new_with_free_func((GDestroyNotify)blk_close);
+    if (made)
+        g_ptr_array_add(h->parts, blk_ref(made));
+    return made;
+}
+
+static struct blk_file *find_part(struct blk_file *f, const char *name)
+{
+    struct host *h = f->state;
+    for (guint i = 0; h->parts && i < h->parts->len; i++) {
+        struct blk_file *part = h->parts->pdata[i];
+        g_autofree char *base = g_path_get_basename(part->path);
+        if (strcmp(base, name))
+            continue;
+        part->cache = f->cache;
+        return blk_ref(part);
+    }
+    return NULL;
+}
+
 static struct blk_file *host_sibling(struct blk_file *f, const char *name, bool create, GError **error)
 {
     struct host *h = f->state;
-    if (create) {
-        g_autofree char *in = g_path_get_dirname(f->path), *path = g_build_filename(in, name, NULL);
-        struct blk_file *made = blk_create(path, h->replace, error);
-        if (made && !h->parts)
-            h->parts = g_ptr_array_new_with_free_func(g_free);
-        if (made)
-            g_ptr_array_add(h->parts, g_strdup(path));
-        return made;
-    }
+    struct blk_file *part = create ? create_part(f, name, error) : find_part(f, name);
+    if (create || part)
+        return part;
     g_autofree char *path = blk_beside(f, name), *folder = g_path_get_dirname(path);
     g_autofree char *real = realpath(path, NULL), *real_folder = realpath(folder, NULL);
     g_autofree char *in = real ? g_path_get_dirname(real) : NULL;
@@ -289,29 +319,79 @@ static struct blk_file *host_sibling(struct blk_file *f, const char *name, bool 
     return blk_open(path, h->flags, f->cache, error);
 }
 
-static bool host_publish(struct blk_file *f, GError **error)
+/* A name is on stable storage when its folder is.  Folders that cannot be opened or synced are none of our business. */
+static bool sync_folder(const char *path, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool lost = fd >= 0 && fsync(fd) && errno != EINVAL && errno != ENOTSUP && errno != EROFS;
+    int e = errno;
+    if (fd >= 0)
+        close(fd);
+    return !lost || disk_fail_errno(error, e, "%s", folder);
+}
+
+/* Gives it its name: 0 or -1 and errno. */
+static int put_name(struct blk_file *f)
 {
     struct host *h = f->state;
-    if (!h->unlinked)
-        return true;
-    give_back(f);
-    if (f->cache != CACHE_UNSAFE && fsync(h->fd))
-        return disk_fail_errno(error, errno, "%s", f->path);
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", h->fd);
     g_autofree char *with = h->replace ? g_strdup_printf("%s.%08x.part", f->path, g_random_int()) : NULL;
-    int err;
     if (h->part)
-        err = h->replace ? rename(h->part, f->path) : renameat2(AT_FDCWD, h->part, AT_FDCWD, f->path, RENAME_NOREPLACE);
-    else
-        err = linkat(AT_FDCWD, self, AT_FDCWD, with ? with : f->path, AT_SYMLINK_FOLLOW);
-    if (!err && with && !h->part)
-        err = rename(with, f->path);
-    if (err)
+        return h->replace ? rename(h->part, f->path)
+                          : renameat2(AT_FDCWD, h->part, AT_FDCWD, f->path, RENAME_NOREPLACE);
+    if (linkat(AT_FDCWD, self, AT_FDCWD, with ? with : f->path, AT_SYMLINK_FOLLOW))
+        return -1;
+    if (!with || !rename(with, f->path))
+        return 0;
+    int e = errno;
+    unlink(with);
+    errno = e;
+    return -1;
+}
+
+static bool publish_parts(struct host *h, enum file_cache cache, GError **error)
+{
+    bool ok = true;
+    for (guint i = 0; ok && h->parts && i < h->parts->len; i++) {
+        struct blk_file *part = h->parts->pdata[i];
+        part->cache = cache;
+        ok = blk_publish(part, error);
+    }
+    return ok;
+}
+
+/* What takes the place of another file is synced first in any case: a power cut must not leave neither of them. */
+static bool host_publish(struct blk_file *f, GError **error)
+{
+    struct host *h = f->state;
+    struct stat old;
+    if (!h->unlinked)
+        return true;
+    if (!publish_parts(h, f->cache, error))
+        return false;
+    give_back(f);
+    bool lasting = f->cache != CACHE_UNSAFE;
+    if ((lasting || (h->replace && !stat(f->path, &old))) && fsync(h->fd))
+        return disk_fail_errno(error, errno, "%s", f->path);
+    if (put_name(f))
         return disk_fail_errno(error, errno, "cannot create %s", f->path);
     g_clear_pointer(&h->part, g_free);
     h->unlinked = false;
-    return true;
+    return !lasting || sync_folder(f->path, error);
+}
+
+/* Siblings that have their names already, though it has none itself: they are parts of nothing. */
+static void remove_parts(struct host *h)
+{
+    for (guint i = 0; h->unlinked && h->parts && i < h->parts->len; i++) {
+        struct blk_file *part = h->parts->pdata[i];
+        struct host *p = part->state;
+        if (!p->unlinked && !p->replace)
+            unlink(part->path);
+    }
+    g_clear_pointer(&h->parts, g_ptr_array_unref);
 }
 
 static void host_close(struct blk_file *f)
@@ -320,10 +400,7 @@ static void host_close(struct blk_file *f)
     give_back(f);
     if (h->part)
         unlink(h->part);
-    for (guint i = 0; h->unlinked && h->parts && i < h->parts->len; i++)
-        unlink(h->parts->pdata[i]);
-    if (h->parts)
-        g_ptr_array_unref(h->parts);
+    remove_parts(h);
     close(h->fd);
     g_mutex_clear(&h->direct_lock);
     g_mutex_clear(&h->lock);
@@ -425,9 +502,33 @@ struct blk_file *blk_open_fd(int fd, const char *path, unsigned flags, enum file
     return host_accept(host_new(fd, path, flags, cache), direct, error);
 }
 
+/* ".BASE.RANDOM.part" */
+static bool is_part_of(const char *name, const char *base)
+{
+    size_t n = strlen(base);
+    return *name == '.' && !strncmp(name + 1, base, n) && name[n + 1] == '.' &&
+           strspn(name + n + 2, "0123456789abcdef") == 8 && !strcmp(name + n + 10, ".part");
+}
+
+/* What a killed process left of a file of that name: whoever still writes one has it locked. */
+static void remove_left_over(const char *folder, const char *base)
+{
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *path = is_part_of(name, base) ? g_build_filename(folder, name, NULL) : NULL;
+        int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+        if (fd >= 0 && file_lock(fd, true, path, NULL))
+            unlink(path);
+        if (fd >= 0)
+            close(fd);
+    }
+    g_clear_pointer(&dir, g_dir_close);
+}
+
 static int open_part(const char *path, char **part)
 {
     g_autofree char *folder = g_path_get_dirname(path), *base = g_path_get_basename(path);
+    remove_left_over(folder, base);
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return fd;
@@ -435,6 +536,8 @@ static int open_part(const char *path, char **part)
     fd = open(*part, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
     if (fd < 0)
         g_clear_pointer(part, g_free);
+    else
+        file_lock(fd, true, *part, NULL); /* so that it is not taken for a left-over one */
     return fd;
 }
 
@@ -475,6 +578,12 @@ bool blk_same(struct blk_file *a, struct blk_file *b)
 {
     struct stat x, y;
     return a == b || (host_stat(a, &x) && host_stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+bool blk_has_name(struct blk_file *f, const char *path)
+{
+    struct stat x, y;
+    return host_stat(f, &x) && !stat(path, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 uint64_t blk_allocated(struct blk_file *f)

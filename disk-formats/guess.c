@@ -58,12 +58,20 @@ const struct image_format *image_format_guess(struct blk_file *f, GError **error
     for (const struct image_format *const *t = image_formats(); *t; t++)
         if ((*t)->probe && (*t)->probe(head, n, bytes))
             return *t;
-    /* A fixed VHD is known by its last sector only. */
-    if (bytes >= 512 && !blk_get(f, bytes - 512, last, sizeof last, "end", error))
-        return NULL;
-    if (!memcmp(last, "conectix", 8))
-        return image_format_find("vhd", error);
+    /* A fixed VHD is known by its last sector only, which in old ones is a byte short. */
+    for (unsigned footer = 511; footer <= 512; footer++) {
+        if (bytes >= footer && !blk_get(f, bytes - footer, last, sizeof last, "end", error))
+            return NULL;
+        if (!memcmp(last, "conectix", 8))
+            return image_format_find("vhd", error);
+    }
     const struct foreign *other = find_foreign(head);
+    const char *promised = image_format_promised(f->path);
+    if (!other && promised && strcmp(promised, "raw")) {
+        disk_fail(error, DISK_ERROR_CORRUPT, "%s is no %s image, though it is called one; say that it is raw if it is",
+                  f->path, promised);
+        return NULL;
+    }
     if (!other)
         return image_format_find("raw", error);
     disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is %s; %s, or say that it is raw if it is a disk like that", f->path,

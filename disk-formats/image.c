@@ -316,17 +316,37 @@ static int after_write(struct image *im, int err)
 }
 
 /* Exclusive lock held. */
+static int ready_locked(struct image *im)
+{
+    int err = !g_atomic_int_get(&im->ready) && im->format->ready ? im->format->ready(im) : 0;
+    if (!err)
+        g_atomic_int_set(&im->ready, 1);
+    return err;
+}
+
+int image_ready(struct image *im)
+{
+    g_rw_lock_writer_lock(&im->lock);
+    int err = ready_locked(im);
+    g_rw_lock_writer_unlock(&im->lock);
+    return err;
+}
+
+/* Exclusive lock held. */
 static int begin_locked(struct image *im)
 {
-    int err = !g_atomic_int_get(&im->changed) && im->format->begin ? im->format->begin(im) : 0;
+    int err = ready_locked(im);
+    if (!err && !g_atomic_int_get(&im->changed) && im->format->begin)
+        err = im->format->begin(im);
     if (!err)
         g_atomic_int_set(&im->changed, 1);
     return err;
 }
 
-static int begin(struct image *im)
+int image_begin(struct image *im)
 {
-    if (g_atomic_int_get(&im->changed) || !im->format->begin)
+    bool is_ready = g_atomic_int_get(&im->ready) || !im->format->ready;
+    if (is_ready && (g_atomic_int_get(&im->changed) || !im->format->begin))
         return 0;
     g_rw_lock_writer_lock(&im->lock);
     int err = begin_locked(im);
@@ -342,7 +362,7 @@ int image_writev(struct image *im, uint64_t offset, const struct iovec *iov, int
     if (!im->writable)
         return -EROFS;
     struct iov_walk w = {iov, n, 0};
-    int err = begin(im);
+    int err = image_begin(im);
     if (!err)
         err = write_parts(im, offset, &w, bytes);
     return after_write(im, err);
@@ -442,7 +462,7 @@ int image_zero(struct image *im, uint64_t offset, uint64_t bytes)
     whole_blocks(im, offset, bytes, &start, &end);
     if (!im->format->zero)
         end = start;
-    int err = begin(im);
+    int err = image_begin(im);
     if (!err && start > offset)
         err = zero_piece(im, offset, start - offset);
     if (!err && end > start)
@@ -473,10 +493,12 @@ int image_discard(struct image *im, uint64_t offset, uint64_t bytes)
 
 int image_sparsify(struct image *im, uint64_t offset, uint64_t bytes)
 {
-    int err = im->writable ? 0 : -EROFS;
     if (!in_bounds(im, offset, bytes))
         return -EINVAL;
+    if (!im->writable)
+        return -EROFS;
     lock_landed(im, offset, bytes);
+    int err = ready_locked(im);
     for (uint64_t end = offset + bytes; !err && offset < end;) {
         struct extent e;
         err = extent_at(im, offset, end - offset, &e);
@@ -535,7 +557,7 @@ int image_extent_deep(struct image *im, uint64_t offset, struct extent *out, str
     return err;
 }
 
-bool image_resize(struct image *im, uint64_t bytes, GError **error)
+bool image_may_resize(struct image *im, uint64_t bytes, GError **error)
 {
     if (!im->writable)
         return disk_fail(error, DISK_ERROR_PERMISSION, "%s is open read-only", im->file->path);
@@ -543,6 +565,13 @@ bool image_resize(struct image *im, uint64_t bytes, GError **error)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a %s image cannot be resized", im->format->name);
     if (!bytes || bytes > IMAGE_MAX_BYTES || bytes % 512)
         return disk_fail(error, DISK_ERROR_USAGE, "the new size must be a multiple of 512 bytes");
+    return !im->format->may_resize || im->format->may_resize(im, bytes, error);
+}
+
+bool image_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    if (!image_may_resize(im, bytes, error))
+        return false;
     uint64_t block = im->block_bytes ? im->block_bytes : 1, block_end = (bytes + block - 1) / block * block;
     int err = 0;
     if (bytes < im->bytes) /* the rest of the last block must not come back when the image grows again */
@@ -552,15 +581,44 @@ bool image_resize(struct image *im, uint64_t bytes, GError **error)
     uint64_t was = im->bytes, parent = im->parent ? im->parent->bytes : 0;
     lock_all_landed(im);
     im->tables_changed = true;
-    bool ok = im->format->resize(im, bytes, error);
+    err = ready_locked(im);
+    bool ok = err ? disk_fail_errno(error, -err, "%s", im->file->path) : im->format->resize(im, bytes, error);
     g_rw_lock_writer_unlock(&im->lock);
     err = ok && bytes > was && parent > was ? image_zero(im, was, MIN(bytes, parent) - was) : 0;
     return ok && (!err || disk_fail_errno(error, -err, "%s", im->file->path));
 }
 
+bool image_uses(const struct image *im, const char *path)
+{
+    bool uses = false;
+    for (; im && !uses; im = im->parent)
+        uses = blk_has_name(im->file, path) || (im->format->uses && im->format->uses(im, path));
+    return uses;
+}
+
 char **image_alike(struct image *im)
 {
     return im->format->alike ? im->format->alike(im) : NULL;
+}
+
+/* Where there is nothing to repair, nothing is changed. */
+static bool repair_locked(struct image *im, struct image_check *out, GError **error)
+{
+    struct image_check found;
+    image_check_init(&found);
+    bool ok = im->put_off || im->format->check(im, false, &found, error);
+    bool sound = ok && !im->put_off && !found.corruptions && !found.leaks;
+    int err = ok && !sound ? ready_locked(im) : 0;
+    if (sound) {
+        struct image_check empty = *out;
+        *out = found;
+        found = empty;
+    } else if (ok) {
+        im->tables_changed = true;
+        ok = err ? disk_fail_errno(error, -err, "%s", im->file->path) : im->format->check(im, true, out, error);
+    }
+    image_check_clear(&found);
+    return ok;
 }
 
 bool image_check(struct image *im, bool repair, struct image_check *out, GError **error)
@@ -570,8 +628,7 @@ bool image_check(struct image *im, bool repair, struct image_check *out, GError 
     if (!im->format->check)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "there is nothing to check in a %s image", im->format->name);
     lock_all_landed(im);
-    im->tables_changed = im->tables_changed || repair;
-    bool ok = im->format->check(im, repair, out, error);
+    bool ok = repair ? repair_locked(im, out, error) : im->format->check(im, false, out, error);
     g_rw_lock_writer_unlock(&im->lock);
     return ok;
 }

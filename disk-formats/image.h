@@ -25,6 +25,8 @@ struct image {
     bool writable, repair;  /* repair: open even what is marked as corrupt */
     bool many_files;        /* has data in other files too */
     bool snapshots;         /* has internal snapshots */
+    bool check_first;       /* check is cheap: whatever overlaps keeps it from being opened for writing */
+    bool put_off;           /* ready is to do what a repair would */
     bool cut_end;           /* what lies behind the last block in use may be cut off */
     bool append_only;       /* new data only as compressed blocks */
     struct flight *flights; /* first writes under way: exclusive lock and flight_lock to change */
@@ -32,7 +34,7 @@ struct image {
     GCond landed;
     uint64_t ahead;      /* a copy fills it: how much room to ask the host for at a time; 0: none */
     bool tables_changed; /* since the last flush; exclusive lock to set, shared to read */
-    gint changed;        /* begin was called; atomic */
+    gint ready, changed; /* ready, begin were called; atomic */
     bool same_disk;      /* what is written shows the guest the same disk: the ids that children know stay */
     void *state;
     /* Set by the format's open: */
@@ -89,10 +91,15 @@ void image_reserve(struct image *im, uint64_t offset, uint64_t bytes);
 int image_extent(struct image *im, uint64_t offset, bool holes, struct extent *out);
 /* The same through the chain: kind is data or zero; *layer (may be NULL) is the image that has it. */
 int image_extent_deep(struct image *im, uint64_t offset, struct extent *out, struct image **layer);
-bool image_resize(struct image *im, uint64_t bytes, GError **error);
+bool image_resize(struct image *im, uint64_t bytes, GError **error); /* changes nothing if it may not */
+bool image_may_resize(struct image *im, uint64_t bytes, GError **error);
+/* What comes before the first change: of the file (open changes nothing), of what it shows (a new id). */
+int image_ready(struct image *im);
+int image_begin(struct image *im);
 char **image_alike(struct image *im); /* image_options.options for another one like it; g_strfreev.  NULL: the usual */
 /* Looks for damage, and repairs it if so asked and open for writing.  False: could not look. */
 const char *image_id_for_child(const struct image *parent); /* NULL: none */
+bool image_uses(const struct image *im, const char *path);  /* the file is one of its own, or of a parent's */
 /* Is the parent what it was when the child was made on top of it? */
 bool image_same_parent(const struct image *child, const struct image *parent, GError **error);
 bool image_check(struct image *im, bool repair, struct image_check *out, GError **error);
@@ -134,6 +141,7 @@ void image_info_text(struct image_info *i, const char *key, const char *text);
 void image_info_number(struct image_info *i, const char *key, uint64_t number);
 struct image_check {
     uint64_t corruptions, leaks; /* leaks: room lost, no data at risk */
+    uint64_t overlaps;           /* of the corruptions: one thing lies over another, and a write to it destroys that */
     uint64_t corruptions_fixed, leaks_fixed;
     uint64_t blocks, blocks_used, end; /* end: of the used part of the file */
     GString *text;                     /* a line per finding; bounded */

@@ -77,6 +77,23 @@ static void image_free(struct image *im)
     g_free(im);
 }
 
+/* What the format forbids is looked for before anything is written, not only by whoever checks it. */
+static bool nothing_overlaps(struct image *im, GError **error)
+{
+    if (!im->writable || im->repair || !im->check_first)
+        return true;
+    struct image_check c;
+    image_check_init(&c);
+    bool ok = im->format->check(im, false, &c, error);
+    if (ok && c.overlaps)
+        ok = disk_fail(error, DISK_ERROR_CORRUPT,
+                       "%s is damaged (%.*s): it can be read, but is not written; see whether it can be repaired "
+                       "(vmctl disk check --repair), or copy what it holds (vmctl disk convert)",
+                       im->file->path, (int)strcspn(c.text->str, "\n"), c.text->str);
+    image_check_clear(&c);
+    return ok;
+}
+
 struct image *image_open_with(struct blk_file *f, const struct image_format *format, const struct image_how *how,
                               GError **error)
 {
@@ -89,7 +106,7 @@ struct image *image_open_with(struct blk_file *f, const struct image_format *for
     g_rw_lock_init(&im->lock);
     g_mutex_init(&im->flight_lock);
     g_cond_init(&im->landed);
-    bool ok = format->open(im, error);
+    bool ok = format->open(im, error) && nothing_overlaps(im, error);
     if (ok && im->snapshot)
         ok =
             disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: a %s image has no internal snapshots", f->path, format->name);
@@ -205,12 +222,31 @@ static void find_moved_parent(struct image *im)
         im->parent_name = name;
 }
 
+/* "..\\base\\disk.vmdk": folders, if it is no name.  *path: what it means then. */
+static bool use_windows_name(struct image *im, char **path)
+{
+    char *was = im->parent_name;
+    im->parent_name = g_strdelimit(g_strdup(was), "\\", '/');
+    g_autofree char *other = named_parent(im);
+    if (!g_file_test(other, G_FILE_TEST_EXISTS)) {
+        g_free(im->parent_name);
+        im->parent_name = was;
+        return false;
+    }
+    g_free(was);
+    g_free(*path);
+    *path = g_steal_pointer(&other);
+    return true;
+}
+
 char *image_parent_path(struct image *im, GError **error)
 {
     if (!find_parent_by_id(im, error) || !im->parent_name)
         return NULL;
     g_autofree char *path = named_parent(im);
     if (g_file_test(path, G_FILE_TEST_EXISTS))
+        return g_steal_pointer(&path);
+    if (strchr(im->parent_name, '\\') && use_windows_name(im, &path))
         return g_steal_pointer(&path);
     find_moved_parent(im);
     return named_parent(im);
@@ -270,6 +306,18 @@ static unsigned open_flags(const struct image_how *how)
     return (how->write ? FILE_WRITE : 0) | (how->unlocked ? FILE_NO_LOCK : 0);
 }
 
+/* An image of one format under the name of another. */
+static void tell_what_it_is(struct blk_file *f, const struct image_format *tried, GError *why)
+{
+    const struct image_format *is =
+        g_error_matches(why, DISK_ERROR, DISK_ERROR_CORRUPT) ? image_format_guess(f, NULL) : NULL;
+    if (!is || is == tried || !is->probe)
+        return;
+    g_autofree char *said = why->message;
+    why->message = g_strdup_printf("%s: it is opened as %s, but looks like %s; say so, or give it a name that fits",
+                                   said, tried->name, is->name);
+}
+
 /* f NULL: the error is set already. */
 static struct image *open_in(struct blk_file *f, const struct image_how *how, const struct link *child, GError **error)
 {
@@ -286,7 +334,14 @@ static struct image *open_in(struct blk_file *f, const struct image_how *how, co
         blk_close(f);
         return NULL;
     }
-    struct image *im = image_open_with(f, format, how, error);
+    GError *why = NULL;
+    struct blk_file *same = blk_ref(f);
+    struct image *im = image_open_with(f, format, how, &why);
+    if (why)
+        tell_what_it_is(same, format, why);
+    blk_close(same);
+    if (why)
+        g_propagate_error(error, why);
     if (im && !how->no_parent && !open_parent(im, how, child, error)) {
         image_close(im);
         return NULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* qcow2.c - QEMU's copy-on-write image: opening, closing, and the table of its parts.  The theory is in qcow2.h. */
 #include "qcow2.h"
+#include "regions.h"
 #include <errno.h>
 #include <string.h>
 
@@ -52,31 +53,78 @@ static bool open_data_file(struct image *im, GError **error)
     return s->data != NULL;
 }
 
+static int recount(struct image *im)
+{
+    g_autoptr(GError) error = NULL;
+    struct image_check c;
+    image_check_init(&c);
+    bool ok = qcow2_check(im, true, &c, &error);
+    image_check_clear(&c);
+    if (!ok)
+        g_warning("%s: its clusters cannot be counted: %s", im->file->path, error->message);
+    return ok ? 0 : -EBADMSG;
+}
+
 /* An image left dirty by a user of lazy refcounts is recounted; features that we do not keep up are cleared. */
-static bool ready_to_write(struct image *im, GError **error)
+static int qcow2_ready(struct image *im)
 {
     struct qcow2 *s = qcow2_of(im);
-    if (!im->writable)
-        return true;
-    if (s->incompatible & INCOMPATIBLE_CORRUPT && !im->repair)
-        return disk_fail(error, DISK_ERROR_CORRUPT,
-                         "%s is marked as corrupt: it can be read; \"disk check --repair\" may help", im->file->path);
-    if (s->incompatible & INCOMPATIBLE_DIRTY) {
-        struct image_check c;
-        image_check_init(&c);
-        bool ok = qcow2_check(im, true, &c, error);
-        image_check_clear(&c);
-        if (!ok)
-            return false;
-    }
     uint8_t field[8];
     uint64_t keep = s->autoclear & (s->data != im->file ? AUTOCLEAR_RAW_DATA : 0);
+    int err = s->incompatible & INCOMPATIBLE_DIRTY ? recount(im) : 0;
     put_be64(field, keep);
-    int err = s->version >= 3 && keep != s->autoclear
-                  ? qcow2_write_header_field(im, HEADER_AUTOCLEAR, field, sizeof field)
-                  : 0;
-    s->autoclear = keep;
-    return !err || disk_fail_errno(error, -err, "%s", im->file->path);
+    if (!err && s->version >= 3 && keep != s->autoclear)
+        err = qcow2_write_header_field(im, HEADER_AUTOCLEAR, field, sizeof field);
+    s->autoclear = err ? s->autoclear : keep;
+    return err;
+}
+
+static void add_pointed(GArray *r, const struct qcow2 *s, const struct table_in_memory *t)
+{
+    regions_add(r, t->offset, (t->entries * 8ull + s->cluster - 1) / s->cluster * s->cluster);
+    for (uint32_t i = 0; i < t->entries; i++)
+        if (t->entry[i] & L1_OFFSET_MASK)
+            regions_add(r, t->entry[i] & L1_OFFSET_MASK, s->cluster);
+}
+
+/* Header, L1, L2 tables, refcount table and blocks.  That data lie over tables is seen when they are looked up. */
+static bool tables_apart(struct image *im, GError **error)
+{
+    struct qcow2 *s = qcow2_of(im);
+    g_autoptr(GArray) r = regions_new();
+    uint64_t at;
+    if (!im->writable || im->repair)
+        return true;
+    regions_add(r, 0, s->cluster);
+    add_pointed(r, s, &s->l1);
+    add_pointed(r, s, &s->reftable);
+    return !regions_clash(r, &at) ||
+           disk_fail(
+               error, DISK_ERROR_CORRUPT,
+               "%s is damaged (two tables overlap at 0x%" G_GINT64_MODIFIER "x): it can be read, but is not "
+               "written; see whether it can be repaired (vmctl disk check --repair), or copy what it holds (vmctl disk "
+               "convert)",
+               im->file->path, at);
+}
+
+/* Counting all clusters takes its time, which is worth it where there are not too many.  Counts of a dirty image are wrong
+ * anyway, and made right before it is changed. */
+static bool is_quickly_checked(const struct image *im)
+{
+    const struct qcow2 *s = qcow2_of(im);
+    uint64_t tables = 0;
+    for (uint32_t i = 0; i < s->l1.entries; i++)
+        tables += (s->l1.entry[i] & L1_OFFSET_MASK) != 0;
+    return !(s->incompatible & INCOMPATIBLE_DIRTY) && tables << s->cluster_bits <= CHECK_FIRST_BYTES &&
+           blk_size(im->file) >> s->cluster_bits <= CHECK_FIRST_CLUSTERS;
+}
+
+static bool may_write(struct image *im, GError **error)
+{
+    bool corrupt = qcow2_of(im)->incompatible & INCOMPATIBLE_CORRUPT && im->writable && !im->repair;
+    return !corrupt ||
+           disk_fail(error, DISK_ERROR_CORRUPT,
+                     "%s is marked as corrupt: it can be read; \"disk check --repair\" may help", im->file->path);
 }
 
 static bool qcow2_open(struct image *im, GError **error)
@@ -101,7 +149,9 @@ static bool qcow2_open(struct image *im, GError **error)
     if (im->snapshot && !qcow2_show_snapshot(im, im->snapshot, error))
         return false;
     im->snapshot = NULL;
-    return ready_to_write(im, error);
+    im->put_off = s->incompatible & INCOMPATIBLE_DIRTY;
+    im->check_first = is_quickly_checked(im);
+    return may_write(im, error) && tables_apart(im, error);
 }
 
 /* A second commit writes the counts that the first one lowered. */
@@ -129,6 +179,11 @@ static void qcow2_close(struct image *im)
     g_free(s->unpacked);
     g_free(s);
     im->state = NULL;
+}
+
+static bool qcow2_uses(const struct image *im, const char *path)
+{
+    return blk_has_name(qcow2_of(im)->data, path);
 }
 
 static void snapshot_facts(struct image *im, struct image_info *out)
@@ -186,6 +241,7 @@ const struct image_format format_qcow2 = {
     .open = qcow2_open,
     .extent = qcow2_extent,
     .read = qcow2_read_compressed,
+    .ready = qcow2_ready,
     .place = qcow2_place,
     .link = qcow2_link,
     .unplace = qcow2_unplace,
@@ -195,7 +251,9 @@ const struct image_format format_qcow2 = {
     .zero = qcow2_zero,
     .compress = qcow2_compress,
     .append = qcow2_append,
+    .may_resize = qcow2_may_resize,
     .resize = qcow2_resize,
+    .uses = qcow2_uses,
     .alike = qcow2_alike,
     .forget_parent_id = qcow2_forget_parent_id,
     .check = qcow2_check,

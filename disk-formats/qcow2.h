@@ -18,7 +18,7 @@
  * Tables move (L1 or refcount table grows) by writing the new one, a barrier, and one write within the header's sector.
  *
  * Lazy refcounts: we keep counts right all the time, so the dirty bit is never set; an image that has it set is
- * recounted when it is opened for writing.  The corrupt bit allows reading only. */
+ * recounted before it is first changed.  The corrupt bit allows reading only. */
 #pragma once
 #include "../core-vmm/base/bytes.h"
 #include "formats.h"
@@ -62,18 +62,20 @@ enum {
     EXTENSION_DATA_FILE = 0x44415441,
     EXTENSION_PARENT_ID = 0x74727069, /* ours: a checksum of the backing file's name, then its id; "-": none */
 };
-#define L1_OFFSET_MASK  UINT64_C(0x00fffffffffffe00)
-#define L2_OFFSET_MASK  UINT64_C(0x00fffffffffffe00)
-#define ENTRY_COPIED    (UINT64_C(1) << 63) /* the target's count is exactly 1 */
-#define L2_COMPRESSED   (UINT64_C(1) << 62)
-#define L2_ZERO         UINT64_C(1)
-#define SUBCLUSTERS     32
-#define ALL_ALLOCATED   UINT64_C(0xffffffff)
-#define ALL_ZERO        UINT64_C(0xffffffff00000000)
-#define MAX_L1_BYTES    (32u << 20) /* like QEMU */
-#define MAX_TABLE_BYTES (8u << 20)  /* refcount table */
-#define CACHE_BYTES     (32u << 20)
-#define MAX_SNAPSHOTS   65536u
+#define L1_OFFSET_MASK       UINT64_C(0x00fffffffffffe00)
+#define L2_OFFSET_MASK       UINT64_C(0x00fffffffffffe00)
+#define ENTRY_COPIED         (UINT64_C(1) << 63) /* the target's count is exactly 1 */
+#define L2_COMPRESSED        (UINT64_C(1) << 62)
+#define L2_ZERO              UINT64_C(1)
+#define SUBCLUSTERS          32
+#define ALL_ALLOCATED        UINT64_C(0xffffffff)
+#define ALL_ZERO             UINT64_C(0xffffffff00000000)
+#define MAX_L1_BYTES         (32u << 20) /* like QEMU */
+#define MAX_TABLE_BYTES      (8u << 20)  /* refcount table */
+#define CACHE_BYTES          (32u << 20)
+#define MAX_SNAPSHOTS        65536u
+#define CHECK_FIRST_BYTES    (64u << 20) /* of L2 tables: 512 GiB with usual clusters */
+#define CHECK_FIRST_CLUSTERS (16u << 20)
 
 /* A cached cluster of the file: an L2 table or a refcount block. */
 struct table {
@@ -211,4 +213,5 @@ bool qcow2_show_snapshot(struct image *im, const char *wanted, GError **error);
 
 /* qcow2_check.c, qcow2_resize.c */
 bool qcow2_check(struct image *im, bool repair, struct image_check *out, GError **error);
+bool qcow2_may_resize(struct image *im, uint64_t bytes, GError **error);
 bool qcow2_resize(struct image *im, uint64_t bytes, GError **error);

@@ -183,6 +183,7 @@ static void compare_one(struct count *c, uint64_t cluster, uint64_t stored, uint
         return;
     ++*wrong;
     *(stored > found ? &c->out->leaks : &c->out->corruptions) += 1;
+    c->out->overlaps += stored < found; /* written over in place, or given away, while somebody else uses it */
     image_check_say(c->out,
                     "%s: cluster 0x%" G_GINT64_MODIFIER "x is counted %" G_GUINT64_FORMAT
                     " times and used %" G_GUINT64_FORMAT " times",
@@ -214,6 +215,7 @@ static uint64_t fixed_flag(struct count *c, uint64_t entry, uint64_t target, con
         return entry;
     ++*wrong;
     c->out->corruptions++;
+    c->out->overlaps += is;
     image_check_say(c->out, "%s at 0x%" G_GINT64_MODIFIER "x: the \"copied\" flag is wrong", what, target);
     return entry ^ ENTRY_COPIED;
 }
@@ -358,7 +360,8 @@ bool qcow2_check(struct image *im, bool repair, struct image_check *out, GError 
 {
     struct qcow2 *s = qcow2_of(im);
     struct count c = {.im = im, .s = s, .out = out};
-    int err = im->writable ? qcow2_flush(im) : 0;
+    bool changed = s->l2.dirty || s->blocks.dirty || s->l1.any_dirty || s->reftable.any_dirty || s->dropped->len;
+    int err = im->writable && changed ? qcow2_flush(im) : 0;
     if (!err && im->writable && s->dropped->len + s->blocks.dirty)
         err = qcow2_flush(im);
     if (err)

@@ -364,7 +364,7 @@ static bool create_data_file(struct blk_file *f, const struct layout *l, GError 
 {
     struct blk_file *data = blk_sibling(f, l->data_file, true, error);
     int err = data ? blk_truncate(data, l->bytes) : 0;
-    bool ok = data && (!err || disk_fail_errno(error, -err, "%s", data->path)) && blk_publish(data, error);
+    bool ok = data && (!err || disk_fail_errno(error, -err, "%s", data->path));
     blk_close(data);
     return ok;
 }

@@ -54,17 +54,24 @@ static int drop_tail(struct image *im, uint64_t bytes)
     return err ? err : qcow2_flush(im);
 }
 
+bool qcow2_may_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    struct qcow2 *s = qcow2_of(im);
+    uint64_t entries = (bytes + guest_per_l2(s) - 1) / guest_per_l2(s);
+    if (entries * 8 > MAX_L1_BYTES)
+        return disk_fail(error, DISK_ERROR_USAGE, "%s: that is too large for its cluster size", im->file->path);
+    if (s->snapshot_count && s->version < 3)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: version 2 with snapshots cannot be resized",
+                         im->file->path);
+    return true;
+}
+
 bool qcow2_resize(struct image *im, uint64_t bytes, GError **error)
 {
     struct qcow2 *s = qcow2_of(im);
     uint64_t entries = (bytes + guest_per_l2(s) - 1) / guest_per_l2(s);
     uint8_t field[8];
     int err = 0;
-    if (entries * 8 > MAX_L1_BYTES)
-        return disk_fail(error, DISK_ERROR_USAGE, "%s: that is too large for its cluster size", im->file->path);
-    if (s->snapshot_count && s->version < 3)
-        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: version 2 with snapshots cannot be resized",
-                         im->file->path);
     if (bytes < im->bytes)
         err = drop_tail(im, bytes);
     g_mutex_lock(&s->lock);

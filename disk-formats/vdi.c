@@ -146,13 +146,13 @@ static bool vdi_open(struct image *im, GError **error)
     struct vdi *v = im->state = g_new0(struct vdi, 1);
     if (!blk_get(im->file, 0, v->header, HEADER_BYTES, "header", error) || !check_header(im, v->header, error))
         return false;
-    im->bytes = get_le64(v->header + VDI_DISK) & ~UINT64_C(511);
+    im->bytes = (get_le64(v->header + VDI_DISK) + 511) & ~UINT64_C(511); /* the last sector is padded */
     im->block_bytes = get_le32(v->header + VDI_BLOCK);
     im->id = hex_id(v->header + VDI_UUID, v->header + VDI_UUID_CHANGE);
     v->blocks = get_le32(v->header + VDI_BLOCKS);
     v->map_offset = get_le32(v->header + VDI_MAP);
     v->data_offset = get_le32(v->header + VDI_DATA);
-    im->cut_end = true;
+    im->cut_end = im->check_first = true;
     read_parent(im, v->header);
     return load_map(im, error);
 }
@@ -355,8 +355,7 @@ static bool vdi_create(struct blk_file *f, const struct image_options *o, GError
     return blk_put(f, HEADER_BYTES, map, blocks * 4, error) && blk_put(f, 0, h, sizeof h, error);
 }
 
-/* Grows in the room that the map has before the data; header last, for then the map's new part is there. */
-static bool vdi_resize(struct image *im, uint64_t bytes, GError **error)
+static bool vdi_may_resize(struct image *im, uint64_t bytes, GError **error)
 {
     struct vdi *v = im->state;
     uint64_t blocks = (bytes + im->block_bytes - 1) / im->block_bytes, sectors = (blocks * 4 + 511) / 512;
@@ -364,6 +363,14 @@ static bool vdi_resize(struct image *im, uint64_t bytes, GError **error)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a VDI image cannot be made smaller; convert it");
     if (v->map_offset + sectors * 512 > v->data_offset || blocks > MAX_BLOCKS)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s has no room to grow its map; convert it", im->file->path);
+    return true;
+}
+
+/* Grows in the room that the map has before the data; header last, for then the map's new part is there. */
+static bool vdi_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    struct vdi *v = im->state;
+    uint64_t blocks = (bytes + im->block_bytes - 1) / im->block_bytes, sectors = (blocks * 4 + 511) / 512;
     v->map = g_realloc(v->map, sectors * 512);
     v->dirty = g_realloc(v->dirty, sectors);
     memset(v->dirty + (v->blocks * 4ull + 511) / 512, 0, sectors - (v->blocks * 4ull + 511) / 512);
@@ -399,6 +406,7 @@ static void check_entry(struct image *im, uint32_t i, uint8_t *seen, uint64_t in
     } else if (seen[n]) {
         image_check_say(out, "block %u has the same place in the file as another one", i);
         out->corruptions++;
+        out->overlaps++;
     } else {
         seen[n] = 1;
     }
@@ -476,6 +484,7 @@ const struct image_format format_vdi = {
     .flush = vdi_flush,
     .discard = vdi_discard,
     .zero = vdi_zero,
+    .may_resize = vdi_may_resize,
     .resize = vdi_resize,
     .alike = vdi_alike,
     .check = vdi_check,

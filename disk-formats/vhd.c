@@ -2,7 +2,6 @@
 /* vhd.c - Virtual PC's and Hyper-V's first disk format; the theory is in vhd.h. */
 #include "vhd.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 uint32_t vhd_checksum(const uint8_t *data, size_t n, size_t sum_at)
@@ -38,9 +37,13 @@ static bool read_footer(struct image *im, GError **error)
         return false;
     if (footer_good(v->footer) && get_be32(v->footer + FOOTER_TYPE) != VHD_FIXED)
         return true;
-    /* The last sector, also of a file whose length is odd by one byte, as old versions made them. */
-    if (!blk_get(im->file, (size - 1) / VHD_SECTOR * VHD_SECTOR, v->footer,
-                 MIN(VHD_SECTOR, (size - 1) % VHD_SECTOR + 1), "footer", error))
+    if (!blk_get(im->file, size - VHD_SECTOR, v->footer, VHD_SECTOR, "footer", error))
+        return false;
+    if (footer_good(v->footer))
+        return true;
+    /* Old versions made it one byte shorter. */
+    memset(v->footer, 0, VHD_SECTOR);
+    if (!blk_get(im->file, size - (VHD_SECTOR - 1), v->footer, VHD_SECTOR - 1, "footer", error))
         return false;
     return footer_good(v->footer) || disk_fail(error, DISK_ERROR_CORRUPT, "%s: no good VHD footer", im->file->path);
 }
@@ -92,6 +95,9 @@ static bool open_dynamic(struct image *im, GError **error)
     for (uint32_t i = 0; i < v->blocks; i++)
         v->bat[i] = GUINT32_FROM_BE(v->bat[i]);
     uint64_t table_end = v->bat_offset + get_be32(h + DYNAMIC_ENTRIES) * 4ull;
+    regions_add(v->tables, 0, VHD_SECTOR); /* the footer's copy */
+    regions_add(v->tables, at, DYNAMIC_BYTES);
+    regions_add(v->tables, v->bat_offset, v->blocks * 4ull);
     v->end = MAX((table_end + VHD_SECTOR - 1) / VHD_SECTOR * VHD_SECTOR, at + DYNAMIC_BYTES);
     find_end(im);
     return true;
@@ -101,18 +107,22 @@ static bool vhd_open(struct image *im, GError **error)
 {
     struct vhd *v = im->state = g_new0(struct vhd, 1);
     g_mutex_init(&v->lock);
+    v->tables = regions_new();
     if (!read_footer(im, error))
         return false;
     v->type = get_be32(v->footer + FOOTER_TYPE);
-    im->bytes = get_be64(v->footer + FOOTER_SIZE) & ~UINT64_C(511);
+    uint64_t bytes = get_be64(v->footer + FOOTER_SIZE);
+    im->bytes = bytes <= VHD_MAX_BYTES ? (bytes + 511) & ~UINT64_C(511) : 0; /* the last sector is padded */
     im->id = vhd_uuid(v->footer + FOOTER_UUID);
-    if (!im->bytes || im->bytes > VHD_MAX_BYTES)
+    if (!im->bytes)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: a VHD disk cannot have this size", im->file->path);
+    im->check_first = v->type != VHD_FIXED;
     if (v->type == VHD_DYNAMIC || v->type == VHD_DIFFERENCING)
         return open_dynamic(im, error);
     if (v->type != VHD_FIXED)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: VHD type %u is not supported", im->file->path, v->type);
-    return im->bytes <= blk_size(im->file) ||
+    v->fixed_end = bytes % VHD_SECTOR ? bytes : 0;
+    return bytes <= blk_size(im->file) ||
            disk_fail(error, DISK_ERROR_CORRUPT, "%s is shorter than its disk", im->file->path);
 }
 
@@ -173,6 +183,19 @@ static int alike_sectors(struct image *im, uint32_t i, uint64_t in, struct exten
     return err;
 }
 
+/* What the last sector has behind the disk's end is the footer, and none of the disk's. */
+static int fixed_extent(const struct vhd *v, uint64_t offset, struct extent *out)
+{
+    if (v->fixed_end && offset < v->fixed_end)
+        out->bytes = MIN(out->bytes, v->fixed_end - offset);
+    if (!v->fixed_end || offset < v->fixed_end)
+        return 0;
+    out->kind = EXTENT_ZERO;
+    out->in_place = false;
+    out->file_offset = UINT64_MAX;
+    return 0;
+}
+
 static int vhd_extent(struct image *im, uint64_t offset, struct extent *out)
 {
     struct vhd *v = im->state;
@@ -180,7 +203,7 @@ static int vhd_extent(struct image *im, uint64_t offset, struct extent *out)
     out->in_place = im->writable;
     out->file_offset = offset;
     if (v->type == VHD_FIXED)
-        return 0;
+        return fixed_extent(v, offset, out);
     uint32_t i = offset / im->block_bytes;
     uint64_t in = offset % im->block_bytes;
     out->bytes = MIN(out->bytes, im->block_bytes - in);
@@ -311,52 +334,72 @@ static int vhd_discard(struct image *im, uint64_t offset, uint64_t bytes)
 }
 
 /* ---- resize, check ---- */
-static bool vhd_resize(struct image *im, uint64_t bytes, GError **error)
+static bool vhd_may_resize(struct image *im, uint64_t bytes, GError **error)
 {
     struct vhd *v = im->state;
-    uint8_t zero[VHD_SECTOR] = {0};
-    uint64_t was = im->bytes;
-    if (bytes < was || bytes > VHD_MAX_BYTES)
+    if (bytes < im->bytes || bytes > VHD_MAX_BYTES)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "a VHD image %s",
-                         bytes < was ? "cannot be made smaller; convert it" : "has 2040 GiB at most");
+                         bytes < im->bytes ? "cannot be made smaller; convert it" : "has 2040 GiB at most");
     if (v->type != VHD_FIXED)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED,
                          "a dynamic VHD image has no room for a larger table; convert it");
+    return true;
+}
+
+/* Of a fixed disk: the new footer first; then the old one, which lies in the disk now, becomes zeroes. */
+static int move_footer(struct image *im, uint64_t was, uint64_t bytes)
+{
+    struct vhd *v = im->state;
+    uint8_t zero[VHD_SECTOR] = {0};
     vhd_set_size(v->footer, bytes);
     int err = blk_pwrite(im->file, bytes, v->footer, VHD_SECTOR);
     if (!err)
         err = blk_sync(im->file);
-    if (!err && bytes > was) /* the old footer lies in the disk now */
+    if (!err && bytes > was)
         err = blk_pwrite(im->file, was, zero, MIN(bytes - was, VHD_SECTOR));
-    if (!err)
-        err = blk_sync(im->file);
+    return err ? err : blk_sync(im->file);
+}
+
+static bool vhd_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    int err = move_footer(im, im->bytes, bytes);
     if (err)
         return disk_fail_errno(error, -err, "%s", im->file->path);
     im->bytes = bytes;
     return true;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void check_blocks(struct image *im, uint32_t *sorted, uint32_t n, struct image_check *out)
+/* A fixed disk whose last sector the footer cuts short gets all of it before it is written to. */
+static int vhd_ready(struct image *im)
 {
     struct vhd *v = im->state;
-    uint64_t step = (v->bitmap_bytes + (uint64_t)im->block_bytes) / VHD_SECTOR, size = blk_size(im->file);
-    uint64_t first = (v->bat_offset + v->blocks * 4ull + VHD_SECTOR - 1) / VHD_SECTOR;
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t from = sorted[i];
-        if (from < first || (from + step) * VHD_SECTOR > size) {
-            image_check_say(out, "a block at sector %u lies outside the data", sorted[i]);
-            out->corruptions++;
-        } else if (i && sorted[i - 1] + step > from) {
-            image_check_say(out, "two blocks overlap at sector %u", sorted[i]);
-            out->corruptions++;
-        }
+    int err = v->fixed_end ? move_footer(im, v->fixed_end, im->bytes) : 0;
+    v->fixed_end = err ? v->fixed_end : 0;
+    return err;
+}
+
+/* Blocks, and what is in v->tables: no two of them have anything in common. */
+static void check_places(struct image *im, struct image_check *out)
+{
+    struct vhd *v = im->state;
+    uint64_t step = v->bitmap_bytes + (uint64_t)im->block_bytes, size = blk_size(im->file), at;
+    g_autoptr(GArray) places = g_array_copy(v->tables);
+    for (uint32_t i = 0; i < v->blocks; i++) {
+        uint64_t from = v->bat[i] * (uint64_t)VHD_SECTOR;
+        if (v->bat[i] == VHD_UNUSED)
+            continue;
+        out->blocks_used++;
+        regions_add(places, from, step);
+        if (from + step <= size)
+            continue;
+        image_check_say(out, "a block at sector %u lies outside the file", v->bat[i]);
+        out->corruptions++;
     }
+    if (!regions_clash(places, &at))
+        return;
+    image_check_say(out, "blocks or tables overlap at 0x%" G_GINT64_MODIFIER "x", at);
+    out->corruptions++;
+    out->overlaps++;
 }
 
 static bool check_footer(struct image *im, bool repair, struct image_check *out, GError **error)
@@ -385,18 +428,11 @@ static bool check_footer(struct image *im, bool repair, struct image_check *out,
 static bool vhd_check(struct image *im, bool repair, struct image_check *out, GError **error)
 {
     struct vhd *v = im->state;
-    uint32_t n = 0;
     if (v->type == VHD_FIXED)
         return true;
-    g_autofree uint32_t *sorted = g_new(uint32_t, v->blocks + 1);
-    for (uint32_t i = 0; i < v->blocks; i++)
-        if (v->bat[i] != VHD_UNUSED)
-            sorted[n++] = v->bat[i];
-    qsort(sorted, n, 4, by_value);
     out->blocks = v->blocks;
-    out->blocks_used = n;
     out->end = v->end;
-    check_blocks(im, sorted, n, out);
+    check_places(im, out);
     return check_footer(im, repair, out, error);
 }
 
@@ -425,6 +461,7 @@ static void vhd_close(struct image *im)
     for (uint32_t i = 0; v->bitmap && i < v->blocks; i++)
         g_free(v->bitmap[i]);
     g_free(v->bitmap);
+    g_array_unref(v->tables);
     g_free(v->bat);
     g_free(v->dirty);
     g_mutex_clear(&v->lock);
@@ -447,12 +484,14 @@ const struct image_format format_vhd = {
     .create = vhd_create,
     .open = vhd_open,
     .extent = vhd_extent,
+    .ready = vhd_ready,
     .place = vhd_place,
     .link = vhd_link,
     .unplace = vhd_unplace,
     .flush = vhd_flush,
     .discard = vhd_discard,
     .zero = vhd_zero,
+    .may_resize = vhd_may_resize,
     .resize = vhd_resize,
     .alike = vhd_alike,
     .forget_parent_id = vhd_forget_parent_id,

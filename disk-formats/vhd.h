@@ -12,6 +12,7 @@
 #pragma once
 #include "../core-vmm/base/bytes.h"
 #include "formats.h"
+#include "regions.h"
 
 #define VHD_SECTOR    512u
 #define VHD_UNUSED    0xffffffffu
@@ -57,10 +58,12 @@ struct vhd {
     uint8_t footer[VHD_SECTOR];
     uint32_t type, blocks, bitmap_bytes;
     uint64_t bat_offset;
+    GArray *tables;   /* struct region: all that is no block */
     uint32_t *bat;    /* host byte order, sectors */
     uint8_t **bitmap; /* differencing: of each block, NULL: not read yet */
     uint8_t *dirty;   /* of each block: BAT_DIRTY, BITMAP_DIRTY */
     bool any_dirty, footer_due;
+    uint64_t fixed_end;    /* of a fixed disk that ends within a sector; 0: it does not */
     uint64_t end;          /* where the next block goes */
     uint64_t parent_id_at; /* in our own locator; 0: none */
     uint32_t bitmaps;      /* how many are kept */

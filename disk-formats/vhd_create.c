@@ -81,6 +81,7 @@ static bool take_locator(struct image *im, const uint8_t *l, uint32_t code, GErr
     uint64_t at = get_be64(l + 16);
     if (get_be32(l) != code || !n || n > MAX_LOCATOR)
         return true;
+    regions_add(((struct vhd *)im->state)->tables, at, n);
     if (!blk_get(im->file, at, text, n, "parent locator", error))
         return false;
     if (code == LOCATOR_OURS) {

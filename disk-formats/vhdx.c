@@ -67,6 +67,13 @@ static bool read_headers(struct image *im, GError **error)
     return true;
 }
 
+static uint64_t entries_for(const struct vhdx *v, uint64_t blocks)
+{
+    return v->parameters & PARAMETER_PARENT
+               ? (blocks + v->chunk_blocks - 1) / v->chunk_blocks * (v->chunk_blocks + 1ull)
+               : blocks + (blocks - 1) / v->chunk_blocks;
+}
+
 /* Blocks and, after each chunk of them, a bitmap; a disk without a parent has no bitmap after the last blocks. */
 static bool load_bat(struct image *im, GError **error)
 {
@@ -74,9 +81,7 @@ static bool load_bat(struct image *im, GError **error)
     uint64_t chunk = (UINT64_C(1) << 23) * v->sector_bytes,
              blocks = (im->bytes + im->block_bytes - 1) / im->block_bytes;
     v->chunk_blocks = chunk / im->block_bytes;
-    uint64_t chunks = (blocks + v->chunk_blocks - 1) / v->chunk_blocks;
-    uint64_t entries =
-        v->parameters & PARAMETER_PARENT ? chunks * (v->chunk_blocks + 1ull) : blocks + (blocks - 1) / v->chunk_blocks;
+    uint64_t entries = entries_for(v, blocks);
     if (entries * 8 > v->bat_bytes || entries > 512u << 20)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: the block table is too short for the disk", im->file->path);
     v->blocks = blocks;
@@ -103,7 +108,7 @@ static bool vhdx_open(struct image *im, GError **error)
 {
     struct vhdx *v = im->state = g_new0(struct vhdx, 1);
     g_mutex_init(&v->lock);
-    im->cut_end = true;
+    im->cut_end = im->check_first = true;
     v->overlay = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     v->bitmaps = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     return read_headers(im, error) && vhdx_replay(im, error) && vhdx_read_regions(im, error) &&
@@ -321,16 +326,21 @@ static int vhdx_discard(struct image *im, uint64_t offset, uint64_t bytes)
 }
 
 /* ---- resize, check ---- */
+static bool vhdx_may_resize(struct image *im, uint64_t bytes, GError **error)
+{
+    struct vhdx *v = im->state;
+    uint64_t entries = entries_for(v, (bytes + im->block_bytes - 1) / im->block_bytes);
+    bool fits = bytes >= im->bytes && entries * 8 <= v->bat_bytes && bytes <= VHDX_MAX_BYTES;
+    return (fits && bytes % v->sector_bytes == 0) ||
+           disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s cannot get this size in place; convert it", im->file->path);
+}
+
 static bool vhdx_resize(struct image *im, uint64_t bytes, GError **error)
 {
     struct vhdx *v = im->state;
     uint8_t field[8];
     uint64_t blocks = (bytes + im->block_bytes - 1) / im->block_bytes, was = v->entries;
-    uint64_t entries = v->parameters & PARAMETER_PARENT
-                           ? (blocks + v->chunk_blocks - 1) / v->chunk_blocks * (v->chunk_blocks + 1ull)
-                           : blocks + (blocks - 1) / v->chunk_blocks;
-    if (bytes < im->bytes || entries * 8 > v->bat_bytes || bytes > VHDX_MAX_BYTES || bytes % v->sector_bytes)
-        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s cannot get this size in place; convert it", im->file->path);
+    uint64_t entries = entries_for(v, blocks);
     uint64_t sectors = (entries * 8 + 511) / 512, old = (was * 8 + 511) / 512;
     v->bat = g_realloc(v->bat, sectors * 512);
     v->dirty = g_realloc(v->dirty, sectors);
@@ -365,16 +375,16 @@ static int by_place(const void *a, const void *b)
 
 static void check_order(struct image *im, struct used *u, uint64_t n, struct image_check *out)
 {
-    uint64_t size = blk_size(im->file);
+    uint64_t size = blk_size(im->file), end = 0;
     qsort(u, n, sizeof *u, by_place);
     for (uint64_t i = 0; i < n; i++) {
-        if (u[i].from < MIB || u[i].from >= size) {
-            image_check_say(out, "a block at 0x%" G_GINT64_MODIFIER "x lies outside the data", u[i].from);
-            out->corruptions++;
-        } else if (i && u[i - 1].to > u[i].from) {
-            image_check_say(out, "two blocks or tables overlap at 0x%" G_GINT64_MODIFIER "x", u[i].from);
-            out->corruptions++;
-        }
+        bool outside = u[i].from < MIB || u[i].from >= size, over = !outside && u[i].from < end;
+        if (outside || over)
+            image_check_say(out, "a block%s at 0x%" G_GINT64_MODIFIER "x lies %s", over ? " or table" : "", u[i].from,
+                            over ? "over another" : "outside the data");
+        out->corruptions += outside || over;
+        out->overlaps += over;
+        end = u[i].from < MIB ? end : MAX(end, u[i].to); /* places before that are never used */
     }
 }
 
@@ -457,6 +467,7 @@ const struct image_format format_vhdx = {
     .create = vhdx_create,
     .open = vhdx_open,
     .extent = vhdx_extent,
+    .ready = vhdx_ready,
     .begin = vhdx_begin,
     .place = vhdx_place,
     .link = vhdx_link,
@@ -464,6 +475,7 @@ const struct image_format format_vhdx = {
     .flush = vhdx_flush,
     .discard = vhdx_discard,
     .zero = vhdx_zero,
+    .may_resize = vhdx_may_resize,
     .resize = vhdx_resize,
     .alike = vhdx_alike,
     .check = vhdx_check,

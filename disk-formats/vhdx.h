@@ -6,8 +6,8 @@
  * and its place in MiB; after each "chunk" of blocks comes the entry of a sector bitmap, which a differencing disk needs
  * for blocks that it has in part.
  *
- * Power cut.  A log that another program left is replayed when the image is opened for writing; opened read-only, its
- * pages lie over the file in memory.  We write no log: the header says that it is empty, new blocks go to the end of the
+ * Power cut.  The pages of a log that another program left lie over the file in memory, until it is first changed: then
+ * it is replayed into the file.  We write no log: the header says that it is empty, new blocks go to the end of the
  * file, and a BAT entry, which never straddles a sector, is written behind a barrier only.  So each state on the disk is
  * a good one, and a cut leaves at most blocks that nothing points to.  A flush: barrier; changed sectors of the BAT;
  * barrier.  Before the first change the headers get new ids, the older copy first, with a barrier between. */
@@ -57,7 +57,8 @@ struct vhdx {
     uint8_t *dirty; /* a byte per sector of the BAT */
     bool any_dirty;
     uint64_t end;        /* where the next block goes */
-    GHashTable *overlay; /* page number -> 4 KiB that the log says, or NULL */
+    GHashTable *overlay; /* page number -> 4 KiB that the log says */
+    uint64_t log_last;   /* how long the file is with them */
     GHashTable *bitmaps; /* chunk -> 1 MiB of bits */
     GMutex lock;         /* of bitmaps */
 };
@@ -69,8 +70,9 @@ uint32_t vhdx_sum(const uint8_t *data, size_t n); /* the checksum field counts a
 int vhdx_write_headers(struct image *im);         /* both copies, the older one first */
 char *vhdx_guid_text(const uint8_t *guid);
 
-/* vhdx_log.c: replays what the log holds, to the file or to the overlay */
+/* vhdx_log.c: replays what the log holds, to the overlay; and from there to the file, before that is first changed */
 bool vhdx_replay(struct image *im, GError **error);
+int vhdx_ready(struct image *im);
 
 /* vhdx_meta.c */
 bool vhdx_read_regions(struct image *im, GError **error);

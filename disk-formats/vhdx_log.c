@@ -149,23 +149,26 @@ static void apply_entry(struct vhdx *v, const uint8_t *e)
     }
 }
 
-/* For an image that is written: into the file, a barrier, and only then "the log is empty" in the header. */
-static bool overlay_to_file(struct image *im, uint64_t last, GError **error)
+/* Into the file, a barrier, and only then "the log is empty" in the header. */
+int vhdx_ready(struct image *im)
 {
     struct vhdx *v = im->state;
     GHashTableIter it;
     gpointer key, page;
+    if (image_is_zero(v->header + VHDX_LOG_GUID, 16))
+        return 0;
+    uint64_t last = v->log_last;
     int err = blk_size(im->file) < last && last < IMAGE_MAX_BYTES ? blk_truncate(im->file, last) : 0;
     g_hash_table_iter_init(&it, v->overlay);
     while (!err && g_hash_table_iter_next(&it, &key, &page))
         err = blk_pwrite(im->file, (GPOINTER_TO_SIZE(key) - 1) * VHDX_PAGE, page, VHDX_PAGE);
-    memset(v->header + VHDX_LOG_GUID, 0, 16);
-    if (!err)
-        err = vhdx_write_headers(im);
     if (err)
-        return disk_fail_errno(error, -err, "%s: cannot replay the log", im->file->path);
-    g_hash_table_remove_all(v->overlay);
-    return true;
+        return err;
+    memset(v->header + VHDX_LOG_GUID, 0, 16);
+    err = vhdx_write_headers(im);
+    if (!err)
+        g_hash_table_remove_all(v->overlay);
+    return err;
 }
 
 static bool replay_ring(struct image *im, const struct ring *r, GError **error)
@@ -173,7 +176,7 @@ static bool replay_ring(struct image *im, const struct ring *r, GError **error)
     struct vhdx *v = im->state;
     struct sequence s = active_sequence(r);
     uint32_t at = s.tail;
-    uint64_t flushed = 0, last = 0;
+    uint64_t flushed = 0;
     if (!s.count)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: its log should be replayed, but holds nothing good",
                          im->file->path);
@@ -181,12 +184,11 @@ static bool replay_ring(struct image *im, const struct ring *r, GError **error)
         g_autofree uint8_t *e = entry_at(r, at);
         apply_entry(v, e);
         flushed = get_le64(e + ENTRY_FLUSHED);
-        last = get_le64(e + ENTRY_LAST);
+        v->log_last = get_le64(e + ENTRY_LAST);
         at = (at + get_le32(e + ENTRY_BYTES)) % r->bytes;
     }
-    if (blk_size(im->file) < flushed)
-        return disk_fail(error, DISK_ERROR_CORRUPT, "%s is shorter than it was: it was cut", im->file->path);
-    return !im->writable || overlay_to_file(im, last, error);
+    return blk_size(im->file) >= flushed ||
+           disk_fail(error, DISK_ERROR_CORRUPT, "%s is shorter than it was: it was cut", im->file->path);
 }
 
 bool vhdx_replay(struct image *im, GError **error)
@@ -199,6 +201,7 @@ bool vhdx_replay(struct image *im, GError **error)
     if (get_le16(v->header + VHDX_LOG_VERSION) || !r.bytes || r.bytes % MIB || r.bytes > VHDX_MAX_LOG || at < MIB ||
         at % MIB || at > IMAGE_MAX_BYTES)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: the log is not where it can be", im->file->path);
+    im->put_off = true;
     r.data = g_try_malloc(r.bytes);
     if (!r.data)
         return disk_fail(error, DISK_ERROR_IO, "%s: no memory for the log", im->file->path);

@@ -187,9 +187,9 @@ bool vhdx_read_metadata(struct image *im, GError **error)
     im->bytes = get_le64(item[1].data);
     v->sector_bytes = get_le32(item[3].data);
     if (im->block_bytes < MIB || im->block_bytes > 256 * MIB || im->block_bytes & (im->block_bytes - 1) || !im->bytes ||
-        im->bytes > VHDX_MAX_BYTES || (v->sector_bytes != 512 && v->sector_bytes != 4096) ||
-        im->bytes % v->sector_bytes)
+        im->bytes > VHDX_MAX_BYTES || (v->sector_bytes != 512 && v->sector_bytes != 4096))
         return damaged(im, "metadata", error);
+    im->bytes = (im->bytes + v->sector_bytes - 1) / v->sector_bytes * v->sector_bytes; /* the last sector is padded */
     if (v->parameters & PARAMETER_PARENT)
         return read_locator(im, item[5], error);
     return true;

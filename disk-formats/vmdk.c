@@ -11,16 +11,21 @@ static bool read_text(struct image *im, struct vmdk_descriptor *d, uint64_t offs
 {
     if (bytes > VMDK_MAX_DESCRIPTOR)
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s: the descriptor is absurdly long", im->file->path);
-    d->text = g_malloc0(bytes + 1);
+    g_autofree char *text = g_malloc0(bytes + 1);
     d->offset = offset;
-    return blk_get(im->file, offset, d->text, bytes, "descriptor", error);
+    if (!blk_get(im->file, offset, text, bytes, "descriptor", error))
+        return false;
+    vmdk_take_text(d, g_steal_pointer(&text), bytes);
+    return !d->recoded || !im->writable ||
+           disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: a descriptor in UTF-16 is not written; convert the disk",
+                     im->file->path);
 }
 
 /* The descriptor is in a sparse file's header, or the file is the descriptor. */
 static bool find_descriptor(struct image *im, bool *alone, GError **error)
 {
     struct vmdk *v = im->state;
-    uint8_t h[512] = {0};
+    uint8_t h[4096] = {0};
     uint64_t size = blk_size(im->file);
     if (!blk_get(im->file, 0, h, MIN(size, sizeof h), "header", error))
         return false;
@@ -28,7 +33,7 @@ static bool find_descriptor(struct image *im, bool *alone, GError **error)
     if (get_le32(h) == VMDK_COWD)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED,
                          "%s is one part of a VMDK disk; open the file that describes the whole", im->file->path);
-    if (*alone && !g_str_has_prefix((char *)h, "# Disk DescriptorFile"))
+    if (*alone && !vmdk_is_text(h, MIN(size, sizeof h)))
         return disk_fail(error, DISK_ERROR_CORRUPT, "%s is no VMDK image", im->file->path);
     if (*alone)
         return read_text(im, &v->descriptor, 0, size, error);
@@ -54,10 +59,11 @@ static bool open_extent(struct image *im, const char *text, bool alone, struct v
     else if (line.kind == VMDK_FLAT)
         x->file_offset = line.offset_sectors * 512;
     else if (line.kind == VMDK_SPARSE)
-        ok = vmdk_sparse_open(im, x, error);
+        ok = vmdk_sparse_open(im, x, MAX(VMDK_CACHED / ((struct vmdk *)im->state)->descriptor.lines->len, 16u), error);
     else if (line.kind == VMDK_ESX)
         ok = vmdk_esx_open(im, x, error);
-    if (ok && line.kind == VMDK_FLAT && blk_size(x->file) < x->file_offset + x->bytes)
+    /* The last sector may be cut short, as in a raw image. */
+    if (ok && line.kind == VMDK_FLAT && (blk_size(x->file) + 511) / 512 * 512 < x->file_offset + x->bytes)
         ok = disk_fail(error, DISK_ERROR_CORRUPT, "%s is shorter than its descriptor says", x->file->path);
     im->bytes += x->bytes;
     g_free(line.name);
@@ -132,6 +138,7 @@ static bool vmdk_open(struct image *im, GError **error)
         return false;
     im->many_files = alone;
     im->cut_end = !alone;
+    im->check_first = true;
     set_parent(im);
     return true;
 }
@@ -277,9 +284,7 @@ static bool vmdk_check(struct image *im, bool repair, struct image_check *out, G
 
 static bool vmdk_probe(const uint8_t *head, size_t n, uint64_t file_bytes)
 {
-    static const char text[] = "# Disk DescriptorFile";
-    return n >= 512 ? get_le32(head) == VMDK_MAGIC || !memcmp(head, text, sizeof text - 1)
-                    : n > sizeof text && !memcmp(head, text, sizeof text - 1);
+    return (n >= 512 && get_le32(head) == VMDK_MAGIC) || vmdk_is_text(head, n);
 }
 
 static void vmdk_info(struct image *im, struct image_info *out)
@@ -290,6 +295,15 @@ static void vmdk_info(struct image *im, struct image_info *out)
     image_info_number(out, "extents", v->extents);
     if (im->block_bytes)
         image_info_number(out, "grain-size", im->block_bytes);
+}
+
+static bool vmdk_uses(const struct image *im, const char *path)
+{
+    const struct vmdk *v = im->state;
+    bool uses = false;
+    for (unsigned i = 0; i < v->extents && !uses; i++)
+        uses = v->extent[i].file && blk_has_name(v->extent[i].file, path);
+    return uses;
 }
 
 static void vmdk_close(struct image *im)
@@ -340,6 +354,7 @@ const struct image_format format_vmdk = {
     .zero = vmdk_zero,
     .compress = vmdk_compress,
     .append = vmdk_append,
+    .uses = vmdk_uses,
     .alike = vmdk_alike,
     .check = vmdk_check,
     .info = vmdk_info,

@@ -18,6 +18,8 @@
 #define VMDK_COWD           0x44574f43u /* "COWD": ESX's own sparse format */
 #define VMDK_MAX_EXTENTS    1024u
 #define VMDK_MAX_TABLES     (16u << 20) /* in all extents together */
+#define VMDK_MAX_WRITTEN    (1u << 20)  /* of one that is written: 32 TiB with usual grains */
+#define VMDK_CACHED         16384u      /* tables, 32 MiB */
 #define VMDK_MAX_DESCRIPTOR (1u << 20)
 #define VMDK_NO_PARENT      0xffffffffu
 #define VMDK_GTES           512u
@@ -40,8 +42,16 @@ enum { FLAG_NEWLINES = 1, FLAG_REDUNDANT = 2, FLAG_ZERO_GRAINS = 4, FLAG_COMPRES
 enum vmdk_kind { VMDK_FLAT, VMDK_SPARSE, VMDK_ESX, VMDK_ZERO };
 
 struct grain_table {
-    uint32_t *entry; /* host byte order; NULL: not read yet */
-    uint8_t dirty;   /* a bit per sector */
+    uint32_t index;            /* in the directory */
+    uint8_t dirty;             /* a bit per sector */
+    uint32_t entry[VMDK_GTES]; /* host byte order */
+};
+/* The tables that were used last; changed ones stay until they are written.  Exclusive lock, or v->lock, also for as long
+ * as one of them is looked at. */
+struct grain_tables {
+    GHashTable *by_index; /* index + 1 -> its link in used */
+    GQueue used;          /* the latest first */
+    unsigned dirty, limit;
 };
 struct vmdk_extent {
     enum vmdk_kind kind;
@@ -52,15 +62,17 @@ struct vmdk_extent {
     uint32_t flags, grain_bytes, gtes, tables;
     uint64_t gd_offset, rgd_offset; /* bytes; rgd 0: there is one copy only */
     uint32_t *gd, *rgd;             /* sectors of the tables */
-    struct grain_table *table;
-    bool any_dirty;
+    struct grain_tables cache;
     uint64_t end; /* of the file: where the next grain goes */
     struct vmdk_esx *esx;
 };
 struct vmdk_descriptor {
     char *text;
     uint64_t offset, room; /* in the file; room 0: a text file, as long as need be */
+    bool recoded;          /* the text is not as it is in the file */
     uint32_t cid, parent_cid;
+    size_t cid_at, cid_digits, uuid_change_at; /* where they are in the text; uuid_change_at 0: nowhere */
+    char *encoding;                            /* of names */
     char *type, *adapter, *parent_hint, *parent_format, *parent_id;
     char *uuid, *uuid_change, *parent_uuid, *parent_uuid_change; /* VirtualBox's */
     GPtrArray *lines;                                            /* the extents' lines, char * */
@@ -73,6 +85,9 @@ struct vmdk {
 };
 
 /* vmdk_descriptor.c */
+bool vmdk_is_text(const uint8_t *head, size_t n); /* does a file that begins like this hold a descriptor alone? */
+/* Takes what is in the file, n bytes and a zero. */
+void vmdk_take_text(struct vmdk_descriptor *d, char *text, size_t n);
 bool vmdk_parse(struct image *im, struct vmdk_descriptor *d, GError **error); /* d->text is there */
 void vmdk_descriptor_clear(struct vmdk_descriptor *d);
 int vmdk_new_cid(struct image *im, struct vmdk_descriptor *d);
@@ -86,7 +101,8 @@ bool vmdk_parse_line(struct image *im, const char *text, struct vmdk_line *out, 
 char *vmdk_describe(const struct image_options *o, const char *type, const char *extents, const char *adapter);
 
 /* vmdk_sparse.c */
-bool vmdk_sparse_open(struct image *im, struct vmdk_extent *x, GError **error);
+/* limit: how many of its tables may be in memory, apart from changed ones */
+bool vmdk_sparse_open(struct image *im, struct vmdk_extent *x, unsigned limit, GError **error);
 int vmdk_sparse_lookup(struct vmdk *v, struct vmdk_extent *x, uint64_t in, struct extent *out);
 int vmdk_sparse_read(struct vmdk *v, struct vmdk_extent *x, uint64_t in, const struct iovec *iov, int n);
 int vmdk_sparse_place(struct vmdk_extent *x, struct extent *out);

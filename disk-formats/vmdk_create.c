@@ -84,9 +84,7 @@ static bool write_part(struct blk_file *f, const struct request *r, const char *
 {
     bool flat = r->kind != SPLIT_SPARSE;
     struct blk_file *part = blk_sibling(f, name, true, error);
-    bool ok = part &&
-              (flat ? write_flat(part, bytes, r->o->fixed, error) : write_sparse(part, r, bytes, NULL, error)) &&
-              blk_publish(part, error);
+    bool ok = part && (flat ? write_flat(part, bytes, r->o->fixed, error) : write_sparse(part, r, bytes, NULL, error));
     blk_close(part);
     return ok;
 }

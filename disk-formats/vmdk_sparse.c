@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vmdk_sparse.c - one sparse extent: grain directory, grain tables, grains; compressed ones too. */
+#include "regions.h"
 #include "vmdk.h"
 #include <errno.h>
 #include <string.h>
@@ -72,53 +73,87 @@ static bool find_footer(struct vmdk_extent *x, uint8_t *h, GError **error)
     return get_le64(h + SPARSE_GD) != NO_GD || damaged(x->file, "the footer is damaged", error);
 }
 
-bool vmdk_sparse_open(struct image *im, struct vmdk_extent *x, GError **error)
+/* A second directory is needed for writing only. */
+bool vmdk_sparse_open(struct image *im, struct vmdk_extent *x, unsigned limit, GError **error)
 {
     uint8_t h[512];
     if (!blk_get(x->file, 0, h, sizeof h, "header", error) || !find_footer(x, h, error) ||
         !check_header(im, x, h, error))
         return false;
+    if (im->writable && x->tables > VMDK_MAX_WRITTEN)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is too large a sparse VMDK disk to be written",
+                         x->file->path);
     if (!load_directory(x, x->gd_offset, &x->gd, error) ||
-        (x->rgd_offset && !load_directory(x, x->rgd_offset, &x->rgd, error)))
+        (x->rgd_offset && im->writable && !load_directory(x, x->rgd_offset, &x->rgd, error)))
         return false;
     x->gd_offset *= 512;
     x->rgd_offset *= 512;
-    x->table = g_try_new0(struct grain_table, x->tables);
+    x->cache.by_index = g_hash_table_new(NULL, NULL);
+    x->cache.limit = limit;
     x->end = MAX((blk_size(x->file) + 511) / 512 * 512, get_le64(h + SPARSE_OVERHEAD) * 512);
-    return x->table || damaged(x->file, "no memory for its tables", error);
+    return true;
 }
 
 void vmdk_sparse_close(struct vmdk_extent *x)
 {
-    for (uint32_t i = 0; x->table && i < x->tables; i++)
-        g_free(x->table[i].entry);
-    g_free(x->table);
+    g_queue_clear_full(&x->cache.used, g_free);
+    g_clear_pointer(&x->cache.by_index, g_hash_table_unref);
     g_free(x->gd);
     g_free(x->rgd);
 }
 
 /* ---- tables ---- */
 
-/* The table that has the entry for the byte at in; *out NULL: the directory has none. */
-static int table_for(struct vmdk *v, struct vmdk_extent *x, uint64_t in, struct grain_table **out)
+/* Makes room for one more; changed ones stay. */
+static void shrink(struct grain_tables *c)
 {
-    uint32_t i = in / x->grain_bytes / x->gtes, sector = x->gd[i];
-    struct grain_table *t = &x->table[i];
-    int err = 0;
-    g_mutex_lock(&v->lock);
-    if (sector && !t->entry) {
-        uint32_t *entry = g_new(uint32_t, x->gtes);
-        err = blk_pread(x->file, sector * 512ull, entry, x->gtes * 4);
-        for (uint32_t k = 0; k < x->gtes; k++)
-            entry[k] = GUINT32_FROM_LE(entry[k]);
-        if (err)
-            g_free(entry);
-        else
-            t->entry = entry;
+    for (GList *l = c->used.tail, *next; l && c->used.length >= c->limit; l = next) {
+        struct grain_table *t = l->data;
+        next = l->prev;
+        if (t->dirty)
+            continue;
+        g_hash_table_remove(c->by_index, GUINT_TO_POINTER(t->index + 1));
+        g_queue_delete_link(&c->used, l);
+        g_free(t);
     }
-    *out = t->entry ? t : NULL;
-    g_mutex_unlock(&v->lock);
-    return err;
+}
+
+static int load_table(struct vmdk_extent *x, uint32_t i, struct grain_table **out)
+{
+    struct grain_table *t = g_try_new0(struct grain_table, 1);
+    int err = t ? blk_pread(x->file, x->gd[i] * 512ull, t->entry, x->gtes * 4) : -ENOMEM;
+    *out = NULL;
+    if (err) {
+        g_free(t);
+        return err;
+    }
+    t->index = i;
+    for (uint32_t k = 0; k < x->gtes; k++)
+        t->entry[k] = GUINT32_FROM_LE(t->entry[k]);
+    shrink(&x->cache);
+    g_queue_push_head(&x->cache.used, t);
+    g_hash_table_insert(x->cache.by_index, GUINT_TO_POINTER(i + 1), x->cache.used.head);
+    *out = t;
+    return 0;
+}
+
+/* The i-th table; *out NULL: the directory has none. */
+static int table_at(struct vmdk_extent *x, uint32_t i, struct grain_table **out)
+{
+    GList *l = g_hash_table_lookup(x->cache.by_index, GUINT_TO_POINTER(i + 1));
+    *out = NULL;
+    if (!l)
+        return x->gd[i] ? load_table(x, i, out) : 0;
+    g_queue_unlink(&x->cache.used, l);
+    g_queue_push_head_link(&x->cache.used, l);
+    *out = l->data;
+    return 0;
+}
+
+/* The one that has the entry for the byte at in. */
+static int table_for(struct vmdk_extent *x, uint64_t in, struct grain_table **out)
+{
+    return table_at(x, in / x->grain_bytes / x->gtes, out);
 }
 
 static bool zero_entry(const struct vmdk_extent *x, uint32_t entry)
@@ -126,12 +161,12 @@ static bool zero_entry(const struct vmdk_extent *x, uint32_t entry)
     return entry == ZERO_GRAIN && x->flags & FLAG_ZERO_GRAINS;
 }
 
-int vmdk_sparse_lookup(struct vmdk *v, struct vmdk_extent *x, uint64_t in, struct extent *out)
+static int lookup(struct vmdk_extent *x, uint64_t in, struct extent *out)
 {
     struct grain_table *t;
     uint32_t k = in / x->grain_bytes % x->gtes, grain_sectors = x->grain_bytes / 512;
     uint64_t bytes = x->grain_bytes - in % x->grain_bytes;
-    int err = table_for(v, x, in, &t);
+    int err = table_for(x, in, &t);
     if (err)
         return err;
     uint32_t first = t ? t->entry[k] : 0;
@@ -146,6 +181,14 @@ int vmdk_sparse_lookup(struct vmdk *v, struct vmdk_extent *x, uint64_t in, struc
     out->in_place = data && !packed && x->file->writable;
     out->file_offset = data && !packed ? first * 512ull + in % x->grain_bytes : UINT64_MAX;
     return 0;
+}
+
+int vmdk_sparse_lookup(struct vmdk *v, struct vmdk_extent *x, uint64_t in, struct extent *out)
+{
+    g_mutex_lock(&v->lock);
+    int err = lookup(x, in, out);
+    g_mutex_unlock(&v->lock);
+    return err;
 }
 
 /* A table that was not there: at the end of the file, in both directories (which point to the same one). */
@@ -172,25 +215,24 @@ static int add_table(struct vmdk_extent *x, uint32_t i)
     return blk_sync(x->file);
 }
 
-static int set_entry(struct vmdk *v, struct vmdk_extent *x, uint64_t in, uint32_t value)
+static int set_entry(struct vmdk_extent *x, uint64_t in, uint32_t value)
 {
     uint32_t i = in / x->grain_bytes / x->gtes, k = in / x->grain_bytes % x->gtes;
     struct grain_table *t;
     int err = x->gd[i] ? 0 : add_table(x, i);
     if (!err)
-        err = table_for(v, x, in, &t);
+        err = table_at(x, i, &t);
     if (err)
         return err;
+    x->cache.dirty += !t->dirty;
     t->entry[k] = value;
     t->dirty |= 1u << (k / 128);
-    x->any_dirty = true;
     return 0;
 }
 
-static int write_table(struct vmdk_extent *x, uint32_t i)
+static int write_table(struct vmdk_extent *x, struct grain_table *t)
 {
-    struct grain_table *t = &x->table[i];
-    uint32_t sector[128];
+    uint32_t sector[128], i = t->index;
     int err = 0;
     for (unsigned s = 0; s < x->gtes / 128 && !err; s++) {
         if (!(t->dirty >> s & 1))
@@ -207,17 +249,25 @@ static int write_table(struct vmdk_extent *x, uint32_t i)
 int vmdk_sparse_flush(struct vmdk_extent *x)
 {
     int err = blk_sync(x->file);
-    if (err || !x->any_dirty)
+    if (err || !x->cache.dirty)
         return err;
-    for (uint32_t i = 0; i < x->tables && !err; i++)
-        if (x->table[i].dirty)
-            err = write_table(x, i);
+    for (GList *l = x->cache.used.head; l && !err; l = l->next)
+        err = write_table(x, l->data);
     if (!err)
         err = blk_sync(x->file);
-    for (uint32_t i = 0; i < x->tables && !err; i++)
-        x->table[i].dirty = 0;
-    x->any_dirty = x->any_dirty && err;
-    return err;
+    if (err)
+        return err;
+    for (GList *l = x->cache.used.head; l; l = l->next)
+        ((struct grain_table *)l->data)->dirty = 0;
+    x->cache.dirty = 0;
+    return 0;
+}
+
+/* Many changed tables would stay in memory: writes them.  If that fails they do, and the next flush says so. */
+static void after_change(struct vmdk_extent *x)
+{
+    if (x->cache.dirty > x->cache.limit / 2)
+        vmdk_sparse_flush(x);
 }
 
 /* ---- grains ---- */
@@ -248,7 +298,8 @@ int vmdk_sparse_link(struct vmdk *v, struct vmdk_extent *x, const struct extent 
 {
     int err = 0;
     for (uint64_t at = 0; !err && at < e->bytes; at += x->grain_bytes)
-        err = set_entry(v, x, e->offset + at - x->start, (e->file_offset + at) / 512);
+        err = set_entry(x, e->offset + at - x->start, (e->file_offset + at) / 512);
+    after_change(x);
     return err;
 }
 
@@ -266,7 +317,8 @@ int vmdk_sparse_clear(struct vmdk *v, struct vmdk_extent *x, uint64_t in, uint64
             if (!(x->flags & FLAG_ZERO_GRAINS))
                 return -ENOTSUP;
             for (uint64_t at = 0; !err && at < e.bytes; at += x->grain_bytes)
-                err = set_entry(v, x, in + at, ZERO_GRAIN);
+                err = set_entry(x, in + at, ZERO_GRAIN);
+            after_change(x);
         }
         in += e.bytes;
     }
@@ -302,8 +354,10 @@ int vmdk_sparse_read(struct vmdk *v, struct vmdk_extent *x, uint64_t in, const s
     struct grain_table *t;
     struct iov_walk w = {iov, n, 0};
     uint64_t bytes = iov_bytes(iov, n), skip = in % x->grain_bytes;
-    int err = table_for(v, x, in, &t);
+    g_mutex_lock(&v->lock);
+    int err = table_for(x, in, &t);
     uint32_t sector = !err && t ? t->entry[in / x->grain_bytes % x->gtes] : 0;
+    g_mutex_unlock(&v->lock);
     if (err || sector < 2 || skip + bytes > x->grain_bytes)
         return err ? err : -EBADMSG;
     g_autofree uint8_t *grain = g_try_malloc(x->grain_bytes);
@@ -326,57 +380,125 @@ int vmdk_sparse_append(struct vmdk *v, struct vmdk_extent *x, uint64_t in, const
     memcpy(b + MARKER_BYTES, packed, n);
     int err = blk_pwrite(x->file, x->end, b, room);
     if (!err)
-        err = set_entry(v, x, in, x->end / 512);
+        err = set_entry(x, in, x->end / 512);
     x->end += err ? 0 : room;
+    after_change(x);
     return err;
 }
 
 /* ---- check ---- */
-static void check_entry(struct vmdk_extent *x, uint64_t in, uint32_t entry, uint8_t *seen, uint64_t sectors,
-                        struct image_check *out)
+struct check {
+    struct vmdk_extent *x;
+    struct image_check *out;
+    GArray *tables;   /* and directories and header: struct region, sorted; NULL: they overlap */
+    uint64_t sectors; /* of the file */
+    uint32_t grain;   /* sectors that no two grains share */
+    uint32_t *seen;   /* of each grain's room in the file: which sector of it one begins at, plus 1 */
+};
+
+static void corrupt(struct check *c, bool overlap)
 {
-    uint32_t grain = x->flags & FLAG_COMPRESSED ? 1 : x->grain_bytes / 512;
+    c->out->corruptions++;
+    c->out->overlaps += overlap;
+}
+
+/* All that is no grain.  Both directories may point to the same tables. */
+static void add_tables(struct check *c, const uint32_t *gd, const uint32_t *other)
+{
+    for (uint32_t i = 0; gd && i < c->x->tables; i++)
+        if (gd[i] && !(other && other[i] == gd[i]))
+            regions_add(c->tables, gd[i] * 512ull, c->x->gtes * 4);
+}
+
+static void find_tables(struct check *c, const struct vmdk *v)
+{
+    struct vmdk_extent *x = c->x;
+    uint64_t at;
+    c->tables = regions_new();
+    regions_add(c->tables, 0, 512);
+    regions_add(c->tables, x->gd_offset, x->tables * 4ull);
+    if (v->descriptor.room)
+        regions_add(c->tables, v->descriptor.offset, v->descriptor.room);
+    if (x->rgd && x->rgd_offset != x->gd_offset)
+        regions_add(c->tables, x->rgd_offset, x->tables * 4ull);
+    add_tables(c, x->gd, NULL);
+    add_tables(c, x->rgd, x->gd);
+    if (!regions_clash(c->tables, &at))
+        return;
+    image_check_say(c->out, "%s: two tables overlap at 0x%" G_GINT64_MODIFIER "x", x->file->path, at);
+    corrupt(c, true);
+    g_clear_pointer(&c->tables, g_array_unref);
+}
+
+/* Grains may begin at any sector, but are all of one size: one that overlaps begins in the same room or in the next. */
+static bool is_taken(const struct check *c, uint32_t entry)
+{
+    uint64_t room = entry / c->grain;
+    uint32_t in = entry % c->grain + 1;
+    return c->seen[room] || (room && c->seen[room - 1] > in) || (c->seen[room + 1] && c->seen[room + 1] < in);
+}
+
+static void check_entry(struct check *c, uint64_t in, uint32_t entry)
+{
+    struct vmdk_extent *x = c->x;
     if (!entry || zero_entry(x, entry))
         return;
-    out->blocks_used++;
-    if (entry >= sectors) {
-        image_check_say(out, "%s: the grain at 0x%" G_GINT64_MODIFIER "x lies outside the file", x->file->path, in);
-        out->corruptions++;
-        return;
+    c->out->blocks_used++;
+    bool outside = entry >= c->sectors;
+    bool over_table = !outside && c->tables && regions_touch(c->tables, entry * 512ull, c->grain * 512ull);
+    if (outside || over_table || is_taken(c, entry)) {
+        image_check_say(c->out, "%s: the grain at 0x%" G_GINT64_MODIFIER "x %s", x->file->path, in,
+                        outside      ? "lies outside the file"
+                        : over_table ? "lies over a table"
+                                     : "has the same place as another");
+        corrupt(c, !outside);
     }
-    /* Grains may begin at any sector, but are all of one size: two that overlap share a quotient or a neighbour. */
-    if (seen[entry / grain]) {
-        image_check_say(out, "%s: the grain at 0x%" G_GINT64_MODIFIER "x has the same place as another", x->file->path,
-                        in);
-        out->corruptions++;
+    if (!outside)
+        c->seen[entry / c->grain] = entry % c->grain + 1;
+}
+
+static int check_tables(struct check *c)
+{
+    struct vmdk_extent *x = c->x;
+    int err = 0;
+    for (uint32_t i = 0; i < x->tables && !err; i++) {
+        struct grain_table *t;
+        uint64_t in = (uint64_t)i * x->gtes * x->grain_bytes;
+        err = table_at(x, i, &t);
+        for (uint32_t k = 0; !err && t && k < x->gtes && in < x->bytes; k++, in += x->grain_bytes)
+            check_entry(c, in, t->entry[k]);
     }
-    seen[entry / grain] = 1;
+    return err;
+}
+
+static bool count_leaks(struct check *c, uint64_t used, GError **error)
+{
+    struct vmdk_extent *x = c->x;
+    uint8_t h[512];
+    if (!blk_get(x->file, 0, h, sizeof h, "header", error))
+        return false;
+    uint64_t room = (c->sectors - MIN(c->sectors, get_le64(h + SPARSE_OVERHEAD))) * 512 / x->grain_bytes;
+    if (!(x->flags & FLAG_COMPRESSED) && room > used)
+        c->out->leaks += room - used;
+    c->out->end = MAX(c->out->end, x->end);
+    return true;
 }
 
 bool vmdk_sparse_check(struct vmdk *v, struct vmdk_extent *x, struct image_check *out, GError **error)
 {
-    uint64_t sectors = (blk_size(x->file) + 511) / 512, used = out->blocks_used;
-    if (sectors > UINT64_C(1) << 32)
+    struct check c = {x, out, NULL, (blk_size(x->file) + 511) / 512,
+                      x->flags & FLAG_COMPRESSED ? 1 : x->grain_bytes / 512};
+    uint64_t used = out->blocks_used;
+    if (c.sectors > UINT64_C(1) << 32)
         return damaged(x->file, "too large for its format", error);
-    g_autofree uint8_t *seen = g_try_malloc0(sectors + 1);
-    if (!seen)
+    if (!(c.seen = g_try_new0(uint32_t, c.sectors / c.grain + 2)))
         return disk_fail(error, DISK_ERROR_IO, "no memory for the check");
     out->blocks += (x->bytes + x->grain_bytes - 1) / x->grain_bytes;
-    for (uint64_t in = 0; in < x->bytes; in += x->grain_bytes) {
-        struct grain_table *t;
-        int err = table_for(v, x, in, &t);
-        if (err)
-            return disk_fail_errno(error, -err, "%s: cannot read a grain table", x->file->path);
-        if (t)
-            check_entry(x, in, t->entry[in / x->grain_bytes % x->gtes], seen, sectors, out);
-    }
-    uint8_t h[512];
-    if (!blk_get(x->file, 0, h, sizeof h, "header", error))
-        return false;
-    uint64_t room = (sectors - MIN(sectors, get_le64(h + SPARSE_OVERHEAD))) * 512 / x->grain_bytes;
-    used = out->blocks_used - used;
-    if (!(x->flags & FLAG_COMPRESSED) && room > used)
-        out->leaks += room - used;
-    out->end = MAX(out->end, x->end);
-    return true;
+    find_tables(&c, v);
+    int err = check_tables(&c);
+    g_clear_pointer(&c.tables, g_array_unref);
+    g_free(c.seen);
+    if (err)
+        return disk_fail_errno(error, -err, "%s: cannot read a grain table", x->file->path);
+    return count_leaks(&c, out->blocks_used - used, error);
 }

@@ -166,14 +166,14 @@ insn_fn loop_fn(void)
     static inline type stack_read##bits(struct vcpu *c, const struct insn *in, uint64_t lin)                           \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->read ^ c->tlb_gen)))                                      \
+        if (likely(tlb_hit(c, e->read, lin, bits / 8)))                                                                \
             return *(const type *)(lin + e->addend);                                                                   \
         return stack_read##bits##_slow(c, in, lin);                                                                    \
     }                                                                                                                  \
     static inline void stack_write##bits(struct vcpu *c, const struct insn *in, uint64_t lin, type v)                  \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen)))                                     \
+        if (likely(tlb_hit(c, e->write, lin, bits / 8)))                                                               \
             *(type *)(lin + e->addend) = v;                                                                            \
         else                                                                                                           \
             stack_write##bits##_slow(c, in, lin, v);                                                                   \

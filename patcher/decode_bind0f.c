@@ -11,7 +11,9 @@ static bool mandatory_prefix(const struct parts *p)
 static enum bound group6(struct parts *p)
 {
     set_operands(p, p->osize);
-    return (p->reg & 7) > 5 ? BOUND_UD : bind_cold_end(p, cold_group6);
+    unsigned op = p->reg & 7;
+    bool changes = op == 2 || op == 3; /* LLDT LTR */
+    return op > 5 ? BOUND_UD : changes ? bind_cold_end(p, cold_group6) : bind_cold(p, cold_group6);
 }
 
 /* 0F 01 with a register form of its own for each ModRM byte */
@@ -150,7 +152,7 @@ static enum bound row_00_0f(struct parts *p)
 static enum bound row_10_3f(struct parts *p)
 {
     switch (p->opcode) {
-    case 0x20: return bind_control(p, cold_mov_from_cr);
+    case 0x20: p->in->rm = p->rm * 8; return bind_cold(p, cold_mov_from_cr);
     case 0x21: return bind_control(p, cold_mov_from_dr);
     case 0x22: return bind_control(p, cold_mov_to_cr);
     case 0x23: return bind_control(p, cold_mov_to_dr);

@@ -167,7 +167,7 @@ void mem_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned siz
 void mem_read_bytes(struct vcpu *c, const struct insn *in, uint64_t lin, void *to, unsigned size)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    if (likely(((lin + size - 1) & PAGE_MASK) == (e->read ^ c->tlb_gen))) {
+    if (likely(size <= PAGE_SIZE && tlb_hit(c, e->read, lin, size))) {
         memcpy(to, (const void *)(lin + e->addend), size);
         return;
     }
@@ -181,7 +181,7 @@ void mem_read_bytes(struct vcpu *c, const struct insn *in, uint64_t lin, void *t
 void mem_write_bytes(struct vcpu *c, const struct insn *in, uint64_t lin, const void *from, unsigned size)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    if (likely(((lin + size - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen))) {
+    if (likely(size <= PAGE_SIZE && tlb_hit(c, e->write, lin, size))) {
         memcpy((void *)(lin + e->addend), from, size);
         return;
     }
@@ -198,8 +198,8 @@ static void *sys_direct(struct vcpu *c, uint64_t lin, unsigned size, bool write)
 {
     unsigned view = super_view(c);
     const struct tlb_entry *e = &c->views[view][lin >> 12 & (TLB_SIZE - 1)];
-    uint64_t tag = (write ? e->write : e->read) ^ c->view_gen[view];
-    return ((lin + size - 1) & PAGE_MASK) == tag ? (void *)(lin + e->addend) : NULL;
+    uint64_t at = lin ^ (write ? e->write : e->read) ^ c->view_gen[view];
+    return at <= PAGE_SIZE - size ? (void *)(lin + e->addend) : NULL;
 }
 
 uint64_t sys_read(struct vcpu *c, uint64_t lin, unsigned size)

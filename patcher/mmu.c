@@ -53,7 +53,9 @@ static bool entry_set(struct vcpu *c, uint64_t gpa, unsigned size, uint64_t old,
 struct levels {
     unsigned n, size;
     uint64_t gpa[4], entry[4];
-    uint64_t rights; /* W and U of all entries and-ed, NX or-ed */
+    uint64_t rights;          /* W and U of all entries and-ed, NX or-ed */
+    bool not_accessed;        /* one of them has A clear */
+    struct walk_start *start; /* NULL: from the top */
 };
 
 static uint64_t level_read(struct vcpu *c, struct levels *l, uint64_t gpa)
@@ -61,6 +63,7 @@ static uint64_t level_read(struct vcpu *c, struct levels *l, uint64_t gpa)
     uint64_t e = phys_read(c, gpa, l->size);
     l->gpa[l->n] = gpa;
     l->entry[l->n++] = e;
+    l->not_accessed |= !(e & PTE_A);
     l->rights = (l->rights & (e | ~(uint64_t)(PTE_W | PTE_U))) | (e & PTE_NX);
     return e;
 }
@@ -99,7 +102,13 @@ static uint32_t walk_64(struct vcpu *c, uint64_t lin, uint64_t table, unsigned s
     /* in PAE mode bits 52-62 are reserved, too */
     if (!long_mode(c))
         bad |= 0x7ff0000000000000ull;
+    if (l->start && l->start->region == 1 + (lin >> 21)) {
+        table = l->start->table;
+        shift = l->start->shift;
+        l->rights = l->start->rights;
+    }
     for (;; shift -= 9) {
+        uint64_t before = l->rights;
         uint64_t e = level_read(c, l, table + (lin >> shift & 0x1ff) * 8);
         if (!(e & PTE_P))
             return WALK_FAULT;
@@ -107,6 +116,8 @@ static uint32_t walk_64(struct vcpu *c, uint64_t lin, uint64_t table, unsigned s
             return WALK_FAULT | PF_P | PF_RSVD;
         uint64_t in_page = (1ull << shift) - 1;
         if (shift == 12 || e & PTE_PS) {
+            if (l->start && shift < 30 && !l->not_accessed)
+                *l->start = (struct walk_start){1 + (lin >> 21), table, before, shift};
             w->large = shift > 12;
             w->huge = shift > 21;
             if (w->large && e & in_page & PTE_ADDR & ~0x1000ull) /* bit 12 is PAT */
@@ -133,7 +144,7 @@ static int view_access(const struct vcpu *c, unsigned view, uint64_t rights)
         return user_page ? ACCESS_READ | (writable ? ACCESS_WRITE : 0) | exec : 0;
     if (user_page && c->cr4 & CR4_SMEP)
         exec = 0;
-    if (user_page && view == VIEW_SUPER_SMAP)
+    if (user_page && (view == VIEW_SUPER_SMAP || (view == VIEW_GATE && c->cr4 & CR4_SMAP)))
         return exec;
     return ACCESS_READ | (writable || !(c->cr0 & CR0_WP) ? ACCESS_WRITE : 0) | exec;
 }
@@ -161,6 +172,11 @@ static bool set_accessed(struct vcpu *c, struct levels *l, bool dirty)
 
 uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
 {
+    return mmu_walk_from(c, view, lin, access, w, NULL);
+}
+
+uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, struct walk_starts *s)
+{
     w->large = w->huge = w->global = false;
     if (!(c->cr0 & CR0_PG)) {
         w->global = true;
@@ -169,7 +185,7 @@ uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struc
         return 0;
     }
     for (;;) {
-        struct levels l = {.rights = PTE_W | PTE_U};
+        struct levels l = {.rights = PTE_W | PTE_U, .start = s ? &s->start[lin >> 21 & 63] : NULL};
         uint32_t fault = long_mode(c)       ? walk_64(c, lin, c->cr3 & PTE_ADDR, 39, &l, w)
                          : c->cr4 & CR4_PAE ? walk_pae(c, lin, &l, w)
                                             : walk_32(c, lin, &l, w);
@@ -178,7 +194,8 @@ uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struc
         int may = view_access(c, view, l.rights);
         if ((may & access) != access)
             return fault_code(c, view, access, PF_P);
-        if (!set_accessed(c, &l, access & ACCESS_WRITE))
+        w->not_accessed = l.not_accessed;
+        if (!s && !set_accessed(c, &l, access & ACCESS_WRITE))
             continue;
         if (!(l.entry[l.n - 1] & PTE_D))
             may &= ~ACCESS_WRITE; /* the first write walks again and sets D */

@@ -7,8 +7,8 @@
 void *replay_direct(struct vcpu *c, const struct stub *s, uint64_t lin)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    uint64_t last = ((lin + s->mem_bytes - 1) & PAGE_MASK) ^ c->tlb_gen;
-    if (unlikely(s->access & ACCESS_READ && last != e->read) || unlikely(s->access & ACCESS_WRITE && last != e->write))
+    if (unlikely(s->access & ACCESS_READ && !tlb_hit(c, e->read, lin, s->mem_bytes)) ||
+        unlikely(s->access & ACCESS_WRITE && !tlb_hit(c, e->write, lin, s->mem_bytes)))
         return NULL;
     return (void *)(lin + e->addend);
 }

@@ -86,7 +86,9 @@ static unsigned pick_view(const struct vcpu *c)
 {
     if (c->cpl == 3)
         return VIEW_USER;
-    return c->cr4 & CR4_SMAP && !(c->rflags & RFLAG_AC) ? VIEW_SUPER_SMAP : VIEW_SUPER;
+    if (c->cr4 & CR4_SMAP && c->rflags & RFLAG_AC)
+        return VIEW_SUPER;
+    return super_view(c);
 }
 
 void update_mode(struct vcpu *c)
@@ -99,6 +101,8 @@ void update_mode(struct vcpu *c)
     c->mode = code | (code != CODE64 && c->seg[X86_SS].attr & X86_ATTR_DB ? MODE_STACK32 : 0) |
               (all_flat ? MODE_FLAT : 0) | (step ? MODE_ONE : 0);
     c->code_limit = code == CODE64 ? ~0ull : cs->limit;
+    if (c->cpl == 3 && c->view != VIEW_USER)
+        tlb_note_user(c);
     c->view = pick_view(c);
     bool aligned = c->cpl == 3 && c->rflags & RFLAG_AC && c->cr0 & CR0_AM;
     unsigned table = aligned || debug_data_any(c) ? VIEW_SLOW : c->view;

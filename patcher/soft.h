@@ -109,24 +109,28 @@ enum {
 };
 
 /* ---- software TLB -------------------------------------------------------------------------------------------- */
-/* Tags are page-aligned linear addresses or TLB_EMPTY.  One compare of the page of the access's *last* byte against
- * the entry of its *first* byte's page also catches page-crossing accesses.  host = linear + addend. */
+/* A tag is a page-aligned linear address xor a generation (see tlb.c), or an empty one.  Address xor tag xor the
+ * generation in force is the offset in the page if they match, and more than any offset if not: so one compare also
+ * catches accesses that cross the page's end.  host = linear + addend. */
 #define TLB_BITS  14
 #define TLB_SIZE  (1u << TLB_BITS)
 #define TLB_MANY  0xffffu
 #define TLB_EMPTY 1ull /* bit 0 of a tag: matches nothing */
-#define PAGE_SIZE 4096ull
-#define PAGE_MASK (~(PAGE_SIZE - 1))
+/* Generations lie where the tag says nothing that its slot does not say: whatever the address, even one that is not
+ * canonical, an entry of another generation cannot match.  The highest of these bits stays for empty tags. */
+#define TLB_GEN_SHIFT 12
+#define TLB_GEN_BITS  (TLB_BITS - 1)
+#define PAGE_SIZE     4096ull
+#define PAGE_MASK     (~(PAGE_SIZE - 1))
 
 struct tlb_entry {
     uint64_t read, write, exec;
     uint64_t addend;
 };
-/* The empty tag of a slot names a page that belongs to another slot, so that translated code, which looks at
- * address xor tag, cannot take it for a hit either. */
+/* The empty tag of a slot names a page that belongs to another slot, whatever the generation. */
 static inline uint64_t tlb_empty(unsigned slot)
 {
-    return (slot ^ 1ull) << 12 | TLB_EMPTY;
+    return (slot ^ 1ull << TLB_GEN_BITS) << 12 | TLB_EMPTY;
 }
 /* What the slow path remembers of a filled entry: the page walk's result, also of pages that are not plain RAM. */
 struct tlb_info {
@@ -141,15 +145,35 @@ struct pieces {
     unsigned head;                 /* bytes in the first page */
 };
 /* Views: what a privilege may do is settled when an entry is filled. */
-/* Generations: see tlb.c. */
-#define TLB_GEN_SHIFT  48
-#define TLB_CONTEXTS   16
-#define TLB_LARGE_BITS 4096
-struct tlb_context {
-    uint16_t pcid;
-    uint64_t user, super; /* generations of two views; user 0: unused */
+enum {
+    VIEW_SUPER_SMAP, /* CPL 0-2, user pages barred by SMAP */
+    VIEW_USER,
+    VIEW_SUPER,
+    VIEW_GATE, /* CPL 0-2 on the page tables of isolated user code (tlb.c): rights of one of the two above */
+    VIEWS,
+    VIEW_SLOW = VIEWS
 };
-enum { VIEW_SUPER_SMAP /* CPL 0-2, user pages barred by SMAP */, VIEW_USER, VIEW_SUPER, VIEWS, VIEW_SLOW = VIEWS };
+#define TLB_CONTEXTS   32
+#define TLB_LARGE_BITS 4096
+struct tlb_context { /* what is remembered of a process context that is not in force */
+    bool used;
+    uint16_t pcid;
+    uint64_t own_gen[VIEWS];
+};
+enum { TLB_USER_CR3S = 64, TLB_LIST_PAGES = 512, TLB_LIST_INDEX = 1024 };
+struct tlb_list {
+    unsigned count;
+    struct tlb_listed {
+        uint64_t lin, page; /* page: as in struct tlb_info */
+    } page[TLB_LIST_PAGES];
+    uint16_t at[TLB_LIST_INDEX]; /* hashed: 1 + index of the page, or 0 */
+};
+struct tlb_kernel { /* tlb_kernel.c: of one view */
+    uint64_t gen;   /* the view's, for which ... */
+    uint64_t code;  /* ... this number (shifted) stands in vcpu.xl_context; 0: none */
+    unsigned rounds, strangers;
+    struct tlb_list exec, data;
+};
 enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_EXEC = 4 };
 
 /* ---- segment registers --------------------------------------------------------------------------------------- */
@@ -186,7 +210,7 @@ enum {
     MODE_STACK32 = 4,
     MODE_FLAT = 8,        /* DS, ES, SS and CS span all addresses from 0 */
     MODE_ONE = 16,        /* runs of one instruction */
-    MODE_TABLE_SHIFT = 5, /* for the translator: which TLB table, two bits */
+    MODE_TABLE_SHIFT = 5, /* for the translator: which TLB table, three bits */
 };
 
 struct code_page;
@@ -293,11 +317,16 @@ struct vcpu {
     uint64_t insns;          /* instructions run, for counters (by whole runs) */
     struct stats *stats;
     GError **error; /* of run() */
-    uint64_t view_gen[VIEWS], generation;
-    bool kernel_not_global; /* VIEW_SUPER_SMAP has entries that end with their CR3 */
+    /* Generations (tlb.c), shifted: in force, of entries of global pages only, of the CR3 in force or 0 */
+    uint64_t view_gen[VIEWS], shared_gen[VIEWS], own_gen[VIEWS];
+    unsigned generation;
+    uint64_t user_cr3, user_cr3s[TLB_USER_CR3S]; /* CR3 when CPL was last 3, and before (hashed) */
+    bool left_user_cr3, cr3_loaded;
+    uint8_t isolation;
     struct tlb_context tlb_context[TLB_CONTEXTS];
+    struct tlb_kernel kernel[VIEWS];
     uint16_t *granted; /* by page of the memory file: 1 + slot whose entries may have its write tag, TLB_MANY, or 0 */
-    uint64_t large_2m[TLB_LARGE_BITS / 64], large_1g; /* parts of large pages have been filled in there (hashed) */
+    uint64_t large_2m[TLB_LARGE_BITS / 64], large_1g[2]; /* parts of large pages have been filled in there (hashed) */
     struct tlb_entry views[VIEWS + 1][TLB_SIZE] __attribute__((aligned(64)));
     struct tlb_info info[VIEWS][TLB_SIZE];
     struct xl_target {
@@ -481,6 +510,10 @@ static inline struct tlb_entry *tlb_slot(struct vcpu *c, uint64_t lin)
 {
     return &c->tlb[lin >> 12 & (TLB_SIZE - 1)];
 }
+static inline bool tlb_hit(const struct vcpu *c, uint64_t tag, uint64_t lin, unsigned size)
+{
+    return (lin ^ tag ^ c->tlb_gen) <= PAGE_SIZE - size;
+}
 static inline uint64_t mem_offset(struct vcpu *c, const struct insn *in)
 {
     return (*reg64(c, in->base) + (*reg64(c, in->index) << in->scale) + in->disp) & in->amask;
@@ -495,14 +528,14 @@ static inline uint64_t mem_linear(struct vcpu *c, const struct insn *in, unsigne
     static inline type mem_read##bits(struct vcpu *c, const struct insn *in, uint64_t lin)                             \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->read ^ c->tlb_gen)))                                      \
+        if (likely(tlb_hit(c, e->read, lin, bits / 8)))                                                                \
             return __atomic_load_n((const type *)(lin + e->addend), __ATOMIC_RELAXED);                                 \
         return (type)mem_read_slow(c, in, lin, bits / 8);                                                              \
     }                                                                                                                  \
     static inline void mem_write##bits(struct vcpu *c, const struct insn *in, uint64_t lin, type v)                    \
     {                                                                                                                  \
         const struct tlb_entry *e = tlb_slot(c, lin);                                                                  \
-        if (likely(((lin + bits / 8 - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen)))                                     \
+        if (likely(tlb_hit(c, e->write, lin, bits / 8)))                                                               \
             __atomic_store_n((type *)(lin + e->addend), v, __ATOMIC_RELAXED);                                          \
         else                                                                                                           \
             mem_write_slow(c, in, lin, bits / 8, v);                                                                   \
@@ -521,7 +554,7 @@ void rmw_finish(struct vcpu *c);
 static inline void *rmw_ptr_at(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned size)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    if (likely(((lin + size - 1) & PAGE_MASK) == (e->write ^ c->tlb_gen)))
+    if (likely(tlb_hit(c, e->write, lin, size)))
         return (void *)(lin + e->addend);
     return rmw_slow(c, in, lin, size);
 }

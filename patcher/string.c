@@ -150,7 +150,7 @@ static uint64_t reach(struct vcpu *c, unsigned seg, uint64_t off, uint64_t n, in
         lin = (uint32_t)(s->base + off);
     }
     const struct tlb_entry *e = tlb_slot(c, lin);
-    if (((access & ACCESS_WRITE ? e->write : e->read) ^ c->tlb_gen) != (lin & PAGE_MASK))
+    if (!tlb_hit(c, access & ACCESS_WRITE ? e->write : e->read, lin, 1))
         return 0;
     uint64_t left = PAGE_SIZE - (lin & ~PAGE_MASK);
     *host = (uint8_t *)(lin + e->addend);

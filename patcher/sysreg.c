@@ -113,7 +113,9 @@ static void write_cr3(struct vcpu *c, uint64_t v)
         raise_error(c, EXC_GP, 0);
     uint64_t old = c->cr3;
     c->cr3 = v;
-    tlb_switch(c, old, v, keep);
+    tlb_switch(c, old, keep);
+    if (c->isolation)
+        update_mode(c);
 }
 
 static void write_cr4(struct vcpu *c, uint64_t v)
@@ -352,10 +354,12 @@ void cold_invpcid(struct vcpu *c, const struct insn *in)
     if (type > 3 || (type < 2 && d[0] >> 12) || (type == 0 && !canonical(d[1])) ||
         (type < 2 && d[0] && !(c->cr4 & CR4_PCIDE)))
         raise_error(c, EXC_GP, 0);
-    if (type == 0)
-        tlb_flush_page(c, d[1]);
-    else
-        tlb_flush(c);
+    switch (type) {
+    case 0: tlb_flush_page(c, d[1]); break;
+    case 1: tlb_forget_context(c, d[0]); break;
+    case 2: tlb_flush(c); break;
+    default: tlb_forget_all(c);
+    }
 }
 
 /* ---- LAR LSL ARPL ----------------------------------------------------------------------------------------------------------------- */

@@ -2,15 +2,25 @@
 /* tlb.c - the software TLB.  An entry's tags say for which accesses its page is plain RAM that needs no care; the
  * info beside it remembers the walk for everything else.
  *
- * Every view has a generation number, which is part of its entries' tags (bits 48-58, exclusive or), so that emptying a
- * view is taking a new number.  The numbers of the last few process contexts (PCID) are kept, and with them their
- * entries; the view of a kernel whose pages are all global keeps its number when CR3 changes.  When numbers run out,
- * everything is really emptied. */
+ * Generations.  Each tag contains a number (exclusive or), so that forgetting many entries is taking another number.  In
+ * every view there is one for global pages, which all process contexts share, and each context (PCID, or CR3 where there
+ * are none) may have one of its own: it gets it when the first page that is not global is filled in, and from then on
+ * all that it fills in has this number.  So the entries of
+ *   - a kernel whose pages are all global stay, whatever CR3 does;
+ *   - a context stay while others are in force, if its PCID is loaded again with bit 63 of CR3 set.
+ * A context that has a number of its own does not see the shared entries: it walks again, once.  The numbers of the last
+ * contexts are kept; when numbers run out, everything is really emptied.
+ *
+ * Page-table isolation.  A kernel that hides itself from user code loads CR3 twice per system call, and runs its first
+ * and last instructions on the user's page tables.  The few pages that it needs there would compete with themselves, as
+ * its own page tables map them, for the same entries.  So code at CPL 0 on the page tables under which code at CPL 3 was
+ * last seen has a table for itself (VIEW_GATE), once it is clear that the kernel works that way: it comes back to those
+ * page tables before it goes back to CPL 3, and does not go there without a load of CR3. */
 #include "vm.h"
 #include "lockstep.h"
 #include <string.h>
 
-enum { GENERATIONS = 2048 };
+enum { GENERATIONS = 1 << TLB_GEN_BITS, ISOLATION_SEEN = 8, ISOLATION_SURE = 16 };
 
 static unsigned slot_of(uint64_t lin)
 {
@@ -32,82 +42,157 @@ void tlb_init(struct vcpu *c)
         }
 }
 
+/* ---- generations ------------------------------------------------------------------------------------------------------- */
 static void forget_contexts(struct vcpu *c)
 {
     for (unsigned i = 0; i < TLB_CONTEXTS; i++)
-        c->tlb_context[i].user = 0;
+        c->tlb_context[i].used = false;
 }
 
-static uint64_t new_generation(struct vcpu *c)
+static void start_again(struct vcpu *c)
 {
-    if (++c->generation == GENERATIONS) {
-        tlb_init(c);
-        forget_contexts(c);
-        xl_context_wipe(c);
-        c->generation = 1;
-        for (unsigned v = 0; v < VIEWS; v++) /* all empty: they may not share a number, that is all */
-            c->view_gen[v] = (uint64_t)c->generation++ << TLB_GEN_SHIFT;
+    tlb_init(c);
+    forget_contexts(c);
+    xl_context_wipe(c);
+    tlb_kernel_forget(c);
+    c->generation = 1;
+    memset(c->own_gen, 0, sizeof c->own_gen);
+    for (unsigned v = 0; v < VIEWS; v++) /* all empty: no two may have the same number (vcpu.xl_context), that is all */
+        c->shared_gen[v] = (uint64_t)c->generation++ << TLB_GEN_SHIFT;
+}
+
+static void choose_generations(struct vcpu *c)
+{
+    for (unsigned v = 0; v < VIEWS; v++)
+        c->view_gen[v] = c->own_gen[v] ? c->own_gen[v] : c->shared_gen[v];
+    c->tlb_gen = c->view_gen[c->view];
+}
+
+uint64_t tlb_new_generation(struct vcpu *c)
+{
+    if (++c->generation >= GENERATIONS) {
+        start_again(c);
+        choose_generations(c);
+        ++c->generation;
     }
     return (uint64_t)c->generation << TLB_GEN_SHIFT;
 }
 
 /* After any change of generations. */
-static void use_generation(struct vcpu *c)
+static void use_generations(struct vcpu *c)
 {
-    c->tlb_gen = c->view_gen[c->view];
+    choose_generations(c);
     xl_context_update(c);
-}
-
-static void renew(struct vcpu *c, unsigned view)
-{
-    c->view_gen[view] = new_generation(c);
-    if (view == VIEW_SUPER_SMAP)
-        c->kernel_not_global = false;
 }
 
 void tlb_flush(struct vcpu *c)
 {
     count(c, COUNT_TLB_FLUSHES);
     for (unsigned v = 0; v < VIEWS; v++)
-        renew(c, v);
+        c->shared_gen[v] = tlb_new_generation(c);
+    memset(c->own_gen, 0, sizeof c->own_gen);
     forget_contexts(c);
+    tlb_kernel_forget(c);
     memset(c->large_2m, 0, sizeof c->large_2m);
-    c->large_1g = 0;
-    use_generation(c);
+    memset(c->large_1g, 0, sizeof c->large_1g);
+    use_generations(c);
+}
+
+static struct tlb_context *context_of(struct vcpu *c, uint64_t cr3)
+{
+    return &c->tlb_context[(cr3 ^ cr3 >> 7) % TLB_CONTEXTS]; /* Linux has pairs of them, that differ in bit 11 */
+}
+
+void tlb_forget_all(struct vcpu *c)
+{
+    memset(c->own_gen, 0, sizeof c->own_gen);
+    forget_contexts(c);
+    use_generations(c);
+}
+
+void tlb_forget_context(struct vcpu *c, unsigned pcid)
+{
+    if (pcid != (c->cr4 & CR4_PCIDE ? c->cr3 & 0xfff : 0)) {
+        struct tlb_context *t = context_of(c, pcid);
+        t->used = t->used && t->pcid != pcid;
+        return;
+    }
+    memset(c->own_gen, 0, sizeof c->own_gen);
+    use_generations(c);
+}
+
+/* ---- page-table isolation ------------------------------------------------------------------------------------------------ */
+static unsigned hash_cr3(uint64_t cr3)
+{
+    return (cr3 ^ cr3 >> 7 ^ cr3 >> 13) % TLB_USER_CR3S;
+}
+
+bool tlb_isolated(const struct vcpu *c)
+{
+    return c->isolation >= ISOLATION_SEEN;
+}
+
+bool on_user_tables(const struct vcpu *c)
+{
+    return tlb_isolated(c) && c->user_cr3s[hash_cr3(c->cr3)] == c->cr3;
+}
+
+void tlb_note_user(struct vcpu *c)
+{
+    if (!c->cr3_loaded && c->isolation)
+        c->isolation--;
+    c->cr3_loaded = c->left_user_cr3 = false;
+    c->user_cr3 = c->user_cr3s[hash_cr3(c->cr3)] = c->cr3;
+}
+
+static void watch_isolation(struct vcpu *c, uint64_t old)
+{
+    c->cr3_loaded = true;
+    if (old == c->user_cr3)
+        c->left_user_cr3 = c->cr3 != old;
+    else if (c->left_user_cr3 && c->cr3 == c->user_cr3 && c->isolation < ISOLATION_SURE)
+        c->isolation++;
 }
 
 /* MOV CR3: from the context of the old value's PCID to that of the new one's; keep: the guest says that what it had
  * there before is still right (bit 63). */
-void tlb_switch(struct vcpu *c, uint64_t old, uint64_t now, bool keep)
+void tlb_switch(struct vcpu *c, uint64_t old, bool keep)
 {
-    bool pcid = c->cr4 & CR4_PCIDE;
-    if (pcid)
-        c->tlb_context[old % TLB_CONTEXTS] =
-            (struct tlb_context){old & 0xfff, c->view_gen[VIEW_USER], c->view_gen[VIEW_SUPER]};
-    struct tlb_context *t = &c->tlb_context[now % TLB_CONTEXTS];
-    if (pcid && keep && t->user && t->pcid == (now & 0xfff)) {
-        c->view_gen[VIEW_USER] = t->user;
-        c->view_gen[VIEW_SUPER] = t->super;
+    const struct tlb_context *t = context_of(c, c->cr3 & 0xfff);
+    if (c->cr4 & CR4_PCIDE) {
+        struct tlb_context *was = context_of(c, old & 0xfff);
+        was->used = true;
+        was->pcid = old & 0xfff;
+        memcpy(was->own_gen, c->own_gen, sizeof was->own_gen);
+    }
+    if (keep && t->used && t->pcid == (c->cr3 & 0xfff)) {
+        memcpy(c->own_gen, t->own_gen, sizeof t->own_gen);
         count(c, COUNT_TLB_CR3_KEPT);
     } else {
+        memset(c->own_gen, 0, sizeof c->own_gen);
         count(c, COUNT_TLB_CR3_NEW);
-        renew(c, VIEW_USER);
-        renew(c, VIEW_SUPER);
     }
-    if (c->kernel_not_global || !(c->cr4 & CR4_PGE))
-        renew(c, VIEW_SUPER_SMAP);
-    use_generation(c);
+    watch_isolation(c, old);
+    choose_generations(c);
+    tlb_kernel_switched(c);
+    xl_context_update(c);
 }
 
-static unsigned large_bit(uint64_t lin)
+/* ---- single pages ---------------------------------------------------------------------------------------------------------- */
+static unsigned large_bit(uint64_t lin) /* kernels are in the upper half */
 {
-    return lin >> 21 & (TLB_LARGE_BITS - 1);
+    return (lin >> 21 & (TLB_LARGE_BITS / 2 - 1)) | (lin >> 63) * (TLB_LARGE_BITS / 2);
+}
+
+static bool may_be_large(const struct vcpu *c, uint64_t lin)
+{
+    unsigned bit = large_bit(lin);
+    return c->large_2m[bit / 64] >> bit % 64 & 1 || c->large_1g[lin >> 63] >> (lin >> 30 & 63) & 1;
 }
 
 void tlb_flush_page(struct vcpu *c, uint64_t lin)
 {
-    unsigned bit = large_bit(lin);
-    if (c->large_2m[bit / 64] >> bit % 64 & 1 || c->large_1g >> (lin >> 30 & 63) & 1) {
+    if (may_be_large(c, lin)) {
         tlb_flush(c); /* other parts of a large page may be anywhere */
         return;
     }
@@ -191,16 +276,36 @@ static void install(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t 
         lockstep_writable(c, view, slot_of(lin), offset, access);
 }
 
-static void note_walk(struct vcpu *c, unsigned view, uint64_t lin, const struct walk *w)
+static void note_large(struct vcpu *c, uint64_t lin, const struct walk *w)
 {
-    if (view == VIEW_SUPER_SMAP && !w->global)
-        c->kernel_not_global = true;
-    if (!w->large)
-        return;
     unsigned bit = large_bit(lin);
     c->large_2m[bit / 64] |= 1ull << bit % 64;
     if (w->huge)
-        c->large_1g |= 1ull << (lin >> 30 & 63);
+        c->large_1g[lin >> 63] |= 1ull << (lin >> 30 & 63);
+}
+
+void tlb_need_own_generation(struct vcpu *c, unsigned view)
+{
+    if (c->own_gen[view])
+        return;
+    uint64_t g = tlb_new_generation(c), before = c->view_gen[view];
+    c->own_gen[view] = g;
+    tlb_kernel_own(c, view, before);
+    use_generations(c);
+}
+
+static void fill(struct vcpu *c, unsigned view, uint64_t lin, int access, const struct walk *w)
+{
+    struct tlb_info *i = &c->info[view][slot_of(lin)];
+    if (!w->global)
+        tlb_need_own_generation(c, view);
+    if (w->large)
+        note_large(c, lin, w);
+    *i = (struct tlb_info){.lin = (lin & PAGE_MASK) ^ c->view_gen[view],
+                           .gpa = w->gpa,
+                           .page = gpa_entry(c->vm, w->gpa),
+                           .access = w->access};
+    install(c, view, i, lin, access);
 }
 
 struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access)
@@ -220,10 +325,19 @@ struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access
     uint32_t fault = mmu_walk(c, view, lin, access, &w);
     if (fault)
         raise_page_fault(c, lin, fault & ~WALK_FAULT);
-    note_walk(c, view, lin, &w);
-    *i = (struct tlb_info){.lin = tag, .gpa = w.gpa, .page = gpa_entry(c->vm, w.gpa), .access = w.access};
-    install(c, view, i, lin, access);
+    fill(c, view, lin, access, &w);
+    if (tlb_kernel_note(c, view, lin))
+        xl_context_update(c);
     return i;
+}
+
+bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts)
+{
+    struct walk w;
+    bool there = !mmu_walk_from(c, view, lin, 0, &w, starts) && !w.not_accessed;
+    if (there)
+        fill(c, view, lin, 0, &w);
+    return there;
 }
 
 struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin)

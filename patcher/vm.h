@@ -85,7 +85,7 @@ struct run *code_find(struct vcpu *c); /* the run at c->rip: cached or decoded n
 static inline bool code_is_at(struct vcpu *c, const struct run *r, uint64_t lin)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
-    return (lin & PAGE_MASK) == (e->exec ^ c->tlb_gen) && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
+    return tlb_hit(c, e->exec, lin, 1) && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
 }
 static inline uint64_t code_linear(const struct vcpu *c, uint64_t ip)
 {
@@ -109,7 +109,21 @@ struct run *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what end
 /* tlb.c */
 void tlb_init(struct vcpu *c);
 void tlb_flush(struct vcpu *c);
-void tlb_switch(struct vcpu *c, uint64_t old, uint64_t now, bool keep);
+void tlb_switch(struct vcpu *c, uint64_t old, bool keep); /* CR3 was loaded */
+void tlb_forget_context(struct vcpu *c, unsigned pcid);   /* all but global pages */
+void tlb_forget_all(struct vcpu *c);                      /* ... of all contexts */
+void tlb_note_user(struct vcpu *c);                       /* CPL becomes 3 */
+uint64_t tlb_new_generation(struct vcpu *c);              /* a number that nothing has */
+/* tlb_kernel.c */
+void tlb_kernel_forget(struct vcpu *c);
+/* The entry of lin was filled in, or gets a target in vcpu.xl_target.  true: the code number has changed. */
+bool tlb_kernel_note(struct vcpu *c, unsigned view, uint64_t lin);
+/* A context gets its own generation: what was believed of global pages is still right. */
+void tlb_kernel_own(struct vcpu *c, unsigned view, uint64_t before);
+void tlb_kernel_switched(struct vcpu *c);  /* CR3 was loaded */
+uint64_t tlb_code_number(struct vcpu *c);  /* what vcpu.xl_context has of the view in force */
+bool tlb_isolated(const struct vcpu *c);   /* the kernel hides itself from user code */
+bool on_user_tables(const struct vcpu *c); /* of an isolated kernel (tlb.c) */
 void tlb_flush_page(struct vcpu *c, uint64_t lin);
 void tlb_drop_write(struct vcpu *c);                                               /* all: see REQ_UNWRITE */
 bool tlb_may_write(const struct vcpu *c, uint64_t offset);                         /* any thread */
@@ -118,7 +132,7 @@ struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access
 struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin);
 static inline unsigned super_view(const struct vcpu *c)
 {
-    return c->cr4 & CR4_SMAP ? VIEW_SUPER_SMAP : VIEW_SUPER;
+    return on_user_tables(c) ? VIEW_GATE : c->cr4 & CR4_SMAP ? VIEW_SUPER_SMAP : VIEW_SUPER;
 }
 /* mmu.c */
 struct walk {
@@ -126,10 +140,24 @@ struct walk {
     uint8_t access;   /* what the view may do, with the bits that are set now */
     bool large, huge; /* more than 4 KiB, 1 GiB */
     bool global;
+    bool not_accessed; /* mmu_walk_from(): some entry has A clear, and still has */
 };
+/* Where walks of neighbouring pages begin (64-bit entries only): good until the guest runs on.  Such walks are ahead of
+ * time and leave entries as they are. */
+struct walk_starts {
+    struct walk_start {
+        uint64_t region; /* 1 + linear address / 2 MiB */
+        uint64_t table, rights;
+        unsigned shift;
+    } start[64];
+};
+/* Fills an entry in before it is needed; false: there is none, or the guest wants to see its first use. */
+bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts);
+void tlb_need_own_generation(struct vcpu *c, unsigned view);
 /* 0 and *w, or the page fault's error code | WALK_FAULT */
 #define WALK_FAULT 0x80000000u
 uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w);
+uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, struct walk_starts *s);
 bool mmu_load_pdptes(struct vcpu *c, uint64_t cr3); /* false: reserved bits (#GP) */
 uint64_t phys_read(struct vcpu *c, uint64_t gpa, unsigned size);
 

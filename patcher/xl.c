@@ -133,8 +133,9 @@ struct xl_link *xl_link_new(struct xl *x, struct xl_run *from, uint8_t *patch, u
 /* ---- contexts ------------------------------------------------------------------------------------------------------------ */
 void xl_context_update(struct vcpu *c)
 {
-    uint64_t generation = c->view_gen[c->view] >> TLB_GEN_SHIFT;
-    c->xl_context = (generation << 5 | (c->mode & 31)) << 48;
+    uint64_t number = tlb_code_number(c) >> TLB_GEN_SHIFT;
+    unsigned code = c->mode & (MODE_CODE | MODE_STACK32), slow = c->tlb == c->views[VIEW_SLOW];
+    c->xl_context = (number << 3 | (code ^ slow)) << 48; /* 16-bit code is not translated: its numbers are free */
 }
 
 void xl_context_wipe(struct vcpu *c)
@@ -482,6 +483,8 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
         return NULL;
     }
     set_page(c, target);
+    if (tlb_kernel_note(c, c->view, code_linear(c, target)))
+        xl_context_update(c);
     c->xl_target[xl_target_index(c->xl, target)] = (struct xl_target){-(target + c->xl_context), r->xl->indirect};
     return enter_code(c, r);
 }

@@ -156,9 +156,11 @@ enum xl_kind {
     XL_CALL_RM,
     XL_SET_FLAG, /* CLI STI CLD STD */
     XL_AC,       /* CLAC STAC */
-    XL_BIT,      /* BT BTS BTR BTC memory, register: the bit may lie anywhere */
-    XL_DIV,      /* DIV and IDIV, 32 and 64 bits */
-    XL_VECTOR,   /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
+    XL_SWAPGS,
+    XL_FROM_CR, /* MOV register, CR2 or CR3 */
+    XL_BIT,     /* BT BTS BTR BTC memory, register: the bit may lie anywhere */
+    XL_DIV,     /* DIV and IDIV, 32 and 64 bits */
+    XL_VECTOR,  /* runs in place on live vector state, or bit manipulation (xl_vector.c) */
 };
 enum { FLAG_CF = 1, FLAG_REST = 2, FLAG_ALL = 3 };
 struct xl_op {

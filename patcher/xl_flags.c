@@ -169,6 +169,7 @@ unsigned xl_writes(const struct xl_op *o)
     case XL_NOP:
     case XL_SET_FLAG:
     case XL_AC:
+    case XL_SWAPGS:
     case XL_BIT:
     case XL_JCC: return 0;
     case XL_LEA: return 1u << ((o->modrm >> 3 & 7) | (o->rex & 4) << 1);

@@ -219,6 +219,7 @@ static void accesses(struct finder *f, unsigned i, const struct insn *in, const 
 static void effects(struct finder *f, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
 {
     switch (o->kind) {
+    case XL_SWAPGS:
     case XL_EXEC: forget_everything(f); break;
     case XL_PUSH_REG:
     case XL_PUSH_IMM:

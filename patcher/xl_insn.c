@@ -346,6 +346,35 @@ static void set_ac(struct translation *t, bool set)
     xl_tr_flags_back(t);
 }
 
+static void need_cpl0(struct translation *t)
+{
+    xl_tr_flags_aside(t);
+    e_mem(&t->e, 1, 0x80, 7, XL_FIELD(cpl)); /* cmp byte, 0 */
+    e8(&t->e, 0);
+    xl_tr_slow_jcc(t, 5);
+    xl_tr_flags_back(t);
+}
+
+static void swapgs(struct translation *t)
+{
+    struct host_mem base =
+        xl_field(offsetof(struct vcpu, seg) + X86_GS * sizeof(struct seg) + offsetof(struct seg, base));
+    need_cpl0(t);
+    e_load(&t->e, 8, T0, base);
+    e_load(&t->e, 8, T1, XL_FIELD(kernel_gs_base));
+    e_store(&t->e, 8, base, T1);
+    e_store(&t->e, 8, XL_FIELD(kernel_gs_base), T0);
+}
+
+static void from_control_register(struct translation *t, const struct insn *in)
+{
+    unsigned n = in->rm / 8;
+    int to = xl_home(n) >= 0 ? xl_home(n) : T1;
+    need_cpl0(t);
+    e_load(&t->e, xl_tr_word(t), to, in->reg_no == 2 ? XL_FIELD(cr2) : XL_FIELD(cr3));
+    xl_tr_reg_out(t, n, T1);
+}
+
 /* The operand is the dword or qword that has the bit. */
 static void bit_in_memory(struct translation *t, const struct insn *in, const struct xl_op *o, const uint8_t *raw)
 {
@@ -387,6 +416,8 @@ void xl_tr_translate_one(struct translation *t, const struct insn *in, const str
     case XL_LEA: lea(t, in, o); break;
     case XL_SET_FLAG: set_flag(t, in, o); break;
     case XL_AC: set_ac(t, raw[o->imm_at] & 1); break;
+    case XL_SWAPGS: swapgs(t); break;
+    case XL_FROM_CR: from_control_register(t, in); break;
     case XL_BIT: bit_in_memory(t, in, o, raw); break;
     case XL_DIV: divide(t, in, o, raw); break;
     case XL_PUSH_REG: push_reg(t, (o->opcode & 7) | (o->rex & 1) << 3); break;

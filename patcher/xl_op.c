@@ -288,7 +288,7 @@ static bool has_modrm_0f(unsigned op)
            (op >= 0xba && op <= 0xbf) || op == 0xc0 || op == 0xc1;
 }
 
-static void map_0f(struct xl_op *o, const uint8_t *raw)
+static void map_0f(struct xl_op *o, const uint8_t *raw, bool code64)
 {
     unsigned op = o->opcode;
     bool bit_count = (op == 0xb8 || op == 0xbc || op == 0xbd) && o->prefix == 0xf3;
@@ -299,6 +299,12 @@ static void map_0f(struct xl_op *o, const uint8_t *raw)
     case 0x01:
         if (raw[o->imm_at] == 0xca || raw[o->imm_at] == 0xcb)
             o->kind = o->p66 ? XL_EXEC : XL_AC;
+        else if (raw[o->imm_at] == 0xf8 && code64)
+            o->kind = XL_SWAPGS;
+        return;
+    case 0x20:
+        if ((raw[o->imm_at] >> 3 & 6) == 2 && !(o->rex & 4))
+            o->kind = XL_FROM_CR;
         return;
     case 0x0d: /* PREFETCH, PREFETCHW */
     case 0x19 ... 0x1d:
@@ -471,7 +477,7 @@ void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsign
         if (o->map == 0)
             map_0(o, in, raw, code64);
         else if (o->map == 0x0f)
-            map_0f(o, raw);
+            map_0f(o, raw, code64);
     }
     register_use(o);
     if (o->map == 0 && o->prefix && o->kind != XL_NOP && o->kind != XL_RET && o->kind != XL_JMP && o->kind != XL_CALL &&

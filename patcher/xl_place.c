@@ -90,7 +90,7 @@ void xl_tr_tlb_lookup(struct translation *t, unsigned size, bool write)
     struct emit *e = &t->e;
     int tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
     _Static_assert(sizeof(struct tlb_entry) == 32, "the index below is scaled by it");
-    struct host_mem entry = xl_field(offsetof(struct vcpu, views[t->run->mode >> MODE_TABLE_SHIFT & 3]));
+    struct host_mem entry = xl_field(offsetof(struct vcpu, views[t->run->mode >> MODE_TABLE_SHIFT]));
     entry.index = T1;
     if (t->x->bmi2) {
         e_bytes(e, "\xc4\x43\x7b\xf0\xda\x07", 6); /* rorx T1d, T0d, 12 - 5 */

@@ -34,11 +34,12 @@ struct image_format {
     bool preallocate;           /* a fixed one is made by placing all blocks of a new dynamic one */
     bool (*probe)(const uint8_t *head, size_t n, uint64_t file_bytes); /* for info and import only */
     bool (*create)(struct blk_file *f, const struct image_options *o, GError **error);
-    bool (*open)(struct image *im, GError **error); /* validates the whole header */
+    bool (*open)(struct image *im, GError **error); /* validates the whole header; changes nothing in the file */
     /* From offset on; at entry out->bytes is what is of interest, and a format may only lessen it. */
     int (*extent)(struct image *im, uint64_t offset, struct extent *out);
     int (*read)(struct image *im, uint64_t offset, const struct iovec *iov, int n); /* compressed extents */
-    int (*begin)(struct image *im); /* before the first change since open: ids, marks */
+    int (*ready)(struct image *im); /* before the first change of the file: what open must leave to it */
+    int (*begin)(struct image *im); /* before the first change of what it shows: ids, marks; ready was called */
     /* A first write: place finds room for some of the whole blocks at out->offset (may lessen out->bytes), the data is
      * written there without a lock (several may be under way), link makes it the disk's content, all or nothing; unplace
      * gives the room back when writing or link failed. */
@@ -53,7 +54,9 @@ struct image_format {
     ssize_t (*compress)(struct image *im, const void *in, size_t n, void *out,
                         size_t room);                                               /* any thread; 0: won't fit */
     int (*append)(struct image *im, uint64_t offset, const void *packed, size_t n); /* one compressed block */
+    bool (*may_resize)(struct image *im, uint64_t bytes, GError **error);           /* looks only; NULL: always */
     bool (*resize)(struct image *im, uint64_t bytes, GError **error);
+    bool (*uses)(const struct image *im, const char *path); /* is it one of its other files? */
     char **(*alike)(struct image *im); /* options for create, to make one like it; g_strfreev.  NULL: there are none */
     int (*forget_parent_id)(struct image *im); /* the parent is about to be changed on purpose */
     bool (*check)(struct image *im, bool repair, struct image_check *out, GError **error);

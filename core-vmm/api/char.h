@@ -12,6 +12,8 @@ struct char_receiver {
 /* target: "none", "stdio", "pty", "file:PATH", "socket:PATH" (listens), ... ; key and d name it in errors. */
 struct char_port *char_open(struct device *d, const char *target, const struct char_receiver *r, GError **error);
 void char_write(struct char_port *p, const uint8_t *data,
-                size_t n);                /* never blocks; what does not fit is dropped and counted */
+                size_t n); /* never blocks; what does not fit is dropped and counted */
+/* A file that is the target never holds more than this: when it is full, it begins again with the last that was written. */
+void char_limit(struct char_port *p, uint64_t bytes);
 void char_more_room(struct char_port *p); /* the receiver can take bytes again */
 void char_close(struct char_port *p);

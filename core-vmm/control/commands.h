@@ -3,6 +3,11 @@
 #pragma once
 #include "server.h"
 
+#define NO_TEXT                                                                                                        \
+    "the screen is in a graphics mode, which has no text (a picture of it: vmctl screen shot); Linux keeps its "       \
+    "console "                                                                                                         \
+    "in text mode with nomodeset, or writes to the serial port with console=ttyS0"
+
 extern const struct command state_commands[], media_commands[], screen_commands[], display_commands[], input_commands[],
     serial_commands[], wait_commands[], debug_commands[];
 

@@ -57,7 +57,7 @@ char *screen_read_text(struct machine *m, GError **error)
     if (!p)
         g_set_error(error, CONTROL_ERROR, CONTROL_UNSUPPORTED, "the machine has no graphics card");
     else if (!text)
-        g_set_error(error, CONTROL_ERROR, CONTROL_WRONG_STATE, "the screen is in a graphics mode: it has no text");
+        g_set_error(error, CONTROL_ERROR, CONTROL_WRONG_STATE, NO_TEXT);
     return text;
 }
 

@@ -5,8 +5,9 @@
 #include "commands.h"
 #include <string.h>
 
-#define SCREEN_POLL_MS 200
-#define FOR_EVER       1e9
+#define SCREEN_POLL_MS   200
+#define GRAPHICS_SECONDS 30 /* of graphics, until nobody waits for text any more: boot menus and splashes pass */
+#define FOR_EVER         1e9
 
 struct waiter {
     struct call *call;
@@ -16,6 +17,7 @@ struct waiter {
     struct char_port *port; /* wait.serial */
     uint64_t offset;        /* output before this has been searched */
     char *text;             /* wait.serial, wait.screen */
+    gint64 graphics_since;  /* 0: there is text */
 };
 
 static void on_state(void *ctx, const struct machine_event *e);
@@ -45,8 +47,10 @@ static struct call *waiter_done(struct waiter *w)
 static gboolean on_timeout(gpointer ctx)
 {
     struct waiter *w = ctx;
+    bool graphics = w->graphics_since;
     w->timeout = 0;
-    call_fail(waiter_done(w), CONTROL_TIMEOUT, "it did not happen in time");
+    call_fail(waiter_done(w), CONTROL_TIMEOUT, "it did not happen in time%s%s", graphics ? ": " : "",
+              graphics ? NO_TEXT : "");
     return G_SOURCE_REMOVE;
 }
 
@@ -145,10 +149,23 @@ static void wait_serial(struct call *c)
 
 /* ---- screen ---- */
 
+static bool gives_up(struct waiter *w)
+{
+    gint64 now = g_get_monotonic_time();
+    w->graphics_since = w->graphics_since ? w->graphics_since : now;
+    if (now - w->graphics_since < GRAPHICS_SECONDS * G_USEC_PER_SEC)
+        return false;
+    call_fail(waiter_done(w), CONTROL_WRONG_STATE, NO_TEXT);
+    return true;
+}
+
 static bool search_screen(struct waiter *w)
 {
     g_autofree char *screen = screen_read_text(call_machine(w->call), NULL);
-    if (!screen || !strstr(screen, w->text))
+    if (!screen)
+        return gives_up(w);
+    w->graphics_since = 0;
+    if (!strstr(screen, w->text))
         return false;
     call_reply(waiter_done(w), NULL);
     return true;

@@ -19,6 +19,7 @@ enum jail_line {
     JAIL_WRITE = 'w',   /* a file of an image itself: the image, an extent */
     JAIL_READ = 'r',    /* a file that they build upon (or one of those above) */
     JAIL_REFUSED = 'x', /* why the machine may not have an image */
+    JAIL_DAMAGED = 'd', /* why it cannot be used */
 };
 GStrv jail_images(const struct jail *j);
 /* For the child that finds them: files may be read, no more.  Nothing at all without Landlock.  False: it failed. */

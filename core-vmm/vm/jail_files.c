@@ -160,8 +160,8 @@ static bool allow_images(struct rules *r, const struct jail *j, GError **error)
     for (char **l = lines; *l; l++) {
         const char *path = *l + 1;
         g_autofree char *folder = g_path_get_dirname(path);
-        if (**l == JAIL_REFUSED) {
-            g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_BUSY, path);
+        if (**l == JAIL_REFUSED || **l == JAIL_DAMAGED) {
+            g_set_error_literal(error, G_IO_ERROR, **l == JAIL_REFUSED ? G_IO_ERROR_BUSY : G_IO_ERROR_FAILED, path);
             return false;
         }
         allow(r, path, IMAGE | (**l == JAIL_WRITE && beside_an_image(j, path) ? WRITE : 0));

@@ -43,6 +43,14 @@ static void tell_open_files(int to, enum jail_line kind)
         closedir(open_files);
 }
 
+/* In the fence, what a damaged image names is a file that may not be opened: that would be the reason given. */
+static void tell_damage(int to, const struct config *c, const char *folder, bool parents)
+{
+    g_autoptr(GError) error = NULL;
+    if (!drive_open_files(c, folder, parents, &error))
+        tell(to, JAIL_DAMAGED, error->message);
+}
+
 static void tell_children(int to, const struct config *c, const char *folder)
 {
     g_autoptr(GError) error = NULL;
@@ -60,7 +68,7 @@ static void child(const struct jail *j, int to)
         for (char **s = sections; *s; s++) {
             struct config c = {j->file, j->path, *s};
             if (schema_find(*s, "file", NULL))
-                drive_open_files(&c, j->folder, parents);
+                tell_damage(to, &c, j->folder, parents);
         }
         tell_open_files(to, parents ? JAIL_READ : JAIL_WRITE);
     }

@@ -9,6 +9,7 @@
 #include "../drive_media.h"
 #include "../exit_codes.h"
 #include "../paths.h"
+#include "../stdio_guard.h"
 #include "jail.h"
 #include "log.h"
 #include "probe.h"
@@ -233,6 +234,8 @@ static bool parse(struct options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct process p = {.o.ready_fd = -1, .lock = -1};
+    stdio_guard();
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing, like others */
     setlocale(LC_ALL, "");
     umask(077);
     if (!parse(&p.o, argc, argv))

@@ -3,6 +3,8 @@
 #include "../exit_codes.h"
 #include "../machine.h"
 #include <json-glib/json-glib.h>
+#include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static JsonObject *probe_engine(const char *name)
@@ -36,6 +38,8 @@ int probe_print(void)
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), o);
     json_object_unref(o);
     g_autofree char *text = json_to_string(node, TRUE);
-    g_print("%s\n", text);
-    return EXIT_CODE_OK;
+    if (printf("%s\n", text) >= 0 && !fflush(stdout))
+        return EXIT_CODE_OK;
+    g_printerr("terrarium-vm: the output cannot be written: %s\n", g_strerror(errno));
+    return EXIT_CODE_FAILED;
 }

@@ -7,10 +7,9 @@ static int change(struct image *im, const char *text, bool shrink, struct disk_j
     bool plus = *text == '+', minus = *text == '-';
     if (!disk_size(text + (plus || minus), &bytes, code))
         return *code;
-    bytes = (bytes + 511) / 512 * 512;
     if (minus && bytes >= im->bytes)
         return fail(EXIT_CODE_USAGE, "the disk has no more than %" G_GUINT64_FORMAT " bytes", im->bytes);
-    bytes = plus ? im->bytes + bytes : minus ? im->bytes - bytes : bytes;
+    bytes = ((plus ? im->bytes + bytes : minus ? im->bytes - bytes : bytes) + 511) / 512 * 512; /* up, whichever way */
     if (bytes < im->bytes && !shrink)
         return fail(EXIT_CODE_USAGE, "what is behind the new end would be lost: shrink the guest's file systems and "
                                      "partitions first, then use --shrink");

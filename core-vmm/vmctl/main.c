@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vmctl - machines from the command line. */
 #include "verbs.h"
+#include "../stdio_guard.h"
 #include "../suggest.h"
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,6 +22,10 @@ static int unknown_verb(const char *word)
 
 int main(int argc, char **argv)
 {
+    stdio_guard();
+    say_at_exit();
+    signal(SIGPIPE, SIG_IGN); /* errors of writing, like others */
+    signal(SIGXFSZ, SIG_IGN);
     setlocale(LC_ALL, "");
     umask(077); /* machines are private */
     const char *word = argc > 1 ? argv[1] : "help";

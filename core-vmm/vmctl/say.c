@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmctl.h"
 #include "../terminal.h"
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,6 +53,23 @@ void print(const char *format, ...)
     g_autofree char *text = g_strdup_vprintf(format, ap);
     va_end(ap);
     print_bytes(text, strlen(text));
+}
+
+/* What was printed waits in the buffer, perhaps up to here: a full disk shows late. */
+static void finish_output(void)
+{
+    errno = 0;
+    bool lost = ferror(stdout);
+    if (!fclose(stdout) && !lost)
+        return;
+    int e = errno;
+    fail(0, "the output cannot be written%s%s", e ? ": " : "", e ? g_strerror(e) : "");
+    _exit(e == ENOSPC || e == EDQUOT ? EXIT_CODE_NO_SPACE : EXIT_CODE_FAILED);
+}
+
+void say_at_exit(void)
+{
+    atexit(finish_output);
 }
 
 void print_json(JsonObject *o)

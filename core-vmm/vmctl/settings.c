@@ -124,7 +124,7 @@ static bool new_disk(const struct settings *s, GKeyFile *file, const char *secti
     g_autofree char *name =
         number ? g_strdup_printf("disk%u.%s", number + 1, ending) : g_strdup_printf("disk.%s", ending);
     g_autofree char *path = g_build_filename(folder, name, NULL);
-    struct image_options o = {.bytes = bytes};
+    struct image_options o = {.bytes = (bytes + 511) & ~UINT64_C(511)};
     if (!bytes) {
         g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a new disk cannot have 0 bytes");
         return false;
@@ -163,14 +163,23 @@ static const char *look_at(const char *path, GError **error)
     return format->name;
 }
 
+/* A machine that cannot start is not made.  What the image builds upon is looked for at the start. */
+static bool is_format(const char *path, const char *format, GError **error)
+{
+    struct image_how how = {.format = format, .unlocked = true, .no_parent = true};
+    struct image *im = image_open(path, &how, error);
+    image_close(im);
+    return im != NULL;
+}
+
+/* What the user says counts for more than the name, and that for more than what is in the file. */
 static bool old_disk(const struct settings *s, GKeyFile *file, const char *section, const char *path, GError **error)
 {
-    const char *format = image_format_promised(path);
+    const char *format = s->disk_format ? s->disk_format : image_format_promised(path);
     if (!set_file(file, section, "file", path, error))
         return false;
-    if (!format)
-        format = s->disk_format ? s->disk_format : look_at(path, error);
-    return format && set(file, section, "format", format, error);
+    format = format ? format : look_at(path, error);
+    return format && is_format(path, format, error) && set(file, section, "format", format, error);
 }
 
 static bool add_disk(const struct settings *s, GKeyFile *file, unsigned number, const char *what, const char *folder,

@@ -38,6 +38,7 @@ static void in_child(gpointer flags)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
     if (GPOINTER_TO_UINT(flags) & SPAWN_DETACHED)
         setsid();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A machine is made in a folder beside the others and renamed into place when it is complete. */
 #include "verbs.h"
+#include "../fresh.h"
 #include "../paths.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool fill(const struct settings *s, const char *folder, GError **error)
 {
@@ -42,25 +44,50 @@ static void tell_final(GError *error, const char *fresh, const char *final)
     error->message = g_strdup(text->str);
 }
 
+/* The name is on stable storage when its folder is. */
+static void sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd))
+        g_debug("%s: %s", path, g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool create_in(const struct settings *s, const char *machines, const char *name, GError **error)
+{
+    g_autofree char *final = paths_machine(name);
+    GError *why = NULL;
+    int lock;
+    fresh_clean(machines, FRESH_NEW);
+    fresh_clean(machines, FRESH_GONE);
+    g_autofree char *fresh = fresh_folder(machines, FRESH_NEW, &lock, error);
+    if (!fresh)
+        return false;
+    if (fill(s, fresh, &why) && publish(fresh, name, &why)) {
+        fresh_done(final, lock);
+        sync_folder(machines);
+        return true;
+    }
+    tell_final(why, fresh, final);
+    g_propagate_error(error, why);
+    folder_remove(fresh, NULL);
+    close(lock);
+    return false;
+}
+
 static bool create_machine(const struct settings *s, const char *name, GError **error)
 {
     g_autofree char *machines = paths_machines(), *final = paths_machine(name);
-    g_autofree char *fresh = g_build_filename(machines, ".new-XXXXXX", NULL);
     if (g_file_test(final, G_FILE_TEST_EXISTS)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "there is a machine %s already", name);
         return false;
     }
-    if (g_mkdir_with_parents(machines, 0700) || !g_mkdtemp(fresh)) {
+    if (g_mkdir_with_parents(machines, 0700)) {
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", machines, g_strerror(errno));
         return false;
     }
-    GError *why = NULL;
-    if (fill(s, fresh, &why) && publish(fresh, name, &why))
-        return true;
-    tell_final(why, fresh, final);
-    g_propagate_error(error, why);
-    folder_remove(fresh, NULL);
-    return false;
+    return create_in(s, machines, name, error);
 }
 
 static int create(const struct verb *v, int argc, char **argv)

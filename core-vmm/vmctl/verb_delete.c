@@ -2,11 +2,32 @@
 #include "disk.h"
 #include "verbs.h"
 #include "../config_schema.h"
+#include "../fresh.h"
 #include "../paths.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
-/* Everything but the disk images that machine.ini names in this folder. */
-static bool remove_but_disks(const char *folder, GError **error)
+/* Out of sight in one step: what a kill leaves of it then takes no name, and somebody else removes it. */
+static bool remove_all(const char *folder, GError **error)
+{
+    g_autofree char *machines = paths_machines();
+    int lock;
+    g_autofree char *fresh = fresh_folder(machines, FRESH_GONE, &lock, NULL);
+    g_autofree char *moved = fresh ? g_build_filename(fresh, "machine", NULL) : NULL;
+    bool out = moved && !rename(folder, moved);
+    bool good = folder_remove(out ? moved : folder, error); /* a mount point stays where it is */
+    if (fresh) {
+        folder_remove(fresh, NULL);
+        close(lock);
+    }
+    return good;
+}
+
+/* Everything but the disk images that machine.ini names in this folder; machine.ini last, so that a kill in between leaves
+ * a machine.  *left: something stays. */
+static bool remove_but_disks(const char *folder, bool *left, GError **error)
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
     g_autoptr(GKeyFile) file = schema_load(ini, error);
@@ -24,9 +45,13 @@ static bool remove_but_disks(const char *folder, GError **error)
     bool good = true;
     while (good && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
-        if (!g_hash_table_contains(disks, name) && !g_hash_table_contains(disks, path))
+        if (g_hash_table_contains(disks, name) || g_hash_table_contains(disks, path))
+            continue;
+        if (strcmp(name, "machine.ini"))
             good = folder_remove(path, error);
     }
+    good = good && folder_remove(ini, error);
+    *left = good && rmdir(folder) && errno == ENOTEMPTY;
     return good;
 }
 
@@ -45,10 +70,10 @@ static int remove_machine(const char *name, bool keep_disks)
         close(lock);
         return fail(EXIT_CODE_BUSY, "%s needs a disk image of %s; delete it first, or use --keep-disks", user, name);
     }
-    bool good = keep_disks ? remove_but_disks(folder, &error) : folder_remove(folder, &error);
+    bool left = false, good = keep_disks ? remove_but_disks(folder, &left, &error) : remove_all(folder, &error);
     close(lock);
-    if (good && keep_disks)
-        note("the disk images stay in %s", folder);
+    if (good && left)
+        note("the disk images stay in %s; until they are gone (vmctl delete %s) the name is taken", folder, name);
     return good ? EXIT_CODE_OK : fail_error(error);
 }
 
@@ -66,6 +91,11 @@ static int delete (const struct verb *v, int argc, char **argv)
     g_autofree char *folder = paths_machine(argv[1]);
     if (!vm_name_check(argv[1], &error))
         return fail_error(error);
+    g_autofree char *machines = paths_machines();
+    fresh_clean(machines, FRESH_NEW);
+    fresh_clean(machines, FRESH_GONE);
+    if (g_file_test(folder, G_FILE_TEST_EXISTS) && !g_file_test(folder, G_FILE_TEST_IS_DIR))
+        return fail(EXIT_CODE_FAILED, "%s is a file, and no machine; it is left alone", folder);
     if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) /* no prefixes here: what is gone is gone */
         return fail(EXIT_CODE_NOT_FOUND, "there is no machine %s (delete wants the whole name)", argv[1]);
     return remove_machine(argv[1], keep);

@@ -2,8 +2,10 @@
 #include "verbs.h"
 #include "../config_schema.h"
 #include "../api/config.h"
+#include "../fresh.h"
 #include "../paths.h"
 #include <stdio.h>
+#include <unistd.h>
 
 struct row {
     const char *name;
@@ -35,7 +37,7 @@ static void fill(struct row *r, const char *name)
     if (machine_lock_holder(folder))
         ask(r, name);
     else
-        r->state = g_strdup(file ? "stopped" : "bad machine.ini");
+        r->state = g_strdup(file ? "stopped" : access(ini, F_OK) ? "no machine.ini" : "bad machine.ini");
 }
 
 static void print_row(const struct row *r, enum output how, JsonArray *list)
@@ -93,6 +95,9 @@ static int list(const struct verb *v, int argc, char **argv)
     if (!verb_options(v, entries, &argc, &argv, 0, 0, &code) || !output_parse(output, &how, &code))
         return code;
     g_autoptr(GError) error = NULL;
+    g_autofree char *machines = paths_machines();
+    fresh_clean(machines, FRESH_NEW);
+    fresh_clean(machines, FRESH_GONE);
     g_autoptr(GPtrArray) names = paths_list(&error);
     if (!names)
         return fail_error(error);

@@ -2,6 +2,7 @@
 /* A throw-away machine: its folder lies among the runtime files and goes with it.  We are between the user and the VM
  * process: signals go to it as a request to stop, its exit code becomes ours, the terminal is put right after it. */
 #include "verbs.h"
+#include "../fresh.h"
 #include "../paths.h"
 #include <errno.h>
 #include <signal.h>
@@ -52,30 +53,15 @@ static void take_file(struct settings *s, const char *path)
 
 /* ---- the folder ---- */
 
-/* Folders of machines whose vmctl was killed. */
-static void remove_left_over(const char *runtime)
-{
-    g_autoptr(GDir) dir = g_dir_open(runtime, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *folder = g_build_filename(runtime, name, NULL);
-        g_autofree char *lock = g_build_filename(folder, "lock", NULL);
-        if (paths_is_throwaway(name) && g_file_test(lock, G_FILE_TEST_EXISTS) && !machine_lock_holder(folder))
-            folder_remove(folder, NULL);
-    }
-}
-
-static char *make_folder(const struct settings *s, GError **error)
+static char *make_folder(const struct settings *s, int *lock, GError **error)
 {
     g_autofree char *runtime = paths_runtime(error);
     if (!runtime)
         return NULL;
-    remove_left_over(runtime);
-    g_autofree char *folder = g_build_filename(runtime, "run-XXXXXX", NULL);
-    if (!g_mkdtemp(folder)) {
-        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", folder, g_strerror(errno));
+    fresh_clean(runtime, PATHS_THROWAWAY); /* whose vmctl was killed */
+    g_autofree char *folder = fresh_folder(runtime, PATHS_THROWAWAY, lock, error);
+    if (!folder)
         return NULL;
-    }
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_key_file_set_string(file, "machine", "memory", "1G");
@@ -83,6 +69,7 @@ static char *make_folder(const struct settings *s, GError **error)
     if (settings_apply(s, file, folder, error) && settings_write(file, ini, error))
         return g_steal_pointer(&folder);
     folder_remove(folder, NULL);
+    close(*lock);
     return NULL;
 }
 
@@ -207,11 +194,13 @@ static int run_machine(struct run_options *o, const char *path)
         return fail(EXIT_CODE_USAGE, "--timeout: seconds from 0");
     if (path)
         take_file(&o->settings, path);
-    g_autofree char *folder = make_folder(&o->settings, &error);
+    int lock;
+    g_autofree char *folder = make_folder(&o->settings, &lock, &error);
     if (!folder)
         return fail_error(error);
     int code = run_folder(folder, o);
     folder_remove(folder, NULL);
+    close(lock);
     return code;
 }
 

@@ -106,18 +106,31 @@ static bool move(int from, int to, bool *escaped)
     return write_all(to, buffer, n, escaped ? TYPED_MS : -1) || (escaped && errno == EAGAIN);
 }
 
-static void pump(int line, bool terminal)
+/* False: *code is how to end. */
+static bool show(int line, int *code)
+{
+    char buffer[4096];
+    ssize_t n = read(line, buffer, sizeof buffer);
+    if (n > 0 && !write_all(STDOUT_FILENO, buffer, n, -1)) {
+        *code = fail(EXIT_CODE_FAILED, "the output cannot be written: %s", g_strerror(errno));
+        return false;
+    }
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static int pump(int line, bool terminal)
 {
     struct pollfd p[2] = {{line, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
     bool escaped = false;
+    int code = EXIT_CODE_OK;
     for (;;) {
         if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return;
-        if (p[0].revents && !move(line, STDOUT_FILENO, NULL))
-            return;
+            return code;
+        if (p[0].revents && !show(line, &code))
+            return code;
         if (p[1].revents && !move(STDIN_FILENO, line, terminal ? &escaped : NULL)) {
             if (terminal)
-                return;
+                return code;
             p[1].fd = -1; /* the input has ended; output may still come */
         }
     }
@@ -147,11 +160,11 @@ static int interact(struct client *c, const struct serial_options *s)
         note("Ctrl-A d leaves, Ctrl-A a sends Ctrl-A");
         tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     }
-    pump(line, terminal);
+    int code = pump(line, terminal);
     if (terminal)
         tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
     close(line);
-    return EXIT_CODE_OK;
+    return code;
 }
 
 static int use_port(const char *given, const struct serial_options *s)

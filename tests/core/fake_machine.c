@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A machine without a guest, behind the interface of machine.h: for tests of the process around it.  Its one serial port
- * obeys orders, a line each: "off", "reset", "fail", "debug N", "flood N" (that many bytes of output),
- * "mode N" (a picture so wide); everything else comes back.  The section [testdev] makes machine_new() fail. */
+ * obeys orders, a line each: "off", "reset", "fail", "debug N", "flood N" (that many bytes of output), "limit N" (of a
+ * file that is the port's target), "graphics" and "text" (of the screen); "mode N" (a
+ * picture so wide); everything else comes back.
+ * The section [testdev] makes machine_new() fail. */
 #include "core.h"
 #include "api/char.h"
 #include "display.h"
@@ -20,6 +22,7 @@ struct guest {
     struct device serial, video, ide;
     unsigned leds; /* of the keyboard */
     unsigned width;
+    bool graphics;
 };
 
 void dev_lock(struct device *d)
@@ -51,6 +54,10 @@ static void obey(struct guest *g, const char *order)
         machine_stop(g->machine, MACHINE_END_DEBUG, n, NULL);
     else if (sscanf(order, "mode %u", &n) == 1)
         g->width = CLAMP(n, 64, 1024);
+    else if (sscanf(order, "limit %u", &n) == 1)
+        char_limit(g->port, n);
+    else if (!strcmp(order, "graphics") || !strcmp(order, "text"))
+        g->graphics = *order == 'g';
     else if (sscanf(order, "flood %u", &n) == 1)
         for (unsigned i = 0; i < MIN(n, 4u << 20); i += 64)
             char_write(g->port, (const uint8_t *)"flood flood flood flood flood flood flood flood flood flood fl\r\n",
@@ -103,7 +110,8 @@ static void refresh(struct device *d, bool everything)
 
 static char *screen_text(struct device *d)
 {
-    return g_strdup("GNU GRUB\nfake\n");
+    struct guest *g = d->state;
+    return g->graphics ? NULL : g_strdup("GNU GRUB\nfake\n");
 }
 
 static const struct display_source source = {refresh, screen_text};

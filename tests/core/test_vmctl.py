@@ -141,6 +141,19 @@ def test_set(h):
     h.want(0, "list", out="bad machine.ini")
 
 
+def test_edited(h):
+    """machine.ini as an editor of Windows leaves it."""
+    h.want(0, "create", "m", "--set", "machine.cmdline=a b")
+    path = h.base + "/data/terrarium/machines/m/machine.ini"
+    with open(path, "rb") as f:
+        text = f.read()
+    with open(path, "wb") as f:
+        f.write(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    assert json.loads(h.want(0, "info", "m", "-o", "json"))["settings"]["machine"]["cmdline"] == "a b"
+    h.want(0, "set", "m", "machine.memory=2G")
+    h.want(0, "start", "m")
+
+
 def test_life(h):
     h.want(0, "create", "m", "--cdrom", "")
     h.want(4, "pause", "m", err="is not running")
@@ -209,9 +222,75 @@ def test_killed(h):
 
 def test_delete_keeps_disks(h):
     h.want(0, "create", "m", "--disk", "1M")
-    h.want(0, "delete", "m", "--keep-disks")
+    h.want(0, "delete", "m", "--keep-disks", err="until they are gone")
     assert os.listdir(h.base + "/data/terrarium/machines/m") == ["disk.img"]
     h.want(7, "create", "m", err="already")
+    h.want(0, "list", out="no machine.ini")
+    h.want(0, "delete", "m")
+    with open(h.base + "/elsewhere.img", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "create", "n", "--disk", h.base + "/elsewhere.img")
+    h.want(0, "delete", "n", "--keep-disks")
+    assert os.path.exists(h.base + "/elsewhere.img") and h.out("list") == ""
+    h.want(0, "create", "n")
+
+
+def machines_of(h):
+    return sorted(os.listdir(h.base + "/data/terrarium/machines"))
+
+
+def test_taken_names(h):
+    """What create calls taken, list shows."""
+    h.want(0, "create", "m")
+    folder = h.base + "/data/terrarium/machines/"
+    os.mkdir(folder + "folder")
+    os.symlink("/nowhere", folder + "link")
+    with open(folder + "file", "wb"):
+        pass
+    listed = h.out("list", "-o", "name").split()
+    for name in ("folder", "link", "file"):
+        h.want(7, "create", name, err="already")
+        assert name in listed, f"{name} is taken, but list has only {listed}"
+    h.want(0, "delete", "folder")
+    h.want(1, "delete", "file", err="no machine")
+    assert machines_of(h) == ["file", "link", "m"]
+
+
+def test_left_over(h):
+    """What killed processes leave is removed by the next one; what one works on is not."""
+    import fcntl
+    import struct
+    h.want(0, "create", "m")
+    folder, runtime = h.base + "/data/terrarium/machines/", h.base + "/run/terrarium/"
+    whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+
+    def leave(path, lock):
+        os.makedirs(path)
+        with open(path + "/disk.img", "wb") as f:
+            f.truncate(1 << 30)
+        f = open(path + "/making", "wb")
+        if lock:
+            fcntl.fcntl(f, 37, whole)  # F_OFD_SETLK
+        return f
+
+    for verb in (("list",), ("create", "n"), ("delete", "n")):
+        for prefix in (".new-", ".gone-"):
+            leave(folder + prefix + "aaaaaa", False).close()
+            os.makedirs(folder + prefix + "bbbbbb")  # killed even before it had a lock
+        with leave(folder + ".new-cccccc", True), leave(folder + ".gone-cccccc", True):
+            h.want(0, *verb)
+            left = [n for n in machines_of(h) if n.startswith(".")]
+            assert left == [".gone-cccccc", ".new-cccccc"], f"{verb}: {left}"
+            assert os.path.exists(folder + ".new-cccccc/disk.img")
+        h.want(0, "list")
+        assert [n for n in machines_of(h) if n.startswith(".")] == []
+    leave(runtime + "run-aaaaaa", False).close()
+    with leave(runtime + "run-cccccc", True):
+        h.want(0, *RUN, stdin=b"off\n")
+        assert os.listdir(runtime) == ["run-cccccc"], os.listdir(runtime)
+    h.want(0, *RUN, stdin=b"off\n")
+    assert os.listdir(runtime) == []
+    assert "making" not in os.listdir(folder + "m")
 
 
 RUN = ("run", "--serial", "stdio", "--headless", "--kernel", os.devnull)
@@ -402,6 +481,14 @@ def test_format_of_disk(h):
     h.want(1, "create", "e", "--disk", h.base + "/packed", err="is a ZIP archive")
     for name, format in zip("abcd", ("qcow2", "raw", "raw", "qcow2")):
         assert f"format={format}\n" in h.ini(name), h.ini(name)
+    h.want(0, "disk", "create", "h.vhd", "8M")
+    os.rename(h.base + "/h.vhd", h.base + "/h.vhdx")
+    h.want(0, "create", "v", "--disk", "h.vhdx", "--disk-format", "vhd")  # what is said counts for more than the name
+    assert "format=vhd\n" in h.ini("v")
+    h.want(1, "create", "w", "--disk", "h.vhdx", err="looks like vhd")  # what cannot be started is not made
+    h.want(1, "create", "w", "--disk", "cloud.img", "--disk-format", "vdi", err="looks like qcow2")
+    h.want(1, "create", "w", "--disk", "h.vhdx", "--disk-format", "vmdk", err="looks like vhd")
+    assert h.out("list", "-o", "name").split() == list("abcdv")
 
 
 def test_image_in_use(h):
@@ -482,6 +569,116 @@ def test_host_info(h):
     h.env["TERRARIUM_VM"] = "/nowhere/terrarium-vm"
     code, unused, err = h.run("host-info")
     assert code != 0 and "/nowhere/terrarium-vm" in err
+
+
+def test_output_lost(h):
+    """What cannot be written is an error, also for verbs that only show something, and for their help."""
+    h.want(0, "disk", "create", "a.qcow2", "1M")
+    h.want(0, "create", "m")
+    lines = (["list"], ["list", "-o", "json"], ["info", "m"], ["disk", "info", "a.qcow2"], ["disk", "map", "a.qcow2", "-o", "json"],
+             ["set", "--keys"], ["help"], ["help", "run"], ["list", "--help"], ["disk", "--help"], ["completion", "bash"], ["version"])
+
+    def run(line, **how):
+        p = subprocess.run([VMCTL, *line], env=h.env, cwd=h.base, stderr=subprocess.PIPE, timeout=20, check=False, **how)
+        assert b"the output cannot be written" in p.stderr, (line, how, p)
+        return p.returncode
+
+    read, write = os.pipe()
+    os.close(read)
+    with open("/dev/full", "wb") as full:
+        for line in lines:
+            assert run(line, stdout=full) in (1, 8), line  # 1: GLib prints help, and does not say why it fails
+            assert run(line, stdout=write) == 1, line
+            assert run(line, preexec_fn=lambda: os.close(1)) == 1, line
+    os.close(write)
+    h.want(0, "start", "m")
+    with open("/dev/full", "wb") as full:
+        h.want(0, "serial", "m", "--send", "x\n")
+        assert run(["serial", "m", "--tail"], stdout=full) == 8
+        assert run(["logs", "m"], stdout=full) in (1, 8)
+
+
+def test_closed_descriptors(h):
+    """A message never lands in an image that was opened as descriptor 1 or 2."""
+    with open(h.base + "/d.raw", "wb") as f:
+        f.write(bytes(range(256)) * 8192)
+    h.want(0, "disk", "convert", "d.raw", "w.qcow2")
+    with open(h.base + "/w.qcow2", "rb") as f:
+        want = f.read()
+
+    def closing(*fds):
+        return lambda: [os.close(n) for n in fds]
+
+    how = {"env": h.env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 20, "check": False}
+    for fds in ((0,), (1,), (2,), (1, 2), (0, 1, 2)):
+        for line in (["disk", "check", "--repair", "w.qcow2"], ["disk", "resize", "w.qcow2", "nonsense"]):
+            subprocess.run([VMCTL, *line], preexec_fn=closing(*fds), cwd=h.base, **how)
+        with open(h.base + "/w.qcow2", "rb") as f:
+            assert f.read() == want, f"without {fds} something was written into the image"
+        subprocess.run([VM, "--folder", h.base + "/none"], preexec_fn=closing(*fds), **how)
+    h.want(0, "create", "m", "--floppy", "d.raw")
+    p = subprocess.Popen([VM, "--folder", h.base + "/data/terrarium/machines/m", "--foreground"], env=h.env, preexec_fn=closing(0, 1, 2))
+    end = time.time() + 5
+    while time.time() < end and "running" not in h.out("list"):
+        time.sleep(0.02)
+    opened = [os.readlink(f"/proc/{p.pid}/fd/{n}") for n in range(3)]
+    assert all(o == "/dev/null" or o.endswith("vm.log") for o in opened), opened  # and not the image
+    h.want(0, "stop", "--force", "m")
+    p.wait(timeout=10)
+
+
+def test_file_size_limit(h):
+    """A limit on the size of files is an error of writing, and kills nobody."""
+    import resource
+    h.want(0, "create", "m", "--serial", "log.txt")
+    p = subprocess.run([VMCTL, "start", "m"], env=h.env, capture_output=True, timeout=20, check=False,
+                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)))
+    assert p.returncode == 0, p
+    h.want(0, "serial", "m", "--send", "flood 200000\n")
+    h.want(0, "serial", "m", "--send", "hello\n")
+    h.want(0, "wait", "m", "--serial", "hello", "--timeout", "5")
+    assert os.stat(h.base + "/log.txt").st_size == 40000
+    p = subprocess.run([VMCTL, "disk", "create", "a.vhd", "1M", "--fixed"], env=h.env, capture_output=True, timeout=20,
+                       cwd=h.base, check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)))
+    assert p.returncode == 1 and b"File too large" in p.stderr, p
+    assert "a.vhd" not in os.listdir(h.base)
+
+
+def test_bounded_file(h):
+    """A file with a limit keeps the last that was written."""
+    h.want(0, "create", "m", "--serial", "log.txt")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", "limit 100000\n")
+    for unused in range(5):
+        h.want(0, "serial", "m", "--send", "flood 400000\n")
+    h.want(0, "serial", "m", "--send", "the end\n")
+    h.want(0, "wait", "m", "--serial", "the end", "--timeout", "5")
+    h.want(0, "stop", "--force", "m")
+    with open(h.base + "/log.txt", "rb") as f:
+        text = f.read()
+    assert 50000 <= len(text) <= 100000 and text.endswith(b"fl\r\nthe end\r\n"), (len(text), text[-100:])
+
+
+def test_graphics(h):
+    """Where there is no text, nobody waits for it without a word."""
+    h.want(0, "create", "m")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", "graphics\n")
+    h.want(4, "screen", "text", "m", err="nomodeset")
+    h.want(5, "wait", "m", "--screen", "never", "--timeout", "0.5", err="graphics mode")
+    h.want(0, "serial", "m", "--send", "text\n")
+    h.want(5, "wait", "m", "--screen", "never", "--timeout", "0.5", err="did not happen in time\n")
+    h.want(0, "wait", "m", "--screen", "GRUB", "--timeout", "5")
+
+
+def test_changed_parent(h):
+    """The reason is said, and not that the fence keeps the file away."""
+    os.mkdir(h.base + "/other")
+    h.want(0, "disk", "create", "other/base.qcow2", "1440K")
+    h.want(0, "disk", "create", "child.qcow2", "--backing", "other/base.qcow2")
+    h.want(0, "create", "m", "--floppy", "child.qcow2", "--set", "floppy0.format=qcow2")
+    os.utime(h.base + "/other/base.qcow2")
+    h.want(1, "start", "m", err="base.qcow2 was changed after")
 
 
 def test_version(h):

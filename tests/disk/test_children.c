@@ -4,7 +4,9 @@
 #include "ops.h"
 #include <glib/gstdio.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BYTES (4u << 20)
 
@@ -64,10 +66,13 @@ static void for_all(void (*what)(struct pair *p))
         }
 }
 
+/* child: its path, or the folder that it is in; NULL: there is none. */
 static void assert_child(const char *path, const char *except, const char *child)
 {
-    g_autofree char *found = disk_child_of(path, except);
-    g_assert_cmpstr(found, ==, child);
+    g_autofree char *found = disk_child_of(path, except), *full = found ? realpath(found, NULL) : NULL;
+    g_autofree char *folder = full ? g_path_get_dirname(full) : NULL;
+    bool is_folder = child && g_file_test(child, G_FILE_TEST_IS_DIR);
+    g_assert_cmpstr(is_folder ? folder : found, ==, child);
 }
 
 static void known(struct pair *p)
@@ -82,6 +87,51 @@ static void known(struct pair *p)
 static void test_known(void)
 {
     for_all(known);
+}
+
+/* A parent is a file, whatever it is called: by links from another folder, one after the other, by a hard link, in a folder
+ * that is a link. */
+static void other_names(struct pair *p)
+{
+    g_autofree char *folder = g_build_filename(p->folder, "other", NULL),
+                    *link_name = g_build_filename(folder, "a", NULL);
+    g_autofree char *links = g_build_filename(folder, "b", NULL), *hard = g_build_filename(p->folder, "hard", NULL);
+    g_autofree char *linked = g_build_filename(folder, "folder", NULL),
+                    *in_it = g_build_filename(linked, "parent", NULL);
+    g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+    g_assert_cmpint(symlink("../parent", link_name) | symlink(link_name, links) | link(p->parent, hard), ==, 0);
+    g_assert_cmpint(symlink("..", linked), ==, 0);
+    assert_child(link_name, NULL, p->folder);
+    assert_child(links, NULL, p->folder);
+    assert_child(hard, NULL, p->folder);
+    assert_child(in_it, NULL, p->folder);
+    assert_child(links, p->child, NULL);
+}
+
+static void test_other_names(void)
+{
+    for (unsigned above = 1; above < G_N_ELEMENTS(formats); above++) {
+        struct pair p = pair_new("qcow2", formats[above]);
+        other_names(&p);
+        pair_free(&p);
+    }
+}
+
+/* A child beside a link on the way to the parent, which it names by that link. */
+static void test_child_beside_link(void)
+{
+    struct pair p = pair_new("qcow2", "qcow2");
+    g_autofree char *middle = g_build_filename(p.folder, "middle", NULL),
+                    *far = g_build_filename(p.folder, "far", NULL);
+    g_autofree char *one = g_build_filename(middle, "one", NULL), *two = g_build_filename(far, "two", NULL);
+    g_autofree char *child = g_build_filename(middle, "child", NULL);
+    struct image_options o = {.parent = "one", .parent_format = "qcow2"};
+    g_assert_cmpint(g_mkdir(middle, 0700) | g_mkdir(far, 0700) | g_remove(p.child), ==, 0);
+    g_assert_cmpint(symlink("../parent", one) | symlink("../middle/one", two), ==, 0);
+    make(child, "qcow2", &o);
+    assert_child(two, NULL, middle);
+    assert_child(one, NULL, middle);
+    pair_free(&p);
 }
 
 static void compacted(struct pair *p)
@@ -238,6 +288,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/disk/children/known", test_known);
+    g_test_add_func("/disk/children/other-names", test_other_names);
+    g_test_add_func("/disk/children/child-beside-link", test_child_beside_link);
     g_test_add_func("/disk/children/compacted", test_compacted);
     g_test_add_func("/disk/children/nameless", test_nameless);
     g_test_add_func("/disk/children/renamed", test_renamed);

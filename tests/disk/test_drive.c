@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BYTES (8u << 20)
@@ -246,10 +247,11 @@ static void test_bad_settings(void)
 }
 
 /* What a guest writes to an image cannot be seen through those on top of it: it is not opened for writing. */
-static void test_parent(void)
+static void test_parent(const void *name)
 {
-    struct controller *c = controller_new("[ide0]\nfile=base.vdi\n");
-    struct config section = {c->file, "machine.ini", "ide0"};
+    g_autofree char *settings = g_strdup_printf("[%s]\nfile=base.vdi\n", (const char *)name);
+    struct controller *c = controller_new(settings);
+    struct config section = {c->file, "machine.ini", name};
     GError *error = NULL;
     g_autofree char *child = g_build_filename(c->folder, "child.qcow2", NULL);
     struct image_options o = {.parent = "base.vdi", .parent_format = "vdi"};
@@ -259,8 +261,46 @@ static void test_parent(void)
     g_assert_null(drive_open(&c->device, &section, &error));
     g_assert_nonnull(strstr(error->message, "is the parent of"));
     g_clear_error(&error);
-    g_key_file_set_string(c->file, "ide0", "readonly", "on");
+    g_key_file_set_string(c->file, name, "readonly", "on");
     attach(c);
+    controller_free(c);
+}
+
+/* The last sector of a CD is there, though the file ends within it. */
+static void test_odd_cd(void)
+{
+    struct controller *c = controller_new("[ide2]\nmedia=cdrom\nfile=cd.iso\n");
+    g_autofree char *path = g_build_filename(c->folder, "cd.iso", NULL);
+    char data[2048 + 700], got[2048];
+    memset(data, 'D', sizeof data);
+    g_assert_true(g_file_set_contents(path, data, sizeof data, NULL));
+    attach(c);
+    g_assert_cmpuint(drive_bytes(c->drive), ==, 4096);
+    g_assert_cmpint(one(c, DRIVE_READ, 2048, got, sizeof got), ==, 0);
+    g_assert_cmpint(got[0] & got[699], ==, 'D');
+    g_assert_cmpint(got[700] | got[2047], ==, 0);
+    controller_free(c);
+}
+
+/* An image that may only be read: the sentence says what can be done.  As another user than root, who may all. */
+static void test_way_out(void)
+{
+    struct controller *c = controller_new("[ide0]\nfile=base.raw\n");
+    struct config section = {c->file, "machine.ini", "ide0"};
+    g_autofree char *path = g_build_filename(c->folder, "base.raw", NULL);
+    GError *error = NULL;
+    make_disk(c, "base.raw", "raw");
+    g_assert_cmpint(chmod(path, 0444) | chmod(c->folder, 0755), ==, 0);
+    if (geteuid() == 0 && seteuid(65534)) {
+        g_test_skip("root, and cannot be anybody else");
+    } else {
+        g_assert_null(drive_open(&c->device, &section, &error));
+        g_assert_nonnull(strstr(error->message, "readonly=on"));
+        g_clear_error(&error);
+        g_key_file_set_string(c->file, "ide0", "readonly", "on");
+        attach(c);
+    }
+    g_assert_cmpint(seteuid(getuid()), ==, 0);
     controller_free(c);
 }
 
@@ -308,7 +348,10 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/drive/media", test_media);
     g_test_add_func("/disk/drive/insert-again", test_insert_again);
     g_test_add_func("/disk/drive/bad-settings", test_bad_settings);
-    g_test_add_func("/disk/drive/parent", test_parent);
+    g_test_add_data_func("/disk/drive/parent", "ide0", test_parent);
+    g_test_add_data_func("/disk/drive/parent-floppy", "floppy0", test_parent);
+    g_test_add_func("/disk/drive/odd-cd", test_odd_cd);
+    g_test_add_func("/disk/drive/way-out", test_way_out);
     g_test_add_data_func("/disk/drive/full", own ? argv : NULL, test_full);
     return g_test_run();
 }
