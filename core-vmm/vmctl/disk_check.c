@@ -16,7 +16,7 @@ static void print_result(const struct image_check *c, enum output how)
         print_json(o);
         return;
     }
-    fputs(c->text->str, stdout);
+    print("%s", c->text->str);
     if (!c->corruptions && !c->leaks)
         puts("No errors were found.");
     else

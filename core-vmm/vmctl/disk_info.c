@@ -39,7 +39,7 @@ static void print_facts(struct image *im)
     for (guint i = 0; i < facts.facts->len; i++) {
         struct image_fact *f = &g_array_index(facts.facts, struct image_fact, i);
         if (f->text)
-            printf("  %-20s %s\n", f->key, f->text);
+            print("  %-20s %s\n", f->key, f->text);
         else
             printf("  %-20s %" G_GUINT64_FORMAT "\n", f->key, f->number);
     }
@@ -50,11 +50,10 @@ static void print_table(struct image *im)
 {
     g_autofree char *size = disk_size_text(im->bytes), *file = disk_size_text(blk_size(im->file));
     g_autofree char *disk = disk_size_text(blk_allocated(im->file));
-    printf("%s\n  %-20s %s\n  %-20s %s\n  %-20s %s\n  %-20s %s\n", im->file->path, "format", im->format->name,
-           "virtual size", size, "file size", file, "on the host's disk", disk);
+    print("%s\n  %-20s %s\n  %-20s %s\n  %-20s %s\n  %-20s %s\n", im->file->path, "format", im->format->name,
+          "virtual size", size, "file size", file, "on the host's disk", disk);
     if (im->parent_name)
-        printf("  %-20s %s (%s)\n", "parent", im->parent_name,
-               im->parent_format ? im->parent_format : "format unknown");
+        print("  %-20s %s (%s)\n", "parent", im->parent_name, im->parent_format ? im->parent_format : "format unknown");
     print_facts(im);
 }
 

@@ -37,8 +37,8 @@ static void emit(const struct row *r, JsonArray *list)
     if (list)
         json_array_add_object_element(list, row_json(r));
     else if (!r->zero)
-        printf("%#18" G_GINT64_MODIFIER "x %#14" G_GINT64_MODIFIER "x  %s%s\n", r->start, r->bytes,
-               r->layer->file->path, r->compressed ? " (compressed)" : "");
+        print("%#18" G_GINT64_MODIFIER "x %#14" G_GINT64_MODIFIER "x  %s%s\n", r->start, r->bytes, r->layer->file->path,
+              r->compressed ? " (compressed)" : "");
 }
 
 static unsigned depth_of(struct image *im, struct image *layer)

@@ -388,6 +388,10 @@ def test_terminal(h):
                         b"\n", [], True)
     code, out, err = with_answer(h, refuse, "pause", NAME)
     assert code == 1 and is_harmless(err) and b"^[]0;gone" in err, (code, err)
+    shutil.copy(h.base + "/a.img", h.base + "/b\x1b[31m.img")
+    for part in ("info", "map"):
+        code, out, err = h.run("disk", part, "b\x1b[31m.img", terminal=True)
+        assert is_harmless(out) and is_harmless(err) and b"b^[[31m.img" in out + err, (part, code, out, err)
     code, out, err = h.run("info", "\x1b[1mno")
     assert code == 3 and is_harmless(err), (code, err)
 
