@@ -197,7 +197,9 @@ struct machine {
     struct device *keyboard, *pointer;
     struct input_queue *input;
     GPtrArray *char_ports; /* struct char_port: char.c */
-    struct drive *drives;  /* drive.c: a list */
+    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    struct thread_hook on_thread;
+    struct drive *drives; /* drive.c: a list */
 };
 void machine_ask_reset(struct machine *m); /* any thread */
 

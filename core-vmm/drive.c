@@ -151,7 +151,9 @@ static void finish(struct job *j)
 static void worker(void *data, void *unused)
 {
     struct job *j = data;
-    j->error = run_request(j->medium->image, j->request);
+    const struct thread_hook *h = &j->drive->device->machine->on_thread;
+    bool may = !h->begins || h->begins(h->ctx, MACHINE_THREAD_WORKER);
+    j->error = may ? run_request(j->medium->image, j->request) : -EPERM;
     finish(j);
 }
 

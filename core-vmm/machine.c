@@ -239,7 +239,7 @@ static bool machine_build(struct machine *m, GError **error)
     return true;
 }
 
-struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GError **error)
+struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GHashTable *ends, GError **error)
 {
     struct machine *m = g_new0(struct machine, 1);
     m->file = g_key_file_ref(file);
@@ -249,7 +249,10 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     pthread_mutex_init(&m->run_lock, NULL);
     pthread_cond_init(&m->run_changed, NULL);
     pthread_mutex_init(&m->pending_lock, NULL);
-    if (machine_build(m, error))
+    m->ends = ends;
+    bool good = machine_build(m, error);
+    m->ends = NULL;
+    if (good)
         return m;
     machine_free(m);
     return NULL;
@@ -281,6 +284,11 @@ void machine_free(struct machine *m)
     g_free(m->folder);
     g_key_file_unref(m->file);
     g_free(m);
+}
+
+void machine_on_thread(struct machine *m, struct thread_hook hook)
+{
+    m->on_thread = hook;
 }
 
 bool machine_start(struct machine *m, GError **error)

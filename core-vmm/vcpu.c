@@ -100,8 +100,11 @@ static void *vcpu_main(void *arg)
     g_autofree char *name = g_strdup_printf("vcpu%u", v->index);
     pthread_setname_np(pthread_self(), name);
     leave_signals_to_others();
+    bool begun = !m->on_thread.begins || m->on_thread.begins(m->on_thread.ctx, MACHINE_THREAD_VCPU);
     while (may_run(v)) {
         g_autoptr(GError) error = NULL;
+        if (!begun) /* and the machine is told to stop: until then, whoever wants the CPUs to stand waits for each */
+            continue;
         atomic_store(&v->wake, AWAKE);
         switch (m->engine->run(v->engine_vcpu, &error)) {
         case CPU_STOP_HLT: halted(v); break;

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Landlock (Documentation/userspace-api/landlock.rst).  Rules name what stays allowed; the kernel is asked what it knows,
+ * and headers of older distributions lack most of the names. */
+#include "fence.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <linux/landlock.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ACCESS_REFER     (1ull << 13) /* ABI 2 */
+#define ACCESS_TRUNCATE  (1ull << 14) /* ABI 3 */
+#define ACCESS_IOCTL_DEV (1ull << 15) /* ABI 5 */
+#define FIRST_ACCESSES   ((1ull << 13) - 1)
+#define NET_BIND_CONNECT 3ull /* ABI 4: TCP */
+#define SCOPES           3ull /* ABI 6: abstract sockets, signals */
+
+#define FOR_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE | ACCESS_IOCTL_DEV)
+
+struct ruleset { /* struct landlock_ruleset_attr of ABI 6 */
+    uint64_t files, net, scopes;
+};
+struct fence_files {
+    bool there; /* has this kernel Landlock? */
+    int fd;
+    struct ruleset handled;
+};
+
+static uint64_t bits_of(unsigned access)
+{
+    static const uint64_t bits[] = {
+        LANDLOCK_ACCESS_FS_READ_DIR,
+        LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+        LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE,
+        ACCESS_IOCTL_DEV,
+        LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | ACCESS_REFER,
+    };
+    uint64_t all = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(bits); i++)
+        all |= access >> i & 1 ? bits[i] : 0;
+    return all;
+}
+
+struct fence_files *fence_files_new(void)
+{
+    struct fence_files *f = g_new0(struct fence_files, 1);
+    int abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    f->fd = -1;
+    f->there = abi >= 1;
+    if (!f->there)
+        return f;
+    f->handled.files = FIRST_ACCESSES | (abi >= 2 ? ACCESS_REFER : 0) | (abi >= 3 ? ACCESS_TRUNCATE : 0) |
+                       (abi >= 5 ? ACCESS_IOCTL_DEV : 0);
+    f->handled.net = abi >= 4 ? NET_BIND_CONNECT : 0;
+    f->handled.scopes = abi >= 6 ? SCOPES : 0;
+    size_t known = abi >= 6 ? sizeof f->handled : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
+    f->fd = syscall(SYS_landlock_create_ruleset, &f->handled, known, 0);
+    return f;
+}
+
+void fence_files_free(struct fence_files *f)
+{
+    if (f && f->fd >= 0)
+        close(f->fd);
+    g_free(f);
+}
+
+static void allow(struct fence_files *f, const char *path, unsigned access, bool folders)
+{
+    struct landlock_path_beneath_attr a = {.parent_fd = f->fd < 0 ? -1 : open(path, O_PATH | O_CLOEXEC)};
+    struct stat st;
+    if (a.parent_fd < 0)
+        return;
+    bool folder = !fstat(a.parent_fd, &st) && S_ISDIR(st.st_mode);
+    a.allowed_access = bits_of(access) & f->handled.files & (folder ? ~0ull : FOR_FILES);
+    if (a.allowed_access && (folders || !folder) &&
+        syscall(SYS_landlock_add_rule, f->fd, LANDLOCK_RULE_PATH_BENEATH, &a, 0))
+        g_warning("fence: %s: %s", path, g_strerror(errno));
+    close(a.parent_fd);
+}
+
+void fence_allow(struct fence_files *f, const char *path, unsigned access)
+{
+    allow(f, path, access, true);
+}
+
+void fence_allow_file(struct fence_files *f, const char *path, unsigned access)
+{
+    allow(f, path, access, false);
+}
+
+/* ---- for those who look at images ---- */
+
+static bool is_system(const char *name)
+{
+    static const char *const names[] = {"proc", "sys", "run", "dev", ".", ".."};
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+static bool is_disk(const char *path)
+{
+    struct stat st;
+    return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
+/* Those entries of a folder that fit get a rule. */
+static void allow_entries(struct fence_files *f, const char *folder, bool disks, unsigned access)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        g_autofree char *path = g_build_filename(folder, e->d_name, NULL);
+        if (disks ? is_disk(path) : !is_system(e->d_name))
+            fence_allow(f, path, access);
+    }
+    if (d)
+        closedir(d);
+}
+
+void fence_allow_images(struct fence_files *f)
+{
+    allow_entries(f, "/", false, FENCE_READ);
+    allow_entries(f, "/dev", true, FENCE_READ | FENCE_DEVICE);
+    allow_entries(f, "/dev/mapper", true, FENCE_READ | FENCE_DEVICE);
+    fence_allow(f, "/dev/shm", FENCE_READ);
+    fence_allow(f, "/run/media", FENCE_READ);
+}
+
+bool fence_files_close(struct fence_files *f, GError **error)
+{
+    bool good = true;
+    fence_allow(f, "/proc/self/task", FENCE_READ); /* for fence_holds() */
+    fence_allow(f, "/proc/self/fd", FENCE_LIST);
+    if (!f->there)
+        g_message("fence: this kernel has no Landlock; files are not fenced");
+    else
+        good = !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !syscall(SYS_landlock_restrict_self, f->fd, 0);
+    if (!good)
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Landlock: %s", g_strerror(errno));
+    fence_files_free(f);
+    return good;
+}
