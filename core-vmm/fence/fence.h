@@ -28,7 +28,7 @@ void fence_allow_file(struct fence_files *f, const char *path, unsigned access);
  * and devices that are no disks. */
 void fence_allow_images(struct fence_files *f);
 /* From here on only that; and signals, abstract sockets and TCP only within the fence, where the kernel can (ABI 4, 6).
- * Frees f, also on failure. */
+ * Root loses its capabilities, but for reaching other users' files if a rule names one.  Frees f, also on failure. */
 bool fence_files_close(struct fence_files *f, GError **error);
 
 /* ---- fence_calls.c: which system calls may still be made; all others fail with EPERM ---- */
@@ -51,8 +51,6 @@ bool fence_calls_close(enum fence_kind kind, GError **error);
 bool fence_thread(const struct fence_filters *f, enum fence_kind kind, GError **error);
 
 /* ---- fence_check.c ---- */
-/* Root's capabilities: none are kept. */
-bool fence_drop_capabilities(GError **error);
 /* Does every thread of this process have no_new_privs and a filter?  False: a sentence that names one. */
 bool fence_holds(GError **error);
 bool fence_alone(GError **error); /* is there one thread only? */
@@ -68,3 +66,5 @@ struct fence_job {
 /* Forks: from a process with one thread.  *answer may be NULL: then the child gets -1.  The child's exit code; 128 and a
  * signal's number if one ended it; -1: it could not be started, or not be fenced. */
 int fence_run(const struct fence_job *job, GBytes **answer, GError **error);
+/* A child's words for people: whoever took it over must not reach their terminal.  g_free. */
+char *fence_text(const char *text, gsize n);

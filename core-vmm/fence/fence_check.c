@@ -3,26 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <gio/gio.h>
-#include <linux/capability.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-/* The bounding set first: that is what needs a capability. */
-bool fence_drop_capabilities(GError **error)
-{
-    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-    for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
-        prctl(PR_CAPBSET_DROP, i, 0, 0, 0); /* who may not has none to lose */
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    if (!syscall(SYS_capset, &head, none))
-        return true;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "capabilities cannot be given up: %s",
-                g_strerror(errno));
-    return false;
-}
 
 static bool has_line(const char *status, const char *name, int value)
 {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <stdint.h>
 #include <string.h>
@@ -27,7 +28,8 @@ struct ruleset { /* struct landlock_ruleset_attr of ABI 6 */
     uint64_t files, net, scopes;
 };
 struct fence_files {
-    bool there; /* has this kernel Landlock? */
+    bool there;  /* has this kernel Landlock? */
+    bool others; /* a rule names what is not ours: only root reaches that */
     int fd;
     struct ruleset handled;
 };
@@ -74,10 +76,11 @@ void fence_files_free(struct fence_files *f)
 static void allow(struct fence_files *f, const char *path, unsigned access, bool folders)
 {
     struct landlock_path_beneath_attr a = {.parent_fd = f->fd < 0 ? -1 : open(path, O_PATH | O_CLOEXEC)};
-    struct stat st;
+    struct stat st = {.st_uid = geteuid()};
     if (a.parent_fd < 0)
         return;
     bool folder = !fstat(a.parent_fd, &st) && S_ISDIR(st.st_mode);
+    f->others = f->others || st.st_uid != geteuid();
     a.allowed_access = bits_of(access) & f->handled.files & (folder ? ~0ull : FOR_FILES);
     if (a.allowed_access && (folders || !folder) &&
         syscall(SYS_landlock_add_rule, f->fd, LANDLOCK_RULE_PATH_BENEATH, &a, 0))
@@ -131,7 +134,26 @@ void fence_allow_images(struct fence_files *f)
     allow_entries(f, "/dev", true, FENCE_READ | FENCE_DEVICE);
     allow_entries(f, "/dev/mapper", true, FENCE_READ | FENCE_DEVICE);
     fence_allow(f, "/dev/shm", FENCE_READ);
+    fence_allow(f, "/dev/urandom", FENCE_READ); /* ids of new images */
     fence_allow(f, "/run/media", FENCE_READ);
+}
+
+/* The bounding set first: that is what needs a capability. */
+static bool drop_capabilities(bool others, GError **error)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3], kept[_LINUX_CAPABILITY_U32S_3] = {0};
+    bool good = !syscall(SYS_capget, &head, now);
+    for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+        prctl(PR_CAPBSET_DROP, i, 0, 0, 0); /* who may not has none to lose */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (good && others)
+        kept[0].effective = kept[0].permitted = now[0].permitted & (1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH);
+    if (good && !syscall(SYS_capset, &head, kept))
+        return true;
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "capabilities cannot be given up: %s",
+                g_strerror(errno));
+    return false;
 }
 
 bool fence_files_close(struct fence_files *f, GError **error)
@@ -145,6 +167,7 @@ bool fence_files_close(struct fence_files *f, GError **error)
         good = !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !syscall(SYS_landlock_restrict_self, f->fd, 0);
     if (!good)
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Landlock: %s", g_strerror(errno));
+    good = good && drop_capabilities(f->others && f->there, error);
     fence_files_free(f);
     return good;
 }

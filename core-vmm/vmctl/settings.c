@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vmctl.h"
-#include "../../disk-formats/image.h"
+#include "disk.h"
 #include "../config_error.h"
 #include "../config_schema.h"
 #include "../api/config.h"
 #include "../paths.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -143,15 +143,36 @@ static bool leads_elsewhere(const char *path, const struct image_format *format)
     return leads;
 }
 
+/* In a fenced child.  Its answer: the format, and a "+" before it if the image leads elsewhere; or "!", an enum disk_error
+ * in two digits, and a sentence. */
+static int tell_format(void *ctx, int answer)
+{
+    const char *path = ctx;
+    g_autoptr(GError) error = NULL;
+    struct blk_file *f = blk_open(path, FILE_NO_LOCK, CACHE_WRITEBACK, &error);
+    const struct image_format *format = f ? image_format_guess(f, &error) : NULL;
+    blk_close(f);
+    g_autofree char *text = format ? g_strconcat(leads_elsewhere(path, format) ? "+" : "", format->name, NULL)
+                                   : g_strdup_printf("!%02d%s", error->code, error->message);
+    disk_answer(answer, text);
+    return 0;
+}
+
 /* By what is in the file, as its name does not tell.  NULL: an error. */
 static const char *look_at(const char *path, GError **error)
 {
-    struct blk_file *f = blk_open(path, FILE_NO_LOCK, CACHE_WRITEBACK, error);
-    const struct image_format *format = f ? image_format_guess(f, error) : NULL;
-    blk_close(f);
+    g_autofree char *answer = disk_ask(tell_format, (void *)path, path, error);
+    if (!answer)
+        return NULL;
+    int code;
+    if (sscanf(answer, "!%2d", &code) == 1 && strlen(answer) > 3) {
+        disk_fail(error, code, "%s", answer + 3);
+        return NULL;
+    }
+    const struct image_format *format = image_format_find(answer + (*answer == '+'), error);
     if (!format || !strcmp(format->name, "raw"))
         return format ? "raw" : NULL;
-    if (leads_elsewhere(path, format)) {
+    if (*answer == '+') {
         g_set_error(
             error, CONFIG_ERROR, CONFIG_VALUE,
             "%s looks like a %s image that consists of other files too; if you know that it is, and not a raw disk "
