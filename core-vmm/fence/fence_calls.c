@@ -110,7 +110,8 @@ static const struct {
     {ANY, SYS_mmap, 1, {MASKED(2, PROT_EXEC, 0)}},
     {VM | CHILDREN, SYS_mmap, 1, {MASKED(2, PROT_BOTH, PROT_EXEC)}},
     {ANY, SYS_mprotect, 1, {MASKED(2, PROT_EXEC, 0)}},
-    /* A thread, nothing else. */
+    /* A thread, nothing else.  Not from a vCPU or the loop: GLib may not ask for scheduling here (sched_getattr), and so
+     * makes its workers from a thread of its own, "pool-spawner", whose filter is theirs until they take on a closer one. */
     {VM | TOOL, SYS_clone, 1, {MASKED(0, THREAD_FLAGS | NOT_THREAD_FLAGS, THREAD_FLAGS)}},
     {VM, SYS_seccomp, 1, {IS(0, SECCOMP_SET_MODE_FILTER)}},
     {VM, SYS_prctl, 2, {IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)}},

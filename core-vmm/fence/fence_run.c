@@ -22,6 +22,13 @@ char *fence_text(const char *text, gsize n)
     return clean;
 }
 
+static void close_others(int answer)
+{
+    if (answer > 3)
+        close_range(3, answer - 1, 0);
+    close_range(MAX(answer, 2) + 1, ~0u, 0);
+}
+
 static void child(const struct fence_job *job, int answer, pid_t parent)
 {
     g_autoptr(GError) error = NULL;
@@ -29,7 +36,9 @@ static void child(const struct fence_job *job, int answer, pid_t parent)
     if (getppid() != parent)
         _exit(UNFENCED);
     alarm(job->seconds);
-    if (!fence_files_close(job->files, &error) || !fence_calls_close(job->kind, &error) || !fence_holds(&error)) {
+    bool good = fence_files_close(job->files, &error);
+    close_others(answer); /* what was opened for the caller is no business of this process */
+    if (!good || !fence_calls_close(job->kind, &error) || !fence_holds(&error)) {
         g_printerr("%s\n", error->message);
         _exit(UNFENCED);
     }

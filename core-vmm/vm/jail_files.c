@@ -75,11 +75,17 @@ static bool beside_an_image(const struct jail *j, const char *path)
     return beside;
 }
 
-/* What says what the next start may reach is nobody's image. */
-static bool is_own_config(const struct jail *j, const char *path)
+/* What says what the next start may reach, and who has the machine, is nobody's image. */
+static bool is_own(const struct jail *j, const char *path)
 {
-    g_autofree char *ini = realpath(j->path, NULL), *other = realpath(path, NULL);
-    return ini && other && !strcmp(ini, other);
+    static const char *const names[] = {"machine.ini", "lock"};
+    g_autofree char *real = realpath(path, NULL);
+    bool own = false;
+    for (unsigned i = 0; real && i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *name = g_build_filename(j->folder, names[i], NULL), *there = realpath(name, NULL);
+        own = own || !g_strcmp0(real, there);
+    }
+    return own;
 }
 
 /* The folders may be listed: some formats know the image they build upon by its id, not by its name. */
@@ -94,7 +100,7 @@ static bool allow_images(struct fence_files *f, const struct jail *j, GError **e
             g_set_error_literal(error, G_IO_ERROR, **l == JAIL_REFUSED ? G_IO_ERROR_BUSY : G_IO_ERROR_FAILED, why);
             return false;
         }
-        bool write = **l == JAIL_WRITE && beside_an_image(j, path) && !is_own_config(j, path);
+        bool write = **l == JAIL_WRITE && beside_an_image(j, path) && !is_own(j, path);
         fence_allow_file(f, path, IMAGE | (write ? FENCE_WRITE : 0));
         fence_allow(f, folder, FENCE_LIST);
     }
