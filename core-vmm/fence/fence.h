@@ -24,9 +24,12 @@ void fence_files_free(struct fence_files *f);
 void fence_allow(struct fence_files *f, const char *path, unsigned access);
 /* A regular file or a device; a folder of that name gets no rule: everything below it would be meant. */
 void fence_allow_file(struct fence_files *f, const char *path, unsigned access);
-/* What whoever looks at an image may read, which names others by their path: all but the system's own (/proc, /sys, /run)
- * and devices that are no disks. */
+/* What whoever looks at an image may read, which names others by their path: all but the system's own (/proc, /sys, /run),
+ * devices that are no disks, and what is hidden in people's homes (.ssh, .config), except caches and our own data. */
 void fence_allow_images(struct fence_files *f);
+/* An image, and what it may have its data in: other regular files in its folder, of any name, for what that is only the
+ * image knows; but neither hidden ones nor a machine's own. */
+void fence_allow_beside(struct fence_files *f, const char *path, unsigned access);
 /* From here on only that; and signals, abstract sockets and TCP only within the fence, where the kernel can (ABI 4, 6).
  * Root loses its capabilities, but for reaching other users' files if a rule names one.  Frees f, also on failure. */
 bool fence_files_close(struct fence_files *f, GError **error);

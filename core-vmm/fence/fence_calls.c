@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <linux/fs.h>
+#include <linux/kvm.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -63,7 +64,7 @@ static const struct {
      CALLS(SYS_open, SYS_openat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_stat, SYS_lstat, SYS_newfstatat,
            SYS_statx, SYS_readlink, SYS_readlinkat, SYS_getdents64, SYS_getcwd),
      "images, and what media inserted while running build upon (Landlock says where)"},
-    {VM | LOOP, CALLS(SYS_rename), "old logs (Landlock says where)"},
+    {VM | LOOP, CALLS(SYS_rename, SYS_dup2), "old logs (Landlock says where), stderr into the new one"},
     {TOOL, CALLS(SYS_rename, SYS_renameat2, SYS_linkat, SYS_unlink), "new images (Landlock says where)"},
     {ANY, CALLS(SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk), "memory"},
     {VM | LOOP, CALLS(SYS_memfd_create), "guest memory, translated code, pictures"},
@@ -98,7 +99,6 @@ static const struct {
 #define NOT_THREAD_FLAGS                                                                                               \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
      CLONE_PTRACE | CLONE_VFORK | CLONE_PIDFD)
-#define KVM_COMMANDS 0xae00 /* linux/kvm.h: _IO(0xAE, ...) */
 
 static const struct {
     unsigned kinds;
@@ -116,6 +116,8 @@ static const struct {
     {VM, SYS_seccomp, 1, {IS(0, SECCOMP_SET_MODE_FILTER)}},
     {VM, SYS_prctl, 2, {IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)}},
     {ANY, SYS_prctl, 1, {IS(0, PR_SET_NAME)}},
+    /* A guest's SSBD: this thread's loads wait for older stores. */
+    {VM | VCPU, SYS_prctl, 2, {IS(0, PR_SET_SPECULATION_CTRL), IS(1, PR_SPEC_STORE_BYPASS)}},
     /* Signals to own threads. */
     {ANY, SYS_tgkill, 1, {IS(0, OWN_PID)}},
     /* Questions about oneself. */
@@ -134,14 +136,46 @@ static const struct {
     {VM | LOOP | VCPU, SYS_sendto, 1, {IS(4, 0)}},
     {VM | LOOP, SYS_recvfrom, 1, {IS(4, 0)}},
     {VM | LOOP, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
-    /* KVM; the size of a host disk; is it a terminal, and at the end, as it was. */
-    {VM | LOOP | VCPU, SYS_ioctl, 1, {MASKED(1, 0xff00, KVM_COMMANDS)}},
-    {VM | LOOP | CHILDREN, SYS_ioctl, 1, {MASKED(1, 0xffffffff, BLKGETSIZE64)}},
-    {VM | LOOP | TOOL, SYS_ioctl, 1, {MASKED(1, 0xffffffff, TCGETS)}},
-    {VM | LOOP, SYS_ioctl, 1, {MASKED(1, 0xffffffff, TCSETS)}},
     /* An open file's own time, no path. */
     {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
 };
+
+/* ---- ioctl ---- */
+#define COMMANDS(...)                                                                                                  \
+    (const unsigned[])                                                                                                 \
+    {                                                                                                                  \
+        __VA_ARGS__, 0                                                                                                 \
+    }
+static const struct {
+    unsigned kinds;
+    const unsigned *commands;
+    const char *reason;
+} commands[] = {
+    {VM | LOOP | CHILDREN, COMMANDS(BLKGETSIZE64), "the size of a host disk"},
+    {VM | LOOP | TOOL, COMMANDS(TCGETS), "is it a terminal?"},
+    {VM | LOOP, COMMANDS(TCSETS), "at the end the terminal is as it was"},
+    {VM,
+     COMMANDS(KVM_GET_API_VERSION, KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_GET_VCPU_MMAP_SIZE, KVM_SET_TSS_ADDR,
+              KVM_SET_IDENTITY_MAP_ADDR),
+     "KVM: making a machine"},
+    {VM | LOOP | VCPU,
+     COMMANDS(KVM_CHECK_EXTENSION, KVM_ENABLE_CAP, KVM_GET_SUPPORTED_CPUID, KVM_GET_CPUID2, KVM_SET_CPUID2, KVM_RUN,
+              KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_MSRS, KVM_SET_MSRS, KVM_GET_XSAVE,
+              KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS, KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_GET_MP_STATE,
+              KVM_SET_MP_STATE, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_GET_LAPIC, KVM_SET_LAPIC, KVM_INTERRUPT,
+              KVM_NMI, KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING, KVM_SET_SIGNAL_MASK, KVM_SET_USER_MEMORY_REGION,
+              KVM_GET_DIRTY_LOG, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR, KVM_TRANSLATE),
+     "KVM: running it (hwaccel)"},
+};
+
+static int add_commands(scmp_filter_ctx c, enum fence_kind kind)
+{
+    int err = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++)
+        for (const unsigned *n = commands[i].commands; *n && commands[i].kinds >> kind & 1 && !err; n++)
+            err = seccomp_rule_add(c, SCMP_ACT_ALLOW, SYS_ioctl, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, *n));
+    return err;
+}
 
 static scmp_datum_t value_of(const struct scmp_arg_cmp *a)
 {
@@ -164,7 +198,7 @@ static int add_rules(scmp_filter_ctx c, enum fence_kind kind)
         }
         err = seccomp_rule_add_array(c, SCMP_ACT_ALLOW, checked[i].call, checked[i].count, arg);
     }
-    return err;
+    return err ? err : add_commands(c, kind);
 }
 
 /* ---- for developers: which call was it? ---- */

@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -102,7 +103,7 @@ void fence_allow_file(struct fence_files *f, const char *path, unsigned access)
 
 static bool is_system(const char *name)
 {
-    static const char *const names[] = {"proc", "sys", "run", "dev", ".", ".."};
+    static const char *const names[] = {"proc", "sys", "run", "dev"};
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
         if (!strcmp(name, names[i]))
             return true;
@@ -115,14 +116,40 @@ static bool is_disk(const char *path)
     return !stat(path, &st) && S_ISBLK(st.st_mode);
 }
 
-/* Those entries of a folder that fit get a rule. */
-static void allow_entries(struct fence_files *f, const char *folder, bool disks, unsigned access)
+static void allow_disks(struct fence_files *f, const char *folder)
 {
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));) {
         g_autofree char *path = g_build_filename(folder, e->d_name, NULL);
-        if (disks ? is_disk(path) : !is_system(e->d_name))
-            fence_allow(f, path, access);
+        if (is_disk(path))
+            fence_allow(f, path, FENCE_READ | FENCE_DEVICE);
+    }
+    if (d)
+        closedir(d);
+}
+
+/* Is it somebody's own folder, where keys and passwords lie in hidden ones? */
+static bool is_home(const char *folder, const char *home)
+{
+    g_autofree char *in = g_path_get_dirname(folder);
+    return !strcmp(folder, home) || !strcmp(in, "/home");
+}
+
+/* All in a folder but what is hidden in homes, and the system's own. */
+static void allow_shown(struct fence_files *f, const char *folder, const char *home)
+{
+    DIR *d = opendir(folder);
+    bool hides = is_home(folder, home), root = !strcmp(folder, "/");
+    for (struct dirent *e; d && (e = readdir(d));) {
+        g_autofree char *path = g_build_filename(folder, e->d_name, NULL), *below = g_strconcat(path, "/", NULL);
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || (hides && *e->d_name == '.') ||
+            (root && is_system(e->d_name)))
+            continue;
+        bool homes = !strcmp(path, "/home") || is_home(path, home) || g_str_has_prefix(home, below);
+        if (homes && e->d_type == DT_DIR)
+            allow_shown(f, path, home);
+        else
+            fence_allow(f, path, FENCE_READ);
     }
     if (d)
         closedir(d);
@@ -130,12 +157,31 @@ static void allow_entries(struct fence_files *f, const char *folder, bool disks,
 
 void fence_allow_images(struct fence_files *f)
 {
-    allow_entries(f, "/", false, FENCE_READ);
-    allow_entries(f, "/dev", true, FENCE_READ | FENCE_DEVICE);
-    allow_entries(f, "/dev/mapper", true, FENCE_READ | FENCE_DEVICE);
-    fence_allow(f, "/dev/shm", FENCE_READ);
-    fence_allow(f, "/dev/urandom", FENCE_READ); /* ids of new images */
-    fence_allow(f, "/run/media", FENCE_READ);
+    static const char *const more[] = {"/dev/shm", "/run/media", "/dev/urandom"}; /* the last for ids of new images */
+    g_autofree char *home = realpath(g_get_home_dir(), NULL);
+    g_autofree char *own = g_build_filename(g_get_user_data_dir(), "terrarium", NULL);
+    allow_shown(f, "/", home ? home : "/");
+    allow_disks(f, "/dev");
+    allow_disks(f, "/dev/mapper");
+    for (unsigned i = 0; i < G_N_ELEMENTS(more); i++)
+        fence_allow(f, more[i], FENCE_READ);
+    fence_allow(f, own, FENCE_READ);
+    fence_allow(f, g_get_user_cache_dir(), FENCE_READ);
+}
+
+void fence_allow_beside(struct fence_files *f, const char *path, unsigned access)
+{
+    g_autofree char *real = realpath(path, NULL), *folder = g_path_get_dirname(real ? real : path);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *other = g_build_filename(folder, name, NULL);
+        if (*name != '.' && strcmp(name, "machine.ini") && strcmp(name, "lock") &&
+            g_file_test(other, G_FILE_TEST_IS_REGULAR))
+            fence_allow_file(f, other, access);
+    }
+    fence_allow(f, folder, FENCE_LIST);
+    fence_allow_file(f, path, access | FENCE_DEVICE);
 }
 
 /* The bounding set first: that is what needs a capability. */

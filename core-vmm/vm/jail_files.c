@@ -25,6 +25,7 @@ static const struct {
     {"/dev/urandom", FENCE_READ, "random numbers of GLib"},
     {"/dev/kvm", FENCE_READ | FENCE_WRITE | FENCE_DEVICE, "the KVM engine"},
     {"/sys/module/kvm_intel/parameters", FENCE_READ, "what that can do here"},
+    {"/proc/cpuinfo", FENCE_READ, "why there is no KVM"},
 };
 
 /* ---- what machine.ini names ---- */

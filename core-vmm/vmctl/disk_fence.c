@@ -27,20 +27,6 @@ static bool is_free(const char *path, bool write, int *code)
     return false;
 }
 
-/* An image may have its data in other files beside it, of any name: but what is hidden in a folder is no disk. */
-static void allow_beside(struct fence_files *f, const char *path)
-{
-    g_autofree char *real = realpath(path, NULL), *folder = g_path_get_dirname(real ? real : path);
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *other = g_build_filename(folder, name, NULL);
-        if (*name != '.' && strcmp(name, "machine.ini") && g_file_test(other, G_FILE_TEST_IS_REGULAR))
-            fence_allow_file(f, other, FENCE_READ | FENCE_WRITE);
-    }
-    fence_allow_file(f, path, FENCE_READ | FENCE_WRITE | FENCE_DEVICE);
-}
-
 static void allow_folder(struct fence_files *f, const char *path, unsigned access)
 {
     g_autofree char *real = realpath(path, NULL), *in = g_path_get_dirname(path);
@@ -53,12 +39,10 @@ static struct fence_files *files_of(const struct disk_needs *n)
 {
     struct fence_files *f = fence_files_new();
     fence_allow_images(f);
-    for (const char *const *p = n->looks; *p; p++) {
-        allow_folder(f, *p, FENCE_READ);
-        fence_allow_file(f, *p, FENCE_READ | FENCE_DEVICE);
-    }
+    for (const char *const *p = n->looks; *p; p++)
+        fence_allow_beside(f, *p, FENCE_READ);
     for (const char *const *p = n->changes; *p; p++)
-        allow_beside(f, *p);
+        fence_allow_beside(f, *p, FENCE_READ | FENCE_WRITE);
     if (n->makes)
         allow_folder(f, n->makes, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
     return f;
@@ -90,7 +74,7 @@ char *disk_ask(int (*fn)(void *ctx, int answer), void *ctx, const char *path, GE
     g_autoptr(GBytes) answer = NULL;
     fence_allow_images(f);
     if (path)
-        allow_folder(f, path, FENCE_READ);
+        fence_allow_beside(f, path, FENCE_READ);
     const struct fence_job job = {FENCE_LOOK, f, fn, ctx, LOOK_SECONDS};
     int code = fence_run(&job, &answer, error);
     if (code > 0)

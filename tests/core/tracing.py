@@ -65,14 +65,21 @@ def threads(pid):
 class Taken:
     """A thread that somebody took over."""
 
-    def __init__(self, pid, tid):
+    def __init__(self, pid, tid, stopped=False):
         self.tid = tid
         self.mem = open(f"/proc/{pid}/mem", "r+b", buffering=0)
         self.code = self._find_code(pid)
-        ptrace(SEIZE, tid)
-        ptrace(INTERRUPT, tid)
-        os.waitpid(tid, WALL)
-        self.old = registers(tid)
+        if stopped:  # on its way into a call, which is made when we are done
+            self.old = registers(tid)
+            set_registers(tid, dict(self.old, orig_rax=2**64 - 1))
+            ptrace(SYSCALL, tid)
+            os.waitpid(tid, WALL)
+            self.old.update(rip=self.old["rip"] - 2, rax=self.old["orig_rax"], orig_rax=2**64 - 1)
+        else:
+            ptrace(SEIZE, tid)
+            ptrace(INTERRUPT, tid)
+            os.waitpid(tid, WALL)
+            self.old = registers(tid)
         self.room = (self.old["rsp"] - (1 << 16)) & ~0xfff
 
     def _find_code(self, pid):
@@ -110,9 +117,10 @@ class Taken:
         value = registers(self.tid)["rax"]
         return value - 2**64 if value >= 2**63 else value
 
-    def done(self):
+    def done(self, detach=True):
         set_registers(self.tid, self.old)
-        ptrace(DETACH, self.tid)
+        if detach:
+            ptrace(DETACH, self.tid)
         self.mem.close()
 
 
@@ -130,7 +138,8 @@ class Watch:
     """Runs argv to its end, or until enough() says so, and notes every read of one of the files: (which, call, by a process
     other than the first, with Landlock, with seccomp)."""
 
-    def __init__(self, argv, env, files, enough=None, cwd=None):
+    def __init__(self, argv, env, files, enough=None, cwd=None, attack=None):
+        self.attack, self.attacked = attack, set()  # attack(Taken): once in each process, at its first read
         self.files, self.reads, self.inside, self.entered = {os.path.realpath(f) for f in files}, [], {}, {}
         self.first = os.fork()
         if self.first == 0:
@@ -204,3 +213,9 @@ class Watch:
             return
         if file in self.files:
             self.reads.append((file, READS[number], tid != self.first, self.inside.get(tid, False), _fenced(tid)))
+            if self.attack and tid not in self.attacked:
+                self.attacked.add(tid)
+                taken = Taken(tid, tid, stopped=True)
+                self.attack(taken, tid != self.first)
+                taken.done(detach=False)
+                self.entered[tid] = False
