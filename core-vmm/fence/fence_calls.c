@@ -75,7 +75,7 @@ static const struct {
     {ANY, CALLS(SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall),
      "faults of translated code, being kicked"},
     {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
-    {TOOL, CALLS(SYS_rt_sigtimedwait), "Ctrl-C"},
+    {TOOL | VM | LOOP | VCPU, CALLS(SYS_rt_sigtimedwait), "Ctrl-C; taking a kick back"},
     {ANY, CALLS(SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_time, SYS_nanosleep, SYS_clock_nanosleep),
      "time"},
     {VM | LOOP | VCPU, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "guest time"},

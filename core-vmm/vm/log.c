@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOG_BYTES_MAX (8 << 20)
@@ -87,6 +88,18 @@ static void write_line(struct log *l, const char *line)
         g_idle_add(put_away, l);
 }
 
+/* Not by GLib, which may want to look at the time zone's file again: most threads cannot open it. */
+static char *time_text(void)
+{
+    struct timespec now;
+    struct tm tm;
+    char day[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", &tm);
+    return g_strdup_printf("%s.%03ld", day, now.tv_nsec / 1000000);
+}
+
 static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
 {
     struct log *l = data;
@@ -94,9 +107,8 @@ static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gs
     bool serious = level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
     if (level & G_LOG_LEVEL_DEBUG)
         return G_LOG_WRITER_HANDLED;
-    g_autoptr(GDateTime) now = g_date_time_new_now_local();
-    g_autofree char *time = g_date_time_format(now, "%Y-%m-%d %H:%M:%S.%f");
-    g_autofree char *line = g_strdup_printf("%.23s %-7s %s\n", time, level_name(level), message);
+    g_autofree char *time = time_text();
+    g_autofree char *line = g_strdup_printf("%s %-7s %s\n", time, level_name(level), message);
     write_line(l, line);
     if (serious && l->loud)
         g_printerr("terrarium-vm: %s\n", message);

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct options {
@@ -278,6 +279,7 @@ int main(int argc, char **argv)
     stdio_guard();
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing, like others */
     setlocale(LC_ALL, "");
+    tzset(); /* the zone's file is read now: localtime_r() of a fenced thread finds it in memory */
     umask(077);
     if (!parse(&p.o, argc, argv))
         return EXIT_CODE_USAGE;
