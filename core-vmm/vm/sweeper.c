@@ -45,9 +45,11 @@ static void sweep(int pipe, int lock, char **names, const char *runtime)
     char byte;
     prctl(PR_SET_NAME, "vm-sweeper");
     stay_alive();
+    pipe = fcntl(pipe, F_DUPFD_CLOEXEC, 3); /* they may be 0, 1 or 2, if those were closed when we were started */
+    lock = fcntl(lock, F_DUPFD_CLOEXEC, 3);
     close_others(pipe, lock);
-    while (read(pipe, &byte, 1) > 0 || errno == EINTR)
-        errno = 0;
+    while (read(pipe, &byte, 1) < 0 && errno == EINTR)
+        ; /* nothing is ever written: what comes is the end */
     for (; *names; names++)
         remove_name(*names);
     rmdir(runtime);
