@@ -3,8 +3,8 @@
  *
  * Order matters: the lock before anything is touched; sockets and serial ends opened before the fence closes; the fence
  * before the first thread and before anything is looked at that others made (images, firmware, kernels, control
- * clients); then the machine, then its threads, each behind a closer fence of its own.  Whoever started us learns by the ready descriptor how that went: "ready\n", or
- * "error CODE MESSAGE\n" with the exit code. */
+ * clients); then the machine, then its threads, each behind a closer fence of its own.  Whoever started us learns by the
+ * ready descriptor how that went: "ready\n", or "error CODE MESSAGE\n" with the exit code. */
 #include "../control/server.h"
 #include "../config_schema.h"
 #include "../drive_media.h"

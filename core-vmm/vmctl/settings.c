@@ -158,17 +158,24 @@ static int tell_format(void *ctx, int answer)
     return 0;
 }
 
+/* "!", an enum disk_error in two digits, and a sentence: sets the error. */
+static bool is_refusal(const char *answer, GError **error)
+{
+    int code;
+    bool is = sscanf(answer, "!%2d", &code) == 1 && strlen(answer) > 3;
+    if (is)
+        disk_fail(error, code, "%s", answer + 3);
+    return is;
+}
+
 /* By what is in the file, as its name does not tell.  NULL: an error. */
 static const char *look_at(const char *path, GError **error)
 {
     g_autofree char *answer = disk_ask(tell_format, (void *)path, path, error);
     if (!answer)
         return NULL;
-    int code;
-    if (sscanf(answer, "!%2d", &code) == 1 && strlen(answer) > 3) {
-        disk_fail(error, code, "%s", answer + 3);
+    if (is_refusal(answer, error))
         return NULL;
-    }
     const struct image_format *format = image_format_find(answer + (*answer == '+'), error);
     if (!format || !strcmp(format->name, "raw"))
         return format ? "raw" : NULL;
@@ -184,13 +191,29 @@ static const char *look_at(const char *path, GError **error)
     return format->name;
 }
 
+struct format_question {
+    const char *path, *format;
+};
+
+/* In a fenced child: nothing if it is, else as tell_format(). */
+static int tell_whether(void *ctx, int answer)
+{
+    struct format_question *q = ctx;
+    struct image_how how = {.format = q->format, .unlocked = true, .no_parent = true};
+    g_autoptr(GError) error = NULL;
+    struct image *im = image_open(q->path, &how, &error);
+    g_autofree char *text = im ? NULL : g_strdup_printf("!%02d%s", error->code, error->message);
+    image_close(im);
+    disk_answer(answer, text ? text : "");
+    return 0;
+}
+
 /* A machine that cannot start is not made.  What the image builds upon is looked for at the start. */
 static bool is_format(const char *path, const char *format, GError **error)
 {
-    struct image_how how = {.format = format, .unlocked = true, .no_parent = true};
-    struct image *im = image_open(path, &how, error);
-    image_close(im);
-    return im != NULL;
+    struct format_question q = {path, format};
+    g_autofree char *answer = disk_ask(tell_whether, &q, path, error);
+    return answer && !is_refusal(answer, error);
 }
 
 /* What the user says counts for more than the name, and that for more than what is in the file. */
