@@ -38,6 +38,7 @@ static const struct row board[] = {
     /* the user's end */
     {ALWAYS, {&i8042_ops, "keyboard", ISA, .irq = {1, 12}, .irqs = 2}},
     {ALWAYS, {&port92_ops, "port92", ISA}},
+    {ALWAYS, {&fpu_error_ops, "fpu-error", ISA, .irq = {13}, .irqs = 1}},
     {FLOPPY, {&i82077_ops, "floppy", ISA, .irq = {6}, .irqs = 1}},
     {LISTED, {&uart16550_ops, "serial1", ISA, .irq = {4}, .irqs = 1, .ports = {0x3f8}}},
     {LISTED, {&uart16550_ops, "serial2", ISA, .irq = {3}, .irqs = 1, .ports = {0x2f8}}},
@@ -86,6 +87,8 @@ static void note_roles(struct machine *m, struct device *d)
         m->irq.lapic = d;
     else if (ops == &piix3_ops)
         m->irq.pci_router = d;
+    else if (ops == &fpu_error_ops)
+        m->irq.fpu_error = d;
     else if (ops == &i8042_ops)
         m->keyboard = m->pointer = d;
 }

@@ -106,7 +106,7 @@ void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes);
 /* ---- irq.c ---- */
 struct irq {
     pthread_mutex_t lock;
-    struct device *pic, *ioapic, *lapic, *pci_router;
+    struct device *pic, *ioapic, *lapic, *pci_router, *fpu_error;
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];

@@ -6,6 +6,7 @@
 #include "core.h"
 #include "display.h"
 #include "../devices/all.h"
+#include "../devices/fpu_error.h"
 #include "../devices/piix4_pm.h"
 #include <string.h>
 
@@ -153,6 +154,15 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
     vcpus_wait_held(m);
     m->engine->get_state(m->vcpu[cpu].engine_vcpu, out);
     vcpus_release(m);
+}
+
+bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
+{
+    struct device *d = m->irq.fpu_error;
+    dev_lock(d);
+    bool ignore = fpu_error_line(d, cpu, pending);
+    dev_unlock(d);
+    return ignore;
 }
 
 bool machine_power_button(struct machine *m, GError **error)

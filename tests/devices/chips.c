@@ -12,6 +12,7 @@ const struct chip chips[] = {
     {&mc146818_ops, "rtc"},
     {&i8042_ops, "keyboard"},
     {&port92_ops, "port92"},
+    {&fpu_error_ops, "fpu-error"},
     {&uart16550_ops, "serial1"},
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
