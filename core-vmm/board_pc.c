@@ -3,7 +3,9 @@
  * reset, and of who wins where two regions overlap (the later one). */
 #include "core.h"
 #include "../devices/all.h"
+#include "../devices/mc146818.h"
 #include "../devices/pc_firmware.h"
+#include "../devices/piix3_ide.h"
 #include "firmware_rom.h"
 #include <string.h>
 
@@ -124,6 +126,18 @@ static GPtrArray *boot_order(struct machine *m, const struct config *c)
     return order;
 }
 
+static void tell_geometry(struct machine *m, struct pc_firmware *p)
+{
+    for (unsigned n = 0; n < G_N_ELEMENTS(ide_names); n++) {
+        struct disk_geometry drive, bios;
+        if (!piix3_ide_geometry(machine_device(m, "ide"), n, &drive, &bios))
+            continue;
+        p->disk[n] = bios;
+        if (n < 2)
+            mc146818_set_disk(machine_device(m, "rtc"), n, drive.cylinders, drive.heads, drive.sectors);
+    }
+}
+
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
@@ -144,6 +158,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .initrd = initrd,
         .cmdline = cmdline,
     };
+    tell_geometry(m, &p);
     return pc_firmware_setup(machine_device(m, "fw-cfg"), &p, error);
 }
 

@@ -37,6 +37,8 @@ static const struct schema_key machine_keys[] = {
     {"cmdline", SCHEMA_TEXT, NULL, .help = "with kernel: its command line"},
     {"boot", SCHEMA_LIST, "disk,cdrom,floppy,network", .words = WORDS("disk", "cdrom", "floppy", "network"),
      .help = "what the firmware tries, in this order"},
+    {"floppy-signature", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "on", "off"),
+     .help = "must a floppy's boot sector end with 55 AA; auto: not if it begins like boot code"},
     {"on-reset", SCHEMA_CHOICE, "reset", .words = WORDS("reset", "stop"),
      .help = "what a guest's reset or triple fault does"},
     {"clock", SCHEMA_CHOICE, "utc", .words = WORDS("utc", "local"),
@@ -57,6 +59,8 @@ static const struct schema_key ide_keys[] = {
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
+    {"geometry", SCHEMA_TEXT, NULL,
+     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     {NULL},
 };
 static const struct schema_key floppy_keys[] = {

@@ -307,6 +307,18 @@ uint64_t drive_bytes(struct drive *v)
     return bytes;
 }
 
+bool drive_peek(struct drive *v, uint64_t offset, void *to, size_t bytes)
+{
+    g_mutex_lock(&v->lock);
+    struct medium *m = medium_use(v->medium);
+    g_mutex_unlock(&v->lock);
+    struct iovec iov = {to, bytes};
+    bool good = m && offset <= m->image->bytes && bytes <= m->image->bytes - offset &&
+                image_readv(m->image, offset, &iov, 1) == 0;
+    medium_release(m);
+    return good;
+}
+
 bool drive_readonly(struct drive *v)
 {
     g_mutex_lock(&v->lock);

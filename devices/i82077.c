@@ -410,6 +410,17 @@ static void fdc_write(struct device *d, unsigned region, uint64_t offset, unsign
 
 /* ---- life ---- */
 
+/* [machine] floppy-signature; auto: without 55 AA boots what does not look like a data disk. */
+static void tell_signature(struct device *d)
+{
+    const struct fdc *f = d->state;
+    struct device *rtc = dev_find(d, "rtc");
+    enum { AUTO, ON };
+    bool code = f->signature == AUTO && f->floppy[0].drive && floppy_has_boot_code(&f->floppy[0]);
+    if (rtc)
+        mc146818_set_floppy_check(rtc, f->signature == ON || (f->signature == AUTO && !code));
+}
+
 /* A command that was at work on the old medium finds no marks any more. */
 static void medium_changed(struct device *d, struct drive *drive)
 {
@@ -418,6 +429,7 @@ static void medium_changed(struct device *d, struct drive *drive)
         if (f->floppy[i].drive != drive)
             continue;
         floppy_medium_changed(&f->floppy[i]);
+        tell_signature(d);
         if (f->phase == EXECUTION && f->select == i)
             fdc_medium_gone(d);
     }
@@ -426,7 +438,11 @@ static void medium_changed(struct device *d, struct drive *drive)
 static bool fdc_init(struct device *d, const struct config *c, GError **error)
 {
     static const char *const sections[FDC_DRIVES] = {"floppy0", "floppy1"};
+    static const char *const signatures[] = {"auto", "on", "off", NULL};
+    struct config machine = {c->file, c->path, "machine"};
     struct fdc *f = d->state;
+    if (!config_choice(&machine, "floppy-signature", "auto", signatures, &f->signature, error))
+        return false;
     for (unsigned i = 0; i < FDC_DRIVES; i++) {
         struct config section = {c->file, c->path, sections[i]};
         if (!c->file || !g_key_file_has_group(c->file, sections[i]))
@@ -440,6 +456,7 @@ static bool fdc_init(struct device *d, const struct config *c, GError **error)
     struct device *rtc = dev_find(d, "rtc");
     if (rtc)
         mc146818_set_floppies(rtc, f->floppy[0].type, f->floppy[1].type);
+    tell_signature(d);
     return true;
 }
 

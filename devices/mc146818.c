@@ -11,6 +11,7 @@
  * Config, section [machine]: clock = utc|local, what the calendar shows at power-on; boot, for the old boot order bytes.
  * After a reset of the machine the calendar agrees with the host again, plus what the guest had set it off by. */
 #include "../core-vmm/api/platform.h"
+#include "../core-vmm/base/bytes.h"
 #include "all.h"
 #include "mc146818.h"
 #include <string.h>
@@ -365,6 +366,28 @@ void mc146818_set_floppies(struct device *rtc, unsigned type0, unsigned type1)
     checksum(r);
 }
 
+/* Type 47, "by the user", and what that is (of AMI's BIOSes, and what others took over). */
+void mc146818_set_disk(struct device *rtc, unsigned n, unsigned cylinders, unsigned heads, unsigned sectors)
+{
+    struct rtc *r = rtc->state;
+    uint8_t *type = r->ram + (n ? 0x24 : 0x1b);
+    r->ram[0x12] |= n ? 0x0f : 0xf0;
+    r->ram[0x19 + n] = 47;
+    put_le16(type, cylinders);
+    type[2] = heads;
+    put_le16(type + 3, 0xffff); /* no write precompensation */
+    type[5] = 0xc0 | (heads > 8 ? 8 : 0);
+    put_le16(type + 6, cylinders); /* landing zone */
+    type[8] = sectors;
+    checksum(r);
+}
+
+void mc146818_set_floppy_check(struct device *rtc, bool on)
+{
+    struct rtc *r = rtc->state;
+    r->ram[0x38] = (r->ram[0x38] & ~1) | !on;
+}
+
 /* 1 floppy, 2 disk, 3 CD, 4 network, in nibbles: 3Dh low, 3Dh high, 38h high. */
 static void put_boot_order(struct rtc *r, const struct config *c)
 {
@@ -377,7 +400,7 @@ static void put_boot_order(struct rtc *r, const struct config *c)
             if (!strcmp(g_strstrip(words[i]), kinds[k]))
                 nibble[i] = k + 1;
     r->ram[0x3d] = nibble[0] | nibble[1] << 4;
-    r->ram[0x38] = nibble[2] << 4;
+    r->ram[0x38] = (r->ram[0x38] & 1) | nibble[2] << 4;
 }
 
 static void put_memory(struct device *d)
