@@ -46,6 +46,7 @@ static const struct row board[] = {
     {LISTED, {&uart16550_ops, "serial2", ISA, .irq = {3}, .irqs = 1, .ports = {0x2f8}}},
     {LISTED, {&uart16550_ops, "serial3", ISA, .irq = {4}, .irqs = 1, .ports = {0x3e8}}},
     {LISTED, {&uart16550_ops, "serial4", ISA, .irq = {3}, .irqs = 1, .ports = {0x2e8}}},
+    {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     /* for tests and firmware developers */
@@ -144,14 +145,18 @@ static bool tell_firmware(struct machine *m, GError **error)
     g_autofree char *kernel = config_string(&c, "kernel", NULL), *initrd = config_string(&c, "initrd", NULL);
     g_autofree char *cmdline = config_string(&c, "cmdline", NULL);
     g_autoptr(GPtrArray) order = boot_order(m, &c);
+    bool boot_menu;
+    if (!config_flag(&c, "boot-menu", false, &boot_menu, error))
+        return false;
     struct pc_firmware p = {
         .cpus = m->cpus,
+        .sockets = m->sockets,
         .ram_below_4g = m->memory.below_4g,
         .ram_above_4g = m->memory.above_4g,
         .serial1 = g_key_file_has_group(m->file, "serial1"),
         .serial2 = g_key_file_has_group(m->file, "serial2"),
         .floppy = floppy_listed(m),
-        .boot_menu = !kernel, /* its prompt costs two and a half seconds */
+        .boot_menu = boot_menu,
         .no_display = !has_video(m),
         .boot = (const char *const *)order->pdata,
         .kernel = kernel,

@@ -112,6 +112,11 @@ static unsigned covered(const struct mapped_region *r, uint16_t port, unsigned a
     return MIN(size - at, r->base + r->device->ops->regions[r->index].bytes - (port + at));
 }
 
+void dev_looked(struct device *d)
+{
+    atomic_store_explicit(&d->core->looked, true, memory_order_relaxed);
+}
+
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size)
 {
     uint64_t value = 0;
@@ -119,6 +124,10 @@ uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned siz
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
         unsigned n = r ? covered(r, port, at, size) : 1;
         uint64_t part = r ? device_read(r->device, r->index, port + at - r->base, n) : 0xff;
+        if (r && atomic_load_explicit(&r->device->core->looked, memory_order_relaxed)) {
+            atomic_store_explicit(&r->device->core->looked, false, memory_order_relaxed);
+            machine_looked(m, cpu);
+        }
         value |= part << at * 8;
         at += n;
     }

@@ -75,6 +75,7 @@ struct device_core {
     pthread_mutex_t *lock, own_lock;
     struct wiring wiring;
     bool ready; /* init succeeded */
+    _Atomic bool looked; /* dev_looked() since the last look at this */
     struct mapped_region region[DEV_REGIONS];
     uint8_t *pci_config, *pci_writable;
     uint32_t irq_levels; /* the level of each line now */
@@ -135,6 +136,10 @@ uint64_t clock_tsc_khz(struct clock *c);
 uint64_t clock_tsc(struct clock *c);
 
 /* ---- vcpu.c ---- */
+struct idle { /* idle.c: ns of the thread's CPU time */
+    uint64_t looked_ns, all_ns, work_ns, gap_ns;
+    bool pin_before; /* INTR was up at the last nap */
+};
 struct vcpu_thread {
     struct machine *machine;
     unsigned index;
@@ -142,7 +147,9 @@ struct vcpu_thread {
     pthread_t thread;
     bool started, standing;
     _Atomic int wake; /* futex word */
+    struct idle idle;
 };
+void vcpu_nap(struct vcpu_thread *v, int64_t ns); /* on its own thread; until a signal, or that long */
 bool vcpus_start(struct machine *m, GError **error);
 void vcpus_stop(struct machine *m);      /* ends the threads */
 void vcpus_ask_hold(struct machine *m);  /* any thread; nests */
@@ -178,7 +185,7 @@ struct machine {
     struct cpu_vm cpu_vm;
     void *engine_vm;
     char *engine_reason, *cpu_model, *engine_options;
-    unsigned cpus;
+    unsigned cpus, sockets;
     struct vcpu_thread vcpu[MAX_CPUS];
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;

@@ -181,6 +181,24 @@ bool machine_power_button(struct machine *m, GError **error)
 
 /* ---- birth and end ---- */
 
+/* APIC IDs are counted through, so a package has a power of two of them. */
+static bool read_sockets(struct machine *m, const struct config *c, GError **error)
+{
+    int64_t sockets;
+    if (!config_number(c, "sockets", m->cpus, 1, MAX_CPUS, &sockets, error))
+        return false;
+    unsigned each = m->cpus / sockets;
+    m->sockets = sockets;
+    if (m->cpus % sockets == 0 && (sockets == 1 || !(each & (each - 1))))
+        return true;
+    g_set_error(
+        error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+        "%s: [machine] sockets = %u: %u CPUs cannot be spread over that many packages, each with the same power of "
+        "two of them",
+        m->path, m->sockets, m->cpus);
+    return false;
+}
+
 static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
@@ -198,6 +216,8 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     }
     m->cpus = cpus;
     m->reset_stops = stops == 1;
+    if (!read_sockets(m, &c, error))
+        return false;
     *engine = config_string(&c, "engine", "auto");
     m->cpu_model = config_string(&c, "cpu-model", "host");
     m->engine_options = config_string(&c, "engine-options", "");
@@ -208,6 +228,7 @@ static bool engine_start(struct machine *m, GError **error)
 {
     m->cpu_vm = (struct cpu_vm){.machine = m,
                                 .cpus = m->cpus,
+                                .sockets = m->sockets,
                                 .memory = m->memory.base,
                                 .memory_fd = m->memory.fd,
                                 .memory_bytes = m->memory.bytes,

@@ -48,6 +48,17 @@ static void halted(struct vcpu_thread *v)
     }
 }
 
+/* The word may still say that something came which the engine has taken since.  What comes meanwhile shows in the pin, unless
+ * the guest leaves it up: it has interrupts off. */
+void vcpu_nap(struct vcpu_thread *v, int64_t ns)
+{
+    atomic_store(&v->wake, AWAKE);
+    bool pin = v->machine->irq.pin[v->index];
+    if (!pin || v->idle.pin_before)
+        sleep_until_signal(v, ns);
+    v->idle.pin_before = pin;
+}
+
 void vcpu_thread_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value)
 {
     struct vcpu_thread *v = &m->vcpu[cpu];

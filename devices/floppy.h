@@ -12,6 +12,7 @@ struct floppy_medium {
     uint8_t rate_40, rate_80; /* enum floppy_rate in a 40- and in an 80-track drive */
 };
 struct floppy {
+    bool real_speed; /* steps and turns take their time; by the config */
     struct drive *drive;                 /* NULL: no such drive */
     const struct floppy_medium *medium;  /* NULL: none in it */
     struct floppy_medium by_boot_sector; /* what medium points to if it is of no known size */

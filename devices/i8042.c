@@ -190,6 +190,8 @@ static uint8_t read_status(struct device *d)
     struct kbc *k = d->state;
     if (!(k->status & STATUS_FULL) && k->polls < STATUS_READS && ++k->polls == STATUS_READS)
         fill(d);
+    if (!(k->status & STATUS_FULL) && !keyboard_waits(k) && !mouse_waits(k))
+        dev_looked(d);
     return k->status;
 }
 

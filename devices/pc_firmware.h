@@ -6,7 +6,7 @@
 #include "disk_geometry.h"
 
 struct pc_firmware {
-    unsigned cpus;
+    unsigned cpus, sockets; /* sockets 0: one */
     uint64_t ram_below_4g, ram_above_4g;
     bool serial1, serial2, floppy; /* there is such a chip: what the ACPI namespace shows */
     bool boot_menu;                /* offer "press ESC for boot menu" */

@@ -26,6 +26,8 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
         {"initrd", 'i', 0, G_OPTION_ARG_FILENAME, &s->initrd, "Its initial RAM disk", "FILE"},
         {"cmdline", 'a', 0, G_OPTION_ARG_STRING, &s->cmdline, "Its command line", "TEXT"},
         {"boot", 0, 0, G_OPTION_ARG_STRING, &s->boot, "Boot order: disk,cdrom,floppy,network", "LIST"},
+        {"boot-menu", 0, 0, G_OPTION_ARG_NONE, &s->boot_menu, "The firmware waits for ESC and offers a boot menu",
+         NULL},
         {"serial", 's', 0, G_OPTION_ARG_STRING_ARRAY, &s->serials,
          "A serial port: stdio, none, pty, socket:PATH or a file; repeatable", "TARGET"},
         {"on-reset", 0, 0, G_OPTION_ARG_STRING, &s->on_reset, "What a reset does: reset or stop", "WHAT"},
@@ -327,6 +329,8 @@ bool settings_apply(const struct settings *s, GKeyFile *file, const char *folder
     if (!add_machine(s, file, error) || !add_drives(s, file, folder, error) || !add_serials(s, file, error))
         return false;
     if (s->no_video && !set(file, "video", "type", "none", error))
+        return false;
+    if (s->boot_menu && !set(file, "machine", "boot-menu", "on", error))
         return false;
     if (s->debug_exit)
         add_empty(file, "debug-exit");

@@ -107,7 +107,7 @@ uint64_t drive_bytes(struct drive *v)
 
 bool drive_peek(struct drive *v, uint64_t offset, void *to, size_t bytes)
 {
-    if (offset > v->bytes || bytes > v->bytes - offset)
+    if (v->fail || offset > v->bytes || bytes > v->bytes - offset)
         return false;
     memcpy(to, v->data + offset, bytes);
     return true;

@@ -14,6 +14,7 @@ const struct chip chips[] = {
     {&port92_ops, "port92"},
     {&fpu_error_ops, "fpu-error"},
     {&uart16550_ops, "serial1"},
+    {&lpt_ops, "parallel1"},
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},

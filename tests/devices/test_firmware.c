@@ -64,6 +64,7 @@ static struct bench *plain_board(void)
 {
     static const char *const boot[] = {"ide2", "floppy0", NULL};
     struct pc_firmware p = {.cpus = CPUS,
+                            .sockets = CPUS,
                             .ram_below_4g = 0xc0000000u,
                             .ram_above_4g = 1ull << 30,
                             .serial1 = true,
