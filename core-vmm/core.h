@@ -135,10 +135,14 @@ const _Atomic int64_t *clock_tsc_offset(struct clock *c);
 uint64_t clock_tsc_khz(struct clock *c);
 uint64_t clock_tsc(struct clock *c);
 
+/* ---- idle.c; on the vCPU's thread ---- */
+void idle_looked_at_port(struct machine *m, unsigned cpu);
+
 /* ---- vcpu.c ---- */
 struct idle { /* idle.c: ns of the thread's CPU time */
     uint64_t looked_ns, all_ns, work_ns, gap_ns;
     bool pin_before; /* INTR was up at the last nap */
+    bool other_port; /* a port was accessed since the last look at one */
 };
 struct vcpu_thread {
     struct machine *machine;

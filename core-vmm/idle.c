@@ -43,6 +43,17 @@ static bool waits(struct idle *i, uint64_t now)
     return i->all_ns >= LONG_NS;
 }
 
+/* Between two looks at a port a delay is made of accesses to others (80h), and a command is one, too: then the guest waits for
+ * the chip, and counts. */
+void idle_looked_at_port(struct machine *m, unsigned cpu)
+{
+    struct idle *i = &m->vcpu[cpu].idle;
+    if (i->other_port)
+        i->all_ns = i->work_ns = 0;
+    i->other_port = false;
+    machine_looked(m, cpu);
+}
+
 void machine_looked(struct machine *m, unsigned cpu)
 {
     struct vcpu_thread *v = &m->vcpu[cpu];

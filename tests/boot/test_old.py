@@ -116,6 +116,20 @@ TIMEOUT = """
     loopz 1b
     jmp end
 """
+# The same for a byte of the keyboard, with delays: forty times.
+PORT_TIMEOUT = """
+    cli
+    mov $40, %bx
+1:  mov $0xffff, %cx
+2:  out %al, $0x80
+    out %al, $0x80
+    in $0x64, %al
+    test $1, %al
+    loopz 2b
+    dec %bx
+    jnz 1b
+    jmp end
+"""
 PRINTER = """
     mov $text, %si
 1:  lodsb
@@ -254,6 +268,11 @@ def test_timeout(engine):
     assert code == DEBUG_EXIT, code
 
 
+def test_port_timeout(engine):
+    code, _ = run(engine, image("ports2", PORT_TIMEOUT))
+    assert code == DEBUG_EXIT, code
+
+
 def test_printer(engine):
     out = os.path.join(FOLDER, "printed-" + engine)
     code, _ = run(engine, "--set", "parallel1.target=file:" + out, image("printer", PRINTER))
@@ -278,7 +297,7 @@ def test_boot_menu(engine):
         assert code == DEBUG_EXIT and offered == bool(options), (options, code, offered)
 
 
-TESTS = [test_mp_table, test_prompt, test_ports, test_timeout, test_printer, test_floppy, test_boot_menu]
+TESTS = [test_mp_table, test_prompt, test_ports, test_timeout, test_port_timeout, test_printer, test_floppy, test_boot_menu]
 
 
 def main():
