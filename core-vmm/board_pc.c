@@ -3,7 +3,9 @@
  * reset, and of who wins where two regions overlap (the later one). */
 #include "core.h"
 #include "../devices/all.h"
+#include "../devices/mc146818.h"
 #include "../devices/pc_firmware.h"
+#include "../devices/piix3_ide.h"
 #include "firmware_rom.h"
 #include <string.h>
 
@@ -38,11 +40,13 @@ static const struct row board[] = {
     /* the user's end */
     {ALWAYS, {&i8042_ops, "keyboard", ISA, .irq = {1, 12}, .irqs = 2}},
     {ALWAYS, {&port92_ops, "port92", ISA}},
+    {ALWAYS, {&fpu_error_ops, "fpu-error", ISA, .irq = {13}, .irqs = 1}},
     {FLOPPY, {&i82077_ops, "floppy", ISA, .irq = {6}, .irqs = 1}},
     {LISTED, {&uart16550_ops, "serial1", ISA, .irq = {4}, .irqs = 1, .ports = {0x3f8}}},
     {LISTED, {&uart16550_ops, "serial2", ISA, .irq = {3}, .irqs = 1, .ports = {0x2f8}}},
     {LISTED, {&uart16550_ops, "serial3", ISA, .irq = {4}, .irqs = 1, .ports = {0x3e8}}},
     {LISTED, {&uart16550_ops, "serial4", ISA, .irq = {3}, .irqs = 1, .ports = {0x2e8}}},
+    {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     /* for tests and firmware developers */
@@ -86,6 +90,8 @@ static void note_roles(struct machine *m, struct device *d)
         m->irq.lapic = d;
     else if (ops == &piix3_ops)
         m->irq.pci_router = d;
+    else if (ops == &fpu_error_ops)
+        m->irq.fpu_error = d;
     else if (ops == &i8042_ops)
         m->keyboard = m->pointer = d;
 }
@@ -121,26 +127,43 @@ static GPtrArray *boot_order(struct machine *m, const struct config *c)
     return order;
 }
 
+static void tell_geometry(struct machine *m, struct pc_firmware *p)
+{
+    for (unsigned n = 0; n < G_N_ELEMENTS(ide_names); n++) {
+        struct disk_geometry drive, bios;
+        if (!piix3_ide_geometry(machine_device(m, "ide"), n, &drive, &bios))
+            continue;
+        p->disk[n] = bios;
+        if (n < 2)
+            mc146818_set_disk(machine_device(m, "rtc"), n, drive.cylinders, drive.heads, drive.sectors);
+    }
+}
+
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
     g_autofree char *kernel = config_string(&c, "kernel", NULL), *initrd = config_string(&c, "initrd", NULL);
     g_autofree char *cmdline = config_string(&c, "cmdline", NULL);
     g_autoptr(GPtrArray) order = boot_order(m, &c);
+    bool boot_menu;
+    if (!config_flag(&c, "boot-menu", false, &boot_menu, error))
+        return false;
     struct pc_firmware p = {
         .cpus = m->cpus,
+        .sockets = m->sockets,
         .ram_below_4g = m->memory.below_4g,
         .ram_above_4g = m->memory.above_4g,
         .serial1 = g_key_file_has_group(m->file, "serial1"),
         .serial2 = g_key_file_has_group(m->file, "serial2"),
         .floppy = floppy_listed(m),
-        .boot_menu = !kernel, /* its prompt costs two and a half seconds */
+        .boot_menu = boot_menu,
         .no_display = !has_video(m),
         .boot = (const char *const *)order->pdata,
         .kernel = kernel,
         .initrd = initrd,
         .cmdline = cmdline,
     };
+    tell_geometry(m, &p);
     return pc_firmware_setup(machine_device(m, "fw-cfg"), &p, error);
 }
 

@@ -112,6 +112,13 @@ static unsigned covered(const struct mapped_region *r, uint16_t port, unsigned a
     return MIN(size - at, r->base + r->device->ops->regions[r->index].bytes - (port + at));
 }
 
+enum { EOI_MASTER = 0x20, EOI_SLAVE = 0xa0 };
+
+void dev_looked(struct device *d)
+{
+    atomic_store_explicit(&d->core->looked, true, memory_order_relaxed);
+}
+
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size)
 {
     uint64_t value = 0;
@@ -119,6 +126,12 @@ uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned siz
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
         unsigned n = r ? covered(r, port, at, size) : 1;
         uint64_t part = r ? device_read(r->device, r->index, port + at - r->base, n) : 0xff;
+        if (r && atomic_load_explicit(&r->device->core->looked, memory_order_relaxed)) {
+            atomic_store_explicit(&r->device->core->looked, false, memory_order_relaxed);
+            idle_looked_at_port(m, cpu);
+        } else {
+            m->vcpu[cpu].idle.other_port = true;
+        }
         value |= part << at * 8;
         at += n;
     }
@@ -134,6 +147,8 @@ void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, 
             device_write(r->device, r->index, port + at - r->base, n, value >> at * 8);
         at += n;
     }
+    m->vcpu[cpu].idle.other_port |=
+        port != EOI_MASTER && port != EOI_SLAVE; /* an interrupt that came between is none */
 }
 
 /* ---- memory ---- */

@@ -398,6 +398,17 @@ static bool stdio_taken(struct machine *m, GError **error)
     return false;
 }
 
+/* The one that was opened before the machine was made, if there is one. */
+static struct char_end *end_for(struct machine *m, const char *name, const char *target, GError **error)
+{
+    gpointer key, end;
+    if (m->ends && g_hash_table_steal_extended(m->ends, name, &key, &end)) {
+        g_free(key);
+        return end;
+    }
+    return char_end_open(name, target, m->folder, error);
+}
+
 struct char_port *char_open(struct device *d, const char *target, const struct char_receiver *r, GError **error)
 {
     struct machine *m = d->machine;
@@ -408,9 +419,11 @@ struct char_port *char_open(struct device *d, const char *target, const struct c
         m->char_ports = g_ptr_array_new();
     g_ptr_array_add(m->char_ports, p);
     GError *why = NULL;
-    p->end = char_end_open(p, target, m->folder, &why);
-    if (p->end)
+    p->end = end_for(m, d->name, target, &why);
+    if (p->end) {
+        char_end_attach(p->end, p);
         return p;
+    }
     g_propagate_prefixed_error(error, why, "%s: ", d->name);
     char_close(p);
     return NULL;

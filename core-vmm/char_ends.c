@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The targets of a serial port.  stdio and pty must not block the VM, yet must not change the flags of a descriptor
- * that other processes share (the user's terminal): so they are opened anew where the kernel allows it. */
+ * that other processes share (the user's terminal): so they are opened anew where the kernel allows it.
+ *
+ * Opening and attaching are two steps: a VM process opens all ends before it fences itself, and may open none later. */
 #include "char_port.h"
 #include "char_target.h"
 #include "core.h"
@@ -18,8 +20,10 @@
 #define BACKOFF_MS 50
 
 struct char_end {
-    struct char_port *port;
-    bool raw; /* the terminal was switched to raw mode */
+    struct char_port *port; /* NULL: not attached yet */
+    int in, out;            /* of the line, until it has them; -1: none */
+    unsigned flags;         /* of the line */
+    bool raw;               /* the terminal was switched to raw mode */
     struct termios cooked;
     int terminal;
     int slave; /* of the pty: held open, so that it never hangs up */
@@ -76,23 +80,25 @@ static bool open_stdio(struct char_end *e, GError **error)
     }
     if (terminal)
         go_raw(e);
-    char_line_add(e->port, in, out, terminal ? CHAR_LINE_ESCAPES : 0);
+    e->in = in;
+    e->out = out;
+    e->flags = terminal ? CHAR_LINE_ESCAPES : 0;
     return true;
 }
 
 /* ---- pty ---- */
 
-static bool link_pty(struct char_end *e, const char *slave, const char *folder, GError **error)
+static bool link_pty(struct char_end *e, const char *port, const char *slave, const char *folder, GError **error)
 {
     g_autofree char *name = g_path_get_basename(folder), *runtime = paths_runtime_of(name, error);
     if (!runtime)
         return false;
-    e->link = g_build_filename(runtime, char_name(e->port), NULL);
+    e->link = g_build_filename(runtime, port, NULL);
     unlink(e->link);
     return !symlink(slave, e->link) || failed(error, e->link);
 }
 
-static bool open_pty(struct char_end *e, const char *folder, GError **error)
+static bool open_pty(struct char_end *e, const char *port, const char *folder, GError **error)
 {
     char slave[64];
     struct termios t;
@@ -106,9 +112,9 @@ static bool open_pty(struct char_end *e, const char *folder, GError **error)
     }
     if (!good)
         failed(error, "pty");
-    if (good && link_pty(e, slave, folder, error)) {
-        g_message("%s: %s (%s)", char_name(e->port), e->link, slave);
-        char_line_add(e->port, fd, fd, 0);
+    if (good && link_pty(e, port, slave, folder, error)) {
+        g_message("%s: %s (%s)", port, e->link, slave);
+        e->in = e->out = fd;
         return true;
     }
     if (fd >= 0)
@@ -128,7 +134,7 @@ static bool open_file(struct char_end *e, const char *path, GError **error)
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
     if (fd < 0)
         return failed(error, path);
-    char_line_add(e->port, -1, fd, 0);
+    e->out = fd;
     return true;
 }
 
@@ -178,18 +184,18 @@ static bool open_listening(struct char_end *e, const char *path, GError **error)
     if (e->listening < 0)
         return false;
     e->link = g_strdup(path);
-    watch_listening(e);
     return true;
 }
 
 /* ---- all ---- */
 
-static bool open_kind(struct char_end *e, enum char_kind kind, const char *path, const char *folder, GError **error)
+static bool open_kind(struct char_end *e, enum char_kind kind, const char *path, const char *port, const char *folder,
+                      GError **error)
 {
     g_autofree char *full = path ? resolve(path, folder) : NULL;
     switch (kind) {
     case CHAR_STDIO: return open_stdio(e, error);
-    case CHAR_PTY: return open_pty(e, folder, error);
+    case CHAR_PTY: return open_pty(e, port, folder, error);
     case CHAR_FILE: return open_file(e, full, error);
     case CHAR_SOCKET: return open_listening(e, full, error);
     case CHAR_NONE: break;
@@ -197,7 +203,7 @@ static bool open_kind(struct char_end *e, enum char_kind kind, const char *path,
     return true;
 }
 
-struct char_end *char_end_open(struct char_port *p, const char *target, const char *folder, GError **error)
+struct char_end *char_end_open(const char *port, const char *target, const char *folder, GError **error)
 {
     enum char_kind kind;
     const char *path;
@@ -207,11 +213,34 @@ struct char_end *char_end_open(struct char_port *p, const char *target, const ch
         return NULL;
     }
     struct char_end *e = g_new0(struct char_end, 1);
-    *e = (struct char_end){.port = p, .slave = -1, .listening = -1, .terminal = -1};
-    if (open_kind(e, kind, path, folder, error))
+    *e = (struct char_end){.in = -1, .out = -1, .slave = -1, .listening = -1, .terminal = -1};
+    if (open_kind(e, kind, path, port, folder, error))
         return e;
     char_end_close(e);
     return NULL;
+}
+
+void char_end_attach(struct char_end *e, struct char_port *p)
+{
+    e->port = p;
+    if (e->out >= 0)
+        char_line_add(p, e->in, e->out, e->flags);
+    e->in = e->out = -1;
+    if (e->listening >= 0)
+        watch_listening(e);
+}
+
+const char *char_end_name(const struct char_end *e)
+{
+    return e->link;
+}
+
+static void close_fds(struct char_end *e)
+{
+    const int fds[] = {e->in, e->out == e->in ? -1 : e->out, e->slave, e->listening, e->terminal};
+    for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
 }
 
 void char_end_close(struct char_end *e)
@@ -220,19 +249,14 @@ void char_end_close(struct char_end *e)
         return;
     if (e->raw)
         tcsetattr(e->terminal, TCSANOW, &e->cooked);
-    if (e->terminal >= 0)
-        close(e->terminal);
-    if (e->slave >= 0)
-        close(e->slave);
     if (e->accept)
         g_source_destroy(e->accept);
     g_clear_pointer(&e->accept, g_source_unref);
     if (e->backoff)
         g_source_remove(e->backoff);
-    if (e->listening >= 0)
-        close(e->listening);
+    close_fds(e);
     if (e->link)
-        unlink(e->link);
+        unlink(e->link); /* in the fence that fails, and somebody else does it */
     g_free(e->link);
     g_free(e);
 }

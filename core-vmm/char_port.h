@@ -34,6 +34,10 @@ struct char_line *char_line_add(struct char_port *p, int in, int out,
 unsigned char_clients(struct char_port *p);
 struct device *char_device(struct char_port *p);
 
-struct char_end; /* what a target needs beside its line */
-struct char_end *char_end_open(struct char_port *p, const char *target, const char *folder, GError **error);
-void char_end_close(struct char_end *e);
+/* ---- char_ends.c: what a target needs beside its line ---- */
+struct char_end;
+/* Before there is a machine, or for it: port is its name ("serial1"), folder the machine's. */
+struct char_end *char_end_open(const char *port, const char *target, const char *folder, GError **error);
+void char_end_attach(struct char_end *e, struct char_port *p); /* once */
+const char *char_end_name(const struct char_end *e);           /* the socket or link that was made for it, or NULL */
+void char_end_close(struct char_end *e);                       /* NULL is fine */

@@ -25,6 +25,7 @@ static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing"},
     {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole MiB"},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
+    {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
     {"engine", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "kvm", "soft", "interp"),
      .help = "what runs the guest's code: hardware virtualization, the translator, the interpreter, or the best that "
              "works"},
@@ -37,15 +38,24 @@ static const struct schema_key machine_keys[] = {
     {"cmdline", SCHEMA_TEXT, NULL, .help = "with kernel: its command line"},
     {"boot", SCHEMA_LIST, "disk,cdrom,floppy,network", .words = WORDS("disk", "cdrom", "floppy", "network"),
      .help = "what the firmware tries, in this order"},
+    {"boot-menu", SCHEMA_FLAG, "off", .help = "the firmware waits for ESC and offers what it can boot"},
+    {"floppy-signature", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "on", "off"),
+     .help = "must a floppy's boot sector end with 55 AA; auto: not if it begins like boot code"},
     {"on-reset", SCHEMA_CHOICE, "reset", .words = WORDS("reset", "stop"),
      .help = "what a guest's reset or triple fault does"},
     {"clock", SCHEMA_CHOICE, "utc", .words = WORDS("utc", "local"),
      .help = "what the real-time clock shows: utc for Linux, local for Windows"},
+    {"rtc", SCHEMA_CHOICE, "host", .words = WORDS("host", "guest"),
+     .help = "the real-time clock goes on while the machine stands still, with the host's; or stands too"},
     {NULL},
 };
 static const struct schema_key serial_keys[] = {
     {"target", SCHEMA_CHAR, "none",
      .help = "the far end: none, stdio, pty, file:PATH or socket:PATH (listens on a Unix socket)"},
+    {NULL},
+};
+static const struct schema_key parallel_keys[] = {
+    {"target", SCHEMA_CHAR, "none", .help = "where what is printed goes, as for serial: file:PATH"},
     {NULL},
 };
 static const struct schema_key ide_keys[] = {
@@ -57,6 +67,8 @@ static const struct schema_key ide_keys[] = {
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
+    {"geometry", SCHEMA_TEXT, NULL,
+     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     {NULL},
 };
 static const struct schema_key floppy_keys[] = {
@@ -65,6 +77,8 @@ static const struct schema_key floppy_keys[] = {
     {"readonly", SCHEMA_FLAG, "off", .help = "write-protected"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "as for ide"},
+    {"speed", SCHEMA_CHOICE, "fast", .words = WORDS("fast", "real"),
+     .help = "as fast as the host can, or with a real drive's times for steps, turns and errors"},
     {NULL},
 };
 static const struct schema_key video_keys[] = {
@@ -85,6 +99,7 @@ static const struct schema_key no_keys[] = {{NULL}};
 static const struct schema_section sections[] = {
     {"machine", 0, 0, "the machine as a whole", machine_keys},
     {"serial", 1, 4, "a 16550A serial port, COM1 to COM4; present if listed", serial_keys},
+    {"parallel", 1, 1, "a parallel port, LPT1; present if listed", parallel_keys},
     {"ide", 0, 4, "an IDE drive: ide0 and ide1 on the first channel, ide2 and ide3 on the second", ide_keys},
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},

@@ -75,6 +75,7 @@ struct device_core {
     pthread_mutex_t *lock, own_lock;
     struct wiring wiring;
     bool ready; /* init succeeded */
+    _Atomic bool looked; /* dev_looked() since the last look at this */
     struct mapped_region region[DEV_REGIONS];
     uint8_t *pci_config, *pci_writable;
     uint32_t irq_levels; /* the level of each line now */
@@ -106,7 +107,7 @@ void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes);
 /* ---- irq.c ---- */
 struct irq {
     pthread_mutex_t lock;
-    struct device *pic, *ioapic, *lapic, *pci_router;
+    struct device *pic, *ioapic, *lapic, *pci_router, *fpu_error;
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
@@ -134,7 +135,15 @@ const _Atomic int64_t *clock_tsc_offset(struct clock *c);
 uint64_t clock_tsc_khz(struct clock *c);
 uint64_t clock_tsc(struct clock *c);
 
+/* ---- idle.c; on the vCPU's thread ---- */
+void idle_looked_at_port(struct machine *m, unsigned cpu);
+
 /* ---- vcpu.c ---- */
+struct idle { /* idle.c: ns of the thread's CPU time */
+    uint64_t looked_ns, all_ns, work_ns, gap_ns;
+    bool pin_before; /* INTR was up at the last nap */
+    bool other_port; /* a port was accessed since the last look at one */
+};
 struct vcpu_thread {
     struct machine *machine;
     unsigned index;
@@ -142,7 +151,9 @@ struct vcpu_thread {
     pthread_t thread;
     bool started, standing;
     _Atomic int wake; /* futex word */
+    struct idle idle;
 };
+void vcpu_nap(struct vcpu_thread *v, int64_t ns); /* on its own thread; until a signal, or that long */
 bool vcpus_start(struct machine *m, GError **error);
 void vcpus_stop(struct machine *m);      /* ends the threads */
 void vcpus_ask_hold(struct machine *m);  /* any thread; nests */
@@ -178,7 +189,7 @@ struct machine {
     struct cpu_vm cpu_vm;
     void *engine_vm;
     char *engine_reason, *cpu_model, *engine_options;
-    unsigned cpus;
+    unsigned cpus, sockets;
     struct vcpu_thread vcpu[MAX_CPUS];
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;
@@ -197,7 +208,9 @@ struct machine {
     struct device *keyboard, *pointer;
     struct input_queue *input;
     GPtrArray *char_ports; /* struct char_port: char.c */
-    struct drive *drives;  /* drive.c: a list */
+    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    struct thread_hook on_thread;
+    struct drive *drives; /* drive.c: a list */
 };
 void machine_ask_reset(struct machine *m); /* any thread */
 

@@ -151,7 +151,9 @@ static void finish(struct job *j)
 static void worker(void *data, void *unused)
 {
     struct job *j = data;
-    j->error = run_request(j->medium->image, j->request);
+    const struct thread_hook *h = &j->drive->device->machine->on_thread;
+    bool may = !h->begins || h->begins(h->ctx, MACHINE_THREAD_WORKER);
+    j->error = may ? run_request(j->medium->image, j->request) : -EPERM;
     finish(j);
 }
 
@@ -303,6 +305,18 @@ uint64_t drive_bytes(struct drive *v)
     uint64_t bytes = v->medium ? v->medium->image->bytes : 0;
     g_mutex_unlock(&v->lock);
     return bytes;
+}
+
+bool drive_peek(struct drive *v, uint64_t offset, void *to, size_t bytes)
+{
+    g_mutex_lock(&v->lock);
+    struct medium *m = medium_use(v->medium);
+    g_mutex_unlock(&v->lock);
+    struct iovec iov = {to, bytes};
+    bool good = m && offset <= m->image->bytes && bytes <= m->image->bytes - offset &&
+                image_readv(m->image, offset, &iov, 1) == 0;
+    medium_release(m);
+    return good;
 }
 
 bool drive_readonly(struct drive *v)

@@ -6,6 +6,7 @@
 #include "core.h"
 #include "display.h"
 #include "../devices/all.h"
+#include "../devices/fpu_error.h"
 #include "../devices/piix4_pm.h"
 #include <string.h>
 
@@ -155,6 +156,15 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
     vcpus_release(m);
 }
 
+bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
+{
+    struct device *d = m->irq.fpu_error;
+    dev_lock(d);
+    bool ignore = fpu_error_line(d, cpu, pending);
+    dev_unlock(d);
+    return ignore;
+}
+
 bool machine_power_button(struct machine *m, GError **error)
 {
     struct device *pm = machine_device(m, "pm");
@@ -170,6 +180,24 @@ bool machine_power_button(struct machine *m, GError **error)
 }
 
 /* ---- birth and end ---- */
+
+/* APIC IDs are counted through, so a package has a power of two of them. */
+static bool read_sockets(struct machine *m, const struct config *c, GError **error)
+{
+    int64_t sockets;
+    if (!config_number(c, "sockets", m->cpus, 1, MAX_CPUS, &sockets, error))
+        return false;
+    unsigned each = m->cpus / sockets;
+    m->sockets = sockets;
+    if (m->cpus % sockets == 0 && (sockets == 1 || !(each & (each - 1))))
+        return true;
+    g_set_error(
+        error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+        "%s: [machine] sockets = %u: %u CPUs cannot be spread over that many packages, each with the same power of "
+        "two of them",
+        m->path, m->sockets, m->cpus);
+    return false;
+}
 
 static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GError **error)
 {
@@ -188,6 +216,8 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     }
     m->cpus = cpus;
     m->reset_stops = stops == 1;
+    if (!read_sockets(m, &c, error))
+        return false;
     *engine = config_string(&c, "engine", "auto");
     m->cpu_model = config_string(&c, "cpu-model", "host");
     m->engine_options = config_string(&c, "engine-options", "");
@@ -198,6 +228,7 @@ static bool engine_start(struct machine *m, GError **error)
 {
     m->cpu_vm = (struct cpu_vm){.machine = m,
                                 .cpus = m->cpus,
+                                .sockets = m->sockets,
                                 .memory = m->memory.base,
                                 .memory_fd = m->memory.fd,
                                 .memory_bytes = m->memory.bytes,
@@ -239,7 +270,7 @@ static bool machine_build(struct machine *m, GError **error)
     return true;
 }
 
-struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GError **error)
+struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GHashTable *ends, GError **error)
 {
     struct machine *m = g_new0(struct machine, 1);
     m->file = g_key_file_ref(file);
@@ -249,7 +280,10 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     pthread_mutex_init(&m->run_lock, NULL);
     pthread_cond_init(&m->run_changed, NULL);
     pthread_mutex_init(&m->pending_lock, NULL);
-    if (machine_build(m, error))
+    m->ends = ends;
+    bool good = machine_build(m, error);
+    m->ends = NULL;
+    if (good)
         return m;
     machine_free(m);
     return NULL;
@@ -281,6 +315,11 @@ void machine_free(struct machine *m)
     g_free(m->folder);
     g_key_file_unref(m->file);
     g_free(m);
+}
+
+void machine_on_thread(struct machine *m, struct thread_hook hook)
+{
+    m->on_thread = hook;
 }
 
 bool machine_start(struct machine *m, GError **error)

@@ -17,9 +17,19 @@ struct machine_event { /* state changes, for control clients */
     const char *message;
 };
 
-/* file: the parsed machine.ini; folder: where relative paths start and logs go. */
-struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GError **error);
+/* file: the parsed machine.ini; folder: where relative paths start and logs go.  ends: struct char_end by the names of
+ * serial ports, already open, from which the machine takes what it needs; NULL: it opens them itself. */
+struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GHashTable *ends, GError **error);
 void machine_free(struct machine *m);
+/* begins is called on every thread that the machine makes, before that thread does anything for the guest (again and
+ * again for those that work on disk images).  False: it does nothing, and begins has stopped the machine. */
+enum machine_thread { MACHINE_THREAD_VCPU, MACHINE_THREAD_WORKER };
+struct thread_hook {
+    bool (*begins)(void *ctx, enum machine_thread kind);
+    void *ctx;
+};
+/* Before machine_start(). */
+void machine_on_thread(struct machine *m, struct thread_hook hook);
 bool machine_start(struct machine *m, GError **error);
 void machine_pause(struct machine *m); /* every vCPU stands when it returns; guest time stands too */
 void machine_resume(struct machine *m);

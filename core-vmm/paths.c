@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define NAME_CHARS_MAX 64
+#define LOCK_TRIES     50
+#define LOCK_US        10000
 
 static bool set_errno(GError **error, int e, const char *path)
 {
@@ -167,17 +169,40 @@ static void write_pid(int fd)
         g_debug("lock: the process id was not noted: %s", g_strerror(errno));
 }
 
+/* A process that has ended leaves its lock to the one that sweeps up behind it, for a moment. */
+static bool has_ended(pid_t pid)
+{
+    g_autofree char *exe = g_strdup_printf("/proc/%d/exe", pid);
+    char any;
+    return pid > 0 && readlink(exe, &any, 1) < 0 && errno == ENOENT;
+}
+
+static bool lock_whole(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int e = 0;
+    for (unsigned i = 0; i < LOCK_TRIES; i++) {
+        if (!fcntl(fd, F_OFD_SETLK, &whole))
+            return true;
+        e = errno;
+        if (!has_ended(read_pid(fd)))
+            break;
+        g_usleep(LOCK_US);
+    }
+    errno = e;
+    return false;
+}
+
 int machine_lock(const char *folder, pid_t *holder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, "lock", NULL);
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     *holder = 0;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         set_errno(error, errno, path);
         return -1;
     }
-    if (fcntl(fd, F_OFD_SETLK, &whole) == 0) {
+    if (lock_whole(fd)) {
         write_pid(fd);
         return fd;
     }

@@ -44,7 +44,8 @@ static int open_socket(const char *path, int (*use)(int, const struct sockaddr *
     if (!address_of(path, &a, error))
         return -1;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int e = fd < 0 || use(fd, (struct sockaddr *)&a.un, sizeof a.un) ? errno : 0;
+    /* fchmod: the mode that bind() gives the new name, from its first moment on */
+    int e = fd < 0 || fchmod(fd, 0600) || use(fd, (struct sockaddr *)&a.un, sizeof a.un) ? errno : 0;
     if (a.folder >= 0)
         close(a.folder);
     if (!e)
@@ -80,7 +81,7 @@ int socket_listen(const char *path, GError **error)
     int fd = open_socket(path, bind, error);
     if (fd < 0)
         return -1;
-    if (chmod(path, 0600) || listen(fd, QUEUE)) {
+    if (listen(fd, QUEUE)) {
         int e = errno;
         close(fd);
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));

@@ -48,6 +48,17 @@ static void halted(struct vcpu_thread *v)
     }
 }
 
+/* The word may still say that something came which the engine has taken since.  What comes meanwhile shows in the pin, unless
+ * the guest leaves it up: it has interrupts off. */
+void vcpu_nap(struct vcpu_thread *v, int64_t ns)
+{
+    atomic_store(&v->wake, AWAKE);
+    bool pin = v->machine->irq.pin[v->index];
+    if (!pin || v->idle.pin_before)
+        sleep_until_signal(v, ns);
+    v->idle.pin_before = pin;
+}
+
 void vcpu_thread_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value)
 {
     struct vcpu_thread *v = &m->vcpu[cpu];
@@ -100,8 +111,11 @@ static void *vcpu_main(void *arg)
     g_autofree char *name = g_strdup_printf("vcpu%u", v->index);
     pthread_setname_np(pthread_self(), name);
     leave_signals_to_others();
+    bool begun = !m->on_thread.begins || m->on_thread.begins(m->on_thread.ctx, MACHINE_THREAD_VCPU);
     while (may_run(v)) {
         g_autoptr(GError) error = NULL;
+        if (!begun) /* and the machine is told to stop: until then, whoever wants the CPUs to stand waits for each */
+            continue;
         atomic_store(&v->wake, AWAKE);
         switch (m->engine->run(v->engine_vcpu, &error)) {
         case CPU_STOP_HLT: halted(v); break;

@@ -21,7 +21,9 @@ extern const struct device_ops i8254_ops;     /* and port 61h; line 0: IRQ 0 */
 extern const struct device_ops mc146818_ops;  /* line 0: IRQ 8 */
 extern const struct device_ops i8042_ops;     /* lines: 0 keyboard, 1 mouse; plug: input_ops */
 extern const struct device_ops port92_ops;    /* fast A20 and reset */
+extern const struct device_ops fpu_error_ops; /* FERR#, port F0h; line 0: IRQ 13; see fpu_error.h */
 extern const struct device_ops uart16550_ops; /* line 0 */
+extern const struct device_ops lpt_ops;       /* parallel port; line 0 */
 extern const struct device_ops i8237_ops;     /* both DMA controllers; see i8237.h */
 extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 

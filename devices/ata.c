@@ -4,7 +4,7 @@
 #include "../core-vmm/base/bytes.h"
 #include "ide.h"
 
-enum { HEADS = 16, TRACK_SECTORS = 63, MULTIPLE_MAX = 16 };
+enum { MULTIPLE_MAX = 16 };
 enum { MODE_PIO4 = 0x0c, MODE_MULTIWORD = 0x20, MODE_ULTRA = 0x40 };
 
 static uint64_t disk_sectors(const struct ide_drive *v)
@@ -12,17 +12,21 @@ static uint64_t disk_sectors(const struct ide_drive *v)
     return drive_bytes(v->medium) / ATA_SECTOR;
 }
 
-static unsigned disk_cylinders(const struct ide_drive *v, unsigned heads, unsigned track_sectors)
+/* By the geometry that is in force now. */
+static unsigned disk_cylinders(const struct ide_drive *v)
 {
-    uint64_t cylinders = disk_sectors(v) / (heads * track_sectors);
+    const struct disk_geometry *g = &v->geometry;
+    uint64_t cylinders = disk_sectors(v) / (v->heads * v->track_sectors);
 
-    return CLAMP(cylinders, 1, heads == HEADS && track_sectors == TRACK_SECTORS ? 16383 : 65535);
+    if (v->heads == g->heads && v->track_sectors == g->sectors)
+        return g->cylinders;
+    return CLAMP(cylinders, 1, 65535);
 }
 
 void ata_power_on(struct ide_drive *v)
 {
-    v->heads = HEADS;
-    v->track_sectors = TRACK_SECTORS;
+    v->heads = v->geometry.heads;
+    v->track_sectors = v->geometry.sectors;
     v->multiple = 0;
     v->transfer_mode = MODE_PIO4;
     v->cache_off = false;
@@ -48,11 +52,11 @@ static void put_text(uint8_t *out, unsigned word, unsigned words, const char *te
 
 static void identify_geometry(const struct ide_drive *v, uint8_t *out)
 {
-    unsigned cylinders = disk_cylinders(v, v->heads, v->track_sectors);
+    unsigned cylinders = disk_cylinders(v);
 
-    put_word(out, 1, disk_cylinders(v, HEADS, TRACK_SECTORS));
-    put_word(out, 3, HEADS);
-    put_word(out, 6, TRACK_SECTORS);
+    put_word(out, 1, v->geometry.cylinders);
+    put_word(out, 3, v->geometry.heads);
+    put_word(out, 6, v->geometry.sectors);
     put_word(out, 54, cylinders);
     put_word(out, 55, v->heads);
     put_word(out, 56, v->track_sectors);

@@ -12,11 +12,13 @@ struct floppy_medium {
     uint8_t rate_40, rate_80; /* enum floppy_rate in a 40- and in an 80-track drive */
 };
 struct floppy {
-    struct drive *drive;                /* NULL: no such drive */
-    const struct floppy_medium *medium; /* NULL: none in it */
-    uint8_t type;                       /* as CMOS codes it: 1 360K, 2 1.2M, 3 720K, 4 1.44M, 5 2.88M */
-    uint8_t track;                      /* where the heads are */
-    bool changed;                       /* the disk change line: the medium was changed and the heads not yet moved */
+    bool real_speed; /* steps and turns take their time; by the config */
+    struct drive *drive;                 /* NULL: no such drive */
+    const struct floppy_medium *medium;  /* NULL: none in it */
+    struct floppy_medium by_boot_sector; /* what medium points to if it is of no known size */
+    uint8_t type;                        /* as CMOS codes it: 1 360K, 2 1.2M, 3 720K, 4 1.44M, 5 2.88M */
+    uint8_t track;                       /* where the heads are */
+    bool changed;                        /* the disk change line: the medium was changed and the heads not yet moved */
 };
 void floppy_attach(struct floppy *f, struct drive *drive); /* the drive's type follows from the medium in it now */
 void floppy_medium_changed(struct floppy *f);
@@ -25,3 +27,5 @@ bool floppy_step(struct floppy *f, int steps);
 /* The medium's own number of the track under the heads, or -1 if they stand between two of them. */
 int floppy_medium_track(const struct floppy *f);
 enum floppy_rate floppy_medium_rate(const struct floppy *f);
+/* Does its first sector begin like boot code, by the rule of the PC AT's BIOS?  Others are data disks without one. */
+bool floppy_has_boot_code(const struct floppy *f);

@@ -4,8 +4,11 @@
  * Lines: 0 keyboard (IRQ 1), 1 mouse (IRQ 12).
  *
  * One byte at a time stands in the output buffer; its interrupt line is up until it is read.  The next byte of a device
- * follows BYTE_NS later, as on the real wire: programs count on reading port 60h twice and seeing the same byte.
- * The controller's own answers come at once. */
+ * follows BYTE_NS later, as on the real wire: programs count on reading port 60h twice and seeing the same byte.  Programs
+ * that wait by counting reads of the status, which take a microsecond each on the ISA bus, see it after STATUS_READS.
+ *
+ * The controller's own answers come at once, and ahead of a device's byte that stands in the buffer already: whoever asks
+ * takes the next byte for the answer.  The device's byte is held meanwhile and is there again after the answer. */
 #include "i8042.h"
 #include "../core-vmm/api/input.h"
 #include "../core-vmm/api/platform.h"
@@ -44,7 +47,7 @@ enum {
     READ_TEST = 0xe0,
     PULSE = 0xf0
 };
-enum { BYTE_NS = 300000, INPUT_PORT = 0xbf /* unlocked, colour, no jumper */ };
+enum { BYTE_NS = 300000, STATUS_READS = 16, INPUT_PORT = 0xbf /* unlocked, colour, no jumper */ };
 enum source { FROM_KEYBOARD, FROM_MOUSE, FROM_CONTROLLER };
 
 struct kbc {
@@ -52,12 +55,14 @@ struct kbc {
     struct ps2_mouse mouse;
     uint8_t ram[32]; /* 0: the mode ("command byte") */
     uint8_t status, output_port;
-    uint8_t data;      /* the output buffer */
-    uint8_t command;   /* whose argument comes next at 60h, or 0 */
-    uint8_t from;      /* enum source of `data` */
-    bool break_seen;   /* translation: F0 came, the next code is a break */
-    bool mouse_first;  /* the keyboard had the last turn */
-    uint64_t ready_at; /* ns; no device byte before */
+    uint8_t data;            /* the output buffer */
+    uint8_t command;         /* whose argument comes next at 60h, or 0 */
+    uint8_t from;            /* enum source of `data` */
+    uint8_t held, held_from; /* the device byte that an answer took the place of; FROM_CONTROLLER: none */
+    uint8_t polls;           /* status reads since the last byte was taken, up to STATUS_READS */
+    bool break_seen;         /* translation: F0 came, the next code is a break */
+    bool mouse_first;        /* the keyboard had the last turn */
+    uint64_t ready_at;       /* ns; no device byte before */
 };
 
 uint8_t i8042_set1_of(uint8_t set2)
@@ -95,6 +100,17 @@ static void put(struct device *d, enum source from, uint8_t byte)
     update_irqs(d);
 }
 
+/* An answer, or a byte that pretends to come from a device: what waits in the buffer comes after it. */
+static void answer(struct device *d, enum source from, uint8_t byte)
+{
+    struct kbc *k = d->state;
+    if (k->status & STATUS_FULL && k->from != FROM_CONTROLLER && k->held_from == FROM_CONTROLLER) {
+        k->held = k->data;
+        k->held_from = k->from;
+    }
+    put(d, from, byte);
+}
+
 static void put_keyboard(struct device *d)
 {
     struct kbc *k = d->state;
@@ -125,7 +141,11 @@ static bool mouse_waits(struct kbc *k)
 static void fill(struct device *d)
 {
     struct kbc *k = d->state;
-    while (!(k->status & STATUS_FULL) && dev_now(d) >= k->ready_at) {
+    if (!(k->status & STATUS_FULL) && k->held_from != FROM_CONTROLLER) {
+        put(d, k->held_from, k->held);
+        k->held_from = FROM_CONTROLLER;
+    }
+    while (!(k->status & STATUS_FULL) && (dev_now(d) >= k->ready_at || k->polls >= STATUS_READS)) {
         bool mouse = mouse_waits(k);
         if (mouse && (k->mouse_first || !keyboard_waits(k))) {
             k->mouse_first = false;
@@ -165,18 +185,36 @@ static unsigned kbc_leds(struct device *d)
 
 /* ---- read ---- */
 
-static uint64_t kbc_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
+static uint8_t read_status(struct device *d)
 {
     struct kbc *k = d->state;
-    if (region == REGION_COMMAND)
-        return k->status;
+    if (!(k->status & STATUS_FULL) && k->polls < STATUS_READS && ++k->polls == STATUS_READS)
+        fill(d);
+    if (!(k->status & STATUS_FULL) && !keyboard_waits(k) && !mouse_waits(k))
+        dev_looked(d);
+    return k->status;
+}
+
+/* Taking a byte makes room for the next, so it is noted first. */
+static uint8_t read_data(struct device *d)
+{
+    struct kbc *k = d->state;
+    uint8_t byte = k->data;
     if (k->status & STATUS_FULL) {
         k->status &= ~(STATUS_FULL | STATUS_MOUSE);
-        k->ready_at = dev_now(d) + (k->from == FROM_CONTROLLER ? 0 : BYTE_NS);
+        if (k->from != FROM_CONTROLLER) {
+            k->ready_at = dev_now(d) + BYTE_NS;
+            k->polls = 0;
+        }
         update_irqs(d);
         fill(d);
     }
-    return k->data;
+    return byte;
+}
+
+static uint64_t kbc_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
+{
+    return region == REGION_COMMAND ? read_status(d) : read_data(d);
 }
 
 /* ---- write ---- */
@@ -198,11 +236,13 @@ static uint8_t read_output_port(struct device *d)
            (full ? k->from == FROM_MOUSE ? OUT_IRQ12 : OUT_IRQ1 : 0);
 }
 
+/* The system flag in the status tells a warm start from a cold one.  It stays once it is set, as PC chipsets have it:
+ * BIOSes write modes without it, and systems look for it afterwards. */
 static void write_ram(struct kbc *k, unsigned index, uint8_t v)
 {
     k->ram[index] = v;
     if (index == 0)
-        k->status = (k->status & ~STATUS_SYSTEM) | (v & MODE_SYSTEM);
+        k->status |= v & MODE_SYSTEM;
 }
 
 /* The argument of a command, at 60h. */
@@ -213,8 +253,8 @@ static void write_argument(struct device *d, uint8_t v)
     k->command = 0;
     switch (command) {
     case WRITE_OUTPUT: write_output_port(d, v); break;
-    case FAKE_KEYBOARD: put(d, FROM_KEYBOARD, v); break;
-    case FAKE_MOUSE: put(d, FROM_MOUSE, v); break;
+    case FAKE_KEYBOARD: answer(d, FROM_KEYBOARD, v); break;
+    case FAKE_MOUSE: answer(d, FROM_MOUSE, v); break;
     case TO_MOUSE: ps2_mouse_write(&k->mouse, v); break;
     default: write_ram(k, command & 31, v); break;
     }
@@ -225,7 +265,7 @@ static void self_test(struct device *d)
     struct kbc *k = d->state;
     k->ram[0] = MODE_KEYBOARD_OFF | MODE_MOUSE_OFF | MODE_SYSTEM;
     k->status |= STATUS_SYSTEM;
-    put(d, FROM_CONTROLLER, 0x55);
+    answer(d, FROM_CONTROLLER, 0x55);
 }
 
 static void run_command(struct device *d, uint8_t v)
@@ -238,7 +278,7 @@ static void run_command(struct device *d, uint8_t v)
         return;
     }
     if (v >= READ_RAM && v < READ_RAM + 32) {
-        put(d, FROM_CONTROLLER, k->ram[v & 31]);
+        answer(d, FROM_CONTROLLER, k->ram[v & 31]);
         return;
     }
     switch (v) {
@@ -248,10 +288,10 @@ static void run_command(struct device *d, uint8_t v)
     case KEYBOARD_ON: k->ram[0] &= ~MODE_KEYBOARD_OFF; break;
     case TEST_MOUSE:
     case TEST_KEYBOARD:
-    case READ_TEST: put(d, FROM_CONTROLLER, 0); break;
+    case READ_TEST: answer(d, FROM_CONTROLLER, 0); break;
     case SELF_TEST: self_test(d); break;
-    case READ_INPUT: put(d, FROM_CONTROLLER, INPUT_PORT); break;
-    case READ_OUTPUT: put(d, FROM_CONTROLLER, read_output_port(d)); break;
+    case READ_INPUT: answer(d, FROM_CONTROLLER, INPUT_PORT); break;
+    case READ_OUTPUT: answer(d, FROM_CONTROLLER, read_output_port(d)); break;
     case A20_OFF: dev_a20(d, false); break;
     case A20_ON: dev_a20(d, true); break;
     case WRITE_OUTPUT:
@@ -293,7 +333,8 @@ static void kbc_reset(struct device *d)
     k->ram[0] = MODE_IRQ1 | MODE_IRQ12;
     k->status = STATUS_UNLOCKED | STATUS_COMMAND;
     k->output_port = OUT_WIRES;
-    k->data = k->command = k->from = 0;
+    k->data = k->command = k->from = k->held = k->polls = 0;
+    k->held_from = FROM_CONTROLLER;
     k->break_seen = k->mouse_first = false;
     k->ready_at = 0;
     update_irqs(d);
@@ -306,13 +347,15 @@ static bool kbc_sync(struct device *d, struct stream *s, uint32_t version)
     ps2_keyboard_sync(&k->keyboard, s);
     ps2_mouse_sync(&k->mouse, s);
     stream_raw(s, k->ram, sizeof k->ram);
-    uint8_t *bytes[] = {&k->status, &k->output_port, &k->data, &k->command, &k->from};
+    uint8_t *bytes[] = {&k->status, &k->output_port, &k->data,      &k->command,
+                        &k->from,   &k->held,        &k->held_from, &k->polls};
     for (unsigned i = 0; i < G_N_ELEMENTS(bytes); i++)
         stream_u8(s, bytes[i]);
     stream_bool(s, &k->break_seen);
     stream_bool(s, &k->mouse_first);
     stream_u64(s, &k->ready_at);
-    if (!stream_ok(s) || k->from > FROM_CONTROLLER || k->ready_at > dev_now(d) + BYTE_NS)
+    if (!stream_ok(s) || k->from > FROM_CONTROLLER || k->held_from > FROM_CONTROLLER || k->polls > STATUS_READS ||
+        k->ready_at > dev_now(d) + BYTE_NS)
         return false;
     if (s->loading) {
         update_irqs(d);
@@ -326,7 +369,7 @@ static const struct input_ops kbc_plug = {.key = kbc_key, .pointer = kbc_pointer
 const struct device_ops i8042_ops = {
     .name = "i8042",
     .state_bytes = sizeof(struct kbc),
-    .version = 1,
+    .version = 2,
     .regions = {{BUS_PORT, 0x60, 1, 1, 1}, {BUS_PORT, 0x64, 1, 1, 1}},
     .reset = kbc_reset,
     .read = kbc_read,

@@ -5,7 +5,8 @@
  *
  * A command goes through three phases.  COMMAND collects its bytes (the table `commands` says how many), EXECUTION moves
  * sectors between medium and host (i82077_exec.c), RESULT hands out what became of it.  Seeks run beside it on a timer of
- * their own.  Time is real where software can tell (seeks, marks that are not found), else as short as it can be.
+ * their own.  With speed=real in a drive's section time is real where software can tell (seeks, marks that are not found),
+ * else as short as it can be.
  * Not there: the scan commands, FM recording, sectors of other sizes than 512 bytes. */
 #include "../core-vmm/api/platform.h"
 #include "all.h"
@@ -20,7 +21,7 @@ enum { MSR_SEEKING_0 = 1, MSR_BUSY = 0x10, MSR_PIO = 0x20, MSR_TO_HOST = 0x40, M
 enum { ST3_READONLY = 0x40, ST3_READY = 0x20, ST3_TRACK0 = 0x10, ST3_TWO_SIDES = 0x08 };
 enum { CONFIG_NO_FIFO = 0x20, CONFIG_NO_POLL = 0x10, LOCK_BIT = 0x80, VERSION_ENHANCED = 0x90 };
 enum { RECALIBRATE_TO = 0xff, RECALIBRATE_STEPS = 79 };
-static const uint64_t SEEK_NS = 500000, RESET_NS = 100000;
+static const uint64_t SEEK_NS = 500000, FAST_SEEK_NS = 50000, RESET_NS = 100000;
 
 /* ---- interrupts, timers ---- */
 
@@ -94,7 +95,7 @@ static void start_seek(struct device *d, unsigned select, uint8_t to)
     struct floppy *v = fdc_drive(f, select);
     unsigned steps = to == RECALIBRATE_TO ? (v ? v->track : RECALIBRATE_STEPS) : ABS(to - f->pcn[select]);
     f->seek_to[select] = to;
-    f->seek_at[select] = dev_now(d) + SEEK_NS + steps * step_rate_ns(f);
+    f->seek_at[select] = dev_now(d) + (v && !v->real_speed ? FAST_SEEK_NS : SEEK_NS + steps * step_rate_ns(f));
     arm_seek(d);
 }
 
@@ -410,6 +411,17 @@ static void fdc_write(struct device *d, unsigned region, uint64_t offset, unsign
 
 /* ---- life ---- */
 
+/* [machine] floppy-signature; auto: without 55 AA boots what does not look like a data disk. */
+static void tell_signature(struct device *d)
+{
+    const struct fdc *f = d->state;
+    struct device *rtc = dev_find(d, "rtc");
+    enum { AUTO, ON };
+    bool code = f->signature == AUTO && f->floppy[0].drive && floppy_has_boot_code(&f->floppy[0]);
+    if (rtc)
+        mc146818_set_floppy_check(rtc, f->signature == ON || (f->signature == AUTO && !code));
+}
+
 /* A command that was at work on the old medium finds no marks any more. */
 static void medium_changed(struct device *d, struct drive *drive)
 {
@@ -418,6 +430,7 @@ static void medium_changed(struct device *d, struct drive *drive)
         if (f->floppy[i].drive != drive)
             continue;
         floppy_medium_changed(&f->floppy[i]);
+        tell_signature(d);
         if (f->phase == EXECUTION && f->select == i)
             fdc_medium_gone(d);
     }
@@ -426,20 +439,29 @@ static void medium_changed(struct device *d, struct drive *drive)
 static bool fdc_init(struct device *d, const struct config *c, GError **error)
 {
     static const char *const sections[FDC_DRIVES] = {"floppy0", "floppy1"};
+    static const char *const speeds[] = {"fast", "real", NULL};
+    unsigned speed;
+    static const char *const signatures[] = {"auto", "on", "off", NULL};
+    struct config machine = {c->file, c->path, "machine"};
     struct fdc *f = d->state;
+    if (!config_choice(&machine, "floppy-signature", "auto", signatures, &f->signature, error))
+        return false;
     for (unsigned i = 0; i < FDC_DRIVES; i++) {
         struct config section = {c->file, c->path, sections[i]};
         if (!c->file || !g_key_file_has_group(c->file, sections[i]))
             continue;
-        struct drive *v = drive_open(d, &section, error);
+        struct drive *v =
+            config_choice(&section, "speed", "fast", speeds, &speed, error) ? drive_open(d, &section, error) : NULL;
         if (!v)
             return false;
+        f->floppy[i].real_speed = speed == 1;
         floppy_attach(&f->floppy[i], v);
         drive_on_change(v, medium_changed);
     }
     struct device *rtc = dev_find(d, "rtc");
     if (rtc)
         mc146818_set_floppies(rtc, f->floppy[0].type, f->floppy[1].type);
+    tell_signature(d);
     return true;
 }
 

@@ -34,6 +34,7 @@ enum phase { COMMAND, EXECUTION, RESULT };
 enum step { STEP_NONE, STEP_START, STEP_DRIVE /* a request is under way */, STEP_HOST, STEP_FAIL };
 
 struct fdc {
+    unsigned signature; /* of boot sectors, by the config: auto, on, off */
     struct floppy floppy[FDC_DRIVES];
     uint8_t dor, tdr, rate;
     uint8_t specify[2], config, precompensation, perpendicular, last_eot;

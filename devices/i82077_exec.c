@@ -20,8 +20,8 @@ enum {
 };
 enum { ST2_DELETED = 0x40, ST2_DATA = 0x20, ST2_WRONG_TRACK = 0x10 };
 enum { MULTI_TRACK = 0x80, MFM = 0x40, SKIP = 0x20, VERIFY_COUNTS = 0x80, SIZE_CODE_512 = 2, DMA_CHANNEL = 2 };
-static const uint64_t START_NS = 500000, NO_MARK_NS = 400000000 /* two turns */, DMA_RETRY_NS = 50000,
-                      DMA_PATIENCE_NS = 1000000000;
+static const uint64_t START_NS = 500000, FAST_START_NS = 20000, FAST_NO_MARK_NS = 2000000,
+                      NO_MARK_NS = 400000000 /* two turns */, DMA_RETRY_NS = 50000, DMA_PATIENCE_NS = 1000000000;
 
 static void step_due(struct device *d);
 static void next_unit(struct device *d);
@@ -39,6 +39,16 @@ static void after(struct device *d, enum step step, uint64_t ns)
     set_step(d, step, dev_now(d) + ns);
 }
 
+static bool fast(const struct fdc *f)
+{
+    return f->select < FDC_DRIVES && f->floppy[f->select].drive && !f->floppy[f->select].real_speed;
+}
+
+static uint64_t start_ns(const struct fdc *f)
+{
+    return fast(f) ? FAST_START_NS : START_NS;
+}
+
 static void finish(struct device *d, uint8_t st0, uint8_t st1, uint8_t st2)
 {
     struct fdc *f = d->state;
@@ -48,13 +58,14 @@ static void finish(struct device *d, uint8_t st0, uint8_t st1, uint8_t st2)
     fdc_irq(d, true);
 }
 
-static void fail_after(struct device *d, uint64_t ns, uint8_t st1, uint8_t st2)
+/* The disk turns, and what is looked for does not come by. */
+static void not_found(struct device *d, uint8_t st1, uint8_t st2)
 {
     struct fdc *f = d->state;
     f->fail_st0 = ST0_ABNORMAL;
     f->fail_st1 = st1;
     f->fail_st2 = st2;
-    after(d, STEP_FAIL, ns);
+    after(d, STEP_FAIL, fast(f) ? FAST_NO_MARK_NS : NO_MARK_NS);
 }
 
 /* ---- execution: what is under the head ---- */
@@ -77,14 +88,14 @@ static bool sector_there(struct device *d)
 {
     struct fdc *f = d->state;
     if (!marks_there(f)) {
-        fail_after(d, NO_MARK_NS, ST1_NO_MARK, 0);
+        not_found(d, ST1_NO_MARK, 0);
         return false;
     }
     const struct floppy *v = &f->floppy[f->select];
     bool whole_track = fdc_opcode(f) == READ_TRACK; /* takes what comes */
     bool wrong = f->cylinder != floppy_medium_track(v) && !whole_track;
     if (wrong || f->sector < 1 || f->sector > v->medium->sectors || (f->command[5] != SIZE_CODE_512 && !whole_track)) {
-        fail_after(d, NO_MARK_NS, ST1_NO_DATA, wrong ? ST2_WRONG_TRACK : 0);
+        not_found(d, ST1_NO_DATA, wrong ? ST2_WRONG_TRACK : 0);
         return false;
     }
     return true;
@@ -133,7 +144,10 @@ static void submit(struct device *d, enum drive_op op, uint64_t offset)
     f->iov = (struct iovec){f->buffer, n};
     f->request_epoch = f->epoch;
     f->in_flight = true;
-    if (n)
+    if (n && op == DRIVE_READ && fast(f) &&
+        drive_peek(v, offset, f->buffer, n)) /* a worker takes longer than the read */
+        drive_done(d, &f->request, 0);
+    else if (n)
         drive_submit(v, &f->request);
     else
         drive_done(d, &f->request, op == DRIVE_READ ? 0 : ENOSPC);
@@ -266,7 +280,7 @@ static void next_unit(struct device *d)
     f->terminal = false;
     if (fdc_opcode(f) == FORMAT ? !marks_there(f) : !sector_there(d)) {
         if (fdc_opcode(f) == FORMAT) /* a blank medium takes any format; none, or a side that is not there, none */
-            fail_after(d, NO_MARK_NS, ST1_NO_MARK, 0);
+            not_found(d, ST1_NO_MARK, 0);
     } else if (fdc_from_host(f) && drive_readonly(f->floppy[f->select].drive)) {
         finish(d, ST0_ABNORMAL, ST1_READONLY, 0);
     } else if (fdc_from_host(f)) {
@@ -281,7 +295,7 @@ static void read_id(struct device *d)
 {
     struct fdc *f = d->state;
     if (!marks_there(f)) {
-        fail_after(d, NO_MARK_NS, ST1_NO_MARK, 0);
+        not_found(d, ST1_NO_MARK, 0);
         return;
     }
     const struct floppy *v = &f->floppy[f->select];
@@ -310,7 +324,7 @@ static void step_due(struct device *d)
     else if (step == STEP_HOST)
         move_by_dma(d);
     else if (step == STEP_START && f->in_flight) /* a request from before a reset */
-        after(d, STEP_START, START_NS);
+        after(d, STEP_START, start_ns(f));
     else if (step == STEP_START && fdc_opcode(f) == READ_ID)
         read_id(d);
     else if (step == STEP_START)
@@ -343,18 +357,18 @@ void fdc_begin(struct device *d)
     bool wrong_side = op != FORMAT && op != READ_ID && f->head != (f->command[1] >> 2 & 1);
     bool wrong_format = op == FORMAT && (f->command[2] != SIZE_CODE_512 || !f->units_left);
     if (wrong_side || wrong_format)
-        fail_after(d, NO_MARK_NS, ST1_NO_DATA, 0);
+        not_found(d, ST1_NO_DATA, 0);
     else if (op == READ_DELETED && f->command[0] & SKIP) /* skips every sector there is */
-        fail_after(d, NO_MARK_NS, ST1_NO_DATA, 0);
+        not_found(d, ST1_NO_DATA, 0);
     else
-        after(d, STEP_START, START_NS);
+        after(d, STEP_START, start_ns(f));
 }
 
 void fdc_medium_gone(struct device *d)
 {
     struct fdc *f = d->state;
     f->epoch++;
-    fail_after(d, NO_MARK_NS, ST1_NO_MARK, 0);
+    not_found(d, ST1_NO_MARK, 0);
 }
 
 void fdc_stop(struct device *d)

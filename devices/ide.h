@@ -7,6 +7,7 @@
  * When a chunk is through, the next one starts or the command is complete.  Nothing ever waits: what has to, is a phase. */
 #pragma once
 #include "../core-vmm/api/drive.h"
+#include "disk_geometry.h"
 
 enum { ATA_SECTOR = 512, CD_SECTOR = 2048, CD_RAW_SECTOR = 2352, IDE_BUFFER = 256 * ATA_SECTOR, PACKET_BYTES = 12 };
 enum { STATUS_ERR = 0x01, STATUS_DRQ = 0x08, STATUS_DSC = 0x10, STATUS_DRDY = 0x40, STATUS_BSY = 0x80 };
@@ -30,6 +31,7 @@ struct ide_drive {
     uint8_t status, error, device;
     uint8_t feature[2], count[2], sector[2], low[2], high[2];
     /* Disk. */
+    struct disk_geometry geometry, bios_geometry; /* of the drive after power-on; of BIOS calls */
     uint8_t heads, track_sectors, multiple, transfer_mode;
     bool cache_off;
     /* CD. */

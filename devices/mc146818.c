@@ -9,8 +9,10 @@
  * pending, since a second one would not change the line.
  *
  * Config, section [machine]: clock = utc|local, what the calendar shows at power-on; boot, for the old boot order bytes.
+ * rtc = host|guest: whether the calendar follows the host's also where guest time stood still, or only guest time.
  * After a reset of the machine the calendar agrees with the host again, plus what the guest had set it off by. */
 #include "../core-vmm/api/platform.h"
+#include "../core-vmm/base/bytes.h"
 #include "all.h"
 #include "mc146818.h"
 #include <string.h>
@@ -41,7 +43,7 @@ struct rtc {
     uint8_t weekday_shift; /* the guest may count weekdays from where it likes */
     int64_t set_off_s;     /* the guest's calendar minus the host's */
     uint64_t seen_ns;      /* the chain up to which C has its flags */
-    bool local;
+    bool local, follows;
 };
 
 /* ---- the calendar ---- */
@@ -96,6 +98,19 @@ static int64_t host_seconds(const struct rtc *r)
         return t;
     localtime_r(&t, &tm);
     return timegm(&tm);
+}
+
+/* rtc = host: what the host's calendar has that guest time does not know of, a pause, a suspended host, a clock that was put
+ * right, comes in here. */
+static void follow_host(struct device *d)
+{
+    enum { AGREES = 1 /* the two do not change their second together */ };
+    struct rtc *r = d->state;
+    if (!r->follows || !calendar_runs(r))
+        return;
+    int64_t base = host_seconds(r) + r->set_off_s - (int64_t)(chain(d) / SECOND);
+    if (ABS(base - r->base_s) > AGREES)
+        r->base_s = base;
 }
 
 /* Makes the calendar go on from f. */
@@ -225,6 +240,7 @@ static void update(struct device *d)
 {
     struct rtc *r = d->state;
     uint64_t now = chain(d), at = DEV_NEVER;
+    follow_host(d);
     uint64_t periodic = next_periodic(r, r->seen_ns), second = next_update(r, r->seen_ns),
              alarm = next_alarm(r, r->seen_ns);
     r->ram[C] |= (periodic <= now ? C_PF : 0) | (second <= now ? C_UF : 0) | (alarm <= now ? C_AF : 0);
@@ -261,6 +277,7 @@ static uint8_t read_c(struct device *d)
 static uint8_t read_register(struct device *d, unsigned index)
 {
     struct rtc *r = d->state;
+    follow_host(d);
     struct fields f = fields_now(d);
     const uint8_t *v = field(&f, index);
     if (v)
@@ -365,6 +382,28 @@ void mc146818_set_floppies(struct device *rtc, unsigned type0, unsigned type1)
     checksum(r);
 }
 
+/* Type 47, "by the user", and what that is (of AMI's BIOSes, and what others took over). */
+void mc146818_set_disk(struct device *rtc, unsigned n, unsigned cylinders, unsigned heads, unsigned sectors)
+{
+    struct rtc *r = rtc->state;
+    uint8_t *type = r->ram + (n ? 0x24 : 0x1b);
+    r->ram[0x12] |= n ? 0x0f : 0xf0;
+    r->ram[0x19 + n] = 47;
+    put_le16(type, cylinders);
+    type[2] = heads;
+    put_le16(type + 3, 0xffff); /* no write precompensation */
+    type[5] = 0xc0 | (heads > 8 ? 8 : 0);
+    put_le16(type + 6, cylinders); /* landing zone */
+    type[8] = sectors;
+    checksum(r);
+}
+
+void mc146818_set_floppy_check(struct device *rtc, bool on)
+{
+    struct rtc *r = rtc->state;
+    r->ram[0x38] = (r->ram[0x38] & ~1) | !on;
+}
+
 /* 1 floppy, 2 disk, 3 CD, 4 network, in nibbles: 3Dh low, 3Dh high, 38h high. */
 static void put_boot_order(struct rtc *r, const struct config *c)
 {
@@ -377,7 +416,7 @@ static void put_boot_order(struct rtc *r, const struct config *c)
             if (!strcmp(g_strstrip(words[i]), kinds[k]))
                 nibble[i] = k + 1;
     r->ram[0x3d] = nibble[0] | nibble[1] << 4;
-    r->ram[0x38] = nibble[2] << 4;
+    r->ram[0x38] = (r->ram[0x38] & 1) | nibble[2] << 4;
 }
 
 static void put_memory(struct device *d)
@@ -399,10 +438,12 @@ static bool rtc_init(struct device *d, const struct config *c, GError **error)
 {
     static const char *const clocks[] = {"utc", "local", NULL};
     struct rtc *r = d->state;
-    unsigned clock;
-    if (!config_choice(c, "clock", "utc", clocks, &clock, error))
+    static const char *const rtcs[] = {"host", "guest", NULL};
+    unsigned clock, rtc;
+    if (!config_choice(c, "clock", "utc", clocks, &clock, error) || !config_choice(c, "rtc", "host", rtcs, &rtc, error))
         return false;
     r->local = clock == 1;
+    r->follows = rtc == 0;
     r->ram[A] = A_DIVIDER_32K | 6; /* 1024 Hz, as BIOSes leave it */
     r->ram[B] = B_24H;
     put_memory(d);

@@ -55,6 +55,21 @@ static bool add_boot_order(struct device *fw_cfg, const struct pc_firmware *p, G
     return true;
 }
 
+/* A line for each disk: path, cylinders, heads, sectors. */
+static void add_geometry(struct device *fw_cfg, const struct pc_firmware *p)
+{
+    g_autoptr(GString) lines = g_string_new(NULL);
+
+    for (unsigned n = 0; n < G_N_ELEMENTS(p->disk); n++) {
+        char name[] = {'i', 'd', 'e', (char)('0' + n), 0};
+        if (p->disk[n].heads)
+            g_string_append_printf(lines, "%s%s %u %u %u", lines->len ? "\n" : "", boot_path(name),
+                                   p->disk[n].cylinders, p->disk[n].heads, p->disk[n].sectors);
+    }
+    if (lines->len)
+        fw_cfg_add_file(fw_cfg, "bios-geometry", lines->str, lines->len + 1);
+}
+
 static void add_numbers(struct device *fw_cfg, const struct pc_firmware *p)
 {
     static const uint8_t yes = 1;
@@ -83,6 +98,7 @@ bool pc_firmware_setup(struct device *fw_cfg, const struct pc_firmware *p, GErro
     add_numbers(fw_cfg, p);
     add_ram_size(fw_cfg, p);
     add_e820(fw_cfg, p);
+    add_geometry(fw_cfg, p);
     acpi_tables_setup(fw_cfg, p);
     smbios_setup(fw_cfg, p);
     if (!add_boot_order(fw_cfg, p, error))

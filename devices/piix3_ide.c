@@ -8,6 +8,7 @@
 #include "../core-vmm/base/bytes.h"
 #include "all.h"
 #include "ide.h"
+#include "piix3_ide.h"
 
 /* Registers. */
 enum { REGION_COMMAND0, REGION_CONTROL0, REGION_COMMAND1, REGION_CONTROL1, REGION_BUS_MASTER };
@@ -188,6 +189,36 @@ static void piix3_ide_write(struct device *d, unsigned region, uint64_t offset, 
 }
 
 /* ---- set-up ---- */
+static bool choose_geometry(struct ide_drive *v, const struct config *c, GError **error)
+{
+    g_autofree char *text = config_string(c, "geometry", NULL);
+    uint64_t sectors = v->cdrom ? 0 : drive_bytes(v->medium) / ATA_SECTOR;
+    struct disk_geometry said;
+    uint8_t table[ATA_SECTOR];
+    bool known = text ? disk_geometry_parse(text, &said)
+                      : sectors && drive_peek(v->medium, 0, table, sizeof table) &&
+                            disk_geometry_from_table(table, sectors, &said);
+
+    if (text && !known) {
+        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                    "%s: [%s] geometry = %s: must be CYLINDERS/HEADS/SECTORS, like 615/4/17 (at most 65535/255/63)",
+                    c->path, c->section, text);
+        return false;
+    }
+    disk_geometry_choose(sectors, known ? &said : NULL, &v->geometry, &v->bios_geometry);
+    return true;
+}
+
+bool piix3_ide_geometry(struct device *d, unsigned number, struct disk_geometry *drive, struct disk_geometry *bios)
+{
+    struct ide *s = d->state;
+    const struct ide_drive *v = &s->channel[number >> 1].drive[number & 1];
+
+    *drive = v->geometry;
+    *bios = v->bios_geometry;
+    return v->medium && !v->cdrom;
+}
+
 static bool open_drive(struct device *d, struct ide_drive *v, unsigned number, const struct config *c, GError **error)
 {
     static const char *const media[] = {"disk", "cdrom", NULL};
@@ -210,7 +241,7 @@ static bool open_drive(struct device *d, struct ide_drive *v, unsigned number, c
         g_snprintf(v->serial, sizeof v->serial, "TERR%04u", number + 1);
     if (v->cdrom)
         drive_on_change(v->medium, atapi_medium_changed);
-    return true;
+    return choose_geometry(v, &section, error);
 }
 
 static void piix3_ide_fini(struct device *d)
@@ -229,6 +260,8 @@ static bool piix3_ide_init(struct device *d, const struct config *c, GError **er
     memset(dev_pci_writable(d) + CFG_TIMING, 0xff, 4);
     for (unsigned n = 0; n < 4; n++) {
         s->channel[n >> 1].index = n >> 1;
+        disk_geometry_choose(0, NULL, &s->channel[n >> 1].drive[n & 1].geometry,
+                             &s->channel[n >> 1].drive[n & 1].bios_geometry);
         if (!open_drive(d, &s->channel[n >> 1].drive[n & 1], n, c, error)) {
             piix3_ide_fini(d); /* core does not call it for a device that failed */
             return false;

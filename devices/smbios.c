@@ -62,18 +62,18 @@ static void add_chassis(struct builder *b)
     add(b, TYPE_CHASSIS, 0x300, body, sizeof body, strings);
 }
 
-static void add_processor(struct builder *b, unsigned n)
+static void add_processor(struct builder *b, unsigned n, unsigned cores)
 {
     char socket[16];
     const char *strings[] = {socket, "Terrarium", NULL};
     uint8_t body[38] = {1, 3 /* CPU */, 1 /* family other */, 2};
 
     g_snprintf(socket, sizeof socket, "CPU %u", n);
-    body[20] = 0x41;                    /* populated, enabled */
-    body[21] = 1;                       /* upgrade: other */
-    memset(body + 22, 0xff, 6);         /* no cache handles */
-    body[31] = body[32] = body[33] = 1; /* cores, enabled, threads */
-    put_le16(body + 34, 4);             /* 64-bit capable */
+    body[20] = 0x41;                        /* populated, enabled */
+    body[21] = 1;                           /* upgrade: other */
+    memset(body + 22, 0xff, 6);             /* no cache handles */
+    body[31] = body[32] = body[33] = cores; /* cores, enabled, threads */
+    put_le16(body + 34, 4);                 /* 64-bit capable */
     add(b, TYPE_PROCESSOR, HANDLE_CPU + n, body, sizeof body, strings);
 }
 
@@ -134,11 +134,12 @@ void smbios_setup(struct device *fw_cfg, const struct pc_firmware *p)
     g_autoptr(GByteArray) out = g_byte_array_new();
     struct builder b = {.out = out};
     static const uint8_t boot[7] = {0}; /* no errors */
+    unsigned sockets = MAX(p->sockets, 1);
 
     add_system(&b, p);
     add_chassis(&b);
-    for (unsigned n = 0; n < p->cpus; n++)
-        add_processor(&b, n);
+    for (unsigned n = 0; n < sockets; n++)
+        add_processor(&b, n, p->cpus / sockets);
     add_memory(&b, p->ram_below_4g + p->ram_above_4g);
     add_mapped(&b, 0, 0, p->ram_below_4g);
     if (p->ram_above_4g)

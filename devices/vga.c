@@ -3,7 +3,9 @@
  * Spec: IBM VGA XGA Technical Reference (1992), chapter 2; Bochs VBE_DISPI interface; "standard-vga" of QEMU's documents
  * for the registers in BAR 2.
  *
- * Not modelled: the vertical interrupt, light pen, interlace and the CRTC's test bits. */
+ * Kept without effect: the vertical interrupt, light pen, interlace, the position of the retraces in the picture (CR04),
+ * skews (CR03, CR05), the overscan colour (there is no border), the status multiplexer (AR12 bits 4, 5), the shift-load bits
+ * of SR01, counting by two and four (CR14, CR17), the CRTC's test bits and the polarity of the retraces. */
 #include "all.h"
 #include "vga.h"
 #include <stdio.h>

@@ -26,7 +26,10 @@ enum { SEQ_RESET, SEQ_CLOCKING, SEQ_MAP_MASK, SEQ_FONTS, SEQ_MEMORY_MODE, SEQ_RE
 enum {
     CRTC_H_TOTAL,
     CRTC_H_DISPLAY,
-    CRTC_V_TOTAL = 6,
+    CRTC_H_BLANK_START,
+    CRTC_H_BLANK_END,
+    CRTC_H_RETRACE_END = 5,
+    CRTC_V_TOTAL,
     CRTC_OVERFLOW,
     CRTC_PRESET_ROW,
     CRTC_MAX_ROW,
@@ -41,7 +44,9 @@ enum {
     CRTC_V_DISPLAY,
     CRTC_OFFSET,
     CRTC_UNDERLINE,
-    CRTC_MODE = 0x17,
+    CRTC_V_BLANK_START,
+    CRTC_V_BLANK_END,
+    CRTC_MODE,
     CRTC_LINE_COMPARE,
     CRTC_REGS
 };
@@ -90,6 +95,8 @@ struct vga_frame {
     uint32_t row_step, rows, preset, line_compare, pan, split_pan;   /* rows: scan lines of a character row */
     uint32_t double_scan, counter_mask, plane_mask, shift, wrap_bit; /* shift: byte 0, word 1, doubleword 2 */
     uint32_t row_bit_13, row_bit_14; /* CGA, Hercules: row bit 0, 1 goes to address bit */
+    /* What blanking leaves of the picture: columns and lines from the first of a pair up to the second are black. */
+    uint32_t blank_left, blank_columns[2], blank_top, blank_lines[2];
     uint32_t font[2], blink, line_graphics, underline;
     uint32_t colours[256]; /* x8r8g8b8; VGA_TEXT and VGA_PLANAR: 16 of them */
 };

@@ -11,9 +11,17 @@
 #include "vga.h"
 #include <string.h>
 
+enum { SEQ0_RUNS = 3 };
 enum { SEQ1_8_DOTS = 1, SEQ1_HALF_CLOCK = 8 };
 enum { GC5_INTERLEAVE = 0x20, GC5_256 = 0x40, GC6_GRAPHICS = 1 };
-enum { CRTC_ROW_13 = 1, CRTC_ROW_14 = 2, CRTC_TWICE_HIGH = 4, CRTC_WRAP_15 = 0x20, CRTC_BYTES = 0x40 };
+enum {
+    CRTC_ROW_13 = 1,
+    CRTC_ROW_14 = 2,
+    CRTC_TWICE_HIGH = 4,
+    CRTC_WRAP_15 = 0x20,
+    CRTC_BYTES = 0x40,
+    CRTC_RUNS = 0x80
+};
 enum { ATTR_LINE_GRAPHICS = 4, ATTR_BLINK = 8, ATTR_SPLIT_STILL = 0x20, ATTR_FIX_HIGH = 0x80 };
 #define FRAME_60_HZ 16666667u /* ns, of modes without CRTC timing */
 
@@ -61,6 +69,13 @@ static unsigned crtc_lines(const struct vga *s)
     return (s->crtc[CRTC_V_DISPLAY] | (overflow & 0x02) << 7 | (overflow & 0x40) << 3) + 1;
 }
 
+static unsigned crtc_total_lines(const struct vga *s)
+{
+    unsigned overflow = s->crtc[CRTC_OVERFLOW];
+
+    return (s->crtc[CRTC_V_TOTAL] | (overflow & 0x01) << 8 | (overflow & 0x20) << 4) + 2;
+}
+
 static unsigned crtc_line_compare(const struct vga *s)
 {
     return s->crtc[CRTC_LINE_COMPARE] | (s->crtc[CRTC_OVERFLOW] & 0x10) << 4 | (s->crtc[CRTC_MAX_ROW] & 0x40) << 3;
@@ -84,6 +99,8 @@ static unsigned pixel_panning(const struct vga *s, unsigned dots)
 
 static unsigned kind_of_mode(const struct vga *s)
 {
+    if ((s->seq[SEQ_RESET] & SEQ0_RUNS) != SEQ0_RUNS || !(s->crtc[CRTC_MODE] & CRTC_RUNS))
+        return VGA_BLANK; /* in reset, or without retrace */
     if (!(s->gc[GC_MISC] & GC6_GRAPHICS))
         return VGA_TEXT;
     if (s->gc[GC_MODE] & GC5_256)
@@ -108,6 +125,52 @@ static void text_frame(const struct vga *s, struct vga_frame *f)
     f->underline = s->crtc[CRTC_UNDERLINE] & 0x1f;
 }
 
+/* ---- blanking ---- */
+
+/* From where the counter reaches `start` until its low bits (mask) equal `end`, perhaps on the next line or picture, that is
+ * from `total` on.  What of it lies in the shown part: from 0 to *early, and from late[0] to late[1]. */
+static void blank_span(unsigned start, unsigned end, unsigned mask, unsigned total, unsigned shown, uint32_t *early,
+                       uint32_t late[2])
+{
+    unsigned length = (end - start) & mask, stop = start + (length ? length : mask + 1);
+
+    *early = 0;
+    late[0] = late[1] = shown;
+    if (start >= total)
+        return; /* the counter does not get there */
+    if (stop > total) {
+        *early = MIN(end & mask, shown);
+        stop = total;
+    }
+    if (start < shown) {
+        late[0] = start;
+        late[1] = MIN(stop, shown);
+    }
+}
+
+/* Blanking normally lies outside of what is shown; programs that put it inside hide a part of the picture with it. */
+static void crtc_blanking(const struct vga *s, struct vga_frame *f)
+{
+    const uint8_t *crtc = s->crtc;
+    unsigned overflow = crtc[CRTC_OVERFLOW], twice = crtc[CRTC_MODE] & CRTC_TWICE_HIGH ? 2 : 1;
+    unsigned column_end = (crtc[CRTC_H_BLANK_END] & 0x1f) | (crtc[CRTC_H_RETRACE_END] & 0x80) >> 2;
+    unsigned line = crtc[CRTC_V_BLANK_START] | (overflow & 0x08) << 5 | (crtc[CRTC_MAX_ROW] & 0x20) << 4;
+    unsigned cell = f->dots * f->zoom;
+
+    blank_span(crtc[CRTC_H_BLANK_START], column_end, 0x3f, crtc[CRTC_H_TOTAL] + 5, f->chars, &f->blank_left,
+               f->blank_columns);
+    blank_span(line + 1, crtc[CRTC_V_BLANK_END] + 1, 0xff, crtc_total_lines(s), f->height / twice, &f->blank_top,
+               f->blank_lines);
+    f->blank_left *= cell;
+    f->blank_top *= twice;
+    for (unsigned i = 0; i < 2; i++) {
+        f->blank_columns[i] *= cell;
+        f->blank_lines[i] *= twice;
+    }
+}
+
+/* ---- frames ---- */
+
 static void crtc_frame(const struct vga *s, struct vga_frame *f)
 {
     unsigned mode = s->crtc[CRTC_MODE], twice = mode & CRTC_TWICE_HIGH ? 2 : 1;
@@ -131,6 +194,7 @@ static void crtc_frame(const struct vga *s, struct vga_frame *f)
     f->wrap_bit = mode & CRTC_WRAP_15 ? 15 : 13;
     f->row_bit_13 = !(mode & CRTC_ROW_13);
     f->row_bit_14 = !(mode & CRTC_ROW_14);
+    crtc_blanking(s, f);
     if (f->kind == VGA_TEXT)
         text_frame(s, f);
 }
@@ -243,7 +307,7 @@ static struct timing crtc_timing(const struct vga *s)
     return (struct timing){
         .line_ns = (s->crtc[CRTC_H_TOTAL] + 5) * char_ps / 1000,
         .display_ns = (s->crtc[CRTC_H_DISPLAY] + 1) * char_ps / 1000,
-        .lines = (s->crtc[CRTC_V_TOTAL] | (overflow & 0x01) << 8 | (overflow & 0x20) << 4) + 2,
+        .lines = crtc_total_lines(s),
         .shown = crtc_lines(s),
         .retrace_start = start,
         .retrace_end = start + (length ? length : 16),

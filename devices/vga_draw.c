@@ -157,6 +157,21 @@ static void draw_graphics(const struct vga *s, const struct vga_frame *f, struct
         display_damage(s->display, 0, first, f->width, count);
 }
 
+static void blacken(const struct surface *to, uint32_t left, uint32_t right, uint32_t top, uint32_t bottom)
+{
+    for (uint32_t y = top; left < right && y < bottom; y++)
+        memset(to->pixels + (size_t)y * (to->stride / 4) + left, 0, 4 * (right - left));
+}
+
+/* What the CRTC blanks was drawn like the rest; only what was drawn has changed. */
+static void blank_parts(const struct vga_frame *f, const struct surface *to)
+{
+    blacken(to, 0, f->blank_left, 0, f->height);
+    blacken(to, f->blank_columns[0], f->blank_columns[1], 0, f->height);
+    blacken(to, 0, f->width, 0, f->blank_top);
+    blacken(to, 0, f->width, f->blank_lines[0], f->blank_lines[1]);
+}
+
 static void draw_blank(const struct vga *s, const struct vga_frame *f, struct surface *to, bool everything)
 {
     if (!everything)
@@ -199,6 +214,7 @@ void vga_refresh(struct device *d, bool everything)
         draw_blank(s, &f, to, everything);
     else
         draw_graphics(s, &f, to, everything);
+    blank_parts(&f, to);
     memset(s->dirty, 0, s->vram_bytes / 4096 / 8);
     memcpy(&s->frame, &f, sizeof f);
     s->generation = to->generation;

@@ -184,7 +184,7 @@ static struct cpu_model describe(struct hw_vcpu *v, struct leaves *host)
     const struct kvm_cpuid_entry2 *vendor = leaf_find(host, 0, 0), *sizes = leaf_find(host, 0x80000008, 0);
     struct cpu_model c = {
         .gpa_bits = sizes ? sizes->eax & 0xff : 36,
-        .cpus = vm->config->cpus,
+        .cpus = vm->config->cpus / MAX(vm->config->sockets, 1),
         .index = v->index,
         .tsc_khz = vm->config->tsc_khz,
         .x2apic = vm->chips->in_kernel,

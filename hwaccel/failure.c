@@ -16,7 +16,7 @@ static const char *internal_error(uint32_t suberror)
 
 /* Where VT-x has no "unrestricted guest" (Intel before 2010, or kvm_intel told so), real-mode code that does not look like
  * virtual 8086 mode, and what is half way out of it, is KVM's emulator's. */
-static const char *emulator_advice(void)
+const char *hw_emulator_advice(void)
 {
     g_autofree char *value = NULL;
     bool known = g_file_get_contents("/sys/module/kvm_intel/parameters/unrestricted_guest", &value, NULL, NULL);
@@ -26,14 +26,15 @@ static const char *emulator_advice(void)
                : "";
 }
 
-static void add_reason(GString *s, const struct kvm_run *run, int run_errno)
+static void add_reason(GString *s, const struct hw_vcpu *v, int run_errno)
 {
+    const struct kvm_run *run = v->run;
     if (run_errno)
         g_string_append_printf(s, "KVM_RUN failed: %s", g_strerror(run_errno));
     else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
         g_string_append_printf(s, "KVM cannot run this code: %s (internal error %u)%s",
                                internal_error(run->internal.suberror), run->internal.suberror,
-                               run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? emulator_advice() : "");
+                               run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? v->vm->emulator_advice : "");
     else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY)
         g_string_append_printf(s, "The CPU refused to enter the guest (hardware reason 0x%llx)",
                                (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
@@ -80,7 +81,7 @@ static void add_registers(GString *s, struct hw_vcpu *v)
 char *hw_describe_failure(struct hw_vcpu *v, int run_errno)
 {
     GString *s = g_string_new(NULL);
-    add_reason(s, v->run, run_errno);
+    add_reason(s, v, run_errno);
     add_registers(s, v);
     return g_string_free(s, FALSE);
 }

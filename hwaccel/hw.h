@@ -64,6 +64,7 @@ struct hw_vm {
     size_t run_bytes; /* of each vCPU's shared page */
     const struct hw_chips *chips;
     bool has_xcrs;
+    const char *emulator_advice; /* for a failure's message: a vCPU's thread may open no file (core-vmm/fence) */
     struct hw_memory memory;
     pthread_mutex_t gate_lock;
     pthread_cond_t gate_changed;
@@ -75,6 +76,7 @@ struct hw_vm {
 void *hw_vm_new_split(const struct cpu_vm *config, GError **error);
 void *hw_vm_new_no_chips(const struct cpu_vm *config, GError **error);
 void hw_vm_free(void *evm);
+const char *hw_emulator_advice(void); /* failure.c; "" if there is none */
 void hw_hold(struct hw_vm *vm); /* returns when no vCPU is in the guest, and keeps them out */
 void hw_release(struct hw_vm *vm);
 

@@ -60,6 +60,7 @@ static void *vm_new(const struct cpu_vm *config, const struct hw_chips *chips, G
     vm->config = config;
     vm->chips = chips;
     vm->kvm_fd = vm->fd = -1;
+    vm->emulator_advice = hw_emulator_advice();
     vm->vcpus = g_new0(struct hw_vcpu *, config->cpus);
     pthread_mutex_init(&vm->gate_lock, NULL);
     pthread_cond_init(&vm->gate_changed, NULL);

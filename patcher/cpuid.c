@@ -79,7 +79,7 @@ static struct cpu_model describe(const struct cpu_vm *vm, const struct host_cpu 
 {
     struct cpu_model c = {
         .gpa_bits = MIN(GPA_BITS, h->gpa_bits),
-        .cpus = vm->cpus,
+        .cpus = vm->cpus / MAX(vm->sockets, 1),
         .tsc_khz = vm->tsc_khz,
         .x2apic = true,
         .deadline = true,

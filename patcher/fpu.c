@@ -81,14 +81,47 @@ bool fpu_error_pending(struct vcpu *c)
     return fpu_status(c) & FSW_ES;
 }
 
-/* With CR0.NE clear the CPU would report through FERR# and IRQ 13.  The machine has no such line: the exception is
- * cleared, as the handlers of that interrupt do. */
+/* With CR0.NE clear an error goes to the machine by FERR#, and the instruction waits for an interrupt (any) as HLT does,
+ * unless the machine holds IGNNE# (SDM Vol. 1, D.2).  As with Intel's processors since the Pentium, FERR# rises when an
+ * instruction meets the error, not when it happens. */
 void fpu_raise_mf(struct vcpu *c)
 {
     if (c->cr0 & CR0_NE)
         raise_exception(c, EXC_MF);
+    c->replay->ferr = true;
+    if (!machine_fpu_error(outside(c), c->index, true))
+        wait_for_interrupt(c);
+    c->replay->ignore_errors = true;
+}
+
+void fpu_wait(struct vcpu *c)
+{
+    struct replay *r = c->replay;
+    r->ignore_errors = false;
+    if (unlikely(fpu_error_pending(c)))
+        fpu_raise_mf(c);
+    else if (unlikely(r->ferr)) {
+        r->ferr = false;
+        machine_fpu_error(outside(c), c->index, false);
+    }
+}
+
+uint16_t fpu_put_errors_aside(struct vcpu *c)
+{
     fpu_use(c);
+    uint16_t fsw = fpu_status(c);
     __asm__ volatile("fnclex");
+    return fsw & 0x7f;
+}
+
+void fpu_put_errors_back(struct vcpu *c, uint16_t errors)
+{
+    struct x87_env env;
+    __asm__ volatile("fnstenv %0" : "=m"(env));
+    env.fsw |= errors;
+    __asm__ volatile("fldenv %0" ::"m"(env));
+    c->replay->ignore_errors = false;
+    fpu_masks_changed(c);
 }
 
 static void check_vex(struct vcpu *c, uint64_t features)
@@ -150,6 +183,7 @@ void fpu_reset(struct vcpu *c, bool init)
     if (init)
         return; /* SDM Vol. 3, table 10-1: INIT leaves x87 and vector state alone */
     fpu_leave(c);
+    r->ferr = r->ignore_errors = false;
     memset(c->xsave, 0, sizeof c->xsave);
     *(uint16_t *)(c->xsave + XS_FCW) = 0x40;
     c->xsave[XS_FTW] = 0xff; /* all registers hold +0 */
@@ -185,6 +219,8 @@ void fpu_load(struct vcpu *c)
     uint8_t *area = c->xsave;
     uint64_t *bv = (uint64_t *)(area + XS_BV);
     r->live = false;
+    r->ferr = true; /* perhaps: then the next instruction that looks tells the machine */
+    r->ignore_errors = false;
     c->xl_vector = 0;
     *bv &= r->host_xcr0;
     memset(area + XS_XCOMP_BV, 0, XS_EXTENDED - XS_XCOMP_BV);

@@ -57,6 +57,8 @@ struct replay {
     uint64_t host_rsp, resume; /* where a host exception in the stub goes on, with RAX = 1 + vector */
     bool x87_unmasked;         /* FCW may let exceptions through: else none can wait */
     bool live;
+    bool ferr;          /* FERR# may be up */
+    bool ignore_errors; /* the instruction that has begun goes on in spite of a pending error: IGNNE# */
     const struct host_quirks *quirks;
     bool host_has_xsave; /* and its kernel uses it */
     uint64_t host_xcr0;  /* without XSAVE: x87 and SSE */
@@ -71,6 +73,9 @@ struct replay {
     uint8_t scratch[1024 + 128] __attribute__((aligned(64)));
 };
 
+struct x87_env { /* 32-bit protected mode */
+    uint32_t fcw, fsw, ftw, fip, fcs_fop, fdp, fds;
+};
 /* fpu.c */
 void fpu_enter(struct vcpu *c);                               /* c->xsave -> host registers */
 void fpu_host_load(const struct replay *r, const void *area); /* into the host's registers, and out of them */
@@ -78,7 +83,12 @@ void fpu_host_save(const struct replay *r, void *area);
 void fpu_masks_changed(struct vcpu *c);
 uint16_t fpu_status(struct vcpu *c);              /* FSW */
 void fpu_check(struct vcpu *c, enum fpu_class k); /* #UD, #NM */
-void fpu_raise_mf(struct vcpu *c);                /* with CR0.NE; else the pending exception is dropped */
+/* #MF, or with CR0.NE clear FERR#; comes back if the instruction shall ignore the error. */
+void fpu_raise_mf(struct vcpu *c);
+void fpu_wait(struct vcpu *c); /* what instructions do first that wait for pending errors */
+/* The host has no IGNNE#: its flags of errors that are ignored go away for an instruction.  The state is live. */
+uint16_t fpu_put_errors_aside(struct vcpu *c);
+void fpu_put_errors_back(struct vcpu *c, uint16_t errors);
 static inline void fpu_use(struct vcpu *c)
 {
     if (unlikely(!c->replay->live))

@@ -6,9 +6,6 @@
 #include "fpu.h"
 #include <string.h>
 
-struct x87_env { /* 32-bit protected mode */
-    uint32_t fcw, fsw, ftw, fip, fcs_fop, fdp, fds;
-};
 struct x87_image {
     struct x87_env env;
     uint8_t st[80]; /* no padding: 108 bytes */
@@ -128,8 +125,10 @@ static void fnsave(struct vcpu *c, const struct insn *in)
 static void wait_x87(struct vcpu *c)
 {
     fpu_check(c, FPU_X87);
-    if (fpu_status(c) & FSW_ES) /* not trusting fpu_masks_changed(): FLDENV and FRSTOR here would fault in our code */
-        fpu_raise_mf(c);
+    fpu_wait(c);
+    if (fpu_status(c) & FSW_ES) /* ignored; FLDENV and FRSTOR here would fault in our code */
+        fpu_put_errors_aside(c);
+    c->replay->ignore_errors = false;
 }
 
 static void fldenv(struct vcpu *c, const struct insn *in)

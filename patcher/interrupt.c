@@ -220,8 +220,33 @@ void event_deliver(struct vcpu *c, unsigned vector, enum event_kind kind, bool h
 }
 
 /* ---- the instructions ------------------------------------------------------------------------------------------------------------- */
+/* BIOS and DOS calls by which programs wait for a key, INT 16h AH=1 and 11h with none in the BIOS's buffer, and by which they
+ * say that they wait, INT 28h.  The BIOS's data is at its place but for memory managers that move it, which costs a wrong guess at most. */
+static void note_wait(struct vcpu *c, unsigned vector)
+{
+    enum {
+        KEYBOARD = 0x16,
+        DOS_IDLE = 0x28,
+        BUFFER_HEAD = 0x41a,
+        BUFFER_TAIL = 0x41c,
+        LOOK = 0x01,
+        LOOK_ENHANCED = 0x11
+    };
+    unsigned what = c->gpr[X86_RAX] >> 8 & 0xff;
+    if (vector == KEYBOARD && (what == LOOK || what == LOOK_ENHANCED)) {
+        const uint8_t *memory = c->vm->memory;
+        if (*(const uint16_t *)(memory + BUFFER_HEAD) != *(const uint16_t *)(memory + BUFFER_TAIL))
+            return;
+    } else if (vector != DOS_IDLE) {
+        return;
+    }
+    machine_looked(outside(c), c->index);
+}
+
 void cold_int(struct vcpu *c, const struct insn *in)
 {
+    if (real_mode(c) || v86_mode(c))
+        note_wait(c, in->imm & 0xff);
     event_deliver(c, in->imm & 0xff, EVENT_SOFT, false, 0, c->next_rip);
 }
 

@@ -58,6 +58,7 @@ void replay_run(struct vcpu *c, const struct insn *in, const struct stub *s, voi
 {
     if (s->vector)
         fpu_use(c);
+    uint16_t errors = unlikely(c->replay->ignore_errors) ? fpu_put_errors_aside(c) : 0;
     unsigned trap = replay_stub_call(c, s, memory);
     if (unlikely(trap))
         host_exception(c, trap - 1);
@@ -65,6 +66,8 @@ void replay_run(struct vcpu *c, const struct insn *in, const struct stub *s, voi
         fpu_set_x87_pointers(c, in, s);
     else if (s->fldcw)
         fpu_masks_changed(c);
+    if (unlikely(errors))
+        fpu_put_errors_back(c, errors);
 }
 
 /* The operand goes through the scratch buffer.  An x87 store that meets an unmasked exception writes nothing, so the
@@ -84,8 +87,8 @@ static void run_buffered(struct vcpu *c, const struct insn *in, const struct stu
 static void begin(struct vcpu *c, const struct stub *s)
 {
     fpu_check(c, s->check);
-    if (s->waits && unlikely(fpu_error_pending(c)))
-        fpu_raise_mf(c);
+    if (s->waits)
+        fpu_wait(c);
 }
 
 static void exec_registers(struct vcpu *c, const struct insn *in)

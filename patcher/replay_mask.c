@@ -225,11 +225,13 @@ static void exec_maskmovq(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
     fpu_check(c, FPU_MMX);
-    if (fpu_status(c) & FSW_ES)
-        fpu_raise_mf(c);
+    fpu_wait(c);
     uint32_t unused;
     fpu_use(c);
+    uint16_t errors = unlikely(c->replay->ignore_errors) ? fpu_put_errors_aside(c) : 0;
     __asm__ volatile("movd %%mm0, %0" : "=r"(unused)); /* any MMX instruction: TOP = 0, all tags valid */
+    if (unlikely(errors))
+        fpu_put_errors_back(c, errors);
     const uint8_t *area = fpu_area(c);
     maskmov(c, in, area + XS_ST + 16 * (s->data & 7), area + XS_ST + 16 * (s->mask & 7), 8);
 }

@@ -57,6 +57,12 @@ void raise_exception(struct vcpu *c, unsigned vector)
     throw(c, vector, false, 0);
 }
 
+void wait_for_interrupt(struct vcpu *c)
+{
+    c->run_state = X86_HALTED;
+    throw(c, EXC_NONE, false, 0);
+}
+
 /* In real mode no exception pushes an error code: event_deliver() sees to that. */
 void raise_error(struct vcpu *c, unsigned vector, uint32_t error)
 {
@@ -322,7 +328,7 @@ enum cpu_stop vcpu_run(struct vcpu *c, GError **error)
             return CPU_STOP_FAIL;
         c->shadow = 0;
         c->link = NULL;
-        if (!deliver_exception(c))
+        if (c->exc.vector != EXC_NONE && !deliver_exception(c))
             return CPU_STOP_RESET;
     }
     if (c->run_state != X86_RUNNING) /* look whether something wakes it */

@@ -106,6 +106,7 @@ enum {
     EXC_AC = 17,
     EXC_MC = 18,
     EXC_XM = 19,
+    EXC_NONE = 255, /* only leaves the instruction */
 };
 
 /* ---- software TLB -------------------------------------------------------------------------------------------- */
@@ -478,6 +479,8 @@ static inline struct run *next_insn(struct vcpu *c, const struct insn *in)
 _Noreturn void raise_exception(struct vcpu *c, unsigned vector); /* without error code */
 _Noreturn void raise_error(struct vcpu *c, unsigned vector, uint32_t error);
 _Noreturn void raise_page_fault(struct vcpu *c, uint64_t lin, uint32_t error);
+/* Leaves the instruction at c->rip undone; it is executed again after an interrupt. */
+_Noreturn void wait_for_interrupt(struct vcpu *c);
 _Noreturn void raise_debug(struct vcpu *c, uint64_t dr6);         /* a fault-like #DB */
 struct run *exec_cold(struct vcpu *c, const struct insn *in);     /* insn.fn of cold handlers in mid-run ... */
 struct run *exec_cold_end(struct vcpu *c, const struct insn *in); /* ... and of those that end it */

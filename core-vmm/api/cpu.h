@@ -30,6 +30,7 @@ enum { CPU_MAP_RAM, CPU_MAP_READONLY /* stores go to machine_store() */, CPU_MAP
 struct cpu_vm {
     struct machine *machine;
     unsigned cpus;
+    unsigned sockets; /* packages that they are spread over, equally; 0: one */
     uint8_t *memory; /* host address of the whole memory file */
     int memory_fd;
     uint64_t memory_bytes;
@@ -88,6 +89,11 @@ void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, 
 uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size); /* MMIO, ROM, RAM: any address */
 void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size, uint64_t value);
 int machine_ack(struct machine *m, unsigned cpu);     /* INTA cycle: the vector, or -1 if the request has gone */
+/* The guest looked for input and there was none: perhaps that is all it does.  May sleep for a moment. */
+void machine_looked(struct machine *m, unsigned cpu);
+/* FERR#: an x87 error waits to be reported, with CR0.NE clear.  Returns IGNNE#: the instruction that met it goes on; else it
+ * waits for an interrupt. */
+bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending);
 uint8_t machine_tpr(struct machine *m, unsigned cpu); /* CR8, 0-15 */
 void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8);
 /* MSRs that live in the local APIC: IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC 0x800-0x8ff.  false: #GP(0).  The deadline

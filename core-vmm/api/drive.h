@@ -19,6 +19,8 @@ struct drive_request { /* lives in the device's state until done() */
  * No file: an empty removable drive, or NULL with an error for a fixed disk. */
 struct drive *drive_open(struct device *d, const struct config *c, GError **error);
 uint64_t drive_bytes(struct drive *v); /* 0: no medium */
+/* Reads at once; for init and when the medium changes, to see what it is.  false: it cannot be read. */
+bool drive_peek(struct drive *v, uint64_t offset, void *to, size_t bytes);
 bool drive_readonly(struct drive *v);
 const char *drive_serial(struct drive *v);
 bool drive_changed(struct drive *v); /* the medium changed since the last call */

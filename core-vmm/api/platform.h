@@ -25,6 +25,8 @@ void dev_stop_machine(struct device *d, enum machine_end end, unsigned code);
 /* The system timer's output, which is ISA IRQ 0 and low now, has risen n times; all but the last were missed because the
  * host was late.  It stays up.  Systems count time by these, so those that no CPU could take yet follow one by one. */
 void dev_irq_ticks(struct device *d, uint64_t n);
+/* The guest's read found no input, nor will it soon: perhaps it only waits.  In read() of a port. */
+void dev_looked(struct device *d);
 void dev_nmi(struct device *d);     /* LINT1 of every local APIC, or the CPU's NMI pin */
 uint64_t dev_tsc(struct device *d); /* the machine's time stamp counter, before any vCPU's own adjustment */
 uint64_t dev_tsc_khz(struct device *d);

@@ -6,7 +6,7 @@
 #define BIT(n) (1u << (n))
 enum { EAX, EBX, ECX, EDX };
 
-/* ---- topology: one package, a core per vCPU, one thread per core ---- */
+/* ---- topology: packages of equal size, a core per vCPU, one thread per core ---- */
 
 static unsigned id_bits(unsigned cpus) /* least b with 1 << b >= cpus */
 {

@@ -14,7 +14,7 @@
 struct cpu_model {
     char vendor[12];       /* the host's, as CPUID spells it: EBX, EDX, ECX of leaf 0 */
     unsigned gpa_bits;     /* the most that host and engine can have */
-    unsigned cpus, index;  /* APIC ID = index */
+    unsigned cpus, index;  /* in a package, a power of two if there are several; APIC ID = index, in all of them */
     uint32_t tsc_khz;      /* the guest's */
     bool x2apic, deadline; /* what the local APICs have */
     struct {

@@ -613,15 +613,12 @@ static void accept_again(struct server *s)
     g_source_attach(s->accept, NULL);
 }
 
-struct server *server_new(const struct server_options *o, const char *socket_path, GError **error)
+struct server *server_new(const struct server_options *o, int listening, const char *path)
 {
-    int fd = socket_listen(socket_path, error);
-    if (fd < 0)
-        return NULL;
     struct server *s = g_new0(struct server, 1);
     s->o = *o;
-    s->path = g_strdup(socket_path);
-    s->fd = fd;
+    s->path = g_strdup(path);
+    s->fd = listening;
     s->connections = g_ptr_array_new_with_free_func(connection_free);
     s->listeners = g_array_new(FALSE, FALSE, sizeof(struct listener));
     s->spare = spare_descriptor(s);

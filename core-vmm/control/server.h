@@ -34,7 +34,8 @@ struct server_options { /* borrowed for the server's life */
     const char *name, *folder;
     int64_t started_us; /* monotonic */
 };
-struct server *server_new(const struct server_options *o, const char *socket_path, GError **error);
+/* listening: a socket of socket_listen(), taken; path: where that is, to be removed at the end where one may. */
+struct server *server_new(const struct server_options *o, int listening, const char *path);
 void server_free(struct server *s);
 void server_broadcast(struct server *s, const char *event, JsonObject *data); /* takes data */
 /* Tells all clients and listeners of a state change. */

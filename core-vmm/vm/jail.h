@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* jail.h - gives up what a running VM does not need, for good: a guest that breaks out of its devices finds a process
- * that can start nothing, reach no network, write nowhere but to its own machine and read little else.
- * A kernel without Landlock or seccomp gets a line in the log, not an error. */
+/* jail.h - what one machine's process keeps: a guest that breaks out of its devices finds a process that can start
+ * nothing, reach no network and no other process, write nowhere but to its own images and logs, and read little else.
+ * What it takes from the host (sockets, ptys, serial files, a terminal) was opened before. */
 #pragma once
-#include <glib.h>
-#include <stdbool.h>
+#include "../fence/fence.h"
 
 struct jail {
-    const char *folder;  /* the machine's: disks, logs, saved states */
-    const char *runtime; /* its sockets */
-    GKeyFile *file;      /* machine.ini: images and serial targets elsewhere */
+    const char *folder; /* the machine's: disks, logs */
+    GKeyFile *file;     /* machine.ini: images elsewhere */
     const char *path;
 };
-/* Which files may still be opened (jail_files.c).  While there is one thread; later ones inherit it. */
-bool jail_files(const struct jail *j, GError **error);
-/* What the machine's images consist of, for jail_files(): lines that begin with one of these. */
+/* Closes both fences (jail_files.c).  While there is one thread, and before anything that others made is looked at. */
+bool jail_close(const struct jail *j, GError **error);
+/* What the machine's images consist of, for jail_close(): lines that begin with one of these (jail_images.c). */
 enum jail_line {
     JAIL_WRITE = 'w',   /* a file of an image itself: the image, an extent */
     JAIL_READ = 'r',    /* a file that they build upon (or one of those above) */
     JAIL_REFUSED = 'x', /* why the machine may not have an image */
     JAIL_DAMAGED = 'd', /* why it cannot be used */
 };
-GStrv jail_images(const struct jail *j);
-/* For the child that finds them: files may be read, no more.  Nothing at all without Landlock.  False: it failed. */
-bool jail_reading_only(void);
-/* Which system calls may still be made, by all threads (jail_calls.c). */
-bool jail_calls(GError **error);
+GStrv jail_images(const struct jail *j, GError **error); /* NULL: they could not be looked at */
+
+/* ---- sweeper.c: what only somebody outside of the fence can do ---- */
+/* A process that waits for the end of this one, however that comes, and then removes its sockets and links and the
+ * (empty) runtime folder.  Until then it keeps the machine's lock too, so that nobody starts the machine in between. */
+bool sweeper_start(int lock, char **names, const char *runtime, GError **error);

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Which files a machine's images consist of: extents, the images they build upon; and whether others build upon them.  One
  * has to open them to know, and whoever made a hostile image must have nothing of that.  So a child does it, which may read
- * and do nothing else, and all that comes back is lines of text, each with a letter before it (enum jail_line). */
+ * images and do nothing else, and all that comes back is lines of text, each with a letter before it (enum jail_line). */
 #include "../config_schema.h"
 #include "../drive_media.h"
 #include "jail.h"
 #include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHILD_SECONDS = 20, TEXT_MAX = 1 << 20 };
+enum { CHILD_SECONDS = 20 };
 
 /* ---- the child ---- */
 
@@ -58,12 +57,10 @@ static void tell_children(int to, const struct config *c, const char *folder)
         tell(to, JAIL_REFUSED, error->message);
 }
 
-static void child(const struct jail *j, int to)
+static int look(void *ctx, int to)
 {
+    const struct jail *j = ctx;
     g_auto(GStrv) sections = g_key_file_get_groups(j->file, NULL);
-    alarm(CHILD_SECONDS);
-    if (!jail_reading_only())
-        _exit(1);
     for (unsigned parents = 0; parents < 2; parents++) {
         for (char **s = sections; *s; s++) {
             struct config c = {j->file, j->path, *s};
@@ -77,37 +74,44 @@ static void child(const struct jail *j, int to)
         if (schema_find(*s, "file", NULL))
             tell_children(to, &c, j->folder);
     }
-    _exit(0);
+    return 0;
 }
 
 /* ---- the VM process ---- */
 
-static GStrv read_lines(int from)
+/* Images that machine.ini names may lie where others are not looked for, such as on a device. */
+static void allow_named(struct fence_files *f, const struct jail *j)
 {
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_auto(GStrv) sections = g_key_file_get_groups(j->file, NULL);
+    fence_allow(f, j->folder, FENCE_READ);
+    for (char **s = sections; *s; s++) {
+        struct config c = {j->file, j->path, *s};
+        g_autofree char *file = schema_find(*s, "file", NULL) ? config_string(&c, "file", "") : NULL;
+        g_autofree char *path = file && *file ? g_canonicalize_filename(file, j->folder) : NULL;
+        if (path)
+            fence_allow_beside(f, path, FENCE_READ);
+    }
+}
+
+/* Strings with a zero behind each. */
+static GStrv lines_of(GBytes *answer)
+{
     g_autoptr(GStrvBuilder) lines = g_strv_builder_new();
-    uint8_t some[4096];
-    ssize_t n;
-    while (bytes->len < TEXT_MAX && (n = read(from, some, sizeof some)) > 0)
-        g_byte_array_append(bytes, some, n);
-    g_byte_array_append(bytes, (const uint8_t *)"", 1);
-    for (size_t at = 0; at < bytes->len; at += strlen((char *)bytes->data + at) + 1)
-        if (bytes->data[at])
-            g_strv_builder_add(lines, (char *)bytes->data + at);
+    gsize n;
+    const char *text = g_bytes_get_data(answer, &n);
+    for (gsize at = 0; at < n; at += strnlen(text + at, n - at) + 1)
+        if (text[at] && memchr(text + at, 0, n - at))
+            g_strv_builder_add(lines, text + at);
     return g_strv_builder_end(lines);
 }
 
-GStrv jail_images(const struct jail *j)
+/* A child that a broken image ended has said what it found until then; opening the image will say what is wrong. */
+GStrv jail_images(const struct jail *j, GError **error)
 {
-    int ends[2];
-    pid_t pid = pipe(ends) ? -1 : fork();
-    if (pid == 0)
-        child(j, ends[1]);
-    if (pid < 0)
-        return g_new0(char *, 1);
-    close(ends[1]);
-    GStrv lines = read_lines(ends[0]);
-    close(ends[0]);
-    waitpid(pid, NULL, 0);
-    return lines;
+    struct fence_files *f = fence_files_new();
+    fence_allow_images(f);
+    allow_named(f, j);
+    const struct fence_job job = {FENCE_LOOK, f, look, (void *)j, CHILD_SECONDS};
+    g_autoptr(GBytes) answer = NULL;
+    return fence_run(&job, &answer, error) < 0 ? NULL : lines_of(answer);
 }

@@ -7,15 +7,18 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOG_BYTES_MAX (8 << 20)
+#define LOG_SLACK     (1 << 20) /* what may come until the loop has put the full log away */
 
 struct log {
     GMutex lock;
     char *folder;
     int fd;
     size_t bytes;
+    bool full; /* the loop thread will put it away */
     bool loud;
     bool takes_stderr; /* nobody else reads it */
 };
@@ -55,20 +58,46 @@ static const char *message_of(const GLogField *fields, gsize n)
     return "";
 }
 
+/* On the loop thread: the others may open and rename nothing. */
+static gboolean put_away(gpointer data)
+{
+    struct log *l = data;
+    g_autofree char *path = paths_log(l->folder);
+    log_rotate(path);
+    int fd = open_file(l->folder);
+    g_mutex_lock(&l->lock);
+    if (l->fd >= 0)
+        close(l->fd);
+    opened(l, fd);
+    l->bytes = 0;
+    l->full = false;
+    g_mutex_unlock(&l->lock);
+    return G_SOURCE_REMOVE;
+}
+
 static void write_line(struct log *l, const char *line)
 {
     size_t n = strlen(line);
     g_mutex_lock(&l->lock);
-    if (l->bytes + n > LOG_BYTES_MAX) {
-        close(l->fd);
-        g_autofree char *path = paths_log(l->folder);
-        log_rotate(path);
-        opened(l, open_file(l->folder));
-        l->bytes = 0;
-    }
-    if (l->fd >= 0 && write(l->fd, line, n) == (ssize_t)n)
+    bool now_full = !l->full && l->bytes + n > LOG_BYTES_MAX;
+    l->full = l->full || now_full;
+    if (l->fd >= 0 && l->bytes + n <= LOG_BYTES_MAX + LOG_SLACK && write(l->fd, line, n) == (ssize_t)n)
         l->bytes += n;
     g_mutex_unlock(&l->lock);
+    if (now_full)
+        g_idle_add(put_away, l);
+}
+
+/* Not by GLib, which may want to look at the time zone's file again: most threads cannot open it. */
+static char *time_text(void)
+{
+    struct timespec now;
+    struct tm tm;
+    char day[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &tm);
+    strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", &tm);
+    return g_strdup_printf("%s.%03ld", day, now.tv_nsec / 1000000);
 }
 
 static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
@@ -78,9 +107,8 @@ static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gs
     bool serious = level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
     if (level & G_LOG_LEVEL_DEBUG)
         return G_LOG_WRITER_HANDLED;
-    g_autoptr(GDateTime) now = g_date_time_new_now_local();
-    g_autofree char *time = g_date_time_format(now, "%Y-%m-%d %H:%M:%S.%f");
-    g_autofree char *line = g_strdup_printf("%.23s %-7s %s\n", time, level_name(level), message);
+    g_autofree char *time = time_text();
+    g_autofree char *line = g_strdup_printf("%s %-7s %s\n", time, level_name(level), message);
     write_line(l, line);
     if (serious && l->loud)
         g_printerr("terrarium-vm: %s\n", message);

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* main.c - terrarium-vm: one process, one running machine.
  *
- * Order matters: the lock before anything is touched, everything opened before the jail closes, the jail before the
- * guest's first instruction.  Whoever started us learns by the ready descriptor how that went: "ready\n", or
- * "error CODE MESSAGE\n" with the exit code. */
+ * Order matters: the lock before anything is touched; sockets and serial ends opened before the fence closes; the fence
+ * before the first thread and before anything is looked at that others made (images, firmware, kernels, control
+ * clients); then the machine, then its threads, each behind a closer fence of its own.  Whoever started us learns by the
+ * ready descriptor how that went: "ready\n", or "error CODE MESSAGE\n" with the exit code. */
 #include "../control/server.h"
 #include "../config_schema.h"
 #include "../drive_media.h"
 #include "../exit_codes.h"
 #include "../paths.h"
 #include "../stdio_guard.h"
+#include "ends.h"
 #include "jail.h"
 #include "log.h"
 #include "probe.h"
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct options {
@@ -30,7 +33,9 @@ struct options {
 struct process {
     struct options o;
     char *name, *ini, *runtime, *socket;
-    int lock;
+    int lock, listening;
+    GHashTable *ends; /* of serial ports, until the machine has them */
+    struct fence_filters *filters;
     GMainLoop *loop;
     struct machine *machine;
     struct server_options server_options;
@@ -113,43 +118,78 @@ static bool images_free(struct process *p, GKeyFile *file, GError **error)
     return true;
 }
 
-static bool fence_files(struct process *p, GKeyFile *file, GError **error)
+/* All that comes from outside and is not an image: nothing of it can be opened later. */
+static bool open_outside(struct process *p, GKeyFile *file, GError **error)
 {
     p->runtime = paths_runtime_of(p->name, error);
-    struct jail jail = {p->o.folder, p->runtime, file, p->ini};
-    return p->runtime && (p->o.no_jail || (images_free(p, file, error) && jail_files(&jail, error)));
+    if (!p->runtime || (!p->o.no_jail && !images_free(p, file, error)))
+        return false;
+    p->socket = g_build_filename(p->runtime, "control", NULL);
+    p->listening = socket_listen(p->socket, error);
+    p->ends = p->listening >= 0 ? ends_open(file, p->ini, p->o.folder, error) : NULL;
+    return p->ends != NULL;
+}
+
+static bool fence(struct process *p, GKeyFile *file, GError **error)
+{
+    struct jail jail = {p->o.folder, file, p->ini};
+    g_autoptr(GPtrArray) names = ends_names(p->ends);
+    g_ptr_array_add(names, p->socket);
+    g_ptr_array_add(names, NULL);
+    p->filters = p->o.no_jail ? NULL : fence_filters_new(error);
+    return p->o.no_jail ||
+           (p->filters && sweeper_start(p->lock, (char **)names->pdata, p->runtime, error) && jail_close(&jail, error));
+}
+
+static bool thread_begins(void *ctx, enum machine_thread kind)
+{
+    struct process *p = ctx;
+    g_autoptr(GError) error = NULL;
+    bool good = fence_thread(p->filters, kind == MACHINE_THREAD_VCPU ? FENCE_VCPU : FENCE_WORKER, &error);
+    if (!good)
+        machine_stop(p->machine, MACHINE_END_FAILED, 0, error->message);
+    return good;
+}
+
+static void watch_signals(struct process *p)
+{
+    g_unix_signal_add(SIGTERM, on_signal, p); /* makes a thread */
+    g_unix_signal_add(SIGINT, on_signal, p);
 }
 
 static bool build(struct process *p, GError **error)
 {
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
-    if (!file || !fence_files(p, file, error))
+    if (!file || !open_outside(p, file, error) || !fence(p, file, error))
         return false;
-    p->machine = machine_new(file, p->ini, p->o.folder, error);
+    watch_signals(p);
+    p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
     if (!p->machine)
         return false;
     g_message("engine %s: %s", machine_engine(p->machine), machine_engine_reason(p->machine));
     for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
         drive_on_full(v, on_disk_full, p);
     machine_on_event(p->machine, on_machine_event, p);
+    if (p->filters)
+        machine_on_thread(p->machine, (struct thread_hook){thread_begins, p});
     return true;
 }
 
-static bool serve(struct process *p, GError **error)
+static void serve(struct process *p)
 {
-    p->socket = g_build_filename(p->runtime, "control", NULL);
     p->server_options = (struct server_options){p->machine, p->name, p->o.folder, g_get_monotonic_time()};
-    p->server = server_new(&p->server_options, p->socket, error);
-    return p->server != NULL;
+    p->server = server_new(&p->server_options, p->listening, p->socket);
+    p->listening = -1;
 }
 
 static bool set_up(struct process *p, GError **error)
 {
-    if (!take_folder(p, error) || !build(p, error) || !serve(p, error))
+    if (!take_folder(p, error) || !build(p, error))
         return false;
-    if (!p->o.no_jail && !jail_calls(error))
+    serve(p);
+    if (p->filters && !fence_holds(error))
         return false;
-    return machine_start(p->machine, error);
+    return machine_start(p->machine, error) && (!p->filters || fence_thread(p->filters, FENCE_LOOP, error));
 }
 
 /* To whoever started us; a sentence on stderr if nobody did. */
@@ -177,10 +217,14 @@ static void clean_up(struct process *p)
     server_free(p->server);
     if (p->machine)
         machine_free(p->machine);
+    g_clear_pointer(&p->ends, g_hash_table_unref);
+    if (p->listening >= 0)
+        close(p->listening);
     if (p->runtime)
-        rmdir(p->runtime);
+        rmdir(p->runtime); /* not from inside of the fence: see sweeper.c */
     if (p->lock >= 0)
         close(p->lock);
+    fence_filters_free(p->filters);
     g_free(p->socket);
     g_free(p->runtime);
     g_free(p->ini);
@@ -192,8 +236,6 @@ static void run(struct process *p)
 {
     g_autoptr(GError) error = NULL;
     p->loop = g_main_loop_new(NULL, FALSE);
-    g_unix_signal_add(SIGTERM, on_signal, p);
-    g_unix_signal_add(SIGINT, on_signal, p);
     signal(SIGPIPE, SIG_IGN);
     if (set_up(p, &error)) {
         report(p, NULL);
@@ -233,10 +275,11 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct process p = {.o.ready_fd = -1, .lock = -1};
+    struct process p = {.o.ready_fd = -1, .lock = -1, .listening = -1};
     stdio_guard();
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing, like others */
     setlocale(LC_ALL, "");
+    tzset(); /* the zone's file is read now: localtime_r() of a fenced thread finds it in memory */
     umask(077);
     if (!parse(&p.o, argc, argv))
         return EXIT_CODE_USAGE;

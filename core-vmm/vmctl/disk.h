@@ -13,8 +13,27 @@ const char *disk_format(const char *given, const char *path);
 bool disk_size(const char *text, uint64_t *bytes, int *code); /* says what is wrong */
 char *disk_size_text(uint64_t bytes);                         /* "1.5 GiB (1610612736 bytes)"; g_free */
 
-/* ---- disk_users.c: a machine other than except that has a disk, or a parent of one, in the folder; NULL: none ---- */
-char *disk_user_of(const char *folder, const char *except);
+/* ---- disk_fence.c ---- */
+#define DISK_NEEDS_MAX 4
+struct disk_needs {                      /* paths, ended by NULL */
+    const char *looks[DISK_NEEDS_MAX];   /* images that are only read */
+    const char *changes[DISK_NEEDS_MAX]; /* images that are written, with all files they consist of */
+    const char *makes;                   /* a new image; or NULL */
+    bool replace;                        /* of a name that may be taken */
+    bool unlocked;                       /* what is only read may be in use */
+};
+/* To be called when all options are known and before any image is opened.  From then on this process can do only that.
+ * False: *code, all said. */
+bool disk_fence(const struct disk_needs *n, int *code);
+/* Calls fn in a fenced child that may read images; what it says by disk_answer().  path: one that is meant above all, or
+ * NULL.  g_free; NULL: an error. */
+char *disk_ask(int (*fn)(void *ctx, int answer), void *ctx, const char *path, GError **error);
+void disk_answer(int to, const char *text);
+char *disk_parent_of(const char *path, const char *format); /* from a fenced child; g_free; NULL: none, or unreadable */
+
+/* ---- disk_users.c: a machine other than except that has a disk, or a parent of one, in the folder; *user NULL: none.
+ * False: it could not be found out ---- */
+bool disk_user_of(const char *folder, const char *except, char **user, GError **error);
 /* Exit codes; they say which child is in the way. */
 int disk_may_replace(const char *path);
 int disk_may_change(const char *path, const char *except); /* except: a child that may be there; or NULL */

@@ -27,6 +27,9 @@ static int clone_image(const struct verb *v, int argc, char **argv)
     if (!verb_options(v, entries, &argc, &argv, 2, 2, &code))
         return code;
     const char *of = disk_format(format, argv[1]);
+    const struct disk_needs needs = {.looks = {argv[1]}, .makes = argv[2]};
+    if (!disk_fence(&needs, &code))
+        return code;
     if (linked)
         return linked_clone(argv[1], of, argv[2], &error) ? EXIT_CODE_OK : fail_error(error);
     if (image_format_promised(argv[2]) && !g_str_equal(image_format_promised(argv[2]), of))

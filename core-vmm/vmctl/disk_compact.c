@@ -29,6 +29,9 @@ static int compact(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code) || !output_parse(output, &how_shown, &code))
         return code;
+    const struct disk_needs needs = {.changes = {argv[1]}, .makes = argv[1], .replace = true};
+    if (!disk_fence(&needs, &code))
+        return code;
     struct image_how how = {.format = disk_format(format, argv[1])};
     struct disk_progress p;
     disk_progress_start(&p, "Compacting", quiet);

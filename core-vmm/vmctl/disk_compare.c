@@ -40,6 +40,9 @@ static int compare(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 2, 2, &code) || !output_parse(output, &how, &code))
         return code;
+    const struct disk_needs needs = {.looks = {argv[1], argv[2]}};
+    if (!disk_fence(&needs, &code))
+        return code;
     struct image_how how_a = {.format = disk_format(format_a, argv[1])};
     struct image_how how_b = {.format = disk_format(format_b, argv[2])};
     struct image *a = image_open(argv[1], &how_a, &error), *b = a ? image_open(argv[2], &how_b, &error) : NULL;

@@ -34,6 +34,9 @@ static int convert(const struct verb *v, int argc, char **argv)
                              .replace = force,
                              .sync = sync,
                              .threads = MAX(threads, 0)};
+    const struct disk_needs needs = {.looks = {argv[1]}, .makes = argv[2], .replace = force};
+    if (!disk_fence(&needs, &code))
+        return code;
     if (force && (code = disk_may_replace(argv[2])))
         return code;
     struct disk_progress p;

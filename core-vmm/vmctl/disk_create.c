@@ -24,6 +24,9 @@ static int create(const struct verb *v, int argc, char **argv)
         return code;
     if (argc == 2 && !backing)
         return fail(EXIT_CODE_USAGE, "disk create: how large should %s be?", argv[1]);
+    const struct disk_needs needs = {.looks = {backing}, .makes = argv[1], .replace = force, .unlocked = true};
+    if (!disk_fence(&needs, &code))
+        return code;
     if (force && (code = disk_may_replace(argv[1])))
         return code;
     o.bytes = (o.bytes + 511) / 512 * 512;

@@ -72,6 +72,9 @@ static int info(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code) || !output_parse(output, &how, &code))
         return code;
+    const struct disk_needs needs = {.looks = {argv[1]}, .unlocked = true};
+    if (!disk_fence(&needs, &code))
+        return code;
     struct image_how open = {.format = format, .guess = true, .unlocked = true, .no_parent = !chain};
     struct image *im = image_open(argv[1], &open, &error);
     if (!im)

@@ -86,6 +86,9 @@ static int map(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code) || !output_parse(output, &how, &code))
         return code;
+    const struct disk_needs needs = {.looks = {argv[1]}, .unlocked = true};
+    if (!disk_fence(&needs, &code))
+        return code;
     struct image_how open = {.format = disk_format(format, argv[1]), .unlocked = true};
     struct image *im = image_open(argv[1], &open, &error);
     if (!im)

@@ -31,6 +31,9 @@ static int resize(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 2, 2, &code))
         return code;
+    const struct disk_needs needs = {.changes = {argv[1]}, .makes = argv[1], .replace = true}; /* VMDK: a new file */
+    if (!disk_fence(&needs, &code))
+        return code;
     if (!force && (code = disk_may_change(argv[1], NULL)))
         return code;
     struct image_how how = {.format = disk_format(format, argv[1]), .write = true};

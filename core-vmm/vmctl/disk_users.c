@@ -43,13 +43,29 @@ static bool machine_needs(const char *name, const char *folder)
     return needs;
 }
 
-char *disk_user_of(const char *folder, const char *except)
+struct user_question {
+    const char *folder, *except;
+    GPtrArray *names;
+};
+
+static int tell_user(void *ctx, int answer)
 {
-    g_autoptr(GPtrArray) names = paths_list(NULL);
-    for (guint i = 0; names && i < names->len; i++)
-        if (strcmp(names->pdata[i], except) && machine_needs(names->pdata[i], folder))
-            return g_strdup(names->pdata[i]);
-    return NULL;
+    struct user_question *q = ctx;
+    for (guint i = 0; i < q->names->len; i++)
+        if (strcmp(q->names->pdata[i], q->except) && machine_needs(q->names->pdata[i], q->folder)) {
+            disk_answer(answer, q->names->pdata[i]);
+            return 0;
+        }
+    return 0;
+}
+
+bool disk_user_of(const char *folder, const char *except, char **user, GError **error)
+{
+    g_autoptr(GPtrArray) names = paths_list(error);
+    struct user_question q = {folder, except, names};
+    g_autofree char *answer = names ? disk_ask(tell_user, &q, folder, error) : NULL;
+    *user = answer && *answer ? g_strdup(answer) : NULL;
+    return answer != NULL;
 }
 
 int disk_may_replace(const char *path)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vmctl.h"
-#include "../../disk-formats/image.h"
+#include "disk.h"
 #include "../config_error.h"
 #include "../config_schema.h"
 #include "../api/config.h"
 #include "../paths.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -26,6 +26,8 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
         {"initrd", 'i', 0, G_OPTION_ARG_FILENAME, &s->initrd, "Its initial RAM disk", "FILE"},
         {"cmdline", 'a', 0, G_OPTION_ARG_STRING, &s->cmdline, "Its command line", "TEXT"},
         {"boot", 0, 0, G_OPTION_ARG_STRING, &s->boot, "Boot order: disk,cdrom,floppy,network", "LIST"},
+        {"boot-menu", 0, 0, G_OPTION_ARG_NONE, &s->boot_menu, "The firmware waits for ESC and offers a boot menu",
+         NULL},
         {"serial", 's', 0, G_OPTION_ARG_STRING_ARRAY, &s->serials,
          "A serial port: stdio, none, pty, socket:PATH or a file; repeatable", "TARGET"},
         {"on-reset", 0, 0, G_OPTION_ARG_STRING, &s->on_reset, "What a reset does: reset or stop", "WHAT"},
@@ -143,15 +145,43 @@ static bool leads_elsewhere(const char *path, const struct image_format *format)
     return leads;
 }
 
+/* In a fenced child.  Its answer: the format, and a "+" before it if the image leads elsewhere; or "!", an enum disk_error
+ * in two digits, and a sentence. */
+static int tell_format(void *ctx, int answer)
+{
+    const char *path = ctx;
+    g_autoptr(GError) error = NULL;
+    struct blk_file *f = blk_open(path, FILE_NO_LOCK, CACHE_WRITEBACK, &error);
+    const struct image_format *format = f ? image_format_guess(f, &error) : NULL;
+    blk_close(f);
+    g_autofree char *text = format ? g_strconcat(leads_elsewhere(path, format) ? "+" : "", format->name, NULL)
+                                   : g_strdup_printf("!%02d%s", error->code, error->message);
+    disk_answer(answer, text);
+    return 0;
+}
+
+/* "!", an enum disk_error in two digits, and a sentence: sets the error. */
+static bool is_refusal(const char *answer, GError **error)
+{
+    int code;
+    bool is = sscanf(answer, "!%2d", &code) == 1 && strlen(answer) > 3;
+    if (is)
+        disk_fail(error, code, "%s", answer + 3);
+    return is;
+}
+
 /* By what is in the file, as its name does not tell.  NULL: an error. */
 static const char *look_at(const char *path, GError **error)
 {
-    struct blk_file *f = blk_open(path, FILE_NO_LOCK, CACHE_WRITEBACK, error);
-    const struct image_format *format = f ? image_format_guess(f, error) : NULL;
-    blk_close(f);
+    g_autofree char *answer = disk_ask(tell_format, (void *)path, path, error);
+    if (!answer)
+        return NULL;
+    if (is_refusal(answer, error))
+        return NULL;
+    const struct image_format *format = image_format_find(answer + (*answer == '+'), error);
     if (!format || !strcmp(format->name, "raw"))
         return format ? "raw" : NULL;
-    if (leads_elsewhere(path, format)) {
+    if (*answer == '+') {
         g_set_error(
             error, CONFIG_ERROR, CONFIG_VALUE,
             "%s looks like a %s image that consists of other files too; if you know that it is, and not a raw disk "
@@ -163,13 +193,29 @@ static const char *look_at(const char *path, GError **error)
     return format->name;
 }
 
+struct format_question {
+    const char *path, *format;
+};
+
+/* In a fenced child: nothing if it is, else as tell_format(). */
+static int tell_whether(void *ctx, int answer)
+{
+    struct format_question *q = ctx;
+    struct image_how how = {.format = q->format, .unlocked = true, .no_parent = true};
+    g_autoptr(GError) error = NULL;
+    struct image *im = image_open(q->path, &how, &error);
+    g_autofree char *text = im ? NULL : g_strdup_printf("!%02d%s", error->code, error->message);
+    image_close(im);
+    disk_answer(answer, text ? text : "");
+    return 0;
+}
+
 /* A machine that cannot start is not made.  What the image builds upon is looked for at the start. */
 static bool is_format(const char *path, const char *format, GError **error)
 {
-    struct image_how how = {.format = format, .unlocked = true, .no_parent = true};
-    struct image *im = image_open(path, &how, error);
-    image_close(im);
-    return im != NULL;
+    struct format_question q = {path, format};
+    g_autofree char *answer = disk_ask(tell_whether, &q, path, error);
+    return answer && !is_refusal(answer, error);
 }
 
 /* What the user says counts for more than the name, and that for more than what is in the file. */
@@ -283,6 +329,8 @@ bool settings_apply(const struct settings *s, GKeyFile *file, const char *folder
     if (!add_machine(s, file, error) || !add_drives(s, file, folder, error) || !add_serials(s, file, error))
         return false;
     if (s->no_video && !set(file, "video", "type", "none", error))
+        return false;
+    if (s->boot_menu && !set(file, "machine", "boot-menu", "on", error))
         return false;
     if (s->debug_exit)
         add_empty(file, "debug-exit");

@@ -65,7 +65,11 @@ static int remove_machine(const char *name, bool keep_disks)
         return fail(EXIT_CODE_WRONG_STATE, "%s is running; vmctl stop %s stops it", name, name);
     if (lock < 0)
         return fail_error(error);
-    g_autofree char *user = keep_disks ? NULL : disk_user_of(folder, name);
+    g_autofree char *user = NULL;
+    if (!keep_disks && !disk_user_of(folder, name, &user, &error)) {
+        close(lock);
+        return fail_error(error);
+    }
     if (user) {
         close(lock);
         return fail(EXIT_CODE_BUSY, "%s needs a disk image of %s; delete it first, or use --keep-disks", user, name);

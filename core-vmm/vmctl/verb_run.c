@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define STOP_SECONDS 10 /* then SIGKILL */
+#define GONE_TRIES   100
+#define GONE_US      10000
 
 struct run_options {
     struct settings settings;
@@ -199,6 +201,8 @@ static int run_machine(struct run_options *o, const char *path)
     if (!folder)
         return fail_error(error);
     int code = run_folder(folder, o);
+    for (unsigned i = 0; i < GONE_TRIES && machine_lock_holder(folder); i++) /* it has ended, but is not swept up yet */
+        g_usleep(GONE_US);
     folder_remove(folder, NULL);
     close(lock);
     return code;

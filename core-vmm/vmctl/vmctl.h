@@ -70,7 +70,7 @@ struct settings {
     char *memory, *engine, *kernel, *initrd, *cmdline, *firmware, *boot, *on_reset, *disk_format;
     char **disks, **cdroms, **floppies, **serials, **sets;
     char *cpus;
-    gboolean debug_exit, testdev, no_video;
+    gboolean boot_menu, debug_exit, testdev, no_video;
 };
 GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more); /* more may be NULL; g_free */
 void settings_clear(struct settings *s);

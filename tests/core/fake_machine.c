@@ -145,7 +145,7 @@ const struct cpu_engine *engine_choose(const char *name, char **reason, GError *
     return &fake;
 }
 
-struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GError **error)
+struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GHashTable *ends, GError **error)
 {
     struct machine *m = g_new0(struct machine, 1);
     struct guest *g = g_new0(struct guest, 1);
@@ -155,6 +155,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     m->folder = g_strdup(folder);
     m->engine_vm = g;
     m->cpus = 1;
+    m->ends = ends;
     g->machine = m;
     g->line = g_string_new(NULL);
     g->width = 64;
@@ -163,7 +164,9 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     bool refused = g_key_file_has_group(file, "testdev");
     if (refused)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "this machine refuses to be built");
-    if (!refused && open_serial(g, error) && open_rest(g, error))
+    bool good = !refused && open_serial(g, error) && open_rest(g, error);
+    m->ends = NULL;
+    if (good)
         return m;
     machine_free(m);
     return NULL;
@@ -194,6 +197,11 @@ static void tell(struct machine *m, enum machine_state state)
     m->state = m->last.state = state;
     for (unsigned i = 0; i < m->handler_count; i++)
         m->handlers[i].fn(m->handlers[i].ctx, &m->last);
+}
+
+void machine_on_thread(struct machine *m, struct thread_hook hook)
+{
+    m->on_thread = hook;
 }
 
 bool machine_start(struct machine *m, GError **error)

@@ -34,10 +34,10 @@ static void set_up(struct rig *r, gconstpointer unused)
     r->file = g_key_file_new();
     g_key_file_set_string(r->file, "serial1", "target", "none");
     g_key_file_set_string(r->file, "ide2", "media", "cdrom");
-    r->machine = machine_new(r->file, "machine.ini", r->folder, NULL);
+    r->machine = machine_new(r->file, "machine.ini", r->folder, NULL, NULL);
     g_assert_nonnull(r->machine);
     r->options = (struct server_options){r->machine, "test", r->folder, 0};
-    r->server = server_new(&r->options, r->socket, NULL);
+    r->server = server_new(&r->options, socket_listen(r->socket, NULL), r->socket);
     g_assert_nonnull(r->server);
     machine_on_event(r->machine, on_event, r);
     g_assert_true(machine_start(r->machine, NULL));
@@ -718,7 +718,7 @@ static void watching(struct rig *r, gconstpointer unused)
     pump(100);
     g_assert_cmpuint(v.damages, ==, before);
     server_free(r->server);
-    r->server = server_new(&r->options, r->socket, NULL);
+    r->server = server_new(&r->options, socket_listen(r->socket, NULL), r->socket);
     pump(20);
     g_assert_true(v.closed);
     client_free(c);

@@ -105,6 +105,14 @@ uint64_t drive_bytes(struct drive *v)
     return v->bytes;
 }
 
+bool drive_peek(struct drive *v, uint64_t offset, void *to, size_t bytes)
+{
+    if (v->fail || offset > v->bytes || bytes > v->bytes - offset)
+        return false;
+    memcpy(to, v->data + offset, bytes);
+    return true;
+}
+
 bool drive_readonly(struct drive *v)
 {
     return v->readonly;

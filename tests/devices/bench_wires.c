@@ -101,6 +101,10 @@ void dev_stop_machine(struct device *d, enum machine_end end, unsigned code)
     bench_note(d->core->bench, "stop %d 0x%x", (int)end, code);
 }
 
+void dev_looked(struct device *d)
+{
+}
+
 void dev_nmi(struct device *d)
 {
     bench_note(d->core->bench, "nmi");

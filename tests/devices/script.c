@@ -24,6 +24,7 @@
  *   insert SECTION KIND:SIZE             eject SECTION     disk-error SECTION ERRNO     disk-locked SECTION == 0|1
  *   disk SECTION OFFSET == BYTE ...
  *   pin [NAME] PIN up|down               ack [NAME] == VECTOR             eoi [NAME] VECTOR      interrupt controllers
+ *   ferr CPU LEVEL == IGNORE             FERR# of a CPU; IGNNE# then
  *   lapic read CPU OFFSET [& MASK] == VALUE   lapic write CPU OFFSET VALUE   lapic ack CPU == VECTOR
  *   lapic lint CPU PIN LEVEL
  *   lapic msr CPU MSR == VALUE           lapic set-msr CPU MSR VALUE      lapic base CPU == ADDRESS
@@ -31,6 +32,7 @@
 #include "script.h"
 #include "bench.h"
 #include "../../core-vmm/api/input.h"
+#include "../../devices/fpu_error.h"
 #include "keys.h"
 #include <ctype.h>
 #include <inttypes.h>
@@ -524,6 +526,14 @@ static bool lapic_check(struct script *s, struct device *d, const struct lapic_o
     return expect_word(s, i, "==") && expect_value(s, i + 1, what, is);
 }
 
+static bool do_ferr(struct script *s, const char *verb)
+{
+    struct device *d = bench_device(s->bench, "fpu-error");
+    if (!d)
+        return fail(s, "there is no fpu-error on the bench");
+    return expect_word(s, 2, "==") && expect_value(s, 3, "IGNNE#", fpu_error_line(d, number(s, 0), number(s, 1)));
+}
+
 static bool do_lapic(struct script *s, const char *verb)
 {
     struct device *d = bench_device(s->bench, "lapic");
@@ -606,6 +616,7 @@ static const struct verb {
     {"ack", do_ack},
     {"eoi", do_eoi},
     {"lapic", do_lapic},
+    {"ferr", do_ferr},
 };
 
 /* Words by spaces; "..." is one word, escapes kept for g_strcompress. */

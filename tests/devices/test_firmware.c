@@ -63,8 +63,13 @@ static struct bench *board(const struct pc_firmware *p, GError **error)
 static struct bench *plain_board(void)
 {
     static const char *const boot[] = {"ide2", "floppy0", NULL};
-    struct pc_firmware p = {
-        .cpus = CPUS, .ram_below_4g = 0xc0000000u, .ram_above_4g = 1ull << 30, .serial1 = true, .boot = boot};
+    struct pc_firmware p = {.cpus = CPUS,
+                            .sockets = CPUS,
+                            .ram_below_4g = 0xc0000000u,
+                            .ram_above_4g = 1ull << 30,
+                            .serial1 = true,
+                            .boot = boot,
+                            .disk = {[0] = {1024, 255, 63}, [3] = {615, 4, 17}}};
     struct bench *b = board(&p, NULL);
     g_assert_nonnull(b);
     return b;
@@ -264,6 +269,9 @@ static void test_memory_and_boot(void)
 {
     struct bench *b = plain_board();
     g_autoptr(GByteArray) map = read_file(b, "etc/e820"), order = read_file(b, "bootorder");
+    g_autoptr(GByteArray) geometry = read_file(b, "bios-geometry");
+    g_assert_cmpstr((char *)geometry->data, ==,
+                    "/pci@i0cf8/ide@1,1/drive@0/disk@0 1024 255 63\n/pci@i0cf8/ide@1,1/drive@1/disk@1 615 4 17");
     g_assert_cmpuint(map->len, ==, 40);
     g_assert_cmphex(get_le64(map->data + 8), ==, 0xc0000000);
     g_assert_cmphex(get_le64(map->data + 20), ==, 1ull << 32);

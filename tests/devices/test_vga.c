@@ -225,6 +225,36 @@ static void test_dark(void)
     bench_free(b);
 }
 
+static bool is_black(struct bench *b)
+{
+    const struct surface *s = display_refresh_now(bench_display(b));
+
+    for (uint32_t y = 0; y < s->height; y++)
+        for (uint32_t x = 0; x < s->width; x++)
+            if (pixel(s, x, y))
+                return false;
+    return true;
+}
+
+/* The sequencer in reset, or no retraces: no picture, of the same size. */
+static void test_held(void)
+{
+    static const struct {
+        uint16_t port;
+        uint8_t index, off, on;
+    } cases[] = {{0x3c4, 0, 1, 3}, {0x3c4, 0, 2, 3}, {0x3d4, 0x17, 0x23, 0xa3}};
+    struct bench *b = play(scene_find("text-80"));
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        bench_out(b, cases[i].port, 2, cases[i].index | cases[i].off << 8);
+        g_assert_true(is_black(b));
+        g_assert_cmpuint(display_refresh_now(bench_display(b))->width, ==, 720);
+        bench_out(b, cases[i].port, 2, cases[i].index | cases[i].on << 8);
+        g_assert_false(is_black(b));
+    }
+    bench_free(b);
+}
+
 /* Guests wait for the beginning and the end of retrace, and count frames by it. */
 static void test_retrace(void)
 {
@@ -281,6 +311,9 @@ static void test_hostile(void)
             bench_out(b, 0x1cf, 2, g_test_rand_int_range(0, 0x10000) >> g_test_rand_int_range(0, 16));
         }
         bench_out(b, 0x3c4, 2, 0x0101);
+        bench_out(b, 0x3c4, 2, 0x0300);
+        bench_out(b, 0x3d4, 1, 0x17);
+        bench_out(b, 0x3d5, 1, bench_in(b, 0x3d5, 1) | 0x80);
         bench_in(b, 0x3da, 1);
         bench_out(b, 0x3c0, 1, 0x20);
         display_refresh_now(bench_display(b));
@@ -369,6 +402,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vga/text/graphics", test_no_text);
     g_test_add_func("/vga/refresh/damage", test_damage);
     g_test_add_func("/vga/refresh/dark", test_dark);
+    g_test_add_func("/vga/refresh/held", test_held);
     g_test_add_func("/vga/refresh/widest", test_widest);
     g_test_add_func("/vga/refresh/hostile", test_hostile);
     g_test_add_func("/vga/retrace", test_retrace);

@@ -208,6 +208,37 @@ static uint32_t graphics_dot(const struct look *l, unsigned counter, unsigned ro
     return colour_16(l, colour);
 }
 
+/* ---- blanking: counters, and a flag that one comparison sets and another clears ---- */
+
+static bool *blanked(unsigned start, unsigned end, unsigned bits, unsigned total)
+{
+    bool *is = g_new0(bool, total), on = false;
+
+    for (unsigned pass = 0; pass < 3; pass++)
+        for (unsigned n = 0; n < total; n++) {
+            if (on && n % (1u << bits) == end % (1u << bits))
+                on = false;
+            if (n == start)
+                on = true;
+            is[n] = on;
+        }
+    return is;
+}
+
+static void blank(const struct look *l, uint32_t *picture, uint32_t width, uint32_t height, unsigned cell)
+{
+    const uint8_t *c = l->crtc;
+    unsigned columns = c[0] + 5, lines = c[6] + (c[7] & 1 ? 256 : 0) + (c[7] & 0x20 ? 512 : 0) + 2;
+    unsigned first = c[0x15] + (c[7] & 8 ? 256 : 0) + (c[9] & 0x20 ? 512 : 0) + 1;
+    g_autofree bool *column = blanked(c[2], c[3] % 32 + (c[5] >= 128 ? 32 : 0), 6, columns);
+    g_autofree bool *line = blanked(first, c[0x16] + 1, 8, lines);
+
+    for (uint32_t y = 0; y < height; y++)
+        for (uint32_t x = 0; x < width; x++)
+            if (column[x / cell] || line[y])
+                picture[y * width + x] = 0;
+}
+
 /* ---- pictures ---- */
 
 static uint32_t *crtc_picture(const struct look *l, uint32_t *width, uint32_t *height)
@@ -226,6 +257,7 @@ static uint32_t *crtc_picture(const struct look *l, uint32_t *width, uint32_t *h
             picture[at.line * *width + x] =
                 (graphics ? graphics_dot : text_dot)(l, counter & 0xffff, at.row, dot % dots);
         }
+    blank(l, picture, *width, *height, dots * twice);
     return picture;
 }
 

@@ -489,6 +489,37 @@ static void play_vbe_4(const struct scene_io *io)
     fill_planes(io, 20000);
 }
 
+/* ---- blanking inside the picture ---- */
+
+static void play_blank_right(const struct scene_io *io)
+{
+    set_mode(io, &mode_13);
+    fill(io, 0xa0000, 64000, 21);
+    crtc(io, 0x02, 40);
+}
+
+static void play_blank_middle(const struct scene_io *io)
+{
+    set_mode(io, &mode_12);
+    fill_planes(io, 38400);
+    crtc(io, 0x02, 20);
+    crtc(io, 0x03, 0x80 | 25);
+    crtc(io, 0x05, 0);
+    crtc(io, 0x15, 99);
+    crtc(io, 0x07, 0x36);
+    crtc(io, 0x09, 0x40);
+    crtc(io, 0x16, 149);
+}
+
+/* Both go on in the next line, the next picture. */
+static void play_blank_early(const struct scene_io *io)
+{
+    play_text_80(io);
+    crtc(io, 0x03, 0x80 | 5);
+    crtc(io, 0x05, 0x01);
+    crtc(io, 0x16, 19);
+}
+
 const struct scene scenes[] = {
     {"text-80", play_text_80, 720, 400, 0x38a8a8baaf70846d, NULL},
     {"text-40", play_text_40, 720, 400, 0x86f83fbc01862ca5, "QEMU leaves out the ninth dot"},
@@ -521,5 +552,8 @@ const struct scene scenes[] = {
     {"vbe-32", play_vbe_32, 320, 100, 0x24a97b999666e378, NULL},
     {"vbe-panned", play_vbe_panned, 256, 128, 0xae5a99c7fac145b5, NULL},
     {"vbe-banked", play_vbe_banked, 512, 256, 0x93617b03e8ded5f4, NULL},
+    {"blank-right", play_blank_right, 640, 400, 0x4a4b2e7679a238f9, "QEMU does not blank"},
+    {"blank-middle", play_blank_middle, 640, 480, 0xe856c8675cc01c3d, "QEMU does not blank"},
+    {"blank-early", play_blank_early, 720, 400, 0xe29b6dce964b160d, "QEMU does not blank"},
     {NULL},
 };

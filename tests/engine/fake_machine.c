@@ -29,6 +29,17 @@ int machine_ack(struct machine *m, unsigned cpu)
     return m && m->ack ? m->ack(m, cpu) : -1;
 }
 
+void machine_looked(struct machine *m, unsigned cpu)
+{
+    if (m && m->looked)
+        m->looked(m);
+}
+
+bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
+{
+    return m && m->fpu_error && m->fpu_error(m, cpu, pending);
+}
+
 uint8_t machine_tpr(struct machine *m, unsigned cpu)
 {
     return 0;

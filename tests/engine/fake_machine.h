@@ -11,4 +11,6 @@ struct machine { /* cpu_vm.machine may be NULL: no ports either */
     uint64_t (*load)(struct machine *m, uint64_t gpa, unsigned size);
     void (*store)(struct machine *m, uint64_t gpa, unsigned size, uint64_t value);
     int (*ack)(struct machine *m, unsigned cpu);
+    void (*looked)(struct machine *m);
+    bool (*fpu_error)(struct machine *m, unsigned cpu, bool pending);
 };

@@ -136,6 +136,74 @@ static void test_x87_exception(void)
     guest_free(g);
 }
 
+/* ---- CR0.NE clear: FERR#, IGNNE# ---- */
+GUEST_CODE(ferr_x87, 32,
+           "1: fninit\n fldcw 0x20000\n fld1\n fldz\n fdivrp\n mov $1, %esi\n fld1\n mov $2, %esi\n dec %ebx\n jnz 1b\n"
+           "hlt\n");
+/* IRQ 13's handler: port F0h is logged; then FLDCW, which waits, with the error still there */
+GUEST_CODE(ferr_handler, 32,
+           "push %eax\n out %al, $0xf0\n fldcw 0x20000\n fwait\n fnstsw %ax\n out %ax, $0xf0\n fnclex\n"
+           "mov %esi, %eax\n out %eax, $0xf0\n pop %eax\n iret\n");
+enum { IRQ13 = 0x3d };
+
+static bool ferr_pin(struct machine *m, unsigned cpu, bool pending)
+{
+    struct guest *g = (struct guest *)m;
+    bool *ignore = g->test;
+    if (!pending)
+        *ignore = false;
+    else if (!*ignore) {
+        g->interrupt = IRQ13;
+        g->engine->signal(g->vcpu[0], CPU_SIGNAL_INTR, 1);
+        *ignore = true; /* the handler writes to port F0h before anything else */
+        return false;
+    }
+    return *ignore;
+}
+
+static void test_ferr(void)
+{
+    enum { TIMES = 20 };
+    bool ignore = false;
+    struct guest *g = START(P, ferr_x87);
+    GUEST_LOAD(g, 0x30000, ferr_handler);
+    guest_gate(g, IRQ13, SEL_CODE32, 0x30000, 0x8e);
+    g->machine.fpu_error = ferr_pin;
+    g->test = &ignore;
+    g->s.rflags |= 1 << 9;
+    g->s.cr0 &= ~(uint64_t)CR0_NE;
+    g->s.gpr[X86_RBX] = TIMES;
+    guest_write(g, 0x20000, 2, 0x37b); /* division by zero is unmasked */
+    guest_run(g);
+    g_assert_cmpint(guest_vector(g), ==, DONE);
+    g_assert_cmpuint(g->logged, ==, TIMES * 3);
+    for (unsigned i = 0; i < g->logged; i += 3) {
+        g_assert_cmphex(g->log[i + 1] & 0x84, ==, 0x84); /* ES and ZE are still there for the handler */
+        g_assert_cmphex(g->log[i + 2], ==, 1);           /* it came before the waiting FLD1 */
+    }
+    g_assert_false(ignore); /* FERR# has fallen */
+    g_assert_cmphex(g->s.gpr[X86_RSI], ==, 2);
+    guest_free(g);
+}
+
+/* Interrupts off: it waits for good, and comes out by what wakes a halted CPU. */
+static void test_ferr_waits(void)
+{
+    bool ignore = false;
+    struct guest *g = START(P, ferr_x87);
+    g->machine.fpu_error = ferr_pin;
+    g->test = &ignore;
+    g->s.cr0 &= ~(uint64_t)CR0_NE;
+    g->s.gpr[X86_RBX] = 1;
+    guest_write(g, 0x20000, 2, 0x37b);
+    g_assert_cmpint(guest_run(g), ==, CPU_STOP_HLT);
+    g_assert_cmphex(g->s.gpr[X86_RSI], ==, 1);
+    g->engine->signal(g->vcpu[0], CPU_SIGNAL_NMI, 1);
+    guest_continue(g);
+    g_assert_cmpint(guest_vector(g), ==, 2);
+    guest_free(g);
+}
+
 static void test_bad_state(void)
 {
     struct guest *g = START(P, bad_mxcsr);
@@ -230,6 +298,8 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/fpu/rights", test_rights);
     g_test_add_func("/interp/fpu/simd-exception", test_simd_exception);
     g_test_add_func("/interp/fpu/x87-exception", test_x87_exception);
+    g_test_add_func("/interp/fpu/ferr", test_ferr);
+    g_test_add_func("/interp/fpu/ferr-waits", test_ferr_waits);
     g_test_add_func("/interp/fpu/bad-state", test_bad_state);
     g_test_add_func("/interp/fpu/hostile-image", test_hostile_image);
     g_test_add_func("/interp/fpu/outside", test_outside);

@@ -29,9 +29,9 @@ static void rig_open(struct rig *r)
     r->socket = g_build_filename(r->folder, "control", NULL);
     g_key_file_set_string(file, "serial1", "target", "none");
     g_key_file_set_string(file, "ide2", "media", "cdrom");
-    struct machine *m = machine_new(file, "machine.ini", r->folder, NULL);
+    struct machine *m = machine_new(file, "machine.ini", r->folder, NULL, NULL);
     r->options = (struct server_options){m, "fuzz", r->folder, 0};
-    r->server = server_new(&r->options, r->socket, NULL);
+    r->server = server_new(&r->options, socket_listen(r->socket, NULL), r->socket);
     g_assert_nonnull(r->server);
     machine_on_event(m, on_event, r);
     machine_start(m, NULL);

@@ -35,7 +35,7 @@ static struct machine *build(void)
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autoptr(GError) error = NULL;
     g_key_file_load_from_data(file, ini, -1, G_KEY_FILE_NONE, NULL);
-    struct machine *m = machine_new(file, "machine.ini", g_get_tmp_dir(), &error);
+    struct machine *m = machine_new(file, "machine.ini", g_get_tmp_dir(), NULL, &error);
     if (!m || !machine_start(m, &error))
         g_error("%s", error->message);
     machine_pause(m);

@@ -89,6 +89,15 @@ void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8)
     m->tpr[cpu] = cr8;
 }
 
+bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
+{
+    return false;
+}
+
+void machine_looked(struct machine *m, unsigned cpu)
+{
+}
+
 bool machine_apic_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write)
 {
     return false;

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fence.h - how a process of ours gives up, for good, what it does not need: files (Landlock), system calls (seccomp) and
+ * root's capabilities.  For the VM process and for every child that looks into a disk image.
+ *
+ * Both fences belong to threads and are inherited by the threads that those make.  So: close them while there is one
+ * thread, and before the first byte is looked at that somebody else may have written; fence_holds() then asks the kernel.
+ * A kernel without Landlock or seccomp gets a line in the log, not an error. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+
+/* ---- fence_files.c: which files may still be opened ---- */
+enum fence_access {
+    FENCE_LIST = 1,   /* names in a folder, and below it */
+    FENCE_READ = 2,   /* in a folder: everything below it */
+    FENCE_WRITE = 4,  /* also cut it short */
+    FENCE_DEVICE = 8, /* commands to a device: the size of a host disk, KVM */
+    FENCE_MAKE = 16,  /* in a folder and below it: new regular files, renaming, removing */
+};
+struct fence_files;
+struct fence_files *fence_files_new(void);
+void fence_files_free(struct fence_files *f);
+/* What is not there gets no rule; of a path that is a link, what it leads to. */
+void fence_allow(struct fence_files *f, const char *path, unsigned access);
+/* A regular file or a device; a folder of that name gets no rule: everything below it would be meant. */
+void fence_allow_file(struct fence_files *f, const char *path, unsigned access);
+/* What whoever looks at an image may read, which names others by their path: all but the system's own (/proc, /sys, /run),
+ * devices that are no disks, and what is hidden in people's homes (.ssh, .config), except caches and our own data. */
+void fence_allow_images(struct fence_files *f);
+/* An image, and what it may have its data in: other regular files in its folder, of any name, for what that is only the
+ * image knows; but neither hidden ones nor a machine's own. */
+void fence_allow_beside(struct fence_files *f, const char *path, unsigned access);
+/* From here on only that; and signals, abstract sockets and TCP only within the fence, where the kernel can (ABI 4, 6).
+ * Root loses its capabilities, but for reaching other users' files if a rule names one.  Frees f, also on failure. */
+bool fence_files_close(struct fence_files *f, GError **error);
+
+/* ---- fence_calls.c: which system calls may still be made; all others fail with EPERM ---- */
+enum fence_kind {
+    FENCE_VM,     /* the VM process, all threads, from before it looks at anything */
+    FENCE_LOOP,   /* its loop thread, once the machine runs */
+    FENCE_VCPU,   /* threads of virtual CPUs */
+    FENCE_WORKER, /* threads that read and write disk images */
+    FENCE_LOOK,   /* a child that says which files an image consists of */
+    FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
+    FENCE_KINDS
+};
+/* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */
+struct fence_filters;
+struct fence_filters *fence_filters_new(GError **error);
+void fence_filters_free(struct fence_filters *f);
+/* All threads of the process. */
+bool fence_calls_close(enum fence_kind kind, GError **error);
+/* The calling thread, in addition to what holds already; once per thread, more often does nothing. */
+bool fence_thread(const struct fence_filters *f, enum fence_kind kind, GError **error);
+
+/* ---- fence_check.c ---- */
+/* Does every thread of this process have no_new_privs and a filter?  False: a sentence that names one. */
+bool fence_holds(GError **error);
+bool fence_alone(GError **error); /* is there one thread only? */
+
+/* ---- fence_run.c: a child that does one thing inside ---- */
+struct fence_job {
+    enum fence_kind kind;
+    struct fence_files *files;        /* taken */
+    int (*fn)(void *ctx, int answer); /* in the child; an exit code.  answer: what it writes there, the caller gets */
+    void *ctx;
+    unsigned seconds; /* after which it is killed; 0: never */
+};
+/* Forks: from a process with one thread.  *answer may be NULL: then the child gets -1.  The child's exit code; 128 and a
+ * signal's number if one ended it; -1: it could not be started, or not be fenced. */
+int fence_run(const struct fence_job *job, GBytes **answer, GError **error);
+/* A child's words for people: whoever took it over must not reach their terminal.  g_free. */
+char *fence_text(const char *text, gsize n);

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* seccomp (Documentation/userspace-api/seccomp_filter.rst), by libseccomp.
+ *
+ * The table lists what stays, for which kinds of process and thread, and with which arguments; everything else fails with
+ * EPERM.  Not with a signal: libraries ask for things on paths that no test walks, with another version of the C library
+ * or in another locale, and take a refusal; a guest should not lose its disk's last writes for that.  Whoever took a
+ * thread over gains nothing by being told no.
+ *
+ * A call whose argument is a number is held to the numbers that are needed.  What an argument points to cannot be looked
+ * at: so clone3 does not exist here (the C library falls back to clone), and sendmsg, which could name an address, finds
+ * only stream sockets.
+ *
+ * A build with -Dfence_log=true says on stderr which call was refused (by SIGSYS, which takes the place of the refusal). */
+#include "fence.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum {
+    VM = 1 << FENCE_VM,
+    LOOP = 1 << FENCE_LOOP,
+    VCPU = 1 << FENCE_VCPU,
+    WORKER = 1 << FENCE_WORKER,
+    LOOK = 1 << FENCE_LOOK,
+    TOOL = 1 << FENCE_TOOL,
+    CHILDREN = LOOK | TOOL,
+    ANY = (1 << FENCE_KINDS) - 1,
+};
+
+/* ---- calls that stay whatever their arguments are ---- */
+#define CALLS(...)                                                                                                     \
+    (const int[])                                                                                                      \
+    {                                                                                                                  \
+        __VA_ARGS__, -1                                                                                                \
+    }
+static const struct {
+    unsigned kinds;
+    const int *calls;
+    const char *reason;
+} plain[] = {
+    {ANY, CALLS(SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_fstat), "what is open already"},
+    {VM | LOOP | WORKER | CHILDREN,
+     CALLS(SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_lseek, SYS_fsync, SYS_fdatasync, SYS_ftruncate,
+           SYS_fallocate),
+     "disk images"},
+    {VM | LOOP | CHILDREN,
+     CALLS(SYS_open, SYS_openat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_stat, SYS_lstat, SYS_newfstatat,
+           SYS_statx, SYS_readlink, SYS_readlinkat, SYS_getdents64, SYS_getcwd),
+     "images, and what media inserted while running build upon (Landlock says where)"},
+    {VM | LOOP, CALLS(SYS_rename, SYS_dup2), "old logs (Landlock says where), stderr into the new one"},
+    {TOOL, CALLS(SYS_rename, SYS_renameat2, SYS_linkat, SYS_unlink), "new images (Landlock says where)"},
+    {ANY, CALLS(SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk), "memory"},
+    {VM | LOOP, CALLS(SYS_memfd_create), "guest memory, translated code, pictures"},
+    {VM | VCPU, CALLS(SYS_membarrier), "translated code"},
+    {ANY,
+     CALLS(SYS_futex, SYS_rseq, SYS_set_robust_list, SYS_exit, SYS_exit_group, SYS_gettid, SYS_getpid, SYS_sched_yield),
+     "threads and locks"},
+    {ANY, CALLS(SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall),
+     "faults of translated code, being kicked"},
+    {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
+    {TOOL | VM | LOOP | VCPU, CALLS(SYS_rt_sigtimedwait), "Ctrl-C; taking a kick back"},
+    {ANY, CALLS(SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_time, SYS_nanosleep, SYS_clock_nanosleep),
+     "time"},
+    {VM | LOOP | VCPU, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "guest time"},
+    {VM | LOOP | VCPU, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
+    {VM | LOOP, CALLS(SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown),
+     "control clients"},
+    {VM | LOOP | VCPU | TOOL, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
+    {VM | LOOP | CHILDREN, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
+};
+
+/* ---- calls that stay with certain arguments: a rule each, any of them will do ---- */
+#define ARG(n, op, ...)                                                                                                \
+    {                                                                                                                  \
+        n, SCMP_CMP_##op, __VA_ARGS__                                                                                  \
+    }
+#define IS(n, value)           ARG(n, EQ, (scmp_datum_t)(value), 0)
+#define MASKED(n, mask, value) ARG(n, MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(value))
+#define OWN_PID                (-1) /* stands for the number of this process */
+#define PROT_BOTH              (PROT_WRITE | PROT_EXEC)
+#define THREAD_FLAGS           (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define NOT_THREAD_FLAGS                                                                                               \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
+     CLONE_PTRACE | CLONE_VFORK | CLONE_PIDFD)
+
+static const struct {
+    unsigned kinds;
+    int call;
+    unsigned count;
+    struct scmp_arg_cmp arg[2];
+} checked[] = {
+    /* Executable and writable at once never; executable at all only until the machine is built. */
+    {ANY, SYS_mmap, 1, {MASKED(2, PROT_EXEC, 0)}},
+    {VM | CHILDREN, SYS_mmap, 1, {MASKED(2, PROT_BOTH, PROT_EXEC)}},
+    {ANY, SYS_mprotect, 1, {MASKED(2, PROT_EXEC, 0)}},
+    /* A thread, nothing else.  Not from a vCPU or the loop: GLib may not ask for scheduling here (sched_getattr), and so
+     * makes its workers from a thread of its own, "pool-spawner", whose filter is theirs until they take on a closer one. */
+    {VM | TOOL, SYS_clone, 1, {MASKED(0, THREAD_FLAGS | NOT_THREAD_FLAGS, THREAD_FLAGS)}},
+    {VM, SYS_seccomp, 1, {IS(0, SECCOMP_SET_MODE_FILTER)}},
+    {VM, SYS_prctl, 2, {IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)}},
+    {ANY, SYS_prctl, 1, {IS(0, PR_SET_NAME)}},
+    /* A guest's SSBD: this thread's loads wait for older stores. */
+    {VM | VCPU, SYS_prctl, 2, {IS(0, PR_SET_SPECULATION_CTRL), IS(1, PR_SPEC_STORE_BYPASS)}},
+    /* Signals to own threads. */
+    {ANY, SYS_tgkill, 1, {IS(0, OWN_PID)}},
+    /* Questions about oneself. */
+    {ANY, SYS_prlimit64, 2, {IS(0, 0), IS(2, 0)}},
+    {ANY, SYS_sched_getaffinity, 1, {IS(0, 0)}},
+    /* No owner, no signal for what happens to a descriptor. */
+    {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
+    {VM | LOOP | TOOL, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
+    {VM | LOOP | CHILDREN, SYS_fcntl, 1, {IS(1, F_GETFD)}},
+    {VM | LOOP | CHILDREN, SYS_fcntl, 1, {IS(1, F_SETFD)}},
+    {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
+    {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
+    {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_GETLK)}},
+    {VM | LOOP, SYS_fcntl, 1, {IS(1, F_ADD_SEALS)}},
+    /* Connected stream sockets only. */
+    {VM | LOOP | VCPU, SYS_sendto, 1, {IS(4, 0)}},
+    {VM | LOOP, SYS_recvfrom, 1, {IS(4, 0)}},
+    {VM | LOOP, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
+    /* An open file's own time, no path. */
+    {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
+};
+
+/* ---- ioctl ---- */
+#define COMMANDS(...)                                                                                                  \
+    (const unsigned[])                                                                                                 \
+    {                                                                                                                  \
+        __VA_ARGS__, 0                                                                                                 \
+    }
+static const struct {
+    unsigned kinds;
+    const unsigned *commands;
+    const char *reason;
+} commands[] = {
+    {VM | LOOP | CHILDREN, COMMANDS(BLKGETSIZE64), "the size of a host disk"},
+    {VM | LOOP | TOOL, COMMANDS(TCGETS), "is it a terminal?"},
+    {VM | LOOP, COMMANDS(TCSETS), "at the end the terminal is as it was"},
+    {VM,
+     COMMANDS(KVM_GET_API_VERSION, KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_GET_VCPU_MMAP_SIZE, KVM_SET_TSS_ADDR,
+              KVM_SET_IDENTITY_MAP_ADDR),
+     "KVM: making a machine"},
+    {VM | LOOP | VCPU,
+     COMMANDS(KVM_CHECK_EXTENSION, KVM_ENABLE_CAP, KVM_GET_SUPPORTED_CPUID, KVM_GET_CPUID2, KVM_SET_CPUID2, KVM_RUN,
+              KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_MSRS, KVM_SET_MSRS, KVM_GET_XSAVE,
+              KVM_SET_XSAVE, KVM_GET_XCRS, KVM_SET_XCRS, KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, KVM_GET_MP_STATE,
+              KVM_SET_MP_STATE, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_GET_LAPIC, KVM_SET_LAPIC, KVM_INTERRUPT,
+              KVM_NMI, KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING, KVM_SET_SIGNAL_MASK, KVM_SET_USER_MEMORY_REGION,
+              KVM_GET_DIRTY_LOG, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR, KVM_TRANSLATE),
+     "KVM: running it (hwaccel)"},
+};
+
+static int add_commands(scmp_filter_ctx c, enum fence_kind kind)
+{
+    int err = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++)
+        for (const unsigned *n = commands[i].commands; *n && commands[i].kinds >> kind & 1 && !err; n++)
+            err = seccomp_rule_add(c, SCMP_ACT_ALLOW, SYS_ioctl, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, *n));
+    return err;
+}
+
+static scmp_datum_t value_of(const struct scmp_arg_cmp *a)
+{
+    return a->datum_a == (scmp_datum_t)OWN_PID ? (scmp_datum_t)getpid() : a->datum_a;
+}
+
+static int add_rules(scmp_filter_ctx c, enum fence_kind kind)
+{
+    int err = seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOSYS), SYS_clone3, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(plain) && !err; i++)
+        for (const int *call = plain[i].calls; *call >= 0 && plain[i].kinds >> kind & 1 && !err; call++)
+            err = seccomp_rule_add(c, SCMP_ACT_ALLOW, *call, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(checked) && !err; i++) {
+        struct scmp_arg_cmp arg[2];
+        if (!(checked[i].kinds >> kind & 1))
+            continue;
+        for (unsigned k = 0; k < checked[i].count; k++) {
+            arg[k] = checked[i].arg[k];
+            arg[k].datum_a = value_of(&arg[k]);
+        }
+        err = seccomp_rule_add_array(c, SCMP_ACT_ALLOW, checked[i].call, checked[i].count, arg);
+    }
+    return err ? err : add_commands(c, kind);
+}
+
+/* ---- for developers: which call was it? ---- */
+#ifdef FENCE_LOG
+#define REFUSE SCMP_ACT_TRAP
+
+/* In a signal handler of any thread: no more than write(). */
+static void on_refused(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+    char text[96];
+    int n = g_snprintf(text, sizeof text, "fence: system call %d(%#llx, %#llx, %#llx) is refused\n", info->si_syscall,
+                       u->uc_mcontext.gregs[REG_RDI], u->uc_mcontext.gregs[REG_RSI], u->uc_mcontext.gregs[REG_RDX]);
+    if (write(STDERR_FILENO, text, n) < 0)
+        n = 0;
+    u->uc_mcontext.gregs[REG_RAX] = -EPERM;
+}
+
+static void say_refused(void)
+{
+    struct sigaction a = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigaction(SIGSYS, &a, NULL);
+}
+#else
+#define REFUSE SCMP_ACT_ERRNO(EPERM)
+static void say_refused(void)
+{
+}
+#endif
+
+/* ---- compiling and loading ---- */
+
+static bool failed(GError **error, int err)
+{
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(err), "seccomp: %s", g_strerror(err));
+    return false;
+}
+
+/* The binary tree costs fewer steps per call than the list of all rules. */
+static scmp_filter_ctx compile(enum fence_kind kind, GError **error)
+{
+    scmp_filter_ctx c = seccomp_init(REFUSE);
+    int err = c ? 0 : -ENOMEM;
+    if (!err)
+        err = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
+    if (!err)
+        err = seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    if (!err)
+        err = add_rules(c, kind);
+    if (!err)
+        return c;
+    seccomp_release(c);
+    failed(error, -err);
+    return NULL;
+}
+
+static GBytes *program_of(enum fence_kind kind, GError **error)
+{
+    scmp_filter_ctx c = compile(kind, error);
+    int fd = c ? memfd_create("terrarium-filter", MFD_CLOEXEC) : -1;
+    struct stat st;
+    GBytes *code = NULL;
+    if (fd >= 0 && !seccomp_export_bpf(c, fd) && !fstat(fd, &st) && st.st_size > 0) {
+        g_autofree void *bytes = g_malloc(st.st_size);
+        if (!lseek(fd, 0, SEEK_SET) && read(fd, bytes, st.st_size) == st.st_size)
+            code = g_bytes_new_take(g_steal_pointer(&bytes), st.st_size);
+    }
+    if (c && !code)
+        failed(error, EIO);
+    if (fd >= 0)
+        close(fd);
+    if (c)
+        seccomp_release(c);
+    return code;
+}
+
+struct fence_filters {
+    GBytes *code[FENCE_KINDS]; /* NULL: not for a single thread */
+};
+
+struct fence_filters *fence_filters_new(GError **error)
+{
+    static const enum fence_kind kinds[] = {FENCE_LOOP, FENCE_VCPU, FENCE_WORKER};
+    struct fence_filters *f = g_new0(struct fence_filters, 1);
+    for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (!(f->code[kinds[i]] = program_of(kinds[i], error))) {
+            fence_filters_free(f);
+            return NULL;
+        }
+    return f;
+}
+
+void fence_filters_free(struct fence_filters *f)
+{
+    for (unsigned i = 0; f && i < FENCE_KINDS; i++)
+        g_clear_pointer(&f->code[i], g_bytes_unref);
+    g_free(f);
+}
+
+static bool load(GBytes *code, unsigned flags, GError **error)
+{
+    gsize n;
+    const void *data = g_bytes_get_data(code, &n);
+    struct sock_fprog program = {n / sizeof(struct sock_filter), (struct sock_filter *)data};
+    if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program))
+        return true;
+    if (errno != ENOSYS && errno != EINVAL)
+        return failed(error, errno);
+    g_message("fence: this kernel has no seccomp filters; system calls are not fenced");
+    return true;
+}
+
+bool fence_calls_close(enum fence_kind kind, GError **error)
+{
+    g_autoptr(GBytes) code = program_of(kind, error);
+    say_refused();
+    return code && load(code, SECCOMP_FILTER_FLAG_TSYNC, error);
+}
+
+bool fence_thread(const struct fence_filters *f, enum fence_kind kind, GError **error)
+{
+    static _Thread_local bool done;
+    if (!done)
+        done = load(f->code[kind], 0, error);
+    return done;
+}
