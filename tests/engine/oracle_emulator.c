@@ -208,7 +208,7 @@ static bool group_by_modrm(const struct emulated_case *e, const struct oracle_cp
 {
     const uint8_t *b = opcode_of(e);
     unsigned reg = b[1] >> 3 & 7;
-    return ((b[0] & 0xfe) == 0xc6 && reg && only_engine_raised(e, host, engine, UNDEFINED)) ||
+    return (((b[0] & 0xfe) == 0xc6 || b[0] == 0x8f) && reg && only_engine_raised(e, host, engine, UNDEFINED)) ||
            ((b[0] & 0xfe) == 0xf6 && reg == 1 && only_engine_raised(e, engine, host, UNDEFINED));
 }
 
@@ -238,7 +238,8 @@ static bool prefetch_register(const struct emulated_case *e, const struct oracle
                               const struct oracle_cpu *engine)
 {
     const uint8_t *b = opcode_of(e);
-    return b[0] == 0x0f && b[1] == 0x18 && b[2] >= 0xc0 && only_engine_raised(e, engine, host, UNDEFINED);
+    return b[0] == 0x0f && (b[1] == 0x0d || b[1] == 0x18) && b[2] >= 0xc0 &&
+           only_engine_raised(e, engine, host, UNDEFINED);
 }
 
 /* A REX prefix that another prefix follows. */
@@ -332,13 +333,25 @@ static bool x87_before_fault(const struct emulated_case *e, const struct oracle_
     return is_x87(e) && raised(e, engine, PAGE_FAULT) && x87_apart(e, host, engine);
 }
 
+/* Does MASKMOVQ or MASKMOVDQU store nothing? */
+static bool is_mask_empty(const struct emulated_case *e)
+{
+    bool mmx = e->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
+    unsigned at = (mmx ? 32 : 160) + 16 * (unsigned)ZydisRegisterGetId(e->operand[1].reg.value);
+    for (unsigned i = 0; i < (mmx ? 8 : 16); i++)
+        if (e->c->cpu.xsave[at + i] & 0x80 && e->c->cpu.xsave[512] & (mmx ? 1 : 2))
+            return false;
+    return true;
+}
+
 static bool inside_masked_store(const struct emulated_case *e, const struct oracle_cpu *host,
                                 const struct oracle_cpu *engine)
 {
     struct oracle_cpu same = *engine;
     same.cr2 = host->cr2;
     return (e->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || e->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU) &&
-           engine->vector == PAGE_FAULT && (host->cr2 ^ engine->cr2) < 64 && oracle_same(e->mode, host, &same);
+           engine->vector == PAGE_FAULT &&
+           (is_mask_empty(e) || ((host->cr2 ^ engine->cr2) < 64 && oracle_same(e->mode, host, &same)));
 }
 
 static bool is_masked_load(const struct emulated_case *e)
@@ -477,11 +490,11 @@ static const struct row rows[] = {
     UNLIKE("qemu", "a pending x87 exception that XRSTOR brings is not pending", x87_error_forgotten),
     UNLIKE("qemu", "x87 pointers and the environment's reserved halves are others", x87_environment),
     UNLIKE("qemu", "66h before near branches of 64-bit code: displacement or RIP have 16 bits", branch_by_16_bits),
-    UNLIKE("qemu", "MOV by C6 and C7 ignores ModRM.reg; TEST by F6 /1 and F7 /1 is #UD", group_by_modrm),
+    UNLIKE("qemu", "C6, C7 (MOV) and 8F (POP) ignore ModRM.reg; TEST by F6 /1 and F7 /1 is #UD", group_by_modrm),
     UNLIKE("qemu", "BSWAP of 16 bits, which is undefined, swaps 32", short_swap),
     UNLIKE("qemu", "SHLD, SHRD of 16 bits by more, which is undefined, do otherwise", short_double_shift),
     UNLIKE("qemu", "SHLD, SHRD with a count and a RIP-relative operand: that lies one byte lower", double_shift_by_rip),
-    UNLIKE("qemu", "0F 18 with a register is #UD", prefetch_register),
+    UNLIKE("qemu", "0F 0D, 0F 18 with a register are #UD", prefetch_register),
     UNLIKE("qemu", "REX before another prefix counts", early_rex),
     UNLIKE("qemu", "SYSRET outside 64-bit code is #GP on Intel models, too", sysret_of_intel),
     UNLIKE("qemu", "RET's operand has a sign", return_far_down),
@@ -495,7 +508,7 @@ static const struct row rows[] = {
     UNLIKE("qemu", "a branch to an address that is not canonical faults there", branch_to_nowhere),
     UNLIKE("qemu", "INT's error code has the wrong vector in long mode", error_of_int),
     UNLIKE("qemu", "x87 and MMX instructions change state before they fault", x87_before_fault),
-    UNLIKE("qemu", "MASKMOVQ, MASKMOVDQU fault at the first byte that is stored", inside_masked_store),
+    UNLIKE("qemu", "MASKMOVQ, MASKMOVDQU fault at the first byte that is stored, if any", inside_masked_store),
     UNLIKE("qemu", "undefined flags of decimal arithmetic", decimal_flags),
     UNLIKE("qemu", "limits and types of segments are not checked", segment_unchecked),
     UNLIKE("bochs", "66h before near branches of 64-bit code has no effect on AMD models", branch_not_within_64k),
