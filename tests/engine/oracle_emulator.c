@@ -194,7 +194,7 @@ static bool branch_by_16_bits(const struct emulated_case *e, const struct oracle
 {
     const uint8_t *b = opcode_of(e);
     bool relative = b[0] == 0xe8 || b[0] == 0xe9 || (b[0] == 0x0f && (b[1] & 0xf0) == 0x80);
-    return is_short_branch(e) && (relative || host->rip <= 0xffff);
+    return is_short_branch(e) && (relative || (host->rip <= 0xffff) != (engine->rip <= 0xffff));
 }
 
 static bool branch_not_within_64k(const struct emulated_case *e, const struct oracle_cpu *host,
@@ -208,7 +208,8 @@ static bool group_by_modrm(const struct emulated_case *e, const struct oracle_cp
 {
     const uint8_t *b = opcode_of(e);
     unsigned reg = b[1] >> 3 & 7;
-    return (((b[0] & 0xfe) == 0xc6 || b[0] == 0x8f) && reg && only_engine_raised(e, host, engine, UNDEFINED)) ||
+    bool other = (((b[0] & 0xfe) == 0xc6 || b[0] == 0x8f) && reg) || (b[0] == 0xff && reg == 7);
+    return (other && only_engine_raised(e, host, engine, UNDEFINED)) ||
            ((b[0] & 0xfe) == 0xf6 && reg == 1 && only_engine_raised(e, engine, host, UNDEFINED));
 }
 
@@ -250,6 +251,30 @@ static bool early_rex(const struct emulated_case *e, const struct oracle_cpu *ho
     for (const uint8_t *b = e->c->bytes; b < end; b++)
         found |= (*b & 0xf0) == 0x40;
     return e->mode == ORACLE_64 && found;
+}
+
+static bool scalar_of_256_bits(const struct emulated_case *e, const struct oracle_cpu *host,
+                               const struct oracle_cpu *engine)
+{
+    const char *name = ZydisMnemonicGetString(e->in.mnemonic);
+    return e->in.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && e->in.raw.vex.L &&
+           (g_str_has_suffix(name, "ss") || g_str_has_suffix(name, "sd")) &&
+           only_engine_raised(e, engine, host, UNDEFINED);
+}
+
+/* VEX.B, inverted: the base is one of registers 8 to 15. */
+static bool high_vex_base(const struct emulated_case *e, const struct oracle_cpu *host, const struct oracle_cpu *engine)
+{
+    const uint8_t *b = opcode_of(e);
+    return e->mode != ORACLE_64 && *b == 0xc4 && b[1] >= 0xc0 && !(b[1] & 0x20);
+}
+
+static bool push_all(const struct emulated_case *e, const struct oracle_cpu *host, const struct oracle_cpu *engine)
+{
+    struct oracle_cpu same = *engine;
+    same.cr2 = host->cr2;
+    return (e->in.mnemonic == ZYDIS_MNEMONIC_PUSHAD || e->in.mnemonic == ZYDIS_MNEMONIC_PUSHA) &&
+           engine->vector == PAGE_FAULT && host->cr2 - engine->cr2 + 32 < 64 && oracle_same(e->mode, host, &same);
 }
 
 static bool sysret_of_intel(const struct emulated_case *e, const struct oracle_cpu *host,
@@ -490,12 +515,16 @@ static const struct row rows[] = {
     UNLIKE("qemu", "a pending x87 exception that XRSTOR brings is not pending", x87_error_forgotten),
     UNLIKE("qemu", "x87 pointers and the environment's reserved halves are others", x87_environment),
     UNLIKE("qemu", "66h before near branches of 64-bit code: displacement or RIP have 16 bits", branch_by_16_bits),
-    UNLIKE("qemu", "C6, C7 (MOV) and 8F (POP) ignore ModRM.reg; TEST by F6 /1 and F7 /1 is #UD", group_by_modrm),
+    UNLIKE("qemu", "C6, C7 (MOV) and 8F (POP) ignore ModRM.reg; FF /7 reads; TEST by F6 /1, F7 /1 is #UD",
+           group_by_modrm),
     UNLIKE("qemu", "BSWAP of 16 bits, which is undefined, swaps 32", short_swap),
     UNLIKE("qemu", "SHLD, SHRD of 16 bits by more, which is undefined, do otherwise", short_double_shift),
     UNLIKE("qemu", "SHLD, SHRD with a count and a RIP-relative operand: that lies one byte lower", double_shift_by_rip),
     UNLIKE("qemu", "0F 0D, 0F 18 with a register are #UD", prefetch_register),
     UNLIKE("qemu", "REX before another prefix counts", early_rex),
+    UNLIKE("qemu", "scalar AVX instructions with VEX.L are #UD", scalar_of_256_bits),
+    UNLIKE("qemu", "VEX.B counts outside 64-bit code", high_vex_base),
+    UNLIKE("qemu", "PUSHA, PUSHAD push in the other order", push_all),
     UNLIKE("qemu", "SYSRET outside 64-bit code is #GP on Intel models, too", sysret_of_intel),
     UNLIKE("qemu", "RET's operand has a sign", return_far_down),
     UNLIKE("qemu", "ENTER does not look at the new top of the stack", enter_to_nowhere),

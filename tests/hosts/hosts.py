@@ -27,7 +27,7 @@ MODELS = {  # name: processor, why it is here
     "sandy-bridge": ("qemu:SandyBridge", "Intel with AVX, without AVX2 and FSGSBASE"),
     "haswell": ("qemu:Haswell", "Intel with AVX2"),
     "ice-lake": ("qemu:Icelake-Server", "Intel with 5-level paging"),
-    "opteron-g4": ("qemu:Opteron_G4", "AMD with AVX and FMA4, without AVX2 and FSGSBASE"),
+    "amd-avx": ("qemu:EPYC,-avx2,-fma,-bmi1,-bmi2,-fsgsbase", "AMD with AVX, without AVX2 and FSGSBASE"),
     "milan": ("qemu:EPYC-Milan", "a current AMD"),
     "bochs-lynnfield": ("bochs:corei5_lynnfield_750", "Intel without XSAVE"),
     "bochs-sandy-bridge": ("bochs:corei7_sandy_bridge_2600k", "Intel with AVX, without AVX2 and FSGSBASE"),
