@@ -137,7 +137,7 @@ def bochs_command(model, folder, memory):
     shutil.copy(find("/usr/lib/ISOLINUX/isolinux.bin"), cd)
     shutil.copy(find("/usr/lib/syslinux/modules/bios/ldlinux.c32"), cd)
     with open(os.path.join(cd, "isolinux.cfg"), "w", encoding="utf-8") as f:
-        f.write(ISOLINUX.format(line=f"{COMMAND_LINE} no5lvl tsc_early_khz={BOCHS_RATE // 1000}"))
+        f.write(ISOLINUX.format(line=f"{COMMAND_LINE} no5lvl clearcpuid=321,323 tsc_early_khz={BOCHS_RATE // 1000}"))
     subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot",
                     "-boot-load-size", "4", "-boot-info-table", "-o", f"{folder}/cd.iso", cd],
                    check=True, stderr=subprocess.DEVNULL)
