@@ -296,19 +296,26 @@ static bool enter_to_nowhere(const struct emulated_case *e, const struct oracle_
     return e->in.mnemonic == ZYDIS_MNEMONIC_ENTER && (engine->vector == PAGE_FAULT || engine->vector == STACK);
 }
 
-/* Bytes that are no instruction. */
+static bool is_locked(const struct emulated_case *e)
+{
+    return memchr(e->c->bytes, 0xf0, (size_t)(opcode_of(e) - e->c->bytes));
+}
+
+/* Bytes that are no instruction because of a prefix, or of a control register that there is not. */
 static bool reserved_form(const struct emulated_case *e, const struct oracle_cpu *host, const struct oracle_cpu *engine)
 {
+    static const uint8_t second[] = {0x20, 0x22 /* MOV CR */, 0x77 /* EMMS */, 0xae, 0xc3 /* MOVNTI */};
     const uint8_t *b = opcode_of(e);
-    return !e->in.length && (*b == 0xc4 || *b == 0xc5 || *b == 0x62 || *b == 0x0f) &&
-           only_engine_raised(e, host, engine, UNDEFINED);
+    bool plain = *b == 0x0f && memchr(second, b[1], sizeof second);
+    bool vex = (*b == 0xc5 && !(b[1] & 3)) || (*b == 0xc4 && (b[1] & 0x1f) == 1 && !(b[2] & 3));
+    return !e->in.length && !is_locked(e) && (plain || vex) && only_engine_raised(e, host, engine, UNDEFINED);
 }
 
 static bool locked_nothing(const struct emulated_case *e, const struct oracle_cpu *host,
                            const struct oracle_cpu *engine)
 {
-    bool locked = !e->in.length && memchr(e->c->bytes, 0xf0, (size_t)(opcode_of(e) - e->c->bytes));
-    return locked && (only_engine_raised(e, host, engine, UNDEFINED) || x87_apart(e, host, engine));
+    return !e->in.length && is_locked(e) &&
+           (only_engine_raised(e, host, engine, UNDEFINED) || x87_apart(e, host, engine));
 }
 
 static bool segment_push(const struct emulated_case *e, const struct oracle_cpu *host, const struct oracle_cpu *engine)
@@ -528,7 +535,7 @@ static const struct row rows[] = {
     UNLIKE("qemu", "SYSRET outside 64-bit code is #GP on Intel models, too", sysret_of_intel),
     UNLIKE("qemu", "RET's operand has a sign", return_far_down),
     UNLIKE("qemu", "ENTER does not look at the new top of the stack", enter_to_nowhere),
-    UNLIKE("qemu", "reserved forms of VEX, EVEX and 0F opcodes run", reserved_form),
+    UNLIKE("qemu", "prefixes that EMMS, MOVNTI, group 15 reserve; CR7; VEX that lacks 66h: not #UD", reserved_form),
     UNLIKE("qemu", "LOCK before what cannot have it is not always #UD", locked_nothing),
     UNLIKE("qemu", "PUSH of a segment register writes all of its slot", segment_push),
     UNLIKE("qemu", "the fault of a read-modify-write is its read's", fault_of_read),
