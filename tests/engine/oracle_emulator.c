@@ -329,6 +329,12 @@ static bool segment_push(const struct emulated_case *e, const struct oracle_cpu 
            (host->vector == PAGE_FAULT || oracle_same(e->mode, host, engine));
 }
 
+static bool segment_push_of_amd(const struct emulated_case *e, const struct oracle_cpu *host,
+                                const struct oracle_cpu *engine)
+{
+    return oracle_host_cpu()->amd && segment_push(e, host, engine);
+}
+
 static bool fault_of_read(const struct emulated_case *e, const struct oracle_cpu *host, const struct oracle_cpu *engine)
 {
     return is_read_and_written(e) && host->vector == PAGE_FAULT && engine->vector == PAGE_FAULT &&
@@ -552,6 +558,7 @@ static const struct row rows[] = {
     UNLIKE("qemu", "undefined flags of decimal arithmetic", decimal_flags),
     UNLIKE("qemu", "limits and types of segments are not checked", segment_unchecked),
     UNLIKE("bochs", "66h before near branches of 64-bit code has no effect on AMD models", branch_by_all_bits),
+    UNLIKE("bochs", "PUSH of a segment register writes 16 bits of its slot on AMD models, too", segment_push_of_amd),
     UNLIKE("bochs", "ENTER, LEAVE with 66h in 64-bit code", short_frame),
     UNLIKE("bochs", "REX.R counts in MOV from segment registers", odd_segment_register),
     UNLIKE("bochs", "bit 3 of VEX.vvvv counts outside 64-bit code", high_vex_register),
