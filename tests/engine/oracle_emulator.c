@@ -239,6 +239,22 @@ static bool double_shift_by_rip(const struct emulated_case *e, const struct orac
            e->in.raw.imm[0].size;
 }
 
+/* Of registers mm8 to mm15, which there are not, it has other contents each time. */
+static bool high_mmx_register(const struct emulated_case *e, const struct oracle_cpu *host,
+                              const struct oracle_cpu *engine)
+{
+    return e->mode == ORACLE_64 && (e->in.raw.rex.R || e->in.raw.rex.B) && is_x87(e) && opcode_of(e)[0] == 0x0f;
+}
+
+static bool vector_of_256_bits(const struct emulated_case *e, const struct oracle_cpu *host,
+                               const struct oracle_cpu *engine)
+{
+    struct oracle_cpu same = *engine;
+    memcpy(same.xsave + 160, host->xsave + 160, ORACLE_XSAVE_BYTES - 160);
+    return (e->in.mnemonic == ZYDIS_MNEMONIC_VPHSUBSW || e->in.mnemonic == ZYDIS_MNEMONIC_VSHUFPD) &&
+           e->in.avx.vector_length == 256 && oracle_same(e->mode, host, &same);
+}
+
 static bool prefetch_register(const struct emulated_case *e, const struct oracle_cpu *host,
                               const struct oracle_cpu *engine)
 {
@@ -312,7 +328,8 @@ static bool reserved_form(const struct emulated_case *e, const struct oracle_cpu
     const uint8_t *b = opcode_of(e);
     bool plain = *b == 0x0f && memchr(second, b[1], sizeof second);
     bool vex = (*b == 0xc5 && !(b[1] & 3)) || (*b == 0xc4 && (b[1] & 0x1f) == 1 && !(b[2] & 3));
-    return !e->in.length && !is_locked(e) && (plain || vex) && only_engine_raised(e, host, engine, UNDEFINED);
+    return !e->in.length && !is_locked(e) && (plain || vex) && raised(e, engine, UNDEFINED) &&
+           (!raised(e, host, UNDEFINED) || x87_apart(e, host, engine));
 }
 
 static bool locked_nothing(const struct emulated_case *e, const struct oracle_cpu *host,
@@ -372,7 +389,8 @@ static bool error_of_int(const struct emulated_case *e, const struct oracle_cpu 
 static bool x87_before_fault(const struct emulated_case *e, const struct oracle_cpu *host,
                              const struct oracle_cpu *engine)
 {
-    return is_x87(e) && raised(e, engine, PAGE_FAULT) && x87_apart(e, host, engine);
+    bool faults = raised(e, engine, PAGE_FAULT) || raised(e, engine, GENERAL) || raised(e, engine, STACK);
+    return is_x87(e) && faults && x87_apart(e, host, engine);
 }
 
 /* Does MASKMOVQ or MASKMOVDQU store nothing? */
@@ -539,6 +557,8 @@ static const struct row rows[] = {
     UNLIKE("qemu", "SHLD, SHRD with a count and a RIP-relative operand: that lies one byte lower", double_shift_by_rip),
     UNLIKE("qemu", "0F 0D, 0F 18 with a register are #UD", prefetch_register),
     UNLIKE("qemu", "REX before another prefix counts", early_rex),
+    UNLIKE("qemu", "REX.R and REX.B count in numbers of MMX registers", high_mmx_register),
+    UNLIKE("qemu", "VPHSUBSW and VSHUFPD of 256 bits, whose results depend on the registers", vector_of_256_bits),
     UNLIKE("qemu", "scalar AVX instructions with VEX.L are #UD", scalar_of_256_bits),
     UNLIKE("qemu", "VEX.B counts outside 64-bit code", high_vex_base),
     UNLIKE("qemu", "PUSHA, PUSHAD push in the other order", push_all),

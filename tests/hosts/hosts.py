@@ -37,7 +37,7 @@ MODELS = {  # name: processor, why it is here, which of FEATURES programs see (N
     "bochs-ryzen": ("bochs:ryzen", "AMD with AVX2", "xsave fsgsbase avx avx2"),
 }
 FEATURES = "xsave fsgsbase avx avx2 avx512f la57"
-CASES = {"qemu": 8192, "bochs": 1024}
+CASES = {"qemu": 4096, "bochs": 512}
 FIRMWARE = [f"/usr/share/seabios/{n}" for n in ("bios-256k.bin", "vgabios-stdvga.bin")]
 STEP_LIMIT = 3600  # seconds of the emulated clock
 CONSOLE = "console=ttyS0,115200 loglevel=4 panic=-1 guest=off"
