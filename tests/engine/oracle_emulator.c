@@ -222,14 +222,6 @@ static bool short_swap(const struct emulated_case *e, const struct oracle_cpu *h
     return e->in.mnemonic == ZYDIS_MNEMONIC_BSWAP && e->in.operand_width == 16;
 }
 
-static bool short_double_shift(const struct emulated_case *e, const struct oracle_cpu *host,
-                               const struct oracle_cpu *engine)
-{
-    uint64_t n = opcode_of(e)[1] & 1 ? e->c->cpu.gpr[X86_RCX] : e->in.raw.imm[0].value.u;
-    return (e->in.mnemonic == ZYDIS_MNEMONIC_SHLD || e->in.mnemonic == ZYDIS_MNEMONIC_SHRD) &&
-           e->in.operand_width == 16 && (n & 31) > 16;
-}
-
 /* Its immediate byte is left out of the instruction's length. */
 static bool double_shift_by_rip(const struct emulated_case *e, const struct oracle_cpu *host,
                                 const struct oracle_cpu *engine)
@@ -553,7 +545,6 @@ static const struct row rows[] = {
     UNLIKE("qemu", "C6, C7 (MOV) and 8F (POP) ignore ModRM.reg; FF /7 reads; TEST by F6 /1, F7 /1 is #UD",
            group_by_modrm),
     UNLIKE("qemu", "BSWAP of 16 bits, which is undefined, swaps 32", short_swap),
-    UNLIKE("qemu", "SHLD, SHRD of 16 bits by more, which is undefined, do otherwise", short_double_shift),
     UNLIKE("qemu", "SHLD, SHRD with a count and a RIP-relative operand: that lies one byte lower", double_shift_by_rip),
     UNLIKE("qemu", "0F 0D, 0F 18 with a register are #UD", prefetch_register),
     UNLIKE("qemu", "REX before another prefix counts", early_rex),
