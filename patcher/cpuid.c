@@ -197,6 +197,16 @@ bool cpuid_has_random(const struct vcpu *c, bool seed)
     return seed ? c->vm->cpuid->feature[F_7_EBX] & BIT(18) : c->vm->cpuid->feature[F_1_ECX] & BIT(30);
 }
 
+bool cpuid_has_line(const struct vcpu *c, bool write_back)
+{
+    return c->vm->cpuid->feature[F_7_EBX] & (write_back ? BIT(24) : BIT(23));
+}
+
+bool cpuid_has_rdpid(const struct vcpu *c)
+{
+    return c->vm->cpuid->feature[F_7_ECX] & BIT(22);
+}
+
 uint64_t cpuid_efer_bits(const struct vcpu *c)
 {
     const uint32_t *f = c->vm->cpuid->feature;

@@ -50,7 +50,8 @@ static enum bound group15(struct parts *p)
         return op >= 5 && !mandatory_prefix(p) ? bind_cold(p, cold_fence) : BOUND_UD;
     }
     if (op == 7 || (op == 6 && p->has66)) /* CLFLUSH CLFLUSHOPT CLWB */
-        return p->rep || p->repne ? BOUND_UD : bind_cold(p, cold_clflush);
+        return p->rep || p->repne || (p->has66 && !cpuid_has_line(p->c, op == 6)) ? BOUND_UD
+                                                                                  : bind_cold(p, cold_clflush);
     return BOUND_REPLAY;
 }
 
@@ -65,7 +66,7 @@ static enum bound group9(struct parts *p)
     if (p->mem)
         return BOUND_REPLAY; /* XSAVEC and its kin */
     if (op == 7 && p->rep)
-        return bind_cold(p, cold_rdpid);
+        return cpuid_has_rdpid(p->c) ? bind_cold(p, cold_rdpid) : BOUND_UD;
     p->in->aux_op = op == 7;
     return op >= 6 && cpuid_has_random(p->c, op == 7) ? bind_cold(p, cold_rdrand) : BOUND_UD;
 }

@@ -101,7 +101,9 @@ const char *decode_mnemonic(const uint8_t *bytes, unsigned n, unsigned mode);
 unsigned decode_text(const uint8_t *bytes, unsigned n, unsigned mode, uint64_t ip, char *text, unsigned size);
 
 bool cpuid_is_amd(const struct vcpu *c);
-bool cpuid_has_random(const struct vcpu *c, bool seed); /* RDRAND, RDSEED */
+bool cpuid_has_random(const struct vcpu *c, bool seed);     /* RDRAND, RDSEED */
+bool cpuid_has_line(const struct vcpu *c, bool write_back); /* CLFLUSHOPT, CLWB */
+bool cpuid_has_rdpid(const struct vcpu *c);
 /* Makes in an instruction that only raises the exception. */
 void decode_bind_fault(struct insn *in, unsigned vector);
 struct run *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what ends a run without a branch */

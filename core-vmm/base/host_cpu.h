@@ -37,7 +37,7 @@ struct host_quirks {
     bool pause_ignores_rex; /* F3 41 90 is PAUSE, not XCHG R8D, EAX */
     bool flags_by_form;     /* flags that shifts leave undefined differ between a count in CL and an immediate one */
     bool vex_bits_ignored;  /* encodings that VEX and EVEX reserve run instead of being #UD */
-    bool segment_end_pages; /* an access over the end of a flat segment wraps, and faults by page (Intel; not tried) */
+    bool segment_end_pages; /* an access over the end of a flat segment wraps, and faults by page (Intel) */
 };
 
 struct host_cpu {

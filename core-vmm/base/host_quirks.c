@@ -8,9 +8,10 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
-enum { NONE = -1, DB = 1, UD = 6, GP = 13, PF = 14 };
+enum { NONE = -1, SS = 12, GP = 13, PF = 14 };
 
 struct trial {
     sigjmp_buf back;
@@ -18,6 +19,7 @@ struct trial {
     uint64_t cr2, rflags;
     uint64_t below; /* what lies right below the interrupted stack pointer */
     unsigned top;   /* of the x87 stack */
+    uint8_t *low;   /* memory below 4 GiB for the trial's use, or NULL */
 };
 static _Thread_local struct trial *current;
 
@@ -39,17 +41,23 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 }
 
 /* Runs it and tells how it ended. */
-static struct trial try(void (*code)(void))
+static struct trial try_low(void (*code)(void), uint8_t *low)
 {
     struct trial t;
     memset(&t, 0, sizeof t);
     t.vector = NONE;
+    t.low = low;
     if (!sigsetjmp(t.back, 1)) {
         current = &t;
         code();
     }
     current = NULL;
     return t;
+}
+
+static struct trial try(void (*code)(void))
+{
+    return try_low(code, NULL);
 }
 
 /* ---- the trials; addresses in the first page are never mapped ------------------------------------------------------ */
@@ -109,6 +117,39 @@ static bool pause_with_rex_b(void)
     uint64_t a = 1;
     __asm__ volatile("mov $2, %%r8d; .byte 0xf3, 0x41, 0x90" : "+a"(a) : : "r8");
     return a == 1;
+}
+
+/* ---- the end of a flat segment --------------------------------------------------------------------------------------- */
+enum { LOW_CODE = 4096, LOW_STACK = 65536, LOW_BYTES = LOW_CODE + 2 * LOW_STACK };
+
+/* To 32-bit code, which has its own stack: RSP is 32 bits wide there. */
+static void run_low_code(void)
+{
+    uint8_t *low = current->low;
+    __asm__ volatile("mov %0, %%rsp; pushq $0x23; pushq %1; lretq" /* 23h: Linux's 32-bit code segment */
+                     :
+                     : "r"(low + LOW_CODE + LOW_STACK), "r"(low)
+                     : "memory");
+}
+
+/* Does an access over the end of a flat segment wrap, so that it faults by its pages, or does it exceed the limit?  The
+ * same as otherwise if there is no trying it.  SS is used because Linux gives a 64-bit program no other data segment. */
+static bool segment_end_pages(bool otherwise)
+{
+    static const uint8_t load[] = {0x36, 0xa1, 0xfd, 0xff, 0xff, 0xff /* MOV EAX, SS:[FFFFFFFDh] */, 0x0f, 0x0b};
+    uint8_t *low =
+        mmap(NULL, LOW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT | MAP_NORESERVE, -1, 0);
+    stack_t old, stack = {.ss_sp = low + LOW_CODE + LOW_STACK, .ss_size = LOW_STACK};
+    int vector = NONE;
+    if (low == MAP_FAILED)
+        return otherwise;
+    memcpy(low, load, sizeof load);
+    if (!mprotect(low, LOW_CODE, PROT_READ | PROT_EXEC) && !sigaltstack(&stack, &old)) {
+        vector = try_low(run_low_code, low).vector;
+        sigaltstack(&old, NULL);
+    }
+    munmap(low, LOW_BYTES);
+    return vector == PF || (vector != SS && otherwise);
 }
 
 /* ---- flags that shifts leave undefined ------------------------------------------------------------------------------- */
@@ -194,14 +235,14 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
         q->sha_unaligned = try(sha_misaligned).vector == NONE;
     if ((h->xcr0 & 0xe6) == 0xe6)
         q->vex_bits_ignored = try(add_with_rounding).vector == NONE;
-    q->segment_end_pages = !h->amd;
+    q->segment_end_pages = segment_end_pages(!h->amd);
 }
 
 void host_quirks_learn(struct host_cpu *h)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
     struct sigaction old[G_N_ELEMENTS(signals)];
-    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
     for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
         sigaction(signals[i], &sa, &old[i]);
     learn_x87(h);

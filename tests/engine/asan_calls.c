@@ -13,6 +13,7 @@
 #endif
 
 #ifdef WITH_ASAN
+#include "core-vmm/base/host_cpu.h"
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -27,11 +28,23 @@ void __asan_handle_no_return(void);
 ALONE static void clear_stack_shadow(void)
 {
     static void (*real)(void);
-    __asm__ volatile("xsave64 %0" : "=m"(area) : "a"(~0u), "d"(~0u));
+    static int xsave = -1;
+    if (xsave < 0) { /* before any guest state is live, too */
+        uint32_t r[4];
+        host_cpuid(1, 0, r);
+        xsave = r[2] >> 27 & 1; /* OSXSAVE; without it x87 and SSE state is all that there is to preserve */
+    }
+    if (xsave)
+        __asm__ volatile("xsave64 %0" : "=m"(area) : "a"(~0u), "d"(~0u));
+    else
+        __asm__ volatile("fxsave64 %0" : "=m"(area));
     if (!real)
         real = (void (*)(void))dlsym(RTLD_NEXT, "__asan_handle_no_return");
     real();
-    __asm__ volatile("xrstor64 %0" ::"m"(area), "a"(~0u), "d"(~0u) : "memory");
+    if (xsave)
+        __asm__ volatile("xrstor64 %0" ::"m"(area), "a"(~0u), "d"(~0u) : "memory");
+    else
+        __asm__ volatile("fxrstor64 %0" ::"m"(area) : "memory");
 }
 
 ALONE void __asan_handle_no_return(void)

@@ -175,12 +175,7 @@ static void choose_engine(struct guest *g, unsigned cpus)
     g->vm.options = interp ? "" : !strcmp(name, "lockstep") && cpus == 1 ? "hot=1,lockstep" : "hot=1";
 }
 
-struct guest *guest_new(unsigned cpus)
-{
-    return guest_new_maker(cpus, NULL);
-}
-
-struct guest *guest_new_maker(unsigned cpus, const char *maker)
+static struct guest *make(unsigned cpus, const char *model, const char *maker)
 {
     struct guest *g = g_new0(struct guest, 1);
     g_autoptr(GError) error = NULL;
@@ -198,7 +193,7 @@ struct guest *guest_new_maker(unsigned cpus, const char *maker)
                             .memory_bytes = GUEST_BYTES,
                             .tsc_offset = &g->tsc_offset,
                             .tsc_khz = 1000000,
-                            .model = "host"};
+                            .model = model};
     choose_engine(g, cpus);
     if (maker)
         g->vm.options = g->options = g_strdup_printf("%s,maker=%s", g->vm.options, maker);
@@ -208,6 +203,21 @@ struct guest *guest_new_maker(unsigned cpus, const char *maker)
     for (unsigned i = 0; i < cpus; i++)
         g->vcpu[i] = g->engine->vcpu_new(g->evm, i, &error);
     return g;
+}
+
+struct guest *guest_new(unsigned cpus)
+{
+    return make(cpus, "host", NULL);
+}
+
+struct guest *guest_new_maker(unsigned cpus, const char *maker)
+{
+    return make(cpus, "host", maker);
+}
+
+struct guest *guest_new_model(unsigned cpus, const char *model)
+{
+    return make(cpus, model, NULL);
 }
 
 void guest_free(struct guest *g)

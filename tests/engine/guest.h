@@ -61,6 +61,7 @@ struct guest {
 
 struct guest *guest_new(unsigned cpus);
 struct guest *guest_new_maker(unsigned cpus, const char *maker); /* of its CPUs: "intel" or "amd"; NULL: the host's */
+struct guest *guest_new_model(unsigned cpus, const char *model); /* as setting cpu-model says: "host", "x86-64-v2" */
 void guest_free(struct guest *g);
 void guest_code(struct guest *g, uint64_t at, const uint8_t *from, const uint8_t *end);
 #define GUEST_LOAD(g, at, name) guest_code(g, at, name, name##_end)

@@ -48,6 +48,27 @@ static uint64_t fault_slack(enum oracle_mode mode, const uint8_t *bytes)
     return maskmov && !oracle_host_cpu()->amd ? 16 : 0;
 }
 
+/* Is the address canonical with five levels of page tables, which the host may have, but not with the guest's four? */
+static bool needs_five_levels(uint64_t a)
+{
+    return (uint64_t)((int64_t)(a << 7) >> 7) == a && (uint64_t)((int64_t)(a << 16) >> 16) != a;
+}
+
+/* The page is missing there, where the guest's address is bad; a branch has been taken before it is seen. */
+static void follow_five_levels(const struct oracle_cpu *before, const struct oracle_cpu *host,
+                               struct oracle_cpu *engine)
+{
+    enum { PF = 14, GP = 13, SS = 12 };
+    bool refused = (engine->vector == GP || engine->vector == SS) && engine->rip == before->rip && !engine->error;
+    if (host->vector != PF || !refused || !needs_five_levels(host->cr2))
+        return;
+    if (host->rip == host->cr2)
+        *engine = *host;
+    engine->vector = PF;
+    engine->error = host->error;
+    engine->cr2 = host->cr2;
+}
+
 void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const struct oracle_cpu *before,
                          const struct oracle_cpu *host, struct oracle_cpu *engine)
 {
@@ -59,6 +80,7 @@ void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const stru
         uint64_t open = oracle_undefined_flags(mode, bytes);
         engine->rflags = (engine->rflags & ~open) | (host->rflags & open);
     }
+    follow_five_levels(before, host, engine);
     if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC) {
         engine->vector = PF;
         engine->error = host->error;

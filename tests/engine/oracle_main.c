@@ -160,9 +160,11 @@ static void show(struct oracle *o, const struct oracle_case *c, uint64_t seed, u
     struct snapshot s = {.c = *c};
     char text[128];
     memcpy(s.window, o->window, sizeof s.window);
-    if (!o->as_is && still_fails(o, &s, legacy))
-        reduce(o, &s, legacy);
-    agree(o, &s.c, legacy, true);
+    if (!o->as_is) { /* else what was seen is shown, also if it does not happen again */
+        if (still_fails(o, &s, legacy))
+            reduce(o, &s, legacy);
+        agree(o, &s.c, legacy, true);
+    }
     disassemble(o->mode, &s.c, text, sizeof text);
     printf("# mode %d seed %" G_GUINT64_FORMAT " case %" G_GUINT64_FORMAT "%s: %s\n#   bytes", bits[o->mode], seed,
            index, legacy ? " (legacy)" : "", text);
@@ -201,7 +203,7 @@ static void print_counts(GHashTable *counts)
  * switch tasks between an instruction and the FNSTENV behind it. */
 static bool host_wavers(struct oracle *o, const struct oracle_case *c, bool legacy)
 {
-    return oracle_is_block(o->mode, c->bytes) && agree(o, c, legacy, false);
+    return oracle_is_block(o->mode, c->bytes) && agree(o, c, legacy, o->as_is);
 }
 
 static bool run(struct oracle *o, uint64_t seed, uint64_t first, uint64_t cases, int shown, bool keep_going)
@@ -215,9 +217,9 @@ static bool run(struct oracle *o, uint64_t seed, uint64_t first, uint64_t cases,
             memcpy(oracle_host_window(o->host), o->window, ORACLE_WIN_BYTES);
             memcpy(oracle_guest_window(o->guest), o->window, ORACLE_WIN_BYTES);
         }
-        if (o->emulator && oracle_emulator_leaves_out(o->emulator, &c))
-            continue;
-        if (agree(o, &c, legacy, false) || host_wavers(o, &c, legacy))
+        if (o->emulator)
+            oracle_emulator_case(o->emulator, &c);
+        if (agree(o, &c, legacy, o->as_is) || host_wavers(o, &c, legacy))
             continue;
         if (o->emulator && oracle_emulator_excuses(o->emulator, &o->on_host, &o->on_guest))
             continue;

@@ -137,6 +137,41 @@ static void test_code_limit(void)
     guest_free(g);
 }
 
+/* Instructions that the engine has of its own, so that no host's #UD says whether the guest's CPU has them. */
+GUEST_CODE(leaf_7, 64, "mov $7, %eax; xor %ecx, %ecx; cpuid; hlt\n");
+GUEST_CODE(flush_optimized, 64, "lea 0x20000, %rax; .byte 0x66, 0x0f, 0xae, 0x38; hlt\n");
+GUEST_CODE(write_back, 64, "lea 0x20000, %rax; .byte 0x66, 0x0f, 0xae, 0x30; hlt\n");
+GUEST_CODE(read_processor, 64, ".byte 0xf3, 0x0f, 0xc7, 0xf8; hlt\n");
+
+/* Is it #UD exactly if CPUID.7 does not show it? */
+static void check_offered(const char *model, const uint8_t *code, const uint8_t *end, unsigned reg, unsigned bit)
+{
+    struct guest *g = guest_new_model(1, model);
+    guest_start(g, GUEST_LONG);
+    GUEST_LOAD(g, GUEST_CODE_AT, leaf_7);
+    guest_run(g);
+    bool offered = g->s.gpr[reg] >> bit & 1;
+    guest_free(g);
+    g = guest_new_model(1, model);
+    guest_start(g, GUEST_LONG);
+    guest_code(g, GUEST_CODE_AT, code, end);
+    guest_run(g);
+    g_assert_cmpint(guest_vector(g), ==, offered ? -1 : 6);
+    if (strcmp(model, "host"))
+        g_assert_false(offered);
+    guest_free(g);
+}
+
+static void test_offered_only(void)
+{
+    static const char *const models[] = {"host", "x86-64-v2"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        check_offered(models[i], flush_optimized, flush_optimized_end, X86_RBX, 23);
+        check_offered(models[i], write_back, write_back_end, X86_RBX, 24);
+        check_offered(models[i], read_processor, read_processor_end, X86_RCX, 22);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -145,5 +180,6 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/modes/limit-real", test_limit_real);
     g_test_add_func("/interp/modes/expand-down", test_expand_down);
     g_test_add_func("/interp/modes/code-limit", test_code_limit);
+    g_test_add_func("/interp/modes/offered-only", test_offered_only);
     return g_test_run();
 }
