@@ -43,8 +43,9 @@ struct xl {
     uint8_t netted[XL_NET_PLACES / 8]; /* bits: instructions there that host exceptions took from it (xl_net.c) */
     uint8_t net_vector;                /* the last host exception's */
     const uint8_t *enter, *link, *request, *miss;
-    const uint8_t *detour[XL_DETOURS][2]; /* with guest flags in the host's, or in vcpu.arith */
-    uint64_t drops;                       /* how often all was dropped */
+    const uint8_t *detour[XL_DETOURS][2];   /* with guest flags in the host's, or in vcpu.arith */
+    uint64_t drops;                         /* how often all was dropped */
+    uint64_t target_pages[XL_TARGETS / 64]; /* bits, by page: indirect jumps may lead there (vcpu.xl_target) */
 };
 
 /* A direct jump within its page whose target may not be translated yet. */

@@ -234,6 +234,8 @@ static void entry(struct translation *t)
         e_mov(e, 8, H_RCX, T2);
     }
     t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, XL_DO_EXEC};
+    if (t->run->host2)
+        xl_tr_second_page(t, t->no_second_page);
 }
 
 static void emit_dead(struct translation *t)
@@ -241,6 +243,13 @@ static void emit_dead(struct translation *t)
     t->xr->dead = e_here(&t->cold);
     e_imm64(&t->cold, T2, (uintptr_t)t->xr);
     e_jmp(&t->cold, t->x->request);
+    if (!t->run->host2)
+        return;
+    for (unsigned i = 0; i < G_N_ELEMENTS(t->no_second_page); i++)
+        e_patch_here(&t->cold, t->no_second_page[i]);
+    if (t->live[0])
+        xl_restore_flags(&t->cold, T2);
+    e_jmp(&t->cold, t->xr->dead);
 }
 
 /* How wide a group of operands may be: code that often met the end of a page gets narrower ones, then none. */

@@ -110,13 +110,16 @@ static void vector_flags(struct xl_op *o, const struct stub *s)
         o->flags_killed = FLAG_ALL;
 }
 
-/* What loads a control register may unmask exceptions: tier 1 runs it and looks again. */
+/* What loads a control register may unmask exceptions: tier 1 runs it and looks again.  FNINIT and FNCLEX (DB) have to do
+ * with pointers; FNSTSW and FNSTCW are harmless. */
 static bool loads_control(const struct stub *s)
 {
     uint8_t map;
     bool vex = s->bytes[0] == 0xc4 || s->bytes[0] == 0xc5;
-    if (s->check == FPU_X87 || s->check == FPU_FWAIT)
-        return !s->x87;
+    if (s->check == FPU_X87)
+        return s->fldcw || (!s->x87 && legacy_opcode(s, &map) == 0xdb);
+    if (s->check == FPU_FWAIT)
+        return true;
     return vex ? s->bytes[3] == 0xae : legacy_opcode(s, &map) == 0xae && map == 0x0f;
 }
 

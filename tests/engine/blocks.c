@@ -235,7 +235,11 @@ static bool run(struct blocks *b, uint64_t seed, uint64_t first, uint64_t cases)
         oracle_gen_case(b->gen, i, &c, b->window);
         unsigned n = make_block(b, i, code);
         aim_registers(b, &c.cpu);
-        c.cpu.rip = oracle_layouts[b->mode].code + g_rand_int_range(b->random, 0, ORACLE_CODE_BYTES / 2);
+        c.cpu.rip = oracle_layouts[b->mode].code;
+        if (g_rand_int_range(b->random, 0, 8))
+            c.cpu.rip += g_rand_int_range(b->random, 0, ORACLE_CODE_BYTES / 2);
+        else /* an instruction of it across the end of the page */
+            c.cpu.rip += ORACLE_CODE_BYTES / 2 - g_rand_int_range(b->random, 1, n);
         c.cpu.rflags &= ~0x100ull;
         if (b->show)
             show(b, i, code, n);
