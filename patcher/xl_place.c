@@ -54,6 +54,10 @@ void xl_tr_operand_offset(struct translation *t, const struct insn *in, int to, 
     }
     if (index != REG_ZERO)
         m.index = xl_tr_reg_in(t, index, T1);
+    if (m.base < 0 && m.index < 0 && size == 8 && in->disp != (int32_t)in->disp) { /* MOV's absolute addresses */
+        e_imm64(&t->e, to, in->disp + by);
+        return;
+    }
     if (m.base < 0 && m.index < 0) { /* absolute, sign-extended */
         e_rex(&t->e, 8, 0, 0, to, false);
         e8(&t->e, 0xc7);

@@ -124,8 +124,7 @@ static void emit_links(struct translation *t)
 static bool too_odd(const struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     bool touches_memory = o->memory && o->kind != XL_NOP;
-    if (touches_memory &&
-        (in->asize == 2 || (t->code64 && in->disp != (int32_t)in->disp) || (o->kind == XL_PLAIN && !in->mem_bytes)))
+    if (touches_memory && (in->asize == 2 || (o->kind == XL_PLAIN && !in->mem_bytes)))
         return true;
     if (touches_memory && in->base / 8 == REG_RUN_IP && (in->disp > INT32_MAX - 4096 || in->disp < INT32_MIN + 4096))
         return true;

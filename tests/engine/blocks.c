@@ -239,7 +239,7 @@ static bool run(struct blocks *b, uint64_t seed, uint64_t first, uint64_t cases)
         if (g_rand_int_range(b->random, 0, 8))
             c.cpu.rip += g_rand_int_range(b->random, 0, ORACLE_CODE_BYTES / 2);
         else /* an instruction of it across the end of the page */
-            c.cpu.rip += ORACLE_CODE_BYTES / 2 - g_rand_int_range(b->random, 1, n);
+            c.cpu.rip += ORACLE_CODE_BYTES / 2 - g_rand_int_range(b->random, 1, n + 1);
         c.cpu.rflags &= ~0x100ull;
         if (b->show)
             show(b, i, code, n);
