@@ -139,7 +139,11 @@ static void drop_young(struct vcpu *c)
     struct code_cache *k = c->code;
     for (size_t i = 0; i < k->pages_used; i++) {
         struct code_page *p = k->page[k->used_pages[i]];
-        p->crossing = NULL;
+        for (struct run **at = &p->crossing, *r; (r = *at);)
+            if (r->kept)
+                at = &r->next2;
+            else
+                *at = r->next2;
         for (unsigned b = 0; b < BUCKETS; b++)
             for (struct run **at = &p->bucket[b], *r; (r = *at);)
                 if (r->kept)
@@ -513,6 +517,12 @@ struct run *code_keep(struct vcpu *c, struct run *young)
     while (*at != young)
         at = &(*at)->next;
     *at = r;
+    if (r->host2) {
+        at = &code_page(k, r->host2 - c->vm->memory)->crossing;
+        while (*at != young)
+            at = &(*at)->next2;
+        *at = r;
+    }
     young->xl = NULL;
     kill_run(c, young); /* other runs may still think that they lead to it */
     return r;

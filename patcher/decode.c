@@ -20,26 +20,62 @@ static void decoder_init(ZydisDecoder *z, unsigned code, bool amd)
 }
 
 /* ---- the parts ------------------------------------------------------------------------------------------------------- */
-static void read_prefixes(struct parts *p, const ZydisDecodedInstruction *d)
+static void prefixes(struct shape *s, const ZydisDecodedInstruction *d)
 {
     for (unsigned i = 0; i < d->raw.prefix_count; i++)
         switch (d->raw.prefixes[i].value) {
-        case 0xf0: p->lock = true; break;
+        case 0xf0: s->lock = true; break;
         case 0xf2:
-            p->repne = true;
-            p->rep = false;
+            s->repne = true;
+            s->rep = false;
             break;
         case 0xf3:
-            p->rep = true;
-            p->repne = false;
+            s->rep = true;
+            s->repne = false;
             break;
-        case 0x66: p->has66 = true; break;
+        case 0x66: s->has66 = true; break;
         }
-    p->rex = d->attributes & ZYDIS_ATTRIB_HAS_REX;
-    p->rex_w = p->rex && d->raw.rex.W;
+    if (d->attributes & ZYDIS_ATTRIB_HAS_REX)
+        s->rex = 0x40 | d->raw.rex.W << 3 | d->raw.rex.R << 2 | d->raw.rex.X << 1 | d->raw.rex.B;
 }
 
-static unsigned operand_size(const struct parts *p, const ZydisDecodedInstruction *d)
+static uint8_t segment_override(const ZydisDecodedInstruction *d)
+{
+    uint64_t a = d->attributes;
+    return a & ZYDIS_ATTRIB_HAS_SEGMENT_FS   ? X86_FS
+           : a & ZYDIS_ATTRIB_HAS_SEGMENT_GS ? X86_GS
+           : a & ZYDIS_ATTRIB_HAS_SEGMENT_CS ? X86_CS
+           : a & ZYDIS_ATTRIB_HAS_SEGMENT_DS ? X86_DS
+           : a & ZYDIS_ATTRIB_HAS_SEGMENT_ES ? X86_ES
+           : a & ZYDIS_ATTRIB_HAS_SEGMENT_SS ? X86_SS
+                                             : NO_SEGMENT;
+}
+
+/* Sign-extended from its size; who wants it unsigned masks it. */
+static uint64_t immediate(const ZydisDecodedInstruction *d, unsigned i)
+{
+    unsigned up = 64 - d->raw.imm[i].size;
+    return d->raw.imm[i].size ? (uint64_t)((int64_t)(d->raw.imm[i].value.u << up) >> up) : 0;
+}
+
+static struct shape shape_of(const ZydisDecodedInstruction *d)
+{
+    struct shape s = {.opcode = d->opcode, .len = d->length, .asize = d->address_width / 8, .disp = d->raw.disp.value};
+    s.map = d->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT ? 0
+            : d->opcode_map == ZYDIS_OPCODE_MAP_0F    ? 0x0f
+            : d->opcode_map == ZYDIS_OPCODE_MAP_0F38  ? 0x38
+                                                      : 0x3a;
+    prefixes(&s, d);
+    s.seg = segment_override(d);
+    s.has_modrm = d->attributes & ZYDIS_ATTRIB_HAS_MODRM;
+    s.modrm = d->raw.modrm.mod << 6 | d->raw.modrm.reg << 3 | d->raw.modrm.rm;
+    s.sib = d->raw.sib.scale << 6 | d->raw.sib.index << 3 | d->raw.sib.base;
+    s.imm = immediate(d, 0);
+    s.imm2 = immediate(d, 1);
+    return s;
+}
+
+static unsigned operand_size(const struct parts *p)
 {
     if (p->rex_w)
         return 3;
@@ -47,24 +83,11 @@ static unsigned operand_size(const struct parts *p, const ZydisDecodedInstructio
     return wide != p->has66 ? 2 : 1;
 }
 
-static uint8_t segment_of(const struct parts *p, const ZydisDecodedInstruction *d, unsigned fallback)
+/* In 64-bit code only FS and GS can be chosen. */
+static uint8_t segment_of(const struct parts *p, const struct shape *s, unsigned fallback)
 {
-    uint64_t a = d->attributes;
-    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
-        return X86_FS;
-    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
-        return X86_GS;
-    if (p->code == CODE64)
-        return fallback;
-    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_CS)
-        return X86_CS;
-    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_DS)
-        return X86_DS;
-    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_ES)
-        return X86_ES;
-    if (a & ZYDIS_ATTRIB_HAS_SEGMENT_SS)
-        return X86_SS;
-    return fallback;
+    bool chosen = s->seg != NO_SEGMENT && (p->code != CODE64 || s->seg >= X86_FS);
+    return chosen ? s->seg : fallback;
 }
 
 static void memory_16(struct insn *in, unsigned mod, unsigned rm, unsigned *seg)
@@ -78,22 +101,22 @@ static void memory_16(struct insn *in, unsigned mod, unsigned rm, unsigned *seg)
         *seg = X86_SS;
 }
 
-static void memory_32_64(const struct parts *p, struct insn *in, const ZydisDecodedInstruction *d, unsigned *seg)
+static void memory_32_64(const struct parts *p, struct insn *in, const struct shape *s, unsigned *seg)
 {
-    unsigned rm = d->raw.modrm.rm, mod = d->raw.modrm.mod, b;
-    unsigned rex_b = p->vex_b || (p->rex && d->raw.rex.B) ? 8 : 0;
+    unsigned rm = s->modrm & 7, mod = s->modrm >> 6, b;
+    unsigned rex_b = p->vex_b || s->rex & 1 ? 8 : 0;
     in->index = REG_ZERO * 8;
     if (rm == 4) {
-        unsigned x = d->raw.sib.index | (p->vex_x || (p->rex && d->raw.rex.X) ? 8 : 0);
-        b = d->raw.sib.base == 5 && mod == 0 ? REG_ZERO : d->raw.sib.base | rex_b;
+        unsigned x = (s->sib >> 3 & 7) | (p->vex_x || s->rex & 2 ? 8 : 0);
+        b = (s->sib & 7) == 5 && mod == 0 ? REG_ZERO : (s->sib & 7) | rex_b;
         if (x != 4) {
             in->index = x * 8;
-            in->scale = d->raw.sib.scale;
+            in->scale = s->sib >> 6;
         }
     } else if (rm == 5 && mod == 0) {
         b = p->code == CODE64 ? REG_RUN_IP : REG_ZERO;
         if (b == REG_RUN_IP)
-            in->disp += in->ip + d->length;
+            in->disp += in->ip + s->len;
     } else
         b = rm | rex_b;
     in->base = b * 8;
@@ -109,56 +132,49 @@ static void set_segment(const struct parts *p, struct insn *in, unsigned seg)
         in->flags |= INSN_SEGMENTED;
 }
 
-static void set_memory(struct parts *p, const ZydisDecodedInstruction *d)
+static void set_memory(struct parts *p, const struct shape *s)
 {
     struct insn *in = p->in;
     unsigned seg = X86_DS;
-    in->disp = d->raw.disp.value;
     in->base = in->index = REG_ZERO * 8;
-    if (p->mem) {
-        if (d->address_width == 16)
-            memory_16(in, p->mod, d->raw.modrm.rm, &seg);
-        else
-            memory_32_64(p, in, d, &seg);
-    }
-    set_segment(p, in, segment_of(p, d, seg));
+    in->scale = 0;
+    if (p->mem && s->asize == 2)
+        memory_16(in, p->mod, s->modrm & 7, &seg);
+    else if (p->mem)
+        memory_32_64(p, in, s, &seg);
+    set_segment(p, in, segment_of(p, s, seg));
 }
 
-/* Sign-extended from its size; who wants it unsigned masks it. */
-static uint64_t immediate(const ZydisDecodedInstruction *d, unsigned i)
-{
-    unsigned up = 64 - d->raw.imm[i].size;
-    return (int64_t)(d->raw.imm[i].value.u << up) >> up;
-}
-
-static void take_apart(struct parts *p, const ZydisDecodedInstruction *d)
+static void take_apart(struct parts *p, const struct shape *s)
 {
     struct insn *in = p->in;
-    read_prefixes(p, d);
-    p->opcode = in->opcode = d->opcode;
-    p->map = d->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT ? 0
-             : d->opcode_map == ZYDIS_OPCODE_MAP_0F    ? 0x0f
-             : d->opcode_map == ZYDIS_OPCODE_MAP_0F38  ? 0x38
-                                                       : 0x3a;
-    in->map = p->map;
-    p->osize = operand_size(p, d);
-    p->has_modrm = d->attributes & ZYDIS_ATTRIB_HAS_MODRM;
-    p->mod = d->raw.modrm.mod;
-    p->reg = d->raw.modrm.reg | (p->rex && d->raw.rex.R ? 8 : 0);
-    p->rm = (p->has_modrm ? d->raw.modrm.rm : d->opcode & 7) | (p->rex && d->raw.rex.B ? 8 : 0);
+    p->lock = s->lock;
+    p->rep = s->rep;
+    p->repne = s->repne;
+    p->has66 = s->has66;
+    p->rex = s->rex != 0;
+    p->rex_w = s->rex & 8;
+    p->opcode = in->opcode = s->opcode;
+    p->map = in->map = s->map;
+    p->osize = operand_size(p);
+    p->has_modrm = s->has_modrm;
+    p->mod = s->modrm >> 6;
+    p->reg = (s->modrm >> 3 & 7) | (s->rex & 4 ? 8 : 0);
+    p->rm = (p->has_modrm ? s->modrm & 7 : s->opcode & 7) | (s->rex & 1 ? 8 : 0);
     p->mem = p->has_modrm && p->mod != 3;
-    p->imm = d->raw.imm[0].size ? immediate(d, 0) : 0;
-    p->imm2 = d->raw.imm[1].size ? immediate(d, 1) : 0;
+    p->imm = s->imm;
+    p->imm2 = s->imm2;
     in->imm = p->imm;
-    in->len = d->length;
-    in->asize = d->address_width / 8;
+    in->len = s->len;
+    in->asize = s->asize;
     in->osize = 1u << p->osize;
     in->amask = in->asize == 8 ? ~0ull : in->asize == 4 ? 0xffffffff : 0xffff;
     in->reg_no = p->reg;
     in->rm_no = p->rm;
     in->flags = (p->lock ? INSN_LOCK : 0) | (p->rep ? INSN_REP : 0) | (p->repne ? INSN_REPNE : 0) |
                 (p->mem ? INSN_MEM : 0) | (p->has66 ? INSN_66 : 0) | (p->rex ? INSN_REX : 0);
-    set_memory(p, d);
+    in->disp = s->disp;
+    set_memory(p, s);
 }
 
 /* ---- native replay ------------------------------------------------------------------------------------------------------ */
@@ -252,7 +268,6 @@ static void set_vector_memory(struct parts *p, const ZydisDecodedInstruction *d,
     bool evex = d->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX, vex2 = bytes[d->raw.vex.offset] == 0xc5;
     uint8_t bits = evex ? bytes[d->raw.evex.offset + 1] : vex2 ? 0xff : bytes[d->raw.vex.offset + 1];
     struct insn *in = p->in;
-    unsigned seg = X86_DS;
     if (!p->mem)
         return;
     p->vex_x = p->code == CODE64 && !(bits & 0x40);
@@ -261,14 +276,9 @@ static void set_vector_memory(struct parts *p, const ZydisDecodedInstruction *d,
     for (unsigned i = 0; evex && d->raw.disp.size == 8 && i < d->operand_count_visible; i++)
         if (op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
             in->disp = op[i].mem.disp.value;
-    in->base = in->index = REG_ZERO * 8;
-    in->scale = 0;
     in->flags &= ~INSN_SEGMENTED;
-    if (d->address_width == 16)
-        memory_16(in, p->mod, d->raw.modrm.rm, &seg);
-    else
-        memory_32_64(p, in, d, &seg);
-    set_segment(p, in, segment_of(p, d, seg));
+    struct shape s = shape_of(d);
+    set_memory(p, &s);
 }
 
 static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const ZydisDecodedOperand *op,
@@ -313,10 +323,8 @@ static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const
 }
 
 /* ---- entry ------------------------------------------------------------------------------------------------------------------- */
-static enum bound bind(struct parts *p, const ZydisDecodedInstruction *d)
+static enum bound bind(struct parts *p)
 {
-    if (d->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
-        return BOUND_REPLAY;
     switch (p->map) {
     case 0: return bind_map0(p);
     case 0x0f: return bind_map0f(p);
@@ -337,6 +345,20 @@ static bool is_ud01(const uint8_t *b, unsigned n, unsigned code)
     return false;
 }
 
+/* Without Zydis, if it is an instruction that decode_quick() knows. */
+static bool decode_common(struct parts p, const uint8_t *bytes, unsigned n)
+{
+    struct shape s;
+    if (!decode_quick(&s, bytes, n, p.code))
+        return false;
+    const struct insn before = *p.in;
+    take_apart(&p, &s);
+    if (bind(&p) == BOUND)
+        return true;
+    *p.in = before;
+    return false;
+}
+
 int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, unsigned mode)
 {
     ZydisDecoder z;
@@ -345,6 +367,8 @@ int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, un
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
     bool amd = cpuid_is_amd(c);
     struct parts p = {.c = c, .in = in, .mode = mode, .code = mode & MODE_CODE, .amd = amd};
+    if (decode_common(p, bytes, n))
+        return DECODE_OK;
     decoder_init(&z, p.code, amd);
     ZyanStatus status = ZydisDecoderDecodeInstruction(&z, &context, bytes, n, &d);
     if (status == ZYDIS_STATUS_NO_MORE_DATA)
@@ -353,8 +377,9 @@ int decode(struct vcpu *c, struct insn *in, const uint8_t *bytes, unsigned n, un
         return DECODE_TOO_LONG;
     if (!ZYAN_SUCCESS(status))
         return DECODE_UD;
-    take_apart(&p, &d);
-    enum bound b = bind(&p, &d);
+    struct shape s = shape_of(&d);
+    take_apart(&p, &s);
+    enum bound b = d.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ? bind(&p) : BOUND_REPLAY;
     if (b == BOUND_REPLAY) {
         if (!ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&z, &context, &d, op, d.operand_count)) ||
             !bind_replay(&p, &d, op, bytes))

@@ -5,6 +5,20 @@
 #include "cold.h"
 #include "vm.h"
 
+/* What an instruction's bytes are, before anybody asks what they mean. */
+enum { NO_SEGMENT = 0xff };
+struct shape {
+    uint8_t opcode, map;     /* map: 0, 0x0f, 0x38, 0x3a */
+    uint8_t rex, modrm, sib; /* rex: 0 if there is none */
+    uint8_t len, asize;      /* in bytes */
+    uint8_t seg;             /* X86_*: the override in force, or NO_SEGMENT */
+    bool has_modrm, has66, lock, rep, repne;
+    int64_t disp;
+    uint64_t imm, imm2; /* sign-extended from their size */
+};
+/* decode_quick.c: the common instructions.  false: ask Zydis.  bytes: n of them are there. */
+bool decode_quick(struct shape *s, const uint8_t *bytes, unsigned n, unsigned code);
+
 /* One instruction's fields as they lie in its bytes. */
 struct parts {
     struct vcpu *c;

@@ -33,11 +33,12 @@ struct stub {
     uint8_t element_bytes, elements;
     uint8_t data; /* gather, scatter: the vector register */
     uint16_t mem_bytes;
-    uint16_t align;  /* the memory operand's alignment or 1 */
-    uint16_t x87;    /* STUB_X87 | FOP: sets the x87 pointers */
-    uint16_t gpr;    /* general registers to load and store */
-    uint8_t natural; /* alignment for #AC */
-    uint8_t renamed; /* host register that stands for RSP, 0: none */
+    uint16_t align;   /* the memory operand's alignment or 1 */
+    uint16_t x87;     /* STUB_X87 | FOP: sets the x87 pointers */
+    uint16_t gpr;     /* general registers to load and store... */
+    uint16_t written; /* ... of which these change */
+    uint8_t natural;  /* alignment for #AC */
+    uint8_t renamed;  /* host register that stands for RSP, 0: none */
     bool fldcw;
     bool saving;            /* uses registers of its caller */
     bool flags;             /* reads or writes arithmetic flags */

@@ -305,6 +305,7 @@ static void describe(const struct vcpu *c, struct stub *s, const struct replay_i
     s->flags = info->flags;
     s->vector = s->check != FPU_NONE && s->check != FPU_VEX_GPR;
     s->gpr = (uint16_t)(info->reads | info->writes);
+    s->written = (uint16_t)info->writes;
     s->waits = s->check == FPU_MMX || s->check == FPU_FWAIT || (s->check == FPU_SSE && uses_mmx(info, &xmm));
     if (is_x87(info)) {
         uint16_t fop = (uint16_t)((info->opcode & 7) << 8 | info->raw[info->modrm_at]);

@@ -33,6 +33,7 @@ static void targets_empty(struct vcpu *c)
 {
     for (unsigned i = 0; i < XL_TARGETS; i++)
         c->xl_target[i] = (struct xl_target){0, c->xl->miss};
+    memset(c->xl->target_pages, 0, sizeof c->xl->target_pages);
 }
 
 /* insn.fn behind the one instruction of xl_step() */
@@ -150,11 +151,25 @@ unsigned xl_target_index(const struct xl *x, uint64_t ip)
     return (ip + (x->bmi2 ? ip >> 12 : 0)) & (XL_TARGETS - 1);
 }
 
-/* A page was taken from the TLB without a new generation: indirect jumps into it must find out again. */
+/* Pages that share a bit share their 4096 entries, too. */
+static uint64_t *target_page(struct xl *x, uint64_t lin, uint64_t *bit)
+{
+    unsigned n = lin >> 12 & (XL_TARGETS - 1);
+    *bit = 1ull << n % 64;
+    return &x->target_pages[n / 64];
+}
+
+/* A page was taken from the TLB without a new generation: indirect jumps into it must find out again.  Most pages that this
+ * happens to have no code. */
 void xl_context_flush(struct vcpu *c, uint64_t lin)
 {
-    for (unsigned i = 0; c->xl && i < PAGE_SIZE; i++)
+    uint64_t bit, *word = c->xl ? target_page(c->xl, lin, &bit) : NULL;
+    if (!word || !(*word & bit))
+        return;
+    for (unsigned i = 0; i < PAGE_SIZE; i++)
         c->xl_target[xl_target_index(c->xl, (lin & PAGE_MASK) + i)].code = c->xl->miss;
+    if (c->xl->bmi2)
+        *word &= ~bit;
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------------------------ */
@@ -187,10 +202,12 @@ void xl_kill(struct vcpu *c, struct run *r)
     close_entries(c->xl, r);
 }
 
+/* An instruction across a page end asks the TLB for its second page, and that of VIEW_SLOW has nothing. */
 static bool translatable(const struct run *r)
 {
     unsigned code = r->mode & MODE_CODE;
-    return r->host && !r->host2 && !r->faults && !(r->mode & MODE_ONE) &&
+    bool second_page = !r->host2 || r->mode >> MODE_TABLE_SHIFT != VIEW_SLOW;
+    return r->host && second_page && !r->faults && !(r->mode & MODE_ONE) &&
            (code == CODE64 || (code == CODE32 && r->mode & MODE_FLAT));
 }
 
@@ -485,6 +502,8 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
     set_page(c, target);
     if (tlb_kernel_note(c, c->view, code_linear(c, target)))
         xl_context_update(c);
+    uint64_t bit, *word = target_page(c->xl, target, &bit);
+    *word |= bit;
     c->xl_target[xl_target_index(c->xl, target)] = (struct xl_target){-(target + c->xl_context), r->xl->indirect};
     return enter_code(c, r);
 }

@@ -43,8 +43,9 @@ struct xl {
     uint8_t netted[XL_NET_PLACES / 8]; /* bits: instructions there that host exceptions took from it (xl_net.c) */
     uint8_t net_vector;                /* the last host exception's */
     const uint8_t *enter, *link, *request, *miss;
-    const uint8_t *detour[XL_DETOURS][2]; /* with guest flags in the host's, or in vcpu.arith */
-    uint64_t drops;                       /* how often all was dropped */
+    const uint8_t *detour[XL_DETOURS][2];   /* with guest flags in the host's, or in vcpu.arith */
+    uint64_t drops;                         /* how often all was dropped */
+    uint64_t target_pages[XL_TARGETS / 64]; /* bits, by page: indirect jumps may lead there (vcpu.xl_target) */
 };
 
 /* A direct jump within its page whose target may not be translated yet. */
@@ -56,26 +57,27 @@ struct xl_link {
 
 struct xl_run {
     struct run *run;
-    uint64_t host;            /* where the guest's code lies */
-    uint8_t *code, *indirect; /* executable addresses */
-    const uint8_t *dead;      /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
-    uint16_t offset;          /* in its page */
-    uint32_t bytes;           /* of its code, without detours */
-    uint32_t samples;         /* how often a request was met at its entry */
-    uint32_t nets;            /* host exceptions in it */
-    uint32_t rests;           /* how often its rest was left to tier 1 since... */
-    uint64_t rests_since;     /* ... this TSC, and */
-    uint64_t rest_cycles;     /* how long that took */
-    struct xl_point {         /* what C needs to know of an instruction when translated code calls it there */
-        uint32_t host;        /* where its code begins, from .code */
-        uint16_t checked;     /* classes of vector code that the code behind it takes for granted */
-        uint8_t number;       /* in the run */
-        uint8_t ip;           /* where it is in the run */
-        uint8_t live;         /* FLAG_*: those that are right before it */
-        bool untranslated;    /* always by tier 1 */
-        bool vector_use;      /* it may change what vector code may run in place */
-        uint8_t lent;         /* where, from .host, its own instruction is, if the guest's RSI is in T1 there */
-    } point[];                /* one for each instruction of the run */
+    uint64_t host;             /* where the guest's code lies */
+    uint8_t *code, *indirect;  /* executable addresses */
+    const uint8_t *dead;       /* what an invalidated run's entries jump to; its indirect one goes to xl.miss */
+    uint16_t offset;           /* in its page */
+    uint32_t bytes;            /* of its code, without detours */
+    uint32_t samples;          /* how often a request was met at its entry */
+    uint32_t nets;             /* host exceptions in it */
+    uint32_t rests;            /* how often its rest was left to tier 1 since... */
+    uint64_t rests_since;      /* ... this TSC, and */
+    uint64_t rest_cycles;      /* how long that took */
+    struct xl_point {          /* what C needs to know of an instruction when translated code calls it there */
+        uint32_t host;         /* where its code begins, from .code */
+        uint16_t checked;      /* classes of vector code that the code behind it takes for granted */
+        uint8_t number;        /* in the run */
+        uint8_t ip;            /* where it is in the run */
+        uint8_t live;          /* FLAG_*: those that are right before it */
+        bool untranslated : 1; /* always by tier 1 */
+        bool vector_use : 1;   /* it may change what vector code may run in place */
+        bool lent_rsp : 1;     /* .lent: it is the guest's RSP, in vcpu.gpr */
+        uint8_t lent; /* where, from .host, its own instruction is, if the guest's RSI is in T1 there; 0: it is not */
+    } point[];        /* one for each instruction of the run */
 };
 static inline struct xl_run *xl_run_of(const struct xl_point *p)
 {
@@ -215,7 +217,7 @@ unsigned xl_writes(const struct xl_op *o); /* guest registers that it may write,
 
 /* xl_vector.c */
 bool xl_vector_of(struct xl_op *o, const struct insn *in); /* false: by tier 1 */
-void xl_vector_emit(struct emit *e, const struct xl_op *o, int32_t disp);
+void xl_vector_emit(struct emit *e, const struct xl_op *o, struct host_mem m);
 unsigned xl_vector_class(const struct xl_op *o); /* the bit of vcpu.xl_vector; 0: needs none */
 unsigned xl_vector_align(const struct xl_op *o);
 unsigned xl_vector_bytes(const struct xl_op *o);
@@ -223,5 +225,7 @@ void xl_vector_update(struct vcpu *c);
 bool xl_vector_ready(struct vcpu *c, uint32_t classes);
 bool xl_vector_prepare(struct vcpu *c, const struct insn *in); /* may raise what the instruction raises */
 unsigned xl_vector_x87(const struct xl_op *o);
-unsigned xl_vector_gpr(const struct xl_op *o); /* general registers it has to do with */
-void xl_x87_pointers(struct vcpu *c);          /* vcpu.xl_x87_* -> replay's pointers */
+unsigned xl_vector_gpr(const struct xl_op *o);     /* general registers it has to do with, ... */
+unsigned xl_vector_written(const struct xl_op *o); /* ... and may write */
+unsigned xl_vector_away(const struct xl_op *o);    /* ... and expects in host registers that are not their homes */
+void xl_x87_pointers(struct vcpu *c);              /* vcpu.xl_x87_* -> replay's pointers */

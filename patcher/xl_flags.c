@@ -181,7 +181,7 @@ unsigned xl_writes(const struct xl_op *o)
     case XL_LEAVE: return 1u << X86_RSP | 1u << X86_RBP;
     case XL_PLAIN: break;
     case XL_DIV: return 1u << X86_RAX | 1u << X86_RDX;
-    case XL_VECTOR: return xl_vector_gpr(o);
+    case XL_VECTOR: return xl_vector_written(o);
     default: return 0xffff;
     }
     if (o->map == 0 && (op == 0x88 || op == 0x89))

@@ -269,6 +269,34 @@ static void x87_pointer(struct translation *t, const struct insn *in, const stru
     e8(&t->e, xl_vector_x87(o) >> 8 & 0xff);
 }
 
+/* R10, R11 and R14 are scratch registers here, R15 holds the guest's RSP: the instruction gets them by their numbers. */
+static void vector_instruction(struct translation *t, const struct xl_op *o, struct host_mem m)
+{
+    struct emit *e = &t->e;
+    unsigned away = xl_vector_away(o);
+    if (o->memory && away >> T0 & 1) {
+        m.base = away >> T1 & 1 ? T2 : T1;
+        e_mov(e, 8, m.base, T0);
+    }
+    if (away >> H_GUEST_RSP & 1)
+        e_store(e, 8, xl_tr_gpr_field(X86_RSP), H_GUEST_RSP);
+    for (unsigned n = 0; n < 16; n++)
+        if (away >> n & 1)
+            e_load(e, 8, n, xl_tr_gpr_field(n));
+    if (away >> H_GUEST_RSP & 1) {
+        t->xr->point[t->now].lent = t->e.at - t->started[t->now];
+        t->xr->point[t->now].lent_rsp = true;
+    }
+    xl_vector_emit(e, o, m);
+    for (unsigned n = 0; n < 16; n++)
+        if (away & xl_vector_written(o) & 1u << n)
+            e_store(e, 8, xl_tr_gpr_field(n), n);
+    if (away >> H_GUEST_RSP & 1)
+        e_load(e, 8, H_GUEST_RSP, xl_tr_gpr_field(X86_RSP));
+    if (away >> T0 & 1)
+        t->held = -1;
+}
+
 static void vector(struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     struct emit *e = &t->e;
@@ -295,7 +323,7 @@ static void vector(struct translation *t, const struct insn *in, const struct xl
         xl_tr_slow_jcc(t, 5);
         xl_tr_flags_back(t);
     }
-    xl_vector_emit(e, o, m.disp);
+    vector_instruction(t, o, m);
     if (o->memory && xl_vector_x87(o)) { /* only now: on a detour the one before counts */
         xl_tr_operand_offset(t, in, T2, in->asize == 4 ? 4 : xl_tr_word(t), 0);
         e_store(e, 8, XL_FIELD(xl_x87_dp), T2);

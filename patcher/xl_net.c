@@ -13,8 +13,8 @@
  * - its flags are in the host's as far as anybody still reads them: the translator has put them back before it
  *   (xl_tr_flags_back());
  * - vector registers come back with sigreturn, as the exception left them.
- * So the signal handler only leads to the detour of that instruction.  The one exception, a register that is lent to an
- * instruction with AH to DH, is noted in its xl_point.
+ * So the signal handler only leads to the detour of that instruction.  The exceptions, host registers that are lent to an
+ * instruction with AH to DH or to a vector instruction with R15, are noted in its xl_point.
  *
  * A signal costs some microseconds.  A run that needs the net often is translated again with the instruction left to
  * tier 1; this is remembered by the instruction's place until everything is dropped. */
@@ -82,8 +82,12 @@ bool xl_net(struct vcpu *c, int sig, int code, greg_t *g)
     const struct xl_point *p = xr ? point_at(xr, rip) : NULL;
     if (!p)
         return false;
-    if (p->lent && rip == xr->code + p->host + p->lent)
-        g[REG_RSI] = g[REG_R11];
+    if (p->lent && rip == xr->code + p->host + p->lent) {
+        if (p->lent_rsp)
+            g[REG_R15] = (greg_t)c->gpr[X86_RSP];
+        else
+            g[REG_RSI] = g[REG_R11];
+    }
     x->net_vector = g[REG_TRAPNO];
     g[REG_R14] = (greg_t)p;
     g[REG_RIP] = (greg_t)x->detour[XL_DO_NET][false];

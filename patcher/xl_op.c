@@ -468,6 +468,8 @@ void xl_op_of(struct xl_op *o, const struct insn *in, const uint8_t *raw, unsign
     bool code64 = (mode & MODE_CODE) == CODE64;
     *o = (struct xl_op){.kind = XL_EXEC, .flags_read = 0};
     const uint8_t *p = opcode(o, prefixes(o, raw, code64));
+    if (o->map == 0 && o->rex & 8) /* REX.W overrides it: the code that calls __tls_get_addr() is padded so */
+        o->p66 = false;
     bool modrm = o->map == 0 ? has_modrm_0(o->opcode) : o->map == 0x0f && has_modrm_0f(o->opcode);
     if (modrm)
         p = skip_modrm(o, p);

@@ -54,6 +54,10 @@ void xl_tr_operand_offset(struct translation *t, const struct insn *in, int to, 
     }
     if (index != REG_ZERO)
         m.index = xl_tr_reg_in(t, index, T1);
+    if (m.base < 0 && m.index < 0 && size == 8 && in->disp != (int32_t)in->disp) { /* MOV's absolute addresses */
+        e_imm64(&t->e, to, in->disp + by);
+        return;
+    }
     if (m.base < 0 && m.index < 0) { /* absolute, sign-extended */
         e_rex(&t->e, 8, 0, 0, to, false);
         e8(&t->e, 0xc7);
@@ -84,11 +88,10 @@ void xl_tr_add_segment(struct translation *t, unsigned seg)
     e_mem(&t->e, xl_tr_word(t), 0x03, T0, xl_field(field + offsetof(struct seg, base)));
 }
 
-/* T0: linear address -> host address.  Clobbers flags, T1, T2. */
-void xl_tr_tlb_lookup(struct translation *t, unsigned size, bool write)
+/* T2 = T0, a linear address, xor the tag at this offset of its entry, xor generation.  The entry's addend is returned. */
+static struct host_mem compare_tag(struct translation *t, int tag)
 {
     struct emit *e = &t->e;
-    int tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
     _Static_assert(sizeof(struct tlb_entry) == 32, "the index below is scaled by it");
     struct host_mem entry = xl_field(offsetof(struct vcpu, views[t->run->mode >> MODE_TABLE_SHIFT]));
     entry.index = T1;
@@ -106,10 +109,36 @@ void xl_tr_tlb_lookup(struct translation *t, unsigned size, bool write)
     e_mem(e, 8, 0x33, T2, entry); /* xor */
     entry.disp += offsetof(struct tlb_entry, addend) - tag;
     e_mem(e, 8, 0x33, T2, XL_FIELD(tlb_gen));
+    return entry;
+}
+
+/* T0: linear address -> host address.  Clobbers flags, T1, T2. */
+void xl_tr_tlb_lookup(struct translation *t, unsigned size, bool write)
+{
+    struct emit *e = &t->e;
+    struct host_mem addend =
+        compare_tag(t, write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read));
     e_rr(e, 8, 0x81, 7, T2); /* cmp */
     e32(e, PAGE_SIZE - size);
     xl_tr_slow_jcc(t, 7); /* above */
-    e_mem(e, 8, 0x03, T0, entry);
+    e_mem(e, 8, 0x03, T0, addend);
+}
+
+/* The run's instruction lies in two pages: is the second one still what it was decoded from?  Jumps if not. */
+void xl_tr_second_page(struct translation *t, uint8_t *no[2])
+{
+    struct emit *e = &t->e;
+    xl_tr_flags_aside(t);
+    e_load(e, 8, T0, XL_FIELD(xl_page));
+    e_lea(e, 8, T0, at(T0, PAGE_SIZE));
+    struct host_mem addend = compare_tag(t, offsetof(struct tlb_entry, exec));
+    e_rr(e, 8, 0x85, T2, T2); /* test */
+    no[0] = e_jcc_later(e, 5);
+    e_mem(e, 8, 0x03, T0, addend);
+    e_imm64(e, T1, (uintptr_t)t->run->host2);
+    e_rr(e, 8, 0x3b, T0, T1); /* cmp */
+    no[1] = e_jcc_later(e, 5);
+    xl_tr_flags_back(t);
 }
 
 /* Around inserted code that clobbers flags which the guest may still read: they are made again from registers that have

@@ -124,8 +124,7 @@ static void emit_links(struct translation *t)
 static bool too_odd(const struct translation *t, const struct insn *in, const struct xl_op *o)
 {
     bool touches_memory = o->memory && o->kind != XL_NOP;
-    if (touches_memory &&
-        (in->asize == 2 || (t->code64 && in->disp != (int32_t)in->disp) || (o->kind == XL_PLAIN && !in->mem_bytes)))
+    if (touches_memory && (in->asize == 2 || (o->kind == XL_PLAIN && !in->mem_bytes)))
         return true;
     if (touches_memory && in->base / 8 == REG_RUN_IP && (in->disp > INT32_MAX - 4096 || in->disp < INT32_MIN + 4096))
         return true;
@@ -234,6 +233,8 @@ static void entry(struct translation *t)
         e_mov(e, 8, H_RCX, T2);
     }
     t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, XL_DO_EXEC};
+    if (t->run->host2)
+        xl_tr_second_page(t, t->no_second_page);
 }
 
 static void emit_dead(struct translation *t)
@@ -241,6 +242,13 @@ static void emit_dead(struct translation *t)
     t->xr->dead = e_here(&t->cold);
     e_imm64(&t->cold, T2, (uintptr_t)t->xr);
     e_jmp(&t->cold, t->x->request);
+    if (!t->run->host2)
+        return;
+    for (unsigned i = 0; i < G_N_ELEMENTS(t->no_second_page); i++)
+        e_patch_here(&t->cold, t->no_second_page[i]);
+    if (t->live[0])
+        xl_restore_flags(&t->cold, T2);
+    e_jmp(&t->cold, t->xr->dead);
 }
 
 /* How wide a group of operands may be: code that often met the end of a page gets narrower ones, then none. */

@@ -37,10 +37,11 @@ struct translation {
     uint32_t vector_checked;               /* classes whose bit in xl_vector has been looked at in this run */
     unsigned now;                          /* index of the instruction being translated */
     struct xl_groups groups;
-    int held;                /* the group whose pointer is in T0, or -1 */
-    enum xl_detour how;      /* ... a check that fails now goes on */
-    uint8_t *started[INSNS]; /* where the code of each instruction begins */
-    bool may_return;         /* tier 1 may come back behind this instruction: T0 is lost then */
+    int held;                   /* the group whose pointer is in T0, or -1 */
+    enum xl_detour how;         /* ... a check that fails now goes on */
+    uint8_t *started[INSNS];    /* where the code of each instruction begins */
+    uint8_t *no_second_page[2]; /* jumps of a run that lies in two pages */
+    bool may_return;            /* tier 1 may come back behind this instruction: T0 is lost then */
 };
 
 /* xl_place.c: registers, addresses, flags around inserted code */
@@ -52,6 +53,7 @@ unsigned xl_tr_word(const struct translation *t);
 void xl_tr_operand_offset(struct translation *t, const struct insn *in, int to, unsigned size, int by);
 void xl_tr_add_segment(struct translation *t, unsigned seg);
 void xl_tr_tlb_lookup(struct translation *t, unsigned size, bool write);
+void xl_tr_second_page(struct translation *t, uint8_t *no[2]);
 void xl_tr_flags_aside(struct translation *t);
 void xl_tr_flags_back(struct translation *t);
 struct host_mem xl_tr_operand_place(struct translation *t, const struct insn *in, unsigned size, bool write);

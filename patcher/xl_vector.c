@@ -55,13 +55,12 @@ bool xl_vector_prepare(struct vcpu *c, const struct insn *in)
     return c->xl_vector >> class & 1;
 }
 
-/* Only registers that translated code has under their own numbers. */
-static bool registers_at_home(unsigned gpr)
+unsigned xl_vector_away(const struct xl_op *o)
 {
+    unsigned gpr = xl_vector_gpr(o), away = 0;
     for (unsigned n = 0; n < 16; n++)
-        if (gpr >> n & 1 && (n == X86_RSP || xl_home(n) < 0))
-            return false;
-    return true;
+        away |= gpr & (xl_home(n) < 0 ? 1u << n : 0);
+    return away;
 }
 
 static uint8_t legacy_opcode(const struct stub *s, uint8_t *map)
@@ -90,6 +89,8 @@ static void vector_flags(struct xl_op *o, const struct stub *s)
     }
     bool vex = s->bytes[0] == 0xc4; /* stubs have no two-byte form */
     bool evex = s->bytes[0] == 0x62;
+    if (!s->vector && !s->flags) /* RORX, MOVBE... */
+        return;
     if (!s->vector || s->bytes[0] == 0xc5 || (evex && (s->bytes[1] & 7) > 3)) {
         o->flags_read = FLAG_ALL;
         o->flags_written = true;
@@ -109,20 +110,23 @@ static void vector_flags(struct xl_op *o, const struct stub *s)
         o->flags_killed = FLAG_ALL;
 }
 
-/* What loads a control register may unmask exceptions: tier 1 runs it and looks again. */
+/* What loads a control register may unmask exceptions: tier 1 runs it and looks again.  FNINIT and FNCLEX (DB) have to do
+ * with pointers; FNSTSW and FNSTCW are harmless. */
 static bool loads_control(const struct stub *s)
 {
     uint8_t map;
     bool vex = s->bytes[0] == 0xc4 || s->bytes[0] == 0xc5;
-    if (s->check == FPU_X87 || s->check == FPU_FWAIT)
-        return !s->x87;
+    if (s->check == FPU_X87)
+        return s->fldcw || (!s->x87 && legacy_opcode(s, &map) == 0xdb);
+    if (s->check == FPU_FWAIT)
+        return true;
     return vex ? s->bytes[3] == 0xae : legacy_opcode(s, &map) == 0xae && map == 0x0f;
 }
 
 bool xl_vector_of(struct xl_op *o, const struct insn *in)
 {
     const struct stub *s = replay_plain_stub(in);
-    if (!s || loads_control(s) || !registers_at_home(s->gpr) || s->renamed)
+    if (!s || loads_control(s) || s->renamed)
         return false;
     *o = (struct xl_op){.kind = XL_VECTOR, .memory = s->mem_bytes != 0, .reads_only = !(s->access & ACCESS_WRITE)};
     o->stub = s;
@@ -130,8 +134,8 @@ bool xl_vector_of(struct xl_op *o, const struct insn *in)
     return true;
 }
 
-/* The instruction, its memory operand at [T0 + disp]. */
-void xl_vector_emit(struct emit *e, const struct xl_op *o, int32_t disp)
+/* The instruction, its memory operand at m, which has one of r8 to r15 as base and no index. */
+void xl_vector_emit(struct emit *e, const struct xl_op *o, struct host_mem m)
 {
     const struct stub *s = o->stub;
     uint8_t b[16];
@@ -144,7 +148,7 @@ void xl_vector_emit(struct emit *e, const struct xl_op *o, int32_t disp)
     while (b[at] == 0x66 || b[at] == 0xf2 || b[at] == 0xf3)
         at++;
     if (b[at] == 0xc4 || b[at] == 0x62) {
-        b[at + 1] &= (uint8_t)~0x20; /* inverted B: base is r8-r15 */
+        b[at + 1] &= (uint8_t)~0x20; /* inverted B */
         modrm = at + (b[at] == 0xc4 ? 4 : 5);
     } else {
         if ((b[at] & 0xf0) == 0x40) {
@@ -160,11 +164,11 @@ void xl_vector_emit(struct emit *e, const struct xl_op *o, int32_t disp)
         modrm++;
     }
     e_bytes(e, b, modrm);
-    if (b[at] == 0x62 && disp) { /* a byte would be scaled */
-        e8(e, 0x80 | (b[modrm] & 0x38) | (T0 & 7));
-        e32(e, disp);
+    if (b[at] == 0x62 && m.disp) { /* a byte would be scaled */
+        e8(e, 0x80 | (b[modrm] & 0x38) | (m.base & 7));
+        e32(e, m.disp);
     } else {
-        e_modrm_mem(e, b[modrm] >> 3 & 7, &(struct host_mem){T0, -1, 0, disp});
+        e_modrm_mem(e, b[modrm] >> 3 & 7, &m);
     }
     e_bytes(e, b + modrm + 1, n - modrm - 1);
 }
@@ -209,4 +213,9 @@ void xl_x87_pointers(struct vcpu *c)
 unsigned xl_vector_gpr(const struct xl_op *o)
 {
     return ((const struct stub *)o->stub)->gpr;
+}
+
+unsigned xl_vector_written(const struct xl_op *o)
+{
+    return ((const struct stub *)o->stub)->written;
 }

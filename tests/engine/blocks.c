@@ -154,6 +154,33 @@ static unsigned add_likely_fault(struct blocks *b, uint8_t *to)
     return n;
 }
 
+/* Vector and bit instructions on general registers that translated code has elsewhere; half of them with memory too. */
+static unsigned add_away_register(struct blocks *b, uint8_t *to)
+{
+    static const uint8_t away[] = {10, 11, 14, 15};
+    unsigned n = 0, reg = away[g_rand_int_range(b->random, 0, 4)], other = away[g_rand_int_range(b->random, 0, 4)];
+    int disp = g_rand_int_range(b->random, -128, 128);
+    switch (g_rand_int_range(b->random, 0, 4)) {
+    case 0: /* MOVBE, both ways */
+        memcpy(to, "\x4c\x0f\x38", 3);
+        to[3] = 0xf0 | g_rand_boolean(b->random);
+        n = 4;
+        break;
+    case 1: /* ANDN reg, other, operand */
+        memcpy(to, "\xc4\x62", 2);
+        to[2] = 0x80 | (~other & 15) << 3;
+        to[3] = 0xf2;
+        n = 4;
+        break;
+    case 2: /* CVTTSD2SI */ memcpy(to, "\xf2\x4c\x0f\x2c", n = 4); break;
+    default: /* CVTSI2SD XMM3, reg */
+        memcpy(to, "\xf2\x49\x0f\x2a", 4);
+        to[4] = 0xd8 | (reg & 7);
+        return 5;
+    }
+    return n + put_operand(b, to + n, reg & 7, g_rand_boolean(b->random) ? X86_RBX : X86_RSI, disp);
+}
+
 /* Up to MOST instructions and HLT, which faults. */
 static unsigned make_block(struct blocks *b, uint64_t index, uint8_t *code)
 {
@@ -162,6 +189,8 @@ static unsigned make_block(struct blocks *b, uint64_t index, uint8_t *code)
     for (unsigned i = 0; i < wanted; i++) {
         if (!g_rand_int_range(b->random, 0, 24))
             n += add_likely_fault(b, code + n);
+        else if (b->mode == ORACLE_64 && !g_rand_int_range(b->random, 0, 16))
+            n += add_away_register(b, code + n);
         else if (objects && g_rand_int_range(b->random, 0, 4))
             n += add_object_access(b, code + n);
         else
@@ -235,7 +264,11 @@ static bool run(struct blocks *b, uint64_t seed, uint64_t first, uint64_t cases)
         oracle_gen_case(b->gen, i, &c, b->window);
         unsigned n = make_block(b, i, code);
         aim_registers(b, &c.cpu);
-        c.cpu.rip = oracle_layouts[b->mode].code + g_rand_int_range(b->random, 0, ORACLE_CODE_BYTES / 2);
+        c.cpu.rip = oracle_layouts[b->mode].code;
+        if (g_rand_int_range(b->random, 0, 8))
+            c.cpu.rip += g_rand_int_range(b->random, 0, ORACLE_CODE_BYTES / 2);
+        else /* an instruction of it across the end of the page */
+            c.cpu.rip += ORACLE_CODE_BYTES / 2 - g_rand_int_range(b->random, 1, n + 1);
         c.cpu.rflags &= ~0x100ull;
         if (b->show)
             show(b, i, code, n);

@@ -169,6 +169,28 @@ static void test_remap(void)
     guest_free(g);
 }
 
+/* MOV EAX, imm32 across a page end, whose second page is mapped elsewhere after 21 of 40 times, and written to 10 later. */
+GUEST_CODE(two_pages, 64,
+           "mov $40, %ecx; xor %ebx, %ebx\n"
+           "1: mov $0x50ffe, %edx; call *%rdx; add %eax, %ebx\n"
+           "cmp $20, %ecx; jne 2f; movq $0x61007, 0x103000 + 0x51 * 8; invlpg 0x51000\n"
+           "2: cmp $10, %ecx; jne 3f; movb $9, 0x61002\n"
+           "3: dec %ecx; jnz 1b; mov %ebx, %eax; out %eax, $0xf0; hlt\n");
+
+static void test_two_pages(void)
+{
+    struct guest *g = guest_new(1);
+    guest_start(g, GUEST_LONG);
+    GUEST_LOAD(g, GUEST_CODE_AT, two_pages);
+    guest_write(g, 0x50ffe, 2, 0x01b8);
+    guest_write(g, 0x51000, 4, 0xc3000000);
+    guest_write(g, 0x61000, 4, 0xc3000002);
+    guest_run(g);
+    g_assert_cmpint(guest_vector(g), ==, -1);
+    g_assert_cmphex(g->log[0], ==, (uint32_t)(21 + 10 * 0x201 + 9 * 0x09000201u));
+    guest_free(g);
+}
+
 GUEST_CODE(not_canonical, 64, "mov $0x0000800000000000, %rbx\n mov (%rbx), %eax\n hlt\n");
 GUEST_CODE(not_canonical_stack, 64, "mov $0x0000800000000000, %rbp\n mov (%rbp), %eax\n hlt\n");
 
@@ -199,6 +221,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(name, &crossings[i], check_cross);
     }
     g_test_add_func("/interp/paging/wp-clear", test_wp_clear);
+    g_test_add_func("/interp/paging/two-pages", test_two_pages);
     g_test_add_func("/interp/paging/remap", test_remap);
     g_test_add_func("/interp/paging/not-canonical", test_not_canonical);
     return g_test_run();
