@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* fresh.c - see fresh.h. */
 #include "fresh.h"
 #include "paths.h"
 #include <errno.h>

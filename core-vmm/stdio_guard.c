@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* stdio_guard.c - see stdio_guard.h. */
 #include "stdio_guard.h"
 #include <fcntl.h>
 #include <stdlib.h>

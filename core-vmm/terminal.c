@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* terminal.c - see terminal.h. */
 #include "terminal.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* regions.c - see regions.h. */
 #include "regions.h"
 
 GArray *regions_new(void)

@@ -28,9 +28,8 @@ struct host_quirks {
     /* the order of things in an instruction that faults */
     bool cmps_destination_first;       /* CMPS accesses ES:rDI before its source... */
     bool repe_cmpsb_destination_first; /* ...and REPE CMPSB, which some CPUs do in another way */
-    bool call_pushes_first;     /* a near CALL to an address that is not canonical has written its return address */
-    bool mmx_before_store;      /* an MMX store that faults has changed to MMX state: TOP is 0 */
-    bool alignment_before_page; /* the #GP of a misaligned SSE operand comes before its page fault */
+    bool call_pushes_first; /* a near CALL to an address that is not canonical has written its return address */
+    bool mmx_before_store;  /* an MMX store that faults has changed to MMX state: TOP is 0 */
     /* others */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { NONE = -1, SS = 12, GP = 13, PF = 14 };
+enum { NONE = -1, SS = 12, PF = 14 };
 
 struct trial {
     sigjmp_buf back;
@@ -81,11 +81,6 @@ static void call_beyond(void)
 static void store_mmx(void)
 {
     __asm__ volatile("fninit; fldz; fldz; movq %%mm0, (%0)" : : "r"(UNMAPPED) : "memory");
-}
-
-static void load_misaligned_unmapped(void)
-{
-    __asm__ volatile("movaps (%0), %%xmm0" : : "r"(UNMAPPED + 1) : "xmm0");
 }
 
 static void sha_misaligned(void)
@@ -227,7 +222,6 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     q->repe_cmpsb_destination_first = try(compare_many_unmapped).cr2 == UNMAPPED + 0x20;
     q->call_pushes_first = try(call_beyond).below != 0;
     q->mmx_before_store = try(store_mmx).top == 0;
-    q->alignment_before_page = try(load_misaligned_unmapped).vector == GP;
     q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
     q->pause_ignores_rex = pause_with_rex_b();
     q->flags_by_form = flags_by_form();

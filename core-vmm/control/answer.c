@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* answer.c - see answer.h. */
 #include "answer.h"
 #include "client.h"
 #include <fcntl.h>

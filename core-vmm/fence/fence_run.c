@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* fence_run.c - a child that does one thing inside of a fence, and its answer. */
 #include "fence.h"
 #include <errno.h>
 #include <gio/gio.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* ends.c - the far ends of serial ports, opened before the fence closes. */
 #include "ends.h"
 #include "../api/config.h"
 #include "../char_port.h"
