@@ -202,6 +202,16 @@ bool cpuid_has_line(const struct vcpu *c, bool write_back)
     return c->vm->cpuid->feature[F_7_EBX] & (write_back ? BIT(24) : BIT(23));
 }
 
+bool cpuid_has_movbe(const struct vcpu *c)
+{
+    return c->vm->cpuid->feature[F_1_ECX] & BIT(22);
+}
+
+bool cpuid_has_xgetbv1(const struct vcpu *c)
+{
+    return c->vm->cpuid->feature[F_XSAVE] & BIT(2);
+}
+
 bool cpuid_has_rdpid(const struct vcpu *c)
 {
     return c->vm->cpuid->feature[F_7_ECX] & BIT(22);

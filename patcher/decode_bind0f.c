@@ -252,6 +252,6 @@ enum bound bind_map38(struct parts *p)
     if (p->opcode == 0x82 && p->has66 && p->mem)
         return bind_cold_end(p, cold_invpcid);
     if ((p->opcode & 0xfe) == 0xf0 && !p->repne) /* MOVBE */
-        return p->mem ? bind_cold(p, cold_movbe) : BOUND_UD;
+        return p->mem && cpuid_has_movbe(p->c) ? bind_cold(p, cold_movbe) : BOUND_UD;
     return BOUND_REPLAY;
 }

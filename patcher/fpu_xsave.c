@@ -294,16 +294,8 @@ static void xsavec(struct vcpu *c, const struct insn *in)
     xsave_to_guest(c, in, XSAVEC);
 }
 
-static void xsaves(struct vcpu *c, const struct insn *in)
-{
-    fpu_check(c, FPU_XSAVE);
-    if (c->cpl)
-        raise_error(c, EXC_GP, 0);
-    xsave_to_guest(c, in, XSAVEC); /* no supervisor components are offered: IA32_XSS is 0 */
-}
-
 /* ---- XRSTOR --------------------------------------------------------------------------------------------------------- */
-static void check_header(struct vcpu *c, const uint8_t *header, bool supervisor)
+static void check_header(struct vcpu *c, const uint8_t *header)
 {
     uint64_t w[8];
     memcpy(w, header, sizeof w);
@@ -311,7 +303,7 @@ static void check_header(struct vcpu *c, const uint8_t *header, bool supervisor)
     if (w[1] & COMPACTED)
         bad = (w[1] & ~COMPACTED & ~c->xcr0) || w[0] & ~w[1];
     else
-        bad = supervisor || w[0] & ~c->xcr0 || w[1];
+        bad = w[0] & ~c->xcr0 || w[1];
     for (unsigned i = 2; i < (w[1] & COMPACTED ? 8u : 3u); i++)
         bad |= w[i] != 0;
     if (bad)
@@ -362,14 +354,15 @@ static void load_mxcsr(uint8_t *area, const uint8_t *image, uint64_t rfbm, uint6
         memcpy(area + XS_MXCSR, image + XS_MXCSR, 4);
 }
 
-static void xrstor_from_guest(struct vcpu *c, const struct insn *in, bool supervisor)
+static void xrstor(struct vcpu *c, const struct insn *in)
 {
     uint8_t image[XS_EXTENDED];
+    fpu_check(c, FPU_XSAVE);
     uint64_t rfbm = requested(c), bv, xcomp;
     uint64_t lin = area_linear(c, in, XS_EXTENDED, ACCESS_READ);
     fpu_leave(c);
     mem_read_bytes(c, in, lin, image, sizeof image);
-    check_header(c, image + XS_BV, supervisor);
+    check_header(c, image + XS_BV);
     memcpy(&bv, image + XS_BV, 8);
     memcpy(&xcomp, image + XS_XCOMP_BV, 8);
     mem_probe(c, in, lin, area_bytes(c, rfbm & bv, xcomp), ACCESS_READ);
@@ -387,20 +380,6 @@ static void xrstor_from_guest(struct vcpu *c, const struct insn *in, bool superv
     fpu_enter(c);
 }
 
-static void xrstor(struct vcpu *c, const struct insn *in)
-{
-    fpu_check(c, FPU_XSAVE);
-    xrstor_from_guest(c, in, false);
-}
-
-static void xrstors(struct vcpu *c, const struct insn *in)
-{
-    fpu_check(c, FPU_XSAVE);
-    if (c->cpl)
-        raise_error(c, EXC_GP, 0);
-    xrstor_from_guest(c, in, true);
-}
-
 cold_fn fpu_xsave_bind(const struct replay_info *info)
 {
     static const struct {
@@ -408,8 +387,7 @@ cold_fn fpu_xsave_bind(const struct replay_info *info)
         cold_fn fn;
     } table[] = {{"fxsave", fxsave},     {"fxsave64", fxsave},     {"fxrstor", fxrstor}, {"fxrstor64", fxrstor},
                  {"xsave", xsave},       {"xsave64", xsave},       {"xrstor", xrstor},   {"xrstor64", xrstor},
-                 {"xsaveopt", xsaveopt}, {"xsaveopt64", xsaveopt}, {"xsavec", xsavec},   {"xsavec64", xsavec},
-                 {"xsaves", xsaves},     {"xsaves64", xsaves},     {"xrstors", xrstors}, {"xrstors64", xrstors}};
+                 {"xsaveopt", xsaveopt}, {"xsaveopt64", xsaveopt}, {"xsavec", xsavec},   {"xsavec64", xsavec}};
     for (unsigned i = 0; i < G_N_ELEMENTS(table); i++)
         if (!strcmp(info->mnemonic, table[i].name))
             return table[i].fn;

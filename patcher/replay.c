@@ -346,7 +346,8 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *g
     struct replay_info copy = *given, *info = &copy;
     static const unsigned bits[] = {[CODE16] = 16, [CODE32] = 32, [CODE64] = 64};
     struct stub s;
-    cold_fn fn = is_x87(info) ? fpu_x87_bind(info) : fpu_xsave_bind(info);
+    bool offered = replay_offered(c, info->isa_set);
+    cold_fn fn = is_x87(info) ? fpu_x87_bind(info) : offered ? fpu_xsave_bind(info) : NULL;
     if (!fn)
         fn = bind_hint(info->mnemonic);
     if (!fn)
@@ -355,7 +356,7 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *g
         return fn;
     if (!(is_x87(info) || replayable(info->isa_set)) || info->encoding == REPLAY_3DNOW || info->encoding == REPLAY_XOP)
         return NULL;
-    if (!replay_offered(c, info->isa_set)) {
+    if (!offered) {
         if (!count_as_scan(info))
             return NULL;
         drop_rep(info);

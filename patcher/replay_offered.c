@@ -30,6 +30,9 @@ static const struct feature features[] = {
     {"BMI2", 7, 0, EBX, 8},
     {"ADOX_ADCX", 7, 0, EBX, 19},
     {"SHA", 7, 0, EBX, 29},
+    {"XSAVEOPT", 0xd, 1, EAX, 0},
+    {"XSAVEC", 0xd, 1, EAX, 1},
+    {"XSAVES", 0xd, 1, EAX, 3}, /* never */
     {"LZCNT", 0x80000001, 0, ECX, 5},
     {"GFNI", 7, 0, ECX, 8},
     {"AVX_GFNI", 7, 0, ECX, 8},

@@ -272,7 +272,7 @@ void cold_xgetbv(struct vcpu *c, const struct insn *in)
     uint32_t index = c->gpr[X86_RCX];
     if (!(c->cr4 & CR4_OSXSAVE))
         raise_exception(c, EXC_UD);
-    if (index > 1)
+    if (index > cpuid_has_xgetbv1(c))
         raise_error(c, EXC_GP, 0);
     set_pair(c, index ? c->xcr0 & fpu_xinuse(c) : c->xcr0);
 }

@@ -103,6 +103,8 @@ unsigned decode_text(const uint8_t *bytes, unsigned n, unsigned mode, uint64_t i
 bool cpuid_is_amd(const struct vcpu *c);
 bool cpuid_has_random(const struct vcpu *c, bool seed);     /* RDRAND, RDSEED */
 bool cpuid_has_line(const struct vcpu *c, bool write_back); /* CLFLUSHOPT, CLWB */
+bool cpuid_has_movbe(const struct vcpu *c);
+bool cpuid_has_xgetbv1(const struct vcpu *c); /* XGETBV with ECX = 1 */
 bool cpuid_has_rdpid(const struct vcpu *c);
 /* Makes in an instruction that only raises the exception. */
 void decode_bind_fault(struct insn *in, unsigned vector);

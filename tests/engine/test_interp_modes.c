@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* test_interp_modes.c - from real mode to 64-bit mode and back, unreal mode, segment limits. */
+/* test_interp_modes.c - from real mode to 64-bit mode and back, unreal mode, segment limits, what CPUID does not show. */
+#include "core-vmm/base/host_cpu.h"
 #include "guest.h"
 
 /* Logs one value per mode reached: 0x16, 0x32, 0x64, 0x3232 (compatibility), 0x33 (protected again), 0x17 (real). */
@@ -138,38 +139,86 @@ static void test_code_limit(void)
 }
 
 /* Instructions that the engine has of its own, so that no host's #UD says whether the guest's CPU has them. */
+GUEST_CODE(leaf_1, 64, "mov $1, %eax; cpuid; hlt\n");
 GUEST_CODE(leaf_7, 64, "mov $7, %eax; xor %ecx, %ecx; cpuid; hlt\n");
+GUEST_CODE(leaf_xsave, 64, "mov $0xd, %eax; mov $1, %ecx; cpuid; hlt\n");
 GUEST_CODE(flush_optimized, 64, "lea 0x20000, %rax; .byte 0x66, 0x0f, 0xae, 0x38; hlt\n");
 GUEST_CODE(write_back, 64, "lea 0x20000, %rax; .byte 0x66, 0x0f, 0xae, 0x30; hlt\n");
 GUEST_CODE(read_processor, 64, ".byte 0xf3, 0x0f, 0xc7, 0xf8; hlt\n");
+GUEST_CODE(load_swapped, 64, "lea 0x20000, %rax; movbe (%rax), %ecx; hlt\n");
+GUEST_CODE(store_swapped, 64, "lea 0x20000, %rax; movbe %cx, (%rax); hlt\n");
+#define XSAVE_ON "mov %cr4, %rcx; bts $18, %rcx; mov %rcx, %cr4; lea 0x20000, %rdi; mov $3, %eax; xor %edx, %edx\n"
+GUEST_CODE(save_changed, 64, XSAVE_ON "xsaveopt (%rdi); hlt\n");
+GUEST_CODE(save_compact, 64, XSAVE_ON "xsavec (%rdi); hlt\n");
+GUEST_CODE(save_supervisor, 64, XSAVE_ON "xsaves (%rdi); hlt\n");
+GUEST_CODE(load_supervisor, 64, XSAVE_ON "xrstors (%rdi); hlt\n");
+GUEST_CODE(states_in_use, 64, XSAVE_ON "mov $1, %ecx; xgetbv; hlt\n");
 
-/* Is it #UD exactly if CPUID.7 does not show it? */
-static void check_offered(const char *model, const uint8_t *code, const uint8_t *end, unsigned reg, unsigned bit)
+enum { OFFERED = -1, GONE = 6, FAULTS = 13 };
+struct offered {
+    const uint8_t *leaf, *leaf_end;
+    unsigned reg, bit;
+    const uint8_t *code, *end;
+    int refusal; /* vector where CPUID does not show it */
+};
+#define ROW(leaf, reg, bit, code, refusal)                                                                             \
+    {                                                                                                                  \
+        leaf, leaf##_end, reg, bit, code, code##_end, refusal                                                          \
+    }
+static const struct offered plain[] = {
+    ROW(leaf_7, X86_RBX, 23, flush_optimized, GONE), ROW(leaf_7, X86_RBX, 24, write_back, GONE),
+    ROW(leaf_7, X86_RCX, 22, read_processor, GONE),  ROW(leaf_1, X86_RCX, 22, load_swapped, GONE),
+    ROW(leaf_1, X86_RCX, 22, store_swapped, GONE),
+};
+static const struct offered xsave[] = {
+    ROW(leaf_xsave, X86_RAX, 0, save_changed, GONE),    ROW(leaf_xsave, X86_RAX, 1, save_compact, GONE),
+    ROW(leaf_xsave, X86_RAX, 2, states_in_use, FAULTS), ROW(leaf_xsave, X86_RAX, 3, save_supervisor, GONE),
+    ROW(leaf_xsave, X86_RAX, 3, load_supervisor, GONE),
+};
+
+static struct guest *run_on(const char *model, const uint8_t *code, const uint8_t *end)
 {
     struct guest *g = guest_new_model(1, model);
     guest_start(g, GUEST_LONG);
-    GUEST_LOAD(g, GUEST_CODE_AT, leaf_7);
-    guest_run(g);
-    bool offered = g->s.gpr[reg] >> bit & 1;
-    guest_free(g);
-    g = guest_new_model(1, model);
-    guest_start(g, GUEST_LONG);
     guest_code(g, GUEST_CODE_AT, code, end);
     guest_run(g);
-    g_assert_cmpint(guest_vector(g), ==, offered ? -1 : 6);
-    if (strcmp(model, "host"))
-        g_assert_false(offered);
+    return g;
+}
+
+/* Does CPUID show it?  It works exactly then. */
+static bool check_offered(const char *model, const struct offered *o)
+{
+    struct guest *g = run_on(model, o->leaf, o->leaf_end);
+    bool offered = g->s.gpr[o->reg] >> o->bit & 1;
     guest_free(g);
+    g = run_on(model, o->code, o->end);
+    g_assert_cmpint(guest_vector(g), ==, offered ? OFFERED : o->refusal);
+    guest_free(g);
+    return offered;
 }
 
 static void test_offered_only(void)
 {
-    static const char *const models[] = {"host", "x86-64-v2"};
-    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
-        check_offered(models[i], flush_optimized, flush_optimized_end, X86_RBX, 23);
-        check_offered(models[i], write_back, write_back_end, X86_RBX, 24);
-        check_offered(models[i], read_processor, read_processor_end, X86_RCX, 22);
+    for (unsigned i = 0; i < G_N_ELEMENTS(plain); i++) {
+        check_offered("host", &plain[i]);
+        g_assert_false(check_offered("x86-64-v2", &plain[i]));
     }
+}
+
+static void test_offered_xsave(void)
+{
+    struct host_cpu host;
+    host_cpu_learn(&host);
+    if (!host.xcr0) {
+        g_test_skip("the host has no XSAVE");
+        return;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(xsave); i++)
+        check_offered("host", &xsave[i]);
+    if (!__builtin_cpu_supports("x86-64-v3"))
+        return;
+    for (unsigned i = 0; i < G_N_ELEMENTS(xsave); i++) /* of these it has XSAVEOPT */
+        g_assert_cmpint(check_offered("x86-64-v3", &xsave[i]), ==, i == 0);
 }
 
 int main(int argc, char **argv)
@@ -181,5 +230,6 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/modes/expand-down", test_expand_down);
     g_test_add_func("/interp/modes/code-limit", test_code_limit);
     g_test_add_func("/interp/modes/offered-only", test_offered_only);
+    g_test_add_func("/interp/modes/offered-xsave", test_offered_xsave);
     return g_test_run();
 }
