@@ -41,7 +41,14 @@ void *memmove(void *to, const void *from, size_t n)
 
 void *memset(void *to, int value, size_t n)
 {
+    enum { MUCH = 4096 };
     void *d = to;
+    if (n >= MUCH && !((uintptr_t)d & 7)) { /* as fast as by bytes with ERMS, faster without and in an emulator */
+        uint64_t eight = (uint8_t)value * 0x0101010101010101;
+        size_t words = n / 8;
+        n &= 7;
+        __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(eight) : "memory");
+    }
     __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(value) : "memory");
     return to;
 }

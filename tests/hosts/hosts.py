@@ -12,6 +12,7 @@ silicon is a table in tests/engine/oracle_emulator.c; the test says what of it i
 import argparse
 import os
 import re
+import resource
 import shlex
 import sys
 import tempfile
@@ -54,13 +55,15 @@ step() {
 
 
 def emulator_seconds():
-    """The CPU time that this process' children, which is the emulator, have used; 0 when it has ended."""
-    total = 0
+    """The CPU time of this process' children, of which the emulator is the only one while steps are run."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = ended.ru_utime + ended.ru_stime
     with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as f:
-        for child in f.read().split():
-            with open(f"/proc/{child}/stat", encoding="ascii") as stat:
-                user, system = stat.read().rpartition(")")[2].split()[11:13]
-                total += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        running = f.read().split()
+    for child in running:
+        with open(f"/proc/{child}/stat", encoding="ascii") as stat:
+            user, system = stat.read().rpartition(")")[2].split()[11:13]
+            total += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
     return total
 
 
