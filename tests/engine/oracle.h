@@ -88,6 +88,8 @@ struct oracle_emulator *oracle_emulator_new(const char *name, enum oracle_mode m
 void oracle_emulator_free(struct oracle_emulator *m);
 /* Before a case runs: what the next calls are about.  *c stays the caller's, and in place. */
 void oracle_emulator_case(struct oracle_emulator *m, const struct oracle_case *c);
+/* Must it not run, as the emulator would end of it? */
+bool oracle_emulator_spared(struct oracle_emulator *m);
 /* After it: what the emulator does not do becomes the host's in *engine. */
 void oracle_emulator_forgive(struct oracle_emulator *m, const struct oracle_cpu *host, struct oracle_cpu *engine);
 /* They differ: is it in a way that this emulator is known for? */

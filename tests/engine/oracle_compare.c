@@ -81,7 +81,7 @@ void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const stru
         engine->rflags = (engine->rflags & ~open) | (host->rflags & open);
     }
     follow_five_levels(before, host, engine);
-    if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC) {
+    if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC && host->rip == engine->rip) {
         engine->vector = PF;
         engine->error = host->error;
         engine->cr2 = host->cr2;

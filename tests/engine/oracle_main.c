@@ -217,8 +217,11 @@ static bool run(struct oracle *o, uint64_t seed, uint64_t first, uint64_t cases,
             memcpy(oracle_host_window(o->host), o->window, ORACLE_WIN_BYTES);
             memcpy(oracle_guest_window(o->guest), o->window, ORACLE_WIN_BYTES);
         }
-        if (o->emulator)
+        if (o->emulator) {
             oracle_emulator_case(o->emulator, &c);
+            if (oracle_emulator_spared(o->emulator))
+                continue;
+        }
         if (agree(o, &c, legacy, o->as_is) || host_wavers(o, &c, legacy))
             continue;
         if (o->emulator && oracle_emulator_excuses(o->emulator, &o->on_host, &o->on_guest))
