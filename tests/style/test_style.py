@@ -21,6 +21,7 @@ MAY = {
     "core-vmm/board": ["core-vmm/machine", "core-vmm/host", "devices", "devices/chipset", "devices/firmware",
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,
+    "core-vmm/outer": [],
     "core-vmm/vm": ["core-vmm/machine", "core-vmm/host", "core-vmm/control", "core-vmm/fence"] + PLUGS,
     "core-vmm/vmctl": ["core-vmm/vmctl/disk", "core-vmm/host", "core-vmm/control"] + PLUGS,
     "core-vmm/vmctl/disk": ["core-vmm/vmctl", "core-vmm/host", "core-vmm/fence", "disk-formats/ops"] + PLUGS,
