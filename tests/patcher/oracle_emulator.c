@@ -466,6 +466,14 @@ static bool masked_load(const struct emulated_case *e, const struct oracle_cpu *
            oracle_same(e->mode, host, &same);
 }
 
+/* Also what the mask leaves out: of VEX's, a page that is not there, or an address that is not canonical. */
+static bool masked_load_of_all(const struct emulated_case *e, const struct oracle_cpu *host,
+                               const struct oracle_cpu *engine)
+{
+    bool faults = raised(e, host, PAGE_FAULT) || raised(e, host, GENERAL) || raised(e, host, STACK);
+    return is_masked_load(e) && faults && !raised(e, engine, host->vector);
+}
+
 static bool error_of_arpl(const struct emulated_case *e, const struct oracle_cpu *host, const struct oracle_cpu *engine)
 {
     struct oracle_cpu same = *engine;
@@ -570,6 +578,11 @@ static bool mmx_with_vex(const struct emulated_case *e)
     return !e->in.length && (permute || (vex && !(b[*b == 0xc5 ? 1 : 2] & 3)));
 }
 
+static bool scalar_rounding(const struct emulated_case *e)
+{
+    return e->in.mnemonic == ZYDIS_MNEMONIC_VROUNDSS || e->in.mnemonic == ZYDIS_MNEMONIC_VROUNDSD;
+}
+
 typedef bool (*difference_fn)(const struct emulated_case *e, const struct oracle_cpu *host,
                               const struct oracle_cpu *engine);
 struct row {
@@ -594,6 +607,7 @@ struct row {
 
 static const struct row rows[] = {
     DEADLY("qemu", "MMX's instructions with VEX, and VPERMILPS without, end QEMU", mmx_with_vex),
+    DEADLY("qemu", "VROUNDSS, VROUNDSD end QEMU", scalar_rounding),
     PART("qemu", "x87 pointers are not kept", x87_pointers),
     PART("qemu", "the summary bits of loaded x87 exceptions stay clear", x87_summary),
     PART("qemu", "RF is never set in a fault's frame", resume_flag),
@@ -614,6 +628,8 @@ static const struct row rows[] = {
     UNLIKE("qemu", "VBROADCASTSS, VBROADCASTSD of a register need no AVX2", broadcast_of_avx2),
     UNLIKE("qemu", "reserved bits of a loaded MXCSR are not checked", mxcsr_unchecked),
     UNLIKE("qemu", "VEX.B counts outside 64-bit code", high_vex_base),
+    UNLIKE("qemu", "bit 3 of VEX.vvvv counts outside 64-bit code", high_vex_register),
+    UNLIKE("qemu", "loads under a mask access all of their operand", masked_load_of_all),
     UNLIKE("qemu", "PUSHA, PUSHAD push in the other order", push_all),
     UNLIKE("qemu", "SYSRET outside 64-bit code is #GP on Intel models, too", sysret_of_intel),
     UNLIKE("qemu", "RET's operand has a sign", return_far_down),
