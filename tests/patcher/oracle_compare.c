@@ -69,6 +69,19 @@ static void follow_five_levels(const struct oracle_cpu *before, const struct ora
     engine->cr2 = host->cr2;
 }
 
+/* How much of an instruction that it has not is fetched before a CPU knows is its own choice: #UD, or #PF at the page's end. */
+static void follow_short_fetch(const struct oracle_cpu *before, const struct oracle_cpu *host,
+                               struct oracle_cpu *engine)
+{
+    enum { UD = 6, PF = 14, FETCH = 16 };
+    bool fetched = engine->vector == PF && engine->error & FETCH && engine->rip == before->rip;
+    if (fetched && host->vector == UD && host->rip == before->rip) {
+        engine->vector = UD;
+        engine->error = host->error;
+        engine->cr2 = host->cr2;
+    }
+}
+
 void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const struct oracle_cpu *before,
                          const struct oracle_cpu *host, struct oracle_cpu *engine)
 {
@@ -81,6 +94,7 @@ void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const stru
         engine->rflags = (engine->rflags & ~open) | (host->rflags & open);
     }
     follow_five_levels(before, host, engine);
+    follow_short_fetch(before, host, engine);
     if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC && host->rip == engine->rip) {
         engine->vector = PF;
         engine->error = host->error;
