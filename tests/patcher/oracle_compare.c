@@ -82,6 +82,31 @@ static void follow_short_fetch(const struct oracle_cpu *before, const struct ora
     }
 }
 
+/* VMASKMOV and VPMASKMOV. */
+static bool is_vex_masked(enum oracle_mode mode, const uint8_t *bytes)
+{
+    const uint8_t *b = bytes + oracle_prefixes(mode, bytes);
+    bool map2 = *b == 0xc4 && (b[1] & 0x1f) == 2;
+    return map2 && ((b[3] >= 0x2c && b[3] <= 0x2f) || b[3] == 0x8c || b[3] == 0x8e);
+}
+
+/* Elements beyond the end of the address size or of a flat segment: AMD's CPUs let their offsets wrap one by one. */
+static void follow_wrapped_elements(enum oracle_mode mode, const uint8_t *bytes, const struct oracle_cpu *before,
+                                    const struct oracle_cpu *host, struct oracle_cpu *engine)
+{
+    enum { SS = 12, GP = 13, PF = 14 };
+    if (!is_vex_masked(mode, bytes) || host->vector != PF || host->rip != before->rip || engine->rip != before->rip)
+        return;
+    uint64_t apart = engine->cr2 - host->cr2;
+    bool wrapped = engine->vector == PF && (apart == 0x10000 || apart == 1ull << 32);
+    bool refused = mode != ORACLE_64 && (engine->vector == GP || engine->vector == SS) && !engine->error;
+    if (wrapped || refused) {
+        engine->vector = PF;
+        engine->error = host->error;
+        engine->cr2 = host->cr2;
+    }
+}
+
 void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const struct oracle_cpu *before,
                          const struct oracle_cpu *host, struct oracle_cpu *engine)
 {
@@ -95,6 +120,7 @@ void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const stru
     }
     follow_five_levels(before, host, engine);
     follow_short_fetch(before, host, engine);
+    follow_wrapped_elements(mode, bytes, before, host, engine);
     if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC && host->rip == engine->rip) {
         engine->vector = PF;
         engine->error = host->error;
