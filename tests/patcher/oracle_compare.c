@@ -107,6 +107,19 @@ static void follow_wrapped_elements(enum oracle_mode mode, const uint8_t *bytes,
     }
 }
 
+static uint64_t gpr_mask(enum oracle_mode mode)
+{
+    return mode == ORACLE_64 ? ~0ull : 0xffffffff;
+}
+
+static bool same_registers(enum oracle_mode mode, const struct oracle_cpu *a, const struct oracle_cpu *b)
+{
+    for (unsigned i = 0; i < (mode == ORACLE_64 ? 16 : 8); i++)
+        if ((a->gpr[i] ^ b->gpr[i]) & gpr_mask(mode))
+            return false;
+    return true;
+}
+
 void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const struct oracle_cpu *before,
                          const struct oracle_cpu *host, struct oracle_cpu *engine)
 {
@@ -121,7 +134,8 @@ void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const stru
     follow_five_levels(before, host, engine);
     follow_short_fetch(before, host, engine);
     follow_wrapped_elements(mode, bytes, before, host, engine);
-    if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC && host->rip == engine->rip) {
+    if (before->rflags & AC_FLAG && host->vector == PF && engine->vector == AC && host->rip == engine->rip &&
+        same_registers(mode, host, engine)) {
         engine->vector = PF;
         engine->error = host->error;
         engine->cr2 = host->cr2;
@@ -131,11 +145,6 @@ void oracle_host_choices(enum oracle_mode mode, const uint8_t *bytes, const stru
 bool oracle_same_vectors(const struct oracle_cpu *a, const struct oracle_cpu *b)
 {
     return !memcmp(a->xsave, b->xsave, ORACLE_XSAVE_BYTES);
-}
-
-static uint64_t gpr_mask(enum oracle_mode mode)
-{
-    return mode == ORACLE_64 ? ~0ull : 0xffffffff;
 }
 
 /* Linux hides from user code whether pages of the kernel's half exist; a legacy guest has its system pages at the end
@@ -148,11 +157,7 @@ static uint32_t visible_error(const struct oracle_cpu *c)
 
 bool oracle_same(enum oracle_mode mode, const struct oracle_cpu *a, const struct oracle_cpu *b)
 {
-    unsigned n = mode == ORACLE_64 ? 16 : 8;
-    for (unsigned i = 0; i < n; i++)
-        if ((a->gpr[i] ^ b->gpr[i]) & gpr_mask(mode))
-            return false;
-    return a->rip == b->rip && a->rflags == b->rflags && a->vector == b->vector &&
+    return same_registers(mode, a, b) && a->rip == b->rip && a->rflags == b->rflags && a->vector == b->vector &&
            (a->vector == ORACLE_STEPPED || visible_error(a) == visible_error(b)) &&
            (a->vector != 14 || a->cr2 == b->cr2) && oracle_same_vectors(a, b);
 }
