@@ -9,10 +9,11 @@ static bool is_prefix(uint8_t b)
            b == 0x26 || b == 0x64 || b == 0x65;
 }
 
-/* Instructions that the host may have although its CPUID does not show them: MOVDIRI MOVDIR64B ENQCMD. */
+/* Instructions that the host may have although its CPUID does not show them, MOVDIRI MOVDIR64B ENQCMD, and INVPCID, which
+ * the engine has on every host. */
 static bool unlisted_38(uint8_t op)
 {
-    return op == 0xf8 || op == 0xf9;
+    return op == 0xf8 || op == 0xf9 || op == 0x82;
 }
 
 static bool excluded_0f(uint8_t op, uint8_t modrm, bool lock)
