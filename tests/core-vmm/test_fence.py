@@ -50,8 +50,8 @@ class Host:
         shutil.rmtree(self.base)
 
     def vmctl(self, *args):
-        return subprocess.run([VMCTL, *args], env=self.env, capture_output=True, text=True, timeout=60 * PATIENCE,
-                              cwd=self.base, check=False)
+        return subprocess.run([VMCTL, *args], env=self.env, capture_output=True, text=True, cwd=self.base, check=False,
+                              timeout=100 * PATIENCE)
 
     def want(self, *args):
         r = self.vmctl(*args)
@@ -258,7 +258,7 @@ def test_boot_kvm():
         h.want("reset", "m")
         h.want("wait", "m", "--new", "--serial", "GUEST-PROMPT", "--timeout", seconds)
         check_every_thread(h.pid)
-        h.want("type", "m", "--enter", "poweroff -f")
+        h.want("serial", "m", "--send", "poweroff -f\\n")
         h.want("wait", "m", "--state", "stopped", "--timeout", seconds)
         log = h.vmctl("logs", "m").stdout
         assert "engine kvm" in log and not re.search(r" (warning|error|critical) ", log), log
