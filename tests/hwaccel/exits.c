@@ -119,7 +119,7 @@ static void test_refused_state(const struct cpu_engine *engine)
 /* A state of a CPU with features that this one does not have is refused, and they are named. */
 static void test_foreign_state(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new_model(engine, 1, "x86-64-v2", "");
+    struct machine *m = fake_new_model(engine, 1, "x86-64-v1", "");
     g_autofree struct x86_state *s = g_new(struct x86_state, 1);
     g_autoptr(GError) error = NULL, other = NULL;
     fake_load(m, CODE, g_long, g_long_end);
