@@ -189,7 +189,9 @@ def threads_of(engine):
         h.want("stop", "--force", "m")
         os.close(master)
         os.close(h.terminal)
-        left = os.listdir(h.base + "/run/terrarium")
+        end = time.time() + 10 * PATIENCE
+        while (left := os.listdir(h.base + "/run/terrarium")) and time.time() < end:
+            time.sleep(.1)
         assert not left, f"the sweeper left {left}"
         return None
 
