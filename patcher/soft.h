@@ -184,6 +184,7 @@ struct seg {
     uint16_t selector, attr; /* as in struct x86_seg */
     uint32_t lo, hi;         /* valid offsets (expand-down has lo = limit + 1) */
     uint8_t can;             /* ACCESS_READ | ACCESS_WRITE */
+    uint8_t whole;           /* 1: all offsets, to read and to write */
 };
 
 enum { JUMP_CACHE_SIZE = 1 << 16, CLUSTER_WINDOWS = 50 };
@@ -352,6 +353,7 @@ enum {
     INSN_READS = 256,
     INSN_ENDS = 512,     /* ends its block */
     INSN_BIT_IMM = 1024, /* BT..: bit number is the immediate */
+    INSN_REPLAY = 2048,  /* bound by replay_bind(): what it points to goes when decoded code goes */
 };
 
 struct insn {
@@ -384,7 +386,7 @@ struct block {
     uint16_t bytes, count;
     uint8_t mode;
     bool kept;    /* translated: of its instructions only the first one's fn is there (code_insn()) */
-    bool faults;  /* has bytes that are no instruction */
+    bool faults;  /* has bytes that are no instruction, and not UD2 */
     uint8_t *raw; /* the bytes it was made from */
     /* tier 2 */
     uint32_t heat;                       /* how often it was entered */
@@ -506,6 +508,7 @@ void mem_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned siz
 /* Implicit supervisor accesses (descriptor tables, TSS): whatever the CPL. */
 uint64_t sys_read(struct vcpu *c, uint64_t lin, unsigned size);
 void sys_write(struct vcpu *c, uint64_t lin, unsigned size, uint64_t v);
+bool sys_peek(struct vcpu *c, uint64_t lin, uint64_t *v); /* 8 bytes, if the TLB has them as plain RAM; else false */
 void sys_probe(struct vcpu *c, uint64_t lin, unsigned size, int access);
 /* seg:offset -> linear, with limit, type and canonical checks (#SS or #GP). */
 uint64_t seg_linear(struct vcpu *c, unsigned seg, uint64_t off, unsigned size, int access);

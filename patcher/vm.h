@@ -104,7 +104,7 @@ bool cpuid_is_amd(const struct vcpu *c);
 bool cpuid_has_random(const struct vcpu *c, bool seed);     /* RDRAND, RDSEED */
 bool cpuid_has_line(const struct vcpu *c, bool write_back); /* CLFLUSHOPT, CLWB */
 bool cpuid_has_rdpid(const struct vcpu *c);
-/* Makes in an instruction that only raises the exception. */
+/* Makes in an instruction that only raises the exception: of one byte, unless it is UD2, which kernels have in their code. */
 void decode_bind_fault(struct insn *in, unsigned vector);
 struct block *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what ends a block without a branch */
 
