@@ -156,10 +156,21 @@ enum {
 };
 #define TLB_CONTEXTS   32
 #define TLB_LARGE_BITS 4096
+enum { TLB_READS = 384, TLB_READS_INDEX = 1024 };
 struct tlb_context { /* what is remembered of a process context that is not in force */
     bool used;
-    uint16_t pcid;
+    bool more_read; /* than read[] has */
+    uint64_t key;   /* PCID, or CR3 where there are none */
     uint64_t own_gen[VIEWS];
+    uint64_t code_version[VIEWS]; /* tlb_kernel.version whose pages with code are as listed, 0: none is known */
+    /* tlb_reads.c, without PCIDs: what the entries of its generations come from */
+    uint64_t pdpte[4];
+    unsigned reads;
+    struct tlb_read {
+        const void *at; /* in our mapping */
+        uint64_t value, page;
+    } read[TLB_READS];
+    uint16_t index[TLB_READS_INDEX]; /* hashed by .at: 1 + number, or 0 */
 };
 enum { TLB_USER_CR3S = 64, TLB_LIST_PAGES = 512, TLB_LIST_INDEX = 1024 };
 struct tlb_list {
@@ -169,9 +180,10 @@ struct tlb_list {
     } page[TLB_LIST_PAGES];
     uint16_t at[TLB_LIST_INDEX]; /* hashed: 1 + index of the page, or 0 */
 };
-struct tlb_kernel { /* tlb_kernel.c: of one view */
-    uint64_t gen;   /* the view's, for which ... */
-    uint64_t code;  /* ... this number (shifted) stands in vcpu.trans_context; 0: none */
+struct tlb_kernel {   /* tlb_kernel.c: of one view */
+    uint64_t gen;     /* the view's, for which ... */
+    uint64_t code;    /* ... this number (shifted) stands in vcpu.trans_context; 0: none */
+    uint64_t version; /* of the list of code */
     unsigned rounds, strangers;
     struct tlb_list exec, data;
 };

@@ -40,10 +40,16 @@ static struct guest *start(enum guest_mode mode, unsigned ring, const uint8_t *f
 }
 #define START(mode, ring, name) start(mode, ring, name, name##_end)
 
+/* The stack and the descriptor tables are in the TLB before what is tested, else tier 1 runs it. */
+#define WARM    "push %ebx\n pop %ebx\n mov %ss, %edi\n mov %edi, %fs\n jmp 1f\n 1: "
+#define WARM_64 "push %rbx\n pop %rbx\n mov %ss, %edi\n mov %edi, %fs\n jmp 1f\n 1: "
+
 /* ---- POPF and PUSHF ---------------------------------------------------------------------------------------------------- */
 /* HLT is not for ring 3: what ends it there is INT3, which any ring may have here. */
-GUEST_CODE(flags_32, 32, "push %eax\n popf\n pushf\n popl %ebx\n pushf\n popl %ecx\n cld\n push $2\n popf\n int3\n");
-GUEST_CODE(flags_64, 64, "push %rax\n popf\n pushf\n pop %rbx\n pushf\n pop %rcx\n cld\n push $2\n popf\n int3\n");
+GUEST_CODE(flags_32, 32,
+           WARM "push %eax\n popf\n pushf\n popl %ebx\n pushf\n popl %ecx\n cld\n push $2\n popf\n int3\n");
+GUEST_CODE(flags_64, 64,
+           WARM_64 "push %rax\n popf\n pushf\n pop %rbx\n pushf\n pop %rcx\n cld\n push $2\n popf\n int3\n");
 
 static void check_image(enum guest_mode mode, unsigned ring, unsigned iopl, uint32_t image, uint32_t before)
 {
@@ -75,7 +81,7 @@ static void test_flags(void)
         }
 }
 
-GUEST_CODE(popf_waits, 32, "push $0x202\n push $2\n popf\n inc %eax\n popf\n inc %eax\n hlt\n");
+GUEST_CODE(popf_waits, 32, WARM "push $0x202\n push $2\n popf\n inc %eax\n popf\n inc %eax\n hlt\n");
 static void test_popf_interrupt(void)
 {
     struct guest *g = START(GUEST_PROTECTED, 0, popf_waits);
@@ -88,7 +94,7 @@ static void test_popf_interrupt(void)
     guest_free(g);
 }
 
-GUEST_CODE(popf_steps, 32, "push $0x102\n popf\n inc %eax\n inc %eax\n hlt\n");
+GUEST_CODE(popf_steps, 32, WARM "push $0x102\n popf\n inc %eax\n inc %eax\n hlt\n");
 static void test_popf_step(void)
 {
     struct guest *g = START(GUEST_PROTECTED, 0, popf_steps);
@@ -103,6 +109,7 @@ static void test_popf_step(void)
 /* ---- segment registers ---------------------------------------------------------------------------------------------------- */
 /* The descriptor counts, not what the selector meant before. */
 GUEST_CODE(changed, 32,
+           WARM
            "mov $0x60, %eax\n mov %eax, %fs\n mov %fs:0, %ebx\n movb $6, 0x1064\n mov %eax, %fs\n mov %fs:0, %ecx\n"
            "push %eax\n movb $5, 0x1064\n pop %gs\n mov %gs:0, %edx\n hlt\n");
 static void test_changed_descriptor(void)
@@ -120,8 +127,9 @@ static void test_changed_descriptor(void)
 }
 
 /* The loop comes to the same instruction with a flat DS, and then with one that ends before the operand. */
-GUEST_CODE(two_kinds, 32, "1: mov %ebx, %ds\n mov 0x2000, %eax\n inc %ecx\n mov %edx, %ebx\n jmp 1b\n");
-GUEST_CODE(two_kinds_pop, 32, "1: push %ebx\n pop %es\n mov %es:0x2000, %eax\n inc %ecx\n mov %edx, %ebx\n jmp 1b\n");
+GUEST_CODE(two_kinds, 32, WARM "1: mov %ebx, %ds\n mov 0x2000, %eax\n inc %ecx\n mov %edx, %ebx\n jmp 1b\n");
+GUEST_CODE(two_kinds_pop, 32,
+           WARM "1: push %ebx\n pop %es\n mov %es:0x2000, %eax\n inc %ecx\n mov %edx, %ebx\n jmp 1b\n");
 
 static void check_then(const uint8_t *code, const uint8_t *end, unsigned second, uint32_t limit, unsigned access,
                        int vector, uint32_t error, unsigned passes)
@@ -158,8 +166,29 @@ static void test_other_segment(void)
     check_both(3, 0, 0, 13, 0);
 }
 
+/* Indirect jumps know the instruction behind LDS as one with a flat DS. */
+GUEST_CODE(by_lds, 32,
+           "1: lds %cs:(%esi), %edi\n mov 0x2000, %eax\n inc %ecx\n cmp $4, %ecx\n jne 1b\n mov %edx, %esi\n jmp 1b\n");
+static void test_lds(void)
+{
+    struct guest *g = START(GUEST_PROTECTED, 0, by_lds);
+    guest_descriptor(g, SEL_A, 0, 0x1fff, DATA);
+    guest_write(g, 0x50004, 2, SEL_DATA);
+    guest_write(g, 0x50014, 2, SEL_A);
+    g->s.gpr[X86_RSI] = 0x50000;
+    g->s.gpr[X86_RDX] = 0x50010;
+    g->s.gpr[X86_RCX] = 0;
+    guest_run(g);
+    g_assert_cmpint(guest_vector(g), ==, 13);
+    g_assert_cmphex(guest_frame(g, 0), ==, 0);
+    g_assert_cmpuint(g->s.gpr[X86_RCX], ==, 4);
+    guest_free(g);
+}
+
 /* A base counts, a read-only segment cannot be written, and loading sets the accessed bit. */
-GUEST_CODE(based, 32, "mov %ebx, %ds\n mov 0x2000, %eax\n mov %edx, %ds\n mov 0x2000, %ecx\n mov %eax, 0x2000\n hlt\n");
+GUEST_CODE(based, 32,
+           WARM "mov %ebx, %ds\n mov 0x2000, %eax\n mov %edi, %ds\n jmp 2f\n 2: mov %ebx, %ds\n mov 0x2000, %esi\n mov "
+                "%edx, %ds\n mov 0x2000, %ecx\n mov %eax, 0x2000\n hlt\n");
 static void test_based_segment(void)
 {
     struct guest *g = START(GUEST_PROTECTED, 0, based);
@@ -172,6 +201,7 @@ static void test_based_segment(void)
     guest_run(g);
     g_assert_cmpint(guest_vector(g), ==, 13);
     g_assert_cmphex(g->s.gpr[X86_RAX], ==, 0x11111111);
+    g_assert_cmphex(g->s.gpr[X86_RSI], ==, 0x11111111);
     g_assert_cmphex(g->s.gpr[X86_RCX], ==, 0x22222222);
     g_assert_cmphex(guest_read(g, GUEST_GDT + SEL_A + 5, 1), ==, DATA);
     g_assert_cmphex(guest_read(g, GUEST_GDT + SEL_B + 5, 1), ==, READ_ONLY);
@@ -245,11 +275,11 @@ static void test_stamp(void)
 }
 
 /* Both bytes of UD2 are code: the handler makes CPUID of it, by its second byte. */
-GUEST_CODE(no_more_ud2, 32, "xor %eax, %eax\n inc %esi\n ud2\n inc %esi\n hlt\n");
+GUEST_CODE(no_more_ud2, 32, "xor %eax, %eax\n inc %esi\n jmp 1f\n 1: ud2\n inc %esi\n hlt\n");
 static void test_ud2(void)
 {
     static const uint8_t handler[] = {
-        0xc6, 0x05, (GUEST_CODE_AT + 4) & 0xff, GUEST_CODE_AT >> 8 & 0xff, GUEST_CODE_AT >> 16, 0,
+        0xc6, 0x05, (GUEST_CODE_AT + 6) & 0xff, GUEST_CODE_AT >> 8 & 0xff, GUEST_CODE_AT >> 16, 0,
         0xa2, 0xcf}; /* movb $0xa2, ...; iret */
     struct guest *g = START(GUEST_PROTECTED, 0, no_more_ud2);
     memcpy(g->mem + GUEST_HANDLER(6), handler, sizeof handler);
@@ -269,6 +299,7 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/system/popf-step", test_popf_step);
     g_test_add_func("/interp/system/changed-descriptor", test_changed_descriptor);
     g_test_add_func("/interp/system/other-segment", test_other_segment);
+    g_test_add_func("/interp/system/lds", test_lds);
     g_test_add_func("/interp/system/based-segment", test_based_segment);
     g_test_add_func("/interp/system/64", test_64);
     g_test_add_func("/interp/system/smap", test_smap);
