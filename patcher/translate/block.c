@@ -145,7 +145,7 @@ static void study(struct translation *t)
     }
     t->live[n] = FLAG_ALL;
     for (unsigned i = n; i-- > 0;) {
-        if (!r->insn[i].len || r->insn[i].flags & INSN_ENDS)
+        if (!r->insn[i].len || (r->insn[i].flags & INSN_ENDS && t->op[i].kind != TRANS_POPF))
             t->live[i] = FLAG_ALL;
         else
             t->live[i] = (t->live[i + 1] & ~t->op[i].flags_killed) | t->op[i].flags_read;

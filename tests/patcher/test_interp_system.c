@@ -23,7 +23,8 @@ enum {
     READ_ONLY = 0x91,
     BIG = X86_ATTR_G | X86_ATTR_DB,
     SEL_A = SEL_FREE,
-    SEL_B = SEL_FREE + 8
+    SEL_B = SEL_FREE + 8,
+    SEL_C = SEL_FREE + 16
 };
 
 static struct guest *start(enum guest_mode mode, unsigned ring, const uint8_t *from, const uint8_t *end)
@@ -187,7 +188,8 @@ static void test_lds(void)
 
 /* A base counts, a read-only segment cannot be written, and loading sets the accessed bit. */
 GUEST_CODE(based, 32,
-           WARM "mov %ebx, %ds\n mov 0x2000, %eax\n mov %edi, %ds\n jmp 2f\n 2: mov %ebx, %ds\n mov 0x2000, %esi\n mov "
+           WARM "mov %ebp, %gs\n mov %ebx, %ds\n mov 0x2000, %eax\n mov %edi, %ds\n jmp 2f\n 2: mov %ebx, %ds\n mov "
+                "0x2000, %esi\n mov "
                 "%edx, %ds\n mov 0x2000, %ecx\n mov %eax, 0x2000\n hlt\n");
 static void test_based_segment(void)
 {
@@ -196,14 +198,17 @@ static void test_based_segment(void)
     guest_descriptor(g, SEL_B, 0x60000, 0xffffffff, (READ_ONLY - 1) | BIG);
     guest_write(g, 0x52000, 4, 0x11111111);
     guest_write(g, 0x62000, 4, 0x22222222);
+    guest_descriptor(g, SEL_C, 0, 0xffffffff, DATA_FRESH | BIG);
     g->s.gpr[X86_RBX] = SEL_A;
     g->s.gpr[X86_RDX] = SEL_B;
+    g->s.gpr[X86_RBP] = SEL_C;
     guest_run(g);
     g_assert_cmpint(guest_vector(g), ==, 13);
     g_assert_cmphex(g->s.gpr[X86_RAX], ==, 0x11111111);
     g_assert_cmphex(g->s.gpr[X86_RSI], ==, 0x11111111);
     g_assert_cmphex(g->s.gpr[X86_RCX], ==, 0x22222222);
     g_assert_cmphex(guest_read(g, GUEST_GDT + SEL_A + 5, 1), ==, DATA);
+    g_assert_cmphex(guest_read(g, GUEST_GDT + SEL_C + 5, 1), ==, DATA);
     g_assert_cmphex(guest_read(g, GUEST_GDT + SEL_B + 5, 1), ==, READ_ONLY);
     guest_free(g);
 }
@@ -279,8 +284,23 @@ GUEST_CODE(no_more_ud2, 32, "xor %eax, %eax\n inc %esi\n jmp 1f\n 1: ud2\n inc %
 static void test_ud2(void)
 {
     static const uint8_t handler[] = {
-        0xc6, 0x05, (GUEST_CODE_AT + 6) & 0xff, GUEST_CODE_AT >> 8 & 0xff, GUEST_CODE_AT >> 16, 0,
-        0xa2, 0xcf}; /* movb $0xa2, ...; iret */
+        0xc6,
+        0x05,
+        (GUEST_CODE_AT + 6) & 0xff,
+        GUEST_CODE_AT >> 8 & 0xff,
+        GUEST_CODE_AT >> 16,
+        0,
+        0xa2, /* movb $0xa2, ... */
+        0x81,
+        0x64,
+        0x24,
+        0x08,
+        0xff,
+        0xff,
+        0xfe,
+        0xff, /* andl $~RF, 8(%esp): else it would be a run of its own */
+        0xcf, /* iret */
+    };
     struct guest *g = START(GUEST_PROTECTED, 0, no_more_ud2);
     memcpy(g->mem + GUEST_HANDLER(6), handler, sizeof handler);
     g->s.gpr[X86_RSI] = 0;
