@@ -350,11 +350,10 @@ void tlb_need_own_generation(struct vcpu *c, unsigned view)
 static void fill(struct vcpu *c, unsigned view, uint64_t lin, int access, const struct walk *w)
 {
     struct tlb_info *i = &c->info[view][slot_of(lin)];
-    if (!w->global) {
+    if (!w->global)
         tlb_need_own_generation(c, view);
-        if (!has_pcids(c))
-            tlb_reads_note(c, tlb_context_now(c), lin, w);
-    }
+    if (!has_pcids(c))
+        tlb_reads_note(c, tlb_context_now(c), lin, w);
     if (w->large)
         note_large(c, lin, w);
     *i = (struct tlb_info){.lin = (lin & PAGE_MASK) ^ c->view_gen[view],

@@ -124,7 +124,7 @@ static bool same_code(struct vcpu *c, unsigned view, const struct tlb_list *l, s
             gpa_entry(c->vm, w.gpa) != l->page[n].page)
             return false;
         global &= w.global;
-        if (!w.global && !(c->cr4 & CR4_PCIDE))
+        if (!(c->cr4 & CR4_PCIDE))
             tlb_reads_note(c, tlb_context_now(c), l->page[n].lin, &w);
         if (w.large) {
             seen[region % 16].region = region;

@@ -53,13 +53,16 @@ void tlb_reads_note(struct vcpu *c, struct tlb_context *t, uint64_t lin, const s
 {
     for (unsigned i = 0; i < w->entries; i++) {
         uint64_t e = gpa_entry(c->vm, w->entry_at[i]);
-        bool own = i + 1 == w->entries && !w->large;
+        bool last = i + 1 == w->entries;
+        if (last && w->global) /* whatever CR3 does; but what leads to it leads to others, too */
+            return;
         if (!(e & GPA_RAM)) {
             t->more_read = true;
             return;
         }
         const void *at = c->vm->memory + (e & PAGE_MASK) + (w->entry_at[i] & ~PAGE_MASK);
-        note(t, at, w->entry[i], (lin & PAGE_MASK) | (w->entry_bytes == 8 ? WIDE : 0) | (own ? 0 : SHARED));
+        note(t, at, w->entry[i],
+             (lin & PAGE_MASK) | (w->entry_bytes == 8 ? WIDE : 0) | (last && !w->large ? 0 : SHARED));
     }
 }
 

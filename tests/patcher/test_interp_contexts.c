@@ -42,6 +42,11 @@ GUEST_CODE(wide_page, 64,
            "mov 0x250000, %eax; out %eax, $0xf0\n" AWAY(
                "movq $0x4000e7, 0x102008\n") "mov 0x250000, %eax; out %eax, $0xf0\n hlt\n");
 GUEST_CODE(read_only, 64, WRITE AWAY("andb $0xfd, 0x103280\n") WRITE "hlt\n");
+/* The walk that sees the table first is a global page's. */
+GUEST_CODE(beside_global, 64,
+           "orw $0x100, 0x103288; orw $0x100, 0x183288\n mov 0x51000, %eax\n" READ AWAY(TO_A TO_B
+                                                                                        "movq $0x183067, 0x102000\n")
+               READ "hlt\n");
 GUEST_CODE(absent, 64, READ AWAY("movb $0, 0x103280\n") READ "hlt\n");
 
 struct context_case {
@@ -69,6 +74,7 @@ static const struct context_case cases[] = {
     {CASE(clean), -1, 3, {IN_A, 0x50007 | ACCESSED, 0x50007 | ACCESSED | DIRTY}},
     {CASE(wide_page), -1, 2, {IN_A, IN_B}},
     {CASE(read_only), 14, 0, {0}},
+    {CASE(beside_global), -1, 2, {IN_A, IN_B}},
     {CASE(absent), 14, 1, {IN_A}},
 };
 
