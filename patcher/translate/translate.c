@@ -329,7 +329,8 @@ static const uint8_t *go_on_with(struct vcpu *c, struct block *next)
 /* Tier 1 has run the instruction that ends at `behind`, in mid-block: back to translated code. */
 static const uint8_t *resume(struct vcpu *c, const struct trans_point *p, struct block *r, unsigned behind)
 {
-    if (likely(r->host) && trans_vector_ready(c, p->checked)) {
+    bool crowded = unlikely(c->lockstep) && lockstep_crowded(c);
+    if (likely(r->host) && !crowded && trans_vector_ready(c, p->checked)) {
         if (unlikely(c->lockstep))
             lockstep_begin(c, r->translated, p->number + 1, c->gpr[REG_BLOCK_IP]);
         return c->trans_resume;
