@@ -34,6 +34,7 @@ GUEST_CODE(top, 64, READ AWAY("movq $0x181067, 0x100000\n") READ "hlt\n");
 GUEST_CODE(table_and_back, 64,
            READ AWAY("movq $0x183067, 0x102000\n") READ CHANGE AWAY("movq $0x103067, 0x102000\n") READ "hlt\n");
 GUEST_CODE(many, 64, READ MANY AWAY(CHANGE) READ "hlt\n");
+GUEST_CODE(after_many, 64, MANY READ AWAY(CHANGE) READ "hlt\n");
 GUEST_CODE(many_between, 64, READ AWAY(MANY CHANGE) READ "hlt\n");
 GUEST_CODE(accessed, 64, READ AWAY("andb $0xdf, 0x103280\n") READ READ_PTE "hlt\n");
 GUEST_CODE(dirty, 64, WRITE AWAY("andb $0xbf, 0x103280\n") WRITE READ_PTE "hlt\n");
@@ -68,6 +69,7 @@ static const struct context_case cases[] = {
     {CASE(top), -1, 2, {IN_A, IN_B}},
     {CASE(table_and_back), -1, 3, {IN_A, IN_B, CHANGED}},
     {CASE(many), -1, 2, {IN_A, CHANGED}},
+    {CASE(after_many), -1, 2, {IN_A, CHANGED}},
     {CASE(many_between), -1, 2, {IN_A, CHANGED}},
     {CASE(accessed), -1, 3, {IN_A, IN_A, 0x50007 | ACCESSED}},
     {CASE(dirty), -1, 1, {0x50007 | ACCESSED | DIRTY}},
