@@ -137,6 +137,24 @@ static void test_code(void)
     check_log(g, -1, 2, seen);
 }
 
+/* What B learns of the page that both had is not so in A any more. */
+GUEST_CODE(learnt_in_b, 64,
+           "mov $8, %r12d; mov $0x50000, %ebx\n 1: call *%rbx\n" TO_B "mov 0x103280, %edx\n call *%rbx\n" TO_A
+           "dec %r12d\n jnz 1b\n" AWAY(CHANGE) TO_B "call *%rbx\n out %eax, $0xf0\n" TO_A
+                                                    "call *%rbx\n out %eax, $0xf0\n hlt\n");
+
+static void test_code_learnt(void)
+{
+    static const uint64_t seen[] = {1, 100};
+    struct guest *g = two_spaces();
+    GUEST_LOAD(g, GUEST_CODE_AT, learnt_in_b);
+    GUEST_LOAD(g, 0x50000, one);
+    GUEST_LOAD(g, 0x70000, hundred);
+    guest_write(g, B_TABLES + 0x3000 + 0x50 * 8, 8, 0x50007);
+    guest_run(g);
+    check_log(g, -1, 2, seen);
+}
+
 /* PAE: the first GiB by the table at B_TABLES + 0x1000, or by the next one, where 4 MiB lies at 6 MiB. */
 #define READ_4M     "mov 0x400000, %eax; out %eax, $0xf0\n"
 #define FIRST       "movl $0x181001, 0x180000\n"
@@ -186,6 +204,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(name, &cases[i], check_case);
     }
     g_test_add_func("/interp/contexts/code", test_code);
+    g_test_add_func("/interp/contexts/code-learnt-elsewhere", test_code_learnt);
     g_test_add_func("/interp/contexts/pdpte", test_pdpte);
     g_test_add_func("/interp/contexts/pdpte-cr4", test_pdpte_cr4);
     return g_test_run();
