@@ -571,6 +571,22 @@ def test_host_info(h):
     assert code != 0 and "/nowhere/terrarium-vm" in err
 
 
+def test_start_in_time(h):
+    """A VM process that is never ready, or talks and talks, does not hold vmctl up, and is not left behind."""
+    h.want(0, "create", "m")
+    h.env["TERRARIUM_VM"] = h.base + "/vm"
+    for does in ("", "while echo -n x >&3; do sleep .05; done; "):
+        with open(h.base + "/vm", "w") as f:
+            f.write(f"#!/bin/sh\necho $$ >'{h.base}/pid'\n{does}exec sleep 60\n")
+        os.chmod(h.base + "/vm", 0o700)
+        for verb in (["start", "m", "--timeout", "0.5"], ["run", "--headless", "--timeout", "0.5", "--disk", "m.img"]):
+            h.want(0, "disk", "create", "--force", "m.img", "1M")
+            h.want(5, *verb, err="the VM process was not ready after 0.5 s and was ended")
+            with open(h.base + "/pid") as f:
+                assert not os.path.exists("/proc/" + f.read().strip())
+    h.want(2, "start", "m", "--timeout", "0", err="more than 0")
+
+
 def test_output_lost(h):
     """What cannot be written is an error, also for verbs that only show something, and for their help."""
     h.want(0, "disk", "create", "a.qcow2", "1M")
