@@ -77,6 +77,7 @@ static const struct {
     {ANY, CALLS(SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall),
      "faults of translated code, being kicked"},
     {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
+    {VM | LOOP | CHILDREN, CALLS(SYS_fgetxattr), "which images build upon an open one"},
     {TOOL | VM | LOOP | VCPU, CALLS(SYS_rt_sigtimedwait), "Ctrl-C; taking a kick back"},
     {ANY, CALLS(SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_time, SYS_nanosleep, SYS_clock_nanosleep),
      "time"},
@@ -154,6 +155,8 @@ static const struct {
     {VM | LOOP, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
     /* An open file's own time, no path. */
     {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
+    /* That another image builds upon an open one. */
+    {TOOL, SYS_fsetxattr, 1, {IS(4, 0)}},
     /* Until the closer fences are there. */
     {START, SYS_clone, 1, {MASKED(0, NEVER_FLAGS, 0)}},
     {START, SYS_socket, 1, {IS(0, AF_UNIX)}},
