@@ -86,6 +86,7 @@ static const struct {
     {VM | LOOP, CALLS(SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown),
      "control clients"},
     {VM | LOOP | VCPU | TOOL, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
+    {ANY, CALLS(SYS_sched_getaffinity), "the same; pthread_getattr_np() asks by the thread's number"},
     {VM | LOOP | CHILDREN, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
     /* Until the closer fences are there. */
     {START, CALLS(SYS_execve, SYS_arch_prctl, SYS_set_tid_address, SYS_tgkill), "becoming the program"},
@@ -139,7 +140,6 @@ static const struct {
     {ANY, SYS_tgkill, 1, {IS(0, OWN_PID)}},
     /* Questions about oneself. */
     {ANY, SYS_prlimit64, 2, {IS(0, 0), IS(2, 0)}},
-    {ANY, SYS_sched_getaffinity, 1, {IS(0, 0)}},
     /* No owner, no signal for what happens to a descriptor. */
     {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
     {VM | LOOP | TOOL, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
@@ -161,6 +161,7 @@ static const struct {
     {START, SYS_clone, 1, {MASKED(0, NEVER_FLAGS, 0)}},
     {START, SYS_socket, 1, {IS(0, AF_UNIX)}},
     {START, SYS_fcntl, 1, {IS(1, F_DUPFD)}},
+    {START, SYS_prlimit64, 1, {IS(0, 0)}}, /* sanitizers: no core file of terabytes */
     {START, SYS_prctl, 1, {IS(0, PR_SET_PDEATHSIG)}},
     {START, SYS_prctl, 1, {IS(0, PR_CAPBSET_READ)}},
     {START, SYS_prctl, 1, {IS(0, PR_CAPBSET_DROP)}},
