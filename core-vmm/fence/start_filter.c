@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* start_filter.c - runs while Terrarium is built: prints the filter of FENCE_START as a C array, so that the starter
  * needs neither GLib nor libseccomp. */
-#include "fence.h"
+#include "core-vmm/fence/fence.h"
 #include <linux/filter.h>
 #include <stdio.h>
 #include <stdlib.h>
