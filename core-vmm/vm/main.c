@@ -160,7 +160,8 @@ static void watch_signals(struct process *p)
 static bool build(struct process *p, GError **error)
 {
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
-    if (!file || !open_outside(p, file, error) || !fence(p, file, error))
+    if (!file || !schema_check_together(file, p->ini, p->o.folder, error) || !open_outside(p, file, error) ||
+        !fence(p, file, error))
         return false;
     watch_signals(p);
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
