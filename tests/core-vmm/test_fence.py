@@ -359,6 +359,33 @@ def test_inside_vmctl():
         os.close(h.terminal)
 
 
+def test_names_of_parts():
+    """What changes an image in place may write to the files that it consists of, and to nothing else in their folder."""
+    with Host() as h:
+        other = h.base + "/images/other.img"
+        with open(other, "w") as f:
+            f.write("mine")
+        kinds = {"a.qcow2": [], "b.vmdk": ["--option", "subformat=monolithicFlat"]}
+        for image, options in kinds.items():
+            path, bad, tried = f"{h.base}/images/{image}", [], []
+            h.want("disk", "create", path, "1M", *options)
+
+            def attack(t, is_child):
+                rows = [["write a neighbour", 2, other, 1], ["cut it short", 2, other, 0o1001], ["remove it", 87, other],
+                        ["rename it", 82, other, other + "2"], ["a new file", 2, other + "3", 0o101, 0o600]]
+                bad.extend(r[0] for r in rows if tracing.name(t.call(r[1], *r[2:])) not in ("EPERM", "EACCES"))
+                parts = [path] + ([path.replace(".vmdk", "-flat.vmdk")] if options else [])
+                tried.append(is_child or all(t.call(2, p, 2) >= 0 for p in parts))
+
+            verbs = [["check", "--repair", path], ["compact", "-q", path]] + ([] if options else [["resize", "-q", path, "+1M"]])
+            for words in verbs:
+                w = tracing.Watch([VMCTL, "disk", *words], h.env, [path], cwd=h.base, attack=attack)
+                assert w.code == 0 and not bad, f"{words}: ended with {w.code}; " + ", ".join(bad)
+            assert all(tried) and len(tried) > len(verbs), tried
+        with open(other) as f:
+            assert f.read() == "mine"
+
+
 def test_hardening():
     """Position-independent, everything relocated before main, canaries, checked library calls."""
     for program in (VMCTL, VM, MACHINE):
