@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* settings.c - options of create and run that become keys of machine.ini. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* spawn.c - starting the VM process, and waiting until it is ready. */
 #include "core-vmm/vmctl/vmctl.h"
 #include <errno.h>
 #include <fcntl.h>

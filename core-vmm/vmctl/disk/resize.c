@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* resize.c - vmctl disk resize. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include <string.h>
 
