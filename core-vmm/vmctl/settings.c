@@ -340,7 +340,7 @@ bool settings_apply(const struct settings *s, GKeyFile *file, const char *folder
     for (char **a = s->sets; a && *a; a++)
         if (!settings_set(file, "--set", *a, error))
             return false;
-    return true;
+    return schema_check_together(file, "setting", folder, error);
 }
 
 bool settings_write(GKeyFile *file, const char *path, GError **error)
