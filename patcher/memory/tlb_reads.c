@@ -51,7 +51,7 @@ static void note(struct tlb_context *t, const void *at, uint64_t value, uint64_t
 
 void tlb_reads_note(struct vcpu *c, struct tlb_context *t, uint64_t lin, const struct walk *w)
 {
-    for (unsigned i = 0; i < w->entries; i++) {
+    for (unsigned i = 0; i < w->entries && !t->more_read; i++) {
         uint64_t e = gpa_entry(c->vm, w->entry_at[i]);
         bool last = i + 1 == w->entries;
         if (last && w->global) /* whatever CR3 does; but what leads to it leads to others, too */
