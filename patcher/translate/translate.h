@@ -53,7 +53,7 @@ struct translator {
         netted[TRANS_NET_PLACES / 8]; /* bits: instructions there that host exceptions took from it (translate/net.c) */
     uint8_t net_vector;               /* the last host exception's */
     const uint8_t *enter, *link, *request, *miss;
-    const uint8_t *to_rip;       /* on to the block at vcpu.rip, if it is in the table */
+    const uint8_t *to_rip;       /* on to the block at vcpu.rip, by the jump cache */
     const uint8_t *load_segment; /* T2 = number, T1 = selector, T0 = where to go on: with ZF if it was not done */
     const uint8_t *detour[TRANS_DETOURS][2];     /* with guest flags in the host's, or in vcpu.arith */
     uint64_t drops;                              /* how often all was dropped */
