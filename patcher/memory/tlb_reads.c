@@ -8,6 +8,9 @@
  * pages depend on, all.  Comparing some hundred numbers takes a fraction of the time of as many walks; isolated user code
  * (tlb.c) makes its kernel load CR3 twice for each system call.
  *
+ * An entry that a later walk finds changed has pages in the TLB that were walked before: loading CR3 must make them go,
+ * though the entry is what was read last.
+ *
  * Accessed and dirty bits count, too: the guest that clears one wants to see it set again.  PDPTEs, which are read when CR3
  * is loaded, are compared as a whole.  A context whose list is full is forgotten, and so is one with page tables in other
  * memory than RAM. */
@@ -15,6 +18,7 @@
 #include <string.h>
 
 enum { WIDE = 1, SHARED = 2 }; /* in tlb_read.page: 8 bytes; other pages depend on it, too */
+#define ACCESSED_DIRTY 0x60ull
 
 void tlb_reads_empty(struct tlb_context *t)
 {
@@ -31,7 +35,16 @@ static uint16_t *place_of(struct tlb_context *t, const void *at)
     return &t->index[h % TLB_READS_INDEX];
 }
 
-static void note(struct tlb_context *t, const void *at, uint64_t value, uint64_t page)
+/* An entry was read before, with another value. */
+static void note_changed(struct vcpu *c, struct tlb_context *t, const struct tlb_read *r)
+{
+    if (r->page & SHARED)
+        t->more_read = true;
+    else
+        tlb_take_page(c, r->page & PAGE_MASK); /* in other views */
+}
+
+static void note(struct vcpu *c, struct tlb_context *t, const void *at, uint64_t value, uint64_t page)
 {
     uint16_t *i = place_of(t, at);
     if (!*i && t->reads == TLB_READS) {
@@ -44,9 +57,11 @@ static void note(struct tlb_context *t, const void *at, uint64_t value, uint64_t
         return;
     }
     struct tlb_read *r = &t->read[*i - 1];
-    r->value = value; /* A or D may have been set since */
     if (r->page != page)
         r->page |= SHARED;
+    if ((r->value ^ value) & ~ACCESSED_DIRTY)
+        note_changed(c, t, r);
+    r->value = value; /* A or D may have been set since */
 }
 
 void tlb_reads_note(struct vcpu *c, struct tlb_context *t, uint64_t lin, const struct walk *w)
@@ -61,7 +76,7 @@ void tlb_reads_note(struct vcpu *c, struct tlb_context *t, uint64_t lin, const s
             return;
         }
         const void *at = c->vm->memory + (e & PAGE_MASK) + (w->entry_at[i] & ~PAGE_MASK);
-        note(t, at, w->entry[i],
+        note(c, t, at, w->entry[i],
              (lin & PAGE_MASK) | (w->entry_bytes == 8 ? WIDE : 0) | (last && !w->large ? 0 : SHARED));
     }
 }

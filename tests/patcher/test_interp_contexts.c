@@ -33,6 +33,9 @@ GUEST_CODE(directory, 64, READ AWAY("movq $0x182067, 0x101000\n") READ "hlt\n");
 GUEST_CODE(top, 64, READ AWAY("movq $0x181067, 0x100000\n") READ "hlt\n");
 GUEST_CODE(table_and_back, 64,
            READ AWAY("movq $0x183067, 0x102000\n") READ CHANGE AWAY("movq $0x103067, 0x102000\n") READ "hlt\n");
+/* What leads to it changes, and a walk for another page has seen that before CR3 is loaded. */
+GUEST_CODE(table_seen, 64, READ "movq $0x183067, 0x102000\n mov 0x51000, %eax\n" AWAY("") READ "hlt\n");
+GUEST_CODE(directory_seen, 64, READ "movq $0x182067, 0x101000\n mov 0x51000, %eax\n" TO_A READ "hlt\n");
 GUEST_CODE(many, 64, READ MANY AWAY(CHANGE) READ "hlt\n");
 GUEST_CODE(after_many, 64, MANY READ AWAY(CHANGE) READ "hlt\n");
 GUEST_CODE(many_between, 64, READ AWAY(MANY CHANGE) READ "hlt\n");
@@ -68,6 +71,8 @@ static const struct context_case cases[] = {
     {CASE(directory), -1, 2, {IN_A, IN_B}},
     {CASE(top), -1, 2, {IN_A, IN_B}},
     {CASE(table_and_back), -1, 3, {IN_A, IN_B, CHANGED}},
+    {CASE(table_seen), -1, 2, {IN_A, IN_B}},
+    {CASE(directory_seen), -1, 2, {IN_A, IN_B}},
     {CASE(many), -1, 2, {IN_A, CHANGED}},
     {CASE(after_many), -1, 2, {IN_A, CHANGED}},
     {CASE(many_between), -1, 2, {IN_A, CHANGED}},
