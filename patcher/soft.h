@@ -186,7 +186,7 @@ struct seg {
     uint8_t can;             /* ACCESS_READ | ACCESS_WRITE */
 };
 
-enum { XL_TARGETS = 1 << 16, XL_WINDOWS = 50 };
+enum { XL_TARGETS = 1 << 16, XL_TARGET_WAYS = 4, XL_WINDOWS = 50 };
 
 /* ---- the CPU -------------------------------------------------------------------------------------------------- */
 enum { REG_ZERO = 16 /* reads 0: "no base/index" */, REG_RUN_IP = 17 /* IP of the current run's first instruction */ };
@@ -333,7 +333,7 @@ struct vcpu {
     struct xl_target {
         uint64_t key; /* -(IP + context) */
         const uint8_t *code;
-    } xl_target[XL_TARGETS]; /* by the low bits of IP */
+    } xl_target[XL_TARGETS + XL_TARGET_WAYS - 1]; /* by the low bits of IP: there or in one of the next */
 };
 
 /* ---- decoded instructions ------------------------------------------------------------------------------------- */

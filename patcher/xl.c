@@ -31,8 +31,8 @@ static bool map_cache(struct xl *x, GError **error)
 
 static void targets_empty(struct vcpu *c)
 {
-    for (unsigned i = 0; i < XL_TARGETS; i++)
-        c->xl_target[i] = (struct xl_target){0, c->xl->miss};
+    for (unsigned i = 0; i < G_N_ELEMENTS(c->xl_target); i++)
+        c->xl_target[i] = (struct xl_target){0, c->xl->search};
     memset(c->xl->target_pages, 0, sizeof c->xl->target_pages);
 }
 
@@ -166,8 +166,11 @@ void xl_context_flush(struct vcpu *c, uint64_t lin)
     uint64_t bit, *word = c->xl ? target_page(c->xl, lin, &bit) : NULL;
     if (!word || !(*word & bit))
         return;
-    for (unsigned i = 0; i < PAGE_SIZE; i++)
-        c->xl_target[xl_target_index(c->xl, (lin & PAGE_MASK) + i)].code = c->xl->miss;
+    for (unsigned i = 0; i < PAGE_SIZE; i++) {
+        unsigned at = xl_target_index(c->xl, (lin & PAGE_MASK) + i);
+        for (unsigned way = 0; way < XL_TARGET_WAYS; way++)
+            c->xl_target[at + way] = (struct xl_target){0, c->xl->search};
+    }
     if (c->xl->bmi2)
         *word &= ~bit;
 }
@@ -477,6 +480,21 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
     return enter_code(c, r);
 }
 
+/* Into its first place; what is there goes to one of the next. */
+static void note_target(struct vcpu *c, uint64_t ip, const uint8_t *code)
+{
+    struct xl_target *at = &c->xl_target[xl_target_index(c->xl, ip)];
+    uint64_t bit, *word = target_page(c->xl, ip, &bit);
+    *word |= bit;
+    for (unsigned way = 0; way < XL_TARGET_WAYS; way++)
+        if ((at[way].key + ip) << 16 == 0) { /* of another context, or of a run that has gone */
+            at[way] = (struct xl_target){-(ip + c->xl_context), code};
+            return;
+        }
+    at[1 + c->xl->displaced++ % (XL_TARGET_WAYS - 1)] = at[0];
+    at[0] = (struct xl_target){-(ip + c->xl_context), code};
+}
+
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
 {
     uint64_t target = (uintptr_t)ip;
@@ -502,8 +520,6 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
     set_page(c, target);
     if (tlb_kernel_note(c, c->view, code_linear(c, target)))
         xl_context_update(c);
-    uint64_t bit, *word = target_page(c->xl, target, &bit);
-    *word |= bit;
-    c->xl_target[xl_target_index(c->xl, target)] = (struct xl_target){-(target + c->xl_context), r->xl->indirect};
+    note_target(c, target, r->xl->indirect);
     return enter_code(c, r);
 }

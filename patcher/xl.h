@@ -42,9 +42,10 @@ struct xl {
     uint8_t rewritten[XL_PLACES]; /* how often translated code was killed there: it must be hotter to be tried again */
     uint8_t netted[XL_NET_PLACES / 8]; /* bits: instructions there that host exceptions took from it (xl_net.c) */
     uint8_t net_vector;                /* the last host exception's */
-    const uint8_t *enter, *link, *request, *miss;
+    const uint8_t *enter, *link, *request, *search, *miss;
     const uint8_t *detour[XL_DETOURS][2];   /* with guest flags in the host's, or in vcpu.arith */
     uint64_t drops;                         /* how often all was dropped */
+    unsigned displaced;                     /* counts: which of its places an indirect jump's target goes to */
     uint64_t target_pages[XL_TARGETS / 64]; /* bits, by page: indirect jumps may lead there (vcpu.xl_target) */
 };
 
@@ -119,6 +120,8 @@ struct xl_link *xl_link_new(struct xl *x, struct xl_run *from, uint8_t *patch, u
 void xl_stubs(struct xl *x, struct emit *e);
 void xl_save_flags(struct emit *e, int temp);    /* host flags -> vcpu.arith */
 void xl_restore_flags(struct emit *e, int temp); /* and back */
+void xl_emit_target_index(const struct xl *x, struct emit *e);
+struct host_mem xl_target_field(size_t offset); /* of the entry that T1 says */
 int xl_home(unsigned guest); /* the host register that holds guest register 0-15, or -1: in vcpu.gpr */
 static inline struct host_mem xl_field(size_t offset) /* of struct vcpu */
 {

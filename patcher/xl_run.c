@@ -11,18 +11,8 @@
 /* T0 = IP: go there, wherever it is.  No flags are touched.  See xl_target_index(). */
 void xl_tr_jump_indirect(const struct translation *t, struct emit *e)
 {
-    int from = T0;
-    if (t->x->bmi2) {
-        e_bytes(e, "\xc4\x43\xfb\xf0\xda\x0c", 6); /* rorx T1, T0, 12 */
-        e_lea(e, 4, T1, (struct host_mem){T1, T0, 0, 0});
-        from = T1;
-    }
-    e_rr(e, 4, 0x0fb7, T1, from); /* movzx */
-    e_lea(e, 8, T1, (struct host_mem){T1, T1, 0, 0});
-    struct host_mem code = xl_field(offsetof(struct vcpu, xl_target) + offsetof(struct xl_target, code));
-    code.index = T1;
-    code.scale = 3;
-    e_mem(e, 4, 0xff, 4, code);
+    xl_emit_target_index(t->x, e);
+    e_mem(e, 4, 0xff, 4, xl_target_field(offsetof(struct xl_target, code)));
 }
 
 /* T0 = page's IP + offset, for a direct jump */
@@ -203,18 +193,15 @@ static void entry(struct translation *t)
 {
     struct emit *e = &t->e;
     struct xl_run *xr = t->xr;
-    struct host_mem key = xl_field(offsetof(struct vcpu, xl_target) + offsetof(struct xl_target, key));
-    key.index = T1;
-    key.scale = 3;
     xr->indirect = e->at;
     e_mov(e, 8, T2, H_RCX);
-    e_load(e, 8, H_RCX, key);
+    e_load(e, 8, H_RCX, xl_target_field(offsetof(struct xl_target, key)));
     e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T0, 0, 0});
     e_load(e, 8, T1, XL_FIELD(xl_context));
     e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T1, 0, 0});
     e_bytes(e, "\xe3\x08", 2); /* jrcxz over the next two */
     e_mov(e, 8, H_RCX, T2);
-    e_jmp(e, t->x->miss);
+    e_jmp(e, t->x->search);
     e_mov(e, 8, H_RCX, T2);
     e_lea(e, 8, T0, at(T0, -(int)xr->offset));
     e_store(e, 8, XL_FIELD(xl_page), T0);

@@ -127,6 +127,57 @@ static const uint8_t *emit_detour(struct emit *e, const uint8_t *(*fn)(struct vc
     return start;
 }
 
+/* ---- indirect jumps ------------------------------------------------------------------------------------------------ */
+/* T1 = 2 * index of IP, in T0 (xl_target_index()).  No flags are touched. */
+void xl_emit_target_index(const struct xl *x, struct emit *e)
+{
+    int from = T0;
+    if (x->bmi2) {
+        e_bytes(e, "\xc4\x43\xfb\xf0\xda\x0c", 6); /* rorx T1, T0, 12 */
+        e_lea(e, 4, T1, (struct host_mem){T1, T0, 0, 0});
+        from = T1;
+    }
+    e_rr(e, 4, 0x0fb7, T1, from); /* movzx */
+    e_lea(e, 8, T1, (struct host_mem){T1, T1, 0, 0});
+}
+
+struct host_mem xl_target_field(size_t offset)
+{
+    struct host_mem m = xl_field(offsetof(struct vcpu, xl_target) + offset);
+    m.index = T1;
+    m.scale = 3;
+    return m;
+}
+
+/* An indirect jump to IP in T0 has not found its run in its own place: it may be in one of the next.  The run itself
+ * wants T1 = 2 * its index. */
+static void emit_search(struct xl *x, struct emit *e)
+{
+    enum { PER_ENTRY = sizeof(struct xl_target) / sizeof(uint64_t) };
+    uint8_t *hit[XL_TARGET_WAYS];
+    x->search = e_here(e);
+    xl_emit_target_index(x, e);
+    e_store(e, 8, XL_FIELD(xl_temp), T0);
+    e_mov(e, 8, T2, H_RCX);
+    e_load(e, 8, H_RCX, XL_FIELD(xl_context));
+    e_lea(e, 8, T0, (struct host_mem){T0, H_RCX, 0, 0});
+    for (unsigned way = 1; way < XL_TARGET_WAYS; way++) {
+        e_lea(e, 8, T1, at(T1, PER_ENTRY));
+        e_load(e, 8, H_RCX, xl_target_field(offsetof(struct xl_target, key)));
+        e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T0, 0, 0});
+        e_bytes(e, "\xe3\x00", 2); /* jrcxz */
+        hit[way] = e->at;
+    }
+    e_mov(e, 8, H_RCX, T2);
+    e_load(e, 8, T0, XL_FIELD(xl_temp));
+    e_jmp(e, x->miss);
+    for (unsigned way = 1; way < XL_TARGET_WAYS; way++)
+        hit[way][-1] = e->at - hit[way];
+    e_mov(e, 8, H_RCX, T2);
+    e_load(e, 8, T0, XL_FIELD(xl_temp));
+    e_mem(e, 4, 0xff, 4, xl_target_field(offsetof(struct xl_target, code))); /* jmp */
+}
+
 void xl_stubs(struct xl *x, struct emit *e)
 {
     emit_enter(x, e);
@@ -136,7 +187,8 @@ void xl_stubs(struct xl *x, struct emit *e)
             x->detour[i][saved] = emit_detour(e, fn[i], saved);
     x->link = emit_detour(e, xl_link_c, false);
     x->request = emit_detour(e, xl_leave_c, false);
-    x->miss = e_here(e); /* an indirect jump that did not find its run: T0 = IP */
+    x->miss = e_here(e); /* an indirect jump that found no run: T0 = IP */
     e_mov(e, 8, T2, T0);
     emit_detour(e, xl_miss_c, false);
+    emit_search(x, e);
 }
