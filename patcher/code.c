@@ -176,6 +176,11 @@ static struct code_bits *bits_of(struct soft_vm *vm, uint64_t offset)
     return atomic_load_explicit(&vm->code_bits[offset >> 12], memory_order_acquire);
 }
 
+bool code_was_on_page(struct soft_vm *vm, uint64_t offset)
+{
+    return bits_of(vm, offset);
+}
+
 bool code_on_page(struct soft_vm *vm, uint64_t offset)
 {
     struct code_bits *b = bits_of(vm, offset);

@@ -300,6 +300,7 @@ struct vcpu {
     uint32_t xl_vector;  /* classes of vector instructions that may run in place now; 0 when the state is not live */
     uint64_t xl_page;    /* IP of the page of the run that executes */
     uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
+    uint64_t xl_lin;     /* linear address of an operand that is not at hand */
     uint64_t xl_temp, xl_below;     /* xl_below: what the last call through a pointer overwrote */
     uint64_t xl_window[XL_WINDOWS]; /* host addresses of groups of operands (xl_group.c) */
     /* the last jump to another page: XL_FROM_DIRECT, or, through a pointer, its offset in its page and, << 12, what it

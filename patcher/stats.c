@@ -26,6 +26,7 @@ static const struct {
     [COUNT_EXEC_UNTRANSLATED] = {"left", "instructions without translation"},
     [COUNT_EXEC_OPERAND] = {"left", "instructions whose operand is not at hand"},
     [COUNT_RESTS] = {"left", "... whose run tier 1 went on with"},
+    [COUNT_FILLED] = {"left", "operands that came to hand by a page walk"},
     [COUNT_LINKS] = {"left", "direct jumps not chained"},
     [COUNT_TARGET_MISSES] = {"left", "indirect jumps not found"},
     [COUNT_REQUESTS] = {"left", "requests at the entry of a run"},

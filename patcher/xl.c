@@ -413,6 +413,39 @@ const uint8_t *xl_rest_c(struct vcpu *c, void *point)
     return go_on_with(c, next);
 }
 
+/* The TLB entry that translated code was looking for, as far as nobody sees: then it looks again. */
+static bool filled(struct vcpu *c, const struct xl_point *p, unsigned wanted)
+{
+    if (unlikely(c->lockstep))
+        xl_at_point(c, p);
+    if (!tlb_get_quietly(c, c->xl_lin, wanted >> 1, wanted & XL_WANTED_WRITE) || !xl_vector_ready(c, p->checked))
+        return false;
+    count(c, COUNT_FILLED);
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, xl_run_of(p), p->number, c->gpr[REG_RUN_IP]);
+    return true;
+}
+
+static struct xl_point *point_wanted(void *wanted)
+{
+    return (struct xl_point *)((uintptr_t)wanted & ((1ull << XL_WANTED_SHIFT) - 1));
+}
+
+const uint8_t *xl_fill_c(struct vcpu *c, void *wanted)
+{
+    struct xl_point *p = point_wanted(wanted);
+    if (likely(filled(c, p, (uintptr_t)wanted >> XL_WANTED_SHIFT)))
+        return c->xl_resume;
+    c->xl_resume = xl_run_of(p)->code + p[1].host;
+    return xl_exec_c(c, p);
+}
+
+const uint8_t *xl_fill_rest_c(struct vcpu *c, void *wanted)
+{
+    struct xl_point *p = point_wanted(wanted);
+    return likely(filled(c, p, (uintptr_t)wanted >> XL_WANTED_SHIFT)) ? c->xl_resume : xl_rest_c(c, p);
+}
+
 const uint8_t *xl_ready_c(struct vcpu *c, void *point)
 {
     const struct xl_point *p = point;

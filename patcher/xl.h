@@ -25,7 +25,9 @@ enum { NEVER_GROUP = 2 /* xl_narrow() */ };
 enum { XL_BIAS = 128, XL_PLACES = 4096, XL_INSNS = RUN_MAX + 2 /* with the one that ends the run */ };
 enum { XL_NET_PLACES = 1 << 15 };
 
-enum xl_detour { XL_DO_EXEC, XL_DO_REST, XL_DO_READY, XL_DO_NET, XL_DETOURS };
+/* XL_DO_FILL, XL_DO_FILL_REST: try to get the operand's TLB entry, and the lookup again; else XL_DO_EXEC, XL_DO_REST */
+enum xl_detour { XL_DO_EXEC, XL_DO_REST, XL_DO_FILL, XL_DO_FILL_REST, XL_DO_READY, XL_DO_NET, XL_DETOURS };
+enum { XL_WANTED_SHIFT = 48, XL_WANTED_WRITE = 1 }; /* beside the point's address: access, and size << 1 */
 
 /* Of one vCPU; struct vcpu points to it and vice versa. */
 struct xl {
@@ -88,8 +90,11 @@ static inline struct xl_run *xl_run_of(const struct xl_point *p)
 /* Detours from translated code to C: where to go on, or NULL: leave with c->xl_next. */
 const uint8_t *xl_exec_c(struct vcpu *c, void *point);  /* by tier 1; c->xl_resume */
 const uint8_t *xl_ready_c(struct vcpu *c, void *point); /* make vector state live and come back, or as xl_rest_c */
-const uint8_t *xl_rest_c(struct vcpu *c, void *point);  /* it and the rest of the run by tier 1 */
-const uint8_t *xl_net_c(struct vcpu *c, void *point);   /* as xl_rest_c, after a host exception */
+/* The operand at vcpu.xl_lin: lookup again at c->xl_resume, or as xl_exec_c, xl_rest_c.  wanted: the point, XL_WANTED_* */
+const uint8_t *xl_fill_c(struct vcpu *c, void *wanted);
+const uint8_t *xl_fill_rest_c(struct vcpu *c, void *wanted);
+const uint8_t *xl_rest_c(struct vcpu *c, void *point); /* it and the rest of the run by tier 1 */
+const uint8_t *xl_net_c(struct vcpu *c, void *point);  /* as xl_rest_c, after a host exception */
 const uint8_t *xl_link_c(struct vcpu *c, void *link);
 const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run); /* at its entry */
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip);

@@ -31,8 +31,24 @@ void xl_tr_reg_out(struct translation *t, unsigned n, int temp)
 /* ---- addresses ---------------------------------------------------------------------------------------------------------- */
 void xl_tr_slow_jcc(struct translation *t, unsigned cc)
 {
-    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now, t->how};
+    t->slow[t->slow_count++] = (struct slow){.patch = e_jcc_later(&t->e, cc), .insn = t->now, .how = t->how};
     t->may_return |= t->how == XL_DO_EXEC;
+}
+
+/* T0 is a linear address that the TLB has no entry for. */
+static void slow_jcc_fill(struct translation *t, unsigned cc, unsigned size, bool write)
+{
+    xl_tr_slow_jcc(t, cc);
+    struct slow *s = &t->slow[t->slow_count - 1];
+    s->how = s->how == XL_DO_REST ? XL_DO_FILL_REST : XL_DO_FILL;
+    s->retry = t->lookup;
+    s->wanted = size << 1 | (write ? XL_WANTED_WRITE : 0);
+}
+
+void xl_tr_lookup_begins(struct translation *t)
+{
+    t->lookup = t->e.at;
+    xl_tr_flags_aside(t);
 }
 
 unsigned xl_tr_word(const struct translation *t)
@@ -120,7 +136,7 @@ void xl_tr_tlb_lookup(struct translation *t, unsigned size, bool write)
         compare_tag(t, write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read));
     e_rr(e, 8, 0x81, 7, T2); /* cmp */
     e32(e, PAGE_SIZE - size);
-    xl_tr_slow_jcc(t, 7); /* above */
+    slow_jcc_fill(t, 7, size, write); /* above */
     e_mem(e, 8, 0x03, T0, addend);
 }
 
@@ -216,7 +232,7 @@ struct host_mem xl_tr_operand_place(struct translation *t, const struct insn *in
     struct xl_group *g = group_of(t, 0);
     if (known_place(t, 0, &m))
         return m;
-    xl_tr_flags_aside(t);
+    xl_tr_lookup_begins(t);
     t->how = begins_group(t) ? XL_DO_REST : XL_DO_EXEC;
     xl_tr_operand_offset(t, in, T0, in->asize == 4 ? 4 : xl_tr_word(t), g ? g->lo : 0);
     if (in->flags & INSN_SEGMENTED)
@@ -231,7 +247,7 @@ struct host_mem xl_tr_stack_place(struct translation *t, int reg, int disp, bool
     struct xl_group *g = group_of(t, 1);
     if (known_place(t, 1, &m))
         return m;
-    xl_tr_flags_aside(t);
+    xl_tr_lookup_begins(t);
     t->how = begins_group(t) ? XL_DO_REST : XL_DO_EXEC;
     e_lea(&t->e, xl_tr_word(t), T0, at(reg, disp + (g ? g->lo : 0)));
     return looked_up(t, 1, xl_tr_word(t), write);

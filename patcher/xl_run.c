@@ -73,22 +73,28 @@ const struct xl_point *xl_tr_point_of(const struct translation *t, unsigned i)
     return &t->xr->point[i];
 }
 
+static bool same_detour(const struct slow *a, const struct slow *b)
+{
+    return a->insn == b->insn && a->how == b->how && a->retry == b->retry && a->wanted == b->wanted;
+}
+
 static void emit_slow_paths(struct translation *t)
 {
     struct emit *e = &t->cold;
     for (unsigned i = 0; i < t->slow_count; i++) {
         e_patch_here(e, t->slow[i].patch);
-        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn && t->slow[i + 1].how == t->slow[i].how)
+        while (i + 1 < t->slow_count && same_detour(&t->slow[i], &t->slow[i + 1]))
             e_patch_here(e, t->slow[++i].patch);
-        unsigned n = t->slow[i].insn;
+        const struct slow *s = &t->slow[i];
+        unsigned n = s->insn;
         bool make = t->live[n] && t->producer_at[n].kind != XL_MAKE_NONE;
         if (make)
             xl_make_flags(e, &t->producer_at[n]);
-        e_imm64(e, T2, (uintptr_t)xl_tr_point_of(t, n));
-        const uint8_t *back = t->slow[i].how == XL_DO_READY ? t->started[n] : t->resume[n];
+        e_imm64(e, T2, (uintptr_t)xl_tr_point_of(t, n) | (uint64_t)s->wanted << XL_WANTED_SHIFT);
+        const uint8_t *back = s->retry ? s->retry : s->how == XL_DO_READY ? t->started[n] : t->resume[n];
         e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
         e32(e, (uint32_t)(back - (e->at + 4)));
-        e_jmp(e, t->x->detour[t->slow[i].how][!make]);
+        e_jmp(e, t->x->detour[s->how][!make]);
     }
 }
 
@@ -219,7 +225,7 @@ static void entry(struct translation *t)
         leave = e_jmp_later(e);
         e_mov(e, 8, H_RCX, T2);
     }
-    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, XL_DO_EXEC};
+    t->slow[t->slow_count++] = (struct slow){.patch = leave, .insn = UINT32_MAX};
     if (t->run->host2)
         xl_tr_second_page(t, t->no_second_page);
 }

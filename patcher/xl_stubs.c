@@ -106,6 +106,8 @@ static void emit_return(struct emit *e)
 static const uint8_t *emit_detour(struct emit *e, const uint8_t *(*fn)(struct vcpu *c, void *arg), bool flags_saved)
 {
     const uint8_t *start = e_here(e);
+    if (fn == xl_fill_c || fn == xl_fill_rest_c)
+        e_store(e, 8, XL_FIELD(xl_lin), T0);
     if (!flags_saved)
         xl_save_flags(e, T0);
     save_registers(e);
@@ -181,7 +183,8 @@ static void emit_search(struct xl *x, struct emit *e)
 void xl_stubs(struct xl *x, struct emit *e)
 {
     emit_enter(x, e);
-    const uint8_t *(*const fn[XL_DETOURS])(struct vcpu *, void *) = {xl_exec_c, xl_rest_c, xl_ready_c, xl_net_c};
+    const uint8_t *(*const fn[XL_DETOURS])(struct vcpu *, void *) = {xl_exec_c,      xl_rest_c,  xl_fill_c,
+                                                                     xl_fill_rest_c, xl_ready_c, xl_net_c};
     for (unsigned i = 0; i < XL_DETOURS; i++)
         for (unsigned saved = 0; saved < 2; saved++)
             x->detour[i][saved] = emit_detour(e, fn[i], saved);

@@ -10,6 +10,8 @@ struct slow { /* a jump to the detour of an instruction */
     uint8_t *patch;
     unsigned insn;
     enum xl_detour how;
+    const uint8_t *retry; /* XL_DO_FILL: writable address where the lookup begins */
+    unsigned wanted;      /* ... XL_WANTED_* */
 };
 struct tail { /* a conditional jump to another page */
     uint8_t *patch;
@@ -41,6 +43,7 @@ struct translation {
     enum xl_detour how;         /* ... a check that fails now goes on */
     uint8_t *started[INSNS];    /* where the code of each instruction begins */
     uint8_t *no_second_page[2]; /* jumps of a run that lies in two pages */
+    const uint8_t *lookup;      /* where the code that looks an operand up begins, from nothing but guest registers */
     bool may_return;            /* tier 1 may come back behind this instruction: T0 is lost then */
 };
 
@@ -55,6 +58,7 @@ void xl_tr_add_segment(struct translation *t, unsigned seg);
 void xl_tr_tlb_lookup(struct translation *t, unsigned size, bool write);
 void xl_tr_second_page(struct translation *t, uint8_t *no[2]);
 void xl_tr_flags_aside(struct translation *t);
+void xl_tr_lookup_begins(struct translation *t); /* ... before code that ends with xl_tr_tlb_lookup() */
 void xl_tr_flags_back(struct translation *t);
 struct host_mem xl_tr_operand_place(struct translation *t, const struct insn *in, unsigned size, bool write);
 struct host_mem xl_tr_stack_place(struct translation *t, int reg, int disp, bool write);
