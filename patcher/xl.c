@@ -159,6 +159,21 @@ static uint64_t *target_page(struct xl *x, uint64_t lin, uint64_t *bit)
     return &x->target_pages[n / 64];
 }
 
+static uint64_t low_bits(uint64_t ip) /* those that an entry's key shows in any context */
+{
+    return ip << 16 >> 16;
+}
+
+/* Of entries [from, to): no context has the number 0. */
+static void make_stale(struct vcpu *c, unsigned from, unsigned to, uint64_t lin)
+{
+    for (struct xl_target *e = &c->xl_target[from]; e < &c->xl_target[to]; e++) {
+        uint64_t ip = low_bits(-e->key);
+        if (((ip ^ lin) >> 12 & (XL_TARGETS - 1)) == 0)
+            e->key = -ip;
+    }
+}
+
 /* A page was taken from the TLB without a new generation: indirect jumps into it must find out again.  Most pages that this
  * happens to have no code. */
 void xl_context_flush(struct vcpu *c, uint64_t lin)
@@ -166,11 +181,10 @@ void xl_context_flush(struct vcpu *c, uint64_t lin)
     uint64_t bit, *word = c->xl ? target_page(c->xl, lin, &bit) : NULL;
     if (!word || !(*word & bit))
         return;
-    for (unsigned i = 0; i < PAGE_SIZE; i++) {
-        unsigned at = xl_target_index(c->xl, (lin & PAGE_MASK) + i);
-        for (unsigned way = 0; way < XL_TARGET_WAYS; way++)
-            c->xl_target[at + way] = (struct xl_target){0, c->xl->search};
-    }
+    unsigned first = xl_target_index(c->xl, lin & PAGE_MASK), end = first + PAGE_SIZE;
+    make_stale(c, first, MIN(end, XL_TARGETS) + XL_TARGET_WAYS - 1, lin);
+    if (end > XL_TARGETS)
+        make_stale(c, 0, end - XL_TARGETS + XL_TARGET_WAYS - 1, lin);
     if (c->xl->bmi2)
         *word &= ~bit;
 }
@@ -192,6 +206,7 @@ static void close_entries(struct xl *x, struct run *r)
 {
     patch_jump(x, r->xl->code, r->xl->dead);
     patch_jump(x, r->xl->indirect, x->miss);
+    memset(x->rw + (r->xl->indirect - x->rx) - sizeof(struct xl_label), 0, sizeof(struct xl_label));
     r->xl = NULL;
 }
 
@@ -513,19 +528,44 @@ const uint8_t *xl_leave_c(struct vcpu *c, void *xl_run)
     return enter_code(c, r);
 }
 
-/* Into its first place; what is there goes to one of the next. */
-static void note_target(struct vcpu *c, uint64_t ip, const uint8_t *code)
+/* The entry of ip, in this context or another. */
+static struct xl_target *target_of(struct vcpu *c, uint64_t ip)
 {
     struct xl_target *at = &c->xl_target[xl_target_index(c->xl, ip)];
+    for (unsigned way = 0; way < XL_TARGET_WAYS; way++)
+        if (low_bits(at[way].key + ip) == 0)
+            return &at[way];
+    return NULL;
+}
+
+/* e: what target_of() says.  Into its first place; what is there goes to one of the next. */
+static void note_target(struct vcpu *c, struct xl_target *e, uint64_t ip, const uint8_t *code)
+{
     uint64_t bit, *word = target_page(c->xl, ip, &bit);
     *word |= bit;
-    for (unsigned way = 0; way < XL_TARGET_WAYS; way++)
-        if ((at[way].key + ip) << 16 == 0) { /* of another context, or of a run that has gone */
-            at[way] = (struct xl_target){-(ip + c->xl_context), code};
-            return;
-        }
-    at[1 + c->xl->displaced++ % (XL_TARGET_WAYS - 1)] = at[0];
-    at[0] = (struct xl_target){-(ip + c->xl_context), code};
+    if (!e) {
+        e = &c->xl_target[xl_target_index(c->xl, ip)];
+        e[1 + c->xl->displaced++ % (XL_TARGET_WAYS - 1)] = e[0];
+    }
+    if (tlb_kernel_note(c, c->view, code_linear(c, ip)))
+        xl_context_update(c);
+    *e = (struct xl_target){-(ip + c->xl_context), code};
+    set_page(c, ip);
+}
+
+/* It is the entry for ip, of other page tables or an older generation: is the same run there still?  Then this is quicker
+ * than code_find(). */
+static const uint8_t *known_target(struct vcpu *c, struct xl_target *e, uint64_t ip)
+{
+    struct xl_label label;
+    memcpy(&label, e->code - sizeof label, sizeof label);
+    if (!label.code || label.mode != c->mode)
+        return NULL;
+    struct tlb_info *i = tlb_get_fetch(c, code_linear(c, ip));
+    if (!(i->page & GPA_RAM) || label.host != (uintptr_t)c->vm->memory + (i->page & PAGE_MASK) + (ip & ~PAGE_MASK))
+        return NULL;
+    note_target(c, e, ip, e->code);
+    return e->code + label.code;
 }
 
 const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
@@ -545,14 +585,16 @@ const uint8_t *xl_miss_c(struct vcpu *c, void *ip)
     c->xl_next = NULL;
     if (atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;
+    struct xl_target *e = target_of(c, target);
+    const uint8_t *known = e && canonical(target) && !c->lockstep ? known_target(c, e, target) : NULL;
+    if (known)
+        return known;
+    uint64_t drops = c->xl->drops;
     struct run *r = code_find(c);
     if (!r->xl) {
         c->xl_next = r;
         return NULL;
     }
-    set_page(c, target);
-    if (tlb_kernel_note(c, c->view, code_linear(c, target)))
-        xl_context_update(c);
-    note_target(c, target, r->xl->indirect);
+    note_target(c, drops == c->xl->drops ? e : NULL, target, r->xl->indirect);
     return enter_code(c, r);
 }

@@ -51,6 +51,12 @@ struct xl {
     uint64_t target_pages[XL_TARGETS / 64]; /* bits, by page: indirect jumps may lead there (vcpu.xl_target) */
 };
 
+/* What stands before the "indirect" address of a run: what it was made from, and how far its code is from there; code is
+ * 0 if it cannot be entered that way: it was killed, lies in two pages, or this is no run. */
+struct xl_label {
+    uint64_t host : 48, mode : 8, code : 8;
+};
+
 /* A direct jump within its page whose target may not be translated yet. */
 struct xl_link {
     struct xl_run *from;

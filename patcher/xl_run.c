@@ -199,6 +199,9 @@ static void entry(struct translation *t)
 {
     struct emit *e = &t->e;
     struct xl_run *xr = t->xr;
+    struct xl_label label = {.host = (uintptr_t)t->run->host};
+    uint8_t *label_at = e->at;
+    e_bytes(e, &label, sizeof label);
     xr->indirect = e->at;
     e_mov(e, 8, T2, H_RCX);
     e_load(e, 8, H_RCX, xl_target_field(offsetof(struct xl_target, key)));
@@ -212,6 +215,10 @@ static void entry(struct translation *t)
     e_lea(e, 8, T0, at(T0, -(int)xr->offset));
     e_store(e, 8, XL_FIELD(xl_page), T0);
     xr->code = e->at;
+    label.mode = t->run->mode;
+    label.code = t->run->host2 ? 0 : xr->code - xr->indirect;
+    if (!e->full)
+        memcpy(label_at, &label, sizeof label);
     uint8_t *leave;
     if (!t->live[0]) {
         e_mem(e, 4, 0x83, 7, XL_FIELD(request)); /* cmp dword, 0 */

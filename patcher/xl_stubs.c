@@ -157,6 +157,7 @@ static void emit_search(struct xl *x, struct emit *e)
 {
     enum { PER_ENTRY = sizeof(struct xl_target) / sizeof(uint64_t) };
     uint8_t *hit[XL_TARGET_WAYS];
+    e_bytes(e, &(struct xl_label){0}, sizeof(struct xl_label));
     x->search = e_here(e);
     xl_emit_target_index(x, e);
     e_store(e, 8, XL_FIELD(xl_temp), T0);
