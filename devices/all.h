@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* all.h - every chip there is.  The board's list (core-vmm/board_pc.c) says which ones a machine has. */
+/* all.h - every chip there is.  The board's list (core-vmm/board/board_pc.c) says which ones a machine has. */
 #pragma once
-#include "../core-vmm/api/device.h"
+#include "core-vmm/api/device.h"
 
 /* Chipset */
 extern const struct device_ops i440fx_ops;    /* host bridge */

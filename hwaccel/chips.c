@@ -7,7 +7,7 @@
  * level-triggered message carries it: the table never has to follow the guest's changes, and an EOI too many does no harm
  * (the I/O APIC looks whether it waits for one).
  * The 8259A's interrupts ("ExtINT") go in by KVM_INTERRUPT when the CPU can take one; the kernel looks at LINT0. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <string.h>
 #include <sys/ioctl.h>
 

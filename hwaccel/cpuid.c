@@ -6,9 +6,9 @@
  * A table names what is let through, so that features of later CPUs and kernels stay hidden until somebody has looked at
  * them.  Left out on purpose: MONITOR/MWAIT, VMX and SVM, performance counters, debug store, PT, SGX, TSX, AMX, CET, MPX,
  * 5-level paging, machine-check banks, supervisor XSAVE components, KVM's paravirtual features. */
-#include "hw.h"
-#include "../core-vmm/base/cpu_model.h"
-#include "../core-vmm/base/host_cpu.h"
+#include "hwaccel/hw.h"
+#include "core-vmm/base/cpu_model.h"
+#include "core-vmm/base/host_cpu.h"
 #include <string.h>
 #include <sys/ioctl.h>
 

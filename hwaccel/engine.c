@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* engine.c - the two tables that the machine sees. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 
 static void touched(void *evm, uint64_t offset, uint64_t bytes)
 {

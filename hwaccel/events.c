@@ -5,7 +5,7 @@
  * exception has an error code or a vector that only exceptions without one use; all else below 32 is an interrupt of a
  * guest that left the 8259A at vector 8, as the BIOS does.  A software interrupt needs no telling: RIP still points at
  * the instruction, which will run again. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <sys/ioctl.h>
 
 #define NMI_VECTOR 2

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* exit.c - what to do when KVM_RUN returns with an exit reason (api.rst, "The kvm_run structure"). */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <string.h>
 
 static void port_io(struct hw_vcpu *v)

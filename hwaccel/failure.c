@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* failure.c - the sentence that says why KVM cannot go on, with what a report needs: reason, registers, code bytes. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <sys/ioctl.h>
 
 static const char *internal_error(uint32_t suberror)

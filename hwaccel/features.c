@@ -2,7 +2,7 @@
 /* features.c - what a state uses that this vCPU does not have: it was made on another CPU, or with another cpu-model.
  * KVM refuses such a state without saying why, or loses a part of it; here the features are told by name.
  * Which CPUID bit stands behind a bit of CR4, EFER or XCR0: SDM Vol. 3, "Control Registers"; Vol. 1, "XSAVE". */
-#include "hw.h"
+#include "hwaccel/hw.h"
 
 enum { EAX, EBX, ECX, EDX };
 enum { CR4, EFER, XCR0 };

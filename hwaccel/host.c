@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* host.c - opening /dev/kvm, and what must be there. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

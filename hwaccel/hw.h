@@ -7,7 +7,7 @@
  * in_guest, then looks at the wishes.  Both orders are sequentially consistent, so a wish is either seen before KVM_RUN or
  * ends it at once.  The signal's handler does nothing. */
 #pragma once
-#include "hwaccel.h"
+#include "hwaccel/hwaccel.h"
 #include <linux/kvm.h>
 #include <errno.h>
 #include <pthread.h>
@@ -77,7 +77,7 @@ void *hw_vm_new_split(const struct cpu_vm *config, GError **error);
 void *hw_vm_new_no_chips(const struct cpu_vm *config, GError **error);
 void hw_vm_free(void *evm);
 const char *hw_emulator_advice(void); /* failure.c; "" if there is none */
-void hw_hold(struct hw_vm *vm); /* returns when no vCPU is in the guest, and keeps them out */
+void hw_hold(struct hw_vm *vm);       /* returns when no vCPU is in the guest, and keeps them out */
 void hw_release(struct hw_vm *vm);
 
 /* ---- a vCPU: vcpu.c, exit.c, failure.c ---- */

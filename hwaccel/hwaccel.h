@@ -6,7 +6,7 @@
  * kvm_engine_for_host() says which one suits this kernel; if there is no usable /dev/kvm, it returns kvm_engine, whose
  * probe() and vm_new() then tell why. */
 #pragma once
-#include "../core-vmm/api/cpu.h"
+#include "core-vmm/api/cpu.h"
 
 extern const struct cpu_engine kvm_engine;          /* split interrupt chips: msi is set */
 extern const struct cpu_engine kvm_engine_no_chips; /* none in the kernel: msi is NULL */

@@ -5,7 +5,7 @@
  * delete slots, so a change inside of one deletes it and creates its remains again; while that goes on, no vCPU may be in
  * the guest (hw_hold): it would find nothing where its memory should be.
  * What KVM's dirty log says of a slot is kept in one bitmap over the memory file, so that it survives its slot. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <string.h>
 #include <sys/ioctl.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* msr.c - the model-specific registers of struct x86_state.  IA32_TSC is tsc.c's, IA32_APIC_BASE is KVM's "sregs". */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <stddef.h>
 #include <sys/ioctl.h>
 

@@ -3,7 +3,7 @@
  *
  * KVM then knows neither HLT (KVM_EXIT_HLT comes instead) nor waiting for SIPI, INIT or the APIC's page and MSRs; CR8 and
  * IA32_APIC_BASE are passed on at each exit. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <sys/ioctl.h>
 
 #define MSR_APIC_BASE 0x1b

@@ -4,7 +4,7 @@
  * CPUID says whether the CPU has VT-x or AMD-V.  Where the firmware has switched it off, the kernel (for Intel since Linux
  * 5.6, for AMD later) takes the flag out of /proc/cpuinfo, and the module refuses to be loaded.  Older kernels leave the
  * flag; their module says in the kernel's log why it was refused. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <string.h>
 
 /* Is the word among those of the first line "flags"? */

@@ -8,7 +8,7 @@
  * in turns, so that a busy host does not look like a slow guest.
  *
  * Guest-physical memory: one region of 2 MiB, page tables at its start that map it 1:1. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>

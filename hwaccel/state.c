@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* state.c - struct x86_state from and to KVM: registers, segments, control and debug registers, FPU, run state. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <string.h>
 #include <sys/ioctl.h>
 

@@ -6,7 +6,7 @@
  * the vCPU attribute KVM_VCPU_TSC_OFFSET (Linux 5.16); older kernels take a value of IA32_TSC instead, exact to the few
  * hundred cycles that the call takes.  x86_state.tsc tells the value but does not set it: the machine's clock says what
  * time it is. */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <sys/ioctl.h>
 #include <x86intrin.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vcpu.c - one virtual CPU: made, run, called back (hw.h tells how). */
-#include "hw.h"
+#include "hwaccel/hw.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vm.c - one VM under KVM, and the gate that keeps its vCPUs out of the guest. */
-#include "hw.h"
-#include "../core-vmm/base/cpu_model.h"
+#include "hwaccel/hw.h"
+#include "core-vmm/base/cpu_model.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>

@@ -2,9 +2,9 @@
 /* budget.c - how much of the host's memory the engine takes for itself: at most 96 MiB for one vCPU and 1 GiB of guest
  * memory.  About 30 of them are tables whose size the guest's memory and the TLB's size give; the rest is for the caches
  * of code.  With more vCPUs each gets less, but all together more: two have 4/3 of what one has. */
-#include "budget.h"
-#include "lockstep.h"
-#include "stats.h"
+#include "patcher/budget.h"
+#include "patcher/check/lockstep.h"
+#include "patcher/stats.h"
 
 enum {
     DECODED = 8 << 20,
@@ -61,7 +61,7 @@ void budget_report(struct soft_vm *vm, struct cpu_memory *out)
         budget_add(out, own, own);
         code_memory(c, out);
         replay_memory(c, out);
-        if (c->xl)
-            xl_memory(c, out);
+        if (c->translator)
+            trans_memory(c, out);
     }
 }

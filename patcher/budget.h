@@ -23,4 +23,4 @@ void budget_report(struct soft_vm *vm, struct cpu_memory *out); /* any thread */
 void budget_add(struct cpu_memory *m, uint64_t used, uint64_t limit);
 void code_memory(const struct vcpu *c, struct cpu_memory *m);
 void replay_memory(const struct vcpu *c, struct cpu_memory *m);
-void xl_memory(const struct vcpu *c, struct cpu_memory *m);
+void trans_memory(const struct vcpu *c, struct cpu_memory *m);

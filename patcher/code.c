@@ -1,31 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* code.c - the cache of decoded runs.
+/* code.c - the cache of decoded blocks.
  *
- * Every vCPU has its own, found by the memory-file page and offset of the run's first byte and by the mode it was
+ * Every vCPU has its own, found by the memory-file page and offset of the block's first byte and by the mode it was
  * decoded for; a direct-mapped table by IP stands before that.  Nothing in it depends on page tables: whoever enters
- * a run has just compared its host address with what the TLB says.
+ * a block has just compared its host address with what the TLB says.
  *
  * Coherency.  The VM keeps a bit for every byte that some vCPU has decoded.  A page with such bits gets no write tag in
- * any TLB, so all writes to it pass code_written(), which kills the runs over exactly those bytes: the writer's own at
- * once (a run that modifies itself ends with the writing instruction, for all its handlers are replaced), those of
- * other vCPUs through their queues, at their next run end.  When a page becomes code while another vCPU still holds a
+ * any TLB, so all writes to it pass code_written(), which kills the blocks over exactly those bytes: the writer's own at
+ * once (a block that modifies itself ends with the writing instruction, for all its handlers are replaced), those of
+ * other vCPUs through their queues, at their next block end.  When a page becomes code while another vCPU still holds a
  * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written. */
-#include "vm.h"
-#include "xl.h"
-#include "fpu.h"
+#include "patcher/vm.h"
+#include "patcher/translate/translate.h"
+#include "patcher/native/fpu.h"
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 16384, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16, HEATS = 1 << 16 };
+enum {
+    BUCKETS = 32,
+    JUMPS = 16384,
+    ARENA_RESERVE = 64 << 10,
+    AGAIN_SETS = 2048,
+    AGAIN_WAYS = 4,
+    LONG_ENOUGH = 16,
+    HEATS = 1 << 16
+};
 
 struct code_page {
-    struct run *bucket[BUCKETS];
-    struct run *crossing; /* runs that begin on the page before */
+    struct block *bucket[BUCKETS];
+    struct block *crossing; /* blocks that begin on the page before */
 };
 
 struct jump {
     uint64_t ip;
-    struct run *run;
+    struct block *block;
 };
 
 struct arena {
@@ -33,10 +41,10 @@ struct arena {
     size_t used, bytes, most_used;
 };
 
-/* Instructions of kept runs, decoded again.  Decoding costs a hundred times what executing does, and a loop may need a
+/* Instructions of kept blocks, decoded again.  Decoding costs a hundred times what executing does, and a loop may need a
  * dozen of them every time round: that two of them share a set must not matter. */
 struct again {
-    const struct run *run[AGAIN_WAYS];
+    const struct block *block[AGAIN_WAYS];
     struct insn insn[AGAIN_WAYS];
     unsigned oldest;
 };
@@ -56,7 +64,7 @@ struct code_cache {
     size_t pages_used;
     struct jump jump[JUMPS];
     struct heat heat[HEATS];
-    struct run *scratch; /* code that lies in no RAM: one instruction, never found again */
+    struct block *scratch; /* code that lies in no RAM: one instruction, never found again */
 };
 
 static void arena_init(struct arena *a, size_t bytes)
@@ -80,9 +88,9 @@ static bool arena_full(const struct arena *a)
     return a->used > a->bytes - ARENA_RESERVE;
 }
 
-static struct run *new_scratch(void)
+static struct block *new_scratch(void)
 {
-    struct run *r = g_malloc0(sizeof *r + 2 * sizeof(struct insn));
+    struct block *r = g_malloc0(sizeof *r + 2 * sizeof(struct insn));
     r->raw = g_malloc0(16);
     return r;
 }
@@ -119,7 +127,7 @@ void code_memory(const struct vcpu *c, struct cpu_memory *m)
     budget_add(m, k->young.most_used + k->kept.most_used + tables, k->young.bytes + k->kept.bytes + tables);
 }
 
-/* By where the run lies in the memory file. */
+/* By where the block lies in the memory file. */
 static struct heat *heat_of(struct code_cache *k, uint64_t offset, uint8_t *tag)
 {
     uint64_t hash = offset * 0x9e3779b97f4a7c15u;
@@ -127,13 +135,13 @@ static struct heat *heat_of(struct code_cache *k, uint64_t offset, uint8_t *tag)
     return &k->heat[hash >> 40 & (HEATS - 1)];
 }
 
-static void note_heat(struct vcpu *c, const struct run *r)
+static void note_heat(struct vcpu *c, const struct block *r)
 {
     uint8_t tag;
     if (!r->host)
         return;
     struct heat *h = heat_of(c->code, r->host - c->vm->memory, &tag);
-    unsigned entries = r->xl ? c->vm->hot - c->vm->hot / 4 : r->heat;
+    unsigned entries = r->translated ? c->vm->hot - c->vm->hot / 4 : r->heat;
     if (h->tag != tag || h->entries < entries)
         *h = (struct heat){tag, MIN(entries, UINT8_MAX)};
 }
@@ -160,14 +168,14 @@ void code_drop_all(struct vcpu *c)
     struct code_cache *k = c->code;
     for (size_t i = 0; i < k->pages_used; i++) {
         for (unsigned b = 0; b < BUCKETS; b++)
-            for (const struct run *r = k->page[k->used_pages[i]]->bucket[b]; r; r = r->next)
+            for (const struct block *r = k->page[k->used_pages[i]]->bucket[b]; r; r = r->next)
                 note_heat(c, r);
         k->page[k->used_pages[i]] = NULL;
     }
     k->pages_used = k->kept.used = 0;
     forget_decoded(c);
-    if (c->xl)
-        xl_drop_all(c);
+    if (c->translator)
+        trans_drop_all(c);
 }
 
 /* Translated code stays. */
@@ -176,13 +184,13 @@ static void drop_young(struct vcpu *c)
     struct code_cache *k = c->code;
     for (size_t i = 0; i < k->pages_used; i++) {
         struct code_page *p = k->page[k->used_pages[i]];
-        for (struct run **at = &p->crossing, *r; (r = *at);)
+        for (struct block **at = &p->crossing, *r; (r = *at);)
             if (r->kept)
                 at = &r->next2;
             else
                 *at = r->next2;
         for (unsigned b = 0; b < BUCKETS; b++)
-            for (struct run **at = &p->bucket[b], *r; (r = *at);)
+            for (struct block **at = &p->bucket[b], *r; (r = *at);)
                 if (r->kept) {
                     at = &r->next;
                 } else {
@@ -284,19 +292,19 @@ static bool clear_bits(struct code_bits *b, unsigned at, unsigned end)
 }
 
 /* ---- invalidation ------------------------------------------------------------------------------------------------ */
-static void kill_run(struct vcpu *c, struct run *r)
+static void kill_block(struct vcpu *c, struct block *r)
 {
     r->host = NULL;
-    if (r->xl)
-        xl_kill(c, r);
+    if (r->translated)
+        trans_kill(c, r);
     for (unsigned i = 0; i < (r->kept ? 1 : r->count); i++)
         r->insn[i].fn = exec_invalid;
 }
 
-static void kill_written(struct vcpu *c, struct run *r)
+static void kill_written(struct vcpu *c, struct block *r)
 {
-    count(c, COUNT_RUNS_KILLED);
-    kill_run(c, r);
+    count(c, COUNT_BLOCKS_KILLED);
+    kill_block(c, r);
 }
 
 static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
@@ -306,7 +314,7 @@ static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
     if (!p)
         return;
     for (unsigned b = 0; b < BUCKETS; b++)
-        for (struct run **at = &p->bucket[b], *r; (r = *at);) {
+        for (struct block **at = &p->bucket[b], *r; (r = *at);) {
             if (r->host && (r->host >= to || r->host + r->bytes <= from)) {
                 at = &r->next;
                 continue;
@@ -314,7 +322,7 @@ static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
             kill_written(c, r);
             *at = r->next;
         }
-    for (struct run **at = &p->crossing, *r; (r = *at);) {
+    for (struct block **at = &p->crossing, *r; (r = *at);) {
         unsigned here = r->bytes - (PAGE_SIZE - ((uint64_t)r->host & ~PAGE_MASK));
         if (r->host && r->host2 + here <= from) {
             at = &r->next2;
@@ -395,11 +403,11 @@ void code_written(struct soft_vm *vm, struct vcpu *self, uint64_t offset, uint64
             enqueue(vm->vcpu[i], offset, bytes);
 }
 
-/* ---- decoding a run ---------------------------------------------------------------------------------------------- */
+/* ---- decoding a block ---------------------------------------------------------------------------------------------- */
 struct builder {
-    uint8_t bytes[RUN_BYTES_MAX + 16];
+    uint8_t bytes[BLOCK_BYTES_MAX + 16];
     unsigned have; /* of them */
-    struct insn insn[RUN_MAX + 1];
+    struct insn insn[BLOCK_MAX + 1];
     unsigned count, used;
     bool faults;
 };
@@ -411,19 +419,19 @@ static unsigned fetch_limit(const struct vcpu *c, unsigned at_most)
     return left < at_most ? left + 1 : at_most;
 }
 
-static void end_run(struct builder *b)
+static void end_block(struct builder *b)
 {
     b->insn[b->count] = (struct insn){.fn = exec_fallthrough, .ip = b->used, .number = b->count};
     b->count++;
 }
 
-/* Decodes until the run must end.  false: the first instruction needs more bytes than there are. */
-static bool decode_run(struct vcpu *c, struct builder *b, unsigned mode)
+/* Decodes until the block must end.  false: the first instruction needs more bytes than there are. */
+static bool decode_block(struct vcpu *c, struct builder *b, unsigned mode)
 {
-    unsigned most = mode & MODE_ONE ? 1 : RUN_MAX;
+    unsigned most = mode & MODE_ONE ? 1 : BLOCK_MAX;
     b->count = b->used = 0;
     b->faults = false;
-    while (b->count < most && b->used < RUN_BYTES_MAX - 16) {
+    while (b->count < most && b->used < BLOCK_BYTES_MAX - 16) {
         struct insn *in = &b->insn[b->count];
         memset(in, 0, sizeof *in);
         in->ip = b->used;
@@ -442,32 +450,32 @@ static bool decode_run(struct vcpu *c, struct builder *b, unsigned mode)
         b->used += in->len;
         if (in->flags & INSN_ENDS)
             return true;
-        /* Long runs that overlap cost more than they save. */
+        /* Long blocks that overlap cost more than they save. */
         bool jcc = in->map ? in->map == 0x0f && (in->opcode & 0xf0) == 0x80 : (in->opcode & 0xf0) == 0x70;
         if (jcc && b->count >= LONG_ENOUGH)
             break;
     }
-    end_run(b);
+    end_block(b);
     return true;
 }
 
-static struct run *finish(struct vcpu *c, const struct builder *b, uint8_t *host, uint8_t *host2, unsigned mode)
+static struct block *finish(struct vcpu *c, const struct builder *b, uint8_t *host, uint8_t *host2, unsigned mode)
 {
     struct code_cache *k = c->code;
     uint64_t offset = host - c->vm->memory;
-    struct run *r = arena_take(&k->young, sizeof *r + b->count * sizeof(struct insn) + b->used);
-    *r = (struct run){
+    struct block *r = arena_take(&k->young, sizeof *r + b->count * sizeof(struct insn) + b->used);
+    *r = (struct block){
         .host = host, .host2 = host2, .bytes = b->used, .count = b->count, .mode = mode, .faults = b->faults};
     r->raw = (uint8_t *)&r->insn[b->count];
     memcpy(r->insn, b->insn, b->count * sizeof(struct insn));
     memcpy(r->raw, b->bytes, b->used);
     r->first = r->insn[0].fn;
     r->heat = known_heat(k, offset);
-    count(c, COUNT_RUNS_DECODED);
-    if (c->xl)
-        r->insn[0].fn = xl_count_entry;
+    count(c, COUNT_BLOCKS_DECODED);
+    if (c->translator)
+        r->insn[0].fn = trans_count_entry;
     struct code_page *p = code_page(k, offset);
-    struct run **head = &p->bucket[bucket(offset)];
+    struct block **head = &p->bucket[bucket(offset)];
     r->next = *head;
     *head = r;
     if (host2) {
@@ -479,7 +487,7 @@ static struct run *finish(struct vcpu *c, const struct builder *b, uint8_t *host
 }
 
 /* The only instruction's bytes may lie in two pages, in RAM or not. */
-static struct run *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
+static struct block *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
 {
     struct builder b;
     unsigned left = PAGE_SIZE - (lin & ~PAGE_MASK), want = fetch_limit(c, 15);
@@ -494,7 +502,7 @@ static struct run *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsign
         struct tlb_info *i = tlb_get_fetch(c, at);
         b.bytes[b.have++] = i->page & GPA_RAM ? c->vm->memory[(i->page & PAGE_MASK) + (at & ~PAGE_MASK)]
                                               : machine_load(outside(c), c->index, i->gpa + (at & ~PAGE_MASK), 1);
-        if (decode_run(c, &b, mode | MODE_ONE))
+        if (decode_block(c, &b, mode | MODE_ONE))
             break;
     }
     if (!b.count)
@@ -502,7 +510,7 @@ static struct run *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsign
     if (b.used <= left)
         host2 = NULL;
     if (!host || (b.used > left && !host2)) { /* MMIO */
-        struct run *r = c->code->scratch;
+        struct block *r = c->code->scratch;
         r->bytes = b.used;
         r->count = b.count;
         memcpy(r->insn, b.insn, b.count * sizeof(struct insn));
@@ -515,7 +523,7 @@ static struct run *build_odd(struct vcpu *c, uint64_t lin, uint8_t *host, unsign
     return finish(c, &b, host, host2, mode);
 }
 
-static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
+static struct block *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
 {
     struct builder b;
     fpu_leave(c); /* the decoder is not ours */
@@ -532,10 +540,10 @@ static struct run *build(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned m
     if (!host)
         return build_odd(c, lin, NULL, mode);
     unsigned left = PAGE_SIZE - (lin & ~PAGE_MASK);
-    b.have = fetch_limit(c, left < RUN_BYTES_MAX ? left : RUN_BYTES_MAX);
+    b.have = fetch_limit(c, left < BLOCK_BYTES_MAX ? left : BLOCK_BYTES_MAX);
     do {
         memcpy(b.bytes, host, b.have);
-        if (!decode_run(c, &b, mode))
+        if (!decode_block(c, &b, mode))
             return build_odd(c, lin, host, mode);
         watch(c, host - c->vm->memory, b.used);
     } while (memcmp(b.bytes, host, b.used)); /* another vCPU was writing */
@@ -548,17 +556,17 @@ bool code_kept_full(const struct vcpu *c)
 }
 
 /* ---- runs that were translated ---------------------------------------------------------------------------------- */
-struct run *code_keep(struct vcpu *c, struct run *young)
+struct block *code_keep(struct vcpu *c, struct block *young)
 {
     struct code_cache *k = c->code;
     uint64_t offset = young->host - c->vm->memory;
-    struct run *r = arena_take(&k->kept, sizeof *r + sizeof(struct insn) + young->bytes);
+    struct block *r = arena_take(&k->kept, sizeof *r + sizeof(struct insn) + young->bytes);
     *r = *young;
     r->kept = true;
     r->raw = (uint8_t *)&r->insn[1];
     r->insn[0] = young->insn[0];
     memcpy(r->raw, young->raw, young->bytes);
-    struct run **at = &code_page(k, offset)->bucket[bucket(offset)];
+    struct block **at = &code_page(k, offset)->bucket[bucket(offset)];
     while (*at != young)
         at = &(*at)->next;
     *at = r;
@@ -568,12 +576,12 @@ struct run *code_keep(struct vcpu *c, struct run *young)
             at = &(*at)->next2;
         *at = r;
     }
-    young->xl = NULL;
-    kill_run(c, young); /* other runs may still think that they lead to it */
+    young->translated = NULL;
+    kill_block(c, young); /* other blocks may still think that they lead to it */
     return r;
 }
 
-static void decode_again(struct vcpu *c, struct insn *in, const struct run *r, unsigned number, unsigned ip)
+static void decode_again(struct vcpu *c, struct insn *in, const struct block *r, unsigned number, unsigned ip)
 {
     if (ip == r->bytes) {
         *in = (struct insn){.fn = exec_fallthrough};
@@ -587,7 +595,7 @@ static void decode_again(struct vcpu *c, struct insn *in, const struct run *r, u
         int result = decode(c, in, r->raw + ip, r->bytes - ip, r->mode);
         if (live) { /* nobody shall notice */
             fpu_enter(c);
-            xl_vector_update(c);
+            trans_vector_update(c);
         }
         g_assert(result == DECODE_OK); /* as it was the first time */
     }
@@ -595,51 +603,51 @@ static void decode_again(struct vcpu *c, struct insn *in, const struct run *r, u
     in->number = number;
 }
 
-const struct insn *code_insn(struct vcpu *c, const struct run *r, unsigned number, unsigned ip)
+const struct insn *code_insn(struct vcpu *c, const struct block *r, unsigned number, unsigned ip)
 {
     if (!r->kept)
         return &r->insn[number];
     uint64_t hash = ((uintptr_t)r * (64 / 16) + number) * 0x9e3779b97f4a7c15u;
     struct again *a = &c->code->again[hash >> 32 & (AGAIN_SETS - 1)];
     for (unsigned way = 0; way < AGAIN_WAYS; way++)
-        if (a->run[way] == r && a->insn[way].number == number)
+        if (a->block[way] == r && a->insn[way].number == number)
             return &a->insn[way];
     unsigned way = a->oldest++ % AGAIN_WAYS;
-    a->run[way] = NULL;
+    a->block[way] = NULL;
     decode_again(c, &a->insn[way], r, number, ip);
-    a->run[way] = r;
+    a->block[way] = r;
     return &a->insn[way];
 }
 
-static bool second_page_is(struct vcpu *c, const struct run *r, uint64_t lin)
+static bool second_page_is(struct vcpu *c, const struct block *r, uint64_t lin)
 {
     uint64_t next = (lin | ~PAGE_MASK) + 1;
     struct tlb_info *i = tlb_get_fetch(c, code64(c) ? next : (uint32_t)next);
     return i->page & GPA_RAM && r->host2 == c->vm->memory + (i->page & PAGE_MASK);
 }
 
-static struct run *lookup(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
+static struct block *lookup(struct vcpu *c, uint64_t lin, uint8_t *host, unsigned mode)
 {
     uint64_t offset = host - c->vm->memory;
     struct code_page *p = c->code->page[offset >> 12];
-    struct run *r = p ? p->bucket[bucket(offset)] : NULL;
+    struct block *r = p ? p->bucket[bucket(offset)] : NULL;
     for (; r; r = r->next)
         if (r->host == host && r->mode == mode && (!r->host2 || second_page_is(c, r, lin)))
             return r;
     return NULL;
 }
 
-static struct run *find(struct vcpu *c, unsigned mode)
+static struct block *find(struct vcpu *c, unsigned mode)
 {
     uint64_t lin = code_linear(c, c->rip);
     struct jump *j = &c->code->jump[(lin ^ lin >> 12) & (JUMPS - 1)];
-    if (likely(j->ip == lin && j->run && j->run->mode == mode && code_is_at(c, j->run, lin)))
-        return j->run;
+    if (likely(j->ip == lin && j->block && j->block->mode == mode && code_is_at(c, j->block, lin)))
+        return j->block;
     if (c->rip > c->code_limit || (code64(c) && !canonical(lin)))
         raise_error(c, EXC_GP, 0);
     struct tlb_info *i = tlb_get_fetch(c, lin);
     uint8_t *host = i->page & GPA_RAM ? c->vm->memory + (i->page & PAGE_MASK) + (lin & ~PAGE_MASK) : NULL;
-    struct run *r = host ? lookup(c, lin, host, mode) : NULL;
+    struct block *r = host ? lookup(c, lin, host, mode) : NULL;
     if (!r)
         r = build(c, lin, host, mode);
     if (host)
@@ -647,9 +655,9 @@ static struct run *find(struct vcpu *c, unsigned mode)
     return r;
 }
 
-struct run *code_find(struct vcpu *c)
+struct block *code_find(struct vcpu *c)
 {
-    struct run *r = find(c, c->mode);
+    struct block *r = find(c, c->mode);
     if (unlikely(c->rip + r->bytes - 1 > c->code_limit)) {
         r = find(c, c->mode | MODE_ONE);
         if (c->rip + r->bytes - 1 > c->code_limit)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* engine.c - tier 1, and tier 2 above it, as CPU engines: the tables that plug them into a machine. */
-#include "host_fault.h"
-#include "lockstep.h"
-#include "replay.h"
-#include "patcher.h"
-#include "speculation.h"
-#include "system.h"
-#include "vcpu.h"
-#include "xl.h"
+#include "patcher/host_fault.h"
+#include "patcher/check/lockstep.h"
+#include "patcher/native/replay.h"
+#include "patcher/patcher.h"
+#include "patcher/interp/speculation.h"
+#include "patcher/interp/system.h"
+#include "patcher/vcpu.h"
+#include "patcher/translate/translate.h"
 #include <string.h>
 
-#define HOT 12 /* a run is translated when it is entered this often */
+#define HOT 12 /* a block is translated when it is entered this often */
 
 static bool probe(GError **error)
 {
@@ -148,7 +148,7 @@ static void *new_vcpu(void *evm, unsigned index, GError **error)
     struct soft_vm *vm = evm;
     host_fault_init();
     struct vcpu *c = vm->vcpu[index] = vcpu_new(vm, index);
-    return !vm->translate || xl_new(c, error) ? c : NULL;
+    return !vm->translate || trans_new(c, error) ? c : NULL;
 }
 
 static enum cpu_stop run(void *vcpu, GError **error)
@@ -194,7 +194,7 @@ static void counters(void *evm, cpu_count_fn fn, void *ctx)
 
 static char *dump(void *vcpu, unsigned most, GError **error)
 {
-    return xl_dump(vcpu, most);
+    return trans_dump(vcpu, most);
 }
 
 const struct cpu_engine interp_engine = {

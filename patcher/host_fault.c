@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* host_fault.c - exceptions of the host's CPU become signals, and here it is settled whose they are.
  *
- *   in a stub of native replay    the guest's: replay_call() returns the vector (replay_stub.c)
+ *   in a stub of native replay    the guest's: replay_call() returns the vector (native/stub.c)
  *   in translated code            a surprise, since the translator runs nothing in place that may fault; but tier 1 runs
- *                                 the instruction and finds out what the guest is to see (xl_net.c)
+ *                                 the instruction and finds out what the guest is to see (translate/net.c)
  *   the host has no memory for a  SIGBUS: no engine can go on.  In either kind of code no lock is held, so the machine
  *   page of the guest's           ends in order; elsewhere the process does
  *   elsewhere                     a fault of this program: one line on stderr, which is the log where nobody reads it,
@@ -12,9 +12,9 @@
  * Translated code has no stack: its rsp points into struct vcpu.  So the handler runs on a stack of its own, one per
  * thread.  How much of it the kernel needs for the registers depends on the CPU (AVX-512 3 KiB, AMX 11 KiB);
  * AT_MINSIGSTKSZ says (sigaltstack(2), getauxval(3)).  A kernel that finds it too small ends the process. */
-#include "host_fault.h"
-#include "fpu.h"
-#include "xl.h"
+#include "patcher/host_fault.h"
+#include "patcher/native/fpu.h"
+#include "patcher/translate/translate.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -140,15 +140,15 @@ static bool take(struct vcpu *c, int sig, const siginfo_t *info, greg_t *g)
 {
     struct replay *r = c->replay;
     bool stub = stub_covers(r, g[REG_RIP]), page = g[REG_TRAPNO] == EXC_PF;
-    if (sig == SIGBUS && page && (stub || xl_covers(c, g[REG_RIP]))) {
-        uint64_t stack = stub ? r->host_rsp : c->xl_host_sp;
+    if (sig == SIGBUS && page && (stub || trans_covers(c, g[REG_RIP]))) {
+        uint64_t stack = stub ? r->host_rsp : c->trans_host_sp;
         g[REG_RIP] = (greg_t)end_without_memory;
         g[REG_RDI] = (greg_t)c;
         g[REG_RSP] = (greg_t)((stack & ~15ull) - 8);
         return true;
     }
     if (!stub)
-        return xl_net(c, sig, info->si_code, g);
+        return trans_net(c, sig, info->si_code, g);
     if (page)
         return false;
     g[REG_RIP] = (greg_t)r->resume;

@@ -10,7 +10,7 @@
  *    jumps changes c->next_rip.
  *  - All of a vcpu is touched by its own thread only, except the fields marked "any thread". */
 #pragma once
-#include "../core-vmm/api/cpu.h"
+#include "core-vmm/api/cpu.h"
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -20,16 +20,16 @@
 
 struct vcpu;
 struct insn;
-struct run;
+struct block;
 struct soft_vm;
-struct xl;
-struct xl_run;
+struct translator;
+struct translated_block;
 struct lockstep;
 struct stats;
 
 /* A hot handler runs one instruction and then calls the next one's handler as its last act (the compiler makes a jump
- * of it); the last of a run returns the run to go on with, or NULL: look up c->rip. */
-typedef struct run *(*insn_fn)(struct vcpu *c, const struct insn *in);
+ * of it); the last of a block returns the block to go on with, or NULL: look up c->rip. */
+typedef struct block *(*insn_fn)(struct vcpu *c, const struct insn *in);
 typedef void (*cold_fn)(struct vcpu *c, const struct insn *in);
 
 enum {
@@ -171,7 +171,7 @@ struct tlb_list {
 };
 struct tlb_kernel { /* tlb_kernel.c: of one view */
     uint64_t gen;   /* the view's, for which ... */
-    uint64_t code;  /* ... this number (shifted) stands in vcpu.xl_context; 0: none */
+    uint64_t code;  /* ... this number (shifted) stands in vcpu.trans_context; 0: none */
     unsigned rounds, strangers;
     struct tlb_list exec, data;
 };
@@ -186,10 +186,13 @@ struct seg {
     uint8_t can;             /* ACCESS_READ | ACCESS_WRITE */
 };
 
-enum { XL_TARGETS = 1 << 16, XL_TARGET_WAYS = 4, XL_WINDOWS = 50 };
+enum { JUMP_CACHE_SIZE = 1 << 16, TRANS_TARGET_WAYS = 4, CLUSTER_WINDOWS = 50 };
 
 /* ---- the CPU -------------------------------------------------------------------------------------------------- */
-enum { REG_ZERO = 16 /* reads 0: "no base/index" */, REG_RUN_IP = 17 /* IP of the current run's first instruction */ };
+enum {
+    REG_ZERO = 16 /* reads 0: "no base/index" */,
+    REG_BLOCK_IP = 17 /* IP of the current block's first instruction */
+};
 enum request { /* vcpu.request: reasons to leave the fast loop */
                REQ_KICK = 1,
                REQ_INTR = 2, /* the INTR pin is high: look whether it can be taken */
@@ -205,12 +208,12 @@ enum request { /* vcpu.request: reasons to leave the fast loop */
 #define NO_STI 0xdead000000000000ull /* for sti_rip: no canonical address */
 enum { SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 enum { CODE16, CODE32, CODE64 };
-/* mode: part of a run's key: all that the decoder specialises handlers on */
+/* mode: part of a block's key: all that the decoder specialises handlers on */
 enum {
     MODE_CODE = 3, /* CODE16.. */
     MODE_STACK32 = 4,
     MODE_FLAT = 8,        /* DS, ES, SS and CS span all addresses from 0 */
-    MODE_ONE = 16,        /* runs of one instruction */
+    MODE_ONE = 16,        /* blocks of one instruction */
     MODE_TABLE_SHIFT = 5, /* for the translator: which TLB table, three bits */
 };
 
@@ -289,25 +292,25 @@ struct vcpu {
     uint8_t xsave[X86_XSAVE_BYTES] __attribute__((aligned(64)));
     struct replay *replay; /* the replay part's own data */
 
-    /* tier 2 (xl.h), NULL without */
-    struct xl *xl;
+    /* tier 2 (translate/translate.h), NULL without */
+    struct translator *translator;
     struct lockstep *lockstep; /* NULL without */
-    uint64_t xl_host_sp;
-    uint8_t xl_x87_seg;  /* 1 + segment of the last x87 memory operand that was accessed in place, 0: none */
-    uint64_t xl_x87_dp;  /* its offset */
-    uint16_t xl_x87_op;  /* FOP of the last x87 instruction that ran in place, if xl_x87_ip */
-    uint64_t xl_x87_ip;  /* ... and its IP; 0: replay's pointers are right */
-    uint32_t xl_vector;  /* classes of vector instructions that may run in place now; 0 when the state is not live */
-    uint64_t xl_page;    /* IP of the page of the run that executes */
-    uint64_t xl_context; /* page tables, privilege and mode, as a number << 48 */
-    uint64_t xl_lin;     /* linear address of an operand that is not at hand */
-    uint64_t xl_temp, xl_below;     /* xl_below: what the last call through a pointer overwrote */
-    uint64_t xl_window[XL_WINDOWS]; /* host addresses of groups of operands (xl_group.c) */
-    /* the last jump to another page: XL_FROM_DIRECT, or, through a pointer, its offset in its page and, << 12, what it
+    uint64_t trans_host_sp;
+    uint8_t trans_x87_seg;  /* 1 + segment of the last x87 memory operand that was accessed in place, 0: none */
+    uint64_t trans_x87_dp;  /* its offset */
+    uint16_t trans_x87_op;  /* FOP of the last x87 instruction that ran in place, if trans_x87_ip */
+    uint64_t trans_x87_ip;  /* ... and its IP; 0: replay's pointers are right */
+    uint32_t trans_vector;  /* classes of vector instructions that may run in place now; 0 when the state is not live */
+    uint64_t trans_page;    /* IP of the page of the block that executes */
+    uint64_t trans_context; /* page tables, privilege and mode, as a number << 48 */
+    uint64_t trans_lin;     /* linear address of an operand that is not at hand */
+    uint64_t trans_temp, trans_below;         /* trans_below: what the last call through a pointer overwrote */
+    uint64_t cluster_window[CLUSTER_WINDOWS]; /* host addresses of groups of operands (translate/cluster.c) */
+    /* the last jump to another page: TRANS_FROM_DIRECT, or, through a pointer, its offset in its page and, << 12, what it
      * added to RSP */
-    int32_t xl_from;
-    const uint8_t *xl_resume; /* where a detour goes on */
-    struct run *xl_next;      /* what xl_enter() returns */
+    int32_t trans_from;
+    const uint8_t *trans_resume; /* where a detour goes on */
+    struct block *trans_next;    /* what trans_enter() returns */
 
     /* code made from guest memory */
     struct code_cache *code;
@@ -315,8 +318,8 @@ struct vcpu {
     unsigned queued;   /* more than fits: QUEUE_MAX + 1: drop everything */
     struct invalidation queue[64];
 
-    const struct insn *link; /* the branch that led here: gets the run as its aux, or NULL */
-    uint64_t insns;          /* instructions run, for counters (by whole runs) */
+    const struct insn *link; /* the branch that led here: gets the block as its aux, or NULL */
+    uint64_t insns;          /* instructions run, for counters (by whole blocks) */
     struct stats *stats;
     GError **error; /* of run() */
     /* Generations (tlb.c), shifted: in force, of entries of global pages only, of the CR3 in force or 0 */
@@ -331,10 +334,10 @@ struct vcpu {
     uint64_t large_2m[TLB_LARGE_BITS / 64], large_1g[2]; /* parts of large pages have been filled in there (hashed) */
     struct tlb_entry views[VIEWS + 1][TLB_SIZE] __attribute__((aligned(64)));
     struct tlb_info info[VIEWS][TLB_SIZE];
-    struct xl_target {
+    struct jump_target {
         uint64_t key; /* -(IP + context) */
         const uint8_t *code;
-    } xl_target[XL_TARGETS + XL_TARGET_WAYS - 1]; /* by the low bits of IP: there or in one of the next */
+    } jump_cache[JUMP_CACHE_SIZE + TRANS_TARGET_WAYS - 1]; /* by the low bits of IP: there or in one of the next */
 };
 
 /* ---- decoded instructions ------------------------------------------------------------------------------------- */
@@ -348,22 +351,22 @@ enum {
     INSN_REX = 64,       /* REX/VEX present: byte registers are SPL.. */
     INSN_WRITES = 128,   /* the memory operand is written (INSN_READS: read) */
     INSN_READS = 256,
-    INSN_ENDS = 512,     /* ends its run */
+    INSN_ENDS = 512,     /* ends its block */
     INSN_BIT_IMM = 1024, /* BT..: bit number is the immediate */
 };
 
 struct insn {
     insn_fn fn;
-    uint64_t imm;   /* sign-extended as the instruction wants it; branches: target relative to the run's first IP */
-    int64_t disp;   /* of the memory operand; IP-relative: from the run's first instruction */
+    uint64_t imm;   /* sign-extended as the instruction wants it; branches: target relative to the block's first IP */
+    int64_t disp;   /* of the memory operand; IP-relative: from the block's first instruction */
     uint64_t amask; /* offset mask of the address size */
-    void *aux;      /* cold handlers: the cold_fn; branches: the run to go on with (see run.c); replay: see below */
-    uint16_t ip;    /* offset of this instruction from the run's first */
-    uint16_t flags; /* INSN_* */
-    uint8_t len, number;        /* bytes; position in the run */
+    void *aux;   /* cold handlers: the cold_fn; branches: the block to go on with (see vcpu_run.c); replay: see below */
+    uint16_t ip; /* offset of this instruction from the block's first */
+    uint16_t flags;             /* INSN_* */
+    uint8_t len, number;        /* bytes; position in the block */
     uint8_t reg, rm;            /* ModRM.reg and ModRM.rm (register form) as byte offsets of a general register ... */
     uint8_t reg_no, rm_no;      /* ... and as plain numbers 0-15 (segment, control, vector... registers) */
-    uint8_t base, index, scale; /* memory operand: byte offsets in vcpu (REG_ZERO, REG_RUN_IP included), shift */
+    uint8_t base, index, scale; /* memory operand: byte offsets in vcpu (REG_ZERO, REG_BLOCK_IP included), shift */
     uint8_t seg;                /* X86_ES.. that applies to it */
     uint8_t osize, asize;       /* effective operand and address size in bytes: 1 2 4 8 (osize: byte forms have 1) */
     uint8_t opcode, map;        /* map: 0, 0x0f, 0x38 (0f38), 0x3a (0f3a); the rest is replay's */
@@ -371,34 +374,34 @@ struct insn {
     uint16_t mem_bytes;         /* size of the memory operand */
 };
 
-/* A run: straight code, entered at its first instruction only; conditional jumps not taken go on in it. */
-#define RUN_MAX       48
-#define RUN_BYTES_MAX 256
-struct run {
-    uint8_t *host;     /* its first byte in our mapping of the guest's memory; NULL: invalidated */
-    uint8_t *host2;    /* second page of an instruction that crosses, or NULL */
-    struct run *next;  /* in the code page's bucket */
-    struct run *next2; /* in the second page's list */
+/* A block: straight code, entered at its first instruction only; conditional jumps not taken go on in it. */
+#define BLOCK_MAX       48
+#define BLOCK_BYTES_MAX 256
+struct block {
+    uint8_t *host;       /* its first byte in our mapping of the guest's memory; NULL: invalidated */
+    uint8_t *host2;      /* second page of an instruction that crosses, or NULL */
+    struct block *next;  /* in the code page's bucket */
+    struct block *next2; /* in the second page's list */
     uint16_t bytes, count;
     uint8_t mode;
     bool kept;    /* translated: of its instructions only the first one's fn is there (code_insn()) */
     bool faults;  /* has bytes that are no instruction */
     uint8_t *raw; /* the bytes it was made from */
     /* tier 2 */
-    uint32_t heat;     /* how often it was entered */
-    insn_fn first;     /* insn[0].fn while that one counts or enters translated code */
-    struct xl_run *xl; /* translated, or NULL */
+    uint32_t heat;                       /* how often it was entered */
+    insn_fn first;                       /* insn[0].fn while that one counts or enters translated code */
+    struct translated_block *translated; /* translated, or NULL */
     struct insn insn[];
 };
 
-static inline const struct run *insn_run(const struct insn *in)
+static inline const struct block *insn_block(const struct insn *in)
 {
-    return (const struct run *)((const char *)(in - in->number) - offsetof(struct run, insn));
+    return (const struct block *)((const char *)(in - in->number) - offsetof(struct block, insn));
 }
 
 static inline const uint8_t *insn_raw(const struct insn *in)
 {
-    return insn_run(in)->raw + in->ip;
+    return insn_block(in)->raw + in->ip;
 }
 
 /* libc's use vector registers, which may hold the guest's state: these are in bytes.c, for the compiler's own calls too. */
@@ -467,12 +470,12 @@ static inline unsigned iopl(const struct vcpu *c)
     return c->rflags >> 12 & 3;
 }
 
-/* ---- run.c: the loop, faults ------------------------------------------------------------------------------------ */
+/* ---- vcpu_run.c: the loop, faults ------------------------------------------------------------------------------------ */
 static inline void sync_ip(struct vcpu *c, const struct insn *in)
 {
-    c->rip = c->gpr[REG_RUN_IP] + in->ip;
+    c->rip = c->gpr[REG_BLOCK_IP] + in->ip;
 }
-static inline struct run *next_insn(struct vcpu *c, const struct insn *in)
+static inline struct block *next_insn(struct vcpu *c, const struct insn *in)
 {
     return in[1].fn(c, in + 1);
 }
@@ -482,10 +485,10 @@ _Noreturn void raise_error(struct vcpu *c, unsigned vector, uint32_t error);
 _Noreturn void raise_page_fault(struct vcpu *c, uint64_t lin, uint32_t error);
 /* Leaves the instruction at c->rip undone; it is executed again after an interrupt. */
 _Noreturn void wait_for_interrupt(struct vcpu *c);
-_Noreturn void raise_debug(struct vcpu *c, uint64_t dr6);         /* a fault-like #DB */
-struct run *exec_cold(struct vcpu *c, const struct insn *in);     /* insn.fn of cold handlers in mid-run ... */
-struct run *exec_cold_end(struct vcpu *c, const struct insn *in); /* ... and of those that end it */
-struct run *exec_invalid(struct vcpu *c, const struct insn *in);  /* every insn of an invalidated run */
+_Noreturn void raise_debug(struct vcpu *c, uint64_t dr6);           /* a fault-like #DB */
+struct block *exec_cold(struct vcpu *c, const struct insn *in);     /* insn.fn of cold handlers in mid-block ... */
+struct block *exec_cold_end(struct vcpu *c, const struct insn *in); /* ... and of those that end it */
+struct block *exec_invalid(struct vcpu *c, const struct insn *in);  /* every insn of an invalidated block */
 enum cpu_stop vcpu_run(struct vcpu *c, GError **error);
 /* Recomputes mode, view, code_limit and the step request after a change of CS, SS, DS, ES, CPL, CR0, CR4, EFER, flags
  * or debug registers.  Handlers that call it end their run. */

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* stats.c - what the engine counts of itself, in words. */
-#include "stats.h"
-#include "vm.h"
+#include "patcher/stats.h"
+#include "patcher/vm.h"
 #include <string.h>
 
 static const struct {
     const char *group, *name;
 } names[COUNTS] = {
-    [COUNT_RUNS_DECODED] = {"code", "runs decoded"},
-    [COUNT_DECODED_AGAIN] = {"code", "instructions of translated runs decoded again"},
-    [COUNT_RUNS_TRANSLATED] = {"code", "runs translated"},
-    [COUNT_RUNS_KILLED] = {"code", "runs killed by writes"},
+    [COUNT_BLOCKS_DECODED] = {"code", "blocks decoded"},
+    [COUNT_DECODED_AGAIN] = {"code", "instructions of translated blocks decoded again"},
+    [COUNT_BLOCKS_TRANSLATED] = {"code", "blocks translated"},
+    [COUNT_BLOCKS_KILLED] = {"code", "blocks killed by writes"},
     [COUNT_CODE_WRITES] = {"code", "writes to decoded bytes"},
     [COUNT_DROPS_DECODED_FULL] = {"code", "decoded code dropped: full"},
     [COUNT_DROPS_CODE_FULL] = {"code", "everything dropped: translated code full"},
@@ -25,11 +25,11 @@ static const struct {
     [COUNT_ENTERED] = {"left", "translated code entered from tier 1"},
     [COUNT_EXEC_UNTRANSLATED] = {"left", "instructions without translation"},
     [COUNT_EXEC_OPERAND] = {"left", "instructions whose operand is not at hand"},
-    [COUNT_RESTS] = {"left", "... whose run tier 1 went on with"},
+    [COUNT_RESTS] = {"left", "... whose block tier 1 went on with"},
     [COUNT_FILLED] = {"left", "operands that came to hand by a page walk"},
     [COUNT_LINKS] = {"left", "direct jumps not chained"},
     [COUNT_TARGET_MISSES] = {"left", "indirect jumps not found"},
-    [COUNT_REQUESTS] = {"left", "requests at the entry of a run"},
+    [COUNT_REQUESTS] = {"left", "requests at the entry of a block"},
     [COUNT_LEFT_CHANGED] = {"left", "vector state or own code changed"},
     [COUNT_NETTED] = {"left", "exceptions of the host"},
     [COUNT_NET_LEFT] = {"left", "... so often that the instruction lost its translation"},
@@ -52,7 +52,7 @@ void stats_opcode(struct vcpu *c, const struct insn *in, bool operand)
     c->stats->count[operand ? COUNT_EXEC_OPERAND : COUNT_EXEC_UNTRANSLATED]++;
     if (unlikely(!o->bytes[0] && !o->bytes[1])) {
         memcpy(o->bytes, insn_raw(in), in->len);
-        o->mode = insn_run(in)->mode;
+        o->mode = insn_block(in)->mode;
     }
     ++*(operand ? &o->operand : &o->untranslated);
 }

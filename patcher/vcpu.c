@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vcpu.c - making, resetting, saving and loading a vCPU. */
-#include "system.h"
-#include "vm.h"
-#include "vcpu.h"
-#include "replay.h"
-#include "xl.h"
+#include "patcher/interp/system.h"
+#include "patcher/vm.h"
+#include "patcher/vcpu.h"
+#include "patcher/native/replay.h"
+#include "patcher/translate/translate.h"
 #include <string.h>
 
 static struct seg seg_in(const struct x86_seg *s)
@@ -150,7 +150,7 @@ void vcpu_free(struct vcpu *c)
 {
     if (!c)
         return;
-    xl_free(c);
+    trans_free(c);
     replay_free(c);
     code_fini(c);
     g_free(c->stats);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vcpu.h - a vCPU's life, for engine.c. */
 #pragma once
-#include "vm.h"
+#include "patcher/vm.h"
 
 struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index); /* in the reset state */
 void vcpu_free(struct vcpu *c);

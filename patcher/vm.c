@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vm.c - the guest-physical memory map and the dirty log of one VM. */
-#include "vm.h"
+#include "patcher/vm.h"
 
 void vm_request_all(struct soft_vm *vm, uint32_t bits)
 {
@@ -43,7 +43,7 @@ void vm_mark_dirty(struct soft_vm *vm, uint64_t offset)
         atomic_fetch_or(&vm->dirty[page >> 6], bit);
 }
 
-/* A vCPU that still has a page's write tag drops it at its next run end and notes the page as dirty once more, so that
+/* A vCPU that still has a page's write tag drops it at its next block end and notes the page as dirty once more, so that
  * no write between is lost. */
 void vm_dirty(struct soft_vm *vm, uint64_t offset, uint64_t bytes, uint64_t *bitmap)
 {

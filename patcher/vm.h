@@ -2,11 +2,11 @@
 /* vm.h - what the vCPUs of one VM share: the guest-physical memory map, which bytes of memory hold code that some
  * vCPU has decoded, and the dirty log. */
 #pragma once
-#include "soft.h"
-#include "../core-vmm/base/host_cpu.h"
-#include "budget.h"
-#include "replay.h"
-#include "stats.h"
+#include "patcher/soft.h"
+#include "core-vmm/base/host_cpu.h"
+#include "patcher/budget.h"
+#include "patcher/native/replay.h"
+#include "patcher/stats.h"
 
 /* Memory map entries: offset in the memory file (page-aligned) with these bits; 0: nothing there (MMIO). */
 #define GPA_RAM      1ull
@@ -27,7 +27,7 @@ struct soft_vm {
     const struct cpu_vm *cfg;
     struct machine *machine;
     bool translate;                /* tier 2 */
-    uint32_t hot;                  /* entries of a run before it is translated */
+    uint32_t hot;                  /* entries of a block before it is translated */
     bool lockstep;                 /* check tier 2 against tier 1 */
     _Atomic unsigned lockstep_dma; /* writes to memory by others than vCPUs */
     uint8_t *memory;
@@ -67,7 +67,7 @@ void vm_dirty(struct soft_vm *vm, uint64_t offset, uint64_t bytes, uint64_t *bit
 void vm_mark_dirty(struct soft_vm *vm, uint64_t offset);
 void vm_request_all(struct soft_vm *vm, uint32_t bits);
 
-/* code.c: runs */
+/* code.c: blocks */
 void code_init(struct vcpu *c);
 void code_fini(struct vcpu *c);
 void code_drop_all(struct vcpu *c);
@@ -76,14 +76,14 @@ void code_drain_queue(struct vcpu *c);
 void code_written(struct soft_vm *vm, struct vcpu *self, uint64_t offset, uint64_t bytes);
 bool code_on_page(struct soft_vm *vm, uint64_t offset);
 bool code_was_on_page(struct soft_vm *vm, uint64_t offset); /* quick: false is sure, true may be out of date */
-/* A translated run's instructions are forgotten: what takes its place, and how to have one again (until the next call;
- * ip: where it is in the run). */
-struct run *code_keep(struct vcpu *c, struct run *young);
+/* A translated block's instructions are forgotten: what takes its place, and how to have one again (until the next call;
+ * ip: where it is in the block). */
+struct block *code_keep(struct vcpu *c, struct block *young);
 bool code_kept_full(const struct vcpu *c); /* no room for one more: drop everything */
-const struct insn *code_insn(struct vcpu *c, const struct run *r, unsigned number, unsigned ip);
-struct run *code_find(struct vcpu *c); /* the run at c->rip: cached or decoded now; faults as a fetch does */
+const struct insn *code_insn(struct vcpu *c, const struct block *r, unsigned number, unsigned ip);
+struct block *code_find(struct vcpu *c); /* the block at c->rip: cached or decoded now; faults as a fetch does */
 /* Is r what a fetch at c->rip finds?  A few host instructions. */
-static inline bool code_is_at(struct vcpu *c, const struct run *r, uint64_t lin)
+static inline bool code_is_at(struct vcpu *c, const struct block *r, uint64_t lin)
 {
     const struct tlb_entry *e = tlb_slot(c, lin);
     return tlb_hit(c, e->exec, lin, 1) && r->host == (uint8_t *)(lin + e->addend) && !r->host2;
@@ -107,7 +107,7 @@ bool cpuid_has_line(const struct vcpu *c, bool write_back); /* CLFLUSHOPT, CLWB 
 bool cpuid_has_rdpid(const struct vcpu *c);
 /* Makes in an instruction that only raises the exception. */
 void decode_bind_fault(struct insn *in, unsigned vector);
-struct run *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what ends a run without a branch */
+struct block *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what ends a block without a branch */
 
 /* tlb.c */
 void tlb_init(struct vcpu *c);
@@ -119,12 +119,12 @@ void tlb_note_user(struct vcpu *c);                       /* CPL becomes 3 */
 uint64_t tlb_new_generation(struct vcpu *c);              /* a number that nothing has */
 /* tlb_kernel.c */
 void tlb_kernel_forget(struct vcpu *c);
-/* The entry of lin was filled in, or gets a target in vcpu.xl_target.  true: the code number has changed. */
+/* The entry of lin was filled in, or gets a target in vcpu.jump_cache.  true: the code number has changed. */
 bool tlb_kernel_note(struct vcpu *c, unsigned view, uint64_t lin);
 /* A context gets its own generation: what was believed of global pages is still right. */
 void tlb_kernel_own(struct vcpu *c, unsigned view, uint64_t before);
 void tlb_kernel_switched(struct vcpu *c);  /* CR3 was loaded */
-uint64_t tlb_code_number(struct vcpu *c);  /* what vcpu.xl_context has of the view in force */
+uint64_t tlb_code_number(struct vcpu *c);  /* what vcpu.trans_context has of the view in force */
 bool tlb_isolated(const struct vcpu *c);   /* the kernel hides itself from user code */
 bool on_user_tables(const struct vcpu *c); /* of an isolated kernel (tlb.c) */
 void tlb_flush_page(struct vcpu *c, uint64_t lin);

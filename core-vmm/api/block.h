@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* block.h - the plug of a disk image format.  Bytes everywhere; offset + length <= image size is checked by the caller.
- * Callbacks run on I/O workers and may block.  disk-formats/image.c does what all formats share (bounds, copying on the
+ * Callbacks run on I/O workers and may block.  disk-formats/image/image.c does what all formats share (bounds, copying on the
  * first write, parents, reading and overwriting by extents) and holds the image's lock: shared around extent, read and sync,
  * exclusive around all others.  A format gets an open file and a parent image, never a path; its name comes from the
  * VM's config, never from a guess.  All int results are 0 or -errno.  Every callback but open may be NULL. */
@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-struct blk_file; /* an open host file: disk-formats/file.h */
-struct image;    /* disk-formats/image.h: format, file, parent, size, private state */
+struct blk_file; /* an open host file: disk-formats/image/file.h */
+struct image;    /* disk-formats/image/image.h: format, file, parent, size, private state */
 struct image_options;
 struct image_info;
 struct image_check;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* char.h - the far end of a serial line: file, socket, pty, stdio, or nothing.  The spelling is in docs/machine.md. */
 #pragma once
-#include "device.h"
+#include "core-vmm/api/device.h"
 
 struct char_port;
 /* Receiver callbacks come on the loop thread with the device's lock held. */

@@ -8,7 +8,7 @@
  * vm->memory; a page of it is named by its byte offset in that file, so that one page seen at two guest-physical
  * addresses (shadow RAM, A20) is one page for the engine too. */
 #pragma once
-#include "x86_state.h"
+#include "core-vmm/api/x86_state.h"
 #include <glib.h>
 
 struct machine;
@@ -31,7 +31,7 @@ struct cpu_vm {
     struct machine *machine;
     unsigned cpus;
     unsigned sockets; /* packages that they are spread over, equally; 0: one */
-    uint8_t *memory; /* host address of the whole memory file */
+    uint8_t *memory;  /* host address of the whole memory file */
     int memory_fd;
     uint64_t memory_bytes;
     const _Atomic int64_t *tsc_offset; /* guest TSC = host TSC + this + what the vCPU's own WRMSR added */
@@ -88,7 +88,7 @@ uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned siz
 void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, uint64_t value);
 uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size); /* MMIO, ROM, RAM: any address */
 void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size, uint64_t value);
-int machine_ack(struct machine *m, unsigned cpu);     /* INTA cycle: the vector, or -1 if the request has gone */
+int machine_ack(struct machine *m, unsigned cpu); /* INTA cycle: the vector, or -1 if the request has gone */
 /* The guest looked for input and there was none: perhaps that is all it does.  May sleep for a moment. */
 void machine_looked(struct machine *m, unsigned cpu);
 /* FERR#: an x87 error waits to be reported, with CR0.NE clear.  Returns IGNNE#: the instruction that met it goes on; else it

@@ -6,8 +6,8 @@
  * the guest is hostile: anything may be written anywhere in any width, with defined behaviour.
  * A chip's file is in this order: registers, state, read, write, reset, sync, table. */
 #pragma once
-#include "../base/stream.h"
-#include "config.h"
+#include "core-vmm/base/stream.h"
+#include "core-vmm/api/config.h"
 #include <glib.h>
 
 enum bus { BUS_NONE, BUS_PORT, BUS_MEM };

@@ -2,7 +2,7 @@
 /* display.h - between a video chip and those who watch it (window, VNC, screenshot).
  * The picture is a sealed memfd of x8r8g8b8 pixels, little-endian, stride in bytes; a new size makes a new memfd. */
 #pragma once
-#include "device.h"
+#include "core-vmm/api/device.h"
 
 struct surface {
     int fd;

@@ -2,7 +2,7 @@
 /* drive.h - what a disk, CD or floppy controller sees of a medium.  Requests are asynchronous; done() comes later from
  * the loop thread with the device's lock held, also when submit found the error at once. */
 #pragma once
-#include "device.h"
+#include "core-vmm/api/device.h"
 #include <sys/uio.h>
 
 struct drive;

@@ -2,7 +2,7 @@
 /* input.h - keyboards and pointers.  Keys are Linux evdev codes (KEY_A ... of linux/input-event-codes.h): a place on the
  * keyboard, not a letter.  Called on the loop thread with the device's lock held. */
 #pragma once
-#include "device.h"
+#include "core-vmm/api/device.h"
 
 enum { POINTER_LEFT = 1, POINTER_RIGHT = 2, POINTER_MIDDLE = 4, POINTER_SIDE = 8, POINTER_EXTRA = 16 };
 struct input_ops {

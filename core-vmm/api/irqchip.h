@@ -4,8 +4,8 @@
  * All interrupt controllers share one lock, the leaf of the lock order (bus, device, irq), so they may call each other
  * through irq.c.  With split interrupt chips (an engine that brings the local APICs) there is no lapic device. */
 #pragma once
-#include "cpu.h"
-#include "device.h"
+#include "core-vmm/api/cpu.h"
+#include "core-vmm/api/device.h"
 
 enum {
     EDGE_NOWHERE = -1, /* masked, or no fixed interrupt */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* platform.h - wires of the mainboard that only chipset devices use.  Inside a callback, like device.h. */
 #pragma once
-#include "device.h"
+#include "core-vmm/api/device.h"
 
 /* How the guest ended; the exit code of vmctl run says it too. */
 enum machine_end {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cpu_model.c - see cpu_model.h.  Leaves by the SDM (Vol. 2, CPUID) and AMD's APM (Vol. 3, appendix E). */
-#include "cpu_model.h"
+#include "core-vmm/base/cpu_model.h"
 #include <string.h>
 
 #define BIT(n) (1u << (n))

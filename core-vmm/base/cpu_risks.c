@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cpu_risks.c - see cpu_risks.h. */
-#include "cpu_risks.h"
+#include "core-vmm/base/cpu_risks.h"
 #include <glib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* host_cpu.c - see host_cpu.h.  Leaves by the SDM (Vol. 2, CPUID) and AMD's APM (Vol. 3, appendix E). */
-#include "host_cpu.h"
+#include "core-vmm/base/host_cpu.h"
 #include <cpuid.h>
 #include <string.h>
 

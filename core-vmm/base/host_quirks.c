@@ -4,7 +4,7 @@
  * A trial runs a few instructions that may fault.  The signal handler notes what the CPU reported - vector, address,
  * flags, the x87 state of the frame - and goes back to where the trial was started.  Nothing of it depends on the
  * maker's name, so a CPU that follows neither maker is described, too. */
-#include "host_cpu.h"
+#include "core-vmm/base/host_cpu.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "stream.h"
+#include "core-vmm/base/stream.h"
 #include <string.h>
 
 void stream_init_save(struct stream *s)

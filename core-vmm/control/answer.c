@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* answer.c - see answer.h. */
-#include "answer.h"
-#include "client.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/control/client.h"
 #include <fcntl.h>
 #include <math.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Requests against the rows of the command tables. */
-#include "../suggest.h"
-#include "server.h"
+#include "core-vmm/host/suggest.h"
+#include "core-vmm/control/server.h"
 #include <string.h>
 
 static const struct param *find_param(const struct command *c, const char *name)

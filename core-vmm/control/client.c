@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "client.h"
-#include "../paths.h"
-#include "answer.h"
-#include "wire.h"
+#include "core-vmm/control/client.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/control/wire.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "answer.h"
-#include "client.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/control/client.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

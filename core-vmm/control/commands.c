@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The one list of all commands: each group is a table in its own file. */
-#include "commands.h"
+#include "core-vmm/control/commands.h"
 #include <string.h>
 
 static void commands(struct call *c)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* commands.h - the groups of commands, and what their files share. */
 #pragma once
-#include "server.h"
+#include "core-vmm/control/server.h"
 
 #define NO_TEXT                                                                                                        \
     "the screen is in a graphics mode, which has no text (a picture of it: vmctl screen shot); Linux keeps its "       \

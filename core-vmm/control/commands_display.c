@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A client watches the display: it gets the picture's memory once per mode, and then boxes to redraw.  Boxes are merged
  * while the client has not read what was sent before. */
-#include "../display.h"
-#include "commands.h"
+#include "core-vmm/machine/display.h"
+#include "core-vmm/control/commands.h"
 #include <sys/mman.h>
 #include <unistd.h>
 

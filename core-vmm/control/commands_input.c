@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "../api/input.h"
-#include "commands.h"
-#include "keys.h"
+#include "core-vmm/api/input.h"
+#include "core-vmm/control/commands.h"
+#include "core-vmm/control/keys.h"
 #include <linux/input-event-codes.h>
 
 #define ANY_BUTTONS (POINTER_LEFT | POINTER_RIGHT | POINTER_MIDDLE | POINTER_SIDE | POINTER_EXTRA)

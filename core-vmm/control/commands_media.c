@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "../drive_media.h"
-#include "commands.h"
+#include "core-vmm/machine/drive_media.h"
+#include "core-vmm/control/commands.h"
 
 static JsonObject *describe(struct drive *v)
 {

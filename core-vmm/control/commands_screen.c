@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "../display.h"
-#include "commands.h"
+#include "core-vmm/machine/display.h"
+#include "core-vmm/control/commands.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>

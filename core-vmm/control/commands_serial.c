@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "../char_port.h"
-#include "commands.h"
+#include "core-vmm/machine/char_port.h"
+#include "core-vmm/control/commands.h"
 #include <string.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "commands.h"
+#include "core-vmm/control/commands.h"
 #include <unistd.h>
 
 #define PROTOCOL 1

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Commands whose answer comes when something has happened.  A waiter lives until its call is answered or its client
  * goes; a machine that stops ends all waiting but that for "stopped". */
-#include "../char_port.h"
-#include "commands.h"
+#include "core-vmm/machine/char_port.h"
+#include "core-vmm/control/commands.h"
 #include <string.h>
 
 #define SCREEN_POLL_MS   200

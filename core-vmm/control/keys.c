@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "keys.h"
-#include "../suggest.h"
-#include "client.h"
+#include "core-vmm/control/keys.h"
+#include "core-vmm/host/suggest.h"
+#include "core-vmm/control/client.h"
 #include <linux/input-event-codes.h>
 #include <string.h>
 

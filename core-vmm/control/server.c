@@ -8,10 +8,10 @@
  *
  * When all places are taken, or all descriptors, a few reserved connections are left, which live shortly and may only ask
  * `info` and `stop`: a machine can always be stopped. */
-#include "commands.h"
-#include "../paths.h"
-#include "answer.h"
-#include "wire.h"
+#include "core-vmm/control/commands.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/control/wire.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>

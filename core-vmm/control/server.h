@@ -5,8 +5,8 @@
  * before the handler sees them.  A handler answers with call_reply() or call_fail(), at once or later (wait.*): a call
  * stays valid until it is answered; if its client goes first, on_cancel is told and the call is freed. */
 #pragma once
-#include "../machine.h"
-#include "client.h"
+#include "core-vmm/machine/machine.h"
+#include "core-vmm/control/client.h"
 
 struct server;
 struct call;

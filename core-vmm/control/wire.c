@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Descriptors on a stream socket arrive with the bytes they were sent with, but a read may also bring bytes of earlier
  * messages.  So arrived descriptors stand in a queue, and each message says by "fds" how many of them are its own. */
-#include "wire.h"
-#include "client.h"
+#include "core-vmm/control/wire.h"
+#include "core-vmm/control/client.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

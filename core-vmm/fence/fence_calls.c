@@ -11,7 +11,7 @@
  * only stream sockets.
  *
  * A build with -Dfence_log=true says on stderr which call was refused (by SIGSYS, which takes the place of the refusal). */
-#include "fence.h"
+#include "core-vmm/fence/fence.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fence_check.c - asking the kernel whether every thread of this process is fenced (proc(5), status). */
-#include "fence.h"
+#include "core-vmm/fence/fence.h"
 #include <dirent.h>
 #include <errno.h>
 #include <gio/gio.h>

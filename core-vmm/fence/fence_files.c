@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Landlock (Documentation/userspace-api/landlock.rst).  Rules name what stays allowed; the kernel is asked what it knows,
  * and headers of older distributions lack most of the names. */
-#include "fence.h"
+#include "core-vmm/fence/fence.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

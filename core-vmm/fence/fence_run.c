@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fence_run.c - a child that does one thing inside of a fence, and its answer. */
-#include "fence.h"
+#include "core-vmm/fence/fence.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ends.c - the far ends of serial ports, opened before the fence closes. */
-#include "ends.h"
-#include "../api/config.h"
-#include "../char_port.h"
-#include "../config_schema.h"
+#include "core-vmm/vm/ends.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/machine/char_port.h"
+#include "core-vmm/host/config_schema.h"
 #include <gio/gio.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * nothing, reach no network and no other process, write nowhere but to its own images and logs, and read little else.
  * What it takes from the host (sockets, ptys, serial files, a terminal) was opened before. */
 #pragma once
-#include "../fence/fence.h"
+#include "core-vmm/fence/fence.h"
 
 struct jail {
     const char *folder; /* the machine's: disks, logs */

@@ -2,9 +2,9 @@
 /* Which files one machine's process may still open: rules name what stays, each with its reason.
  * A medium inserted while the VM runs comes as an open descriptor.  Images that it builds upon are opened by path, and
  * found only if the machine could read them anyway. */
-#include "jail.h"
-#include "../api/config.h"
-#include "../config_schema.h"
+#include "core-vmm/vm/jail.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/host/config_schema.h"
 #include <gio/gio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 /* Which files a machine's images consist of: extents, the images they build upon; and whether others build upon them.  One
  * has to open them to know, and whoever made a hostile image must have nothing of that.  So a child does it, which may read
  * images and do nothing else, and all that comes back is lines of text, each with a letter before it (enum jail_line). */
-#include "../config_schema.h"
-#include "../drive_media.h"
-#include "jail.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/machine/drive_media.h"
+#include "core-vmm/vm/jail.h"
 #include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "log.h"
-#include "../paths.h"
+#include "core-vmm/vm/log.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>

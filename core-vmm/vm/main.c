@@ -5,16 +5,16 @@
  * before the first thread and before anything is looked at that others made (images, firmware, kernels, control
  * clients); then the machine, then its threads, each behind a closer fence of its own.  Whoever started us learns by the
  * ready descriptor how that went: "ready\n", or "error CODE MESSAGE\n" with the exit code. */
-#include "../control/server.h"
-#include "../config_schema.h"
-#include "../drive_media.h"
-#include "../exit_codes.h"
-#include "../paths.h"
-#include "../stdio_guard.h"
-#include "ends.h"
-#include "jail.h"
-#include "log.h"
-#include "probe.h"
+#include "core-vmm/control/server.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/machine/drive_media.h"
+#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/host/stdio_guard.h"
+#include "core-vmm/vm/ends.h"
+#include "core-vmm/vm/jail.h"
+#include "core-vmm/vm/log.h"
+#include "core-vmm/vm/probe.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <locale.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "probe.h"
-#include "../exit_codes.h"
-#include "../machine.h"
+#include "core-vmm/vm/probe.h"
+#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/machine/machine.h"
 #include <json-glib/json-glib.h>
 #include <errno.h>
 #include <stdio.h>

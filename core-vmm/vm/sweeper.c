@@ -2,7 +2,7 @@
 /* A VM process in its fence cannot remove a file: who may remove one in a folder may remove all in it and below it, and a
  * socket may lie in anybody's folder.  So a child that was made before the fence, and never reads anything that came from
  * the guest, waits for the process to end.  It learns of that by the end of a pipe. */
-#include "jail.h"
+#include "core-vmm/vm/jail.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>

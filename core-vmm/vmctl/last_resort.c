@@ -5,8 +5,8 @@
  * kill another one.  The kernel is asked instead: whoever holds the lock has it in /proc/PID/fdinfo.  Where a process does
  * not let us look (it may have made itself undumpable), the command line it was started with must name the folder.
  * A pidfd is taken before looking, so that the signal reaches the process that was looked at or none. */
-#include "vmctl.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/vmctl.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vmctl.h"
-#include "../paths.h"
-#include "../suggest.h"
+#include "core-vmm/vmctl/vmctl.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/host/suggest.h"
 #include <string.h>
 
 #define PATIENCE_MS 30000

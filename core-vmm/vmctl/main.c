@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vmctl - machines from the command line. */
-#include "verbs.h"
-#include "../stdio_guard.h"
-#include "../suggest.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/stdio_guard.h"
+#include "core-vmm/host/suggest.h"
 #include <locale.h>
 #include <signal.h>
 #include <string.h>

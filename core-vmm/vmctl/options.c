@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vmctl.h"
-#include "../suggest.h"
+#include "core-vmm/vmctl/vmctl.h"
+#include "core-vmm/host/suggest.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vmctl.h"
-#include "../terminal.h"
+#include "core-vmm/vmctl/vmctl.h"
+#include "core-vmm/host/terminal.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "disk.h"
-#include "../config_error.h"
-#include "../config_schema.h"
-#include "../api/config.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/disk/disk.h"
+#include "core-vmm/host/config_error.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

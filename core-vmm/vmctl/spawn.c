@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vmctl.h"
+#include "core-vmm/vmctl/vmctl.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>

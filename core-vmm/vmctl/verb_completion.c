@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The scripts ask vmctl itself for verbs, options and machines, so they never go stale. */
-#include "verbs.h"
+#include "core-vmm/vmctl/verbs.h"
 #include <stdio.h>
 #include <string.h>
 

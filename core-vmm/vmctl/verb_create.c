@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A machine is made in a folder beside the others and renamed into place when it is complete. */
-#include "verbs.h"
-#include "../fresh.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/fresh.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>

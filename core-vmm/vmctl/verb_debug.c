@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
+#include "core-vmm/vmctl/verbs.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The VM program measures its engines; here its answer is shown. */
-#include "verbs.h"
-#include "../api/config.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/api/config.h"
 #include <stdio.h>
 #include <string.h>
 

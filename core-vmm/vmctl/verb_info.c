@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../config_schema.h"
-#include "../api/config.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/host/paths.h"
 #include <stdio.h>
 
 /* Settings as they count: those of the file, and the defaults of keys that are missing in sections that are there. */

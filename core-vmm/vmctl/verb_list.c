@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../config_schema.h"
-#include "../api/config.h"
-#include "../fresh.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/host/fresh.h"
+#include "core-vmm/host/paths.h"
 #include <stdio.h>
 #include <unistd.h>
 

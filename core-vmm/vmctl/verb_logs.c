@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../paths.h"
-#include "../terminal.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/host/terminal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../api/config.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/api/config.h"
 #include <stdio.h>
 #include <string.h>
 

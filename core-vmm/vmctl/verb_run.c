@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A throw-away machine: its folder lies among the runtime files and goes with it.  We are between the user and the VM
  * process: signals go to it as a request to stop, its exit code becomes ours, the terminal is put right after it. */
-#include "verbs.h"
-#include "../fresh.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/fresh.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

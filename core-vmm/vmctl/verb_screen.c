@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../screenshot.h"
-#include "../suggest.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/screenshot.h"
+#include "core-vmm/host/suggest.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

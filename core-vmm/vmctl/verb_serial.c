@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A machine's serial port on this terminal, or a look at its last output. */
-#include "verbs.h"
+#include "core-vmm/vmctl/verbs.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

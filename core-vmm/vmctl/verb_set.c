@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../config_error.h"
-#include "../config_schema.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/config_error.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/paths.h"
 #include <stdio.h>
 
 static bool unset(GKeyFile *file, const char *path, const char *what, GError **error)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <sys/wait.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Asks the guest first, as one does; --force cuts the power. */
-#include "verbs.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/paths.h"
 
 #define PATIENCE  60.0
 #define FORCED_US (10 * G_USEC_PER_SEC)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verbs.h"
-#include "../paths.h"
+#include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/host/paths.h"
 
 #define POLL_US       20000
 #define GRACE_SECONDS 10

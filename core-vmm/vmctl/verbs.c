@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The one list of all verbs, in the order of the help. */
-#include "verbs.h"
+#include "core-vmm/vmctl/verbs.h"
 #include <string.h>
 
 const struct verb *const *verbs_all(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
-#include "vmctl.h"
+#include "core-vmm/vmctl/vmctl.h"
 
 extern const struct verb verb_create, verb_list, verb_info, verb_set, verb_start, verb_stop, verb_pause, verb_resume,
     verb_reset, verb_delete, verb_run, verb_screen, verb_type, verb_keys, verb_serial, verb_media, verb_wait, verb_logs,

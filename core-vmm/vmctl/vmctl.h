@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* vmctl.h - what the verbs share.  One verb is one file; verbs.c has the one table of them. */
 #pragma once
-#include "../control/answer.h"
-#include "../control/client.h"
-#include "../exit_codes.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/control/client.h"
+#include "core-vmm/host/exit_codes.h"
 
 struct verb {
     const char *name;

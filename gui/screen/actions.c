@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* One table: the keys, what they do, and the help that tells of them. */
-#include "../../core-vmm/screenshot.h"
-#include "screen.h"
+#include "core-vmm/host/screenshot.h"
+#include "gui/screen/screen.h"
 #include <string.h>
 
 /* ---- to the VM ---- */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "input.h"
-#include "../../core-vmm/api/input.h"
-#include "keymap.h"
+#include "gui/screen/input.h"
+#include "core-vmm/api/input.h"
+#include "gui/screen/keymap.h"
 
 static void send_key(struct input *in, unsigned code, bool down)
 {

@@ -4,7 +4,7 @@
  * Capture: keyboard and mouse belong to the guest until the host key is pressed alone or the window loses the focus.  A
  * guest that takes absolute coordinates needs no captured mouse; capture is then of the keyboard only. */
 #pragma once
-#include "link.h"
+#include "gui/screen/link.h"
 #include <SDL.h>
 #include <linux/input-event-codes.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* SDL's scan codes are USB usages of the keyboard page; Linux's table for them is drivers/hid/usbkbd.c. */
-#include "keymap.h"
+#include "gui/screen/keymap.h"
 #include <linux/input-event-codes.h>
 
 unsigned keymap_code(SDL_Scancode place)

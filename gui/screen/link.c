@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "link.h"
-#include "../../core-vmm/control/answer.h"
-#include "../../core-vmm/control/client.h"
+#include "gui/screen/link.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/control/client.h"
 #include <SDL.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* terrarium-screen - the window of one running VM.  A client of its control socket: closing the window, or killing this
  * process, leaves the VM running. */
-#include "../../core-vmm/control/client.h"
-#include "../../core-vmm/exit_codes.h"
-#include "../../core-vmm/terminal.h"
-#include "screen.h"
+#include "core-vmm/control/client.h"
+#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/host/terminal.h"
+#include "gui/screen/screen.h"
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>

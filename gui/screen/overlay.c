@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "overlay.h"
+#include "gui/screen/overlay.h"
 #include <glib.h>
 #include <pango/pangocairo.h>
 

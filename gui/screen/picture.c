@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "picture.h"
-#include "../../core-vmm/control/answer.h"
+#include "gui/screen/picture.h"
+#include "core-vmm/control/answer.h"
 #include <sys/mman.h>
 
 #define SIDE_MAX 16384

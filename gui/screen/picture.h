@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* picture.h - the VM's picture: shared memory, its texture, and where in the window it is. */
 #pragma once
-#include "link.h"
+#include "gui/screen/link.h"
 #include <SDL.h>
 
 enum scaling {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* screen.h - the window of one VM: what its parts share. */
 #pragma once
-#include "input.h"
-#include "link.h"
-#include "overlay.h"
-#include "picture.h"
+#include "gui/screen/input.h"
+#include "gui/screen/link.h"
+#include "gui/screen/overlay.h"
+#include "gui/screen/picture.h"
 #include <SDL.h>
 
 struct screen {

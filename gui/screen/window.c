@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "screen.h"
+#include "gui/screen/screen.h"
 #include <stdarg.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Devices on the bench: their life, the bus, PCI configuration space, and the stepped clock.  See bench.h. */
-#include "bench_inside.h"
+#include "tests/devices/bench_inside.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>

@@ -16,11 +16,11 @@
  * configuration ("floppy1") whose key `file` says what is on the medium, as KIND:SIZE, e.g. "pattern:1440K" (each byte is
  * a function of its place, see bench_pattern) or "zero:1M"; char ports that collect what the guest sends. */
 #pragma once
-#include "../../core-vmm/api/char.h"
-#include "../../core-vmm/api/device.h"
-#include "../../core-vmm/api/drive.h"
-#include "../../core-vmm/api/irqchip.h"
-#include "../../core-vmm/api/platform.h"
+#include "core-vmm/api/char.h"
+#include "core-vmm/api/device.h"
+#include "core-vmm/api/drive.h"
+#include "core-vmm/api/irqchip.h"
+#include "core-vmm/api/platform.h"
 
 #define BENCH_RAM   (16u << 20)
 #define BENCH_LINES 32

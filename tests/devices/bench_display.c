@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The bench as the machine that a display belongs to. */
-#include "bench_inside.h"
-#include "../../core-vmm/display.h"
+#include "tests/devices/bench_inside.h"
+#include "core-vmm/machine/display.h"
 
 void machine_set_display(struct machine *m, struct display *p)
 {

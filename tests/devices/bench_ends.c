@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The bench's far ends: media in memory and serial lines that remember.  They outlive the device that opened them, as
  * files do, so that save/load finds them again. */
-#include "bench_inside.h"
+#include "tests/devices/bench_inside.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* bench_inside.h - what the parts of the bench share; tests include bench.h only. */
 #pragma once
-#include "bench.h"
+#include "tests/devices/bench.h"
 
 struct bench {
     struct device *device[16];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The bench's interrupt lines, and what devices ask of the machine: recorded, for scripts to look at. */
-#include "bench_inside.h"
+#include "tests/devices/bench_inside.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>

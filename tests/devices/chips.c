@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Every chip of the house, for the scripts, the generic test and the fuzzer.  Large media here are zero:, because filling in
  * a pattern would take most of the fuzzer's time. */
-#include "bench.h"
-#include "../../devices/all.h"
+#include "tests/devices/bench.h"
+#include "devices/all.h"
 #include <string.h>
 
 const struct chip chips[] = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "hammer.h"
-#include "../../core-vmm/api/input.h"
-#include "../../core-vmm/display.h"
+#include "tests/devices/hammer.h"
+#include "core-vmm/api/input.h"
+#include "core-vmm/machine/display.h"
 #include <string.h>
 
 struct bytes {

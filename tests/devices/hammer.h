@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
-#include "bench.h"
+#include "tests/devices/bench.h"
 
 /* Turns bytes into accesses, time and save/load on a bench: what a hostile guest could do.  Any bytes are valid.
  * NULL, or what went wrong (g_free).  Shared by the generic test (random bytes) and the fuzzer (chosen bytes). */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "keys.h"
+#include "tests/devices/keys.h"
 #include <glib.h>
 #include <linux/input-event-codes.h>
 #include <string.h>

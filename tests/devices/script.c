@@ -29,11 +29,11 @@
  *   lapic lint CPU PIN LEVEL
  *   lapic msr CPU MSR == VALUE           lapic set-msr CPU MSR VALUE      lapic base CPU == ADDRESS
  *   lapic message MODE VECTOR DEST [logical] [level] [deassert]           lapic init CPU */
-#include "script.h"
-#include "bench.h"
-#include "../../core-vmm/api/input.h"
-#include "../../devices/fpu_error.h"
-#include "keys.h"
+#include "tests/devices/script.h"
+#include "tests/devices/bench.h"
+#include "core-vmm/api/input.h"
+#include "devices/chipset/fpu_error.h"
+#include "tests/devices/keys.h"
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>

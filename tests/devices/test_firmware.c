@@ -2,11 +2,11 @@
 /* What the board tells the firmware, seen from the firmware's side: a small BIOS reads the files through the ports, runs
  * the table loader's script, and checks what it gets.  ACPICA's acpiexec, where installed, must find nothing wrong with the
  * ACPI tables.  Direct boot: good and bad kernels. */
-#include "../../core-vmm/base/bytes.h"
-#include "../../devices/all.h"
-#include "../../devices/fw_cfg.h"
-#include "../../devices/pc_firmware.h"
-#include "bench.h"
+#include "core-vmm/base/bytes.h"
+#include "devices/all.h"
+#include "devices/firmware/fw_cfg.h"
+#include "devices/firmware/pc_firmware.h"
+#include "tests/devices/bench.h"
 #include <elf.h>
 #include <glib/gstdio.h>
 #include <string.h>

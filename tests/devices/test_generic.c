@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Every chip under random accesses of any width anywhere, random time and save/load at random moments: nothing may
  * crash, and what was saved must come back the same.  g_test prints the seed; --seed repeats a run. */
-#include "hammer.h"
+#include "tests/devices/hammer.h"
 
 enum { ROUNDS = 40, BYTES = 6000 };
 

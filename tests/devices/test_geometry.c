@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Geometry of disks and floppies: what a partition table, a boot sector and the user say, and what is made of it. */
-#include "../../core-vmm/base/bytes.h"
-#include "../../devices/all.h"
-#include "../../devices/disk_geometry.h"
-#include "../../devices/floppy.h"
-#include "bench.h"
+#include "core-vmm/base/bytes.h"
+#include "devices/all.h"
+#include "devices/storage/disk_geometry.h"
+#include "devices/storage/floppy.h"
+#include "tests/devices/bench.h"
 #include <string.h>
 
 static void put_chs(uint8_t *to, const struct disk_geometry *g, uint64_t lba)

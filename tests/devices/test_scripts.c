@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Runs every script of the folder given as the first argument (scripts/), each as one test. */
-#include "script.h"
+#include "tests/devices/script.h"
 
 static void run(const void *path)
 {

@@ -4,9 +4,9 @@
  *
  * For the comparison with another VGA (vga_oracle.py): `test-vga --qtest SCENE` prints the scene as QEMU's qtest commands,
  * `test-vga --ppm SCENE FILE` writes our picture. */
-#include "vga_reference.h"
-#include "vga_scenes.h"
-#include "../../core-vmm/display.h"
+#include "tests/devices/vga_reference.h"
+#include "tests/devices/vga_scenes.h"
+#include "core-vmm/machine/display.h"
 #include <stdio.h>
 #include <string.h>
 

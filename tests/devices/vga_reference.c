@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vga_reference.h"
-#include "vga_scenes.h"
+#include "tests/devices/vga_reference.h"
+#include "tests/devices/vga_scenes.h"
 
 struct look {
     struct bench *b;

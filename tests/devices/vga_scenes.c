@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The register values are the standard ones of the IBM modes.  Colours are chosen from those 6-bit values for which every
  * way of widening to 8 bits gives the same. */
-#include "vga_scenes.h"
+#include "tests/devices/vga_scenes.h"
 #include <stddef.h>
 
 struct mode {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fuzz_chain.c - three images in a folder, each on top of the next, with patched headers: opened as a chain. */
-#include "fuzz_image.h"
+#include "tests/fuzz/fuzz_image.h"
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <stdlib.h>

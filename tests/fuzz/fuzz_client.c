@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The client's side of the control socket against a hostile VM process.  The first byte chooses: raw bytes, or answers
  * whose members have random names, types and values, which get past the parser; then every reader of answers looks. */
-#include "bytes.h"
-#include "control/answer.h"
-#include "control/client.h"
-#include "control/wire.h"
-#include "paths.h"
-#include "terminal.h"
+#include "tests/fuzz/bytes.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/control/client.h"
+#include "core-vmm/control/wire.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/host/terminal.h"
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* machine.ini as hostile bytes: parsing, the schema, every reader of values; and names and targets from strangers. */
-#include "api/config.h"
-#include "char_target.h"
-#include "config_schema.h"
-#include "paths.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/host/char_target.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/paths.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The control server against hostile clients.  The first byte chooses: raw bytes, or commands of the table with random
  * arguments, which get past the parser. */
-#include "bytes.h"
-#include "control/server.h"
-#include "paths.h"
+#include "tests/fuzz/bytes.h"
+#include "core-vmm/control/server.h"
+#include "core-vmm/host/paths.h"
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

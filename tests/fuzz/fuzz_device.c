@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What a guest can do to a chip: the first byte picks a row of tests/devices/chips.c, the rest become accesses, time and
  * save/load (tests/devices/hammer.h).  With FUZZ_DEVICE=NAME in the environment it is always that row. */
-#include "../devices/hammer.h"
+#include "tests/devices/hammer.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,7 @@
  * the places where the format has its tables; a mode byte says whether checksums are made right again, so that what lies
  * behind them is reached.  Then the image is opened, read, checked, mapped, written, repaired, resized and closed. */
 #pragma once
-#include "../disk/disk_test.h"
+#include "tests/disk-formats/disk_test.h"
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Kernel files for direct boot: any bytes are loaded or refused. */
-#include "../../devices/all.h"
-#include "../../devices/pc_firmware.h"
-#include "../devices/bench.h"
+#include "devices/all.h"
+#include "devices/firmware/pc_firmware.h"
+#include "tests/devices/bench.h"
 #include <sys/mman.h>
 #include <unistd.h>
 

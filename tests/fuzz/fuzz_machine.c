@@ -2,7 +2,7 @@
 /* The whole board as a guest's CPU reaches it: ports and addresses of any width anywhere, PCI configuration with absurd
  * base addresses, shadow RAM, the A20 gate, resets.  What the chips do with it is fuzz_device's; here it is the bus, the
  * address map and the interrupt wires between them.  No CPU runs, and time stands still. */
-#include "machine.h"
+#include "core-vmm/machine/machine.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "fuzz_image.h"
-#include "qcow2.h"
+#include "tests/fuzz/fuzz_image.h"
+#include "disk-formats/qcow2/qcow2.h"
 
 static void must(int err)
 {

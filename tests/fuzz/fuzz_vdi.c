@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "fuzz_image.h"
+#include "tests/fuzz/fuzz_image.h"
 
 static const struct fuzz_seed seeds[] = {{NULL}, {NULL, .fixed = true}, {NULL, .parent = true}};
 static const uint32_t places[] = {0, 64, 340, 512};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "fuzz_image.h"
-#include "vhd.h"
+#include "tests/fuzz/fuzz_image.h"
+#include "disk-formats/vhd/vhd.h"
 
 static const struct fuzz_seed seeds[] = {{NULL}, {NULL, .fixed = true}, {NULL, .parent = true}};
 static const uint32_t places[] = {0, 512, 1088, 1536, 9728, FUZZ_DISK};

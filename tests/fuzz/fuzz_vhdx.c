@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "fuzz_image.h"
-#include "vhdx.h"
+#include "tests/fuzz/fuzz_image.h"
+#include "disk-formats/vhd/vhdx.h"
 
 #define BITMAP_ENTRY (4096 * 8) /* of the first chunk: blocks of 1 MiB with 512-byte sectors */
 #define BITMAP       (16 * MIB)

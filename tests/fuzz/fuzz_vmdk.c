@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "fuzz_image.h"
-#include "vmdk.h"
+#include "tests/fuzz/fuzz_image.h"
+#include "disk-formats/vmdk/vmdk.h"
 
 /* ESX's extents are files of their own, which our create does not make: a header, a directory of one table, and patches. */
 #define ESX_DISK  (1u << 20)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* cpuid.c - what CPUID says under KVM, and that the software engine says the same where a saved state needs it. */
-#include "../../core-vmm/base/cpu_model.h"
-#include "../../patcher/patcher.h"
-#include "hwaccel_tests.h"
+#include "core-vmm/base/cpu_model.h"
+#include "patcher/patcher.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* exits.c - what makes the guest come back: ports, MMIO, triple faults, what KVM cannot run, kicks. */
-#include "hwaccel_tests.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <string.h>
 
 static const struct access *access_at(GArray *log, unsigned i)

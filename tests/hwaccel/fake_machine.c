@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "fake_machine.h"
+#include "tests/hwaccel/fake_machine.h"
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>

@@ -2,7 +2,7 @@
 /* fake_machine.h - the least machine that an engine can be tested with: RAM, a few ports, a page of MMIO, a wire for
  * interrupts.  One `struct machine` per test; its fields are what the guest and the engine did. */
 #pragma once
-#include "../../core-vmm/api/cpu.h"
+#include "core-vmm/api/cpu.h"
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* interrupts.c - pins, messages, EOIs, HLT, INIT and SIPI, the local APIC's registers. */
-#include "hwaccel_tests.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <string.h>
 
 #define HANDLER  0x9000

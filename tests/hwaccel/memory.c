@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* memory.c - memory slots: aliases, splits, read-only, dirty log, changes under running vCPUs. */
-#include "hwaccel_tests.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <string.h>
 
 #define MB (1u << 20)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* state.c - get_state() and set_state(): what goes in comes out, and work goes on elsewhere as if nothing had been. */
-#include "../../patcher/patcher.h"
-#include "hwaccel_tests.h"
+#include "patcher/patcher.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <string.h>
 
 static void random_bytes(GRand *r, void *at, size_t n)

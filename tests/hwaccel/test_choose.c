@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_choose.c - which engine is taken, and what is said about it.  Runs anywhere, with or without /dev/kvm. */
-#include "../../core-vmm/machine.h"
-#include "../../hwaccel/hw.h"
+#include "core-vmm/machine/machine.h"
+#include "hwaccel/hw.h"
 #include <string.h>
 
 static void test_auto(void)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_cpu_model.c - the CPUID that the engines agree in, and that the software engine shows it.  Runs anywhere. */
-#include "../../core-vmm/base/cpu_model.h"
-#include "../../patcher/cpuid_table.h"
-#include "../../patcher/patcher.h"
-#include "hwaccel_tests.h"
+#include "core-vmm/base/cpu_model.h"
+#include "patcher/interp/cpuid_table.h"
+#include "patcher/patcher.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <string.h>
 
 static struct cpu_model model(const char *vendor, unsigned cpus, unsigned index)

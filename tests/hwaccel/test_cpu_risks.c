@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_cpu_risks.c - what the host's kernel says of hazards of speculation, from made-up folders, and what a guest of each
  * maker is told of it by the software engines.  Bits by SDM Vol. 4 (MSR 10Ah) and APM Vol. 3 (CPUID). */
-#include "../../patcher/patcher.h"
-#include "../../patcher/cpuid_table.h"
-#include "hwaccel_tests.h"
+#include "patcher/patcher.h"
+#include "patcher/interp/cpuid_table.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <glib/gstdio.h>
 #include <string.h>
 

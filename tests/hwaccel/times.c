@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* times.c - the time stamp counter. */
-#include "hwaccel_tests.h"
+#include "tests/hwaccel/hwaccel_tests.h"
 #include <string.h>
 #include <x86intrin.h>
 

@@ -1,5 +1,0 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
-#pragma once
-#include "api/device.h"
-
-extern const struct device_ops firmware_rom_ops; /* section [machine], key firmware */

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The tables come first; the checks that use them follow. */
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/base/cpu_model.h"
+#include "core-vmm/host/config_error.h"
+#include "core-vmm/host/char_target.h"
+#include "core-vmm/host/suggest.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BOM            "\xef\xbb\xbf" /* the byte-order mark in UTF-8 */
+#define FILE_BYTES_MAX (1 << 20)
+#define KIB            (INT64_C(1) << 10)
+#define MIB            (INT64_C(1) << 20)
+#define TIB            (INT64_C(1) << 40)
+#define WORDS(...)                                                                                                     \
+    (const char *const[])                                                                                              \
+    {                                                                                                                  \
+        __VA_ARGS__, NULL                                                                                              \
+    }
+
+static const struct schema_key machine_keys[] = {
+    {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing"},
+    {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole MiB"},
+    {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
+    {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
+    {"engine", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "kvm", "soft", "interp"),
+     .help = "what runs the guest's code: hardware virtualization, the translator, the interpreter, or the best that "
+             "works"},
+    {"engine-options", SCHEMA_TEXT, NULL, .help = "for whoever debugs an engine: comma-separated, see its page"},
+    {"cpu-model", SCHEMA_CHOICE, "host", .words = cpu_model_names,
+     .help = "what CPUID shows: this host's CPU, or a level that is the same on every host of that level"},
+    {"firmware", SCHEMA_PATH, NULL, .help = "firmware image; SeaBIOS if missing"},
+    {"kernel", SCHEMA_PATH, NULL, .help = "boot this Linux kernel or Multiboot image directly"},
+    {"initrd", SCHEMA_PATH, NULL, .help = "with kernel: the initial RAM disk; for Multiboot the modules, by commas"},
+    {"cmdline", SCHEMA_TEXT, NULL, .help = "with kernel: its command line"},
+    {"boot", SCHEMA_LIST, "disk,cdrom,floppy,network", .words = WORDS("disk", "cdrom", "floppy", "network"),
+     .help = "what the firmware tries, in this order"},
+    {"boot-menu", SCHEMA_FLAG, "off", .help = "the firmware waits for ESC and offers what it can boot"},
+    {"floppy-signature", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "on", "off"),
+     .help = "must a floppy's boot sector end with 55 AA; auto: not if it begins like boot code"},
+    {"on-reset", SCHEMA_CHOICE, "reset", .words = WORDS("reset", "stop"),
+     .help = "what a guest's reset or triple fault does"},
+    {"clock", SCHEMA_CHOICE, "utc", .words = WORDS("utc", "local"),
+     .help = "what the real-time clock shows: utc for Linux, local for Windows"},
+    {"rtc", SCHEMA_CHOICE, "host", .words = WORDS("host", "guest"),
+     .help = "the real-time clock goes on while the machine stands still, with the host's; or stands too"},
+    {NULL},
+};
+static const struct schema_key serial_keys[] = {
+    {"target", SCHEMA_CHAR, "none",
+     .help = "the far end: none, stdio, pty, file:PATH or socket:PATH (listens on a Unix socket)"},
+    {NULL},
+};
+static const struct schema_key parallel_keys[] = {
+    {"target", SCHEMA_CHAR, "none", .help = "where what is printed goes, as for serial: file:PATH"},
+    {NULL},
+};
+static const struct schema_key ide_keys[] = {
+    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty"},
+    {"format", SCHEMA_TEXT, NULL,
+     .help = "the image's format: raw, qcow2, vdi, vmdk, vhd, vhdx; if missing, what the file's ending says, else raw"},
+    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
+    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
+    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
+     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
+    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
+    {"geometry", SCHEMA_TEXT, NULL,
+     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    {NULL},
+};
+static const struct schema_key floppy_keys[] = {
+    {"file", SCHEMA_PATH, NULL, .help = "the image; missing: an empty drive"},
+    {"format", SCHEMA_TEXT, NULL, .help = "as for ide"},
+    {"readonly", SCHEMA_FLAG, "off", .help = "write-protected"},
+    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
+     .help = "as for ide"},
+    {"speed", SCHEMA_CHOICE, "fast", .words = WORDS("fast", "real"),
+     .help = "as fast as the host can, or with a real drive's times for steps, turns and errors"},
+    {NULL},
+};
+static const struct schema_key video_keys[] = {
+    {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "none"), .help = "the graphics card"},
+    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two"},
+    {"resolution", SCHEMA_TEXT, "1280x800", .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
+    {"rom", SCHEMA_PATH, NULL, .help = "video BIOS; SeaBIOS's own if missing"},
+    {"mmio", SCHEMA_FLAG, NULL,
+     .help = "registers and EDID in memory (BAR 2); on, unless there is a firmware that might not stand it"},
+    {NULL},
+};
+static const struct schema_key debug_port_keys[] = {
+    {"target", SCHEMA_CHAR, "file:logs/debug.log", .help = "where bytes written to the port go, as for serial"},
+    {NULL},
+};
+static const struct schema_key no_keys[] = {{NULL}};
+
+static const struct schema_section sections[] = {
+    {"machine", 0, 0, "the machine as a whole", machine_keys},
+    {"serial", 1, 4, "a 16550A serial port, COM1 to COM4; present if listed", serial_keys},
+    {"parallel", 1, 1, "a parallel port, LPT1; present if listed", parallel_keys},
+    {"ide", 0, 4, "an IDE drive: ide0 and ide1 on the first channel, ide2 and ide3 on the second", ide_keys},
+    {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys},
+    {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
+    {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
+    {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
+    {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {NULL},
+};
+
+const struct schema_section *schema_sections(void)
+{
+    return sections;
+}
+
+static bool names_section(const struct schema_section *s, const char *name)
+{
+    if (!s->count)
+        return !strcmp(s->name, name);
+    size_t n = strlen(s->name);
+    if (strncmp(name, s->name, n) || !g_ascii_isdigit(name[n]) || name[n + 1])
+        return false;
+    unsigned number = name[n] - '0';
+    return number >= s->first && number < s->first + s->count;
+}
+
+const struct schema_section *schema_find_section(const char *section)
+{
+    for (const struct schema_section *s = sections; s->name; s++)
+        if (names_section(s, section))
+            return s;
+    return NULL;
+}
+
+static void unknown_section(const char *section, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    for (const struct schema_section *s = sections; s->name; s++)
+        for (unsigned i = 0; i < MAX(s->count, 1); i++)
+            g_ptr_array_add(names, s->count ? g_strdup_printf("%s%u", s->name, s->first + i) : g_strdup(s->name));
+    g_ptr_array_add(names, NULL);
+    const char *near = suggest(section, (const char *const *)names->pdata);
+    g_set_error(error, CONFIG_ERROR, CONFIG_UNKNOWN, "there is no section [%s]%s%s%s", section,
+                near ? "; did you mean [" : "", near ? near : "", near ? "]?" : "");
+}
+
+static void unknown_key(const struct schema_section *s, const char *section, const char *key, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (const struct schema_key *k = s->keys; k->name; k++)
+        g_ptr_array_add(names, (gpointer)k->name);
+    g_ptr_array_add(names, NULL);
+    const char *near = suggest(key, (const char *const *)names->pdata);
+    g_autofree char *all = g_strjoinv(", ", (char **)names->pdata);
+    if (near)
+        g_set_error(error, CONFIG_ERROR, CONFIG_UNKNOWN, "[%s] has no key %s; did you mean %s?", section, key, near);
+    else
+        g_set_error(error, CONFIG_ERROR, CONFIG_UNKNOWN, "[%s] has no key %s; it has %s", section, key,
+                    *all ? all : "no keys at all");
+}
+
+const struct schema_key *schema_find(const char *section, const char *key, GError **error)
+{
+    const struct schema_section *s = schema_find_section(section);
+    if (!s) {
+        unknown_section(section, error);
+        return NULL;
+    }
+    for (const struct schema_key *k = s->keys; k->name; k++)
+        if (!strcmp(k->name, key))
+            return k;
+    unknown_key(s, section, key, error);
+    return NULL;
+}
+
+char *schema_describe_type(const struct schema_key *k)
+{
+    g_autofree char *words = k->words ? g_strjoinv(", ", (char **)k->words) : NULL;
+    g_autofree char *low = size_format(k->low), *high = size_format(k->high);
+    switch (k->type) {
+    case SCHEMA_SIZE: return g_strdup_printf("a size from %s to %s", low, high);
+    case SCHEMA_NUMBER:
+        return g_strdup_printf("a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, k->low, k->high);
+    case SCHEMA_FLAG: return g_strdup("on or off");
+    case SCHEMA_CHOICE: return g_strdup_printf("one of %s", words);
+    case SCHEMA_LIST: return g_strdup_printf("some of %s, by commas", words);
+    case SCHEMA_PATH: return g_strdup("a path");
+    case SCHEMA_CHAR: return g_strdup("none, stdio, pty, file:PATH or socket:PATH");
+    case SCHEMA_TEXT: break;
+    }
+    return g_strdup("text");
+}
+
+/* ---- values ---- */
+
+static bool list_valid(const char *value, const char *const *words)
+{
+    g_auto(GStrv) items = g_strsplit(value, ",", -1);
+    for (char **i = items; *i; i++) {
+        if (!g_strv_contains(words, g_strstrip(*i)))
+            return false;
+        for (char **earlier = items; earlier < i; earlier++)
+            if (!strcmp(*earlier, *i))
+                return false;
+    }
+    return true;
+}
+
+static bool size_valid(const struct schema_key *k, const char *value)
+{
+    uint64_t bytes;
+    return size_parse(value, &bytes) && bytes >= (uint64_t)k->low && bytes <= (uint64_t)k->high;
+}
+
+static bool number_valid(const struct schema_key *k, const char *value)
+{
+    return g_ascii_string_to_signed(value, 10, k->low, k->high, NULL, NULL);
+}
+
+static bool value_valid(const struct schema_key *k, const char *value)
+{
+    switch (k->type) {
+    case SCHEMA_SIZE: return size_valid(k, value);
+    case SCHEMA_NUMBER: return number_valid(k, value);
+    case SCHEMA_FLAG: return !strcmp(value, "on") || !strcmp(value, "off");
+    case SCHEMA_CHOICE: return g_strv_contains(k->words, value);
+    case SCHEMA_LIST: return list_valid(value, k->words);
+    case SCHEMA_CHAR: return char_target_valid(value);
+    case SCHEMA_PATH: return *value;
+    case SCHEMA_TEXT: break;
+    }
+    return true;
+}
+
+bool schema_check_value(const char *path, const char *section, const char *key, const char *value, GError **error)
+{
+    GError *unknown = NULL;
+    const struct schema_key *k = schema_find(section, key, &unknown);
+    if (!k) {
+        g_propagate_prefixed_error(error, unknown, "%s: ", path);
+        return false;
+    }
+    if (value_valid(k, value))
+        return true;
+    g_autofree char *right = schema_describe_type(k);
+    config_error(error, path, section, key, value, "must be %s", right);
+    return false;
+}
+
+static bool check_section(GKeyFile *file, const char *path, const char *section, GError **error)
+{
+    GError *unknown = NULL;
+    if (!schema_find_section(section)) {
+        unknown_section(section, &unknown);
+        g_propagate_prefixed_error(error, unknown, "%s: ", path);
+        return false;
+    }
+    g_auto(GStrv) keys = g_key_file_get_keys(file, section, NULL, NULL);
+    for (char **k = keys; k && *k; k++) {
+        GError *encoding = NULL;
+        g_autofree char *value = g_key_file_get_string(file, section, *k, &encoding);
+        if (!value) {
+            g_propagate_prefixed_error(error, encoding, "%s: [%s] %s: ", path, section, *k);
+            return false;
+        }
+        if (!schema_check_value(path, section, *k, value, error))
+            return false;
+    }
+    return true;
+}
+
+bool schema_check_file(GKeyFile *file, const char *path, GError **error)
+{
+    g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+    for (char **g = groups; *g; g++)
+        if (!check_section(file, path, *g, error))
+            return false;
+    return true;
+}
+
+GKeyFile *schema_load(const char *path, GError **error)
+{
+    struct stat st;
+    if (stat(path, &st)) {
+        int e = errno;
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(e), "%s: %s", path, g_strerror(e));
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX) {
+        g_set_error(error, CONFIG_ERROR, CONFIG_SYNTAX, "%s: this is no machine.ini (a text file of at most 1 MiB)",
+                    path);
+        return NULL;
+    }
+    g_autofree char *text = NULL;
+    gsize n;
+    if (!g_file_get_contents(path, &text, &n, error))
+        return NULL;
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    size_t mark = g_str_has_prefix(text, BOM) ? strlen(BOM) : 0; /* some editors put it there */
+    GError *syntax = NULL;
+    if (!g_key_file_load_from_data(file, text + mark, n - mark, G_KEY_FILE_KEEP_COMMENTS, &syntax)) {
+        g_propagate_prefixed_error(error, syntax, "%s: ", path);
+        return NULL;
+    }
+    return schema_check_file(file, path, error) ? g_steal_pointer(&file) : NULL;
+}

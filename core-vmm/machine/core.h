@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* core.h - inside of the machine: what machine, bus, memory, irq, clock, pci and vcpu share.  Nobody else includes it.
+ *
+ * Locks, in the order they may be taken: the PCI host's, a device's, machine->map (the address map), machine->irq (all
+ * interrupt controllers and the CPU pins; recursive, because they call each other), the clock's (leaf).  Looking an
+ * address up takes none. */
+#pragma once
+#include "core-vmm/api/irqchip.h"
+#include "core-vmm/api/platform.h"
+#include "core-vmm/machine/machine.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MAX_CPUS    32
+#define MAX_DEVICES 64
+#define ISA_IRQS    16
+#define PAGE        4096ull
+
+/* ---- memory.c: the memory file and the physical address map ---- */
+struct flat { /* one stretch of guest-physical space */
+    uint64_t gpa, bytes;
+    uint64_t offset;       /* in the memory file; NO_MEMORY: MMIO */
+    uint64_t store_offset; /* where writes go that the engine hands to core; NO_MEMORY: to the device, or nowhere */
+    struct device *device; /* MMIO, or the owner of a ROM */
+    uint64_t region_offset;
+    uint8_t region;
+    bool readonly, log;
+};
+#define NO_MEMORY UINT64_MAX
+#define MAX_FLAT  512
+struct shadow {
+    bool read_ram, write_ram;
+};
+struct memory {
+    int fd;
+    uint8_t *base;
+    uint64_t bytes;              /* of the file */
+    uint64_t used;               /* handed out so far */
+    uint64_t below_4g, above_4g; /* guest RAM; in the file it is one piece from offset 0 */
+    struct shadow shadow[96];    /* per 4 KiB of 0xA0000-0xFFFFF */
+    bool a20;
+    _Atomic unsigned sequence;
+    unsigned count;
+    struct flat flat[MAX_FLAT];
+};
+bool memory_init(struct machine *m, uint64_t ram, GError **error);
+void memory_free(struct machine *m);
+uint64_t memory_add(struct machine *m, uint64_t bytes, GError **error); /* offset in the file, or NO_MEMORY */
+void memory_rebuild(struct machine *m);                                 /* bus lock held */
+void device_map_changed(struct machine *m);                             /* takes the map lock and rebuilds */
+bool memory_map_engine(struct machine *m, GError **error);              /* tell a new engine everything */
+bool memory_find(struct machine *m, uint64_t gpa, struct flat *out);    /* lock-free */
+
+/* ---- device.c ---- */
+struct mapped_region {
+    struct device *device;
+    unsigned index;
+    uint64_t base;
+    bool on;
+    uint64_t memory; /* offset in the memory file, or NO_MEMORY */
+    uint64_t memory_bytes, bar_bytes;
+    bool readonly;
+};
+struct wiring { /* a row of the board's list */
+    const struct device_ops *ops;
+    const char *name;
+    const char *section; /* of machine.ini; NULL: always there, no config */
+    int slot, function;  /* PCI, or slot -1 */
+    int irq[4];          /* ISA IRQ of each line; all zero and PCI: INTx */
+    int irqs;            /* how many of them are meant */
+    bool irqchip;        /* shares the irq lock */
+    uint16_t ports[2];   /* other bases for its first port regions; 0: as the chip says */
+};
+struct device_core {
+    pthread_mutex_t *lock, own_lock;
+    struct wiring wiring;
+    bool ready;          /* init succeeded */
+    _Atomic bool looked; /* dev_looked() since the last look at this */
+    struct mapped_region region[DEV_REGIONS];
+    uint8_t *pci_config, *pci_writable;
+    uint32_t irq_levels; /* the level of each line now */
+    struct device_timer {
+        struct device *device;
+        struct timer *timer;
+        uint64_t at;
+        void (*fn)(struct device *d);
+    } timers[DEV_TIMERS];
+    struct config config;
+    int64_t log_second;
+    unsigned log_count;
+};
+struct device *device_new(struct machine *m, const struct wiring *w);
+bool device_init(struct device *d, GError **error);
+void device_free(struct device *d);
+void device_reset(struct device *d);
+void device_place_region(struct device *d, unsigned index, uint64_t base, bool on);
+
+/* ---- bus.c ---- */
+void bus_map_port(struct mapped_region *r, bool on);
+
+/* ---- pci.c ---- */
+extern const struct device_ops pci_host_ops; /* 0xCF8/0xCFC */
+void pci_setup(struct device *d);            /* fills config space from ops->pci and the BAR regions */
+void pci_reset(struct device *d);
+void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes);
+
+/* ---- irq.c ---- */
+struct irq {
+    pthread_mutex_t lock;
+    struct device *pic, *ioapic, *lapic, *pci_router, *fpu_error;
+    uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
+    unsigned ticks_owed;            /* of IRQ 0, to come one by one */
+    bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
+    _Atomic uint64_t apic_page[MAX_CPUS];
+};
+void irq_init(struct machine *m);
+void irq_reset(struct machine *m);
+void irq_update_pin(struct machine *m, unsigned cpu); /* irq lock held; after anything that may change INTR */
+
+/* ---- clock.c: guest time ---- */
+struct timer;
+struct clock *clock_new(bool stepped); /* stands at 0 */
+void clock_free(struct clock *c);
+uint64_t clock_now(struct clock *c); /* ns */
+void clock_go(struct clock *c);
+void clock_stand(struct clock *c);
+void clock_step(struct clock *c, uint64_t ns); /* stepped: runs what comes due, in order */
+struct timer *clock_timer_new(struct clock *c, void (*fn)(void *ctx), void *ctx); /* fn gets no lock */
+void clock_timer_free(struct timer *t);
+void clock_timer_set(struct timer *t, uint64_t at_ns); /* DEV_NEVER stops it */
+void clock_run(struct clock *c);                       /* runs what has come due; any thread */
+int64_t clock_until_next(struct clock *c);             /* host ns to the next timer; INT64_MAX: none */
+void clock_halted(struct clock *c, int change); /* a vCPU went to (+1) or left (-1) its halt and runs timers itself */
+const _Atomic int64_t *clock_tsc_offset(struct clock *c);
+uint64_t clock_tsc_khz(struct clock *c);
+uint64_t clock_tsc(struct clock *c);
+
+/* ---- idle.c; on the vCPU's thread ---- */
+void idle_looked_at_port(struct machine *m, unsigned cpu);
+
+/* ---- vcpu.c ---- */
+struct idle { /* idle.c: ns of the thread's CPU time */
+    uint64_t looked_ns, all_ns, work_ns, gap_ns;
+    bool pin_before; /* INTR was up at the last nap */
+    bool other_port; /* a port was accessed since the last look at one */
+};
+struct vcpu_thread {
+    struct machine *machine;
+    unsigned index;
+    void *engine_vcpu;
+    pthread_t thread;
+    bool started, standing;
+    _Atomic int wake; /* futex word */
+    struct idle idle;
+};
+void vcpu_nap(struct vcpu_thread *v, int64_t ns); /* on its own thread; until a signal, or that long */
+bool vcpus_start(struct machine *m, GError **error);
+void vcpus_stop(struct machine *m);      /* ends the threads */
+void vcpus_ask_hold(struct machine *m);  /* any thread; nests */
+void vcpus_wait_held(struct machine *m); /* loop thread: until all stand */
+void vcpus_release(struct machine *m);
+void vcpu_thread_signal(struct machine *m, unsigned cpu, enum cpu_signal what, unsigned value);
+void vcpu_thread_kick(struct machine *m, unsigned cpu);
+
+/* ---- machine.c ---- */
+struct pending { /* asked for by a vCPU or device, done on the loop thread */
+    bool reset, stop;
+    unsigned held; /* how many holds on the vCPUs go with it */
+    enum machine_end end;
+    unsigned code;
+    char *message;
+};
+struct event_handler {
+    void (*fn)(void *ctx, const struct machine_event *e);
+    void *ctx;
+};
+struct machine {
+    GKeyFile *file;
+    char *path, *folder, *name;
+    struct memory memory;
+    struct clock *clock;
+    struct irq irq;
+    pthread_mutex_t map;
+    _Atomic(struct mapped_region *) port[65536];
+    struct device *device[MAX_DEVICES];
+    unsigned devices;
+    struct device *pci_slot[256]; /* by slot << 3 | function */
+    const struct cpu_engine *engine;
+    struct cpu_vm cpu_vm;
+    void *engine_vm;
+    char *engine_reason, *cpu_model, *engine_options;
+    unsigned cpus, sockets;
+    struct vcpu_thread vcpu[MAX_CPUS];
+    pthread_mutex_t run_lock;
+    pthread_cond_t run_changed;
+    unsigned hold;
+    bool quit;
+    _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
+    pthread_mutex_t pending_lock;
+    struct pending pending;
+    bool wishes_queued;
+    bool reset_stops;
+    enum machine_state state;
+    struct machine_event last;
+    struct event_handler handlers[8];
+    unsigned handler_count;
+    struct display *display;
+    struct device *keyboard, *pointer;
+    struct input_queue *input;
+    GPtrArray *char_ports; /* struct char_port: char.c */
+    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    struct thread_hook on_thread;
+    struct drive *drives; /* drive.c: a list */
+};
+void machine_ask_reset(struct machine *m); /* any thread */
+
+/* ---- board_pc.c ---- */
+bool board_pc_build(struct machine *m, GError **error);
+bool board_pc_firmware(struct machine *m, GError **error); /* after every device is there */
+
+/* ---- input_queue.c ---- */
+struct input_queue *input_queue_new(struct machine *m);
+void input_queue_free(struct input_queue *q);

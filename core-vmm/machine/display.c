@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* display.c - the picture between a video chip and its watchers.
+ *
+ * Everything happens on the loop thread.  A refresh takes the device's lock, lets the chip draw, lets go of the lock and
+ * then tells the watchers what happened: new surface, damage, cursor.  Watchers may come and go in any of their callbacks.
+ * A surface that was replaced lives until all have been told of its successor. */
+#include "core-vmm/machine/display.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define REFRESH_MS  17 /* 60 Hz, rounded to the slower side */
+#define CURSOR_SIDE 256
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x10
+#endif
+
+struct cursor {
+    int hot_x, hot_y;
+    uint32_t width, height;
+    uint32_t *argb; /* NULL: hidden */
+};
+
+struct display {
+    struct device *device;
+    const struct display_source *source;
+    struct surface *surface, *previous; /* previous: watchers have not heard yet that it is gone */
+    GList *sinks;                       /* const struct display_sink * */
+    guint timer;
+    uint32_t left, top, right, bottom; /* damage since the watchers were told; empty: right == 0 */
+    uint32_t generation;
+    struct cursor cursor;
+    bool cursor_changed;
+};
+
+/* ---- surfaces ---- */
+
+static void surface_free(struct surface *s)
+{
+    if (!s)
+        return;
+    munmap(s->pixels, (size_t)s->stride * s->height);
+    close(s->fd);
+    g_free(s);
+}
+
+/* Whoever gets the descriptor can neither resize nor write it: our own mapping is older than the seal. */
+static struct surface *surface_new(uint32_t width, uint32_t height)
+{
+    struct surface s = {.width = width, .height = height, .stride = width * 4};
+    size_t bytes = (size_t)s.stride * height;
+
+    s.fd = memfd_create("terrarium-screen", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (s.fd < 0 || ftruncate(s.fd, bytes) != 0)
+        goto failed;
+    s.pixels = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s.fd, 0);
+    if (s.pixels == MAP_FAILED)
+        goto failed;
+    fcntl(s.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE);
+    return g_memdup2(&s, sizeof s);
+failed:
+    g_warning("A screen of %ux%u cannot be shown: %s", width, height, strerror(errno));
+    if (s.fd >= 0)
+        close(s.fd);
+    return NULL;
+}
+
+/* ---- the chip's side ---- */
+
+struct display *display_attach(struct device *d, const struct display_source *source)
+{
+    struct display *p = g_new0(struct display, 1);
+
+    p->device = d;
+    p->source = source;
+    machine_set_display(d->machine, p);
+    return p;
+}
+
+void display_detach(struct display *p)
+{
+    if (p->timer)
+        g_source_remove(p->timer);
+    g_list_free(p->sinks);
+    surface_free(p->surface);
+    surface_free(p->previous);
+    g_free(p->cursor.argb);
+    g_free(p);
+}
+
+struct surface *display_mode(struct display *p, uint32_t width, uint32_t height)
+{
+    struct surface *s = p->surface, *fresh;
+
+    if (s && s->width == width && s->height == height)
+        return s;
+    fresh = surface_new(width, height);
+    if (!fresh)
+        return NULL;
+    fresh->generation = ++p->generation;
+    if (p->previous)
+        surface_free(s); /* nobody has ever seen it */
+    else
+        p->previous = s;
+    p->surface = fresh;
+    p->right = 0;
+    return fresh;
+}
+
+void display_damage(struct display *p, uint32_t x, uint32_t y, uint32_t width, uint32_t height)
+{
+    const struct surface *s = p->surface;
+
+    if (!s || x >= s->width || y >= s->height || !width || !height)
+        return;
+    width = MIN(width, s->width - x);
+    height = MIN(height, s->height - y);
+    if (!p->right) {
+        p->left = x;
+        p->top = y;
+        p->right = x + width;
+        p->bottom = y + height;
+        return;
+    }
+    p->left = MIN(p->left, x);
+    p->top = MIN(p->top, y);
+    p->right = MAX(p->right, x + width);
+    p->bottom = MAX(p->bottom, y + height);
+}
+
+void display_cursor(struct display *p, int hot_x, int hot_y, uint32_t width, uint32_t height, const uint32_t *argb)
+{
+    g_clear_pointer(&p->cursor.argb, g_free);
+    if (argb && width && height && width <= CURSOR_SIDE && height <= CURSOR_SIDE)
+        p->cursor = (struct cursor){hot_x, hot_y, width, height, g_memdup2(argb, (size_t)width * height * 4)};
+    p->cursor_changed = true;
+}
+
+/* ---- the watchers' side ---- */
+
+static void tell_cursor(const struct display *p, const struct display_sink *sink)
+{
+    const struct cursor *c = &p->cursor;
+
+    if (c->argb)
+        sink->cursor(sink->ctx, c->hot_x, c->hot_y, c->width, c->height, c->argb);
+    else
+        sink->cursor(sink->ctx, 0, 0, 0, 0, NULL);
+}
+
+struct news {
+    bool mode, damage, cursor;
+    uint32_t x, y, width, height;
+};
+
+static void tell_sink(struct display *p, const struct display_sink *sink, const struct news *n)
+{
+    if (n->mode && sink->mode && p->surface)
+        sink->mode(sink->ctx, p->surface);
+    if (n->damage && sink->damage && g_list_find(p->sinks, sink))
+        sink->damage(sink->ctx, n->x, n->y, n->width, n->height);
+    if (n->cursor && sink->cursor && g_list_find(p->sinks, sink))
+        tell_cursor(p, sink);
+}
+
+static void tell_watchers(struct display *p, bool mode)
+{
+    struct news n = {mode, p->right > 0, p->cursor_changed, p->left, p->top, p->right - p->left, p->bottom - p->top};
+    g_autoptr(GList) sinks = g_list_copy(p->sinks);
+
+    p->right = 0;
+    p->cursor_changed = false;
+    for (GList *l = sinks; l; l = l->next)
+        if (g_list_find(p->sinks, l->data)) /* an earlier callback may have sent it away */
+            tell_sink(p, l->data, &n);
+}
+
+static void refresh(struct display *p, bool everything)
+{
+    const struct surface *before = p->surface;
+
+    dev_lock(p->device);
+    p->source->refresh(p->device, everything);
+    dev_unlock(p->device);
+    tell_watchers(p, p->surface != before);
+    g_clear_pointer(&p->previous, surface_free);
+}
+
+static gboolean tick(gpointer data)
+{
+    refresh(data, false);
+    return G_SOURCE_CONTINUE;
+}
+
+void display_watch(struct display *p, const struct display_sink *sink)
+{
+    struct news n = {.mode = true, .damage = true, .cursor = true};
+
+    refresh(p, false);
+    p->sinks = g_list_append(p->sinks, (gpointer)sink);
+    if (!p->timer)
+        p->timer = g_timeout_add(REFRESH_MS, tick, p);
+    if (p->surface) {
+        n.width = p->surface->width;
+        n.height = p->surface->height;
+        tell_sink(p, sink, &n);
+    }
+}
+
+void display_unwatch(struct display *p, const struct display_sink *sink)
+{
+    p->sinks = g_list_remove(p->sinks, sink);
+    if (!p->sinks && p->timer) {
+        g_source_remove(p->timer);
+        p->timer = 0;
+    }
+}
+
+const struct surface *display_refresh_now(struct display *p)
+{
+    refresh(p, false);
+    return p->surface;
+}
+
+char *display_text(struct display *p)
+{
+    char *text;
+
+    dev_lock(p->device);
+    text = p->source->text ? p->source->text(p->device) : NULL;
+    dev_unlock(p->device);
+    return text;
+}

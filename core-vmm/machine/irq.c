@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* irq.c - from a device's interrupt line to a CPU's pin.
+ *
+ * ISA lines are wired-OR: as many lines may hold one up.  An ISA IRQ goes to the 8259A pair and to the I/O APIC (IRQ 0 to
+ * its pin 2).  A PCI function's INTA# goes to the router (PIIX3), which passes it on to an ISA IRQ.  A CPU's INTR pin is
+ * up if its local APIC has something for it, or the 8259A does and that CPU's LINT0 lets it through. */
+#include "core-vmm/machine/core.h"
+
+void irq_init(struct machine *m)
+{
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&m->irq.lock, &a);
+    pthread_mutexattr_destroy(&a);
+}
+
+static const struct lapic_ops *lapic(struct machine *m)
+{
+    return m->irq.lapic ? m->irq.lapic->ops->plug : NULL;
+}
+
+static void apic_page_update(struct machine *m, unsigned cpu)
+{
+    uint64_t page = lapic(m) ? lapic(m)->base(m->irq.lapic, cpu) : 0;
+    atomic_store_explicit(&m->irq.apic_page[cpu], page, memory_order_relaxed);
+}
+
+void irq_reset(struct machine *m)
+{
+    struct irq *q = &m->irq;
+    pthread_mutex_lock(&q->lock);
+    q->ticks_owed = 0;
+    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+        if (lapic(m))
+            lapic(m)->init_cpu(q->lapic, cpu);
+        apic_page_update(m, cpu);
+        irq_update_pin(m, cpu);
+        vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, q->pin[cpu]);
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+void irq_update_pin(struct machine *m, unsigned cpu)
+{
+    struct irq *q = &m->irq;
+    bool through = lapic(m) ? lapic(m)->accepts_pic(q->lapic, cpu) : cpu == 0;
+    bool pin = q->apic_level[cpu] || (q->pic_level && through);
+    if (pin == q->pin[cpu])
+        return;
+    q->pin[cpu] = pin;
+    vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, pin);
+}
+
+static void chip_input(struct device *chip, unsigned pin, bool level)
+{
+    if (chip)
+        ((const struct irqchip_ops *)chip->ops->plug)->input(chip, pin, level);
+}
+
+static void isa_line(struct machine *m, unsigned isa, bool level)
+{
+    struct irq *q = &m->irq;
+    bool before = q->isa_sources[isa] > 0;
+    q->isa_sources[isa] += level ? 1 : -1;
+    bool now = q->isa_sources[isa] > 0;
+    if (before == now)
+        return;
+    chip_input(q->pic, isa, now);
+    chip_input(q->ioapic, isa == 0 ? 2 : isa, now);
+}
+
+void dev_irq(struct device *d, unsigned line, bool level)
+{
+    struct machine *m = d->machine;
+    const struct wiring *w = &d->core->wiring;
+    pthread_mutex_lock(&m->irq.lock);
+    bool before = d->core->irq_levels >> line & 1;
+    if (before != level) {
+        d->core->irq_levels ^= 1u << line;
+        if (line < (unsigned)w->irqs)
+            isa_line(m, w->irq[line], level);
+        else if (w->irqchip && line < ISA_IRQS)
+            isa_line(m, line, level);
+        else if (w->slot >= 0)
+            chip_input(m->irq.pci_router, (w->slot - 1 + line) & 3, level);
+    }
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* ---- ticks of IRQ 0 ----
+ * An edge that finds the one before still waiting in a controller is lost.  Where that happens because the host let the
+ * CPU wait, the guest's clock would fall behind, and Linux would find the timer not to be working.  So they are owed, and
+ * come as the CPU acknowledges.  With an engine that brings its own local APICs nobody tells when that was: there, ticks
+ * by the I/O APIC may get lost. */
+enum { TICKS_OWED_MAX = 250 }; /* the rest is lost: a second at Linux's usual rate */
+
+static int pic_edge(struct machine *m)
+{
+    bool through = !lapic(m);
+    for (unsigned cpu = 0; lapic(m) && cpu < m->cpus; cpu++)
+        through |= lapic(m)->accepts_pic(m->irq.lapic, cpu);
+    return through ? ((const struct irqchip_ops *)m->irq.pic->ops->plug)->edge(m->irq.pic, 0) : EDGE_NOWHERE;
+}
+
+static int ioapic_edge(struct machine *m)
+{
+    int vector = EDGE_NOWHERE;
+    if (m->irq.ioapic && lapic(m))
+        vector = ((const struct irqchip_ops *)m->irq.ioapic->ops->plug)->edge(m->irq.ioapic, 2);
+    if (vector < 0)
+        return EDGE_NOWHERE;
+    return lapic(m)->requested(m->irq.lapic, vector) ? EDGE_WAITS : EDGE_TAKEN;
+}
+
+static int tick_edge(struct machine *m)
+{
+    int by_pic = pic_edge(m), by_apic = ioapic_edge(m);
+    return by_pic == EDGE_WAITS || by_apic == EDGE_NOWHERE ? by_pic : by_apic;
+}
+
+void dev_irq_ticks(struct device *d, uint64_t n)
+{
+    struct machine *m = d->machine;
+    pthread_mutex_lock(&m->irq.lock);
+    int edge = tick_edge(m);
+    uint64_t more = edge == EDGE_WAITS ? n : n - 1;
+    m->irq.ticks_owed = edge == EDGE_NOWHERE ? 0 : MIN(m->irq.ticks_owed + MIN(more, TICKS_OWED_MAX), TICKS_OWED_MAX);
+    dev_irq(d, 0, true);
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* The CPU took something: perhaps it was a tick. */
+static void pay_tick(struct machine *m)
+{
+    struct irq *q = &m->irq;
+    int edge = tick_edge(m);
+    if (edge == EDGE_NOWHERE)
+        q->ticks_owed = 0;
+    if (edge != EDGE_TAKEN)
+        return;
+    q->ticks_owed--;
+    for (unsigned level = 0; level < 2; level++) { /* an edge that leaves the line as it was: up, but for a moment */
+        chip_input(q->pic, 0, level);
+        chip_input(q->ioapic, 2, level);
+    }
+    if (q->isa_sources[0])
+        return;
+    chip_input(q->pic, 0, false);
+    chip_input(q->ioapic, 2, false);
+}
+
+void irq_pic_output(struct device *d, bool level)
+{
+    struct machine *m = d->machine;
+    pthread_mutex_lock(&m->irq.lock);
+    m->irq.pic_level = level;
+    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+        if (lapic(m))
+            lapic(m)->lint(m->irq.lapic, cpu, 0, level);
+        irq_update_pin(m, cpu);
+    }
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* The message as an MSI write (SDM Vol. 3, "Message Signalled Interrupts"), for an engine with its own local APICs. */
+static void message_to_engine(struct machine *m, const struct apic_message *msg)
+{
+    uint64_t address = 0xfee00000ull | (uint64_t)(msg->destination & 0xff) << 12 | (msg->logical ? 4 : 0) |
+                       (msg->mode == 1 ? 8 : 0) | (uint64_t)(msg->destination >> 8) << 40;
+    uint32_t data = msg->vector | (uint32_t)(msg->mode & 7) << 8 | (msg->level_assert ? 1u << 14 : 0) |
+                    (msg->level_triggered ? 1u << 15 : 0);
+    m->engine->msi(m->engine_vm, address, data);
+}
+
+bool irq_message(struct device *d, const struct apic_message *msg)
+{
+    struct machine *m = d->machine;
+    if (m->engine && m->engine->msi) {
+        message_to_engine(m, msg);
+        return true;
+    }
+    if (!lapic(m))
+        return false;
+    pthread_mutex_lock(&m->irq.lock);
+    bool taken = lapic(m)->message(m->irq.lapic, msg);
+    pthread_mutex_unlock(&m->irq.lock);
+    return taken;
+}
+
+void irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned value)
+{
+    struct machine *m = d->machine;
+    if (cpu >= m->cpus)
+        return;
+    pthread_mutex_lock(&m->irq.lock);
+    if (what == CPU_SIGNAL_INTR) {
+        m->irq.apic_level[cpu] = value;
+        irq_update_pin(m, cpu);
+    } else {
+        vcpu_thread_signal(m, cpu, what, value);
+    }
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+void dev_init_cpus(struct device *d)
+{
+    struct machine *m = d->machine;
+    pthread_mutex_lock(&m->irq.lock);
+    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+        if (lapic(m))
+            lapic(m)->init_cpu(m->irq.lapic, cpu);
+        irq_update_pin(m, cpu);
+        vcpu_thread_signal(m, cpu, CPU_SIGNAL_INIT, 1);
+    }
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+void irq_eoi(struct device *d, uint8_t vector)
+{
+    machine_eoi(d->machine, vector);
+}
+
+void machine_eoi(struct machine *m, uint8_t vector)
+{
+    pthread_mutex_lock(&m->irq.lock);
+    if (m->irq.ioapic)
+        ((const struct irqchip_ops *)m->irq.ioapic->ops->plug)->eoi(m->irq.ioapic, vector);
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+int machine_ack(struct machine *m, unsigned cpu)
+{
+    struct irq *q = &m->irq;
+    int vector = -1;
+    pthread_mutex_lock(&q->lock);
+    if (q->apic_level[cpu] && lapic(m))
+        vector = lapic(m)->ack(q->lapic, cpu);
+    if (vector < 0 && q->pic_level && (lapic(m) ? lapic(m)->accepts_pic(q->lapic, cpu) : cpu == 0))
+        vector = ((const struct irqchip_ops *)q->pic->ops->plug)->ack(q->pic);
+    if (q->ticks_owed)
+        pay_tick(m);
+    irq_update_pin(m, cpu);
+    pthread_mutex_unlock(&q->lock);
+    return vector;
+}
+
+uint8_t machine_tpr(struct machine *m, unsigned cpu)
+{
+    if (!lapic(m))
+        return 0;
+    pthread_mutex_lock(&m->irq.lock);
+    uint32_t tpr = lapic(m)->read(m->irq.lapic, cpu, 0x80);
+    pthread_mutex_unlock(&m->irq.lock);
+    return tpr >> 4 & 15;
+}
+
+void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8)
+{
+    if (!lapic(m))
+        return;
+    pthread_mutex_lock(&m->irq.lock);
+    lapic(m)->write(m->irq.lapic, cpu, 0x80, (uint32_t)(cr8 & 15) << 4);
+    irq_update_pin(m, cpu);
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+bool machine_apic_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write)
+{
+    if (!lapic(m))
+        return false;
+    pthread_mutex_lock(&m->irq.lock);
+    bool ok = lapic(m)->msr(m->irq.lapic, cpu, msr, value, write);
+    apic_page_update(m, cpu);
+    irq_update_pin(m, cpu);
+    pthread_mutex_unlock(&m->irq.lock);
+    return ok;
+}
+
+/* With local APICs the line goes to LINT1 of each (which may be masked); else to the CPU's NMI pin. */
+void dev_nmi(struct device *d)
+{
+    struct machine *m = d->machine;
+    pthread_mutex_lock(&m->irq.lock);
+    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+        if (lapic(m)) {
+            lapic(m)->lint(m->irq.lapic, cpu, 1, true);
+            lapic(m)->lint(m->irq.lapic, cpu, 1, false);
+        } else if (cpu == 0) {
+            vcpu_thread_signal(m, cpu, CPU_SIGNAL_NMI, 1);
+        }
+    }
+    pthread_mutex_unlock(&m->irq.lock);
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* machine.c - the life of one virtual machine: built, started, paused, reset, stopped.
+ *
+ * Devices and vCPUs may ask for a reset or stop at any moment, in the middle of an instruction.  The wish is noted, all
+ * vCPUs are told to stand, and the loop thread carries it out (wishes_run). */
+#include "core-vmm/machine/core.h"
+#include "core-vmm/machine/display.h"
+#include "devices/all.h"
+#include "devices/chipset/fpu_error.h"
+#include "devices/chipset/piix4_pm.h"
+#include <string.h>
+
+/* ---- events ---- */
+
+void machine_on_event(struct machine *m, void (*fn)(void *ctx, const struct machine_event *e), void *ctx)
+{
+    g_return_if_fail(m->handler_count < G_N_ELEMENTS(m->handlers));
+    m->handlers[m->handler_count++] = (struct event_handler){fn, ctx};
+}
+
+static void tell(struct machine *m, enum machine_state state)
+{
+    m->state = m->last.state = state;
+    for (unsigned i = 0; i < m->handler_count; i++)
+        m->handlers[i].fn(m->handlers[i].ctx, &m->last);
+}
+
+const struct machine_event *machine_last_event(struct machine *m)
+{
+    return &m->last;
+}
+
+enum machine_state machine_state(struct machine *m)
+{
+    return m->state;
+}
+
+/* ---- wishes ---- */
+
+static void reset_now(struct machine *m)
+{
+    memset(m->memory.shadow, 0, sizeof m->memory.shadow);
+    m->memory.a20 = true;
+    for (unsigned i = 0; i < m->devices; i++)
+        device_reset(m->device[i]);
+    device_map_changed(m);
+    for (unsigned i = 0; i < m->cpus; i++) {
+        struct x86_state *s = g_new(struct x86_state, 1);
+        x86_state_reset(s, i == 0);
+        m->engine->set_state(m->vcpu[i].engine_vcpu, s);
+        if (m->engine->set_lapic)
+            m->engine->set_lapic(m->vcpu[i].engine_vcpu, NULL);
+        g_free(s);
+    }
+    irq_reset(m);
+}
+
+static void stop_now(struct machine *m, struct pending *p)
+{
+    clock_stand(m->clock);
+    vcpus_stop(m);
+    g_free((char *)m->last.message);
+    m->last = (struct machine_event){.end = p->end, .code = p->code, .message = g_strdup(p->message)};
+    tell(m, MACHINE_STOPPED);
+}
+
+static gboolean wishes_run(gpointer data)
+{
+    struct machine *m = data;
+    pthread_mutex_lock(&m->pending_lock);
+    struct pending p = m->pending;
+    m->pending = (struct pending){0};
+    m->wishes_queued = false;
+    pthread_mutex_unlock(&m->pending_lock);
+    if (!p.held)
+        return G_SOURCE_REMOVE;
+    vcpus_wait_held(m);
+    if (m->state != MACHINE_STOPPED) {
+        if (p.reset && m->reset_stops && !p.stop)
+            p = (struct pending){.stop = true, .end = MACHINE_END_RESET, .held = p.held, .message = p.message};
+        if (p.stop)
+            stop_now(m, &p);
+        else if (p.reset)
+            reset_now(m);
+    }
+    while (p.held--)
+        vcpus_release(m);
+    g_free(p.message);
+    return G_SOURCE_REMOVE;
+}
+
+static void wishes_queue(struct machine *m) /* pending_lock held */
+{
+    vcpus_ask_hold(m);
+    m->pending.held++;
+    if (m->wishes_queued)
+        return;
+    m->wishes_queued = true;
+    g_idle_add_full(G_PRIORITY_HIGH, wishes_run, m, NULL);
+}
+
+void machine_ask_reset(struct machine *m)
+{
+    pthread_mutex_lock(&m->pending_lock);
+    if (!m->pending.reset && !m->pending.stop) {
+        m->pending.reset = true;
+        wishes_queue(m);
+    }
+    pthread_mutex_unlock(&m->pending_lock);
+}
+
+void machine_stop(struct machine *m, enum machine_end why, unsigned code, const char *message)
+{
+    pthread_mutex_lock(&m->pending_lock);
+    if (!m->pending.stop) {
+        m->pending.stop = true;
+        m->pending.end = why;
+        m->pending.code = code;
+        m->pending.message = g_strdup(message);
+        wishes_queue(m);
+    }
+    pthread_mutex_unlock(&m->pending_lock);
+}
+
+void machine_reset(struct machine *m)
+{
+    machine_ask_reset(m);
+}
+
+/* ---- pause ---- */
+
+void machine_pause(struct machine *m)
+{
+    if (m->state != MACHINE_RUNNING)
+        return;
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    clock_stand(m->clock);
+    tell(m, MACHINE_PAUSED);
+}
+
+void machine_resume(struct machine *m)
+{
+    if (m->state != MACHINE_PAUSED)
+        return;
+    clock_go(m->clock);
+    vcpus_release(m);
+    tell(m, MACHINE_RUNNING);
+}
+
+void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
+{
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    m->engine->get_state(m->vcpu[cpu].engine_vcpu, out);
+    vcpus_release(m);
+}
+
+bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
+{
+    struct device *d = m->irq.fpu_error;
+    dev_lock(d);
+    bool ignore = fpu_error_line(d, cpu, pending);
+    dev_unlock(d);
+    return ignore;
+}
+
+bool machine_power_button(struct machine *m, GError **error)
+{
+    struct device *pm = machine_device(m, "pm");
+    if (m->state != MACHINE_RUNNING || !pm) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "The power button needs a running machine; this one is %s",
+                    m->state == MACHINE_PAUSED ? "paused: resume it first" : "stopped");
+        return false;
+    }
+    dev_lock(pm);
+    piix4_pm_power_button(pm);
+    dev_unlock(pm);
+    return true;
+}
+
+/* ---- birth and end ---- */
+
+/* APIC IDs are counted through, so a package has a power of two of them. */
+static bool read_sockets(struct machine *m, const struct config *c, GError **error)
+{
+    int64_t sockets;
+    if (!config_number(c, "sockets", m->cpus, 1, MAX_CPUS, &sockets, error))
+        return false;
+    unsigned each = m->cpus / sockets;
+    m->sockets = sockets;
+    if (m->cpus % sockets == 0 && (sockets == 1 || !(each & (each - 1))))
+        return true;
+    g_set_error(
+        error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+        "%s: [machine] sockets = %u: %u CPUs cannot be spread over that many packages, each with the same power of "
+        "two of them",
+        m->path, m->sockets, m->cpus);
+    return false;
+}
+
+static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GError **error)
+{
+    struct config c = {m->file, m->path, "machine"};
+    static const char *const on_reset[] = {"reset", "stop", NULL};
+    int64_t cpus;
+    unsigned stops;
+    if (!config_size(&c, "memory", 1ull << 30, ram, error) ||
+        !config_number(&c, "cpus", 1, 1, MAX_CPUS, &cpus, error) ||
+        !config_choice(&c, "on-reset", "reset", on_reset, &stops, error))
+        return false;
+    if (*ram < (1 << 20) || *ram & (PAGE - 1)) {
+        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                    "%s: [machine] memory: must be a multiple of 4K and at least 1M", m->path);
+        return false;
+    }
+    m->cpus = cpus;
+    m->reset_stops = stops == 1;
+    if (!read_sockets(m, &c, error))
+        return false;
+    *engine = config_string(&c, "engine", "auto");
+    m->cpu_model = config_string(&c, "cpu-model", "host");
+    m->engine_options = config_string(&c, "engine-options", "");
+    return true;
+}
+
+static bool engine_start(struct machine *m, GError **error)
+{
+    m->cpu_vm = (struct cpu_vm){.machine = m,
+                                .cpus = m->cpus,
+                                .sockets = m->sockets,
+                                .memory = m->memory.base,
+                                .memory_fd = m->memory.fd,
+                                .memory_bytes = m->memory.bytes,
+                                .tsc_offset = clock_tsc_offset(m->clock),
+                                .tsc_khz = clock_tsc_khz(m->clock),
+                                .model = m->cpu_model,
+                                .options = m->engine_options};
+    m->engine_vm = m->engine->vm_new(&m->cpu_vm, error);
+    if (!m->engine_vm || !memory_map_engine(m, error))
+        return false;
+    for (unsigned i = 0; i < m->cpus; i++) {
+        m->vcpu[i].machine = m;
+        m->vcpu[i].index = i;
+        m->vcpu[i].engine_vcpu = m->engine->vcpu_new(m->engine_vm, i, error);
+        if (!m->vcpu[i].engine_vcpu)
+            return false;
+    }
+    return true;
+}
+
+static bool machine_build(struct machine *m, GError **error)
+{
+    uint64_t ram;
+    g_autofree char *engine = NULL;
+    if (!read_settings(m, &ram, &engine, error))
+        return false;
+    m->engine = engine_choose(engine, &m->engine_reason, error);
+    if (!m->engine || !memory_init(m, ram, error))
+        return false;
+    m->clock = clock_new(false);
+    irq_init(m);
+    m->input = input_queue_new(m);
+    if (!board_pc_build(m, error))
+        return false;
+    device_map_changed(m);
+    if (!engine_start(m, error))
+        return false;
+    reset_now(m);
+    return true;
+}
+
+struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GHashTable *ends, GError **error)
+{
+    struct machine *m = g_new0(struct machine, 1);
+    m->file = g_key_file_ref(file);
+    m->path = g_strdup(path);
+    m->folder = g_strdup(folder);
+    pthread_mutex_init(&m->map, NULL);
+    pthread_mutex_init(&m->run_lock, NULL);
+    pthread_cond_init(&m->run_changed, NULL);
+    pthread_mutex_init(&m->pending_lock, NULL);
+    m->ends = ends;
+    bool good = machine_build(m, error);
+    m->ends = NULL;
+    if (good)
+        return m;
+    machine_free(m);
+    return NULL;
+}
+
+void machine_free(struct machine *m)
+{
+    vcpus_stop(m);
+    while (g_source_remove_by_user_data(m))
+        ;
+    if (m->engine_vm)
+        m->engine->vm_free(m->engine_vm);
+    m->engine_vm = NULL;
+    for (unsigned i = 0; i < m->cpus; i++)
+        m->vcpu[i].engine_vcpu = NULL;
+    for (unsigned i = m->devices; i-- > 0;)
+        device_free(m->device[i]);
+    if (m->input)
+        input_queue_free(m->input);
+    if (m->clock)
+        clock_free(m->clock);
+    memory_free(m);
+    g_free(m->pending.message);
+    g_free((char *)m->last.message);
+    g_free(m->cpu_model);
+    g_free(m->engine_options);
+    g_free(m->engine_reason);
+    g_free(m->path);
+    g_free(m->folder);
+    g_key_file_unref(m->file);
+    g_free(m);
+}
+
+void machine_on_thread(struct machine *m, struct thread_hook hook)
+{
+    m->on_thread = hook;
+}
+
+bool machine_start(struct machine *m, GError **error)
+{
+    clock_go(m->clock);
+    tell(m, MACHINE_RUNNING);
+    return vcpus_start(m, error);
+}
+
+/* ---- questions ---- */
+
+const char *machine_engine(struct machine *m)
+{
+    return m->engine->name;
+}
+
+const char *machine_engine_reason(struct machine *m)
+{
+    return m->engine_reason;
+}
+
+bool machine_engine_memory(struct machine *m, struct cpu_memory *out)
+{
+    if (m->engine->memory)
+        m->engine->memory(m->engine_vm, out);
+    return m->engine->memory;
+}
+
+bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx)
+{
+    if (m->engine->counters)
+        m->engine->counters(m->engine_vm, fn, ctx);
+    return m->engine->counters;
+}
+
+char *machine_engine_code(struct machine *m, unsigned cpu, unsigned most, GError **error)
+{
+    if (!m->engine->dump) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "The engine %s makes no code", m->engine->name);
+        return NULL;
+    }
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    char *text = m->engine->dump(m->vcpu[cpu].engine_vcpu, most, error);
+    vcpus_release(m);
+    return text;
+}
+
+unsigned machine_cpus(struct machine *m)
+{
+    return m->cpus;
+}
+
+uint64_t machine_memory(struct machine *m)
+{
+    return m->memory.below_4g + m->memory.above_4g;
+}
+
+const char *machine_folder(struct machine *m)
+{
+    return m->folder;
+}
+
+struct device *machine_nth_device(struct machine *m, unsigned n)
+{
+    return n < m->devices ? m->device[n] : NULL;
+}
+
+struct device *machine_device(struct machine *m, const char *name)
+{
+    for (unsigned i = 0; i < m->devices; i++)
+        if (!strcmp(m->device[i]->name, name))
+            return m->device[i];
+    return NULL;
+}
+
+struct display *machine_display(struct machine *m)
+{
+    return m->display;
+}
+
+void machine_set_display(struct machine *m, struct display *p)
+{
+    m->display = p;
+}

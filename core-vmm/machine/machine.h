@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* machine.h - one virtual machine as the process around it (main, control, screen) sees it.
+ * All calls come from the loop thread unless said otherwise. */
+#pragma once
+#include "core-vmm/api/config.h"
+#include "core-vmm/api/cpu.h"
+#include "core-vmm/api/device.h"
+#include "core-vmm/api/display.h"
+#include "core-vmm/api/drive.h"
+#include "core-vmm/api/platform.h"
+
+enum machine_state { MACHINE_STOPPED, MACHINE_RUNNING, MACHINE_PAUSED };
+struct machine_event { /* state changes, for control clients */
+    enum machine_state state;
+    enum machine_end end;
+    unsigned code;
+    const char *message;
+};
+
+/* file: the parsed machine.ini; folder: where relative paths start and logs go.  ends: struct char_end by the names of
+ * serial ports, already open, from which the machine takes what it needs; NULL: it opens them itself. */
+struct machine *machine_new(GKeyFile *file, const char *path, const char *folder, GHashTable *ends, GError **error);
+void machine_free(struct machine *m);
+/* begins is called on every thread that the machine makes, before that thread does anything for the guest (again and
+ * again for those that work on disk images).  False: it does nothing, and begins has stopped the machine. */
+enum machine_thread { MACHINE_THREAD_VCPU, MACHINE_THREAD_WORKER };
+struct thread_hook {
+    bool (*begins)(void *ctx, enum machine_thread kind);
+    void *ctx;
+};
+/* Before machine_start(). */
+void machine_on_thread(struct machine *m, struct thread_hook hook);
+bool machine_start(struct machine *m, GError **error);
+void machine_pause(struct machine *m); /* every vCPU stands when it returns; guest time stands too */
+void machine_resume(struct machine *m);
+void machine_reset(struct machine *m);
+void machine_stop(struct machine *m, enum machine_end why, unsigned code,
+                  const char *message);                       /* any thread; power cut */
+bool machine_power_button(struct machine *m, GError **error); /* ACPI: asks the guest to shut down */
+enum machine_state machine_state(struct machine *m);
+const struct machine_event *machine_last_event(struct machine *m);
+void machine_on_event(struct machine *m, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
+
+const char *machine_engine(struct machine *m);                               /* "kvm", "soft", "interp" */
+const char *machine_engine_reason(struct machine *m);                        /* why auto chose it */
+const char *machine_folder(struct machine *m);                               /* disks, logs */
+bool machine_engine_memory(struct machine *m, struct cpu_memory *out);       /* false: this engine does not tell */
+bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx); /* false: it counts nothing */
+/* The code that the engine made for a CPU and that ran most, for people; pauses the machine for a moment. */
+char *machine_engine_code(struct machine *m, unsigned cpu, unsigned most, GError **error);
+unsigned machine_cpus(struct machine *m);
+uint64_t machine_memory(struct machine *m);                                   /* guest RAM in bytes */
+void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
+/* A device by its name on the board, or NULL. */
+struct device *machine_device(struct machine *m, const char *name);
+struct device *machine_nth_device(struct machine *m, unsigned n);
+struct display *machine_display(struct machine *m); /* NULL: no video chip */
+struct drive *machine_drive(struct machine *m,
+                            const char *section); /* by its section in machine.ini, e.g. "cdrom1"; NULL */
+/* Keyboard and mouse of the user, to whichever device takes them.  Queued; never lost, never blocks. */
+void machine_key(struct machine *m, unsigned evdev_code, bool down);
+void machine_pointer(struct machine *m, int dx, int dy, int wheel, unsigned buttons);
+void machine_pointer_absolute(struct machine *m, uint16_t x, uint16_t y, int wheel, unsigned buttons);
+bool machine_takes_absolute(struct machine *m);
+unsigned machine_leds(struct machine *m); /* of the keyboard: bit 0 scroll lock, 1 num lock, 2 caps lock */
+
+/* Which engine to use: name is auto, kvm, soft or interp.  reason (g_free) says why in a sentence.  vmctl host-info too. */
+const struct cpu_engine *engine_choose(const char *name, char **reason, GError **error);

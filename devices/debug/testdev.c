@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What kvm-unit-tests' x86 programs expect of a test machine, after QEMU's pc-testdev: a 32-bit latch at E0h and a byte
+ * one at E8h that can be read and written in any width, E4h (a page whose mapping the host shall touch), ports 2000h-2017h
+ * that set interrupt lines to 0 or 1, and 64 KiB of device memory at FF000000h that is reached only by MMIO.
+ * Lines 0-15: the ISA interrupts. */
+#include "devices/all.h"
+#include <string.h>
+
+enum { REGION_LATCH, REGION_FLUSH, REGION_BYTES, REGION_LINES, REGION_MEMORY };
+enum { ISA_LINES = 16, MEMORY_BYTES = 65536 };
+
+struct testdev {
+    uint8_t latch[4], bytes[4];
+    uint16_t lines;
+    uint8_t memory[MEMORY_BYTES];
+};
+
+/* The bytes of a region, or NULL. */
+static uint8_t *storage(struct testdev *t, unsigned region)
+{
+    return region == REGION_LATCH    ? t->latch
+           : region == REGION_BYTES  ? t->bytes
+           : region == REGION_MEMORY ? t->memory
+                                     : NULL;
+}
+
+static uint64_t testdev_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
+{
+    const uint8_t *from = storage(d->state, region);
+    uint64_t v = 0;
+    if (from && offset + size <= d->ops->regions[region].bytes)
+        memcpy(&v, from + offset, size);
+    return v;
+}
+
+/* Guest memory here never moves, so that "flush", which makes the host drop and map a page again, has only the machine's
+ * memory to touch: a read of it. */
+static void flush(struct device *d, uint64_t gpa)
+{
+    volatile uint8_t *page = dev_dma(d, gpa & ~0xfffull, 1, false);
+    if (page)
+        (void)*page;
+}
+
+static void testdev_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
+{
+    struct testdev *t = d->state;
+    uint8_t *to = storage(t, region);
+    if (to && offset + size <= d->ops->regions[region].bytes) {
+        memcpy(to + offset, &v, size);
+    } else if (region == REGION_LINES && offset < ISA_LINES) {
+        t->lines = v ? t->lines | 1u << offset : t->lines & ~(1u << offset);
+        dev_irq(d, offset, v != 0);
+    } else if (region == REGION_FLUSH) {
+        flush(d, v);
+    }
+}
+
+static void testdev_reset(struct device *d)
+{
+    memset(d->state, 0, sizeof(struct testdev));
+}
+
+static bool testdev_sync(struct device *d, struct stream *s, uint32_t version)
+{
+    struct testdev *t = d->state;
+    stream_raw(s, t->latch, sizeof t->latch);
+    stream_raw(s, t->bytes, sizeof t->bytes);
+    stream_u16(s, &t->lines);
+    stream_raw(s, t->memory, sizeof t->memory);
+    for (unsigned i = 0; s->loading && i < ISA_LINES; i++)
+        dev_irq(d, i, t->lines >> i & 1);
+    return stream_ok(s);
+}
+
+const struct device_ops testdev_ops = {
+    .name = "testdev",
+    .state_bytes = sizeof(struct testdev),
+    .version = 1,
+    .regions = {{BUS_PORT, 0xe0, 4, 1, 4},
+                {BUS_PORT, 0xe4, 4, 1, 4},
+                {BUS_PORT, 0xe8, 1, 1, 1},
+                {BUS_PORT, 0x2000, 24, 1, 4},
+                {BUS_MEM, 0xff000000, MEMORY_BYTES, 1, 8}},
+    .reset = testdev_reset,
+    .read = testdev_read,
+    .write = testdev_write,
+    .sync = testdev_sync,
+};

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core-vmm/api/config.h"
+#include "core-vmm/host/char_target.h"
+#include "core-vmm/host/config_error.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/suggest.h"
+#include <glib/gstdio.h>
+#include <string.h>
+
+static void sizes_good(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } cases[] = {
+        {"0", 0},
+        {"512", 512},
+        {"1B", 1},
+        {"64K", 65536},
+        {"64k", 65536},
+        {"64KiB", 65536},
+        {"64KB", 65536},
+        {"1.5G", 1610612736},
+        {"2 TiB", UINT64_C(2) << 40},
+        {"0.5K", 512},
+        {"15E", UINT64_C(15) << 60},
+        {"18446744073709551615", UINT64_MAX},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t bytes = 1;
+        g_assert_true(size_parse(cases[i].text, &bytes));
+        g_assert_cmpuint(bytes, ==, cases[i].bytes);
+    }
+}
+
+static void sizes_bad(void)
+{
+    static const char *const cases[] = {"",
+                                        "G",
+                                        "-1",
+                                        "1,5G",
+                                        "1.G",
+                                        ".5G",
+                                        "16E",
+                                        "18446744073709551616",
+                                        "1X",
+                                        "1KK",
+                                        "1KiBx",
+                                        "0x10",
+                                        " 1",
+                                        "1  G",
+                                        "1.1",
+                                        "0.3K",
+                                        "1e3",
+                                        "+1",
+                                        "1.0000000000G",
+                                        "99999999999999999999999999",
+                                        "1 G ",
+                                        "0.000000001G"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t bytes;
+        g_test_message("%s", cases[i]);
+        g_assert_false(size_parse(cases[i], &bytes));
+    }
+}
+
+static void sizes_round_trip(void)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {{0, "0"},       {1, "1"}, {1023, "1023"}, {1024, "1K"}, {1536, "1.5K"}, {1610612736, "1.5G"},
+                 {1 << 20, "1M"}};
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = size_format(cases[i].bytes);
+        g_assert_cmpstr(text, ==, cases[i].text);
+    }
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t bytes =
+            ((uint64_t)g_test_rand_int() << 32 | (uint32_t)g_test_rand_int()) >> g_test_rand_int_range(0, 64);
+        bytes <<= g_test_rand_int_range(0, 40);
+        uint64_t back = ~bytes;
+        g_autofree char *text = size_format(bytes);
+        g_test_message("%s", text);
+        g_assert_true(size_parse(text, &back));
+        g_assert_cmpuint(back, ==, bytes);
+    }
+}
+
+static GKeyFile *parse(const char *text)
+{
+    GKeyFile *f = g_key_file_new();
+    g_assert_true(g_key_file_load_from_data(f, text, -1, G_KEY_FILE_NONE, NULL));
+    return f;
+}
+
+static void reading(void)
+{
+    g_autoptr(GKeyFile) f = parse("[machine]\nmemory=64M\ncpus=3\nflag=on\nclock=local\nname= padded \n");
+    struct config c = {f, "/vm/machine.ini", "machine"};
+    static const char *const clocks[] = {"utc", "local", NULL};
+    uint64_t bytes;
+    int64_t n;
+    bool flag;
+    unsigned index;
+    g_assert_true(config_has(&c, "memory") && !config_has(&c, "memry"));
+    g_assert_true(config_size(&c, "memory", 0, &bytes, NULL) && bytes == 64 << 20);
+    g_assert_true(config_size(&c, "missing", 7, &bytes, NULL) && bytes == 7);
+    g_assert_true(config_number(&c, "cpus", 1, 1, 8, &n, NULL) && n == 3);
+    g_assert_true(config_number(&c, "missing", 5, 1, 8, &n, NULL) && n == 5);
+    g_assert_true(config_flag(&c, "flag", false, &flag, NULL) && flag);
+    g_assert_true(config_flag(&c, "missing", true, &flag, NULL) && flag);
+    g_assert_true(config_choice(&c, "clock", "utc", clocks, &index, NULL) && index == 1);
+    g_assert_true(config_choice(&c, "missing", "utc", clocks, &index, NULL) && index == 0);
+}
+
+/* A complaint names everything a person needs to put it right. */
+static void complaints(void)
+{
+    g_autoptr(GKeyFile) f = parse("[machine]\nmemory=64Q\ncpus=9\nflag=yes\nclock=gmt\n");
+    struct config c = {f, "/vm/machine.ini", "machine"};
+    static const char *const clocks[] = {"utc", "local", NULL};
+    g_autoptr(GError) size = NULL, number = NULL, flag = NULL, choice = NULL;
+    uint64_t bytes;
+    int64_t n;
+    bool on;
+    unsigned index;
+    g_assert_false(config_size(&c, "memory", 0, &bytes, &size));
+    g_assert_cmpstr(size->message, ==,
+                    "/vm/machine.ini: [machine] memory = 64Q: must be a size like 512K, 64M or 1.5G");
+    g_assert_false(config_number(&c, "cpus", 1, 1, 8, &n, &number));
+    g_assert_cmpstr(number->message, ==, "/vm/machine.ini: [machine] cpus = 9: must be a number from 1 to 8");
+    g_assert_false(config_flag(&c, "flag", false, &on, &flag));
+    g_assert_cmpstr(flag->message, ==, "/vm/machine.ini: [machine] flag = yes: must be one of off, on");
+    g_assert_false(config_choice(&c, "clock", "utc", clocks, &index, &choice));
+    g_assert_error(choice, CONFIG_ERROR, CONFIG_VALUE);
+}
+
+static void relative_paths(void)
+{
+    g_autoptr(GKeyFile) f = parse("[ide0]\nfile=disk.img\n[ide1]\nfile=/abs.img\n");
+    struct config c = {f, "/vm/machine.ini", "ide0"}, d = {f, "/vm/machine.ini", "ide1"};
+    g_autofree char *relative = config_path(&c, "file"), *absolute = config_path(&d, "file"),
+                    *none = config_path(&c, "x");
+    g_assert_cmpstr(relative, ==, "/vm/disk.img");
+    g_assert_cmpstr(absolute, ==, "/abs.img");
+    g_assert_null(none);
+}
+
+static void schema_says(const char *text, const char *expected)
+{
+    g_autoptr(GKeyFile) f = parse(text);
+    g_autoptr(GError) error = NULL;
+    bool good = schema_check_file(f, "m.ini", &error);
+    g_test_message("%s -> %s", text, error ? error->message : "good");
+    g_assert_cmpint(good, ==, expected == NULL);
+    if (expected)
+        g_assert_nonnull(strstr(error->message, expected));
+}
+
+static void schema(void)
+{
+    schema_says("[machine]\nmemory=1G\n[serial4]\ntarget=pty\n[debug-exit]\n", NULL);
+    schema_says("[machin]\n", "did you mean [machine]?");
+    schema_says("[serial5]\n", "there is no section [serial5]");
+    schema_says("[serial0]\n", "there is no section [serial0]");
+    schema_says("[serial10]\n", "there is no section");
+    schema_says("[ide4]\n", "there is no section [ide4]");
+    schema_says("[machine]\nmemry=1G\n", "did you mean memory?");
+    schema_says("[machine]\nqqqqqq=1\n", "it has name, memory");
+    schema_says("[debug-exit]\nport=1\n", "no keys at all");
+    schema_says("[machine]\nmemory=512K\n", "must be a size from 1M to 512G");
+    schema_says("[machine]\ncpus=0\n", "must be a number from 1 to 32");
+    schema_says("[machine]\ncpus=two\n", "cpus = two");
+    schema_says("[machine]\nboot=disk,disk\n", "boot = disk,disk");
+    schema_says("[machine]\nboot=disk, cdrom\n", NULL);
+    schema_says("[machine]\nboot=tape\n", "some of disk, cdrom");
+    schema_says("[ide0]\nreadonly=true\n", "must be on or off");
+    schema_says("[serial1]\ntarget=file:\n", "target = file:");
+    schema_says("[serial1]\ntarget=telnet:1\n", "must be none, stdio, pty, file:PATH or socket:PATH");
+}
+
+/* Every default that the table promises passes its own check. */
+static void schema_defaults(void)
+{
+    for (const struct schema_section *s = schema_sections(); s->name; s++) {
+        g_autofree char *section = s->count ? g_strdup_printf("%s%u", s->name, s->first) : g_strdup(s->name);
+        g_assert_true(schema_find_section(section) == s);
+        for (const struct schema_key *k = s->keys; k->name; k++) {
+            g_assert_true(schema_find(section, k->name, NULL) == k);
+            g_assert_nonnull(k->help);
+            if (k->otherwise)
+                g_assert_true(schema_check_value("table", section, k->name, k->otherwise, NULL));
+        }
+    }
+}
+
+static void schema_files(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("terrarium-XXXXXX", NULL), *path = g_build_filename(folder, "m.ini", NULL);
+    g_autoptr(GError) missing = NULL, syntax = NULL, encoding = NULL, kind = NULL;
+    g_assert_null(schema_load(path, &missing));
+    g_assert_error(missing, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+    g_assert_true(g_file_set_contents(path, "[machine\nx", -1, NULL));
+    g_assert_null(schema_load(path, &syntax));
+    g_assert_nonnull(strstr(syntax->message, path));
+    g_assert_true(g_file_set_contents(path, "[machine]\nname=\xff\xfe\n", -1, NULL));
+    g_assert_null(schema_load(path, &encoding));
+    g_assert_null(schema_load(folder, &kind));
+    g_remove(path);
+    g_rmdir(folder);
+}
+
+static void targets(void)
+{
+    enum char_kind kind;
+    const char *path;
+    g_assert_true(char_target_parse("file:/a b", &kind, &path) && kind == CHAR_FILE && !strcmp(path, "/a b"));
+    g_assert_true(char_target_parse("pty", &kind, &path) && kind == CHAR_PTY && !path);
+    g_assert_false(char_target_parse("ptyx", &kind, &path) || char_target_parse("", &kind, &path) ||
+                   char_target_parse("file:", &kind, &path) || char_target_parse("FILE:x", &kind, &path));
+}
+
+static void suggestions(void)
+{
+    static const char *const words[] = {"list", "start", "stop", "screen", NULL};
+    g_assert_cmpstr(suggest("lst", words), ==, "list");
+    g_assert_cmpstr(suggest("satrt", words), ==, "start");
+    g_assert_cmpstr(suggest("Screen", words), ==, "screen");
+    g_assert_null(suggest("q", words));
+    g_assert_null(suggest("", words));
+    g_autofree char *endless = g_strnfill(10000, 'x');
+    g_assert_null(suggest(endless, words));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/config/sizes/good", sizes_good);
+    g_test_add_func("/config/sizes/bad", sizes_bad);
+    g_test_add_func("/config/sizes/round-trip", sizes_round_trip);
+    g_test_add_func("/config/reading", reading);
+    g_test_add_func("/config/complaints", complaints);
+    g_test_add_func("/config/relative-paths", relative_paths);
+    g_test_add_func("/config/schema/rules", schema);
+    g_test_add_func("/config/schema/defaults", schema_defaults);
+    g_test_add_func("/config/schema/files", schema_files);
+    g_test_add_func("/config/targets", targets);
+    g_test_add_func("/config/suggestions", suggestions);
+    return g_test_run();
+}

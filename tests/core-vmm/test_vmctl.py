@@ -1,0 +1,735 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""vmctl and terrarium-vm as real processes, with the machine that has no guest.  Every test has its own XDG folders.
+Prints TAP.  Usage: test_vmctl.py VMCTL TERRARIUM-VM-FAKE SOURCE-ROOT"""
+import json
+import os
+import pty
+import re
+import signal
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+VMCTL, VM, ROOT = (os.path.abspath(a) for a in sys.argv[1:4])
+
+
+class Host:
+    """A user's empty account."""
+
+    def __enter__(self):
+        self.base = tempfile.mkdtemp(prefix="terrarium-test-")
+        os.mkdir(self.base + "/run", 0o700)
+        self.env = dict(os.environ, XDG_DATA_HOME=self.base + "/data", XDG_RUNTIME_DIR=self.base + "/run",
+                        TERRARIUM_VM=VM, LC_ALL="C.UTF-8", HOME=self.base,
+                        ASAN_OPTIONS="detect_leaks=0")  # the jail forbids the process that would look for them
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            self.env.pop(name, None)
+        return self
+
+    def __exit__(self, *unused):
+        for name in self.out("list", "--running", "-o", "name").split():
+            self.run("stop", "--force", name)
+        shutil.rmtree(self.base)
+
+    def run(self, *args, stdin=b"", timeout=20):
+        p = subprocess.run([VMCTL, *args], env=self.env, input=stdin, capture_output=True, timeout=timeout,
+                           cwd=self.base)
+        return p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace")
+
+    def out(self, *args):
+        return self.run(*args)[1]
+
+    def want(self, code, *args, stdin=b"", err="", out=""):
+        """Runs, checks exit code and parts of the outputs, returns stdout."""
+        c, o, e = self.run(*args, stdin=stdin)
+        assert c == code, f"vmctl {' '.join(args)}: exit {c}, not {code}\n{o}{e}"
+        assert err in e, f"vmctl {' '.join(args)}: stderr has no {err!r}: {e!r}"
+        assert out in o, f"vmctl {' '.join(args)}: stdout has no {out!r}: {o!r}"
+        assert code == 0 or e, f"vmctl {' '.join(args)}: no word about what is wrong"
+        return o
+
+    def ini(self, name):
+        with open(f"{self.base}/data/terrarium/machines/{name}/machine.ini") as f:
+            return f.read()
+
+
+def verbs(h):
+    return re.findall(r"^  ([a-z-]+) ", h.out("help"), re.M)
+
+
+def test_help(h):
+    with open(os.path.join(ROOT, "tests/core-vmm/help.txt")) as f:
+        golden = f.read()
+    assert h.out("help") == golden, "vmctl help has changed: is it meant?  Then change tests/core-vmm/help.txt too"
+    h.want(0, "--help", out=golden)
+    for verb in verbs(h):
+        text = h.want(0, verb, "--help", out="Usage:")
+        assert "Examples:" in text or verb == "disk", f"{verb} --help has no example"
+        assert h.out("help", verb) == text
+
+
+def test_usage(h):
+    h.want(2, "lst", err="did you mean list?")
+    h.want(2, "zzzzzz", err="vmctl help lists them")
+    h.want(2, "create", err="usage: vmctl create NAME")
+    h.want(2, "create", "x", "--memmory", "1G", err="did you mean --memory?")
+    h.want(2, "create", "x", "--memory", err="--memory")
+    h.want(2, "list", "extra", err="usage")
+    h.want(2, "list", "-o", "xml", err="table, json or name")
+    h.want(2, "screen", "shoot", "x", err="did you mean shot?")
+    h.want(2, "wait", "x", err="--state, --serial and --screen")
+    code, out, err = h.run()
+    assert code == 2 and "VERB" in out
+
+
+def test_names(h):
+    for bad in ("../x", "a/b", "", ".x", "-x", "x\ny"):
+        h.want(2, "create", "--", bad, err="cannot be a machine's name")
+    for name in ("alpha", "alpine", "beta"):
+        h.want(0, "create", name)
+    h.want(7, "create", "alpha", err="already")
+    h.want(0, "info", "b", out="beta")
+    h.want(0, "info", "alpha", out="alpha")
+    h.want(2, "info", "al", err="alpha, alpine")
+    h.want(3, "info", "gamma", err="no machine gamma")
+    h.want(3, "info", "bata", err="did you mean beta?")
+    h.want(3, "delete", "bet", err="whole name")
+    assert h.out("list", "-o", "name").split() == ["alpha", "alpine", "beta"]
+
+
+def test_create(h):
+    iso = h.base + "/cd.iso"
+    with open(iso, "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "create", "one", "--memory", "1.5G", "--disk", "3M", "--cdrom", "cd.iso", "--serial", "log.txt",
+           "--cpus", "2", "--debug-exit", "--set", "machine.clock=local")
+    ini = h.ini("one")
+    for line in ("memory=1.5G", "cpus=2", "[ide0]\nfile=disk.img\nformat=raw", f"[ide2]\nmedia=cdrom\nfile={iso}",
+                 f"target=file:{h.base}/log.txt", "[debug-exit]", "clock=local"):
+        assert line in ini, f"no {line!r} in:\n{ini}"
+    disk = h.base + "/data/terrarium/machines/one/disk.img"
+    assert os.stat(disk).st_size == 3 << 20 and os.stat(disk).st_blocks == 0
+    h.want(2, "create", "two", "--memory", "2Q", err="memory = 2Q: must be a size from 1M to 512G")
+    h.want(2, "create", "two", "--set", "machine.enigne=kvm", err="did you mean engine?")
+    h.want(2, "create", "two", "--set", "machine.cpu-model=x86-64-v5", err="must be one of host, x86-64-v1, x86-64-v2")
+    h.want(2, "create", "two", "--set", "nonsense", err="SECTION.KEY=VALUE")
+    h.want(3, "create", "two", "--cdrom", "missing.iso", err="missing.iso")
+    h.want(2, "create", "two", *["--disk", "1M"] * 4, err="room for")
+    left = os.listdir(h.base + "/data/terrarium/machines")
+    assert left == ["one"], f"a failed create left {left}"
+
+
+def test_set(h):
+    h.want(0, "create", "m")
+    before = h.ini("m")
+    h.want(2, "set", "m", "machine.memory=2G", "machine.cpus=999", err="cpus = 999: must be a number from 1 to 32")
+    assert h.ini("m") == before, "a refused change left something behind"
+    h.want(0, "set", "m", "machine.memory=2G", "machine.cmdline=a=b c ", "--unset", "serial1")
+    assert "memory=2G" in h.ini("m") and "serial1" not in h.ini("m")
+    info = json.loads(h.out("info", "m", "-o", "json"))
+    assert info["schema"] == 1 and info["settings"]["machine"]["cmdline"] == "a=b c "
+    assert "A Terrarium machine" in h.ini("m"), "the comment is gone"
+    h.want(2, "set", "m", "--unset", "mashine.memory", err="no section")
+    h.want(0, "set", "--keys", out="[serial1] to [serial4]")
+    with open(h.base + "/data/terrarium/machines/m/machine.ini", "a") as f:
+        f.write("\n[serial1]\nbaud=9600\n")
+    h.want(2, "set", "m", "machine.memory=1G", err="[serial1] has no key baud")
+    h.want(2, "start", "m", err="[serial1] has no key baud")
+    h.want(0, "list", out="bad machine.ini")
+
+
+def test_edited(h):
+    """machine.ini as an editor of Windows leaves it."""
+    h.want(0, "create", "m", "--set", "machine.cmdline=a b")
+    path = h.base + "/data/terrarium/machines/m/machine.ini"
+    with open(path, "rb") as f:
+        text = f.read()
+    with open(path, "wb") as f:
+        f.write(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    assert json.loads(h.want(0, "info", "m", "-o", "json"))["settings"]["machine"]["cmdline"] == "a b"
+    h.want(0, "set", "m", "machine.memory=2G")
+    h.want(0, "start", "m")
+
+
+def test_life(h):
+    h.want(0, "create", "m", "--cdrom", "")
+    h.want(4, "pause", "m", err="is not running")
+    h.want(4, "stop", "m", err="is not running")
+    h.want(0, "wait", "m", "--state", "stopped", "--timeout", "1")
+    h.want(0, "start", "m", err="it is a test")
+    h.want(4, "start", "m", err="running already")
+    h.want(4, "delete", "m", err="is running")
+    machines = json.loads(h.out("list", "-o", "json"))
+    assert machines["schema"] == 1 and machines["machines"][0]["state"] == "running"
+    h.want(0, "wait", "m", "--serial", "guest ready", "--timeout", "5")
+    h.want(5, "wait", "m", "--serial", "never", "--timeout", "0.1")
+    h.want(0, "wait", "m", "--screen", "GRUB", "--timeout", "5")
+    h.want(0, "wait", "m", "--state", "running", "--timeout", "5")
+    h.want(0, "pause", "m")
+    h.want(4, "pause", "m", err="paused")
+    h.want(0, "resume", "m")
+    h.want(0, "reset", "m")
+    h.want(0, "serial", "m", "--send", r"hello\n")
+    h.want(0, "serial", "m", "--tail", out="hello")
+    h.want(0, "type", "m", "aB")
+    h.want(0, "keys", "m", "ctrl+alt+delete")
+    h.want(2, "keys", "m", "hyper+x", err="no key \"hyper\"")
+    h.want(2, "type", "m", "€", err="no key for")
+    h.want(0, "serial", "m", "--tail", out="+30 -30 +42 +48 -48 -42 +29 +56 +111 -111 -56 -29")
+    h.want(0, "screen", "text", "m", out="GNU GRUB\nfake\n")
+    h.want(0, "screen", "shot", "m", h.base + "/s.png")
+    with open(h.base + "/s.png", "rb") as f:
+        assert f.read(8) == b"\x89PNG\r\n\x1a\n"
+    with open(h.base + "/a.iso", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(3, "media", "insert", "m", "a.iso", "--drive", "ide9", err="no drive ide9")
+    h.want(0, "media", "insert", "m", "a.iso")
+    h.want(0, "media", "list", "m", out=h.base + "/a.iso")
+    h.want(0, "media", "eject", "m")
+    h.want(0, "media", "list", "m", out="(empty)")
+    h.want(0, "debug", "m", out='"rip" : "0xfff0"')
+    h.want(0, "debug", "cpu", "m", out='"rip" : "0xfff0"')
+    h.want(0, "debug", "engine", "m", out="left\n                70  misses\n                 7  requests\n")
+    h.want(0, "debug", "engine", "m", "-o", "json", out='"misses" : 70')
+    h.want(0, "debug", "code", "m", "--most", "3", out="cpu 0, most 3")
+    h.want(2, "debug", "colour", "m", err="cpu, engine or code, not colour")
+    h.want(0, "info", "m", out="engine-memory    1.0 MiB of at most 96.0 MiB")
+    h.want(0, "stop", "m")
+    h.want(0, "logs", "m", out="the machine is stopped")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "logs", "m", "--previous", "1", out="the machine is stopped")
+    h.want(3, "logs", "m", "--previous", "9", err="no such log")
+    h.want(0, "delete", "m")
+    assert h.out("list") == ""
+
+
+def test_killed(h):
+    """kill -9 leaves the machine startable; last words go to the log."""
+    h.want(0, "create", "m")
+    for unused in range(2):
+        h.want(0, "start", "m")
+        pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+        assert os.readlink(f"/proc/{pid}/fd/2").endswith("/m/logs/vm.log")
+        os.kill(pid, signal.SIGKILL)
+        h.want(0, "wait", "m", "--state", "stopped", "--timeout", "5")
+        h.want(4, "pause", "m", err="is not running")
+    h.want(0, "start", "m")
+
+
+def test_delete_keeps_disks(h):
+    h.want(0, "create", "m", "--disk", "1M")
+    h.want(0, "delete", "m", "--keep-disks", err="until they are gone")
+    assert os.listdir(h.base + "/data/terrarium/machines/m") == ["disk.img"]
+    h.want(7, "create", "m", err="already")
+    h.want(0, "list", out="no machine.ini")
+    h.want(0, "delete", "m")
+    with open(h.base + "/elsewhere.img", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "create", "n", "--disk", h.base + "/elsewhere.img")
+    h.want(0, "delete", "n", "--keep-disks")
+    assert os.path.exists(h.base + "/elsewhere.img") and h.out("list") == ""
+    h.want(0, "create", "n")
+
+
+def machines_of(h):
+    return sorted(os.listdir(h.base + "/data/terrarium/machines"))
+
+
+def test_taken_names(h):
+    """What create calls taken, list shows."""
+    h.want(0, "create", "m")
+    folder = h.base + "/data/terrarium/machines/"
+    os.mkdir(folder + "folder")
+    os.symlink("/nowhere", folder + "link")
+    with open(folder + "file", "wb"):
+        pass
+    listed = h.out("list", "-o", "name").split()
+    for name in ("folder", "link", "file"):
+        h.want(7, "create", name, err="already")
+        assert name in listed, f"{name} is taken, but list has only {listed}"
+    h.want(0, "delete", "folder")
+    h.want(1, "delete", "file", err="no machine")
+    assert machines_of(h) == ["file", "link", "m"]
+
+
+def test_left_over(h):
+    """What killed processes leave is removed by the next one; what one works on is not."""
+    import fcntl
+    import struct
+    h.want(0, "create", "m")
+    folder, runtime = h.base + "/data/terrarium/machines/", h.base + "/run/terrarium/"
+    whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+
+    def leave(path, lock):
+        os.makedirs(path)
+        with open(path + "/disk.img", "wb") as f:
+            f.truncate(1 << 30)
+        f = open(path + "/making", "wb")
+        if lock:
+            fcntl.fcntl(f, 37, whole)  # F_OFD_SETLK
+        return f
+
+    for verb in (("list",), ("create", "n"), ("delete", "n")):
+        for prefix in (".new-", ".gone-"):
+            leave(folder + prefix + "aaaaaa", False).close()
+            os.makedirs(folder + prefix + "bbbbbb")  # killed even before it had a lock
+        with leave(folder + ".new-cccccc", True), leave(folder + ".gone-cccccc", True):
+            h.want(0, *verb)
+            left = [n for n in machines_of(h) if n.startswith(".")]
+            assert left == [".gone-cccccc", ".new-cccccc"], f"{verb}: {left}"
+            assert os.path.exists(folder + ".new-cccccc/disk.img")
+        h.want(0, "list")
+        assert [n for n in machines_of(h) if n.startswith(".")] == []
+    leave(runtime + "run-aaaaaa", False).close()
+    with leave(runtime + "run-cccccc", True):
+        h.want(0, *RUN, stdin=b"off\n")
+        assert os.listdir(runtime) == ["run-cccccc"], os.listdir(runtime)
+    h.want(0, *RUN, stdin=b"off\n")
+    assert os.listdir(runtime) == []
+    assert "making" not in os.listdir(folder + "m")
+
+
+RUN = ("run", "--serial", "stdio", "--headless", "--kernel", os.devnull)
+
+
+def test_run_ends(h):
+    h.want(0, *RUN, stdin=b"hello\noff\n", out="fake guest ready\r\nhello\r\n")
+    h.want(64, *RUN, stdin=b"debug 0\n", err="debug exit 0")
+    h.want(67, *RUN, stdin=b"debug 3\n")
+    h.want(255, *RUN, stdin=b"debug 100000\n")
+    h.want(21, *RUN, "--on-reset", "stop", stdin=b"reset\n")
+    h.want(22, *RUN, stdin=b"fail\n", err="met its match")
+    h.want(5, *RUN, "--timeout", "0.3", err="stopped after 0.3 s")
+    h.want(6, *RUN, "--testdev", err="refuses to be built")
+    h.want(3, "run", "missing.iso", "--headless", err="missing.iso")
+    h.want(1, *RUN, "--cdrom", os.devnull, err="vmctl: section [ide2]: /dev/null is a character device")
+    h.want(2, "run", err="nothing to boot")
+    for what in ("--disk", "--cdrom", "--floppy", "--kernel"):
+        h.want(2, "run", what, h.base, err="is a folder, not a file")
+    h.want(2, "run", "--kernel", "", err="kernel is empty")
+    for target in ("", "file:", "socket:"):
+        h.want(2, *RUN, "--serial", target, err="target")
+    h.want(2, "run", "--headless", "--memory", "2G", "--cdrom", "", err="nothing to boot")
+    assert os.listdir(h.base + "/run/terrarium") == [], "a throw-away machine left something behind"
+
+
+def test_run_output(h):
+    """Nothing is lost on a slow pipe, as far as the bounded queue goes, and it all arrives before the end."""
+    out = h.want(0, *RUN, stdin=b"flood 2000000\noff\n")
+    assert len(out) == 2000000 + len("fake guest ready\r\n"), len(out)
+    log = h.base + "/serial.log"
+    h.want(5, *RUN, "--set", "serial1.target=file:" + log, "--timeout", "0.3", stdin=b"")
+    with open(log, "rb") as f:
+        assert f.read() == b"fake guest ready\r\n"
+
+
+def test_run_reader_gone(h):
+    """When nobody reads the output any more the machine runs on, without turning in circles."""
+    p = subprocess.Popen([VMCTL, *RUN], env=h.env, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert p.stdout.readline() == b"fake guest ready\r\n"
+    p.stdout.close()
+    name = h.out("list", "-o", "name").strip()
+    pid = json.loads(h.out("info", name, "-o", "json"))["running"]["pid"]
+
+    def ticks():
+        with open(f"/proc/{pid}/stat") as f:
+            return sum(int(n) for n in f.read().rsplit(")", 1)[1].split()[11:13])
+    p.stdin.write(b"hello\n")
+    p.stdin.flush()
+    h.want(0, "wait", name, "--serial", "hello", "--timeout", "5")
+    before = ticks()
+    time.sleep(0.5)
+    assert ticks() - before < 10, f"{ticks() - before} clock ticks for doing nothing"
+    p.stdin.write(b"off\n")
+    p.stdin.close()
+    assert p.wait(timeout=10) == 0
+
+
+def test_run_signals(h):
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        p = subprocess.Popen([VMCTL, *RUN], env=h.env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert p.stdout.readline() == b"fake guest ready\r\n"
+        p.send_signal(sig)
+        p.communicate(timeout=10)
+        assert p.returncode == 20, p.returncode
+    p = subprocess.Popen([VMCTL, *RUN], env=h.env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    p.stdout.readline()
+    assert h.out("list", "-o", "name").startswith("run-")
+    p.kill()  # the VM process goes too, and the next run clears up
+    end = time.time() + 5
+    while h.out("list", "-o", "name") and time.time() < end:
+        time.sleep(0.05)
+    assert h.out("list", "-o", "name") == ""
+    p.communicate()
+    h.want(0, *RUN, stdin=b"off\n")
+    assert os.listdir(h.base + "/run/terrarium") == []
+
+
+def test_terminal(h):
+    """On a terminal: raw while it runs, Ctrl-C goes to the guest, Ctrl-A x ends it, cooked again after."""
+    import termios
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    p = subprocess.Popen(["setsid", "--ctty", "--wait", VMCTL, *RUN], env=h.env,
+                         stdin=slave, stdout=slave, stderr=slave)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(master, 1000)
+    assert not termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ISIG | termios.ECHO)
+    os.write(master, b"\x03abc\r")
+    while b"abc" not in seen:
+        seen += os.read(master, 1000)
+    os.write(master, b"\x01x")
+    assert p.wait(timeout=10) == 20, p.returncode
+    assert termios.tcgetattr(slave) == before, "the terminal is left raw"
+    os.close(master)
+    os.close(slave)
+
+
+def test_pty_and_socket(h):
+    import socket
+    h.want(0, "create", "m", "--serial", "pty")
+    h.want(0, "start", "m")
+    fd = os.open(h.base + "/run/terrarium/m/serial1", os.O_RDWR | os.O_NOCTTY)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(fd, 100)
+    os.write(fd, b"over the pty\n")
+    while b"over the pty\r\n" not in seen:
+        seen += os.read(fd, 100)
+    os.close(fd)
+    h.want(0, "stop", "--force", "m")
+    assert not os.path.lexists(h.base + "/run/terrarium/m/serial1")
+    h.want(0, "set", "m", "serial1.target=socket:line")
+    h.want(0, "start", "m")
+    path = h.base + "/data/terrarium/machines/m/line"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        s.connect(path)
+        s.sendall(b"over the socket\n")
+        seen = b""
+        while b"over the socket\r\n" not in seen:
+            seen += s.recv(100)
+    h.want(0, "stop", "--force", "m")
+    assert not os.path.exists(path)
+
+
+def test_fenced(h):
+    """In the jail: no writing outside of the machine, no new processes, no network."""
+    h.want(0, "create", "m")
+    h.want(0, "start", "m")
+    pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+    with open(f"/proc/{pid}/status") as f:
+        status = f.read()
+    assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
+
+
+def test_fence_and_chains(h):
+    """What an image of machine.ini builds upon may be read, wherever it is; what else there is may not."""
+    for name in ("a", "b"):
+        os.mkdir(f"{h.base}/{name}")
+        h.want(0, "disk", "create", f"{h.base}/{name}/base.qcow2", "1440K")
+        h.want(0, "disk", "create", f"{h.base}/{name}.qcow2", "--backing", f"{h.base}/{name}/base.qcow2")
+    h.want(0, "create", "m", "--floppy", h.base + "/a.qcow2")
+    h.want(0, "set", "m", "floppy0.format=qcow2")
+    h.want(0, "start", "m")
+    drives = json.loads(h.want(0, "media", "list", "m", "-o", "json"))["drives"]
+    assert drives[0]["bytes"] == 1440 << 10, drives
+    h.want(1, "media", "insert", "m", h.base + "/b.qcow2", err="may read only what it was started with")
+    h.want(0, "media", "insert", "m", h.base + "/a.qcow2")
+
+
+def test_fence_and_extents(h):
+    """The other files of an image may be written; and who builds upon it is seen, wherever they are.  (As floppies: those
+    are what machines of this test open.  One that cannot be written is read-only.)"""
+    disks = [("a.vmdk", "subformat=twoGbMaxExtentSparse"), ("b.vmdk", "subformat=monolithicFlat"),
+             ("c.qcow2", "data_file=c.raw")]
+    for name, option in disks:
+        h.want(0, "disk", "create", f"{h.base}/{name}", "1440K", "--option", option)
+        h.want(0, "create", name[0], "--floppy", f"{h.base}/{name}", "--set", "floppy0.format=" + name[2:])
+        h.want(0, "start", name[0])
+        drives = json.loads(h.want(0, "media", "list", name[0], "-o", "json"))["drives"]
+        assert drives[0]["bytes"] == 1440 << 10 and not drives[0]["readonly"], drives
+        h.want(0, "stop", "--force", name[0])
+    h.want(0, "disk", "clone", "--linked", h.base + "/c.qcow2", h.base + "/d.vdi")
+    h.want(0, "delete", "c")
+    h.want(0, "create", "c", "--disk", h.base + "/c.qcow2")
+    h.want(9, "start", "c", err="c.qcow2 is the parent of " + h.base + "/d.vdi")
+    h.want(0, "set", "c", "ide0.readonly=on")
+    h.want(0, "start", "c")
+
+
+def test_format_of_disk(h):
+    """By the name; else as told; else by the contents, if they lead nowhere else."""
+    h.want(0, "disk", "create", h.base + "/cloud.img", "1M", "-O", "qcow2")
+    h.want(0, "disk", "create", h.base + "/child.img", "-O", "qcow2", "--backing", h.base + "/cloud.img", "-F", "qcow2")
+    shutil.copy(h.base + "/cloud.img", h.base + "/wrong.raw")
+    with open(h.base + "/packed", "wb") as f:
+        f.write(b"PK\3\4" + bytes(9999))
+    h.want(0, "create", "a", "--disk", h.base + "/cloud.img", err="is a qcow2 image")
+    h.want(0, "create", "b", "--disk", h.base + "/cloud.img", "--disk-format", "raw")
+    h.want(0, "create", "c", "--disk", h.base + "/wrong.raw")
+    h.want(2, "create", "d", "--disk", h.base + "/child.img", err="say --disk-format qcow2")
+    h.want(0, "create", "d", "--disk", h.base + "/child.img", "--disk-format", "qcow2")
+    h.want(1, "create", "e", "--disk", h.base + "/packed", err="is a ZIP archive")
+    for name, format in zip("abcd", ("qcow2", "raw", "raw", "qcow2")):
+        assert f"format={format}\n" in h.ini(name), h.ini(name)
+    h.want(0, "disk", "create", "h.vhd", "8M")
+    os.rename(h.base + "/h.vhd", h.base + "/h.vhdx")
+    h.want(0, "create", "v", "--disk", "h.vhdx", "--disk-format", "vhd")  # what is said counts for more than the name
+    assert "format=vhd\n" in h.ini("v")
+    h.want(1, "create", "w", "--disk", "h.vhdx", err="looks like vhd")  # what cannot be started is not made
+    h.want(1, "create", "w", "--disk", "cloud.img", "--disk-format", "vdi", err="looks like qcow2")
+    h.want(1, "create", "w", "--disk", "h.vhdx", "--disk-format", "vmdk", err="looks like vhd")
+    assert h.out("list", "-o", "name").split() == list("abcdv")
+
+
+def test_image_in_use(h):
+    """The message names the machine that has it.  (Machines of this test open no images; so we pretend to be one.)"""
+    h.want(0, "disk", "create", h.base + "/d.qcow2", "1M")
+    h.want(0, "create", "m", "--disk", h.base + "/d.qcow2")
+    os.symlink(sys.executable, h.base + "/terrarium-vm")
+    lock = """import fcntl, struct, sys
+f = open("d.qcow2", "r+b")
+for at in 101, 103, 201, 203:  # uses, and does not let others use: writing, resizing
+    fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, at, 1, 0))  # F_OFD_SETLK
+print(flush=True)
+sys.stdin.read()"""
+    with subprocess.Popen([h.base + "/terrarium-vm", "-c", lock, "--folder", "/machines/first"], cwd=h.base,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+        p.stdout.readline()
+        h.want(9, "start", "m", err=f"d.qcow2 is in use by machine first (process {p.pid})")
+        h.want(9, "disk", "create", "--force", h.base + "/d.qcow2", "2M", err="is in use by machine first")
+        p.stdin.close()
+    h.want(0, "start", "m")
+
+
+def test_host_disk(h):
+    """A disk of the host: the fence lets its size be asked for."""
+    with open(h.base + "/disk", "wb") as f:
+        f.truncate(1 << 20)
+    losetup = shutil.which("losetup", path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin") or "false"
+    p = subprocess.run([losetup, "--find", "--show", h.base + "/disk"], capture_output=True, text=True, check=False)
+    if p.returncode:
+        return "needs a loop device: " + p.stderr.strip().split("\n")[0]
+    try:
+        h.want(0, "create", "m", "--cdrom", p.stdout.strip())
+        h.want(0, "start", "m")
+        assert json.loads(h.want(0, "media", "list", "m", "-o", "json"))["drives"][0]["bytes"] == 1 << 20
+        h.want(0, "stop", "--force", "m")
+    finally:
+        subprocess.run([losetup, "--detach", p.stdout.strip()], check=True)
+    return None
+
+
+def test_media_from_anywhere(h):
+    """The jail keeps the VM process from opening these; vmctl hands them over."""
+    h.want(0, "create", "m", "--cdrom", "", "--floppy", "")
+    for name in ("a.iso", "w.img", "r.img"):
+        with open(f"{h.base}/{name}", "wb") as f:
+            f.truncate(1440 << 10)
+    os.chmod(h.base + "/r.img", 0o400)
+    h.want(0, "start", "m")
+
+    def drives():
+        return {d["drive"]: d for d in json.loads(h.want(0, "media", "list", "m", "-o", "json"))["drives"]}
+
+    h.want(2, "media", "insert", "m", "a.iso", err="several removable drives")
+    h.want(0, "media", "insert", "m", "a.iso", "--drive", "ide2")
+    h.want(0, "media", "insert", "m", "w.img", "--drive", "floppy0")
+    now = drives()
+    assert now["ide2"]["readonly"] and not now["floppy0"]["readonly"], now
+    h.want(1, "media", "insert", "m", "w.img", "--drive", "ide2", err="w.img")
+    h.want(0, "media", "insert", "m", "w.img", "--drive", "floppy0")  # again: its own lock is no obstacle
+    assert not drives()["floppy0"]["readonly"]
+    h.want(0, "media", "eject", "m", "--drive", "floppy0")
+    h.want(0, "media", "insert", "m", "w.img", "--drive", "floppy0", "--readonly")
+    assert drives()["floppy0"]["readonly"]
+    h.want(0, "media", "insert", "m", "r.img", "--drive", "floppy0")
+    assert drives()["floppy0"]["file"] == h.base + "/r.img" and (os.geteuid() == 0 or drives()["floppy0"]["readonly"])
+    os.mkfifo(h.base + "/pipe")
+    h.want(1, "media", "insert", "m", "pipe", "--drive", "floppy0", err="is a pipe, not a disk image")
+    h.want(3, "media", "insert", "m", "none.img", "--drive", "floppy0", err="none.img")
+    pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+    opened = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+    assert h.base + "/w.img" not in opened and opened.count(h.base + "/r.img") == 1, opened
+
+
+def test_host_info(h):
+    info = json.loads(h.want(0, "host-info", "-o", "json"))
+    assert info["auto"] == "fake" and not info["engines"][0]["usable"]
+    h.want(0, "host-info", out="no KVM for a fake machine")
+    h.env["TERRARIUM_VM"] = "/nowhere/terrarium-vm"
+    code, unused, err = h.run("host-info")
+    assert code != 0 and "/nowhere/terrarium-vm" in err
+
+
+def test_output_lost(h):
+    """What cannot be written is an error, also for verbs that only show something, and for their help."""
+    h.want(0, "disk", "create", "a.qcow2", "1M")
+    h.want(0, "create", "m")
+    lines = (["list"], ["list", "-o", "json"], ["info", "m"], ["disk", "info", "a.qcow2"], ["disk", "map", "a.qcow2", "-o", "json"],
+             ["set", "--keys"], ["help"], ["help", "run"], ["list", "--help"], ["disk", "--help"], ["completion", "bash"], ["version"])
+
+    def run(line, **how):
+        p = subprocess.run([VMCTL, *line], env=h.env, cwd=h.base, stderr=subprocess.PIPE, timeout=20, check=False, **how)
+        assert b"the output cannot be written" in p.stderr, (line, how, p)
+        return p.returncode
+
+    read, write = os.pipe()
+    os.close(read)
+    with open("/dev/full", "wb") as full:
+        for line in lines:
+            assert run(line, stdout=full) in (1, 8), line  # 1: GLib prints help, and does not say why it fails
+            assert run(line, stdout=write) == 1, line
+            assert run(line, preexec_fn=lambda: os.close(1)) == 1, line
+    os.close(write)
+    h.want(0, "start", "m")
+    with open("/dev/full", "wb") as full:
+        h.want(0, "serial", "m", "--send", "x\n")
+        assert run(["serial", "m", "--tail"], stdout=full) == 8
+        assert run(["logs", "m"], stdout=full) in (1, 8)
+
+
+def test_closed_descriptors(h):
+    """A message never lands in an image that was opened as descriptor 1 or 2."""
+    with open(h.base + "/d.raw", "wb") as f:
+        f.write(bytes(range(256)) * 8192)
+    h.want(0, "disk", "convert", "d.raw", "w.qcow2")
+    with open(h.base + "/w.qcow2", "rb") as f:
+        want = f.read()
+
+    def closing(*fds):
+        return lambda: [os.close(n) for n in fds]
+
+    how = {"env": h.env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 20, "check": False}
+    for fds in ((0,), (1,), (2,), (1, 2), (0, 1, 2)):
+        for line in (["disk", "check", "--repair", "w.qcow2"], ["disk", "resize", "w.qcow2", "nonsense"]):
+            subprocess.run([VMCTL, *line], preexec_fn=closing(*fds), cwd=h.base, **how)
+        with open(h.base + "/w.qcow2", "rb") as f:
+            assert f.read() == want, f"without {fds} something was written into the image"
+        subprocess.run([VM, "--folder", h.base + "/none"], preexec_fn=closing(*fds), **how)
+    h.want(0, "create", "m", "--floppy", "d.raw")
+    p = subprocess.Popen([VM, "--folder", h.base + "/data/terrarium/machines/m", "--foreground"], env=h.env, preexec_fn=closing(0, 1, 2))
+    end = time.time() + 5
+    while time.time() < end and "running" not in h.out("list"):
+        time.sleep(0.02)
+    opened = [os.readlink(f"/proc/{p.pid}/fd/{n}") for n in range(3)]
+    assert all(o == "/dev/null" or o.endswith("vm.log") for o in opened), opened  # and not the image
+    h.want(0, "stop", "--force", "m")
+    p.wait(timeout=10)
+
+
+def test_file_size_limit(h):
+    """A limit on the size of files is an error of writing, and kills nobody."""
+    import resource
+    h.want(0, "create", "m", "--serial", "log.txt")
+    p = subprocess.run([VMCTL, "start", "m"], env=h.env, capture_output=True, timeout=20, check=False,
+                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)))
+    assert p.returncode == 0, p
+    h.want(0, "serial", "m", "--send", "flood 200000\n")
+    h.want(0, "serial", "m", "--send", "hello\n")
+    h.want(0, "wait", "m", "--serial", "hello", "--timeout", "5")
+    assert os.stat(h.base + "/log.txt").st_size == 40000
+    p = subprocess.run([VMCTL, "disk", "create", "a.vhd", "1M", "--fixed"], env=h.env, capture_output=True, timeout=20,
+                       cwd=h.base, check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)))
+    assert p.returncode == 1 and b"File too large" in p.stderr, p
+    assert "a.vhd" not in os.listdir(h.base)
+
+
+def test_bounded_file(h):
+    """A file with a limit keeps the last that was written."""
+    h.want(0, "create", "m", "--serial", "log.txt")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", "limit 100000\n")
+    for unused in range(5):
+        h.want(0, "serial", "m", "--send", "flood 400000\n")
+    h.want(0, "serial", "m", "--send", "the end\n")
+    h.want(0, "wait", "m", "--serial", "the end", "--timeout", "5")
+    h.want(0, "stop", "--force", "m")
+    with open(h.base + "/log.txt", "rb") as f:
+        text = f.read()
+    assert 50000 <= len(text) <= 100000 and text.endswith(b"fl\r\nthe end\r\n"), (len(text), text[-100:])
+
+
+def test_graphics(h):
+    """Where there is no text, nobody waits for it without a word."""
+    h.want(0, "create", "m")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", "graphics\n")
+    h.want(4, "screen", "text", "m", err="nomodeset")
+    h.want(5, "wait", "m", "--screen", "never", "--timeout", "0.5", err="graphics mode")
+    h.want(0, "serial", "m", "--send", "text\n")
+    h.want(5, "wait", "m", "--screen", "never", "--timeout", "0.5", err="did not happen in time\n")
+    h.want(0, "wait", "m", "--screen", "GRUB", "--timeout", "5")
+
+
+def test_changed_parent(h):
+    """The reason is said, and not that the fence keeps the file away."""
+    os.mkdir(h.base + "/other")
+    h.want(0, "disk", "create", "other/base.qcow2", "1440K")
+    h.want(0, "disk", "create", "child.qcow2", "--backing", "other/base.qcow2")
+    h.want(0, "create", "m", "--floppy", "child.qcow2", "--set", "floppy0.format=qcow2")
+    os.utime(h.base + "/other/base.qcow2")
+    h.want(1, "start", "m", err="base.qcow2 was changed after")
+
+
+def test_version(h):
+    assert json.loads(h.want(0, "version", "-o", "json"))["schema"] == 1
+    h.want(0, "--version", out="Terrarium")
+
+
+def test_completion(h):
+    for shell, check in (("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n"])):
+        script = h.want(0, "completion", shell, out="create")
+        if shutil.which(shell):
+            subprocess.run(check, input=script.encode(), check=True)
+    h.want(2, "completion", "tcsh", err="bash, zsh and fish")
+
+
+def test_no_permission(h):
+    if os.geteuid() == 0:
+        return "root may write everywhere"
+    os.makedirs(h.base + "/data")
+    os.chmod(h.base + "/data", 0o500)
+    h.want(6, "create", "m")
+    os.chmod(h.base + "/data", 0o700)
+    return None
+
+
+def test_docs(h):
+    def page(name):
+        with open(os.path.join(ROOT, "docs", name)) as f:
+            return f.read()
+    guide, man, machine = page("vmctl.md"), page("vmctl.1"), page("machine.md")
+    for verb in verbs(h):
+        assert f"vmctl {verb}" in guide, f"docs/vmctl.md does not know {verb}"
+        assert f".B vmctl {verb}" in man, f"docs/vmctl.1 does not know {verb}"
+    for key in re.findall(r"^  ([a-z-]+) ", h.out("set", "--keys"), re.M):
+        assert f"`{key}`" in machine, f"docs/machine.md does not know {key}"
+
+
+def main():
+    tests = [(n, f) for n, f in globals().items() if n.startswith("test_")]
+    failed = 0
+    print(f"1..{len(tests)}", flush=True)
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            with Host() as h:
+                skip = test(h)
+            print(f"ok {number} {name[5:]}" + (f" # SKIP {skip}" if skip else ""), flush=True)
+        except Exception as e:  # a test that breaks has failed
+            failed += 1
+            text = f"{type(e).__name__}: {e}"[:3000].replace("\n", "\n# ")
+            print(f"not ok {number} {name[5:]}\n# {text}", flush=True)
+    return failed > 0
+
+
+sys.exit(main())

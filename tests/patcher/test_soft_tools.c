@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* test_soft_tools.c - what the software engine tells of itself: memory, counters, code. */
+#include "tests/patcher/guest.h"
+#include "patcher/patcher.h"
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* clang-format off */
+GUEST_CODE(busy, 64, "mov $100000, %ecx; mov $0x20000, %rdi\n"
+                     "1: mov %ecx, (%rdi); add $64, %rdi; and $0x2ffff, %rdi; cmpxchg8b 0x800(%rdi); dec %ecx; jnz 1b; hlt\n");
+/* clang-format on */
+
+static struct guest *block_busy(void)
+{
+    struct guest *g = guest_new(1);
+    guest_start(g, GUEST_LONG);
+    GUEST_LOAD(g, GUEST_CODE_AT, busy);
+    guest_run(g);
+    g_assert_cmpuint(g->s.gpr[X86_RCX] & 0xffffffff, ==, 0);
+    return g;
+}
+
+static void note(void *ctx, const char *group, const char *name, uint64_t value)
+{
+    g_hash_table_insert(ctx, g_strdup_printf("%s/%s", group, name), GUINT_TO_POINTER((guint)value));
+}
+
+static guint counted(GHashTable *all, const char *name)
+{
+    g_assert_true(g_hash_table_contains(all, name));
+    return GPOINTER_TO_UINT(g_hash_table_lookup(all, name));
+}
+
+static void test_counters(void)
+{
+    struct guest *g = block_busy();
+    g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g->engine->counters(g->evm, note, all);
+    g_assert_cmpuint(counted(all, "code/blocks translated"), >, 0);
+    g_assert_cmpuint(counted(all, "memory/page walks"), >=, 16);
+    g_assert_cmpuint(counted(all, "left/translated code entered from tier 1"), >, 0);
+    guest_free(g);
+}
+
+static void test_code(void)
+{
+    g_autoptr(GError) error = NULL;
+    struct guest *g = block_busy();
+    g_autofree char *text = g->engine->dump(g->vcpu[0], 100, &error);
+    g_assert_nonnull(text);
+    g_assert_nonnull(strstr(text, "64-bit block at offset 0x"));
+    g_assert_nonnull(strstr(text, "and rdi, 0x2FFFF"));
+    guest_free(g);
+}
+
+/* At most 96 MiB for a guest of 1 GiB. */
+static void test_memory(void)
+{
+    const uint64_t bytes = (1ull << 30) + (20 << 20);
+    _Atomic int64_t tsc_offset = 0;
+    g_autoptr(GError) error = NULL;
+    struct cpu_memory m;
+    struct cpu_vm vm = {.cpus = 1, .memory_bytes = bytes, .tsc_khz = 1000000, .model = "host", .options = ""};
+    vm.tsc_offset = &tsc_offset;
+    vm.memory_fd = memfd_create("guest", MFD_CLOEXEC);
+    g_assert_cmpint(ftruncate(vm.memory_fd, bytes), ==, 0);
+    vm.memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vm.memory_fd, 0);
+    void *evm = soft_engine.vm_new(&vm, &error);
+    g_assert_true(soft_engine.map(evm, 0, 1ull << 30, 0, CPU_MAP_RAM, &error));
+    g_assert_nonnull(soft_engine.vcpu_new(evm, 0, &error));
+    soft_engine.memory(evm, &m);
+    g_assert_cmpuint(m.limit, <=, 96 << 20);
+    g_assert_cmpuint(m.used, <, m.limit / 3);
+    soft_engine.vm_free(evm);
+    munmap(vm.memory, bytes);
+    close(vm.memory_fd);
+}
+
+static void test_memory_grows(void)
+{
+    struct cpu_memory before, after;
+    struct guest *g = guest_new(1);
+    g->engine->memory(g->evm, &before);
+    guest_free(g);
+    g = block_busy();
+    g->engine->memory(g->evm, &after);
+    g_assert_cmpuint(after.used, >, before.used);
+    g_assert_cmpuint(after.limit, >=, before.limit);
+    guest_free(g);
+}
+
+static void test_options(void)
+{
+    g_autoptr(GError) error = NULL;
+    struct cpu_vm vm = {.cpus = 2, .memory_bytes = 1 << 20, .tsc_khz = 1, .model = "host", .options = "lockstep"};
+    g_assert_null(soft_engine.vm_new(&vm, &error));
+    g_assert_nonnull(strstr(error->message, "one CPU"));
+    g_clear_error(&error);
+    vm.options = "hot=3,warm";
+    g_assert_null(soft_engine.vm_new(&vm, &error));
+    g_assert_nonnull(strstr(error->message, "\"warm\""));
+    g_clear_error(&error);
+    vm.options = "maker=via";
+    g_assert_null(interp_engine.vm_new(&vm, &error));
+    g_assert_nonnull(strstr(error->message, "\"maker=via\""));
+}
+
+/* clang-format off */
+GUEST_CODE(copies, 64, "mov $0x20000, %edi; mov $100000, %ecx\n"
+                       "1: mov (%rdi), %eax; add %eax, 8(%rdi); dec %ecx; jnz 1b; hlt\n");
+/* clang-format on */
+
+struct scribbler {
+    volatile uint32_t *at;
+    _Atomic bool stop;
+};
+
+static gpointer scribble(gpointer data)
+{
+    struct scribbler *s = data;
+    while (!s->stop)
+        ++*s->at;
+    return NULL;
+}
+
+/* Memory that changes behind the engine's back makes tier 1 come to something else than tier 2 did. */
+static void test_lockstep_finds(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_setenv("GUEST_ENGINE", "lockstep", TRUE);
+    struct guest *g = guest_new(1);
+    guest_start(g, GUEST_LONG);
+    GUEST_LOAD(g, GUEST_CODE_AT, copies);
+    struct scribbler s = {.at = (uint32_t *)(g->mem + 0x20000)};
+    GThread *t = g_thread_new("scribbler", scribble, &s);
+    while (!*s.at)
+        g_thread_yield();
+    g->s.rip = GUEST_CODE_AT;
+    enum cpu_stop stop = CPU_STOP_HLT; /* a busy host may not run both threads at once */
+    for (gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+         stop == CPU_STOP_HLT && g_get_monotonic_time() < end;) {
+        g->engine->set_state(g->vcpu[0], &g->s);
+        stop = g->engine->run(g->vcpu[0], &error);
+    }
+    s.stop = true;
+    g_thread_join(t);
+    g_assert_cmpint(stop, ==, CPU_STOP_FAIL);
+    g_assert_nonnull(strstr(error->message, "lockstep: "));
+    g_assert_nonnull(strstr(error->message, "before it was nearest"));
+    guest_free(g);
+}
+
+int main(int argc, char **argv)
+{
+    g_setenv("GUEST_ENGINE", "soft", TRUE);
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/soft/counters", test_counters);
+    g_test_add_func("/soft/code", test_code);
+    g_test_add_func("/soft/memory", test_memory);
+    g_test_add_func("/soft/memory-grows", test_memory_grows);
+    g_test_add_func("/soft/options", test_options);
+    g_test_add_func("/soft/lockstep-finds", test_lockstep_finds);
+    return g_test_run();
+}
