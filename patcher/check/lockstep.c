@@ -343,7 +343,7 @@ static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
         note_step(l, tb, i, c->rip);
         if (tb->point[i].untranslated)
             return "tier 1 comes to what tier 2 leaves to it, in another state";
-        if (trans_step(c, tb, i) == (struct block *)c) {
+        if (trans_step(c, tb, i) == trans_stay(c)) {
             i++;
             continue;
         }

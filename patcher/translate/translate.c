@@ -39,7 +39,7 @@ static void targets_empty(struct vcpu *c)
 /* insn.fn behind the one instruction of trans_step() */
 static struct block *stop_here(struct vcpu *c, const struct insn *in)
 {
-    return (struct block *)c; /* no block: the sign to go on in translated code */
+    return trans_stay(c);
 }
 
 static struct block *new_step(void)
@@ -343,7 +343,7 @@ const uint8_t *trans_exec_c(struct vcpu *c, void *point)
     uint16_t behind = in->ip + in->len;
     stats_opcode(c, in, !p->untranslated);
     struct block *next = in->fn(c, in);
-    if (next != (struct block *)c) {
+    if (next != trans_stay(c)) {
         c->link = NULL; /* it was in the copy */
         return go_on_with(c, next);
     }
@@ -400,9 +400,9 @@ static struct block *rest_of_block(struct vcpu *c, const struct trans_point *p)
     const struct insn *in = alone(c, translated_block_of(p), i);
     stats_opcode(c, in, true);
     struct block *next = in->fn(c, in);
-    while (next == (struct block *)c && r->host)
+    while (next == trans_stay(c) && r->host)
         next = trans_step(c, translated_block_of(p), ++i);
-    if (next == (struct block *)c) { /* its own code was changed */
+    if (next == trans_stay(c)) { /* its own code was changed */
         c->rip = c->gpr[REG_BLOCK_IP] + translated_block_of(p)->point[i + 1].ip;
         next = NULL;
     }

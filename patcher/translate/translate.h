@@ -116,7 +116,12 @@ const uint8_t *trans_chain_c(struct vcpu *c, void *link);
 const uint8_t *trans_leave_c(struct vcpu *c, void *translated_block); /* at its entry */
 const uint8_t *trans_miss_c(struct vcpu *c, void *ip);
 unsigned jump_cache_index(const struct translator *x, uint64_t ip);
-/* Tier 1 runs instruction `number`, and nothing behind it: c itself, or what the handler returns when it ends the block. */
+/* What a handler returns instead of a block: go on in translated code.  An address that no block has. */
+static inline struct block *trans_stay(struct vcpu *c)
+{
+    return (struct block *)c;
+}
+/* Tier 1 runs instruction `number`, and nothing behind it: trans_stay(c), or what the handler returns when it ends the block. */
 struct block *trans_step(struct vcpu *c, const struct translated_block *tb, unsigned number);
 /* A detour has come to C: registers are the guest's, as before the instruction. */
 void trans_at_point(struct vcpu *c, const struct trans_point *p);

@@ -56,7 +56,7 @@ step() {
 
 class Programs:
     def __init__(self, build):
-        engine = os.path.join(build, "tests", "engine")
+        engine = os.path.join(build, "tests", "patcher")
         self.vmctl = os.path.join(build, "core-vmm", "vmctl", "vmctl")
         self.vm = os.path.join(build, "core-vmm", "vm", "terrarium-vm")
         self.oracle, self.blocks, self.fpu = (os.path.join(engine, n) for n in ("oracle", "blocks", "test-interp-fpu"))
