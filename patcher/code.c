@@ -16,15 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum {
-    BUCKETS = 32,
-    JUMPS = 16384,
-    ARENA_RESERVE = 64 << 10,
-    AGAIN_SETS = 2048,
-    AGAIN_WAYS = 4,
-    LONG_ENOUGH = 16,
-    HEATS = 1 << 16
-};
+enum { BUCKETS = 32, JUMPS = 16384, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct block *bucket[BUCKETS];
@@ -49,12 +41,6 @@ struct again {
     unsigned oldest;
 };
 
-/* How often runs that were dropped had been entered: what is decoded again and again shall be translated some day, and what
- * was translated shall be so soon again.  Only a hint: two places that look alike share it. */
-struct heat {
-    uint8_t tag, entries;
-};
-
 struct code_cache {
     struct arena young; /* runs with their instructions: emptied when it is full */
     struct arena kept;  /* what is left of those that were translated, and pages: emptied with all translated code */
@@ -63,7 +49,6 @@ struct code_cache {
     uint64_t *used_pages;    /* which of them are set */
     size_t pages_used;
     struct jump jump[JUMPS];
-    struct heat heat[HEATS];
     struct block *scratch; /* code that lies in no RAM: one instruction, never found again */
 };
 
@@ -127,32 +112,6 @@ void code_memory(const struct vcpu *c, struct cpu_memory *m)
     budget_add(m, k->young.most_used + k->kept.most_used + tables, k->young.bytes + k->kept.bytes + tables);
 }
 
-/* By where the block lies in the memory file. */
-static struct heat *heat_of(struct code_cache *k, uint64_t offset, uint8_t *tag)
-{
-    uint64_t hash = offset * 0x9e3779b97f4a7c15u;
-    *tag = hash >> 32;
-    return &k->heat[hash >> 40 & (HEATS - 1)];
-}
-
-static void note_heat(struct vcpu *c, const struct block *r)
-{
-    uint8_t tag;
-    if (!r->host)
-        return;
-    struct heat *h = heat_of(c->code, r->host - c->vm->memory, &tag);
-    unsigned entries = r->translated ? c->vm->hot - c->vm->hot / 4 : r->heat;
-    if (h->tag != tag || h->entries < entries)
-        *h = (struct heat){tag, MIN(entries, UINT8_MAX)};
-}
-
-static unsigned known_heat(struct code_cache *k, uint64_t offset)
-{
-    uint8_t tag;
-    const struct heat *h = heat_of(k, offset, &tag);
-    return h->tag == tag ? h->entries : 0;
-}
-
 static void forget_decoded(struct vcpu *c)
 {
     struct code_cache *k = c->code;
@@ -166,12 +125,8 @@ static void forget_decoded(struct vcpu *c)
 void code_drop_all(struct vcpu *c)
 {
     struct code_cache *k = c->code;
-    for (size_t i = 0; i < k->pages_used; i++) {
-        for (unsigned b = 0; b < BUCKETS; b++)
-            for (const struct block *r = k->page[k->used_pages[i]]->bucket[b]; r; r = r->next)
-                note_heat(c, r);
+    for (size_t i = 0; i < k->pages_used; i++)
         k->page[k->used_pages[i]] = NULL;
-    }
     k->pages_used = k->kept.used = 0;
     forget_decoded(c);
     if (c->translator)
@@ -191,12 +146,10 @@ static void drop_young(struct vcpu *c)
                 *at = r->next2;
         for (unsigned b = 0; b < BUCKETS; b++)
             for (struct block **at = &p->bucket[b], *r; (r = *at);)
-                if (r->kept) {
+                if (r->kept)
                     at = &r->next;
-                } else {
-                    note_heat(c, r);
+                else
                     *at = r->next;
-                }
     }
     forget_decoded(c);
 }
@@ -470,7 +423,6 @@ static struct block *finish(struct vcpu *c, const struct builder *b, uint8_t *ho
     memcpy(r->insn, b->insn, b->count * sizeof(struct insn));
     memcpy(r->raw, b->bytes, b->used);
     r->first = r->insn[0].fn;
-    r->heat = known_heat(k, offset);
     count(c, COUNT_BLOCKS_DECODED);
     if (c->translator)
         r->insn[0].fn = trans_count_entry;
