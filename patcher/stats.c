@@ -10,6 +10,7 @@ static const struct {
     [COUNT_BLOCKS_DECODED] = {"code", "blocks decoded"},
     [COUNT_DECODED_AGAIN] = {"code", "instructions of translated blocks decoded again"},
     [COUNT_BLOCKS_TRANSLATED] = {"code", "blocks translated"},
+    [COUNT_BLOCKS_APART] = {"code", "... again, with a lookup for each operand"},
     [COUNT_BLOCKS_KILLED] = {"code", "blocks killed by writes"},
     [COUNT_CODE_WRITES] = {"code", "writes to decoded bytes"},
     [COUNT_DROPS_DECODED_FULL] = {"code", "decoded code dropped: full"},

@@ -259,7 +259,7 @@ static unsigned cluster_span(struct translator *x, uint64_t host)
     return narrow < NEVER_CLUSTER ? span[narrow] : 0;
 }
 
-struct translated_block *translate_block(struct vcpu *c, struct block *r)
+struct translated_block *translate_block(struct vcpu *c, struct block *r, bool clusters)
 {
     struct translation t = {.c = c, .x = c->translator, .block = r, .code64 = (r->mode & MODE_CODE) == CODE64};
     struct translator *x = c->translator;
@@ -268,7 +268,7 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r)
     t.tb = new_block(x, r);
     t.held = -1;
     study(&t);
-    clusters_find(&t.clusters, r, t.op, t.code64, cluster_span(x, t.tb->host));
+    clusters_find(&t.clusters, r, t.op, t.code64, clusters ? cluster_span(x, t.tb->host) : 0);
     entry(&t);
     for (t.now = 0; t.now < r->count; t.now++) {
         const struct insn *in = &r->insn[t.now];

@@ -253,7 +253,7 @@ struct block *trans_count_entry(struct vcpu *c, const struct insn *in)
     }
     fpu_leave(c); /* for the C library's sake */
     count(c, COUNT_BLOCKS_TRANSLATED);
-    struct translated_block *tb = translate_block(c, r);
+    struct translated_block *tb = translate_block(c, r, true);
     tb->block = r = code_keep(c, r);
     r->translated = tb;
     g_ptr_array_add(c->translator->blocks, r->translated);
@@ -415,17 +415,61 @@ const uint8_t *trans_rest(struct vcpu *c, const struct trans_point *p)
     return go_on_with(c, rest_of_block(c, p));
 }
 
+/* Of a kept block, with all its instructions: g_free. */
+static struct block *whole_block(struct vcpu *c, const struct translated_block *tb)
+{
+    const struct block *r = tb->block;
+    struct block *w = g_malloc(sizeof *w + r->count * sizeof(struct insn));
+    *w = *r;
+    for (unsigned i = 0; i < r->count; i++)
+        w->insn[i] = *code_insn(c, r, i, tb->point[i].ip);
+    return w;
+}
+
+static struct translated_block *translate_apart(struct vcpu *c, const struct translated_block *tb)
+{
+    fpu_leave(c); /* for the C library's sake */
+    count(c, COUNT_BLOCKS_APART);
+    struct block *w = whole_block(c, tb);
+    struct translated_block *apart = translate_block(c, w, false);
+    apart->block = tb->block;
+    g_free(w);
+    g_ptr_array_add(c->translator->blocks, apart);
+    c->translator->notes += sizeof(void *);
+    return apart;
+}
+
+/* Where the block can go on from p with a lookup for each operand, or NULL. */
+static const uint8_t *go_on_apart(struct vcpu *c, const struct trans_point *p)
+{
+    enum { FEW = 4 };
+    struct translated_block *tb = translated_block_of(p);
+    if (!tb->apart && (++tb->rests_met < FEW || full(c) || replay_full(c)))
+        return NULL;
+    if (!tb->apart)
+        tb->apart = translate_apart(c, tb);
+    if (!trans_vector_ready(c, p->number ? tb->apart->point[p->number - 1].checked : 0))
+        return NULL;
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, tb->apart, p->number, c->gpr[REG_BLOCK_IP]);
+    return tb->apart->code + tb->apart->point[p->number].host;
+}
+
 const uint8_t *trans_rest_c(struct vcpu *c, void *point)
 {
     const struct trans_point *p = point;
     struct block *r = translated_block_of(p)->block;
     uint64_t began = __builtin_ia32_rdtsc();
     trans_at_point(c, p);
-    count(c, COUNT_RESTS);
-    struct block *next = rest_of_block(c, p);
+    const uint8_t *apart = go_on_apart(c, p);
+    struct block *next = NULL;
+    if (!apart) {
+        count(c, COUNT_RESTS);
+        next = rest_of_block(c, p);
+    }
     if (r->translated && (c->trans_vector || !p->vector_use))
         narrow_clusters(c, r, began);
-    return go_on_with(c, next);
+    return apart ? apart : go_on_with(c, next);
 }
 
 /* The TLB entry that translated code was looking for, as far as nobody sees: then it looks again. */

@@ -78,20 +78,22 @@ struct translated_block {
     struct block *block;
     uint64_t host;            /* where the guest's code lies */
     uint8_t *code, *indirect; /* executable addresses */
-    const uint8_t *dead;  /* what an invalidated block's entries jump to; its indirect one goes to translator.miss */
-    uint16_t offset;      /* in its page */
-    uint32_t bytes;       /* of its code, without detours */
-    uint32_t samples;     /* how often a request was met at its entry */
-    uint32_t nets;        /* host exceptions in it */
-    uint32_t rests;       /* how often its rest was left to tier 1 since... */
-    uint64_t rests_since; /* ... this TSC, and */
-    uint64_t rest_cycles; /* how long that took */
-    struct trans_point {  /* what C needs to know of an instruction when translated code calls it there */
-        uint32_t host;    /* where its code begins, from .code */
-        uint16_t checked; /* classes of vector code that the code behind it takes for granted */
-        uint8_t number;   /* in the block */
-        uint8_t ip;       /* where it is in the block */
-        uint8_t live;     /* FLAG_*: those that are right before it */
+    const uint8_t *dead; /* what an invalidated block's entries jump to; its indirect one goes to translator.miss */
+    uint16_t offset;     /* in its page */
+    uint32_t bytes;      /* of its code, without detours */
+    uint32_t samples;    /* how often a request was met at its entry */
+    uint32_t nets;       /* host exceptions in it */
+    struct translated_block *apart; /* the same without clusters, or NULL */
+    uint32_t rests_met;        /* how often a cluster was not in one page as it should be, before there was .apart */
+    uint32_t rests;            /* ... since... */
+    uint64_t rests_since;      /* ... this TSC, and */
+    uint64_t rest_cycles;      /* how long that took */
+    struct trans_point {       /* what C needs to know of an instruction when translated code calls it there */
+        uint32_t host;         /* where its code begins, from .code */
+        uint16_t checked;      /* classes of vector code that the code behind it takes for granted */
+        uint8_t number;        /* in the block */
+        uint8_t ip;            /* where it is in the block */
+        uint8_t live;          /* FLAG_*: those that are right before it */
         bool untranslated : 1; /* always by tier 1 */
         bool vector_use : 1;   /* it may change what vector code may run in place */
         bool lent_rsp : 1;     /* .lent: it is the guest's RSP, in vcpu.gpr */
@@ -167,7 +169,8 @@ bool trans_net_leaves(const struct translator *x,
 char *trans_dump(struct vcpu *c, unsigned most); /* g_free */
 
 /* translate/block.c */
-struct translated_block *translate_block(struct vcpu *c, struct block *r);
+/* clusters: operands that lie close together are looked up together */
+struct translated_block *translate_block(struct vcpu *c, struct block *r, bool clusters);
 
 /* translate/op.c: the shape of an instruction's bytes, and what translation needs to know of it */
 enum trans_kind {
