@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 16384, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
+enum { BUCKETS = 32, JUMPS = 32768, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct block *bucket[BUCKETS];

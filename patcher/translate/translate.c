@@ -14,7 +14,7 @@ enum { RESERVE = 64 << 10, REWRITTEN_MAX = 8 /* hotter by 2 to this */ };
 static bool map_cache(struct translator *x, GError **error)
 {
     x->bytes = x->c->vm->budget.code;
-    x->hot_bytes = x->bytes / 2 & PAGE_MASK;
+    x->hot_bytes = x->bytes / 4 * 3 & PAGE_MASK; /* detours need a third of what blocks do */
     x->fd = memfd_create("terrarium-code", MFD_CLOEXEC);
     if (x->fd >= 0 && ftruncate(x->fd, x->bytes) == 0) {
         x->rw = mmap(NULL, x->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, x->fd, 0);
