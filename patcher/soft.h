@@ -186,7 +186,7 @@ struct seg {
     uint8_t can;             /* ACCESS_READ | ACCESS_WRITE */
 };
 
-enum { JUMP_CACHE_SIZE = 1 << 16, TRANS_TARGET_WAYS = 4, CLUSTER_WINDOWS = 50 };
+enum { JUMP_CACHE_SIZE = 1 << 16, JUMP_CACHE_WAYS = 4, CLUSTER_WINDOWS = 50 };
 
 /* ---- the CPU -------------------------------------------------------------------------------------------------- */
 enum {
@@ -337,7 +337,7 @@ struct vcpu {
     struct jump_target {
         uint64_t key; /* -(IP + context) */
         const uint8_t *code;
-    } jump_cache[JUMP_CACHE_SIZE + TRANS_TARGET_WAYS - 1]; /* by the low bits of IP: there or in one of the next */
+    } jump_cache[JUMP_CACHE_SIZE + JUMP_CACHE_WAYS - 1]; /* by the low bits of IP: there or in one of the next */
 };
 
 /* ---- decoded instructions ------------------------------------------------------------------------------------- */

@@ -156,7 +156,7 @@ struct host_mem trans_target_field(size_t offset)
 static void emit_search(struct translator *x, struct emit *e)
 {
     enum { PER_ENTRY = sizeof(struct jump_target) / sizeof(uint64_t) };
-    uint8_t *hit[TRANS_TARGET_WAYS];
+    uint8_t *hit[JUMP_CACHE_WAYS];
     e_bytes(e, &(struct trans_label){0}, sizeof(struct trans_label));
     x->search = e_here(e);
     trans_emit_target_index(x, e);
@@ -164,7 +164,7 @@ static void emit_search(struct translator *x, struct emit *e)
     e_mov(e, 8, T2, H_RCX);
     e_load(e, 8, H_RCX, TRANS_FIELD(trans_context));
     e_lea(e, 8, T0, (struct host_mem){T0, H_RCX, 0, 0});
-    for (unsigned way = 1; way < TRANS_TARGET_WAYS; way++) {
+    for (unsigned way = 1; way < JUMP_CACHE_WAYS; way++) {
         e_lea(e, 8, T1, at(T1, PER_ENTRY));
         e_load(e, 8, H_RCX, trans_target_field(offsetof(struct jump_target, key)));
         e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T0, 0, 0});
@@ -174,7 +174,7 @@ static void emit_search(struct translator *x, struct emit *e)
     e_mov(e, 8, H_RCX, T2);
     e_load(e, 8, T0, TRANS_FIELD(trans_temp));
     e_jmp(e, x->miss);
-    for (unsigned way = 1; way < TRANS_TARGET_WAYS; way++)
+    for (unsigned way = 1; way < JUMP_CACHE_WAYS; way++)
         hit[way][-1] = e->at - hit[way];
     e_mov(e, 8, H_RCX, T2);
     e_load(e, 8, T0, TRANS_FIELD(trans_temp));

@@ -182,9 +182,9 @@ void trans_context_flush(struct vcpu *c, uint64_t lin)
     if (!word || !(*word & bit))
         return;
     unsigned first = jump_cache_index(c->translator, lin & PAGE_MASK), end = first + PAGE_SIZE;
-    make_stale(c, first, MIN(end, JUMP_CACHE_SIZE) + TRANS_TARGET_WAYS - 1, lin);
+    make_stale(c, first, MIN(end, JUMP_CACHE_SIZE) + JUMP_CACHE_WAYS - 1, lin);
     if (end > JUMP_CACHE_SIZE)
-        make_stale(c, 0, end - JUMP_CACHE_SIZE + TRANS_TARGET_WAYS - 1, lin);
+        make_stale(c, 0, end - JUMP_CACHE_SIZE + JUMP_CACHE_WAYS - 1, lin);
     if (c->translator->bmi2)
         *word &= ~bit;
 }
@@ -577,7 +577,7 @@ const uint8_t *trans_leave_c(struct vcpu *c, void *translated_block)
 static struct jump_target *target_of(struct vcpu *c, uint64_t ip)
 {
     struct jump_target *at = &c->jump_cache[jump_cache_index(c->translator, ip)];
-    for (unsigned way = 0; way < TRANS_TARGET_WAYS; way++)
+    for (unsigned way = 0; way < JUMP_CACHE_WAYS; way++)
         if (low_bits(at[way].key + ip) == 0)
             return &at[way];
     return NULL;
@@ -590,7 +590,7 @@ static void note_target(struct vcpu *c, struct jump_target *e, uint64_t ip, cons
     *word |= bit;
     if (!e) {
         e = &c->jump_cache[jump_cache_index(c->translator, ip)];
-        e[1 + c->translator->displaced++ % (TRANS_TARGET_WAYS - 1)] = e[0];
+        e[1 + c->translator->displaced++ % (JUMP_CACHE_WAYS - 1)] = e[0];
     }
     if (tlb_kernel_note(c, c->view, code_linear(c, ip)))
         trans_context_update(c);
@@ -598,19 +598,22 @@ static void note_target(struct vcpu *c, struct jump_target *e, uint64_t ip, cons
     set_page(c, ip);
 }
 
-/* It is the entry for ip, of other page tables or an older generation: is the same run there still?  Then this is quicker
+/* It is the entry for ip, of other page tables or an older generation: is the same block there still?  Then this is quicker
  * than code_find(). */
 static const uint8_t *known_target(struct vcpu *c, struct jump_target *e, uint64_t ip)
 {
     struct trans_label label;
-    memcpy(&label, e->code - sizeof label, sizeof label);
+    const uint8_t *code = e->code;
+    memcpy(&label, code - sizeof label, sizeof label);
     if (!label.code || label.mode != c->mode)
         return NULL;
     struct tlb_info *i = tlb_get_fetch(c, code_linear(c, ip));
     if (!(i->page & GPA_RAM) || label.host != (uintptr_t)c->vm->memory + (i->page & PAGE_MASK) + (ip & ~PAGE_MASK))
         return NULL;
-    note_target(c, e, ip, e->code);
-    return e->code + label.code;
+    if (e->code != code) /* a page walk may begin generations anew, and with them the whole table */
+        return NULL;
+    note_target(c, e, ip, code);
+    return code + label.code;
 }
 
 const uint8_t *trans_miss_c(struct vcpu *c, void *ip)

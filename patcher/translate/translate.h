@@ -25,7 +25,8 @@ enum { NEVER_CLUSTER = 2 /* trans_narrow() */ };
 enum { TRANS_BIAS = 128, TRANS_PLACES = 4096, TRANS_INSNS = BLOCK_MAX + 2 /* with the one that ends the block */ };
 enum { TRANS_NET_PLACES = 1 << 15 };
 
-/* TRANS_DO_FILL, TRANS_DO_FILL_REST: try to get the operand's TLB entry, and the lookup again; else TRANS_DO_EXEC, TRANS_DO_REST */
+/* TRANS_DO_FILL, TRANS_DO_FILL_REST: try to get the operand's TLB entry, and the lookup again; else TRANS_DO_EXEC,
+ * TRANS_DO_REST. */
 enum trans_detour {
     TRANS_DO_EXEC,
     TRANS_DO_REST,
@@ -62,7 +63,7 @@ struct translator {
 };
 
 /* What stands before the "indirect" address of a block: what it was made from, and how far its code is from there; code is
- * 0 if it cannot be entered that way: it was killed, lies in two pages, or this is no run. */
+ * 0 if it cannot be entered that way: it was killed, lies in two pages, or this is no block. */
 struct trans_label {
     uint64_t host : 48, mode : 8, code : 8;
 };
@@ -109,11 +110,13 @@ static inline struct translated_block *translated_block_of(const struct trans_po
 const uint8_t *trans_exec_c(struct vcpu *c, void *point); /* by tier 1; c->trans_resume */
 const uint8_t *trans_ready_c(struct vcpu *c,
                              void *point); /* make vector state live and come back, or as trans_rest_c */
-/* The operand at vcpu.trans_lin: lookup again at c->trans_resume, or as trans_exec_c, trans_rest_c.  wanted: the point, TRANS_WANTED_* */
+/* The operand at vcpu.trans_lin: lookup again at c->trans_resume, or as trans_exec_c, trans_rest_c.  wanted: the point,
+ * and TRANS_WANTED_*. */
 const uint8_t *trans_fill_c(struct vcpu *c, void *wanted);
 const uint8_t *trans_fill_rest_c(struct vcpu *c, void *wanted);
-const uint8_t *trans_rest_c(struct vcpu *c, void *point); /* it and the rest of the block by tier 1 */
-const uint8_t *trans_net_c(struct vcpu *c, void *point);  /* as trans_rest_c, after a host exception */
+const uint8_t *trans_rest_c(struct vcpu *c,
+                            void *point); /* it and the rest of the block without clusters, or by tier 1 */
+const uint8_t *trans_net_c(struct vcpu *c, void *point); /* as trans_rest_c, after a host exception */
 const uint8_t *trans_chain_c(struct vcpu *c, void *link);
 const uint8_t *trans_leave_c(struct vcpu *c, void *translated_block); /* at its entry */
 const uint8_t *trans_miss_c(struct vcpu *c, void *ip);
