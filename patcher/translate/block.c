@@ -291,7 +291,8 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r, bool c
     emit_slow_paths(&t);
     emit_tails(&t);
     emit_links(&t);
-    x->used = (t.e.at - x->rw + 15) & ~15ull;
+    enum { LABEL = sizeof(struct trans_label) };
+    x->used = ((t.e.at - x->rw + LABEL + 15) & ~15ull) - LABEL; /* the next one's entry is aligned */
     x->cold_used = t.cold.at - (x->rw + x->hot_bytes);
     t.tb->indirect += t.e.to_exec;
     t.tb->code += t.e.to_exec;
