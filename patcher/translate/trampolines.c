@@ -25,11 +25,24 @@ void trans_save_flags(struct emit *e, int temp)
 }
 
 /* AL = OF (0 or 1) + 0x7f overflows exactly if OF is to be set; SAHF then sets the others. */
+static void flags_from_ax(struct emit *e)
+{
+    e_bytes(e, "\x04\x7f", 2); /* add al, 0x7f */
+    e8(e, 0x9e);               /* sahf */
+}
+
 static void load_flags_clobber_rax(struct emit *e)
 {
     e_mem(e, 4, 0x0fb7, H_RAX, TRANS_FIELD(arith)); /* movzx eax, word */
-    e_bytes(e, "\x04\x7f", 2);                      /* add al, 0x7f */
-    e8(e, 0x9e);                                    /* sahf */
+    flags_from_ax(e);
+}
+
+void trans_set_flags(struct emit *e, int from, int temp)
+{
+    e_mov(e, 8, temp, H_RAX);
+    e_mov(e, 4, H_RAX, from);
+    flags_from_ax(e);
+    e_mov(e, 8, H_RAX, temp);
 }
 
 void trans_restore_flags(struct emit *e, int temp)
@@ -129,6 +142,27 @@ static const uint8_t *emit_detour(struct emit *e, const uint8_t *(*fn)(struct vc
     return start;
 }
 
+/* A call for which not all registers have to be saved: nothing in it faults. */
+static void emit_load_segment(struct translator *x, struct emit *e)
+{
+    static const uint8_t lost[] = {X86_RAX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, 8, 9};
+    x->load_segment = e_here(e);
+    for (unsigned i = 0; i < sizeof lost; i++)
+        e_store(e, 8, gpr_field(lost[i]), trans_home(lost[i]));
+    e_store(e, 8, TRANS_FIELD(trans_resume), T0);
+    e_lea(e, 8, H_RDI, at(H_RSP, -TRANS_BIAS));
+    e_mov(e, 4, H_RSI, T2);
+    e_mov(e, 4, H_RDX, T1);
+    e_load(e, 8, H_RSP, TRANS_FIELD(trans_host_sp));
+    e_imm64(e, H_RAX, (uint64_t)(uintptr_t)trans_load_segment);
+    e_bytes(e, "\xff\xd0", 2); /* call rax */
+    e_load(e, 8, H_RSP, at(H_RSP, 0));
+    e_rr(e, 1, 0x84, H_RAX, H_RAX); /* test: no load changes flags */
+    for (unsigned i = 0; i < sizeof lost; i++)
+        e_load(e, 8, trans_home(lost[i]), gpr_field(lost[i]));
+    e_mem(e, 4, 0xff, 4, TRANS_FIELD(trans_resume)); /* jmp */
+}
+
 /* ---- indirect jumps ------------------------------------------------------------------------------------------------ */
 /* T1 = 2 * index of IP, in T0 (jump_cache_index()).  No flags are touched. */
 void trans_emit_target_index(const struct translator *x, struct emit *e)
@@ -149,6 +183,12 @@ struct host_mem trans_target_field(size_t offset)
     m.index = T1;
     m.scale = 3;
     return m;
+}
+
+void trans_jump_indirect(const struct translator *x, struct emit *e)
+{
+    trans_emit_target_index(x, e);
+    e_mem(e, 4, 0xff, 4, trans_target_field(offsetof(struct jump_target, code)));
 }
 
 /* An indirect jump to IP in T0 has not found its block in its own place: it may be in one of the next.  The block itself
@@ -184,8 +224,9 @@ static void emit_search(struct translator *x, struct emit *e)
 void trans_trampolines(struct translator *x, struct emit *e)
 {
     emit_enter(x, e);
-    const uint8_t *(*const fn[TRANS_DETOURS])(struct vcpu *, void *) = {trans_exec_c,      trans_rest_c,  trans_fill_c,
-                                                                        trans_fill_rest_c, trans_ready_c, trans_net_c};
+    const uint8_t *(*const fn[TRANS_DETOURS])(struct vcpu *,
+                                              void *) = {trans_exec_c,  trans_rest_c, trans_fill_c, trans_fill_rest_c,
+                                                         trans_ready_c, trans_net_c,  trans_cold_c, trans_cold_end_c};
     for (unsigned i = 0; i < TRANS_DETOURS; i++)
         for (unsigned saved = 0; saved < 2; saved++)
             x->detour[i][saved] = emit_detour(e, fn[i], saved);
@@ -195,4 +236,8 @@ void trans_trampolines(struct translator *x, struct emit *e)
     e_mov(e, 8, T2, T0);
     emit_detour(e, trans_miss_c, false);
     emit_search(x, e);
+    emit_load_segment(x, e);
+    x->to_rip = e_here(e);
+    e_load(e, 8, T0, TRANS_FIELD(rip));
+    trans_jump_indirect(x, e);
 }
