@@ -32,7 +32,7 @@ static void fill(struct row *r, const char *name)
     struct config c = {file, ini, "machine"};
     uint64_t bytes = 0;
     r->name = name;
-    if (file && config_size(&c, "memory", UINT64_C(1) << 30, &bytes, NULL))
+    if (file && config_size(&c, "memory", &bytes, NULL))
         r->memory = size_format(bytes);
     if (machine_lock_holder(folder))
         ask(r, name);

@@ -33,9 +33,7 @@ enum {
 };
 enum { MISC_COLOUR = 1, ATTR_CONNECTED = 0x20, CRTC_PROTECT = 0x80, STATUS0_SENSE = 0x10, SEQ_SCREEN_OFF = 0x20 };
 enum { PCI_REVISION = 8, PCI_BAR0 = 0x10, PCI_BAR2 = 0x18, PCI_PREFETCHABLE = 8 };
-#define VRAM_BYTES (16u << 20)
-#define VRAM_LEAST (1u << 20)
-#define VRAM_MOST  (256u << 20)
+#define VRAM_BYTES (16u << 20) /* in the table, until key memory says how many there are */
 #define ROM_BYTES  (64u << 10)
 #define ROM_FILE   "/usr/share/seabios/vgabios-stdvga.bin"
 
@@ -251,7 +249,7 @@ static bool load_rom(struct device *d, const struct config *c, GError **error)
 static bool load_edid(struct device *d, const struct config *c, GError **error)
 {
     struct vga *s = d->state;
-    g_autofree char *text = config_string(c, "resolution", "1280x800");
+    g_autofree char *text = config_string(c, "resolution");
     unsigned width = 0, height = 0;
     char rest;
 
@@ -268,12 +266,12 @@ static bool load_edid(struct device *d, const struct config *c, GError **error)
 
 static bool memory_size(const struct config *c, uint64_t *bytes, GError **error)
 {
-    if (!config_size(c, "memory", VRAM_BYTES, bytes, error))
+    if (!config_size(c, "memory", bytes, error))
         return false;
-    if (*bytes >= VRAM_LEAST && *bytes <= VRAM_MOST && !(*bytes & (*bytes - 1)))
+    if (!(*bytes & (*bytes - 1)))
         return true;
-    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                "%s: [%s] memory: must be a power of two from 1M to 256M", c->path, c->section);
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, "%s: [%s] memory: must be a power of two",
+                c->path, c->section);
     return false;
 }
 
@@ -283,9 +281,9 @@ static bool memory_size(const struct config *c, uint64_t *bytes, GError **error)
 static bool set_up_mmio(struct device *d, const struct config *c, GError **error)
 {
     const struct config machine = {c->file, c->path, "machine"};
-    bool there;
+    bool there = !config_has(&machine, "firmware");
 
-    if (!config_flag(c, "mmio", !config_has(&machine, "firmware"), &there, error))
+    if (!config_flag(c, "mmio", &there, error))
         return false;
     if (!there) {
         memset(dev_pci_writable(d) + PCI_BAR2, 0, 4);
