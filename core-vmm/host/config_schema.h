@@ -23,6 +23,7 @@ struct schema_key {
     int64_t low, high;
     const char *const *words;
     const char *help;
+    bool at_once; /* only people read it: a change counts while the machine runs; others from its next start */
 };
 struct schema_section {
     const char *name;

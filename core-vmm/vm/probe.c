@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core-vmm/vm/probe.h"
-#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/exit/exit_codes.h"
 #include "core-vmm/machine/machine.h"
 #include <json-glib/json-glib.h>
 #include <errno.h>

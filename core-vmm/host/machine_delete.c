@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* machine_delete.c - a machine goes, with its disk images or without. */
+#include "core-vmm/host/machines.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/fresh.h"
+#include "core-vmm/host/paths.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Out of sight in one step: what a kill leaves of it then takes no name, and somebody else removes it. */
+static bool remove_all(const char *folder, GError **error)
+{
+    g_autofree char *machines = paths_machines();
+    int lock;
+    g_autofree char *fresh = fresh_folder(machines, FRESH_GONE, &lock, NULL);
+    g_autofree char *moved = fresh ? g_build_filename(fresh, "machine", NULL) : NULL;
+    bool out = moved && !rename(folder, moved);
+    bool good = folder_remove(out ? moved : folder, error); /* a mount point stays where it is */
+    if (fresh) {
+        folder_remove(fresh, NULL);
+        close(lock);
+    }
+    return good;
+}
+
+/* Everything but the disk images that machine.ini names in this folder; machine.ini last, so that a kill in between leaves
+ * a machine.  *left: something stays. */
+static bool remove_but_disks(const char *folder, bool *left, GError **error)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    g_autoptr(GKeyFile) file = schema_load(ini, error);
+    g_autoptr(GDir) dir = file ? g_dir_open(folder, 0, error) : NULL;
+    g_autoptr(GHashTable) disks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    if (!dir)
+        return false;
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **s = sections; *s; s++) {
+        char *image = g_key_file_get_string(file, *s, "file", NULL);
+        if (image)
+            g_hash_table_add(disks, image);
+    }
+    const char *name;
+    bool good = true;
+    while (good && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (g_hash_table_contains(disks, name) || g_hash_table_contains(disks, path))
+            continue;
+        if (strcmp(name, "machine.ini"))
+            good = folder_remove(path, error);
+    }
+    good = good && folder_remove(ini, error);
+    *left = good && rmdir(folder) && errno == ENOTEMPTY;
+    return good;
+}
+
+/* Sets an error if another machine has a disk image of it. */
+static bool is_needed(const char *name, const char *folder, GError **error)
+{
+    g_autoptr(GPtrArray) users = disk_users(folder, name, error);
+    if (users && users->len)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_IN_USE,
+                    "%s needs a disk image of %s; delete it first, or use --keep-disks", (char *)users->pdata[0], name);
+    return !users || users->len;
+}
+
+bool machines_delete(const char *name, bool keep_disks, bool *left, GError **error)
+{
+    g_autofree char *folder = paths_machine(name);
+    bool good = false;
+    *left = false;
+    if (!vm_name_check(name, error))
+        return false;
+    machines_sweep();
+    int lock = machines_hold(name, error);
+    if (lock < 0)
+        return false;
+    if (keep_disks)
+        good = remove_but_disks(folder, left, error);
+    else if (!is_needed(name, folder, error))
+        good = remove_all(folder, error);
+    close(lock);
+    return good;
+}
