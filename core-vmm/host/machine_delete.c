@@ -5,7 +5,6 @@
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/fresh.h"
 #include "core-vmm/host/paths.h"
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +25,28 @@ static bool remove_all(const char *folder, GError **error)
     return good;
 }
 
+/* The names by which machine.ini may name what lies in its folder. */
+static GHashTable *named_images(GKeyFile *file)
+{
+    GHashTable *images = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **s = sections; *s; s++) {
+        char *image = g_key_file_get_string(file, *s, "file", NULL);
+        if (image)
+            g_hash_table_add(images, image);
+    }
+    return images;
+}
+
+static bool remove_others(const char *folder, GPtrArray *others, GError **error)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    bool good = true;
+    for (guint i = 0; good && i < others->len; i++)
+        good = !strcmp(others->pdata[i], ini) || folder_remove(others->pdata[i], error);
+    return good && folder_remove(ini, error);
+}
+
 /* Everything but the disk images that machine.ini names in this folder; machine.ini last, so that a kill in between leaves
  * a machine.  *left: something stays. */
 static bool remove_but_disks(const char *folder, bool *left, GError **error)
@@ -33,27 +54,19 @@ static bool remove_but_disks(const char *folder, bool *left, GError **error)
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
     g_autoptr(GKeyFile) file = schema_load(ini, error);
     g_autoptr(GDir) dir = file ? g_dir_open(folder, 0, error) : NULL;
-    g_autoptr(GHashTable) disks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GHashTable) images = dir ? named_images(file) : NULL;
+    const char *name;
     if (!dir)
         return false;
-    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
-    for (char **s = sections; *s; s++) {
-        char *image = g_key_file_get_string(file, *s, "file", NULL);
-        if (image)
-            g_hash_table_add(disks, image);
-    }
-    const char *name;
-    bool good = true;
-    while (good && (name = g_dir_read_name(dir))) {
+    while ((name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
-        if (g_hash_table_contains(disks, name) || g_hash_table_contains(disks, path))
-            continue;
-        if (strcmp(name, "machine.ini"))
-            good = folder_remove(path, error);
+        if (g_hash_table_contains(images, name) || g_hash_table_contains(images, path))
+            *left = true;
+        else
+            g_ptr_array_add(others, g_steal_pointer(&path));
     }
-    good = good && folder_remove(ini, error);
-    *left = good && rmdir(folder) && errno == ENOTEMPTY;
-    return good;
+    return *left ? remove_others(folder, others, error) : remove_all(folder, error);
 }
 
 /* Sets an error if another machine has a disk image of it. */

@@ -17,6 +17,8 @@
 
 #define READY_FD 3          /* in the child */
 #define SAID_MAX (64 << 10) /* a longer last word is cut */
+#define END_MS   5000       /* one that will not start may take so long to end */
+#define POLL_US  5000
 
 /* ---- the process ---- */
 
@@ -191,10 +193,15 @@ static bool start_wait(struct start *s, GError **error)
     return false;
 }
 
+/* Of one that said that it does not start, or nonsense. */
 static void reap(GPid pid)
 {
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    gint64 deadline = g_get_monotonic_time() + END_MS * 1000;
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (g_get_monotonic_time() > deadline)
+            kill(pid, SIGKILL);
+        g_usleep(POLL_US);
+    }
 }
 
 bool machines_start_folder(const char *folder, const struct machine_start *how, struct machine_run *r, GError **error)
@@ -202,10 +209,10 @@ bool machines_start_folder(const char *folder, const struct machine_start *how, 
     struct start s = {.ready = -1};
     bool spawned = start_spawn(&s, folder, how, error);
     bool good = spawned && start_wait(&s, error);
-    if (spawned && !good)
-        reap(s.run.pid); /* so that its lock has gone when we return */
     *r = s.run;
-    start_clear(&s);
+    start_clear(&s); /* whoever goes on talking then gets SIGPIPE */
+    if (spawned && !good)
+        reap(r->pid); /* so that its lock has gone when we return */
     return good;
 }
 
@@ -252,6 +259,7 @@ static void on_failed_end(GPid pid, int status, gpointer data)
 {
     g_autoptr(GTask) task = data;
     struct async_start *a = g_task_get_task_data(task);
+    async_stop(a);
     g_spawn_close_pid(pid);
     g_task_return_error(task, g_steal_pointer(&a->error));
 }
@@ -259,6 +267,20 @@ static void on_failed_end(GPid pid, int status, gpointer data)
 static void on_end(GPid pid, int status, gpointer data)
 {
     g_spawn_close_pid(pid);
+}
+
+static GSource *attach(GTask *task, GSource *source, GSourceFunc fn)
+{
+    g_source_set_callback(source, fn, task, NULL);
+    g_source_attach(source, g_task_get_context(task));
+    return source;
+}
+
+static gboolean on_not_ended(gpointer task)
+{
+    struct async_start *a = g_task_get_task_data(task);
+    kill(a->start.run.pid, SIGKILL);
+    return G_SOURCE_CONTINUE;
 }
 
 /* Watches for its end in the task's context. */
@@ -278,6 +300,7 @@ static void async_end(GTask *task)
     async_stop(a);
     if (a->error) {
         watch_end(task, pid, on_failed_end, task);
+        a->late = attach(task, g_timeout_source_new(END_MS), on_not_ended);
         return;
     }
     watch_end(task, pid, on_end, NULL);
@@ -310,13 +333,6 @@ static gboolean on_cancelled(GCancellable *cancel, gpointer data)
     g_cancellable_set_error_if_cancelled(cancel, &a->error);
     async_end(data);
     return G_SOURCE_REMOVE;
-}
-
-static GSource *attach(GTask *task, GSource *source, GSourceFunc fn)
-{
-    g_source_set_callback(source, fn, task, NULL);
-    g_source_attach(source, g_task_get_context(task));
-    return source;
 }
 
 void machines_start_async(const char *name, const struct machine_start *how, GCancellable *cancel,

@@ -8,6 +8,7 @@
 #include "core-vmm/host/suggest.h"
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define POLL_US 20000
 
@@ -157,6 +158,14 @@ bool machines_wait_gone(const char *name, gint64 us)
     return true;
 }
 
+/* Whoever had the lock before may have taken the machine away, and another one of that name may be there by now. */
+static bool is_lock_of(int lock, const char *folder)
+{
+    g_autofree char *path = g_build_filename(folder, "lock", NULL);
+    struct stat ours, there;
+    return !fstat(lock, &ours) && !lstat(path, &there) && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 int machines_hold(const char *name, GError **error)
 {
     g_autofree char *folder = paths_machine(name);
@@ -175,6 +184,10 @@ int machines_hold(const char *name, GError **error)
         g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RUNNING, "%s is running; vmctl stop %s stops it", name, name);
     } else if (why) {
         g_propagate_error(error, why);
+    } else if (lock >= 0 && !is_lock_of(lock, folder)) {
+        close(lock);
+        lock = -1;
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_NOT_FOUND, "there is no machine %s", name);
     }
     return lock;
 }
