@@ -9,6 +9,7 @@
 #include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ struct watched {
     guint64 settings; /* of machine_entry; 0: no machine yet */
     bool runs;
     GFileMonitor *monitor; /* of its folder; NULL: none could be had */
+    bool stale;            /* there may be another folder of that name by now */
     bool seen;             /* by the look that is under way */
     pid_t process;         /* whose end is waited for; 0: nobody's */
     int pidfd;
@@ -34,6 +36,7 @@ struct machine_watch {
     GMainContext *context;
     GSource *timer; /* NULL: nothing to look at */
     unsigned looks; /* since the last event */
+    bool waits;     /* for a lock whose process has ended, or is not known yet */
 };
 
 static void on_file(GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEvent event, gpointer watch);
@@ -95,17 +98,28 @@ static void wait_for_end(struct machine_watch *w, struct watched *m, pid_t proce
     g_source_attach(m->end, w->context);
 }
 
+/* Somebody has the lock; is it certain that we shall hear of the end? */
+static bool hears_of_end(const struct watched *m)
+{
+    struct pollfd p = {m->pidfd, POLLIN, 0};
+    return m->process && !poll(&p, 1, 0);
+}
+
 /* ---- looking ---- */
 
 static struct watched *watched_of(struct machine_watch *w, const char *name)
 {
     struct watched *m = g_hash_table_lookup(w->machines, name);
-    if (m)
+    if (m && !m->stale)
         return m;
     g_autofree char *folder = paths_machine(name);
-    m = g_new0(struct watched, 1);
+    if (!m) {
+        m = g_new0(struct watched, 1);
+        g_hash_table_insert(w->machines, g_strdup(name), m);
+    }
+    monitor_free(m->monitor, w);
     m->monitor = monitor_of(w, folder, NULL);
-    g_hash_table_insert(w->machines, g_strdup(name), m);
+    m->stale = false;
     return m;
 }
 
@@ -118,6 +132,7 @@ static void compare(struct machine_watch *w, const char *name, bool tell)
     m->settings = e->settings;
     m->runs = e->state == ENTRY_RUNS;
     wait_for_end(w, m, e->process);
+    w->waits |= m->runs && !hears_of_end(m);
     machine_entry_free(e);
     if (tell && !old.settings && m->settings)
         w->changed(w->ctx, name, MACHINE_CREATED);
@@ -146,6 +161,7 @@ static bool look(struct machine_watch *w, bool tell, GError **error)
     g_autoptr(GPtrArray) names = paths_list(error);
     GHashTableIter i;
     gpointer name, m;
+    w->waits = false;
     for (guint n = 0; names && n < names->len; n++) {
         g_autofree char *folder = paths_machine(names->pdata[n]);
         if (g_file_test(folder, G_FILE_TEST_IS_DIR))
@@ -171,9 +187,10 @@ static gboolean on_timer(gpointer watch);
 static void look_again(struct machine_watch *w)
 {
     g_clear_pointer(&w->timer, g_source_unref);
-    if (w->looks == LOOKS)
+    if (w->looks == LOOKS && !w->waits)
         return;
-    w->timer = g_timeout_source_new(LOOK_MS << w->looks++);
+    w->looks = MIN(w->looks + 1, LOOKS);
+    w->timer = g_timeout_source_new(LOOK_MS << (w->looks - 1));
     g_source_set_callback(w->timer, on_timer, w, NULL);
     g_source_attach(w->timer, w->context);
 }
@@ -200,9 +217,22 @@ static bool matters(GFile *file)
     return !g_strcmp0(name, "machine.ini") || !g_strcmp0(name, "lock");
 }
 
+/* A folder came or went: one that had that name is not watched by it any more. */
+static void mark_stale(struct machine_watch *w, GFile *folder)
+{
+    g_autofree char *name = folder ? g_file_get_basename(folder) : NULL;
+    struct watched *m = name ? g_hash_table_lookup(w->machines, name) : NULL;
+    if (m)
+        m->stale = true;
+}
+
 static void on_file(GFileMonitor *monitor, GFile *file, GFile *other, GFileMonitorEvent event, gpointer watch)
 {
     struct machine_watch *w = watch;
+    if (monitor == w->all) {
+        mark_stale(w, file);
+        mark_stale(w, other);
+    }
     if (monitor == w->all || matters(file) || matters(other))
         look_soon(w);
 }

@@ -258,7 +258,7 @@ static bool machine_build(struct machine *m, GError **error)
     m->engine = engine_choose(engine, &m->engine_reason, error);
     if (!m->engine || !memory_init(m, ram, error))
         return false;
-    m->clock = clock_new(false);
+    m->clock = clock_new(m->engine->stepped);
     irq_init(m);
     m->input = input_queue_new(m);
     if (!board_pc_build(m, error))

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_create.c - vmctl create. */
 #include "core-vmm/vmctl/verbs.h"
 
 static int create(const struct verb *v, int argc, char **argv)

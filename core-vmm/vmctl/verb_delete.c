@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_delete.c - vmctl delete. */
 #include "core-vmm/vmctl/verbs.h"
 
 static int delete (const struct verb *v, int argc, char **argv)

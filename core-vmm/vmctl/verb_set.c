@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_set.c - vmctl set. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_schema.h"
 #include <stdio.h>

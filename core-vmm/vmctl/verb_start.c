@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_start.c - vmctl start. */
 #include "core-vmm/vmctl/verbs.h"
 #include <errno.h>
 #include <sys/wait.h>

@@ -453,11 +453,11 @@ static bool has_children(void)
 
 static void never_ready(void)
 {
-    const struct machine_start how = {.seconds = 0.3};
+    const struct machine_start brief = {.seconds = 0.3}, how = {.seconds = SOON_MS / 1000};
     struct machine_run r;
     create("m", NULL);
     vm_script("exec sleep 1000");
-    assert_refused(machines_start("m", &how, &r, error), MACHINE_ERROR, MACHINE_ERROR_TIMEOUT);
+    assert_refused(machines_start("m", &brief, &r, error), MACHINE_ERROR, MACHINE_ERROR_TIMEOUT);
     g_assert_false(has_children());
     vm_script("while :; do echo babble >&3; done");
     assert_refused(machines_start("m", &how, &r, error), MACHINE_ERROR, MACHINE_ERROR_REFUSED); /* enough is enough */
@@ -603,6 +603,27 @@ static void events(void)
     delete_all();
 }
 
+/* Gone and made again between two looks: the new folder is watched, not the old one. */
+static void events_of_a_successor(void)
+{
+    struct seen s = {.events = g_string_new(NULL)};
+    char *cpus[] = {"machine.cpus=2", NULL};
+    enum settings_count count;
+    bool left;
+    create("m", NULL);
+    struct machine_watch *w = machines_watch(on_change, &s, NULL);
+    g_assert_true(machines_delete("m", true, &left, NULL));
+    create("m", NULL);
+    await_event(&s, "m changed;");
+    g_usleep(1000);
+    g_assert_true(machines_change("m", cpus, NULL, &count, NULL));
+    await_event(&s, "m changed;m changed;");
+    g_assert_cmpstr(s.events->str, ==, "m changed;m changed;");
+    machine_watch_free(w);
+    g_string_free(s.events, TRUE);
+    delete_all();
+}
+
 /* Killed, the process says nothing, and its lock is let go of later than it ends. */
 static void event_of_a_kill(void)
 {
@@ -681,6 +702,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machines/races", races);
     g_test_add_func("/machines/start/in-a-loop", start_in_a_loop);
     g_test_add_func("/machines/events/all", events);
+    g_test_add_func("/machines/events/successor", events_of_a_successor);
     g_test_add_func("/machines/events/kill", event_of_a_kill);
     g_test_add_func("/machines/events/quiet", watching_is_quiet);
     int code = g_test_run();

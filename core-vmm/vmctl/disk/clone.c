@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* clone.c - vmctl disk clone. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static bool linked_clone(const char *source, const char *format, const char *target, GError **error)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commit.c - vmctl disk commit. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 /* The image gets a new file, and its parent other contents: neither may be needed by other images. */

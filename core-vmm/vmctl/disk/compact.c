@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* compact.c - vmctl disk compact. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static void print_result(uint64_t freed, enum output how)

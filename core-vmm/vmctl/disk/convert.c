@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* convert.c - vmctl disk convert. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static int convert(const struct verb *v, int argc, char **argv)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* pull.c - vmctl disk pull. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static int pull(const struct verb *v, int argc, char **argv)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* resize.c - vmctl disk resize. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static int change(struct image *im, const char *text, bool shrink, struct disk_job *job, int *code, GError **error)
