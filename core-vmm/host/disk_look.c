@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_SECONDS 20
-
 char *disk_ask(int (*fn)(void *ctx, int answer), void *ctx, const char *path, GError **error)
 {
     struct fence_files *f = fence_files_new();
@@ -18,7 +16,7 @@ char *disk_ask(int (*fn)(void *ctx, int answer), void *ctx, const char *path, GE
     fence_allow_images(f);
     if (path)
         fence_allow_beside(f, path, FENCE_READ);
-    const struct fence_job job = {FENCE_LOOK, f, fn, ctx, LOOK_SECONDS};
+    const struct fence_job job = {FENCE_LOOK, f, fn, ctx, DISK_LOOK_SECONDS};
     int code = fence_run(&job, &answer, error);
     if (code > 0)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: the process that looked at the disk image ended with %d",

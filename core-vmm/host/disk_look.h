@@ -3,10 +3,12 @@
  * nothing else and answers with text (core-vmm/fence), so that whatever an image does to its reader ends there.
  *
  * All of these fork, from a process with one thread: a child of a process with more may find a lock of a library held, and
- * is killed after 20 s. */
+ * is killed after DISK_LOOK_SECONDS. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
+
+#define DISK_LOOK_SECONDS 20
 
 /* Calls fn in a fenced child that may read images; what it says by disk_answer().  path: one that is meant above all, or
  * NULL.  g_free; NULL: an error. */

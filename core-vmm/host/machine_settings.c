@@ -235,7 +235,7 @@ bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GErr
     for (char **a = s->sets; a && *a; a++)
         if (!assign(file, "--set", *a, error))
             return false;
-    return true;
+    return schema_check_together(file, "setting", folder, error);
 }
 
 bool settings_write(GKeyFile *file, const char *path, GError **error)
@@ -296,7 +296,7 @@ bool machines_change(const char *name, char **assignments, char **removals, enum
         good = assign(file, ini, *a, error);
     for (char **r = removals; good && r && *r; r++)
         good = removal(file, ini, *r, error);
-    good = good && settings_write(file, ini, error);
+    good = good && schema_check_together(file, ini, folder, error) && settings_write(file, ini, error);
     bool now = all_count_now(assignments, removals) || !machine_lock_holder(folder);
     *count = now ? SETTINGS_COUNT_NOW : SETTINGS_COUNT_FROM_NEXT_START;
     return good;

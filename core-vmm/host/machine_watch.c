@@ -16,7 +16,7 @@
 
 #define RATE_MS 50 /* between two events of one file */
 #define LOOK_MS 50 /* after an event; then twice as long, and so on */
-#define LOOKS   6  /* so the last one is 3 s after it */
+#define LOOKS   4  /* so the last one is 0.75 s after it */
 
 struct watched {
     guint64 settings; /* of machine_entry; 0: no machine yet */

@@ -264,17 +264,6 @@ static bool load_edid(struct device *d, const struct config *c, GError **error)
     return true;
 }
 
-static bool memory_size(const struct config *c, uint64_t *bytes, GError **error)
-{
-    if (!config_size(c, "memory", bytes, error))
-        return false;
-    if (!(*bytes & (*bytes - 1)))
-        return true;
-    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, "%s: [%s] memory: must be a power of two",
-                c->path, c->section);
-    return false;
-}
-
 /* Without BAR 2 there is no EDID either.  The usual video BIOS reads it there by a 32-bit address whenever it is asked
  * for it: that needs 4 GiB segments in real mode, as SeaBIOS has them.  Other firmware runs a video BIOS with the 64 KiB
  * of real mode, where such a read is a #GP that nobody expects. */
@@ -298,7 +287,7 @@ static bool vga_init(struct device *d, const struct config *c, GError **error)
     struct vga *s = d->state;
     uint64_t bytes;
 
-    if (!memory_size(c, &bytes, error) || !load_edid(d, c, error) || !set_up_mmio(d, c, error) ||
+    if (!config_size(c, "memory", &bytes, error) || !load_edid(d, c, error) || !set_up_mmio(d, c, error) ||
         !load_rom(d, c, error))
         return false;
     s->vram_bytes = bytes;

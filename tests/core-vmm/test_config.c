@@ -149,7 +149,8 @@ static void complaints(void)
     bool on;
     unsigned index;
     g_assert_false(config_size(&c, "memory", &bytes, &size));
-    g_assert_cmpstr(size->message, ==, "/vm/machine.ini: [machine] memory = 64Q: must be a size from 1M to 512G");
+    g_assert_cmpstr(size->message, ==,
+                    "/vm/machine.ini: [machine] memory = 64Q: must be a size from 1M to 512G, a multiple of 4K");
     g_assert_false(config_number(&c, "cpus", &n, &number));
     g_assert_cmpstr(number->message, ==, "/vm/machine.ini: [machine] cpus = 99: must be a number from 1 to 32");
     g_assert_false(config_flag(&c, "boot-menu", &on, &flag));

@@ -328,9 +328,14 @@ static void settings_round_trip(void)
     for (const struct schema_section *s = schema_sections(); s->name; s++)
         for (const struct schema_key *k = s->keys; k->name; k++) {
             g_autofree char *section = s->count ? g_strdup_printf("%s%u", s->name, s->first) : g_strdup(s->name);
-            g_autofree char *value = k->otherwise ? g_strdup(k->otherwise) : k->words ? g_strdup(k->words[0]) : NULL;
+            bool words = k->words && k->type != SCHEMA_NUMBERS;
+            g_autofree char *value = g_strdup(k->otherwise ? k->otherwise : words ? k->words[0] : NULL);
             g_autofree char *number = g_strdup_printf("%d", (int)k->low);
-            const char *set = value ? value : k->type == SCHEMA_NUMBER ? number : k->type == SCHEMA_FLAG ? "on" : "a b";
+            const char *set = value                       ? value
+                              : k->type == SCHEMA_NUMBER  ? number
+                              : k->type == SCHEMA_NUMBERS ? "615/4/17"
+                              : k->type == SCHEMA_FLAG    ? "on"
+                                                          : "a b";
             g_autofree char *assignment = g_strdup_printf("%s.%s=%s", section, k->name, set);
             g_autofree char *key = g_strdup_printf("%s.%s", section, k->name);
             char *sets[] = {assignment, NULL}, *removals[] = {key, NULL};
