@@ -217,7 +217,8 @@ static bool matters(GFile *file)
     return !g_strcmp0(name, "machine.ini") || !g_strcmp0(name, "lock");
 }
 
-/* A folder came or went: one that had that name is not watched by it any more. */
+/* A folder came or went: one that had that name is not watched by it any more.  GLib finds that out itself, but seconds
+ * later. */
 static void mark_stale(struct machine_watch *w, GFile *folder)
 {
     g_autofree char *name = folder ? g_file_get_basename(folder) : NULL;
