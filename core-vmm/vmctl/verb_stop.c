@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Asks the guest first, as one does; --force cuts the power. */
 #include "core-vmm/vmctl/verbs.h"
-#include "core-vmm/host/paths.h"
 
 #define PATIENCE 60.0
 
