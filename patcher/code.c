@@ -401,7 +401,7 @@ static bool decode_block(struct vcpu *c, struct builder *b, unsigned mode)
         }
         if (r != DECODE_OK) {
             decode_bind_fault(in, r == DECODE_UD ? EXC_UD : EXC_GP);
-            b->faults = true;
+            b->faults |= in->len == 1;
         }
         b->count++;
         b->used += in->len;
@@ -553,7 +553,9 @@ static void decode_again(struct vcpu *c, struct insn *in, const struct block *r,
             fpu_enter(c);
             trans_vector_update(c);
         }
-        g_assert(result == DECODE_OK); /* as it was the first time */
+        g_assert(result == DECODE_OK || result == DECODE_UD); /* as it was the first time */
+        if (result == DECODE_UD)
+            decode_bind_fault(in, EXC_UD);
     }
     in->ip = ip;
     in->number = number;

@@ -45,14 +45,20 @@ static unsigned key(const struct insn *in)
     return (map << 8 | in->opcode) << 3 | (in->reg_no & 7);
 }
 
-void stats_opcode(struct vcpu *c, const struct insn *in, bool operand)
+struct opcode_count *stats_opcode_of(struct vcpu *c, const struct insn *in)
 {
     struct opcode_count *o = &c->stats->opcode[key(in)];
-    c->stats->count[operand ? COUNT_EXEC_OPERAND : COUNT_EXEC_UNTRANSLATED]++;
     if (unlikely(!o->bytes[0] && !o->bytes[1])) {
         memcpy(o->bytes, insn_raw(in), in->len);
         o->mode = insn_block(in)->mode;
     }
+    return o;
+}
+
+void stats_opcode(struct vcpu *c, const struct insn *in, bool operand)
+{
+    struct opcode_count *o = stats_opcode_of(c, in);
+    c->stats->count[operand ? COUNT_EXEC_OPERAND : COUNT_EXEC_UNTRANSLATED]++;
     ++*(operand ? &o->operand : &o->untranslated);
 }
 

@@ -55,5 +55,6 @@ struct stats {
 };
 
 void stats_opcode(struct vcpu *c, const struct insn *in, bool operand);
+struct opcode_count *stats_opcode_of(struct vcpu *c, const struct insn *in); /* in: of its block */
 typedef void (*stats_fn)(void *ctx, const char *group, const char *name, uint64_t value);
 void stats_report(struct soft_vm *vm, stats_fn fn, void *ctx); /* any thread: numbers may be a moment apart */

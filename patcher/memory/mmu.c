@@ -170,6 +170,18 @@ static bool set_accessed(struct vcpu *c, struct levels *l, bool dirty)
     return true;
 }
 
+/* What the result depends on. */
+static void keep_entries(const struct vcpu *c, const struct levels *l, struct walk *w)
+{
+    if (c->cr4 & CR4_PCIDE)
+        return;
+    w->entry_bytes = l->size;
+    for (w->entries = 0; w->entries < l->n; w->entries++) {
+        w->entry_at[w->entries] = l->gpa[w->entries];
+        w->entry[w->entries] = l->entry[w->entries];
+    }
+}
+
 uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
 {
     return mmu_walk_from(c, view, lin, access, w, NULL);
@@ -178,6 +190,7 @@ uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struc
 uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, struct walk_starts *s)
 {
     w->large = w->huge = w->global = false;
+    w->entries = 0;
     if (!(c->cr0 & CR0_PG)) {
         w->global = true;
         w->gpa = lin & PAGE_MASK;
@@ -199,6 +212,7 @@ uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, 
             continue;
         if (!(l.entry[l.n - 1] & PTE_D))
             may &= ~ACCESS_WRITE; /* the first write walks again and sets D */
+        keep_entries(c, &l, w);
         w->global = c->cr4 & CR4_PGE && l.entry[l.n - 1] & PTE_G;
         w->access = may;
         return 0;

@@ -8,23 +8,6 @@
 #include "patcher/translate/translation.h"
 
 /* ---- jumps ---------------------------------------------------------------------------------------------------------------- */
-/* T0 = IP: go there, wherever it is.  No flags are touched.  See jump_cache_index(). */
-void trans_jump_indirect(const struct translation *t, struct emit *e)
-{
-    int from = T0;
-    if (t->x->bmi2) {
-        e_bytes(e, "\xc4\x43\xfb\xf0\xda\x0c", 6); /* rorx T1, T0, 12 */
-        e_lea(e, 4, T1, (struct host_mem){T1, T0, 0, 0});
-        from = T1;
-    }
-    e_rr(e, 4, 0x0fb7, T1, from); /* movzx */
-    e_lea(e, 8, T1, (struct host_mem){T1, T1, 0, 0});
-    struct host_mem code = trans_field(offsetof(struct vcpu, jump_cache) + offsetof(struct jump_target, code));
-    code.index = T1;
-    code.scale = 3;
-    e_mem(e, 4, 0xff, 4, code);
-}
-
 /* T0 = page's IP + offset, for a direct jump */
 void trans_load_ip(struct translation *t, struct emit *e, uint64_t offset)
 {
@@ -60,7 +43,7 @@ void trans_jump_to(struct translation *t, uint64_t offset)
         return;
     }
     trans_load_ip(t, &t->e, offset);
-    trans_jump_indirect(t, &t->e);
+    trans_jump_indirect(t->x, &t->e);
 }
 
 void trans_jump_if(struct translation *t, unsigned cc, uint64_t offset)
@@ -94,7 +77,7 @@ static void emit_slow_paths(struct translation *t)
         bool make = t->live[n] && t->producer_at[n].kind != TRANS_MAKE_NONE;
         if (make)
             trans_make_flags(e, &t->producer_at[n]);
-        e_imm64(e, T2, (uintptr_t)trans_point_of(t, n));
+        e_imm64(e, T2, t->slow[i].cold ? (uintptr_t)t->slow[i].cold : (uintptr_t)trans_point_of(t, n));
         const uint8_t *back = t->slow[i].how == TRANS_DO_READY ? t->started[n] : t->resume[n];
         e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
         e32(e, (uint32_t)(back - (e->at + 4)));
@@ -107,7 +90,7 @@ static void emit_tails(struct translation *t)
     for (unsigned i = 0; i < t->tail_count; i++) {
         e_patch_here(&t->cold, t->tail[i].patch);
         trans_load_ip(t, &t->cold, t->tail[i].offset);
-        trans_jump_indirect(t, &t->cold);
+        trans_jump_indirect(t->x, &t->cold);
     }
 }
 
@@ -138,7 +121,7 @@ static bool too_odd(const struct translation *t, const struct insn *in, const st
         return true;
     if (o->kind == TRANS_PLAIN && trans_high_byte_trouble(o))
         return true;
-    bool stack = o->kind >= TRANS_PUSH_REG && o->kind <= TRANS_LEAVE;
+    bool stack = (o->kind >= TRANS_PUSH_REG && o->kind <= TRANS_LEAVE) || o->kind == TRANS_POP_SEG;
     stack |= o->kind == TRANS_CALL || o->kind == TRANS_RET || o->kind == TRANS_CALL_RM;
     return stack && !t->code64 && !(t->block->mode & MODE_STACK32);
 }
@@ -153,7 +136,8 @@ static void study(struct translation *t)
         struct trans_op v;
         if (t->op[i].kind == TRANS_EXEC && in->len && trans_vector_of(&v, in))
             t->op[i] = v;
-        if (in->len && (too_odd(t, in, &t->op[i]) || trans_net_leaves(t->x, t->tb->host + in->ip))) {
+        bool again = t->op[i].kind == TRANS_RDTSC && t->c->lockstep;
+        if (in->len && (too_odd(t, in, &t->op[i]) || again || trans_net_leaves(t->x, t->tb->host + in->ip))) {
             t->op[i].kind = TRANS_EXEC;
             t->op[i].flags_read = FLAG_ALL;
             t->op[i].flags_killed = 0;
@@ -161,7 +145,7 @@ static void study(struct translation *t)
     }
     t->live[n] = FLAG_ALL;
     for (unsigned i = n; i-- > 0;) {
-        if (!r->insn[i].len || r->insn[i].flags & INSN_ENDS)
+        if (!r->insn[i].len || (r->insn[i].flags & INSN_ENDS && t->op[i].kind != TRANS_POPF))
             t->live[i] = FLAG_ALL;
         else
             t->live[i] = (t->live[i + 1] & ~t->op[i].flags_killed) | t->op[i].flags_read;
@@ -232,7 +216,7 @@ static void entry(struct translation *t)
         leave = e_jmp_later(e);
         e_mov(e, 8, H_RCX, T2);
     }
-    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, TRANS_DO_EXEC};
+    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, TRANS_DO_EXEC, NULL};
     if (t->block->host2)
         trans_second_page(t, t->no_second_page);
 }
@@ -275,7 +259,7 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r)
         note_point(&t, in, &t.op[t.now]);
         if (in->len) {
             translate_insn(&t, in, &t.op[t.now]);
-            if (in->flags & INSN_ENDS && (t.op[t.now].kind == TRANS_SET_FLAG || t.op[t.now].kind == TRANS_AC))
+            if (in->flags & INSN_ENDS && trans_goes_on(t.op[t.now].kind))
                 trans_jump_to(&t, t.tb->offset + in->ip + in->len);
             trans_producer_after(&t.producer, &t.op[t.now], r->raw + in->ip, t.code64);
         } else

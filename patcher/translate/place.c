@@ -31,7 +31,7 @@ void trans_reg_out(struct translation *t, unsigned n, int temp)
 /* ---- addresses ---------------------------------------------------------------------------------------------------------- */
 void trans_slow_jcc(struct translation *t, unsigned cc)
 {
-    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now, t->how};
+    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now, t->how, NULL};
     t->may_return |= t->how == TRANS_DO_EXEC;
 }
 
@@ -75,14 +75,8 @@ void trans_add_segment(struct translation *t, unsigned seg)
 {
     size_t field = offsetof(struct vcpu, seg) + seg * sizeof(struct seg);
     if (!t->code64) {
-        e_mem(&t->e, 4, 0x83, 7, trans_field(field + offsetof(struct seg, hi)));
-        e8(&t->e, 0xff);
-        trans_slow_jcc(t, 5);
-        e_mem(&t->e, 4, 0x83, 7, trans_field(field + offsetof(struct seg, lo)));
-        e8(&t->e, 0);
-        trans_slow_jcc(t, 5);
-        e_mem(&t->e, 1, 0x80, 7, trans_field(field + offsetof(struct seg, can)));
-        e8(&t->e, ACCESS_READ | ACCESS_WRITE);
+        e_mem(&t->e, 1, 0x80, 7, trans_field(field + offsetof(struct seg, whole))); /* cmp byte, 1 */
+        e8(&t->e, 1);
         trans_slow_jcc(t, 5);
     }
     e_mem(&t->e, trans_word(t), 0x03, T0, trans_field(field + offsetof(struct seg, base)));

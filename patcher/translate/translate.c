@@ -2,6 +2,7 @@
 /* translate.c - tier 2's housekeeping: the code cache, when a block is translated, how translated code and C meet. */
 #include "patcher/translate/translate.h"
 #include "patcher/native/fpu.h"
+#include "patcher/interp/system.h"
 #include "patcher/check/lockstep.h"
 #include <errno.h>
 #include <malloc.h>
@@ -202,13 +203,18 @@ void trans_kill(struct vcpu *c, struct block *r)
     close_entries(c->translator, r);
 }
 
+/* Is there translated code for the mode?  (Numbers in vcpu.trans_context are only for those.) */
+static bool translated_mode(unsigned mode)
+{
+    unsigned code = mode & MODE_CODE;
+    return !(mode & MODE_ONE) && (code == CODE64 || (code == CODE32 && mode & MODE_FLAT));
+}
+
 /* An instruction across a page end asks the TLB for its second page, and that of VIEW_SLOW has nothing. */
 static bool translatable(const struct block *r)
 {
-    unsigned code = r->mode & MODE_CODE;
     bool second_page = !r->host2 || r->mode >> MODE_TABLE_SHIFT != VIEW_SLOW;
-    return r->host && second_page && !r->faults && !(r->mode & MODE_ONE) &&
-           (code == CODE64 || (code == CODE32 && r->mode & MODE_FLAT));
+    return r->host && second_page && !r->faults && translated_mode(r->mode);
 }
 
 static bool full(const struct vcpu *c)
@@ -306,6 +312,10 @@ static const uint8_t *go_on_with(struct vcpu *c, struct block *next)
     c->trans_next = next;
     if (atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;
+    if (!next && likely(!c->lockstep) && translated_mode(c->mode)) {
+        c->trans_from = TRANS_FROM_DIRECT;
+        return c->translator->to_rip;
+    }
     if (!next) {
         c->link = NULL;
         c->trans_next = next = code_find(c);
@@ -314,6 +324,21 @@ static const uint8_t *go_on_with(struct vcpu *c, struct block *next)
         return NULL;
     set_page(c, c->rip);
     return enter_code(c, next);
+}
+
+/* Tier 1 has run the instruction that ends at `behind`, in mid-block: back to translated code. */
+static const uint8_t *resume(struct vcpu *c, const struct trans_point *p, struct block *r, unsigned behind)
+{
+    bool crowded = unlikely(c->lockstep) && lockstep_crowded(c);
+    if (likely(r->host) && !crowded && trans_vector_ready(c, p->checked)) {
+        if (unlikely(c->lockstep))
+            lockstep_begin(c, r->translated, p->number + 1, c->gpr[REG_BLOCK_IP]);
+        return c->trans_resume;
+    }
+    count(c, COUNT_LEFT_CHANGED);
+    c->rip = c->gpr[REG_BLOCK_IP] + behind; /* it changed its own code, or the vector state's use */
+    c->trans_next = NULL;
+    return NULL;
 }
 
 const uint8_t *trans_exec_c(struct vcpu *c, void *point)
@@ -331,15 +356,47 @@ const uint8_t *trans_exec_c(struct vcpu *c, void *point)
     }
     if (c->replay->live && (p->vector_use || !c->trans_vector))
         trans_vector_update(c);
-    if (likely(r->host) && trans_vector_ready(c, p->checked)) {
-        if (unlikely(c->lockstep))
-            lockstep_begin(c, r->translated, p->number + 1, c->gpr[REG_BLOCK_IP]);
-        return c->trans_resume;
-    }
-    count(c, COUNT_LEFT_CHANGED);
-    c->rip = c->gpr[REG_BLOCK_IP] + behind; /* it changed its own code, or the vector state's use */
-    c->trans_next = NULL;
-    return NULL;
+    return resume(c, p, r, behind);
+}
+
+static void begin_cold(struct vcpu *c, const struct trans_cold *n)
+{
+    trans_at_point(c, n->point);
+    c->stats->count[COUNT_EXEC_UNTRANSLATED]++;
+    n->count->untranslated++;
+    c->rip = c->gpr[REG_BLOCK_IP] + n->insn.ip;
+}
+
+const uint8_t *trans_cold_c(struct vcpu *c, void *cold)
+{
+    const struct trans_cold *n = cold;
+    struct block *r = translated_block_of(n->point)->block;
+    begin_cold(c, n);
+    ((cold_fn)n->insn.aux)(c, &n->insn);
+    if (c->replay->live && n->point->vector_use) /* else what needs to know will ask */
+        trans_vector_update(c);
+    return resume(c, n->point, r, n->insn.ip + n->insn.len);
+}
+
+/* As exec_cold_end(). */
+const uint8_t *trans_cold_end_c(struct vcpu *c, void *cold)
+{
+    const struct trans_cold *n = cold;
+    begin_cold(c, n);
+    c->insns += n->insn.number + 1;
+    c->next_rip = c->rip + n->insn.len;
+    if (!code64(c))
+        c->next_rip = (uint32_t)c->next_rip;
+    ((cold_fn)n->insn.aux)(c, &n->insn);
+    c->rip = c->next_rip;
+    return go_on_with(c, NULL);
+}
+
+bool trans_load_segment(struct vcpu *c, unsigned seg, uint32_t selector)
+{
+    if (c->trans_x87_ip)
+        trans_x87_pointers(c);
+    return seg_load_quick(c, seg, selector);
 }
 
 unsigned trans_narrow(struct translator *x, uint64_t host)

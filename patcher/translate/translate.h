@@ -25,7 +25,15 @@ enum { NEVER_CLUSTER = 2 /* trans_narrow() */ };
 enum { TRANS_BIAS = 128, TRANS_PLACES = 4096, TRANS_INSNS = BLOCK_MAX + 2 /* with the one that ends the block */ };
 enum { TRANS_NET_PLACES = 1 << 15 };
 
-enum trans_detour { TRANS_DO_EXEC, TRANS_DO_REST, TRANS_DO_READY, TRANS_DO_NET, TRANS_DETOURS };
+enum trans_detour {
+    TRANS_DO_EXEC,
+    TRANS_DO_REST,
+    TRANS_DO_READY,
+    TRANS_DO_NET,
+    TRANS_DO_COLD,
+    TRANS_DO_COLD_END,
+    TRANS_DETOURS
+};
 
 /* Of one vCPU; struct vcpu points to it and vice versa. */
 struct translator {
@@ -45,6 +53,8 @@ struct translator {
         netted[TRANS_NET_PLACES / 8]; /* bits: instructions there that host exceptions took from it (translate/net.c) */
     uint8_t net_vector;               /* the last host exception's */
     const uint8_t *enter, *link, *request, *miss;
+    const uint8_t *to_rip;       /* on to the block at vcpu.rip, by the jump cache */
+    const uint8_t *load_segment; /* T2 = number, T1 = selector, T0 = where to go on: with ZF if it was not done */
     const uint8_t *detour[TRANS_DETOURS][2];     /* with guest flags in the host's, or in vcpu.arith */
     uint64_t drops;                              /* how often all was dropped */
     uint64_t target_pages[JUMP_CACHE_SIZE / 64]; /* bits, by page: indirect jumps may lead there (vcpu.jump_cache) */
@@ -81,6 +91,13 @@ struct translated_block {
         uint8_t lent; /* where, from .host, its own instruction is, if the guest's RSI is in T1 there; 0: it is not */
     } point[];        /* one for each instruction of the block */
 };
+/* An instruction that a cold handler runs whenever it comes: all that this takes.  Not one that native replay made, whose
+ * stub may go. */
+struct trans_cold {
+    const struct trans_point *point;
+    struct opcode_count *count;
+    struct insn insn;
+};
 static inline struct translated_block *translated_block_of(const struct trans_point *p)
 {
     return (struct translated_block *)((char *)(p - p->number) - offsetof(struct translated_block, point));
@@ -89,9 +106,12 @@ static inline struct translated_block *translated_block_of(const struct trans_po
 /* Detours from translated code to C: where to go on, or NULL: leave with c->trans_next. */
 const uint8_t *trans_exec_c(struct vcpu *c, void *point); /* by tier 1; c->trans_resume */
 const uint8_t *trans_ready_c(struct vcpu *c,
-                             void *point);                /* make vector state live and come back, or as trans_rest_c */
-const uint8_t *trans_rest_c(struct vcpu *c, void *point); /* it and the rest of the block by tier 1 */
-const uint8_t *trans_net_c(struct vcpu *c, void *point);  /* as trans_rest_c, after a host exception */
+                             void *point);               /* make vector state live and come back, or as trans_rest_c */
+const uint8_t *trans_cold_c(struct vcpu *c, void *cold); /* the same by struct trans_cold: in mid-block ... */
+const uint8_t *trans_cold_end_c(struct vcpu *c, void *cold);              /* ... and of one that ends the block */
+const uint8_t *trans_rest_c(struct vcpu *c, void *point);                 /* it and the rest of the block by tier 1 */
+const uint8_t *trans_net_c(struct vcpu *c, void *point);                  /* as trans_rest_c, after a host exception */
+bool trans_load_segment(struct vcpu *c, unsigned seg, uint32_t selector); /* seg_load_quick() */
 const uint8_t *trans_chain_c(struct vcpu *c, void *link);
 const uint8_t *trans_leave_c(struct vcpu *c, void *translated_block); /* at its entry */
 const uint8_t *trans_miss_c(struct vcpu *c, void *ip);
@@ -124,9 +144,12 @@ void *trans_keep(struct translator *x, void *p);
 struct chain *chain_new(struct translator *x, struct translated_block *from, uint8_t *patch, uint16_t offset);
 
 /* translate/trampolines.c */
+void trans_jump_indirect(const struct translator *x,
+                         struct emit *e); /* T0 = IP: go there, wherever it is; flags stay */
 void trans_trampolines(struct translator *x, struct emit *e);
-void trans_save_flags(struct emit *e, int temp);    /* host flags -> vcpu.arith */
-void trans_restore_flags(struct emit *e, int temp); /* and back */
+void trans_save_flags(struct emit *e, int temp);          /* host flags -> vcpu.arith */
+void trans_restore_flags(struct emit *e, int temp);       /* and back */
+void trans_set_flags(struct emit *e, int from, int temp); /* from: as vcpu.arith has them */
 int trans_home(unsigned guest); /* the host register that holds guest register 0-15, or -1: in vcpu.gpr */
 static inline struct host_mem trans_field(size_t offset) /* of struct vcpu */
 {
@@ -157,6 +180,8 @@ enum trans_kind {
     TRANS_PUSH_IMM,
     TRANS_PUSH_RM,
     TRANS_PUSH_SEG,
+    TRANS_PUSHF,
+    TRANS_POPF,
     TRANS_POP_REG,
     TRANS_LEAVE,
     TRANS_JCC,
@@ -165,8 +190,11 @@ enum trans_kind {
     TRANS_RET,
     TRANS_JMP_RM,
     TRANS_CALL_RM,
+    TRANS_MOV_SEG, /* MOV and POP of ES, DS, FS and GS */
+    TRANS_POP_SEG,
     TRANS_SET_FLAG, /* CLI STI CLD STD */
-    TRANS_AC,       /* CLAC STAC */
+    TRANS_CLAC,
+    TRANS_RDTSC,
     TRANS_SWAPGS,
     TRANS_FROM_CR, /* MOV register, CR2 or CR3 */
     TRANS_BIT,     /* BT BTS BTR BTC memory, register: the bit may lie anywhere */

@@ -10,6 +10,7 @@ struct slow { /* a jump to the detour of an instruction */
     uint8_t *patch;
     unsigned insn;
     enum trans_detour how;
+    const struct trans_cold *cold; /* TRANS_DO_COLD_END */
 };
 struct tail { /* a conditional jump to another page */
     uint8_t *patch;
@@ -60,13 +61,24 @@ struct host_mem trans_operand_place(struct translation *t, const struct insn *in
 struct host_mem trans_stack_place(struct translation *t, int reg, int disp, bool write);
 
 /* translate/block.c: jumps and detours */
-void trans_jump_indirect(const struct translation *t, struct emit *e);
 void trans_load_ip(struct translation *t, struct emit *e, uint64_t offset);
 void trans_jump_to(struct translation *t, uint64_t offset);
 void trans_jump_if(struct translation *t, unsigned cc, uint64_t offset);
 uint64_t trans_target_offset(const struct translation *t, const struct insn *in);
 const struct trans_point *trans_point_of(const struct translation *t, unsigned i);
 
+/* translate/system.c */
+void trans_pushf(struct translation *t);
+void trans_popf(struct translation *t);
+void trans_clac(struct translation *t, const struct insn *in);
+void trans_rdtsc(struct translation *t);
+const struct trans_cold *trans_cold(struct translation *t, const struct insn *in);
+void trans_mov_segment(struct translation *t, const struct insn *in, const struct trans_op *o);
+void trans_pop_segment(struct translation *t, const struct insn *in);
+bool trans_goes_on(
+    enum trans_kind kind); /* ends its block in tier 1, but behind its code comes the next instruction's */
+
 /* translate/insn.c */
+void trans_adjust_rsp(struct translation *t, int by);
 bool trans_high_byte_trouble(const struct trans_op *o);
 void translate_insn(struct translation *t, const struct insn *in, const struct trans_op *o);
