@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 16384, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
+enum { BUCKETS = 32, JUMPS = 32768, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct block *bucket[BUCKETS];
@@ -183,6 +183,11 @@ static unsigned bucket(uint64_t offset)
 static struct code_bits *bits_of(struct soft_vm *vm, uint64_t offset)
 {
     return atomic_load_explicit(&vm->code_bits[offset >> 12], memory_order_acquire);
+}
+
+bool code_was_on_page(struct soft_vm *vm, uint64_t offset)
+{
+    return bits_of(vm, offset);
 }
 
 bool code_on_page(struct soft_vm *vm, uint64_t offset)

@@ -199,7 +199,7 @@ struct seg {
     uint8_t whole;           /* 1: all offsets, to read and to write */
 };
 
-enum { JUMP_CACHE_SIZE = 1 << 16, CLUSTER_WINDOWS = 50 };
+enum { JUMP_CACHE_SIZE = 1 << 16, JUMP_CACHE_WAYS = 4, CLUSTER_WINDOWS = 50 };
 
 /* ---- the CPU -------------------------------------------------------------------------------------------------- */
 enum {
@@ -316,6 +316,7 @@ struct vcpu {
     uint32_t trans_vector;  /* classes of vector instructions that may run in place now; 0 when the state is not live */
     uint64_t trans_page;    /* IP of the page of the block that executes */
     uint64_t trans_context; /* page tables, privilege and mode, as a number << 48 */
+    uint64_t trans_lin;     /* linear address of an operand that is not at hand */
     uint64_t trans_temp, trans_below;         /* trans_below: what the last call through a pointer overwrote */
     uint64_t cluster_window[CLUSTER_WINDOWS]; /* host addresses of groups of operands (translate/cluster.c) */
     /* the last jump to another page: TRANS_FROM_DIRECT, or, through a pointer, its offset in its page and, << 12, what it
@@ -349,7 +350,7 @@ struct vcpu {
     struct jump_target {
         uint64_t key; /* -(IP + context) */
         const uint8_t *code;
-    } jump_cache[JUMP_CACHE_SIZE]; /* by the low bits of IP */
+    } jump_cache[JUMP_CACHE_SIZE + JUMP_CACHE_WAYS - 1]; /* by the low bits of IP: there or in one of the next */
 };
 
 /* ---- decoded instructions ------------------------------------------------------------------------------------- */

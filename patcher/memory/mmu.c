@@ -182,12 +182,9 @@ static void keep_entries(const struct vcpu *c, const struct levels *l, struct wa
     }
 }
 
-uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
-{
-    return mmu_walk_from(c, view, lin, access, w, NULL);
-}
-
-uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, struct walk_starts *s)
+/* ahead: of time, entries stay as they are. */
+static uint32_t walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, bool ahead,
+                     struct walk_starts *s)
 {
     w->large = w->huge = w->global = false;
     w->entries = 0;
@@ -208,7 +205,7 @@ uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, 
         if ((may & access) != access)
             return fault_code(c, view, access, PF_P);
         w->not_accessed = l.not_accessed;
-        if (!s && !set_accessed(c, &l, access & ACCESS_WRITE))
+        if (!ahead && !set_accessed(c, &l, access & ACCESS_WRITE))
             continue;
         if (!(l.entry[l.n - 1] & PTE_D))
             may &= ~ACCESS_WRITE; /* the first write walks again and sets D */
@@ -217,6 +214,16 @@ uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, 
         w->access = may;
         return 0;
     }
+}
+
+uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
+{
+    return walk(c, view, lin, access, w, false, NULL);
+}
+
+uint32_t mmu_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk *w, struct walk_starts *s)
+{
+    return walk(c, view, lin, 0, w, true, s);
 }
 
 /* MOV CR3 in PAE mode (SDM Vol. 3, 4.4.1) */

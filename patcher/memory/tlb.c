@@ -363,16 +363,22 @@ static void fill(struct vcpu *c, unsigned view, uint64_t lin, int access, const 
     install(c, view, i, lin, access);
 }
 
+/* The entry is there, and about to be written to: that may be possible without care by now. */
+static void retag(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t lin)
+{
+    if (!(i->page & GPA_RAM) || i->page & GPA_READONLY || !(c->views[view][slot_of(lin)].write & TLB_EMPTY))
+        return;
+    count(c, COUNT_TLB_RETAGS);
+    install(c, view, i, lin, ACCESS_WRITE);
+}
+
 struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access)
 {
     struct tlb_info *i = &c->info[view][slot_of(lin)];
     uint64_t tag = (lin & PAGE_MASK) ^ c->view_gen[view];
     if (i->lin == tag && (i->access & access) == access) {
-        if (access & ACCESS_WRITE && i->page & GPA_RAM && !(i->page & GPA_READONLY) &&
-            c->views[view][slot_of(lin)].write & TLB_EMPTY) {
-            count(c, COUNT_TLB_RETAGS);
-            install(c, view, i, lin, access);
-        }
+        if (access & ACCESS_WRITE)
+            retag(c, view, i, lin);
         return i;
     }
     struct walk w;
@@ -389,10 +395,29 @@ struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access
 bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts)
 {
     struct walk w;
-    bool there = !mmu_walk_from(c, view, lin, 0, &w, starts) && !w.not_accessed;
+    bool there = !mmu_walk_ahead(c, view, lin, &w, starts) && !w.not_accessed;
     if (there)
         fill(c, view, lin, 0, &w);
     return there;
+}
+
+bool tlb_get_quietly(struct vcpu *c, uint64_t lin, unsigned size, bool write)
+{
+    unsigned view = c->view;
+    struct tlb_entry *e = &c->views[view][slot_of(lin)];
+    struct tlb_info *i = &c->info[view][slot_of(lin)];
+    if (c->tlb != c->views[view] || !canonical(lin) || (lin & ~PAGE_MASK) + size > PAGE_SIZE)
+        return false;
+    if (i->lin != ((lin & PAGE_MASK) ^ c->view_gen[view])) {
+        count(c, COUNT_TLB_WALKS);
+        if (!tlb_walk_ahead(c, view, lin, NULL))
+            return false;
+        if (tlb_kernel_note(c, view, lin))
+            trans_context_update(c);
+    }
+    if (write && i->access & ACCESS_WRITE && !code_was_on_page(c->vm, i->page & PAGE_MASK))
+        retag(c, view, i, lin);
+    return tlb_hit(c, write ? e->write : e->read, lin, size);
 }
 
 struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin)

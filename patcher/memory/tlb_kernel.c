@@ -120,7 +120,7 @@ static bool same_code(struct vcpu *c, unsigned view, const struct tlb_list *l, s
         if (seen[region % 16].region == region && seen[region % 16].distance == distance)
             continue;
         struct walk w;
-        if (mmu_walk_from(c, view, l->page[n].lin, 0, &w, starts) || !(w.access & ACCESS_EXEC) ||
+        if (mmu_walk_ahead(c, view, l->page[n].lin, &w, starts) || !(w.access & ACCESS_EXEC) ||
             gpa_entry(c->vm, w.gpa) != l->page[n].page)
             return false;
         global &= w.global;

@@ -66,22 +66,30 @@ const struct trans_point *trans_point_of(const struct translation *t, unsigned i
     return &t->tb->point[i];
 }
 
+static bool same_detour(const struct slow *a, const struct slow *b)
+{
+    return a->insn == b->insn && a->how == b->how && a->retry == b->retry && a->wanted == b->wanted &&
+           a->cold == b->cold;
+}
+
 static void emit_slow_paths(struct translation *t)
 {
     struct emit *e = &t->cold;
     for (unsigned i = 0; i < t->slow_count; i++) {
         e_patch_here(e, t->slow[i].patch);
-        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn && t->slow[i + 1].how == t->slow[i].how)
+        while (i + 1 < t->slow_count && same_detour(&t->slow[i], &t->slow[i + 1]))
             e_patch_here(e, t->slow[++i].patch);
-        unsigned n = t->slow[i].insn;
+        const struct slow *s = &t->slow[i];
+        unsigned n = s->insn;
         bool make = t->live[n] && t->producer_at[n].kind != TRANS_MAKE_NONE;
         if (make)
             trans_make_flags(e, &t->producer_at[n]);
-        e_imm64(e, T2, t->slow[i].cold ? (uintptr_t)t->slow[i].cold : (uintptr_t)trans_point_of(t, n));
-        const uint8_t *back = t->slow[i].how == TRANS_DO_READY ? t->started[n] : t->resume[n];
+        uint64_t point = (uintptr_t)trans_point_of(t, n) | (uint64_t)s->wanted << TRANS_WANTED_SHIFT;
+        e_imm64(e, T2, s->cold ? (uintptr_t)s->cold : point);
+        const uint8_t *back = s->retry ? s->retry : s->how == TRANS_DO_READY ? t->started[n] : t->resume[n];
         e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
         e32(e, (uint32_t)(back - (e->at + 4)));
-        e_jmp(e, t->x->detour[t->slow[i].how][!make]);
+        e_jmp(e, t->x->detour[s->how][!make]);
     }
 }
 
@@ -187,22 +195,26 @@ static void entry(struct translation *t)
 {
     struct emit *e = &t->e;
     struct translated_block *tb = t->tb;
-    struct host_mem key = trans_field(offsetof(struct vcpu, jump_cache) + offsetof(struct jump_target, key));
-    key.index = T1;
-    key.scale = 3;
+    struct trans_label label = {.host = (uintptr_t)t->block->host};
+    uint8_t *label_at = e->at;
+    e_bytes(e, &label, sizeof label);
     tb->indirect = e->at;
     e_mov(e, 8, T2, H_RCX);
-    e_load(e, 8, H_RCX, key);
+    e_load(e, 8, H_RCX, trans_target_field(offsetof(struct jump_target, key)));
     e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T0, 0, 0});
     e_load(e, 8, T1, TRANS_FIELD(trans_context));
     e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T1, 0, 0});
     e_bytes(e, "\xe3\x08", 2); /* jrcxz over the next two */
     e_mov(e, 8, H_RCX, T2);
-    e_jmp(e, t->x->miss);
+    e_jmp(e, t->x->search);
     e_mov(e, 8, H_RCX, T2);
     e_lea(e, 8, T0, at(T0, -(int)tb->offset));
     e_store(e, 8, TRANS_FIELD(trans_page), T0);
     tb->code = e->at;
+    label.mode = t->block->mode;
+    label.code = t->block->host2 ? 0 : tb->code - tb->indirect;
+    if (!e->full)
+        memcpy(label_at, &label, sizeof label);
     uint8_t *leave;
     if (!t->live[0]) {
         e_mem(e, 4, 0x83, 7, TRANS_FIELD(request)); /* cmp dword, 0 */
@@ -216,7 +228,7 @@ static void entry(struct translation *t)
         leave = e_jmp_later(e);
         e_mov(e, 8, H_RCX, T2);
     }
-    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, TRANS_DO_EXEC, NULL};
+    t->slow[t->slow_count++] = (struct slow){.patch = leave, .insn = UINT32_MAX};
     if (t->block->host2)
         trans_second_page(t, t->no_second_page);
 }
@@ -243,7 +255,7 @@ static unsigned cluster_span(struct translator *x, uint64_t host)
     return narrow < NEVER_CLUSTER ? span[narrow] : 0;
 }
 
-struct translated_block *translate_block(struct vcpu *c, struct block *r)
+struct translated_block *translate_block(struct vcpu *c, struct block *r, bool clusters)
 {
     struct translation t = {.c = c, .x = c->translator, .block = r, .code64 = (r->mode & MODE_CODE) == CODE64};
     struct translator *x = c->translator;
@@ -252,7 +264,7 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r)
     t.tb = new_block(x, r);
     t.held = -1;
     study(&t);
-    clusters_find(&t.clusters, r, t.op, t.code64, cluster_span(x, t.tb->host));
+    clusters_find(&t.clusters, r, t.op, t.code64, clusters ? cluster_span(x, t.tb->host) : 0);
     entry(&t);
     for (t.now = 0; t.now < r->count; t.now++) {
         const struct insn *in = &r->insn[t.now];
@@ -275,7 +287,8 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r)
     emit_slow_paths(&t);
     emit_tails(&t);
     emit_links(&t);
-    x->used = (t.e.at - x->rw + 15) & ~15ull;
+    enum { LABEL = sizeof(struct trans_label) };
+    x->used = ((t.e.at - x->rw + LABEL + 15) & ~15ull) - LABEL; /* the next one's entry is aligned */
     x->cold_used = t.cold.at - (x->rw + x->hot_bytes);
     t.tb->indirect += t.e.to_exec;
     t.tb->code += t.e.to_exec;

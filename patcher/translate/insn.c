@@ -395,7 +395,7 @@ static void bit_in_memory(struct translation *t, const struct insn *in, const st
 {
     struct emit *e = &t->e;
     unsigned size = o->rex & 8 ? 8 : 4, n = trans_plain_reg(o);
-    trans_flags_aside(t);
+    trans_lookup_begins(t);
     trans_operand_offset(t, in, T0, trans_word(t), 0);
     e_rr(e, 8, size == 8 ? 0x8b : 0x63, T1, trans_reg_in(t, n, T1)); /* mov, movsxd */
     e_rr(e, 8, 0xc1, 7, T1);                                         /* sar */

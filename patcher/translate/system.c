@@ -28,7 +28,8 @@ void trans_clac(struct translation *t, const struct insn *in)
     trans_slow_jcc(t, 5);
     e_mem(e, 4, 0xf7, 0, TRANS_FIELD(rflags)); /* test */
     e32(e, RFLAG_AC);
-    t->slow[t->slow_count++] = (struct slow){e_jcc_later(e, 5), t->now, TRANS_DO_COLD_END, trans_cold(t, in)};
+    t->slow[t->slow_count++] =
+        (struct slow){.patch = e_jcc_later(e, 5), .insn = t->now, .how = TRANS_DO_COLD_END, .cold = trans_cold(t, in)};
     trans_flags_back(t);
 }
 
