@@ -91,11 +91,11 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->delivering = -1;
     c->delivering_external = c->exc.trap = false;
     fpu_load(c);
+    if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
+        mmu_load_pdptes(c, c->cr3);
     tlb_flush(c);
     count(c, COUNT_DROPS_OTHER);
     code_drop_all(c);
-    if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
-        mmu_load_pdptes(c, c->cr3);
     request(c, REQ_INTR | REQ_NMI);
     seg_refresh(c);
 }

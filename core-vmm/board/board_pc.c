@@ -63,7 +63,7 @@ static bool floppy_listed(struct machine *m)
 static bool has_video(struct machine *m)
 {
     struct config c = {m->file, m->path, "video"};
-    g_autofree char *type = config_string(&c, "type", "vga");
+    g_autofree char *type = config_string(&c, "type");
     return strcmp(type, "none") != 0;
 }
 
@@ -103,7 +103,7 @@ static const char *const ide_names[] = {"ide0", "ide1", "ide2", "ide3"};
 static bool section_is(struct machine *m, const char *section, const char *media)
 {
     struct config c = {m->file, m->path, section};
-    g_autofree char *what = config_string(&c, "media", "disk");
+    g_autofree char *what = config_string(&c, "media");
     return g_key_file_has_group(m->file, section) && !strcmp(what, media);
 }
 
@@ -119,7 +119,7 @@ static void boot_add(struct machine *m, GPtrArray *order, const char *kind)
 static GPtrArray *boot_order(struct machine *m, const struct config *c)
 {
     GPtrArray *order = g_ptr_array_new();
-    g_autofree char *boot = config_string(c, "boot", "disk,cdrom,floppy,network");
+    g_autofree char *boot = config_string(c, "boot");
     g_auto(GStrv) kinds = g_strsplit(boot, ",", -1);
     for (char **k = kinds; *k; k++)
         boot_add(m, order, g_strstrip(*k));
@@ -142,11 +142,11 @@ static void tell_geometry(struct machine *m, struct pc_firmware *p)
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
-    g_autofree char *kernel = config_string(&c, "kernel", NULL), *initrd = config_string(&c, "initrd", NULL);
-    g_autofree char *cmdline = config_string(&c, "cmdline", NULL);
+    g_autofree char *kernel = config_string(&c, "kernel"), *initrd = config_string(&c, "initrd");
+    g_autofree char *cmdline = config_string(&c, "cmdline");
     g_autoptr(GPtrArray) order = boot_order(m, &c);
     bool boot_menu;
-    if (!config_flag(&c, "boot-menu", false, &boot_menu, error))
+    if (!config_flag(&c, "boot-menu", &boot_menu, error))
         return false;
     struct pc_firmware p = {
         .cpus = m->cpus,

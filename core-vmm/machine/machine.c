@@ -3,6 +3,7 @@
  *
  * Devices and vCPUs may ask for a reset or stop at any moment, in the middle of an instruction.  The wish is noted, all
  * vCPUs are told to stand, and the loop thread carries it out (wishes_run). */
+#include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/display.h"
 #include "devices/all.h"
@@ -181,21 +182,16 @@ bool machine_power_button(struct machine *m, GError **error)
 
 /* ---- birth and end ---- */
 
-/* APIC IDs are counted through, so a package has a power of two of them. */
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)
 {
-    int64_t sockets;
-    if (!config_number(c, "sockets", m->cpus, 1, MAX_CPUS, &sockets, error))
+    int64_t sockets = m->cpus;
+    if (!config_number(c, "sockets", &sockets, error))
         return false;
-    unsigned each = m->cpus / sockets;
     m->sockets = sockets;
-    if (m->cpus % sockets == 0 && (sockets == 1 || !(each & (each - 1))))
+    if (cpu_packages_fit(m->cpus, sockets))
         return true;
-    g_set_error(
-        error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-        "%s: [machine] sockets = %u: %u CPUs cannot be spread over that many packages, each with the same power of "
-        "two of them",
-        m->path, m->sockets, m->cpus);
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s: [machine] sockets = %u: " CPU_PACKAGES_UNFIT, m->path, m->sockets, m->cpus);
     return false;
 }
 
@@ -205,22 +201,17 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     static const char *const on_reset[] = {"reset", "stop", NULL};
     int64_t cpus;
     unsigned stops;
-    if (!config_size(&c, "memory", 1ull << 30, ram, error) ||
-        !config_number(&c, "cpus", 1, 1, MAX_CPUS, &cpus, error) ||
-        !config_choice(&c, "on-reset", "reset", on_reset, &stops, error))
+    if (!config_size(&c, "memory", ram, error) || !config_number(&c, "cpus", &cpus, error) ||
+        !config_choice(&c, "on-reset", on_reset, &stops, error))
         return false;
-    if (*ram < (1 << 20) || *ram & (PAGE - 1)) {
-        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                    "%s: [machine] memory: must be a multiple of 4K and at least 1M", m->path);
-        return false;
-    }
+    g_assert(cpus <= MAX_CPUS && !(*ram & (PAGE - 1))); /* the schema says so */
     m->cpus = cpus;
     m->reset_stops = stops == 1;
     if (!read_sockets(m, &c, error))
         return false;
-    *engine = config_string(&c, "engine", "auto");
-    m->cpu_model = config_string(&c, "cpu-model", "host");
-    m->engine_options = config_string(&c, "engine-options", "");
+    *engine = config_string(&c, "engine");
+    m->cpu_model = config_string(&c, "cpu-model");
+    m->engine_options = config_string(&c, "engine-options");
     return true;
 }
 

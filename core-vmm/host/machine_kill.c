@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* last_resort.c - ends a VM process that does not listen, by a signal.
+/* machine_kill.c - ends a VM process that does not listen, by a signal.
  *
  * The lock file names a process, but the VM process can write there, and it may be in its guest's hands: it would have us
  * kill another one.  The kernel is asked instead: whoever holds the lock has it in /proc/PID/fdinfo.  Where a process does
  * not let us look (it may have made itself undumpable), the command line it was started with must name the folder.
  * A pidfd is taken before looking, so that the signal reaches the process that was looked at or none. */
-#include "core-vmm/vmctl/vmctl.h"
+#include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -70,6 +70,13 @@ static bool is_ours(pid_t pid, const char *folder, const struct stat *lock)
     return holds > 0 || (holds < 0 && started_for(process, folder));
 }
 
+/* By its own word: it is spared once, no more. */
+static bool is_sweeper(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid), *name = NULL;
+    return g_file_get_contents(path, &name, NULL, NULL) && !strcmp(g_strchomp(name), "vm-sweeper");
+}
+
 static bool signal_process(pid_t pid, int signal, const char *folder, const struct stat *lock)
 {
     int process = syscall(SYS_pidfd_open, pid, 0);
@@ -79,8 +86,9 @@ static bool signal_process(pid_t pid, int signal, const char *folder, const stru
     return done;
 }
 
-/* All processes that hold the lock: a child that the VM process forked holds it too. */
-static unsigned signal_holders(const char *folder, int signal)
+/* All processes that hold the lock: a child that the VM process forked holds it too, and the one that waits to clean up
+ * behind it (spare: not that). */
+static unsigned signal_holders(const char *folder, int signal, bool spare)
 {
     g_autofree char *path = g_build_filename(folder, "lock", NULL);
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
@@ -91,24 +99,24 @@ static unsigned signal_holders(const char *folder, int signal)
         return 0;
     while (dir && (name = g_dir_read_name(dir))) {
         gint64 pid;
-        if (g_ascii_string_to_signed(name, 10, 1, G_MAXINT, &pid, NULL))
+        if (g_ascii_string_to_signed(name, 10, 1, G_MAXINT, &pid, NULL) && !(spare && is_sweeper((pid_t)pid)))
             found += signal_process((pid_t)pid, signal, folder, &lock);
     }
     return found;
 }
 
-int machine_kill(const char *name, const char *why)
+bool machines_kill(const char *name, const char *why, GError **error)
 {
-    g_autofree char *folder = machine_folder_of(name);
-    unsigned found = signal_holders(folder, SIGTERM);
-    bool ended = machine_gone(name, found ? POLITE_US : 0);
-    if (!ended) {
-        found += signal_holders(folder, SIGKILL);
-        ended = machine_gone(name, found ? KILLED_US : 0);
+    g_autofree char *folder = machines_folder(name);
+    unsigned found = signal_holders(folder, SIGTERM, true);
+    bool ended = machines_wait_gone(name, found ? POLITE_US : 0);
+    for (int spare = 1; spare >= 0 && !ended; spare--) {
+        unsigned killed = signal_holders(folder, SIGKILL, spare);
+        ended = machines_wait_gone(name, killed ? KILLED_US : 0);
+        found += killed;
     }
     if (!ended)
-        return fail(EXIT_CODE_TIMEOUT, "%s cannot be stopped: %s; and %s", name, why,
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_TIMEOUT, "%s cannot be stopped: %s; and %s", name, why,
                     found ? "its process does not end by signals either" : "no process of yours has its lock");
-    note("vmctl: %s was ended by a signal: %s", name, why);
-    return EXIT_CODE_OK;
+    return ended;
 }
