@@ -7,7 +7,7 @@
 
 The models are emulated (processor.py), so a host that one does not have can be looked at.  N is the number of the oracle's
 cases for the interpreter in each mode; the others follow from it.  The default is such that all models together take one
-idle core about two hours.  PATTERN, a regular expression, chooses steps.  What an emulator is known to do otherwise than
+idle core about an hour.  PATTERN, a regular expression, chooses steps.  What an emulator is known to do otherwise than
 silicon is a table in tests/patcher/oracle_emulator.c; the test says what of it it met, and by what."""
 import argparse
 import os
