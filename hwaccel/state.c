@@ -218,6 +218,11 @@ void hw_get_state(void *vcpu, struct x86_state *out)
     hw_get_msrs(v, out);
     hw_get_events(v, out);
     out->tsc = hw_tsc_now(v);
+    unsigned wishes = atomic_load(&v->wishes);
+    out->nmi_pending |= wishes & HW_NMI ? true : false;
+    out->init_pending = wishes & HW_INIT;
+    out->sipi_pending = wishes & HW_SIPI;
+    out->sipi_vector = out->sipi_pending ? atomic_load(&v->sipi_vector) : 0;
 }
 
 void hw_set_state(void *vcpu, const struct x86_state *in)
@@ -226,6 +231,12 @@ void hw_set_state(void *vcpu, const struct x86_state *in)
     g_clear_pointer(&v->bad_state, g_free);
     atomic_fetch_and(&v->wishes, HW_KICK); /* NMI, INIT and SIPI of the time before */
     hw_load_state(v, in);
+    if (in->init_pending)
+        hw_wish(v, HW_INIT);
+    if (in->sipi_pending) {
+        atomic_store(&v->sipi_vector, in->sipi_vector);
+        hw_wish(v, HW_SIPI);
+    }
 }
 
 static void refuse_foreign(struct hw_vcpu *v, const struct x86_state *in)

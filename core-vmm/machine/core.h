@@ -111,10 +111,16 @@ struct irq {
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
+    bool loading;
     _Atomic uint64_t apic_page[MAX_CPUS];
 };
 void irq_init(struct machine *m);
 void irq_reset(struct machine *m);
+/* While a machine is loaded, lines and levels are noted and nobody is told: every chip gets its own state.  load_begin()
+ * before the first device, load_end() when all are there. */
+void irq_load_begin(struct machine *m);
+void irq_load_end(struct machine *m);
+bool irq_sync(struct machine *m, struct stream *s);
 void irq_update_pin(struct machine *m, unsigned cpu); /* irq lock held; after anything that may change INTR */
 
 /* ---- clock.c: guest time ---- */
@@ -134,6 +140,7 @@ void clock_halted(struct clock *c, int change); /* a vCPU went to (+1) or left (
 const _Atomic int64_t *clock_tsc_offset(struct clock *c);
 uint64_t clock_tsc_khz(struct clock *c);
 uint64_t clock_tsc(struct clock *c);
+bool clock_sync(struct clock *c, struct stream *s, GError **error); /* while it stands; timers are their devices' */
 
 /* ---- idle.c; on the vCPU's thread ---- */
 void idle_looked_at_port(struct machine *m, unsigned cpu);
@@ -213,6 +220,7 @@ struct machine {
     struct drive *drives; /* drive.c: a list */
 };
 void machine_ask_reset(struct machine *m); /* any thread */
+void machine_settle(struct machine *m);    /* what was asked for is done now; loop thread */
 
 /* ---- board_pc.c ---- */
 bool board_pc_build(struct machine *m, GError **error);
@@ -221,3 +229,8 @@ bool board_pc_firmware(struct machine *m, GError **error); /* after every device
 /* ---- input_queue.c ---- */
 struct input_queue *input_queue_new(struct machine *m);
 void input_queue_free(struct input_queue *q);
+bool input_queue_sync(struct input_queue *q, struct stream *s);
+
+/* ---- drive.c ---- */
+bool drives_settle(struct machine *m, bool *any, GError **error); /* all requests are finished and told */
+bool drives_sync(struct machine *m, struct stream *s, GError **error);

@@ -6,6 +6,7 @@
 
 #define RETRY_MS    10
 #define MAX_WAITING 10000
+#define MOVE_MAX    (1 << 24)
 
 enum kind { KEY, RELATIVE, ABSOLUTE };
 struct event {
@@ -72,9 +73,9 @@ static bool merge(struct event *last, const struct event *e)
     if (!last || last->kind != e->kind || e->kind == KEY || last->buttons != e->buttons)
         return false;
     bool add = e->kind == RELATIVE;
-    last->x = add ? last->x + e->x : e->x;
-    last->y = add ? last->y + e->y : e->y;
-    last->wheel += e->wheel;
+    last->x = CLAMP(add ? last->x + e->x : e->x, -MOVE_MAX, MOVE_MAX);
+    last->y = CLAMP(add ? last->y + e->y : e->y, -MOVE_MAX, MOVE_MAX);
+    last->wheel = CLAMP(last->wheel + e->wheel, -MOVE_MAX, MOVE_MAX);
     return true;
 }
 
@@ -119,4 +120,44 @@ unsigned machine_leds(struct machine *m)
     unsigned leds = ops->leds(m->keyboard);
     dev_unlock(m->keyboard);
     return leds;
+}
+
+/* ---- saved state ---- */
+
+/* What is added up must not overflow. */
+static bool sane(int move)
+{
+    return move >= -MOVE_MAX && move <= MOVE_MAX;
+}
+
+static void sync_event(struct event *e, struct stream *s)
+{
+    uint32_t kind = e->kind, code = e->code, buttons = e->buttons, x = e->x, y = e->y, wheel = e->wheel;
+    stream_check_u32(s, &kind, ABSOLUTE);
+    stream_u32(s, &code);
+    stream_u32(s, &buttons);
+    stream_bool(s, &e->down);
+    stream_u32(s, &x);
+    stream_u32(s, &y);
+    stream_u32(s, &wheel);
+    *e = (struct event){kind, code, buttons, e->down, (int)x, (int)y, (int)wheel};
+    s->failed |= !sane(e->x) || !sane(e->y) || !sane(e->wheel);
+}
+
+bool input_queue_sync(struct input_queue *q, struct stream *s)
+{
+    uint32_t n = q->waiting.length;
+    stream_check_u32(s, &n, MAX_WAITING);
+    if (s->loading)
+        g_queue_clear_full(&q->waiting, g_free);
+    for (GList *l = q->waiting.head; l && !s->loading; l = l->next)
+        sync_event(l->data, s);
+    for (uint32_t i = 0; s->loading && i < n && stream_ok(s); i++) {
+        struct event e = {0};
+        sync_event(&e, s);
+        g_queue_push_tail(&q->waiting, g_memdup2(&e, sizeof e));
+    }
+    if (s->loading && n && !q->retry)
+        q->retry = g_timeout_add(RETRY_MS, retry, q);
+    return stream_ok(s);
 }

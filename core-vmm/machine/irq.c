@@ -5,6 +5,7 @@
  * its pin 2).  A PCI function's INTA# goes to the router (PIIX3), which passes it on to an ISA IRQ.  A CPU's INTR pin is
  * up if its local APIC has something for it, or the 8259A does and that CPU's LINT0 lets it through. */
 #include "core-vmm/machine/core.h"
+#include <string.h>
 
 void irq_init(struct machine *m)
 {
@@ -46,7 +47,7 @@ void irq_update_pin(struct machine *m, unsigned cpu)
     struct irq *q = &m->irq;
     bool through = lapic(m) ? lapic(m)->accepts_pic(q->lapic, cpu) : cpu == 0;
     bool pin = q->apic_level[cpu] || (q->pic_level && through);
-    if (pin == q->pin[cpu])
+    if (pin == q->pin[cpu] || q->loading)
         return;
     q->pin[cpu] = pin;
     vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, pin);
@@ -70,20 +71,33 @@ static void isa_line(struct machine *m, unsigned isa, bool level)
     chip_input(q->ioapic, isa == 0 ? 2 : isa, now);
 }
 
-void dev_irq(struct device *d, unsigned line, bool level)
+/* The ISA IRQ of a device's line; -1: it has none. */
+static int isa_of(const struct device *d, unsigned line)
+{
+    const struct wiring *w = &d->core->wiring;
+    return line < (unsigned)w->irqs ? w->irq[line] : w->irqchip && line < ISA_IRQS ? (int)line : -1;
+}
+
+static void line_changed(struct device *d, unsigned line, bool level)
 {
     struct machine *m = d->machine;
     const struct wiring *w = &d->core->wiring;
+    int isa = isa_of(d, line);
+    if (isa >= 0)
+        isa_line(m, isa, level);
+    else if (w->slot >= 0)
+        chip_input(m->irq.pci_router, (w->slot - 1 + line) & 3, level);
+}
+
+void dev_irq(struct device *d, unsigned line, bool level)
+{
+    struct machine *m = d->machine;
     pthread_mutex_lock(&m->irq.lock);
     bool before = d->core->irq_levels >> line & 1;
     if (before != level) {
         d->core->irq_levels ^= 1u << line;
-        if (line < (unsigned)w->irqs)
-            isa_line(m, w->irq[line], level);
-        else if (w->irqchip && line < ISA_IRQS)
-            isa_line(m, line, level);
-        else if (w->slot >= 0)
-            chip_input(m->irq.pci_router, (w->slot - 1 + line) & 3, level);
+        if (!m->irq.loading)
+            line_changed(d, line, level);
     }
     pthread_mutex_unlock(&m->irq.lock);
 }
@@ -155,7 +169,7 @@ void irq_pic_output(struct device *d, bool level)
     struct machine *m = d->machine;
     pthread_mutex_lock(&m->irq.lock);
     m->irq.pic_level = level;
-    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+    for (unsigned cpu = 0; cpu < m->cpus && !m->irq.loading; cpu++) {
         if (lapic(m))
             lapic(m)->lint(m->irq.lapic, cpu, 0, level);
         irq_update_pin(m, cpu);
@@ -197,7 +211,7 @@ void irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned valu
     if (what == CPU_SIGNAL_INTR) {
         m->irq.apic_level[cpu] = value;
         irq_update_pin(m, cpu);
-    } else {
+    } else if (!m->irq.loading) {
         vcpu_thread_signal(m, cpu, what, value);
     }
     pthread_mutex_unlock(&m->irq.lock);
@@ -291,4 +305,46 @@ void dev_nmi(struct device *d)
         }
     }
     pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* ---- saved state ----
+ * What the controllers see comes from themselves; here is only what lies between them: how many hold each line up follows
+ * from the lines, and the pins from the levels. */
+
+bool irq_sync(struct machine *m, struct stream *s)
+{
+    uint32_t owed = m->irq.ticks_owed;
+    stream_check_u32(s, &owed, TICKS_OWED_MAX);
+    m->irq.ticks_owed = owed;
+    return stream_ok(s);
+}
+
+void irq_load_begin(struct machine *m)
+{
+    pthread_mutex_lock(&m->irq.lock);
+    m->irq.loading = true;
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+static void count_sources(struct machine *m, const struct device *d)
+{
+    for (unsigned line = 0; line < 32; line++)
+        if (isa_of(d, line) >= 0 && d->core->irq_levels >> line & 1)
+            m->irq.isa_sources[isa_of(d, line)]++;
+}
+
+void irq_load_end(struct machine *m)
+{
+    struct irq *q = &m->irq;
+    pthread_mutex_lock(&q->lock);
+    q->loading = false;
+    memset(q->isa_sources, 0, sizeof q->isa_sources);
+    for (unsigned i = 0; i < m->devices; i++)
+        count_sources(m, m->device[i]);
+    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+        apic_page_update(m, cpu);
+        irq_update_pin(m, cpu);
+        vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, q->pin[cpu]);
+    }
+    pthread_mutex_unlock(&q->lock);
 }

@@ -64,16 +64,15 @@ static void stop_now(struct machine *m, struct pending *p)
     tell(m, MACHINE_STOPPED);
 }
 
-static gboolean wishes_run(gpointer data)
+void machine_settle(struct machine *m)
 {
-    struct machine *m = data;
     pthread_mutex_lock(&m->pending_lock);
     struct pending p = m->pending;
     m->pending = (struct pending){0};
     m->wishes_queued = false;
     pthread_mutex_unlock(&m->pending_lock);
     if (!p.held)
-        return G_SOURCE_REMOVE;
+        return;
     vcpus_wait_held(m);
     if (m->state != MACHINE_STOPPED) {
         if (p.reset && m->reset_stops && !p.stop)
@@ -86,6 +85,11 @@ static gboolean wishes_run(gpointer data)
     while (p.held--)
         vcpus_release(m);
     g_free(p.message);
+}
+
+static gboolean wishes_run(gpointer data)
+{
+    machine_settle(data);
     return G_SOURCE_REMOVE;
 }
 

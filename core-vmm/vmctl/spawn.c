@@ -76,6 +76,17 @@ static bool launch(char **argv, unsigned flags, int ready, GPid *pid, GError **e
     return good;
 }
 
+char **spawn_extra(bool no_jail, const char *load)
+{
+    g_autoptr(GStrvBuilder) b = g_strv_builder_new();
+    g_autofree char *path = load ? g_canonicalize_filename(load, NULL) : NULL;
+    if (no_jail)
+        g_strv_builder_add(b, "--no-jail");
+    if (path)
+        g_strv_builder_add_many(b, "--load", path, NULL);
+    return g_strv_builder_end(b);
+}
+
 bool spawn_vm(const char *folder, unsigned flags, char **extra, struct spawned *s, GError **error)
 {
     g_autofree char *program = program_find("terrarium-vm");

@@ -19,6 +19,7 @@
 struct run_options {
     struct settings settings;
     gboolean headless, no_jail;
+    char *load; /* a state, or NULL */
     double timeout; /* 0: none */
 };
 
@@ -151,13 +152,13 @@ static int run_folder(const char *folder, const struct run_options *o)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *message = NULL;
-    char *no_jail[] = {"--no-jail", NULL};
+    g_auto(GStrv) extra = spawn_extra(o->no_jail, o->load);
     struct termios terminal;
     bool has_terminal = !tcgetattr(STDIN_FILENO, &terminal) && tcgetpgrp(STDIN_FILENO) == getpgrp();
     struct spawned s;
     sigset_t set;
     block_signals(&set);
-    if (!spawn_vm(folder, SPAWN_TERMINAL, o->no_jail ? no_jail : NULL, &s, &error))
+    if (!spawn_vm(folder, SPAWN_TERMINAL, extra, &s, &error))
         return fail_error(error);
     int code = spawn_wait_ready(&s, &message), status;
     if (code) {
@@ -215,6 +216,7 @@ static int run(const struct verb *v, int argc, char **argv)
         {"headless", 0, 0, G_OPTION_ARG_NONE, &o.headless, "No window", NULL},
         {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &o.timeout, "Stop it after this, exit code 5", "SECONDS"},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o.no_jail, "Do not fence the VM process, for debugging", NULL},
+        {"load", 0, 0, G_OPTION_ARG_FILENAME, &o.load, "Go on from a state of vmctl debug save", "FILE"},
         {NULL},
     };
     g_autofree GOptionEntry *entries = settings_entries(&o.settings, more);
@@ -222,6 +224,7 @@ static int run(const struct verb *v, int argc, char **argv)
     if (verb_options(v, entries, &argc, &argv, 0, 1, &code))
         code = run_machine(&o, argc > 1 ? argv[1] : NULL);
     settings_clear(&o.settings);
+    g_free(o.load);
     return code;
 }
 

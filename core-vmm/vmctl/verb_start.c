@@ -24,15 +24,14 @@ static int wait_for(GPid pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_CRASHED;
 }
 
-static int start_machine(const char *name, bool foreground, bool unfenced)
+static int start_machine(const char *name, bool foreground, char **extra)
 {
     g_autofree char *folder = machine_folder_of(name), *message = NULL;
     g_autoptr(GError) error = NULL;
     struct spawned s;
-    char *no_jail[] = {"--no-jail", NULL};
     if (machine_lock_holder(folder))
         return fail(EXIT_CODE_WRONG_STATE, "%s is running already", name);
-    if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, unfenced ? no_jail : NULL, &s, &error))
+    if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, extra, &s, &error))
         return fail_error(error);
     int code = spawn_wait_ready(&s, &message);
     if (code) {
@@ -46,10 +45,12 @@ static int start_machine(const char *name, bool foreground, bool unfenced)
 static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
+    g_autofree char *load = NULL;
     const GOptionEntry entries[] = {
         {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
         {"window", 'w', 0, G_OPTION_ARG_NONE, &window, "Open a window with its screen", NULL},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &no_jail, "Do not fence the VM process, for debugging", NULL},
+        {"load", 0, 0, G_OPTION_ARG_FILENAME, &load, "Go on from a state of vmctl debug save", "FILE"},
         {NULL},
     };
     int code;
@@ -58,7 +59,8 @@ static int start(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    code = start_machine(name, foreground, no_jail);
+    g_auto(GStrv) extra = spawn_extra(no_jail, load);
+    code = start_machine(name, foreground, extra);
     if (!code && window && !foreground)
         spawn_window(name, true);
     return code;
