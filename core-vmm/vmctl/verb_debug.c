@@ -87,9 +87,8 @@ static int save(const char *name, const char *file)
     struct client *c = machine_connect(name, NULL, &code);
     if (!c)
         return code;
-    if (!client_save(c, file, &error))
-        code = fail_error(error);
-    else
+    code = client_save(c, file, &error) ? EXIT_CODE_OK : fail_error(error);
+    if (!code)
         note("%s is saved in %s, and paused", name, file);
     client_free(c);
     return code;

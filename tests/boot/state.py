@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Saves a running machine to a file and loads that into a new process, again and again, each time from where the last one
+was: the guest must go on as if nothing had been.  Prints TAP.
+
+  state.py [--vmctl PATH] [--engine E] [--rounds N] [--seed N] TEST...
+
+TEST is GUEST-CPUS: grub-1, grub-2, memtest-1, memtest-2, linux-1, linux-2.  The moments are random; the seed is
+printed."""
+import argparse
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+
+import boot
+
+# Counts without a gap, each beside a sum that takes some work; and memory that is filled and summed up, again and again.
+LOAD = ("c() { n=0; while :; do n=$((n+1)); k=0; s=0; while [ $k -lt 150 ]; do k=$((k+1)); s=$((s+k)); done; "
+        "echo \"@$1 $n $s\"; done; }\n"
+        "m() { n=0; while :; do n=$((n+1)); "
+        "set -- $(dd if=/dev/zero bs=64k count=32 2>/dev/null | md5sum); echo \"@M $n $1\"; done; }\n"
+        "stty -echo; c A & c B & m &\n")
+SUM = {"A": "11325", "B": "11325", "M": "b2d1236c286a3c0704224fe4105eca49"}
+
+
+class Lost(boot.Failed):
+    pass
+
+
+class Vm(boot.Machine):
+    """One machine that is saved and loaded."""
+
+    def serial(self):
+        return self.run("serial", self.name, "--tail", "--bytes", "262144").stdout
+
+    def screen(self):
+        return self.run("screen", "text", self.name).stdout
+
+    def save(self):
+        self.run("debug", "save", self.name, self.state())
+
+    def state(self):
+        return os.path.join(self.home, "state")
+
+    def load(self):
+        """Ends the process and goes on in a new one."""
+        self.run("stop", self.name, "--force")
+        self.run("start", self.name, "--load", self.state())
+
+
+class Grub:
+    guests, limit = ["grub-cd.iso"], 60
+    args = ["--memory", "128M", "--cdrom", "grub-cd.iso"]
+    steps = [("screen", "GNU GRUB  version 2.06")]
+
+    def began(self, vm):
+        pass
+
+    def saved(self, vm):
+        self.text = vm.screen()
+
+    @staticmethod
+    def chosen(text):
+        return next((line for line in text.splitlines() if "│*" in line), None)
+
+    def loaded(self, vm):
+        """The menu is the same, and the arrow key moves its mark."""
+        text = vm.screen()
+        if text != self.text or not self.chosen(text):
+            raise Lost(f"the screen was\n{self.text}\nand is\n{text}")
+        for key in ("down", "up"):
+            before, end = self.chosen(vm.screen()), time.time() + 30
+            vm.run("keys", vm.name, key)
+            while self.chosen(vm.screen()) == before:
+                if time.time() > end:
+                    raise Lost(f"the key {key} moves nothing in\n{vm.screen()}")
+                time.sleep(0.05)
+
+
+class Memtest:
+    guests, limit = ["memtest64.iso"], 240
+    args = ["--memory", "64M", "--cdrom", "memtest64.iso"]
+    steps = [("screen", "Memtest86+ v6.10"), ("screen", "Test #"), ("screen", "Errors: 0")]
+
+    def began(self, vm):
+        pass
+
+    @staticmethod
+    def clock(text):
+        m = re.search(r"Time:\s*(\d+):(\d+):(\d+)", text)
+        return int(m[1]) * 3600 + int(m[2]) * 60 + int(m[3]) if m else -1
+
+    def saved(self, vm):
+        self.before = self.clock(vm.screen())
+
+    def loaded(self, vm):
+        """Its clock goes on from where it was, and no memory is found wrong."""
+        end = time.time() + 120
+        while True:
+            text = vm.screen()
+            now = self.clock(text)
+            if "Errors: 0" not in text or now < self.before or now > self.before + 60:
+                raise Lost(f"its clock stood at {self.before} s, and now at {now}:\n{text}")
+            if now > self.before:
+                return
+            if time.time() > end:
+                raise Lost(f"its clock stands:\n{text}")
+            time.sleep(0.1)
+
+
+class Linux:
+    guests, limit = ["vmlinuz-cloud", "initrd64.gz"], 180
+    args = ["--memory", "256M", "--kernel", "vmlinuz-cloud", "--initrd", "initrd64.gz", "--cmdline",
+            boot.CONSOLE.replace("console=tty0 ", "")]
+    steps = [("serial", "GUEST-PROMPT")]
+    load, names = LOAD, "ABM"
+
+    def began(self, vm):
+        time.sleep(1)
+        for line in self.load.splitlines():
+            vm.control("serial.write", text=line + "\n")
+            time.sleep(0.3)
+        vm.step("serial", "@A 2 ", 60)
+        self.count = {}
+        self.rest = ""
+
+    def take(self, text):
+        """Reads the lines, of which the first goes on with what the process before wrote last."""
+        text = self.rest + text
+        lines = text.split("\n")
+        self.rest = lines.pop()
+        for line in lines:
+            m = re.search(r"@([ABM]) (\d+) (\w+)\r?$", line)  # the first may stand behind the shell's prompt
+            if not m:
+                if re.search(r"^@|error|BUG|panic|stall|lockup", line):
+                    raise Lost(f"the guest says {line!r}")
+                continue
+            name, n, result = m[1], int(m[2]), m[3]
+            if n != self.count.get(name, 0) + 1:
+                raise Lost(f"{name} counted {self.count.get(name, 0)}, then {n}")
+            if result != SUM[name]:
+                raise Lost(f"{name} {n} gave {result}")
+            self.count[name] = n
+
+    def saved(self, vm):
+        """All that this process wrote."""
+        text = vm.serial()
+        if len(text) > 250000:
+            raise Lost("the output is more than is kept")
+        self.take(text)
+
+    def loaded(self, vm):
+        """Every counter is on its way again."""
+        last = next((n for n in self.names if n not in self.count), None)
+        if not self.count or last == "A":
+            raise Lost("nothing was counted")
+        vm.step("serial", f"@A {self.count['A'] + 3} ", 60)
+
+
+
+
+GUESTS = {"grub": Grub, "memtest": Memtest, "linux": Linux}
+
+
+def one(options, test, cpus, cache, rng):
+    guest = GUESTS[test]()
+    vm = Vm(options, f"{test}-{cpus}")
+    try:
+        args = [os.path.join(cache, a) if a in guest.guests else a for a in guest.args]
+        vm.run("create", vm.name, *args, "--cpus", str(cpus), "--engine", options.engine)
+        vm.run("start", vm.name)
+        for kind, what in guest.steps:
+            vm.step(kind, what, guest.limit * options.scale)
+        guest.began(vm)
+        sizes = []
+        for _ in range(options.rounds):
+            time.sleep(rng.uniform(0, 1.5))
+            vm.save()
+            guest.saved(vm)
+            vm.load()
+            guest.loaded(vm)
+            sizes.append(os.path.getsize(vm.state()))
+        said = " ".join(f"{k}={v}" for k, v in sorted(getattr(guest, "count", {}).items()))
+        return f"{options.rounds} times, states of up to {max(sizes) >> 20} MiB {said}"
+    except boot.Failed as e:
+        log = vm.run("logs", vm.name, check=False).stdout
+        raise boot.Failed(f"{e}\n--- log\n{log[-2000:]}") from None
+    finally:
+        vm.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--vmctl", default=os.path.join(boot.HERE, "../../build/core-vmm/vmctl/vmctl"))
+    parser.add_argument("--engine", default="soft")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    options.vmctl = os.path.abspath(options.vmctl)
+    tests = options.tests or [f"{g}-{n}" for g in GUESTS for n in (1, 2)]
+    cache = subprocess.run([os.path.join(boot.HERE, "guests.sh"), "--dir"], capture_output=True, text=True).stdout.strip()
+    print(f"1..{len(tests)}\n# seed {options.seed}", flush=True)
+    rng, bad = random.Random(options.seed), 0
+    for i, name in enumerate(tests, 1):
+        test, _, cpus = name.partition("-")
+        reason = boot.guests_ready(GUESTS[test].guests)
+        if reason:
+            print(f"ok {i} {name} # SKIP {reason}", flush=True)
+            continue
+        try:
+            print(f"ok {i} {name} {one(options, test, int(cpus), cache, rng)}", flush=True)
+        except boot.Failed as e:
+            bad += 1
+            print(f"not ok {i} {name}\n# " + "\n# ".join(str(e).splitlines()), flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
