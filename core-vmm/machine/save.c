@@ -13,12 +13,18 @@
 
 /* ---- saving ---- */
 
+/* One that was built and has not started is as good as any. */
+static bool ended(const struct machine *m)
+{
+    return m->state == MACHINE_STOPPED && m->last.end != MACHINE_END_NONE;
+}
+
 static bool settle(struct machine *m, GError **error)
 {
     bool any = true;
     while (any) {
         machine_settle(m);
-        if (m->state == MACHINE_STOPPED) {
+        if (ended(m)) {
             g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine stopped before it could be saved");
             return false;
         }
@@ -56,8 +62,8 @@ static bool save_all(struct machine *m, int fd, GError **error)
 bool machine_save(struct machine *m, int fd, GError **error)
 {
     bool runs = m->state == MACHINE_RUNNING;
-    if (m->state == MACHINE_STOPPED) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine does not run: there is nothing to save");
+    if (ended(m)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
     vcpus_ask_hold(m);
@@ -144,7 +150,7 @@ static bool load_all(struct load *l, int fd, GError **error)
 bool machine_restore(struct machine *m, int fd, GError **error)
 {
     struct load l = {.machine = m};
-    if (m->state != MACHINE_STOPPED || m->vcpu[0].started) {
+    if (m->state != MACHINE_STOPPED || ended(m)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "A machine that has started cannot be loaded");
         return false;
     }

@@ -182,7 +182,7 @@ static bool believe(const struct x86_state *c, const struct host_cpu *h, GError 
     const uint64_t paging = 1u << 31;
     bool pg = c->cr0 & paging, lma = c->efer & LMA;
     const char *wrong = c->cr0 >> 32 || (pg && !(c->cr0 & PE)) || (c->cr0 & NW && !(c->cr0 & CD)) ? "CR0"
-                        : lma != (pg && c->efer & LME) || (lma && !(c->cr4 & PAE))                ? "EFER"
+                        : c->efer >> 16 || lma != (pg && c->efer & LME) || (lma && !(c->cr4 & PAE))               ? "EFER"
                         : c->cr8 > 15                                                             ? "CR8"
                         : c->rflags >> 22 || !(c->rflags & 2)                                     ? "RFLAGS"
                         : !(c->xcr0 & 1) || (c->xcr0 & 4 && !(c->xcr0 & 2))                       ? "XCR0"
