@@ -232,5 +232,6 @@ void input_queue_free(struct input_queue *q);
 bool input_queue_sync(struct input_queue *q, struct stream *s);
 
 /* ---- drive.c ---- */
-bool drives_settle(struct machine *m, bool *any, GError **error); /* all requests are finished and told */
+/* All requests are finished and told: so many were. */
+bool drives_settle(struct machine *m, unsigned *requests, GError **error);
 bool drives_sync(struct machine *m, struct stream *s, GError **error);

@@ -499,11 +499,13 @@ bool drive_sync(struct drive *v, GError **error)
  * same, and untouched since. */
 
 /* All requests of one drive are finished and told, and those that their devices then make. */
-static bool drain(struct drive *v, bool *any, GError **error)
+static bool drain(struct drive *v, unsigned *requests, GError **error)
 {
     while (!drive_idle(v)) {
-        *any = true;
         wait_for_workers(v);
+        g_mutex_lock(&v->lock);
+        *requests += v->finished.length;
+        g_mutex_unlock(&v->lock);
         complete_finished(v);
         g_mutex_lock(&v->lock);
         bool stuck = v->stalled.length && !v->running && !v->finished.length;
@@ -516,11 +518,11 @@ static bool drain(struct drive *v, bool *any, GError **error)
     return true;
 }
 
-bool drives_settle(struct machine *m, bool *any, GError **error)
+bool drives_settle(struct machine *m, unsigned *requests, GError **error)
 {
-    *any = false;
+    *requests = 0;
     for (struct drive *v = m->drives; v; v = v->next)
-        if (!drain(v, any, error))
+        if (!drain(v, requests, error))
             return false;
     return true;
 }

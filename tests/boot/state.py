@@ -5,9 +5,11 @@ was: the guest must go on as if nothing had been.  Prints TAP.
 
   state.py [--vmctl PATH] [--engine E] [--rounds N] [--seed N] TEST...
 
-TEST is GUEST-CPUS: grub-1, grub-2, memtest-1, memtest-2, linux-1, linux-2.  The moments are random; the seed is
+TEST is GUEST-CPUS: grub-1, grub-2, memtest-1, memtest-2, linux-1, linux-2, disk-1, disk-2.  The moments are random; the seed is
 printed."""
 import argparse
+import gzip
+import hashlib
 import os
 import random
 import re
@@ -23,7 +25,7 @@ LOAD = ("c() { n=0; while :; do n=$((n+1)); k=0; s=0; while [ $k -lt 150 ]; do k
         "m() { n=0; while :; do n=$((n+1)); "
         "set -- $(dd if=/dev/zero bs=64k count=32 2>/dev/null | md5sum); echo \"@M $n $1\"; done; }\n"
         "stty -echo; c A & c B & m &\n")
-SUM = {"A": "11325", "B": "11325", "M": "b2d1236c286a3c0704224fe4105eca49"}
+SUM = {"A": "11325", "B": "11325", "M": "b2d1236c286a3c0704224fe4105eca49", "D": "same"}
 
 
 class Lost(boot.Failed):
@@ -51,13 +53,19 @@ class Vm(boot.Machine):
         self.run("start", self.name, "--load", self.state())
 
 
-class Grub:
-    guests, limit = ["grub-cd.iso"], 60
-    args = ["--memory", "128M", "--cdrom", "grub-cd.iso"]
-    steps = [("screen", "GNU GRUB  version 2.06")]
+class Guest:
+    def prepare(self, folder, cache):
+        """What it needs beside the guests that are in the cache, by the names in its arguments."""
+        return {}
 
     def began(self, vm):
         pass
+
+
+class Grub(Guest):
+    guests, limit = ["grub-cd.iso"], 60
+    args = ["--memory", "128M", "--cdrom", "grub-cd.iso"]
+    steps = [("screen", "GNU GRUB  version 2.06")]
 
     def saved(self, vm):
         self.text = vm.screen()
@@ -80,13 +88,10 @@ class Grub:
                 time.sleep(0.05)
 
 
-class Memtest:
+class Memtest(Guest):
     guests, limit = ["memtest64.iso"], 240
     args = ["--memory", "64M", "--cdrom", "memtest64.iso"]
     steps = [("screen", "Memtest86+ v6.10"), ("screen", "Test #"), ("screen", "Errors: 0")]
-
-    def began(self, vm):
-        pass
 
     @staticmethod
     def clock(text):
@@ -111,7 +116,7 @@ class Memtest:
             time.sleep(0.1)
 
 
-class Linux:
+class Linux(Guest):
     guests, limit = ["vmlinuz-cloud", "initrd64.gz"], 180
     args = ["--memory", "256M", "--kernel", "vmlinuz-cloud", "--initrd", "initrd64.gz", "--cmdline",
             boot.CONSOLE.replace("console=tty0 ", "")]
@@ -133,7 +138,7 @@ class Linux:
         lines = text.split("\n")
         self.rest = lines.pop()
         for line in lines:
-            m = re.search(r"@([ABM]) (\d+) (\w+)\r?$", line)  # the first may stand behind the shell's prompt
+            m = re.search(r"@([ABDMR]) (\d+) (\w+)\r?$", line)  # the first may stand behind the shell's prompt
             if not m:
                 if re.search(r"^@|error|BUG|panic|stall|lockup", line):
                     raise Lost(f"the guest says {line!r}")
@@ -154,37 +159,97 @@ class Linux:
 
     def loaded(self, vm):
         """Every counter is on its way again."""
-        last = next((n for n in self.names if n not in self.count), None)
-        if not self.count or last == "A":
-            raise Lost("nothing was counted")
-        vm.step("serial", f"@A {self.count['A'] + 3} ", 60)
+        for name in self.names:
+            vm.step("serial", f"@{name} {self.count.get(name, 0) + 1} ", 120)
 
 
 
 
-GUESTS = {"grub": Grub, "memtest": Memtest, "linux": Linux}
+class Disk(Linux):
+    """With a hard disk of which one half is written and read again past the guest's cache, and the other read and summed up
+    all the time, so that requests are under way at most moments."""
+    guests, limit = ["vmlinuz-amd64", "debian-initrd64.gz"], 180
+    args = ["--memory", "256M", "--kernel", "vmlinuz-amd64", "--initrd", "initrd.gz", "--disk", "disk.img", "--cmdline",
+            Linux.args[-1]]
+    names = "ADR"
+    INIT = """#!/bin/sh
+export PATH=/bin:/sbin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+modprobe ata_piix
+modprobe sd_mod
+while [ ! -b /dev/sda ]; do sleep 0.1; done
+echo GUEST-PROMPT
+(n=0; while :; do n=$((n + 1)); k=0; s=0; while [ $k -lt 150 ]; do k=$((k + 1)); s=$((s + k)); done; echo "@A $n $s"; done) &
+(n=0; while :; do
+    n=$((n + 1)) at=$((n % 4096)) w=$(printf %0500d $n) r=
+    echo "$w" | dd of=/dev/sda bs=512 seek=$at conv=sync,notrunc,fsync 2>/dev/null
+    echo 1 >/proc/sys/vm/drop_caches
+    read -r r <<EOF
+$(dd if=/dev/sda bs=512 skip=$at count=1 2>/dev/null | head -1)
+EOF
+    if [ "$r" = "$w" ]; then echo "@D $n same"; else echo "@D $n $r"; fi
+done) &
+n=0
+while :; do
+    dd if=/dev/sda of=/dev/null bs=64k skip=320 2>/dev/null
+    n=$((n + 1))
+    set -- $(dd if=/dev/sda bs=64k skip=256 count=64 2>/dev/null | md5sum)
+    echo "@R $n $1"
+done
+"""
+
+    def prepare(self, folder, cache):
+        """A disk, and an archive whose init takes the place of the other's; their paths."""
+        data = random.Random(0).randbytes(16 << 20)
+        SUM["R"] = hashlib.md5(data[:4 << 20]).hexdigest()
+        with open(os.path.join(folder, "disk.img"), "wb") as f:
+            f.write(bytes(16 << 20) + data)
+        with open(os.path.join(folder, "init"), "w", encoding="utf-8") as f:
+            f.write(self.INIT)
+        os.chmod(os.path.join(folder, "init"), 0o755)
+        more = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=b"init\n", cwd=folder, capture_output=True,
+                              check=True).stdout
+        with open(os.path.join(cache, "debian-initrd64.gz"), "rb") as f:
+            first = f.read()
+        with open(os.path.join(folder, "initrd.gz"), "wb") as f:
+            f.write(first + gzip.compress(more))
+        return {name: os.path.join(folder, name) for name in ("disk.img", "initrd.gz")}
+
+    def began(self, vm):
+        self.count, self.rest = {}, ""
+        vm.step("serial", "@D 1 ", 60)
+        vm.step("serial", "@R 1 ", 60)
+
+
+GUESTS = {"grub": Grub, "memtest": Memtest, "linux": Linux, "disk": Disk}
 
 
 def one(options, test, cpus, cache, rng):
     guest = GUESTS[test]()
     vm = Vm(options, f"{test}-{cpus}")
     try:
-        args = [os.path.join(cache, a) if a in guest.guests else a for a in guest.args]
+        files = {g: os.path.join(cache, g) for g in guest.guests} | guest.prepare(vm.home, cache)
+        args = [files.get(a, a) for a in guest.args]
         vm.run("create", vm.name, *args, "--cpus", str(cpus), "--engine", options.engine)
         vm.run("start", vm.name)
         for kind, what in guest.steps:
             vm.step(kind, what, guest.limit * options.scale)
         guest.began(vm)
-        sizes = []
+        sizes, under_way = [], 0
         for _ in range(options.rounds):
             time.sleep(rng.uniform(0, 1.5))
             vm.save()
             guest.saved(vm)
+            under_way += "finished 0 requests" not in vm.run("logs", vm.name).stdout
             vm.load()
             guest.loaded(vm)
             sizes.append(os.path.getsize(vm.state()))
         said = " ".join(f"{k}={v}" for k, v in sorted(getattr(guest, "count", {}).items()))
-        return f"{options.rounds} times, states of up to {max(sizes) >> 20} MiB {said}"
+        return (f"{options.rounds} times, {under_way} with requests of drives under way, states of up to "
+                f"{max(sizes) >> 20} MiB {said}")
     except boot.Failed as e:
         log = vm.run("logs", vm.name, check=False).stdout
         raise boot.Failed(f"{e}\n--- log\n{log[-2000:]}") from None

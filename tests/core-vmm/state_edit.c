@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static void part_free(void *part)
+void part_free(void *part)
 {
     struct part *p = part;
     g_byte_array_unref(p->bytes);

@@ -13,6 +13,7 @@ int state_memfd(const void *data, size_t n); /* an open file with that in it */
 GPtrArray *state_parts(int fd);              /* struct part, without the end mark */
 struct part *part_find(GPtrArray *parts, const char *name);
 struct part *part_copy(const struct part *p);
+void part_free(void *part);
 int state_join(GPtrArray *parts); /* a new file */
 /* A small machine with a chip of every kind, which has not started; more: lines for its machine.ini. */
 struct machine *state_machine(const char *more, GError **error);
