@@ -79,6 +79,7 @@ struct device_core {
     struct mapped_region region[DEV_REGIONS];
     uint8_t *pci_config, *pci_writable;
     uint32_t irq_levels; /* the level of each line now */
+    uint32_t irq_loaded; /* while loading: the level that the chip wants of it */
     struct device_timer {
         struct device *device;
         struct timer *timer;
@@ -117,7 +118,7 @@ struct irq {
 void irq_init(struct machine *m);
 void irq_reset(struct machine *m);
 /* While a machine is loaded, lines and levels are noted and nobody is told: every chip gets its own state.  load_begin()
- * before the first device, load_end() when all are there. */
+ * before the first device, load_end() when all are there; what has changed since it was saved is told then. */
 void irq_load_begin(struct machine *m);
 void irq_load_end(struct machine *m);
 bool irq_sync(struct machine *m, struct stream *s);

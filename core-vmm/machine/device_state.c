@@ -23,38 +23,26 @@ static void sync_outside(struct device_outside *o, struct stream *s)
         stream_bool(s, &o->region[i].on);
     }
     stream_u32(s, &o->lines);
-    for (unsigned i = 0; i < DEV_TIMERS; i++)
-        stream_u64(s, &o->timer_at[i]);
 }
 
-bool device_core_sync(struct device *d, struct stream *s, struct device_outside *o, GError **error)
+bool device_core_sync(struct device *d, struct stream *s, GError **error)
 {
-    memset(o, 0, sizeof *o);
+    struct device_outside o;
+    memset(&o, 0, sizeof o);
     if (!s->loading)
-        device_outside_get(d, o);
-    sync_outside(o, s);
+        device_outside_get(d, &o);
+    sync_outside(&o, s);
     if (!s->loading)
         return true;
     if (!stream_ok(s))
         return nonsense(d, "it is too short, or a flag is neither on nor off", error);
-    if (o->pci != (d->ops->pci != NULL))
+    if (o.pci != (d->ops->pci != NULL))
         return nonsense(d, "it is a PCI function in one of the two only", error);
-    return device_outside_put(d, o) || nonsense(d, "a region is mapped where it cannot be", error);
+    return device_outside_put(d, &o) || nonsense(d, "a region is mapped where it cannot be", error);
 }
 
-bool device_chip_sync(struct device *d, struct stream *s, uint32_t version, const struct device_outside *o,
-                      GError **error)
+bool device_chip_sync(struct device *d, struct stream *s, uint32_t version, GError **error)
 {
-    struct device_outside now;
-    bool good = !d->ops->sync || (d->ops->sync(d, s, version) && stream_ok(s));
-    if (!good)
-        return nonsense(d, s->loading ? "the chip refuses it" : "the chip cannot be saved", error);
-    if (!s->loading)
-        return true;
-    memset(&now, 0, sizeof now);
-    device_outside_get(d, &now);
-    if (now.lines != o->lines)
-        return nonsense(d, "its interrupt lines are not what its registers say", error);
-    return !memcmp(now.timer_at, o->timer_at, sizeof now.timer_at) ||
-           nonsense(d, "its timers are not what its registers say", error);
+    return !d->ops->sync || (d->ops->sync(d, s, version) && stream_ok(s)) ||
+           nonsense(d, s->loading ? "the chip refuses it" : "the chip cannot be saved", error);
 }

@@ -93,9 +93,10 @@ void dev_irq(struct device *d, unsigned line, bool level)
 {
     struct machine *m = d->machine;
     pthread_mutex_lock(&m->irq.lock);
-    bool before = d->core->irq_levels >> line & 1;
+    uint32_t *levels = m->irq.loading ? &d->core->irq_loaded : &d->core->irq_levels;
+    bool before = *levels >> line & 1;
     if (before != level) {
-        d->core->irq_levels ^= 1u << line;
+        *levels ^= 1u << line;
         if (!m->irq.loading)
             line_changed(d, line, level);
     }
@@ -341,6 +342,8 @@ void irq_load_end(struct machine *m)
     memset(q->isa_sources, 0, sizeof q->isa_sources);
     for (unsigned i = 0; i < m->devices; i++)
         count_sources(m, m->device[i]);
+    for (unsigned i = 0; i < 32 * m->devices; i++)
+        dev_irq(m->device[i / 32], i % 32, m->device[i / 32]->core->irq_loaded >> i % 32 & 1);
     for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
         apic_page_update(m, cpu);
         irq_update_pin(m, cpu);

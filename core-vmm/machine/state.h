@@ -16,7 +16,6 @@ struct state_part { /* a section of the file */
         struct device *device;
         unsigned cpu;
     };
-    struct device_outside *outside; /* of a device: from its first section to its second */
 };
 /* In the order of the file, which is that of loading. */
 GArray *state_table(struct machine *m);

@@ -56,8 +56,6 @@ void device_outside_get(struct device *d, struct device_outside *o)
         o->region[i].on = d->core->region[i].on;
     }
     o->lines = d->core->irq_levels;
-    for (unsigned i = 0; i < DEV_TIMERS; i++)
-        o->timer_at[i] = d->core->timers[i].at;
 }
 
 /* Engines map whole pages; ports end at 65536, addresses where CPUs end. */
@@ -86,14 +84,14 @@ bool device_outside_put(struct device *d, const struct device_outside *o)
     for (unsigned i = 0; i < DEV_REGIONS; i++)
         if (d->ops->regions[i].bus != BUS_NONE)
             device_place_region(d, i, o->region[i].base, o->region[i].on);
-    d->core->irq_levels = o->lines;
+    d->core->irq_levels = d->core->irq_loaded = o->lines;
     return true;
 }
 
 static bool sync_device(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
 {
     dev_lock(p->device);
-    bool good = device_core_sync(p->device, s, p->outside, error);
+    bool good = device_core_sync(p->device, s, error);
     dev_unlock(p->device);
     return good;
 }
@@ -101,7 +99,7 @@ static bool sync_device(struct machine *m, const struct state_part *p, struct st
 static bool sync_chip(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
 {
     dev_lock(p->device);
-    bool good = device_chip_sync(p->device, s, p->version, p->outside, error);
+    bool good = device_chip_sync(p->device, s, p->version, error);
     dev_unlock(p->device);
     return good;
 }
@@ -152,12 +150,8 @@ static struct state_part *add(GArray *table, const char *name, uint32_t version,
 static void add_device(GArray *table, struct device *d)
 {
     g_autofree char *core = g_strdup_printf("core %s", d->name), *chip = g_strdup_printf("chip %s", d->name);
-    struct state_part *p = add(table, core, DEVICE_CORE_VERSION, sync_device);
-    p->device = d;
-    struct device_outside *outside = p->outside = g_new0(struct device_outside, 1);
-    p = add(table, chip, d->ops->version, sync_chip);
-    p->device = d;
-    p->outside = outside;
+    add(table, core, DEVICE_CORE_VERSION, sync_device)->device = d;
+    add(table, chip, d->ops->version, sync_chip)->device = d;
 }
 
 static void add_cpus(GArray *table, const char *kind, unsigned cpus, sync_fn sync)
@@ -168,17 +162,9 @@ static void add_cpus(GArray *table, const char *kind, unsigned cpus, sync_fn syn
     }
 }
 
-static void part_clear(void *part)
-{
-    struct state_part *p = part;
-    if (p->sync == sync_device)
-        g_free(p->outside);
-}
-
 GArray *state_table(struct machine *m)
 {
     GArray *table = g_array_new(FALSE, TRUE, sizeof(struct state_part));
-    g_array_set_clear_func(table, part_clear);
     add(table, "machine", 1, state_sync_machine);
     add(table, "clock", 1, sync_clock);
     add(table, "drives", 1, sync_drives);

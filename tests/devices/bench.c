@@ -437,8 +437,6 @@ void device_outside_get(struct device *d, struct device_outside *o)
     }
     for (unsigned i = 0; i < BENCH_LINES; i++)
         o->lines |= (uint32_t)d->core->line[i] << i;
-    for (unsigned i = 0; i < DEV_TIMERS; i++)
-        o->timer_at[i] = d->core->timer[i].at;
 }
 
 bool device_outside_put(struct device *d, const struct device_outside *o)
@@ -456,8 +454,7 @@ bool device_outside_put(struct device *d, const struct device_outside *o)
 
 static bool sync_device(struct device *d, struct stream *s, GError **error)
 {
-    struct device_outside o;
-    return device_core_sync(d, s, &o, error) && device_chip_sync(d, s, d->ops->version, &o, error);
+    return device_core_sync(d, s, error) && device_chip_sync(d, s, d->ops->version, error);
 }
 
 static GByteArray *save(struct device *d)
@@ -495,6 +492,19 @@ static char *load(struct device *d, const GByteArray *from)
     return why;
 }
 
+static char *compare(struct device *d, const struct device_core *old)
+{
+    for (unsigned i = 0; i < DEV_TIMERS; i++)
+        if (d->core->timer[i].at != old->timer[i].at)
+            return g_strdup_printf("%s: timer %u was armed for %" PRIu64 ", after loading for %" PRIu64, d->name, i,
+                                   old->timer[i].at, d->core->timer[i].at);
+    for (unsigned i = 0; i < BENCH_LINES; i++)
+        if (d->core->line[i] != old->line[i])
+            return g_strdup_printf("%s: line %u was %d, after loading %d", d->name, i, old->line[i], d->core->line[i]);
+    memcpy(d->core->edges, old->edges, sizeof old->edges);
+    return NULL;
+}
+
 static char *device_save_load(struct device *d)
 {
     struct device before = *d;
@@ -510,7 +520,8 @@ static char *device_save_load(struct device *d)
         same++;
     if (!why && (same < first->len || same < second->len))
         why = g_strdup_printf("%s: what it saves after loading differs from byte %u on", d->name, same);
-    memcpy(d->core->edges, before.core->edges, sizeof before.core->edges);
+    if (!why)
+        why = compare(d, before.core);
     device_end(&before);
     return why;
 }
