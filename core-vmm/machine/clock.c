@@ -320,7 +320,7 @@ void clock_step(struct clock *c, uint64_t ns)
 /* ---- saved state ---- */
 
 #define FAR_NS   (UINT64_C(1) << 62) /* a hundred years and more */
-#define TSC_PART 500                 /* the host's TSC may differ by so much of it: this is how well it can be measured */
+#define TSC_PART 500 /* the host's TSC may differ by so much of it: this is how well it can be measured */
 
 /* The guest's TSC goes on from where it was, at the speed of this host's: what the guest once found out must be true. */
 bool clock_sync(struct clock *c, struct stream *s, GError **error)

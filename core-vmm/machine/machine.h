@@ -35,7 +35,7 @@ void machine_pause(struct machine *m); /* every vCPU stands when it returns; gue
 void machine_resume(struct machine *m);
 void machine_reset(struct machine *m);
 void machine_stop(struct machine *m, enum machine_end why, unsigned code,
-                  const char *message);                       /* any thread; power cut */
+                  const char *message); /* any thread; power cut */
 /* Saves all of a machine that has not ended into an open, empty file, which is on stable storage on return; the disks
  * are flushed, and what is on them is not saved.  The machine stands still meanwhile, and then goes on as before. */
 bool machine_save(struct machine *m, int fd, GError **error);

@@ -95,7 +95,8 @@ static bool misplaced(const GArray *table, unsigned next, const char *name, GErr
     return state_fail(error, "has a part \"%s\" that this version of Terrarium or this machine does not know", name);
 }
 
-static bool load_part(struct machine *m, const struct state_part *p, const struct state_section *section, GError **error)
+static bool load_part(struct machine *m, const struct state_part *p, const struct state_section *section,
+                      GError **error)
 {
     struct stream s;
     GError *why = NULL;
@@ -129,9 +130,9 @@ static bool load_next(struct load *l, unsigned i, GError **error)
         if (l->section.version != p->version)
             return state_fail(error, "has version %u of its part \"%s\", and this version of Terrarium reads %u",
                               l->section.version, p->name, p->version);
-        good = (one ? load_part(l->machine, p, &l->section, error)
-                    : state_load_memory(l->machine, &l->section, error)) &&
-               state_next(&l->reader, &l->section, error);
+        good =
+            (one ? load_part(l->machine, p, &l->section, error) : state_load_memory(l->machine, &l->section, error)) &&
+            state_next(&l->reader, &l->section, error);
         if (one)
             break;
     }

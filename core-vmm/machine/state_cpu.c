@@ -12,7 +12,7 @@ enum { LEGACY_BYTES = 512, XSTATE_BV = 512, EXTENDED = 576, LAST = HOST_XCOMPONE
 enum { X87 = 1, SSE = 2 }; /* of XSTATE_BV: what the first 512 bytes hold */
 
 static const char *const component_names[LAST] = {
-    "x87",  "SSE",   "AVX",   "MPX bounds", "MPX status", "AVX-512 masks", "AVX-512", "AVX-512",   "PT",      "PKRU",
+    "x87",   "SSE",   "AVX",   "MPX bounds", "MPX status", "AVX-512 masks", "AVX-512", "AVX-512",   "PT",       "PKRU",
     "PASID", "CET_U", "CET_S", "HDC",        "UINTR",      "LBR",           "HWP",     "AMX tiles", "AMX data", "APX"};
 
 /* ---- the XSAVE area ---- */
@@ -150,9 +150,9 @@ static void sync_registers(struct x86_state *c, struct stream *s)
 
 static void sync_msrs(struct x86_state *c, struct stream *s)
 {
-    uint64_t *msrs[] = {&c->star,         &c->lstar,        &c->cstar,        &c->sfmask,    &c->kernel_gs_base,
-                        &c->tsc_aux,      &c->sysenter_cs,  &c->sysenter_esp, &c->sysenter_eip, &c->pat,
-                        &c->misc_enable,  &c->spec_ctrl,    &c->xss,          &c->mtrr_def_type, &c->tsc_adjust,
+    uint64_t *msrs[] = {&c->star,        &c->lstar,       &c->cstar,        &c->sfmask,        &c->kernel_gs_base,
+                        &c->tsc_aux,     &c->sysenter_cs, &c->sysenter_esp, &c->sysenter_eip,  &c->pat,
+                        &c->misc_enable, &c->spec_ctrl,   &c->xss,          &c->mtrr_def_type, &c->tsc_adjust,
                         &c->apic_base};
     sync_words(s, msrs, G_N_ELEMENTS(msrs));
     sync_array(s, c->mtrr_fixed, G_N_ELEMENTS(c->mtrr_fixed));
@@ -165,7 +165,7 @@ static void sync_events(struct x86_state *c, struct stream *s)
     uint32_t run_state = c->run_state;
     stream_check_u32(s, &run_state, X86_WAIT_SIPI);
     c->run_state = run_state;
-    bool *flags[] = {&c->sti_shadow,   &c->mov_ss_shadow, &c->nmi_pending,      &c->nmi_blocked, &c->init_pending,
+    bool *flags[] = {&c->sti_shadow,   &c->mov_ss_shadow, &c->nmi_pending,     &c->nmi_blocked, &c->init_pending,
                      &c->sipi_pending, &c->event.pending, &c->event.has_error, &c->event.soft};
     for (unsigned i = 0; i < G_N_ELEMENTS(flags); i++)
         stream_bool(s, flags[i]);
@@ -181,13 +181,13 @@ static bool believe(const struct x86_state *c, const struct host_cpu *h, GError 
     enum { PE = 1, CD = 1 << 30, NW = 1 << 29, LME = 1 << 8, LMA = 1 << 10, PAE = 1 << 5 };
     const uint64_t paging = 1u << 31;
     bool pg = c->cr0 & paging, lma = c->efer & LMA;
-    const char *wrong = c->cr0 >> 32 || (pg && !(c->cr0 & PE)) || (c->cr0 & NW && !(c->cr0 & CD)) ? "CR0"
-                        : c->efer >> 16 || lma != (pg && c->efer & LME) || (lma && !(c->cr4 & PAE))               ? "EFER"
-                        : c->cr8 > 15                                                             ? "CR8"
-                        : c->rflags >> 22 || !(c->rflags & 2)                                     ? "RFLAGS"
-                        : !(c->xcr0 & 1) || (c->xcr0 & 4 && !(c->xcr0 & 2))                       ? "XCR0"
-                        : c->dr[6] >> 32 || c->dr[7] >> 32                                        ? "DR6 or DR7"
-                                                                                                  : NULL;
+    const char *wrong = c->cr0 >> 32 || (pg && !(c->cr0 & PE)) || (c->cr0 & NW && !(c->cr0 & CD))   ? "CR0"
+                        : c->efer >> 16 || lma != (pg && c->efer & LME) || (lma && !(c->cr4 & PAE)) ? "EFER"
+                        : c->cr8 > 15                                                               ? "CR8"
+                        : c->rflags >> 22 || !(c->rflags & 2)                                       ? "RFLAGS"
+                        : !(c->xcr0 & 1) || (c->xcr0 & 4 && !(c->xcr0 & 2))                         ? "XCR0"
+                        : c->dr[6] >> 32 || c->dr[7] >> 32                                          ? "DR6 or DR7"
+                                                                                                    : NULL;
     if (wrong)
         return state_fail(error, "has a value in a CPU's %s that no CPU can have", wrong);
     uint64_t missing = c->xcr0 & ~(h->xcr0 | 3);

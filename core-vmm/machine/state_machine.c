@@ -117,8 +117,8 @@ static bool same(const GArray *saved, const GArray *own, const GArray *list, GEr
         if (!strcmp(was, is))
             continue;
         g_autofree char *shown = g_strescape(what, NULL), *shown_was = g_strescape(was, NULL);
-        return state_fail(error, "is of another machine: its %s is %s, and that of this machine is %s", shown, shown_was,
-                          is);
+        return state_fail(error, "is of another machine: its %s is %s, and that of this machine is %s", shown,
+                          shown_was, is);
     }
     return true;
 }

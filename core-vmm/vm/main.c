@@ -35,7 +35,7 @@ struct process {
     struct options o;
     char *name, *ini, *runtime, *socket;
     int lock, listening;
-    int state; /* the saved state to begin with, open; -1: none */
+    int state;        /* the saved state to begin with, open; -1: none */
     GHashTable *ends; /* of serial ports, until the machine has them */
     struct fence_filters *filters;
     GMainLoop *loop;

@@ -119,8 +119,8 @@ static int debug(const struct verb *v, int argc, char **argv)
     return ask(what, argv[argc - 1], cpu, most, how);
 }
 
-const struct verb verb_debug = {"debug", "[cpu|engine|code|save] NAME [FILE]",
-                                "show a CPU's registers, what the engine does, or save the machine",
+const struct verb verb_debug = {"debug", "[cpu|engine|code] NAME | save NAME FILE",
+                                "show a CPU's registers, or what the engine does",
                                 "  vmctl debug demo --cpu 1\n"
                                 "  vmctl debug engine demo     why it leaves translated code, and how often\n"
                                 "  vmctl debug code demo --most 3     guest code and what was made of it\n"

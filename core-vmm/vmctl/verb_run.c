@@ -19,7 +19,7 @@
 struct run_options {
     struct settings settings;
     gboolean headless, no_jail;
-    char *load; /* a state, or NULL */
+    char *load;     /* a state, or NULL */
     double timeout; /* 0: none */
 };
 
