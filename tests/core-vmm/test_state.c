@@ -131,7 +131,7 @@ static struct x86_state *some_cpu(const struct host_cpu *h)
 
 #define FIELD(f)                                                                                                       \
     {                                                                                                                  \
-#f, offsetof(struct x86_state, f), sizeof((struct x86_state){0}.f)                                             \
+#f, offsetof(struct x86_state, f), sizeof((struct x86_state *)NULL)->f                                         \
     }
 /* All but the TSC, which is the clock's. */
 static const struct {
@@ -310,12 +310,18 @@ static int saved(struct machine *m)
     return fd;
 }
 
+enum { CLOCK_BYTES = 16 }; /* the rest of the clock is how fast this process finds the host's TSC */
+
 static void differ(GPtrArray *a, GPtrArray *b)
 {
     g_assert_cmpuint(a->len, ==, b->len);
     for (unsigned i = 0; i < a->len; i++) {
         const struct part *p = a->pdata[i], *q = b->pdata[i];
         unsigned n = 0;
+        if (!strcmp(p->name, "clock")) {
+            g_assert_cmpmem(p->bytes->data, CLOCK_BYTES, q->bytes->data, CLOCK_BYTES);
+            continue;
+        }
         while (n < MIN(p->bytes->len, q->bytes->len) && p->bytes->data[n] == q->bytes->data[n])
             n++;
         if (strcmp(p->name, q->name) || n < MAX(p->bytes->len, q->bytes->len))
