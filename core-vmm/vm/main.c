@@ -168,6 +168,14 @@ static void watch_signals(struct process *p)
     g_unix_signal_add(SIGINT, on_signal, p);
 }
 
+static bool restore(struct process *p, GError **error)
+{
+    if (!p->o.load || machine_restore(p->machine, p->state, error))
+        return true;
+    g_prefix_error(error, "%s: ", p->o.load);
+    return false;
+}
+
 static bool build(struct process *p, GError **error)
 {
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
@@ -175,7 +183,7 @@ static bool build(struct process *p, GError **error)
         return false;
     watch_signals(p);
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
-    if (!p->machine || (p->o.load && !machine_restore(p->machine, p->state, error)))
+    if (!p->machine || !restore(p, error))
         return false;
     g_message("engine %s: %s", machine_engine(p->machine), machine_engine_reason(p->machine));
     for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
