@@ -68,7 +68,7 @@ void vm_mark_dirty(struct soft_vm *vm, uint64_t offset);
 void vm_request_all(struct soft_vm *vm, uint32_t bits);
 
 /* code.c: blocks */
-void code_init(struct vcpu *c);
+bool code_init(struct vcpu *c, GError **error);
 void code_fini(struct vcpu *c);
 void code_drop_all(struct vcpu *c);
 void code_drain_queue(struct vcpu *c);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_start.c - vmctl start. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
@@ -24,7 +25,7 @@ static int wait_for(GPid pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_CRASHED;
 }
 
-static int start_machine(const char *name, bool foreground, char **extra)
+static int start_machine(const char *name, bool foreground, char **extra, double patience)
 {
     g_autofree char *folder = machine_folder_of(name), *message = NULL;
     g_autoptr(GError) error = NULL;
@@ -33,7 +34,7 @@ static int start_machine(const char *name, bool foreground, char **extra)
         return fail(EXIT_CODE_WRONG_STATE, "%s is running already", name);
     if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, extra, &s, &error))
         return fail_error(error);
-    int code = spawn_wait_ready(&s, &message);
+    int code = spawn_wait_ready(&s, patience, &message);
     if (code) {
         wait_for(s.pid); /* so that its lock has gone when we have */
         return fail(code, "%s", message);
@@ -46,9 +47,12 @@ static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
     g_autofree char *load = NULL;
+    double patience = SPAWN_SECONDS;
     const GOptionEntry entries[] = {
         {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
         {"window", 'w', 0, G_OPTION_ARG_NONE, &window, "Open a window with its screen", NULL},
+        {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &patience, "How long it may take to be ready (60), exit code 5",
+         "SECONDS"},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &no_jail, "Do not fence the VM process, for debugging", NULL},
         {"load", 0, 0, G_OPTION_ARG_FILENAME, &load, "Go on from a state of vmctl debug save", "FILE"},
         {NULL},
@@ -56,11 +60,13 @@ static int start(const struct verb *v, int argc, char **argv)
     int code;
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
         return code;
+    if (!(patience > 0 && patience < 1e9))
+        return fail(EXIT_CODE_USAGE, "--timeout: more than 0 seconds");
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
     g_auto(GStrv) extra = spawn_extra(no_jail, load);
-    code = start_machine(name, foreground, extra);
+    code = start_machine(name, foreground, extra, patience);
     if (!code && window && !foreground)
         spawn_window(name, true);
     return code;
