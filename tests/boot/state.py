@@ -158,9 +158,9 @@ class Linux(Guest):
         self.take(text)
 
     def loaded(self, vm):
-        """Every counter is on its way again."""
+        """Every counter is on its way again.  (The next line of each may have begun in the process before.)"""
         for name in self.names:
-            vm.step("serial", f"@{name} {self.count.get(name, 0) + 1} ", 120)
+            vm.step("serial", f"@{name} {self.count.get(name, 0) + 2} ", 120)
 
 
 
@@ -252,7 +252,8 @@ def one(options, test, cpus, cache, rng):
                 f"{max(sizes) >> 20} MiB {said}")
     except boot.Failed as e:
         log = vm.run("logs", vm.name, check=False).stdout
-        raise boot.Failed(f"{e}\n--- log\n{log[-2000:]}") from None
+        serial = vm.serial()[-1000:]
+        raise boot.Failed(f"{e}\n--- serial\n{serial}\n--- log\n{log[-2000:]}") from None
     finally:
         vm.close()
 
