@@ -65,7 +65,7 @@ class Guest:
 class Grub(Guest):
     guests, limit = ["grub-cd.iso"], 60
     args = ["--memory", "128M", "--cdrom", "grub-cd.iso"]
-    steps = [("screen", "GNU GRUB  version 2.06")]
+    steps = [("screen", "GNU GRUB  version 2.06"), ("screen", "for a command-line")]  # drawn last
 
     def saved(self, vm):
         self.text = vm.screen()
