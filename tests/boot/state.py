@@ -65,7 +65,19 @@ class Guest:
 class Grub(Guest):
     guests, limit = ["grub-cd.iso"], 60
     args = ["--memory", "128M", "--cdrom", "grub-cd.iso"]
-    steps = [("screen", "GNU GRUB  version 2.06"), ("screen", "for a command-line")]  # drawn last
+    steps = [("screen", "GNU GRUB  version 2.06")]
+
+    def began(self, vm):
+        vm.run("keys", vm.name, "down", "up")  # it would not wait for ever
+        self.quiet(vm)
+
+    @staticmethod
+    def quiet(vm):
+        """All is drawn."""
+        last = None
+        while last != (text := vm.screen()):
+            last = text
+            time.sleep(1)
 
     def saved(self, vm):
         self.text = vm.screen()
@@ -86,6 +98,7 @@ class Grub(Guest):
                 if time.time() > end:
                     raise Lost(f"the key {key} moves nothing in\n{vm.screen()}")
                 time.sleep(0.05)
+        self.quiet(vm)
 
 
 class Memtest(Guest):
