@@ -67,6 +67,18 @@ class Grub(Guest):
     args = ["--memory", "128M", "--cdrom", "grub-cd.iso"]
     steps = [("screen", "GNU GRUB  version 2.06")]
 
+    def began(self, vm):
+        vm.run("keys", vm.name, "down", "up")  # it would not wait for ever
+        self.quiet(vm)
+
+    @staticmethod
+    def quiet(vm):
+        """All is drawn."""
+        last = None
+        while last != (text := vm.screen()):
+            last = text
+            time.sleep(1)
+
     def saved(self, vm):
         self.text = vm.screen()
 
@@ -86,6 +98,7 @@ class Grub(Guest):
                 if time.time() > end:
                     raise Lost(f"the key {key} moves nothing in\n{vm.screen()}")
                 time.sleep(0.05)
+        self.quiet(vm)
 
 
 class Memtest(Guest):
@@ -158,9 +171,9 @@ class Linux(Guest):
         self.take(text)
 
     def loaded(self, vm):
-        """Every counter is on its way again."""
+        """Every counter is on its way again.  (The next line of each may have begun in the process before.)"""
         for name in self.names:
-            vm.step("serial", f"@{name} {self.count.get(name, 0) + 1} ", 120)
+            vm.step("serial", f"@{name} {self.count.get(name, 0) + 2} ", 120)
 
 
 
@@ -252,7 +265,8 @@ def one(options, test, cpus, cache, rng):
                 f"{max(sizes) >> 20} MiB {said}")
     except boot.Failed as e:
         log = vm.run("logs", vm.name, check=False).stdout
-        raise boot.Failed(f"{e}\n--- log\n{log[-2000:]}") from None
+        serial = vm.serial()[-1000:]
+        raise boot.Failed(f"{e}\n--- serial\n{serial}\n--- log\n{log[-2000:]}") from None
     finally:
         vm.close()
 
