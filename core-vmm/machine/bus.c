@@ -40,6 +40,8 @@ void bus_map_port(struct mapped_region *r, bool on)
 static uint64_t read_fitting(struct device *d, unsigned region, uint64_t offset, unsigned size)
 {
     const struct region *r = &d->ops->regions[region];
+    if (d->core->msi && msix_covers(d, region, offset))
+        return msix_read(d, offset, size);
     if (!d->ops->read)
         return ones(size);
     if (size >= r->min_size)
@@ -51,6 +53,10 @@ static uint64_t read_fitting(struct device *d, unsigned region, uint64_t offset,
 static void write_fitting(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct region *r = &d->ops->regions[region];
+    if (d->core->msi && msix_covers(d, region, offset)) {
+        msix_write(d, offset, size, value);
+        return;
+    }
     if (!d->ops->write)
         return;
     if (size >= r->min_size) {
@@ -161,7 +167,7 @@ static bool in_apic_page(struct machine *m, unsigned cpu, uint64_t gpa)
 
 static uint64_t apic_load(struct machine *m, unsigned cpu, unsigned offset, unsigned size)
 {
-    const struct lapic_ops *ops = m->irq.lapic->ops->plug;
+    const struct lapic_ops *ops = m->irq.lapic->ops->lapic;
     pthread_mutex_lock(&m->irq.lock);
     uint64_t value = ops->read(m->irq.lapic, cpu, offset & 0xff0);
     pthread_mutex_unlock(&m->irq.lock);
@@ -170,7 +176,7 @@ static uint64_t apic_load(struct machine *m, unsigned cpu, unsigned offset, unsi
 
 static void apic_store(struct machine *m, unsigned cpu, unsigned offset, unsigned size, uint64_t value)
 {
-    const struct lapic_ops *ops = m->irq.lapic->ops->plug;
+    const struct lapic_ops *ops = m->irq.lapic->ops->lapic;
     if (offset & 15 || size < 4) /* the manual demands aligned doublewords; others are undefined, here ignored */
         return;
     pthread_mutex_lock(&m->irq.lock);

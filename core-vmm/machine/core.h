@@ -78,7 +78,9 @@ struct device_core {
     _Atomic bool looked; /* dev_looked() since the last look at this */
     struct mapped_region region[DEV_REGIONS];
     uint8_t *pci_config, *pci_writable;
+    struct msi *msi;     /* pci_msi.c; NULL: it has neither MSI nor MSI-X */
     uint32_t irq_levels; /* the level of each line now */
+    uint32_t intx;       /* of these, INTA# to INTD# as the PCI interrupt router sees them */
     struct device_timer {
         struct device *device;
         struct timer *timer;
@@ -103,17 +105,33 @@ extern const struct device_ops pci_host_ops; /* 0xCF8/0xCFC */
 void pci_setup(struct device *d);            /* fills config space from ops->pci and the BAR regions */
 void pci_reset(struct device *d);
 void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes);
+/* May its INTx lines, which it holds up as asked, be seen?  Notes them in the status register.  The device's lock is held. */
+bool pci_intx_open(struct device *d, uint32_t asked);
+
+/* ---- pci_msi.c; the device's lock is held ---- */
+struct msi *msi_new(const struct pci_capability *list); /* NULL: there is neither */
+void msi_free(struct msi *s);
+void msi_setup(struct device *d, const struct pci_capability *c, unsigned at); /* fills its capability */
+void msi_reset(struct device *d);
+void msi_written(struct device *d); /* configuration space was: sends what waited and may go now */
+bool msi_enabled(struct device *d);
+bool msix_covers(struct device *d, unsigned region, uint64_t offset); /* table or pending bits */
+uint64_t msix_read(struct device *d, uint64_t offset, unsigned size);
+void msix_write(struct device *d, uint64_t offset, unsigned size, uint64_t value);
 
 /* ---- irq.c ---- */
 struct irq {
     pthread_mutex_t lock;
-    struct device *pic, *ioapic, *lapic, *pci_router, *fpu_error;
+    struct device *pic, *ioapic, *lapic, *pci_router;
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
+    uint32_t pirq_sources[4];       /* the same of the PCI router's inputs */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
     _Atomic uint64_t apic_page[MAX_CPUS];
 };
 void irq_init(struct machine *m);
+void irq_add(struct machine *m, struct device *d); /* notes what it is to interrupts, if anything */
+void irq_intx_update(struct device *d);            /* pci_intx_open() may have changed */
 void irq_reset(struct machine *m);
 void irq_update_pin(struct machine *m, unsigned cpu); /* irq lock held; after anything that may change INTR */
 
@@ -206,17 +224,20 @@ struct machine {
     unsigned handler_count;
     struct display *display;
     struct device *keyboard, *pointer;
+    struct device *fpu_error, *power_button; /* who has that of platform_ops */
     struct input_queue *input;
     GPtrArray *char_ports; /* struct char_port: char.c */
     GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct drive *drives; /* drive.c: a list */
 };
-void machine_ask_reset(struct machine *m); /* any thread */
+void machine_ask_reset(struct machine *m);             /* any thread */
+void machine_add(struct machine *m, struct device *d); /* into the list, its slot and its roles */
 
 /* ---- board_pc.c ---- */
 bool board_pc_build(struct machine *m, GError **error);
-bool board_pc_firmware(struct machine *m, GError **error); /* after every device is there */
+/* The PCI function of that section of machine.ini (which exists), not yet added to the machine. */
+struct device *board_pc_optional(struct machine *m, const char *section, GError **error);
 
 /* ---- input_queue.c ---- */
 struct input_queue *input_queue_new(struct machine *m);

@@ -63,6 +63,7 @@ void device_free(struct device *d)
     for (unsigned i = 0; i < DEV_TIMERS; i++)
         clock_timer_free(d->core->timers[i].timer);
     pthread_mutex_destroy(&d->core->own_lock);
+    msi_free(d->core->msi);
     g_free(d->core->pci_config);
     g_free(d->core->pci_writable);
     g_free(d->core);
@@ -151,6 +152,8 @@ uint8_t *dev_memory(struct device *d, unsigned region, uint64_t bytes, bool read
 {
     struct mapped_region *r = &d->core->region[region];
     g_autoptr(GError) error = NULL;
+    if (d->ops->regions[region].bar)
+        bytes = MAX(bytes, PAGE); /* what a BAR maps begins and ends with a page */
     uint64_t offset = memory_add(d->machine, bytes, &error);
     if (offset == NO_MEMORY) {
         g_warning("%s: %s", d->name, error->message);

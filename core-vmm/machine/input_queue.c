@@ -42,7 +42,7 @@ static bool offer(struct machine *m, const struct event *e)
     struct device *d = e->kind == KEY ? m->keyboard : m->pointer;
     if (!d)
         return true;
-    const struct input_ops *ops = d->ops->plug;
+    const struct input_ops *ops = d->ops->input;
     bool taken = true;
     dev_lock(d);
     if (e->kind == KEY && ops->key)
@@ -107,12 +107,12 @@ void machine_pointer_absolute(struct machine *m, uint16_t x, uint16_t y, int whe
 
 bool machine_takes_absolute(struct machine *m)
 {
-    return m->pointer && ((const struct input_ops *)m->pointer->ops->plug)->pointer_absolute;
+    return m->pointer && m->pointer->ops->input->pointer_absolute;
 }
 
 unsigned machine_leds(struct machine *m)
 {
-    const struct input_ops *ops = m->keyboard ? m->keyboard->ops->plug : NULL;
+    const struct input_ops *ops = m->keyboard ? m->keyboard->ops->input : NULL;
     if (!ops || !ops->leds)
         return 0;
     dev_lock(m->keyboard);

@@ -5,9 +5,6 @@
  * vCPUs are told to stand, and the loop thread carries it out (wishes_run). */
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/display.h"
-#include "devices/all.h"
-#include "devices/chipset/fpu_error.h"
-#include "devices/chipset/piix4_pm.h"
 #include <string.h>
 
 /* ---- events ---- */
@@ -158,28 +155,44 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
 
 bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
 {
-    struct device *d = m->irq.fpu_error;
+    struct device *d = m->fpu_error;
     dev_lock(d);
-    bool ignore = fpu_error_line(d, cpu, pending);
+    bool ignore = d->ops->platform->fpu_error(d, cpu, pending);
     dev_unlock(d);
     return ignore;
 }
 
 bool machine_power_button(struct machine *m, GError **error)
 {
-    struct device *pm = machine_device(m, "pm");
+    struct device *pm = m->power_button;
     if (m->state != MACHINE_RUNNING || !pm) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "The power button needs a running machine; this one is %s",
                     m->state == MACHINE_PAUSED ? "paused: resume it first" : "stopped");
         return false;
     }
     dev_lock(pm);
-    piix4_pm_power_button(pm);
+    pm->ops->platform->power_button(pm);
     dev_unlock(pm);
     return true;
 }
 
 /* ---- birth and end ---- */
+
+void machine_add(struct machine *m, struct device *d)
+{
+    const struct wiring *w = &d->core->wiring;
+    g_assert(m->devices < MAX_DEVICES);
+    m->device[m->devices++] = d;
+    if (w->slot >= 0)
+        m->pci_slot[w->slot << 3 | w->function] = d;
+    irq_add(m, d);
+    if (d->ops->input)
+        m->keyboard = m->pointer = d;
+    if (d->ops->platform && d->ops->platform->fpu_error)
+        m->fpu_error = d;
+    if (d->ops->platform && d->ops->platform->power_button)
+        m->power_button = d;
+}
 
 /* APIC IDs are counted through, so a package has a power of two of them. */
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)

@@ -62,7 +62,7 @@ uint8_t *bench_ram(struct bench *b)
 
 static unsigned bar_register(const struct region *r)
 {
-    return r->bar == 7 ? 0x30 : 0x0c + 4 * r->bar; /* 7: the expansion ROM */
+    return r->bar == BAR_ROM ? 0x30 : 0x10 + 4 * (r->bar - BAR0);
 }
 
 static void pci_setup(struct device *d)
@@ -85,8 +85,10 @@ static void pci_setup(struct device *d)
             continue;
         uint32_t mask = GUINT32_TO_LE(~(uint32_t)(r->bytes - 1));
         memcpy(w + bar_register(r), &mask, 4);
-        w[bar_register(r)] |= r->bar == 7;
+        w[bar_register(r)] |= r->bar == BAR_ROM;
         c[bar_register(r)] = r->bus == BUS_PORT;
+        if (r->wide)
+            memset(w + bar_register(r) + 4, 0xff, 4);
     }
 }
 
@@ -96,10 +98,10 @@ static void pci_remap(struct device *d)
         const struct region *r = &d->ops->regions[i];
         if (!r->bar)
             continue;
-        uint64_t bar = bench_pci_read(d, bar_register(r), 4);
+        uint64_t bar = bench_pci_read(d, bar_register(r), r->wide ? 8 : 4);
         d->core->region[i].base = bar & ~(r->bus == BUS_PORT ? 3ull : 15ull);
         d->core->region[i].on = (d->core->pci_config[4] & (r->bus == BUS_PORT ? 1 : 2)) && d->core->region[i].base &&
-                                (r->bar != 7 || bar & 1);
+                                (r->bar != BAR_ROM || bar & 1);
     }
 }
 
@@ -164,7 +166,7 @@ static void device_reset(struct device *d)
         d->core->region[i].base = r->base;
         d->core->region[i].on = r->bus != BUS_NONE && !r->bar && !r->off;
         if (r->bar)
-            memset(d->core->pci_config + bar_register(r), 0, 4);
+            memset(d->core->pci_config + bar_register(r), 0, r->wide ? 8 : 4);
         if (r->bar && r->bus == BUS_PORT)
             d->core->pci_config[bar_register(r)] = 1;
     }

@@ -19,6 +19,11 @@ char *bench_event(struct bench *b)
     return g_queue_pop_head(&b->events);
 }
 
+void dev_msi(struct device *d, unsigned n)
+{
+    bench_note(d->core->bench, "msi %u", n);
+}
+
 void dev_irq(struct device *d, unsigned line, bool level)
 {
     g_assert(line < BENCH_LINES);

@@ -31,7 +31,8 @@ static struct machine *build(void)
 {
     static const char ini[] =
         "[machine]\nmemory=16M\ncpus=2\nengine=interp\n[serial1]\ntarget=none\n[ide2]\nmedia=cdrom\n"
-        "[floppy0]\n[debug-port]\ntarget=none\n[debug-exit]\n[testdev]\n[video]\nmemory=1M\n";
+        "[floppy0]\n[debug-port]\ntarget=none\n[debug-exit]\n[testdev]\n[video]\nmemory=1M\n"
+        "[testpci1]\n[testpci2]\nmodel=edu-msix\n";
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autoptr(GError) error = NULL;
     g_key_file_load_from_data(file, ini, -1, G_KEY_FILE_NONE, NULL);
@@ -66,12 +67,15 @@ static uint64_t pick_address(struct board *b, struct bytes *in)
 
 static void pci_write(struct board *b, struct bytes *in)
 {
+    static const uint8_t slots[] = {0, 1, 2, 28, 29};
     uint16_t where = take(in, 2);
     uint8_t how = take(in, 1);
-    unsigned slot = where >> 8 & 3, function = where >> 10 & 3, offset = where & 0xff, size = 1u << how % 3;
+    unsigned slot = slots[(where >> 8 & 3) + (how & 4) / 4], function = where >> 10 & 3, offset = where & 0xff,
+             size = 1u << how % 3;
     if (how & 0x80)
         offset = how & 0x40 ? 4 : 0x10 + (where & 0x1c);
     uint32_t value = take(in, size);
+    function *= slot < 28;
     machine_out(b->machine, 0, 0xcf8, 4, 1u << 31 | slot << 11 | function << 8 | (offset & ~3u));
     machine_out(b->machine, 0, 0xcfc + (offset & 3), size, value);
     if (offset >= 0x10 && offset < 0x28)

@@ -17,7 +17,7 @@ MAY = {
     "core-vmm/fence": ["core-vmm/base"],
     # exit_codes.c knows all domains of errors
     "core-vmm/host": ["core-vmm/control", "disk-formats/image"] + PLUGS,
-    "core-vmm/machine": ["core-vmm/host", "disk-formats/ops", "devices", "devices/chipset"] + PLUGS,
+    "core-vmm/machine": ["core-vmm/host", "disk-formats/ops"] + PLUGS,
     "core-vmm/board": ["core-vmm/machine", "core-vmm/host", "devices", "devices/chipset", "devices/firmware",
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,
