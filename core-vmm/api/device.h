@@ -19,6 +19,8 @@ struct region {
     uint8_t bar;                /* enum pci_bar: mapped by core if it is one */
     bool off;                   /* not mapped until dev_map() */
     bool wide, prefetchable;    /* of a memory BAR: 64 bits, with the next BAR's register; reading changes nothing */
+    bool registers;             /* of ports: whole accesses come to port_call(), with the CPU's registers */
+    bool any_ring; /* of ports: the guest's user programs may use them, too (KVM: only with enable_vmware_backdoor) */
 };
 #define DEV_REGIONS 12
 #define DEV_TIMERS  4
@@ -53,6 +55,16 @@ struct device { /* fields are read-only for the device */
     struct device_core *core;
 };
 
+/* An access to a port of a region with `registers`.  The device may change the registers but RSP; of INS and OUTS, which
+ * come element by element, it must leave RCX, RDX, RSI and RDI alone, and RCX may be that of an earlier element. */
+struct port_call {
+    unsigned region, size;
+    uint64_t offset;
+    bool in;
+    uint64_t value;  /* what is written; or the answer, which goes to AL, AX or EAX (or memory) after all else */
+    uint64_t gpr[8]; /* by their numbers in x86_state.h */
+};
+
 struct device_ops {
     const char *name; /* the chip: "uart16550" */
     size_t state_bytes;
@@ -63,6 +75,7 @@ struct device_ops {
     void (*reset)(struct device *d);
     uint64_t (*read)(struct device *d, unsigned region, uint64_t offset, unsigned size);
     void (*write)(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
+    void (*port_call)(struct device *d, struct port_call *p); /* accesses in pieces go to read and write all the same */
     void (*pci_written)(struct device *d, unsigned offset, unsigned size); /* config space changed, after the masks */
     bool (*sync)(struct device *d, struct stream *s, uint32_t version);    /* saves or loads, by s; false: bad data */
     void (*fini)(struct device *d);

@@ -125,9 +125,48 @@ void dev_looked(struct device *d)
     atomic_store_explicit(&d->core->looked, true, memory_order_relaxed);
 }
 
+/* Whether the access is for port_call(), which then has been made. */
+static bool port_call(struct mapped_region *r, unsigned cpu, struct port_call *p)
+{
+    struct device *d = r->device;
+    const struct region *spec = &d->ops->regions[r->index];
+    const struct cpu_engine *engine = d->machine->engine;
+    void *vcpu = d->machine->vcpu[cpu].engine_vcpu;
+    if (p->size < spec->min_size || p->size > spec->max_size || p->offset + p->size > spec->bytes)
+        return false;
+    p->region = r->index;
+    engine->registers(vcpu, p->gpr, false);
+    dev_lock(d);
+    d->ops->port_call(d, p);
+    dev_unlock(d);
+    engine->registers(vcpu, p->gpr, true);
+    return true;
+}
+
+static bool wants_registers(const struct mapped_region *r)
+{
+    return r && r->device->ops->regions[r->index].registers;
+}
+
+bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size)
+{
+    for (unsigned at = 0; at < size; at++) {
+        const struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
+        if (!r || !r->device->ops->regions[r->index].any_ring)
+            return false;
+    }
+    return true;
+}
+
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size)
 {
     uint64_t value = 0;
+    struct mapped_region *first = atomic_load(&m->port[port]);
+    if (wants_registers(first)) {
+        struct port_call p = {.offset = port - first->base, .size = size, .in = true};
+        if (port_call(first, cpu, &p))
+            return p.value & ones(size);
+    }
     for (unsigned at = 0; at < size;) {
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
         unsigned n = r ? covered(r, port, at, size) : 1;
@@ -146,6 +185,12 @@ uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned siz
 
 void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, uint64_t value)
 {
+    struct mapped_region *first = atomic_load(&m->port[port]);
+    if (wants_registers(first)) {
+        struct port_call p = {.offset = port - first->base, .size = size, .value = value & ones(size)};
+        if (port_call(first, cpu, &p))
+            return;
+    }
     for (unsigned at = 0; at < size;) {
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
         unsigned n = r ? covered(r, port, at, size) : 1;
