@@ -13,6 +13,7 @@
 
 #define MAX_CPUS    32
 #define MAX_DEVICES 64
+#define MAX_INPUTS  16
 #define ISA_IRQS    16
 #define PAGE        4096ull
 
@@ -87,6 +88,7 @@ struct device_core {
         uint64_t at;
         void (*fn)(struct device *d);
     } timers[DEV_TIMERS];
+    _Atomic unsigned keyboard_since, pointer_since; /* dev_input(): when that began, 0: not listened to */
     struct config config;
     int64_t log_second;
     unsigned log_count;
@@ -223,7 +225,9 @@ struct machine {
     struct event_handler handlers[8];
     unsigned handler_count;
     struct display *display;
-    struct device *keyboard, *pointer;
+    struct device *inputs[MAX_INPUTS]; /* who has input_ops, in the order of the board */
+    unsigned input_count;
+    _Atomic unsigned listens; /* counts beginnings of listening: device_core.keyboard_since, pointer_since */
     struct device *fpu_error, *power_button; /* who has that of platform_ops */
     struct input_queue *input;
     GPtrArray *char_ports; /* struct char_port: char.c */
@@ -242,3 +246,5 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
 /* ---- input_queue.c ---- */
 struct input_queue *input_queue_new(struct machine *m);
 void input_queue_free(struct input_queue *q);
+void input_add(struct machine *m, struct device *d);    /* if it has input_ops */
+void input_remove(struct machine *m, struct device *d); /* its keys and buttons are forgotten */

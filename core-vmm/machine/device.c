@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* device.c - core's half of a device: lock, regions, timers, log. */
+#include "core-vmm/api/input.h"
 #include "core-vmm/machine/core.h"
 #include <stdarg.h>
 #include <string.h>
@@ -128,6 +129,8 @@ void device_reset(struct device *d)
     if (d->ops->pci)
         pci_reset(d);
     regions_reset(d);
+    if (d->ops->input)
+        dev_input(d, 0);
     if (d->ops->reset)
         d->ops->reset(d);
     pthread_mutex_unlock(d->core->lock);

@@ -186,8 +186,7 @@ void machine_add(struct machine *m, struct device *d)
     if (w->slot >= 0)
         m->pci_slot[w->slot << 3 | w->function] = d;
     irq_add(m, d);
-    if (d->ops->input)
-        m->keyboard = m->pointer = d;
+    input_add(m, d);
     if (d->ops->platform && d->ops->platform->fpu_error)
         m->fpu_error = d;
     if (d->ops->platform && d->ops->platform->power_button)
