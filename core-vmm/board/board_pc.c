@@ -122,7 +122,7 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
         return NULL;
     const struct device *there = m->pci_slot[slot << 3];
     if (!there)
-        return device_new(m, &(struct wiring){ops, g_intern_string(section), .slot = slot});
+        return device_new(m, &(struct wiring){ops, g_intern_string(section), .slot = slot, .pluggable = true});
     g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
                 "%s: [%s]: PCI slot %d is %s's; give one of them another by slot=", m->path, section, (int)slot,
                 there->name);

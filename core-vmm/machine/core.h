@@ -29,14 +29,18 @@ struct flat { /* one stretch of guest-physical space */
 };
 #define NO_MEMORY UINT64_MAX
 #define MAX_FLAT  512
+#define MAX_SPARE 32
 struct shadow {
     bool read_ram, write_ram;
 };
 struct memory {
     int fd;
     uint8_t *base;
-    uint64_t bytes;              /* of the file */
-    uint64_t used;               /* handed out so far */
+    uint64_t bytes; /* of the file */
+    uint64_t used;  /* handed out so far, but for these pieces that came back */
+    struct {
+        uint64_t offset, bytes;
+    } spare[MAX_SPARE];
     uint64_t below_4g, above_4g; /* guest RAM; in the file it is one piece from offset 0 */
     struct shadow shadow[96];    /* per 4 KiB of 0xA0000-0xFFFFF */
     bool a20;
@@ -47,6 +51,7 @@ struct memory {
 bool memory_init(struct machine *m, uint64_t ram, GError **error);
 void memory_free(struct machine *m);
 uint64_t memory_add(struct machine *m, uint64_t bytes, GError **error); /* offset in the file, or NO_MEMORY */
+void memory_remove(struct machine *m, uint64_t offset, uint64_t bytes); /* not mapped any more: for others, zeroed */
 void memory_rebuild(struct machine *m);                                 /* bus lock held */
 void device_map_changed(struct machine *m);                             /* takes the map lock and rebuilds */
 bool memory_map_engine(struct machine *m, GError **error);              /* tell a new engine everything */
@@ -70,6 +75,7 @@ struct wiring { /* a row of the board's list */
     int irq[4];          /* ISA IRQ of each line; all zero and PCI: INTx */
     int irqs;            /* how many of them are meant */
     bool irqchip;        /* shares the irq lock */
+    bool pluggable;      /* a PCI function that may go while the machine runs */
     uint16_t ports[2];   /* other bases for its first port regions; 0: as the chip says */
 };
 struct device_core {
@@ -235,8 +241,9 @@ struct machine {
     struct thread_hook on_thread;
     struct drive *drives; /* drive.c: a list */
 };
-void machine_ask_reset(struct machine *m);             /* any thread */
-void machine_add(struct machine *m, struct device *d); /* into the list, its slot and its roles */
+void machine_ask_reset(struct machine *m);                /* any thread */
+void machine_remove(struct machine *m, struct device *d); /* a pluggable one: these have no role but input */
+void machine_add(struct machine *m, struct device *d);    /* into the list, its slot and its roles */
 
 /* ---- board_pc.c ---- */
 bool board_pc_build(struct machine *m, GError **error);

@@ -63,6 +63,9 @@ void device_free(struct device *d)
         d->ops->fini(d);
     for (unsigned i = 0; i < DEV_TIMERS; i++)
         clock_timer_free(d->core->timers[i].timer);
+    for (unsigned i = 0; i < DEV_REGIONS; i++)
+        if (d->core->region[i].memory != NO_MEMORY)
+            memory_remove(d->machine, d->core->region[i].memory, d->core->region[i].memory_bytes);
     pthread_mutex_destroy(&d->core->own_lock);
     msi_free(d->core->msi);
     g_free(d->core->pci_config);

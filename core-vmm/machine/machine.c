@@ -261,6 +261,19 @@ static bool engine_start(struct machine *m, GError **error)
     return true;
 }
 
+void machine_remove(struct machine *m, struct device *d)
+{
+    const struct wiring *w = &d->core->wiring;
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->devices; i++)
+        if (m->device[i] != d)
+            m->device[n++] = m->device[i];
+    m->devices = n;
+    m->pci_slot[w->slot << 3 | w->function] = NULL;
+    if (d->ops->input)
+        input_remove(m, d);
+}
+
 static bool machine_build(struct machine *m, GError **error)
 {
     uint64_t ram;

@@ -442,6 +442,113 @@ static void dma(void)
     machine_free(m);
 }
 
+/* ---- hot plug ---- */
+
+static void reasons(void)
+{
+    struct machine *m = build("[testpci2]\nslot=28\n[testpci3]\n");
+    static const struct {
+        bool plug;
+        const char *section, *why;
+    } row[] = {
+        {true, "testpci2", "[testpci2]: it is plugged in already"},
+        {true, "testpci1", "machine.ini: [testpci1]: PCI slot 28 is testpci2's; give one of them another by slot="},
+        {true, "video2", "machine.ini: [video2] is no PCI function that can be added"},
+        {false, "testpci1", "[testpci1]: it is not plugged in"},
+        {false, "video", "[video]: it is soldered to the board"},
+    };
+    machine_start(m, NULL);
+    machine_pause(m);
+    for (unsigned i = 0; i < G_N_ELEMENTS(row); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false((row[i].plug ? machine_plug : machine_unplug)(m, row[i].section, &error));
+        g_assert_cmpstr(error->message, ==, row[i].why);
+    }
+    machine_free(m);
+}
+
+/* What it held up and what was mapped goes with it; another finds a clean place, and no memory is lost. */
+static void come_and_go(void)
+{
+    struct machine *m = build("[testpci2]\nmodel=edu-msix\n");
+    machine_start(m, NULL);
+    machine_pause(m);
+    set_config(m, 1, 0x60, 4, 0x0b0b0b0b);
+    machine_out(m, 0, 0x4d1, 1, 8);
+    uint64_t used = m->memory.used;
+    for (unsigned round = 0; round < 100; round++) {
+        place(m, SECOND, REGISTERS_AT);
+        set_config(m, SECOND, BAR2_AT + 4, 4, 1);
+        g_assert_cmphex(machine_load(m, 0, 0x100000000, 8), ==, 0);
+        machine_store(m, 0, 0x100000000, 8, round + 1);
+        machine_store(m, 0, REGISTERS_AT + RAISE, 4, 1);
+        machine_store(m, 0, REGISTERS_AT + 0x98, 4, 1);
+        g_assert_true(irq11(m));
+        g_assert_true(machine_unplug(m, "testpci2", NULL));
+        g_assert_false(irq11(m));
+        g_assert_cmphex(config(m, SECOND, 0, 4), ==, UINT32_MAX);
+        g_assert_cmphex(machine_load(m, 0, REGISTERS_AT, 4), ==, UINT32_MAX);
+        g_assert_cmphex(machine_load(m, 0, 0x100000000, 8), ==, UINT64_MAX);
+        wait_for_timer(m);
+        g_assert_true(machine_plug(m, "testpci2", NULL));
+        g_assert_cmphex(config(m, SECOND, COMMAND, 2), ==, 0);
+    }
+    g_assert_cmphex(m->memory.used, ==, used);
+    machine_free(m);
+}
+
+/* A guest that sets up the function, lets it work, and looks whether it is there: again and again, with 4 GiB segments in
+ * real mode. */
+__asm__(".pushsection .rodata\nhotplug_code:\n.code16\n"
+        "1: mov $0xcf8, %dx\n mov $0x8000e004, %eax\n out %eax, %dx\n mov $0xcfc, %dx\n mov $6, %eax\n out %eax, %dx\n"
+        "mov $0xcf8, %dx\n mov $0x8000e010, %eax\n out %eax, %dx\n mov $0xcfc, %dx\n mov $0xe0000000, %eax\n out %eax, "
+        "%dx\n"
+        "mov $0xe0000000, %ebx\n movl $1, 0x60(%ebx)\n movl $0x40000, 0x80(%ebx)\n movl $0x7000, 0x88(%ebx)\n"
+        "movl $64, 0x90(%ebx)\n movl $7, 0x98(%ebx)\n"
+        "incl 0x600\n mov (%ebx), %eax\n cmp $0x010000ed, %eax\n jne 1b\n incl 0x604\n jmp 1b\n"
+        "hotplug_code_end:\n.code64\n.popsection\n");
+extern const uint8_t hotplug_code[], hotplug_code_end[];
+
+static void start_guest(struct machine *m)
+{
+    g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+    for (const uint8_t *c = hotplug_code; c < hotplug_code_end; c++)
+        machine_store(m, 0, 0x1000 + (c - hotplug_code), 1, *c);
+    x86_state_reset(s, true);
+    for (unsigned i = 0; i < X86_SEGS; i++) {
+        s->seg[i].selector = s->seg[i].base = 0;
+        s->seg[i].limit = i == X86_CS ? 0xffff : UINT32_MAX;
+    }
+    s->rip = 0x1000;
+    m->engine->set_state(m->vcpu[0].engine_vcpu, s);
+    machine_start(m, NULL);
+}
+
+static uint32_t counter(struct machine *m, uint32_t at)
+{
+    return get_le32(m->memory.base + at);
+}
+
+static void while_it_runs(gconstpointer engine)
+{
+    g_autofree char *ini = g_strdup_printf("[testpci1]\n[machine]\nengine=%s\n", (const char *)engine);
+    struct machine *m = build(ini);
+    start_guest(m);
+    for (unsigned round = 0; round < 200; round++) {
+        g_usleep(g_test_rand_int_range(0, 1500));
+        while (g_main_context_iteration(NULL, FALSE))
+            ;
+        clock_run(m->clock);
+        g_autoptr(GError) error = NULL;
+        g_assert_true((round % 2 ? machine_plug : machine_unplug)(m, "testpci1", &error));
+    }
+    machine_pause(m);
+    g_test_message("%u rounds of the guest, %u found it", counter(m, 0x600), counter(m, 0x604));
+    g_assert_cmpuint(counter(m, 0x604), >, 0);
+    g_assert_cmpuint(counter(m, 0x600), >, counter(m, 0x604));
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -459,5 +566,9 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/msix-any-width", msix_any_width);
     g_test_add_func("/pci/after-reset", after_reset);
     g_test_add_func("/pci/dma", dma);
+    g_test_add_func("/pci/hotplug/reasons", reasons);
+    g_test_add_func("/pci/hotplug/come-and-go", come_and_go);
+    g_test_add_data_func("/pci/hotplug/while-it-runs/interp", "interp", while_it_runs);
+    g_test_add_data_func("/pci/hotplug/while-it-runs/soft", "soft", while_it_runs);
     return g_test_run();
 }

@@ -118,6 +118,8 @@ static void step(struct board *b, struct bytes *in)
         machine_ack(m, cpu);
     else if (what < 252)
         machine_key(m, take(in, 1), what & 1);
+    else if (what < 254)
+        (machine_device(m, "testpci2") ? machine_unplug : machine_plug)(m, "testpci2", NULL);
     else
         settle();
 }
