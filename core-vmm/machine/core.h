@@ -11,11 +11,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define MAX_CPUS    32
-#define MAX_DEVICES 64
-#define MAX_INPUTS  16
-#define ISA_IRQS    16
-#define PAGE        4096ull
+#define MAX_CPUS     32
+#define MAX_DEVICES  64
+#define MAX_INPUTS   16
+#define MAX_DISPLAYS 16
+#define ISA_IRQS     16
+#define PAGE         4096ull
 
 /* ---- memory.c: the memory file and the physical address map ---- */
 struct flat { /* one stretch of guest-physical space */
@@ -230,7 +231,8 @@ struct machine {
     struct machine_event last;
     struct event_handler handlers[8];
     unsigned handler_count;
-    struct display *display;
+    struct display *displays[MAX_DISPLAYS];
+    unsigned display_count;
     struct device *inputs[MAX_INPUTS]; /* who has input_ops, in the order of the board */
     unsigned input_count;
     _Atomic unsigned listens; /* counts beginnings of listening: device_core.keyboard_since, pointer_since */

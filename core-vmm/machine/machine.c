@@ -421,12 +421,18 @@ struct device *machine_device(struct machine *m, const char *name)
     return NULL;
 }
 
-struct display *machine_display(struct machine *m)
+struct display *machine_display(struct machine *m, unsigned n)
 {
-    return m->display;
+    return n < m->display_count ? m->displays[n] : NULL;
 }
 
-void machine_set_display(struct machine *m, struct display *p)
+void machine_note_display(struct machine *m, struct display *p, bool there)
 {
-    m->display = p;
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->display_count; i++)
+        if (m->displays[i] != p)
+            m->displays[n++] = m->displays[i];
+    if (there && n < MAX_DISPLAYS)
+        m->displays[n++] = p;
+    m->display_count = n;
 }

@@ -58,7 +58,7 @@ struct device *machine_nth_device(struct machine *m, unsigned n);
  * is not told: it finds out when it looks. */
 bool machine_plug(struct machine *m, const char *section, GError **error);
 bool machine_unplug(struct machine *m, const char *section, GError **error);
-struct display *machine_display(struct machine *m); /* NULL: no video chip */
+struct display *machine_display(struct machine *m, unsigned n); /* the n-th picture; NULL: there is none */
 struct drive *machine_drive(struct machine *m,
                             const char *section); /* by its section in machine.ini, e.g. "cdrom1"; NULL */
 /* Keyboard and mouse of the user, to whichever device takes them.  Queued; never lost, never blocks. */

@@ -313,7 +313,7 @@ static bool vga_init(struct device *d, const struct config *c, GError **error)
     s->glyphs = g_malloc0(2 * 256 * 32);
     s->line = g_new0(uint32_t, VBE_MAX_XRES + 2 * 8); /* a 4-bit mode has a character more than it shows */
     fill_spread(s);
-    s->display = display_attach(d, &source);
+    s->display = display_attach(d, &source, 0);
     return true;
 }
 
