@@ -238,8 +238,10 @@ struct machine {
     _Atomic unsigned listens; /* counts beginnings of listening: device_core.keyboard_since, pointer_since */
     struct device *fpu_error, *power_button; /* who has that of platform_ops */
     struct input_queue *input;
-    GPtrArray *char_ports; /* struct char_port: char.c */
-    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    GMutex channels_lock;
+    GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
+    GPtrArray *char_ports;          /* struct char_port: char.c */
+    GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct drive *drives; /* drive.c: a list */
 };
@@ -251,6 +253,10 @@ void machine_add(struct machine *m, struct device *d);    /* into the list, its 
 bool board_pc_build(struct machine *m, GError **error);
 /* The PCI function of that section of machine.ini (which exists), not yet added to the machine. */
 struct device *board_pc_optional(struct machine *m, const char *section, GError **error);
+
+/* ---- channel.c ---- */
+void channels_init(struct machine *m);
+void channels_free(struct machine *m); /* after the devices */
 
 /* ---- input_queue.c ---- */
 struct input_queue *input_queue_new(struct machine *m);

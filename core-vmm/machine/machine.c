@@ -305,6 +305,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     pthread_mutex_init(&m->run_lock, NULL);
     pthread_cond_init(&m->run_changed, NULL);
     pthread_mutex_init(&m->pending_lock, NULL);
+    channels_init(m);
     m->ends = ends;
     bool good = machine_build(m, error);
     m->ends = NULL;
@@ -326,6 +327,7 @@ void machine_free(struct machine *m)
         m->vcpu[i].engine_vcpu = NULL;
     for (unsigned i = m->devices; i-- > 0;)
         device_free(m->device[i]);
+    channels_free(m);
     if (m->input)
         input_queue_free(m->input);
     if (m->clock)
