@@ -89,6 +89,29 @@ static bool take(struct machine *m, unsigned vector) /* was it requested?  Then 
     return true;
 }
 
+/* The machine goes on with that code, in real mode with 4 GiB segments, in place of the firmware. */
+static void start(struct machine *m, const uint8_t *code, const uint8_t *end)
+{
+    g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+    for (const uint8_t *c = code; c < end; c++)
+        machine_store(m, 0, 0x1000 + (c - code), 1, *c);
+    x86_state_reset(s, true);
+    for (unsigned i = 0; i < X86_SEGS; i++) {
+        s->seg[i].selector = s->seg[i].base = 0;
+        s->seg[i].limit = i == X86_CS ? 0xffff : UINT32_MAX;
+    }
+    s->rip = 0x1000;
+    m->engine->set_state(m->vcpu[0].engine_vcpu, s);
+    machine_start(m, NULL);
+}
+
+static void start_and_stand(struct machine *m)
+{
+    static const uint8_t halt[] = {0xfa, 0xf4};
+    start(m, halt, halt + sizeof halt);
+    machine_pause(m);
+}
+
 /* ---- slots and models ---- */
 
 static void models(void)
@@ -187,6 +210,12 @@ static void wide_bar(void)
     machine_store(m, 0, HIGH + 0xfff8, 8, 0x1122334455667788);
     g_assert_cmphex(machine_load(m, 0, HIGH + 0xfff8, 8), ==, 0x1122334455667788);
     g_assert_cmphex(machine_load(m, 0, HIGH + 0x10000, 8), ==, UINT64_MAX);
+    uint64_t firmware = machine_load(m, 0, 0xfffffff0, 8);
+    set_config(m, SECOND, BAR2_AT + 4, 4,
+               0); /* being sized with memory on, one half after the other: not over the ROM */
+    set_config(m, SECOND, BAR2_AT, 4, UINT32_MAX);
+    g_assert_cmphex(machine_load(m, 0, 0xfffffff0, 8), ==, firmware);
+    set_config(m, SECOND, BAR2_AT, 4, (uint32_t)HIGH);
     set_config(m, SECOND, BAR2_AT + 4, 4,
                0x80000000); /* no host maps that; it is nowhere then, and nothing else happens */
     g_assert_cmphex(machine_load(m, 0, 0x8000000023400000, 8), ==, UINT64_MAX);
@@ -393,8 +422,7 @@ static void after_reset(void)
             set_config(m, SECOND, at, 4, UINT32_MAX);
     set_entry(m, 0, 0x70, 0);
     machine_store(m, 0, REGISTERS_AT + MESSAGE, 4, 1);
-    machine_start(m, NULL);
-    machine_pause(m);
+    start_and_stand(m);
     machine_reset(m);
     while (g_main_context_iteration(NULL, FALSE))
         ;
@@ -457,8 +485,7 @@ static void reasons(void)
         {false, "testpci1", "[testpci1]: it is not plugged in"},
         {false, "video", "[video]: it is soldered to the board"},
     };
-    machine_start(m, NULL);
-    machine_pause(m);
+    start_and_stand(m);
     for (unsigned i = 0; i < G_N_ELEMENTS(row); i++) {
         g_autoptr(GError) error = NULL;
         g_assert_false((row[i].plug ? machine_plug : machine_unplug)(m, row[i].section, &error));
@@ -471,8 +498,7 @@ static void reasons(void)
 static void come_and_go(void)
 {
     struct machine *m = build("[testpci2]\nmodel=edu-msix\n");
-    machine_start(m, NULL);
-    machine_pause(m);
+    start_and_stand(m);
     set_config(m, 1, 0x60, 4, 0x0b0b0b0b);
     machine_out(m, 0, 0x4d1, 1, 8);
     uint64_t used = m->memory.used;
@@ -509,21 +535,6 @@ __asm__(".pushsection .rodata\nhotplug_code:\n.code16\n"
         "hotplug_code_end:\n.code64\n.popsection\n");
 extern const uint8_t hotplug_code[], hotplug_code_end[];
 
-static void start_guest(struct machine *m)
-{
-    g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
-    for (const uint8_t *c = hotplug_code; c < hotplug_code_end; c++)
-        machine_store(m, 0, 0x1000 + (c - hotplug_code), 1, *c);
-    x86_state_reset(s, true);
-    for (unsigned i = 0; i < X86_SEGS; i++) {
-        s->seg[i].selector = s->seg[i].base = 0;
-        s->seg[i].limit = i == X86_CS ? 0xffff : UINT32_MAX;
-    }
-    s->rip = 0x1000;
-    m->engine->set_state(m->vcpu[0].engine_vcpu, s);
-    machine_start(m, NULL);
-}
-
 static uint32_t counter(struct machine *m, uint32_t at)
 {
     return get_le32(m->memory.base + at);
@@ -533,7 +544,7 @@ static void while_it_runs(gconstpointer engine)
 {
     g_autofree char *ini = g_strdup_printf("[testpci1]\n[machine]\nengine=%s\n", (const char *)engine);
     struct machine *m = build(ini);
-    start_guest(m);
+    start(m, hotplug_code, hotplug_code_end);
     for (unsigned round = 0; round < 200; round++) {
         g_usleep(g_test_rand_int_range(0, 1500));
         while (g_main_context_iteration(NULL, FALSE))
