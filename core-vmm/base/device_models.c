@@ -5,4 +5,7 @@
 
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 
-const struct device_class device_classes[] = {{"testpci", .first = 1, .count = 4, .slot = 28, testpci_models}, {NULL}};
+const struct device_class device_classes[] = {
+    {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
+    {NULL},
+};
