@@ -560,6 +560,16 @@ static void while_it_runs(gconstpointer engine)
     machine_free(m);
 }
 
+static void on_hardware(void)
+{
+    g_autoptr(GError) unusable = NULL;
+    g_autofree char *reason = NULL;
+    if (engine_choose("kvm", &reason, NULL)->probe(&unusable))
+        while_it_runs("kvm");
+    else
+        g_test_skip(unusable->message);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -581,5 +591,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/hotplug/come-and-go", come_and_go);
     g_test_add_data_func("/pci/hotplug/while-it-runs/interp", "interp", while_it_runs);
     g_test_add_data_func("/pci/hotplug/while-it-runs/soft", "soft", while_it_runs);
+    if (g_test_slow())
+        g_test_add_func("/pci/hotplug/while-it-runs/kvm", on_hardware);
     return g_test_run();
 }
