@@ -125,27 +125,39 @@ void dev_looked(struct device *d)
     atomic_store_explicit(&d->core->looked, true, memory_order_relaxed);
 }
 
-/* Whether the access is for port_call(), which then has been made. */
-static bool port_call(struct mapped_region *r, unsigned cpu, struct port_call *p)
+/* Is it an access with registers?  Those that lie in such a region only in part are ordinary ones. */
+static bool is_call(const struct mapped_region *r, uint16_t port, unsigned size)
 {
-    struct device *d = r->device;
-    const struct region *spec = &d->ops->regions[r->index];
-    const struct cpu_engine *engine = d->machine->engine;
-    void *vcpu = d->machine->vcpu[cpu].engine_vcpu;
-    if (p->size < spec->min_size || p->size > spec->max_size || p->offset + p->size > spec->bytes)
-        return false;
-    p->region = r->index;
-    engine->registers(vcpu, p->gpr, false);
-    dev_lock(d);
-    d->ops->port_call(d, p);
-    dev_unlock(d);
-    engine->registers(vcpu, p->gpr, true);
-    return true;
+    const struct region *spec = &r->device->ops->regions[r->index];
+    return size >= spec->min_size && size <= spec->max_size && port - r->base + size <= spec->bytes;
 }
 
-static bool wants_registers(const struct mapped_region *r)
+static uint64_t port_call(struct mapped_region *r, unsigned cpu, struct port_call p)
 {
-    return r && r->device->ops->regions[r->index].registers;
+    struct device *d = r->device;
+    const struct cpu_engine *engine = d->machine->engine;
+    struct vcpu_thread *v = &d->machine->vcpu[cpu];
+    p.region = r->index;
+    engine->registers(v->engine_vcpu, p.gpr, false);
+    dev_lock(d);
+    d->ops->port_call(d, &p);
+    dev_unlock(d);
+    engine->registers(v->engine_vcpu, p.gpr, true);
+    v->idle.other_port = true;
+    return p.value & ones(p.size);
+}
+
+/* Not inlined: their room on the stack would cost all other ports. */
+static __attribute__((noinline)) uint64_t in_with_registers(struct mapped_region *r, unsigned cpu, uint16_t port,
+                                                            unsigned size)
+{
+    return port_call(r, cpu, (struct port_call){.offset = port - r->base, .size = size, .in = true});
+}
+
+static __attribute__((noinline)) void out_with_registers(struct mapped_region *r, unsigned cpu, uint16_t port,
+                                                         unsigned size, uint64_t value)
+{
+    port_call(r, cpu, (struct port_call){.offset = port - r->base, .size = size, .value = value & ones(size)});
 }
 
 bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size)
@@ -161,14 +173,10 @@ bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size)
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size)
 {
     uint64_t value = 0;
-    struct mapped_region *first = atomic_load(&m->port[port]);
-    if (wants_registers(first)) {
-        struct port_call p = {.offset = port - first->base, .size = size, .in = true};
-        if (port_call(first, cpu, &p))
-            return p.value & ones(size);
-    }
     for (unsigned at = 0; at < size;) {
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
+        if (r && r->registers && at == 0 && is_call(r, port, size))
+            return in_with_registers(r, cpu, port, size);
         unsigned n = r ? covered(r, port, at, size) : 1;
         uint64_t part = r ? device_read(r->device, r->index, port + at - r->base, n) : 0xff;
         if (r && atomic_load_explicit(&r->device->core->looked, memory_order_relaxed)) {
@@ -185,14 +193,12 @@ uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned siz
 
 void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, uint64_t value)
 {
-    struct mapped_region *first = atomic_load(&m->port[port]);
-    if (wants_registers(first)) {
-        struct port_call p = {.offset = port - first->base, .size = size, .value = value & ones(size)};
-        if (port_call(first, cpu, &p))
-            return;
-    }
     for (unsigned at = 0; at < size;) {
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
+        if (r && r->registers && at == 0 && is_call(r, port, size)) {
+            out_with_registers(r, cpu, port, size, value);
+            return;
+        }
         unsigned n = r ? covered(r, port, at, size) : 1;
         if (r)
             device_write(r->device, r->index, port + at - r->base, n, value >> at * 8);

@@ -63,8 +63,8 @@ struct mapped_region {
     struct device *device;
     unsigned index;
     uint64_t base;
-    bool on;
-    uint64_t memory; /* offset in the memory file, or NO_MEMORY */
+    bool on, registers; /* registers: as in the chip's table, here because every port access looks at it */
+    uint64_t memory;    /* offset in the memory file, or NO_MEMORY */
     uint64_t memory_bytes, bar_bytes;
     bool readonly;
 };

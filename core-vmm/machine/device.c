@@ -39,7 +39,8 @@ struct device *device_new(struct machine *m, const struct wiring *w)
         uint64_t base = r->base;
         if (r->bus == BUS_PORT && !r->bar && ports < G_N_ELEMENTS(w->ports) && w->ports[ports])
             base = w->ports[ports++];
-        c->region[i] = (struct mapped_region){.device = d, .index = i, .base = base, .memory = NO_MEMORY};
+        c->region[i] = (struct mapped_region){
+            .device = d, .index = i, .base = base, .registers = r->registers, .memory = NO_MEMORY};
     }
     for (unsigned i = 0; i < DEV_TIMERS; i++) {
         struct device_timer *t = &c->timers[i];
