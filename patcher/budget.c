@@ -5,16 +5,17 @@
 #include "patcher/budget.h"
 #include "patcher/check/lockstep.h"
 #include "patcher/stats.h"
+#include <errno.h>
 
 enum {
     DECODED = 8 << 20,
     DECODED_LEAST = 4 << 20,
     KEPT = 13 << 20,
     KEPT_LEAST = 3 << 20,
-    CODE = 31 << 20,
-    CODE_LEAST = 10 << 20,
-    NOTES = 13 << 20,
-    NOTES_LEAST = 3 << 20,
+    CODE = 27 << 20,
+    CODE_LEAST = 9 << 20,
+    NOTES = 17 << 20,
+    NOTES_LEAST = 4 << 20,
     WATCHED_PAGES = 16384,
 };
 
@@ -64,4 +65,15 @@ void budget_report(struct soft_vm *vm, struct cpu_memory *out)
         if (c->translator)
             trans_memory(c, out);
     }
+}
+
+bool budget_no_memory(const char *what, uint64_t bytes, GError **error)
+{
+    int reason = errno;
+    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(reason),
+                "The software engine gets no memory for %s (%" G_GUINT64_FORMAT
+                " KiB): %s; a machine with less memory or "
+                "fewer CPUs needs less",
+                what, bytes >> 10, g_strerror(reason));
+    return false;
 }

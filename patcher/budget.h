@@ -2,6 +2,7 @@
 /* budget.h - how much of the host's memory the engine may take for itself. */
 #pragma once
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vcpu;
@@ -24,3 +25,6 @@ void budget_add(struct cpu_memory *m, uint64_t used, uint64_t limit);
 void code_memory(const struct vcpu *c, struct cpu_memory *m);
 void replay_memory(const struct vcpu *c, struct cpu_memory *m);
 void trans_memory(const struct vcpu *c, struct cpu_memory *m);
+
+/* Says with errno's reason that there is none for what ("decoded code").  Returns false. */
+bool budget_no_memory(const char *what, uint64_t bytes, GError **error);

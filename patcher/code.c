@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 16384, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
+enum { BUCKETS = 32, JUMPS = 32768, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct block *bucket[BUCKETS];
@@ -42,7 +42,7 @@ struct again {
 };
 
 struct code_cache {
-    struct arena young; /* runs with their instructions: emptied when it is full */
+    struct arena young; /* blocks with their instructions: emptied when it is full */
     struct arena kept;  /* what is left of those that were translated, and pages: emptied with all translated code */
     struct again *again;
     struct code_page **page; /* by page of the memory file */
@@ -52,12 +52,20 @@ struct code_cache {
     struct block *scratch; /* code that lies in no RAM: one instruction, never found again */
 };
 
-static void arena_init(struct arena *a, size_t bytes)
+static bool arena_init(struct arena *a, size_t bytes)
 {
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return false;
     a->bytes = bytes;
-    a->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (a->at == MAP_FAILED)
-        g_error("no memory for decoded code");
+    a->at = at;
+    return true;
+}
+
+static void arena_fini(struct arena *a)
+{
+    if (a->at)
+        munmap(a->at, a->bytes);
 }
 
 static void *arena_take(struct arena *a, size_t bytes)
@@ -80,22 +88,23 @@ static struct block *new_scratch(void)
     return r;
 }
 
-void code_init(struct vcpu *c)
+bool code_init(struct vcpu *c, GError **error)
 {
     struct code_cache *k = c->code = g_new0(struct code_cache, 1);
-    arena_init(&k->young, c->vm->budget.decoded);
-    arena_init(&k->kept, c->vm->budget.kept);
-    k->again = g_new0(struct again, AGAIN_SETS);
-    k->page = g_new0(struct code_page *, c->vm->pages);
-    k->used_pages = g_new(uint64_t, k->kept.bytes / sizeof(struct code_page));
     k->scratch = new_scratch();
+    k->again = g_try_new0(struct again, AGAIN_SETS);
+    k->page = g_try_new0(struct code_page *, c->vm->pages);
+    k->used_pages = g_try_new(uint64_t, c->vm->budget.kept / sizeof(struct code_page));
+    return (k->again && k->page && k->used_pages && arena_init(&k->young, c->vm->budget.decoded) &&
+            arena_init(&k->kept, c->vm->budget.kept)) ||
+           budget_no_memory("decoded code", c->vm->budget.decoded + c->vm->budget.kept, error);
 }
 
 void code_fini(struct vcpu *c)
 {
     struct code_cache *k = c->code;
-    munmap(k->young.at, k->young.bytes);
-    munmap(k->kept.at, k->kept.bytes);
+    arena_fini(&k->young);
+    arena_fini(&k->kept);
     g_free(k->again);
     g_free(k->page);
     g_free(k->used_pages);
@@ -174,6 +183,11 @@ static unsigned bucket(uint64_t offset)
 static struct code_bits *bits_of(struct soft_vm *vm, uint64_t offset)
 {
     return atomic_load_explicit(&vm->code_bits[offset >> 12], memory_order_acquire);
+}
+
+bool code_was_on_page(struct soft_vm *vm, uint64_t offset)
+{
+    return bits_of(vm, offset);
 }
 
 bool code_on_page(struct soft_vm *vm, uint64_t offset)
@@ -392,7 +406,7 @@ static bool decode_block(struct vcpu *c, struct builder *b, unsigned mode)
         }
         if (r != DECODE_OK) {
             decode_bind_fault(in, r == DECODE_UD ? EXC_UD : EXC_GP);
-            b->faults = true;
+            b->faults |= in->len == 1;
         }
         b->count++;
         b->used += in->len;
@@ -544,7 +558,9 @@ static void decode_again(struct vcpu *c, struct insn *in, const struct block *r,
             fpu_enter(c);
             trans_vector_update(c);
         }
-        g_assert(result == DECODE_OK); /* as it was the first time */
+        g_assert(result == DECODE_OK || result == DECODE_UD); /* as it was the first time */
+        if (result == DECODE_UD)
+            decode_bind_fault(in, EXC_UD);
     }
     in->ip = ip;
     in->number = number;

@@ -51,6 +51,25 @@ static bool take_options(struct options *o, const struct cpu_vm *cfg, GError **e
     return true;
 }
 
+static void vm_free(void *evm)
+{
+    struct soft_vm *vm = evm;
+    for (unsigned i = 0; i < vm->cfg->cpus; i++)
+        vcpu_free(vm->vcpu[i]);
+    for (unsigned i = 0; i < GPA_L1_SIZE; i++)
+        g_free((void *)vm->gpa[i]);
+    for (uint64_t i = 0; vm->code_bits && i < vm->pages; i++)
+        g_free(atomic_load(&vm->code_bits[i]));
+    g_mutex_clear(&vm->lock);
+    g_mutex_clear(&vm->split_lock);
+    g_ptr_array_unref(vm->spare_bits);
+    g_free(vm->code_bits);
+    g_free(vm->dirty);
+    g_free(vm->vcpu);
+    g_free(vm->cpuid);
+    g_free(vm);
+}
+
 static struct soft_vm *vm_new(const struct cpu_vm *cfg, const struct options *o, GError **error)
 {
     if (!host_cpu_fits(error)) /* whoever asks for the engine by name gets here without its probe */
@@ -68,12 +87,16 @@ static struct soft_vm *vm_new(const struct cpu_vm *cfg, const struct options *o,
     vm->pages = cfg->memory_bytes / PAGE_SIZE;
     vm->budget = budget_for(cfg->cpus);
     vm->spare_bits = g_ptr_array_new_with_free_func(g_free);
-    vm->code_bits = g_malloc0_n(vm->pages, sizeof *vm->code_bits);
-    vm->dirty = g_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
+    vm->code_bits = g_try_malloc0_n(vm->pages, sizeof *vm->code_bits);
+    vm->dirty = g_try_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
     vm->vcpu = g_new0(struct vcpu *, cfg->cpus);
     g_mutex_init(&vm->lock);
     g_mutex_init(&vm->split_lock);
-    return vm;
+    if (vm->code_bits && vm->dirty)
+        return vm;
+    budget_no_memory("what is known of each page", vm->pages * sizeof *vm->code_bits, error);
+    vm_free(vm);
+    return NULL;
 }
 
 static void *vm_new_interpreting(const struct cpu_vm *cfg, GError **error)
@@ -99,25 +122,6 @@ static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
     vm->hot = o.hot;
     vm->lockstep = o.lockstep;
     return vm;
-}
-
-static void vm_free(void *evm)
-{
-    struct soft_vm *vm = evm;
-    for (unsigned i = 0; i < vm->cfg->cpus; i++)
-        vcpu_free(vm->vcpu[i]);
-    for (unsigned i = 0; i < GPA_L1_SIZE; i++)
-        g_free((void *)vm->gpa[i]);
-    for (uint64_t i = 0; i < vm->pages; i++)
-        g_free(atomic_load(&vm->code_bits[i]));
-    g_mutex_clear(&vm->lock);
-    g_mutex_clear(&vm->split_lock);
-    g_ptr_array_unref(vm->spare_bits);
-    g_free(vm->code_bits);
-    g_free(vm->dirty);
-    g_free(vm->vcpu);
-    g_free(vm->cpuid);
-    g_free(vm);
 }
 
 static bool map(void *evm, uint64_t gpa, uint64_t bytes, uint64_t offset, int how, GError **error)
@@ -147,8 +151,8 @@ static void *new_vcpu(void *evm, unsigned index, GError **error)
 {
     struct soft_vm *vm = evm;
     host_fault_init();
-    struct vcpu *c = vm->vcpu[index] = vcpu_new(vm, index);
-    return !vm->translate || trans_new(c, error) ? c : NULL;
+    struct vcpu *c = vm->vcpu[index] = vcpu_new(vm, index, error);
+    return c && (!vm->translate || trans_new(c, error)) ? c : NULL;
 }
 
 static enum cpu_stop run(void *vcpu, GError **error)

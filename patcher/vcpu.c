@@ -6,6 +6,7 @@
 #include "patcher/native/replay.h"
 #include "patcher/translate/translate.h"
 #include <string.h>
+#include <sys/mman.h>
 
 static struct seg seg_in(const struct x86_seg *s)
 {
@@ -90,11 +91,11 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->delivering = -1;
     c->delivering_external = c->exc.trap = false;
     fpu_load(c);
+    if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
+        mmu_load_pdptes(c, c->cr3);
     tlb_flush(c);
     count(c, COUNT_DROPS_OTHER);
     code_drop_all(c);
-    if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
-        mmu_load_pdptes(c, c->cr3);
     request(c, REQ_INTR | REQ_NMI);
     seg_refresh(c);
 }
@@ -130,20 +131,27 @@ void vcpu_reset(struct vcpu *c, bool init)
     g_free(s);
 }
 
-struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index)
+struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index, GError **error)
 {
-    struct vcpu *c = g_aligned_alloc0(1, sizeof *c, 64);
+    struct vcpu *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (c == MAP_FAILED) {
+        budget_no_memory("a CPU", sizeof *c, error);
+        return NULL;
+    }
     c->vm = vm;
     c->index = index;
     atomic_store(&c->sipi_vector, -1);
     c->stats = g_new0(struct stats, 1);
     g_mutex_init(&c->queue_lock);
-    c->granted = g_new0(uint16_t, c->vm->pages);
-    tlb_init(c);
-    code_init(c);
-    c->replay = replay_new(c);
-    vcpu_reset(c, false);
-    return c;
+    c->granted = g_try_new0(uint16_t, c->vm->pages);
+    if (c->granted ? code_init(c, error) && replay_new(c, error)
+                   : budget_no_memory("the TLB", c->vm->pages * sizeof *c->granted, error)) {
+        tlb_init(c);
+        vcpu_reset(c, false);
+        return c;
+    }
+    vcpu_free(c);
+    return NULL;
 }
 
 void vcpu_free(struct vcpu *c)
@@ -151,12 +159,14 @@ void vcpu_free(struct vcpu *c)
     if (!c)
         return;
     trans_free(c);
-    replay_free(c);
-    code_fini(c);
+    if (c->replay)
+        replay_free(c);
+    if (c->code)
+        code_fini(c);
     g_free(c->stats);
     g_mutex_clear(&c->queue_lock);
     g_free(c->granted);
-    g_aligned_free(c);
+    munmap(c, sizeof *c);
 }
 
 static void add_nmi(struct vcpu *c)

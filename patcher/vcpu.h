@@ -3,7 +3,8 @@
 #pragma once
 #include "patcher/vm.h"
 
-struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index); /* in the reset state */
+/* In the reset state; NULL: no memory. */
+struct vcpu *vcpu_new(struct soft_vm *vm, unsigned index, GError **error);
 void vcpu_free(struct vcpu *c);
 void vcpu_get_state(struct vcpu *c, struct x86_state *s);
 void vcpu_set_state(struct vcpu *c, const struct x86_state *s);

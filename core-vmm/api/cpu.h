@@ -55,6 +55,7 @@ typedef void (*cpu_count_fn)(void *ctx, const char *group, const char *name, uin
 
 struct cpu_engine {
     const char *name;                                         /* "kvm", "soft", "interp" */
+    bool stepped;                                             /* a test's: guest time moves by clock_step() only */
     bool (*probe)(GError **error);                            /* usable here? measured, not assumed */
     void *(*vm_new)(const struct cpu_vm *vm, GError **error); /* *vm outlives the engine's VM */
     void (*vm_free)(void *evm);                               /* frees its vCPUs too */

@@ -46,6 +46,14 @@ void cpu_model_level(const struct cpu_model *c, int level, uint32_t leaf, uint32
 
 /* ---- the same in all models ---- */
 
+/* APIC IDs are counted through, so a package has a power of two of them. */
+static inline bool cpu_packages_fit(unsigned cpus, unsigned packages)
+{
+    unsigned each = packages ? cpus / packages : 0;
+    return each && each * packages == cpus && (packages == 1 || !(each & (each - 1)));
+}
+#define CPU_PACKAGES_UNFIT "%u CPUs cannot be spread over that many packages, each with the same power of two of them"
+
 bool cpu_model_is_amd(const struct cpu_model *c); /* or Hygon, which does the same */
 /* Leaves 0xb and 0x40000000 to 0x4000ffff; false: another leaf. */
 bool cpu_model_common(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

@@ -10,7 +10,7 @@ enum { EAX, EBX, ECX, EDX };
 void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     memset(out, 0, 16);
-    if (__get_cpuid_max(leaf & 0x80000000, NULL) >= leaf)
+    if ((uint32_t)__get_cpuid_max(leaf & 0x80000000, NULL) >= leaf)
         __cpuid_count(leaf, subleaf, out[EAX], out[EBX], out[ECX], out[EDX]);
 }
 

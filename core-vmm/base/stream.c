@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* stream.c - bytes in one direction or the other: see stream.h. */
 #include "core-vmm/base/stream.h"
 #include <string.h>
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* client.c - a connection to a VM process: questions, answers with their descriptors, events; nothing it says is
+ * believed. */
 #include "core-vmm/control/client.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/control/answer.h"

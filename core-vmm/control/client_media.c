@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* client_media.c - opening a file here and handing its descriptor to the VM process as a medium. */
 #include "core-vmm/control/answer.h"
 #include "core-vmm/control/client.h"
 #include <errno.h>

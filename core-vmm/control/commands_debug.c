@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commands_debug.c - debug.*: registers, counters and code of the engine. */
 #include "core-vmm/control/commands.h"
 #include <inttypes.h>
 

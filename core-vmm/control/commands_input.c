@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commands_input.c - input.*: keys, text and pointer of the user. */
 #include "core-vmm/api/input.h"
 #include "core-vmm/control/commands.h"
 #include "core-vmm/control/keys.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commands_media.c - media.*: drives, and what lies in them. */
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/control/commands.h"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commands_screen.c - screen.*: pictures as memory that the client gets, and the text of text modes. */
 #include "core-vmm/machine/display.h"
 #include "core-vmm/control/commands.h"
 #include <errno.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commands_serial.c - serial.*: what a port said, what it is told, and attaching to it. */
 #include "core-vmm/machine/char_port.h"
 #include "core-vmm/control/commands.h"
 #include <string.h>

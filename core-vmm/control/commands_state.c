@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commands_state.c - info, and what starts, holds, resets and ends a machine. */
 #include "core-vmm/control/commands.h"
 #include <unistd.h>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* keys.c - names of keys, and the keys that type a character on a US keyboard. */
 #include "core-vmm/control/keys.h"
 #include "core-vmm/host/suggest.h"
 #include "core-vmm/control/client.h"

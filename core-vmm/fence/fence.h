@@ -36,6 +36,7 @@ bool fence_files_close(struct fence_files *f, GError **error);
 
 /* ---- fence_calls.c: which system calls may still be made; all others fail with EPERM ---- */
 enum fence_kind {
+    FENCE_START,  /* the VM process and its children, from its first instruction: vm/starter.c */
     FENCE_VM,     /* the VM process, all threads, from before it looks at anything */
     FENCE_LOOP,   /* its loop thread, once the machine runs */
     FENCE_VCPU,   /* threads of virtual CPUs */
@@ -48,6 +49,8 @@ enum fence_kind {
 struct fence_filters;
 struct fence_filters *fence_filters_new(GError **error);
 void fence_filters_free(struct fence_filters *f);
+/* Instructions of the kernel's filter machine (struct sock_filter); what stands above depends on this process' number. */
+GBytes *fence_calls_program(enum fence_kind kind, GError **error);
 /* All threads of the process. */
 bool fence_calls_close(enum fence_kind kind, GError **error);
 /* The calling thread, in addition to what holds already; once per thread, more often does nothing. */

@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 enum {
+    START = 1 << FENCE_START,
     VM = 1 << FENCE_VM,
     LOOP = 1 << FENCE_LOOP,
     VCPU = 1 << FENCE_VCPU,
@@ -42,6 +43,7 @@ enum {
     TOOL = 1 << FENCE_TOOL,
     CHILDREN = LOOK | TOOL,
     ANY = (1 << FENCE_KINDS) - 1,
+    IN_VM = ANY & ~TOOL, /* what any part of the VM process does, at any time */
 };
 
 /* ---- calls that stay whatever their arguments are ---- */
@@ -75,6 +77,7 @@ static const struct {
     {ANY, CALLS(SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall),
      "faults of translated code, being kicked"},
     {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
+    {VM | LOOP | CHILDREN, CALLS(SYS_fgetxattr), "which images build upon an open one"},
     {TOOL | VM | LOOP | VCPU, CALLS(SYS_rt_sigtimedwait), "Ctrl-C; taking a kick back"},
     {ANY, CALLS(SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_time, SYS_nanosleep, SYS_clock_nanosleep),
      "time"},
@@ -83,7 +86,21 @@ static const struct {
     {VM | LOOP, CALLS(SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown),
      "control clients"},
     {VM | LOOP | VCPU | TOOL, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
+    {ANY, CALLS(SYS_sched_getaffinity), "the same; pthread_getattr_np() asks by the thread's number"},
     {VM | LOOP | CHILDREN, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
+    /* Until the closer fences are there. */
+    {START, CALLS(SYS_execve, SYS_arch_prctl, SYS_set_tid_address, SYS_tgkill), "becoming the program"},
+    {START, CALLS(SYS_getrlimit, SYS_getresuid, SYS_getresgid, SYS_getppid, SYS_statfs, SYS_fstatfs), "questions"},
+    {START,
+     CALLS(SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_unlinkat, SYS_symlink, SYS_umask, SYS_fchmod, SYS_dup, SYS_dup3,
+           SYS_pipe2),
+     "the lock, the log, sockets and links; vm-sweeper removes them"},
+    {START, CALLS(SYS_bind, SYS_listen, SYS_connect, SYS_setsockopt), "sockets; is somebody at the other end?"},
+    {START, CALLS(SYS_wait4, SYS_alarm, SYS_close_range), "the child that looks at images"},
+    {START,
+     CALLS(SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self, SYS_capget, SYS_capset,
+           SYS_seccomp),
+     "the closer fences"},
 };
 
 /* ---- calls that stay with certain arguments: a rule each, any of them will do ---- */
@@ -96,9 +113,10 @@ static const struct {
 #define OWN_PID                (-1) /* stands for the number of this process */
 #define PROT_BOTH              (PROT_WRITE | PROT_EXEC)
 #define THREAD_FLAGS           (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
-#define NOT_THREAD_FLAGS                                                                                               \
+#define NEVER_FLAGS                                                                                                    \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
-     CLONE_PTRACE | CLONE_VFORK | CLONE_PIDFD)
+     CLONE_PTRACE)
+#define NOT_THREAD_FLAGS (NEVER_FLAGS | CLONE_VFORK | CLONE_PIDFD)
 
 static const struct {
     unsigned kinds;
@@ -122,7 +140,6 @@ static const struct {
     {ANY, SYS_tgkill, 1, {IS(0, OWN_PID)}},
     /* Questions about oneself. */
     {ANY, SYS_prlimit64, 2, {IS(0, 0), IS(2, 0)}},
-    {ANY, SYS_sched_getaffinity, 1, {IS(0, 0)}},
     /* No owner, no signal for what happens to a descriptor. */
     {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
     {VM | LOOP | TOOL, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
@@ -138,6 +155,18 @@ static const struct {
     {VM | LOOP, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
     /* An open file's own time, no path. */
     {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
+    /* That another image builds upon an open one. */
+    {TOOL, SYS_fsetxattr, 1, {IS(4, 0)}},
+    /* Until the closer fences are there. */
+    {START, SYS_clone, 1, {MASKED(0, NEVER_FLAGS, 0)}},
+    {START, SYS_socket, 1, {IS(0, AF_UNIX)}},
+    {START, SYS_fcntl, 1, {IS(1, F_DUPFD)}},
+    {START, SYS_prlimit64, 1, {IS(0, 0)}}, /* sanitizers: no core file of terabytes */
+    {START, SYS_prctl, 1, {IS(0, PR_SET_PDEATHSIG)}},
+    {START, SYS_prctl, 1, {IS(0, PR_CAPBSET_READ)}},
+    {START, SYS_prctl, 1, {IS(0, PR_CAPBSET_DROP)}},
+    {START, SYS_prctl, 2, {IS(0, PR_CAP_AMBIENT), IS(1, PR_CAP_AMBIENT_CLEAR_ALL)}},
+    {START, SYS_prctl, 1, {IS(0, PR_GET_SPECULATION_CTRL)}},
 };
 
 /* ---- ioctl ---- */
@@ -154,6 +183,7 @@ static const struct {
     {VM | LOOP | CHILDREN, COMMANDS(BLKGETSIZE64), "the size of a host disk"},
     {VM | LOOP | TOOL, COMMANDS(TCGETS), "is it a terminal?"},
     {VM | LOOP, COMMANDS(TCSETS), "at the end the terminal is as it was"},
+    {START, COMMANDS(TCSETSW, TCSETSF, TIOCGPTN, TIOCSPTLCK), "terminals of serial ports"},
     {VM,
      COMMANDS(KVM_GET_API_VERSION, KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_GET_VCPU_MMAP_SIZE, KVM_SET_TSS_ADDR,
               KVM_SET_IDENTITY_MAP_ADDR),
@@ -168,11 +198,17 @@ static const struct {
      "KVM: running it (hwaccel)"},
 };
 
-static int add_commands(scmp_filter_ctx c, enum fence_kind kind)
+/* The outermost filter leaves what any of those within it needs. */
+static unsigned kinds_of(enum fence_kind kind)
+{
+    return kind == FENCE_START ? IN_VM : 1u << kind;
+}
+
+static int add_commands(scmp_filter_ctx c, unsigned kinds)
 {
     int err = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++)
-        for (const unsigned *n = commands[i].commands; *n && commands[i].kinds >> kind & 1 && !err; n++)
+        for (const unsigned *n = commands[i].commands; *n && commands[i].kinds & kinds && !err; n++)
             err = seccomp_rule_add(c, SCMP_ACT_ALLOW, SYS_ioctl, 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, *n));
     return err;
 }
@@ -182,15 +218,23 @@ static scmp_datum_t value_of(const struct scmp_arg_cmp *a)
     return a->datum_a == (scmp_datum_t)OWN_PID ? (scmp_datum_t)getpid() : a->datum_a;
 }
 
+static int add_plain(scmp_filter_ctx c, unsigned kinds)
+{
+    bool refused_so = kinds & START; /* already */
+    int err = refused_so ? 0 : seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOSYS), SYS_clone3, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(plain) && !err; i++)
+        for (const int *call = plain[i].calls; *call >= 0 && plain[i].kinds & kinds && !err; call++)
+            err = seccomp_rule_add(c, SCMP_ACT_ALLOW, *call, 0);
+    return err;
+}
+
 static int add_rules(scmp_filter_ctx c, enum fence_kind kind)
 {
-    int err = seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOSYS), SYS_clone3, 0);
-    for (unsigned i = 0; i < G_N_ELEMENTS(plain) && !err; i++)
-        for (const int *call = plain[i].calls; *call >= 0 && plain[i].kinds >> kind & 1 && !err; call++)
-            err = seccomp_rule_add(c, SCMP_ACT_ALLOW, *call, 0);
+    unsigned kinds = kinds_of(kind);
+    int err = add_plain(c, kinds);
     for (unsigned i = 0; i < G_N_ELEMENTS(checked) && !err; i++) {
         struct scmp_arg_cmp arg[2];
-        if (!(checked[i].kinds >> kind & 1))
+        if (!(checked[i].kinds & kinds) || (kind == FENCE_START && checked[i].arg[0].datum_a == (scmp_datum_t)OWN_PID))
             continue;
         for (unsigned k = 0; k < checked[i].count; k++) {
             arg[k] = checked[i].arg[k];
@@ -198,8 +242,11 @@ static int add_rules(scmp_filter_ctx c, enum fence_kind kind)
         }
         err = seccomp_rule_add_array(c, SCMP_ACT_ALLOW, checked[i].call, checked[i].count, arg);
     }
-    return err ? err : add_commands(c, kind);
+    return err ? err : add_commands(c, kinds);
 }
+
+/* A dynamic linker or C library newer than we know tries the newest call, and then the older one if the kernel lacks it. */
+#define REFUSE_AT_START SCMP_ACT_ERRNO(ENOSYS)
 
 /* ---- for developers: which call was it? ---- */
 #ifdef FENCE_LOG
@@ -240,7 +287,7 @@ static bool failed(GError **error, int err)
 /* The binary tree costs fewer steps per call than the list of all rules. */
 static scmp_filter_ctx compile(enum fence_kind kind, GError **error)
 {
-    scmp_filter_ctx c = seccomp_init(REFUSE);
+    scmp_filter_ctx c = seccomp_init(kind == FENCE_START ? REFUSE_AT_START : REFUSE);
     int err = c ? 0 : -ENOMEM;
     if (!err)
         err = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
@@ -255,7 +302,7 @@ static scmp_filter_ctx compile(enum fence_kind kind, GError **error)
     return NULL;
 }
 
-static GBytes *program_of(enum fence_kind kind, GError **error)
+GBytes *fence_calls_program(enum fence_kind kind, GError **error)
 {
     scmp_filter_ctx c = compile(kind, error);
     int fd = c ? memfd_create("terrarium-filter", MFD_CLOEXEC) : -1;
@@ -284,7 +331,7 @@ struct fence_filters *fence_filters_new(GError **error)
     static const enum fence_kind kinds[] = {FENCE_LOOP, FENCE_VCPU, FENCE_WORKER};
     struct fence_filters *f = g_new0(struct fence_filters, 1);
     for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++)
-        if (!(f->code[kinds[i]] = program_of(kinds[i], error))) {
+        if (!(f->code[kinds[i]] = fence_calls_program(kinds[i], error))) {
             fence_filters_free(f);
             return NULL;
         }
@@ -313,7 +360,7 @@ static bool load(GBytes *code, unsigned flags, GError **error)
 
 bool fence_calls_close(enum fence_kind kind, GError **error)
 {
-    g_autoptr(GBytes) code = program_of(kind, error);
+    g_autoptr(GBytes) code = fence_calls_program(kind, error);
     say_refused();
     return code && load(code, SECCOMP_FILTER_FLAG_TSYNC, error);
 }

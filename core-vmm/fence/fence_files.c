@@ -207,6 +207,9 @@ bool fence_files_close(struct fence_files *f, GError **error)
     bool good = true;
     fence_allow(f, "/proc/self/task", FENCE_READ); /* for fence_holds() */
     fence_allow(f, "/proc/self/fd", FENCE_LIST);
+#ifdef __SANITIZE_ADDRESS__
+    fence_allow(f, "/proc/self/maps", FENCE_READ); /* where the stack lies, whenever a handler does not return */
+#endif
     if (!f->there)
         g_message("fence: this kernel has no Landlock; files are not fenced");
     else

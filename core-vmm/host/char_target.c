@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* char_target.c - what may stand for a serial or parallel port's far end in machine.ini. */
 #include "core-vmm/host/char_target.h"
 #include <stddef.h>
 #include <string.h>

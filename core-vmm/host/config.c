@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* config.c - reading machine.ini: values with their units, and sentences about wrong ones. */
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/config_error.h"
 #include <string.h>

@@ -24,7 +24,7 @@
 
 static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing"},
-    {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole MiB"},
+    {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole pages of 4K", .step = 4096},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
     {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
     {"engine", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "kvm", "soft", "interp"),
@@ -59,22 +59,23 @@ static const struct schema_key parallel_keys[] = {
     {"target", SCHEMA_CHAR, "none", .help = "where what is printed goes, as for serial: file:PATH"},
     {NULL},
 };
+static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhdx", NULL};
 static const struct schema_key ide_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty"},
-    {"format", SCHEMA_TEXT, NULL,
-     .help = "the image's format: raw, qcow2, vdi, vmdk, vhd, vhdx; if missing, what the file's ending says, else raw"},
+    {"format", SCHEMA_CHOICE, NULL, .words = formats,
+     .help = "the image's format; if missing, what the file's ending says, else raw"},
     {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
     {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
-    {"geometry", SCHEMA_TEXT, NULL,
+    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
      .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     {NULL},
 };
 static const struct schema_key floppy_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; missing: an empty drive"},
-    {"format", SCHEMA_TEXT, NULL, .help = "as for ide"},
+    {"format", SCHEMA_CHOICE, NULL, .words = formats, .help = "as for ide"},
     {"readonly", SCHEMA_FLAG, "off", .help = "write-protected"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "as for ide"},
@@ -84,8 +85,9 @@ static const struct schema_key floppy_keys[] = {
 };
 static const struct schema_key video_keys[] = {
     {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "none"), .help = "the graphics card"},
-    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two"},
-    {"resolution", SCHEMA_TEXT, "1280x800", .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
+    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two", .step = 1},
+    {"resolution", SCHEMA_NUMBERS, "1280x800", .separator = 'x', .words = WORDS("320-4095", "200-4095"),
+     .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
     {"rom", SCHEMA_PATH, NULL, .help = "video BIOS; SeaBIOS's own if missing"},
     {"mmio", SCHEMA_FLAG, NULL,
      .help = "registers and EDID in memory (BAR 2); on, unless there is a firmware that might not stand it"},
@@ -185,9 +187,14 @@ const struct schema_key *schema_find(const char *section, const char *key, GErro
 char *schema_describe_type(const struct schema_key *k)
 {
     g_autofree char *words = k->words ? g_strjoinv(", ", (char **)k->words) : NULL;
-    g_autofree char *low = size_format(k->low), *high = size_format(k->high);
+    g_autofree char *low = size_format(k->low), *high = size_format(k->high), *step = size_format(k->step);
+    const char separator[] = {k->separator, 0};
+    g_autofree char *numbers = k->separator ? g_strjoinv(separator, (char **)k->words) : NULL;
     switch (k->type) {
-    case SCHEMA_SIZE: return g_strdup_printf("a size from %s to %s", low, high);
+    case SCHEMA_SIZE:
+        return g_strdup_printf("a %s from %s to %s%s%s", k->step == 1 ? "power of two" : "size", low, high,
+                               k->step > 1 ? ", a multiple of " : "", k->step > 1 ? step : "");
+    case SCHEMA_NUMBERS: return g_strdup_printf("numbers like %s", numbers);
     case SCHEMA_NUMBER:
         return g_strdup_printf("a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, k->low, k->high);
     case SCHEMA_FLAG: return g_strdup("on or off");
@@ -218,7 +225,21 @@ static bool list_valid(const char *value, const char *const *words)
 static bool size_valid(const struct schema_key *k, const char *value)
 {
     uint64_t bytes;
-    return size_parse(value, &bytes) && bytes >= (uint64_t)k->low && bytes <= (uint64_t)k->high;
+    return size_parse(value, &bytes) && bytes >= (uint64_t)k->low && bytes <= (uint64_t)k->high &&
+           (k->step == 1 ? !(bytes & (bytes - 1)) : !k->step || !(bytes % k->step));
+}
+
+static bool numbers_valid(const struct schema_key *k, const char *value)
+{
+    const char separator[] = {k->separator, 0};
+    g_auto(GStrv) items = g_strsplit(value, separator, -1);
+    bool good = g_strv_length(items) == g_strv_length((char **)k->words);
+    for (unsigned i = 0; good && items[i]; i++) {
+        guint64 low = g_ascii_strtoull(k->words[i], NULL, 10),
+                high = g_ascii_strtoull(strchr(k->words[i], '-') + 1, NULL, 10);
+        good = g_ascii_string_to_unsigned(items[i], 10, low, high, NULL, NULL);
+    }
+    return good;
 }
 
 static bool number_valid(const struct schema_key *k, const char *value)
@@ -231,6 +252,7 @@ static bool value_valid(const struct schema_key *k, const char *value)
     switch (k->type) {
     case SCHEMA_SIZE: return size_valid(k, value);
     case SCHEMA_NUMBER: return number_valid(k, value);
+    case SCHEMA_NUMBERS: return numbers_valid(k, value);
     case SCHEMA_FLAG: return !strcmp(value, "on") || !strcmp(value, "off");
     case SCHEMA_CHOICE: return g_strv_contains(k->words, value);
     case SCHEMA_LIST: return list_valid(value, k->words);

@@ -12,6 +12,7 @@ enum schema_type {
     SCHEMA_FLAG,   /* on, off */
     SCHEMA_CHOICE, /* one of words */
     SCHEMA_LIST,   /* some of words, each once, by commas */
+    SCHEMA_NUMBERS, /* several, by a separator; words: "LOW-HIGH" of each */
     SCHEMA_TEXT,
     SCHEMA_PATH, /* relative ones start at the machine's folder */
     SCHEMA_CHAR, /* the far end of a serial line: see char_target_valid() */
@@ -23,6 +24,8 @@ struct schema_key {
     int64_t low, high;
     const char *const *words;
     const char *help;
+    char separator;
+    uint32_t step; /* SCHEMA_SIZE: a multiple of it; 0: any; 1: a power of two */
 };
 struct schema_section {
     const char *name;
@@ -37,6 +40,9 @@ const struct schema_key *schema_find(const char *section, const char *key, GErro
 /* path: of the file, for the message. */
 bool schema_check_value(const char *path, const char *section, const char *key, const char *value, GError **error);
 bool schema_check_file(GKeyFile *file, const char *path, GError **error);
+/* What each may be, but not together: CPUs and sockets, a terminal or an image that two want.  folder: the machine's, or NULL.
+ * Not part of schema_load(): a machine like that can be shown, changed and deleted, but not made or started. */
+bool schema_check_together(GKeyFile *file, const char *path, const char *folder, GError **error);
 /* A file of at most 1 MiB, parsed and checked. */
 GKeyFile *schema_load(const char *path, GError **error);
 char *schema_describe_type(const struct schema_key *k); /* "size from 1M to 1T"; g_free */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* exit_codes.c - from a GError to the exit code that a program ends with. */
 #include "core-vmm/host/exit_codes.h"
 #include "disk-formats/image/error.h"
 #include "core-vmm/host/config_error.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* paths.c - where machines, sockets and locks are, and which names a machine may have. */
 #include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* screenshot.c - a picture as a PNG file, by libpng. */
 #include "core-vmm/host/screenshot.h"
 #include <errno.h>
 #include <png.h>

@@ -221,6 +221,7 @@ struct machine {
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;
     unsigned hold;
+    unsigned begun; /* threads of virtual CPUs that have their names and fences */
     bool quit;
     _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
     pthread_mutex_t pending_lock;

@@ -3,6 +3,7 @@
  *
  * Devices and vCPUs may ask for a reset or stop at any moment, in the middle of an instruction.  The wish is noted, all
  * vCPUs are told to stand, and the loop thread carries it out (wishes_run). */
+#include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/display.h"
 #include <string.h>
@@ -193,21 +194,16 @@ void machine_add(struct machine *m, struct device *d)
         m->power_button = d;
 }
 
-/* APIC IDs are counted through, so a package has a power of two of them. */
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)
 {
     int64_t sockets;
     if (!config_number(c, "sockets", m->cpus, 1, MAX_CPUS, &sockets, error))
         return false;
-    unsigned each = m->cpus / sockets;
     m->sockets = sockets;
-    if (m->cpus % sockets == 0 && (sockets == 1 || !(each & (each - 1))))
+    if (cpu_packages_fit(m->cpus, sockets))
         return true;
-    g_set_error(
-        error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-        "%s: [machine] sockets = %u: %u CPUs cannot be spread over that many packages, each with the same power of "
-        "two of them",
-        m->path, m->sockets, m->cpus);
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s: [machine] sockets = %u: " CPU_PACKAGES_UNFIT, m->path, m->sockets, m->cpus);
     return false;
 }
 
@@ -283,7 +279,7 @@ static bool machine_build(struct machine *m, GError **error)
     m->engine = engine_choose(engine, &m->engine_reason, error);
     if (!m->engine || !memory_init(m, ram, error))
         return false;
-    m->clock = clock_new(false);
+    m->clock = clock_new(m->engine->stepped);
     irq_init(m);
     m->input = input_queue_new(m);
     if (!board_pc_build(m, error))

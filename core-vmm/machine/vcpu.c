@@ -112,6 +112,10 @@ static void *vcpu_main(void *arg)
     pthread_setname_np(pthread_self(), name);
     leave_signals_to_others();
     bool begun = !m->on_thread.begins || m->on_thread.begins(m->on_thread.ctx, MACHINE_THREAD_VCPU);
+    pthread_mutex_lock(&m->run_lock);
+    m->begun++;
+    pthread_cond_broadcast(&m->run_changed);
+    pthread_mutex_unlock(&m->run_lock);
     while (may_run(v)) {
         g_autoptr(GError) error = NULL;
         if (!begun) /* and the machine is told to stop: until then, whoever wants the CPUs to stand waits for each */
@@ -130,6 +134,15 @@ static void *vcpu_main(void *arg)
     return NULL;
 }
 
+/* Who is told that the machine runs finds all of its threads, each in its fence. */
+static void wait_begun(struct machine *m)
+{
+    pthread_mutex_lock(&m->run_lock);
+    while (m->begun < m->cpus)
+        pthread_cond_wait(&m->run_changed, &m->run_lock);
+    pthread_mutex_unlock(&m->run_lock);
+}
+
 bool vcpus_start(struct machine *m, GError **error)
 {
     for (unsigned i = 0; i < m->cpus; i++) {
@@ -141,6 +154,7 @@ bool vcpus_start(struct machine *m, GError **error)
         }
         v->started = true;
     }
+    wait_begun(m);
     return true;
 }
 

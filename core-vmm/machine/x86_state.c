@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* x86_state.c - a processor as RESET leaves it (SDM Vol. 3, table 10-1). */
 #include "core-vmm/api/x86_state.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* log.c - the machine's log file, bounded in size, and stderr led into it. */
 #include "core-vmm/vm/log.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* main.c - terrarium-vm: one process, one running machine.
+/* main.c - terrarium-machine, which terrarium-vm (starter.c) becomes: one process, one running machine.
  *
- * Order matters: the lock before anything is touched; sockets and serial ends opened before the fence closes; the fence
+ * Order matters: the outermost fence before the first instruction; the lock before anything is touched; sockets and serial ends opened before the fence closes; the fence
  * before the first thread and before anything is looked at that others made (images, firmware, kernels, control
  * clients); then the machine, then its threads, each behind a closer fence of its own.  Whoever started us learns by the
  * ready descriptor how that went: "ready\n", or "error CODE MESSAGE\n" with the exit code. */
@@ -160,7 +160,8 @@ static void watch_signals(struct process *p)
 static bool build(struct process *p, GError **error)
 {
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
-    if (!file || !open_outside(p, file, error) || !fence(p, file, error))
+    if (!file || !schema_check_together(file, p->ini, p->o.folder, error) || !open_outside(p, file, error) ||
+        !fence(p, file, error))
         return false;
     watch_signals(p);
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
@@ -276,6 +277,7 @@ static bool parse(struct options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct process p = {.o.ready_fd = -1, .lock = -1, .listening = -1};
+    prctl(PR_SET_NAME, "terrarium-vm"); /* as it was started */
     stdio_guard();
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing, like others */
     setlocale(LC_ALL, "");

@@ -70,6 +70,13 @@ static bool is_ours(pid_t pid, const char *folder, const struct stat *lock)
     return holds > 0 || (holds < 0 && started_for(process, folder));
 }
 
+/* By its own word: it is spared once, no more. */
+static bool is_sweeper(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid), *name = NULL;
+    return g_file_get_contents(path, &name, NULL, NULL) && !strcmp(g_strchomp(name), "vm-sweeper");
+}
+
 static bool signal_process(pid_t pid, int signal, const char *folder, const struct stat *lock)
 {
     int process = syscall(SYS_pidfd_open, pid, 0);
@@ -79,8 +86,9 @@ static bool signal_process(pid_t pid, int signal, const char *folder, const stru
     return done;
 }
 
-/* All processes that hold the lock: a child that the VM process forked holds it too. */
-static unsigned signal_holders(const char *folder, int signal)
+/* All processes that hold the lock: a child that the VM process forked holds it too, and the one that waits to clean up
+ * behind it (spare: not that). */
+static unsigned signal_holders(const char *folder, int signal, bool spare)
 {
     g_autofree char *path = g_build_filename(folder, "lock", NULL);
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
@@ -91,7 +99,7 @@ static unsigned signal_holders(const char *folder, int signal)
         return 0;
     while (dir && (name = g_dir_read_name(dir))) {
         gint64 pid;
-        if (g_ascii_string_to_signed(name, 10, 1, G_MAXINT, &pid, NULL))
+        if (g_ascii_string_to_signed(name, 10, 1, G_MAXINT, &pid, NULL) && !(spare && is_sweeper((pid_t)pid)))
             found += signal_process((pid_t)pid, signal, folder, &lock);
     }
     return found;
@@ -100,11 +108,12 @@ static unsigned signal_holders(const char *folder, int signal)
 int machine_kill(const char *name, const char *why)
 {
     g_autofree char *folder = machine_folder_of(name);
-    unsigned found = signal_holders(folder, SIGTERM);
+    unsigned found = signal_holders(folder, SIGTERM, true);
     bool ended = machine_gone(name, found ? POLITE_US : 0);
-    if (!ended) {
-        found += signal_holders(folder, SIGKILL);
-        ended = machine_gone(name, found ? KILLED_US : 0);
+    for (int spare = 1; spare >= 0 && !ended; spare--) {
+        unsigned killed = signal_holders(folder, SIGKILL, spare);
+        ended = machine_gone(name, killed ? KILLED_US : 0);
+        found += killed;
     }
     if (!ended)
         return fail(EXIT_CODE_TIMEOUT, "%s cannot be stopped: %s; and %s", name, why,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* machines.c - finding the machine that somebody named, its process, and its end. */
 #include "core-vmm/vmctl/vmctl.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/suggest.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* options.c - options of a verb, by GOption, with a near one suggested. */
 #include "core-vmm/vmctl/vmctl.h"
 #include "core-vmm/host/suggest.h"
 #include <stdio.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* say.c - what vmctl prints: sentences on stderr, JSON with its schema, sizes. */
 #include "core-vmm/vmctl/vmctl.h"
 #include "core-vmm/host/terminal.h"
 #include <errno.h>

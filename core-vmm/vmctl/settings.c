@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* settings.c - options of create and run that become keys of machine.ini. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
@@ -339,7 +340,7 @@ bool settings_apply(const struct settings *s, GKeyFile *file, const char *folder
     for (char **a = s->sets; a && *a; a++)
         if (!settings_set(file, "--set", *a, error))
             return false;
-    return true;
+    return schema_check_together(file, "setting", folder, error);
 }
 
 bool settings_write(GKeyFile *file, const char *path, GError **error)

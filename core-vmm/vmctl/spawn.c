@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* spawn.c - starting the VM process, and waiting until it is ready. */
 #include "core-vmm/vmctl/vmctl.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,25 +98,48 @@ bool spawn_vm(const char *folder, unsigned flags, char **extra, struct spawned *
     return good;
 }
 
-/* What was said on the ready descriptor, until it was closed. */
-static char *read_all(int fd)
+static bool more_by(int fd, gint64 deadline)
 {
-    GString *s = g_string_new(NULL);
-    char buffer[1024];
-    ssize_t n;
-    while (s->len < SAID_MAX && ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR)))
-        if (n > 0)
-            g_string_append_len(s, buffer, n);
-    return g_strchomp(g_string_free(s, FALSE));
+    struct pollfd p = {fd, POLLIN, 0};
+    gint64 left = deadline - g_get_monotonic_time();
+    return left > 0 && poll(&p, 1, (int)MIN(left / 1000 + 1, G_MAXINT)) != 0;
 }
 
-int spawn_wait_ready(struct spawned *s, char **message)
+/* What was said on the ready descriptor, until it was closed.  NULL: it was not closed in time. */
+static char *read_all(int fd, gint64 deadline)
 {
-    g_autofree char *said = read_all(s->ready);
+    g_autoptr(GString) s = g_string_new(NULL);
+    char buffer[1024];
+    ssize_t n = 1;
+    while (s->len < SAID_MAX && n && more_by(fd, deadline)) {
+        n = read(fd, buffer, sizeof buffer);
+        if (n < 0 && errno != EINTR)
+            n = 0;
+        else if (n > 0)
+            g_string_append_len(s, buffer, n);
+    }
+    return n && s->len < SAID_MAX ? NULL : g_strchomp(g_strdup(s->str));
+}
+
+static int not_in_time(struct spawned *s, double seconds, char **message)
+{
+    kill(s->pid, SIGKILL); /* still our child, so the id is still its */
+    *message =
+        g_strdup_printf("the VM process was not ready after %g s and was ended; see vmctl logs (--timeout gives it "
+                        "longer)",
+                        seconds);
+    return EXIT_CODE_TIMEOUT;
+}
+
+int spawn_wait_ready(struct spawned *s, double seconds, char **message)
+{
+    g_autofree char *said = read_all(s->ready, g_get_monotonic_time() + (gint64)(seconds * G_USEC_PER_SEC));
     char *rest;
     close(s->ready);
     s->ready = -1;
     *message = NULL;
+    if (!said)
+        return not_in_time(s, seconds, message);
     if (!strcmp(said, "ready"))
         return EXIT_CODE_OK;
     guint64 code = g_str_has_prefix(said, "error ") ? g_ascii_strtoull(said + 6, &rest, 10) : 0;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_debug.c - vmctl debug. */
 #include "core-vmm/vmctl/verbs.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_delete.c - vmctl delete. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_schema.h"

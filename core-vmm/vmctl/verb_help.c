@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_help.c - vmctl help. */
 #include "core-vmm/vmctl/verbs.h"
 #include <stdio.h>
 

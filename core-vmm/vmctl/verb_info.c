@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_info.c - vmctl info. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/api/config.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_keys.c - vmctl keys. */
 #include "core-vmm/vmctl/verbs.h"
 
 static int keys(const struct verb *v, int argc, char **argv)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_logs.c - vmctl logs. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/terminal.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_media.c - vmctl media. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/api/config.h"
 #include <stdio.h>

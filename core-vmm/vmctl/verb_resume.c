@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_resume.c - vmctl resume. */
 #include "core-vmm/vmctl/verbs.h"
 
 static int run(const struct verb *v, int argc, char **argv)

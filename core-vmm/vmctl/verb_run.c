@@ -159,7 +159,7 @@ static int run_folder(const char *folder, const struct run_options *o)
     block_signals(&set);
     if (!spawn_vm(folder, SPAWN_TERMINAL, o->no_jail ? no_jail : NULL, &s, &error))
         return fail_error(error);
-    int code = spawn_wait_ready(&s, &message), status;
+    int code = spawn_wait_ready(&s, o->timeout > 0 ? o->timeout : SPAWN_SECONDS, &message), status;
     if (code) {
         waitpid(s.pid, &status, 0);
         return not_started(code, message, folder);

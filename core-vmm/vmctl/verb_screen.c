@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_screen.c - vmctl screen: a picture or the text of a machine's screen. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/screenshot.h"
 #include "core-vmm/host/suggest.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_set.c - vmctl set. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
@@ -31,7 +32,8 @@ static bool change(const char *ini, char **assignments, char **unsets, GError **
     for (; unsets && *unsets; unsets++)
         if (!unset(file, ini, *unsets, error))
             return false;
-    return settings_write(file, ini, error);
+    g_autofree char *folder = g_path_get_dirname(ini);
+    return schema_check_together(file, ini, folder, error) && settings_write(file, ini, error);
 }
 
 static void list_keys(void)

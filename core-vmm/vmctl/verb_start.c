@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_start.c - vmctl start. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
@@ -24,7 +25,7 @@ static int wait_for(GPid pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_CRASHED;
 }
 
-static int start_machine(const char *name, bool foreground, bool unfenced)
+static int start_machine(const char *name, bool foreground, bool unfenced, double patience)
 {
     g_autofree char *folder = machine_folder_of(name), *message = NULL;
     g_autoptr(GError) error = NULL;
@@ -34,7 +35,7 @@ static int start_machine(const char *name, bool foreground, bool unfenced)
         return fail(EXIT_CODE_WRONG_STATE, "%s is running already", name);
     if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, unfenced ? no_jail : NULL, &s, &error))
         return fail_error(error);
-    int code = spawn_wait_ready(&s, &message);
+    int code = spawn_wait_ready(&s, patience, &message);
     if (code) {
         wait_for(s.pid); /* so that its lock has gone when we have */
         return fail(code, "%s", message);
@@ -46,19 +47,24 @@ static int start_machine(const char *name, bool foreground, bool unfenced)
 static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
+    double patience = SPAWN_SECONDS;
     const GOptionEntry entries[] = {
         {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
         {"window", 'w', 0, G_OPTION_ARG_NONE, &window, "Open a window with its screen", NULL},
+        {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &patience, "How long it may take to be ready (60), exit code 5",
+         "SECONDS"},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &no_jail, "Do not fence the VM process, for debugging", NULL},
         {NULL},
     };
     int code;
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
         return code;
+    if (!(patience > 0 && patience < 1e9))
+        return fail(EXIT_CODE_USAGE, "--timeout: more than 0 seconds");
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    code = start_machine(name, foreground, no_jail);
+    code = start_machine(name, foreground, no_jail, patience);
     if (!code && window && !foreground)
         spawn_window(name, true);
     return code;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_type.c - vmctl type. */
 #include "core-vmm/vmctl/verbs.h"
 
 static int type(const struct verb *v, int argc, char **argv)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_wait.c - vmctl wait: for a state, a text on the screen or on a serial port. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/paths.h"
 

@@ -61,7 +61,9 @@ struct spawned {
 };
 enum { SPAWN_DETACHED = 1, SPAWN_TERMINAL = 2 /* inherits stdio and ends with us */ };
 bool spawn_vm(const char *folder, unsigned flags, char **extra, struct spawned *s, GError **error);
-int spawn_wait_ready(struct spawned *s, char **message); /* 0, or an exit code with the reason (g_free) */
+#define SPAWN_SECONDS 60.0 /* a start's usual patience */
+/* 0, or an exit code with the reason (g_free).  A process that is not ready by then is killed; the caller reaps it. */
+int spawn_wait_ready(struct spawned *s, double seconds, char **message);
 /* Opens a machine's window; 0 if it cannot.  stays: it outlives us, and was asked for, so say also if there is no display. */
 GPid spawn_window(const char *name, bool stays);
 

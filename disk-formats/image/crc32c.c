@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* crc32c.c - CRC-32C (Castagnoli), which VHDX has in its headers. */
 #include "disk-formats/image/crc32c.h"
 
 #define POLYNOMIAL 0x82f63b78u /* bit-reversed */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* error.c - the domain of errors about images, with the file's name in front. */
 #include "disk-formats/image/error.h"
 #include <errno.h>
 

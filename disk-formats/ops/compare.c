@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* compare.c - do two images have the same contents? */
 #include "disk-formats/ops/ops.h"
 #include <errno.h>
 #include <string.h>

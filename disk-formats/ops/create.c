@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* create.c - making a new image, and the "key=value" options of that. */
-#include "disk-formats/image/image.h"
+#include "disk-formats/ops/ops.h"
 #include <errno.h>
 #include <string.h>
 
@@ -179,6 +179,8 @@ bool image_create(const char *path, const char *format_name, const struct image_
         disk_fail(error, DISK_ERROR_USAGE, "%s is itself what it would be based on", path);
     bool ok = f && image_create_file(f, format, &o, error) && blk_publish(f, error);
     blk_close(f);
+    if (ok && o.parent_image)
+        disk_note_child(o.parent_image->file->path, path);
     if (o.parent_image != given->parent_image)
         image_close(o.parent_image);
     return ok;

@@ -33,9 +33,11 @@ bool disk_resize(struct image *im, uint64_t bytes, struct disk_job *job, GError 
 bool disk_compact(const char *path, const struct image_how *how, struct disk_job *job, uint64_t *freed, GError **error);
 /* *first: where they begin to differ, UINT64_MAX: nowhere.  Behind the end of the shorter one there must be zeroes. */
 bool disk_compare(struct image *a, struct image *b, struct disk_job *job, uint64_t *first, GError **error);
-/* An image in its folder, other than except (may be NULL), that could be used on top of it now and could not when what it
- * shows is changed; g_free.  NULL: none is known. */
+/* An image, other than except (may be NULL), that could be used on top of it now and could not when what it shows is
+ * changed: in its folder, or noted by disk_note_child(); g_free.  NULL: none is known. */
 char *disk_child_of(const char *path, const char *except);
+/* A new child: noted at the parent's file, where the file system can do that and the file may be written. */
+void disk_note_child(const char *parent, const char *child);
 /* How many bytes a copy of all that the image shows would need, without compression. */
 bool disk_estimate(struct image *im, uint64_t *bytes, GError **error);
 

@@ -12,16 +12,18 @@
 /* ---- is it one, and in which encoding ---- */
 #define BOM "\xef\xbb\xbf"
 
+/* By the mark, which becomes BOM, or by the comment that nearly all begin with. */
 static const char *utf16_of(const uint8_t *head, size_t n)
 {
-    bool little = n >= 2 && head[0] == 0xff && head[1] == 0xfe, big = n >= 2 && head[0] == 0xfe && head[1] == 0xff;
+    bool little = n >= 2 && (!memcmp(head, "\xff\xfe", 2) || !memcmp(head, "#", 2));
+    bool big = n >= 2 && (!memcmp(head, "\xfe\xff", 2) || !memcmp(head, "\0#", 2));
     return little ? "UTF-16LE" : big ? "UTF-16BE" : NULL;
 }
 
 /* Reads on past bytes that mean nothing. */
 static char *to_utf8(const char *text, size_t n, const char *charset)
 {
-    return g_convert_with_fallback(text, n, "UTF-8", charset, "?", NULL, NULL, NULL);
+    return g_convert_with_fallback(text, n & ~(size_t)1, "UTF-8", charset, "?", NULL, NULL, NULL);
 }
 
 static const char *past_bom(const char *text)
@@ -29,37 +31,60 @@ static const char *past_bom(const char *text)
     return g_str_has_prefix(text, BOM) ? text + strlen(BOM) : text;
 }
 
-/* Programs begin it with a comment, but with different ones, or with none; then a key comes that descriptors have. */
-static bool begins_with_key(const char *p)
+/* "# Disk DescriptorFile", as VMware writes it. */
+static bool is_title(const char *p)
+{
+    p += 1 + strspn(p + 1, " \t");
+    return !g_ascii_strncasecmp(p, "Disk Descriptor", strlen("Disk Descriptor"));
+}
+
+static bool is_key(const char *p)
 {
     static const char *const keys[] = {"version",          "encoding",          "CID", "parentCID", "createType",
                                        "isNativeSnapshot", "parentFileNameHint"};
-    for (p = past_bom(p);; p += strcspn(p, "\r\n")) {
-        p += strspn(p, " \t\r\n");
-        if (*p != '#')
-            break;
-    }
     for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
         size_t n = strlen(keys[i]);
         if (!g_ascii_strncasecmp(p, keys[i], n) && p[n + strspn(p + n, " \t")] == '=')
             return true;
     }
+    return !g_ascii_strncasecmp(p, "ddb.", 4);
+}
+
+static bool is_extent(const char *p)
+{
+    static const char *const access[] = {"RW", "RDONLY", "NOACCESS"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(access); i++) {
+        size_t n = strlen(access[i]);
+        if (!g_ascii_strncasecmp(p, access[i], n) && (p[n] == ' ' || p[n] == '\t'))
+            return true;
+    }
     return false;
+}
+
+/* Programs begin it with a comment, but with different ones, or with none; then a line comes that descriptors have. */
+static bool begins_as_descriptor(const char *p)
+{
+    for (p = past_bom(p);; p += strcspn(p, "\r\n")) {
+        p += strspn(p, " \t\r\n");
+        if (*p != '#')
+            return is_key(p) || is_extent(p);
+        if (is_title(p))
+            return true;
+    }
 }
 
 bool vmdk_is_text(const uint8_t *head, size_t n)
 {
     const char *charset = utf16_of(head, n);
-    g_autofree char *text =
-        charset ? to_utf8((const char *)head + 2, (n - 2) & ~(size_t)1, charset) : g_strndup((const char *)head, n);
-    return text && begins_with_key(text);
+    g_autofree char *text = charset ? to_utf8((const char *)head, n, charset) : g_strndup((const char *)head, n);
+    return text && begins_as_descriptor(text);
 }
 
 void vmdk_take_text(struct vmdk_descriptor *d, char *text, size_t n)
 {
     const char *charset = utf16_of((const uint8_t *)text, n);
     d->recoded = charset != NULL;
-    d->text = charset ? to_utf8(text + 2, (n - 2) & ~(size_t)1, charset) : text;
+    d->text = charset ? to_utf8(text, n, charset) : text;
     if (d->text != text)
         g_free(text);
     d->text = d->text ? d->text : g_strdup("");
@@ -111,6 +136,7 @@ static void take_ids(struct vmdk_descriptor *d, const struct line *l)
 {
     struct line value;
     if (value_of(l, "CID", &value)) {
+        value.at += g_ascii_strncasecmp(value.at, "0x", 2) ? 0 : 2;
         d->cid = g_ascii_strtoull(value.at, NULL, 16);
         d->cid_at = value.at - d->text;
         d->cid_digits = strspn(value.at, HEX);
@@ -120,17 +146,6 @@ static void take_ids(struct vmdk_descriptor *d, const struct line *l)
         bool whole = value.end - value.at == UUID_CHARS && strspn(value.at, HEX "-") == UUID_CHARS;
         d->uuid_change_at = whole ? value.at - d->text : 0;
     }
-}
-
-static bool is_extent_line(const struct line *l)
-{
-    static const char *const access[] = {"RW", "RDONLY", "NOACCESS"};
-    for (unsigned i = 0; i < G_N_ELEMENTS(access); i++) {
-        size_t n = strlen(access[i]);
-        if (!g_ascii_strncasecmp(l->at, access[i], n) && (l->at[n] == ' ' || l->at[n] == '\t'))
-            return true;
-    }
-    return false;
 }
 
 static void take_line(struct vmdk_descriptor *d, const struct line *l)
@@ -146,7 +161,7 @@ static void take_line(struct vmdk_descriptor *d, const struct line *l)
     take(&d->uuid_change, l, UUID_CHANGE);
     take(&d->parent_uuid, l, "ddb.uuid.parent");
     take(&d->parent_uuid_change, l, "ddb.uuid.parentmodification");
-    if (is_extent_line(l))
+    if (is_extent(l->at))
         g_ptr_array_add(d->lines, g_strndup(l->at, l->end - l->at));
 }
 

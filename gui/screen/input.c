@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* input.c - keys and pointer of the window for the guest, and the capture of the pointer. */
 #include "gui/screen/input.h"
 #include "core-vmm/api/input.h"
 #include "gui/screen/keymap.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* link.c - the thread that talks to the VM process, so that the window never waits for it. */
 #include "gui/screen/link.h"
 #include "core-vmm/control/answer.h"
 #include "core-vmm/control/client.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* overlay.c - messages and buttons over the picture, drawn by Pango and Cairo. */
 #include "gui/screen/overlay.h"
 #include <glib.h>
 #include <pango/pangocairo.h>

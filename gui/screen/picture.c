@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* picture.c - the guest's picture as a texture, and its cursor. */
 #include "gui/screen/picture.h"
 #include "core-vmm/control/answer.h"
 #include <sys/mman.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* window.c - the window: size, scale, full screen, title, drawing. */
 #include "gui/screen/screen.h"
 #include <stdarg.h>
 #include <string.h>

@@ -5,8 +5,6 @@
  * outside patcher/ is called; see fpu.h. */
 #include "patcher/native/fpu.h"
 #include "patcher/vm.h"
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A host without XSAVE has no state but that of FXSAVE, which is the first part of the same format. */
@@ -262,23 +260,19 @@ static void take_host(struct replay *r, const struct host_cpu *h)
             r->component[i] = h->component[i];
 }
 
-void *replay_new(struct vcpu *c)
+bool replay_new(struct vcpu *c, GError **error)
 {
-    struct replay *r = NULL;
-    if (posix_memalign((void **)&r, 64, sizeof *r))
-        return NULL;
-    memset(r, 0, sizeof *r);
+    struct replay *r = c->replay = g_aligned_alloc0(1, sizeof *r, 64);
     take_host(r, &c->vm->host);
-    if (!stub_arena_new(r))
-        g_error("cannot map memory for code: %s", g_strerror(errno));
-    c->replay = r;
+    if (!stub_arena_new(r, error))
+        return false;
     fpu_reset(c, false);
-    return r;
+    return true;
 }
 
 void replay_free(struct vcpu *c)
 {
     stub_arena_free(c->replay);
-    free(c->replay);
+    g_aligned_free(c->replay);
     c->replay = NULL;
 }

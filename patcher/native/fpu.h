@@ -103,7 +103,7 @@ uint8_t *fpu_area(struct vcpu *c);
 void fpu_set_x87_pointers(struct vcpu *c, const struct insn *in, const struct stub *s);
 
 /* native/stub.c */
-bool stub_arena_new(struct replay *r);
+bool stub_arena_new(struct replay *r, GError **error);
 void stub_arena_free(struct replay *r);
 bool stub_covers(const struct replay *r, uint64_t rip); /* does this host address lie in a stub? */
 bool stub_encode(struct stub *s, const struct replay_info *info, unsigned code_bits);

@@ -38,7 +38,7 @@ struct replay_info {
     const char *isa_set;  /* Zydis' name of the ISA set, e.g. "AVX2", "SSE4", "X87"; static */
 };
 
-void *replay_new(struct vcpu *c); /* at vcpu_new */
+bool replay_new(struct vcpu *c, GError **error); /* at vcpu_new */
 void replay_free(struct vcpu *c);
 cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *info);
 

@@ -58,23 +58,28 @@ static gboolean stub_equal(gconstpointer a, gconstpointer b)
     return !memcmp(a, b, offsetof(struct stub, code));
 }
 
-bool stub_arena_new(struct replay *r)
+bool stub_arena_new(struct replay *r, GError **error)
 {
-    r->memfd = memfd_create("terrarium-stubs", MFD_CLOEXEC);
-    if (r->memfd < 0 || ftruncate(r->memfd, ARENA_BYTES))
-        return false;
-    r->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, r->memfd, 0);
-    r->arena_rx = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, r->memfd, 0);
     r->stubs = g_hash_table_new_full(stub_hash, stub_equal, g_free, NULL);
-    return r->arena != MAP_FAILED && r->arena_rx != MAP_FAILED;
+    r->arena = r->arena_rx = MAP_FAILED;
+    r->memfd = memfd_create("terrarium-stubs", MFD_CLOEXEC);
+    if (r->memfd >= 0 && ftruncate(r->memfd, ARENA_BYTES) == 0) {
+        r->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, r->memfd, 0);
+        r->arena_rx = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, r->memfd, 0);
+    }
+    return (r->arena != MAP_FAILED && r->arena_rx != MAP_FAILED) ||
+           budget_no_memory("host code, writable and executable by two mappings", ARENA_BYTES, error);
 }
 
 void stub_arena_free(struct replay *r)
 {
     g_hash_table_destroy(r->stubs);
-    munmap(r->arena, ARENA_BYTES);
-    munmap(r->arena_rx, ARENA_BYTES);
-    close(r->memfd);
+    if (r->arena != MAP_FAILED)
+        munmap(r->arena, ARENA_BYTES);
+    if (r->arena_rx != MAP_FAILED)
+        munmap(r->arena_rx, ARENA_BYTES);
+    if (r->memfd >= 0)
+        close(r->memfd);
 }
 
 bool stub_covers(const struct replay *r, uint64_t rip)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* test_config.c - machine.ini: sizes, numbers, flags, paths, unknown keys. */
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/char_target.h"
 #include "core-vmm/host/config_error.h"

@@ -19,6 +19,7 @@ import time
 import tracing
 
 VMCTL, VM = (os.path.abspath(a) for a in sys.argv[1:3])
+MACHINE = os.path.join(os.path.dirname(os.path.realpath(VM)), "terrarium-machine")  # what VM becomes
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/bios.bin", "/usr/share/qemu/bios-256k.bin")
 THREAD = 0x3d0f00  # flags of a thread, for clone()
 
@@ -208,6 +209,67 @@ def test_every_thread():
             assert os.geteuid() != 0 or int(lines["CapBnd"], 16) == 0, lines["CapBnd"]
 
 
+NEVER = ("kill", "tkill", "rt_sigqueueinfo", "pidfd_open", "fcntl F_SETOWN", "fcntl F_SETSIG", "fcntl F_SETOWN_EX",
+         "fcntl F_SETFL O_ASYNC", "fcntl F_NOTIFY", "fcntl F_SETLEASE", "ioctl FIOASYNC", "ioctl FIOSETOWN", "ioctl TIOCSTI",
+         "ioctl TIOCLINUX", "prlimit64 of another", "prlimit64 to ask another", "setrlimit",
+         "sched_setaffinity", "sched_setscheduler", "sched_setattr", "setpriority", "ioprio_set", "chmod", "fchmodat", "chown",
+         "utimensat", "truncate", "setxattr", "link", "mknod", "socket AF_INET", "socket AF_NETLINK", "socketpair of datagrams",
+         "sendto an address", "sendmmsg", "vfork", "clone into a namespace", "unshare", "setns", "mount", "chroot", "setuid",
+         "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "keyctl", "bpf", "io_uring_setup", "perf_event_open",
+         "userfaultfd", "personality", "prctl PR_SET_DUMPABLE", "prctl PR_SET_PTRACER", "timer_create", "mprotect to execute",
+         "mmap to write and execute", "x32 getpid")
+
+
+def test_first_instruction():
+    """What no part of the VM process needs is refused to the dynamic linker too, and to libraries before main()."""
+    with Host() as h:
+        h.want("create", "m")
+        master, h.terminal = pty.openpty()
+        t = tracing.AtFirstInstruction([VM, "--folder", h.folder], h.env, execs=2)
+        try:
+            assert os.readlink(f"/proc/{t.pid}/exe") == MACHINE
+            with open(f"/proc/{t.pid}/status") as f:
+                status = f.read()
+            assert "\nSeccomp:\t2" in status and "\nNoNewPrivs:\t1" in status, status
+            rows = [r for r in refused(h, 0, t.pid) if r[0] in NEVER]
+            rows += [["init_module", 175, bytes(8), 8, ""], ["kexec_load", 246, 0, 0, 0, 0], ["swapon", 167, "/", 0], ["reboot", 169, 0, 0, 0, 0],
+                     ["clone3", 435, bytes(88), 88], ["add_key", 248, "user", "x", b"x", 1, -2], ["open_by_handle_at", 304, 3, bytes(8), 0],
+                     ["quotactl", 179, 0, 0, 0, 0], ["syslog", 103, 3, bytes(8), 8], ["acct", 163, "/x"], ["fanotify_init", 300, 0, 0]]
+            assert len(rows) == len(NEVER) + 11, sorted(set(NEVER) - {r[0] for r in rows})
+            for what, number, *args in rows:
+                value = tracing.name(t.call(number, *args))
+                assert value in ("ENOSYS", "EPERM"), f"{what}: {value}"
+            assert t.call(41, 1, 1, 0) >= 0, "a socket of this host"
+        finally:
+            t.end()
+            os.close(master)
+            os.close(h.terminal)
+
+
+def test_starter():
+    """Installed, the machine's program lies in another folder; where there is none, vmctl says so."""
+    with Host() as h:
+        for folder in ("bin", "libexec/terrarium"):
+            os.makedirs(f"{h.base}/usr/{folder}")
+        h.env["TERRARIUM_VM"] = shutil.copy(VM, h.base + "/usr/bin")
+        h.want("create", "m", "--memory", "16M", "--engine", "interp")
+        r = h.vmctl("start", "m")
+        assert r.returncode == 1 and "terrarium-machine: No such file" in r.stderr, r
+        shutil.copy(MACHINE, h.base + "/usr/libexec/terrarium")
+        h.want("start", "m")
+        with open(h.folder + "/lock") as f:
+            pid = int(f.read())
+        assert os.readlink(f"/proc/{pid}/exe") == h.base + "/usr/libexec/terrarium/terrarium-machine"
+        with open(f"/proc/{pid}/comm") as f:
+            assert f.read() == "terrarium-vm\n"
+        h.want("stop", "--force", "m")
+        t = tracing.AtFirstInstruction([h.env["TERRARIUM_VM"], "--folder", h.folder, "--no-jail"], h.env, execs=2)
+        try:
+            assert not tracing.fenced(t.pid), "--no-jail leaves a fence"
+        finally:
+            t.end()
+
+
 def fenced_reads(argv, h, files, others=False, enough=None):
     w = tracing.Watch(argv, h.env, files, enough, cwd=h.base)
     bad = [r for r in w.reads if not (r[3] and r[4])]
@@ -297,15 +359,42 @@ def test_inside_vmctl():
         os.close(h.terminal)
 
 
+def test_names_of_parts():
+    """What changes an image in place may write to the files that it consists of, and to nothing else in their folder."""
+    with Host() as h:
+        other = h.base + "/images/other.img"
+        with open(other, "w") as f:
+            f.write("mine")
+        kinds = {"a.qcow2": [], "b.vmdk": ["--option", "subformat=monolithicFlat"]}
+        for image, options in kinds.items():
+            path, bad, tried = f"{h.base}/images/{image}", [], []
+            h.want("disk", "create", path, "1M", *options)
+
+            def attack(t, is_child):
+                rows = [["write a neighbour", 2, other, 1], ["cut it short", 2, other, 0o1001], ["remove it", 87, other],
+                        ["rename it", 82, other, other + "2"], ["a new file", 2, other + "3", 0o101, 0o600]]
+                bad.extend(r[0] for r in rows if tracing.name(t.call(r[1], *r[2:])) not in ("EPERM", "EACCES"))
+                parts = [path] + ([path.replace(".vmdk", "-flat.vmdk")] if options else [])
+                tried.append(is_child or all(t.call(2, p, 2) >= 0 for p in parts))
+
+            verbs = [["check", "--repair", path], ["compact", "-q", path]] + ([] if options else [["resize", "-q", path, "+1M"]])
+            for words in verbs:
+                w = tracing.Watch([VMCTL, "disk", *words], h.env, [path], cwd=h.base, attack=attack)
+                assert w.code == 0 and not bad, f"{words}: ended with {w.code}; " + ", ".join(bad)
+            assert all(tried) and len(tried) > len(verbs), tried
+        with open(other) as f:
+            assert f.read() == "mine"
+
+
 def test_hardening():
     """Position-independent, everything relocated before main, canaries, checked library calls."""
-    for program in (VMCTL, VM):
+    for program in (VMCTL, VM, MACHINE):
         headers = subprocess.run(["readelf", "-hdlW", program], capture_output=True, text=True, check=True).stdout
         symbols = subprocess.run(["nm", "-D", program], capture_output=True, text=True, check=True).stdout
         assert "DYN" in headers and "GNU_RELRO" in headers and ("BIND_NOW" in headers or "NOW" in headers), program
         assert "RWE" not in headers, f"{program}: an executable stack"
         if "__asan_init" not in symbols:
-            assert "__stack_chk_fail" in symbols and "_chk@" in symbols.replace("__stack_chk", ""), program
+            assert "__stack_chk_fail" in symbols and re.search("_chk(@|$)", symbols.replace("__stack_chk", ""), re.M), program
 
 
 def main():

@@ -471,6 +471,11 @@ def test_stop_without_socket(h):
     pid = start(h)
     os.kill(pid, 19)  # SIGSTOP
     stop_works(h, pid)
+    for _ in range(50):  # whoever cleans up behind it was not killed with it
+        if not os.path.exists(h.socket):
+            break
+        time.sleep(.1)
+    assert not os.path.exists(h.socket), "the socket was left behind"
     code, unused, err = h.run("stop", "--force", NAME)
     assert code == 4 and b"not running" in err
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* test_paths.c - names, folders and locks of machines. */
 #include "core-vmm/host/paths.h"
 #include <gio/gio.h>
 #include <glib/gstdio.h>

@@ -571,6 +571,46 @@ def test_host_info(h):
     assert code != 0 and "/nowhere/terrarium-vm" in err
 
 
+def test_values_together(h):
+    """What a start refuses, create and set refuse too, with the same words."""
+    h.want(0, "disk", "create", "a.img", "1M")
+    os.symlink("a.img", h.base + "/b.img")
+    h.want(0, "create", "m")
+    wrong = [(["machine.cpus=3", "machine.sockets=2"], "3 CPUs cannot be spread"), (["machine.cpus=2", "machine.sockets=5"], "2 CPUs cannot be spread"),
+             (["serial1.target=stdio", "serial2.target=stdio"], "is the target of [serial1] already"), (["machine.memory=1048577"], "a multiple of 4K"),
+             ([f"ide0.file={h.base}/a.img", f"ide1.file={h.base}/b.img"], "is the image of [ide0] already"),
+             (["ide0.geometry=0/16/63"], "1-65535/1-255/1-63"), (["ide0.geometry=615/4"], "1-65535/1-255/1-63"), (["ide0.geometry=1/2/+3"], "1-65535"),
+             (["video.resolution=1280"], "320-4095x200-4095"), (["video.resolution=1280x80"], "320-4095x200-4095"), (["video.memory=3M"], "a power of two"),
+             (["ide0.format=zip"], "one of raw, qcow2")]
+    for sets, why in wrong:
+        h.want(2, "create", "n", *(w for s in sets for w in ("--set", s)), err=why)
+        h.want(2, "set", "m", *sets, err=why)
+    assert os.listdir(h.base + "/data" + "/terrarium/machines") == ["m"]
+    for sets in (["machine.cpus=6", "machine.sockets=3"], ["machine.cpus=3", "machine.sockets=1"], ["ide0.geometry=615/4/17"], ["video.resolution=1024x768"],
+                 [f"ide0.file={h.base}/a.img", f"ide1.file={h.base}/b.img", "ide0.readonly=on", "ide1.media=cdrom"]):
+        h.want(0, "set", "m", *sets)
+    with open(h.base + "/data" + "/terrarium/machines/m/machine.ini", "a") as f:
+        f.write("[serial1]\ntarget=stdio\n[serial2]\ntarget=stdio\n")
+    h.want(2, "start", "m", err="is the target of [serial1] already")
+    h.want(0, "set", "m", "--unset", "serial2")
+
+
+def test_start_in_time(h):
+    """A VM process that is never ready, or talks and talks, does not hold vmctl up, and is not left behind."""
+    h.want(0, "create", "m")
+    h.env["TERRARIUM_VM"] = h.base + "/vm"
+    for does in ("", "while echo -n x >&3; do sleep .05; done; "):
+        with open(h.base + "/vm", "w") as f:
+            f.write(f"#!/bin/sh\necho $$ >'{h.base}/pid'\n{does}exec sleep 60\n")
+        os.chmod(h.base + "/vm", 0o700)
+        for verb in (["start", "m", "--timeout", "0.5"], ["run", "--headless", "--timeout", "0.5", "--disk", "m.img"]):
+            h.want(0, "disk", "create", "--force", "m.img", "1M")
+            h.want(5, *verb, err="the VM process was not ready after 0.5 s and was ended")
+            with open(h.base + "/pid") as f:
+                assert not os.path.exists("/proc/" + f.read().strip())
+    h.want(2, "start", "m", "--timeout", "0", err="more than 0")
+
+
 def test_output_lost(h):
     """What cannot be written is an error, also for verbs that only show something, and for their help."""
     h.want(0, "disk", "create", "a.qcow2", "1M")

@@ -12,6 +12,7 @@ SEIZE, INTERRUPT, GETREGS, SETREGS, STEP, CONT, DETACH, SYSCALL, SETOPTIONS, GET
     0x4206, 0x4207, 12, 13, 9, 7, 17, 24, 0x4200, 0x4201)
 TRACEME, WALL, GOOD, EVENTS, EXITKILL = 0, 0x40000000, 1, 2 | 4 | 8, 0x100000  # fork, vfork, clone
 REGS = "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs gs ds es f g".split()
+EXEC, EXEC_EVENT = 0x10, 4
 LANDLOCK_RESTRICT_SELF = 446
 READS = {0: "read", 17: "pread64", 19: "readv", 295: "preadv", 327: "preadv2"}
 
@@ -65,7 +66,7 @@ def threads(pid):
 class Taken:
     """A thread that somebody took over."""
 
-    def __init__(self, pid, tid, stopped=False):
+    def __init__(self, pid, tid, stopped=False, started=False):
         self.tid = tid
         self.mem = open(f"/proc/{pid}/mem", "r+b", buffering=0)
         self.code = self._find_code(pid)
@@ -75,6 +76,8 @@ class Taken:
             ptrace(SYSCALL, tid)
             os.waitpid(tid, WALL)
             self.old.update(rip=self.old["rip"] - 2, rax=self.old["orig_rax"], orig_rax=2**64 - 1)
+        elif started:  # and stopped by its tracer
+            self.old = registers(tid)
         else:
             ptrace(SEIZE, tid)
             ptrace(INTERRUPT, tid)
@@ -124,11 +127,42 @@ class Taken:
         self.mem.close()
 
 
+class AtFirstInstruction(Taken):
+    """A process that has become a program and has not run an instruction of it: how often it becomes one is `execs`."""
+
+    def __init__(self, argv, env, execs):
+        self.pid = os.fork()
+        if self.pid == 0:
+            libc.ptrace(TRACEME, 0, 0, 0)
+            os.execve(argv[0], argv, env)
+        os.waitpid(self.pid, WALL)
+        ptrace(SETOPTIONS, self.pid, 0, EXEC | EXITKILL)
+        for _ in range(execs - 1):
+            ptrace(CONT, self.pid)
+            _, status = os.waitpid(self.pid, WALL)
+            assert status >> 8 == 5 | EXEC_EVENT << 8, f"stopped with {status:#x}"
+            ptrace(SYSCALL, self.pid)  # out of execve()
+            os.waitpid(self.pid, WALL)
+        super().__init__(self.pid, self.pid, started=True)
+
+    def _find_code(self, pid):
+        """There is no C library yet: what is to be run next becomes a system call."""
+        at = registers(pid)["rip"]
+        self.mem.seek(at)
+        self.mem.write(b"\x0f\x05")
+        return at
+
+    def end(self):
+        self.mem.close()
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, WALL)
+
+
 def name(value):
     return errno.errorcode.get(-value, str(value)) if -4096 < value < 0 else f"done ({value})"
 
 
-def _fenced(tid):
+def fenced(tid):
     with open(f"/proc/{tid}/status") as f:
         status = f.read()
     return "\nSeccomp:\t2" in status and "\nNoNewPrivs:\t1" in status
@@ -212,7 +246,7 @@ class Watch:
         except OSError:
             return
         if file in self.files:
-            self.reads.append((file, READS[number], tid != self.first, self.inside.get(tid, False), _fenced(tid)))
+            self.reads.append((file, READS[number], tid != self.first, self.inside.get(tid, False), fenced(tid)))
             if self.attack and tid not in self.attacked:
                 self.attacked.add(tid)
                 taken = Taken(tid, tid, stopped=True)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* hammer.c - a device under bytes from a fuzzer: accesses, PCI configuration, time. */
 #include "tests/devices/hammer.h"
 #include "core-vmm/api/input.h"
 #include "core-vmm/machine/display.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* keys.c - evdev's key codes by name, for scripts. */
 #include "tests/devices/keys.h"
 #include <glib.h>
 #include <linux/input-event-codes.h>

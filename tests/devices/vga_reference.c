@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* vga_reference.c - a second, slow drawing of a VGA's picture, one pixel at a time from the manual's words. */
 #include "tests/devices/vga_reference.h"
 #include "tests/devices/vga_scenes.h"
 

@@ -78,7 +78,7 @@ def main():
         make_source(raw)
 
         def convert(name, src, sf, df, more=(), qmore=()):
-            race(name, [VMCTL, "disk", "convert", "-q", "-f", sf, "-O", df, *more, src, out],
+            race(name, [VMCTL, "disk", "convert", "-q", "--no-sync", "-f", sf, "-O", df, *more, src, out],
                  ["qemu-img", "convert", "-f", sf, "-O", df, *qmore, src, out], out)
 
         convert("raw -> qcow2", raw, "raw", "qcow2")

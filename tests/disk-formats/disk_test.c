@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* disk_test.c - what tests of images share: random numbers, scratch folders, patterns, other programs. */
 #include "tests/disk-formats/disk_test.h"
 #include <errno.h>
 #include <glib/gstdio.h>

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define BYTES (4u << 20)
@@ -115,6 +116,68 @@ static void test_other_names(void)
         other_names(&p);
         pair_free(&p);
     }
+}
+
+/* A child in another folder, the parent under another name in a third. */
+static void elsewhere(struct pair *p)
+{
+    g_autofree char *folder = g_build_filename(p->folder, "other", NULL),
+                    *hard = g_build_filename(folder, "hard", NULL);
+    g_autofree char *here = g_build_filename(p->folder, "third", NULL), *child = g_build_filename(here, "c", NULL);
+    g_autofree char *second = g_build_filename(here, "d", NULL), *moved = g_build_filename(here, "e", NULL);
+    struct image_options above = {.parent = "../parent", .parent_format = p->parent_format};
+    g_assert_cmpint(g_remove(p->child) | g_mkdir(folder, 0700) | g_mkdir(here, 0700) | link(p->parent, hard), ==, 0);
+    make(child, p->child_format, &above);
+    assert_child(p->parent, NULL, child);
+    assert_child(hard, NULL, child);
+    assert_child(hard, child, NULL);
+    make(second, p->child_format, &above);
+    assert_child(hard, child, second);
+    g_assert_cmpint(rename(child, moved), ==, 0); /* moved children are not followed */
+    assert_child(hard, NULL, second);
+    fill(p->parent, p->parent_format, 2, 4096); /* now there is nothing to lose */
+    assert_child(hard, NULL, NULL);
+}
+
+/* As much as one could write there: relative names, no end, what is no child, far too much. */
+static void hostile_note(struct pair *p)
+{
+    g_autofree char *hard = g_build_filename(p->folder, "other", NULL), *much = g_malloc0(4000);
+    const char *const notes[] = {"child", "/", "/dev/zero", "/proc/self/mem", "\0\0\0/nowhere"};
+    g_assert_cmpint(g_remove(p->child), ==, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(notes); i++) {
+        g_assert_cmpint(setxattr(p->parent, "user.terrarium.children", notes[i], strlen(notes[i]) + 1, 0), ==, 0);
+        assert_child(p->parent, NULL, NULL);
+    }
+    memset(much, '/', 3999);
+    if (!setxattr(p->parent, "user.terrarium.children", much, 3999, 0))
+        assert_child(p->parent, NULL, NULL);
+    for (unsigned i = 0; i < 60; i++) { /* the newest stay */
+        g_autofree char *name = g_strdup_printf("%s/%060u", p->folder, i);
+        g_assert_true(g_file_set_contents(name, "", 0, NULL));
+        disk_note_child(p->parent, name);
+    }
+    char text[4096];
+    ssize_t n = getxattr(p->parent, "user.terrarium.children", text, sizeof text);
+    g_assert_cmpint(n, >, 1024);
+    g_assert_cmpint(n, <=, 2048);
+    g_assert_true(g_str_has_suffix(text + n - 61, "59"));
+}
+
+static void test_elsewhere(void)
+{
+    g_autofree char *folder = scratch_new(), *file = g_build_filename(folder, "f", NULL);
+    g_assert_true(g_file_set_contents(file, "", 0, NULL));
+    bool can = !setxattr(file, "user.terrarium.children", "", 1, 0);
+    scratch_remove(g_steal_pointer(&folder));
+    if (!can) {
+        g_test_skip("this file system has no extended attributes");
+        return;
+    }
+    for_all(elsewhere);
+    struct pair p = pair_new("qcow2", "qcow2");
+    hostile_note(&p);
+    pair_free(&p);
 }
 
 /* A child beside a link on the way to the parent, which it names by that link. */
@@ -289,6 +352,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/disk/children/known", test_known);
     g_test_add_func("/disk/children/other-names", test_other_names);
+    g_test_add_func("/disk/children/elsewhere", test_elsewhere);
     g_test_add_func("/disk/children/child-beside-link", test_child_beside_link);
     g_test_add_func("/disk/children/compacted", test_compacted);
     g_test_add_func("/disk/children/nameless", test_nameless);

@@ -193,6 +193,27 @@ def foreign():
         assert ask("info", "-f", "raw", name)["format"] == "raw"
 
 
+def durable():
+    """What has its name is on the disk: its data before, its folder after.  Not with --no-sync."""
+    if not shutil.which("strace"):
+        return "there is no strace"
+    with open("d.raw", "wb") as f:
+        f.write(os.urandom(100000))
+    disk("create", "d.qcow2", "1M", "--force")
+    for words in (["create", "new", "1M"], ["convert", "-q", "-O", "qcow2", "d.raw", "new"], ["convert", "-q", "-O", "vhd", "d.raw", "new", "--force"],
+                  ["clone", "-q", "-f", "qcow2", "d.qcow2", "new"], ["clone", "-q", "--linked", "-f", "qcow2", "d.qcow2", "new"],
+                  ["convert", "-q", "--no-sync", "-O", "vdi", "d.raw", "new"], ["clone", "-q", "--no-sync", "d.raw", "new"]):
+        subprocess.run(["strace", "-f", "-y", "-o", "calls", "-e", "trace=fsync,linkat,rename", VMCTL, "disk", *words], check=True)
+        with open("calls") as f:
+            calls = [line.split(" ", 1)[1].strip() for line in f if "= 0" in line]
+        named = [i for i, c in enumerate(calls) if c.startswith(("linkat", "rename"))]
+        before, after = calls[:named[0]], calls[named[-1] + 1:]
+        lasts = any("deleted" in c for c in before) and any(c.startswith(f"fsync({n}<{os.getcwd()}>)") for c in after for n in range(9))
+        assert lasts == ("--no-sync" not in words), f"{words}: {calls}"
+        os.unlink("new")
+    return None
+
+
 def wrong_usage():
     disk(code=2)
     disk("creat", "x", code=2)
@@ -210,14 +231,14 @@ def wrong_usage():
 
 
 def main():
-    tests = [create_and_info, convert_compare_map, clone_commit_pull, resize_check_compact, odd_names, in_use, foreign, wrong_usage]
+    tests = [create_and_info, convert_compare_map, clone_commit_pull, resize_check_compact, odd_names, in_use, foreign, durable, wrong_usage]
     print(f"1..{len(tests)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+        os.chdir(os.path.realpath(folder))
         for i, test in enumerate(tests, 1):
             try:
-                test()
-                print(f"ok {i} {test.__name__}", flush=True)
+                skip = test()
+                print(f"ok {i} {test.__name__}" + (f" # SKIP {skip}" if skip else ""), flush=True)
             except AssertionError:
                 print(f"not ok {i} {test.__name__}\n# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
         os.chdir("/")

@@ -377,6 +377,12 @@ static const struct spelling {
     {"short id", "version=1\nCID=5678\ncreateType=\"custom\"\nRW 8 FLAT \"f\" 0\n"},
     {"device", "version=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT \"f\" 0 f0e1-00 disk:1\n"},
     {"a dot before the name", "version=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT \"./f\" 0\n"},
+    {"an extent first", "# Extents\nRW 8 FLAT \"f\"\nversion=1\nCID=12345678\ncreateType=\"custom\"\n"},
+    {"the data base first",
+     "ddb.adapterType = \"ide\"\nversion=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT \"f\"\n"},
+    {"a title, then something new",
+     "#disk descriptorfile\nnews=1\nversion=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT f\n"},
+    {"an id with a prefix", "version=1\nCID=0x12345678\ncreateType=\"custom\"\nRW 8 FLAT \"f\"\n"},
     {"no end of line", "version=1\nCID=12345678\ncreateType=\"custom\"\nRW 8 FLAT \"f\""},
 };
 
@@ -437,10 +443,10 @@ static void test_encodings(void)
     g_autofree char *path = in(folder, "x"), *flat = in(folder, "f\xc3\xa4");
     memset(data, 'F', sizeof data);
     g_assert_true(g_file_set_contents(flat, data, sizeof data, NULL));
-    for (unsigned i = 0; i < G_N_ELEMENTS(charsets); i++) {
+    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(charsets); i++) { /* with a mark, and with a comment only */
         gsize n;
-        g_autofree char *marked = g_strconcat("\xef\xbb\xbf", text, NULL);
-        g_autofree char *wide = g_convert(marked, -1, charsets[i], "UTF-8", NULL, &n, NULL);
+        g_autofree char *marked = g_strconcat(i & 1 ? "# mine\n" : "\xef\xbb\xbf", text, NULL);
+        g_autofree char *wide = g_convert(marked, -1, charsets[i / 2], "UTF-8", NULL, &n, NULL);
         g_assert_true(g_file_set_contents(path, wide, n, NULL));
         assert_shows(path, NULL);
         struct image_how how = {.format = "vmdk", .write = true};

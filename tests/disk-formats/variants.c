@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* variants.c - the kinds of images that every test goes through. */
 #include "tests/disk-formats/variants.h"
 
 const struct variant variants[] = {

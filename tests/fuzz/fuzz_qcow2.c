@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* fuzz_qcow2.c - qcow2 images with bytes changed, and internal snapshots. */
 #include "tests/fuzz/fuzz_image.h"
 #include "disk-formats/qcow2/qcow2.h"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* fuzz_vdi.c - VDI images with bytes changed. */
 #include "tests/fuzz/fuzz_image.h"
 
 static const struct fuzz_seed seeds[] = {{NULL}, {NULL, .fixed = true}, {NULL, .parent = true}};

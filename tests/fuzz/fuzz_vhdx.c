@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* fuzz_vhdx.c - VHDX images with bytes changed, their checksums made right. */
 #include "tests/fuzz/fuzz_image.h"
 #include "disk-formats/vhd/vhdx.h"
 

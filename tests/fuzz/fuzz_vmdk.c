@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* fuzz_vmdk.c - VMDK images with bytes changed: sparse, streams, ESX's. */
 #include "tests/fuzz/fuzz_image.h"
 #include "disk-formats/vmdk/vmdk.h"
 

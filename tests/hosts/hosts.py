@@ -58,13 +58,13 @@ class Programs:
     def __init__(self, build):
         engine = os.path.join(build, "tests", "patcher")
         self.vmctl = os.path.join(build, "core-vmm", "vmctl", "vmctl")
-        self.vm = os.path.join(build, "core-vmm", "vm", "terrarium-vm")
+        self.vm, self.machine = (os.path.join(build, "core-vmm", "vm", n) for n in ("terrarium-vm", "terrarium-machine"))
         self.oracle, self.blocks, self.fpu = (os.path.join(engine, n) for n in ("oracle", "blocks", "test-interp-fpu"))
         self.kernel, self.initrd = processor.guest_file("vmlinuz-cloud"), processor.guest_file("initrd64.gz")
 
     def files(self, steps):
         """What they need: Bochs takes a second of CPU for each megabyte."""
-        files = [self.vmctl, self.vm, self.oracle, self.blocks, self.fpu]
+        files = [self.vmctl, self.vm, self.machine, self.oracle, self.blocks, self.fpu]
         starts = any(self.kernel in command for command, _, _ in steps.values())
         return files + [self.kernel, self.initrd, *FIRMWARE] if starts else files
 

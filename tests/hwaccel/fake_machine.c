@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* fake_machine.c - a machine that notes what the engine asks of it. */
 #include "tests/hwaccel/fake_machine.h"
 #include <string.h>
 #include <sys/mman.h>

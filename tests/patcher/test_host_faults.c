@@ -504,8 +504,7 @@ static void send_signal(struct machine *m, uint16_t port, unsigned size, uint64_
     kill(getpid(), SIGSEGV);
 }
 
-static void block_touches(const char *engine, void (*out)(struct machine *, uint16_t, unsigned, uint64_t),
-                          GError **error)
+static void run_touches(const char *engine, void (*out)(struct machine *, uint16_t, unsigned, uint64_t), GError **error)
 {
     struct guest *g = new_guest(engine, GUEST_LONG, 1);
     GUEST_LOAD(g, GUEST_CODE_AT, touches);
@@ -519,7 +518,7 @@ static void test_memory_lost(void)
 {
     for (unsigned i = 0; i < 2; i++) {
         g_autoptr(GError) error = NULL;
-        block_touches("soft", lose_memory, &error);
+        run_touches("soft", lose_memory, &error);
         g_assert_nonnull(strstr(error->message, "The host has no memory for a page of the guest's memory"));
     }
 }
@@ -528,7 +527,7 @@ static void test_memory_lost_in_c(void)
 {
     g_autoptr(GError) error = NULL;
     if (g_test_subprocess())
-        block_touches("interp", lose_memory, &error);
+        run_touches("interp", lose_memory, &error);
     g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_failed();
     g_test_trap_assert_stderr("*The host has no memory for a page of the guest's memory*");
@@ -537,7 +536,7 @@ static void test_memory_lost_in_c(void)
 static void test_own_fault(void)
 {
     if (g_test_subprocess())
-        block_touches("soft", fault_in_c, NULL);
+        run_touches("soft", fault_in_c, NULL);
     g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_failed();
     g_test_trap_assert_stderr(
@@ -555,7 +554,7 @@ static void test_chained(void)
 {
     if (g_test_subprocess()) {
         signal(SIGSEGV, put_chained);
-        block_touches("soft", fault_in_c, NULL);
+        run_touches("soft", fault_in_c, NULL);
     }
     g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_passed();
@@ -565,7 +564,7 @@ static void test_chained(void)
 static void test_sent(void)
 {
     if (g_test_subprocess())
-        block_touches("soft", send_signal, NULL);
+        run_touches("soft", send_signal, NULL);
     g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_failed();
     g_test_trap_assert_stderr_unmatched("*fault of this program*");

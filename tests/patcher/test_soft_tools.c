@@ -3,6 +3,7 @@
 #include "tests/patcher/guest.h"
 #include "patcher/patcher.h"
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* clang-format off */
@@ -10,7 +11,7 @@ GUEST_CODE(busy, 64, "mov $100000, %ecx; mov $0x20000, %rdi\n"
                      "1: mov %ecx, (%rdi); add $64, %rdi; and $0x2ffff, %rdi; cmpxchg8b 0x800(%rdi); dec %ecx; jnz 1b; hlt\n");
 /* clang-format on */
 
-static struct guest *block_busy(void)
+static struct guest *run_busy(void)
 {
     struct guest *g = guest_new(1);
     guest_start(g, GUEST_LONG);
@@ -33,7 +34,7 @@ static guint counted(GHashTable *all, const char *name)
 
 static void test_counters(void)
 {
-    struct guest *g = block_busy();
+    struct guest *g = run_busy();
     g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g->engine->counters(g->evm, note, all);
     g_assert_cmpuint(counted(all, "code/blocks translated"), >, 0);
@@ -45,7 +46,7 @@ static void test_counters(void)
 static void test_code(void)
 {
     g_autoptr(GError) error = NULL;
-    struct guest *g = block_busy();
+    struct guest *g = run_busy();
     g_autofree char *text = g->engine->dump(g->vcpu[0], 100, &error);
     g_assert_nonnull(text);
     g_assert_nonnull(strstr(text, "64-bit block at offset 0x"));
@@ -76,13 +77,47 @@ static void test_memory(void)
     close(vm.memory_fd);
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* its address space is full from the start */
+/* An address space that is full at some point of making a vCPU: an error each time, never an end of the process. */
+static void test_memory_full(void)
+{
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    unsigned refused = 0;
+    struct rlimit before, limit;
+    getrlimit(RLIMIT_AS, &before);
+    for (uint64_t room = 4ull << 20; room < 256ull << 20; room += 3ull << 20) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *status = NULL;
+        uint64_t pages;
+        _Atomic int64_t tsc_offset = 0;
+        struct cpu_vm vm = {.cpus = 1, .memory_bytes = 1ull << 30, .tsc_khz = 1000000, .model = "host", .options = ""};
+        vm.tsc_offset = &tsc_offset;
+        g_assert_true(g_file_get_contents("/proc/self/statm", &status, NULL, NULL));
+        pages = g_ascii_strtoull(status, NULL, 10);
+        limit = (struct rlimit){pages * getpagesize() + room, before.rlim_max};
+        g_assert_cmpint(setrlimit(RLIMIT_AS, &limit), ==, 0);
+        void *evm = soft_engine.vm_new(&vm, &error), *vcpu = evm ? soft_engine.vcpu_new(evm, 0, &error) : NULL;
+        setrlimit(RLIMIT_AS, &before);
+        g_assert_true(vcpu ? !error : error && strstr(error->message, "o memory for "));
+        refused += !vcpu;
+        if (evm)
+            soft_engine.vm_free(evm);
+    }
+    g_assert_cmpuint(refused, >, 5);
+}
+#endif
+
 static void test_memory_grows(void)
 {
     struct cpu_memory before, after;
     struct guest *g = guest_new(1);
     g->engine->memory(g->evm, &before);
     guest_free(g);
-    g = block_busy();
+    g = run_busy();
     g->engine->memory(g->evm, &after);
     g_assert_cmpuint(after.used, >, before.used);
     g_assert_cmpuint(after.limit, >=, before.limit);
@@ -157,6 +192,9 @@ int main(int argc, char **argv)
     g_test_add_func("/soft/counters", test_counters);
     g_test_add_func("/soft/code", test_code);
     g_test_add_func("/soft/memory", test_memory);
+#ifndef __SANITIZE_ADDRESS__
+    g_test_add_func("/soft/memory-full", test_memory_full);
+#endif
     g_test_add_func("/soft/memory-grows", test_memory_grows);
     g_test_add_func("/soft/options", test_options);
     g_test_add_func("/soft/lockstep-finds", test_lockstep_finds);

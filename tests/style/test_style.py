@@ -21,6 +21,7 @@ MAY = {
     "core-vmm/board": ["core-vmm/machine", "core-vmm/host", "devices", "devices/chipset", "devices/firmware",
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,
+    "core-vmm/outer": [],
     "core-vmm/vm": ["core-vmm/machine", "core-vmm/host", "core-vmm/control", "core-vmm/fence"] + PLUGS,
     "core-vmm/vmctl": ["core-vmm/vmctl/disk", "core-vmm/host", "core-vmm/control"] + PLUGS,
     "core-vmm/vmctl/disk": ["core-vmm/vmctl", "core-vmm/host", "core-vmm/fence", "disk-formats/ops"] + PLUGS,
@@ -48,8 +49,20 @@ MAY = {
     "patcher/translate": ENGINE,
     "gui/screen": ["core-vmm/host", "core-vmm/control"] + PLUGS,
 }
-PLUG_LINES = 120  # a header with its comments; the calls themselves fit one screen
+PLUG_LINES = 120  # a header with its comments
+PLUG_CALLS = 15  # what core offers to the part, of which few plugs need many
 FILE_LINES = 900
+FUNCTION_LINES = 60
+# What breaks a rule for a reason: name -> reason.
+MANY_CALLS = {}
+LONG_FUNCTIONS = {
+    "gui/screen/keymap.c: keymap_code": "one row for each key",
+    "patcher/translate/op.c: map_0": "one row for each opcode",
+    "patcher/translate/op.c: map_0f": "one row for each opcode",
+}
+STATE = {
+    "patcher/host_fault.c: previous": "signal handlers belong to the process, and so does what they were before",
+}
 
 
 def tree():
@@ -92,10 +105,55 @@ def licences():
             yield f"{name}: its first line is not the licence line"
 
 
+def opens():
+    for name in CODE:
+        second = text(name).split("\n")[1:2]
+        if name.endswith(".c") and not re.match(r"/[*/] ?\w", second[0] if second else ""):
+            yield f"{name}: its second line does not say what it is (/* {os.path.basename(name)} - ... */)"
+
+
+def plain(name):
+    """Without comments and strings."""
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', lambda m: "\n" * m[0].count("\n"), text(name), flags=re.S)
+
+
 def plugs():
     for name in CODE:
-        if name.startswith("core-vmm/api/") and text(name).count("\n") > PLUG_LINES:
+        if not name.startswith("core-vmm/api/"):
+            continue
+        if text(name).count("\n") > PLUG_LINES:
             yield f"{name}: {text(name).count(chr(10))} lines, a plug has at most {PLUG_LINES}"
+        calls = len(re.findall(r"^\w[^;{}=()]*\([^;{}]*\)[^;{}()]*;", plain(name), re.M))
+        if calls > PLUG_CALLS and name not in MANY_CALLS:
+            yield f"{name}: {calls} calls, a plug has at most {PLUG_CALLS}"
+
+
+def functions(name):
+    """Name and lines of each function's body: clang-format puts its braces alone at the line's beginning."""
+    lines, start = text(name).split("\n"), None
+    for n, line in enumerate(lines):
+        if line == "{":
+            start = n
+        elif line == "}" and start is not None:
+            head = start - 1
+            while head and not re.match(r"\w", lines[head]):
+                head -= 1
+            found = re.search(r"(\w+)\(", lines[head])
+            yield found[1] if found else f"line {head + 1}", n - start - 1
+            start = None
+
+
+def lengths():
+    seen = set()
+    for name in CODE:
+        for function, lines in functions(name):
+            key = f"{name}: {function}"
+            seen.add(key)
+            if lines > FUNCTION_LINES and key not in LONG_FUNCTIONS:
+                yield f"{key}() has {lines} lines, at most {FUNCTION_LINES}"
+    for key in set(LONG_FUNCTIONS) - seen:
+        if os.path.exists(os.path.join(ROOT, key.split(":")[0])):
+            yield f"{key}: an exception for what is not there"
 
 
 def sizes():
@@ -105,13 +163,20 @@ def sizes():
             yield f"{name}: {len(lines)} lines; above {FILE_LINES} its first lines say why ('... lines because ...')"
 
 
+# A definition of a variable at the line's beginning: words, a name, perhaps a size and a value.
+VARIABLE = re.compile(r"(?=\w)(?!(?:static )?(?:typedef|extern|return|const|inline|_Thread_local)\b|struct \w+;)"
+                      r"[\w\s\*]*\b(\w+)(?:\[[^\]]*\])*(?: = .*)?;$")
+
+
 def state():
     for name in CODE:
         if name.startswith("tests/"):
             continue
-        for n, line in enumerate(text(name).split("\n"), 1):
-            if re.match(r"^static (?!const\b|inline\b|_Thread_local\b)[\w\s\*]*\b\w+(\[[^\]]*\])*( = .*)?;$", line) \
-                    and "const " not in line and "GSourceFuncs" not in line:  # GLib wants those writable
+        for n, line in enumerate(plain(name).split("\n"), 1):
+            line = line.rstrip()
+            found = VARIABLE.match(line)
+            writable = found and not re.search(r"\bconst\b|GSourceFuncs", line)  # GLib wants those writable
+            if writable and f"{name}: {found[1]}" not in STATE:
                 yield f"{name}:{n}: file-scope state: {line.strip()}"
 
 
@@ -135,7 +200,8 @@ def paths():
 
 
 CHECKS = [("includes follow the house rules", includes), ("every file has its licence line", licences),
-          ("plug headers are short", plugs), ("files are short", sizes), ("no file-scope state", state),
+          ("plug headers are short, with few calls", plugs),
+          ("every .c file opens with what it is", opens), ("files are short", sizes), ("functions are short", lengths), ("no file-scope state", state),
           ("no machine paths", paths), ("answers are checked", answers)]
 print(f"1..{len(CHECKS)}")
 failed = 0

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* check.c - vmctl disk check. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include <stdio.h>
 
@@ -41,7 +42,9 @@ static int check(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code) || !output_parse(output, &how, &code))
         return code;
-    const struct disk_needs needs = {.looks = {repair ? NULL : argv[1]}, .changes = {repair ? argv[1] : NULL}};
+    const struct disk_needs needs = {.looks = {repair ? NULL : argv[1]},
+                                     .changes = {repair ? argv[1] : NULL},
+                                     .format = disk_format(format, argv[1])};
     if (!disk_fence(&needs, &code))
         return code;
     struct image_how open = {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* clone.c - vmctl disk clone. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static bool linked_clone(const char *source, const char *format, const char *target, GError **error)
@@ -15,12 +16,13 @@ static bool linked_clone(const char *source, const char *format, const char *tar
 static int clone_image(const struct verb *v, int argc, char **argv)
 {
     g_autofree char *format = NULL;
-    gboolean linked = FALSE, quiet = FALSE;
+    gboolean linked = FALSE, unsynced = FALSE, quiet = FALSE;
     g_autoptr(GError) error = NULL;
     int code;
     const GOptionEntry entries[] = {
         {"from", 'f', 0, G_OPTION_ARG_STRING, &format, "The format; else as the file's name ends", "FMT"},
         {"linked", 0, 0, G_OPTION_ARG_NONE, &linked, "Only what will differ; the source must stay as it is", NULL},
+        {"no-sync", 0, 0, G_OPTION_ARG_NONE, &unsynced, "Do not wait until it is on the disk", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
         {NULL},
     };
@@ -37,7 +39,8 @@ static int clone_image(const struct verb *v, int argc, char **argv)
                     "a clone has the format of its source, %s, and %s would be taken for another; "
                     "disk convert changes formats",
                     of, argv[2]);
-    struct disk_convert c = {.source = argv[1], .how = {.format = of}, .target = argv[2], .format = of};
+    struct disk_convert c = {
+        .source = argv[1], .how = {.format = of}, .target = argv[2], .format = of, .sync = !unsynced};
     struct disk_progress p;
     disk_progress_start(&p, "Cloning", quiet);
     bool ok = disk_convert(&c, &p.job, &error);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* commit.c - vmctl disk commit. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 /* The image gets a new file, and its parent other contents: neither may be needed by other images. */
@@ -28,7 +29,8 @@ static int commit(const struct verb *v, int argc, char **argv)
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
         return code;
     g_autofree char *parent = disk_parent_of(argv[1], disk_format(format, argv[1]));
-    const struct disk_needs needs = {.changes = {argv[1], parent}, .makes = argv[1], .replace = true};
+    const struct disk_needs needs = {
+        .changes = {argv[1], parent}, .format = disk_format(format, argv[1]), .makes = argv[1], .replace = true};
     if (!disk_fence(&needs, &code))
         return code;
     if (!force && (code = may_commit(argv[1], format)))

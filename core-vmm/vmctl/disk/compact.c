@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* compact.c - vmctl disk compact. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static void print_result(uint64_t freed, enum output how)
@@ -29,7 +30,7 @@ static int compact(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code) || !output_parse(output, &how_shown, &code))
         return code;
-    const struct disk_needs needs = {.changes = {argv[1]}, .makes = argv[1], .replace = true};
+    const struct disk_needs needs = {.changes = {argv[1]}, .format = disk_format(format, argv[1])};
     if (!disk_fence(&needs, &code))
         return code;
     struct image_how how = {.format = disk_format(format, argv[1])};

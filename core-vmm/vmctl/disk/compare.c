@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* compare.c - vmctl disk compare. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include <stdio.h>
 

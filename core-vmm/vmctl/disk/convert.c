@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* convert.c - vmctl disk convert. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static int convert(const struct verb *v, int argc, char **argv)
 {
     g_autofree char *from = NULL, *to = NULL, *snapshot = NULL, *joined = NULL;
     g_auto(GStrv) options = NULL, split = NULL;
-    gboolean compress = FALSE, fixed = FALSE, force = FALSE, sync = FALSE, quiet = FALSE;
+    gboolean compress = FALSE, fixed = FALSE, force = FALSE, unsynced = FALSE, quiet = FALSE;
     int threads = 0, code;
     g_autoptr(GError) error = NULL;
     const GOptionEntry entries[] = {
@@ -16,7 +17,7 @@ static int convert(const struct verb *v, int argc, char **argv)
         {"fixed", 0, 0, G_OPTION_ARG_NONE, &fixed, "Take all the room of the target", NULL},
         {"snapshot", 'l', 0, G_OPTION_ARG_STRING, &snapshot, "An internal snapshot of the source", "NAME"},
         {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Replace a file of that name", NULL},
-        {"sync", 0, 0, G_OPTION_ARG_NONE, &sync, "Wait until it is on the disk", NULL},
+        {"no-sync", 0, 0, G_OPTION_ARG_NONE, &unsynced, "Do not wait until it is on the disk", NULL},
         {"threads", 'm', 0, G_OPTION_ARG_INT, &threads, "How many at once", "N"},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
         {NULL},
@@ -32,7 +33,7 @@ static int convert(const struct verb *v, int argc, char **argv)
                              .options = {.options = split, .fixed = fixed},
                              .compress = compress,
                              .replace = force,
-                             .sync = sync,
+                             .sync = !unsynced,
                              .threads = MAX(threads, 0)};
     const struct disk_needs needs = {.looks = {argv[1]}, .makes = argv[2], .replace = force};
     if (!disk_fence(&needs, &code))

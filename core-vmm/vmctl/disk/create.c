@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* create.c - vmctl disk create. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static int create(const struct verb *v, int argc, char **argv)

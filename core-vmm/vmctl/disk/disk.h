@@ -18,6 +18,7 @@ char *disk_size_text(uint64_t bytes);                         /* "1.5 GiB (16106
 struct disk_needs {                      /* paths, ended by NULL */
     const char *looks[DISK_NEEDS_MAX];   /* images that are only read */
     const char *changes[DISK_NEEDS_MAX]; /* images that are written, with all files they consist of */
+    const char *format;                  /* of the first of those; NULL: it is found out */
     const char *makes;                   /* a new image; or NULL */
     bool replace;                        /* of a name that may be taken */
     bool unlocked;                       /* what is only read may be in use */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* info.c - vmctl disk info. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include <stdio.h>
 

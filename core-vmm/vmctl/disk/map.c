@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* map.c - vmctl disk map: which stretches are there, zero, or a parent's. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include <stdio.h>
 

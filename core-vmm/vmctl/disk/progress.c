@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* progress.c - a bar on a terminal while an image is worked on, and signals that end the work in good order. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include <pthread.h>
 #include <signal.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* pull.c - vmctl disk pull. */
 #include "core-vmm/vmctl/disk/disk.h"
 
 static int pull(const struct verb *v, int argc, char **argv)
@@ -15,7 +16,8 @@ static int pull(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 1, 1, &code))
         return code;
-    const struct disk_needs needs = {.changes = {argv[1]}, .makes = argv[1], .replace = true};
+    const struct disk_needs needs = {
+        .changes = {argv[1]}, .format = disk_format(format, argv[1]), .makes = argv[1], .replace = true};
     if (!disk_fence(&needs, &code))
         return code;
     if (!force && (code = disk_may_change(argv[1], NULL)))

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* resize.c - vmctl disk resize. */
 #include "core-vmm/vmctl/disk/disk.h"
+#include <string.h>
 
 static int change(struct image *im, const char *text, bool shrink, struct disk_job *job, int *code, GError **error)
 {
@@ -31,12 +33,15 @@ static int resize(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 2, 2, &code))
         return code;
-    const struct disk_needs needs = {.changes = {argv[1]}, .makes = argv[1], .replace = true}; /* VMDK: a new file */
+    const char *in = disk_format(format, argv[1]);
+    bool copies = strcmp(in, "raw") && strcmp(in, "qcow2"); /* the others may need a new file */
+    const struct disk_needs needs = {
+        .changes = {argv[1]}, .format = in, .makes = copies ? argv[1] : NULL, .replace = true};
     if (!disk_fence(&needs, &code))
         return code;
     if (!force && (code = disk_may_change(argv[1], NULL)))
         return code;
-    struct image_how how = {.format = disk_format(format, argv[1]), .write = true};
+    struct image_how how = {.format = in, .write = true};
     struct image *im = image_open(argv[1], &how, &error);
     if (!im)
         return fail_error(error);

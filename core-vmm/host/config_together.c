@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* config_together.c - values of machine.ini that are right each, but not together. */
+#include "core-vmm/base/cpu_model.h"
+#include "core-vmm/host/config_error.h"
+#include "core-vmm/host/config_schema.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool check_sockets(GKeyFile *file, const char *path, GError **error)
+{
+    g_autofree char *cpus = g_key_file_get_string(file, "machine", "cpus", NULL);
+    g_autofree char *sockets = g_key_file_get_string(file, "machine", "sockets", NULL);
+    unsigned n = cpus ? atoi(cpus) : 1;
+    if (!sockets || cpu_packages_fit(n, atoi(sockets)))
+        return true;
+    config_error(error, path, "machine", "sockets", sockets, CPU_PACKAGES_UNFIT, n);
+    return false;
+}
+
+static bool check_terminal(GKeyFile *file, const char *path, GError **error)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    const char *first = NULL;
+    for (char **s = sections; *s; s++) {
+        g_autofree char *target = g_key_file_get_string(file, *s, "target", NULL);
+        if (g_strcmp0(target, "stdio"))
+            continue;
+        if (first) {
+            config_error(error, path, *s, "target", target, "is the target of [%s] already", first);
+            return false;
+        }
+        first = *s;
+    }
+    return true;
+}
+
+/* The image of a drive that is written to or not; NULL: there is none. */
+static char *image_of(GKeyFile *file, const char *section, const char *folder, bool *written)
+{
+    const struct schema_section *s = schema_find_section(section);
+    bool drive = s && (!strcmp(s->name, "ide") || !strcmp(s->name, "floppy"));
+    g_autofree char *image = drive ? g_key_file_get_string(file, section, "file", NULL) : NULL;
+    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
+    g_autofree char *readonly = g_key_file_get_string(file, section, "readonly", NULL);
+    g_autofree char *full = image && *image ? g_canonicalize_filename(image, folder) : NULL;
+    *written = g_strcmp0(media, "cdrom") && g_strcmp0(readonly, "on");
+    return full ? realpath(full, NULL) : NULL;
+}
+
+static bool check_images(GKeyFile *file, const char *path, const char *folder, GError **error)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **a = sections; *a; a++)
+        for (char **b = sections; b < a; b++) {
+            bool written_a, written_b;
+            g_autofree char *image_a = image_of(file, *a, folder, &written_a);
+            g_autofree char *image_b = image_of(file, *b, folder, &written_b);
+            if (image_a && !g_strcmp0(image_a, image_b) && (written_a || written_b)) {
+                config_error(error, path, *a, "file", image_a,
+                             "is the image of [%s] already; two drives may share one only if both are read-only", *b);
+                return false;
+            }
+        }
+    return true;
+}
+
+bool schema_check_together(GKeyFile *file, const char *path, const char *folder, GError **error)
+{
+    return check_sockets(file, path, error) && check_terminal(file, path, error) &&
+           check_images(file, path, folder, error);
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* keeper.c - the process that starts the ends of a VM, starts them again, and ends them with it. */
+#include "core-vmm/outer/outer.h"
+#include "core-vmm/outer/line.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    AGAIN_MAX_MS = 30000,
+    LIVED_MS = 60000 /* an end that lived so long begins anew */,
+    STOP_MS = 1000,
+    NOT_RUN = 127
+};
+
+struct child {
+    const struct outer_end *end;
+    pid_t pid; /* 0: not running */
+    int pidfd;
+    gint64 since, again; /* ms; again: when to start it, 0: not */
+    unsigned wait;
+};
+struct keeper {
+    struct child child[OUTER_ENDS_MAX];
+    unsigned count;
+    int line;
+};
+
+static gint64 now_ms(void)
+{
+    return g_get_monotonic_time() / 1000;
+}
+
+/* ---- in the end, before it is itself ---- */
+
+/* Moves the descriptors to 3, 4, ... and closes all others.  fds is changed. */
+static bool arrange(int *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) { /* out of the way of their places */
+        fds[i] = fcntl(fds[i], F_DUPFD, OUTER_SOCKET + count);
+        if (fds[i] < 0)
+            return false;
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (dup2(fds[i], OUTER_SOCKET + i) < 0)
+            return false;
+    return close_range(OUTER_SOCKET + count, ~0u, 0) == 0;
+}
+
+static void become(const struct outer_end *e, int socket, pid_t keeper)
+{
+    int fds[1 + OUTER_FDS_MAX] = {socket};
+    memcpy(fds + 1, e->fds, e->fd_count * sizeof *fds);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL);
+    if (getppid() == keeper && arrange(fds, 1 + e->fd_count))
+        execv(e->argv[0], (char *const *)e->argv);
+    _exit(NOT_RUN);
+}
+
+/* ---- the line ---- */
+
+static bool tell(struct keeper *k, const struct line_news *news, int fd)
+{
+    char space[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec iov = {(void *)news, sizeof *news};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fd >= 0) {
+        m.msg_control = space;
+        m.msg_controllen = sizeof space;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    return sendmsg(k->line, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *news;
+}
+
+/* ---- ends ---- */
+
+static void start_later(struct child *c)
+{
+    if (!c->end->again_ms)
+        return;
+    bool lived = c->since && now_ms() - c->since > LIVED_MS;
+    c->wait = !c->wait || lived ? c->end->again_ms : MIN(2 * c->wait, AGAIN_MAX_MS);
+    c->again = now_ms() + c->wait;
+}
+
+static void start(struct keeper *k, unsigned n)
+{
+    struct child *c = &k->child[n];
+    int pair[2];
+    pid_t self = getpid();
+    c->again = 0;
+    c->since = now_ms();
+    if (socketpair(AF_UNIX, c->end->type | SOCK_CLOEXEC, 0, pair)) {
+        start_later(c);
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        become(c->end, pair[1], self);
+    close(pair[1]);
+    c->pid = MAX(pid, 0);
+    c->pidfd = c->pid ? syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (c->pid && !tell(k, &(struct line_news){n, 1, 0}, pair[0]))
+        kill(pid, SIGKILL); /* the VM process does not read, or has gone */
+    close(pair[0]);
+    if (!c->pid)
+        start_later(c);
+}
+
+static void reap(struct keeper *k, unsigned n)
+{
+    struct child *c = &k->child[n];
+    int status;
+    if (!c->pid || waitpid(c->pid, &status, WNOHANG) != c->pid)
+        return;
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    c->pid = 0;
+    tell(k, &(struct line_news){n, 0, status}, -1);
+    start_later(c);
+}
+
+/* ms until something is to be started, or -1. */
+static int until_next(const struct keeper *k)
+{
+    gint64 next = G_MAXINT64;
+    for (unsigned i = 0; i < k->count; i++)
+        if (k->child[i].again)
+            next = MIN(next, k->child[i].again);
+    return next == G_MAXINT64 ? -1 : (int)CLAMP(next - now_ms(), 0, AGAIN_MAX_MS);
+}
+
+/* False: the VM process has gone. */
+static bool wait_for_news(struct keeper *k)
+{
+    struct pollfd p[1 + OUTER_ENDS_MAX] = {{k->line, 0, 0}}; /* it hangs up; what it says is not read */
+    for (unsigned i = 0; i < k->count; i++)
+        p[1 + i] = (struct pollfd){k->child[i].pid ? k->child[i].pidfd : -1, POLLIN, 0};
+    return poll(p, 1 + k->count, until_next(k)) < 0 || !p[0].revents;
+}
+
+static void signal_all(struct keeper *k, int sig)
+{
+    for (unsigned i = 0; i < k->count; i++)
+        if (k->child[i].pid)
+            kill(k->child[i].pid, sig);
+}
+
+static bool any_left(struct keeper *k)
+{
+    bool left = false;
+    for (unsigned i = 0; i < k->count; i++) {
+        reap(k, i);
+        left |= k->child[i].pid != 0;
+    }
+    return left;
+}
+
+static void keep(struct keeper *k)
+{
+    prctl(PR_SET_NAME, "vm-keeper");
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTOU};
+    for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    for (unsigned i = 0; i < k->count; i++)
+        start(k, i);
+    while (wait_for_news(k))
+        for (unsigned i = 0; i < k->count; i++) {
+            reap(k, i);
+            if (k->child[i].again && k->child[i].again <= now_ms())
+                start(k, i);
+        }
+    signal_all(k, SIGTERM);
+    for (gint64 end = now_ms() + STOP_MS; any_left(k) && now_ms() < end;)
+        g_usleep(5000);
+    signal_all(k, SIGKILL);
+    _exit(0);
+}
+
+int outer_start(const struct outer_end *ends, unsigned count, GError **error)
+{
+    struct keeper k = {.count = count};
+    int line[2];
+    for (unsigned i = 0; i < count; i++)
+        k.child[i] = (struct child){.end = &ends[i], .pidfd = -1};
+    bool good = !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line);
+    pid_t pid = good ? fork() : -1;
+    if (pid == 0) {
+        k.line = line[0];
+        close(line[1]);
+        keep(&k);
+    }
+    int e = errno;
+    if (good)
+        close(line[0]);
+    if (pid > 0)
+        return line[1];
+    if (good)
+        close(line[1]);
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "no process to keep what the VM needs of the host: %s",
+                g_strerror(e));
+    return -1;
+}
