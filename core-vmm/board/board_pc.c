@@ -67,7 +67,7 @@ static bool floppy_listed(struct machine *m)
 static bool has_video(struct machine *m)
 {
     struct config c = {m->file, m->path, "video"};
-    g_autofree char *type = config_string(&c, "type", "vga");
+    g_autofree char *type = config_string(&c, "type");
     return strcmp(type, "none") != 0;
 }
 
@@ -100,7 +100,7 @@ static const struct device_class *class_of(const char *section, unsigned *number
 static const struct device_ops *chosen_chip(const struct device_class *k, const struct config *c, GError **error)
 {
     unsigned which;
-    if (!config_choice(c, "model", k->models[0], k->models, &which, error))
+    if (!config_choice(c, "model", k->models, &which, error))
         return NULL;
     for (unsigned i = 0; i < G_N_ELEMENTS(chosen_chips); i++)
         if (!strcmp(chosen_chips[i]->name, k->models[which]))
@@ -114,11 +114,11 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
     const struct device_class *k = class_of(section, &number);
     struct config c = {m->file, m->path, section};
     const struct device_ops *ops = k ? chosen_chip(k, &c, error) : NULL;
-    int64_t slot;
+    int64_t slot = k ? k->slot + number : 0;
     if (!k)
         g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND,
                     "%s: [%s] is no PCI function that can be added", m->path, section);
-    if (!ops || !config_number(&c, "slot", k->slot + number, PCI_SLOT_FIRST, PCI_SLOT_LAST, &slot, error))
+    if (!ops || !config_number(&c, "slot", &slot, error))
         return NULL;
     const struct device *there = m->pci_slot[slot << 3];
     if (!there)
@@ -152,7 +152,7 @@ static const char *const ide_names[] = {"ide0", "ide1", "ide2", "ide3"};
 static bool section_is(struct machine *m, const char *section, const char *media)
 {
     struct config c = {m->file, m->path, section};
-    g_autofree char *what = config_string(&c, "media", "disk");
+    g_autofree char *what = config_string(&c, "media");
     return g_key_file_has_group(m->file, section) && !strcmp(what, media);
 }
 
@@ -168,7 +168,7 @@ static void boot_add(struct machine *m, GPtrArray *order, const char *kind)
 static GPtrArray *boot_order(struct machine *m, const struct config *c)
 {
     GPtrArray *order = g_ptr_array_new();
-    g_autofree char *boot = config_string(c, "boot", "disk,cdrom,floppy,network");
+    g_autofree char *boot = config_string(c, "boot");
     g_auto(GStrv) kinds = g_strsplit(boot, ",", -1);
     for (char **k = kinds; *k; k++)
         boot_add(m, order, g_strstrip(*k));
@@ -191,11 +191,11 @@ static void tell_geometry(struct machine *m, struct pc_firmware *p)
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
-    g_autofree char *kernel = config_string(&c, "kernel", NULL), *initrd = config_string(&c, "initrd", NULL);
-    g_autofree char *cmdline = config_string(&c, "cmdline", NULL);
+    g_autofree char *kernel = config_string(&c, "kernel"), *initrd = config_string(&c, "initrd");
+    g_autofree char *cmdline = config_string(&c, "cmdline");
     g_autoptr(GPtrArray) order = boot_order(m, &c);
     bool boot_menu;
-    if (!config_flag(&c, "boot-menu", false, &boot_menu, error))
+    if (!config_flag(&c, "boot-menu", &boot_menu, error))
         return false;
     struct pc_firmware p = {
         .cpus = m->cpus,

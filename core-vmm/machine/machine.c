@@ -196,8 +196,8 @@ void machine_add(struct machine *m, struct device *d)
 
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)
 {
-    int64_t sockets;
-    if (!config_number(c, "sockets", m->cpus, 1, MAX_CPUS, &sockets, error))
+    int64_t sockets = m->cpus;
+    if (!config_number(c, "sockets", &sockets, error))
         return false;
     m->sockets = sockets;
     if (cpu_packages_fit(m->cpus, sockets))
@@ -213,22 +213,17 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     static const char *const on_reset[] = {"reset", "stop", NULL};
     int64_t cpus;
     unsigned stops;
-    if (!config_size(&c, "memory", 1ull << 30, ram, error) ||
-        !config_number(&c, "cpus", 1, 1, MAX_CPUS, &cpus, error) ||
-        !config_choice(&c, "on-reset", "reset", on_reset, &stops, error))
+    if (!config_size(&c, "memory", ram, error) || !config_number(&c, "cpus", &cpus, error) ||
+        !config_choice(&c, "on-reset", on_reset, &stops, error))
         return false;
-    if (*ram < (1 << 20) || *ram & (PAGE - 1)) {
-        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                    "%s: [machine] memory: must be a multiple of 4K and at least 1M", m->path);
-        return false;
-    }
+    g_assert(cpus <= MAX_CPUS && !(*ram & (PAGE - 1))); /* the schema says so */
     m->cpus = cpus;
     m->reset_stops = stops == 1;
     if (!read_sockets(m, &c, error))
         return false;
-    *engine = config_string(&c, "engine", "auto");
-    m->cpu_model = config_string(&c, "cpu-model", "host");
-    m->engine_options = config_string(&c, "engine-options", "");
+    *engine = config_string(&c, "engine");
+    m->cpu_model = config_string(&c, "cpu-model");
+    m->engine_options = config_string(&c, "engine-options");
     return true;
 }
 

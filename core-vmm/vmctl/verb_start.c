@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_start.c - vmctl start. */
 #include "core-vmm/vmctl/verbs.h"
-#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <sys/wait.h>
 
+#define ANSWER_MS 5000
+
 static void tell_engine(const char *name)
 {
-    struct client *c = client_connect(name, NULL);
-    JsonObject *o = c ? client_call(c, "info", NULL, 5000, NULL) : NULL;
-    if (o) {
-        note("%s runs; engine %s: %s", name, answer_text(o, "engine", "?"), answer_text(o, "engine-reason", "?"));
-        json_object_unref(o);
-    }
-    client_free(c);
+    JsonObject *o = client_info(name, ANSWER_MS, NULL);
+    if (!o)
+        return;
+    note("%s runs; engine %s: %s", name, answer_text(o, "engine", "?"), answer_text(o, "engine-reason", "?"));
+    json_object_unref(o);
 }
 
 static int wait_for(GPid pid)
@@ -25,29 +24,20 @@ static int wait_for(GPid pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_CRASHED;
 }
 
-static int start_machine(const char *name, bool foreground, bool unfenced, double patience)
+static int start_machine(const char *name, const struct machine_start *how)
 {
-    g_autofree char *folder = machine_folder_of(name), *message = NULL;
     g_autoptr(GError) error = NULL;
-    struct spawned s;
-    char *no_jail[] = {"--no-jail", NULL};
-    if (machine_lock_holder(folder))
-        return fail(EXIT_CODE_WRONG_STATE, "%s is running already", name);
-    if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, unfenced ? no_jail : NULL, &s, &error))
-        return fail_error(error);
-    int code = spawn_wait_ready(&s, patience, &message);
-    if (code) {
-        wait_for(s.pid); /* so that its lock has gone when we have */
-        return fail(code, "%s", message);
-    }
+    struct machine_run r;
+    if (!machines_start(name, how, &r, &error))
+        return fail(r.refusal ? r.refusal : exit_code_of_error(error), "%s", error->message);
     tell_engine(name);
-    return foreground ? wait_for(s.pid) : EXIT_CODE_OK;
+    return how->terminal ? wait_for(r.pid) : EXIT_CODE_OK;
 }
 
 static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
-    double patience = SPAWN_SECONDS;
+    double patience = MACHINE_START_SECONDS;
     const GOptionEntry entries[] = {
         {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
         {"window", 'w', 0, G_OPTION_ARG_NONE, &window, "Open a window with its screen", NULL},
@@ -64,9 +54,9 @@ static int start(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    code = start_machine(name, foreground, no_jail, patience);
+    code = start_machine(name, &(struct machine_start){foreground, no_jail, patience});
     if (!code && window && !foreground)
-        spawn_window(name, true);
+        window_open(name, true);
     return code;
 }
 

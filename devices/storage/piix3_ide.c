@@ -191,7 +191,7 @@ static void piix3_ide_write(struct device *d, unsigned region, uint64_t offset, 
 /* ---- set-up ---- */
 static bool choose_geometry(struct ide_drive *v, const struct config *c, GError **error)
 {
-    g_autofree char *text = config_string(c, "geometry", NULL);
+    g_autofree char *text = config_string(c, "geometry");
     uint64_t sectors = v->cdrom ? 0 : drive_bytes(v->medium) / ATA_SECTOR;
     struct disk_geometry said;
     uint8_t table[ATA_SECTOR];
@@ -228,7 +228,7 @@ static bool open_drive(struct device *d, struct ide_drive *v, unsigned number, c
 
     if (!c->file || !g_key_file_has_group(c->file, section.section))
         return true;
-    if (!config_choice(&section, "media", "disk", media, &kind, error))
+    if (!config_choice(&section, "media", media, &kind, error))
         return false;
     v->medium = drive_open(d, &section, error);
     if (!v->medium)

@@ -89,7 +89,7 @@ static const struct char_receiver receiver = {serial_room, serial_bytes};
 static bool open_serial(struct guest *g, GError **error)
 {
     struct config c = {g->machine->file, g->machine->path, "serial1"};
-    g_autofree char *target = config_string(&c, "target", "none");
+    g_autofree char *target = config_string(&c, "target");
     g->serial = (struct device){.state = g, .name = "serial1", .machine = g->machine};
     if (!g_key_file_has_group(g->machine->file, "serial1"))
         return true;
@@ -159,7 +159,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     g->machine = m;
     g->line = g_string_new(NULL);
     g->width = 64;
-    g_autofree char *on_reset = config_string(&c, "on-reset", "reset");
+    g_autofree char *on_reset = config_string(&c, "on-reset");
     m->reset_stops = !strcmp(on_reset, "stop");
     bool refused = g_key_file_has_group(file, "testdev");
     if (refused)

@@ -48,6 +48,12 @@ void bench_free(struct bench *b)
     g_free(b);
 }
 
+/* Where a chip's settings are: as the board has it. */
+static const char *section_of(const char *name)
+{
+    return strcmp(name, "rtc") ? name : "machine";
+}
+
 void bench_config(struct bench *b, const char *section, const char *key, const char *value)
 {
     g_key_file_set_string(b->file, section, key, value);
@@ -141,7 +147,7 @@ static bool device_begin(struct device *d, struct bench *b, GError **error)
     d->state = g_malloc0(d->ops->state_bytes);
     d->core = g_new0(struct device_core, 1);
     d->core->bench = b;
-    d->core->config = (struct config){b->file, "bench.ini", d->name};
+    d->core->config = (struct config){b->file, "bench.ini", section_of(d->name)};
     for (unsigned i = 0; i < DEV_TIMERS; i++)
         d->core->timer[i].at = DEV_NEVER;
     for (unsigned i = 0; i < DEV_REGIONS; i++) {

@@ -122,6 +122,7 @@ static struct device *device_word(struct script *s, unsigned *i)
 
 static bool settings(struct script *s, const char *section, unsigned from)
 {
+    section = strcmp(section, "rtc") ? section : "machine"; /* as the board has it */
     for (unsigned i = from; i < s->words; i++) {
         g_auto(GStrv) pair = g_strsplit(s->word[i], "=", 2);
         if (!pair[0] || !pair[1])
