@@ -59,6 +59,31 @@ static void set_regs(struct hw_vcpu *v, const struct x86_state *s)
     check(v, ioctl(v->fd, KVM_SET_REGS, &r), "general registers (KVM_SET_REGS)");
 }
 
+/* KVM finishes the instruction when it runs again, and takes what is set here as where it goes on from; IN's answer comes
+ * on top of it.  Which instruction it is it does not say; only INS and OUTS come with more than one element. */
+void hw_registers(void *vcpu, uint64_t gpr[8], bool set)
+{
+    struct hw_vcpu *v = vcpu;
+    struct kvm_regs r = {0};
+    bool string = v->run->io.count > 1;
+    check(v, ioctl(v->fd, KVM_GET_REGS, &r), "general registers (KVM_GET_REGS)");
+    if (!set) {
+        const uint64_t now[8] = {r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi};
+        memcpy(gpr, now, sizeof now);
+        return;
+    }
+    r.rax = gpr[X86_RAX];
+    r.rbx = gpr[X86_RBX];
+    r.rbp = gpr[X86_RBP];
+    if (!string) {
+        r.rcx = gpr[X86_RCX];
+        r.rdx = gpr[X86_RDX];
+        r.rsi = gpr[X86_RSI];
+        r.rdi = gpr[X86_RDI];
+    }
+    check(v, ioctl(v->fd, KVM_SET_REGS, &r), "general registers (KVM_SET_REGS)");
+}
+
 /* ---- segments and control registers ---- */
 
 /* Of an unusable segment only the privilege level has a meaning (of SS: it is CPL).  The rest is what makers and kernels

@@ -12,10 +12,10 @@ enum {
     DECODED_LEAST = 4 << 20,
     KEPT = 13 << 20,
     KEPT_LEAST = 3 << 20,
-    CODE = 31 << 20,
-    CODE_LEAST = 10 << 20,
-    NOTES = 13 << 20,
-    NOTES_LEAST = 3 << 20,
+    CODE = 27 << 20,
+    CODE_LEAST = 9 << 20,
+    NOTES = 17 << 20,
+    NOTES_LEAST = 4 << 20,
     WATCHED_PAGES = 16384,
 };
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BUCKETS = 32, JUMPS = 16384, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
+enum { BUCKETS = 32, JUMPS = 32768, ARENA_RESERVE = 64 << 10, AGAIN_SETS = 2048, AGAIN_WAYS = 4, LONG_ENOUGH = 16 };
 
 struct code_page {
     struct block *bucket[BUCKETS];
@@ -183,6 +183,11 @@ static unsigned bucket(uint64_t offset)
 static struct code_bits *bits_of(struct soft_vm *vm, uint64_t offset)
 {
     return atomic_load_explicit(&vm->code_bits[offset >> 12], memory_order_acquire);
+}
+
+bool code_was_on_page(struct soft_vm *vm, uint64_t offset)
+{
+    return bits_of(vm, offset);
 }
 
 bool code_on_page(struct soft_vm *vm, uint64_t offset)
@@ -401,7 +406,7 @@ static bool decode_block(struct vcpu *c, struct builder *b, unsigned mode)
         }
         if (r != DECODE_OK) {
             decode_bind_fault(in, r == DECODE_UD ? EXC_UD : EXC_GP);
-            b->faults = true;
+            b->faults |= in->len == 1;
         }
         b->count++;
         b->used += in->len;
@@ -553,7 +558,9 @@ static void decode_again(struct vcpu *c, struct insn *in, const struct block *r,
             fpu_enter(c);
             trans_vector_update(c);
         }
-        g_assert(result == DECODE_OK); /* as it was the first time */
+        g_assert(result == DECODE_OK || result == DECODE_UD); /* as it was the first time */
+        if (result == DECODE_UD)
+            decode_bind_fault(in, EXC_UD);
     }
     in->ip = ip;
     in->number = number;

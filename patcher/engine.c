@@ -87,7 +87,7 @@ static struct soft_vm *vm_new(const struct cpu_vm *cfg, const struct options *o,
     vm->pages = cfg->memory_bytes / PAGE_SIZE;
     vm->budget = budget_for(cfg->cpus);
     vm->spare_bits = g_ptr_array_new_with_free_func(g_free);
-    vm->code_bits = g_try_malloc0_n(vm->pages, sizeof *vm->code_bits);
+    vm->code_bits = g_try_malloc0_n(vm->pages + 1, sizeof *vm->code_bits); /* never NULL for want of pages */
     vm->dirty = g_try_malloc0_n(vm->pages / 64 + 1, sizeof *vm->dirty);
     vm->vcpu = g_new0(struct vcpu *, cfg->cpus);
     g_mutex_init(&vm->lock);
@@ -186,6 +186,11 @@ static void set_state(void *vcpu, const struct x86_state *in)
     vcpu_set_state(vcpu, in);
 }
 
+static void registers(void *vcpu, uint64_t gpr[8], bool set)
+{
+    io_registers(vcpu, gpr, set);
+}
+
 static void memory(void *evm, struct cpu_memory *out)
 {
     budget_report(evm, out);
@@ -215,6 +220,7 @@ const struct cpu_engine interp_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .registers = registers,
     .memory = memory,
     .counters = counters,
 };
@@ -233,6 +239,7 @@ const struct cpu_engine soft_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .registers = registers,
     .memory = memory,
     .counters = counters,
     .dump = dump,

@@ -156,10 +156,21 @@ enum {
 };
 #define TLB_CONTEXTS   32
 #define TLB_LARGE_BITS 4096
+enum { TLB_READS = 384, TLB_READS_INDEX = 1024 };
 struct tlb_context { /* what is remembered of a process context that is not in force */
     bool used;
-    uint16_t pcid;
+    bool more_read; /* than read[] has */
+    uint64_t key;   /* PCID, or CR3 where there are none */
     uint64_t own_gen[VIEWS];
+    uint64_t code_version[VIEWS]; /* tlb_kernel.version whose pages with code are as listed, 0: none is known */
+    /* tlb_reads.c, without PCIDs: what the entries of its generations come from */
+    uint64_t pdpte[4];
+    unsigned reads;
+    struct tlb_read {
+        const void *at; /* in our mapping */
+        uint64_t value, page;
+    } read[TLB_READS];
+    uint16_t index[TLB_READS_INDEX]; /* hashed by .at: 1 + number, or 0 */
 };
 enum { TLB_USER_CR3S = 64, TLB_LIST_PAGES = 512, TLB_LIST_INDEX = 1024 };
 struct tlb_list {
@@ -169,9 +180,10 @@ struct tlb_list {
     } page[TLB_LIST_PAGES];
     uint16_t at[TLB_LIST_INDEX]; /* hashed: 1 + index of the page, or 0 */
 };
-struct tlb_kernel { /* tlb_kernel.c: of one view */
-    uint64_t gen;   /* the view's, for which ... */
-    uint64_t code;  /* ... this number (shifted) stands in vcpu.trans_context; 0: none */
+struct tlb_kernel {   /* tlb_kernel.c: of one view */
+    uint64_t gen;     /* the view's, for which ... */
+    uint64_t code;    /* ... this number (shifted) stands in vcpu.trans_context; 0: none */
+    uint64_t version; /* of the list of code */
     unsigned rounds, strangers;
     struct tlb_list exec, data;
 };
@@ -184,9 +196,10 @@ struct seg {
     uint16_t selector, attr; /* as in struct x86_seg */
     uint32_t lo, hi;         /* valid offsets (expand-down has lo = limit + 1) */
     uint8_t can;             /* ACCESS_READ | ACCESS_WRITE */
+    uint8_t whole;           /* 1: all offsets, to read and to write */
 };
 
-enum { JUMP_CACHE_SIZE = 1 << 16, CLUSTER_WINDOWS = 50 };
+enum { JUMP_CACHE_SIZE = 1 << 16, JUMP_CACHE_WAYS = 4, CLUSTER_WINDOWS = 50 };
 
 /* ---- the CPU -------------------------------------------------------------------------------------------------- */
 enum {
@@ -277,6 +290,7 @@ struct vcpu {
     } exc;
     int delivering;           /* vector of the event in delivery, -1 none: what makes double faults */
     bool delivering_external; /* it is no software interrupt: error codes of faults met get the EXT bit */
+    bool string_io;           /* the port access under way is by INS or OUTS */
     bool no_step_trap;        /* the instruction entered a handler: no single-step trap behind it */
     bool failed;              /* run() must return CPU_STOP_FAIL; *error is set */
     struct x86_event event;   /* a delivery begun elsewhere (set_state) */
@@ -303,6 +317,7 @@ struct vcpu {
     uint32_t trans_vector;  /* classes of vector instructions that may run in place now; 0 when the state is not live */
     uint64_t trans_page;    /* IP of the page of the block that executes */
     uint64_t trans_context; /* page tables, privilege and mode, as a number << 48 */
+    uint64_t trans_lin;     /* linear address of an operand that is not at hand */
     uint64_t trans_temp, trans_below;         /* trans_below: what the last call through a pointer overwrote */
     uint64_t cluster_window[CLUSTER_WINDOWS]; /* host addresses of groups of operands (translate/cluster.c) */
     /* the last jump to another page: TRANS_FROM_DIRECT, or, through a pointer, its offset in its page and, << 12, what it
@@ -336,7 +351,7 @@ struct vcpu {
     struct jump_target {
         uint64_t key; /* -(IP + context) */
         const uint8_t *code;
-    } jump_cache[JUMP_CACHE_SIZE]; /* by the low bits of IP */
+    } jump_cache[JUMP_CACHE_SIZE + JUMP_CACHE_WAYS - 1]; /* by the low bits of IP: there or in one of the next */
 };
 
 /* ---- decoded instructions ------------------------------------------------------------------------------------- */
@@ -352,6 +367,7 @@ enum {
     INSN_READS = 256,
     INSN_ENDS = 512,     /* ends its block */
     INSN_BIT_IMM = 1024, /* BT..: bit number is the immediate */
+    INSN_REPLAY = 2048,  /* bound by replay_bind(): what it points to goes when decoded code goes */
 };
 
 struct insn {
@@ -384,7 +400,7 @@ struct block {
     uint16_t bytes, count;
     uint8_t mode;
     bool kept;    /* translated: of its instructions only the first one's fn is there (code_insn()) */
-    bool faults;  /* has bytes that are no instruction */
+    bool faults;  /* has bytes that are no instruction, and not UD2 */
     uint8_t *raw; /* the bytes it was made from */
     /* tier 2 */
     uint32_t heat;                       /* how often it was entered */
@@ -506,6 +522,7 @@ void mem_probe(struct vcpu *c, const struct insn *in, uint64_t lin, unsigned siz
 /* Implicit supervisor accesses (descriptor tables, TSS): whatever the CPL. */
 uint64_t sys_read(struct vcpu *c, uint64_t lin, unsigned size);
 void sys_write(struct vcpu *c, uint64_t lin, unsigned size, uint64_t v);
+bool sys_peek(struct vcpu *c, uint64_t lin, uint64_t *v); /* 8 bytes, if the TLB has them as plain RAM; else false */
 void sys_probe(struct vcpu *c, uint64_t lin, unsigned size, int access);
 /* seg:offset -> linear, with limit, type and canonical checks (#SS or #GP). */
 uint64_t seg_linear(struct vcpu *c, unsigned seg, uint64_t off, unsigned size, int access);

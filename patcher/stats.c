@@ -10,6 +10,7 @@ static const struct {
     [COUNT_BLOCKS_DECODED] = {"code", "blocks decoded"},
     [COUNT_DECODED_AGAIN] = {"code", "instructions of translated blocks decoded again"},
     [COUNT_BLOCKS_TRANSLATED] = {"code", "blocks translated"},
+    [COUNT_BLOCKS_APART] = {"code", "... again, with a lookup for each operand"},
     [COUNT_BLOCKS_KILLED] = {"code", "blocks killed by writes"},
     [COUNT_CODE_WRITES] = {"code", "writes to decoded bytes"},
     [COUNT_DROPS_DECODED_FULL] = {"code", "decoded code dropped: full"},
@@ -26,6 +27,7 @@ static const struct {
     [COUNT_EXEC_UNTRANSLATED] = {"left", "instructions without translation"},
     [COUNT_EXEC_OPERAND] = {"left", "instructions whose operand is not at hand"},
     [COUNT_RESTS] = {"left", "... whose block tier 1 went on with"},
+    [COUNT_FILLED] = {"left", "operands that came to hand by a page walk"},
     [COUNT_LINKS] = {"left", "direct jumps not chained"},
     [COUNT_TARGET_MISSES] = {"left", "indirect jumps not found"},
     [COUNT_REQUESTS] = {"left", "requests at the entry of a block"},
@@ -45,14 +47,20 @@ static unsigned key(const struct insn *in)
     return (map << 8 | in->opcode) << 3 | (in->reg_no & 7);
 }
 
-void stats_opcode(struct vcpu *c, const struct insn *in, bool operand)
+struct opcode_count *stats_opcode_of(struct vcpu *c, const struct insn *in)
 {
     struct opcode_count *o = &c->stats->opcode[key(in)];
-    c->stats->count[operand ? COUNT_EXEC_OPERAND : COUNT_EXEC_UNTRANSLATED]++;
     if (unlikely(!o->bytes[0] && !o->bytes[1])) {
         memcpy(o->bytes, insn_raw(in), in->len);
         o->mode = insn_block(in)->mode;
     }
+    return o;
+}
+
+void stats_opcode(struct vcpu *c, const struct insn *in, bool operand)
+{
+    struct opcode_count *o = stats_opcode_of(c, in);
+    c->stats->count[operand ? COUNT_EXEC_OPERAND : COUNT_EXEC_UNTRANSLATED]++;
     ++*(operand ? &o->operand : &o->untranslated);
 }
 

@@ -13,6 +13,7 @@ enum count {
     COUNT_BLOCKS_DECODED,
     COUNT_DECODED_AGAIN,
     COUNT_BLOCKS_TRANSLATED,
+    COUNT_BLOCKS_APART,
     COUNT_BLOCKS_KILLED,
     COUNT_CODE_WRITES,
     COUNT_DROPS_DECODED_FULL,
@@ -29,6 +30,7 @@ enum count {
     COUNT_EXEC_UNTRANSLATED,
     COUNT_EXEC_OPERAND,
     COUNT_RESTS,
+    COUNT_FILLED,
     COUNT_LINKS,
     COUNT_TARGET_MISSES,
     COUNT_REQUESTS,
@@ -55,5 +57,6 @@ struct stats {
 };
 
 void stats_opcode(struct vcpu *c, const struct insn *in, bool operand);
+struct opcode_count *stats_opcode_of(struct vcpu *c, const struct insn *in); /* in: of its block */
 typedef void (*stats_fn)(void *ctx, const char *group, const char *name, uint64_t value);
 void stats_report(struct soft_vm *vm, stats_fn fn, void *ctx); /* any thread: numbers may be a moment apart */

@@ -96,11 +96,11 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->delivering = -1;
     c->delivering_external = c->exc.trap = false;
     fpu_load(c);
+    if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
+        mmu_load_pdptes(c, c->cr3);
     tlb_flush(c);
     count(c, COUNT_DROPS_OTHER);
     code_drop_all(c);
-    if (c->cr0 & CR0_PG && c->cr4 & CR4_PAE && !long_mode(c))
-        mmu_load_pdptes(c, c->cr3);
     if (s->sipi_pending)
         atomic_store(&c->sipi_vector, s->sipi_vector);
     request(c, REQ_INTR | REQ_NMI | (s->init_pending ? REQ_INIT : 0) | (s->sipi_pending ? REQ_SIPI : 0));

@@ -75,6 +75,7 @@ void code_drain_queue(struct vcpu *c);
 /* Memory [offset, offset + bytes) of one page was written: forget code made from it.  self: the writing vCPU or NULL. */
 void code_written(struct soft_vm *vm, struct vcpu *self, uint64_t offset, uint64_t bytes);
 bool code_on_page(struct soft_vm *vm, uint64_t offset);
+bool code_was_on_page(struct soft_vm *vm, uint64_t offset); /* quick: false is sure, true may be out of date */
 /* A translated block's instructions are forgotten: what takes its place, and how to have one again (until the next call;
  * ip: where it is in the block). */
 struct block *code_keep(struct vcpu *c, struct block *young);
@@ -104,7 +105,7 @@ bool cpuid_is_amd(const struct vcpu *c);
 bool cpuid_has_random(const struct vcpu *c, bool seed);     /* RDRAND, RDSEED */
 bool cpuid_has_line(const struct vcpu *c, bool write_back); /* CLFLUSHOPT, CLWB */
 bool cpuid_has_rdpid(const struct vcpu *c);
-/* Makes in an instruction that only raises the exception. */
+/* Makes in an instruction that only raises the exception: of one byte, unless it is UD2, which kernels have in their code. */
 void decode_bind_fault(struct insn *in, unsigned vector);
 struct block *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what ends a block without a branch */
 
@@ -122,8 +123,10 @@ void tlb_kernel_forget(struct vcpu *c);
 bool tlb_kernel_note(struct vcpu *c, unsigned view, uint64_t lin);
 /* A context gets its own generation: what was believed of global pages is still right. */
 void tlb_kernel_own(struct vcpu *c, unsigned view, uint64_t before);
-void tlb_kernel_switched(struct vcpu *c);  /* CR3 was loaded */
-uint64_t tlb_code_number(struct vcpu *c);  /* what vcpu.trans_context has of the view in force */
+/* CR3 was loaded; kept: its context, if what it had is there and right. */
+void tlb_kernel_switched(struct vcpu *c, const struct tlb_context *kept);
+uint64_t tlb_code_number(struct vcpu *c); /* what vcpu.trans_context has of the view in force */
+void tlb_kernel_leave(const struct vcpu *c, struct tlb_context *t);
 bool tlb_isolated(const struct vcpu *c);   /* the kernel hides itself from user code */
 bool on_user_tables(const struct vcpu *c); /* of an isolated kernel (tlb.c) */
 void tlb_flush_page(struct vcpu *c, uint64_t lin);
@@ -142,8 +145,16 @@ struct walk {
     uint8_t access;   /* what the view may do, with the bits that are set now */
     bool large, huge; /* more than 4 KiB, 1 GiB */
     bool global;
-    bool not_accessed; /* mmu_walk_from(): some entry has A clear, and still has */
+    bool not_accessed; /* mmu_walk_ahead(): some entry has A clear, and still has */
+    /* Without PCIDs: the entries that were read, from the top (not that of a PDPTE register), and how large they are. */
+    unsigned entries, entry_bytes;
+    uint64_t entry_at[4], entry[4];
 };
+/* tlb_reads.c */
+void tlb_reads_empty(struct tlb_context *t);
+void tlb_reads_note(struct vcpu *c, struct tlb_context *t, uint64_t lin, const struct walk *w);
+/* Are page tables as they were?  Single pages that are not are taken from the TLB. */
+bool tlb_reads_hold(struct vcpu *c, struct tlb_context *t);
 /* Where walks of neighbouring pages begin (64-bit entries only): good until the guest runs on.  Such walks are ahead of
  * time and leave entries as they are. */
 struct walk_starts {
@@ -155,11 +166,17 @@ struct walk_starts {
 };
 /* Fills an entry in before it is needed; false: there is none, or the guest wants to see its first use. */
 bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts);
+/* The view in force gets an entry for what translated code is about to access, if that can be had without a fault and
+ * without a change in the page tables; false: it is tier 1's. */
+bool tlb_get_quietly(struct vcpu *c, uint64_t lin, unsigned size, bool write);
 void tlb_need_own_generation(struct vcpu *c, unsigned view);
+struct tlb_context *tlb_context_now(struct vcpu *c); /* of CR3, without PCIDs */
+void tlb_take_page(struct vcpu *c, uint64_t lin);    /* its entries, in all views */
 /* 0 and *w, or the page fault's error code | WALK_FAULT */
 #define WALK_FAULT 0x80000000u
 uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w);
-uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, struct walk_starts *s);
+uint32_t mmu_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk *w,
+                        struct walk_starts *s);     /* s or NULL */
 bool mmu_load_pdptes(struct vcpu *c, uint64_t cr3); /* false: reserved bits (#GP) */
 uint64_t phys_read(struct vcpu *c, uint64_t gpa, unsigned size);
 

@@ -240,6 +240,11 @@ static void caches_intel(const struct cpu_model *c, uint32_t subleaf, uint32_t *
     r[EDX] = cache[subleaf].edx;
 }
 
+uint32_t cpu_model_compact(uint32_t d1_eax, uint32_t bytes)
+{
+    return d1_eax & (BIT(1) | BIT(3)) ? bytes : 0; /* XSAVEC, XSAVES */
+}
+
 /* Leaf 0xd: offsets and sizes are the host's, for the host writes the area. */
 static void xsave(const struct cpu_model *c, const uint32_t words[CPU_WORDS], uint32_t subleaf, uint32_t *r)
 {
@@ -254,7 +259,7 @@ static void xsave(const struct cpu_model *c, const uint32_t words[CPU_WORDS], ui
         r[EBX] = r[ECX] = words[CPU_XCR0] ? all : 0;
     } else if (subleaf == 1) {
         r[EAX] = words[CPU_D1_EAX];
-        r[EBX] = words[CPU_XCR0] ? compact : 0;
+        r[EBX] = words[CPU_XCR0] ? cpu_model_compact(r[EAX], compact) : 0;
     } else if (subleaf < G_N_ELEMENTS(c->xsave) && words[CPU_XCR0] >> subleaf & 1) {
         r[EAX] = c->xsave[subleaf].size;
         r[EBX] = c->xsave[subleaf].offset;

@@ -57,6 +57,9 @@ static inline bool cpu_packages_fit(unsigned cpus, unsigned packages)
 bool cpu_model_is_amd(const struct cpu_model *c); /* or Hygon, which does the same */
 /* Leaves 0xb and 0x40000000 to 0x4000ffff; false: another leaf. */
 bool cpu_model_common(const struct cpu_model *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/* Leaf 0xd, subleaf 1, EBX, of a CPU whose EAX is that, where the compacted format would take so many bytes: zero without an
+ * instruction that knows that format (SDM Vol. 2, "CPUID"; KVM and hardware do so). */
+uint32_t cpu_model_compact(uint32_t d1_eax, uint32_t bytes);
 uint32_t cpu_model_1_ebx(const struct cpu_model *c);                   /* APIC ID, number of CPUs, size of a CLFLUSH */
 uint32_t cpu_model_cores_ecx(const struct cpu_model *c);               /* leaf 0x80000008 */
 uint32_t cpu_model_cache_eax(const struct cpu_model *c, uint32_t eax); /* leaf 4 or 0x8000001d: who shares that cache */

@@ -14,7 +14,7 @@ static const char *const seabios_paths[] = {"/usr/share/seabios/bios-256k.bin", 
 
 static char *firmware_path(const struct config *c)
 {
-    char *path = config_string(c, "firmware", NULL);
+    char *path = config_string(c, "firmware");
     for (unsigned i = 0; !path && i < G_N_ELEMENTS(seabios_paths); i++)
         if (g_file_test(seabios_paths[i], G_FILE_TEST_IS_REGULAR))
             path = g_strdup(seabios_paths[i]);

@@ -2,6 +2,7 @@
 /* config.c - reading machine.ini: values with their units, and sentences about wrong ones. */
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/config_error.h"
+#include "core-vmm/host/config_schema.h"
 #include <string.h>
 
 G_DEFINE_QUARK(config - error, config_error)
@@ -21,57 +22,62 @@ bool config_has(const struct config *c, const char *key)
     return c->file && g_key_file_has_key(c->file, c->section, key, NULL);
 }
 
-char *config_string(const struct config *c, const char *key, const char *otherwise)
+/* Asking for a key that no file may have would be our own mistake. */
+static const char *otherwise_of(const struct config *c, const char *key)
+{
+    const struct schema_key *k = schema_find(c->section, key, NULL);
+    g_assert(k);
+    return k->otherwise;
+}
+
+char *config_string(const struct config *c, const char *key)
 {
     char *value = config_has(c, key) ? g_key_file_get_string(c->file, c->section, key, NULL) : NULL;
-    return value ? value : g_strdup(otherwise);
+    return value ? value : g_strdup(otherwise_of(c, key));
 }
 
 char *config_path(const struct config *c, const char *key)
 {
-    g_autofree char *value = config_string(c, key, NULL);
+    g_autofree char *value = config_string(c, key);
     if (!value || !*value || g_path_is_absolute(value))
         return g_steal_pointer(&value);
     g_autofree char *folder = g_path_get_dirname(c->path);
     return g_build_filename(folder, value, NULL);
 }
 
-bool config_size(const struct config *c, const char *key, uint64_t otherwise, uint64_t *bytes, GError **error)
+/* The value, found good by the schema.  False: an error.  *value NULL: there is none. */
+static bool good_value(const struct config *c, const char *key, char **value, GError **error)
 {
-    g_autofree char *value = config_string(c, key, NULL);
-    *bytes = otherwise;
-    if (!value || size_parse(value, bytes))
-        return true;
-    config_error(error, c->path, c->section, key, value, "must be a size like 512K, 64M or 1.5G");
-    return false;
+    *value = config_string(c, key);
+    return !*value || schema_check_value(c->path, c->section, key, *value, error);
 }
 
-bool config_number(const struct config *c, const char *key, int64_t otherwise, int64_t low, int64_t high, int64_t *out,
-                   GError **error)
+bool config_size(const struct config *c, const char *key, uint64_t *bytes, GError **error)
 {
-    g_autofree char *value = config_string(c, key, NULL);
-    *out = otherwise;
-    if (!value || g_ascii_string_to_signed(value, 10, low, high, out, NULL))
-        return true;
-    config_error(error, c->path, c->section, key, value,
-                 "must be a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, low, high);
-    return false;
+    g_autofree char *value = NULL;
+    bool good = good_value(c, key, &value, error);
+    return good && (!value || size_parse(value, bytes));
 }
 
-bool config_flag(const struct config *c, const char *key, bool otherwise, bool *out, GError **error)
+bool config_number(const struct config *c, const char *key, int64_t *out, GError **error)
 {
-    static const char *const words[] = {"off", "on", NULL};
-    unsigned index;
-    if (!config_choice(c, key, otherwise ? "on" : "off", words, &index, error))
-        return false;
-    *out = index == 1;
-    return true;
+    g_autofree char *value = NULL;
+    bool good = good_value(c, key, &value, error);
+    return good && (!value || g_ascii_string_to_signed(value, 10, G_MININT64, G_MAXINT64, out, error));
 }
 
-bool config_choice(const struct config *c, const char *key, const char *otherwise, const char *const *words,
-                   unsigned *index, GError **error)
+bool config_flag(const struct config *c, const char *key, bool *out, GError **error)
 {
-    g_autofree char *value = config_string(c, key, otherwise);
+    g_autofree char *value = NULL;
+    bool good = good_value(c, key, &value, error);
+    if (good && value)
+        *out = !strcmp(value, "on");
+    return good;
+}
+
+bool config_choice(const struct config *c, const char *key, const char *const *words, unsigned *index, GError **error)
+{
+    g_autofree char *value = config_string(c, key);
     for (*index = 0; value && words[*index]; ++*index)
         if (!strcmp(words[*index], value))
             return true;

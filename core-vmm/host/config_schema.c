@@ -3,6 +3,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/api/config.h"
 #include "core-vmm/base/cpu_model.h"
+#include "core-vmm/base/device_models.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/char_target.h"
 #include "core-vmm/host/suggest.h"
@@ -22,7 +23,7 @@
     }
 
 static const struct schema_key machine_keys[] = {
-    {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing"},
+    {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing", .at_once = true},
     {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole pages of 4K", .step = 4096},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
     {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
@@ -96,6 +97,12 @@ static const struct schema_key debug_port_keys[] = {
     {"target", SCHEMA_CHAR, "file:logs/debug.log", .help = "where bytes written to the port go, as for serial"},
     {NULL},
 };
+static const struct schema_key testpci_keys[] = {
+    {"model", SCHEMA_CHOICE, "edu", .words = testpci_models, .help = "which chip"},
+    {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
+     .help = "its place on the PCI bus; if missing, 28 for the first, 29 for the second ..."},
+    {NULL},
+};
 static const struct schema_key no_keys[] = {{NULL}};
 
 static const struct schema_section sections[] = {
@@ -108,6 +115,7 @@ static const struct schema_section sections[] = {
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };
 

@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 enum schema_type {
-    SCHEMA_SIZE,   /* low, high in bytes */
-    SCHEMA_NUMBER, /* low, high */
-    SCHEMA_FLAG,   /* on, off */
-    SCHEMA_CHOICE, /* one of words */
-    SCHEMA_LIST,   /* some of words, each once, by commas */
+    SCHEMA_SIZE,    /* low, high in bytes */
+    SCHEMA_NUMBER,  /* low, high */
+    SCHEMA_FLAG,    /* on, off */
+    SCHEMA_CHOICE,  /* one of words */
+    SCHEMA_LIST,    /* some of words, each once, by commas */
     SCHEMA_NUMBERS, /* several, by a separator; words: "LOW-HIGH" of each */
     SCHEMA_TEXT,
     SCHEMA_PATH, /* relative ones start at the machine's folder */
@@ -24,6 +24,7 @@ struct schema_key {
     int64_t low, high;
     const char *const *words;
     const char *help;
+    bool at_once; /* only people read it: a change counts while the machine runs; others from its next start */
     char separator;
     uint32_t step; /* SCHEMA_SIZE: a multiple of it; 0: any; 1: a power of two */
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* config_together.c - values of machine.ini that are right each, but not together. */
+#include "core-vmm/api/config.h"
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
@@ -8,12 +9,17 @@
 
 static bool check_sockets(GKeyFile *file, const char *path, GError **error)
 {
-    g_autofree char *cpus = g_key_file_get_string(file, "machine", "cpus", NULL);
-    g_autofree char *sockets = g_key_file_get_string(file, "machine", "sockets", NULL);
-    unsigned n = cpus ? atoi(cpus) : 1;
-    if (!sockets || cpu_packages_fit(n, atoi(sockets)))
+    const struct config c = {file, path, "machine"};
+    int64_t cpus, sockets;
+    if (!config_number(&c, "cpus", &cpus, error))
+        return false;
+    sockets = cpus;
+    if (!config_number(&c, "sockets", &sockets, error))
+        return false;
+    if (cpu_packages_fit(cpus, sockets))
         return true;
-    config_error(error, path, "machine", "sockets", sockets, CPU_PACKAGES_UNFIT, n);
+    g_autofree char *text = config_string(&c, "sockets");
+    config_error(error, path, "machine", "sockets", text, CPU_PACKAGES_UNFIT, (unsigned)cpus);
     return false;
 }
 

@@ -222,7 +222,7 @@ pid_t machine_lock_holder(const char *folder)
 {
     g_autofree char *path = g_build_filename(folder, "lock", NULL);
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW); /* not to write: that would wake who watches the file */
     if (fd < 0)
         return 0;
     pid_t pid = fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK ? read_pid(fd) : 0;

@@ -633,15 +633,14 @@ bool drives_sync(struct machine *m, struct stream *s, GError **error)
 /* ---- open and close ---- */
 static bool read_config(struct drive *v, const struct config *c, GError **error)
 {
-    unsigned kind, cache;
-    const char *usual = g_str_has_prefix(c->section, "floppy") ? "floppy" : "disk";
-    if (!config_choice(c, "media", usual, media_names, &kind, error) ||
-        !config_flag(c, "readonly", false, &v->readonly, error) ||
-        !config_choice(c, "cache", "writeback", file_cache_names, &cache, error))
+    unsigned kind = MEDIA_FLOPPY, cache;
+    bool floppy = g_str_has_prefix(c->section, "floppy");
+    if ((!floppy && !config_choice(c, "media", media_names, &kind, error)) ||
+        !config_flag(c, "readonly", &v->readonly, error) || !config_choice(c, "cache", file_cache_names, &cache, error))
         return false;
     v->media = kind;
     v->cache = cache;
-    v->serial = config_string(c, "serial", NULL);
+    v->serial = floppy ? NULL : config_string(c, "serial");
     return true;
 }
 
@@ -661,7 +660,7 @@ static void say_way_out(struct drive *v, const char *file, GError *why)
 
 static bool open_first_medium(struct drive *v, const struct config *c, GError **error)
 {
-    g_autofree char *file = config_string(c, "file", NULL), *format = config_string(c, "format", NULL);
+    g_autofree char *file = config_string(c, "file"), *format = config_string(c, "format");
     if (!file || !*file)
         return v->media != MEDIA_DISK ||
                disk_fail(error, DISK_ERROR_USAGE, "%s: section [%s] has no \"file\"", c->path, c->section);
@@ -689,13 +688,13 @@ static bool written(const struct config *c)
 
 static char *file_of(const struct config *c, const char *folder)
 {
-    g_autofree char *file = config_string(c, "file", NULL);
+    g_autofree char *file = config_string(c, "file");
     return file && *file ? g_canonicalize_filename(file, folder) : NULL;
 }
 
 bool drive_open_files(const struct config *c, const char *folder, bool parents, GError **error)
 {
-    g_autofree char *path = file_of(c, folder), *format = config_string(c, "format", NULL);
+    g_autofree char *path = file_of(c, folder), *format = config_string(c, "format");
     struct image_how how = {.format = format, .unlocked = true, .no_parent = !parents};
     GError *why = NULL;
     if (!path)

@@ -16,9 +16,19 @@ void irq_init(struct machine *m)
     pthread_mutexattr_destroy(&a);
 }
 
+void irq_add(struct machine *m, struct device *d)
+{
+    struct device **of_kind[IRQCHIP_KINDS] = {
+        [IRQCHIP_PIC] = &m->irq.pic, [IRQCHIP_IOAPIC] = &m->irq.ioapic, [IRQCHIP_PCI_ROUTER] = &m->irq.pci_router};
+    if (d->ops->irqchip)
+        *of_kind[d->ops->irqchip->kind] = d;
+    if (d->ops->lapic)
+        m->irq.lapic = d;
+}
+
 static const struct lapic_ops *lapic(struct machine *m)
 {
-    return m->irq.lapic ? m->irq.lapic->ops->plug : NULL;
+    return m->irq.lapic ? m->irq.lapic->ops->lapic : NULL;
 }
 
 static void apic_page_update(struct machine *m, unsigned cpu)
@@ -56,7 +66,7 @@ void irq_update_pin(struct machine *m, unsigned cpu)
 static void chip_input(struct device *chip, unsigned pin, bool level)
 {
     if (chip)
-        ((const struct irqchip_ops *)chip->ops->plug)->input(chip, pin, level);
+        chip->ops->irqchip->input(chip, pin, level);
 }
 
 static void isa_line(struct machine *m, unsigned isa, bool level)
@@ -78,15 +88,45 @@ static int isa_of(const struct device *d, unsigned line)
     return line < (unsigned)w->irqs ? w->irq[line] : w->irqchip && line < ISA_IRQS ? (int)line : -1;
 }
 
-static void line_changed(struct device *d, unsigned line, bool level)
+/* Pin x of slot n is the router's input (n - 1 + x) mod 4; line 0 of a function is the pin that its header names. */
+static unsigned pirq_of(const struct device *d, unsigned line)
+{
+    unsigned pin = d->ops->pci ? MAX(d->ops->pci->interrupt_pin, 1) - 1 : 0;
+    return (d->core->wiring.slot - 1 + pin + line) & 3;
+}
+
+static void pirq_line(struct device *d, unsigned line, bool level)
+{
+    struct irq *q = &d->machine->irq;
+    unsigned input = pirq_of(d, line);
+    bool before = q->pirq_sources[input] > 0;
+    q->pirq_sources[input] += level ? 1 : -1;
+    if (before != (q->pirq_sources[input] > 0))
+        chip_input(q->pci_router, input, level);
+}
+
+void irq_intx_update(struct device *d)
 {
     struct machine *m = d->machine;
-    const struct wiring *w = &d->core->wiring;
+    if (!d->ops->pci->interrupt_pin)
+        return;
+    pthread_mutex_lock(&m->irq.lock);
+    uint32_t asked = d->core->irq_levels & 0xf, now = pci_intx_open(d, asked) ? asked : 0,
+             changed = now ^ d->core->intx;
+    d->core->intx = now;
+    for (unsigned line = 0; line < 4; line++)
+        if (changed >> line & 1)
+            pirq_line(d, line, now >> line & 1);
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+static void line_changed(struct device *d, unsigned line, bool level)
+{
     int isa = isa_of(d, line);
     if (isa >= 0)
-        isa_line(m, isa, level);
-    else if (w->slot >= 0)
-        chip_input(m->irq.pci_router, (w->slot - 1 + line) & 3, level);
+        isa_line(d->machine, isa, level);
+    else if (d->ops->pci)
+        irq_intx_update(d);
 }
 
 void dev_irq(struct device *d, unsigned line, bool level)
@@ -115,14 +155,14 @@ static int pic_edge(struct machine *m)
     bool through = !lapic(m);
     for (unsigned cpu = 0; lapic(m) && cpu < m->cpus; cpu++)
         through |= lapic(m)->accepts_pic(m->irq.lapic, cpu);
-    return through ? ((const struct irqchip_ops *)m->irq.pic->ops->plug)->edge(m->irq.pic, 0) : EDGE_NOWHERE;
+    return through ? m->irq.pic->ops->irqchip->edge(m->irq.pic, 0) : EDGE_NOWHERE;
 }
 
 static int ioapic_edge(struct machine *m)
 {
     int vector = EDGE_NOWHERE;
     if (m->irq.ioapic && lapic(m))
-        vector = ((const struct irqchip_ops *)m->irq.ioapic->ops->plug)->edge(m->irq.ioapic, 2);
+        vector = m->irq.ioapic->ops->irqchip->edge(m->irq.ioapic, 2);
     if (vector < 0)
         return EDGE_NOWHERE;
     return lapic(m)->requested(m->irq.lapic, vector) ? EDGE_WAITS : EDGE_TAKEN;
@@ -240,7 +280,7 @@ void machine_eoi(struct machine *m, uint8_t vector)
 {
     pthread_mutex_lock(&m->irq.lock);
     if (m->irq.ioapic)
-        ((const struct irqchip_ops *)m->irq.ioapic->ops->plug)->eoi(m->irq.ioapic, vector);
+        m->irq.ioapic->ops->irqchip->eoi(m->irq.ioapic, vector);
     pthread_mutex_unlock(&m->irq.lock);
 }
 
@@ -252,7 +292,7 @@ int machine_ack(struct machine *m, unsigned cpu)
     if (q->apic_level[cpu] && lapic(m))
         vector = lapic(m)->ack(q->lapic, cpu);
     if (vector < 0 && q->pic_level && (lapic(m) ? lapic(m)->accepts_pic(q->lapic, cpu) : cpu == 0))
-        vector = ((const struct irqchip_ops *)q->pic->ops->plug)->ack(q->pic);
+        vector = q->pic->ops->irqchip->ack(q->pic);
     if (q->ticks_owed)
         pay_tick(m);
     irq_update_pin(m, cpu);
@@ -327,11 +367,16 @@ void irq_load_begin(struct machine *m)
     pthread_mutex_unlock(&m->irq.lock);
 }
 
-static void count_sources(struct machine *m, const struct device *d)
+/* The sums, as they follow from the levels that were saved; the controllers know them already. */
+static void count_sources(struct machine *m, struct device *d)
 {
     for (unsigned line = 0; line < 32; line++)
         if (isa_of(d, line) >= 0 && d->core->irq_levels >> line & 1)
             m->irq.isa_sources[isa_of(d, line)]++;
+    uint32_t asked = d->ops->pci && d->ops->pci->interrupt_pin ? d->core->irq_levels & 0xf : 0;
+    d->core->intx = asked && pci_intx_open(d, asked) ? asked : 0;
+    for (unsigned line = 0; line < 4; line++)
+        m->irq.pirq_sources[pirq_of(d, line)] += d->core->intx >> line & 1;
 }
 
 void irq_load_end(struct machine *m)
@@ -340,6 +385,7 @@ void irq_load_end(struct machine *m)
     pthread_mutex_lock(&q->lock);
     q->loading = false;
     memset(q->isa_sources, 0, sizeof q->isa_sources);
+    memset(q->pirq_sources, 0, sizeof q->pirq_sources);
     for (unsigned i = 0; i < m->devices; i++)
         count_sources(m, m->device[i]);
     for (unsigned i = 0; i < 32 * m->devices; i++)

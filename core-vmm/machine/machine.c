@@ -6,9 +6,6 @@
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/display.h"
-#include "devices/all.h"
-#include "devices/chipset/fpu_error.h"
-#include "devices/chipset/piix4_pm.h"
 #include <string.h>
 
 /* ---- events ---- */
@@ -163,33 +160,48 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
 
 bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
 {
-    struct device *d = m->irq.fpu_error;
+    struct device *d = m->fpu_error;
     dev_lock(d);
-    bool ignore = fpu_error_line(d, cpu, pending);
+    bool ignore = d->ops->platform->fpu_error(d, cpu, pending);
     dev_unlock(d);
     return ignore;
 }
 
 bool machine_power_button(struct machine *m, GError **error)
 {
-    struct device *pm = machine_device(m, "pm");
+    struct device *pm = m->power_button;
     if (m->state != MACHINE_RUNNING || !pm) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "The power button needs a running machine; this one is %s",
                     m->state == MACHINE_PAUSED ? "paused: resume it first" : "stopped");
         return false;
     }
     dev_lock(pm);
-    piix4_pm_power_button(pm);
+    pm->ops->platform->power_button(pm);
     dev_unlock(pm);
     return true;
 }
 
 /* ---- birth and end ---- */
 
+void machine_add(struct machine *m, struct device *d)
+{
+    const struct wiring *w = &d->core->wiring;
+    g_assert(m->devices < MAX_DEVICES);
+    m->device[m->devices++] = d;
+    if (w->slot >= 0)
+        m->pci_slot[w->slot << 3 | w->function] = d;
+    irq_add(m, d);
+    input_add(m, d);
+    if (d->ops->platform && d->ops->platform->fpu_error)
+        m->fpu_error = d;
+    if (d->ops->platform && d->ops->platform->power_button)
+        m->power_button = d;
+}
+
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)
 {
-    int64_t sockets;
-    if (!config_number(c, "sockets", m->cpus, 1, MAX_CPUS, &sockets, error))
+    int64_t sockets = m->cpus;
+    if (!config_number(c, "sockets", &sockets, error))
         return false;
     m->sockets = sockets;
     if (cpu_packages_fit(m->cpus, sockets))
@@ -205,22 +217,17 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     static const char *const on_reset[] = {"reset", "stop", NULL};
     int64_t cpus;
     unsigned stops;
-    if (!config_size(&c, "memory", 1ull << 30, ram, error) ||
-        !config_number(&c, "cpus", 1, 1, MAX_CPUS, &cpus, error) ||
-        !config_choice(&c, "on-reset", "reset", on_reset, &stops, error))
+    if (!config_size(&c, "memory", ram, error) || !config_number(&c, "cpus", &cpus, error) ||
+        !config_choice(&c, "on-reset", on_reset, &stops, error))
         return false;
-    if (*ram < (1 << 20) || *ram & (PAGE - 1)) {
-        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                    "%s: [machine] memory: must be a multiple of 4K and at least 1M", m->path);
-        return false;
-    }
+    g_assert(cpus <= MAX_CPUS && !(*ram & (PAGE - 1))); /* the schema says so */
     m->cpus = cpus;
     m->reset_stops = stops == 1;
     if (!read_sockets(m, &c, error))
         return false;
-    *engine = config_string(&c, "engine", "auto");
-    m->cpu_model = config_string(&c, "cpu-model", "host");
-    m->engine_options = config_string(&c, "engine-options", "");
+    *engine = config_string(&c, "engine");
+    m->cpu_model = config_string(&c, "cpu-model");
+    m->engine_options = config_string(&c, "engine-options");
     return true;
 }
 
@@ -247,6 +254,19 @@ static bool engine_start(struct machine *m, GError **error)
             return false;
     }
     return true;
+}
+
+void machine_remove(struct machine *m, struct device *d)
+{
+    const struct wiring *w = &d->core->wiring;
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->devices; i++)
+        if (m->device[i] != d)
+            m->device[n++] = m->device[i];
+    m->devices = n;
+    m->pci_slot[w->slot << 3 | w->function] = NULL;
+    if (d->ops->input)
+        input_remove(m, d);
 }
 
 static bool machine_build(struct machine *m, GError **error)
@@ -280,6 +300,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     pthread_mutex_init(&m->run_lock, NULL);
     pthread_cond_init(&m->run_changed, NULL);
     pthread_mutex_init(&m->pending_lock, NULL);
+    channels_init(m);
     m->ends = ends;
     bool good = machine_build(m, error);
     m->ends = NULL;
@@ -301,6 +322,7 @@ void machine_free(struct machine *m)
         m->vcpu[i].engine_vcpu = NULL;
     for (unsigned i = m->devices; i-- > 0;)
         device_free(m->device[i]);
+    channels_free(m);
     if (m->input)
         input_queue_free(m->input);
     if (m->clock)
@@ -396,12 +418,18 @@ struct device *machine_device(struct machine *m, const char *name)
     return NULL;
 }
 
-struct display *machine_display(struct machine *m)
+struct display *machine_display(struct machine *m, unsigned n)
 {
-    return m->display;
+    return n < m->display_count ? m->displays[n] : NULL;
 }
 
-void machine_set_display(struct machine *m, struct display *p)
+void machine_note_display(struct machine *m, struct display *p, bool there)
 {
-    m->display = p;
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->display_count; i++)
+        if (m->displays[i] != p)
+            m->displays[n++] = m->displays[i];
+    if (there && n < MAX_DISPLAYS)
+        m->displays[n++] = p;
+    m->display_count = n;
 }

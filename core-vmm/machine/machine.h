@@ -60,7 +60,11 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /*
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);
 struct device *machine_nth_device(struct machine *m, unsigned n);
-struct display *machine_display(struct machine *m); /* NULL: no video chip */
+/* Plugs the PCI function of that section of machine.ini ("testpci1") into the running machine, or takes it away.  The guest
+ * is not told: it finds out when it looks. */
+bool machine_plug(struct machine *m, const char *section, GError **error);
+bool machine_unplug(struct machine *m, const char *section, GError **error);
+struct display *machine_display(struct machine *m, unsigned n); /* the n-th picture; NULL: there is none */
 struct drive *machine_drive(struct machine *m,
                             const char *section); /* by its section in machine.ini, e.g. "cdrom1"; NULL */
 /* Keyboard and mouse of the user, to whichever device takes them.  Queued; never lost, never blocks. */

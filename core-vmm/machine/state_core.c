@@ -104,6 +104,14 @@ static bool sync_chip(struct machine *m, const struct state_part *p, struct stre
     return good;
 }
 
+static bool sync_msi(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
+{
+    dev_lock(p->device);
+    bool good = msi_sync(p->device, s);
+    dev_unlock(p->device);
+    return good;
+}
+
 /* ---- CPUs ---- */
 
 static bool sync_cpu(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
@@ -150,7 +158,10 @@ static struct state_part *add(GArray *table, const char *name, uint32_t version,
 static void add_device(GArray *table, struct device *d)
 {
     g_autofree char *core = g_strdup_printf("core %s", d->name), *chip = g_strdup_printf("chip %s", d->name);
+    g_autofree char *msi = g_strdup_printf("msi %s", d->name);
     add(table, core, DEVICE_CORE_VERSION, sync_device)->device = d;
+    if (d->core->msi)
+        add(table, msi, 1, sync_msi)->device = d;
     add(table, chip, d->ops->version, sync_chip)->device = d;
 }
 

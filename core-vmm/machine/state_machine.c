@@ -61,7 +61,7 @@ static void add_cpu(GArray *facts, struct machine *m)
     if (strcmp(m->cpu_model, cpu_model_names[CPU_MODEL_HOST]))
         return;
     bool kvm = !strcmp(m->engine->name, "kvm");
-    const char *maker = strstr(m->engine_options, "maker=");
+    const char *maker = m->engine_options ? strstr(m->engine_options, "maker=") : NULL;
     add(facts, "CPU shown by",
         kvm ? g_strdup("kvm") : g_strdup_printf("the software engine%s%s", maker ? " with " : "", maker ? maker : ""));
     add(facts, "CPU features", host_features());

@@ -15,7 +15,7 @@ static void end_free(gpointer end)
 static bool open_one(GHashTable *ends, const struct config *c, const struct schema_key *key, const char *folder,
                      bool *stdio, GError **error)
 {
-    g_autofree char *target = config_string(c, key->name, key->otherwise);
+    g_autofree char *target = config_string(c, key->name);
     GError *why = NULL;
     bool terminal = !g_strcmp0(target, "stdio");
     if (terminal && *stdio) {
@@ -23,7 +23,7 @@ static bool open_one(GHashTable *ends, const struct config *c, const struct sche
         return false;
     }
     *stdio = *stdio || terminal;
-    struct char_end *end = char_end_open(c->section, target ? target : "none", folder, &why);
+    struct char_end *end = char_end_open(c->section, target, folder, &why);
     if (end)
         g_hash_table_insert(ends, g_strdup(c->section), end);
     else

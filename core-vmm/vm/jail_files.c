@@ -52,8 +52,8 @@ static void allow_key(struct fence_files *f, const struct jail *j, const char *s
 {
     const struct config c = {j->file, j->path, section};
     const struct schema_key *k = schema_find(section, key, NULL);
-    g_autofree char *value = config_string(&c, key, "");
-    if (!k || k->type != SCHEMA_PATH || !*value)
+    g_autofree char *value = k ? config_string(&c, key) : NULL;
+    if (!k || k->type != SCHEMA_PATH || !value || !*value)
         return;
     allow_in(f, j, value, strcmp(key, "file") ? FENCE_READ : IMAGE | FENCE_WRITE);
     if (!strcmp(key, "initrd"))
@@ -68,7 +68,7 @@ static bool beside_an_image(const struct jail *j, const char *path)
     bool beside = false;
     for (char **s = sections; *s && !beside; s++) {
         const struct config c = {j->file, j->path, *s};
-        g_autofree char *file = schema_find(*s, "file", NULL) ? config_string(&c, "file", "") : NULL;
+        g_autofree char *file = schema_find(*s, "file", NULL) ? config_string(&c, "file") : NULL;
         g_autofree char *full = file && *file ? g_canonicalize_filename(file, j->folder) : NULL;
         g_autofree char *real = full ? realpath(full, NULL) : NULL, *in = real ? g_path_get_dirname(real) : NULL;
         beside = in && !strcmp(in, folder);

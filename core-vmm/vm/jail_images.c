@@ -86,7 +86,7 @@ static void allow_named(struct fence_files *f, const struct jail *j)
     fence_allow(f, j->folder, FENCE_READ);
     for (char **s = sections; *s; s++) {
         struct config c = {j->file, j->path, *s};
-        g_autofree char *file = schema_find(*s, "file", NULL) ? config_string(&c, "file", "") : NULL;
+        g_autofree char *file = schema_find(*s, "file", NULL) ? config_string(&c, "file") : NULL;
         g_autofree char *path = file && *file ? g_canonicalize_filename(file, j->folder) : NULL;
         if (path)
             fence_allow_beside(f, path, FENCE_READ);

@@ -8,7 +8,7 @@
 #include "core-vmm/control/server.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/machine/drive_media.h"
-#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/exit/exit_codes.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/stdio_guard.h"
 #include "core-vmm/vm/ends.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* probe.c - `terrarium-vm --probe`: which engines work here, as JSON for vmctl host-info. */
 #include "core-vmm/vm/probe.h"
-#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/exit/exit_codes.h"
 #include "core-vmm/machine/machine.h"
 #include <json-glib/json-glib.h>
 #include <errno.h>

@@ -11,7 +11,7 @@ static JsonObject *probe(GError **error)
     const char *argv[] = {program, "--probe", NULL};
     int status;
     if (!program) {
-        g_set_error(error, CONTROL_ERROR, CONTROL_PERMISSION, "terrarium-vm is missing");
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_NO_PROGRAM, "terrarium-vm is missing");
         return NULL;
     }
     if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, error) ||

@@ -6,6 +6,8 @@
 #include "core-vmm/host/paths.h"
 #include <stdio.h>
 
+#define ANSWER_MS 5000
+
 /* Settings as they count: those of the file, and the defaults of keys that are missing in sections that are there. */
 static JsonObject *settings_object(GKeyFile *file)
 {
@@ -26,11 +28,9 @@ static JsonObject *settings_object(GKeyFile *file)
 static JsonObject *running_object(const char *name)
 {
     g_autoptr(GError) error = NULL;
-    struct client *c = client_connect(name, &error);
-    JsonObject *o = c ? client_call(c, "info", NULL, 5000, &error) : NULL;
+    JsonObject *o = client_info(name, ANSWER_MS, &error);
     if (!o)
         note("vmctl: %s runs, but tells nothing about itself: %s", name, error->message);
-    client_free(c);
     return o;
 }
 
@@ -74,8 +74,8 @@ static void print_table(JsonObject *o)
 
 static JsonObject *describe(const char *name, GError **error)
 {
-    g_autofree char *folder = machine_folder_of(name), *ini = g_build_filename(folder, "machine.ini", NULL);
-    g_autoptr(GKeyFile) file = schema_load(ini, error);
+    g_autofree char *folder = machines_folder(name);
+    g_autoptr(GKeyFile) file = machines_settings(name, error);
     if (!file)
         return NULL;
     bool runs = machine_lock_holder(folder) != 0;

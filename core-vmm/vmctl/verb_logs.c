@@ -49,7 +49,7 @@ static int logs(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    g_autofree char *folder = machine_folder_of(name), *last = paths_log(folder);
+    g_autofree char *folder = machines_folder(name), *last = paths_log(folder);
     g_autofree char *path = previous > 0 ? g_strdup_printf("%s.%d", last, previous) : g_strdup(last);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* the VM process could put a pipe there */
     if (fd < 0 && errno == ENOENT)

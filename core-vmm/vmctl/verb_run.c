@@ -2,7 +2,6 @@
 /* A throw-away machine: its folder lies among the runtime files and goes with it.  We are between the user and the VM
  * process: signals go to it as a request to stop, its exit code becomes ours, the terminal is put right after it. */
 #include "core-vmm/vmctl/verbs.h"
-#include "core-vmm/host/fresh.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <signal.h>
@@ -52,28 +51,6 @@ static void take_file(struct settings *s, const char *path)
     append(cd ? &s->cdroms : floppy ? &s->floppies : &s->disks, path);
     if (!s->boot)
         s->boot = g_strdup(cd ? "cdrom,disk,floppy" : floppy ? "floppy,disk,cdrom" : "disk,cdrom,floppy");
-}
-
-/* ---- the folder ---- */
-
-static char *make_folder(const struct settings *s, int *lock, GError **error)
-{
-    g_autofree char *runtime = paths_runtime(error);
-    if (!runtime)
-        return NULL;
-    fresh_clean(runtime, PATHS_THROWAWAY); /* whose vmctl was killed */
-    g_autofree char *folder = fresh_folder(runtime, PATHS_THROWAWAY, lock, error);
-    if (!folder)
-        return NULL;
-    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_key_file_set_string(file, "machine", "memory", "1G");
-    g_key_file_set_string(file, "serial1", "target", "none");
-    if (settings_apply(s, file, folder, error) && settings_write(file, ini, error))
-        return g_steal_pointer(&folder);
-    folder_remove(folder, NULL);
-    close(*lock);
-    return NULL;
 }
 
 /* ---- waiting for the end ---- */
@@ -151,23 +128,17 @@ static int not_started(int code, const char *message, const char *folder)
 static int run_folder(const char *folder, const struct run_options *o)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *message = NULL;
-    g_auto(GStrv) extra = spawn_extra(o->no_jail, o->load);
+    const struct machine_start how = {true, o->no_jail, o->timeout > 0 ? o->timeout : MACHINE_START_SECONDS, o->load};
     struct termios terminal;
     bool has_terminal = !tcgetattr(STDIN_FILENO, &terminal) && tcgetpgrp(STDIN_FILENO) == getpgrp();
-    struct spawned s;
+    struct machine_run r;
     sigset_t set;
     block_signals(&set);
-    if (!spawn_vm(folder, SPAWN_TERMINAL, extra, &s, &error))
-        return fail_error(error);
-    int code = spawn_wait_ready(&s, o->timeout > 0 ? o->timeout : SPAWN_SECONDS, &message), status;
-    if (code) {
-        waitpid(s.pid, &status, 0);
-        return not_started(code, message, folder);
-    }
+    if (!machines_start_folder(folder, &how, &r, &error))
+        return not_started(r.refusal ? r.refusal : exit_code_of_error(error), error->message, folder);
     g_autofree char *name = g_path_get_basename(folder);
-    GPid window = o->headless ? 0 : spawn_window(name, false);
-    code = watch(s.pid, &set, o->timeout);
+    GPid window = o->headless ? 0 : window_open(name, false);
+    int code = watch(r.pid, &set, o->timeout);
     if (window)
         kill(window, SIGTERM); /* still our child, so the id is still its */
     if (has_terminal)
@@ -198,14 +169,14 @@ static int run_machine(struct run_options *o, const char *path)
     if (path)
         take_file(&o->settings, path);
     int lock;
-    g_autofree char *folder = make_folder(&o->settings, &lock, &error);
+    g_autofree char *folder = machines_create_throwaway(&o->settings, &lock, &error);
+    settings_tell(&o->settings);
     if (!folder)
         return fail_error(error);
     int code = run_folder(folder, o);
     for (unsigned i = 0; i < GONE_TRIES && machine_lock_holder(folder); i++) /* it has ended, but is not swept up yet */
         g_usleep(GONE_US);
-    folder_remove(folder, NULL);
-    close(lock);
+    machines_end_throwaway(folder, lock);
     return code;
 }
 

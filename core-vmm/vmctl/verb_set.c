@@ -1,40 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_set.c - vmctl set. */
 #include "core-vmm/vmctl/verbs.h"
-#include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
-#include "core-vmm/host/paths.h"
 #include <stdio.h>
-
-static bool unset(GKeyFile *file, const char *path, const char *what, GError **error)
-{
-    g_auto(GStrv) parts = g_strsplit(what, ".", 2);
-    if (!schema_find_section(parts[0] ? parts[0] : "") || (parts[1] && !schema_find(parts[0], parts[1], error))) {
-        if (error && !*error)
-            g_set_error(error, CONFIG_ERROR, CONFIG_UNKNOWN, "%s: there is no section [%s]", path, parts[0]);
-        return false;
-    }
-    if (parts[1])
-        g_key_file_remove_key(file, parts[0], parts[1], NULL);
-    else
-        g_key_file_remove_group(file, parts[0], NULL);
-    return true;
-}
-
-static bool change(const char *ini, char **assignments, char **unsets, GError **error)
-{
-    g_autoptr(GKeyFile) file = schema_load(ini, error);
-    if (!file)
-        return false;
-    for (; *assignments; assignments++)
-        if (!settings_set(file, ini, *assignments, error))
-            return false;
-    for (; unsets && *unsets; unsets++)
-        if (!unset(file, ini, *unsets, error))
-            return false;
-    g_autofree char *folder = g_path_get_dirname(ini);
-    return schema_check_together(file, ini, folder, error) && settings_write(file, ini, error);
-}
 
 static void list_keys(void)
 {
@@ -51,17 +19,17 @@ static void list_keys(void)
     }
 }
 
-static int change_machine(const char *given, char **assignments, char **unsets)
+static int change_machine(const char *given, char **assignments, char **removals)
 {
     g_autoptr(GError) error = NULL;
+    enum settings_count count;
     int code;
     g_autofree char *name = machine_resolve(given, &code);
     if (!name)
         return code;
-    g_autofree char *folder = machine_folder_of(name), *ini = g_build_filename(folder, "machine.ini", NULL);
-    if (!change(ini, assignments, unsets, &error))
+    if (!machines_change(name, assignments, removals, &count, &error))
         return fail_error(error);
-    if (machine_lock_holder(folder))
+    if (count == SETTINGS_COUNT_FROM_NEXT_START)
         note("%s is running: the change counts from its next start", name);
     return EXIT_CODE_OK;
 }

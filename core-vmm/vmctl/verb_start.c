@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_start.c - vmctl start. */
 #include "core-vmm/vmctl/verbs.h"
-#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <sys/wait.h>
 
+#define ANSWER_MS 5000
+
 static void tell_engine(const char *name)
 {
-    struct client *c = client_connect(name, NULL);
-    JsonObject *o = c ? client_call(c, "info", NULL, 5000, NULL) : NULL;
-    if (o) {
-        note("%s runs; engine %s: %s", name, answer_text(o, "engine", "?"), answer_text(o, "engine-reason", "?"));
-        json_object_unref(o);
-    }
-    client_free(c);
+    JsonObject *o = client_info(name, ANSWER_MS, NULL);
+    if (!o)
+        return;
+    note("%s runs; engine %s: %s", name, answer_text(o, "engine", "?"), answer_text(o, "engine-reason", "?"));
+    json_object_unref(o);
 }
 
 static int wait_for(GPid pid)
@@ -25,29 +24,21 @@ static int wait_for(GPid pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_CRASHED;
 }
 
-static int start_machine(const char *name, bool foreground, char **extra, double patience)
+static int start_machine(const char *name, const struct machine_start *how)
 {
-    g_autofree char *folder = machine_folder_of(name), *message = NULL;
     g_autoptr(GError) error = NULL;
-    struct spawned s;
-    if (machine_lock_holder(folder))
-        return fail(EXIT_CODE_WRONG_STATE, "%s is running already", name);
-    if (!spawn_vm(folder, foreground ? SPAWN_TERMINAL : SPAWN_DETACHED, extra, &s, &error))
-        return fail_error(error);
-    int code = spawn_wait_ready(&s, patience, &message);
-    if (code) {
-        wait_for(s.pid); /* so that its lock has gone when we have */
-        return fail(code, "%s", message);
-    }
+    struct machine_run r;
+    if (!machines_start(name, how, &r, &error))
+        return fail(r.refusal ? r.refusal : exit_code_of_error(error), "%s", error->message);
     tell_engine(name);
-    return foreground ? wait_for(s.pid) : EXIT_CODE_OK;
+    return how->terminal ? wait_for(r.pid) : EXIT_CODE_OK;
 }
 
 static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
     g_autofree char *load = NULL;
-    double patience = SPAWN_SECONDS;
+    double patience = MACHINE_START_SECONDS;
     const GOptionEntry entries[] = {
         {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
         {"window", 'w', 0, G_OPTION_ARG_NONE, &window, "Open a window with its screen", NULL},
@@ -65,10 +56,9 @@ static int start(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    g_auto(GStrv) extra = spawn_extra(no_jail, load);
-    code = start_machine(name, foreground, extra, patience);
+    code = start_machine(name, &(struct machine_start){foreground, no_jail, patience, load});
     if (!code && window && !foreground)
-        spawn_window(name, true);
+        window_open(name, true);
     return code;
 }
 

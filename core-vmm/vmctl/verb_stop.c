@@ -1,48 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Asks the guest first, as one does; --force cuts the power. */
 #include "core-vmm/vmctl/verbs.h"
-#include "core-vmm/host/paths.h"
 
-#define PATIENCE  60.0
-#define FORCED_US (10 * G_USEC_PER_SEC)
-#define ANSWER_MS 5000
+#define PATIENCE 60.0
 
-/* The socket first; but whatever is the matter with it, the process ends. */
-static int force(const char *name)
+static int force(const char *given)
 {
-    g_autofree char *folder = machine_folder_of(name);
     g_autoptr(GError) error = NULL;
-    if (!machine_lock_holder(folder))
-        return fail(EXIT_CODE_WRONG_STATE, "%s is not running; vmctl start %s starts it", name, name);
-    struct client *c = client_connect(name, &error);
-    JsonObject *o = c ? client_call(c, "stop", NULL, ANSWER_MS, &error) : NULL;
-    bool asked = o != NULL;
-    g_clear_pointer(&o, json_object_unref);
-    client_free(c);
-    if (machine_gone(name, asked ? FORCED_US : 0))
-        return EXIT_CODE_OK;
-    bool absent = g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND);
-    return machine_kill(name, asked    ? "its process said that it would end, and did not"
-                              : absent ? "nobody listens at its control socket"
-                                       : error->message);
-}
-
-static int force_given(const char *given)
-{
+    g_autofree char *why = NULL, *name = NULL;
     int code;
-    g_autofree char *name = machine_resolve(given, &code);
-    return name ? force(name) : code;
-}
-
-static int ask(struct client *c, const char *name, double patience)
-{
-    int code;
-    JsonObject *o = machine_call(c, "powerbutton", NULL, &code);
-    g_clear_pointer(&o, json_object_unref);
-    if (!code && !machine_gone(name, (gint64)(patience * G_USEC_PER_SEC)))
-        return fail(EXIT_CODE_TIMEOUT, "the guest did not shut down within %g s; vmctl stop --force %s cuts its power",
-                    patience, name);
-    return code;
+    if (!client_power_cut(given, &why, &error))
+        return fail_error(error);
+    if (why && (name = machine_resolve(given, &code)))
+        note("vmctl: %s was ended by a signal: %s", name, why);
+    return EXIT_CODE_OK;
 }
 
 static int stop(const struct verb *v, int argc, char **argv)
@@ -60,14 +31,9 @@ static int stop(const struct verb *v, int argc, char **argv)
     if (!(patience >= 0 && patience < 1e9))
         return fail(EXIT_CODE_USAGE, "--timeout: seconds from 0");
     if (cut)
-        return force_given(argv[1]);
-    g_autofree char *name = NULL;
-    struct client *c = machine_connect(argv[1], &name, &code);
-    if (!c)
-        return code;
-    code = ask(c, name, patience);
-    client_free(c);
-    return code;
+        return force(argv[1]);
+    g_autoptr(GError) error = NULL;
+    return client_power_off(argv[1], patience, &error) ? EXIT_CODE_OK : fail_error(error);
 }
 
 const struct verb verb_stop = {"stop", "NAME", "ask the guest to shut down, or cut the power",

@@ -36,7 +36,7 @@ static JsonObject *arguments(const struct wait_options *w, gint64 start)
 /* Stopped means that the process has gone: whoever waits wants to start it again, or read its files. */
 static int wait_stopped(const char *name, const struct wait_options *w, gint64 start)
 {
-    g_autofree char *folder = machine_folder_of(name);
+    g_autofree char *folder = machines_folder(name);
     while (machine_lock_holder(folder)) {
         if (w->timeout >= 0 && left(start, w->timeout) <= 0)
             return fail(EXIT_CODE_TIMEOUT, "%s did not stop within %g s", name, w->timeout);

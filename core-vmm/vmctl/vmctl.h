@@ -2,8 +2,9 @@
 /* vmctl.h - what the verbs share.  One verb is one file; verbs.c has the one table of them. */
 #pragma once
 #include "core-vmm/control/answer.h"
-#include "core-vmm/control/client.h"
-#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/control/client_machine.h"
+#include "core-vmm/exit/exit_codes.h"
+#include "core-vmm/host/machines.h"
 
 struct verb {
     const char *name;
@@ -39,9 +40,6 @@ void say_at_exit(void);
 /* ---- machines.c ---- */
 /* The machine that an exact name or unique prefix means; NULL: *code, all said. */
 char *machine_resolve(const char *given, int *code);
-char *machine_folder_of(const char *name);
-/* Waits so long until the process has gone: then the next start finds everything closed. */
-bool machine_gone(const char *name, gint64 us);
 /* A connection to a running machine; NULL: *code, all said. */
 struct client *machine_connect(const char *given, char **name, int *code);
 /* One command without interesting answer, to the machine of argv[1]; for the verbs that are no more than that. */
@@ -50,35 +48,10 @@ int machine_command(const char *given, const char *command, JsonObject *args);
 JsonObject *machine_call(struct client *c, const char *command, JsonObject *args, int *code);
 int print_text(JsonObject *answer); /* its member "text", or what is wrong with it; takes the answer */
 
-/* last_resort.c: ends the VM process by signals, whatever it says itself; why: what is the matter.  An exit code. */
-int machine_kill(const char *name, const char *why);
-
-/* ---- spawn.c ---- */
-char *program_find(const char *name); /* beside vmctl, in the build tree, libexec or PATH; NULL */
-struct spawned {
-    GPid pid;
-    int ready; /* read end: see vm/main.c; -1 after spawn_wait_ready() */
-};
-enum { SPAWN_DETACHED = 1, SPAWN_TERMINAL = 2 /* inherits stdio and ends with us */ };
-/* Options of terrarium-vm: without its fence; from a saved state (NULL: none).  g_strfreev. */
-char **spawn_extra(bool no_jail, const char *load);
-bool spawn_vm(const char *folder, unsigned flags, char **extra, struct spawned *s, GError **error);
-#define SPAWN_SECONDS 60.0 /* a start's usual patience */
-/* 0, or an exit code with the reason (g_free).  A process that is not ready by then is killed; the caller reaps it. */
-int spawn_wait_ready(struct spawned *s, double seconds, char **message);
+/* ---- window.c ---- */
 /* Opens a machine's window; 0 if it cannot.  stays: it outlives us, and was asked for, so say also if there is no display. */
-GPid spawn_window(const char *name, bool stays);
+GPid window_open(const char *name, bool stays);
 
-/* ---- settings.c: options that make a machine.ini, for create and run ---- */
-struct settings {
-    char *memory, *engine, *kernel, *initrd, *cmdline, *firmware, *boot, *on_reset, *disk_format;
-    char **disks, **cdroms, **floppies, **serials, **sets;
-    char *cpus;
-    gboolean boot_menu, debug_exit, testdev, no_video;
-};
+/* ---- settings.c: options that say what a machine is to have, for create and run ---- */
 GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more); /* more may be NULL; g_free */
-void settings_clear(struct settings *s);
-/* New settings into file; paths become absolute.  folder: where a disk given as a size is to be made; NULL: not allowed. */
-bool settings_apply(const struct settings *s, GKeyFile *file, const char *folder, GError **error);
-bool settings_set(GKeyFile *file, const char *path, const char *assignment, GError **error); /* "section.key=value" */
-bool settings_write(GKeyFile *file, const char *path, GError **error);
+void settings_tell(const struct settings *s);                                 /* its remarks */

@@ -408,7 +408,7 @@ void mc146818_set_floppy_check(struct device *rtc, bool on)
 static void put_boot_order(struct rtc *r, const struct config *c)
 {
     static const char *const kinds[] = {"floppy", "disk", "cdrom", "network"};
-    g_autofree char *boot = config_string(c, "boot", "disk,cdrom,floppy");
+    g_autofree char *boot = config_string(c, "boot");
     g_auto(GStrv) words = g_strsplit(boot, ",", 4);
     uint8_t nibble[3] = {0};
     for (unsigned i = 0; i < 3 && words[i]; i++)
@@ -440,7 +440,7 @@ static bool rtc_init(struct device *d, const struct config *c, GError **error)
     struct rtc *r = d->state;
     static const char *const rtcs[] = {"host", "guest", NULL};
     unsigned clock, rtc;
-    if (!config_choice(c, "clock", "utc", clocks, &clock, error) || !config_choice(c, "rtc", "host", rtcs, &rtc, error))
+    if (!config_choice(c, "clock", clocks, &clock, error) || !config_choice(c, "rtc", rtcs, &rtc, error))
         return false;
     r->local = clock == 1;
     r->follows = rtc == 0;

@@ -26,7 +26,7 @@ static void debugport_write(struct device *d, unsigned region, uint64_t offset, 
 static bool debugport_init(struct device *d, const struct config *c, GError **error)
 {
     struct debugport *p = d->state;
-    g_autofree char *target = config_string(c, "target", "file:logs/debug.log");
+    g_autofree char *target = config_string(c, "target");
     p->port = char_open(d, target, NULL, error);
     if (p->port)
         char_limit(p->port, LOG_BYTES);

@@ -54,7 +54,7 @@ static void lpt_write(struct device *d, unsigned region, uint64_t offset, unsign
 static bool lpt_init(struct device *d, const struct config *c, GError **error)
 {
     struct lpt *p = d->state;
-    g_autofree char *target = config_string(c, "target", "none");
+    g_autofree char *target = config_string(c, "target");
     p->port = char_open(d, target, NULL, error);
     return p->port != NULL;
 }

@@ -308,7 +308,7 @@ static bool uart_init(struct device *d, const struct config *c, GError **error)
 {
     static const struct char_receiver receiver = {.room = uart_room, .bytes = uart_bytes};
     struct uart *u = d->state;
-    g_autofree char *target = config_string(c, "target", "none");
+    g_autofree char *target = config_string(c, "target");
     u->divisor = 12;
     u->port = char_open(d, target, &receiver, error);
     return u->port != NULL;

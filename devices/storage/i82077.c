@@ -444,14 +444,14 @@ static bool fdc_init(struct device *d, const struct config *c, GError **error)
     static const char *const signatures[] = {"auto", "on", "off", NULL};
     struct config machine = {c->file, c->path, "machine"};
     struct fdc *f = d->state;
-    if (!config_choice(&machine, "floppy-signature", "auto", signatures, &f->signature, error))
+    if (!config_choice(&machine, "floppy-signature", signatures, &f->signature, error))
         return false;
     for (unsigned i = 0; i < FDC_DRIVES; i++) {
         struct config section = {c->file, c->path, sections[i]};
         if (!c->file || !g_key_file_has_group(c->file, sections[i]))
             continue;
         struct drive *v =
-            config_choice(&section, "speed", "fast", speeds, &speed, error) ? drive_open(d, &section, error) : NULL;
+            config_choice(&section, "speed", speeds, &speed, error) ? drive_open(d, &section, error) : NULL;
         if (!v)
             return false;
         f->floppy[i].real_speed = speed == 1;

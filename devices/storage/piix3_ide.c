@@ -191,7 +191,7 @@ static void piix3_ide_write(struct device *d, unsigned region, uint64_t offset, 
 /* ---- set-up ---- */
 static bool choose_geometry(struct ide_drive *v, const struct config *c, GError **error)
 {
-    g_autofree char *text = config_string(c, "geometry", NULL);
+    g_autofree char *text = config_string(c, "geometry");
     uint64_t sectors = v->cdrom ? 0 : drive_bytes(v->medium) / ATA_SECTOR;
     struct disk_geometry said;
     uint8_t table[ATA_SECTOR];
@@ -228,7 +228,7 @@ static bool open_drive(struct device *d, struct ide_drive *v, unsigned number, c
 
     if (!c->file || !g_key_file_has_group(c->file, section.section))
         return true;
-    if (!config_choice(&section, "media", "disk", media, &kind, error))
+    if (!config_choice(&section, "media", media, &kind, error))
         return false;
     v->medium = drive_open(d, &section, error);
     if (!v->medium)
@@ -406,7 +406,7 @@ const struct device_ops piix3_ide_ops = {
                 [REGION_CONTROL0] = CONTROL(0x3f6),
                 [REGION_COMMAND1] = COMMAND(0x170),
                 [REGION_CONTROL1] = CONTROL(0x376),
-                [REGION_BUS_MASTER] = {.bus = BUS_PORT, .bytes = 16, .min_size = 1, .max_size = 4, .bar = 5}},
+                [REGION_BUS_MASTER] = {.bus = BUS_PORT, .bytes = 16, .min_size = 1, .max_size = 4, .bar = BAR4}},
     .pci = &ids,
     .init = piix3_ide_init,
     .reset = piix3_ide_reset,

@@ -33,9 +33,7 @@ enum {
 };
 enum { MISC_COLOUR = 1, ATTR_CONNECTED = 0x20, CRTC_PROTECT = 0x80, STATUS0_SENSE = 0x10, SEQ_SCREEN_OFF = 0x20 };
 enum { PCI_REVISION = 8, PCI_BAR0 = 0x10, PCI_BAR2 = 0x18, PCI_PREFETCHABLE = 8 };
-#define VRAM_BYTES (16u << 20)
-#define VRAM_LEAST (1u << 20)
-#define VRAM_MOST  (256u << 20)
+#define VRAM_BYTES (16u << 20) /* in the table, until key memory says how many there are */
 #define ROM_BYTES  (64u << 10)
 #define ROM_FILE   "/usr/share/seabios/vgabios-stdvga.bin"
 
@@ -251,7 +249,7 @@ static bool load_rom(struct device *d, const struct config *c, GError **error)
 static bool load_edid(struct device *d, const struct config *c, GError **error)
 {
     struct vga *s = d->state;
-    g_autofree char *text = config_string(c, "resolution", "1280x800");
+    g_autofree char *text = config_string(c, "resolution");
     unsigned width = 0, height = 0;
     char rest;
 
@@ -266,26 +264,15 @@ static bool load_edid(struct device *d, const struct config *c, GError **error)
     return true;
 }
 
-static bool memory_size(const struct config *c, uint64_t *bytes, GError **error)
-{
-    if (!config_size(c, "memory", VRAM_BYTES, bytes, error))
-        return false;
-    if (*bytes >= VRAM_LEAST && *bytes <= VRAM_MOST && !(*bytes & (*bytes - 1)))
-        return true;
-    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                "%s: [%s] memory: must be a power of two from 1M to 256M", c->path, c->section);
-    return false;
-}
-
 /* Without BAR 2 there is no EDID either.  The usual video BIOS reads it there by a 32-bit address whenever it is asked
  * for it: that needs 4 GiB segments in real mode, as SeaBIOS has them.  Other firmware runs a video BIOS with the 64 KiB
  * of real mode, where such a read is a #GP that nobody expects. */
 static bool set_up_mmio(struct device *d, const struct config *c, GError **error)
 {
     const struct config machine = {c->file, c->path, "machine"};
-    bool there;
+    bool there = !config_has(&machine, "firmware");
 
-    if (!config_flag(c, "mmio", !config_has(&machine, "firmware"), &there, error))
+    if (!config_flag(c, "mmio", &there, error))
         return false;
     if (!there) {
         memset(dev_pci_writable(d) + PCI_BAR2, 0, 4);
@@ -300,7 +287,7 @@ static bool vga_init(struct device *d, const struct config *c, GError **error)
     struct vga *s = d->state;
     uint64_t bytes;
 
-    if (!memory_size(c, &bytes, error) || !load_edid(d, c, error) || !set_up_mmio(d, c, error) ||
+    if (!config_size(c, "memory", &bytes, error) || !load_edid(d, c, error) || !set_up_mmio(d, c, error) ||
         !load_rom(d, c, error))
         return false;
     s->vram_bytes = bytes;
@@ -313,7 +300,7 @@ static bool vga_init(struct device *d, const struct config *c, GError **error)
     s->glyphs = g_malloc0(2 * 256 * 32);
     s->line = g_new0(uint32_t, VBE_MAX_XRES + 2 * 8); /* a 4-bit mode has a character more than it shows */
     fill_spread(s);
-    s->display = display_attach(d, &source);
+    s->display = display_attach(d, &source, 0);
     return true;
 }
 
@@ -403,9 +390,9 @@ const struct device_ops vga_ops = {
             [VGA_PORTS] = {.bus = BUS_PORT, .base = 0x3c0, .bytes = 32, .min_size = 1, .max_size = 1},
             [VGA_PORTS_VBE] = {.bus = BUS_PORT, .base = 0x1ce, .bytes = 4, .min_size = 1, .max_size = 2},
             [VGA_WINDOW] = {.bus = BUS_MEM, .base = 0xa0000, .bytes = 0x20000, .min_size = 1, .max_size = 8},
-            [VGA_LFB] = {.bus = BUS_MEM, .bytes = VRAM_BYTES, .min_size = 1, .max_size = 8, .bar = 1},
-            [VGA_MMIO] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 4, .bar = 3},
-            [VGA_ROM] = {.bus = BUS_MEM, .bytes = ROM_BYTES, .min_size = 1, .max_size = 8, .bar = 7},
+            [VGA_LFB] = {.bus = BUS_MEM, .bytes = VRAM_BYTES, .min_size = 1, .max_size = 8, .bar = BAR0},
+            [VGA_MMIO] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 4, .bar = BAR2},
+            [VGA_ROM] = {.bus = BUS_MEM, .bytes = ROM_BYTES, .min_size = 1, .max_size = 8, .bar = BAR_ROM},
         },
     .pci = &ids,
     .init = vga_init,

@@ -2,7 +2,7 @@
 /* terrarium-screen - the window of one running VM.  A client of its control socket: closing the window, or killing this
  * process, leaves the VM running. */
 #include "core-vmm/control/client.h"
-#include "core-vmm/host/exit_codes.h"
+#include "core-vmm/exit/exit_codes.h"
 #include "core-vmm/host/terminal.h"
 #include "gui/screen/screen.h"
 #include <locale.h>

@@ -110,6 +110,12 @@ static void forget_page(struct vcpu *c, unsigned n)
     l->page[l->pages].copy = copy;
 }
 
+/* A block that goes on in its middle may know already that it can write to a page, and keeps all pages in the list. */
+bool lockstep_crowded(const struct vcpu *c)
+{
+    return c->lockstep->pages > PAGES_MOST / 2;
+}
+
 void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t page, int access)
 {
     struct lockstep *l = c->lockstep;

@@ -14,5 +14,6 @@ void lockstep_begin(struct vcpu *c, const struct translated_block *tb, unsigned 
 void lockstep_end(struct vcpu *c, uint64_t ip, uint8_t flags);
 void lockstep_give_up(struct vcpu *c); /* no comparison this time */
 void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t page,
-                       int access);    /* a write tag was set */
-void lockstep_dma(struct soft_vm *vm); /* any thread */
+                       int access);          /* a write tag was set */
+bool lockstep_crowded(const struct vcpu *c); /* the next stretch should begin with a block, where pages can go */
+void lockstep_dma(struct soft_vm *vm);       /* any thread */

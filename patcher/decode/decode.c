@@ -319,6 +319,7 @@ static bool bind_replay(struct parts *p, const ZydisDecodedInstruction *d, const
         return false;
     in->fn = exec_cold;
     in->aux = (void *)fn;
+    in->flags |= INSN_REPLAY;
     return true;
 }
 
@@ -417,13 +418,14 @@ unsigned decode_text(const uint8_t *bytes, unsigned n, unsigned mode, uint64_t i
 
 void decode_bind_fault(struct insn *in, unsigned vector)
 {
-    uint16_t ip = in->ip;
-    uint8_t number = in->number;
+    bool ud2 = in->map == 0x0f && in->opcode == 0x0b && in->len;
     *in = (struct insn){.fn = exec_cold_end,
                         .aux = (void *)cold_fault,
-                        .ip = ip,
-                        .number = number,
-                        .len = 1,
+                        .ip = in->ip,
+                        .number = in->number,
+                        .map = in->map,
+                        .opcode = in->opcode,
+                        .len = ud2 ? in->len : 1,
                         .aux_op = vector,
                         .flags = INSN_ENDS};
 }

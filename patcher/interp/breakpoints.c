@@ -20,11 +20,6 @@ static unsigned length(const struct vcpu *c, unsigned n)
     return bytes[c->dr[7] >> (18 + 4 * n) & 3];
 }
 
-bool debug_any(const struct vcpu *c)
-{
-    return c->dr[7] & 0xff;
-}
-
 bool debug_data_any(const struct vcpu *c)
 {
     for (unsigned n = 0; n < 4; n++)

@@ -6,7 +6,10 @@
 enum { DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15, DR6_FIXED = 0xffff0ff0u & ~(7u << 13) };
 enum { DR7_GD = 1 << 13, DR7_FIXED = 1 << 10 };
 
-bool debug_any(const struct vcpu *c);      /* some breakpoint is enabled */
+static inline bool debug_any(const struct vcpu *c) /* some breakpoint is enabled */
+{
+    return c->dr[7] & 0xff;
+}
 bool debug_data_any(const struct vcpu *c); /* some data breakpoint is */
 /* Note hits in c->pending_dr6; the trap comes after the instruction. */
 void debug_data_access(struct vcpu *c, uint64_t lin, unsigned size, bool write);

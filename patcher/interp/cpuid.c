@@ -250,7 +250,7 @@ static void leaf_xsave(const struct vcpu *c, const struct cpuid_table *t, uint32
         r[ECX] = most;
     } else if (sub == 1) {
         r[EAX] = t->feature[F_XSAVE];
-        r[EBX] = compact;
+        r[EBX] = cpu_model_compact(r[EAX], compact);
     } else if (sub < G_N_ELEMENTS(t->model.xsave) && t->xcr0 >> sub & 1) {
         r[EAX] = t->model.xsave[sub].size;
         r[EBX] = t->model.xsave[sub].offset;

@@ -6,15 +6,10 @@
 #include "patcher/interp/breakpoints.h"
 
 /* ---- what a segment register allows -------------------------------------------------------------------------------- */
-void seg_cache(const struct vcpu *c, struct seg *s)
+static void cache_protected(struct seg *s)
 {
     unsigned type = s->attr & X86_ATTR_TYPE;
     bool code = type & 8;
-    s->lo = 0;
-    s->hi = s->limit;
-    s->can = ACCESS_READ | ACCESS_WRITE;
-    if (real_mode(c) || v86_mode(c))
-        return;
     if (s->attr & X86_ATTR_NULL || !(s->attr & X86_ATTR_P))
         s->can = 0;
     else if (code)
@@ -27,6 +22,16 @@ void seg_cache(const struct vcpu *c, struct seg *s)
         if (s->limit == 0xffffffff || s->lo > s->hi)
             s->can = 0;
     }
+}
+
+void seg_cache(const struct vcpu *c, struct seg *s)
+{
+    s->lo = 0;
+    s->hi = s->limit;
+    s->can = ACCESS_READ | ACCESS_WRITE;
+    if (!real_mode(c) && !v86_mode(c))
+        cache_protected(s);
+    s->whole = !s->lo && s->hi == 0xffffffff && s->can == (ACCESS_READ | ACCESS_WRITE);
 }
 
 static unsigned seg_fault(unsigned seg)
@@ -79,7 +84,7 @@ uint64_t seg_linear_hot(struct vcpu *c, const struct insn *in, uint64_t off, uns
 
 static bool flat(const struct seg *s)
 {
-    return !s->base && !s->lo && s->hi == 0xffffffff && s->can == (ACCESS_READ | ACCESS_WRITE);
+    return !s->base && s->whole;
 }
 
 static unsigned pick_view(const struct vcpu *c)
@@ -97,7 +102,8 @@ void update_mode(struct vcpu *c)
     unsigned code = long_mode(c) && cs->attr & X86_ATTR_L ? CODE64 : cs->attr & X86_ATTR_DB ? CODE32 : CODE16;
     bool all_flat = code != CODE64 && !cs->base && cs->limit == 0xffffffff && flat(&c->seg[X86_DS]) &&
                     flat(&c->seg[X86_ES]) && flat(&c->seg[X86_SS]);
-    bool step = c->shadow || c->pending_dr6 || c->rflags & (RFLAG_TF | RFLAG_RF) || debug_any(c);
+    bool watched = debug_any(c);
+    bool step = c->shadow || c->pending_dr6 || c->rflags & (RFLAG_TF | RFLAG_RF) || watched;
     c->mode = code | (code != CODE64 && c->seg[X86_SS].attr & X86_ATTR_DB ? MODE_STACK32 : 0) |
               (all_flat ? MODE_FLAT : 0) | (step ? MODE_ONE : 0);
     c->code_limit = code == CODE64 ? ~0ull : cs->limit;
@@ -105,7 +111,7 @@ void update_mode(struct vcpu *c)
         tlb_note_user(c);
     c->view = pick_view(c);
     bool aligned = c->cpl == 3 && c->rflags & RFLAG_AC && c->cr0 & CR0_AM;
-    unsigned table = aligned || debug_data_any(c) ? VIEW_SLOW : c->view;
+    unsigned table = aligned || (watched && debug_data_any(c)) ? VIEW_SLOW : c->view;
     c->tlb = c->views[table];
     if (c->translator)
         c->mode |= table << MODE_TABLE_SHIFT;
@@ -127,16 +133,24 @@ void seg_refresh(struct vcpu *c)
 }
 
 /* ---- descriptors --------------------------------------------------------------------------------------------------- */
-bool desc_read(struct vcpu *c, uint16_t selector, struct desc *d)
+/* Where it lies; false: beyond its table. */
+static bool desc_place(const struct vcpu *c, uint16_t selector, uint64_t *lin)
 {
     uint64_t base = selector & 4 ? c->ldtr.base : c->gdtr.base;
     uint32_t limit = selector & 4 ? c->ldtr.limit : c->gdtr.limit;
     if ((selector & 4 && c->ldtr.attr & X86_ATTR_NULL) || (selector | 7u) > limit)
         return false;
-    d->selector = selector;
-    d->lin = base + (selector & ~7u);
+    *lin = base + (selector & ~7u);
     if (!long_mode(c))
-        d->lin = (uint32_t)d->lin;
+        *lin = (uint32_t)*lin;
+    return true;
+}
+
+bool desc_read(struct vcpu *c, uint16_t selector, struct desc *d)
+{
+    if (!desc_place(c, selector, &d->lin))
+        return false;
+    d->selector = selector;
     d->raw = sys_read(c, d->lin, 8);
     d->raw_high = 0;
     return true;
@@ -155,7 +169,7 @@ void desc_get_high(struct vcpu *c, struct desc *d)
 
 void desc_set_accessed(struct vcpu *c, struct desc *d)
 {
-    if (d->raw >> 40 & 1)
+    if (desc_accessed(d))
         return;
     d->raw |= 1ull << 40;
     sys_write(c, d->lin + 5, 1, d->raw >> 40 & 0xff);
@@ -201,14 +215,14 @@ static void check_stack_segment(struct vcpu *c, const struct desc *d, uint16_t s
         raise_error(c, EXC_SS, selector & 0xfffc);
 }
 
-static void check_data_segment(struct vcpu *c, const struct desc *d, uint16_t selector)
+/* The exception that loading it into a data segment register raises, or 0. */
+static unsigned data_segment_fault(const struct vcpu *c, const struct desc *d, uint16_t selector)
 {
     unsigned rpl = selector & 3, need = rpl > c->cpl ? rpl : c->cpl;
     bool readable = desc_s(d) && (!desc_code(d) || d->raw >> 41 & 1);
     if (!readable || (!(desc_code(d) && desc_conforming(d)) && desc_dpl(d) < need))
-        raise_error(c, EXC_GP, selector & 0xfffc);
-    if (!desc_present(d))
-        raise_error(c, EXC_NP, selector & 0xfffc);
+        return EXC_GP;
+    return desc_present(d) ? 0 : EXC_NP;
 }
 
 void seg_load(struct vcpu *c, unsigned seg, uint16_t selector)
@@ -227,11 +241,49 @@ void seg_load(struct vcpu *c, unsigned seg, uint16_t selector)
     desc_get(c, selector, EXC_GP, &d);
     if (seg == X86_SS)
         check_stack_segment(c, &d, selector);
-    else
-        check_data_segment(c, &d, selector);
+    else if (data_segment_fault(c, &d, selector))
+        raise_error(c, data_segment_fault(c, &d, selector), selector & 0xfffc);
     desc_set_accessed(c, &d);
     desc_cache(&d, &c->seg[seg]);
     seg_cache(c, &c->seg[seg]);
+}
+
+/* A segment of writable data, upward, that ends with the address space. */
+static bool whole_data(const struct desc *d)
+{
+    const uint64_t mask = 0x008f9e000000ffff, flat = 0x008f92000000ffff;
+    return (d->raw & mask) == flat;
+}
+
+static void load_whole(struct seg *s, const struct desc *d)
+{
+    s->base = (d->raw >> 16 & 0xffffff) | (d->raw >> 32 & 0xff000000);
+    s->limit = s->hi = 0xffffffff;
+    s->selector = d->selector;
+    s->attr = d->raw >> 40 & 0xf0ff;
+    s->lo = 0;
+    s->can = ACCESS_READ | ACCESS_WRITE;
+    s->whole = 1;
+}
+
+bool seg_load_quick(struct vcpu *c, unsigned seg, uint16_t selector)
+{
+    bool may_be_any = code64(c) || seg >= X86_FS; /* the mode depends on whether the others are flat */
+    struct desc d = {.selector = selector};
+    struct seg *s = &c->seg[seg];
+    if (real_mode(c) || v86_mode(c) || (null_selector(selector) && !may_be_any))
+        return false;
+    if (null_selector(selector)) {
+        seg_set_null(c, seg, selector);
+        return true;
+    }
+    if (!desc_place(c, selector, &d.lin) || !sys_peek(c, d.lin, &d.raw) || data_segment_fault(c, &d, selector) ||
+        !desc_accessed(&d) || !whole_data(&d))
+        return false;
+    if (!may_be_any && d.raw & 0xff0000ffffff0000) /* a base */
+        return false;
+    load_whole(s, &d);
+    return true;
 }
 
 void cs_load(struct vcpu *c, struct desc *d, unsigned cpl)

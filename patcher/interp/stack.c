@@ -44,10 +44,19 @@ void stack_push(struct vcpu *c, struct stack *s, unsigned size, uint64_t v)
         sys_write(c, lin, size, v);
 }
 
+static uint64_t read_stack(struct vcpu *c, uint64_t lin, unsigned size)
+{
+    switch (size) {
+    case 2: return mem_read16(c, NULL, lin);
+    case 4: return mem_read32(c, NULL, lin);
+    default: return mem_read64(c, NULL, lin);
+    }
+}
+
 uint64_t stack_pop(struct vcpu *c, struct stack *s, unsigned size)
 {
     uint64_t lin = stack_linear(c, s, size, ACCESS_READ);
-    uint64_t v = mem_read_slow(c, NULL, lin, size);
+    uint64_t v = read_stack(c, lin, size);
     s->sp = merge(s->sp, s->sp + size, s->mask);
     return v;
 }

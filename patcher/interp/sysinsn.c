@@ -228,8 +228,11 @@ void cold_rdtsc(struct vcpu *c, const struct insn *in)
     set_pair(c, guest_tsc(c));
 }
 
+/* It waits for all loads before it (SDM Vol. 2): without that two CPUs that pass a reading on to each other see time go
+ * backwards by some hundred cycles. */
 void cold_rdtscp(struct vcpu *c, const struct insn *in)
 {
+    __asm__ volatile("lfence" ::: "memory");
     cold_rdtsc(c, in);
     c->gpr[X86_RCX] = (uint32_t)c->tsc_aux;
 }

@@ -54,6 +54,10 @@ static inline bool desc_writable(const struct desc *d) /* of data */
 {
     return d->raw >> 41 & 1;
 }
+static inline bool desc_accessed(const struct desc *d) /* of code and data */
+{
+    return d->raw >> 40 & 1;
+}
 static inline bool desc_long(const struct desc *d)
 {
     return d->raw >> 53 & 1;
@@ -70,6 +74,9 @@ void desc_cache(const struct desc *d, struct seg *s); /* hidden part from a desc
 void seg_cache(const struct vcpu *c, struct seg *s);  /* lo, hi, can from the rest; does not fault */
 void seg_load_real(struct vcpu *c, unsigned seg, uint16_t selector);
 void seg_load(struct vcpu *c, unsigned seg, uint16_t selector); /* any but CS, all modes */
+/* The same for ES, DS, FS and GS with a null selector or a segment up to the end of the address space, where nothing faults,
+ * nothing has to be written or walked and vcpu.mode stays as it is; else false, and nothing was done. */
+bool seg_load_quick(struct vcpu *c, unsigned seg, uint16_t selector);
 void seg_set_null(struct vcpu *c, unsigned seg, uint16_t selector);
 void seg_refresh(struct vcpu *c); /* after a change of PE or VM: what segments can do, then update_mode() */
 /* CS for the given privilege; the caller has checked everything. */
@@ -120,7 +127,8 @@ void task_gate(struct vcpu *c, const struct desc *gate, enum task_how how, uint6
                uint32_t error);
 
 /* ---- sysreg.c, msr.c, cpuid.c, io.c --------------------------------------------------------------------------------------------- */
-void io_check(struct vcpu *c, uint16_t port, unsigned size); /* IOPL and the TSS's bitmap: #GP(0) */
+void io_check(struct vcpu *c, uint16_t port, unsigned size);  /* IOPL and the TSS's bitmap: #GP(0) */
+void io_registers(struct vcpu *c, uint64_t gpr[8], bool set); /* cpu_engine.registers */
 uint64_t msr_read(struct vcpu *c, uint32_t index);
 void msr_write(struct vcpu *c, uint32_t index, uint64_t v);
 uint64_t guest_tsc(struct vcpu *c);

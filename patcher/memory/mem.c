@@ -216,6 +216,14 @@ uint64_t sys_read(struct vcpu *c, uint64_t lin, unsigned size)
     return v;
 }
 
+bool sys_peek(struct vcpu *c, uint64_t lin, uint64_t *v)
+{
+    const void *direct = sys_direct(c, lin, 8, false);
+    if (direct)
+        *v = load_host(direct, 8);
+    return direct;
+}
+
 void sys_write(struct vcpu *c, uint64_t lin, unsigned size, uint64_t v)
 {
     struct pieces p;

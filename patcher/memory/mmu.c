@@ -170,14 +170,24 @@ static bool set_accessed(struct vcpu *c, struct levels *l, bool dirty)
     return true;
 }
 
-uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
+/* What the result depends on. */
+static void keep_entries(const struct vcpu *c, const struct levels *l, struct walk *w)
 {
-    return mmu_walk_from(c, view, lin, access, w, NULL);
+    if (c->cr4 & CR4_PCIDE)
+        return;
+    w->entry_bytes = l->size;
+    for (w->entries = 0; w->entries < l->n; w->entries++) {
+        w->entry_at[w->entries] = l->gpa[w->entries];
+        w->entry[w->entries] = l->entry[w->entries];
+    }
 }
 
-uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, struct walk_starts *s)
+/* ahead: of time, entries stay as they are. */
+static uint32_t walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w, bool ahead,
+                     struct walk_starts *s)
 {
     w->large = w->huge = w->global = false;
+    w->entries = 0;
     if (!(c->cr0 & CR0_PG)) {
         w->global = true;
         w->gpa = lin & PAGE_MASK;
@@ -195,14 +205,25 @@ uint32_t mmu_walk_from(struct vcpu *c, unsigned view, uint64_t lin, int access, 
         if ((may & access) != access)
             return fault_code(c, view, access, PF_P);
         w->not_accessed = l.not_accessed;
-        if (!s && !set_accessed(c, &l, access & ACCESS_WRITE))
+        if (!ahead && !set_accessed(c, &l, access & ACCESS_WRITE))
             continue;
         if (!(l.entry[l.n - 1] & PTE_D))
             may &= ~ACCESS_WRITE; /* the first write walks again and sets D */
+        keep_entries(c, &l, w);
         w->global = c->cr4 & CR4_PGE && l.entry[l.n - 1] & PTE_G;
         w->access = may;
         return 0;
     }
+}
+
+uint32_t mmu_walk(struct vcpu *c, unsigned view, uint64_t lin, int access, struct walk *w)
+{
+    return walk(c, view, lin, access, w, false, NULL);
+}
+
+uint32_t mmu_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk *w, struct walk_starts *s)
+{
+    return walk(c, view, lin, 0, w, true, s);
 }
 
 /* MOV CR3 in PAE mode (SDM Vol. 3, 4.4.1) */

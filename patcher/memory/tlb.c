@@ -7,7 +7,8 @@
  * are none) may have one of its own: it gets it when the first page that is not global is filled in, and from then on
  * all that it fills in has this number.  So the entries of
  *   - a kernel whose pages are all global stay, whatever CR3 does;
- *   - a context stay while others are in force, if its PCID is loaded again with bit 63 of CR3 set.
+ *   - a context stay while others are in force, if its PCID is loaded again with bit 63 of CR3 set, or, without PCIDs, if
+ *     the page tables are found to be as they were (tlb_reads.c).
  * A context that has a number of its own does not see the shared entries: it walks again, once.  The numbers of the last
  * contexts are kept; when numbers run out, everything is really emptied.
  *
@@ -86,6 +87,40 @@ static void use_generations(struct vcpu *c)
     trans_context_update(c);
 }
 
+static bool has_pcids(const struct vcpu *c)
+{
+    return c->cr4 & CR4_PCIDE;
+}
+
+static uint64_t key_of(const struct vcpu *c, uint64_t cr3)
+{
+    return has_pcids(c) ? cr3 & 0xfff : cr3;
+}
+
+/* Linux has pairs of them, whose PCIDs differ in bit 11 and whose tables in bit 12. */
+static struct tlb_context *context_of(struct vcpu *c, uint64_t key)
+{
+    return &c->tlb_context[(key ^ key >> 7 ^ key >> 12 ^ key >> 17) % TLB_CONTEXTS];
+}
+
+/* Nothing is known of it yet. */
+static void begin_context(struct vcpu *c, struct tlb_context *t, uint64_t key)
+{
+    t->used = false;
+    t->key = key;
+    memset(t->code_version, 0, sizeof t->code_version);
+    memcpy(t->pdpte, c->pdpte, sizeof t->pdpte);
+    tlb_reads_empty(t);
+}
+
+struct tlb_context *tlb_context_now(struct vcpu *c)
+{
+    struct tlb_context *t = context_of(c, c->cr3);
+    if (t->key != c->cr3)
+        begin_context(c, t, c->cr3);
+    return t;
+}
+
 void tlb_flush(struct vcpu *c)
 {
     count(c, COUNT_TLB_FLUSHES);
@@ -93,15 +128,11 @@ void tlb_flush(struct vcpu *c)
         c->shared_gen[v] = tlb_new_generation(c);
     memset(c->own_gen, 0, sizeof c->own_gen);
     forget_contexts(c);
+    begin_context(c, context_of(c, key_of(c, c->cr3)), key_of(c, c->cr3)); /* PDPTEs may be others */
     tlb_kernel_forget(c);
     memset(c->large_2m, 0, sizeof c->large_2m);
     memset(c->large_1g, 0, sizeof c->large_1g);
     use_generations(c);
-}
-
-static struct tlb_context *context_of(struct vcpu *c, uint64_t cr3)
-{
-    return &c->tlb_context[(cr3 ^ cr3 >> 7) % TLB_CONTEXTS]; /* Linux has pairs of them, that differ in bit 11 */
 }
 
 void tlb_forget_all(struct vcpu *c)
@@ -113,9 +144,9 @@ void tlb_forget_all(struct vcpu *c)
 
 void tlb_forget_context(struct vcpu *c, unsigned pcid)
 {
-    if (pcid != (c->cr4 & CR4_PCIDE ? c->cr3 & 0xfff : 0)) {
+    if (pcid != (has_pcids(c) ? c->cr3 & 0xfff : 0)) {
         struct tlb_context *t = context_of(c, pcid);
-        t->used = t->used && t->pcid != pcid;
+        t->used = t->used && t->key != pcid;
         return;
     }
     memset(c->own_gen, 0, sizeof c->own_gen);
@@ -155,27 +186,43 @@ static void watch_isolation(struct vcpu *c, uint64_t old)
         c->isolation++;
 }
 
-/* MOV CR3: from the context of the old value's PCID to that of the new one's; keep: the guest says that what it had
- * there before is still right (bit 63). */
+static void leave_context(struct vcpu *c, uint64_t cr3)
+{
+    struct tlb_context *t = context_of(c, key_of(c, cr3));
+    if (t->key != key_of(c, cr3))
+        begin_context(c, t, key_of(c, cr3));
+    t->used = true;
+    memcpy(t->own_gen, c->own_gen, sizeof t->own_gen);
+    tlb_kernel_leave(c, t);
+}
+
+/* The context that CR3 names, if what is in the TLB of it is right. */
+static struct tlb_context *kept_context(struct vcpu *c, bool keep)
+{
+    uint64_t key = key_of(c, c->cr3);
+    struct tlb_context *t = context_of(c, key);
+    if (has_pcids(c))
+        return keep && t->used && t->key == key ? t : NULL;
+    if (t->used && t->key == key && tlb_reads_hold(c, t))
+        return t;
+    begin_context(c, t, key);
+    return NULL;
+}
+
+/* MOV CR3: from the context of the old value to that of the new one; keep: the guest says that what it had there before is
+ * still right (bit 63). */
 void tlb_switch(struct vcpu *c, uint64_t old, bool keep)
 {
-    const struct tlb_context *t = context_of(c, c->cr3 & 0xfff);
-    if (c->cr4 & CR4_PCIDE) {
-        struct tlb_context *was = context_of(c, old & 0xfff);
-        was->used = true;
-        was->pcid = old & 0xfff;
-        memcpy(was->own_gen, c->own_gen, sizeof was->own_gen);
-    }
-    if (keep && t->used && t->pcid == (c->cr3 & 0xfff)) {
+    leave_context(c, old);
+    const struct tlb_context *t = kept_context(c, keep);
+    if (t)
         memcpy(c->own_gen, t->own_gen, sizeof t->own_gen);
-        count(c, COUNT_TLB_CR3_KEPT);
-    } else {
+    else
         memset(c->own_gen, 0, sizeof c->own_gen);
-        count(c, COUNT_TLB_CR3_NEW);
-    }
+    count(c, t ? COUNT_TLB_CR3_KEPT : COUNT_TLB_CR3_NEW);
     watch_isolation(c, old);
     choose_generations(c);
-    tlb_kernel_switched(c);
+    tlb_kernel_switched(c, has_pcids(c) ? NULL : t);
     trans_context_update(c);
 }
 
@@ -191,17 +238,22 @@ static bool may_be_large(const struct vcpu *c, uint64_t lin)
     return c->large_2m[bit / 64] >> bit % 64 & 1 || c->large_1g[lin >> 63] >> (lin >> 30 & 63) & 1;
 }
 
+void tlb_take_page(struct vcpu *c, uint64_t lin)
+{
+    for (unsigned v = 0; v < VIEWS; v++) {
+        empty(&c->views[v][slot_of(lin)], slot_of(lin));
+        c->info[v][slot_of(lin)].lin = TLB_EMPTY;
+    }
+    trans_context_flush(c, lin);
+}
+
 void tlb_flush_page(struct vcpu *c, uint64_t lin)
 {
     if (may_be_large(c, lin)) {
         tlb_flush(c); /* other parts of a large page may be anywhere */
         return;
     }
-    for (unsigned v = 0; v < VIEWS; v++) {
-        empty(&c->views[v][slot_of(lin)], slot_of(lin));
-        c->info[v][slot_of(lin)].lin = TLB_EMPTY;
-    }
-    trans_context_flush(c, lin);
+    tlb_take_page(c, lin);
 }
 
 /* A block in progress may have written to a page after its entry had gone: so pages are found by who was granted a tag. */
@@ -300,6 +352,8 @@ static void fill(struct vcpu *c, unsigned view, uint64_t lin, int access, const 
     struct tlb_info *i = &c->info[view][slot_of(lin)];
     if (!w->global)
         tlb_need_own_generation(c, view);
+    if (!has_pcids(c))
+        tlb_reads_note(c, tlb_context_now(c), lin, w);
     if (w->large)
         note_large(c, lin, w);
     *i = (struct tlb_info){.lin = (lin & PAGE_MASK) ^ c->view_gen[view],
@@ -309,16 +363,22 @@ static void fill(struct vcpu *c, unsigned view, uint64_t lin, int access, const 
     install(c, view, i, lin, access);
 }
 
+/* The entry is there, and about to be written to: that may be possible without care by now. */
+static void retag(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t lin)
+{
+    if (!(i->page & GPA_RAM) || i->page & GPA_READONLY || !(c->views[view][slot_of(lin)].write & TLB_EMPTY))
+        return;
+    count(c, COUNT_TLB_RETAGS);
+    install(c, view, i, lin, ACCESS_WRITE);
+}
+
 struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access)
 {
     struct tlb_info *i = &c->info[view][slot_of(lin)];
     uint64_t tag = (lin & PAGE_MASK) ^ c->view_gen[view];
     if (i->lin == tag && (i->access & access) == access) {
-        if (access & ACCESS_WRITE && i->page & GPA_RAM && !(i->page & GPA_READONLY) &&
-            c->views[view][slot_of(lin)].write & TLB_EMPTY) {
-            count(c, COUNT_TLB_RETAGS);
-            install(c, view, i, lin, access);
-        }
+        if (access & ACCESS_WRITE)
+            retag(c, view, i, lin);
         return i;
     }
     struct walk w;
@@ -335,10 +395,29 @@ struct tlb_info *tlb_get(struct vcpu *c, unsigned view, uint64_t lin, int access
 bool tlb_walk_ahead(struct vcpu *c, unsigned view, uint64_t lin, struct walk_starts *starts)
 {
     struct walk w;
-    bool there = !mmu_walk_from(c, view, lin, 0, &w, starts) && !w.not_accessed;
+    bool there = !mmu_walk_ahead(c, view, lin, &w, starts) && !w.not_accessed;
     if (there)
         fill(c, view, lin, 0, &w);
     return there;
+}
+
+bool tlb_get_quietly(struct vcpu *c, uint64_t lin, unsigned size, bool write)
+{
+    unsigned view = c->view;
+    struct tlb_entry *e = &c->views[view][slot_of(lin)];
+    struct tlb_info *i = &c->info[view][slot_of(lin)];
+    if (c->tlb != c->views[view] || !canonical(lin) || (lin & ~PAGE_MASK) + size > PAGE_SIZE)
+        return false;
+    if (i->lin != ((lin & PAGE_MASK) ^ c->view_gen[view])) {
+        count(c, COUNT_TLB_WALKS);
+        if (!tlb_walk_ahead(c, view, lin, NULL))
+            return false;
+        if (tlb_kernel_note(c, view, lin))
+            trans_context_update(c);
+    }
+    if (write && i->access & ACCESS_WRITE && !code_was_on_page(c->vm, i->page & PAGE_MASK))
+        retag(c, view, i, lin);
+    return tlb_hit(c, write ? e->write : e->read, lin, size);
 }
 
 struct tlb_info *tlb_get_fetch(struct vcpu *c, uint64_t lin)

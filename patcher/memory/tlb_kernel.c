@@ -46,6 +46,7 @@ static void forget(struct tlb_kernel *k)
     list_empty(&k->data);
     k->rounds = k->strangers = 0;
     k->code = 0;
+    k->version++;
 }
 
 void tlb_kernel_forget(struct vcpu *c)
@@ -64,8 +65,10 @@ static bool note_code(struct tlb_kernel *k, uint64_t page, uint64_t where)
         known = false;
         at = place_of(&k->exec, page);
     }
-    if (!known)
+    if (!known) {
         list_add(&k->exec, at, page);
+        k->version++;
+    }
     k->exec.page[*at - 1].page = where;
     return renewed;
 }
@@ -117,10 +120,12 @@ static bool same_code(struct vcpu *c, unsigned view, const struct tlb_list *l, s
         if (seen[region % 16].region == region && seen[region % 16].distance == distance)
             continue;
         struct walk w;
-        if (mmu_walk_from(c, view, l->page[n].lin, 0, &w, starts) || !(w.access & ACCESS_EXEC) ||
+        if (mmu_walk_ahead(c, view, l->page[n].lin, &w, starts) || !(w.access & ACCESS_EXEC) ||
             gpa_entry(c->vm, w.gpa) != l->page[n].page)
             return false;
         global &= w.global;
+        if (!(c->cr4 & CR4_PCIDE))
+            tlb_reads_note(c, tlb_context_now(c), l->page[n].lin, &w);
         if (w.large) {
             seen[region % 16].region = region;
             seen[region % 16].distance = distance;
@@ -140,11 +145,15 @@ static void fill_again(struct vcpu *c, unsigned view, const struct tlb_list *l, 
     }
 }
 
-static void walk_again(struct vcpu *c, unsigned view)
+static void walk_again(struct vcpu *c, unsigned view, const struct tlb_context *kept)
 {
     struct tlb_kernel *k = &c->kernel[view];
     if (k->gen == c->view_gen[view])
         return;
+    if (kept && k->code && kept->code_version[view] == k->version) {
+        k->gen = c->view_gen[view];
+        return;
+    }
     struct walk_starts starts = {0};
     if (!same_code(c, view, &k->exec, &starts)) {
         if (++k->strangers == STRANGERS)
@@ -152,7 +161,8 @@ static void walk_again(struct vcpu *c, unsigned view)
         return;
     }
     k->strangers = 0;
-    fill_again(c, view, &k->data, &starts);
+    if (!kept)
+        fill_again(c, view, &k->data, &starts);
     if (++k->rounds % ROUNDS == 0)
         list_empty(&k->data);
     if (k->rounds == CODE_ROUNDS)
@@ -162,9 +172,16 @@ static void walk_again(struct vcpu *c, unsigned view)
     k->code = code;
 }
 
-void tlb_kernel_switched(struct vcpu *c)
+/* What it has of the kernel's code is noted by now: it was looked at when the context came into force, or filled in since. */
+void tlb_kernel_leave(const struct vcpu *c, struct tlb_context *t)
+{
+    for (unsigned v = 0; v < VIEWS; v++)
+        t->code_version[v] = c->kernel[v].code && c->kernel[v].gen == c->view_gen[v] ? c->kernel[v].version : 0;
+}
+
+void tlb_kernel_switched(struct vcpu *c, const struct tlb_context *kept)
 {
     bool gate = on_user_tables(c);
-    walk_again(c, gate ? VIEW_GATE : VIEW_SUPER_SMAP);
-    walk_again(c, gate ? VIEW_USER : VIEW_SUPER);
+    walk_again(c, gate ? VIEW_GATE : VIEW_SUPER_SMAP, kept);
+    walk_again(c, gate ? VIEW_USER : VIEW_SUPER, kept);
 }

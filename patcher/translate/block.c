@@ -8,23 +8,6 @@
 #include "patcher/translate/translation.h"
 
 /* ---- jumps ---------------------------------------------------------------------------------------------------------------- */
-/* T0 = IP: go there, wherever it is.  No flags are touched.  See jump_cache_index(). */
-void trans_jump_indirect(const struct translation *t, struct emit *e)
-{
-    int from = T0;
-    if (t->x->bmi2) {
-        e_bytes(e, "\xc4\x43\xfb\xf0\xda\x0c", 6); /* rorx T1, T0, 12 */
-        e_lea(e, 4, T1, (struct host_mem){T1, T0, 0, 0});
-        from = T1;
-    }
-    e_rr(e, 4, 0x0fb7, T1, from); /* movzx */
-    e_lea(e, 8, T1, (struct host_mem){T1, T1, 0, 0});
-    struct host_mem code = trans_field(offsetof(struct vcpu, jump_cache) + offsetof(struct jump_target, code));
-    code.index = T1;
-    code.scale = 3;
-    e_mem(e, 4, 0xff, 4, code);
-}
-
 /* T0 = page's IP + offset, for a direct jump */
 void trans_load_ip(struct translation *t, struct emit *e, uint64_t offset)
 {
@@ -60,7 +43,7 @@ void trans_jump_to(struct translation *t, uint64_t offset)
         return;
     }
     trans_load_ip(t, &t->e, offset);
-    trans_jump_indirect(t, &t->e);
+    trans_jump_indirect(t->x, &t->e);
 }
 
 void trans_jump_if(struct translation *t, unsigned cc, uint64_t offset)
@@ -83,22 +66,30 @@ const struct trans_point *trans_point_of(const struct translation *t, unsigned i
     return &t->tb->point[i];
 }
 
+static bool same_detour(const struct slow *a, const struct slow *b)
+{
+    return a->insn == b->insn && a->how == b->how && a->retry == b->retry && a->wanted == b->wanted &&
+           a->cold == b->cold;
+}
+
 static void emit_slow_paths(struct translation *t)
 {
     struct emit *e = &t->cold;
     for (unsigned i = 0; i < t->slow_count; i++) {
         e_patch_here(e, t->slow[i].patch);
-        while (i + 1 < t->slow_count && t->slow[i + 1].insn == t->slow[i].insn && t->slow[i + 1].how == t->slow[i].how)
+        while (i + 1 < t->slow_count && same_detour(&t->slow[i], &t->slow[i + 1]))
             e_patch_here(e, t->slow[++i].patch);
-        unsigned n = t->slow[i].insn;
+        const struct slow *s = &t->slow[i];
+        unsigned n = s->insn;
         bool make = t->live[n] && t->producer_at[n].kind != TRANS_MAKE_NONE;
         if (make)
             trans_make_flags(e, &t->producer_at[n]);
-        e_imm64(e, T2, (uintptr_t)trans_point_of(t, n));
-        const uint8_t *back = t->slow[i].how == TRANS_DO_READY ? t->started[n] : t->resume[n];
+        uint64_t point = (uintptr_t)trans_point_of(t, n) | (uint64_t)s->wanted << TRANS_WANTED_SHIFT;
+        e_imm64(e, T2, s->cold ? (uintptr_t)s->cold : point);
+        const uint8_t *back = s->retry ? s->retry : s->how == TRANS_DO_READY ? t->started[n] : t->resume[n];
         e_bytes(e, "\x4c\x8d\x1d", 3); /* lea T1, [rip + rel32] */
         e32(e, (uint32_t)(back - (e->at + 4)));
-        e_jmp(e, t->x->detour[t->slow[i].how][!make]);
+        e_jmp(e, t->x->detour[s->how][!make]);
     }
 }
 
@@ -107,7 +98,7 @@ static void emit_tails(struct translation *t)
     for (unsigned i = 0; i < t->tail_count; i++) {
         e_patch_here(&t->cold, t->tail[i].patch);
         trans_load_ip(t, &t->cold, t->tail[i].offset);
-        trans_jump_indirect(t, &t->cold);
+        trans_jump_indirect(t->x, &t->cold);
     }
 }
 
@@ -138,7 +129,7 @@ static bool too_odd(const struct translation *t, const struct insn *in, const st
         return true;
     if (o->kind == TRANS_PLAIN && trans_high_byte_trouble(o))
         return true;
-    bool stack = o->kind >= TRANS_PUSH_REG && o->kind <= TRANS_LEAVE;
+    bool stack = (o->kind >= TRANS_PUSH_REG && o->kind <= TRANS_LEAVE) || o->kind == TRANS_POP_SEG;
     stack |= o->kind == TRANS_CALL || o->kind == TRANS_RET || o->kind == TRANS_CALL_RM;
     return stack && !t->code64 && !(t->block->mode & MODE_STACK32);
 }
@@ -153,7 +144,8 @@ static void study(struct translation *t)
         struct trans_op v;
         if (t->op[i].kind == TRANS_EXEC && in->len && trans_vector_of(&v, in))
             t->op[i] = v;
-        if (in->len && (too_odd(t, in, &t->op[i]) || trans_net_leaves(t->x, t->tb->host + in->ip))) {
+        bool again = t->op[i].kind == TRANS_RDTSC && t->c->lockstep;
+        if (in->len && (too_odd(t, in, &t->op[i]) || again || trans_net_leaves(t->x, t->tb->host + in->ip))) {
             t->op[i].kind = TRANS_EXEC;
             t->op[i].flags_read = FLAG_ALL;
             t->op[i].flags_killed = 0;
@@ -161,7 +153,7 @@ static void study(struct translation *t)
     }
     t->live[n] = FLAG_ALL;
     for (unsigned i = n; i-- > 0;) {
-        if (!r->insn[i].len || r->insn[i].flags & INSN_ENDS)
+        if (!r->insn[i].len || (r->insn[i].flags & INSN_ENDS && t->op[i].kind != TRANS_POPF))
             t->live[i] = FLAG_ALL;
         else
             t->live[i] = (t->live[i + 1] & ~t->op[i].flags_killed) | t->op[i].flags_read;
@@ -203,22 +195,26 @@ static void entry(struct translation *t)
 {
     struct emit *e = &t->e;
     struct translated_block *tb = t->tb;
-    struct host_mem key = trans_field(offsetof(struct vcpu, jump_cache) + offsetof(struct jump_target, key));
-    key.index = T1;
-    key.scale = 3;
+    struct trans_label label = {.host = (uintptr_t)t->block->host};
+    uint8_t *label_at = e->at;
+    e_bytes(e, &label, sizeof label);
     tb->indirect = e->at;
     e_mov(e, 8, T2, H_RCX);
-    e_load(e, 8, H_RCX, key);
+    e_load(e, 8, H_RCX, trans_target_field(offsetof(struct jump_target, key)));
     e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T0, 0, 0});
     e_load(e, 8, T1, TRANS_FIELD(trans_context));
     e_lea(e, 8, H_RCX, (struct host_mem){H_RCX, T1, 0, 0});
     e_bytes(e, "\xe3\x08", 2); /* jrcxz over the next two */
     e_mov(e, 8, H_RCX, T2);
-    e_jmp(e, t->x->miss);
+    e_jmp(e, t->x->search);
     e_mov(e, 8, H_RCX, T2);
     e_lea(e, 8, T0, at(T0, -(int)tb->offset));
     e_store(e, 8, TRANS_FIELD(trans_page), T0);
     tb->code = e->at;
+    label.mode = t->block->mode;
+    label.code = t->block->host2 ? 0 : tb->code - tb->indirect;
+    if (!e->full)
+        memcpy(label_at, &label, sizeof label);
     uint8_t *leave;
     if (!t->live[0]) {
         e_mem(e, 4, 0x83, 7, TRANS_FIELD(request)); /* cmp dword, 0 */
@@ -232,7 +228,7 @@ static void entry(struct translation *t)
         leave = e_jmp_later(e);
         e_mov(e, 8, H_RCX, T2);
     }
-    t->slow[t->slow_count++] = (struct slow){leave, UINT32_MAX, TRANS_DO_EXEC};
+    t->slow[t->slow_count++] = (struct slow){.patch = leave, .insn = UINT32_MAX};
     if (t->block->host2)
         trans_second_page(t, t->no_second_page);
 }
@@ -259,7 +255,7 @@ static unsigned cluster_span(struct translator *x, uint64_t host)
     return narrow < NEVER_CLUSTER ? span[narrow] : 0;
 }
 
-struct translated_block *translate_block(struct vcpu *c, struct block *r)
+struct translated_block *translate_block(struct vcpu *c, struct block *r, bool clusters)
 {
     struct translation t = {.c = c, .x = c->translator, .block = r, .code64 = (r->mode & MODE_CODE) == CODE64};
     struct translator *x = c->translator;
@@ -268,14 +264,14 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r)
     t.tb = new_block(x, r);
     t.held = -1;
     study(&t);
-    clusters_find(&t.clusters, r, t.op, t.code64, cluster_span(x, t.tb->host));
+    clusters_find(&t.clusters, r, t.op, t.code64, clusters ? cluster_span(x, t.tb->host) : 0);
     entry(&t);
     for (t.now = 0; t.now < r->count; t.now++) {
         const struct insn *in = &r->insn[t.now];
         note_point(&t, in, &t.op[t.now]);
         if (in->len) {
             translate_insn(&t, in, &t.op[t.now]);
-            if (in->flags & INSN_ENDS && (t.op[t.now].kind == TRANS_SET_FLAG || t.op[t.now].kind == TRANS_AC))
+            if (in->flags & INSN_ENDS && trans_goes_on(t.op[t.now].kind))
                 trans_jump_to(&t, t.tb->offset + in->ip + in->len);
             trans_producer_after(&t.producer, &t.op[t.now], r->raw + in->ip, t.code64);
         } else
@@ -291,7 +287,8 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r)
     emit_slow_paths(&t);
     emit_tails(&t);
     emit_links(&t);
-    x->used = (t.e.at - x->rw + 15) & ~15ull;
+    enum { LABEL = sizeof(struct trans_label) };
+    x->used = ((t.e.at - x->rw + LABEL + 15) & ~15ull) - LABEL; /* the next one's entry is aligned */
     x->cold_used = t.cold.at - (x->rw + x->hot_bytes);
     t.tb->indirect += t.e.to_exec;
     t.tb->code += t.e.to_exec;

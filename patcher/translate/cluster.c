@@ -208,8 +208,11 @@ static void accesses(struct finder *f, unsigned i, const struct insn *in, const 
     case TRANS_PUSH_REG:
     case TRANS_PUSH_IMM:
     case TRANS_PUSH_SEG:
+    case TRANS_PUSHF:
     case TRANS_CALL: stack_access(f, i, 1, X86_RSP, -(int)w, true); break;
     case TRANS_POP_REG:
+    case TRANS_POPF:
+    case TRANS_POP_SEG:
     case TRANS_RET: stack_access(f, i, 1, X86_RSP, 0, false); break;
     case TRANS_LEAVE: stack_access(f, i, 1, X86_RBP, 0, false); break;
     default: break;
@@ -224,6 +227,7 @@ static void effects(struct finder *f, const struct insn *in, const struct trans_
     case TRANS_PUSH_REG:
     case TRANS_PUSH_IMM:
     case TRANS_PUSH_SEG:
+    case TRANS_PUSHF:
     case TRANS_PUSH_RM: add_to(f, X86_RSP, -(int)word(f)); break;
     case TRANS_POP_REG:
         add_to(f, X86_RSP, word(f));

@@ -168,18 +168,23 @@ unsigned trans_writes(const struct trans_op *o)
     switch (o->kind) {
     case TRANS_NOP:
     case TRANS_SET_FLAG:
-    case TRANS_AC:
+    case TRANS_CLAC:
     case TRANS_SWAPGS:
+    case TRANS_MOV_SEG:
     case TRANS_BIT:
     case TRANS_JCC: return 0;
     case TRANS_LEA: return 1u << ((o->modrm >> 3 & 7) | (o->rex & 4) << 1);
     case TRANS_PUSH_REG:
     case TRANS_PUSH_IMM:
     case TRANS_PUSH_SEG:
+    case TRANS_PUSHF:
+    case TRANS_POPF:
+    case TRANS_POP_SEG:
     case TRANS_PUSH_RM: return 1u << X86_RSP;
     case TRANS_POP_REG: return 1u << X86_RSP | 1u << ((op & 7) | (o->rex & 1) << 3);
     case TRANS_LEAVE: return 1u << X86_RSP | 1u << X86_RBP;
     case TRANS_PLAIN: break;
+    case TRANS_RDTSC:
     case TRANS_DIV: return 1u << X86_RAX | 1u << X86_RDX;
     case TRANS_VECTOR: return trans_vector_written(o);
     default: return 0xffff;

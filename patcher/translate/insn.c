@@ -3,7 +3,7 @@
 #include "patcher/interp/system.h"
 #include "patcher/translate/translation.h"
 
-static void adjust_rsp(struct translation *t, int by)
+void trans_adjust_rsp(struct translation *t, int by)
 {
     e_lea(&t->e, trans_word(t), H_GUEST_RSP, at(H_GUEST_RSP, by));
 }
@@ -124,7 +124,7 @@ static void lea(struct translation *t, const struct insn *in, const struct trans
 
 static void push_value_done(struct translation *t)
 {
-    adjust_rsp(t, -(int)trans_word(t));
+    trans_adjust_rsp(t, -(int)trans_word(t));
 }
 
 static void push_reg(struct translation *t, unsigned n)
@@ -183,7 +183,7 @@ static void pop_reg(struct translation *t, const struct trans_op *o)
     int to = trans_home(n) >= 0 ? trans_home(n) : T1;
     e_load(&t->e, trans_word(t), to, m);
     if (n != X86_RSP)
-        adjust_rsp(t, trans_word(t));
+        trans_adjust_rsp(t, trans_word(t));
     trans_reg_out(t, n, T1);
 }
 
@@ -237,7 +237,7 @@ static void jump_rm(struct translation *t, const struct insn *in, const struct t
     if (is_call)
         push_value_done(t);
     note_jump(t, in, is_call ? -(int)trans_word(t) : 0);
-    trans_jump_indirect(t, &t->e);
+    trans_jump_indirect(t->x, &t->e);
 }
 
 static void ret(struct translation *t, const struct insn *in, const struct trans_op *o, const uint8_t *raw)
@@ -246,9 +246,9 @@ static void ret(struct translation *t, const struct insn *in, const struct trans
     if (o->opcode == 0xc2)
         memcpy(&more, raw + o->imm_at, 2);
     e_load(&t->e, trans_word(t), T0, trans_stack_place(t, H_GUEST_RSP, 0, false));
-    adjust_rsp(t, trans_word(t) + more);
+    trans_adjust_rsp(t, trans_word(t) + more);
     note_jump(t, in, trans_word(t) + more);
-    trans_jump_indirect(t, &t->e);
+    trans_jump_indirect(t->x, &t->e);
 }
 
 /* The last x87 instruction before anybody can ask leaves its address. */
@@ -361,20 +361,6 @@ static void set_flag(struct translation *t, const struct insn *in, const struct 
     trans_flags_back(t);
 }
 
-/* CLAC and STAC that change nothing; others change the mode. */
-static void set_ac(struct translation *t, bool set)
-{
-    struct emit *e = &t->e;
-    trans_flags_aside(t);
-    e_mem(e, 1, 0x80, 7, TRANS_FIELD(cpl)); /* cmp byte, 0 */
-    e8(e, 0);
-    trans_slow_jcc(t, 5);
-    e_mem(e, 4, 0xf7, 0, TRANS_FIELD(rflags)); /* test */
-    e32(e, RFLAG_AC);
-    trans_slow_jcc(t, set ? 4 : 5);
-    trans_flags_back(t);
-}
-
 static void need_cpl0(struct translation *t)
 {
     trans_flags_aside(t);
@@ -409,7 +395,7 @@ static void bit_in_memory(struct translation *t, const struct insn *in, const st
 {
     struct emit *e = &t->e;
     unsigned size = o->rex & 8 ? 8 : 4, n = trans_plain_reg(o);
-    trans_flags_aside(t);
+    trans_lookup_begins(t);
     trans_operand_offset(t, in, T0, trans_word(t), 0);
     e_rr(e, 8, size == 8 ? 0x8b : 0x63, T1, trans_reg_in(t, n, T1)); /* mov, movsxd */
     e_rr(e, 8, 0xc1, 7, T1);                                         /* sar */
@@ -426,12 +412,15 @@ static void bit_in_memory(struct translation *t, const struct insn *in, const st
 }
 
 /* In line: tier 1 runs it, then code goes on behind. */
-static void exec(struct translation *t)
+static void exec(struct translation *t, const struct insn *in)
 {
     struct emit *e = &t->e;
-    e_imm64(e, T2, (uintptr_t)trans_point_of(t, t->now));
+    insn_fn fn = in->flags & INSN_REPLAY ? NULL : t->now ? in->fn : t->block->first;
+    enum trans_detour how = fn == exec_cold ? TRANS_DO_COLD : fn == exec_cold_end ? TRANS_DO_COLD_END : TRANS_DO_EXEC;
+    const void *what = how == TRANS_DO_EXEC ? (const void *)trans_point_of(t, t->now) : trans_cold(t, in);
+    e_imm64(e, T2, (uintptr_t)what);
     e_bytes(e, "\x4c\x8d\x1d\x05\x00\x00\x00", 7); /* lea T1, [rip + 5]: behind the jump */
-    e_jmp(e, t->x->detour[TRANS_DO_EXEC][false]);
+    e_jmp(e, t->x->detour[how][false]);
 }
 
 void translate_insn(struct translation *t, const struct insn *in, const struct trans_op *o)
@@ -444,15 +433,20 @@ void translate_insn(struct translation *t, const struct insn *in, const struct t
     case TRANS_PLAIN: plain(t, in, o, raw); break;
     case TRANS_LEA: lea(t, in, o); break;
     case TRANS_SET_FLAG: set_flag(t, in, o); break;
-    case TRANS_AC: set_ac(t, raw[o->imm_at] & 1); break;
+    case TRANS_CLAC: trans_clac(t, in); break;
+    case TRANS_RDTSC: trans_rdtsc(t); break;
     case TRANS_SWAPGS: swapgs(t); break;
     case TRANS_FROM_CR: from_control_register(t, in); break;
     case TRANS_BIT: bit_in_memory(t, in, o, raw); break;
     case TRANS_DIV: divide(t, in, o, raw); break;
     case TRANS_PUSH_REG: push_reg(t, (o->opcode & 7) | (o->rex & 1) << 3); break;
     case TRANS_PUSH_SEG: push_segment(t, in); break;
+    case TRANS_PUSHF: trans_pushf(t); break;
+    case TRANS_POPF: trans_popf(t); break;
     case TRANS_PUSH_IMM: push_imm(t, o, raw); break;
     case TRANS_PUSH_RM: push_rm(t, in, o); break;
+    case TRANS_MOV_SEG: trans_mov_segment(t, in, o); break;
+    case TRANS_POP_SEG: trans_pop_segment(t, in); break;
     case TRANS_POP_REG: pop_reg(t, o); break;
     case TRANS_LEAVE: leave(t); break;
     case TRANS_JCC: trans_jump_if(t, o->opcode & 15, trans_target_offset(t, in)); break;
@@ -463,13 +457,14 @@ void translate_insn(struct translation *t, const struct insn *in, const struct t
     case TRANS_CALL_RM: jump_rm(t, in, o, true); break;
     case TRANS_VECTOR: vector(t, in, o); break;
     case TRANS_EXEC:
-        exec(t);
+        exec(t, in);
         t->vector_checked = 0;
         break;
     }
     bool keeps_t0 = o->kind == TRANS_NOP || o->kind == TRANS_JCC || o->kind == TRANS_PLAIN ||
                     o->kind == TRANS_PUSH_REG || o->kind == TRANS_PUSH_IMM || o->kind == TRANS_PUSH_SEG ||
-                    o->kind == TRANS_POP_REG || (o->kind == TRANS_VECTOR && !trans_vector_x87(o));
+                    o->kind == TRANS_PUSHF || o->kind == TRANS_POP_REG ||
+                    (o->kind == TRANS_VECTOR && !trans_vector_x87(o));
     if (!keeps_t0 || t->may_return)
         t->held = -1;
 }

@@ -156,6 +156,8 @@ static void map_0(struct trans_op *o, const struct insn *in, const uint8_t *raw,
             alu_rm_reg(o);
         else if ((op & 7) == 6 && op < 0x20 && !code64 && !o->p66)
             o->kind = TRANS_PUSH_SEG;
+        else if ((op == 0x07 || op == 0x1f) && !code64 && !o->p66)
+            o->kind = TRANS_POP_SEG;
         return;
     }
     switch (op) {
@@ -206,6 +208,9 @@ static void map_0(struct trans_op *o, const struct insn *in, const uint8_t *raw,
         o->reg_is_gpr = o->reads_only = true;
         return;
     case 0x8d: o->kind = o->memory ? TRANS_LEA : TRANS_EXEC; return;
+    case 0x8e:
+        o->kind = ext(o) == X86_ES || (ext(o) >= X86_DS && ext(o) <= X86_GS) ? TRANS_MOV_SEG : TRANS_EXEC;
+        return;
     case 0x90:
         if (!o->prefix && !(o->rex & 1)) {
             o->kind = TRANS_NOP;
@@ -220,6 +225,15 @@ static void map_0(struct trans_op *o, const struct insn *in, const uint8_t *raw,
         return;
     case 0x98:
     case 0x99: o->kind = TRANS_PLAIN; return;
+    case 0x9c:
+        o->kind = o->p66 ? TRANS_EXEC : TRANS_PUSHF;
+        o->flags_read = FLAG_ALL;
+        return;
+    case 0x9d:
+        o->kind = o->p66 ? TRANS_EXEC : TRANS_POPF;
+        o->flags_written = true;
+        o->flags_killed = FLAG_ALL;
+        return;
     case 0x9e: /* SAHF leaves OF */
         o->kind = TRANS_PLAIN;
         o->flags_written = true;
@@ -297,8 +311,8 @@ static void map_0f(struct trans_op *o, const uint8_t *raw, bool code64)
     o->reg_size = o->rm_size = 4;
     switch (op) {
     case 0x01:
-        if (raw[o->imm_at] == 0xca || raw[o->imm_at] == 0xcb)
-            o->kind = o->p66 ? TRANS_EXEC : TRANS_AC;
+        if (raw[o->imm_at] == 0xca)
+            o->kind = o->p66 ? TRANS_EXEC : TRANS_CLAC;
         else if (raw[o->imm_at] == 0xf8 && code64)
             o->kind = TRANS_SWAPGS;
         return;
@@ -311,6 +325,7 @@ static void map_0f(struct trans_op *o, const uint8_t *raw, bool code64)
     case 0x1f: o->kind = TRANS_NOP; return;
     case 0x1e: /* ENDBR is a NOP; RDSSP leaves its register */
     case 0x18: o->kind = TRANS_NOP; return;
+    case 0x31: o->kind = TRANS_RDTSC; return;
     case 0x40 ... 0x4f:
         o->kind = TRANS_PLAIN;
         o->reg_is_gpr = o->reads_only = true;
@@ -324,6 +339,8 @@ static void map_0f(struct trans_op *o, const uint8_t *raw, bool code64)
         return;
     case 0xa0:
     case 0xa8: o->kind = o->p66 ? TRANS_EXEC : TRANS_PUSH_SEG; return;
+    case 0xa1:
+    case 0xa9: o->kind = o->p66 ? TRANS_EXEC : TRANS_POP_SEG; return;
     case 0xa3:
     case 0xab:
     case 0xb3:

@@ -31,8 +31,24 @@ void trans_reg_out(struct translation *t, unsigned n, int temp)
 /* ---- addresses ---------------------------------------------------------------------------------------------------------- */
 void trans_slow_jcc(struct translation *t, unsigned cc)
 {
-    t->slow[t->slow_count++] = (struct slow){e_jcc_later(&t->e, cc), t->now, t->how};
+    t->slow[t->slow_count++] = (struct slow){.patch = e_jcc_later(&t->e, cc), .insn = t->now, .how = t->how};
     t->may_return |= t->how == TRANS_DO_EXEC;
+}
+
+/* T0 is a linear address that the TLB has no entry for. */
+static void slow_jcc_fill(struct translation *t, unsigned cc, unsigned size, bool write)
+{
+    trans_slow_jcc(t, cc);
+    struct slow *s = &t->slow[t->slow_count - 1];
+    s->how = s->how == TRANS_DO_REST ? TRANS_DO_FILL_REST : TRANS_DO_FILL;
+    s->retry = t->lookup;
+    s->wanted = size << 1 | (write ? TRANS_WANTED_WRITE : 0);
+}
+
+void trans_lookup_begins(struct translation *t)
+{
+    t->lookup = t->e.at;
+    trans_flags_aside(t);
 }
 
 unsigned trans_word(const struct translation *t)
@@ -75,14 +91,8 @@ void trans_add_segment(struct translation *t, unsigned seg)
 {
     size_t field = offsetof(struct vcpu, seg) + seg * sizeof(struct seg);
     if (!t->code64) {
-        e_mem(&t->e, 4, 0x83, 7, trans_field(field + offsetof(struct seg, hi)));
-        e8(&t->e, 0xff);
-        trans_slow_jcc(t, 5);
-        e_mem(&t->e, 4, 0x83, 7, trans_field(field + offsetof(struct seg, lo)));
-        e8(&t->e, 0);
-        trans_slow_jcc(t, 5);
-        e_mem(&t->e, 1, 0x80, 7, trans_field(field + offsetof(struct seg, can)));
-        e8(&t->e, ACCESS_READ | ACCESS_WRITE);
+        e_mem(&t->e, 1, 0x80, 7, trans_field(field + offsetof(struct seg, whole))); /* cmp byte, 1 */
+        e8(&t->e, 1);
         trans_slow_jcc(t, 5);
     }
     e_mem(&t->e, trans_word(t), 0x03, T0, trans_field(field + offsetof(struct seg, base)));
@@ -120,7 +130,7 @@ void trans_tlb_lookup(struct translation *t, unsigned size, bool write)
         compare_tag(t, write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read));
     e_rr(e, 8, 0x81, 7, T2); /* cmp */
     e32(e, PAGE_SIZE - size);
-    trans_slow_jcc(t, 7); /* above */
+    slow_jcc_fill(t, 7, size, write); /* above */
     e_mem(e, 8, 0x03, T0, addend);
 }
 
@@ -216,7 +226,7 @@ struct host_mem trans_operand_place(struct translation *t, const struct insn *in
     struct cluster *g = cluster_of(t, 0);
     if (known_place(t, 0, &m))
         return m;
-    trans_flags_aside(t);
+    trans_lookup_begins(t);
     t->how = begins_cluster(t) ? TRANS_DO_REST : TRANS_DO_EXEC;
     trans_operand_offset(t, in, T0, in->asize == 4 ? 4 : trans_word(t), g ? g->lo : 0);
     if (in->flags & INSN_SEGMENTED)
@@ -231,7 +241,7 @@ struct host_mem trans_stack_place(struct translation *t, int reg, int disp, bool
     struct cluster *g = cluster_of(t, 1);
     if (known_place(t, 1, &m))
         return m;
-    trans_flags_aside(t);
+    trans_lookup_begins(t);
     t->how = begins_cluster(t) ? TRANS_DO_REST : TRANS_DO_EXEC;
     e_lea(&t->e, trans_word(t), T0, at(reg, disp + (g ? g->lo : 0)));
     return looked_up(t, 1, trans_word(t), write);

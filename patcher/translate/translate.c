@@ -2,6 +2,7 @@
 /* translate.c - tier 2's housekeeping: the code cache, when a block is translated, how translated code and C meet. */
 #include "patcher/translate/translate.h"
 #include "patcher/native/fpu.h"
+#include "patcher/interp/system.h"
 #include "patcher/check/lockstep.h"
 #include <errno.h>
 #include <malloc.h>
@@ -14,7 +15,7 @@ enum { RESERVE = 64 << 10, REWRITTEN_MAX = 8 /* hotter by 2 to this */ };
 static bool map_cache(struct translator *x, GError **error)
 {
     x->bytes = x->c->vm->budget.code;
-    x->hot_bytes = x->bytes / 2 & PAGE_MASK;
+    x->hot_bytes = x->bytes / 4 * 3 & PAGE_MASK; /* detours need a third of what blocks do */
     x->fd = memfd_create("terrarium-code", MFD_CLOEXEC);
     if (x->fd >= 0 && ftruncate(x->fd, x->bytes) == 0) {
         x->rw = mmap(NULL, x->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, x->fd, 0);
@@ -31,8 +32,8 @@ static bool map_cache(struct translator *x, GError **error)
 
 static void targets_empty(struct vcpu *c)
 {
-    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
-        c->jump_cache[i] = (struct jump_target){0, c->translator->miss};
+    for (unsigned i = 0; i < G_N_ELEMENTS(c->jump_cache); i++)
+        c->jump_cache[i] = (struct jump_target){0, c->translator->search};
     memset(c->translator->target_pages, 0, sizeof c->translator->target_pages);
 }
 
@@ -159,6 +160,21 @@ static uint64_t *target_page(struct translator *x, uint64_t lin, uint64_t *bit)
     return &x->target_pages[n / 64];
 }
 
+static uint64_t low_bits(uint64_t ip) /* those that an entry's key shows in any context */
+{
+    return ip << 16 >> 16;
+}
+
+/* Of entries [from, to): no context has the number 0. */
+static void make_stale(struct vcpu *c, unsigned from, unsigned to, uint64_t lin)
+{
+    for (struct jump_target *e = &c->jump_cache[from]; e < &c->jump_cache[to]; e++) {
+        uint64_t ip = low_bits(-e->key);
+        if (((ip ^ lin) >> 12 & (JUMP_CACHE_SIZE - 1)) == 0)
+            e->key = -ip;
+    }
+}
+
 /* A page was taken from the TLB without a new generation: indirect jumps into it must find out again.  Most pages that this
  * happens to have no code. */
 void trans_context_flush(struct vcpu *c, uint64_t lin)
@@ -166,8 +182,10 @@ void trans_context_flush(struct vcpu *c, uint64_t lin)
     uint64_t bit, *word = c->translator ? target_page(c->translator, lin, &bit) : NULL;
     if (!word || !(*word & bit))
         return;
-    for (unsigned i = 0; i < PAGE_SIZE; i++)
-        c->jump_cache[jump_cache_index(c->translator, (lin & PAGE_MASK) + i)].code = c->translator->miss;
+    unsigned first = jump_cache_index(c->translator, lin & PAGE_MASK), end = first + PAGE_SIZE;
+    make_stale(c, first, MIN(end, JUMP_CACHE_SIZE) + JUMP_CACHE_WAYS - 1, lin);
+    if (end > JUMP_CACHE_SIZE)
+        make_stale(c, 0, end - JUMP_CACHE_SIZE + JUMP_CACHE_WAYS - 1, lin);
     if (c->translator->bmi2)
         *word &= ~bit;
 }
@@ -189,6 +207,7 @@ static void close_entries(struct translator *x, struct block *r)
 {
     patch_jump(x, r->translated->code, r->translated->dead);
     patch_jump(x, r->translated->indirect, x->miss);
+    memset(x->rw + (r->translated->indirect - x->rx) - sizeof(struct trans_label), 0, sizeof(struct trans_label));
     r->translated = NULL;
 }
 
@@ -202,13 +221,18 @@ void trans_kill(struct vcpu *c, struct block *r)
     close_entries(c->translator, r);
 }
 
+/* Is there translated code for the mode?  (Numbers in vcpu.trans_context are only for those.) */
+static bool translated_mode(unsigned mode)
+{
+    unsigned code = mode & MODE_CODE;
+    return !(mode & MODE_ONE) && (code == CODE64 || (code == CODE32 && mode & MODE_FLAT));
+}
+
 /* An instruction across a page end asks the TLB for its second page, and that of VIEW_SLOW has nothing. */
 static bool translatable(const struct block *r)
 {
-    unsigned code = r->mode & MODE_CODE;
     bool second_page = !r->host2 || r->mode >> MODE_TABLE_SHIFT != VIEW_SLOW;
-    return r->host && second_page && !r->faults && !(r->mode & MODE_ONE) &&
-           (code == CODE64 || (code == CODE32 && r->mode & MODE_FLAT));
+    return r->host && second_page && !r->faults && translated_mode(r->mode);
 }
 
 static bool full(const struct vcpu *c)
@@ -235,7 +259,7 @@ struct block *trans_count_entry(struct vcpu *c, const struct insn *in)
     }
     fpu_leave(c); /* for the C library's sake */
     count(c, COUNT_BLOCKS_TRANSLATED);
-    struct translated_block *tb = translate_block(c, r);
+    struct translated_block *tb = translate_block(c, r, true);
     tb->block = r = code_keep(c, r);
     r->translated = tb;
     g_ptr_array_add(c->translator->blocks, r->translated);
@@ -306,6 +330,10 @@ static const uint8_t *go_on_with(struct vcpu *c, struct block *next)
     c->trans_next = next;
     if (atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;
+    if (!next && likely(!c->lockstep) && translated_mode(c->mode)) {
+        c->trans_from = TRANS_FROM_DIRECT;
+        return c->translator->to_rip;
+    }
     if (!next) {
         c->link = NULL;
         c->trans_next = next = code_find(c);
@@ -314,6 +342,21 @@ static const uint8_t *go_on_with(struct vcpu *c, struct block *next)
         return NULL;
     set_page(c, c->rip);
     return enter_code(c, next);
+}
+
+/* Tier 1 has run the instruction that ends at `behind`, in mid-block: back to translated code. */
+static const uint8_t *resume(struct vcpu *c, const struct trans_point *p, struct block *r, unsigned behind)
+{
+    bool crowded = unlikely(c->lockstep) && lockstep_crowded(c);
+    if (likely(r->host) && !crowded && trans_vector_ready(c, p->checked)) {
+        if (unlikely(c->lockstep))
+            lockstep_begin(c, r->translated, p->number + 1, c->gpr[REG_BLOCK_IP]);
+        return c->trans_resume;
+    }
+    count(c, COUNT_LEFT_CHANGED);
+    c->rip = c->gpr[REG_BLOCK_IP] + behind; /* it changed its own code, or the vector state's use */
+    c->trans_next = NULL;
+    return NULL;
 }
 
 const uint8_t *trans_exec_c(struct vcpu *c, void *point)
@@ -331,15 +374,47 @@ const uint8_t *trans_exec_c(struct vcpu *c, void *point)
     }
     if (c->replay->live && (p->vector_use || !c->trans_vector))
         trans_vector_update(c);
-    if (likely(r->host) && trans_vector_ready(c, p->checked)) {
-        if (unlikely(c->lockstep))
-            lockstep_begin(c, r->translated, p->number + 1, c->gpr[REG_BLOCK_IP]);
-        return c->trans_resume;
-    }
-    count(c, COUNT_LEFT_CHANGED);
-    c->rip = c->gpr[REG_BLOCK_IP] + behind; /* it changed its own code, or the vector state's use */
-    c->trans_next = NULL;
-    return NULL;
+    return resume(c, p, r, behind);
+}
+
+static void begin_cold(struct vcpu *c, const struct trans_cold *n)
+{
+    trans_at_point(c, n->point);
+    c->stats->count[COUNT_EXEC_UNTRANSLATED]++;
+    n->count->untranslated++;
+    c->rip = c->gpr[REG_BLOCK_IP] + n->insn.ip;
+}
+
+const uint8_t *trans_cold_c(struct vcpu *c, void *cold)
+{
+    const struct trans_cold *n = cold;
+    struct block *r = translated_block_of(n->point)->block;
+    begin_cold(c, n);
+    ((cold_fn)n->insn.aux)(c, &n->insn);
+    if (c->replay->live && n->point->vector_use) /* else what needs to know will ask */
+        trans_vector_update(c);
+    return resume(c, n->point, r, n->insn.ip + n->insn.len);
+}
+
+/* As exec_cold_end(). */
+const uint8_t *trans_cold_end_c(struct vcpu *c, void *cold)
+{
+    const struct trans_cold *n = cold;
+    begin_cold(c, n);
+    c->insns += n->insn.number + 1;
+    c->next_rip = c->rip + n->insn.len;
+    if (!code64(c))
+        c->next_rip = (uint32_t)c->next_rip;
+    ((cold_fn)n->insn.aux)(c, &n->insn);
+    c->rip = c->next_rip;
+    return go_on_with(c, NULL);
+}
+
+bool trans_load_segment(struct vcpu *c, unsigned seg, uint32_t selector)
+{
+    if (c->trans_x87_ip)
+        trans_x87_pointers(c);
+    return seg_load_quick(c, seg, selector);
 }
 
 unsigned trans_narrow(struct translator *x, uint64_t host)
@@ -397,17 +472,95 @@ const uint8_t *trans_rest(struct vcpu *c, const struct trans_point *p)
     return go_on_with(c, rest_of_block(c, p));
 }
 
+/* Of a kept block, with all its instructions: g_free. */
+static struct block *whole_block(struct vcpu *c, const struct translated_block *tb)
+{
+    const struct block *r = tb->block;
+    struct block *w = g_malloc(sizeof *w + r->count * sizeof(struct insn));
+    *w = *r;
+    for (unsigned i = 0; i < r->count; i++)
+        w->insn[i] = *code_insn(c, r, i, tb->point[i].ip);
+    return w;
+}
+
+static struct translated_block *translate_apart(struct vcpu *c, const struct translated_block *tb)
+{
+    fpu_leave(c); /* for the C library's sake */
+    count(c, COUNT_BLOCKS_APART);
+    struct block *w = whole_block(c, tb);
+    struct translated_block *apart = translate_block(c, w, false);
+    apart->block = tb->block;
+    g_free(w);
+    g_ptr_array_add(c->translator->blocks, apart);
+    c->translator->notes += sizeof(void *);
+    return apart;
+}
+
+/* Where the block can go on from p with a lookup for each operand, or NULL. */
+static const uint8_t *go_on_apart(struct vcpu *c, const struct trans_point *p)
+{
+    enum { FEW = 4 };
+    struct translated_block *tb = translated_block_of(p);
+    if (!tb->apart && (++tb->rests_met < FEW || full(c) || replay_full(c)))
+        return NULL;
+    if (!tb->apart)
+        tb->apart = translate_apart(c, tb);
+    if (!trans_vector_ready(c, p->number ? tb->apart->point[p->number - 1].checked : 0))
+        return NULL;
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, tb->apart, p->number, c->gpr[REG_BLOCK_IP]);
+    return tb->apart->code + tb->apart->point[p->number].host;
+}
+
 const uint8_t *trans_rest_c(struct vcpu *c, void *point)
 {
     const struct trans_point *p = point;
     struct block *r = translated_block_of(p)->block;
     uint64_t began = __builtin_ia32_rdtsc();
     trans_at_point(c, p);
-    count(c, COUNT_RESTS);
-    struct block *next = rest_of_block(c, p);
+    const uint8_t *apart = go_on_apart(c, p);
+    struct block *next = NULL;
+    if (!apart) {
+        count(c, COUNT_RESTS);
+        next = rest_of_block(c, p);
+    }
     if (r->translated && (c->trans_vector || !p->vector_use))
         narrow_clusters(c, r, began);
-    return go_on_with(c, next);
+    return apart ? apart : go_on_with(c, next);
+}
+
+/* The TLB entry that translated code was looking for, as far as nobody sees: then it looks again. */
+static bool filled(struct vcpu *c, const struct trans_point *p, unsigned wanted)
+{
+    if (unlikely(c->lockstep))
+        trans_at_point(c, p);
+    if (!tlb_get_quietly(c, c->trans_lin, wanted >> 1, wanted & TRANS_WANTED_WRITE) ||
+        !trans_vector_ready(c, p->checked))
+        return false;
+    count(c, COUNT_FILLED);
+    if (unlikely(c->lockstep))
+        lockstep_begin(c, translated_block_of(p), p->number, c->gpr[REG_BLOCK_IP]);
+    return true;
+}
+
+static struct trans_point *point_wanted(void *wanted)
+{
+    return (struct trans_point *)((uintptr_t)wanted & ((1ull << TRANS_WANTED_SHIFT) - 1));
+}
+
+const uint8_t *trans_fill_c(struct vcpu *c, void *wanted)
+{
+    struct trans_point *p = point_wanted(wanted);
+    if (likely(filled(c, p, (uintptr_t)wanted >> TRANS_WANTED_SHIFT)))
+        return c->trans_resume;
+    c->trans_resume = translated_block_of(p)->code + p[1].host;
+    return trans_exec_c(c, p);
+}
+
+const uint8_t *trans_fill_rest_c(struct vcpu *c, void *wanted)
+{
+    struct trans_point *p = point_wanted(wanted);
+    return likely(filled(c, p, (uintptr_t)wanted >> TRANS_WANTED_SHIFT)) ? c->trans_resume : trans_rest_c(c, p);
 }
 
 const uint8_t *trans_ready_c(struct vcpu *c, void *point)
@@ -477,6 +630,49 @@ const uint8_t *trans_leave_c(struct vcpu *c, void *translated_block)
     return enter_code(c, r);
 }
 
+/* The entry of ip, in this context or another. */
+static struct jump_target *target_of(struct vcpu *c, uint64_t ip)
+{
+    struct jump_target *at = &c->jump_cache[jump_cache_index(c->translator, ip)];
+    for (unsigned way = 0; way < JUMP_CACHE_WAYS; way++)
+        if (low_bits(at[way].key + ip) == 0)
+            return &at[way];
+    return NULL;
+}
+
+/* e: what target_of() says.  Into its first place; what is there goes to one of the next. */
+static void note_target(struct vcpu *c, struct jump_target *e, uint64_t ip, const uint8_t *code)
+{
+    uint64_t bit, *word = target_page(c->translator, ip, &bit);
+    *word |= bit;
+    if (!e) {
+        e = &c->jump_cache[jump_cache_index(c->translator, ip)];
+        e[1 + c->translator->displaced++ % (JUMP_CACHE_WAYS - 1)] = e[0];
+    }
+    if (tlb_kernel_note(c, c->view, code_linear(c, ip)))
+        trans_context_update(c);
+    *e = (struct jump_target){-(ip + c->trans_context), code};
+    set_page(c, ip);
+}
+
+/* It is the entry for ip, of other page tables or an older generation: is the same block there still?  Then this is quicker
+ * than code_find(). */
+static const uint8_t *known_target(struct vcpu *c, struct jump_target *e, uint64_t ip)
+{
+    struct trans_label label;
+    const uint8_t *code = e->code;
+    memcpy(&label, code - sizeof label, sizeof label);
+    if (!label.code || label.mode != c->mode)
+        return NULL;
+    struct tlb_info *i = tlb_get_fetch(c, code_linear(c, ip));
+    if (!(i->page & GPA_RAM) || label.host != (uintptr_t)c->vm->memory + (i->page & PAGE_MASK) + (ip & ~PAGE_MASK))
+        return NULL;
+    if (e->code != code) /* a page walk may begin generations anew, and with them the whole table */
+        return NULL;
+    note_target(c, e, ip, code);
+    return code + label.code;
+}
+
 const uint8_t *trans_miss_c(struct vcpu *c, void *ip)
 {
     uint64_t target = (uintptr_t)ip;
@@ -494,17 +690,16 @@ const uint8_t *trans_miss_c(struct vcpu *c, void *ip)
     c->trans_next = NULL;
     if (atomic_load_explicit(&c->request, memory_order_relaxed))
         return NULL;
+    struct jump_target *e = target_of(c, target);
+    const uint8_t *known = e && canonical(target) && !c->lockstep ? known_target(c, e, target) : NULL;
+    if (known)
+        return known;
+    uint64_t drops = c->translator->drops;
     struct block *r = code_find(c);
     if (!r->translated) {
         c->trans_next = r;
         return NULL;
     }
-    set_page(c, target);
-    if (tlb_kernel_note(c, c->view, code_linear(c, target)))
-        trans_context_update(c);
-    uint64_t bit, *word = target_page(c->translator, target, &bit);
-    *word |= bit;
-    c->jump_cache[jump_cache_index(c->translator, target)] =
-        (struct jump_target){-(target + c->trans_context), r->translated->indirect};
+    note_target(c, drops == c->translator->drops ? e : NULL, target, r->translated->indirect);
     return enter_code(c, r);
 }

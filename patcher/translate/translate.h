@@ -25,7 +25,20 @@ enum { NEVER_CLUSTER = 2 /* trans_narrow() */ };
 enum { TRANS_BIAS = 128, TRANS_PLACES = 4096, TRANS_INSNS = BLOCK_MAX + 2 /* with the one that ends the block */ };
 enum { TRANS_NET_PLACES = 1 << 15 };
 
-enum trans_detour { TRANS_DO_EXEC, TRANS_DO_REST, TRANS_DO_READY, TRANS_DO_NET, TRANS_DETOURS };
+/* TRANS_DO_FILL, TRANS_DO_FILL_REST: try to get the operand's TLB entry, and the lookup again; else TRANS_DO_EXEC,
+ * TRANS_DO_REST. */
+enum trans_detour {
+    TRANS_DO_EXEC,
+    TRANS_DO_REST,
+    TRANS_DO_FILL,
+    TRANS_DO_FILL_REST,
+    TRANS_DO_READY,
+    TRANS_DO_NET,
+    TRANS_DO_COLD,
+    TRANS_DO_COLD_END,
+    TRANS_DETOURS
+};
+enum { TRANS_WANTED_SHIFT = 48, TRANS_WANTED_WRITE = 1 }; /* beside the point's address: access, and size << 1 */
 
 /* Of one vCPU; struct vcpu points to it and vice versa. */
 struct translator {
@@ -44,10 +57,19 @@ struct translator {
     uint8_t
         netted[TRANS_NET_PLACES / 8]; /* bits: instructions there that host exceptions took from it (translate/net.c) */
     uint8_t net_vector;               /* the last host exception's */
-    const uint8_t *enter, *link, *request, *miss;
+    const uint8_t *enter, *link, *request, *search, *miss;
+    const uint8_t *to_rip;       /* on to the block at vcpu.rip, by the jump cache */
+    const uint8_t *load_segment; /* T2 = number, T1 = selector, T0 = where to go on: with ZF if it was not done */
     const uint8_t *detour[TRANS_DETOURS][2];     /* with guest flags in the host's, or in vcpu.arith */
     uint64_t drops;                              /* how often all was dropped */
+    unsigned displaced;                          /* counts: which of its places an indirect jump's target goes to */
     uint64_t target_pages[JUMP_CACHE_SIZE / 64]; /* bits, by page: indirect jumps may lead there (vcpu.jump_cache) */
+};
+
+/* What stands before the "indirect" address of a block: what it was made from, and how far its code is from there; code is
+ * 0 if it cannot be entered that way: it was killed, lies in two pages, or this is no block. */
+struct trans_label {
+    uint64_t host : 48, mode : 8, code : 8;
 };
 
 /* A direct jump within its page whose target may not be translated yet. */
@@ -61,25 +83,34 @@ struct translated_block {
     struct block *block;
     uint64_t host;            /* where the guest's code lies */
     uint8_t *code, *indirect; /* executable addresses */
-    const uint8_t *dead;  /* what an invalidated block's entries jump to; its indirect one goes to translator.miss */
-    uint16_t offset;      /* in its page */
-    uint32_t bytes;       /* of its code, without detours */
-    uint32_t samples;     /* how often a request was met at its entry */
-    uint32_t nets;        /* host exceptions in it */
-    uint32_t rests;       /* how often its rest was left to tier 1 since... */
-    uint64_t rests_since; /* ... this TSC, and */
-    uint64_t rest_cycles; /* how long that took */
-    struct trans_point {  /* what C needs to know of an instruction when translated code calls it there */
-        uint32_t host;    /* where its code begins, from .code */
-        uint16_t checked; /* classes of vector code that the code behind it takes for granted */
-        uint8_t number;   /* in the block */
-        uint8_t ip;       /* where it is in the block */
-        uint8_t live;     /* FLAG_*: those that are right before it */
+    const uint8_t *dead; /* what an invalidated block's entries jump to; its indirect one goes to translator.miss */
+    uint16_t offset;     /* in its page */
+    uint32_t bytes;      /* of its code, without detours */
+    uint32_t samples;    /* how often a request was met at its entry */
+    uint32_t nets;       /* host exceptions in it */
+    struct translated_block *apart; /* the same without clusters, or NULL */
+    uint32_t rests_met;        /* how often a cluster was not in one page as it should be, before there was .apart */
+    uint32_t rests;            /* ... since... */
+    uint64_t rests_since;      /* ... this TSC, and */
+    uint64_t rest_cycles;      /* how long that took */
+    struct trans_point {       /* what C needs to know of an instruction when translated code calls it there */
+        uint32_t host;         /* where its code begins, from .code */
+        uint16_t checked;      /* classes of vector code that the code behind it takes for granted */
+        uint8_t number;        /* in the block */
+        uint8_t ip;            /* where it is in the block */
+        uint8_t live;          /* FLAG_*: those that are right before it */
         bool untranslated : 1; /* always by tier 1 */
         bool vector_use : 1;   /* it may change what vector code may run in place */
         bool lent_rsp : 1;     /* .lent: it is the guest's RSP, in vcpu.gpr */
         uint8_t lent; /* where, from .host, its own instruction is, if the guest's RSI is in T1 there; 0: it is not */
     } point[];        /* one for each instruction of the block */
+};
+/* An instruction that a cold handler runs whenever it comes: all that this takes.  Not one that native replay made, whose
+ * stub may go. */
+struct trans_cold {
+    const struct trans_point *point;
+    struct opcode_count *count;
+    struct insn insn;
 };
 static inline struct translated_block *translated_block_of(const struct trans_point *p)
 {
@@ -89,9 +120,17 @@ static inline struct translated_block *translated_block_of(const struct trans_po
 /* Detours from translated code to C: where to go on, or NULL: leave with c->trans_next. */
 const uint8_t *trans_exec_c(struct vcpu *c, void *point); /* by tier 1; c->trans_resume */
 const uint8_t *trans_ready_c(struct vcpu *c,
-                             void *point);                /* make vector state live and come back, or as trans_rest_c */
-const uint8_t *trans_rest_c(struct vcpu *c, void *point); /* it and the rest of the block by tier 1 */
-const uint8_t *trans_net_c(struct vcpu *c, void *point);  /* as trans_rest_c, after a host exception */
+                             void *point); /* make vector state live and come back, or as trans_rest_c */
+/* The operand at vcpu.trans_lin: lookup again at c->trans_resume, or as trans_exec_c, trans_rest_c.  wanted: the point,
+ * and TRANS_WANTED_*. */
+const uint8_t *trans_fill_c(struct vcpu *c, void *wanted);
+const uint8_t *trans_fill_rest_c(struct vcpu *c, void *wanted);
+const uint8_t *trans_rest_c(struct vcpu *c,
+                            void *point); /* it and the rest of the block without clusters, or by tier 1 */
+const uint8_t *trans_net_c(struct vcpu *c, void *point);     /* as trans_rest_c, after a host exception */
+const uint8_t *trans_cold_c(struct vcpu *c, void *cold);     /* the same by struct trans_cold: in mid-block ... */
+const uint8_t *trans_cold_end_c(struct vcpu *c, void *cold); /* ... and of one that ends the block */
+bool trans_load_segment(struct vcpu *c, unsigned seg, uint32_t selector); /* seg_load_quick() */
 const uint8_t *trans_chain_c(struct vcpu *c, void *link);
 const uint8_t *trans_leave_c(struct vcpu *c, void *translated_block); /* at its entry */
 const uint8_t *trans_miss_c(struct vcpu *c, void *ip);
@@ -124,9 +163,14 @@ void *trans_keep(struct translator *x, void *p);
 struct chain *chain_new(struct translator *x, struct translated_block *from, uint8_t *patch, uint16_t offset);
 
 /* translate/trampolines.c */
+void trans_jump_indirect(const struct translator *x,
+                         struct emit *e); /* T0 = IP: go there, wherever it is; flags stay */
 void trans_trampolines(struct translator *x, struct emit *e);
-void trans_save_flags(struct emit *e, int temp);    /* host flags -> vcpu.arith */
-void trans_restore_flags(struct emit *e, int temp); /* and back */
+void trans_save_flags(struct emit *e, int temp);          /* host flags -> vcpu.arith */
+void trans_restore_flags(struct emit *e, int temp);       /* and back */
+void trans_set_flags(struct emit *e, int from, int temp); /* from: as vcpu.arith has them */
+void trans_emit_target_index(const struct translator *x, struct emit *e);
+struct host_mem trans_target_field(size_t offset); /* of the entry that T1 says */
 int trans_home(unsigned guest); /* the host register that holds guest register 0-15, or -1: in vcpu.gpr */
 static inline struct host_mem trans_field(size_t offset) /* of struct vcpu */
 {
@@ -145,7 +189,8 @@ bool trans_net_leaves(const struct translator *x,
 char *trans_dump(struct vcpu *c, unsigned most); /* g_free */
 
 /* translate/block.c */
-struct translated_block *translate_block(struct vcpu *c, struct block *r);
+/* clusters: operands that lie close together are looked up together */
+struct translated_block *translate_block(struct vcpu *c, struct block *r, bool clusters);
 
 /* translate/op.c: the shape of an instruction's bytes, and what translation needs to know of it */
 enum trans_kind {
@@ -157,6 +202,8 @@ enum trans_kind {
     TRANS_PUSH_IMM,
     TRANS_PUSH_RM,
     TRANS_PUSH_SEG,
+    TRANS_PUSHF,
+    TRANS_POPF,
     TRANS_POP_REG,
     TRANS_LEAVE,
     TRANS_JCC,
@@ -165,8 +212,11 @@ enum trans_kind {
     TRANS_RET,
     TRANS_JMP_RM,
     TRANS_CALL_RM,
+    TRANS_MOV_SEG, /* MOV and POP of ES, DS, FS and GS */
+    TRANS_POP_SEG,
     TRANS_SET_FLAG, /* CLI STI CLD STD */
-    TRANS_AC,       /* CLAC STAC */
+    TRANS_CLAC,
+    TRANS_RDTSC,
     TRANS_SWAPGS,
     TRANS_FROM_CR, /* MOV register, CR2 or CR3 */
     TRANS_BIT,     /* BT BTS BTR BTC memory, register: the bit may lie anywhere */

@@ -10,6 +10,9 @@ struct slow { /* a jump to the detour of an instruction */
     uint8_t *patch;
     unsigned insn;
     enum trans_detour how;
+    const uint8_t *retry;          /* TRANS_DO_FILL: writable address where the lookup begins */
+    unsigned wanted;               /* ... TRANS_WANTED_* */
+    const struct trans_cold *cold; /* TRANS_DO_COLD_END */
 };
 struct tail { /* a conditional jump to another page */
     uint8_t *patch;
@@ -41,6 +44,7 @@ struct translation {
     enum trans_detour how;      /* ... a check that fails now goes on */
     uint8_t *started[INSNS];    /* where the code of each instruction begins */
     uint8_t *no_second_page[2]; /* jumps of a block that lies in two pages */
+    const uint8_t *lookup;      /* where the code that looks an operand up begins, from nothing but guest registers */
     bool may_return;            /* tier 1 may come back behind this instruction: T0 is lost then */
 };
 
@@ -55,18 +59,30 @@ void trans_add_segment(struct translation *t, unsigned seg);
 void trans_tlb_lookup(struct translation *t, unsigned size, bool write);
 void trans_second_page(struct translation *t, uint8_t *no[2]);
 void trans_flags_aside(struct translation *t);
+void trans_lookup_begins(struct translation *t); /* ... before code that ends with trans_tlb_lookup() */
 void trans_flags_back(struct translation *t);
 struct host_mem trans_operand_place(struct translation *t, const struct insn *in, unsigned size, bool write);
 struct host_mem trans_stack_place(struct translation *t, int reg, int disp, bool write);
 
 /* translate/block.c: jumps and detours */
-void trans_jump_indirect(const struct translation *t, struct emit *e);
 void trans_load_ip(struct translation *t, struct emit *e, uint64_t offset);
 void trans_jump_to(struct translation *t, uint64_t offset);
 void trans_jump_if(struct translation *t, unsigned cc, uint64_t offset);
 uint64_t trans_target_offset(const struct translation *t, const struct insn *in);
 const struct trans_point *trans_point_of(const struct translation *t, unsigned i);
 
+/* translate/system.c */
+void trans_pushf(struct translation *t);
+void trans_popf(struct translation *t);
+void trans_clac(struct translation *t, const struct insn *in);
+void trans_rdtsc(struct translation *t);
+const struct trans_cold *trans_cold(struct translation *t, const struct insn *in);
+void trans_mov_segment(struct translation *t, const struct insn *in, const struct trans_op *o);
+void trans_pop_segment(struct translation *t, const struct insn *in);
+bool trans_goes_on(
+    enum trans_kind kind); /* ends its block in tier 1, but behind its code comes the next instruction's */
+
 /* translate/insn.c */
+void trans_adjust_rsp(struct translation *t, int by);
 bool trans_high_byte_trouble(const struct trans_op *o);
 void translate_insn(struct translation *t, const struct insn *in, const struct trans_op *o);

@@ -111,7 +111,7 @@ static void vector_flags(struct trans_op *o, const struct stub *s)
 }
 
 /* What loads a control register may unmask exceptions: tier 1 runs it and looks again.  FNINIT and FNCLEX (DB) have to do
- * with pointers; FNSTSW and FNSTCW are harmless. */
+ * with pointers; FNSTSW, FNSTCW and STMXCSR are harmless. */
 static bool loads_control(const struct stub *s)
 {
     uint8_t map;
@@ -120,6 +120,8 @@ static bool loads_control(const struct stub *s)
         return s->fldcw || (!s->x87 && legacy_opcode(s, &map) == 0xdb);
     if (s->check == FPU_FWAIT)
         return true;
+    if (s->access == ACCESS_WRITE) /* STMXCSR */
+        return false;
     return vex ? s->bytes[3] == 0xae : legacy_opcode(s, &map) == 0xae && map == 0x0f;
 }
 

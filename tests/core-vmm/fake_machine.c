@@ -90,7 +90,7 @@ static const struct char_receiver receiver = {serial_room, serial_bytes};
 static bool open_serial(struct guest *g, GError **error)
 {
     struct config c = {g->machine->file, g->machine->path, "serial1"};
-    g_autofree char *target = config_string(&c, "target", "none");
+    g_autofree char *target = config_string(&c, "target");
     g->serial = (struct device){.state = g, .name = "serial1", .machine = g->machine};
     if (!g_key_file_has_group(g->machine->file, "serial1"))
         return true;
@@ -100,13 +100,13 @@ static bool open_serial(struct guest *g, GError **error)
 
 /* ---- screen and drive ---- */
 
-static void refresh(struct device *d, bool everything)
+static void refresh(struct device *d, unsigned output, bool everything)
 {
     struct guest *g = d->state;
-    struct surface *s = display_mode(g->machine->display, g->width, 48);
+    struct surface *s = display_mode(g->machine->displays[0], g->width, 48);
     for (uint32_t i = 0; s && i < g->width * 48; i++)
         s->pixels[i] = 0x102030;
-    display_damage(g->machine->display, 0, 0, g->width, 48);
+    display_damage(g->machine->displays[0], 0, 0, g->width, 48);
 }
 
 static char *screen_text(struct device *d)
@@ -115,7 +115,7 @@ static char *screen_text(struct device *d)
     return g->graphics ? NULL : g_strdup("GNU GRUB\nfake\n");
 }
 
-static const struct display_source source = {refresh, screen_text};
+static const struct display_source source = {.refresh = refresh, .text = screen_text};
 
 /* A drive whose section is missing is not there. */
 static bool open_drive(struct guest *g, const char *section, struct drive **v, GError **error)
@@ -129,7 +129,7 @@ static bool open_rest(struct guest *g, GError **error)
 {
     g->video = (struct device){.state = g, .name = "video", .machine = g->machine};
     g->ide = (struct device){.state = g, .name = "ide", .machine = g->machine};
-    display_attach(&g->video, &source);
+    display_attach(&g->video, &source, 0);
     return open_drive(g, "ide2", &g->cdrom, error) && open_drive(g, "floppy0", &g->floppy, error);
 }
 
@@ -160,7 +160,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     g->machine = m;
     g->line = g_string_new(NULL);
     g->width = 64;
-    g_autofree char *on_reset = config_string(&c, "on-reset", "reset");
+    g_autofree char *on_reset = config_string(&c, "on-reset");
     m->reset_stops = !strcmp(on_reset, "stop");
     bool refused = g_key_file_has_group(file, "testdev");
     if (refused)
@@ -182,8 +182,8 @@ void machine_free(struct machine *m)
         char_close(g->port);
     drive_close(g->cdrom);
     drive_close(g->floppy);
-    if (m->display)
-        display_detach(m->display);
+    if (m->displays[0])
+        display_detach(m->displays[0]);
     g_string_free(g->line, TRUE);
     g_free((char *)m->last.message);
     g_key_file_unref(m->file);
@@ -332,14 +332,14 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
     out->rip = 0xfff0;
 }
 
-struct display *machine_display(struct machine *m)
+struct display *machine_display(struct machine *m, unsigned n)
 {
-    return m->display;
+    return n ? NULL : m->displays[0];
 }
 
-void machine_set_display(struct machine *m, struct display *p)
+void machine_note_display(struct machine *m, struct display *p, bool there)
 {
-    m->display = p;
+    m->displays[0] = there ? p : NULL;
 }
 
 /* Keys show on the serial port, as codes: "+30" and "-30"; caps lock has an LED, num lock none. */

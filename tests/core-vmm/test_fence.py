@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What code that took over a thread of the VM process may still ask the kernel for; that nothing is looked at before the fences
-are closed; and how the programs are built.  Prints TAP.  Usage: test_fence.py VMCTL TERRARIUM-VM; TEST: a pattern of names"""
+are closed; and how the programs are built.  Prints TAP.  Usage: test_fence.py VMCTL TERRARIUM-VM; TEST: a pattern of names;
+PATIENCE: what seconds are multiplied by on a slow machine"""
 import fcntl
+import json
 import os
 import pty
 import re
@@ -22,6 +24,8 @@ VMCTL, VM = (os.path.abspath(a) for a in sys.argv[1:3])
 MACHINE = os.path.join(os.path.dirname(os.path.realpath(VM)), "terrarium-machine")  # what VM becomes
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/bios.bin", "/usr/share/qemu/bios-256k.bin")
 THREAD = 0x3d0f00  # flags of a thread, for clone()
+PATIENCE = float(os.environ.get("PATIENCE", 1))
+GUESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../boot/guests.sh")
 
 
 class Host:
@@ -47,8 +51,8 @@ class Host:
         shutil.rmtree(self.base)
 
     def vmctl(self, *args):
-        return subprocess.run([VMCTL, *args], env=self.env, capture_output=True, text=True, timeout=60, cwd=self.base,
-                              check=False)
+        return subprocess.run([VMCTL, *args], env=self.env, capture_output=True, text=True, cwd=self.base, check=False,
+                              timeout=100 * PATIENCE)
 
     def want(self, *args):
         r = self.vmctl(*args)
@@ -57,15 +61,18 @@ class Host:
     def start(self, engine):
         self.want("create", "m", "--memory", "32M", "--engine", engine, "--disk", "1M", "--disk-format", "qcow2",
                   "--set", "serial1.target=pty")
-        self.want("start", "m")
-        with open(self.folder + "/lock") as f:
-            self.pid = int(f.read())
-        for _ in range(100):  # the firmware reads the boot sector
+        self.begin()
+        for _ in range(int(100 * PATIENCE)):  # the firmware reads the boot sector
             kinds = {kind_of(c): t for t, c in tracing.threads(self.pid).items()}
             if "worker" in kinds:
                 break
             time.sleep(.1)
         return kinds
+
+    def begin(self):
+        self.want("start", "m")
+        with open(self.folder + "/lock") as f:
+            self.pid = int(f.read())
 
 
 def kind_of(thread):
@@ -183,7 +190,9 @@ def threads_of(engine):
         h.want("stop", "--force", "m")
         os.close(master)
         os.close(h.terminal)
-        left = os.listdir(h.base + "/run/terrarium")
+        end = time.time() + 10 * PATIENCE
+        while (left := os.listdir(h.base + "/run/terrarium")) and time.time() < end:
+            time.sleep(.1)
         assert not left, f"the sweeper left {left}"
         return None
 
@@ -196,17 +205,67 @@ def test_threads_soft():
     return threads_of("soft")
 
 
+def check_every_thread(pid):
+    for tid in tracing.threads(pid):
+        with open(f"/proc/{pid}/task/{tid}/status") as f:
+            lines = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+        assert lines["Seccomp"] == "2" and lines["NoNewPrivs"] == "1", lines
+        for cap in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+            assert int(lines[cap], 16) == 0, f"{cap}: {lines[cap]}"
+        assert os.geteuid() != 0 or int(lines["CapBnd"], 16) == 0, lines["CapBnd"]
+
+
 def test_every_thread():
     """The kernel says of each thread that it is fenced, and of root's capabilities that they are gone."""
     with Host() as h:
         h.start("soft")
-        for tid in tracing.threads(h.pid):
-            with open(f"/proc/{h.pid}/task/{tid}/status") as f:
-                lines = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-            assert lines["Seccomp"] == "2" and lines["NoNewPrivs"] == "1", lines
-            for cap in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
-                assert int(lines[cap], 16) == 0, f"{cap}: {lines[cap]}"
-            assert os.geteuid() != 0 or int(lines["CapBnd"], 16) == 0, lines["CapBnd"]
+        check_every_thread(h.pid)
+
+
+def no_kvm():
+    """Why KVM is of no use here; None: it is."""
+    said = subprocess.run([VMCTL, "host-info", "-o", "json"], capture_output=True, text=True, check=True).stdout
+    return next((e["reason"] for e in json.loads(said)["engines"] if e["engine"] == "kvm" and not e["usable"]), None)
+
+
+def test_threads_kvm():
+    return no_kvm() or threads_of("kvm")
+
+
+def guest(name):
+    """A file that tests/boot/guests.sh makes, and why there is none."""
+    made = subprocess.run(["bash", GUESTS, name], capture_output=True, text=True, check=False)
+    folder = subprocess.run(["bash", GUESTS, "--dir"], capture_output=True, text=True, check=True).stdout.strip()
+    return os.path.join(folder, name), made.stderr.strip() if made.returncode else None
+
+
+def test_boot_kvm():
+    """Linux on two CPUs comes up in KVM inside the fence, is paused, goes on, is reset, comes up again and powers itself off:
+    each asks KVM for something else (states of CPUs, slots of memory, kicks)."""
+    kernel, no_kernel = guest("vmlinuz-cloud")
+    initrd, no_initrd = guest("initrd64.gz")
+    why = no_kvm() or no_kernel or no_initrd
+    if why:
+        return why
+    with Host() as h:
+        seconds = str(int(60 * PATIENCE))
+        h.want("create", "m", "--memory", "256M", "--cpus", "2", "--engine", "kvm", "--kernel", kernel, "--initrd", initrd,
+               "--cmdline", "console=tty0 console=ttyS0,115200 loglevel=4 panic=-1")
+        h.begin()
+        h.want("wait", "m", "--serial", "online=0-1", "--timeout", seconds)
+        check_every_thread(h.pid)
+        h.want("wait", "m", "--serial", "GUEST-PROMPT", "--timeout", seconds)
+        h.want("pause", "m")
+        h.want("screen", "shot", "m", h.base + "/picture.png")
+        h.want("resume", "m")
+        h.want("reset", "m")
+        h.want("wait", "m", "--new", "--serial", "GUEST-PROMPT", "--timeout", seconds)
+        check_every_thread(h.pid)
+        h.want("serial", "m", "--send", "poweroff -f\\n")
+        h.want("wait", "m", "--state", "stopped", "--timeout", seconds)
+        log = h.vmctl("logs", "m").stdout
+        assert "engine kvm" in log and not re.search(r" (warning|error|critical) ", log), log
+        return None
 
 
 NEVER = ("kill", "tkill", "rt_sigqueueinfo", "pidfd_open", "fcntl F_SETOWN", "fcntl F_SETSIG", "fcntl F_SETOWN_EX",

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import os
 import re
+import signal
 import struct
 import time
 
@@ -42,7 +43,7 @@ def why_not():
     """Why processes of one's own cannot be traced here; None: they can."""
     pid = os.fork()
     if pid == 0:
-        os.pause() if hasattr(os, "pause") else __import__("signal").pause()
+        signal.pause()
         os._exit(0)
     try:
         ptrace(SEIZE, pid)
@@ -67,7 +68,7 @@ class Taken:
     """A thread that somebody took over."""
 
     def __init__(self, pid, tid, stopped=False, started=False):
-        self.tid = tid
+        self.tid, self.signal = tid, 0
         self.mem = open(f"/proc/{pid}/mem", "r+b", buffering=0)
         self.code = self._find_code(pid)
         if stopped:  # on its way into a call, which is made when we are done
@@ -114,8 +115,12 @@ class Taken:
         regs = dict(self.old, rax=number, orig_rax=2**64 - 1, rip=self.code)
         regs.update(zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), (v & (2**64 - 1) for v in values)))
         set_registers(self.tid, regs)
-        ptrace(STEP, self.tid)
-        os.waitpid(self.tid, WALL)
+        while True:
+            ptrace(STEP, self.tid)
+            came = os.WSTOPSIG(os.waitpid(self.tid, WALL)[1])
+            if came == signal.SIGTRAP:
+                break
+            self.signal = came  # a virtual CPU is being kicked: it takes that when we are done
         self.room = room
         value = registers(self.tid)["rax"]
         return value - 2**64 if value >= 2**63 else value
@@ -123,7 +128,7 @@ class Taken:
     def done(self, detach=True):
         set_registers(self.tid, self.old)
         if detach:
-            ptrace(DETACH, self.tid)
+            ptrace(DETACH, self.tid, 0, self.signal)
         self.mem.close()
 
 
@@ -216,16 +221,16 @@ class Watch:
         return end
 
     def _stopped(self, tid, status):
-        signal, event = os.WSTOPSIG(status), status >> 16
+        came, event = os.WSTOPSIG(status), status >> 16
         pass_on = 0
         if event:
             message = ctypes.c_ulong()
             ptrace(GETEVENTMSG, tid, 0, ctypes.addressof(message))
             self.inside[message.value] = self.inside[tid]
-        elif signal == 5 | 0x80:
+        elif came == 5 | 0x80:
             self._call(tid)
-        elif signal not in (5, 19):
-            pass_on = signal
+        elif came not in (5, 19):
+            pass_on = came
         try:
             ptrace(SYSCALL, tid, 0, pass_on)
         except OSError:

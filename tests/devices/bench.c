@@ -49,6 +49,12 @@ void bench_free(struct bench *b)
     g_free(b);
 }
 
+/* Where a chip's settings are: as the board has it. */
+static const char *section_of(const char *name)
+{
+    return strcmp(name, "rtc") ? name : "machine";
+}
+
 void bench_config(struct bench *b, const char *section, const char *key, const char *value)
 {
     g_key_file_set_string(b->file, section, key, value);
@@ -63,7 +69,7 @@ uint8_t *bench_ram(struct bench *b)
 
 static unsigned bar_register(const struct region *r)
 {
-    return r->bar == 7 ? 0x30 : 0x0c + 4 * r->bar; /* 7: the expansion ROM */
+    return r->bar == BAR_ROM ? 0x30 : 0x10 + 4 * (r->bar - BAR0);
 }
 
 static void pci_setup(struct device *d)
@@ -86,8 +92,10 @@ static void pci_setup(struct device *d)
             continue;
         uint32_t mask = GUINT32_TO_LE(~(uint32_t)(r->bytes - 1));
         memcpy(w + bar_register(r), &mask, 4);
-        w[bar_register(r)] |= r->bar == 7;
+        w[bar_register(r)] |= r->bar == BAR_ROM;
         c[bar_register(r)] = r->bus == BUS_PORT;
+        if (r->wide)
+            memset(w + bar_register(r) + 4, 0xff, 4);
     }
 }
 
@@ -97,10 +105,10 @@ static void pci_remap(struct device *d)
         const struct region *r = &d->ops->regions[i];
         if (!r->bar)
             continue;
-        uint64_t bar = bench_pci_read(d, bar_register(r), 4);
+        uint64_t bar = bench_pci_read(d, bar_register(r), r->wide ? 8 : 4);
         d->core->region[i].base = bar & ~(r->bus == BUS_PORT ? 3ull : 15ull);
         d->core->region[i].on = (d->core->pci_config[4] & (r->bus == BUS_PORT ? 1 : 2)) && d->core->region[i].base &&
-                                (r->bar != 7 || bar & 1);
+                                (r->bar != BAR_ROM || bar & 1);
     }
 }
 
@@ -140,7 +148,7 @@ static bool device_begin(struct device *d, struct bench *b, GError **error)
     d->state = g_malloc0(d->ops->state_bytes);
     d->core = g_new0(struct device_core, 1);
     d->core->bench = b;
-    d->core->config = (struct config){b->file, "bench.ini", d->name};
+    d->core->config = (struct config){b->file, "bench.ini", section_of(d->name)};
     for (unsigned i = 0; i < DEV_TIMERS; i++)
         d->core->timer[i].at = DEV_NEVER;
     for (unsigned i = 0; i < DEV_REGIONS; i++) {
@@ -165,7 +173,7 @@ static void device_reset(struct device *d)
         d->core->region[i].base = r->base;
         d->core->region[i].on = r->bus != BUS_NONE && !r->bar && !r->off;
         if (r->bar)
-            memset(d->core->pci_config + bar_register(r), 0, 4);
+            memset(d->core->pci_config + bar_register(r), 0, r->wide ? 8 : 4);
         if (r->bar && r->bus == BUS_PORT)
             d->core->pci_config[bar_register(r)] = 1;
     }

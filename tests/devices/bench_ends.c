@@ -89,9 +89,10 @@ struct drive *drive_open(struct device *d, const struct config *c, GError **erro
         v->bench = b;
         v->section = g_strdup(c->section);
         g_queue_init(&v->requests);
-        g_autofree char *file = config_string(c, "file", NULL), *media = config_string(c, "media", "disk");
-        g_autofree char *readonly = config_string(c, "readonly", "off");
-        v->readonly = !strcmp(readonly, "on") || !strcmp(media, "cdrom");
+        bool floppy = g_str_has_prefix(c->section, "floppy");
+        g_autofree char *file = config_string(c, "file"), *media = floppy ? NULL : config_string(c, "media");
+        g_autofree char *readonly = config_string(c, "readonly");
+        v->readonly = !strcmp(readonly, "on") || !g_strcmp0(media, "cdrom");
         load_medium(v, file);
         g_ptr_array_add(b->drives, v);
     }

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs a command on another processor, which an emulator from the distribution provides, under the distribution's Linux.
 
-  processor.py [--memory MIB] [--limit SECONDS] [--file PATH]... EMULATOR:MODEL COMMAND [ARGUMENT...]
+  processor.py [--memory MIB] [--limit SECONDS] [--file PATH]... [--kvm OPTIONS] EMULATOR:MODEL COMMAND [ARGUMENT...]
 
 EMULATOR is qemu (TCG; MODEL as after -cpu, so "Nehalem" or "max,-avx") or bochs (MODEL as in its cpu: line).  COMMAND finds
 itself, busybox and the files of --file, each with the shared libraries that it needs, at the paths that they have here, and
-nothing else.  What it prints appears here, line by line; the exit code is its own, or 125 if there was none.
+nothing else.  What it prints appears here, line by line; the exit code is its own, or 125 if there was none.  With --kvm
+there is a /dev/kvm: the kernel's module for the maker, with these options ("": none), on the VT-x or AMD-V that the model has.
 
 How: kernel and initramfs are all there is.  Each line of output is written to /dev/kmsg, because the kernel writes to its
 serial console without interrupts, in both emulators.  Bochs has no kernel loader and boots a CD with ISOLINUX.  Its clock
@@ -38,6 +39,7 @@ mkdir -p /dev/shm /dev/pts /tmp /run /root
 mount -t tmpfs shm /dev/shm
 mount -t devpts pts /dev/pts
 ip link set lo up
+[ ! -f /modules/load ] || sh /modules/load
 { sh /job 2>&1 </dev/null; echo "exit=$?"; } | while IFS= read -r line; do printf '<9>|%.900s\n' "$line" >/dev/kmsg; done
 poweroff -f
 """
@@ -69,13 +71,16 @@ class Missing(Exception):
     """This machine has not what the model needs; the text says what."""
 
 
+def guest_folder():
+    return subprocess.run(["bash", GUESTS, "--dir"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def guest_file(name):
     """A file that tests/boot/guests.sh makes of a package."""
     made = subprocess.run(["bash", GUESTS, name], capture_output=True, text=True)
     if made.returncode:
         raise Missing(f"no {name}: {made.stderr.strip()}")
-    folder = subprocess.run(["bash", GUESTS, "--dir"], capture_output=True, text=True, check=True).stdout.strip()
-    return os.path.join(folder, name)
+    return os.path.join(guest_folder(), name)
 
 
 def libraries(program):
@@ -114,6 +119,37 @@ class Tree:
     def pack(self, to):
         subprocess.run("find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet >" + shlex.quote(to), shell=True,
                        check=True, cwd=self.folder)
+
+
+LOAD = r"""m=kvm-amd
+! grep -q GenuineIntel /proc/cpuinfo || m=kvm-intel
+cd /modules
+for f in $(cat $m); do
+	options=
+	[ $f != $m.ko ] || options="$(cat options)"
+	insmod ./$f $options || echo "<3>insmod $f failed" >/dev/kmsg
+done
+"""
+
+
+def add_kvm(tree, options):
+    """KVM's modules, in the order of loading, out of the kernel's package."""
+    package = os.path.join(guest_folder(), "pkg", "linux-image-amd64")
+    root = os.path.join(package, "lib", "modules")
+    version = os.listdir(root)[0]
+    to = os.path.join(tree.folder, "modules")
+    os.makedirs(to)
+    subprocess.run([find("/sbin/depmod", "/usr/sbin/depmod"), "-b", package, version], check=True)
+    with open(os.path.join(root, version, "modules.dep"), encoding="utf-8") as f:
+        needs = dict(line.rstrip("\n").split(":") for line in f)
+    for module in ("kvm-intel", "kvm-amd"):
+        path = next(p for p in needs if os.path.basename(p) == f"{module}.ko")
+        order = [*reversed(needs[path].split()), path]
+        for p in order:
+            shutil.copy(os.path.join(root, version, p), to)
+        tree.write(f"modules/{module}", "\n".join(map(os.path.basename, order)) + "\n")
+    tree.write("modules/options", options)
+    tree.write("modules/load", LOAD)
 
 
 def qemu_command(model, folder, memory):
@@ -215,9 +251,9 @@ def follow(command, console, limit):
     return not over.is_set()
 
 
-def run(emulator, model, command, files, line=print, memory=1024, limit=1800):
+def run(emulator, model, command, files, line=print, memory=1024, limit=1800, kvm=None):
     """Runs a command, a list, and calls line() for each line that it prints.  Its exit code, or NO_END with the reason
-    in line().  Raises Missing."""
+    in line().  kvm: options of that module; None: it is not loaded.  Raises Missing."""
     check_model(emulator, model)
     kernel = guest_file("vmlinuz-amd64")  # not the cloud's, which has no 16-bit segments for programs
     with tempfile.TemporaryDirectory(prefix="processor-") as folder:
@@ -227,6 +263,8 @@ def run(emulator, model, command, files, line=print, memory=1024, limit=1800):
             tree.add(f)
         if os.path.isfile(command[0]):
             tree.add(command[0])
+        if kvm is not None:
+            add_kvm(tree, kvm)
         tree.write("init", INIT)
         here = shlex.quote(os.getcwd())
         tree.write("job", f"mkdir -p {here}\ncd {here}\n" + " ".join(map(shlex.quote, command)) + "\n")
@@ -247,6 +285,7 @@ def main():
     p.add_argument("--memory", type=int, default=1024, metavar="MIB")
     p.add_argument("--limit", type=int, default=1800, metavar="SECONDS")
     p.add_argument("--file", action="append", default=[], metavar="PATH")
+    p.add_argument("--kvm", metavar="OPTIONS")
     p.add_argument("processor", metavar="EMULATOR:MODEL")
     p.add_argument("command", nargs=argparse.REMAINDER)
     o = p.parse_args()
@@ -254,7 +293,7 @@ def main():
     if not o.command:
         p.error("what shall run there?")
     try:
-        sys.exit(run(emulator, model, o.command, o.file, lambda s: print(s, flush=True), o.memory, o.limit))
+        sys.exit(run(emulator, model, o.command, o.file, lambda s: print(s, flush=True), o.memory, o.limit, o.kvm))
     except Missing as e:
         print(f"processor.py: {e}", file=sys.stderr)
         sys.exit(NO_END)

@@ -198,12 +198,12 @@ static void test_capabilities(const struct cpu_engine *engine)
 void add_cpuid_tests(void)
 {
     add_test("cpuid/topology", test_topology);
-    add_test("cpuid/x86-64-v2", test_v2_model);
-    add_test("cpuid/x86-64-v1-same-as-interp", test_v1_same);
-    add_test("cpuid/x86-64-v2-same-as-interp", test_v2_same);
-    add_test("cpuid/x86-64-v3-same-as-interp", test_v3_same);
-    add_test("cpuid/x86-64-v4-same-as-interp", test_v4_same);
-    add_test("cpuid/host-same-as-interp", test_host_same);
+    add_software_test("cpuid/x86-64-v2", test_v2_model);
+    add_software_test("cpuid/x86-64-v1-same-as-interp", test_v1_same);
+    add_software_test("cpuid/x86-64-v2-same-as-interp", test_v2_same);
+    add_software_test("cpuid/x86-64-v3-same-as-interp", test_v3_same);
+    add_software_test("cpuid/x86-64-v4-same-as-interp", test_v4_same);
+    add_software_test("cpuid/host-same-as-interp", test_host_same);
     add_test("cpuid/no-paravirtual", test_no_paravirtual);
     add_test("cpuid/arch-capabilities", test_capabilities);
 }

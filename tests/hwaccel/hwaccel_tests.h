@@ -8,6 +8,8 @@ typedef void (*engine_test)(const struct cpu_engine *engine);
 /* Both kinds of engine, or only the one with the local APICs in the kernel. */
 void add_test(const char *path, engine_test fn);
 void add_split_test(const char *path, engine_test fn);
+/* Both; needs a software engine as well, and is skipped where that does not run. */
+void add_software_test(const char *path, engine_test fn);
 void add_exit_tests(void);
 void add_memory_tests(void);
 void add_interrupt_tests(void);
@@ -20,6 +22,7 @@ void add_cpuid_tests(void);
 
 #define GUEST(name) extern const uint8_t name[], name##_end[]
 GUEST(g_ports);
+GUEST(g_registers);
 GUEST(g_mmio);
 GUEST(g_long);
 GUEST(g_spin);

@@ -152,6 +152,9 @@ static void test_levels(void)
         g_assert_cmphex(r[EBX], ==, 0xd003012a);
         cpu_model_level(&c, CPU_MODEL_V4, 0xd, 0, r);
         g_assert_cmphex(r[EAX], ==, 0xe7);
+        cpu_model_level(&c, CPU_MODEL_V4, 0xd, 1, r);
+        g_assert_cmphex(r[EAX], ==, 1);
+        g_assert_cmphex(r[EBX], ==, 0); /* no XSAVEC, so no compacted size */
     }
 }
 
@@ -203,7 +206,7 @@ static void as_after_reset(const struct cpu_model_leaf *l, uint32_t r[4])
 {
     if (l->leaf == 1)
         r[ECX] &= ~(1u << 27);
-    if (l->leaf == 0xd && l->subleaf < 2)
+    if (l->leaf == 0xd && l->subleaf < 2 && r[EBX])
         r[EBX] = 576;
 }
 

@@ -98,6 +98,13 @@ static void make_tables_long(struct guest *g)
         guest_write(g, GUEST_PTES + i * 8, 8, (uint64_t)i << 12 | 7);
 }
 
+void guest_copy_tables(struct guest *g, uint64_t to)
+{
+    memcpy(g->mem + to, g->mem + GUEST_TABLES, 0x4000);
+    for (unsigned level = 0; level < 3; level++)
+        guest_write(g, to + level * 0x1000, 8, (to + (level + 1) * 0x1000) | 7);
+}
+
 static void make_tables_32(struct guest *g)
 {
     guest_write(g, GUEST_TABLES, 4, GUEST_PTES | 7);

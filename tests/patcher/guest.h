@@ -65,6 +65,7 @@ struct guest *guest_new_model(unsigned cpus, const char *model); /* as setting c
 void guest_free(struct guest *g);
 void guest_code(struct guest *g, uint64_t at, const uint8_t *from, const uint8_t *end);
 #define GUEST_LOAD(g, at, name) guest_code(g, at, name, name##_end)
+void guest_copy_tables(struct guest *g, uint64_t to); /* of GUEST_LONG: another 16 KiB that map the same */
 /* State of vCPU 0 (in g->s, to be changed before guest_run()) for code at GUEST_CODE_AT. */
 void guest_start(struct guest *g, enum guest_mode mode);
 enum cpu_stop guest_run(struct guest *g);      /* from g->s, to HLT */

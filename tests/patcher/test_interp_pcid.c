@@ -86,10 +86,7 @@ static struct guest *two_spaces(void)
 {
     struct guest *g = guest_new(1);
     guest_start(g, GUEST_LONG);
-    for (unsigned at = 0; at < 0x4000; at += 8)
-        guest_write(g, B_TABLES + at, 8, guest_read(g, GUEST_TABLES + at, 8));
-    for (unsigned level = 0; level < 3; level++)
-        guest_write(g, B_TABLES + level * 0x1000, 8, (B_TABLES + (level + 1) * 0x1000) | 7);
+    guest_copy_tables(g, B_TABLES);
     map_b(g, 0x60000);
     guest_write(g, 0x50000, 4, IN_A);
     guest_write(g, 0x60000, 4, IN_B);

@@ -14,6 +14,9 @@ GOOD = {
     "devices/debug/chip.c": LICENCE + "/* chip.c - a chip. */\n#include \"core-vmm/api/part.h\"\n"
                             "static const int registers[2] = {1, 2}; /* a comment */\nint part_one(void)\n{\n    return registers[0];\n}\n",
     "core-vmm/vmctl/verb_x.c": LICENCE + "/* verb_x.c - vmctl x. */\n",
+    "core-vmm/host/machines.c": LICENCE + "/* machines.c - machines. */\n",
+    "core-vmm/host/config_schema.c": LICENCE + "/* config_schema.c - keys. */\n"
+                                     'static const struct key keys[] = {{"memory", SCHEMA_SIZE, "1G"}};\n',
     "docs/x.md": "A page.\n",
 }
 CHIP = "devices/debug/chip.c"
@@ -33,6 +36,8 @@ BROKEN = {
     "... with a value": (CHIP, "static unsigned *list[4] = {0};\n", "file-scope state"),
     "... that others see": (CHIP, "int counter;\n", "file-scope state: int counter;"),
     "a machine's path": ("docs/x.md", "See " + "/" + "work/x.\n", "a machine's path"),
+    "a library that prints": ("core-vmm/host/machines.c", 'void f(void)\n{\n    g_printerr("x");\n}\n', "prints nothing"),
+    "a default of one's own": (CHIP, 'static const char *const usual = "1G";\n', "the default of memory stands"),
     "an answer read by hand": ("core-vmm/vmctl/verb_x.c", "int f(void)\n{\n    return json_node_get_int(n);\n}\n", "answer.h only"),
 }
 

@@ -2,6 +2,7 @@
 /* disk.h - what the parts of `vmctl disk` share.  One of them is one file; verb_disk.c has the table. */
 #pragma once
 #include "core-vmm/vmctl/vmctl.h"
+#include "core-vmm/host/disk_look.h"
 #include "disk-formats/ops/ops.h"
 
 extern const struct verb disk_check_verb, disk_clone_verb, disk_commit_verb, disk_compact_verb, disk_compare_verb,
@@ -26,15 +27,8 @@ struct disk_needs {                      /* paths, ended by NULL */
 /* To be called when all options are known and before any image is opened.  From then on this process can do only that.
  * False: *code, all said. */
 bool disk_fence(const struct disk_needs *n, int *code);
-/* Calls fn in a fenced child that may read images; what it says by disk_answer().  path: one that is meant above all, or
- * NULL.  g_free; NULL: an error. */
-char *disk_ask(int (*fn)(void *ctx, int answer), void *ctx, const char *path, GError **error);
-void disk_answer(int to, const char *text);
-char *disk_parent_of(const char *path, const char *format); /* from a fenced child; g_free; NULL: none, or unreadable */
 
-/* ---- disk/users.c: a machine other than except that has a disk, or a parent of one, in the folder; *user NULL: none.
- * False: it could not be found out ---- */
-bool disk_user_of(const char *folder, const char *except, char **user, GError **error);
+/* ---- disk/children.c ---- */
 /* Exit codes; they say which child is in the way. */
 int disk_may_replace(const char *path);
 int disk_may_change(const char *path, const char *except); /* except: a child that may be there; or NULL */

@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fence.c - an image may come from anybody: it is looked at only where that can do no harm.
  *
- * `vmctl disk` fences itself when it knows what it is about to do; what is left of it needs no more.  Verbs that go on to
- * do other things afterwards (create, delete) ask a child in a fence, which answers with lines of text. */
+ * `vmctl disk` fences itself when it knows what it is about to do; what is left of it needs no more.  Whoever goes on to do
+ * other things afterwards asks a child in a fence: core-vmm/host/disk_look.h. */
 #include "core-vmm/vmctl/disk/disk.h"
 #include "core-vmm/fence/fence.h"
-#include "core-vmm/host/paths.h"
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#define LOOK_SECONDS 20
-
-/* ---- this process ---- */
 
 /* The lock is tried before: from inside, one cannot see who has it. */
 static bool is_free(const char *path, bool write, int *code)
@@ -64,7 +57,7 @@ static void allow_parts(struct fence_files *f, const char *path, const char *for
     struct fence_files *inside = fence_files_new();
     fence_allow_images(inside);
     fence_allow_beside(inside, path, FENCE_READ);
-    const struct fence_job job = {FENCE_LOOK, inside, tell_files, &q, LOOK_SECONDS};
+    const struct fence_job job = {FENCE_LOOK, inside, tell_files, &q, DISK_LOOK_SECONDS};
     g_autoptr(GBytes) answer = NULL;
     g_autofree char *real = realpath(path, NULL), *folder = g_path_get_dirname(real ? real : path);
     gsize n = 0;
@@ -108,52 +101,4 @@ bool disk_fence(const struct disk_needs *n, int *code)
         return true;
     *code = fail_error(error);
     return false;
-}
-
-/* ---- a child's answer ---- */
-
-char *disk_ask(int (*fn)(void *ctx, int answer), void *ctx, const char *path, GError **error)
-{
-    struct fence_files *f = fence_files_new();
-    g_autoptr(GBytes) answer = NULL;
-    fence_allow_images(f);
-    if (path)
-        fence_allow_beside(f, path, FENCE_READ);
-    const struct fence_job job = {FENCE_LOOK, f, fn, ctx, LOOK_SECONDS};
-    int code = fence_run(&job, &answer, error);
-    if (code > 0)
-        g_set_error(error, CONTROL_ERROR, CONTROL_FAILED, "%s: the process that looked at the disk image ended with %d",
-                    path ? path : "disk images", code);
-    gsize n = 0;
-    const char *text = answer ? g_bytes_get_data(answer, &n) : NULL;
-    return code ? NULL : fence_text(text ? text : "", n);
-}
-
-void disk_answer(int to, const char *text)
-{
-    size_t n = strlen(text);
-    if (write(to, text, n) != (ssize_t)n)
-        _exit(1);
-}
-
-struct parent_question {
-    const char *path, *format;
-};
-
-static int tell_parent(void *ctx, int answer)
-{
-    struct parent_question *q = ctx;
-    struct image_how how = {.format = q->format, .unlocked = true, .no_parent = true};
-    struct image *im = image_open(q->path, &how, NULL); /* else the operation says what is wrong */
-    g_autofree char *parent = im ? image_parent_path(im, NULL) : NULL;
-    if (parent)
-        disk_answer(answer, parent);
-    return 0;
-}
-
-char *disk_parent_of(const char *path, const char *format)
-{
-    struct parent_question q = {path, format};
-    g_autofree char *parent = disk_ask(tell_parent, &q, path, NULL);
-    return parent && *parent ? g_steal_pointer(&parent) : NULL;
 }

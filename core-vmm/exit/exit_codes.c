@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* exit_codes.c - from a GError to the exit code that a program ends with. */
-#include "core-vmm/host/exit_codes.h"
+/* exit_codes.c - which exit code fits an error: the one place that knows all domains. */
+#include "core-vmm/exit/exit_codes.h"
 #include "disk-formats/image/error.h"
 #include "core-vmm/host/config_error.h"
+#include "core-vmm/host/machines.h"
 #include "core-vmm/control/client.h"
 #include <gio/gio.h>
 
@@ -17,6 +18,21 @@ static int of_control(int code)
     case CONTROL_TIMEOUT: return EXIT_CODE_TIMEOUT;
     case CONTROL_PERMISSION: return EXIT_CODE_HOST;
     case CONTROL_BUSY: return EXIT_CODE_BUSY;
+    default: return EXIT_CODE_FAILED;
+    }
+}
+
+static int of_machine(int code)
+{
+    switch (code) {
+    case MACHINE_ERROR_NOT_FOUND: return EXIT_CODE_NOT_FOUND;
+    case MACHINE_ERROR_AMBIGUOUS: return EXIT_CODE_USAGE;
+    case MACHINE_ERROR_EXISTS: return EXIT_CODE_EXISTS;
+    case MACHINE_ERROR_RUNNING:
+    case MACHINE_ERROR_NOT_RUNNING: return EXIT_CODE_WRONG_STATE;
+    case MACHINE_ERROR_IN_USE: return EXIT_CODE_BUSY;
+    case MACHINE_ERROR_TIMEOUT: return EXIT_CODE_TIMEOUT;
+    case MACHINE_ERROR_NO_PROGRAM: return EXIT_CODE_HOST;
     default: return EXIT_CODE_FAILED;
     }
 }
@@ -65,6 +81,8 @@ int exit_code_of_error(const GError *e)
 {
     if (e->domain == CONTROL_ERROR)
         return of_control(e->code);
+    if (e->domain == MACHINE_ERROR)
+        return of_machine(e->code);
     if (e->domain == G_IO_ERROR)
         return of_io(e->code);
     if (e->domain == G_FILE_ERROR)

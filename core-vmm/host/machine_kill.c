@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* last_resort.c - ends a VM process that does not listen, by a signal.
+/* machine_kill.c - ends a VM process that does not listen, by a signal.
  *
  * The lock file names a process, but the VM process can write there, and it may be in its guest's hands: it would have us
  * kill another one.  The kernel is asked instead: whoever holds the lock has it in /proc/PID/fdinfo.  Where a process does
  * not let us look (it may have made itself undumpable), the command line it was started with must name the folder.
  * A pidfd is taken before looking, so that the signal reaches the process that was looked at or none. */
-#include "core-vmm/vmctl/vmctl.h"
+#include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -105,19 +105,18 @@ static unsigned signal_holders(const char *folder, int signal, bool spare)
     return found;
 }
 
-int machine_kill(const char *name, const char *why)
+bool machines_kill(const char *name, const char *why, GError **error)
 {
-    g_autofree char *folder = machine_folder_of(name);
+    g_autofree char *folder = machines_folder(name);
     unsigned found = signal_holders(folder, SIGTERM, true);
-    bool ended = machine_gone(name, found ? POLITE_US : 0);
+    bool ended = machines_wait_gone(name, found ? POLITE_US : 0);
     for (int spare = 1; spare >= 0 && !ended; spare--) {
         unsigned killed = signal_holders(folder, SIGKILL, spare);
-        ended = machine_gone(name, killed ? KILLED_US : 0);
+        ended = machines_wait_gone(name, killed ? KILLED_US : 0);
         found += killed;
     }
     if (!ended)
-        return fail(EXIT_CODE_TIMEOUT, "%s cannot be stopped: %s; and %s", name, why,
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_TIMEOUT, "%s cannot be stopped: %s; and %s", name, why,
                     found ? "its process does not end by signals either" : "no process of yours has its lock");
-    note("vmctl: %s was ended by a signal: %s", name, why);
-    return EXIT_CODE_OK;
+    return ended;
 }

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* client_machine.h - what one does with a machine (core-vmm/host/machines.h) that needs its running VM. */
+#pragma once
+#include "core-vmm/control/client.h"
+
+/* A connection to the machine that an exact name or the unique beginning of one means.  *name (may be NULL): its name,
+ * g_free. */
+struct client *client_connect_machine(const char *given, char **name, GError **error);
+/* What the VM tells of itself, as the command "info"; NULL: it does not answer so long.  json_object_unref. */
+JsonObject *client_info(const char *name, int timeout_ms, GError **error);
+
+/* Both wait until the VM process has gone. */
+/* Presses the power button, and gives the guest so many seconds. */
+bool client_power_off(const char *given, double seconds, GError **error);
+/* Cuts the power, whatever the VM process says to that.  *why: the process was ended by a signal, for this reason (g_free);
+ * else NULL. */
+bool client_power_cut(const char *given, char **why, GError **error);

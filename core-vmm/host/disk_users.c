@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* disk_users.c - which machines need an image, or one in a folder: as a disk of theirs, or as what one builds upon.
+ *
+ * A file is the same by any of its names: that is asked of the file system, which knows hard links and other mounts.  A
+ * folder counts if it holds the image, or a link on the way to it: without that link nobody finds the image. */
+#include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/paths.h"
+#include "disk-formats/image/image.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LINKS_MAX 40  /* as many as the kernel follows */
+#define BETWEEN   "/" /* names in the answer: no machine's name has it */
+
+struct user_question {
+    const char *path, *except; /* path: real */
+    bool folder;
+    GPtrArray *names;
+};
+
+/* What a link says, as seen from the link's own folder; NULL: it is none. */
+static char *link_target(const char *path)
+{
+    g_autofree char *target = g_file_read_link(path, NULL), *folder = g_path_get_dirname(path);
+    return !target || g_path_is_absolute(target) ? g_steal_pointer(&target) : g_build_filename(folder, target, NULL);
+}
+
+/* The name itself, whatever it leads to. */
+static bool name_lies_in(const char *name, const char *folder)
+{
+    g_autofree char *in = g_path_get_dirname(name), *real = realpath(in, NULL);
+    size_t n = strlen(folder);
+    return real && !strncmp(real, folder, n) && (!real[n] || real[n] == '/');
+}
+
+static bool lies_in(const char *path, const char *folder)
+{
+    bool lies = false;
+    char *name = g_strdup(path);
+    for (unsigned i = 0; i < LINKS_MAX && name; i++) {
+        char *next = link_target(name);
+        lies = lies || name_lies_in(name, folder);
+        g_free(name);
+        name = next;
+    }
+    g_free(name);
+    return lies;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Any image of the chain; one that cannot be opened needs nobody. */
+static bool chain_needs(const char *path, const char *format, const struct user_question *q)
+{
+    struct image_how how = {.format = format ? format : image_format_by_name(path), .unlocked = true};
+    struct image *im = image_open(path, &how, NULL);
+    bool needs = q->folder ? lies_in(path, q->path) : same_file(path, q->path) || (im && image_uses(im, q->path));
+    for (struct image *p = im; p && !needs && q->folder; p = p->parent)
+        needs = lies_in(p->file->path, q->path);
+    image_close(im);
+    return needs;
+}
+
+static bool machine_needs(const char *name, const struct user_question *q)
+{
+    g_autofree char *own = paths_machine(name), *ini = paths_machine_ini(name);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    if (!g_key_file_load_from_file(file, ini, 0, NULL))
+        return false;
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    bool needs = false;
+    for (char **s = sections; *s && !needs; s++) {
+        g_autofree char *image = g_key_file_get_string(file, *s, "file", NULL);
+        g_autofree char *format = g_key_file_get_string(file, *s, "format", NULL);
+        g_autofree char *path =
+            image && !g_path_is_absolute(image) ? g_build_filename(own, image, NULL) : g_strdup(image);
+        needs = path && *image && chain_needs(path, format, q);
+    }
+    return needs;
+}
+
+/* In a fenced child: names, each with BETWEEN behind it. */
+static int tell_users(void *ctx, int answer)
+{
+    struct user_question *q = ctx;
+    for (guint i = 0; i < q->names->len; i++)
+        if (g_strcmp0(q->names->pdata[i], q->except) && machine_needs(q->names->pdata[i], q)) {
+            disk_answer(answer, q->names->pdata[i]);
+            disk_answer(answer, BETWEEN);
+        }
+    return 0;
+}
+
+GPtrArray *disk_users(const char *path, const char *except, GError **error)
+{
+    g_autofree char *real = realpath(path, NULL);
+    g_autoptr(GPtrArray) names = paths_list(error);
+    struct user_question q = {real ? real : path, except, g_file_test(path, G_FILE_TEST_IS_DIR), names};
+    g_autofree char *answer = names ? disk_ask(tell_users, &q, path, error) : NULL;
+    if (!answer)
+        return NULL;
+    g_auto(GStrv) words = g_strsplit(answer, BETWEEN, -1);
+    GPtrArray *users = g_ptr_array_new_with_free_func(g_free);
+    for (char **w = words; *w; w++)
+        if (**w)
+            g_ptr_array_add(users, g_strdup(*w));
+    return users;
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* machines.h - the machines of this user, and what one does with them: for vmctl, the manager and tests.
+ *
+ * A machine is a folder (paths.h); there is no daemon to ask.  What files, locks and processes tell is known here.  What a
+ * running VM says of itself (paused or not, its engine), and asking it to stop, is core-vmm/control/client_machine.h's.
+ *
+ * Nothing here prints or ends the process.  An error is one sentence for people; its domain says what is wrong:
+ * MACHINE_ERROR a machine, CONFIG_ERROR a setting, DISK_ERROR an image, G_IO_ERROR and G_FILE_ERROR a file of the host.
+ * Calls may come from any thread, except those that look into disk images: they fork (see disk_look.h), and say so. */
+#pragma once
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MACHINE_ERROR machine_error_quark()
+GQuark machine_error_quark(void);
+enum machine_error {
+    MACHINE_ERROR_FAILED,      /* what is there is no machine */
+    MACHINE_ERROR_NOT_FOUND,   /* no such machine */
+    MACHINE_ERROR_AMBIGUOUS,   /* the beginning of several names */
+    MACHINE_ERROR_EXISTS,      /* the name is taken */
+    MACHINE_ERROR_RUNNING,     /* not while it runs */
+    MACHINE_ERROR_NOT_RUNNING, /* only while it runs */
+    MACHINE_ERROR_IN_USE,      /* another machine needs a disk image of it */
+    MACHINE_ERROR_TIMEOUT,     /* it did not happen in time */
+    MACHINE_ERROR_NO_PROGRAM,  /* terrarium-vm is not installed */
+    MACHINE_ERROR_REFUSED,     /* the VM process ended before its guest ran; the sentence is its own */
+};
+
+/* ---- machines.c: which machines there are ---- */
+/* The machine that an exact name or the unique beginning of one means; g_free. */
+char *machines_find(const char *given, GError **error);
+char *machines_folder(const char *name); /* of throw-away machines too; g_free */
+char *machines_ini(const char *name);
+enum entry_state { ENTRY_STOPPED, ENTRY_RUNS, ENTRY_DAMAGED /* its machine.ini is no good */, ENTRY_NO_INI };
+struct machine_entry {
+    char *name;
+    enum entry_state state;
+    pid_t process;    /* ENTRY_RUNS; -1: not known */
+    uint64_t memory;  /* bytes; 0: not known */
+    char *why;        /* what is wrong with its machine.ini; NULL: nothing */
+    guint64 settings; /* another number when machine.ini is another one */
+};
+/* All of them by name, as struct machine_entry; g_ptr_array_unref.  Takes away what killed ones have left. */
+GPtrArray *machines_list(GError **error);
+struct machine_entry *machines_look(const char *name);   /* machine_entry_free */
+struct machine_entry *machines_glance(const char *name); /* the same without reading its machine.ini */
+void machine_entry_free(gpointer entry);
+void machines_sweep(void); /* what killed creates and deletes have left */
+/* Waits so long (microseconds) until the process has gone: then the next start finds everything closed. */
+bool machines_wait_gone(const char *name, gint64 us);
+/* Keeps a machine that stands still from being started, until what it returns is closed.  By the whole name; -1: an error. */
+int machines_hold(const char *name, GError **error);
+/* Sets MACHINE_ERROR_NOT_RUNNING; false. */
+bool machines_not_running(const char *name, GError **error);
+
+/* ---- machine_settings.c ---- */
+struct settings { /* what a new machine is to have; strings NULL: not said */
+    char *memory, *engine, *kernel, *initrd, *cmdline, *firmware, *boot, *on_reset, *disk_format, *cpus;
+    char **disks, **cdroms, **floppies, **serials, **sets; /* disks: a file, or a size for a new one; sets: "a.b=c" */
+    gboolean boot_menu, debug_exit, testdev, no_video;
+    GPtrArray *remarks; /* of char *: what was decided for the user; made by who decides */
+};
+void settings_clear(struct settings *s);
+/* Into file; paths become absolute.  folder: where a disk given as a size is made.  Looks into images: forks. */
+bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GError **error);
+bool settings_write(GKeyFile *file, const char *path, GError **error);
+GKeyFile *machines_settings(const char *name, GError **error); /* checked; g_key_file_unref */
+enum settings_count { SETTINGS_COUNT_NOW, SETTINGS_COUNT_FROM_NEXT_START };
+/* assignments "section.key=value", removals "section" or "section.key"; NULL-terminated, or NULL.  All or nothing; *count
+ * says from when on the new settings do.  A running VM has read its file: only what people read counts at once. */
+bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error);
+
+/* ---- machine_create.c: a machine appears complete or not at all ---- */
+bool machines_create(const char *name, struct settings *s, GError **error); /* looks into images: forks */
+/* A new machine with another one's settings.  Its hard disks stay the other one's: two machines cannot write to one. */
+bool machines_clone(const char *source, const char *name, GError **error);
+/* Not while it runs, nor if another machine, or its own machine.ini, names a file of it by its folder.  Its images must find
+ * their parents in it by relative names, as ours do.  Looks into images: forks. */
+bool machines_rename(const char *from, const char *to, GError **error);
+/* One among the runtime files, for as long as *lock is open; its folder, g_free.  Forks. */
+char *machines_create_throwaway(struct settings *s, int *lock, GError **error);
+void machines_end_throwaway(const char *folder, int lock);
+
+/* ---- machine_delete.c ---- */
+/* By the whole name.  keep_disks: all but its disk images goes; *left: some stay, and with them the name is taken.  Looks
+ * into images: forks. */
+bool machines_delete(const char *name, bool keep_disks, bool *left, GError **error);
+
+/* ---- machine_start.c ---- */
+#define MACHINE_START_SECONDS 60.0 /* a start's usual patience */
+struct machine_start {
+    bool terminal; /* it inherits stdio, and ends with us; else it goes its own way */
+    bool unfenced; /* for debugging */
+    double seconds;
+    const char *load; /* a state of `vmctl debug save` to go on from; NULL: none */
+};
+struct machine_run {
+    GPid pid;    /* whoever started it reaps it */
+    int refusal; /* MACHINE_ERROR_REFUSED: the exit code that the VM process gave, 1 to 255 */
+};
+/* Returns when the guest runs.  On failure nothing is left of the process. */
+bool machines_start(const char *name, const struct machine_start *how, struct machine_run *r, GError **error);
+bool machines_start_folder(const char *folder, const struct machine_start *how, struct machine_run *r, GError **error);
+/* The same without waiting: done comes from the thread's default main context, where the process is reaped later too.
+ * Cancelled, the process is ended. */
+void machines_start_async(const char *name, const struct machine_start *how, GCancellable *cancel,
+                          GAsyncReadyCallback done, gpointer data);
+bool machines_start_finish(GAsyncResult *result, GError **error);
+/* A program of ours: beside the one that runs, in the build tree, libexec or PATH; g_free; NULL. */
+char *program_find(const char *name);
+void program_in_child(gpointer detached); /* for g_spawn_async(): what of us a program must not inherit */
+
+/* ---- machine_kill.c ---- */
+/* The last resort: ends the VM process by signals, whatever it says itself.  why: what is the matter with it. */
+bool machines_kill(const char *name, const char *why, GError **error);
+
+/* ---- machine_watch.c ---- */
+enum machine_change {
+    MACHINE_CREATED,
+    MACHINE_DELETED,
+    MACHINE_CHANGED /* its settings */,
+    MACHINE_STARTED,
+    MACHINE_ENDED
+};
+typedef void (*machine_changed)(void *ctx, const char *name, enum machine_change change);
+struct machine_watch;
+/* From now on, in the thread's default main context.  Throw-away machines are not watched. */
+struct machine_watch *machines_watch(machine_changed changed, void *ctx, GError **error);
+void machine_watch_free(struct machine_watch *w); /* not from inside of changed */
