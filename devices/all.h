@@ -5,23 +5,23 @@
 
 /* Chipset */
 extern const struct device_ops i440fx_ops;    /* host bridge */
-extern const struct device_ops piix3_ops;     /* ISA bridge; plug: irqchip_ops (PCI interrupt router) */
+extern const struct device_ops piix3_ops;     /* ISA bridge and PCI interrupt router */
 extern const struct device_ops piix3_ide_ops; /* lines: 0 primary, 1 secondary channel */
 extern const struct device_ops piix4_pm_ops;  /* line 0: SCI */
-extern const struct device_ops lapic_ops;     /* all local APICs; plug: lapic_ops */
-extern const struct device_ops ioapic_ops;    /* plug: irqchip_ops */
+extern const struct device_ops lapic_ops;     /* all local APICs */
+extern const struct device_ops ioapic_ops;
 extern const struct device_ops fw_cfg_ops;
 
 /* Video */
 extern const struct device_ops vga_ops;
 
 /* Interrupts, time, DMA, and what is soldered to every PC's mainboard */
-extern const struct device_ops i8259_ops;     /* both; plug: irqchip_ops */
+extern const struct device_ops i8259_ops;     /* both */
 extern const struct device_ops i8254_ops;     /* and port 61h; line 0: IRQ 0 */
 extern const struct device_ops mc146818_ops;  /* line 0: IRQ 8 */
-extern const struct device_ops i8042_ops;     /* lines: 0 keyboard, 1 mouse; plug: input_ops */
+extern const struct device_ops i8042_ops;     /* lines: 0 keyboard, 1 mouse */
 extern const struct device_ops port92_ops;    /* fast A20 and reset */
-extern const struct device_ops fpu_error_ops; /* FERR#, port F0h; line 0: IRQ 13; see fpu_error.h */
+extern const struct device_ops fpu_error_ops; /* FERR#, port F0h; line 0: IRQ 13 */
 extern const struct device_ops uart16550_ops; /* line 0 */
 extern const struct device_ops lpt_ops;       /* parallel port; line 0 */
 extern const struct device_ops i8237_ops;     /* both DMA controllers; see i8237.h */
@@ -30,4 +30,5 @@ extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 /* For tests and firmware developers */
 extern const struct device_ops debugport_ops;
 extern const struct device_ops debugexit_ops;
-extern const struct device_ops testdev_ops; /* lines 0-15: ISA interrupts */
+extern const struct device_ops testdev_ops;           /* lines 0-15: ISA interrupts */
+extern const struct device_ops edu_ops, edu_msix_ops; /* PCI functions; line 0: INTA# */

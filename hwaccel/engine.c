@@ -21,6 +21,7 @@ const struct cpu_engine kvm_engine = {
     .signal = hw_signal,
     .get_state = hw_get_state,
     .set_state = hw_set_state,
+    .registers = hw_registers,
     .msi = hw_msi,
     .get_lapic = hw_get_lapic,
     .set_lapic = hw_set_lapic,
@@ -40,4 +41,5 @@ const struct cpu_engine kvm_engine_no_chips = {
     .signal = hw_signal,
     .get_state = hw_get_state,
     .set_state = hw_set_state,
+    .registers = hw_registers,
 };

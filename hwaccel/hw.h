@@ -132,6 +132,7 @@ void hw_set_lapic(void *vcpu, const struct cpu_lapic *in);
 /* ---- architectural state: state.c, features.c, msr.c, events.c, tsc.c ---- */
 void hw_get_state(void *vcpu, struct x86_state *out);
 void hw_set_state(void *vcpu, const struct x86_state *in);
+void hw_registers(void *vcpu, uint64_t gpr[8], bool set);
 void hw_load_state(struct hw_vcpu *v, const struct x86_state *in);       /* the same, with pending wishes kept */
 void hw_refused(struct hw_vcpu *v, const char *what);                    /* notes bad_state, from errno */
 char *hw_missing_features(struct hw_vcpu *v, const struct x86_state *s); /* features.c: names to g_free; NULL: none */

@@ -59,6 +59,31 @@ static void set_regs(struct hw_vcpu *v, const struct x86_state *s)
     check(v, ioctl(v->fd, KVM_SET_REGS, &r), "general registers (KVM_SET_REGS)");
 }
 
+/* KVM finishes the instruction when it runs again, and takes what is set here as where it goes on from; IN's answer comes
+ * on top of it.  Which instruction it is it does not say; only INS and OUTS come with more than one element. */
+void hw_registers(void *vcpu, uint64_t gpr[8], bool set)
+{
+    struct hw_vcpu *v = vcpu;
+    struct kvm_regs r = {0};
+    bool string = v->run->io.count > 1;
+    check(v, ioctl(v->fd, KVM_GET_REGS, &r), "general registers (KVM_GET_REGS)");
+    if (!set) {
+        const uint64_t now[8] = {r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi};
+        memcpy(gpr, now, sizeof now);
+        return;
+    }
+    r.rax = gpr[X86_RAX];
+    r.rbx = gpr[X86_RBX];
+    r.rbp = gpr[X86_RBP];
+    if (!string) {
+        r.rcx = gpr[X86_RCX];
+        r.rdx = gpr[X86_RDX];
+        r.rsi = gpr[X86_RSI];
+        r.rdi = gpr[X86_RDI];
+    }
+    check(v, ioctl(v->fd, KVM_SET_REGS, &r), "general registers (KVM_SET_REGS)");
+}
+
 /* ---- segments and control registers ---- */
 
 /* Of an unusable segment only the privilege level has a meaning (of SS: it is CPL).  The rest is what makers and kernels
@@ -218,6 +243,11 @@ void hw_get_state(void *vcpu, struct x86_state *out)
     hw_get_msrs(v, out);
     hw_get_events(v, out);
     out->tsc = hw_tsc_now(v);
+    unsigned wishes = atomic_load(&v->wishes);
+    out->nmi_pending |= wishes & HW_NMI ? true : false;
+    out->init_pending = wishes & HW_INIT;
+    out->sipi_pending = wishes & HW_SIPI;
+    out->sipi_vector = out->sipi_pending ? atomic_load(&v->sipi_vector) : 0;
 }
 
 void hw_set_state(void *vcpu, const struct x86_state *in)
@@ -226,6 +256,12 @@ void hw_set_state(void *vcpu, const struct x86_state *in)
     g_clear_pointer(&v->bad_state, g_free);
     atomic_fetch_and(&v->wishes, HW_KICK); /* NMI, INIT and SIPI of the time before */
     hw_load_state(v, in);
+    if (in->init_pending)
+        hw_wish(v, HW_INIT);
+    if (in->sipi_pending) {
+        atomic_store(&v->sipi_vector, in->sipi_vector);
+        hw_wish(v, HW_SIPI);
+    }
 }
 
 static void refuse_foreign(struct hw_vcpu *v, const struct x86_state *in)

@@ -186,6 +186,11 @@ static void set_state(void *vcpu, const struct x86_state *in)
     vcpu_set_state(vcpu, in);
 }
 
+static void registers(void *vcpu, uint64_t gpr[8], bool set)
+{
+    io_registers(vcpu, gpr, set);
+}
+
 static void memory(void *evm, struct cpu_memory *out)
 {
     budget_report(evm, out);
@@ -215,6 +220,7 @@ const struct cpu_engine interp_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .registers = registers,
     .memory = memory,
     .counters = counters,
 };
@@ -233,6 +239,7 @@ const struct cpu_engine soft_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .registers = registers,
     .memory = memory,
     .counters = counters,
     .dump = dump,

@@ -290,6 +290,7 @@ struct vcpu {
     } exc;
     int delivering;           /* vector of the event in delivery, -1 none: what makes double faults */
     bool delivering_external; /* it is no software interrupt: error codes of faults met get the EXT bit */
+    bool string_io;           /* the port access under way is by INS or OUTS */
     bool no_step_trap;        /* the instruction entered a handler: no single-step trap behind it */
     bool failed;              /* run() must return CPU_STOP_FAIL; *error is set */
     struct x86_event event;   /* a delivery begun elsewhere (set_state) */

@@ -70,6 +70,10 @@ void vcpu_get_state(struct vcpu *c, struct x86_state *s)
     s->sti_shadow = c->shadow & SHADOW_STI || (c->rflags & RFLAG_IF && c->rip == c->sti_rip);
     s->mov_ss_shadow = c->shadow & SHADOW_MOV_SS;
     s->nmi_pending = atomic_load(&c->nmi_pending);
+    s->init_pending = atomic_load(&c->request) & REQ_INIT;
+    int sipi = atomic_load(&c->sipi_vector);
+    s->sipi_pending = sipi >= 0;
+    s->sipi_vector = sipi >= 0 ? sipi : 0;
 }
 
 void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
@@ -81,7 +85,8 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     c->tr = seg_in(&s->tr);
     c->rip = s->rip;
     flags_set(c, s->rflags);
-    machine_set_tpr(outside(c), c->index, s->cr8);
+    if (machine_tpr(outside(c), c->index) != s->cr8) /* the APIC's register has four bits more */
+        machine_set_tpr(outside(c), c->index, s->cr8);
     c->shadow = (s->sti_shadow ? SHADOW_STI : 0) | (s->mov_ss_shadow ? SHADOW_MOV_SS : 0);
     c->cpl = s->cr0 & CR0_PE ? s->rflags & RFLAG_VM ? 3 : s->seg[X86_SS].attr >> 5 & 3 : 0;
     atomic_store(&c->nmi_pending, s->nmi_pending);
@@ -96,7 +101,9 @@ void vcpu_set_state(struct vcpu *c, const struct x86_state *s)
     tlb_flush(c);
     count(c, COUNT_DROPS_OTHER);
     code_drop_all(c);
-    request(c, REQ_INTR | REQ_NMI);
+    if (s->sipi_pending)
+        atomic_store(&c->sipi_vector, s->sipi_vector);
+    request(c, REQ_INTR | REQ_NMI | (s->init_pending ? REQ_INIT : 0) | (s->sipi_pending ? REQ_SIPI : 0));
     seg_refresh(c);
 }
 

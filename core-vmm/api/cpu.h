@@ -76,6 +76,10 @@ struct cpu_engine {
     void (*msi)(void *evm, uint64_t address, uint32_t data);
     void (*get_lapic)(void *vcpu, struct cpu_lapic *out);
     void (*set_lapic)(void *vcpu, const struct cpu_lapic *in); /* after set_state(); NULL: as after RESET# */
+    /* RAX to RDI of the instruction whose port access is under way: only from machine_in() and machine_out(), on their
+     * thread.  Setting leaves RSP alone, and of INS and OUTS what these go by: RCX, RDX, RSI and RDI.  (hwaccel takes one
+     * that comes alone for IN or OUT.) */
+    void (*registers)(void *vcpu, uint64_t gpr[8], bool set);
     /* For people; NULL: there is nothing to tell. */
     void (*memory)(void *evm, struct cpu_memory *out);        /* any thread */
     void (*counters)(void *evm, cpu_count_fn fn, void *ctx);  /* any thread */
@@ -87,6 +91,8 @@ struct cpu_engine {
  * vCPU that does the access.  Nobody home: reads all ones, writes vanish. */
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size);
 void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, uint64_t value);
+/* May code in any ring use these ports, whatever IOPL and the I/O permission bitmap say? */
+bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size);
 uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size); /* MMIO, ROM, RAM: any address */
 void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size, uint64_t value);
 int machine_ack(struct machine *m, unsigned cpu); /* INTA cycle: the vector, or -1 if the request has gone */

@@ -11,22 +11,40 @@
 #include <glib.h>
 
 enum bus { BUS_NONE, BUS_PORT, BUS_MEM };
+enum pci_bar { BAR_FIXED, BAR0, BAR1, BAR2, BAR3, BAR4, BAR5, BAR_ROM /* the expansion ROM's */ };
 struct region {
     enum bus bus;
     uint64_t base, bytes;       /* where it is after reset; a BAR or dev_map() moves it */
     uint8_t min_size, max_size; /* wider accesses are split (low part first), narrower ones see part of min_size */
-    uint8_t bar;                /* 0: fixed.  1-6: PCI base address register 0-5, mapped by core */
+    uint8_t bar;                /* enum pci_bar: mapped by core if it is one */
     bool off;                   /* not mapped until dev_map() */
+    bool wide, prefetchable;    /* of a memory BAR: 64 bits, with the next BAR's register; reading changes nothing */
+    bool registers;             /* of ports: whole accesses come to port_call(), with the CPU's registers */
+    bool any_ring; /* of ports: the guest's user programs may use them, too (KVM: only with enable_vmware_backdoor) */
 };
 #define DEV_REGIONS 12
 #define DEV_TIMERS  4
 #define DEV_NEVER   UINT64_MAX
+
+/* Core builds the list from these rows, does MSI and MSI-X itself, and puts the rest back at reset. */
+enum { PCI_CAP_MSI = 0x05, PCI_CAP_VENDOR = 0x09, PCI_CAP_MSIX = 0x11 };
+struct pci_capability {
+    uint8_t id;    /* 0 ends the list */
+    uint8_t at;    /* offset in configuration space; 0: the next multiple of 4 after the one before (the first: 40h) */
+    uint8_t bytes; /* with the two of the header; MSI, MSI-X: core knows */
+    const uint8_t *content, *writable; /* bytes - 2 of each, or NULL: zeroes, read-only */
+    uint16_t vectors;                  /* MSI: 1, 2, 4 ... 32; MSI-X: 1 to 2048 */
+    bool maskable;                     /* MSI: a mask bit per vector */
+    uint8_t region;                    /* MSI-X: table and pending bits lie in this region, a memory BAR without ... */
+    uint32_t table, pending;           /* ... dev_memory(), from these offsets (multiples of 8) on */
+};
 
 struct pci_ids { /* header type 0; interrupt_pin 0: none, 1: INTA# */
     uint16_t vendor, device, subsystem_vendor, subsystem;
     uint32_t class_code; /* 24 bits: class, subclass, interface */
     uint8_t revision, interrupt_pin;
     bool multifunction;
+    const struct pci_capability *capabilities; /* NULL: none */
 };
 
 struct device { /* fields are read-only for the device */
@@ -35,6 +53,16 @@ struct device { /* fields are read-only for the device */
     const char *name; /* from the board's list: "serial1" */
     struct machine *machine;
     struct device_core *core;
+};
+
+/* An access to a port of a region with `registers`.  The device may change the registers but RSP; of INS and OUTS, which
+ * come element by element, it must leave RCX, RDX, RSI and RDI alone, and RCX may be that of an earlier element. */
+struct port_call {
+    unsigned region, size;
+    uint64_t offset;
+    bool in;
+    uint64_t value;  /* what is written; or the answer, which goes to AL, AX or EAX (or memory) after all else */
+    uint64_t gpr[8]; /* by their numbers in x86_state.h */
 };
 
 struct device_ops {
@@ -47,15 +75,23 @@ struct device_ops {
     void (*reset)(struct device *d);
     uint64_t (*read)(struct device *d, unsigned region, uint64_t offset, unsigned size);
     void (*write)(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
+    void (*port_call)(struct device *d, struct port_call *p); /* accesses in pieces go to read and write all the same */
     void (*pci_written)(struct device *d, unsigned offset, unsigned size); /* config space changed, after the masks */
     bool (*sync)(struct device *d, struct stream *s, uint32_t version);    /* saves or loads, by s; false: bad data */
     void (*fini)(struct device *d);
-    const void *plug; /* a second role: struct irqchip_ops, lapic_ops, input_ops ... (which one, board_pc.c knows) */
+    /* Second roles; NULL: not this one's.  Core finds whoever has them when the board is built. */
+    const struct irqchip_ops *irqchip; /* api/irqchip.h */
+    const struct lapic_ops *lapic;
+    const struct input_ops *input;       /* api/input.h */
+    const struct platform_ops *platform; /* api/platform.h */
 };
 
 /* What core offers; only inside a callback unless said otherwise. */
 uint64_t dev_now(struct device *d); /* guest time in ns since power-on */
 void dev_irq(struct device *d, unsigned line, bool level);
+/* Message n, if the guest has enabled MSI or MSI-X (then the INTx line is held down whatever dev_irq() says, so a device
+ * may always call both).  A masked one waits in its pending bit. */
+void dev_msi(struct device *d, unsigned n);
 void dev_timer(struct device *d, unsigned id, uint64_t at_ns,
                void (*fn)(struct device *d));                            /* once; DEV_NEVER stops it */
 void dev_map(struct device *d, unsigned region, uint64_t base, bool on); /* move a region; not for BARs */

@@ -11,13 +11,17 @@ struct surface {
 };
 struct display;
 
-/* A video chip registers itself in init.  Both run with the device's lock held, at most 60 times a second and only while
- * somebody watches or asks. */
+/* A video chip registers each of its outputs (0, 1 ...) in init.  All run with the device's lock held; refresh and text at most
+ * 60 times a second and only while somebody watches or asks. */
 struct display_source {
-    void (*refresh)(struct device *d, bool everything); /* draw what changed since last time; calls display_* below */
+    /* draw what changed since last time; calls display_* below */
+    void (*refresh)(struct device *d, unsigned output, bool everything);
     char *(*text)(struct device *d); /* the text screen as UTF-8 lines, or NULL in a graphics mode; g_free */
+    /* The user would like that size (a window was resized): tell the guest, which may follow later, by display_mode().
+     * false: not that one.  NULL: the guest alone chooses. */
+    bool (*ask_size)(struct device *d, unsigned output, uint32_t width, uint32_t height);
 };
-struct display *display_attach(struct device *d, const struct display_source *source);
+struct display *display_attach(struct device *d, const struct display_source *source, unsigned output);
 void display_detach(struct display *p); /* in fini */
 /* The same size: the same surface.  NULL: the host has no memory for it; skip this refresh. */
 struct surface *display_mode(struct display *p, uint32_t width, uint32_t height);

@@ -12,3 +12,10 @@ struct input_ops {
                              unsigned buttons); /* 0-65535; NULL: not this one */
     unsigned (*leds)(struct device *d);         /* bit 0 scroll, 1 num, 2 caps */
 };
+
+/* Which of its parts the guest listens to now, as far as the device can tell; nothing after reset.  A machine may have
+ * several keyboards and pointers.  Keys and relative moves go to the one that the guest began to listen to last, or if it
+ * listens to none, to the first on the board.  Absolute positions go to a pointer only that takes them and is listened to;
+ * while there is one, whoever shows the screen sends those rather than moves (machine_takes_absolute()). */
+enum { INPUT_KEYBOARD = 1, INPUT_POINTER = 2 };
+void dev_input(struct device *d, unsigned listened_to); /* or-ed; inside a callback */

@@ -12,7 +12,9 @@ enum {
     EDGE_WAITS = -2,
     EDGE_TAKEN = -3, /* none waits: the next one counts */
 };
-struct irqchip_ops { /* 8259A pair, I/O APIC */
+enum irqchip_kind { IRQCHIP_PIC /* 8259A pair */, IRQCHIP_IOAPIC, IRQCHIP_PCI_ROUTER, IRQCHIP_KINDS };
+struct irqchip_ops { /* a machine has at most one of each kind */
+    enum irqchip_kind kind;
     void (*input)(struct device *d, unsigned pin, bool level);
     int (*ack)(struct device *d);                  /* 8259A: INTA, the vector; never fails (spurious IRQ 7) */
     void (*eoi)(struct device *d, uint8_t vector); /* I/O APIC: a level-triggered vector was finished */

@@ -13,6 +13,14 @@ enum machine_end {
     MACHINE_END_FAILED,    /* the engine failed; message says why */
 };
 
+/* What the machine asks of chips of the mainboard, each of at most one; with the device's lock held. */
+struct platform_ops {
+    /* FERR# of a CPU; returns IGNNE#: shall it go on in spite of the error? */
+    bool (*fpu_error)(struct device *d, unsigned cpu, bool level);
+    /* The user pressed the power button.  false: the guest does not listen to it. */
+    bool (*power_button)(struct device *d);
+};
+
 /* i440FX PAM: what the CPU sees in [gpa, gpa + bytes) below 1 MiB.  Reads come from RAM or from ROM/PCI, writes go to RAM
  * or to PCI.  Multiples of 4 KiB. */
 void dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram);

@@ -59,6 +59,8 @@ struct x86_state {
     enum x86_run_state run_state;
     bool sti_shadow, mov_ss_shadow; /* interrupts held off for one instruction */
     bool nmi_pending, nmi_blocked;
+    bool init_pending, sipi_pending; /* signals that came and are still to be taken; set_state only adds them */
+    uint8_t sipi_vector;
     struct x86_event event;
     uint8_t xsave[X86_XSAVE_BYTES]; /* standard (not compacted) XSAVE layout */
 };

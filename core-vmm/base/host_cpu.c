@@ -38,7 +38,7 @@ static void learn_names(struct host_cpu *h)
 }
 
 /* The area in memory has the host's format; where nothing is enabled, that of FXSAVE. */
-static void learn_xsave(struct host_cpu *h)
+void host_cpu_learn_xsave(struct host_cpu *h)
 {
     uint32_t lo, hi;
     h->xsave_bytes = 512;
@@ -61,7 +61,7 @@ void host_cpu_learn(struct host_cpu *h)
 {
     memset(h, 0, sizeof *h);
     learn_names(h);
-    learn_xsave(h);
+    host_cpu_learn_xsave(h);
     host_quirks_learn(h);
 }
 

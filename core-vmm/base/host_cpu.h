@@ -55,6 +55,8 @@ struct host_cpu {
 /* Fills in *out.  It takes some hundred microseconds, and meanwhile faults of other threads have no handlers; x87 and
  * vector state are initial afterwards. */
 void host_cpu_learn(struct host_cpu *out);
+/* Fills in xcr0, xsave_bytes and component only; any time. */
+void host_cpu_learn_xsave(struct host_cpu *out);
 /* Is the host at least x86-64-v2?  The error names what is missing. */
 bool host_cpu_fits(GError **error);
 

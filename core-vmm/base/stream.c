@@ -79,6 +79,23 @@ void stream_check_u32(struct stream *s, uint32_t *v, uint32_t max)
     }
 }
 
+void stream_text(struct stream *s, char **v)
+{
+    uint16_t n = s->loading ? 0 : MIN(strlen(*v), UINT16_MAX);
+    stream_u16(s, &n);
+    if (!s->loading) {
+        stream_raw(s, *v, n);
+        return;
+    }
+    g_free(*v);
+    *v = g_malloc0((size_t)n + 1);
+    stream_raw(s, *v, n);
+    if (s->failed || strlen(*v) != n || !g_utf8_validate(*v, n, NULL)) {
+        s->failed = true;
+        **v = 0;
+    }
+}
+
 bool stream_ok(const struct stream *s)
 {
     return !s->failed;

@@ -21,6 +21,8 @@ void stream_u32(struct stream *s, uint32_t *v);
 void stream_u64(struct stream *s, uint64_t *v);
 void stream_bool(struct stream *s, bool *v); /* anything but 0 and 1 is an error */
 void stream_raw(struct stream *s, void *data, size_t n);
+/* A text without zero bytes, at most 65535 bytes, UTF-8.  Loading: *v is freed and replaced, by "" if the stream fails. */
+void stream_text(struct stream *s, char **v);
 bool stream_ok(const struct stream *s);
 /* While loading, demand that v <= max, else the stream fails (and v becomes 0): for indices and counts. */
 void stream_check_u32(struct stream *s, uint32_t *v, uint32_t max);

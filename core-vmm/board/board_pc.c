@@ -6,6 +6,7 @@
 #include "devices/chipset/mc146818.h"
 #include "devices/firmware/pc_firmware.h"
 #include "devices/storage/piix3_ide.h"
+#include "core-vmm/base/device_models.h"
 #include "core-vmm/board/firmware_rom.h"
 #include <string.h>
 
@@ -55,6 +56,9 @@ static const struct row board[] = {
     {LISTED, {&testdev_ops, "testdev", ISA, .irqchip = true}}, /* its lines are the ISA interrupts */
 };
 
+/* What may be chosen by name: see base/device_models.h. */
+static const struct device_ops *const chosen_chips[] = {&edu_ops, &edu_msix_ops};
+
 static bool floppy_listed(struct machine *m)
 {
     return g_key_file_has_group(m->file, "floppy0") || g_key_file_has_group(m->file, "floppy1");
@@ -79,21 +83,66 @@ static bool wanted(struct machine *m, const struct row *r)
     return true;
 }
 
-static void note_roles(struct machine *m, struct device *d)
+/* ---- PCI functions that machine.ini chooses ---- */
+
+static const struct device_class *class_of(const char *section, unsigned *number)
 {
-    const struct device_ops *ops = d->ops;
-    if (ops == &i8259_ops)
-        m->irq.pic = d;
-    else if (ops == &ioapic_ops)
-        m->irq.ioapic = d;
-    else if (ops == &lapic_ops)
-        m->irq.lapic = d;
-    else if (ops == &piix3_ops)
-        m->irq.pci_router = d;
-    else if (ops == &fpu_error_ops)
-        m->irq.fpu_error = d;
-    else if (ops == &i8042_ops)
-        m->keyboard = m->pointer = d;
+    for (const struct device_class *k = device_classes; k->section; k++) {
+        size_t n = strlen(k->section);
+        unsigned digit = g_str_has_prefix(section, k->section) ? (unsigned)(section[n] - '0') : k->first + k->count;
+        *number = digit - k->first;
+        if (*number < k->count && !section[n + 1])
+            return k;
+    }
+    return NULL;
+}
+
+static const struct device_ops *chosen_chip(const struct device_class *k, const struct config *c, GError **error)
+{
+    unsigned which;
+    if (!config_choice(c, "model", k->models, &which, error))
+        return NULL;
+    for (unsigned i = 0; i < G_N_ELEMENTS(chosen_chips); i++)
+        if (!strcmp(chosen_chips[i]->name, k->models[which]))
+            return chosen_chips[i];
+    g_assert_not_reached();
+}
+
+struct device *board_pc_optional(struct machine *m, const char *section, GError **error)
+{
+    unsigned number;
+    const struct device_class *k = class_of(section, &number);
+    struct config c = {m->file, m->path, section};
+    const struct device_ops *ops = k ? chosen_chip(k, &c, error) : NULL;
+    int64_t slot = k ? k->slot + number : 0;
+    if (!k)
+        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND,
+                    "%s: [%s] is no PCI function that can be added", m->path, section);
+    if (!ops || !config_number(&c, "slot", &slot, error))
+        return NULL;
+    const struct device *there = m->pci_slot[slot << 3];
+    if (!there)
+        return device_new(m, &(struct wiring){ops, g_intern_string(section), .slot = slot, .pluggable = true});
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s: [%s]: PCI slot %d is %s's; give one of them another by slot=", m->path, section, (int)slot,
+                there->name);
+    return NULL;
+}
+
+static bool add_optional(struct machine *m, GError **error)
+{
+    for (const struct device_class *k = device_classes; k->section; k++)
+        for (unsigned i = 0; i < k->count; i++) {
+            g_autofree char *section = g_strdup_printf("%s%u", k->section, k->first + i);
+            struct device *d = NULL;
+            if (!g_key_file_has_group(m->file, section))
+                continue;
+            d = board_pc_optional(m, section, error);
+            if (!d)
+                return false;
+            machine_add(m, d);
+        }
+    return true;
 }
 
 /* ---- what the firmware is told ---- */
@@ -173,12 +222,10 @@ bool board_pc_build(struct machine *m, GError **error)
         const struct wiring *w = &board[i].wiring;
         if (!wanted(m, &board[i]))
             continue;
-        struct device *d = device_new(m, w);
-        m->device[m->devices++] = d;
-        if (w->slot >= 0)
-            m->pci_slot[w->slot << 3 | w->function] = d;
-        note_roles(m, d);
+        machine_add(m, device_new(m, w));
     }
+    if (!add_optional(m, error))
+        return false;
     for (unsigned i = 0; i < m->devices; i++)
         if (!device_init(m->device[i], error))
             return false;

@@ -46,6 +46,9 @@ JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *a
 bool client_insert(struct client *c, const char *file, const char *drive, const char *format, bool readonly,
                    GError **error);
 
+/* Saves the machine into a file, which gets its name when it is whole and on stable storage; waits as long as that takes. */
+bool client_save(struct client *c, const char *file, GError **error);
+
 typedef void (*client_reply)(void *ctx, JsonObject *result, int *fds, unsigned fd_count, const GError *error);
 typedef void (*client_event)(void *ctx, const char *event, JsonObject *data, int *fds, unsigned fd_count);
 typedef void (*client_closed)(void *ctx, const GError *error); /* error: NULL if the VM said good-bye */

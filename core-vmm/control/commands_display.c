@@ -137,7 +137,7 @@ static void watch_free(void *data)
 static void display_watch_begin(struct call *c)
 {
     struct connection *n = call_connection(c);
-    struct display *p = machine_display(call_machine(c));
+    struct display *p = machine_display(call_machine(c), 0);
     if (!p) {
         call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
         return;

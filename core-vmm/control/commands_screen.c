@@ -29,7 +29,7 @@ static JsonObject *describe_picture(const struct surface *s)
 
 static void screen_shot(struct call *c)
 {
-    struct display *p = machine_display(call_machine(c));
+    struct display *p = machine_display(call_machine(c), 0);
     const struct surface *s = p ? display_refresh_now(p) : NULL;
     if (!s) {
         call_fail(c, CONTROL_UNSUPPORTED, p ? "there is no picture now" : "the machine has no graphics card");
@@ -53,7 +53,7 @@ static void screen_shot(struct call *c)
 
 char *screen_read_text(struct machine *m, GError **error)
 {
-    struct display *p = machine_display(m);
+    struct display *p = machine_display(m, 0);
     char *text = p ? display_text(p) : NULL;
     if (!p)
         g_set_error(error, CONTROL_ERROR, CONTROL_UNSUPPORTED, "the machine has no graphics card");

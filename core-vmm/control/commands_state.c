@@ -58,7 +58,7 @@ static void info(struct call *c)
     json_object_set_int_member(r, "cpus", machine_cpus(m));
     json_object_set_int_member(r, "memory", machine_memory(m));
     json_object_set_int_member(r, "uptime", (g_get_monotonic_time() - o->started_us) / G_USEC_PER_SEC);
-    json_object_set_boolean_member(r, "has-display", machine_display(m) != NULL);
+    json_object_set_boolean_member(r, "has-display", machine_display(m, 0) != NULL);
     json_object_set_boolean_member(r, "absolute-pointer", machine_takes_absolute(m));
     json_object_set_array_member(r, "serial", serial_describe(m));
     json_object_set_array_member(r, "drives", media_describe(m));

@@ -186,7 +186,7 @@ static void wait_screen(struct call *c)
 {
     if (!wanted_text(c))
         return;
-    if (!machine_display(call_machine(c))) {
+    if (!machine_display(call_machine(c), 0)) {
         call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
         return;
     }

@@ -3,6 +3,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/api/config.h"
 #include "core-vmm/base/cpu_model.h"
+#include "core-vmm/base/device_models.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/char_target.h"
 #include "core-vmm/host/suggest.h"
@@ -96,6 +97,12 @@ static const struct schema_key debug_port_keys[] = {
     {"target", SCHEMA_CHAR, "file:logs/debug.log", .help = "where bytes written to the port go, as for serial"},
     {NULL},
 };
+static const struct schema_key testpci_keys[] = {
+    {"model", SCHEMA_CHOICE, "edu", .words = testpci_models, .help = "which chip"},
+    {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
+     .help = "its place on the PCI bus; if missing, 28 for the first, 29 for the second ..."},
+    {NULL},
+};
 static const struct schema_key no_keys[] = {{NULL}};
 
 static const struct schema_section sections[] = {
@@ -108,6 +115,7 @@ static const struct schema_section sections[] = {
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };
 

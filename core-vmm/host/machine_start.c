@@ -69,6 +69,10 @@ static char **command_line(const char *program, const char *folder, const struct
     }
     if (how->unfenced)
         g_ptr_array_add(a, g_strdup("--no-jail"));
+    if (how->load) {
+        g_ptr_array_add(a, g_strdup("--load"));
+        g_ptr_array_add(a, g_canonicalize_filename(how->load, NULL));
+    }
     g_ptr_array_add(a, NULL);
     return (char **)g_ptr_array_free(a, FALSE);
 }

@@ -94,6 +94,7 @@ struct machine_start {
     bool terminal; /* it inherits stdio, and ends with us; else it goes its own way */
     bool unfenced; /* for debugging */
     double seconds;
+    const char *load; /* a state of `vmctl debug save` to go on from; NULL: none */
 };
 struct machine_run {
     GPid pid;    /* whoever started it reaps it */

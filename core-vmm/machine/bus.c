@@ -40,6 +40,8 @@ void bus_map_port(struct mapped_region *r, bool on)
 static uint64_t read_fitting(struct device *d, unsigned region, uint64_t offset, unsigned size)
 {
     const struct region *r = &d->ops->regions[region];
+    if (d->core->msi && msix_covers(d, region, offset))
+        return msix_read(d, offset, size);
     if (!d->ops->read)
         return ones(size);
     if (size >= r->min_size)
@@ -51,6 +53,10 @@ static uint64_t read_fitting(struct device *d, unsigned region, uint64_t offset,
 static void write_fitting(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct region *r = &d->ops->regions[region];
+    if (d->core->msi && msix_covers(d, region, offset)) {
+        msix_write(d, offset, size, value);
+        return;
+    }
     if (!d->ops->write)
         return;
     if (size >= r->min_size) {
@@ -119,11 +125,58 @@ void dev_looked(struct device *d)
     atomic_store_explicit(&d->core->looked, true, memory_order_relaxed);
 }
 
+/* Is it an access with registers?  Those that lie in such a region only in part are ordinary ones. */
+static bool is_call(const struct mapped_region *r, uint16_t port, unsigned size)
+{
+    const struct region *spec = &r->device->ops->regions[r->index];
+    return size >= spec->min_size && size <= spec->max_size && port - r->base + size <= spec->bytes;
+}
+
+static uint64_t port_call(struct mapped_region *r, unsigned cpu, struct port_call p)
+{
+    struct device *d = r->device;
+    const struct cpu_engine *engine = d->machine->engine;
+    struct vcpu_thread *v = &d->machine->vcpu[cpu];
+    p.region = r->index;
+    engine->registers(v->engine_vcpu, p.gpr, false);
+    dev_lock(d);
+    d->ops->port_call(d, &p);
+    dev_unlock(d);
+    engine->registers(v->engine_vcpu, p.gpr, true);
+    v->idle.other_port = true;
+    return p.value & ones(p.size);
+}
+
+/* Not inlined: their room on the stack would cost all other ports. */
+static __attribute__((noinline)) uint64_t in_with_registers(struct mapped_region *r, unsigned cpu, uint16_t port,
+                                                            unsigned size)
+{
+    return port_call(r, cpu, (struct port_call){.offset = port - r->base, .size = size, .in = true});
+}
+
+static __attribute__((noinline)) void out_with_registers(struct mapped_region *r, unsigned cpu, uint16_t port,
+                                                         unsigned size, uint64_t value)
+{
+    port_call(r, cpu, (struct port_call){.offset = port - r->base, .size = size, .value = value & ones(size)});
+}
+
+bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size)
+{
+    for (unsigned at = 0; at < size; at++) {
+        const struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
+        if (!r || !r->device->ops->regions[r->index].any_ring)
+            return false;
+    }
+    return true;
+}
+
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size)
 {
     uint64_t value = 0;
     for (unsigned at = 0; at < size;) {
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
+        if (r && r->registers && at == 0 && is_call(r, port, size))
+            return in_with_registers(r, cpu, port, size);
         unsigned n = r ? covered(r, port, at, size) : 1;
         uint64_t part = r ? device_read(r->device, r->index, port + at - r->base, n) : 0xff;
         if (r && atomic_load_explicit(&r->device->core->looked, memory_order_relaxed)) {
@@ -142,6 +195,10 @@ void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, 
 {
     for (unsigned at = 0; at < size;) {
         struct mapped_region *r = port + at < 65536 ? atomic_load(&m->port[port + at]) : NULL;
+        if (r && r->registers && at == 0 && is_call(r, port, size)) {
+            out_with_registers(r, cpu, port, size, value);
+            return;
+        }
         unsigned n = r ? covered(r, port, at, size) : 1;
         if (r)
             device_write(r->device, r->index, port + at - r->base, n, value >> at * 8);
@@ -161,7 +218,7 @@ static bool in_apic_page(struct machine *m, unsigned cpu, uint64_t gpa)
 
 static uint64_t apic_load(struct machine *m, unsigned cpu, unsigned offset, unsigned size)
 {
-    const struct lapic_ops *ops = m->irq.lapic->ops->plug;
+    const struct lapic_ops *ops = m->irq.lapic->ops->lapic;
     pthread_mutex_lock(&m->irq.lock);
     uint64_t value = ops->read(m->irq.lapic, cpu, offset & 0xff0);
     pthread_mutex_unlock(&m->irq.lock);
@@ -170,7 +227,7 @@ static uint64_t apic_load(struct machine *m, unsigned cpu, unsigned offset, unsi
 
 static void apic_store(struct machine *m, unsigned cpu, unsigned offset, unsigned size, uint64_t value)
 {
-    const struct lapic_ops *ops = m->irq.lapic->ops->plug;
+    const struct lapic_ops *ops = m->irq.lapic->ops->lapic;
     if (offset & 15 || size < 4) /* the manual demands aligned doublewords; others are undefined, here ignored */
         return;
     pthread_mutex_lock(&m->irq.lock);

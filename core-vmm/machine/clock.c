@@ -316,3 +316,34 @@ void clock_step(struct clock *c, uint64_t ns)
     c->guest_ns = end;
     pthread_mutex_unlock(&c->lock);
 }
+
+/* ---- saved state ---- */
+
+#define FAR_NS   (UINT64_C(1) << 62) /* a hundred years and more */
+#define TSC_PART 500 /* the host's TSC may differ by so much of it: this is how well it can be measured */
+
+/* The guest's TSC goes on from where it was, at the speed of this host's: what the guest once found out must be true. */
+bool clock_sync(struct clock *c, struct stream *s, GError **error)
+{
+    pthread_mutex_lock(&c->lock);
+    uint64_t ns = c->guest_ns, tsc = c->tsc_stood + atomic_load(&c->tsc_offset), khz = c->tsc_khz;
+    pthread_mutex_unlock(&c->lock);
+    stream_u64(s, &ns);
+    stream_u64(s, &tsc);
+    stream_u64(s, &khz);
+    if (!s->loading || !stream_ok(s))
+        return stream_ok(s);
+    uint64_t apart = khz > c->tsc_khz ? khz - c->tsc_khz : c->tsc_khz - khz;
+    if (ns > FAR_NS || apart > c->tsc_khz / TSC_PART) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "The saved state comes from a host whose time stamp counter runs at %" G_GUINT64_FORMAT
+                    " kHz, and this one's at %" G_GUINT64_FORMAT ": the guest's clocks would go wrong",
+                    khz, c->tsc_khz);
+        return false;
+    }
+    pthread_mutex_lock(&c->lock);
+    c->guest_ns = ns;
+    atomic_store(&c->tsc_offset, (int64_t)(tsc - c->tsc_stood));
+    pthread_mutex_unlock(&c->lock);
+    return true;
+}

@@ -11,10 +11,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define MAX_CPUS    32
-#define MAX_DEVICES 64
-#define ISA_IRQS    16
-#define PAGE        4096ull
+#define MAX_CPUS     32
+#define MAX_DEVICES  64
+#define MAX_INPUTS   16
+#define MAX_DISPLAYS 16
+#define ISA_IRQS     16
+#define PAGE         4096ull
 
 /* ---- memory.c: the memory file and the physical address map ---- */
 struct flat { /* one stretch of guest-physical space */
@@ -28,14 +30,18 @@ struct flat { /* one stretch of guest-physical space */
 };
 #define NO_MEMORY UINT64_MAX
 #define MAX_FLAT  512
+#define MAX_SPARE 32
 struct shadow {
     bool read_ram, write_ram;
 };
 struct memory {
     int fd;
     uint8_t *base;
-    uint64_t bytes;              /* of the file */
-    uint64_t used;               /* handed out so far */
+    uint64_t bytes; /* of the file */
+    uint64_t used;  /* handed out so far, but for these pieces that came back */
+    struct {
+        uint64_t offset, bytes;
+    } spare[MAX_SPARE];
     uint64_t below_4g, above_4g; /* guest RAM; in the file it is one piece from offset 0 */
     struct shadow shadow[96];    /* per 4 KiB of 0xA0000-0xFFFFF */
     bool a20;
@@ -46,6 +52,7 @@ struct memory {
 bool memory_init(struct machine *m, uint64_t ram, GError **error);
 void memory_free(struct machine *m);
 uint64_t memory_add(struct machine *m, uint64_t bytes, GError **error); /* offset in the file, or NO_MEMORY */
+void memory_remove(struct machine *m, uint64_t offset, uint64_t bytes); /* not mapped any more: for others, zeroed */
 void memory_rebuild(struct machine *m);                                 /* bus lock held */
 void device_map_changed(struct machine *m);                             /* takes the map lock and rebuilds */
 bool memory_map_engine(struct machine *m, GError **error);              /* tell a new engine everything */
@@ -56,8 +63,8 @@ struct mapped_region {
     struct device *device;
     unsigned index;
     uint64_t base;
-    bool on;
-    uint64_t memory; /* offset in the memory file, or NO_MEMORY */
+    bool on, registers; /* registers: as in the chip's table, here because every port access looks at it */
+    uint64_t memory;    /* offset in the memory file, or NO_MEMORY */
     uint64_t memory_bytes, bar_bytes;
     bool readonly;
 };
@@ -69,6 +76,7 @@ struct wiring { /* a row of the board's list */
     int irq[4];          /* ISA IRQ of each line; all zero and PCI: INTx */
     int irqs;            /* how many of them are meant */
     bool irqchip;        /* shares the irq lock */
+    bool pluggable;      /* a PCI function that may go while the machine runs */
     uint16_t ports[2];   /* other bases for its first port regions; 0: as the chip says */
 };
 struct device_core {
@@ -78,13 +86,17 @@ struct device_core {
     _Atomic bool looked; /* dev_looked() since the last look at this */
     struct mapped_region region[DEV_REGIONS];
     uint8_t *pci_config, *pci_writable;
+    struct msi *msi;     /* pci_msi.c; NULL: it has neither MSI nor MSI-X */
     uint32_t irq_levels; /* the level of each line now */
+    uint32_t irq_loaded; /* while loading: the level that the chip wants of it */
+    uint32_t intx;       /* of these, INTA# to INTD# as the PCI interrupt router sees them */
     struct device_timer {
         struct device *device;
         struct timer *timer;
         uint64_t at;
         void (*fn)(struct device *d);
     } timers[DEV_TIMERS];
+    _Atomic unsigned keyboard_since, pointer_since; /* dev_input(): when that began, 0: not listened to */
     struct config config;
     int64_t log_second;
     unsigned log_count;
@@ -103,18 +115,41 @@ extern const struct device_ops pci_host_ops; /* 0xCF8/0xCFC */
 void pci_setup(struct device *d);            /* fills config space from ops->pci and the BAR regions */
 void pci_reset(struct device *d);
 void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes);
+/* May its INTx lines, which it holds up as asked, be seen?  Notes them in the status register.  The device's lock is held. */
+bool pci_intx_open(struct device *d, uint32_t asked);
+
+/* ---- pci_msi.c; the device's lock is held ---- */
+struct msi *msi_new(const struct pci_capability *list); /* NULL: there is neither */
+bool msi_sync(struct device *d, struct stream *s); /* of a device with MSI or MSI-X: what is not in its configuration */
+void msi_free(struct msi *s);
+void msi_setup(struct device *d, const struct pci_capability *c, unsigned at); /* fills its capability */
+void msi_reset(struct device *d);
+void msi_written(struct device *d); /* configuration space was: sends what waited and may go now */
+bool msi_enabled(struct device *d);
+bool msix_covers(struct device *d, unsigned region, uint64_t offset); /* table or pending bits */
+uint64_t msix_read(struct device *d, uint64_t offset, unsigned size);
+void msix_write(struct device *d, uint64_t offset, unsigned size, uint64_t value);
 
 /* ---- irq.c ---- */
 struct irq {
     pthread_mutex_t lock;
-    struct device *pic, *ioapic, *lapic, *pci_router, *fpu_error;
+    struct device *pic, *ioapic, *lapic, *pci_router;
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
+    uint32_t pirq_sources[4];       /* the same of the PCI router's inputs */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
+    bool loading;
     _Atomic uint64_t apic_page[MAX_CPUS];
 };
 void irq_init(struct machine *m);
+void irq_add(struct machine *m, struct device *d); /* notes what it is to interrupts, if anything */
+void irq_intx_update(struct device *d);            /* pci_intx_open() may have changed */
 void irq_reset(struct machine *m);
+/* While a machine is loaded, lines and levels are noted and nobody is told: every chip gets its own state.  load_begin()
+ * before the first device, load_end() when all are there; what has changed since it was saved is told then. */
+void irq_load_begin(struct machine *m);
+void irq_load_end(struct machine *m);
+bool irq_sync(struct machine *m, struct stream *s);
 void irq_update_pin(struct machine *m, unsigned cpu); /* irq lock held; after anything that may change INTR */
 
 /* ---- clock.c: guest time ---- */
@@ -134,6 +169,7 @@ void clock_halted(struct clock *c, int change); /* a vCPU went to (+1) or left (
 const _Atomic int64_t *clock_tsc_offset(struct clock *c);
 uint64_t clock_tsc_khz(struct clock *c);
 uint64_t clock_tsc(struct clock *c);
+bool clock_sync(struct clock *c, struct stream *s, GError **error); /* while it stands; timers are their devices' */
 
 /* ---- idle.c; on the vCPU's thread ---- */
 void idle_looked_at_port(struct machine *m, unsigned cpu);
@@ -205,20 +241,42 @@ struct machine {
     struct machine_event last;
     struct event_handler handlers[8];
     unsigned handler_count;
-    struct display *display;
-    struct device *keyboard, *pointer;
+    struct display *displays[MAX_DISPLAYS];
+    unsigned display_count;
+    struct device *inputs[MAX_INPUTS]; /* who has input_ops, in the order of the board */
+    unsigned input_count;
+    _Atomic unsigned listens; /* counts beginnings of listening: device_core.keyboard_since, pointer_since */
+    struct device *fpu_error, *power_button; /* who has that of platform_ops */
     struct input_queue *input;
-    GPtrArray *char_ports; /* struct char_port: char.c */
-    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    GMutex channels_lock;
+    GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
+    GPtrArray *char_ports;          /* struct char_port: char.c */
+    GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct drive *drives; /* drive.c: a list */
 };
-void machine_ask_reset(struct machine *m); /* any thread */
+void machine_ask_reset(struct machine *m);                /* any thread */
+void machine_remove(struct machine *m, struct device *d); /* a pluggable one: these have no role but input */
+void machine_add(struct machine *m, struct device *d);    /* into the list, its slot and its roles */
+void machine_settle(struct machine *m);                   /* what was asked for is done now; loop thread */
 
 /* ---- board_pc.c ---- */
 bool board_pc_build(struct machine *m, GError **error);
-bool board_pc_firmware(struct machine *m, GError **error); /* after every device is there */
+/* The PCI function of that section of machine.ini (which exists), not yet added to the machine. */
+struct device *board_pc_optional(struct machine *m, const char *section, GError **error);
+
+/* ---- channel.c ---- */
+void channels_init(struct machine *m);
+void channels_free(struct machine *m); /* after the devices */
 
 /* ---- input_queue.c ---- */
 struct input_queue *input_queue_new(struct machine *m);
 void input_queue_free(struct input_queue *q);
+bool input_queue_sync(struct input_queue *q, struct stream *s);
+
+/* ---- drive.c ---- */
+/* All requests are finished and told: so many were. */
+bool drives_settle(struct machine *m, unsigned *requests, GError **error);
+bool drives_sync(struct machine *m, struct stream *s, GError **error);
+void input_add(struct machine *m, struct device *d);    /* if it has input_ops */
+void input_remove(struct machine *m, struct device *d); /* its keys and buttons are forgotten */

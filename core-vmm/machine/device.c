@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* device.c - core's half of a device: lock, regions, timers, log. */
+#include "core-vmm/api/input.h"
 #include "core-vmm/machine/core.h"
 #include <stdarg.h>
 #include <string.h>
@@ -38,7 +39,8 @@ struct device *device_new(struct machine *m, const struct wiring *w)
         uint64_t base = r->base;
         if (r->bus == BUS_PORT && !r->bar && ports < G_N_ELEMENTS(w->ports) && w->ports[ports])
             base = w->ports[ports++];
-        c->region[i] = (struct mapped_region){.device = d, .index = i, .base = base, .memory = NO_MEMORY};
+        c->region[i] = (struct mapped_region){
+            .device = d, .index = i, .base = base, .registers = r->registers, .memory = NO_MEMORY};
     }
     for (unsigned i = 0; i < DEV_TIMERS; i++) {
         struct device_timer *t = &c->timers[i];
@@ -62,7 +64,11 @@ void device_free(struct device *d)
         d->ops->fini(d);
     for (unsigned i = 0; i < DEV_TIMERS; i++)
         clock_timer_free(d->core->timers[i].timer);
+    for (unsigned i = 0; i < DEV_REGIONS; i++)
+        if (d->core->region[i].memory != NO_MEMORY)
+            memory_remove(d->machine, d->core->region[i].memory, d->core->region[i].memory_bytes);
     pthread_mutex_destroy(&d->core->own_lock);
+    msi_free(d->core->msi);
     g_free(d->core->pci_config);
     g_free(d->core->pci_writable);
     g_free(d->core);
@@ -127,6 +133,8 @@ void device_reset(struct device *d)
     if (d->ops->pci)
         pci_reset(d);
     regions_reset(d);
+    if (d->ops->input)
+        dev_input(d, 0);
     if (d->ops->reset)
         d->ops->reset(d);
     pthread_mutex_unlock(d->core->lock);
@@ -151,6 +159,8 @@ uint8_t *dev_memory(struct device *d, unsigned region, uint64_t bytes, bool read
 {
     struct mapped_region *r = &d->core->region[region];
     g_autoptr(GError) error = NULL;
+    if (d->ops->regions[region].bar)
+        bytes = MAX(bytes, PAGE); /* what a BAR maps begins and ends with a page */
     uint64_t offset = memory_add(d->machine, bytes, &error);
     if (offset == NO_MEMORY) {
         g_warning("%s: %s", d->name, error->message);

@@ -26,6 +26,7 @@ struct cursor {
 struct display {
     struct device *device;
     const struct display_source *source;
+    unsigned output;
     struct surface *surface, *previous; /* previous: watchers have not heard yet that it is gone */
     GList *sinks;                       /* const struct display_sink * */
     guint timer;
@@ -69,18 +70,20 @@ failed:
 
 /* ---- the chip's side ---- */
 
-struct display *display_attach(struct device *d, const struct display_source *source)
+struct display *display_attach(struct device *d, const struct display_source *source, unsigned output)
 {
     struct display *p = g_new0(struct display, 1);
 
     p->device = d;
     p->source = source;
-    machine_set_display(d->machine, p);
+    p->output = output;
+    machine_note_display(d->machine, p, true);
     return p;
 }
 
 void display_detach(struct display *p)
 {
+    machine_note_display(p->device->machine, p, false);
     if (p->timer)
         g_source_remove(p->timer);
     g_list_free(p->sinks);
@@ -182,7 +185,7 @@ static void refresh(struct display *p, bool everything)
     const struct surface *before = p->surface;
 
     dev_lock(p->device);
-    p->source->refresh(p->device, everything);
+    p->source->refresh(p->device, p->output, everything);
     dev_unlock(p->device);
     tell_watchers(p, p->surface != before);
     g_clear_pointer(&p->previous, surface_free);
@@ -222,6 +225,18 @@ const struct surface *display_refresh_now(struct display *p)
 {
     refresh(p, false);
     return p->surface;
+}
+
+bool display_ask_size(struct display *p, uint32_t width, uint32_t height)
+{
+    bool taken;
+
+    if (!p->source->ask_size || !width || !height)
+        return false;
+    dev_lock(p->device);
+    taken = p->source->ask_size(p->device, p->output, width, height);
+    dev_unlock(p->device);
+    return taken;
 }
 
 char *display_text(struct display *p)

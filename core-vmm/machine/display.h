@@ -8,5 +8,8 @@
 const struct surface *display_refresh_now(struct display *p);
 char *display_text(struct display *p); /* UTF-8 lines, or NULL in a graphics mode; g_free */
 
-/* machine.c: tells the machine of its display, which lives as long as its devices. */
-void machine_set_display(struct machine *m, struct display *p);
+/* Asks the guest for a size of its picture; false: it cannot be asked, or not for that. */
+bool display_ask_size(struct display *p, uint32_t width, uint32_t height);
+
+/* machine.c: tells the machine of a display that is there now, or not any more.  The first is output 0. */
+void machine_note_display(struct machine *m, struct display *p, bool there);

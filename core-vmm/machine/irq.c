@@ -5,6 +5,7 @@
  * its pin 2).  A PCI function's INTA# goes to the router (PIIX3), which passes it on to an ISA IRQ.  A CPU's INTR pin is
  * up if its local APIC has something for it, or the 8259A does and that CPU's LINT0 lets it through. */
 #include "core-vmm/machine/core.h"
+#include <string.h>
 
 void irq_init(struct machine *m)
 {
@@ -15,9 +16,19 @@ void irq_init(struct machine *m)
     pthread_mutexattr_destroy(&a);
 }
 
+void irq_add(struct machine *m, struct device *d)
+{
+    struct device **of_kind[IRQCHIP_KINDS] = {
+        [IRQCHIP_PIC] = &m->irq.pic, [IRQCHIP_IOAPIC] = &m->irq.ioapic, [IRQCHIP_PCI_ROUTER] = &m->irq.pci_router};
+    if (d->ops->irqchip)
+        *of_kind[d->ops->irqchip->kind] = d;
+    if (d->ops->lapic)
+        m->irq.lapic = d;
+}
+
 static const struct lapic_ops *lapic(struct machine *m)
 {
-    return m->irq.lapic ? m->irq.lapic->ops->plug : NULL;
+    return m->irq.lapic ? m->irq.lapic->ops->lapic : NULL;
 }
 
 static void apic_page_update(struct machine *m, unsigned cpu)
@@ -46,7 +57,7 @@ void irq_update_pin(struct machine *m, unsigned cpu)
     struct irq *q = &m->irq;
     bool through = lapic(m) ? lapic(m)->accepts_pic(q->lapic, cpu) : cpu == 0;
     bool pin = q->apic_level[cpu] || (q->pic_level && through);
-    if (pin == q->pin[cpu])
+    if (pin == q->pin[cpu] || q->loading)
         return;
     q->pin[cpu] = pin;
     vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, pin);
@@ -55,7 +66,7 @@ void irq_update_pin(struct machine *m, unsigned cpu)
 static void chip_input(struct device *chip, unsigned pin, bool level)
 {
     if (chip)
-        ((const struct irqchip_ops *)chip->ops->plug)->input(chip, pin, level);
+        chip->ops->irqchip->input(chip, pin, level);
 }
 
 static void isa_line(struct machine *m, unsigned isa, bool level)
@@ -70,20 +81,64 @@ static void isa_line(struct machine *m, unsigned isa, bool level)
     chip_input(q->ioapic, isa == 0 ? 2 : isa, now);
 }
 
+/* The ISA IRQ of a device's line; -1: it has none. */
+static int isa_of(const struct device *d, unsigned line)
+{
+    const struct wiring *w = &d->core->wiring;
+    return line < (unsigned)w->irqs ? w->irq[line] : w->irqchip && line < ISA_IRQS ? (int)line : -1;
+}
+
+/* Pin x of slot n is the router's input (n - 1 + x) mod 4; line 0 of a function is the pin that its header names. */
+static unsigned pirq_of(const struct device *d, unsigned line)
+{
+    unsigned pin = d->ops->pci ? MAX(d->ops->pci->interrupt_pin, 1) - 1 : 0;
+    return (d->core->wiring.slot - 1 + pin + line) & 3;
+}
+
+static void pirq_line(struct device *d, unsigned line, bool level)
+{
+    struct irq *q = &d->machine->irq;
+    unsigned input = pirq_of(d, line);
+    bool before = q->pirq_sources[input] > 0;
+    q->pirq_sources[input] += level ? 1 : -1;
+    if (before != (q->pirq_sources[input] > 0))
+        chip_input(q->pci_router, input, level);
+}
+
+void irq_intx_update(struct device *d)
+{
+    struct machine *m = d->machine;
+    if (!d->ops->pci->interrupt_pin)
+        return;
+    pthread_mutex_lock(&m->irq.lock);
+    uint32_t asked = d->core->irq_levels & 0xf, now = pci_intx_open(d, asked) ? asked : 0,
+             changed = now ^ d->core->intx;
+    d->core->intx = now;
+    for (unsigned line = 0; line < 4; line++)
+        if (changed >> line & 1)
+            pirq_line(d, line, now >> line & 1);
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+static void line_changed(struct device *d, unsigned line, bool level)
+{
+    int isa = isa_of(d, line);
+    if (isa >= 0)
+        isa_line(d->machine, isa, level);
+    else if (d->ops->pci)
+        irq_intx_update(d);
+}
+
 void dev_irq(struct device *d, unsigned line, bool level)
 {
     struct machine *m = d->machine;
-    const struct wiring *w = &d->core->wiring;
     pthread_mutex_lock(&m->irq.lock);
-    bool before = d->core->irq_levels >> line & 1;
+    uint32_t *levels = m->irq.loading ? &d->core->irq_loaded : &d->core->irq_levels;
+    bool before = *levels >> line & 1;
     if (before != level) {
-        d->core->irq_levels ^= 1u << line;
-        if (line < (unsigned)w->irqs)
-            isa_line(m, w->irq[line], level);
-        else if (w->irqchip && line < ISA_IRQS)
-            isa_line(m, line, level);
-        else if (w->slot >= 0)
-            chip_input(m->irq.pci_router, (w->slot - 1 + line) & 3, level);
+        *levels ^= 1u << line;
+        if (!m->irq.loading)
+            line_changed(d, line, level);
     }
     pthread_mutex_unlock(&m->irq.lock);
 }
@@ -100,14 +155,14 @@ static int pic_edge(struct machine *m)
     bool through = !lapic(m);
     for (unsigned cpu = 0; lapic(m) && cpu < m->cpus; cpu++)
         through |= lapic(m)->accepts_pic(m->irq.lapic, cpu);
-    return through ? ((const struct irqchip_ops *)m->irq.pic->ops->plug)->edge(m->irq.pic, 0) : EDGE_NOWHERE;
+    return through ? m->irq.pic->ops->irqchip->edge(m->irq.pic, 0) : EDGE_NOWHERE;
 }
 
 static int ioapic_edge(struct machine *m)
 {
     int vector = EDGE_NOWHERE;
     if (m->irq.ioapic && lapic(m))
-        vector = ((const struct irqchip_ops *)m->irq.ioapic->ops->plug)->edge(m->irq.ioapic, 2);
+        vector = m->irq.ioapic->ops->irqchip->edge(m->irq.ioapic, 2);
     if (vector < 0)
         return EDGE_NOWHERE;
     return lapic(m)->requested(m->irq.lapic, vector) ? EDGE_WAITS : EDGE_TAKEN;
@@ -155,7 +210,7 @@ void irq_pic_output(struct device *d, bool level)
     struct machine *m = d->machine;
     pthread_mutex_lock(&m->irq.lock);
     m->irq.pic_level = level;
-    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+    for (unsigned cpu = 0; cpu < m->cpus && !m->irq.loading; cpu++) {
         if (lapic(m))
             lapic(m)->lint(m->irq.lapic, cpu, 0, level);
         irq_update_pin(m, cpu);
@@ -197,7 +252,7 @@ void irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned valu
     if (what == CPU_SIGNAL_INTR) {
         m->irq.apic_level[cpu] = value;
         irq_update_pin(m, cpu);
-    } else {
+    } else if (!m->irq.loading) {
         vcpu_thread_signal(m, cpu, what, value);
     }
     pthread_mutex_unlock(&m->irq.lock);
@@ -225,7 +280,7 @@ void machine_eoi(struct machine *m, uint8_t vector)
 {
     pthread_mutex_lock(&m->irq.lock);
     if (m->irq.ioapic)
-        ((const struct irqchip_ops *)m->irq.ioapic->ops->plug)->eoi(m->irq.ioapic, vector);
+        m->irq.ioapic->ops->irqchip->eoi(m->irq.ioapic, vector);
     pthread_mutex_unlock(&m->irq.lock);
 }
 
@@ -237,7 +292,7 @@ int machine_ack(struct machine *m, unsigned cpu)
     if (q->apic_level[cpu] && lapic(m))
         vector = lapic(m)->ack(q->lapic, cpu);
     if (vector < 0 && q->pic_level && (lapic(m) ? lapic(m)->accepts_pic(q->lapic, cpu) : cpu == 0))
-        vector = ((const struct irqchip_ops *)q->pic->ops->plug)->ack(q->pic);
+        vector = q->pic->ops->irqchip->ack(q->pic);
     if (q->ticks_owed)
         pay_tick(m);
     irq_update_pin(m, cpu);
@@ -291,4 +346,54 @@ void dev_nmi(struct device *d)
         }
     }
     pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* ---- saved state ----
+ * What the controllers see comes from themselves; here is only what lies between them: how many hold each line up follows
+ * from the lines, and the pins from the levels. */
+
+bool irq_sync(struct machine *m, struct stream *s)
+{
+    uint32_t owed = m->irq.ticks_owed;
+    stream_check_u32(s, &owed, TICKS_OWED_MAX);
+    m->irq.ticks_owed = owed;
+    return stream_ok(s);
+}
+
+void irq_load_begin(struct machine *m)
+{
+    pthread_mutex_lock(&m->irq.lock);
+    m->irq.loading = true;
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+/* The sums, as they follow from the levels that were saved; the controllers know them already. */
+static void count_sources(struct machine *m, struct device *d)
+{
+    for (unsigned line = 0; line < 32; line++)
+        if (isa_of(d, line) >= 0 && d->core->irq_levels >> line & 1)
+            m->irq.isa_sources[isa_of(d, line)]++;
+    uint32_t asked = d->ops->pci && d->ops->pci->interrupt_pin ? d->core->irq_levels & 0xf : 0;
+    d->core->intx = asked && pci_intx_open(d, asked) ? asked : 0;
+    for (unsigned line = 0; line < 4; line++)
+        m->irq.pirq_sources[pirq_of(d, line)] += d->core->intx >> line & 1;
+}
+
+void irq_load_end(struct machine *m)
+{
+    struct irq *q = &m->irq;
+    pthread_mutex_lock(&q->lock);
+    q->loading = false;
+    memset(q->isa_sources, 0, sizeof q->isa_sources);
+    memset(q->pirq_sources, 0, sizeof q->pirq_sources);
+    for (unsigned i = 0; i < m->devices; i++)
+        count_sources(m, m->device[i]);
+    for (unsigned i = 0; i < 32 * m->devices; i++)
+        dev_irq(m->device[i / 32], i % 32, m->device[i / 32]->core->irq_loaded >> i % 32 & 1);
+    for (unsigned cpu = 0; cpu < m->cpus; cpu++) {
+        apic_page_update(m, cpu);
+        irq_update_pin(m, cpu);
+        vcpu_thread_signal(m, cpu, CPU_SIGNAL_INTR, q->pin[cpu]);
+    }
+    pthread_mutex_unlock(&q->lock);
 }

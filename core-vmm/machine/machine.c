@@ -6,9 +6,6 @@
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/display.h"
-#include "devices/all.h"
-#include "devices/chipset/fpu_error.h"
-#include "devices/chipset/piix4_pm.h"
 #include <string.h>
 
 /* ---- events ---- */
@@ -65,16 +62,15 @@ static void stop_now(struct machine *m, struct pending *p)
     tell(m, MACHINE_STOPPED);
 }
 
-static gboolean wishes_run(gpointer data)
+void machine_settle(struct machine *m)
 {
-    struct machine *m = data;
     pthread_mutex_lock(&m->pending_lock);
     struct pending p = m->pending;
     m->pending = (struct pending){0};
     m->wishes_queued = false;
     pthread_mutex_unlock(&m->pending_lock);
     if (!p.held)
-        return G_SOURCE_REMOVE;
+        return;
     vcpus_wait_held(m);
     if (m->state != MACHINE_STOPPED) {
         if (p.reset && m->reset_stops && !p.stop)
@@ -87,6 +83,11 @@ static gboolean wishes_run(gpointer data)
     while (p.held--)
         vcpus_release(m);
     g_free(p.message);
+}
+
+static gboolean wishes_run(gpointer data)
+{
+    machine_settle(data);
     return G_SOURCE_REMOVE;
 }
 
@@ -159,28 +160,43 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
 
 bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending)
 {
-    struct device *d = m->irq.fpu_error;
+    struct device *d = m->fpu_error;
     dev_lock(d);
-    bool ignore = fpu_error_line(d, cpu, pending);
+    bool ignore = d->ops->platform->fpu_error(d, cpu, pending);
     dev_unlock(d);
     return ignore;
 }
 
 bool machine_power_button(struct machine *m, GError **error)
 {
-    struct device *pm = machine_device(m, "pm");
+    struct device *pm = m->power_button;
     if (m->state != MACHINE_RUNNING || !pm) {
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "The power button needs a running machine; this one is %s",
                     m->state == MACHINE_PAUSED ? "paused: resume it first" : "stopped");
         return false;
     }
     dev_lock(pm);
-    piix4_pm_power_button(pm);
+    pm->ops->platform->power_button(pm);
     dev_unlock(pm);
     return true;
 }
 
 /* ---- birth and end ---- */
+
+void machine_add(struct machine *m, struct device *d)
+{
+    const struct wiring *w = &d->core->wiring;
+    g_assert(m->devices < MAX_DEVICES);
+    m->device[m->devices++] = d;
+    if (w->slot >= 0)
+        m->pci_slot[w->slot << 3 | w->function] = d;
+    irq_add(m, d);
+    input_add(m, d);
+    if (d->ops->platform && d->ops->platform->fpu_error)
+        m->fpu_error = d;
+    if (d->ops->platform && d->ops->platform->power_button)
+        m->power_button = d;
+}
 
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)
 {
@@ -240,6 +256,19 @@ static bool engine_start(struct machine *m, GError **error)
     return true;
 }
 
+void machine_remove(struct machine *m, struct device *d)
+{
+    const struct wiring *w = &d->core->wiring;
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->devices; i++)
+        if (m->device[i] != d)
+            m->device[n++] = m->device[i];
+    m->devices = n;
+    m->pci_slot[w->slot << 3 | w->function] = NULL;
+    if (d->ops->input)
+        input_remove(m, d);
+}
+
 static bool machine_build(struct machine *m, GError **error)
 {
     uint64_t ram;
@@ -271,6 +300,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     pthread_mutex_init(&m->run_lock, NULL);
     pthread_cond_init(&m->run_changed, NULL);
     pthread_mutex_init(&m->pending_lock, NULL);
+    channels_init(m);
     m->ends = ends;
     bool good = machine_build(m, error);
     m->ends = NULL;
@@ -292,6 +322,7 @@ void machine_free(struct machine *m)
         m->vcpu[i].engine_vcpu = NULL;
     for (unsigned i = m->devices; i-- > 0;)
         device_free(m->device[i]);
+    channels_free(m);
     if (m->input)
         input_queue_free(m->input);
     if (m->clock)
@@ -387,12 +418,18 @@ struct device *machine_device(struct machine *m, const char *name)
     return NULL;
 }
 
-struct display *machine_display(struct machine *m)
+struct display *machine_display(struct machine *m, unsigned n)
 {
-    return m->display;
+    return n < m->display_count ? m->displays[n] : NULL;
 }
 
-void machine_set_display(struct machine *m, struct display *p)
+void machine_note_display(struct machine *m, struct display *p, bool there)
 {
-    m->display = p;
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->display_count; i++)
+        if (m->displays[i] != p)
+            m->displays[n++] = m->displays[i];
+    if (there && n < MAX_DISPLAYS)
+        m->displays[n++] = p;
+    m->display_count = n;
 }

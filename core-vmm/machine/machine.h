@@ -35,7 +35,13 @@ void machine_pause(struct machine *m); /* every vCPU stands when it returns; gue
 void machine_resume(struct machine *m);
 void machine_reset(struct machine *m);
 void machine_stop(struct machine *m, enum machine_end why, unsigned code,
-                  const char *message);                       /* any thread; power cut */
+                  const char *message); /* any thread; power cut */
+/* Saves all of a machine that has not ended into an open, empty file, which is on stable storage on return; the disks
+ * are flushed, and what is on them is not saved.  The machine stands still meanwhile, and then goes on as before. */
+bool machine_save(struct machine *m, int fd, GError **error);
+/* Loads that into a machine built from the same machine.ini, before machine_start(); its disks must be as they were.
+ * False: one sentence, and the machine is not to be started. */
+bool machine_restore(struct machine *m, int fd, GError **error);
 bool machine_power_button(struct machine *m, GError **error); /* ACPI: asks the guest to shut down */
 enum machine_state machine_state(struct machine *m);
 const struct machine_event *machine_last_event(struct machine *m);
@@ -54,7 +60,11 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /*
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);
 struct device *machine_nth_device(struct machine *m, unsigned n);
-struct display *machine_display(struct machine *m); /* NULL: no video chip */
+/* Plugs the PCI function of that section of machine.ini ("testpci1") into the running machine, or takes it away.  The guest
+ * is not told: it finds out when it looks. */
+bool machine_plug(struct machine *m, const char *section, GError **error);
+bool machine_unplug(struct machine *m, const char *section, GError **error);
+struct display *machine_display(struct machine *m, unsigned n); /* the n-th picture; NULL: there is none */
 struct drive *machine_drive(struct machine *m,
                             const char *section); /* by its section in machine.ini, e.g. "cdrom1"; NULL */
 /* Keyboard and mouse of the user, to whichever device takes them.  Queued; never lost, never blocks. */

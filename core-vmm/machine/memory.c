@@ -58,6 +58,11 @@ uint64_t memory_add(struct machine *m, uint64_t bytes, GError **error)
 {
     struct memory *mem = &m->memory;
     bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
+    for (unsigned i = 0; i < MAX_SPARE; i++)
+        if (mem->spare[i].bytes == bytes) {
+            mem->spare[i].bytes = 0;
+            return mem->spare[i].offset;
+        }
     if (bytes > mem->bytes - mem->used) {
         g_set_error(
             error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
@@ -68,6 +73,24 @@ uint64_t memory_add(struct machine *m, uint64_t bytes, GError **error)
     uint64_t offset = mem->used;
     mem->used += bytes;
     return offset;
+}
+
+/* Whoever comes next asks for the same sizes, as a rule: what a device had is kept for one that wants as much.  With no room
+ * for the note, the piece is lost until the machine ends. */
+void memory_remove(struct machine *m, uint64_t offset, uint64_t bytes)
+{
+    struct memory *mem = &m->memory;
+    if (!m->engine_vm) /* the end of the machine */
+        return;
+    bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
+    memset(mem->base + offset, 0, bytes);
+    m->engine->touched(m->engine_vm, offset, bytes);
+    for (unsigned i = 0; i < MAX_SPARE; i++)
+        if (!mem->spare[i].bytes) {
+            mem->spare[i].offset = offset;
+            mem->spare[i].bytes = bytes;
+            return;
+        }
 }
 
 /* ---- painting ---- */

@@ -16,6 +16,7 @@
 #include "core-vmm/vm/log.h"
 #include "core-vmm/vm/probe.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <locale.h>
 #include <signal.h>
@@ -26,7 +27,7 @@
 #include <unistd.h>
 
 struct options {
-    char *folder;
+    char *folder, *load; /* load: a saved state, or NULL */
     int ready_fd;
     gboolean no_jail, probe, foreground, die_with_parent;
 };
@@ -34,6 +35,7 @@ struct process {
     struct options o;
     char *name, *ini, *runtime, *socket;
     int lock, listening;
+    int state;        /* the saved state to begin with, open; -1: none */
     GHashTable *ends; /* of serial ports, until the machine has them */
     struct fence_filters *filters;
     GMainLoop *loop;
@@ -118,11 +120,20 @@ static bool images_free(struct process *p, GKeyFile *file, GError **error)
     return true;
 }
 
+/* A pipe of that name must not hold us up. */
+static bool open_state(struct process *p, GError **error)
+{
+    p->state = open(p->o.load, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (p->state < 0)
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", p->o.load, g_strerror(errno));
+    return p->state >= 0;
+}
+
 /* All that comes from outside and is not an image: nothing of it can be opened later. */
 static bool open_outside(struct process *p, GKeyFile *file, GError **error)
 {
     p->runtime = paths_runtime_of(p->name, error);
-    if (!p->runtime || (!p->o.no_jail && !images_free(p, file, error)))
+    if (!p->runtime || (p->o.load && !open_state(p, error)) || (!p->o.no_jail && !images_free(p, file, error)))
         return false;
     p->socket = g_build_filename(p->runtime, "control", NULL);
     p->listening = socket_listen(p->socket, error);
@@ -157,6 +168,14 @@ static void watch_signals(struct process *p)
     g_unix_signal_add(SIGINT, on_signal, p);
 }
 
+static bool restore(struct process *p, GError **error)
+{
+    if (!p->o.load || machine_restore(p->machine, p->state, error))
+        return true;
+    g_prefix_error(error, "%s: ", p->o.load);
+    return false;
+}
+
 static bool build(struct process *p, GError **error)
 {
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
@@ -165,7 +184,7 @@ static bool build(struct process *p, GError **error)
         return false;
     watch_signals(p);
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
-    if (!p->machine)
+    if (!p->machine || !restore(p, error))
         return false;
     g_message("engine %s: %s", machine_engine(p->machine), machine_engine_reason(p->machine));
     for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
@@ -225,12 +244,15 @@ static void clean_up(struct process *p)
         rmdir(p->runtime); /* not from inside of the fence: see sweeper.c */
     if (p->lock >= 0)
         close(p->lock);
+    if (p->state >= 0)
+        close(p->state);
     fence_filters_free(p->filters);
     g_free(p->socket);
     g_free(p->runtime);
     g_free(p->ini);
     g_free(p->name);
     g_free(p->o.folder);
+    g_free(p->o.load);
 }
 
 static void run(struct process *p)
@@ -260,6 +282,7 @@ static bool parse(struct options *o, int argc, char **argv)
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &o->ready_fd, "Tell on this descriptor how the start went", "FD"},
         {"die-with-parent", 0, 0, G_OPTION_ARG_NONE, &o->die_with_parent, "Stop when whoever started this ends", NULL},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o->no_jail, "Keep all privileges, for debugging", NULL},
+        {"load", 0, 0, G_OPTION_ARG_FILENAME, &o->load, "Go on from a saved state (vmctl debug save)", "FILE"},
         {"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Print what this host offers, as JSON", NULL},
         {NULL},
     };
@@ -276,7 +299,7 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct process p = {.o.ready_fd = -1, .lock = -1, .listening = -1};
+    struct process p = {.o.ready_fd = -1, .lock = -1, .listening = -1, .state = -1};
     prctl(PR_SET_NAME, "terrarium-vm"); /* as it was started */
     stdio_guard();
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing, like others */

@@ -81,6 +81,20 @@ static int ask(const char *what, const char *name, int cpu, int most, enum outpu
     return code;
 }
 
+static int save(const char *name, const char *file)
+{
+    g_autoptr(GError) error = NULL;
+    int code;
+    struct client *c = machine_connect(name, NULL, &code);
+    if (!c)
+        return code;
+    code = client_save(c, file, &error) ? EXIT_CODE_OK : fail_error(error);
+    if (!code)
+        note("%s is saved in %s, and paused", name, file);
+    client_free(c);
+    return code;
+}
+
 static int debug(const struct verb *v, int argc, char **argv)
 {
     static const char *const words[] = {"cpu", "engine", "code", NULL};
@@ -93,16 +107,24 @@ static int debug(const struct verb *v, int argc, char **argv)
         {"output", 'o', 0, G_OPTION_ARG_STRING, &output, "Of engine and code: table or json", "HOW"},
         {NULL},
     };
-    if (!verb_options(v, entries, &argc, &argv, 1, 2, &code) || !output_parse(output, &how, &code))
+    if (!verb_options(v, entries, &argc, &argv, 1, 3, &code) || !output_parse(output, &how, &code))
         return code;
+    bool saves = argc > 1 && !strcmp(argv[1], "save");
+    if (saves && argc == 4)
+        return save(argv[2], argv[3]);
+    if (argc == 4 || (saves && argc == 3))
+        return fail(EXIT_CODE_USAGE, "usage: vmctl debug save NAME FILE, vmctl debug [cpu|engine|code] NAME");
     const char *what = argc == 3 ? argv[1] : "cpu";
     if (!g_strv_contains(words, what))
         return fail(EXIT_CODE_USAGE, "vmctl debug shows cpu, engine or code, not %s", what);
     return ask(what, argv[argc - 1], cpu, most, how);
 }
 
-const struct verb verb_debug = {"debug", "[cpu|engine|code] NAME", "show a CPU's registers, or what the engine does",
+const struct verb verb_debug = {"debug", "[cpu|engine|code] NAME | save NAME FILE",
+                                "show a CPU's registers, or what the engine does",
                                 "  vmctl debug demo --cpu 1\n"
                                 "  vmctl debug engine demo     why it leaves translated code, and how often\n"
-                                "  vmctl debug code demo --most 3     guest code and what was made of it",
+                                "  vmctl debug code demo --most 3     guest code and what was made of it\n"
+                                "  vmctl debug save demo FILE     all of it but the disks, which must not change\n"
+                                "                                 until vmctl start --load FILE; it is then paused",
                                 debug};

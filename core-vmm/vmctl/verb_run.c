@@ -18,6 +18,7 @@
 struct run_options {
     struct settings settings;
     gboolean headless, no_jail;
+    char *load;     /* a state, or NULL */
     double timeout; /* 0: none */
 };
 
@@ -127,7 +128,7 @@ static int not_started(int code, const char *message, const char *folder)
 static int run_folder(const char *folder, const struct run_options *o)
 {
     g_autoptr(GError) error = NULL;
-    const struct machine_start how = {true, o->no_jail, o->timeout > 0 ? o->timeout : MACHINE_START_SECONDS};
+    const struct machine_start how = {true, o->no_jail, o->timeout > 0 ? o->timeout : MACHINE_START_SECONDS, o->load};
     struct termios terminal;
     bool has_terminal = !tcgetattr(STDIN_FILENO, &terminal) && tcgetpgrp(STDIN_FILENO) == getpgrp();
     struct machine_run r;
@@ -186,6 +187,7 @@ static int run(const struct verb *v, int argc, char **argv)
         {"headless", 0, 0, G_OPTION_ARG_NONE, &o.headless, "No window", NULL},
         {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &o.timeout, "Stop it after this, exit code 5", "SECONDS"},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o.no_jail, "Do not fence the VM process, for debugging", NULL},
+        {"load", 0, 0, G_OPTION_ARG_FILENAME, &o.load, "Go on from a state of vmctl debug save", "FILE"},
         {NULL},
     };
     g_autofree GOptionEntry *entries = settings_entries(&o.settings, more);
@@ -193,6 +195,7 @@ static int run(const struct verb *v, int argc, char **argv)
     if (verb_options(v, entries, &argc, &argv, 0, 1, &code))
         code = run_machine(&o, argc > 1 ? argv[1] : NULL);
     settings_clear(&o.settings);
+    g_free(o.load);
     return code;
 }
 

@@ -37,6 +37,7 @@ static int start_machine(const char *name, const struct machine_start *how)
 static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE;
+    g_autofree char *load = NULL;
     double patience = MACHINE_START_SECONDS;
     const GOptionEntry entries[] = {
         {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
@@ -44,6 +45,7 @@ static int start(const struct verb *v, int argc, char **argv)
         {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &patience, "How long it may take to be ready (60), exit code 5",
          "SECONDS"},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &no_jail, "Do not fence the VM process, for debugging", NULL},
+        {"load", 0, 0, G_OPTION_ARG_FILENAME, &load, "Go on from a state of vmctl debug save", "FILE"},
         {NULL},
     };
     int code;
@@ -54,7 +56,7 @@ static int start(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    code = start_machine(name, &(struct machine_start){foreground, no_jail, patience});
+    code = start_machine(name, &(struct machine_start){foreground, no_jail, patience, load});
     if (!code && window && !foreground)
         window_open(name, true);
     return code;

@@ -4,7 +4,7 @@
  *
  * The interrupt stays up until port F0h is written.  If FERR# is up then, IGNNE# goes up as well, so that the handler can
  * execute x87 instructions, and stays until FERR# falls. */
-#include "devices/chipset/fpu_error.h"
+#include "core-vmm/api/platform.h"
 #include "devices/all.h"
 
 struct fpu_error {
@@ -12,7 +12,7 @@ struct fpu_error {
     bool interrupt, ignore;
 };
 
-bool fpu_error_line(struct device *d, unsigned cpu, bool level)
+static bool fpu_error_line(struct device *d, unsigned cpu, bool level)
 {
     struct fpu_error *e = d->state;
     bool before = e->ferr;
@@ -50,6 +50,8 @@ static bool fpu_error_sync(struct device *d, struct stream *s, uint32_t version)
     return stream_ok(s);
 }
 
+static const struct platform_ops platform = {.fpu_error = fpu_error_line};
+
 const struct device_ops fpu_error_ops = {
     .name = "fpu-error",
     .state_bytes = sizeof(struct fpu_error),
@@ -58,4 +60,5 @@ const struct device_ops fpu_error_ops = {
     .reset = fpu_error_reset,
     .write = fpu_error_write,
     .sync = fpu_error_sync,
+    .platform = &platform,
 };

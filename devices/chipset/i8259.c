@@ -270,7 +270,7 @@ static bool pic_sync(struct device *d, struct stream *s, uint32_t version)
     return stream_ok(s) && p->master.next_icw <= 4 && p->slave.next_icw <= 4;
 }
 
-static const struct irqchip_ops pic_plug = {.input = pic_input, .ack = pic_ack, .edge = pic_edge};
+static const struct irqchip_ops pic_plug = {.kind = IRQCHIP_PIC, .input = pic_input, .ack = pic_ack, .edge = pic_edge};
 
 const struct device_ops i8259_ops = {
     .name = "i8259",
@@ -281,5 +281,5 @@ const struct device_ops i8259_ops = {
     .read = pic_read,
     .write = pic_write,
     .sync = pic_sync,
-    .plug = &pic_plug,
+    .irqchip = &pic_plug,
 };

@@ -167,7 +167,8 @@ static bool ioapic_sync(struct device *d, struct stream *s, uint32_t version)
     return stream_ok(s);
 }
 
-static const struct irqchip_ops plug = {.input = ioapic_input, .eoi = ioapic_eoi, .edge = ioapic_edge};
+static const struct irqchip_ops plug = {
+    .kind = IRQCHIP_IOAPIC, .input = ioapic_input, .eoi = ioapic_eoi, .edge = ioapic_edge};
 
 const struct device_ops ioapic_ops = {
     .name = "ioapic",
@@ -178,5 +179,5 @@ const struct device_ops ioapic_ops = {
     .read = ioapic_read,
     .write = ioapic_write,
     .sync = ioapic_sync,
-    .plug = &plug,
+    .irqchip = &plug,
 };

@@ -636,5 +636,5 @@ const struct device_ops lapic_ops = {
     .init = lapic_init,
     .reset = lapic_reset,
     .sync = lapic_sync,
-    .plug = &plug,
+    .lapic = &plug,
 };

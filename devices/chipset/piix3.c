@@ -117,7 +117,7 @@ static bool piix3_sync(struct device *d, struct stream *s, uint32_t version)
     return stream_ok(s);
 }
 
-static const struct irqchip_ops router = {.input = piix3_input};
+static const struct irqchip_ops router = {.kind = IRQCHIP_PCI_ROUTER, .input = piix3_input};
 static const struct pci_ids ids = {
     .vendor = 0x8086,
     .device = 0x7000,
@@ -140,5 +140,5 @@ const struct device_ops piix3_ops = {
     .write = piix3_write,
     .pci_written = piix3_pci_written,
     .sync = piix3_sync,
-    .plug = &router,
+    .irqchip = &router,
 };

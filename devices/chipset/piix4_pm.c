@@ -188,7 +188,7 @@ static void piix4_pm_write(struct device *d, unsigned region, uint64_t offset, u
     }
 }
 
-bool piix4_pm_power_button(struct device *d)
+static bool piix4_pm_power_button(struct device *d)
 {
     struct piix4_pm *s = d->state;
 
@@ -266,6 +266,8 @@ static const struct pci_ids ids = {
     .revision = 3,
 };
 
+static const struct platform_ops platform = {.power_button = piix4_pm_power_button};
+
 const struct device_ops piix4_pm_ops = {
     .name = "piix4-pm",
     .state_bytes = sizeof(struct piix4_pm),
@@ -280,4 +282,5 @@ const struct device_ops piix4_pm_ops = {
     .write = piix4_pm_write,
     .pci_written = piix4_pm_pci_written,
     .sync = piix4_pm_sync,
+    .platform = &platform,
 };

@@ -5,6 +5,3 @@
 
 enum { PM_BASE = 0x600, PM_EVENT = 0, PM_CONTROL = 4, PM_TIMER = 8, PM_GPE = 12 };
 enum { PM_SMI_COMMAND = 0xb2, PM_ACPI_ENABLE = 0xf1, PM_ACPI_DISABLE = 0xf0 };
-
-/* The user pressed the button.  Caller holds the device's lock.  False: the guest does not listen to it. */
-bool piix4_pm_power_button(struct device *d);

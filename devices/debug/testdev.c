@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What kvm-unit-tests' x86 programs expect of a test machine, after QEMU's pc-testdev: a 32-bit latch at E0h and a byte
  * one at E8h that can be read and written in any width, E4h (a page whose mapping the host shall touch), ports 2000h-2017h
- * that set interrupt lines to 0 or 1, and 64 KiB of device memory at FF000000h that is reached only by MMIO.
+ * that set interrupt lines to 0 or 1, and 64 KiB of device memory at FF000000h that is reached only by MMIO.  Our own is
+ * port 5660h, which changes the CPU's registers and may be used in every ring: IN answers EAX + 1 and inverts the others; OUT
+ * puts what is written into EBX.
  * Lines 0-15: the ISA interrupts. */
+#include "core-vmm/api/x86_state.h"
 #include "devices/all.h"
 #include <string.h>
 
-enum { REGION_LATCH, REGION_FLUSH, REGION_BYTES, REGION_LINES, REGION_MEMORY };
+enum { REGION_LATCH, REGION_FLUSH, REGION_BYTES, REGION_LINES, REGION_MEMORY, REGION_CALL };
 enum { ISA_LINES = 16, MEMORY_BYTES = 65536 };
 
 struct testdev {
@@ -56,6 +59,17 @@ static void testdev_write(struct device *d, unsigned region, uint64_t offset, un
     }
 }
 
+static void testdev_port_call(struct device *d, struct port_call *p)
+{
+    if (!p->in) {
+        p->gpr[X86_RBX] = p->value;
+        return;
+    }
+    p->value = p->gpr[X86_RAX] + 1;
+    for (unsigned n = 0; n < G_N_ELEMENTS(p->gpr); n++)
+        p->gpr[n] = ~p->gpr[n];
+}
+
 static void testdev_reset(struct device *d)
 {
     memset(d->state, 0, sizeof(struct testdev));
@@ -81,9 +95,11 @@ const struct device_ops testdev_ops = {
                 {BUS_PORT, 0xe4, 4, 1, 4},
                 {BUS_PORT, 0xe8, 1, 1, 1},
                 {BUS_PORT, 0x2000, 24, 1, 4},
-                {BUS_MEM, 0xff000000, MEMORY_BYTES, 1, 8}},
+                {BUS_MEM, 0xff000000, MEMORY_BYTES, 1, 8},
+                {BUS_PORT, 0x5660, 4, 1, 4, .registers = true, .any_ring = true}},
     .reset = testdev_reset,
     .read = testdev_read,
     .write = testdev_write,
+    .port_call = testdev_port_call,
     .sync = testdev_sync,
 };

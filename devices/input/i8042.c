@@ -375,5 +375,5 @@ const struct device_ops i8042_ops = {
     .read = kbc_read,
     .write = kbc_write,
     .sync = kbc_sync,
-    .plug = &kbc_plug,
+    .input = &kbc_plug,
 };

@@ -406,7 +406,7 @@ const struct device_ops piix3_ide_ops = {
                 [REGION_CONTROL0] = CONTROL(0x3f6),
                 [REGION_COMMAND1] = COMMAND(0x170),
                 [REGION_CONTROL1] = CONTROL(0x376),
-                [REGION_BUS_MASTER] = {.bus = BUS_PORT, .bytes = 16, .min_size = 1, .max_size = 4, .bar = 5}},
+                [REGION_BUS_MASTER] = {.bus = BUS_PORT, .bytes = 16, .min_size = 1, .max_size = 4, .bar = BAR4}},
     .pci = &ids,
     .init = piix3_ide_init,
     .reset = piix3_ide_reset,

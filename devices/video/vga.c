@@ -300,7 +300,7 @@ static bool vga_init(struct device *d, const struct config *c, GError **error)
     s->glyphs = g_malloc0(2 * 256 * 32);
     s->line = g_new0(uint32_t, VBE_MAX_XRES + 2 * 8); /* a 4-bit mode has a character more than it shows */
     fill_spread(s);
-    s->display = display_attach(d, &source);
+    s->display = display_attach(d, &source, 0);
     return true;
 }
 
@@ -390,9 +390,9 @@ const struct device_ops vga_ops = {
             [VGA_PORTS] = {.bus = BUS_PORT, .base = 0x3c0, .bytes = 32, .min_size = 1, .max_size = 1},
             [VGA_PORTS_VBE] = {.bus = BUS_PORT, .base = 0x1ce, .bytes = 4, .min_size = 1, .max_size = 2},
             [VGA_WINDOW] = {.bus = BUS_MEM, .base = 0xa0000, .bytes = 0x20000, .min_size = 1, .max_size = 8},
-            [VGA_LFB] = {.bus = BUS_MEM, .bytes = VRAM_BYTES, .min_size = 1, .max_size = 8, .bar = 1},
-            [VGA_MMIO] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 4, .bar = 3},
-            [VGA_ROM] = {.bus = BUS_MEM, .bytes = ROM_BYTES, .min_size = 1, .max_size = 8, .bar = 7},
+            [VGA_LFB] = {.bus = BUS_MEM, .bytes = VRAM_BYTES, .min_size = 1, .max_size = 8, .bar = BAR0},
+            [VGA_MMIO] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 4, .bar = BAR2},
+            [VGA_ROM] = {.bus = BUS_MEM, .bytes = ROM_BYTES, .min_size = 1, .max_size = 8, .bar = BAR_ROM},
         },
     .pci = &ids,
     .init = vga_init,

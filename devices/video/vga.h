@@ -160,7 +160,7 @@ void vga_draw_text(struct device *d, const struct vga_frame *f, struct surface *
 char *vga_text(struct device *d);
 
 /* vga_draw.c: graphics modes, and the display's refresh. */
-void vga_refresh(struct device *d, bool everything);
+void vga_refresh(struct device *d, unsigned output, bool everything);
 bool vga_is_dirty(const struct vga *s, uint32_t offset, uint32_t bytes);
 
 /* edid.c: 128 bytes that announce width x height at 60 Hz (VESA E-EDID 1.4). */

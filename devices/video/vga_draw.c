@@ -197,7 +197,7 @@ static bool darken(struct device *d, struct vga_frame *f)
     return true;
 }
 
-void vga_refresh(struct device *d, bool everything)
+void vga_refresh(struct device *d, unsigned output, bool everything)
 {
     struct vga *s = d->state;
     struct vga_frame f;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* header.c - the header and its extensions: reading, changing a field, writing a new image. */
-#include "disk-formats/image/crc32c.h"
+#include "core-vmm/base/crc32c.h"
 #include "disk-formats/qcow2/qcow2.h"
 #include <errno.h>
 #include <string.h>

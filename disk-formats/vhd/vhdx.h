@@ -13,7 +13,7 @@
  * barrier.  Before the first change the headers get new ids, the older copy first, with a barrier between. */
 #pragma once
 #include "core-vmm/base/bytes.h"
-#include "disk-formats/image/crc32c.h"
+#include "core-vmm/base/crc32c.h"
 #include "disk-formats/image/formats.h"
 
 #define MIB            (1u << 20)

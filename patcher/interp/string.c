@@ -117,7 +117,9 @@ static bool element(struct vcpu *c, const struct string *s)
         uint64_t lin = seg_linear(c, X86_ES, get(c, s, X86_RDI), s->size, ACCESS_WRITE);
         mem_probe(c, NULL, lin, s->size, ACCESS_WRITE);
         debug_io_access(c, c->gpr[X86_RDX], s->size);
+        c->string_io = true;
         v = machine_in(outside(c), c->index, c->gpr[X86_RDX], s->size);
+        c->string_io = false;
         mem_write_slow(c, NULL, lin, s->size, v);
         advance(c, s, X86_RDI);
         return true;
@@ -125,7 +127,9 @@ static bool element(struct vcpu *c, const struct string *s)
     case OUTS:
         v = load(c, s, s->in->seg, X86_RSI);
         debug_io_access(c, c->gpr[X86_RDX], s->size);
+        c->string_io = true;
         machine_out(outside(c), c->index, c->gpr[X86_RDX], s->size, v);
+        c->string_io = false;
         advance(c, s, X86_RSI);
         return true;
     }

@@ -127,7 +127,8 @@ void task_gate(struct vcpu *c, const struct desc *gate, enum task_how how, uint6
                uint32_t error);
 
 /* ---- sysreg.c, msr.c, cpuid.c, io.c --------------------------------------------------------------------------------------------- */
-void io_check(struct vcpu *c, uint16_t port, unsigned size); /* IOPL and the TSS's bitmap: #GP(0) */
+void io_check(struct vcpu *c, uint16_t port, unsigned size);  /* IOPL and the TSS's bitmap: #GP(0) */
+void io_registers(struct vcpu *c, uint64_t gpr[8], bool set); /* cpu_engine.registers */
 uint64_t msr_read(struct vcpu *c, uint32_t index);
 void msr_write(struct vcpu *c, uint32_t index, uint64_t v);
 uint64_t guest_tsc(struct vcpu *c);

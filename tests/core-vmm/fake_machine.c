@@ -11,6 +11,7 @@
 #include <linux/input-event-codes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char greeting[] = "fake guest ready\r\n";
 
@@ -99,13 +100,13 @@ static bool open_serial(struct guest *g, GError **error)
 
 /* ---- screen and drive ---- */
 
-static void refresh(struct device *d, bool everything)
+static void refresh(struct device *d, unsigned output, bool everything)
 {
     struct guest *g = d->state;
-    struct surface *s = display_mode(g->machine->display, g->width, 48);
+    struct surface *s = display_mode(g->machine->displays[0], g->width, 48);
     for (uint32_t i = 0; s && i < g->width * 48; i++)
         s->pixels[i] = 0x102030;
-    display_damage(g->machine->display, 0, 0, g->width, 48);
+    display_damage(g->machine->displays[0], 0, 0, g->width, 48);
 }
 
 static char *screen_text(struct device *d)
@@ -114,7 +115,7 @@ static char *screen_text(struct device *d)
     return g->graphics ? NULL : g_strdup("GNU GRUB\nfake\n");
 }
 
-static const struct display_source source = {refresh, screen_text};
+static const struct display_source source = {.refresh = refresh, .text = screen_text};
 
 /* A drive whose section is missing is not there. */
 static bool open_drive(struct guest *g, const char *section, struct drive **v, GError **error)
@@ -128,7 +129,7 @@ static bool open_rest(struct guest *g, GError **error)
 {
     g->video = (struct device){.state = g, .name = "video", .machine = g->machine};
     g->ide = (struct device){.state = g, .name = "ide", .machine = g->machine};
-    display_attach(&g->video, &source);
+    display_attach(&g->video, &source, 0);
     return open_drive(g, "ide2", &g->cdrom, error) && open_drive(g, "floppy0", &g->floppy, error);
 }
 
@@ -181,8 +182,8 @@ void machine_free(struct machine *m)
         char_close(g->port);
     drive_close(g->cdrom);
     drive_close(g->floppy);
-    if (m->display)
-        display_detach(m->display);
+    if (m->displays[0])
+        display_detach(m->displays[0]);
     g_string_free(g->line, TRUE);
     g_free((char *)m->last.message);
     g_key_file_unref(m->file);
@@ -249,6 +250,18 @@ void machine_reset(struct machine *m)
         machine_stop(m, MACHINE_END_RESET, 0, NULL);
     else if (g->port)
         char_write(g->port, (const uint8_t *)greeting, strlen(greeting));
+}
+
+bool machine_save(struct machine *m, int fd, GError **error)
+{
+    static const char text[] = "the state of a fake machine";
+    return write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+bool machine_restore(struct machine *m, int fd, GError **error)
+{
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "a fake machine has no state");
+    return false;
 }
 
 bool machine_power_button(struct machine *m, GError **error)
@@ -319,14 +332,14 @@ void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out)
     out->rip = 0xfff0;
 }
 
-struct display *machine_display(struct machine *m)
+struct display *machine_display(struct machine *m, unsigned n)
 {
-    return m->display;
+    return n ? NULL : m->displays[0];
 }
 
-void machine_set_display(struct machine *m, struct display *p)
+void machine_note_display(struct machine *m, struct display *p, bool there)
 {
-    m->display = p;
+    m->displays[0] = there ? p : NULL;
 }
 
 /* Keys show on the serial port, as codes: "+30" and "-30"; caps lock has an LED, num lock none. */

@@ -30,6 +30,11 @@ void vcpu_thread_signal(struct machine *m, unsigned cpu, enum cpu_signal what, u
 void dev_log(struct device *d, const char *format, ...)
 {
 }
+bool pci_intx_open(struct device *d, uint32_t asked)
+{
+    return false;
+}
+
 uint64_t dev_tsc(struct device *d)
 {
     return t.now;
@@ -96,7 +101,7 @@ static void power_off(void)
 static unsigned ticks_after(unsigned late, uint8_t vector)
 {
     unsigned taken = 0;
-    const struct lapic_ops *apic = lapic_ops.plug;
+    const struct lapic_ops *apic = lapic_ops.lapic;
     t.now = t.at + late * 1000000ull;
     t.fn(&t.pit);
     while (t.m.irq.pin[0] && taken < 1000) {
@@ -124,7 +129,7 @@ static void by_the_8259(gconstpointer mode)
 
 static void by_the_apics(void)
 {
-    const struct lapic_ops *apic = lapic_ops.plug;
+    const struct lapic_ops *apic = lapic_ops.lapic;
     power_on(2);
     out(&t.pic, 0, 1, 0xff);
     apic->write(&t.lapic, 0, 0xf0, 0x1ff);

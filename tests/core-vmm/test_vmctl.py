@@ -196,6 +196,15 @@ def test_life(h):
     h.want(0, "debug", "engine", "m", "-o", "json", out='"misses" : 70')
     h.want(0, "debug", "code", "m", "--most", "3", out="cpu 0, most 3")
     h.want(2, "debug", "colour", "m", err="cpu, engine or code, not colour")
+    state = f"{h.base}/state"
+    h.want(0, "debug", "save", "m", state, err="m is saved")
+    with open(state, encoding="utf-8") as f:
+        assert f.read() == "the state of a fake machine"
+    h.want(0, "wait", "m", "--state", "paused")
+    h.want(0, "resume", "m")
+    h.want(3, "debug", "save", "m", f"{h.base}/no/state", err="No such file")
+    h.want(2, "debug", "save", "m", err="usage: vmctl debug save NAME FILE")
+    assert not [n for n in os.listdir(h.base) if n.startswith("state.")], "something of a save is left over"
     h.want(0, "info", "m", out="engine-memory    1.0 MiB of at most 96.0 MiB")
     h.want(0, "stop", "m")
     h.want(0, "logs", "m", out="the machine is stopped")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Devices on the bench: their life, the bus, PCI configuration space, and the stepped clock.  See bench.h. */
 #include "tests/devices/bench_inside.h"
+#include "core-vmm/machine/device_state.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -68,7 +69,7 @@ uint8_t *bench_ram(struct bench *b)
 
 static unsigned bar_register(const struct region *r)
 {
-    return r->bar == 7 ? 0x30 : 0x0c + 4 * r->bar; /* 7: the expansion ROM */
+    return r->bar == BAR_ROM ? 0x30 : 0x10 + 4 * (r->bar - BAR0);
 }
 
 static void pci_setup(struct device *d)
@@ -91,8 +92,10 @@ static void pci_setup(struct device *d)
             continue;
         uint32_t mask = GUINT32_TO_LE(~(uint32_t)(r->bytes - 1));
         memcpy(w + bar_register(r), &mask, 4);
-        w[bar_register(r)] |= r->bar == 7;
+        w[bar_register(r)] |= r->bar == BAR_ROM;
         c[bar_register(r)] = r->bus == BUS_PORT;
+        if (r->wide)
+            memset(w + bar_register(r) + 4, 0xff, 4);
     }
 }
 
@@ -102,10 +105,10 @@ static void pci_remap(struct device *d)
         const struct region *r = &d->ops->regions[i];
         if (!r->bar)
             continue;
-        uint64_t bar = bench_pci_read(d, bar_register(r), 4);
+        uint64_t bar = bench_pci_read(d, bar_register(r), r->wide ? 8 : 4);
         d->core->region[i].base = bar & ~(r->bus == BUS_PORT ? 3ull : 15ull);
         d->core->region[i].on = (d->core->pci_config[4] & (r->bus == BUS_PORT ? 1 : 2)) && d->core->region[i].base &&
-                                (r->bar != 7 || bar & 1);
+                                (r->bar != BAR_ROM || bar & 1);
     }
 }
 
@@ -170,7 +173,7 @@ static void device_reset(struct device *d)
         d->core->region[i].base = r->base;
         d->core->region[i].on = r->bus != BUS_NONE && !r->bar && !r->off;
         if (r->bar)
-            memset(d->core->pci_config + bar_register(r), 0, 4);
+            memset(d->core->pci_config + bar_register(r), 0, r->wide ? 8 : 4);
         if (r->bar && r->bus == BUS_PORT)
             d->core->pci_config[bar_register(r)] = 1;
     }
@@ -429,33 +432,72 @@ void bench_step(struct bench *b, uint64_t ns)
     b->now = until;
 }
 
-/* ---- save and load ---- */
+/* ---- save and load: core's own way, around what the bench keeps of a device ---- */
+
+void device_outside_get(struct device *d, struct device_outside *o)
+{
+    o->pci = d->ops->pci != NULL;
+    memcpy(o->config, d->core->pci_config, sizeof o->config);
+    memcpy(o->writable, d->core->pci_writable, sizeof o->writable);
+    for (unsigned i = 0; i < DEV_REGIONS; i++) {
+        o->region[i].base = d->core->region[i].base;
+        o->region[i].on = d->core->region[i].on;
+    }
+    for (unsigned i = 0; i < BENCH_LINES; i++)
+        o->lines |= (uint32_t)d->core->line[i] << i;
+}
+
+bool device_outside_put(struct device *d, const struct device_outside *o)
+{
+    memcpy(d->core->pci_config, o->config, sizeof o->config);
+    memcpy(d->core->pci_writable, o->writable, sizeof o->writable);
+    for (unsigned i = 0; i < DEV_REGIONS; i++) {
+        d->core->region[i].base = o->region[i].base;
+        d->core->region[i].on = o->region[i].on;
+    }
+    for (unsigned i = 0; i < BENCH_LINES; i++)
+        d->core->line[i] = o->lines >> i & 1;
+    return true;
+}
+
+static bool sync_device(struct device *d, struct stream *s, GError **error)
+{
+    return device_core_sync(d, s, error) && device_chip_sync(d, s, d->ops->version, error);
+}
 
 static GByteArray *save(struct device *d)
 {
     struct stream s;
+    g_autoptr(GError) error = NULL;
     stream_init_save(&s);
-    if (d->ops->sync && !d->ops->sync(d, &s, d->ops->version))
-        g_error("%s: saving failed", d->name);
+    if (!sync_device(d, &s, &error))
+        g_error("%s", error->message);
     return s.bytes;
 }
 
-/* A new life for the device, keeping what core keeps. */
-static char *renew(struct device *d, struct device_core *old)
+/* A new life for the device, keeping its memory, as the memory file does. */
+static char *renew(struct device *d, const struct device_core *old)
 {
     g_autoptr(GError) error = NULL;
     if (!device_begin(d, old->bench, &error))
         return g_strdup_printf("%s: init failed the second time: %s", d->name, error->message);
     device_reset(d);
-    memcpy(d->core->pci_config, old->pci_config, sizeof old->pci_config);
-    memcpy(d->core->pci_writable, old->pci_writable, sizeof old->pci_writable);
-    for (unsigned i = 0; i < DEV_REGIONS; i++) {
-        d->core->region[i].base = old->region[i].base;
-        d->core->region[i].on = old->region[i].on;
+    for (unsigned i = 0; i < DEV_REGIONS; i++)
         if (old->region[i].memory)
             memcpy(d->core->region[i].memory, old->region[i].memory, old->region[i].memory_bytes);
-    }
     return NULL;
+}
+
+static char *load(struct device *d, const GByteArray *from)
+{
+    struct stream s;
+    g_autoptr(GError) error = NULL;
+    stream_init_load(&s, from->data, from->len);
+    char *why = sync_device(d, &s, &error) ? NULL : g_strdup_printf("cannot load what it saved: %s", error->message);
+    if (!why && s.at != from->len)
+        why = g_strdup_printf("%s: loads %zu bytes of the %u it saved", d->name, s.at, from->len);
+    stream_clear(&s);
+    return why;
 }
 
 static char *compare(struct device *d, const struct device_core *old)
@@ -478,13 +520,8 @@ static char *device_save_load(struct device *d)
     if (d->ops->fini)
         d->ops->fini(d);
     char *why = renew(d, before.core);
-    struct stream s;
-    stream_init_load(&s, first->data, first->len);
-    if (!why && d->ops->sync && (!d->ops->sync(d, &s, d->ops->version) || !stream_ok(&s)))
-        why = g_strdup_printf("%s: cannot load what it saved", d->name);
-    else if (!why && d->ops->sync && s.at != first->len)
-        why = g_strdup_printf("%s: loads %zu bytes of the %u it saved", d->name, s.at, first->len);
-    stream_clear(&s);
+    if (!why)
+        why = load(d, first);
     g_autoptr(GByteArray) second = save(d);
     guint same = 0;
     while (same < MIN(first->len, second->len) && first->data[same] == second->data[same])

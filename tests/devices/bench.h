@@ -9,8 +9,9 @@
  * save/load at random moments.
  *
  * What save/load demands of a chip's sync(): save(load(save)) is byte-identical; after loading, the same timers are armed
- * for the same times (dev_timer) and its interrupt lines have the same levels (call dev_irq after loading).  The bench
- * keeps what core keeps: RAM, dev_memory(), PCI configuration space, and where regions are mapped.
+ * for the same times (dev_timer) and its interrupt lines have the same levels (if it calls dev_irq).  What core keeps goes
+ * through core's own code (device_state.h): PCI configuration space, where regions are mapped, lines.  RAM and dev_memory()
+ * stay.
  *
  * What a guest may see of the fakes: guest RAM of BENCH_RAM bytes at 0; drives named by their section of the
  * configuration ("floppy1") whose key `file` says what is on the medium, as KIND:SIZE, e.g. "pattern:1440K" (each byte is

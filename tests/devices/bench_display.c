@@ -3,9 +3,9 @@
 #include "tests/devices/bench_inside.h"
 #include "core-vmm/machine/display.h"
 
-void machine_set_display(struct machine *m, struct display *p)
+void machine_note_display(struct machine *m, struct display *p, bool there)
 {
-    ((struct bench *)m)->display = p;
+    ((struct bench *)m)->display = there ? p : NULL;
 }
 
 struct display *bench_display(struct bench *b)

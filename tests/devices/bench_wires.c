@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The bench's interrupt lines, and what devices ask of the machine: recorded, for scripts to look at. */
+#include "core-vmm/api/input.h"
 #include "tests/devices/bench_inside.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -17,6 +18,16 @@ void bench_note(struct bench *b, const char *f, ...)
 char *bench_event(struct bench *b)
 {
     return g_queue_pop_head(&b->events);
+}
+
+void dev_msi(struct device *d, unsigned n)
+{
+    bench_note(d->core->bench, "msi %u", n);
+}
+
+void dev_input(struct device *d, unsigned listened_to)
+{
+    bench_note(d->core->bench, "listened to %u", listened_to);
 }
 
 void dev_irq(struct device *d, unsigned line, bool level)

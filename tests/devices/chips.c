@@ -18,6 +18,8 @@ const struct chip chips[] = {
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},
+    {&edu_ops, "testpci1"},
+    {&edu_msix_ops, "testpci2"},
     {&i8237_ops, "dma"},
     {&i82077_ops, "floppy", "floppy0.file=zero:1440K floppy1.file=pattern:360K", "dma"},
     {&i440fx_ops, "northbridge"},

@@ -32,7 +32,6 @@
 #include "tests/devices/script.h"
 #include "tests/devices/bench.h"
 #include "core-vmm/api/input.h"
-#include "devices/chipset/fpu_error.h"
 #include "tests/devices/keys.h"
 #include <ctype.h>
 #include <inttypes.h>
@@ -362,9 +361,9 @@ static const struct input_ops *input_plug(struct script *s, struct device **d)
 {
     unsigned none = s->words;
     *d = device_word(s, &none);
-    if (!*d || !(*d)->ops->plug)
+    if (!*d || !(*d)->ops->input)
         return fail(s, "the first device takes no input"), NULL;
-    return (*d)->ops->plug;
+    return (*d)->ops->input;
 }
 
 static bool do_key(struct script *s, const char *verb)
@@ -462,7 +461,7 @@ static bool do_pin(struct script *s, const char *verb)
 {
     unsigned i = 0;
     struct device *d = device_word(s, &i);
-    const struct irqchip_ops *chip = d ? d->ops->plug : NULL;
+    const struct irqchip_ops *chip = d ? d->ops->irqchip : NULL;
     if (!chip || !chip->input)
         return fail(s, "no pins there");
     chip->input(d, number(s, i), !strcmp(word(s, i + 1), "up"));
@@ -473,7 +472,7 @@ static bool do_ack(struct script *s, const char *verb)
 {
     unsigned i = 0;
     struct device *d = device_word(s, &i);
-    const struct irqchip_ops *chip = d ? d->ops->plug : NULL;
+    const struct irqchip_ops *chip = d ? d->ops->irqchip : NULL;
     if (!chip || !chip->ack)
         return fail(s, "it has no INTA");
     return expect_word(s, i, "==") && expect_value(s, i + 1, "vector", chip->ack(d));
@@ -483,7 +482,7 @@ static bool do_eoi(struct script *s, const char *verb)
 {
     unsigned i = 0;
     struct device *d = device_word(s, &i);
-    const struct irqchip_ops *chip = d ? d->ops->plug : NULL;
+    const struct irqchip_ops *chip = d ? d->ops->irqchip : NULL;
     if (!chip || !chip->eoi)
         return fail(s, "it takes no EOI");
     chip->eoi(d, number(s, i));
@@ -532,13 +531,14 @@ static bool do_ferr(struct script *s, const char *verb)
     struct device *d = bench_device(s->bench, "fpu-error");
     if (!d)
         return fail(s, "there is no fpu-error on the bench");
-    return expect_word(s, 2, "==") && expect_value(s, 3, "IGNNE#", fpu_error_line(d, number(s, 0), number(s, 1)));
+    return expect_word(s, 2, "==") &&
+           expect_value(s, 3, "IGNNE#", d->ops->platform->fpu_error(d, number(s, 0), number(s, 1)));
 }
 
 static bool do_lapic(struct script *s, const char *verb)
 {
     struct device *d = bench_device(s->bench, "lapic");
-    const struct lapic_ops *l = d ? d->ops->plug : NULL;
+    const struct lapic_ops *l = d ? d->ops->lapic : NULL;
     const char *what = word(s, 0);
     if (!l)
         return fail(s, "no device 'lapic' on the bench");

@@ -31,7 +31,8 @@ static struct machine *build(void)
 {
     static const char ini[] =
         "[machine]\nmemory=16M\ncpus=2\nengine=interp\n[serial1]\ntarget=none\n[ide2]\nmedia=cdrom\n"
-        "[floppy0]\n[debug-port]\ntarget=none\n[debug-exit]\n[testdev]\n[video]\nmemory=1M\n";
+        "[floppy0]\n[debug-port]\ntarget=none\n[debug-exit]\n[testdev]\n[video]\nmemory=1M\n"
+        "[testpci1]\n[testpci2]\nmodel=edu-msix\n";
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autoptr(GError) error = NULL;
     g_key_file_load_from_data(file, ini, -1, G_KEY_FILE_NONE, NULL);
@@ -44,8 +45,9 @@ static struct machine *build(void)
 
 static uint16_t pick_port(struct bytes *in)
 {
-    static const uint16_t bases[] = {0x00,  0x20,  0x40,  0x60,  0x70,  0x80,  0xa0,  0xc0,  0x170,  0x1f0,  0x3b0,
-                                     0x3c0, 0x3f0, 0x4d0, 0x510, 0xcf8, 0x1ce, 0x402, 0x600, 0xc000, 0xe000, 0xfff0};
+    static const uint16_t bases[] = {0x00,  0x20,  0x40,  0x60,   0x70,   0x80,   0xa0,  0xc0,
+                                     0x170, 0x1f0, 0x3b0, 0x3c0,  0x3f0,  0x4d0,  0x510, 0xcf8,
+                                     0x1ce, 0x402, 0x600, 0x5660, 0xc000, 0xe000, 0xfff0};
     uint8_t how = take(in, 1);
     if (how >= 240)
         return take(in, 2);
@@ -66,12 +68,15 @@ static uint64_t pick_address(struct board *b, struct bytes *in)
 
 static void pci_write(struct board *b, struct bytes *in)
 {
+    static const uint8_t slots[] = {0, 1, 2, 28, 29};
     uint16_t where = take(in, 2);
     uint8_t how = take(in, 1);
-    unsigned slot = where >> 8 & 3, function = where >> 10 & 3, offset = where & 0xff, size = 1u << how % 3;
+    unsigned slot = slots[(where >> 8 & 3) + (how & 4) / 4], function = where >> 10 & 3, offset = where & 0xff,
+             size = 1u << how % 3;
     if (how & 0x80)
         offset = how & 0x40 ? 4 : 0x10 + (where & 0x1c);
     uint32_t value = take(in, size);
+    function *= slot < 28;
     machine_out(b->machine, 0, 0xcf8, 4, 1u << 31 | slot << 11 | function << 8 | (offset & ~3u));
     machine_out(b->machine, 0, 0xcfc + (offset & 3), size, value);
     if (offset >= 0x10 && offset < 0x28)
@@ -113,6 +118,8 @@ static void step(struct board *b, struct bytes *in)
         machine_ack(m, cpu);
     else if (what < 252)
         machine_key(m, take(in, 1), what & 1);
+    else if (what < 254)
+        (machine_device(m, "testpci2") ? machine_unplug : machine_plug)(m, "testpci2", NULL);
     else
         settle();
 }

@@ -36,6 +36,20 @@ static void test_ports(const struct cpu_engine *engine)
     fake_free(m);
 }
 
+static void test_registers(const struct cpu_engine *engine)
+{
+    static const uint32_t expected[] = {0x564d5869, 0xeeeeeeee, 0xdddddddd, 0xfffffcef,
+                                        0xbbbbbbbb, 0xaaaaaaaa, 0x99999999};
+    struct machine *m = fake_new(engine, 1);
+    fake_load(m, CODE, g_registers, g_registers_end);
+    fake_start32(m, 0, CODE);
+    fake_finish(m, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(expected); i++)
+        g_assert_cmphex(fake_u32(m, RESULT + 4 * i), ==, expected[i]);
+    g_assert_cmphex(fake_u32(m, RESULT + 28), ==, fake_u32(m, RESULT + 32)); /* ESP is as it was */
+    fake_free(m);
+}
+
 static void test_mmio(const struct cpu_engine *engine)
 {
     struct machine *m = fake_new(engine, 1);
@@ -274,6 +288,7 @@ static void test_kick_storm(const struct cpu_engine *engine)
 void add_exit_tests(void)
 {
     add_test("ports", test_ports);
+    add_test("registers", test_registers);
     add_test("mmio", test_mmio);
     add_test("long-mode", test_long_mode);
     add_test("triple-fault", test_triple_fault);

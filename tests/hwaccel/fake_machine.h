@@ -13,9 +13,10 @@
 #define FAKE_TSC_KHZ    2400000u /* what CPUID says; the TSC is the host's */
 
 enum {
-    PORT_TEXT = 0xe9,     /* out: a character into text */
-    PORT_FINISH = 0xf4,   /* out: this vCPU's run ends; value noted */
-    PORT_PATTERN = 0x300, /* in: 0xA1B2C3D4, then that + 1, ...; out: noted in outs */
+    PORT_TEXT = 0xe9,       /* out: a character into text */
+    PORT_FINISH = 0xf4,     /* out: this vCPU's run ends; value noted */
+    PORT_REGISTERS = 0x310, /* in: changes registers */
+    PORT_PATTERN = 0x300,   /* in: 0xA1B2C3D4, then that + 1, ...; out: noted in outs */
 };
 
 struct access {

@@ -50,6 +50,31 @@ guest g_ports
 2:  .ascii "hello"
 guest_end g_ports
 
+/* A port that changes registers: 32-bit code. */
+    .code32
+guest g_registers
+    movl $0x11111111, %ebx
+    movl $0x22222222, %ecx
+    movl $0x44444444, %esi
+    movl $0x55555555, %edi
+    movl $0x66666666, %ebp
+    movl %esp, RESULT+32
+    movl $0x310, %edx
+    movl $0x564d5868, %eax
+    inl %dx, %eax
+    movl %eax, RESULT
+    movl %ebx, RESULT+4
+    movl %ecx, RESULT+8
+    movl %edx, RESULT+12
+    movl %esi, RESULT+16
+    movl %edi, RESULT+20
+    movl %ebp, RESULT+24
+    movl %esp, RESULT+28
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+guest_end g_registers
+
 /* MMIO of every width, a read-modify-write, and accesses across the page's end. */
     .code32
 guest g_mmio

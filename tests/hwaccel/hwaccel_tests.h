@@ -22,6 +22,7 @@ void add_cpuid_tests(void);
 
 #define GUEST(name) extern const uint8_t name[], name##_end[]
 GUEST(g_ports);
+GUEST(g_registers);
 GUEST(g_mmio);
 GUEST(g_long);
 GUEST(g_spin);

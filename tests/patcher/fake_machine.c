@@ -13,6 +13,11 @@ void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, 
         m->out(m, port, size, value);
 }
 
+bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size)
+{
+    return m && m->any_ring && port == m->any_ring;
+}
+
 uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size)
 {
     return m && m->load ? m->load(m, gpa, size) : ~0ull;

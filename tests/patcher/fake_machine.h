@@ -10,6 +10,7 @@ struct machine { /* cpu_vm.machine may be NULL: no ports either */
     /* the rest may be NULL: nobody home */
     uint64_t (*load)(struct machine *m, uint64_t gpa, unsigned size);
     void (*store)(struct machine *m, uint64_t gpa, unsigned size, uint64_t value);
+    uint16_t any_ring; /* the port that every ring may use, 0: none */
     int (*ack)(struct machine *m, unsigned cpu);
     void (*looked)(struct machine *m);
     bool (*fpu_error)(struct machine *m, unsigned cpu, bool pending);

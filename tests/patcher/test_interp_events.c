@@ -224,6 +224,29 @@ static void test_rings(void)
     guest_free(g);
 }
 
+/* Signals that no run() has taken yet go with the state to another CPU. */
+GUEST_CODE(started, 16, "inc %ax\n hlt\n");
+static void test_signals_move(void)
+{
+    struct guest *from = guest_new(2), *to = guest_new(2);
+    GUEST_LOAD(to, 0x12000, started);
+    from->engine->signal(from->vcpu[1], CPU_SIGNAL_INIT, 1);
+    from->engine->signal(from->vcpu[1], CPU_SIGNAL_SIPI, 0x12);
+    from->engine->get_state(from->vcpu[1], &to->s);
+    g_assert_true(to->s.init_pending && to->s.sipi_pending);
+    g_assert_cmphex(to->s.sipi_vector, ==, 0x12);
+    to->s.gpr[X86_RAX] = 5;
+    to->engine->set_state(to->vcpu[1], &to->s);
+    g_assert_cmpint(to->engine->run(to->vcpu[1], NULL), ==, CPU_STOP_HLT);
+    to->engine->get_state(to->vcpu[1], &to->s);
+    g_assert_cmphex(to->s.seg[X86_CS].selector, ==, 0x1200);
+    g_assert_cmphex(to->s.rip, ==, 2);
+    g_assert_cmphex(to->s.gpr[X86_RAX], ==, 1); /* INIT came first */
+    g_assert_false(to->s.init_pending || to->s.sipi_pending);
+    guest_free(from);
+    guest_free(to);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -241,5 +264,6 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/events/breakpoints", test_breakpoints);
     g_test_add_func("/interp/events/long-frames", test_long_frames);
     g_test_add_func("/interp/events/rings", test_rings);
+    g_test_add_func("/interp/events/signals-move", test_signals_move);
     return g_test_run();
 }

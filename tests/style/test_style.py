@@ -16,7 +16,7 @@ MAY = {
     "core-vmm/api": ["core-vmm/base"],
     "core-vmm/fence": ["core-vmm/base"],
     "core-vmm/host": PLUGS,  # and NARROW
-    "core-vmm/machine": ["core-vmm/host", "disk-formats/ops", "devices", "devices/chipset"] + PLUGS,
+    "core-vmm/machine": ["core-vmm/host", "disk-formats/ops"] + PLUGS,
     "core-vmm/board": ["core-vmm/machine", "core-vmm/host", "devices", "devices/chipset", "devices/firmware",
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* crc32c.h - the Castagnoli CRC (RFC 3720, appendix B.4), as VHDX uses it. */
+/* crc32c.h - the Castagnoli CRC (RFC 3720, appendix B.4), of saved states, VHDX and qcow2. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* net.h - the cable between a network card and its far end (a network mode, a switch).  Whole Ethernet frames without the
+ * check sequence.  Nothing blocks: what the other side has no room for waits for a while, and beyond that is dropped and
+ * counted.  A link that is down carries nothing. */
+#pragma once
+#include "core-vmm/api/device.h"
+#include <sys/uio.h>
+
+enum { NET_FRAME_LEAST = 14, NET_FRAME_MOST = 65550 };
+/* What of a frame's making is left to whoever gets it; all zeroes: nothing. */
+struct net_offload {
+    bool checksum; /* the sum over [checksum_start, end), which is to be put checksum_offset behind that start */
+    uint16_t checksum_start, checksum_offset;
+    uint8_t segments; /* NET_TSO4 or NET_TSO6: a TCP segment to be cut up; 0: it is one frame */
+    uint16_t segment_bytes, header_bytes;
+};
+enum { NET_CHECKSUM = 1, NET_TSO4 = 2, NET_TSO6 = 4 }; /* what a side can be given, or-ed */
+struct net_counts {
+    uint64_t sent, sent_dropped, received, received_dropped; /* frames, as the guest sees it */
+};
+
+/* ---- the card ---- */
+struct net_cable;
+struct net_card { /* on the loop thread with the device's lock held */
+    /* A frame for the guest; false: no room, try again after net_more_room(). */
+    bool (*frame)(struct device *d, const void *frame, size_t bytes, const struct net_offload *left);
+    void (*link)(struct device *d, bool up);
+};
+struct net_cable *net_open(struct device *d, const struct net_card *card); /* in init; the link is down */
+void net_close(struct net_cable *c);                                       /* in fini */
+void net_can(struct net_cable *c, unsigned offloads); /* what the guest's driver can be given now */
+/* These with the device's lock held, on any thread.  left: of what net_end_can() says, or NULL. */
+void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left);
+unsigned net_end_can(struct net_cable *c);
+bool net_link(struct net_cable *c);
+void net_more_room(struct net_cable *c);
+
+/* ---- the far end; loop thread, no device lock held ---- */
+struct net_end {
+    void (*frame)(void *ctx, const void *frame, size_t bytes, const struct net_offload *left);
+    unsigned can;
+    void *ctx;
+};
+void net_attach(struct net_cable *c, const struct net_end *end); /* the link comes up; NULL: down.  *end stays valid */
+unsigned net_card_can(struct net_cable *c);
+bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left);
+void net_counts(struct net_cable *c, struct net_counts *out); /* net_deliver() false: dropped */

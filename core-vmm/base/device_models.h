@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* device_models.h - PCI functions that a machine.ini asks for by number, and what may be chosen: [testpci1] model=edu.  The
+ * schema validates by this list, the board builds by it.
+ *
+ * A machine keeps its slots: where a function is depends on nothing but its section's name (the class's first slot, and
+ * one more per number) or its key `slot`, never on what else the machine has.  A row's slots may not change any more. */
+#pragma once
+
+enum { PCI_SLOT_FIRST = 3, PCI_SLOT_LAST = 31 }; /* 0-2: host bridge, PIIX, graphics card */
+struct device_class {
+    const char *section;       /* "testpci": [testpci1] ... */
+    unsigned first, count;     /* the numbers that there are */
+    unsigned slot;             /* of the first */
+    const char *const *models; /* names of chips (device_ops), NULL-terminated; the first is the default */
+};
+
+extern const char *const testpci_models[];
+extern const struct device_class device_classes[]; /* ends with section == NULL */

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* net.c - the cable of api/net.h: a mailbox each way.  A block is a struct net_offload and the frame behind it. */
+#include "core-vmm/api/net.h"
+#include "core-vmm/machine/mailbox.h"
+#include <stdatomic.h>
+#include <string.h>
+
+#define WAITING (1u << 20) /* bytes each way */
+
+struct net_cable {
+    struct device *device;
+    const struct net_card *card;
+    const struct net_end *end; /* loop thread */
+    _Atomic bool link;
+    _Atomic unsigned card_can, end_can;
+    struct mailbox *to_end, *to_card;
+    _Atomic uint64_t sent, sent_dropped, received, received_dropped;
+};
+
+static bool give_to_end(void *ctx, const void *data, size_t bytes)
+{
+    struct net_cable *c = ctx;
+    struct net_offload left;
+    memcpy(&left, data, sizeof left);
+    if (c->end)
+        c->end->frame(c->end->ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
+    return true;
+}
+
+static bool give_to_card(void *ctx, const void *data, size_t bytes)
+{
+    struct net_cable *c = ctx;
+    struct net_offload left;
+    memcpy(&left, data, sizeof left);
+    dev_lock(c->device);
+    bool taken = c->card->frame(c->device, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
+    dev_unlock(c->device);
+    atomic_fetch_add(&c->received, taken);
+    return taken;
+}
+
+struct net_cable *net_open(struct device *d, const struct net_card *card)
+{
+    struct net_cable *c = g_new0(struct net_cable, 1);
+    c->device = d;
+    c->card = card;
+    c->to_end = mailbox_new(give_to_end, c, WAITING);
+    c->to_card = mailbox_new(give_to_card, c, WAITING);
+    return c;
+}
+
+void net_close(struct net_cable *c)
+{
+    mailbox_free(c->to_end);
+    mailbox_free(c->to_card);
+    g_free(c);
+}
+
+void net_can(struct net_cable *c, unsigned offloads)
+{
+    atomic_store(&c->card_can, offloads);
+}
+
+unsigned net_card_can(struct net_cable *c)
+{
+    return atomic_load(&c->card_can);
+}
+
+unsigned net_end_can(struct net_cable *c)
+{
+    return atomic_load(&c->end_can);
+}
+
+bool net_link(struct net_cable *c)
+{
+    return atomic_load(&c->link);
+}
+
+static size_t iov_bytes(const struct iovec *iov, int count)
+{
+    size_t n = 0;
+    for (int i = 0; i < count; i++)
+        n += iov[i].iov_len;
+    return n;
+}
+
+/* Is that a frame, and can the other side do what is left of it? */
+static bool passes(const struct net_cable *c, size_t bytes, const struct net_offload *left, unsigned can)
+{
+    unsigned needs = left ? (left->checksum ? NET_CHECKSUM : 0) | left->segments : 0;
+    return atomic_load(&c->link) && bytes >= NET_FRAME_LEAST && bytes <= NET_FRAME_MOST && !(needs & ~can);
+}
+
+static bool put(struct mailbox *to, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    struct net_offload none = {0};
+    g_autofree struct iovec *all = g_new(struct iovec, count + 1);
+    all[0] = (struct iovec){(void *)(left ? left : &none), sizeof none};
+    memcpy(all + 1, iov, count * sizeof *iov);
+    return mailbox_put(to, all, count + 1);
+}
+
+void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    bool gone = passes(c, iov_bytes(iov, count), left, net_end_can(c)) && put(c->to_end, iov, count, left);
+    atomic_fetch_add(gone ? &c->sent : &c->sent_dropped, 1);
+}
+
+bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
+{
+    struct iovec iov = {(void *)frame, bytes};
+    bool gone = passes(c, bytes, left, net_card_can(c)) && put(c->to_card, &iov, 1, left);
+    atomic_fetch_add(&c->received_dropped, !gone);
+    return gone;
+}
+
+void net_more_room(struct net_cable *c)
+{
+    mailbox_wake(c->to_card);
+}
+
+void net_attach(struct net_cable *c, const struct net_end *end)
+{
+    bool before = atomic_load(&c->link);
+    c->end = end;
+    atomic_store(&c->end_can, end ? end->can : 0);
+    atomic_store(&c->link, end != NULL);
+    if (before == (end != NULL) || !c->card->link)
+        return;
+    dev_lock(c->device);
+    c->card->link(c->device, end != NULL);
+    dev_unlock(c->device);
+}
+
+void net_counts(struct net_cable *c, struct net_counts *out)
+{
+    *out = (struct net_counts){.sent = atomic_load(&c->sent),
+                               .sent_dropped = atomic_load(&c->sent_dropped),
+                               .received = atomic_load(&c->received),
+                               .received_dropped = atomic_load(&c->received_dropped)};
+}

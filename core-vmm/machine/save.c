@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* save.c - a whole machine into a file, and out of it.
+ *
+ * Saving: every vCPU stands and time stops, at an instruction's border.  What was asked of the machine is done first, timers
+ * that are due run, and the requests that drives have under way are finished and told to their devices, until there is
+ * nothing more of that: no request is ever in a state.  Disks are flushed, not saved.
+ * Loading: the file is read through once and must be whole; then part by part goes to the machine that was built from the
+ * same machine.ini and has not started.  One that could not be loaded is not to be started. */
+#include "core-vmm/machine/drive_media.h"
+#include "core-vmm/machine/state.h"
+#include <gio/gio.h>
+#include <string.h>
+
+/* ---- saving ---- */
+
+/* One that was built and has not started is as good as any. */
+static bool ended(const struct machine *m)
+{
+    return m->state == MACHINE_STOPPED && m->last.end != MACHINE_END_NONE;
+}
+
+static bool settle(struct machine *m, GError **error)
+{
+    unsigned requests, all = 0;
+    do {
+        machine_settle(m);
+        if (ended(m)) {
+            g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine stopped before it could be saved");
+            return false;
+        }
+        clock_step(m->clock, 0); /* what is due */
+        if (!drives_settle(m, &requests, error))
+            return false;
+        all += requests;
+    } while (requests);
+    g_message("before it is saved, the machine finished %u requests of its drives", all);
+    for (struct drive *v = drive_next(m, NULL); v; v = drive_next(m, v))
+        if (!drive_sync(v, error))
+            return false;
+    return true;
+}
+
+static bool save_part(struct machine *m, const struct state_part *p, struct state_writer *w, GError **error)
+{
+    struct stream s;
+    if (!p->sync)
+        return state_save_memory(m, p, w, error);
+    stream_init_save(&s);
+    bool good = p->sync(m, p, &s, error) && state_put(w, p->name, p->version, s.bytes, NULL, 0, error);
+    stream_clear(&s);
+    return good;
+}
+
+static bool save_all(struct machine *m, int fd, GError **error)
+{
+    struct state_writer w;
+    g_autoptr(GArray) table = state_table(m);
+    bool good = state_begin(&w, fd, error);
+    for (unsigned i = 0; i < table->len && good; i++)
+        good = save_part(m, &g_array_index(table, struct state_part, i), &w, error);
+    return good && state_finish(&w, error);
+}
+
+bool machine_save(struct machine *m, int fd, GError **error)
+{
+    bool runs = m->state == MACHINE_RUNNING;
+    if (ended(m)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
+        return false;
+    }
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    clock_stand(m->clock);
+    bool good = settle(m, error) && save_all(m, fd, error);
+    if (runs && m->state == MACHINE_RUNNING)
+        clock_go(m->clock);
+    vcpus_release(m);
+    return good;
+}
+
+/* ---- loading ---- */
+
+/* The section is not the one that comes next. */
+static bool misplaced(const GArray *table, unsigned next, const char *name, GError **error)
+{
+    const char *missing = next < table->len ? g_array_index(table, struct state_part, next).name : NULL;
+    for (unsigned i = 0; i < next; i++)
+        if (!strcmp(g_array_index(table, struct state_part, i).name, name))
+            return state_fail(error, "has the part \"%s\" twice", name);
+    for (unsigned i = next; i < table->len; i++)
+        if (!strcmp(g_array_index(table, struct state_part, i).name, name))
+            return state_fail(error, "lacks the part \"%s\"", missing);
+    if (!strcmp(name, STATE_END))
+        return state_fail(error, "lacks the part \"%s\"", missing);
+    return state_fail(error, "has a part \"%s\" that this version of Terrarium or this machine does not know", name);
+}
+
+static bool load_part(struct machine *m, const struct state_part *p, const struct state_section *section,
+                      GError **error)
+{
+    struct stream s;
+    GError *why = NULL;
+    stream_init_load(&s, section->data, section->bytes);
+    bool good = p->sync(m, p, &s, &why) && stream_ok(&s), rest = s.at < section->bytes;
+    stream_clear(&s);
+    if (why)
+        g_propagate_error(error, why);
+    else if (!good)
+        state_fail(error, "makes no sense in its part \"%s\"", p->name);
+    else if (rest)
+        return state_fail(error, "has more in its part \"%s\" than belongs there", p->name);
+    return good;
+}
+
+struct load {
+    struct machine *machine;
+    GArray *table;
+    struct state_reader reader;
+    struct state_section section; /* the one that comes next */
+};
+
+/* Takes the sections of one part, and reads the one behind. */
+static bool load_next(struct load *l, unsigned i, GError **error)
+{
+    const struct state_part *p = &g_array_index(l->table, struct state_part, i);
+    bool good = p->sync || state_clear_memory(l->machine, error), one = p->sync;
+    if (one && strcmp(l->section.name, p->name))
+        return misplaced(l->table, i, l->section.name, error);
+    while (good && !strcmp(l->section.name, p->name)) {
+        if (l->section.version != p->version)
+            return state_fail(error, "has version %u of its part \"%s\", and this version of Terrarium reads %u",
+                              l->section.version, p->name, p->version);
+        good =
+            (one ? load_part(l->machine, p, &l->section, error) : state_load_memory(l->machine, &l->section, error)) &&
+            state_next(&l->reader, &l->section, error);
+        if (one)
+            break;
+    }
+    return good;
+}
+
+static bool load_all(struct load *l, int fd, GError **error)
+{
+    bool good = state_open(&l->reader, fd, error) && state_next(&l->reader, &l->section, error);
+    irq_load_begin(l->machine);
+    for (unsigned i = 0; i < l->table->len && good; i++)
+        good = load_next(l, i, error);
+    irq_load_end(l->machine);
+    state_close(&l->reader);
+    return good && (!strcmp(l->section.name, STATE_END) || misplaced(l->table, l->table->len, l->section.name, error));
+}
+
+bool machine_restore(struct machine *m, int fd, GError **error)
+{
+    struct load l = {.machine = m};
+    if (m->state != MACHINE_STOPPED || ended(m)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "A machine that has started cannot be loaded");
+        return false;
+    }
+    if (!state_check(fd, error))
+        return false;
+    l.table = state_table(m);
+    bool good = load_all(&l, fd, error);
+    g_array_unref(l.table);
+    return good;
+}

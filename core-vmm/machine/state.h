@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* state.h - what the files that save and load a machine share.  All of it with every vCPU standing and time stopped. */
+#pragma once
+#include "core-vmm/base/host_cpu.h"
+#include "core-vmm/machine/core.h"
+#include "core-vmm/machine/device_state.h"
+#include "core-vmm/machine/state_file.h"
+
+/* ---- state_core.c: the table ---- */
+struct state_part { /* a section of the file */
+    char name[STATE_NAME_BYTES];
+    uint32_t version;
+    /* Saves or loads, by the stream's direction.  NULL: the guest's memory, which is as many sections as it takes. */
+    bool (*sync)(struct machine *m, const struct state_part *p, struct stream *s, GError **error);
+    union {
+        struct device *device;
+        unsigned cpu;
+    };
+};
+/* In the order of the file, which is that of loading. */
+GArray *state_table(struct machine *m);
+
+/* ---- state_machine.c: which machine it is ---- */
+bool state_sync_machine(struct machine *m, const struct state_part *p, struct stream *s, GError **error);
+
+/* ---- state_cpu.c ---- */
+/* False: *error may be set; else the stream has failed. */
+bool state_sync_cpu(struct x86_state *c, const struct host_cpu *h, struct stream *s, GError **error);
+
+/* ---- state_memory.c ---- */
+struct memory_area { /* of the memory file */
+    char name[STATE_NAME_BYTES];
+    uint64_t offset, bytes;
+};
+GArray *state_areas(struct machine *m);
+bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w, GError **error);
+bool state_clear_memory(struct machine *m, GError **error); /* before the first stretch is loaded */
+bool state_load_memory(struct machine *m, const struct state_section *s, GError **error);

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* state_file.c - writing and reading the sections of a saved state: see state_file.h. */
+#include "core-vmm/machine/state_file.h"
+#include "core-vmm/base/bytes.h"
+#include "core-vmm/base/crc32c.h"
+#include <errno.h>
+#include <gio/gio.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define LAYOUT 1
+enum { MAGIC_BYTES = 16, HEADER_BYTES = 24, SECTION_HEAD = 48 };
+enum { AT_VERSION = 32, AT_BYTES = 36, AT_HEAD_CRC = 40, AT_CRC = 44 };
+static const char magic[] = "Terrarium state\n";
+
+bool state_fail(GError **error, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *what = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "The saved state %s", what);
+    return false;
+}
+
+/* ---- writing ---- */
+
+static bool write_failed(GError **error)
+{
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "The state cannot be written: %s", g_strerror(errno));
+    return false;
+}
+
+static bool write_all(int fd, const void *data, size_t n, GError **error)
+{
+    for (const uint8_t *p = data; n;) {
+        ssize_t done = write(fd, p, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return write_failed(error);
+        p += done;
+        n -= done;
+    }
+    return true;
+}
+
+bool state_begin(struct state_writer *w, int fd, GError **error)
+{
+    uint8_t header[HEADER_BYTES];
+    memcpy(header, magic, MAGIC_BYTES);
+    put_le32(header + MAGIC_BYTES, LAYOUT);
+    *w = (struct state_writer){fd, crc32c(0, header, HEADER_BYTES - 4)};
+    put_le32(header + HEADER_BYTES - 4, w->crc);
+    return write_all(fd, header, sizeof header, error);
+}
+
+bool state_put(struct state_writer *w, const char *name, uint32_t version, const GByteArray *head, const void *data,
+               size_t bytes, GError **error)
+{
+    uint8_t start[SECTION_HEAD] = {0};
+    size_t first = head ? head->len : 0;
+    g_assert(first + bytes <= STATE_SECTION_BYTES && strlen(name) < STATE_NAME_BYTES);
+    memcpy(start, name, strlen(name));
+    put_le32(start + AT_VERSION, version);
+    put_le32(start + AT_BYTES, first + bytes);
+    w->crc = crc32c(w->crc, start, AT_HEAD_CRC);
+    put_le32(start + AT_HEAD_CRC, w->crc);
+    if (first)
+        w->crc = crc32c(w->crc, head->data, first);
+    w->crc = crc32c(w->crc, data, bytes);
+    put_le32(start + AT_CRC, w->crc);
+    return write_all(w->fd, start, sizeof start, error) && (!first || write_all(w->fd, head->data, first, error)) &&
+           write_all(w->fd, data, bytes, error);
+}
+
+bool state_finish(struct state_writer *w, GError **error)
+{
+    return state_put(w, STATE_END, 0, NULL, NULL, 0, error) && (!fsync(w->fd) || write_failed(error));
+}
+
+/* ---- reading ---- */
+
+static bool read_all(struct state_reader *r, void *to, size_t n, GError **error)
+{
+    if (n > r->size - r->at)
+        return state_fail(error, "is cut short: it ends after %" G_GUINT64_FORMAT " bytes, in the middle", r->size);
+    for (uint8_t *p = to; n;) {
+        ssize_t done = pread(r->fd, p, n, r->at);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return state_fail(error, "cannot be read: %s", done ? g_strerror(errno) : "it became shorter meanwhile");
+        p += done;
+        n -= done;
+        r->at += done;
+    }
+    return true;
+}
+
+static bool damaged(const struct state_reader *r, GError **error)
+{
+    return state_fail(error, "is damaged: the checksum before byte %" G_GUINT64_FORMAT " is wrong", r->at);
+}
+
+bool state_open(struct state_reader *r, int fd, GError **error)
+{
+    struct stat st;
+    uint8_t header[HEADER_BYTES];
+    *r = (struct state_reader){.fd = fd};
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+        return state_fail(error, "is not a regular file");
+    r->size = st.st_size;
+    r->buffer = g_byte_array_new();
+    if (r->size < MAGIC_BYTES)
+        return state_fail(error, "is none: the file is not one of Terrarium's states");
+    if (!read_all(r, header, MAGIC_BYTES, error))
+        return false;
+    if (memcmp(header, magic, MAGIC_BYTES))
+        return state_fail(error, "is none: the file is not one of Terrarium's states");
+    if (!read_all(r, header + MAGIC_BYTES, HEADER_BYTES - MAGIC_BYTES, error))
+        return false;
+    r->crc = crc32c(0, header, HEADER_BYTES - 4);
+    if (r->crc != get_le32(header + HEADER_BYTES - 4))
+        return damaged(r, error);
+    if (get_le32(header + MAGIC_BYTES) != LAYOUT)
+        return state_fail(error, "has the file format %u, and this version of Terrarium reads %u only",
+                          get_le32(header + MAGIC_BYTES), LAYOUT);
+    return true;
+}
+
+void state_close(struct state_reader *r)
+{
+    g_clear_pointer(&r->buffer, g_byte_array_unref);
+}
+
+/* A name is for messages too: plain letters, and zeroes after them. */
+static bool take_name(const uint8_t *from, char *to)
+{
+    size_t n = strnlen((const char *)from, STATE_NAME_BYTES);
+    for (size_t i = 0; i < STATE_NAME_BYTES; i++)
+        if (i < n ? !g_ascii_isprint(from[i]) : from[i] != 0)
+            return false;
+    memcpy(to, from, STATE_NAME_BYTES);
+    return n > 0 && n < STATE_NAME_BYTES;
+}
+
+static bool read_head(struct state_reader *r, uint8_t *start, GError **error)
+{
+    if (!read_all(r, start, SECTION_HEAD, error))
+        return false;
+    r->crc = crc32c(r->crc, start, AT_HEAD_CRC);
+    return r->crc == get_le32(start + AT_HEAD_CRC) || damaged(r, error);
+}
+
+bool state_next(struct state_reader *r, struct state_section *out, GError **error)
+{
+    uint8_t start[SECTION_HEAD];
+    if (!read_head(r, start, error))
+        return false;
+    out->version = get_le32(start + AT_VERSION);
+    out->bytes = get_le32(start + AT_BYTES);
+    if (!take_name(start, out->name))
+        return state_fail(error, "has a section without a proper name before byte %" G_GUINT64_FORMAT, r->at);
+    if (out->bytes > STATE_SECTION_BYTES)
+        return state_fail(error, "has a section \"%s\" of %u bytes, which is too large", out->name, out->bytes);
+    if (out->bytes > r->size - r->at)
+        return read_all(r, NULL, out->bytes, error); /* says so */
+    g_byte_array_set_size(r->buffer, out->bytes);
+    if (!read_all(r, r->buffer->data, out->bytes, error))
+        return false;
+    r->crc = crc32c(r->crc, r->buffer->data, out->bytes);
+    if (r->crc != get_le32(start + AT_CRC))
+        return damaged(r, error);
+    out->data = r->buffer->data;
+    if (!strcmp(out->name, STATE_END) && (out->bytes || r->at != r->size))
+        return state_fail(error, "goes on behind its end mark: %" G_GUINT64_FORMAT " bytes too many",
+                          r->size - r->at + out->bytes);
+    return true;
+}
+
+bool state_check(int fd, GError **error)
+{
+    struct state_reader r;
+    struct state_section s = {.name = ""};
+    bool good = state_open(&r, fd, error);
+    while (good && strcmp(s.name, STATE_END))
+        good = state_next(&r, &s, error);
+    state_close(&r);
+    return good;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* state_file.h - the file of a saved state: named sections between a header and an end mark.  All numbers little-endian.
+ *
+ *   header     16 bytes "Terrarium state\n", u32 version of this layout (1), u32 CRC-32C of those 20 bytes
+ *   section    32 bytes name (ends with zeroes), u32 version, u32 bytes of contents,
+ *              u32 CRC-32C of these 40 bytes, u32 CRC-32C of the contents, the contents
+ *   end        a section "end" with no contents; nothing follows
+ *
+ * Every CRC goes on from the one before it, so that a section that was left out, doubled or taken from another file shows
+ * like a flipped bit.  A file is not trusted for having right sums: what is in a section is checked by whoever reads it. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STATE_NAME_BYTES    32
+#define STATE_SECTION_BYTES (2u << 20) /* no section is larger */
+#define STATE_END           "end"
+
+struct state_writer {
+    int fd;
+    uint32_t crc;
+};
+bool state_begin(struct state_writer *w, int fd, GError **error);
+/* A section whose contents are head, then data (either may be empty). */
+bool state_put(struct state_writer *w, const char *name, uint32_t version, const GByteArray *head, const void *data,
+               size_t bytes, GError **error);
+bool state_finish(struct state_writer *w, GError **error); /* the end mark; on stable storage on return */
+
+struct state_reader {
+    int fd;
+    uint64_t at, size;
+    uint32_t crc;
+    GByteArray *buffer;
+};
+struct state_section { /* valid until the next one */
+    char name[STATE_NAME_BYTES];
+    uint32_t version, bytes;
+    const uint8_t *data;
+};
+/* fd stays the caller's. */
+bool state_open(struct state_reader *r, int fd, GError **error);
+bool state_next(struct state_reader *r, struct state_section *out, GError **error); /* also the end mark */
+void state_close(struct state_reader *r);
+/* Is it whole?  Reads all of it. */
+bool state_check(int fd, GError **error);
+/* "The saved state ...": what is wrong with it.  Always false. */
+bool state_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Saves a running machine to a file and loads that into a new process, again and again, each time from where the last one
+was: the guest must go on as if nothing had been.  Prints TAP.
+
+  state.py [--vmctl PATH] [--engine E] [--rounds N] [--seed N] TEST...
+
+TEST is GUEST-CPUS: grub-1, grub-2, memtest-1, memtest-2, linux-1, linux-2, disk-1, disk-2.  The moments are random; the seed is
+printed."""
+import argparse
+import gzip
+import hashlib
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+
+import boot
+
+# Counts without a gap, each beside a sum that takes some work; and memory that is filled and summed up, again and again.
+LOAD = ("c() { n=0; while :; do n=$((n+1)); k=0; s=0; while [ $k -lt 150 ]; do k=$((k+1)); s=$((s+k)); done; "
+        "echo \"@$1 $n $s\"; done; }\n"
+        "m() { n=0; while :; do n=$((n+1)); "
+        "set -- $(dd if=/dev/zero bs=64k count=32 2>/dev/null | md5sum); echo \"@M $n $1\"; done; }\n"
+        "stty -echo; c A & c B & m &\n")
+SUM = {"A": "11325", "B": "11325", "M": "b2d1236c286a3c0704224fe4105eca49", "D": "same"}
+
+
+class Lost(boot.Failed):
+    pass
+
+
+class Vm(boot.Machine):
+    """One machine that is saved and loaded."""
+
+    def serial(self):
+        return self.run("serial", self.name, "--tail", "--bytes", "262144").stdout
+
+    def screen(self):
+        return self.run("screen", "text", self.name).stdout
+
+    def save(self):
+        self.run("debug", "save", self.name, self.state())
+
+    def state(self):
+        return os.path.join(self.home, "state")
+
+    def load(self):
+        """Ends the process and goes on in a new one."""
+        self.run("stop", self.name, "--force")
+        self.run("start", self.name, "--load", self.state())
+
+
+class Guest:
+    def prepare(self, folder, cache):
+        """What it needs beside the guests that are in the cache, by the names in its arguments."""
+        return {}
+
+    def began(self, vm):
+        pass
+
+
+class Grub(Guest):
+    guests, limit = ["grub-cd.iso"], 60
+    args = ["--memory", "128M", "--cdrom", "grub-cd.iso"]
+    steps = [("screen", "GNU GRUB  version 2.06")]
+
+    def began(self, vm):
+        vm.run("keys", vm.name, "down", "up")  # it would not wait for ever
+        self.quiet(vm)
+
+    @staticmethod
+    def quiet(vm):
+        """All is drawn."""
+        last = None
+        while last != (text := vm.screen()):
+            last = text
+            time.sleep(1)
+
+    def saved(self, vm):
+        self.text = vm.screen()
+
+    @staticmethod
+    def chosen(text):
+        return next((line for line in text.splitlines() if "│*" in line), None)
+
+    def loaded(self, vm):
+        """The menu is the same, and the arrow key moves its mark."""
+        text = vm.screen()
+        if text != self.text or not self.chosen(text):
+            raise Lost(f"the screen was\n{self.text}\nand is\n{text}")
+        for key in ("down", "up"):
+            before, end = self.chosen(vm.screen()), time.time() + 30
+            vm.run("keys", vm.name, key)
+            while self.chosen(vm.screen()) == before:
+                if time.time() > end:
+                    raise Lost(f"the key {key} moves nothing in\n{vm.screen()}")
+                time.sleep(0.05)
+        self.quiet(vm)
+
+
+class Memtest(Guest):
+    guests, limit = ["memtest64.iso"], 240
+    args = ["--memory", "64M", "--cdrom", "memtest64.iso"]
+    steps = [("screen", "Memtest86+ v6.10"), ("screen", "Test #"), ("screen", "Errors: 0")]
+
+    @staticmethod
+    def clock(text):
+        m = re.search(r"Time:\s*(\d+):(\d+):(\d+)", text)
+        return int(m[1]) * 3600 + int(m[2]) * 60 + int(m[3]) if m else -1
+
+    def saved(self, vm):
+        self.before = self.clock(vm.screen())
+
+    def loaded(self, vm):
+        """Its clock goes on from where it was, and no memory is found wrong."""
+        end = time.time() + 120
+        while True:
+            text = vm.screen()
+            now = self.clock(text)
+            if "Errors: 0" not in text or now < self.before or now > self.before + 60:
+                raise Lost(f"its clock stood at {self.before} s, and now at {now}:\n{text}")
+            if now > self.before:
+                return
+            if time.time() > end:
+                raise Lost(f"its clock stands:\n{text}")
+            time.sleep(0.1)
+
+
+class Linux(Guest):
+    guests, limit = ["vmlinuz-cloud", "initrd64.gz"], 180
+    args = ["--memory", "256M", "--kernel", "vmlinuz-cloud", "--initrd", "initrd64.gz", "--cmdline",
+            boot.CONSOLE.replace("console=tty0 ", "")]
+    steps = [("serial", "GUEST-PROMPT")]
+    load, names = LOAD, "ABM"
+
+    def began(self, vm):
+        time.sleep(1)
+        for line in self.load.splitlines():
+            vm.control("serial.write", text=line + "\n")
+            time.sleep(0.3)
+        vm.step("serial", "@A 2 ", 60)
+        self.count = {}
+        self.rest = ""
+
+    def take(self, text):
+        """Reads the lines, of which the first goes on with what the process before wrote last."""
+        text = self.rest + text
+        lines = text.split("\n")
+        self.rest = lines.pop()
+        for line in lines:
+            m = re.search(r"@([ABDMR]) (\d+) (\w+)\r?$", line)  # the first may stand behind the shell's prompt
+            if not m:
+                if re.search(r"^@|error|BUG|panic|stall|lockup", line):
+                    raise Lost(f"the guest says {line!r}")
+                continue
+            name, n, result = m[1], int(m[2]), m[3]
+            if n != self.count.get(name, 0) + 1:
+                raise Lost(f"{name} counted {self.count.get(name, 0)}, then {n}")
+            if result != SUM[name]:
+                raise Lost(f"{name} {n} gave {result}")
+            self.count[name] = n
+
+    def saved(self, vm):
+        """All that this process wrote."""
+        text = vm.serial()
+        if len(text) > 250000:
+            raise Lost("the output is more than is kept")
+        self.take(text)
+
+    def loaded(self, vm):
+        """Every counter is on its way again.  (The next line of each may have begun in the process before.)"""
+        for name in self.names:
+            vm.step("serial", f"@{name} {self.count.get(name, 0) + 2} ", 120)
+
+
+
+
+class Disk(Linux):
+    """With a hard disk of which one half is written and read again past the guest's cache, and the other read and summed up
+    all the time, so that requests are under way at most moments."""
+    guests, limit = ["vmlinuz-amd64", "debian-initrd64.gz"], 180
+    args = ["--memory", "256M", "--kernel", "vmlinuz-amd64", "--initrd", "initrd.gz", "--disk", "disk.img", "--cmdline",
+            Linux.args[-1]]
+    names = "ADR"
+    INIT = """#!/bin/sh
+export PATH=/bin:/sbin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+modprobe ata_piix
+modprobe sd_mod
+while [ ! -b /dev/sda ]; do sleep 0.1; done
+echo GUEST-PROMPT
+(n=0; while :; do n=$((n + 1)); k=0; s=0; while [ $k -lt 150 ]; do k=$((k + 1)); s=$((s + k)); done; echo "@A $n $s"; done) &
+(n=0; while :; do
+    n=$((n + 1)) at=$((n % 4096)) w=$(printf %0500d $n) r=
+    echo "$w" | dd of=/dev/sda bs=512 seek=$at conv=sync,notrunc,fsync 2>/dev/null
+    echo 1 >/proc/sys/vm/drop_caches
+    read -r r <<EOF
+$(dd if=/dev/sda bs=512 skip=$at count=1 2>/dev/null | head -1)
+EOF
+    if [ "$r" = "$w" ]; then echo "@D $n same"; else echo "@D $n $r"; fi
+done) &
+n=0
+while :; do
+    dd if=/dev/sda of=/dev/null bs=64k skip=320 2>/dev/null
+    n=$((n + 1))
+    set -- $(dd if=/dev/sda bs=64k skip=256 count=64 2>/dev/null | md5sum)
+    echo "@R $n $1"
+done
+"""
+
+    def prepare(self, folder, cache):
+        """A disk, and an archive whose init takes the place of the other's; their paths."""
+        data = random.Random(0).randbytes(16 << 20)
+        SUM["R"] = hashlib.md5(data[:4 << 20]).hexdigest()
+        with open(os.path.join(folder, "disk.img"), "wb") as f:
+            f.write(bytes(16 << 20) + data)
+        with open(os.path.join(folder, "init"), "w", encoding="utf-8") as f:
+            f.write(self.INIT)
+        os.chmod(os.path.join(folder, "init"), 0o755)
+        more = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=b"init\n", cwd=folder, capture_output=True,
+                              check=True).stdout
+        with open(os.path.join(cache, "debian-initrd64.gz"), "rb") as f:
+            first = f.read()
+        with open(os.path.join(folder, "initrd.gz"), "wb") as f:
+            f.write(first + gzip.compress(more))
+        return {name: os.path.join(folder, name) for name in ("disk.img", "initrd.gz")}
+
+    def began(self, vm):
+        self.count, self.rest = {}, ""
+        vm.step("serial", "@D 1 ", 60)
+        vm.step("serial", "@R 1 ", 60)
+
+
+GUESTS = {"grub": Grub, "memtest": Memtest, "linux": Linux, "disk": Disk}
+
+
+def one(options, test, cpus, cache, rng):
+    guest = GUESTS[test]()
+    vm = Vm(options, f"{test}-{cpus}")
+    try:
+        files = {g: os.path.join(cache, g) for g in guest.guests} | guest.prepare(vm.home, cache)
+        args = [files.get(a, a) for a in guest.args]
+        vm.run("create", vm.name, *args, "--cpus", str(cpus), "--engine", options.engine)
+        vm.run("start", vm.name)
+        for kind, what in guest.steps:
+            vm.step(kind, what, guest.limit * options.scale)
+        guest.began(vm)
+        sizes, under_way = [], 0
+        for _ in range(options.rounds):
+            time.sleep(rng.uniform(0, 1.5))
+            vm.save()
+            guest.saved(vm)
+            under_way += "finished 0 requests" not in vm.run("logs", vm.name).stdout
+            vm.load()
+            guest.loaded(vm)
+            sizes.append(os.path.getsize(vm.state()))
+        said = " ".join(f"{k}={v}" for k, v in sorted(getattr(guest, "count", {}).items()))
+        return (f"{options.rounds} times, {under_way} with requests of drives under way, states of up to "
+                f"{max(sizes) >> 20} MiB {said}")
+    except boot.Failed as e:
+        log = vm.run("logs", vm.name, check=False).stdout
+        serial = vm.serial()[-1000:]
+        raise boot.Failed(f"{e}\n--- serial\n{serial}\n--- log\n{log[-2000:]}") from None
+    finally:
+        vm.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--vmctl", default=os.path.join(boot.HERE, "../../build/core-vmm/vmctl/vmctl"))
+    parser.add_argument("--engine", default="soft")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("tests", nargs="*")
+    options = parser.parse_args()
+    options.vmctl = os.path.abspath(options.vmctl)
+    tests = options.tests or [f"{g}-{n}" for g in GUESTS for n in (1, 2)]
+    cache = subprocess.run([os.path.join(boot.HERE, "guests.sh"), "--dir"], capture_output=True, text=True).stdout.strip()
+    print(f"1..{len(tests)}\n# seed {options.seed}", flush=True)
+    rng, bad = random.Random(options.seed), 0
+    for i, name in enumerate(tests, 1):
+        test, _, cpus = name.partition("-")
+        reason = boot.guests_ready(GUESTS[test].guests)
+        if reason:
+            print(f"ok {i} {name} # SKIP {reason}", flush=True)
+            continue
+        try:
+            print(f"ok {i} {name} {one(options, test, int(cpus), cache, rng)}", flush=True)
+        except boot.Failed as e:
+            bad += 1
+            print(f"not ok {i} {name}\n# " + "\n# ".join(str(e).splitlines()), flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

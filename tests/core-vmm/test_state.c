@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Saved state: the file, a CPU, and a whole machine there and back; and everything that must be refused, in one sentence.
+ * That guests go on with it is the suite state's. */
+#include "core-vmm/base/bytes.h"
+#include "core-vmm/machine/state.h"
+#include "tests/core-vmm/state_edit.h"
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the file ---- */
+
+static GByteArray *content(int fd)
+{
+    struct stat st;
+    g_assert_cmpint(fstat(fd, &st), ==, 0);
+    GByteArray *a = g_byte_array_sized_new(st.st_size);
+    g_byte_array_set_size(a, st.st_size);
+    g_assert_cmpint(pread(fd, a->data, a->len, 0), ==, a->len);
+    return a;
+}
+
+static GByteArray *small_file(void)
+{
+    struct state_writer w;
+    g_autoptr(GByteArray) head = g_byte_array_append(g_byte_array_new(), (const uint8_t *)"head", 4);
+    int fd = state_memfd("", 0);
+    g_assert_true(state_begin(&w, fd, NULL));
+    g_assert_true(state_put(&w, "first", 1, head, "data", 4, NULL));
+    g_assert_true(state_put(&w, "second", 7, NULL, "0123456789", 10, NULL));
+    g_assert_true(state_put(&w, "second", 7, NULL, "0123456789", 10, NULL));
+    g_assert_true(state_finish(&w, NULL));
+    GByteArray *all = content(fd);
+    close(fd);
+    return all;
+}
+
+/* It is refused, in one sentence that says as much as that. */
+static void refused(const uint8_t *data, size_t n, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = state_memfd(data, n);
+    g_assert_false(state_check(fd, &error));
+    g_assert_nonnull(strstr(error->message, why));
+    g_assert_null(strchr(error->message, '\n'));
+    close(fd);
+}
+
+static void test_file(void)
+{
+    g_autoptr(GByteArray) all = small_file();
+    int fd = state_memfd(all->data, all->len);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(state_check(fd, &error));
+    g_autoptr(GPtrArray) parts = state_parts(fd);
+    const struct part *p = parts->pdata[0], *q = parts->pdata[2];
+    g_assert_cmpuint(parts->len, ==, 3);
+    g_assert_cmpstr(p->name, ==, "first");
+    g_assert_cmpmem(p->bytes->data, p->bytes->len, "headdata", 8);
+    g_assert_cmpuint(q->version, ==, 7);
+    close(fd);
+}
+
+static void test_cut_short(void)
+{
+    g_autoptr(GByteArray) all = small_file();
+    for (unsigned n = 0; n < all->len; n++)
+        refused(all->data, n, n < 16 ? "none" : "cut short");
+}
+
+static void test_flipped_bits(void)
+{
+    g_autoptr(GByteArray) all = small_file();
+    for (unsigned bit = 0; bit < all->len * 8; bit++) {
+        all->data[bit / 8] ^= 1 << bit % 8;
+        refused(all->data, all->len, bit < 128 ? "none" : "damaged");
+        all->data[bit / 8] ^= 1 << bit % 8;
+    }
+}
+
+static void test_rearranged(void)
+{
+    enum { HEADER = 24, FIRST = 48 + 8, SECOND = 48 + 10 };
+    g_autoptr(GByteArray) all = small_file();
+    g_byte_array_append(all, (const uint8_t *)"!", 1);
+    refused(all->data, all->len, "goes on behind its end mark");
+    g_byte_array_set_size(all, all->len - 1);
+    g_byte_array_remove_range(all, HEADER + FIRST, SECOND); /* one of two that are alike */
+    refused(all->data, all->len, "damaged");
+}
+
+/* ---- a CPU ---- */
+
+static void fill(void *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)to)[i] = g_test_rand_int_range(0, 256);
+}
+
+/* Values that a CPU may have, with as little that is zero as can be. */
+static struct x86_state *some_cpu(const struct host_cpu *h)
+{
+    struct x86_state *c = g_new0(struct x86_state, 1);
+    size_t to = offsetof(struct x86_state, run_state);
+    fill(c, to);
+    c->cr0 = 0x80000011;
+    c->efer = 0x501;
+    c->cr4 |= 0x20;
+    c->cr8 = 9;
+    c->rflags = 0x202;
+    c->dr[6] = 0xffff0ff1;
+    c->dr[7] = 0x401;
+    c->xcr0 = h->xcr0 ? h->xcr0 : 1;
+    c->run_state = X86_HALTED;
+    c->sti_shadow = c->nmi_blocked = c->init_pending = c->sipi_pending = true;
+    c->sipi_vector = 0x9a;
+    c->event = (struct x86_event){true, true, false, 14, 6};
+    fill(c->xsave, 512);
+    uint64_t bv = c->xcr0;
+    for (unsigned i = 2; i < HOST_XCOMPONENTS; i++) {
+        bool has = h->component[i].bytes && h->component[i].offset + h->component[i].bytes <= X86_XSAVE_BYTES;
+        if (has)
+            fill(c->xsave + h->component[i].offset, h->component[i].bytes);
+        else
+            bv &= ~(1ull << i);
+    }
+    put_le64(c->xsave + 512, bv);
+    return c;
+}
+
+#define FIELD(f)                                                                                                       \
+    {                                                                                                                  \
+#f, offsetof(struct x86_state, f), sizeof((struct x86_state *)NULL)->f                                         \
+    }
+/* All but the TSC, which is the clock's. */
+static const struct {
+    const char *name;
+    size_t at, bytes;
+} fields[] = {
+    FIELD(gpr),
+    FIELD(rip),
+    FIELD(rflags),
+    FIELD(seg),
+    FIELD(ldtr),
+    FIELD(tr),
+    FIELD(gdtr.base),
+    FIELD(gdtr.limit),
+    FIELD(idtr.base),
+    FIELD(idtr.limit),
+    FIELD(cr0),
+    FIELD(cr2),
+    FIELD(cr3),
+    FIELD(cr4),
+    FIELD(cr8),
+    FIELD(xcr0),
+    FIELD(efer),
+    FIELD(dr),
+    FIELD(star),
+    FIELD(lstar),
+    FIELD(cstar),
+    FIELD(sfmask),
+    FIELD(kernel_gs_base),
+    FIELD(tsc_aux),
+    FIELD(sysenter_cs),
+    FIELD(sysenter_esp),
+    FIELD(sysenter_eip),
+    FIELD(pat),
+    FIELD(misc_enable),
+    FIELD(spec_ctrl),
+    FIELD(xss),
+    FIELD(mtrr_def_type),
+    FIELD(mtrr_fixed),
+    FIELD(mtrr_base),
+    FIELD(mtrr_mask),
+    FIELD(tsc_adjust),
+    FIELD(apic_base),
+    FIELD(run_state),
+    FIELD(sti_shadow),
+    FIELD(mov_ss_shadow),
+    FIELD(nmi_pending),
+    FIELD(nmi_blocked),
+    FIELD(init_pending),
+    FIELD(sipi_pending),
+    FIELD(sipi_vector),
+    FIELD(event.pending),
+    FIELD(event.has_error),
+    FIELD(event.soft),
+    FIELD(event.vector),
+    FIELD(event.error),
+    FIELD(xsave),
+};
+
+static void same_cpu(const struct x86_state *a, const struct x86_state *b)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(fields); i++)
+        if (memcmp((const char *)a + fields[i].at, (const char *)b + fields[i].at, fields[i].bytes))
+            g_error("%s is not what it was", fields[i].name);
+}
+
+static struct stream saved_cpu(struct x86_state *c, const struct host_cpu *h)
+{
+    struct stream out, in;
+    stream_init_save(&out);
+    g_assert_true(state_sync_cpu(c, h, &out, NULL));
+    stream_init_load(&in, out.bytes->data, out.bytes->len);
+    stream_clear(&out);
+    return in;
+}
+
+static void test_cpu(void)
+{
+    struct host_cpu h = {.xcr0 = 0};
+    host_cpu_learn_xsave(&h);
+    for (unsigned round = 0; round < 50; round++) {
+        g_autofree struct x86_state *c = some_cpu(&h), *back = g_new0(struct x86_state, 1);
+        struct stream s = saved_cpu(c, &h);
+        g_autoptr(GError) error = NULL;
+        fill(back->xsave, sizeof back->xsave);
+        g_assert_true(state_sync_cpu(back, &h, &s, &error));
+        g_assert_true(stream_ok(&s) && s.at == s.bytes->len);
+        same_cpu(c, back);
+        stream_clear(&s);
+    }
+}
+
+/* A host with the same components elsewhere, and one without the last of them. */
+static void test_cpu_elsewhere(void)
+{
+    struct host_cpu one = {.xcr0 = 0x207}, other = one, less = one;
+    one.component[2] = other.component[2] = less.component[2] = (struct host_xcomponent){576, 256, 1};
+    one.component[9] = (struct host_xcomponent){2688, 8, 1};
+    other.component[9] = (struct host_xcomponent){832, 8, 1};
+    less.xcr0 = 7;
+    g_autofree struct x86_state *c = some_cpu(&one), *back = g_new0(struct x86_state, 1);
+    struct stream s = saved_cpu(c, &one);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(state_sync_cpu(back, &other, &s, &error));
+    g_assert_cmpmem(c->xsave + 2688, 8, back->xsave + 832, 8);
+    s.at = 0;
+    g_assert_false(state_sync_cpu(back, &less, &s, &error));
+    g_assert_nonnull(strstr(error->message, "PKRU"));
+    stream_clear(&s);
+}
+
+static void test_cpu_refused(void)
+{
+    struct host_cpu h = {.xcr0 = 3};
+    struct x86_state *c = some_cpu(&h);
+    uint64_t *bad[] = {&c->cr0, &c->efer, &c->cr8, &c->rflags, &c->xcr0, &c->dr[7]};
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        uint64_t good = *bad[i];
+        *bad[i] = 1ull << 63;
+        struct stream s = saved_cpu(c, &h);
+        g_autofree struct x86_state *back = g_new0(struct x86_state, 1);
+        g_autoptr(GError) error = NULL;
+        g_assert_false(state_sync_cpu(back, &h, &s, &error));
+        g_assert_nonnull(error);
+        *bad[i] = good;
+        for (unsigned n = 0; n < s.bytes->len; n += 7) { /* too short */
+            struct stream cut;
+            g_autofree struct x86_state *half = g_new0(struct x86_state, 1);
+            stream_init_load(&cut, s.bytes->data, n);
+            g_assert_false(state_sync_cpu(half, &h, &cut, NULL) && stream_ok(&cut));
+            stream_clear(&cut);
+        }
+        stream_clear(&s);
+    }
+    g_free(c);
+}
+
+/* ---- a machine ---- */
+
+static struct machine *machine(const char *more)
+{
+    g_autoptr(GError) error = NULL;
+    struct machine *m = state_machine(more, &error);
+    g_assert_no_error(error);
+    return m;
+}
+
+/* Whatever a guest does to its chips: ports, PCI, memory, keys. */
+static void disturb(struct machine *m)
+{
+    static const uint16_t ports[] = {0x00,  0x20,  0x40,  0x60,  0x70,  0x80,  0xa0,  0xc0,  0x170, 0x1f0,
+                                     0x378, 0x3c0, 0x3d4, 0x3f0, 0x3f8, 0x4d0, 0x510, 0x600, 0xe0};
+    for (unsigned i = 0; i < 3000; i++) {
+        unsigned port = ports[g_test_rand_int_range(0, G_N_ELEMENTS(ports))] + g_test_rand_int_range(0, 16);
+        if (port == 0x92 || port == 0x64)
+            continue; /* a reset */
+        machine_out(m, 0, port, 1, g_test_rand_int_range(0, 256));
+        if (i % 10 == 0) {
+            machine_out(m, 0, 0xcf8, 4,
+                        1u << 31 | g_test_rand_int_range(0, 3) << 11 | g_test_rand_int_range(0, 64) << 2);
+            machine_out(m, 0, 0xcfc, 4, (uint32_t)g_test_rand_int());
+        }
+        machine_store(m, 1, g_test_rand_int_range(0, 4 << 20), 8, g_test_rand_int());
+        machine_store(m, 0, 0xfee00000 + g_test_rand_int_range(0, 64) * 16, 4, g_test_rand_int_range(0, 256));
+    }
+    for (unsigned i = 0; i < 200; i++)
+        machine_key(m, 30, i % 2);
+}
+
+static int saved(struct machine *m)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = state_memfd("", 0);
+    g_assert_true(machine_save(m, fd, &error));
+    g_assert_no_error(error);
+    return fd;
+}
+
+enum { CLOCK_BYTES = 16 }; /* the rest of the clock is how fast this process finds the host's TSC */
+
+static void differ(GPtrArray *a, GPtrArray *b)
+{
+    g_assert_cmpuint(a->len, ==, b->len);
+    for (unsigned i = 0; i < a->len; i++) {
+        const struct part *p = a->pdata[i], *q = b->pdata[i];
+        unsigned n = 0;
+        if (!strcmp(p->name, "clock")) {
+            g_assert_cmpmem(p->bytes->data, CLOCK_BYTES, q->bytes->data, CLOCK_BYTES);
+            continue;
+        }
+        while (n < MIN(p->bytes->len, q->bytes->len) && p->bytes->data[n] == q->bytes->data[n])
+            n++;
+        if (strcmp(p->name, q->name) || n < MAX(p->bytes->len, q->bytes->len))
+            g_error("\"%s\" (%u bytes) became \"%s\" (%u bytes), different from byte %u on", p->name, p->bytes->len,
+                    q->name, q->bytes->len, n);
+    }
+}
+
+/* What one saves, another loads, and saves again to the byte. */
+static void test_machine(void)
+{
+    for (unsigned round = 0; round < 10; round++) {
+        g_autoptr(GError) error = NULL;
+        struct machine *m = machine(""), *other = machine("");
+        disturb(m);
+        int fd = saved(m);
+        g_assert_true(machine_restore(other, fd, &error));
+        g_assert_no_error(error);
+        int again = saved(other);
+        g_autoptr(GPtrArray) first = state_parts(fd), second = state_parts(again);
+        differ(first, second);
+        close(fd);
+        close(again);
+        machine_free(m);
+        machine_free(other);
+    }
+}
+
+/* The parts, joined, do not go into a machine made with more in its machine.ini, and the reason begins so. */
+static void not_restored(GPtrArray *parts, const char *more, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    struct machine *m = machine(more);
+    int fd = state_join(parts);
+    g_assert_false(machine_restore(m, fd, &error));
+    if (!strstr(error->message, why))
+        g_error("\"%s\" was to say \"%s\"", error->message, why);
+    g_assert_null(strchr(error->message, '\n'));
+    close(fd);
+    machine_free(m);
+}
+
+static void test_other_machine(void)
+{
+    struct machine *m = machine("");
+    int fd = saved(m);
+    g_autoptr(GPtrArray) parts = state_parts(fd);
+    not_restored(parts, "[machine]\ncpus=1\n", "its CPUs is 2, and that of this machine is 1");
+    not_restored(parts, "[machine]\nmemory=8M\n", "its memory RAM is 4M, and that of this machine is 8M");
+    not_restored(parts, "[machine]\ncpu-model=x86-64-v2\n", "its CPU model is host");
+    not_restored(parts, "[serial2]\ntarget=none\n", "its device serial2 is none");
+    not_restored(parts, "[floppy1]\n", "its drive floppy1 is none");
+    not_restored(parts, "[video]\nmemory=2M\n", "its memory video");
+    close(fd);
+    machine_free(m);
+}
+
+static void test_wrong_parts(void)
+{
+    struct machine *m = machine("");
+    int fd = saved(m);
+    GPtrArray *parts = state_parts(fd);
+    struct part *clock = part_find(parts, "clock"), *last = parts->pdata[parts->len - 1];
+    clock->version++;
+    not_restored(parts, "", "has version 2 of its part \"clock\"");
+    clock->version--;
+    g_byte_array_append(clock->bytes, (const uint8_t *)"!", 1);
+    not_restored(parts, "", "has more in its part \"clock\"");
+    g_byte_array_set_size(clock->bytes, clock->bytes->len - 2);
+    not_restored(parts, "", "makes no sense in its part \"clock\"");
+    g_ptr_array_remove_index(parts, 1);
+    not_restored(parts, "", "lacks the part \"clock\"");
+    g_ptr_array_unref(parts);
+    parts = state_parts(fd);
+    g_ptr_array_insert(parts, 2, part_copy(part_find(parts, "clock")));
+    not_restored(parts, "", "has the part \"clock\" twice");
+    g_strlcpy(((struct part *)parts->pdata[2])->name, "future", STATE_NAME_BYTES);
+    not_restored(parts, "", "has a part \"future\" that");
+    g_ptr_array_remove_index(parts, 2);
+    last = part_copy(parts->pdata[parts->len - 1]);
+    g_ptr_array_add(parts, last);
+    not_restored(parts, "", "has the part \"input\" twice");
+    g_ptr_array_unref(parts);
+    close(fd);
+    machine_free(m);
+}
+
+/* Pieces of memory that lie elsewhere. */
+static void test_wrong_memory(void)
+{
+    static const struct {
+        const char *area;
+        uint64_t offset, bytes;
+    } bad[] = {{"RAM", 4 << 20, PAGE},    {"RAM", (4 << 20) - PAGE, 2 * PAGE},
+               {"RAM", 1, PAGE},          {"RAM", 0, 100},
+               {"RAM", -PAGE, 2 * PAGE},  {"ROM", 0, PAGE},
+               {"video.0", 1 << 20, PAGE}};
+    struct machine *m = machine("");
+    int fd = saved(m);
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GPtrArray) parts = state_parts(fd);
+        struct part *p = part_find(parts, "memory");
+        struct stream s;
+        char *area = g_strdup(bad[i].area);
+        uint64_t offset = bad[i].offset;
+        stream_init_save(&s);
+        stream_text(&s, &area);
+        stream_u64(&s, &offset);
+        g_byte_array_set_size(p->bytes, 0);
+        g_byte_array_append(p->bytes, s.bytes->data, s.bytes->len);
+        g_byte_array_set_size(p->bytes, s.bytes->len + bad[i].bytes);
+        not_restored(parts, "", "has a piece of memory that this machine has no place for");
+        stream_clear(&s);
+        g_free(area);
+    }
+    close(fd);
+    machine_free(m);
+}
+
+/* A disk that is another one, or was written to since. */
+static void test_disks(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("state-XXXXXX", NULL), *path = g_build_filename(folder, "disk.img", NULL);
+    g_autofree char *more = g_strdup_printf("[ide0]\nfile=%s\nformat=raw\n", path);
+    g_autofree char *zero = g_malloc0(1 << 20);
+    g_assert_true(g_file_set_contents(path, zero, 1 << 20, NULL));
+    struct machine *m = machine(more);
+    int fd = saved(m);
+    machine_free(m);
+    g_autoptr(GError) error = NULL;
+    m = machine(more);
+    g_assert_true(machine_restore(m, fd, &error));
+    machine_free(m);
+    g_autoptr(GPtrArray) parts = state_parts(fd);
+    g_assert_true(g_file_set_contents(path, zero, 1 << 20, NULL));
+    not_restored(parts, more, "was changed after the state was saved");
+    g_assert_true(g_file_set_contents(path, zero, 1 << 19, NULL));
+    not_restored(parts, more, "is not what was there when the state was saved");
+    close(fd);
+    g_remove(path);
+    g_rmdir(folder);
+}
+
+/* A medium that the guest has ejected is out; one that is missing is asked for. */
+static void test_media(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("state-XXXXXX", NULL), *path = g_build_filename(folder, "cd.iso", NULL);
+    g_autofree char *more = g_strdup_printf("[ide2]\nfile=%s\n", path), *zero = g_malloc0(1 << 20);
+    g_assert_true(g_file_set_contents(path, zero, 1 << 20, NULL));
+    struct machine *empty = machine(""), *full = machine(more);
+    int fd = saved(empty), fd_full = saved(full);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(machine_restore(full, fd, &error));
+    g_assert_cmpuint(drive_bytes(machine_drive(full, "ide2")), ==, 0);
+    g_autoptr(GPtrArray) parts = state_parts(fd_full);
+    not_restored(parts, "", "drive ide2 is empty, and had");
+    close(fd);
+    close(fd_full);
+    machine_free(empty);
+    machine_free(full);
+    g_remove(path);
+    g_rmdir(folder);
+}
+
+/* A whole machine's state, cut off somewhere. */
+static void test_machine_cut(void)
+{
+    struct machine *m = machine("");
+    int fd = saved(m);
+    g_autoptr(GByteArray) all = content(fd);
+    for (unsigned i = 0; i < 100; i++) {
+        g_autoptr(GError) error = NULL;
+        int cut = state_memfd(all->data, g_test_rand_int_range(24, all->len));
+        g_assert_false(machine_restore(m, cut, &error));
+        g_assert_nonnull(strstr(error->message, "cut short"));
+        close(cut);
+    }
+    close(fd);
+    machine_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/state/file", test_file);
+    g_test_add_func("/state/cut-short", test_cut_short);
+    g_test_add_func("/state/flipped-bits", test_flipped_bits);
+    g_test_add_func("/state/rearranged", test_rearranged);
+    g_test_add_func("/state/cpu", test_cpu);
+    g_test_add_func("/state/cpu-elsewhere", test_cpu_elsewhere);
+    g_test_add_func("/state/cpu-refused", test_cpu_refused);
+    g_test_add_func("/state/machine", test_machine);
+    g_test_add_func("/state/machine-cut", test_machine_cut);
+    g_test_add_func("/state/other-machine", test_other_machine);
+    g_test_add_func("/state/wrong-parts", test_wrong_parts);
+    g_test_add_func("/state/wrong-memory", test_wrong_memory);
+    g_test_add_func("/state/disks", test_disks);
+    g_test_add_func("/state/media", test_media);
+    return g_test_run();
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A saved state that somebody made up: a machine's own, changed by the input and given right checksums again, so that what is
+ * behind them is met too.  It is refused or taken; a machine that took it is then used, and now and then really runs.
+ * An input that begins with an odd byte is the file itself. */
+#include "tests/core-vmm/state_edit.h"
+#include "tests/fuzz/bytes.h"
+#include <string.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { RUN_EVERY = 64, RUN_US = 2000, SMALL = 8192 };
+
+static unsigned take_word(struct bytes *in)
+{
+    unsigned low = take(in);
+    return low | take(in) << 8;
+}
+
+static struct machine *build(void)
+{
+    g_autoptr(GError) error = NULL;
+    struct machine *m = state_machine("", &error);
+    if (!m)
+        g_error("%s", error->message);
+    return m;
+}
+
+/* Of the memory only one piece: ROMs are large, and all alike here. */
+static GPtrArray *base_parts(struct machine *m)
+{
+    int fd = state_memfd("", 0);
+    g_autoptr(GError) error = NULL;
+    if (!machine_save(m, fd, &error))
+        g_error("%s", error->message);
+    GPtrArray *parts = state_parts(fd);
+    bool first = true;
+    for (unsigned i = parts->len; i-- > 0;) {
+        struct part *p = parts->pdata[i];
+        if (!strcmp(p->name, "memory") && !first)
+            g_ptr_array_remove_index(parts, i);
+        else if (!strcmp(p->name, "memory")) {
+            first = false;
+            g_byte_array_set_size(p->bytes, MIN(p->bytes->len, SMALL));
+        }
+    }
+    close(fd);
+    return parts;
+}
+
+/* ---- one change ---- */
+
+static void change_bytes(struct part *p, struct bytes *in)
+{
+    unsigned at = take_word(in), n = take(in) % 16 + 1;
+    for (unsigned i = 0; i < n && p->bytes->len; i++)
+        p->bytes->data[(at + i) % p->bytes->len] = take(in);
+}
+
+static void change_length(struct part *p, struct bytes *in)
+{
+    unsigned old = p->bytes->len, fresh = (old + (int8_t)take(in)) & 0xffff;
+    g_byte_array_set_size(p->bytes, fresh);
+    if (fresh > old)
+        memset(p->bytes->data + old, take(in), fresh - old);
+}
+
+static void change(GPtrArray *parts, struct bytes *in)
+{
+    unsigned how = take(in), where = parts->len ? take(in) % parts->len : 0;
+    if (!parts->len)
+        return;
+    struct part *p = parts->pdata[where];
+    if (how < 200)
+        change_bytes(p, in);
+    else if (how < 230)
+        change_length(p, in);
+    else if (how < 236)
+        p->version += (int8_t)take(in);
+    else if (how < 242)
+        p->name[take(in) % (STATE_NAME_BYTES - 1)] ^= take(in) % 32;
+    else if (how < 248)
+        g_ptr_array_remove_index(parts, where);
+    else if (parts->len < 200)
+        g_ptr_array_insert(parts, take(in) % (parts->len + 1), part_copy(p));
+}
+
+/* A name as state_put() takes it. */
+static void mend_names(GPtrArray *parts)
+{
+    for (unsigned i = 0; i < parts->len; i++)
+        ((struct part *)parts->pdata[i])->name[STATE_NAME_BYTES - 1] = 0;
+}
+
+static GPtrArray *copy(GPtrArray *from)
+{
+    GPtrArray *to = g_ptr_array_new_with_free_func(part_free);
+    for (unsigned i = 0; i < from->len; i++)
+        g_ptr_array_add(to, part_copy(from->pdata[i]));
+    return to;
+}
+
+static int changed(GPtrArray *base, struct bytes *in)
+{
+    g_autoptr(GPtrArray) parts = copy(base);
+    for (unsigned n = 0; in->left && n < 20; n++)
+        change(parts, in);
+    mend_names(parts);
+    return state_join(parts);
+}
+
+/* ---- what took it ---- */
+
+static void use(struct machine *m)
+{
+    for (unsigned port = 0; port < 0x600; port++) {
+        machine_in(m, port & 1, port, 1);
+        if (port != 0x92 && port != 0x64 && port != 0x501)
+            machine_out(m, 0, port, 1, port * 7);
+    }
+    for (unsigned i = 0; i < 64; i++)
+        machine_load(m, i & 1, 0xfee00000 + i * 16, 4);
+    for (unsigned cpu = 0; cpu < 2; cpu++)
+        machine_ack(m, cpu);
+}
+
+static void settle(void)
+{
+    for (unsigned i = 0; i < 20 && g_main_context_iteration(NULL, FALSE); i++)
+        ;
+}
+
+static void run(struct machine *m)
+{
+    g_autoptr(GError) error = NULL;
+    if (!machine_start(m, &error))
+        g_error("%s", error->message);
+    g_usleep(RUN_US);
+    settle();
+    machine_pause(m);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct machine *m; /* building one takes longer than all the rest: it is kept until one has run */
+    static GPtrArray *base;
+    static unsigned taken;
+    struct bytes in = {data, size};
+    g_autoptr(GError) error = NULL;
+    if (!m)
+        m = build();
+    if (!base)
+        base = base_parts(m);
+    bool raw = take(&in) & 1;
+    int fd = raw ? state_memfd(in.data, in.left) : changed(base, &in);
+    bool good = machine_restore(m, fd, &error);
+    if (good == (error != NULL) || (error && strchr(error->message, '\n')))
+        g_error("%s", error ? error->message : "refused without a reason");
+    close(fd);
+    if (good)
+        use(m);
+    if (good && ++taken % RUN_EVERY == 0) {
+        fd = state_memfd("", 0);
+        if (!machine_save(m, fd, NULL))
+            g_error("what was loaded cannot be saved");
+        close(fd);
+        run(m);
+        g_clear_pointer(&m, machine_free);
+    }
+    settle();
+    return 0;
+}
