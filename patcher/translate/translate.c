@@ -501,6 +501,8 @@ static const uint8_t *go_on_apart(struct vcpu *c, const struct trans_point *p)
 {
     enum { FEW = 4 };
     struct translated_block *tb = translated_block_of(p);
+    if (unlikely(c->lockstep) && lockstep_crowded(c))
+        return NULL;
     if (!tb->apart && (++tb->rests_met < FEW || full(c) || replay_full(c)))
         return NULL;
     if (!tb->apart)
@@ -534,6 +536,8 @@ static bool filled(struct vcpu *c, const struct trans_point *p, unsigned wanted)
 {
     if (unlikely(c->lockstep))
         trans_at_point(c, p);
+    if (unlikely(c->lockstep) && lockstep_crowded(c))
+        return false;
     if (!tlb_get_quietly(c, c->trans_lin, wanted >> 1, wanted & TRANS_WANTED_WRITE) ||
         !trans_vector_ready(c, p->checked))
         return false;
