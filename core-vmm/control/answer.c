@@ -37,13 +37,6 @@ int64_t answer_number(JsonObject *o, const char *name, int64_t low, int64_t high
     return n && v >= low && v <= high ? v : otherwise;
 }
 
-double answer_seconds(JsonObject *o, const char *name, double otherwise)
-{
-    JsonNode *n = node_of(o, name, G_TYPE_DOUBLE), *whole = node_of(o, name, G_TYPE_INT64);
-    double v = n ? json_node_get_double(n) : whole ? (double)json_node_get_int(whole) : otherwise;
-    return isfinite(v) ? v : otherwise;
-}
-
 bool answer_flag(JsonObject *o, const char *name)
 {
     JsonNode *n = node_of(o, name, G_TYPE_BOOLEAN);

@@ -14,7 +14,6 @@ const char *answer_text(JsonObject *o, const char *name, const char *otherwise);
 int64_t answer_number(JsonObject *o, const char *name, int64_t low, int64_t high, int64_t otherwise);
 char *answer_shown(JsonObject *o, const char *name);        /* any plain value as text; g_free; NULL: it is none */
 JsonObject *answer_parse(const char *text, GError **error); /* what a program of ours printed; json_object_unref */
-double answer_seconds(JsonObject *o, const char *name, double otherwise); /* any number that is finite */
 bool answer_flag(JsonObject *o, const char *name);
 JsonObject *answer_object(JsonObject *o, const char *name);
 JsonArray *answer_array(JsonObject *o, const char *name);

@@ -62,8 +62,8 @@ int server_spare_descriptor(struct server *s);
 /* connection.c */
 void connection_new(struct server *s, int fd, pid_t peer, bool reserved); /* takes fd */
 void connection_free(gpointer connection);
-void connection_end(struct connection *n);                    /* it is gone after this */
-bool connection_held(const struct connection *n);             /* no more requests are taken from it now */
+void connection_end(struct connection *n);        /* it is gone after this */
+bool connection_held(const struct connection *n); /* no more requests are taken from it now */
 void connection_watch(struct connection *n, bool output);
 void connection_drop(struct connection *n, const char *why); /* at once; gone when the loop comes by */
 /* Takes the object.  false: it cannot be said (too long, no descriptor left). */

@@ -488,11 +488,6 @@ const char *char_target(struct char_port *p)
     return p->target;
 }
 
-struct device *char_device(struct char_port *p)
-{
-    return p->device;
-}
-
 uint64_t char_written(struct char_port *p)
 {
     g_mutex_lock(&p->lock);

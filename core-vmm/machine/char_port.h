@@ -32,7 +32,6 @@ enum { CHAR_LINE_ESCAPES = 1 /* Ctrl-A x stops the VM */, CHAR_LINE_CLIENT = 2 /
 struct char_line *char_line_add(struct char_port *p, int in, int out,
                                 unsigned flags); /* takes both; may be equal, -1 */
 unsigned char_clients(struct char_port *p);
-struct device *char_device(struct char_port *p);
 
 /* ---- char_ends.c: what a target needs beside its line ---- */
 struct char_end;

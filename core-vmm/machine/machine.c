@@ -23,11 +23,6 @@ static void tell(struct machine *m, enum machine_state state)
         m->handlers[i].fn(m->handlers[i].ctx, &m->last);
 }
 
-const struct machine_event *machine_last_event(struct machine *m)
-{
-    return &m->last;
-}
-
 enum machine_state machine_state(struct machine *m)
 {
     return m->state;
@@ -398,16 +393,6 @@ unsigned machine_cpus(struct machine *m)
 uint64_t machine_memory(struct machine *m)
 {
     return m->memory.below_4g + m->memory.above_4g;
-}
-
-const char *machine_folder(struct machine *m)
-{
-    return m->folder;
-}
-
-struct device *machine_nth_device(struct machine *m, unsigned n)
-{
-    return n < m->devices ? m->device[n] : NULL;
 }
 
 struct device *machine_device(struct machine *m, const char *name)

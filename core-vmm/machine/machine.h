@@ -44,12 +44,10 @@ bool machine_save(struct machine *m, int fd, GError **error);
 bool machine_restore(struct machine *m, int fd, GError **error);
 bool machine_power_button(struct machine *m, GError **error); /* ACPI: asks the guest to shut down */
 enum machine_state machine_state(struct machine *m);
-const struct machine_event *machine_last_event(struct machine *m);
 void machine_on_event(struct machine *m, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
 
 const char *machine_engine(struct machine *m);                               /* "kvm", "soft", "interp" */
 const char *machine_engine_reason(struct machine *m);                        /* why auto chose it */
-const char *machine_folder(struct machine *m);                               /* disks, logs */
 bool machine_engine_memory(struct machine *m, struct cpu_memory *out);       /* false: this engine does not tell */
 bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx); /* false: it counts nothing */
 /* The code that the engine made for a CPU and that ran most, for people; pauses the machine for a moment. */
@@ -59,7 +57,6 @@ uint64_t machine_memory(struct machine *m);                                   /*
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);
-struct device *machine_nth_device(struct machine *m, unsigned n);
 /* Plugs the PCI function of that section of machine.ini ("testpci1") into the running machine, or takes it away.  The guest
  * is not told: it finds out when it looks. */
 bool machine_plug(struct machine *m, const char *section, GError **error);

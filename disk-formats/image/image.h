@@ -160,7 +160,6 @@ struct iov_walk {
 /* The next piece of at most bytes, in up to IOV_PIECE elements; returns their number, *got: how many bytes. */
 int iov_take(struct iov_walk *w, uint64_t bytes, struct iovec out[IOV_PIECE], uint64_t *got);
 uint64_t iov_bytes(const struct iovec *iov, int n);
-void iov_copy_out(struct iov_walk *w, void *to, uint64_t bytes);
 void iov_copy_in(struct iov_walk *w, const void *from, uint64_t bytes);
 void iov_zero(struct iov_walk *w, uint64_t bytes);
 /* The format that a file's name promises ("x.qcow2"), else NULL, or "raw".  Says nothing about what is in the file. */

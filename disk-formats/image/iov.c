@@ -43,12 +43,6 @@ static void iov_each(struct iov_walk *w, uint64_t bytes, void (*fn)(void *base, 
     }
 }
 
-static void copy_out(void *base, size_t n, char **at)
-{
-    memcpy(*at, base, n);
-    *at += n;
-}
-
 static void copy_in(void *base, size_t n, char **at)
 {
     memcpy(base, *at, n);
@@ -58,11 +52,6 @@ static void copy_in(void *base, size_t n, char **at)
 static void set_zero(void *base, size_t n, char **at)
 {
     memset(base, 0, n);
-}
-
-void iov_copy_out(struct iov_walk *w, void *to, uint64_t bytes)
-{
-    iov_each(w, bytes, copy_out, to);
 }
 
 void iov_copy_in(struct iov_walk *w, const void *from, uint64_t bytes)

@@ -312,11 +312,6 @@ const char *machine_engine_reason(struct machine *m)
     return "it is a test";
 }
 
-const char *machine_folder(struct machine *m)
-{
-    return m->folder;
-}
-
 unsigned machine_cpus(struct machine *m)
 {
     return m->cpus;

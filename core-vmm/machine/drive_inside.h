@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* drive_inside.h - the inside of drives: drive.c opens and closes them and answers their controller, drive_requests.c runs
+ * requests, drive_media.c changes what lies in them, drive_files.c looks at images before there is a machine, drive_state.c
+ * saves them.
+ *
+ * submit hands a request to the drive's worker threads, which may run several at once; finished ones go on a list, and
+ * an event descriptor wakes the loop thread, which calls done() with the device's lock held.  The medium is counted by
+ * the requests that use it, so that it can be changed while some are under way. */
+#pragma once
+#include "core-vmm/machine/drive_media.h"
+#include "core-vmm/machine/core.h"
+#include "disk-formats/ops/ops.h"
+
+enum media { MEDIA_DISK, MEDIA_CDROM, MEDIA_FLOPPY };
+
+struct medium {
+    gint users;
+    struct image *image;
+    char *path;
+};
+
+struct job {
+    struct drive *drive;
+    struct drive_request *request;
+    struct medium *medium; /* NULL: the request fails with error */
+    int error;
+};
+
+struct drive {
+    struct drive *next;
+    struct device *device;
+    char *section, *serial;
+    enum media media;
+    enum file_cache cache;
+    bool readonly; /* by the config */
+    void (*on_change)(struct device *d, struct drive *v);
+    void (*on_full)(void *ctx, struct drive *v, bool full, const char *message);
+    void *full_ctx;
+    GThreadPool *workers;
+    int wake;
+    GSource *wake_source, *retry;
+    GMutex lock; /* of all below; taken inside the device's lock */
+    GCond idle;
+    struct medium *medium;
+    bool changed, guest_locked, closing, full;
+    unsigned in_flight; /* submitted, done() not yet called */
+    unsigned running;   /* with a worker */
+    GQueue finished, stalled;
+};
+
+/* drive.c */
+extern const char *const drive_media_names[]; /* by enum media, NULL at the end */
+bool drive_read_config(struct drive *v, const struct config *c, GError **error);
+
+/* drive_requests.c */
+void drive_worker(void *job, void *unused); /* on a thread of the drive's pool */
+gboolean drive_on_wake(int fd, GIOCondition condition, void *drive);
+void drive_complete_finished(struct drive *v);
+void drive_stop_retrying(struct drive *v);
+
+/* drive_media.c */
+struct medium *drive_medium_use(struct medium *m);
+void drive_medium_release(struct medium *m);
+/* fd: the open file, which is taken; -1: to be opened. */
+struct medium *drive_medium_open(struct drive *v, int fd, const char *file, const char *format, bool readonly,
+                                 GError **error);
+void drive_change_medium(struct drive *v, struct medium *m);
+void drive_tell_guest(struct drive *v); /* that its medium is another one */
+void drive_wait_for_workers(struct drive *v);
+/* A guest that writes to an image makes those on top of it useless. */
+bool drive_nothing_above_file(const char *path, GError **error);
