@@ -516,7 +516,7 @@ bool code_kept_full(const struct vcpu *c)
     return arena_full(&c->code->kept);
 }
 
-/* ---- runs that were translated ---------------------------------------------------------------------------------- */
+/* ---- blocks that were translated -------------------------------------------------------------------------------- */
 struct block *code_keep(struct vcpu *c, struct block *young)
 {
     struct code_cache *k = c->code;

@@ -273,10 +273,10 @@ void channels_free(struct machine *m); /* after the devices */
 struct input_queue *input_queue_new(struct machine *m);
 void input_queue_free(struct input_queue *q);
 bool input_queue_sync(struct input_queue *q, struct stream *s);
+void input_add(struct machine *m, struct device *d);    /* if it has input_ops */
+void input_remove(struct machine *m, struct device *d); /* its keys and buttons are forgotten */
 
-/* ---- drive.c ---- */
+/* ---- drive_state.c ---- */
 /* All requests are finished and told: so many were. */
 bool drives_settle(struct machine *m, unsigned *requests, GError **error);
 bool drives_sync(struct machine *m, struct stream *s, GError **error);
-void input_add(struct machine *m, struct device *d);    /* if it has input_ops */
-void input_remove(struct machine *m, struct device *d); /* its keys and buttons are forgotten */

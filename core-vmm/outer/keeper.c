@@ -112,8 +112,12 @@ static void start(struct keeper *k, unsigned n)
     if (pid == 0)
         become(c->end, pair[1], self);
     close(pair[1]);
-    c->pid = MAX(pid, 0);
-    c->pidfd = c->pid ? syscall(SYS_pidfd_open, pid, 0) : -1;
+    c->pidfd = pid > 0 ? syscall(SYS_pidfd_open, pid, 0) : -1;
+    c->pid = c->pidfd >= 0 ? pid : 0;
+    if (pid > 0 && !c->pid) { /* nobody would notice its end */
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
     if (c->pid && !tell(k, &(struct line_news){n, 1, 0}, pair[0]))
         kill(pid, SIGKILL); /* the VM process does not read, or has gone */
     close(pair[0]);
@@ -127,8 +131,7 @@ static void reap(struct keeper *k, unsigned n)
     int status;
     if (!c->pid || waitpid(c->pid, &status, WNOHANG) != c->pid)
         return;
-    if (c->pidfd >= 0)
-        close(c->pidfd);
+    close(c->pidfd);
     c->pid = 0;
     tell(k, &(struct line_news){n, 0, status}, -1);
     start_later(c);
@@ -170,9 +173,18 @@ static bool any_left(struct keeper *k)
     return left;
 }
 
+/* Whoever waits for the end of the starter's output must not wait for these processes too. */
+static void leave_stdio(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3 && null >= 0; fd++)
+        dup2(null, fd);
+}
+
 static void keep(struct keeper *k)
 {
     prctl(PR_SET_NAME, "vm-keeper");
+    leave_stdio();
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTOU};
     for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++)
         signal(ignored[i], SIG_IGN);
@@ -195,6 +207,9 @@ int outer_start(const struct outer_end *ends, unsigned count, GError **error)
 {
     struct keeper k = {.count = count};
     int line[2];
+    g_assert(count <= OUTER_ENDS_MAX);
+    for (unsigned i = 0; i < count; i++)
+        g_assert(ends[i].fd_count <= OUTER_FDS_MAX);
     for (unsigned i = 0; i < count; i++)
         k.child[i] = (struct child){.end = &ends[i], .pidfd = -1};
     bool good = !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line);

@@ -2,10 +2,13 @@
 /* outer.h - the processes around a VM.  What touches the world for it (network, sound, VNC, TPM, USB) is a process of its
  * own, an *end*, fenced for that one job and connected to the VM process by a socket pair.
  *
- *   starter --forks--> keeper --forks, executes--> end, which fences itself
- *      |                  | line: "end 0 is up", with its socket   |
+ *   vmctl --forks--> keeper --forks, executes--> end, which fences itself
+ *      |                | line: "end 0 is up", with its socket     |
  *      +--> VM process <--+                                        |
  *               +<================ socket pair: frames ===========>+
+ *
+ * Whoever starts the VM process (here vmctl) makes the keeper first: terrarium-vm is fenced from its first instruction on,
+ * and what it started would be, too.  Ends have no stdio; what they have to say they say on their socket.
  *
  * - The VM process starts nothing and names nothing: which ends there are is settled before its fence closes.
  * - The keeper never reads a byte from the VM process or from an end; it waits for processes to end, and for the line to
@@ -25,7 +28,7 @@ struct outer_end {           /* what the keeper is to start; borrowed until oute
     const char *name;        /* "net": for the log */
     const char *const *argv; /* an absolute path, arguments, NULL */
     int type;                /* of the pair: SOCK_SEQPACKET for frames, SOCK_STREAM for bytes */
-    const int *fds;          /* opened for it by the starter, who keeps them */
+    const int *fds;          /* opened for it by whoever calls outer_start(), who keeps them */
     unsigned fd_count;
     unsigned again_ms; /* when it is started again the first time; 0: never */
 };

@@ -232,7 +232,7 @@ void trans_trampolines(struct translator *x, struct emit *e)
             x->detour[i][saved] = emit_detour(e, fn[i], saved);
     x->link = emit_detour(e, trans_chain_c, false);
     x->request = emit_detour(e, trans_leave_c, false);
-    x->miss = e_here(e); /* an indirect jump that found no run: T0 = IP */
+    x->miss = e_here(e); /* an indirect jump that found no block: T0 = IP */
     e_mov(e, 8, T2, T0);
     emit_detour(e, trans_miss_c, false);
     emit_search(x, e);
