@@ -69,6 +69,7 @@ struct ata_action {
 
 /* ata_open.c: the drive that section c describes.  number: for a serial number.  bay: see drive_open_bay(). */
 bool ata_open(struct device *d, struct ata_drive *v, const struct config *c, unsigned number, bool bay, GError **error);
+void ata_plugged(struct ata_drive *v); /* another disk is in the bay, or none */
 
 /* ata.c */
 void ata_power_on(struct ata_drive *v);                   /* settings of disk and CD drive */
