@@ -4,8 +4,10 @@
 #include <stddef.h>
 
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
+static const char *const ahci_models[] = {"ahci", NULL};
 
 const struct device_class device_classes[] = {
+    {"sata", .first = 0, .count = 6, .slot = 11, ahci_models, .together = "sata"},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };

@@ -8,6 +8,7 @@
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
 #include "devices/storage/ahci.h"
+#include "devices/storage/ata_board.h"
 
 /* Registers. */
 enum { REGION_REGISTERS = 0, PORTS_AT = 0x100, PORT_BYTES = 0x80 };
@@ -20,7 +21,7 @@ enum { CAP_PORTS = AHCI_PORTS - 1, CAP_SLOTS = (AHCI_SLOTS - 1) << 8, CAP_PMD = 
 enum { CAP_3_GBPS = 2 << 20, CAP_CLO = 1 << 24, CAP_NCQ = 1 << 30 };
 #define CAP_64 UINT32_C(0x80000000)
 #define CAP    (CAP_PORTS | CAP_SLOTS | CAP_PMD | CAP_AHCI_ONLY | CAP_3_GBPS | CAP_CLO | CAP_NCQ | CAP_64)
-enum { CMD_CCS = 8, CMD_STORED = 0xfe000000 | CMD_ATAPI, CMD_ALWAYS = CMD_SUD | CMD_POD | CMD_HPCP };
+enum { CMD_CCS = 8, CMD_ALWAYS = CMD_SUD | CMD_POD | CMD_HPCP };
 enum { IS_CLEARABLE = 0x7dc000bf, IE_BITS = 0x7dc000ff, SCTL_BITS = 0xfff, DET_RESET = 1, DET_OFFLINE = 4 };
 enum { TFD_NOBODY = 0x7f, SSTS_UP = 0x103, SSTS_OFFLINE = 4, SIGNATURE_DISK = 0x00000101 };
 #define SIGNATURE_CD      UINT32_C(0xeb140101)
@@ -62,10 +63,10 @@ static bool there(const struct ata_drive *v)
 static void link_up(struct device *d, struct ahci_port *p)
 {
     p->link = there(&p->drive) && (p->sctl & 15) == 0;
+    ata_power_on(&p->drive);
     if (!p->link)
         return;
     p->serr |= SERR_EXCHANGED;
-    ata_power_on(&p->drive);
     ata_reset(&p->drive);
     ahci_post_d2h(d, p, false);
 }
@@ -222,8 +223,7 @@ static void command_write(struct ahci_port *p, uint32_t value)
 
     if (value & CMD_CLO)
         p->drive.status &= ~(STATUS_BSY | STATUS_DRQ);
-    p->command = value & (CMD_STORED & 0x0fffffff /* the link goes into no other state */) & ~CMD_ATAPI;
-    p->command |= value & (CMD_ST | CMD_FRE | CMD_ATAPI);
+    p->command = value & (CMD_ST | CMD_FRE | CMD_ATAPI);
     if (!was || is)
         return;
     ahci_give_up(p);
@@ -317,6 +317,16 @@ static bool ahci_init(struct device *d, const struct config *c, GError **error)
         }
     }
     return true;
+}
+
+bool ahci_geometry(struct device *d, unsigned number, struct disk_geometry *drive, struct disk_geometry *bios)
+{
+    struct ahci *s = d->state;
+    const struct ata_drive *v = &s->port[number].drive;
+
+    *drive = v->geometry;
+    *bios = v->bios_geometry;
+    return v->medium && !v->cdrom && drive_bytes(v->medium);
 }
 
 /* ---- saved state: no request is under way, and what could be run has been ---- */

@@ -253,7 +253,8 @@ bool drive_idle(struct drive *v)
 
 void drive_close(struct drive *v)
 {
-    g_queue_clear_full(&v->requests, g_free); /* none: save/load settles first */
+    if (v)
+        g_queue_clear_full(&v->requests, g_free); /* none: save/load settles first */
 }
 
 /* ---- serial lines ---- */
