@@ -3,10 +3,12 @@
 #include "core-vmm/base/device_models.h"
 #include <stddef.h>
 
+const char *const nic_models[] = {"e1000", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 static const char *const ahci_models[] = {"ahci", NULL};
 
 const struct device_class device_classes[] = {
+    {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"sata", .first = 0, .count = 6, .slot = 11, ahci_models, .together = "sata"},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},

@@ -15,5 +15,5 @@ struct device_class {
     const char *together;      /* one function for all numbers that are listed, of this name: drives of one controller */
 };
 
-extern const char *const testpci_models[];
+extern const char *const nic_models[], *const testpci_models[];
 extern const struct device_class device_classes[]; /* ends with section == NULL */
