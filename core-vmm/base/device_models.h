@@ -12,7 +12,7 @@ struct device_class {
     unsigned first, count;     /* the numbers that there are */
     unsigned slot;             /* of the first */
     const char *const *models; /* names of chips (device_ops), NULL-terminated; the first is the default */
-    const char *together;      /* one function for all numbers that are listed, of this name: drives of one controller */
+    const char *together; /* one function for all numbers that are listed, of this name: drives of one controller */
 };
 
 extern const char *const nic_models[], *const testpci_models[];

@@ -12,13 +12,13 @@ struct pc_firmware_disk {
 struct pc_firmware {
     unsigned cpus, sockets; /* sockets 0: one */
     uint64_t ram_below_4g, ram_above_4g;
-    bool serial1, serial2, floppy; /* there is such a chip: what the ACPI namespace shows */
-    bool boot_menu;                /* offer "press ESC for boot menu" */
+    bool serial1, serial2, floppy;        /* there is such a chip: what the ACPI namespace shows */
+    bool boot_menu;                       /* offer "press ESC for boot menu" */
     const struct pc_firmware_disk *disks; /* whose geometry the BIOS must not choose itself */
     unsigned disk_count;
-    bool no_display;               /* the BIOS talks to serial port 1 instead */
-    const char *const *boot; /* order: Open Firmware paths, NULL-terminated; NULL: the BIOS's own */
-    const uint8_t *uuid;     /* 16 bytes in the order of RFC 4122, or NULL */
+    bool no_display;                       /* the BIOS talks to serial port 1 instead */
+    const char *const *boot;               /* order: Open Firmware paths, NULL-terminated; NULL: the BIOS's own */
+    const uint8_t *uuid;                   /* 16 bytes in the order of RFC 4122, or NULL */
     const char *kernel, *initrd, *cmdline; /* file names and text, or NULL */
 };
 bool pc_firmware_setup(struct device *fw_cfg, const struct pc_firmware *p, GError **error);

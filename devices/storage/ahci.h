@@ -41,8 +41,8 @@ struct ahci_port {
     struct ata_drive drive;
     uint64_t list, fis; /* PxCLB, PxFB */
     uint32_t status, enable, command, sctl, serr, active, issue;
-    uint32_t told;  /* interrupts that a message was sent for */
-    uint32_t taken; /* slots of PxCI that are being worked at */
+    uint32_t told;            /* interrupts that a message was sent for */
+    uint32_t taken;           /* slots of PxCI that are being worked at */
     uint32_t queued, through; /* tags of queued commands under way; those to be told */
     bool link, halted;        /* a drive answers; an error that only PxCMD.ST = 0 ends */
     bool resetting;           /* between the two FISes of a software reset */
@@ -61,8 +61,8 @@ struct ahci {
 void ahci_update(struct device *d); /* interrupts, after any change */
 
 /* ahci_command.c */
-void ahci_run(struct device *d, struct ahci_port *p);     /* takes what PxCI has */
-void ahci_give_up(struct ahci_port *p);                   /* commands under way become stale */
+void ahci_run(struct device *d, struct ahci_port *p);         /* takes what PxCI has */
+void ahci_give_up(struct ahci_port *p);                       /* commands under way become stale */
 void ahci_tell_queued(struct device *d, struct ahci_port *p); /* Set Device Bits for what is through */
 void ahci_post_d2h(struct device *d, struct ahci_port *p, bool interrupt);
 bool ahci_port_idle(const struct ahci_port *p); /* no request is under way, not even a stale one */

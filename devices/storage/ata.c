@@ -110,6 +110,7 @@ static void transfer_sectors(struct ata_drive *v, struct ata_action *a, unsigned
 {
     uint64_t sectors = ata_sectors(v);
 
+    a->lba = lba;
     if (lba > sectors || count > sectors - lba) {
         ata_fail(a, ERROR_IDNF);
         return;
@@ -119,7 +120,6 @@ static void transfer_sectors(struct ata_drive *v, struct ata_action *a, unsigned
         return;
     }
     a->what = how & WRITES ? ATA_WRITE : ATA_READ;
-    a->lba = lba;
     a->sectors = count;
     a->dma = how & DMA;
     a->flush = (how & WRITES) && (v->cache_off || how & FUA);
