@@ -137,10 +137,12 @@ static void status_write(struct device *d, uint16_t v)
         net_more_room(p->cable);
 }
 
-static void features_write(struct pcnet *p, uint16_t v)
+static void features_write(struct device *d, uint16_t v)
 {
+    struct pcnet *p = d->state;
     uint16_t events = p->csr[CSR_FEATURES] & FEATURES_EVENTS & ~v;
     p->csr[CSR_FEATURES] = events | (v & FEATURES_CONTROL) | (v & FEATURE_USER_COMMAND ? FEATURE_USER : 0);
+    pcnet_poll(d);
 }
 
 static void extended_write(struct device *d, uint16_t v)
@@ -203,7 +205,7 @@ static void csr_write(struct device *d, unsigned n, uint16_t v)
     switch (n) {
     case CSR_STATUS: status_write(d, v); return;
     case CSR_MASK: p->csr[n] = v & MASK_CONTROL; return;
-    case CSR_FEATURES: features_write(p, v); return;
+    case CSR_FEATURES: features_write(d, v); return;
     case CSR_EXTENDED: extended_write(d, v); return;
     case CSR_EXTENDED2: extended2_write(d, v); return;
     case CSR_RING_CODES:

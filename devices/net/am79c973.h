@@ -109,6 +109,7 @@ bool pcnet_wide(const struct pcnet *p);  /* descriptors of 16 bytes */
 void pcnet_init_block(struct device *d); /* CSR 0, INIT */
 void pcnet_start(struct device *d);      /* ... STRT */
 void pcnet_transmit(struct device *d);   /* what the ring has now */
+void pcnet_poll(struct device *d);       /* works out when to look at it next */
 void pcnet_timers(struct device *d);     /* sets them as the state has them */
 bool pcnet_frame(struct device *d, const void *frame, size_t bytes, const struct net_offload *left);
 uint32_t pcnet_descriptor(struct pcnet *p, bool tx, unsigned at); /* its address */

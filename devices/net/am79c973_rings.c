@@ -445,6 +445,13 @@ static uint64_t next_poll(struct device *d, bool more)
     return dev_now(d) + (MAX(period, (uint64_t)ETHER_LOOK_NS) << (p->demanded ? PCNET_IDLE_MOST : p->idle_polls));
 }
 
+void pcnet_poll(struct device *d)
+{
+    struct pcnet *p = d->state;
+    p->poll_at = next_poll(d, false);
+    pcnet_timers(d);
+}
+
 void pcnet_transmit(struct device *d)
 {
     struct pcnet *p = d->state;
