@@ -350,6 +350,33 @@ static void settings_round_trip(void)
     delete_all();
 }
 
+static gpointer set_each(gpointer section)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        g_autofree char *set = g_strdup_printf("%s.file=%u", (char *)section, i);
+        char *sets[] = {set, NULL};
+        enum settings_count count;
+        g_assert_true(machines_change("m", sets, NULL, &count, NULL));
+        g_autoptr(GKeyFile) file = machines_settings("m", NULL);
+        g_autofree char *value = g_key_file_get_string(file, section, "file", NULL);
+        g_assert_cmpstr(value, ==, strchr(set, '=') + 1);
+    }
+    return NULL;
+}
+
+/* None of two changes is lost because both began with the same file. */
+static void settings_at_once(void)
+{
+    static const char *const sections[] = {"floppy0", "floppy1"};
+    GThread *threads[G_N_ELEMENTS(sections)];
+    create("m", NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sections); i++)
+        threads[i] = g_thread_new(sections[i], set_each, (gpointer)sections[i]);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sections); i++)
+        g_thread_join(threads[i]);
+    delete_all();
+}
+
 static void settings_all_or_nothing(void)
 {
     enum settings_count count;
@@ -708,6 +735,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machines/not-while-it-runs", not_while_it_runs);
     g_test_add_func("/machines/clones", clones);
     g_test_add_func("/machines/settings/round-trip", settings_round_trip);
+    g_test_add_func("/machines/settings/at-once", settings_at_once);
     g_test_add_func("/machines/settings/all-or-nothing", settings_all_or_nothing);
     g_test_add_func("/machines/settings/damaged", damaged_settings);
     g_test_add_func("/machines/many", many);
