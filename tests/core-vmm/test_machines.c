@@ -522,6 +522,35 @@ static void start_refused(void)
     delete_all();
 }
 
+static gpointer let_go(gpointer lock)
+{
+    g_usleep(200000);
+    close(GPOINTER_TO_INT(lock));
+    return NULL;
+}
+
+/* The process has gone, what cleans up behind it holds the lock for a moment more. */
+static void start_while_swept(void)
+{
+    const struct machine_start how = {.seconds = SOON_MS / 1000};
+    struct machine_run r;
+    pid_t gone = fork(), none;
+    if (!gone)
+        _exit(0);
+    g_assert_cmpint(waitpid(gone, NULL, 0), ==, gone);
+    create("m", NULL);
+    g_autofree char *folder = paths_machine("m"), *text = g_strdup_printf("%d\n", gone);
+    int lock = machine_lock(folder, &none, NULL);
+    g_assert_cmpint(lock, >=, 0);
+    g_assert_cmpint(pwrite(lock, text, strlen(text), 0), ==, strlen(text));
+    g_assert_cmpint(ftruncate(lock, strlen(text)), ==, 0);
+    vm_script("echo 'error 9 got that far' >&3");
+    GThread *thread = g_thread_new("sweeper", let_go, GINT_TO_POINTER(lock));
+    assert_refused(machines_start("m", &how, &r, error), MACHINE_ERROR, MACHINE_ERROR_REFUSED);
+    g_thread_join(thread);
+    delete_all();
+}
+
 struct ending {
     bool ended;
     GError *error;
@@ -742,6 +771,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machines/many", many);
     g_test_add_func("/machines/start/never-ready", never_ready);
     g_test_add_func("/machines/start/refused", start_refused);
+    g_test_add_func("/machines/start/while-swept", start_while_swept);
     g_test_add_func("/machines/races", races);
     g_test_add_func("/machines/start/in-a-loop", start_in_a_loop);
     g_test_add_func("/machines/events/all", events);
