@@ -279,27 +279,81 @@ debian_initrd() { # name busybox-package kernel-package
 	rm -rf "$t"
 }
 
-# Linux with the drivers of disk controllers, which does with the disks that it finds what its command line says.
-DISK_MODULES="ata_piix ahci nvme virtio_pci virtio_blk virtio_scsi sd_mod sr_mod"
-disk_initrd() { # name busybox-package kernel-package
-	local b f k m t=$CACHE/.tree.$$
+# A tree with busybox, and modules with what they need: the beginning of an initramfs with drivers.
+drivers_tree() { # tree busybox-package kernel-package module...
+	local b f k m t=$1
 	b=$(unpack "$2")
 	k=$(unpack "$3")
 	rm -rf "$t"
-	mkdir -p "$t"/{bin,dev,proc,sys,tmp}
+	mkdir -p "$t"/{bin,dev,etc,proc,sys,tmp}
 	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
 	ln -s busybox "$t/bin/sh"
 	m=$(basename "$k"/lib/modules/*)
 	/sbin/depmod -b "$k" "$m"
-	for f in $DISK_MODULES; do /sbin/modprobe -d "$k" -S "$m" --show-depends $f; done |
+	shift 3
+	for f in "$@"; do /sbin/modprobe -d "$k" -S "$m" --show-depends "$f" 2>/dev/null || true; done |
 		sed -n 's/^insmod \(.*\) *$/\1/p' | sort -u | while read -r f; do install -D -m 644 "$f" "$t/${f#"$k/"}"; done
 	cp "$k/lib/modules/$m"/modules.{order,builtin,builtin.modinfo} "$t/lib/modules/$m"
 	/sbin/depmod -b "$t" "$m"
+}
+
+pack_tree() { # tree name: the tree becomes the initramfs
+	(cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$2.new"
+	mv "$CACHE/$2.new" "$CACHE/$2"
+	rm -rf "$1"
+}
+
+# Linux with the drivers of disk controllers, which does with the disks that it finds what its command line says.
+DISK_MODULES="ata_piix ahci nvme virtio_pci virtio_blk virtio_scsi sd_mod sr_mod"
+disk_initrd() { # name busybox-package kernel-package
+	local t=$CACHE/.tree.$$
+	# shellcheck disable=SC2086
+	drivers_tree "$t" "$2" "$3" $DISK_MODULES
 	sed "s/^MODULES=.*/MODULES='$DISK_MODULES'/" "$(dirname "$SELF")/disk-init.sh" >"$t/init"
 	chmod +x "$t/init"
-	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
-	mv "$CACHE/$1.new" "$CACHE/$1"
-	rm -rf "$t"
+	pack_tree "$t" "$1"
+}
+
+# A shell on the first serial line, all of busybox, and drivers of network cards, loaded by `cards`.
+network_initrd() { # name busybox-package kernel-package
+	local t=$CACHE/.tree.$$
+	drivers_tree "$t" "$2" "$3" af_packet ipv6 virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too
+	cat >"$t/init" <<-'INIT'
+		#!/bin/sh
+		export PATH=/bin TERM=dumb
+		/bin/busybox --install -s /bin
+		mount -t proc proc /proc
+		mount -t sysfs sys /sys
+		mount -t devtmpfs dev /dev
+		mkdir -p /dev/shm
+		mount -t tmpfs tmp /dev/shm
+		cd /dev/shm
+		ip link set lo up
+		modprobe af_packet
+		modprobe ipv6
+		echo "GUEST-PROMPT"
+		while :; do PS1= setsid sh </dev/ttyS0 >/dev/ttyS0 2>&1; done
+	INIT
+	cat >"$t/bin/cards" <<-'CARDS'
+		#!/bin/sh
+		for m in virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too; do modprobe $m 2>/dev/null; done
+		for c in /sys/class/net/e*; do ip link set "${c##*/}" up; done
+	CARDS
+	cat >"$t/bin/lease" <<-'LEASE'
+		#!/bin/sh
+		# what udhcpc was told, as it was told
+		case $1 in
+		bound | renew)
+			ip addr flush dev "$interface" scope global
+			ip addr add "$ip/$mask" dev "$interface"
+			for r in $router; do ip route add default via "$r" dev "$interface"; done
+			for d in $dns; do echo "nameserver $d"; done >/etc/resolv.conf
+			echo "LEASE $interface $ip/$mask router=$router dns=$dns bootfile=$boot_file"
+			;;
+		esac
+	LEASE
+	chmod +x "$t/init" "$t/bin/cards" "$t/bin/lease"
+	pack_tree "$t" "$1"
 }
 
 # Linux's own tests of x86, 32 and 64 bit, built by its Makefile, in /tests; what they need of the C library; no init.
@@ -348,6 +402,8 @@ make_guest() {
 	debian32.img) debian_disk "$1" i386 ;;
 	debian-initrd64.gz) debian_initrd "$1" busybox-static linux-image-amd64 ;;
 	debian-initrd32.gz) debian_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
+	network-initrd64.gz) network_initrd "$1" busybox-static linux-image-amd64 ;;
+	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	disk-initrd64.gz) disk_initrd "$1" busybox-static linux-image-amd64 ;;
 	disk-initrd32.gz) disk_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	selftests-x86.gz) selftests "$1" ;;
