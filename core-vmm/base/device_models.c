@@ -5,10 +5,12 @@
 
 const char *const nic_models[] = {"e1000", "pcnet", "rtl8139", "rtl8139c", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
+static const char *const nvme_models[] = {"nvme", NULL};
 static const char *const ahci_models[] = {"ahci", NULL};
 
 const struct device_class device_classes[] = {
     {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
+    {"nvme", .first = 0, .count = 2, .slot = 12, nvme_models},
     {"sata", .first = 0, .count = 6, .slot = 11, ahci_models, .together = "sata"},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},

@@ -133,6 +133,7 @@ static const struct schema_section sections[] = {
      .drive = true},
     {"sata", 0, 6, "a drive on the AHCI controller, which is there if any is; a disk without a file is an empty bay",
      drive_keys, .drive = true},
+    {"nvme", 0, 2, "an NVMe controller with one disk", drive_keys, .drive = true},
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},

@@ -6,6 +6,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/machine/core.h"
 #include <string.h>
+#include <unistd.h>
 
 enum {
     COMMAND = 4,
@@ -152,6 +153,9 @@ static void unknown_model(void)
 static void every_model(void)
 {
     uint32_t slots = 0;
+    g_autofree char *image = NULL;
+    int fd = g_file_open_tmp("terrarium-pci-XXXXXX.img", &image, NULL);
+    g_assert_true(fd >= 0 && !ftruncate(fd, 1 << 20) && !close(fd));
     for (const struct device_class *k = device_classes; k->section; k++) {
         uint32_t own = ((1u << (k->together ? 1 : k->count)) - 1) << k->slot;
         g_assert_cmphex(slots & own, ==, 0);
@@ -161,7 +165,7 @@ static void every_model(void)
         g_assert_true(key ? !strcmp(key->otherwise, k->models[0]) : !k->models[1]);
         for (const char *const *model = k->models; *model; model++) {
             g_autofree char *ini = key ? g_strdup_printf("[%s]\nmodel=%s\n", section, *model)
-                                       : g_strdup_printf("[%s]\nmedia=cdrom\n", section);
+                                       : g_strdup_printf("[%s]\nfile=%s\n", section, image);
             struct machine *m = build(ini);
             g_assert_cmphex(config(m, k->slot, 0, 4), !=, UINT32_MAX);
             const char *name = k->together ? k->together : section;
@@ -169,6 +173,7 @@ static void every_model(void)
             machine_free(m);
         }
     }
+    unlink(image);
 }
 
 /* ---- configuration space ---- */
