@@ -4,9 +4,11 @@
 #include <glib.h>
 #include <string.h>
 
+const char *const nic_models[] = {"e1000", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 
 const struct device_class device_classes[] = {
+    {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };

@@ -98,6 +98,8 @@ struct device *bench_add(struct bench *b, const struct device_ops *ops, const ch
     struct device *d = put_on_board(b, p, error);
     if (d)
         device_reset(d);
+    if (d)
+        bench_cable_plug(d);
     return d;
 }
 
@@ -348,6 +350,7 @@ static char *renew(struct bench *b)
         struct device *d = put_on_board(b, &b->place[i], &error);
         if (!d)
             return g_strdup_printf("%s: init failed the second time: %s", b->place[i].name, error->message);
+        bench_cable_again(d);
         device_reset(d);
     }
     return NULL;
@@ -375,6 +378,7 @@ char *bench_save_load(struct bench *b)
     for (unsigned i = 0; i < b->places && !why; i++)
         why = compare_wires(bench_device(b, b->place[i].name), &was[i]);
     clock_go(b->machine->m->clock);
+    bench_cables_deliver(b);
     b->unseen = false;
     return why;
 }

@@ -23,6 +23,7 @@
 #include "core-vmm/api/device.h"
 #include "core-vmm/api/drive.h"
 #include "core-vmm/api/irqchip.h"
+#include "core-vmm/api/net.h"
 #include "core-vmm/api/platform.h"
 
 #define BENCH_RAM   (16u << 20)
@@ -80,3 +81,10 @@ bool bench_drive_locked(struct drive *v);
 uint8_t *bench_drive_data(struct bench *b, struct drive *v, uint64_t *bytes); /* its image, mapped */
 void bench_char_send(struct device *d, const uint8_t *data, size_t n);        /* to the guest, as fast as it has room */
 char *bench_char_sent(struct device *d); /* by the guest since the last call; g_free */
+
+/* A network card's cable: in from the start, and kept with what is on it when the machine is saved and loaded. */
+void bench_cable(struct device *d, bool up);
+void bench_cable_can(struct device *d, unsigned offloads);            /* what the far end takes; nothing at first */
+bool bench_deliver(struct device *d, const void *frame, size_t n);    /* false: the cable has no room for it */
+unsigned bench_frames_waiting(struct device *d);                      /* delivered, and no room in the guest yet */
+GBytes *bench_frame_sent(struct device *d, struct net_offload *left); /* the oldest one, NULL: none */

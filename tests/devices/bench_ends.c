@@ -232,6 +232,7 @@ void bench_ends_begin(struct bench *b)
 {
     b->views = g_ptr_array_new_with_free_func(view_free);
     b->failing = g_ptr_array_new_with_free_func(g_free);
+    b->cables = g_ptr_array_new_with_free_func(bench_cable_free);
     b->heard = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, heard_free);
 }
 
@@ -253,6 +254,7 @@ void bench_ends_leave(struct bench *b)
 {
     struct char_port *p;
     name_media(b);
+    bench_cables_leave(b);
     for (unsigned i = 0; (p = char_nth(b->machine->m, i)); i++)
         listen_to(b, p)->to = 0;
 }
@@ -261,6 +263,7 @@ void bench_ends_free(struct bench *b)
 {
     g_ptr_array_unref(b->views);
     g_ptr_array_unref(b->failing);
+    g_ptr_array_unref(b->cables);
     g_hash_table_unref(b->heard);
     for (unsigned i = 0; i < b->images; i++) {
         g_autofree char *name = g_strdup_printf("%u", i), *path = g_build_filename(b->folder, name, NULL);

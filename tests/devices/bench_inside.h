@@ -20,7 +20,7 @@ struct bench {
     uint64_t timers_set;
     char *folder; /* of images; NULL: there are none yet */
     unsigned images;
-    GPtrArray *views, *failing;
+    GPtrArray *views, *failing, *cables;
     GHashTable *heard; /* by the name of the port */
 };
 
@@ -33,3 +33,10 @@ char *bench_image(struct bench *b, const char *spec); /* KIND:SIZE; its path, or
 bool bench_ends_settle(struct bench *b);              /* finishes requests, delivers bytes; false if there were none */
 void bench_ends_leave(struct bench *b); /* the machine will be made anew: media and what was heard stay as they are */
 void bench_ends_free(struct bench *b);
+
+/* bench_net.c */
+void bench_cable_free(void *cable);
+void bench_cable_plug(struct device *d); /* if it is a network card that is new on the bench: the cable is in */
+void bench_cables_leave(struct bench *b);
+void bench_cable_again(struct device *d);   /* of a machine made anew: it is as it was */
+void bench_cables_deliver(struct bench *b); /* ... and what waited waits again */
