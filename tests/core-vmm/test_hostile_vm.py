@@ -492,7 +492,7 @@ def test_unread_memory(h):
         if b"__asan_init" in f.read():
             return "a sanitizer keeps freed memory"
     pid = start(h)
-    h.run("serial", NAME, "--send", "flood 3000000\\n")
+    h.run("serial", NAME, "--send", "flood 1200000\\n")
     before, clients = memory_of(pid), crowd(h, 60)
     for unused in range(50):
         for s in clients:

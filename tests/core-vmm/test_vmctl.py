@@ -356,8 +356,8 @@ def test_run_ends(h):
 
 def test_run_output(h):
     """Nothing is lost on a slow pipe, as far as the bounded queue goes, and it all arrives before the end."""
-    out = h.want(0, *RUN, stdin=b"flood 2000000\noff\n")
-    assert len(out) == 2000000 + len("test guest ready\r\n"), len(out)
+    out = h.want(0, *RUN, stdin=b"flood 640000\noff\n")
+    assert len(out) == 640000 + len("test guest ready\r\n"), len(out)
     log = h.base + "/serial.log"
     h.want(5, *RUN, "--set", "serial1.target=file:" + log, "--timeout", "0.3", stdin=b"")
     with open(log, "rb") as f:
@@ -723,15 +723,15 @@ def test_bounded_file(h):
     """A file with a limit keeps the last that was written."""
     h.want(0, "create", "m", "--serial", "log.txt")
     h.want(0, "start", "m")
-    h.want(0, "serial", "m", "--send", "limit 100000\n")
+    h.want(0, "serial", "m", "--send", "limit 20000\n")
     for unused in range(5):
-        h.want(0, "serial", "m", "--send", "flood 400000\n")
+        h.want(0, "serial", "m", "--send", "flood 80000\n")
     h.want(0, "serial", "m", "--send", "the end\n")
     h.want(0, "wait", "m", "--serial", "the end", "--timeout", "5")
     h.want(0, "stop", "--force", "m")
     with open(h.base + "/log.txt", "rb") as f:
         text = f.read()
-    assert 50000 <= len(text) <= 100000 and text.endswith(b"fl\r\nthe end\r\n"), (len(text), text[-100:])
+    assert 10000 <= len(text) <= 20000 and text.endswith(b"fl\r\nthe end\r\n"), (len(text), text[-100:])
 
 
 def test_graphics(h):
