@@ -280,8 +280,8 @@ static void enable(struct device *d)
         return;
     }
     n->submission[0] = (struct nvme_submission){.there = true, .base = n->asq, .size = submissions};
-    n->completion[0] = (struct nvme_completion){
-        .there = true, .interrupts = true, .phase = true, .base = n->acq, .size = completions};
+    n->completion[0] =
+        (struct nvme_completion){.there = true, .interrupts = true, .phase = true, .base = n->acq, .size = completions};
     n->csts |= CSTS_RDY;
 }
 
@@ -533,9 +533,9 @@ const struct device_ops nvme_ops = {
     .name = "nvme",
     .state_bytes = sizeof(struct nvme),
     .version = 1,
-    .regions = {[REGION_REGISTERS] =
-                    {.bus = BUS_MEM, .bytes = 16384, .min_size = 4, .max_size = 4, .bar = BAR0, .wide = true},
-                [REGION_VECTORS] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 8, .bar = BAR4}},
+    .regions =
+        {[REGION_REGISTERS] = {.bus = BUS_MEM, .bytes = 16384, .min_size = 4, .max_size = 4, .bar = BAR0, .wide = true},
+         [REGION_VECTORS] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 8, .bar = BAR4}},
     .pci = &ids,
     .init = nvme_init,
     .reset = nvme_reset,

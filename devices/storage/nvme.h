@@ -41,16 +41,16 @@ enum {
 };
 
 enum nvme_feature { /* those that are kept: their index is the feature's number */
-    FEATURE_ARBITRATION = 0x01,
-    FEATURE_POWER = 0x02,
-    FEATURE_TEMPERATURE = 0x04,
-    FEATURE_RECOVERY = 0x05,
-    FEATURE_CACHE = 0x06,
-    FEATURE_QUEUES = 0x07,
-    FEATURE_COALESCING = 0x08,
-    FEATURE_VECTOR = 0x09,
-    FEATURE_ATOMICITY = 0x0a,
-    FEATURE_EVENTS = 0x0b,
+                    FEATURE_ARBITRATION = 0x01,
+                    FEATURE_POWER = 0x02,
+                    FEATURE_TEMPERATURE = 0x04,
+                    FEATURE_RECOVERY = 0x05,
+                    FEATURE_CACHE = 0x06,
+                    FEATURE_QUEUES = 0x07,
+                    FEATURE_COALESCING = 0x08,
+                    FEATURE_VECTOR = 0x09,
+                    FEATURE_ATOMICITY = 0x0a,
+                    FEATURE_EVENTS = 0x0b,
 };
 
 struct nvme_submission {
@@ -90,9 +90,9 @@ struct nvme {
     uint16_t event_request[NVME_EVENTS]; /* ids of ASYNCHRONOUS EVENT REQUESTs that wait ... */
     uint32_t event[NVME_EVENTS];         /* ... and events that wait for one */
     uint8_t event_requests, events;
-    bool event_masked; /* an error was told, and its log not read yet */
-    bool starved;      /* a queue has commands that found no place */
-    bool closing;      /* the flush of a shutdown is under way */
+    bool event_masked;                                 /* an error was told, and its log not read yet */
+    bool starved;                                      /* a queue has commands that found no place */
+    bool closing;                                      /* the flush of a shutdown is under way */
     uint64_t reads, writes, bytes_read, bytes_written; /* since power-on, for the SMART log */
     struct drive_request closing_request;
     unsigned next_place; /* where a free one is looked for first */

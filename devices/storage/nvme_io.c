@@ -185,8 +185,8 @@ static uint16_t transfer(struct device *d, struct nvme_command *c, enum drive_op
         status = nvme_map(d, c, bytes, op == DRIVE_READ);
     if (status)
         return status;
-    c->flush = op != DRIVE_READ &&
-               (!(n->feature[FEATURE_CACHE] & 1) || get_le32(c->entry + AT_CDW12) & FORCE_UNIT_ACCESS);
+    c->flush =
+        op != DRIVE_READ && (!(n->feature[FEATURE_CACHE] & 1) || get_le32(c->entry + AT_CDW12) & FORCE_UNIT_ACCESS);
     submit(d, c, op, offset, bytes);
     return NVME_OK;
 }
