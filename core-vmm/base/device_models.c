@@ -5,7 +5,10 @@
 
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 
+static const char *const rng_models[] = {"virtio-rng", NULL};
+
 const struct device_class device_classes[] = {
+    {"rng", .slot = 20, .models = rng_models},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };

@@ -72,6 +72,28 @@ static unsigned bar_register(const struct region *r)
     return r->bar == BAR_ROM ? 0x30 : 0x10 + 4 * (r->bar - BAR0);
 }
 
+/* As core has it; of MSI-X the switch alone. */
+static void put_capabilities(struct device *d)
+{
+    uint8_t *c = d->core->pci_config, *w = d->core->pci_writable, *link = c + 0x34;
+    unsigned next = 0x40;
+    for (const struct pci_capability *p = d->ops->pci->capabilities; p && p->id; p++) {
+        unsigned at = p->at ? p->at : next;
+        unsigned bytes = p->id == PCI_CAP_MSI ? (p->maskable ? 24 : 14) : p->id == PCI_CAP_MSIX ? 12 : p->bytes;
+        next = (at + bytes + 3) & ~3u;
+        g_assert(next <= 256);
+        *link = at;
+        link = c + at + 1;
+        c[at] = p->id;
+        if (p->content)
+            memcpy(c + at + 2, p->content, p->bytes - 2);
+        if (p->writable)
+            memcpy(w + at + 2, p->writable, p->bytes - 2);
+        if (p->id == PCI_CAP_MSIX)
+            w[at + 3] = 0xc0;
+    }
+}
+
 static void pci_setup(struct device *d)
 {
     const struct pci_ids *p = d->ops->pci;
@@ -97,6 +119,7 @@ static void pci_setup(struct device *d)
         if (r->wide)
             memset(w + bar_register(r) + 4, 0xff, 4);
     }
+    put_capabilities(d);
 }
 
 static void pci_remap(struct device *d)
@@ -115,6 +138,8 @@ static void pci_remap(struct device *d)
 uint64_t bench_pci_read(struct device *d, unsigned offset, unsigned size)
 {
     uint64_t v = 0;
+    if (d->ops->pci_reading)
+        d->ops->pci_reading(d, offset & 255, size);
     for (unsigned i = 0; i < size; i++)
         v |= (uint64_t)d->core->pci_config[(offset + i) & 255] << (8 * i);
     return v;
@@ -372,6 +397,11 @@ void dev_memory_dirty(struct device *d, unsigned region, uint64_t *bitmap)
 void *dev_dma(struct device *d, uint64_t gpa, uint64_t bytes, bool write)
 {
     return gpa <= BENCH_RAM && bytes <= BENCH_RAM - gpa ? d->core->bench->ram + gpa : NULL;
+}
+
+unsigned dev_map_count(struct device *d)
+{
+    return 0;
 }
 
 void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes)
