@@ -30,6 +30,9 @@ extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 /* Virtio; line 0: INTA# */
 extern const struct device_ops virtio_rng_ops;
 
+/* Network cards; line 0: INTA# */
+extern const struct device_ops e1000_ops; /* 82540EM */
+
 /* For tests and firmware developers */
 extern const struct device_ops debugport_ops;
 extern const struct device_ops debugexit_ops;

@@ -3,12 +3,14 @@
 #include "core-vmm/base/device_models.h"
 #include <stddef.h>
 
+const char *const nic_models[] = {"e1000", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 
 static const char *const rng_models[] = {"virtio-rng", NULL};
 
 const struct device_class device_classes[] = {
     {"rng", .slot = 20, .models = rng_models},
+    {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };

@@ -15,5 +15,5 @@ struct device_class {
                                 * section has no key `model` */
 };
 
-extern const char *const testpci_models[];
+extern const char *const nic_models[], *const testpci_models[];
 extern const struct device_class device_classes[]; /* ends with section == NULL */

@@ -57,7 +57,11 @@ static const struct row board[] = {
 };
 
 /* What may be chosen by name: see base/device_models.h. */
-static const struct device_ops *const chosen_chips[] = {&virtio_rng_ops, &edu_ops, &edu_msix_ops};
+static const struct device_ops *const chosen_chips[] = {
+    &e1000_ops,      /* network cards */
+    &virtio_rng_ops, /* virtio */
+    &edu_ops,        &edu_msix_ops,
+};
 
 static bool floppy_listed(struct machine *m)
 {

@@ -19,6 +19,7 @@ const struct chip chips[] = {
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},
     {&virtio_rng_ops, "rng"},
+    {&e1000_ops, "nic1"},
     {&edu_ops, "testpci1"},
     {&edu_msix_ops, "testpci2"},
     {&i8237_ops, "dma"},
