@@ -57,8 +57,11 @@ static const struct row board[] = {
 };
 
 /* What may be chosen by name: see base/device_models.h. */
-static const struct device_ops *const chosen_chips[] = {&e1000_ops,    &pcnet_ops, &rtl8139_ops,
-                                                        &rtl8139c_ops, &edu_ops,   &edu_msix_ops};
+static const struct device_ops *const chosen_chips[] = {
+    &e1000_ops,      &pcnet_ops,    &rtl8139_ops, &rtl8139c_ops, // network cards
+    &virtio_rng_ops,                                             // virtio
+    &edu_ops,        &edu_msix_ops,                              // for tests
+};
 
 static bool floppy_listed(struct machine *m)
 {
@@ -90,6 +93,9 @@ static const struct device_class *class_of(const char *section, unsigned *number
 {
     for (const struct device_class *k = device_classes; k->section; k++) {
         size_t n = strlen(k->section);
+        *number = 0;
+        if (!k->count && !strcmp(section, k->section))
+            return k;
         unsigned digit = g_str_has_prefix(section, k->section) ? (unsigned)(section[n] - '0') : k->first + k->count;
         *number = digit - k->first;
         if (*number < k->count && !section[n + 1])
@@ -100,8 +106,8 @@ static const struct device_class *class_of(const char *section, unsigned *number
 
 static const struct device_ops *chosen_chip(const struct device_class *k, const struct config *c, GError **error)
 {
-    unsigned which;
-    if (!config_choice(c, "model", k->models, &which, error))
+    unsigned which = 0;
+    if (k->models[1] && !config_choice(c, "model", k->models, &which, error))
         return NULL;
     for (unsigned i = 0; i < G_N_ELEMENTS(chosen_chips); i++)
         if (!strcmp(chosen_chips[i]->name, k->models[which]))
@@ -133,8 +139,9 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
 static bool add_optional(struct machine *m, GError **error)
 {
     for (const struct device_class *k = device_classes; k->section; k++)
-        for (unsigned i = 0; i < k->count; i++) {
-            g_autofree char *section = g_strdup_printf("%s%u", k->section, k->first + i);
+        for (unsigned i = 0; i < MAX(k->count, 1); i++) {
+            g_autofree char *section =
+                k->count ? g_strdup_printf("%s%u", k->section, k->first + i) : g_strdup(k->section);
             struct device *d = NULL;
             if (!g_key_file_has_group(m->file, section))
                 continue;
