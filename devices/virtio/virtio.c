@@ -21,8 +21,8 @@ bool virtio_init(struct device *d, const struct virtio_class *class, uint64_t fe
     v->device = d;
     v->modern = interface != LEGACY;
     v->legacy = interface != MODERN;
-    v->offered = (features & class->features) | BIT(VIRTIO_F_ANY_LAYOUT) | BIT(VIRTIO_F_INDIRECT_DESC) |
-                 BIT(VIRTIO_F_EVENT_IDX);
+    v->offered =
+        (features & class->features) | BIT(VIRTIO_F_ANY_LAYOUT) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX);
     if (v->modern)
         v->offered |= BIT(VIRTIO_F_VERSION_1) | (packed ? BIT(VIRTIO_F_RING_PACKED) : 0);
     for (unsigned i = 0; i < class->queues; i++)
@@ -104,8 +104,7 @@ void virtio_set_status(struct virtio *v, uint8_t status)
     }
     if (status & ~v->status & VIRTIO_FEATURES_OK && !accept(v))
         status &= ~VIRTIO_FEATURES_OK;
-    if (status & ~v->status & VIRTIO_DRIVER_OK && v->driver & BIT(VIRTIO_F_VERSION_1) &&
-        !(status & VIRTIO_FEATURES_OK))
+    if (status & ~v->status & VIRTIO_DRIVER_OK && v->driver & BIT(VIRTIO_F_VERSION_1) && !(status & VIRTIO_FEATURES_OK))
         status &= ~VIRTIO_DRIVER_OK;
     v->status = status | (v->status & VIRTIO_NEEDS_RESET);
 }

@@ -28,7 +28,7 @@ struct virtio_class {
     void (*kicked)(struct virtio *v, unsigned queue);
     void (*configured)(struct virtio *v, unsigned offset, unsigned size); /* the driver wrote to v->config there */
     void (*reset)(struct virtio *v);                                      /* also before the machine's own */
-    bool (*sync)(struct virtio *v, struct stream *s);                     /* its own state; sets v->config when loading */
+    bool (*sync)(struct virtio *v, struct stream *s); /* its own state; sets v->config when loading */
 };
 
 struct virtio { /* the first member of each device's state */

@@ -60,9 +60,9 @@ const uint8_t virtio_cap_isr[14] = {CAP(16, CAP_ISR, PART_ISR)};
 const uint8_t virtio_cap_device[14] = {CAP(16, CAP_DEVICE, PART_DEVICE)};
 const uint8_t virtio_cap_notify[18] = {CAP(20, CAP_NOTIFY, PART_NOTIFY), NOTIFY_STEP};
 const uint8_t virtio_cap_window[18] = {20, CAP_WINDOW};
-const uint8_t virtio_cap_window_writable[18] = {[2] = 0xff,  [6] = 0xff,  [7] = 0xff,  [8] = 0xff,  [9] = 0xff,
-                                                [10] = 0xff, [11] = 0xff, [12] = 0xff, [13] = 0xff, [14] = 0xff,
-                                                [15] = 0xff, [16] = 0xff, [17] = 0xff};
+const uint8_t virtio_cap_window_writable[18] = {
+    [2] = 0xff,  [6] = 0xff,  [7] = 0xff,  [8] = 0xff,  [9] = 0xff,  [10] = 0xff, [11] = 0xff,
+    [12] = 0xff, [13] = 0xff, [14] = 0xff, [15] = 0xff, [16] = 0xff, [17] = 0xff};
 
 /* ---- interrupts ---- */
 
@@ -157,9 +157,10 @@ static uint64_t common_read(struct virtio *v, unsigned at)
 /* Fields begin here: each word of the common configuration belongs to the field that begins last before it. */
 static unsigned field_of(unsigned offset)
 {
-    static const uint8_t fields[] = {OFFERED_SELECT, OFFERED,      DRIVER_SELECT, DRIVER,       CONFIG_VECTOR, QUEUES,
-                                     STATUS,         GENERATION,   QUEUE_SELECT,  QUEUE_SIZE,   QUEUE_VECTOR,  QUEUE_ENABLE,
-                                     QUEUE_NOTIFY,   QUEUE_TABLE,  QUEUE_DRIVER,  QUEUE_DEVICE, COMMON_END};
+    static const uint8_t fields[] = {OFFERED_SELECT, OFFERED,      DRIVER_SELECT, DRIVER,       CONFIG_VECTOR,
+                                     QUEUES,         STATUS,       GENERATION,    QUEUE_SELECT, QUEUE_SIZE,
+                                     QUEUE_VECTOR,   QUEUE_ENABLE, QUEUE_NOTIFY,  QUEUE_TABLE,  QUEUE_DRIVER,
+                                     QUEUE_DEVICE,   COMMON_END};
     unsigned n = 0;
     while (fields[n + 1] <= offset)
         n++;

@@ -8,8 +8,13 @@ enum { VIRTIO_REGION_LEGACY, VIRTIO_REGION_TABLE, VIRTIO_REGION_MODERN, VIRTIO_R
 #define VIRTIO_REGIONS                                                                                                 \
     [VIRTIO_REGION_LEGACY] = {.bus = BUS_PORT, .bytes = 128, .min_size = 1, .max_size = 4, .bar = BAR0},               \
     [VIRTIO_REGION_TABLE] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 8, .bar = BAR1},                \
-    [VIRTIO_REGION_MODERN] = {                                                                                         \
-        .bus = BUS_MEM, .bytes = 0x4000, .min_size = 1, .max_size = 4, .bar = BAR4, .wide = true, .prefetchable = true}
+    [VIRTIO_REGION_MODERN] = {.bus = BUS_MEM,                                                                          \
+                              .bytes = 0x4000,                                                                         \
+                              .min_size = 1,                                                                           \
+                              .max_size = 4,                                                                           \
+                              .bar = BAR4,                                                                             \
+                              .wide = true,                                                                            \
+                              .prefetchable = true}
 
 /* The capabilities, MSI-X with so many messages first. */
 #define VIRTIO_CAPABILITIES(messages)                                                                                  \

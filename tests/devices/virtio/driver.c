@@ -26,7 +26,8 @@ void vdriver_set_common(struct vdriver *v, unsigned offset, unsigned size, uint3
 
 uint64_t vdriver_config(struct vdriver *v, unsigned offset, unsigned size)
 {
-    return v->legacy ? bench_in(v->bench, PORTS + 20 + offset, size) : bench_load(v->bench, MODERN + 0x2000 + offset, size);
+    return v->legacy ? bench_in(v->bench, PORTS + 20 + offset, size)
+                     : bench_load(v->bench, MODERN + 0x2000 + offset, size);
 }
 
 uint8_t vdriver_status(struct vdriver *v)
@@ -80,7 +81,8 @@ static void set_up(struct vdriver *v, unsigned n)
 {
     struct vdriver_queue *q = &v->queue[n];
     memset(vdriver_ram(v, QUEUES_AT + n * QUEUE_ROOM), 0, QUEUE_ROOM);
-    *q = (struct vdriver_queue){.table = QUEUES_AT + n * QUEUE_ROOM, .size = VDRIVER_SIZE, .wrap = true, .seen_wrap = true};
+    *q = (struct vdriver_queue){
+        .table = QUEUES_AT + n * QUEUE_ROOM, .size = VDRIVER_SIZE, .wrap = true, .seen_wrap = true};
     if (v->legacy) {
         set_up_legacy(v, q, n);
         return;
@@ -122,10 +124,18 @@ struct vdriver *vdriver_new(const char *chip, const char *config, uint64_t wante
     g_assert_no_error(error);
     bench_pci_write(v->device, 0x10, 4, PORTS);
     bench_pci_write(v->device, 0x14, 4, TABLE);
-    bench_pci_write(v->device, 0x20, 8, MODERN);
+    bench_pci_write(v->device, 0x20, 4, MODERN);
+    bench_pci_write(v->device, 0x24, 4, 0);
     bench_pci_write(v->device, 4, 2, 7);
     vdriver_start(v, wanted, queues);
     return v;
+}
+
+void vdriver_save_load(struct vdriver *v)
+{
+    const char *name = v->device->name;
+    g_assert_cmpstr(bench_save_load(v->bench), ==, NULL);
+    v->device = bench_device(v->bench, name);
 }
 
 void vdriver_free(struct vdriver *v)

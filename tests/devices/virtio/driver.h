@@ -17,7 +17,7 @@ struct vdriver {
     bool packed, legacy;
     uint64_t features; /* agreed on */
     struct vdriver_queue {
-        uint64_t table, driver, ring; /* ring: the device's area */
+        uint64_t table, driver, ring;    /* ring: the device's area */
         uint16_t size, next, made, seen; /* next: descriptor; made: available, seen: used so far */
         bool wrap, seen_wrap;
         uint16_t taken[256]; /* places by id, packed */
@@ -26,6 +26,7 @@ struct vdriver {
 /* The chip of that row, with features agreed on and queues set up, DRIVER_OK; wanted without VERSION_1: as a legacy driver. */
 struct vdriver *vdriver_new(const char *chip, const char *config, uint64_t wanted, unsigned queues);
 void vdriver_free(struct vdriver *v);
+void vdriver_save_load(struct vdriver *v);
 void vdriver_start(struct vdriver *v, uint64_t wanted, unsigned queues); /* from a reset on */
 /* The common configuration (its offset), and the device's. */
 uint64_t vdriver_common(struct vdriver *v, unsigned offset, unsigned size);
