@@ -70,8 +70,9 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
 static bool add_optional(struct machine *m, GError **error)
 {
     for (const struct device_class *k = device_classes; k->section; k++)
-        for (unsigned i = 0; i < k->count; i++) {
-            g_autofree char *section = g_strdup_printf("%s%u", k->section, k->first + i);
+        for (unsigned i = 0; i < MAX(k->count, 1); i++) {
+            g_autofree char *section =
+                k->count ? g_strdup_printf("%s%u", k->section, k->first + i) : g_strdup(k->section);
             struct device *d = NULL;
             if (!g_key_file_has_group(m->file, section))
                 continue;

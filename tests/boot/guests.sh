@@ -285,7 +285,7 @@ drivers_tree() { # tree busybox-package kernel-package module...
 	b=$(unpack "$2")
 	k=$(unpack "$3")
 	rm -rf "$t"
-	mkdir -p "$t"/{bin,dev,etc,proc,sys,tmp}
+	mkdir -p "$t"/{bin,dev,etc,mnt,proc,sys,tmp}
 	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
 	ln -s busybox "$t/bin/sh"
 	m=$(basename "$k"/lib/modules/*)
@@ -356,6 +356,17 @@ network_initrd() { # name busybox-package kernel-package
 	pack_tree "$t" "$1"
 }
 
+# Linux with the drivers of virtio, which does with each device that it finds what its command line says: do=rng,disk,...
+virtio_initrd() { # name busybox-package kernel-package
+	local t=$CACHE/.tree.$$
+	# shellcheck disable=SC2086
+	drivers_tree "$t" "$2" "$3" $VIRTIO_MODULES
+	sed "s/^MODULES=.*/MODULES='$VIRTIO_MODULES'/" "$(dirname "$SELF")/virtio-init.sh" >"$t/init"
+	chmod +x "$t/init"
+	pack_tree "$t" "$1"
+}
+VIRTIO_MODULES="virtio_pci virtio_rng virtio_blk virtio_net virtio_console virtio_scsi virtio_balloon sd_mod sr_mod ata_piix"
+
 # Linux's own tests of x86, 32 and 64 bit, built by its Makefile, in /tests; what they need of the C library; no init.
 selftests() { # name
 	local b l s t=$CACHE/.tree.$$
@@ -406,6 +417,8 @@ make_guest() {
 	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	disk-initrd64.gz) disk_initrd "$1" busybox-static linux-image-amd64 ;;
 	disk-initrd32.gz) disk_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
+	virtio-initrd64.gz) virtio_initrd "$1" busybox-static linux-image-cloud-amd64 ;;
+	virtio-initrd32.gz) virtio_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	selftests-x86.gz) selftests "$1" ;;
 	xen.iso) xen_iso ;;
 	di-amd64-text-linux | di-amd64-text-initrd.gz) installer amd64 text ;;
