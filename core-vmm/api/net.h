@@ -9,10 +9,13 @@
 enum { NET_FRAME_LEAST = 14, NET_FRAME_MOST = 65550 };
 /* What of a frame's making is left to whoever gets it; all zeroes: nothing. */
 struct net_offload {
-    bool checksum; /* the sum over [checksum_start, end), which is to be put checksum_offset behind that start */
+    bool
+        checksum; /* the sum over [checksum_start, end), which is to be put checksum_offset behind that start, where the
+                    * sum of the pseudo header lies */
     uint16_t checksum_start, checksum_offset;
-    uint8_t segments; /* NET_TSO4 or NET_TSO6: a TCP segment to be cut up; 0: it is one frame */
-    uint16_t segment_bytes, header_bytes;
+    uint8_t segments; /* NET_TSO4 or NET_TSO6: a TCP segment to be cut up; 0: it is one frame.  What its headers say of
+                       * lengths and sums does not count then: whoever cuts it up works them out */
+    uint16_t segment_bytes, header_bytes; /* of TCP payload in each; of all headers before it */
 };
 enum { NET_CHECKSUM = 1, NET_TSO4 = 2, NET_TSO6 = 4 }; /* what a side can be given, or-ed */
 struct net_counts {
@@ -37,11 +40,16 @@ void net_more_room(struct net_cable *c);
 
 /* ---- the far end; loop thread, no device lock held ---- */
 struct net_end {
-    void (*frame)(void *ctx, const void *frame, size_t bytes, const struct net_offload *left);
+    /* A frame of the guest; false: no room, try again after net_end_room(). */
+    bool (*frame)(void *ctx, const void *frame, size_t bytes, const struct net_offload *left);
+    void (*card_can)(void *ctx); /* net_card_can() may be another now; NULL: the end does not mind */
+    void (*closed)(void *ctx);   /* the card goes, and the cable with it; NULL: not before the end */
     unsigned can;
     void *ctx;
 };
+struct net_cable *machine_cable(struct machine *m, const char *card); /* by its section, "nic1"; NULL */
 void net_attach(struct net_cable *c, const struct net_end *end); /* the link comes up; NULL: down.  *end stays valid */
 unsigned net_card_can(struct net_cable *c);
+void net_end_room(struct net_cable *c);
 bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left);
 void net_counts(struct net_cable *c, struct net_counts *out); /* net_deliver() false: dropped */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fence.h - how a process of ours gives up, for good, what it does not need: files (Landlock), system calls (seccomp) and
- * root's capabilities.  For the VM process and for every child that looks into a disk image.
+ * root's capabilities.  For the VM process, the processes around it, and every child that looks into a disk image.
  *
  * Both fences belong to threads and are inherited by the threads that those make.  So: close them while there is one
  * thread, and before the first byte is looked at that somebody else may have written; fence_holds() then asks the kernel.
@@ -19,11 +19,13 @@ enum fence_access {
 };
 struct fence_files;
 struct fence_files *fence_files_new(void);
+struct fence_files *fence_files_new_online(void); /* the network stays, for a process whose job that is */
 void fence_files_free(struct fence_files *f);
 /* What is not there gets no rule; of a path that is a link, what it leads to. */
 void fence_allow(struct fence_files *f, const char *path, unsigned access);
 /* A regular file or a device; a folder of that name gets no rule: everything below it would be meant. */
 void fence_allow_file(struct fence_files *f, const char *path, unsigned access);
+void fence_allow_fd(struct fence_files *f, int fd, unsigned access); /* what is open already, by its descriptor */
 /* What whoever looks at an image may read, which names others by their path: all but the system's own (/proc, /sys, /run),
  * devices that are no disks, and what is hidden in people's homes (.ssh, .config), except caches and our own data. */
 void fence_allow_images(struct fence_files *f);
@@ -43,6 +45,7 @@ enum fence_kind {
     FENCE_WORKER, /* threads that read and write disk images */
     FENCE_LOOK,   /* a child that says which files an image consists of */
     FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
+    FENCE_NET,    /* the network process around a VM: network-modes/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */

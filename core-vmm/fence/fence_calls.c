@@ -41,9 +41,10 @@ enum {
     WORKER = 1 << FENCE_WORKER,
     LOOK = 1 << FENCE_LOOK,
     TOOL = 1 << FENCE_TOOL,
+    NET = 1 << FENCE_NET,
     CHILDREN = LOOK | TOOL,
     ANY = (1 << FENCE_KINDS) - 1,
-    IN_VM = ANY & ~TOOL, /* what any part of the VM process does, at any time */
+    IN_VM = ANY & ~(TOOL | NET), /* what any part of the VM process does, at any time */
 };
 
 /* ---- calls that stay whatever their arguments are ---- */
@@ -78,16 +79,27 @@ static const struct {
      "faults of translated code, being kicked"},
     {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
     {VM | LOOP | CHILDREN, CALLS(SYS_fgetxattr), "which images build upon an open one"},
+    {NET, CALLS(SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_ftruncate), "its settings; captures"},
+    {NET,
+     CALLS(SYS_open, SYS_openat, SYS_stat, SYS_newfstatat, SYS_lstat, SYS_statx, SYS_access, SYS_readlink,
+           SYS_readlinkat),
+     "the names of resolvers, a folder for TFTP (Landlock says where)"},
+    {NET,
+     CALLS(SYS_bind, SYS_listen, SYS_connect, SYS_accept, SYS_accept4, SYS_shutdown, SYS_getsockopt, SYS_setsockopt,
+           SYS_getsockname, SYS_getpeername, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg,
+           SYS_recvmmsg),
+     "the network"},
     {TOOL | VM | LOOP | VCPU, CALLS(SYS_rt_sigtimedwait), "Ctrl-C; taking a kick back"},
     {ANY, CALLS(SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_time, SYS_nanosleep, SYS_clock_nanosleep),
      "time"},
+    {NET, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "limits of bandwidth, delays"},
     {VM | LOOP | VCPU, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "guest time"},
-    {VM | LOOP | VCPU, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
+    {VM | LOOP | VCPU | NET, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
     {VM | LOOP, CALLS(SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown),
      "control clients"},
-    {VM | LOOP | VCPU | TOOL, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
+    {VM | LOOP | VCPU | TOOL | NET, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
     {ANY, CALLS(SYS_sched_getaffinity), "the same; pthread_getattr_np() asks by the thread's number"},
-    {VM | LOOP | CHILDREN, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
+    {VM | LOOP | CHILDREN | NET, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
     /* Until the closer fences are there. */
     {START, CALLS(SYS_execve, SYS_arch_prctl, SYS_set_tid_address, SYS_tgkill), "becoming the program"},
     {START, CALLS(SYS_getrlimit, SYS_getresuid, SYS_getresgid, SYS_getppid, SYS_statfs, SYS_fstatfs), "questions"},
@@ -142,10 +154,10 @@ static const struct {
     {ANY, SYS_prlimit64, 2, {IS(0, 0), IS(2, 0)}},
     /* No owner, no signal for what happens to a descriptor. */
     {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
-    {VM | LOOP | TOOL, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
-    {VM | LOOP | CHILDREN, SYS_fcntl, 1, {IS(1, F_GETFD)}},
-    {VM | LOOP | CHILDREN, SYS_fcntl, 1, {IS(1, F_SETFD)}},
-    {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
+    {VM | LOOP | TOOL | NET, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
+    {VM | LOOP | CHILDREN | NET, SYS_fcntl, 1, {IS(1, F_GETFD)}},
+    {VM | LOOP | CHILDREN | NET, SYS_fcntl, 1, {IS(1, F_SETFD)}},
+    {VM | LOOP | TOOL | NET, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_GETLK)}},
     {VM | LOOP, SYS_fcntl, 1, {IS(1, F_ADD_SEALS)}},
@@ -153,6 +165,12 @@ static const struct {
     {VM | LOOP | VCPU, SYS_sendto, 1, {IS(4, 0)}},
     {VM | LOOP, SYS_recvfrom, 1, {IS(4, 0)}},
     {VM | LOOP, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
+    /* TCP, UDP and pings; datagrams between a user's VMs.  No other Unix sockets: a user's other programs listen there. */
+    {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
+    {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},
+    {NET, SYS_socket, 2, {IS(0, AF_INET6), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
+    {NET, SYS_socket, 2, {IS(0, AF_INET6), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},
+    {NET, SYS_socket, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},
     /* An open file's own time, no path. */
     {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
     /* That another image builds upon an open one. */
@@ -196,6 +214,7 @@ static const struct {
               KVM_NMI, KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING, KVM_SET_SIGNAL_MASK, KVM_SET_USER_MEMORY_REGION,
               KVM_GET_DIRTY_LOG, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR, KVM_TRANSLATE),
      "KVM: running it (hwaccel)"},
+    {NET, COMMANDS(FIONREAD, FIONBIO), "sockets: what waits; never wait"},
 };
 
 /* The outermost filter leaves what any of those within it needs. */

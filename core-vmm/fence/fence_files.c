@@ -50,7 +50,7 @@ static uint64_t bits_of(unsigned access)
     return all;
 }
 
-struct fence_files *fence_files_new(void)
+static struct fence_files *new_files(bool online)
 {
     struct fence_files *f = g_new0(struct fence_files, 1);
     int abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -60,11 +60,21 @@ struct fence_files *fence_files_new(void)
         return f;
     f->handled.files = FIRST_ACCESSES | (abi >= 2 ? ACCESS_REFER : 0) | (abi >= 3 ? ACCESS_TRUNCATE : 0) |
                        (abi >= 5 ? ACCESS_IOCTL_DEV : 0);
-    f->handled.net = abi >= 4 ? NET_BIND_CONNECT : 0;
+    f->handled.net = abi >= 4 && !online ? NET_BIND_CONNECT : 0;
     f->handled.scopes = abi >= 6 ? SCOPES : 0;
     size_t known = abi >= 6 ? sizeof f->handled : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
     f->fd = syscall(SYS_landlock_create_ruleset, &f->handled, known, 0);
     return f;
+}
+
+struct fence_files *fence_files_new(void)
+{
+    return new_files(false);
+}
+
+struct fence_files *fence_files_new_online(void)
+{
+    return new_files(true);
 }
 
 void fence_files_free(struct fence_files *f)
@@ -74,19 +84,32 @@ void fence_files_free(struct fence_files *f)
     g_free(f);
 }
 
-static void allow(struct fence_files *f, const char *path, unsigned access, bool folders)
+/* fd: of a file or folder; what: for the log. */
+static void allow_open(struct fence_files *f, int fd, const char *what, unsigned access, bool folders)
 {
-    struct landlock_path_beneath_attr a = {.parent_fd = f->fd < 0 ? -1 : open(path, O_PATH | O_CLOEXEC)};
+    struct landlock_path_beneath_attr a = {.parent_fd = fd};
     struct stat st = {.st_uid = geteuid()};
-    if (a.parent_fd < 0)
-        return;
-    bool folder = !fstat(a.parent_fd, &st) && S_ISDIR(st.st_mode);
+    bool folder = !fstat(fd, &st) && S_ISDIR(st.st_mode);
     f->others = f->others || st.st_uid != geteuid();
     a.allowed_access = bits_of(access) & f->handled.files & (folder ? ~0ull : FOR_FILES);
     if (a.allowed_access && (folders || !folder) &&
         syscall(SYS_landlock_add_rule, f->fd, LANDLOCK_RULE_PATH_BENEATH, &a, 0))
-        g_warning("fence: %s: %s", path, g_strerror(errno));
-    close(a.parent_fd);
+        g_warning("fence: %s: %s", what, g_strerror(errno));
+}
+
+static void allow(struct fence_files *f, const char *path, unsigned access, bool folders)
+{
+    int fd = f->fd < 0 ? -1 : open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    allow_open(f, fd, path, access, folders);
+    close(fd);
+}
+
+void fence_allow_fd(struct fence_files *f, int fd, unsigned access)
+{
+    if (f->fd >= 0)
+        allow_open(f, fd, "what was opened for it", access, true);
 }
 
 void fence_allow(struct fence_files *f, const char *path, unsigned access)

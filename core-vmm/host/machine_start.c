@@ -4,6 +4,7 @@
  * The process has the write end of a pipe, says "ready" or "error CODE MESSAGE" there (core-vmm/vm/main.c), and closes it.
  * One that says neither in time is ended: whoever waits for a machine waits for an answer.  Waiting is done here, or by the
  * caller's main loop; what is heard is judged by the same code. */
+#include "core-vmm/host/machine_outer.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define READY_FD 3          /* in the child */
+#define LINE_FD  4          /* the same: to the processes around it */
 #define SAID_MAX (64 << 10) /* a longer last word is cut */
 #define END_MS   5000       /* one that will not start may take so long to end */
 #define POLL_US  5000
@@ -30,7 +32,8 @@ static char *own_folder(void)
 
 char *program_find(const char *name)
 {
-    static const char *const beside[] = {".", "../vm", "../../gui/screen", "../libexec/terrarium"};
+    static const char *const beside[] = {".", "../vm", "../../gui/screen", "../../network-modes",
+                                         "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
     g_autofree char *variable = g_ascii_strup(name, -1);
     const char *told = g_getenv(g_strdelimit(variable, "-", '_')); /* TERRARIUM_VM: for tests and developers */
@@ -55,7 +58,8 @@ void program_in_child(gpointer detached)
         setsid();
 }
 
-static char **command_line(const char *program, const char *folder, const struct machine_start *how)
+static char **command_line(const char *program, const char *folder, const struct machine_start *how,
+                           const struct machine_outer *outer)
 {
     GPtrArray *a = g_ptr_array_new();
     g_ptr_array_add(a, g_strdup(program));
@@ -63,6 +67,10 @@ static char **command_line(const char *program, const char *folder, const struct
     g_ptr_array_add(a, g_strdup(folder));
     g_ptr_array_add(a, g_strdup("--ready-fd"));
     g_ptr_array_add(a, g_strdup_printf("%d", READY_FD));
+    if (outer->line >= 0) {
+        g_ptr_array_add(a, g_strdup_printf("--line-fd=%d", LINE_FD));
+        g_ptr_array_add(a, g_strconcat("--outer=", outer->names, NULL));
+    }
     if (how->terminal) {
         g_ptr_array_add(a, g_strdup("--foreground"));
         g_ptr_array_add(a, g_strdup("--die-with-parent"));
@@ -77,17 +85,17 @@ static char **command_line(const char *program, const char *folder, const struct
     return (char **)g_ptr_array_free(a, FALSE);
 }
 
-/* ready: the write end of a pipe, for the child. */
-static bool launch(char **argv, bool terminal, int ready, GPid *pid, GError **error)
+/* ready: the write end of a pipe, for the child; line: -1, or for it too. */
+static bool launch(char **argv, bool terminal, int ready, int line, GPid *pid, GError **error)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC), to = READY_FD;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), from[] = {ready, line}, to[] = {READY_FD, LINE_FD};
     GSpawnFlags how = G_SPAWN_DO_NOT_REAP_CHILD;
     if (terminal) /* named as descriptors, GLib would close them in the child */
         how |= G_SPAWN_CHILD_INHERITS_STDIN;
     int in = terminal ? -1 : null;
     bool good = g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)argv, NULL, how, program_in_child,
-                                                 GINT_TO_POINTER(!terminal), in, in, in, &ready, &to, 1, pid, NULL,
-                                                 NULL, NULL, error);
+                                                 GINT_TO_POINTER(!terminal), in, in, in, from, to, line < 0 ? 1 : 2,
+                                                 pid, NULL, NULL, NULL, error);
     close(null);
     return good;
 }
@@ -95,6 +103,7 @@ static bool launch(char **argv, bool terminal, int ready, GPid *pid, GError **er
 /* What is heard of one that starts. */
 struct start {
     struct machine_run run;
+    struct machine_outer outer;
     int ready; /* read end, non-blocking; -1: closed */
     GString *said;
     double seconds;
@@ -109,21 +118,27 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
                     "terrarium-vm is missing: it was looked for beside vmctl and in PATH");
         return false;
     }
-    if (!g_unix_open_pipe(pair, FD_CLOEXEC, error))
+    /* Before the pipe: those processes live longer than its other end may. */
+    if (!machine_outer_start(folder, &s->outer, error) || !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
+        machine_outer_end(&s->outer, true);
         return false;
-    g_auto(GStrv) argv = command_line(program, folder, how);
-    bool good = launch(argv, how->terminal, pair[1], &s->run.pid, error);
+    }
+    g_auto(GStrv) argv = command_line(program, folder, how, &s->outer);
+    bool good = launch(argv, how->terminal, pair[1], s->outer.line, &s->run.pid, error);
     close(pair[1]);
     s->ready = pair[0];
     s->seconds = how->seconds;
     s->said = g_string_new(NULL);
     if (good)
         g_unix_set_fd_nonblocking(s->ready, TRUE, NULL);
+    else
+        machine_outer_end(&s->outer, true);
     return good;
 }
 
-static void start_clear(struct start *s)
+static void start_clear(struct start *s, bool failed)
 {
+    machine_outer_end(&s->outer, failed);
     if (s->ready >= 0)
         close(s->ready);
     s->ready = -1;
@@ -210,11 +225,11 @@ static void reap(GPid pid)
 
 bool machines_start_folder(const char *folder, const struct machine_start *how, struct machine_run *r, GError **error)
 {
-    struct start s = {.ready = -1};
+    struct start s = {.ready = -1, .outer.line = -1};
     bool spawned = start_spawn(&s, folder, how, error);
     bool good = spawned && start_wait(&s, error);
     *r = s.run;
-    start_clear(&s); /* whoever goes on talking then gets SIGPIPE */
+    start_clear(&s, !good); /* whoever goes on talking then gets SIGPIPE */
     if (spawned && !good)
         reap(r->pid); /* so that its lock has gone when we return */
     return good;
@@ -247,7 +262,7 @@ static void async_stop(struct async_start *a)
     source_stop(&a->hear);
     source_stop(&a->late);
     source_stop(&a->cancelled);
-    start_clear(&a->start);
+    start_clear(&a->start, a->error != NULL);
 }
 
 static void async_free(gpointer data)
@@ -347,6 +362,7 @@ void machines_start_async(const char *name, const struct machine_start *how, GCa
     struct async_start *a = g_new0(struct async_start, 1);
     GError *error = NULL;
     a->start.ready = -1;
+    a->start.outer.line = -1;
     g_task_set_check_cancellable(task, FALSE); /* one that runs, runs */
     g_task_set_task_data(task, a, async_free);
     if (g_cancellable_set_error_if_cancelled(cancel, &error) || !is_free(name, folder, &error) ||

@@ -112,6 +112,12 @@ char *paths_socket(const char *name, GError **error)
     return folder ? g_build_filename(folder, "control", NULL) : NULL;
 }
 
+char *paths_network(const char *name, GError **error)
+{
+    g_autofree char *folder = runtime_child(name, error);
+    return folder ? g_build_filename(folder, PATHS_NETWORK, NULL) : NULL;
+}
+
 bool paths_is_throwaway(const char *name)
 {
     return g_str_has_prefix(name, PATHS_THROWAWAY);

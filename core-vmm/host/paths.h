@@ -2,7 +2,7 @@
 /* paths.h - where machines live and where running ones are met.
  *
  *   $XDG_DATA_HOME/terrarium/machines/NAME/     machine.ini, disks, logs/, lock
- *   $XDG_RUNTIME_DIR/terrarium/NAME/            control (socket), serial1 ... (links to ptys)
+ *   $XDG_RUNTIME_DIR/terrarium/NAME/            control, network (sockets), serial1 ... (links to ptys)
  *
  * There is no daemon: a machine exists if its folder has a machine.ini, and runs if its lock is held.  Folders beside it
  * whose names begin with a dot are on their way in or out (fresh.h). */
@@ -20,6 +20,9 @@ char *paths_machine_ini(const char *name);                /* the file in it */
 char *paths_runtime(GError **error);                      /* made if missing, 0700, checked to be ours alone */
 char *paths_runtime_of(const char *name, GError **error); /* made too */
 char *paths_socket(const char *name, GError **error);     /* its control socket; nothing is made */
+
+#define PATHS_NETWORK "network" /* beside it: the control socket of the machine's network process */
+char *paths_network(const char *name, GError **error);
 
 /* Names of all machines, sorted; throw-away ones (only a runtime folder) only if they run.  Whatever else is in the machines'
  * folder under a name that a machine could have is among them: no new machine can have it. */

@@ -97,6 +97,7 @@ struct device_core {
         void (*fn)(struct device *d);
     } timers[DEV_TIMERS];
     _Atomic unsigned keyboard_since, pointer_since; /* dev_input(): when that began, 0: not listened to */
+    struct net_cable *cable;                        /* net.c; NULL: it is no network card */
     struct config config;
     int64_t log_second;
     unsigned log_count;

@@ -57,6 +57,11 @@ void drive_on_change(struct drive *v, void (*fn)(struct device *d, struct drive 
     v->on_change = fn;
 }
 
+void drive_on_batch(struct drive *v, void (*fn)(struct device *d, struct drive *v))
+{
+    v->on_batch = fn;
+}
+
 void drive_guest_lock(struct drive *v, bool locked)
 {
     g_mutex_lock(&v->lock);
@@ -103,7 +108,7 @@ static bool open_first_medium(struct drive *v, const struct config *c, GError **
 {
     g_autofree char *file = config_string(c, "file"), *format = config_string(c, "format");
     if (!file || !*file)
-        return v->media != MEDIA_DISK ||
+        return drive_removable(v) ||
                disk_fail(error, DISK_ERROR_USAGE, "%s: section [%s] has no \"file\"", c->path, c->section);
     GError *why = NULL;
     v->medium = drive_medium_open(v, -1, file, format, v->readonly, &why);
@@ -126,10 +131,11 @@ static void default_serial(struct drive *v)
         v->serial = g_strdup_printf("TV%08x", g_str_hash(seed));
 }
 
-struct drive *drive_open(struct device *d, const struct config *c, GError **error)
+static struct drive *open_one(struct device *d, const struct config *c, bool bay, GError **error)
 {
     struct drive *v = g_new0(struct drive, 1);
     v->device = d;
+    v->bay = bay;
     v->section = g_strdup(c->section);
     g_mutex_init(&v->lock);
     g_cond_init(&v->idle);
@@ -146,6 +152,16 @@ struct drive *drive_open(struct device *d, const struct config *c, GError **erro
     }
     drive_close(v);
     return NULL;
+}
+
+struct drive *drive_open(struct device *d, const struct config *c, GError **error)
+{
+    return open_one(d, c, false, error);
+}
+
+struct drive *drive_open_bay(struct device *d, const struct config *c, GError **error)
+{
+    return open_one(d, c, true, error);
 }
 
 static void drop_jobs(struct drive *v)

@@ -33,7 +33,8 @@ struct drive {
     enum media media;
     enum file_cache cache;
     bool readonly; /* by the config */
-    void (*on_change)(struct device *d, struct drive *v);
+    bool bay;      /* a disk may be pulled and plugged */
+    void (*on_change)(struct device *d, struct drive *v), (*on_batch)(struct device *d, struct drive *v);
     void (*on_full)(void *ctx, struct drive *v, bool full, const char *message);
     void *full_ctx;
     GThreadPool *workers;

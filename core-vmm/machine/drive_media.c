@@ -89,7 +89,7 @@ void drive_guest_eject(struct drive *v)
 
 bool drive_removable(struct drive *v)
 {
-    return v->media != MEDIA_DISK;
+    return v->media != MEDIA_DISK || v->bay;
 }
 
 const char *drive_section(struct drive *v)
@@ -125,7 +125,7 @@ struct drive *machine_drive(struct machine *m, const char *section)
 
 static bool may_change(struct drive *v, bool force, GError **error)
 {
-    if (v->media == MEDIA_DISK)
+    if (!drive_removable(v))
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "drive %s has no removable medium", v->section);
     g_mutex_lock(&v->lock);
     bool locked = v->guest_locked && v->medium && !force;

@@ -69,17 +69,28 @@ void drive_submit(struct drive *v, struct drive_request *r)
         g_thread_pool_push(v->workers, j, NULL);
 }
 
+/* Device's lock held. */
 static void complete(struct drive *v, struct job *j)
 {
-    struct device *d = v->device;
-    dev_lock(d);
     g_mutex_lock(&v->lock);
     v->in_flight--;
     g_mutex_unlock(&v->lock);
-    j->request->done(d, j->request, -j->error);
-    dev_unlock(d);
+    j->request->done(v->device, j->request, -j->error);
     drive_medium_release(j->medium);
     g_slice_free(struct job, j);
+}
+
+static void complete_all(struct drive *v, GQueue *jobs)
+{
+    struct job *j;
+    if (!jobs->length)
+        return;
+    dev_lock(v->device);
+    while ((j = g_queue_pop_head(jobs)))
+        complete(v, j);
+    if (v->on_batch)
+        v->on_batch(v->device, v);
+    dev_unlock(v->device);
 }
 
 static void say_full(struct drive *v, bool full)
@@ -142,30 +153,38 @@ void drive_on_full(struct drive *v, void (*fn)(void *ctx, struct drive *v, bool 
 
 void drive_give_up(struct drive *v)
 {
-    struct job *j;
+    GQueue jobs = G_QUEUE_INIT;
     v->on_full = NULL;
     drive_stop_retrying(v);
-    for (;;) {
-        g_mutex_lock(&v->lock);
-        v->full = false;
-        j = g_queue_pop_head(&v->stalled);
-        g_mutex_unlock(&v->lock);
-        if (!j)
-            return;
-        complete(v, j);
-    }
+    g_mutex_lock(&v->lock);
+    v->full = false;
+    while (v->stalled.length)
+        g_queue_push_tail(&jobs, g_queue_pop_head(&v->stalled));
+    g_mutex_unlock(&v->lock);
+    complete_all(v, &jobs);
+}
+
+void drive_quiesce(struct drive *v)
+{
+    uint64_t one = 1;
+    g_mutex_lock(&v->lock);
+    while (v->running)
+        g_cond_wait(&v->idle, &v->lock);
+    bool any = v->stalled.length;
+    while (v->stalled.length)
+        g_queue_push_tail(&v->finished, g_queue_pop_head(&v->stalled));
+    g_mutex_unlock(&v->lock);
+    if (any && write(v->wake, &one, sizeof one) != sizeof one)
+        g_warning("drive %s: cannot wake the loop", v->section);
 }
 
 void drive_complete_finished(struct drive *v)
 {
-    GQueue jobs;
-    struct job *j;
     g_mutex_lock(&v->lock);
-    jobs = v->finished;
+    GQueue jobs = v->finished;
     g_queue_init(&v->finished);
     g_mutex_unlock(&v->lock);
-    while ((j = g_queue_pop_head(&jobs)))
-        complete(v, j);
+    complete_all(v, &jobs);
 }
 
 gboolean drive_on_wake(int fd, GIOCondition condition, void *data)

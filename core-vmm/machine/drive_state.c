@@ -100,7 +100,7 @@ static bool match_medium(struct drive *v, const struct identity *was, GError **e
 {
     struct identity is = identify(v);
     bool good = !was->present || other_medium(v, was, &is, error);
-    if (!was->present && is.present && v->media == MEDIA_DISK)
+    if (!was->present && is.present && !drive_removable(v))
         good =
             disk_fail(error, DISK_ERROR_USAGE, "drive %s is a hard disk, and the state knows none there", v->section);
     else if (!was->present && is.present) {

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define BLOCKS_A_TURN 32
+
 struct mailbox {
     mailbox_fn fn;
     void *ctx;
@@ -12,6 +14,7 @@ struct mailbox {
     GMutex lock;   /* what follows */
     GQueue blocks; /* GBytes */
     size_t bytes;
+    bool woken;      /* mailbox_wake() since the last offer */
     GSource *source; /* NULL: nothing to do */
 };
 
@@ -48,19 +51,19 @@ static GBytes *first(struct mailbox *b)
 {
     g_mutex_lock(&b->lock);
     GBytes *block = g_queue_peek_head(&b->blocks);
+    b->woken = false;
     if (!block)
         drop_source(b);
     g_mutex_unlock(&b->lock);
     return block;
 }
 
-/* A block a turn, so that the loop gets to others in between.  Only the loop thread takes blocks away. */
-static gboolean deliver(gpointer data)
+/* Only the loop thread takes blocks away.  False: there is none, or it is not wanted now. */
+static bool deliver_one(struct mailbox *b)
 {
-    struct mailbox *b = data;
     GBytes *block = first(b);
     if (!block)
-        return G_SOURCE_REMOVE;
+        return false;
     gsize n;
     const void *bytes = g_bytes_get_data(block, &n);
     bool taken = b->fn(b->ctx, bytes, n);
@@ -68,13 +71,23 @@ static gboolean deliver(gpointer data)
     if (taken) {
         g_queue_pop_head(&b->blocks);
         b->bytes -= n;
-    } else {
+    } else if (!b->woken) {
         drop_source(b);
     }
+    bool more = taken || b->woken; /* room that came while it was refused counts */
     g_mutex_unlock(&b->lock);
     if (taken)
         g_bytes_unref(block);
-    return taken ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+    return more;
+}
+
+/* A few blocks a turn, so that the loop gets to others in between. */
+static gboolean deliver(gpointer data)
+{
+    for (unsigned i = 0; i < BLOCKS_A_TURN; i++)
+        if (!deliver_one(data))
+            return G_SOURCE_REMOVE;
+    return G_SOURCE_CONTINUE;
 }
 
 static void start(struct mailbox *b) /* lock held */
@@ -109,6 +122,7 @@ bool mailbox_put(struct mailbox *b, const struct iovec *iov, int count)
 void mailbox_wake(struct mailbox *b)
 {
     g_mutex_lock(&b->lock);
+    b->woken = true;
     start(b);
     g_mutex_unlock(&b->lock);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* net.c - the cable of api/net.h: a mailbox each way.  A block is a struct net_offload and the frame behind it. */
+/* net.c - the cable of api/net.h: a mailbox each way.  A block is a struct net_offload and the frame behind it; an empty one
+ * to the end says that the card can be given something else from here on. */
 #include "core-vmm/api/net.h"
+#include "core-vmm/machine/core.h"
 #include "core-vmm/machine/mailbox.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -21,10 +23,14 @@ static bool give_to_end(void *ctx, const void *data, size_t bytes)
 {
     struct net_cable *c = ctx;
     struct net_offload left;
+    if (!c->end || (!bytes && !c->end->card_can))
+        return true;
+    if (!bytes) {
+        c->end->card_can(c->end->ctx);
+        return true;
+    }
     memcpy(&left, data, sizeof left);
-    if (c->end)
-        c->end->frame(c->end->ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
-    return true;
+    return c->end->frame(c->end->ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
 }
 
 static bool give_to_card(void *ctx, const void *data, size_t bytes)
@@ -46,11 +52,15 @@ struct net_cable *net_open(struct device *d, const struct net_card *card)
     c->card = card;
     c->to_end = mailbox_new(give_to_end, c, WAITING);
     c->to_card = mailbox_new(give_to_card, c, WAITING);
+    d->core->cable = c;
     return c;
 }
 
 void net_close(struct net_cable *c)
 {
+    c->device->core->cable = NULL;
+    if (c->end && c->end->closed)
+        c->end->closed(c->end->ctx);
     mailbox_free(c->to_end);
     mailbox_free(c->to_card);
     g_free(c);
@@ -58,7 +68,8 @@ void net_close(struct net_cable *c)
 
 void net_can(struct net_cable *c, unsigned offloads)
 {
-    atomic_store(&c->card_can, offloads);
+    if (atomic_exchange(&c->card_can, offloads) != offloads)
+        mailbox_put(c->to_end, NULL, 0);
 }
 
 unsigned net_card_can(struct net_cable *c)
@@ -114,6 +125,17 @@ bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const str
     return gone;
 }
 
+void net_end_room(struct net_cable *c)
+{
+    mailbox_wake(c->to_end);
+}
+
+struct net_cable *machine_cable(struct machine *m, const char *card)
+{
+    struct device *d = machine_device(m, card);
+    return d ? d->core->cable : NULL;
+}
+
 void net_more_room(struct net_cable *c)
 {
     mailbox_wake(c->to_card);
@@ -125,6 +147,7 @@ void net_attach(struct net_cable *c, const struct net_end *end)
     c->end = end;
     atomic_store(&c->end_can, end ? end->can : 0);
     atomic_store(&c->link, end != NULL);
+    mailbox_wake(c->to_end); /* what waited for the old end's room */
     if (before == (end != NULL) || !c->card->link)
         return;
     dev_lock(c->device);

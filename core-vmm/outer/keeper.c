@@ -173,7 +173,26 @@ static bool any_left(struct keeper *k)
     return left;
 }
 
-/* Whoever waits for the end of the starter's output must not wait for these processes too. */
+/* Whoever waits for the end of the starter's output, or for the end of anything else that it has open, must not wait for
+ * these processes too. */
+static void leave_descriptors(const struct keeper *k)
+{
+    int kept[2 + OUTER_ENDS_MAX * OUTER_FDS_MAX], count = 0, from = 3;
+    kept[count++] = k->line;
+    for (unsigned i = 0; i < k->count; i++)
+        for (unsigned n = 0; n < k->child[i].end->fd_count; n++)
+            kept[count++] = k->child[i].end->fds[n];
+    for (int next; from >= 0; from = next) { /* all between one that is kept and the next */
+        next = -1;
+        for (int i = 0; i < count; i++)
+            if (kept[i] >= from && (next < 0 || kept[i] < next))
+                next = kept[i];
+        if (next != from)
+            close_range(from, next < 0 ? ~0u : (unsigned)next - 1, 0);
+        next = next < 0 ? -1 : next + 1;
+    }
+}
+
 static void leave_stdio(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -184,7 +203,9 @@ static void leave_stdio(void)
 static void keep(struct keeper *k)
 {
     prctl(PR_SET_NAME, "vm-keeper");
+    setsid(); /* a terminal's Ctrl-C is not for the ends */
     leave_stdio();
+    leave_descriptors(k);
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTOU};
     for (unsigned i = 0; i < G_N_ELEMENTS(ignored); i++)
         signal(ignored[i], SIG_IGN);
@@ -214,16 +235,19 @@ int outer_start(const struct outer_end *ends, unsigned count, GError **error)
         k.child[i] = (struct child){.end = &ends[i], .pidfd = -1};
     bool good = !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line);
     pid_t pid = good ? fork() : -1;
-    if (pid == 0) {
+    if (pid == 0) { /* a grandchild, so that nobody need wait for it */
         k.line = line[0];
-        close(line[1]);
-        keep(&k);
+        pid = fork();
+        if (pid == 0)
+            keep(&k);
+        _exit(pid < 0 ? errno : 0);
     }
-    int e = errno;
+    int e = errno, status = 0;
     if (good)
         close(line[0]);
-    if (pid > 0)
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status))
         return line[1];
+    e = pid > 0 ? WEXITSTATUS(status) : e;
     if (good)
         close(line[1]);
     g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "no process to keep what the VM needs of the host: %s",

@@ -14,6 +14,7 @@
 #include "core-vmm/vm/ends.h"
 #include "core-vmm/vm/jail.h"
 #include "core-vmm/vm/log.h"
+#include "core-vmm/vm/net_line.h"
 #include "core-vmm/vm/probe.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -28,7 +30,8 @@
 
 struct options {
     char *folder, *load; /* load: a saved state, or NULL */
-    int ready_fd;
+    char *outer; /* which processes there are around this one, in the order of their numbers on the line: "network" */
+    int ready_fd, line_fd;
     gboolean no_jail, probe, foreground, die_with_parent;
 };
 struct process {
@@ -40,6 +43,8 @@ struct process {
     struct fence_filters *filters;
     GMainLoop *loop;
     struct machine *machine;
+    struct outer *outer; /* NULL: whoever started us made no processes around this one */
+    struct net_line *network;
     struct server_options server_options;
     struct server *server;
     bool taken;        /* another process has the machine */
@@ -145,7 +150,9 @@ static bool fence(struct process *p, GKeyFile *file, GError **error)
 {
     struct jail jail = {p->o.folder, file, p->ini};
     g_autoptr(GPtrArray) names = ends_names(p->ends);
+    g_autofree char *network = g_build_filename(p->runtime, PATHS_NETWORK, NULL);
     g_ptr_array_add(names, p->socket);
+    g_ptr_array_add(names, network);
     g_ptr_array_add(names, NULL);
     p->filters = p->o.no_jail ? NULL : fence_filters_new(error);
     return p->o.no_jail ||
@@ -195,6 +202,18 @@ static bool build(struct process *p, GError **error)
     return true;
 }
 
+/* What it does not know it leaves alone: then that end's socket is never taken. */
+static void attach_ends(struct process *p)
+{
+    if (p->o.line_fd < 0 || !p->o.outer)
+        return;
+    g_auto(GStrv) names = g_strsplit(p->o.outer, ",", OUTER_ENDS_MAX);
+    p->outer = outer_new(p->o.line_fd, g_strv_length(names));
+    for (unsigned i = 0; names[i]; i++)
+        if (!strcmp(names[i], "network") && !p->network)
+            p->network = net_line_new(p->machine, p->outer, i);
+}
+
 static void serve(struct process *p)
 {
     p->server_options = (struct server_options){p->machine, p->name, p->o.folder, g_get_monotonic_time()};
@@ -206,6 +225,7 @@ static bool set_up(struct process *p, GError **error)
 {
     if (!take_folder(p, error) || !build(p, error))
         return false;
+    attach_ends(p);
     serve(p);
     if (p->filters && !fence_holds(error))
         return false;
@@ -235,6 +255,8 @@ static void clean_up(struct process *p)
     for (struct drive *v = p->machine ? drive_next(p->machine, NULL) : NULL; v; v = drive_next(p->machine, v))
         drive_give_up(v);
     server_free(p->server);
+    net_line_free(p->network);
+    outer_free(p->outer);
     if (p->machine)
         machine_free(p->machine);
     g_clear_pointer(&p->ends, g_hash_table_unref);
@@ -253,6 +275,7 @@ static void clean_up(struct process *p)
     g_free(p->name);
     g_free(p->o.folder);
     g_free(p->o.load);
+    g_free(p->o.outer);
 }
 
 static void run(struct process *p)
@@ -280,6 +303,8 @@ static bool parse(struct options *o, int argc, char **argv)
          "DIR"},
         {"foreground", 0, 0, G_OPTION_ARG_NONE, &o->foreground, "Warnings and the machine's end on stderr too", NULL},
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &o->ready_fd, "Tell on this descriptor how the start went", "FD"},
+        {"line-fd", 0, 0, G_OPTION_ARG_INT, &o->line_fd, "What keeps the processes around this one talks here", "FD"},
+        {"outer", 0, 0, G_OPTION_ARG_STRING, &o->outer, "Which of them there are, by commas: network", "NAMES"},
         {"die-with-parent", 0, 0, G_OPTION_ARG_NONE, &o->die_with_parent, "Stop when whoever started this ends", NULL},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o->no_jail, "Keep all privileges, for debugging", NULL},
         {"load", 0, 0, G_OPTION_ARG_FILENAME, &o->load, "Go on from a saved state (vmctl debug save)", "FILE"},
@@ -299,7 +324,7 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct process p = {.o.ready_fd = -1, .lock = -1, .listening = -1, .state = -1};
+    struct process p = {.o.ready_fd = -1, .o.line_fd = -1, .lock = -1, .listening = -1, .state = -1};
     prctl(PR_SET_NAME, "terrarium-vm"); /* as it was started */
     stdio_guard();
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing, like others */

@@ -1,117 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ata.c - commands of an ATA disk.  Spec: ATA/ATAPI-6 (T13/1410D) chapter 8; the CHS commands after ATA-3.
- * No SMART, security, host protected area or power-saving that shows: those commands abort, or succeed without effect. */
+/* ata.c - commands of an ATA disk.  Spec: ATA/ATAPI-6 (T13/1410D) chapter 8, ATA8-ACS (T13/1699D) chapter 7 for what serial
+ * disks add; the CHS commands after ATA-3.  There is no password, host protected area or power-saving that shows: those
+ * commands abort, or succeed without effect. */
 #include "core-vmm/base/bytes.h"
-#include "devices/storage/ide.h"
+#include "devices/storage/ata.h"
 
 enum { MULTIPLE_MAX = 16 };
 enum { MODE_PIO4 = 0x0c, MODE_MULTIWORD = 0x20, MODE_ULTRA = 0x40 };
 
-static uint64_t disk_sectors(const struct ide_drive *v)
+uint64_t ata_sectors(const struct ata_drive *v)
 {
     return drive_bytes(v->medium) / ATA_SECTOR;
 }
 
-/* By the geometry that is in force now. */
-static unsigned disk_cylinders(const struct ide_drive *v)
-{
-    const struct disk_geometry *g = &v->geometry;
-    uint64_t cylinders = disk_sectors(v) / (v->heads * v->track_sectors);
-
-    if (v->heads == g->heads && v->track_sectors == g->sectors)
-        return g->cylinders;
-    return CLAMP(cylinders, 1, 65535);
-}
-
-void ata_power_on(struct ide_drive *v)
+void ata_power_on(struct ata_drive *v)
 {
     v->heads = v->geometry.heads;
     v->track_sectors = v->geometry.sectors;
     v->multiple = 0;
     v->transfer_mode = MODE_PIO4;
-    v->cache_off = false;
+    v->cache_off = v->smart_off = v->frozen = false;
+    v->failed_tag = ATA_NO_TAG;
+    atapi_power_on(v);
 }
 
-/* ---- IDENTIFY DEVICE ---- */
-static void put_word(uint8_t *out, unsigned word, uint16_t value)
+void ata_signature(struct ata_drive *v)
 {
-    put_le16(out + word * 2, value);
+    v->count[0] = v->sector[0] = 1;
+    v->low[0] = v->cdrom ? 0x14 : 0;
+    v->high[0] = v->cdrom ? 0xeb : 0;
 }
 
-static void put_dword(uint8_t *out, unsigned word, uint32_t value)
+void ata_reset(struct ata_drive *v)
 {
-    put_le32(out + word * 2, value);
+    ata_signature(v);
+    v->error = DIAGNOSTIC_PASSED;
+    v->device = 0;
+    v->status = v->cdrom ? 0 : STATUS_READY;
 }
 
-/* Text: first character in the high byte of each word, padded with spaces. */
-static void put_text(uint8_t *out, unsigned word, unsigned words, const char *text)
+/* ---- ends of a decision ---- */
+void ata_fail(struct ata_action *a, uint8_t error)
 {
-    for (unsigned n = 0; n < words * 2; n++)
-        out[(word * 2 + n) ^ 1] = *text ? *text++ : ' ';
+    a->what = ATA_FAIL;
+    a->error = error;
 }
 
-static void identify_geometry(const struct ide_drive *v, uint8_t *out)
+void ata_answer(struct ata_action *a, uint32_t bytes)
 {
-    unsigned cylinders = disk_cylinders(v);
-
-    put_word(out, 1, v->geometry.cylinders);
-    put_word(out, 3, v->geometry.heads);
-    put_word(out, 6, v->geometry.sectors);
-    put_word(out, 54, cylinders);
-    put_word(out, 55, v->heads);
-    put_word(out, 56, v->track_sectors);
-    put_dword(out, 57, cylinders * v->heads * v->track_sectors);
-    put_dword(out, 60, MIN(disk_sectors(v), 0x0fffffff));
-    put_le64(out + 100 * 2, disk_sectors(v));
-}
-
-/* Which transfer modes there are, and which one is chosen. */
-static void identify_modes(const struct ide_drive *v, uint8_t *out)
-{
-    unsigned chosen = 1u << (v->transfer_mode & 7);
-
-    put_word(out, 63, 0x07 | (v->transfer_mode & MODE_MULTIWORD ? chosen << 8 : 0));
-    put_word(out, 64, 3);
-    for (unsigned word = 65; word <= 68; word++)
-        put_word(out, word, 120); /* ns a cycle */
-    put_word(out, 88, 0x3f | (v->transfer_mode & MODE_ULTRA ? chosen << 8 : 0));
-    put_word(out, 93, 0x6001); /* 80-wire cable */
-}
-
-void ata_identify_common(const struct ide_drive *v, uint8_t *out)
-{
-    memset(out, 0, ATA_SECTOR);
-    put_text(out, 10, 10, v->serial);
-    put_text(out, 23, 4, "1.0");
-    put_text(out, 27, 20, v->model);
-    put_word(out, 48, 1); /* 32-bit data port */
-    put_word(out, 49, 0x0f00);
-    put_word(out, 50, 0x4000);
-    put_word(out, 51, 0x0200);
-    put_word(out, 53, 7);
-    identify_modes(v, out);
-    put_word(out, 80, 0x7e); /* ATA-1 to ATA/ATAPI-6 */
-}
-
-static void identify_disk(const struct ide_drive *v, uint8_t *out)
-{
-    enum { WRITE_CACHE = 1 << 5, POWER = 1 << 3, NOP = 1 << 14, FLUSH = 1 << 12, FLUSH_EXT = 1 << 13, LBA48 = 1 << 10 };
-
-    ata_identify_common(v, out);
-    identify_geometry(v, out);
-    put_word(out, 0, 0x0040);
-    put_word(out, 47, 0x8000 | MULTIPLE_MAX);
-    put_word(out, 59, v->multiple ? 0x100 | v->multiple : 0);
-    put_word(out, 82, NOP | WRITE_CACHE | POWER);
-    put_word(out, 83, 0x4000 | FLUSH_EXT | FLUSH | LBA48);
-    put_word(out, 84, 0x4000);
-    put_word(out, 85, NOP | POWER | (v->cache_off ? 0 : WRITE_CACHE));
-    put_word(out, 86, FLUSH_EXT | FLUSH | LBA48);
-    put_word(out, 87, 0x4000);
+    a->what = ATA_ANSWER_OUT;
+    a->bytes = bytes;
 }
 
 /* ---- where and how much ---- */
-static bool chs_to_lba(const struct ide_drive *v, uint64_t *lba)
+static bool chs_to_lba(const struct ata_drive *v, uint64_t *lba)
 {
     unsigned cylinder = v->high[0] << 8 | v->low[0], head = v->device & 15;
 
@@ -121,7 +63,7 @@ static bool chs_to_lba(const struct ide_drive *v, uint64_t *lba)
     return true;
 }
 
-static bool start_sector(const struct ide_drive *v, bool wide, uint64_t *lba)
+static bool start_sector(const struct ata_drive *v, bool wide, uint64_t *lba)
 {
     uint64_t low = v->sector[0] | v->low[0] << 8 | v->high[0] << 16;
 
@@ -134,14 +76,14 @@ static bool start_sector(const struct ide_drive *v, bool wide, uint64_t *lba)
     return true;
 }
 
-static uint32_t sector_count(const struct ide_drive *v, bool wide)
+static uint32_t sector_count(const struct ata_drive *v, bool wide)
 {
     uint32_t count = v->count[0] | (wide ? v->count[1] << 8 : 0);
 
     return count ? count : wide ? 65536 : 256;
 }
 
-void ata_set_position(struct ide_drive *v, uint64_t lba)
+void ata_set_position(struct ata_drive *v, uint64_t lba)
 {
     if (v->device & DEVICE_LBA) {
         v->sector[0] = lba;
@@ -162,77 +104,113 @@ void ata_set_position(struct ide_drive *v, uint64_t lba)
 }
 
 /* ---- data commands ---- */
-enum { READS = 0, WRITES = 1, WIDE = 2, DMA = 4, MULTIPLE = 8 };
+enum { READS = 0, WRITES = 1, WIDE = 2, DMA = 4, MULTIPLE = 8, FUA = 16 };
 
-static void transfer(struct device *d, struct ide_channel *c, unsigned how)
+static void transfer_sectors(struct ata_drive *v, struct ata_action *a, unsigned how, uint64_t lba, uint32_t count)
 {
-    struct ide_drive *v = &c->drive[c->selected];
-    bool wide = how & WIDE;
-    uint32_t count = sector_count(v, wide);
-    uint64_t lba;
+    uint64_t sectors = ata_sectors(v);
 
-    ide_begin(c, how & WRITES ? TASK_WRITE : TASK_READ);
-    if ((how & MULTIPLE) && !v->multiple) {
-        ide_fail(d, c, ERROR_ABRT);
-        return;
-    }
-    if (!start_sector(v, wide, &lba) || lba + count > disk_sectors(v)) {
-        ide_fail(d, c, ERROR_IDNF);
+    if (lba > sectors || count > sectors - lba) {
+        ata_fail(a, ERROR_IDNF);
         return;
     }
     if ((how & WRITES) && drive_readonly(v->medium)) {
-        ide_fail(d, c, ERROR_ABRT);
+        ata_fail(a, ERROR_ABRT);
         return;
     }
-    c->t.lba = lba;
-    c->t.left = count;
-    c->t.dma = how & DMA;
+    a->what = how & WRITES ? ATA_WRITE : ATA_READ;
+    a->lba = lba;
+    a->sectors = count;
+    a->dma = how & DMA;
+    a->flush = (how & WRITES) && (v->cache_off || how & FUA);
+}
+
+static void transfer(struct ata_drive *v, struct ata_action *a, unsigned how)
+{
+    bool wide = how & WIDE;
+    uint64_t lba;
+
+    if ((how & MULTIPLE) && !v->multiple)
+        ata_fail(a, ERROR_ABRT);
+    else if (!start_sector(v, wide, &lba))
+        ata_fail(a, ERROR_IDNF);
+    else
+        transfer_sectors(v, a, how, lba, sector_count(v, wide));
     if (how & MULTIPLE)
-        c->t.block = v->multiple * ATA_SECTOR;
-    ide_start(d, c);
+        a->block = v->multiple * ATA_SECTOR;
+}
+
+/* READ and WRITE FPDMA QUEUED: the count is in the feature register, the tag where the count was. */
+static void transfer_queued(struct ata_drive *v, struct ata_action *a, bool write)
+{
+    enum { FORCED = 0x80 };
+    uint32_t count = v->feature[0] | v->feature[1] << 8;
+    unsigned how = DMA | WIDE | (write ? WRITES : READS) | (v->device & FORCED ? FUA : 0);
+    uint64_t lba;
+
+    a->queued = true;
+    a->tag = v->count[0] >> 3;
+    v->device |= DEVICE_LBA;
+    start_sector(v, true, &lba);
+    transfer_sectors(v, a, how, lba, count ? count : 65536);
 }
 
 /* READ VERIFY and SEEK: only the place is looked at. */
-static void verify(struct device *d, struct ide_channel *c, bool wide, bool seek)
+static void verify(struct ata_drive *v, struct ata_action *a, bool wide, bool seek)
 {
-    struct ide_drive *v = &c->drive[c->selected];
     uint64_t lba;
 
-    if (!start_sector(v, wide, &lba) || lba + (seek ? 1 : sector_count(v, wide)) > disk_sectors(v))
-        ide_fail(d, c, ERROR_IDNF);
-    else
-        ide_finish(d, c);
+    if (!start_sector(v, wide, &lba) || lba + (seek ? 1 : sector_count(v, wide)) > ata_sectors(v))
+        ata_fail(a, ERROR_IDNF);
+}
+
+/* DATA SET MANAGEMENT, of which only TRIM: blocks of 64 ranges, each 48 bits of sector number and 16 of count. */
+static void data_set_management(struct ata_drive *v, struct ata_action *a)
+{
+    enum { TRIM = 1 };
+    uint32_t blocks = sector_count(v, true);
+
+    if (!(v->feature[0] & TRIM) || blocks > ATA_TRIM_BLOCKS || drive_readonly(v->medium)) {
+        ata_fail(a, ERROR_ABRT);
+        return;
+    }
+    a->what = ATA_TRIM;
+    a->dma = true;
+    a->bytes = blocks * ATA_SECTOR;
+}
+
+bool ata_trim_range(const struct ata_drive *v, const uint8_t *ranges, unsigned n, uint64_t *offset, uint64_t *bytes)
+{
+    uint64_t entry = get_le64(ranges + n * 8), lba = entry & 0xffffffffffff, count = entry >> 48;
+
+    *offset = lba * ATA_SECTOR;
+    *bytes = count * ATA_SECTOR;
+    return !count || (lba <= ata_sectors(v) && count <= ata_sectors(v) - lba);
 }
 
 /* ---- the others ---- */
-static void set_multiple(struct device *d, struct ide_channel *c)
+static void set_multiple(struct ata_drive *v, struct ata_action *a)
 {
-    struct ide_drive *v = &c->drive[c->selected];
     unsigned count = v->count[0];
 
-    if (count > MULTIPLE_MAX || (count & (count - 1))) {
-        ide_fail(d, c, ERROR_ABRT);
-        return;
-    }
-    v->multiple = count;
-    ide_finish(d, c);
+    if (count > MULTIPLE_MAX || (count & (count - 1)))
+        ata_fail(a, ERROR_ABRT);
+    else
+        v->multiple = count;
 }
 
 /* INITIALIZE DEVICE PARAMETERS: the geometry by which CHS addresses count. */
-static void set_geometry(struct device *d, struct ide_channel *c)
+static void set_geometry(struct ata_drive *v, struct ata_action *a)
 {
-    struct ide_drive *v = &c->drive[c->selected];
-
     if (v->count[0] == 0) {
-        ide_fail(d, c, ERROR_ABRT);
+        ata_fail(a, ERROR_ABRT);
         return;
     }
     v->heads = (v->device & 15) + 1;
     v->track_sectors = v->count[0];
-    ide_finish(d, c);
 }
 
-static bool set_transfer_mode(struct ide_drive *v, uint8_t mode)
+static bool set_transfer_mode(struct ata_drive *v, uint8_t mode)
 {
     unsigned number = mode & 7;
 
@@ -253,7 +231,7 @@ static bool set_transfer_mode(struct ide_drive *v, uint8_t mode)
     return true;
 }
 
-static void set_features(struct device *d, struct ide_channel *c)
+static void set_features(struct ata_drive *v, struct ata_action *a)
 {
     enum {
         CACHE_ON = 0x02,
@@ -264,51 +242,36 @@ static void set_features(struct device *d, struct ide_channel *c)
         LOOK_AHEAD = 0xaa,
         REVERT = 0xcc
     };
-    struct ide_drive *v = &c->drive[c->selected];
-    bool ok = true;
 
     switch (v->feature[0]) {
     case CACHE_ON: v->cache_off = false; break;
-    case CACHE_OFF: v->cache_off = true; break;
-    case MODE: ok = set_transfer_mode(v, v->count[0]); break;
+    case CACHE_OFF:
+        v->cache_off = true;
+        if (!v->cdrom)
+            a->what = ATA_FLUSH; /* what the cache holds goes out first */
+        break;
+    case MODE:
+        if (!set_transfer_mode(v, v->count[0]))
+            ata_fail(a, ERROR_ABRT);
+        break;
     case LOOK_AHEAD_OFF:
     case KEEP:
     case LOOK_AHEAD:
     case REVERT: break;
-    default: ok = false; break;
+    default: ata_fail(a, ERROR_ABRT); break;
     }
-    if (!ok)
-        ide_fail(d, c, ERROR_ABRT);
-    else if (v->feature[0] == CACHE_OFF && !v->cdrom)
-        ide_flush(d, c); /* what the cache holds goes out first */
-    else
-        ide_finish(d, c);
 }
 
-static void native_max(struct device *d, struct ide_channel *c, bool wide)
+static void native_max(struct ata_drive *v, bool wide)
 {
-    struct ide_drive *v = &c->drive[c->selected];
-    uint64_t last = disk_sectors(v) - 1;
+    uint64_t last = ata_sectors(v) - 1;
 
     v->device |= DEVICE_LBA;
     ata_set_position(v, wide ? last : MIN(last, 0x0fffffff));
-    ide_finish(d, c);
 }
 
-static void identify(struct device *d, struct ide_channel *c)
-{
-    identify_disk(&c->drive[c->selected], c->buffer);
-    ide_reply(d, c, ATA_SECTOR);
-}
-
-static void power_mode(struct device *d, struct ide_channel *c)
-{
-    c->drive[c->selected].count[0] = 0xff; /* active or idle */
-    ide_finish(d, c);
-}
-
-/* Commands that disks and CD drives have in common. */
-static bool common_command(struct device *d, struct ide_channel *c, uint8_t command)
+/* Commands that disks and CD drives have in common; false: unknown. */
+static bool common_command(struct ata_drive *v, uint8_t command, struct ata_action *a)
 {
     switch (command) {
     case 0x94:
@@ -320,87 +283,143 @@ static bool common_command(struct device *d, struct ide_channel *c, uint8_t comm
     case 0x97:
     case 0xe3: /* IDLE */
     case 0x99:
-    case 0xe6: /* SLEEP */ ide_finish(d, c); return true;
+    case 0xe6: /* SLEEP */ return true;
     case 0x98:
-    case 0xe5: power_mode(d, c); return true;
-    case 0xef: set_features(d, c); return true;
+    case 0xe5: v->count[0] = 0xff; return true; /* CHECK POWER MODE: active or idle */
+    case 0xef: set_features(v, a); return true;
     default: return false;
     }
 }
 
-static bool disk_command(struct device *d, struct ide_channel *c, uint8_t command)
+/* What only a drive on a serial cable has. */
+static bool serial_command(struct ata_drive *v, uint8_t command, uint8_t *answer, struct ata_action *a)
+{
+    switch (command) {
+    case 0x06: data_set_management(v, a); return true;
+    case 0x2f:
+    case 0x47: ata_read_log(v, answer, a); return true;
+    case 0x3d: transfer(v, a, WRITES | WIDE | DMA | FUA); return true;
+    case 0x60: transfer_queued(v, a, false); return true;
+    case 0x61: transfer_queued(v, a, true); return true;
+    case 0xce: transfer(v, a, WRITES | WIDE | MULTIPLE | FUA); return true;
+    default: return false;
+    }
+}
+
+static bool transfer_command(struct ata_drive *v, uint8_t command, struct ata_action *a)
 {
     switch (command) {
     case 0x20:
-    case 0x21: transfer(d, c, READS); return true;
-    case 0x24: transfer(d, c, READS | WIDE); return true;
-    case 0x25: transfer(d, c, READS | WIDE | DMA); return true;
-    case 0x29: transfer(d, c, READS | WIDE | MULTIPLE); return true;
+    case 0x21: transfer(v, a, READS); return true;
+    case 0x24: transfer(v, a, READS | WIDE); return true;
+    case 0x25: transfer(v, a, READS | WIDE | DMA); return true;
+    case 0x29: transfer(v, a, READS | WIDE | MULTIPLE); return true;
     case 0x30:
     case 0x31:
-    case 0x3c: transfer(d, c, WRITES); return true;
-    case 0x34: transfer(d, c, WRITES | WIDE); return true;
-    case 0x35: transfer(d, c, WRITES | WIDE | DMA); return true;
-    case 0x39: transfer(d, c, WRITES | WIDE | MULTIPLE); return true;
-    case 0xc4: transfer(d, c, READS | MULTIPLE); return true;
-    case 0xc5: transfer(d, c, WRITES | MULTIPLE); return true;
+    case 0x3c: transfer(v, a, WRITES); return true;
+    case 0x34: transfer(v, a, WRITES | WIDE); return true;
+    case 0x35: transfer(v, a, WRITES | WIDE | DMA); return true;
+    case 0x39: transfer(v, a, WRITES | WIDE | MULTIPLE); return true;
+    case 0xc4: transfer(v, a, READS | MULTIPLE); return true;
+    case 0xc5: transfer(v, a, WRITES | MULTIPLE); return true;
     case 0xc8:
-    case 0xc9: transfer(d, c, READS | DMA); return true;
+    case 0xc9: transfer(v, a, READS | DMA); return true;
     case 0xca:
-    case 0xcb: transfer(d, c, WRITES | DMA); return true;
-    case 0x40:
-    case 0x41: verify(d, c, false, false); return true;
-    case 0x42: verify(d, c, true, false); return true;
-    case 0x70: verify(d, c, false, true); return true;
-    case 0x27: native_max(d, c, true); return true;
-    case 0xf8: native_max(d, c, false); return true;
-    case 0x91: set_geometry(d, c); return true;
-    case 0xc6: set_multiple(d, c); return true;
-    case 0xe7:
-    case 0xea: ide_flush(d, c); return true;
-    case 0xec: identify(d, c); return true;
-    default: break;
+    case 0xcb: transfer(v, a, WRITES | DMA); return true;
+    default: return false;
     }
-    if (command >= 0x10 && command <= 0x1f) { /* RECALIBRATE */
-        ide_finish(d, c);
-        return true;
-    }
-    return common_command(d, c, command);
 }
 
-static void identify_packet(struct device *d, struct ide_channel *c)
-{
-    atapi_identify(&c->drive[c->selected], c->buffer);
-    ide_reply(d, c, ATA_SECTOR);
-}
-
-/* PACKET: the command itself comes through the data port; bit 0 of features: its data by DMA. */
-static void packet(struct device *d, struct ide_channel *c)
-{
-    struct ide_drive *v = &c->drive[c->selected];
-    uint32_t limit = (v->high[0] << 8 | v->low[0]) & ~1u;
-
-    ide_begin(c, TASK_PACKET);
-    c->t.packet = true;
-    c->t.dma = v->feature[0] & 1;
-    c->t.block = PACKET_BYTES;
-    v->count[0] = REASON_COMMAND;
-    ide_want(d, c, PACKET_BYTES, false);
-    c->t.block = limit ? limit : 0xfffe;
-}
-
-static bool cd_command(struct device *d, struct ide_channel *c, uint8_t command)
+static bool disk_command(struct ata_drive *v, uint8_t command, uint8_t *answer, struct ata_action *a)
 {
     switch (command) {
-    case 0xa0: packet(d, c); return true;
-    case 0xa1: identify_packet(d, c); return true;
+    case 0x40:
+    case 0x41: verify(v, a, false, false); return true;
+    case 0x42: verify(v, a, true, false); return true;
+    case 0x70: verify(v, a, false, true); return true;
+    case 0x27: native_max(v, true); return true;
+    case 0xf8: native_max(v, false); return true;
+    case 0x91: set_geometry(v, a); return true;
+    case 0xb0: ata_smart(v, answer, a); return true;
+    case 0xc6: set_multiple(v, a); return true;
+    case 0xe7:
+    case 0xea: a->what = ATA_FLUSH; return true;
+    case 0xf5: v->frozen = true; return true; /* SECURITY FREEZE LOCK: there is no password that could be set */
+    case 0xec:
+        ata_identify(v, answer);
+        ata_answer(a, ATA_SECTOR);
+        return true;
+    default: break;
+    }
+    if (command >= 0x10 && command <= 0x1f) /* RECALIBRATE */
+        return true;
+    return common_command(v, command, a);
+}
+
+static bool cd_command(struct ata_drive *v, uint8_t command, uint8_t *answer, struct ata_action *a)
+{
+    switch (command) {
+    case 0xa0: /* PACKET: bit 0 of features: its data by DMA */
+        a->what = ATA_PACKET;
+        a->dma = v->feature[0] & 1;
+        a->bytes = PACKET_BYTES;
+        return true;
+    case 0xa1:
+        atapi_identify(v, answer);
+        ata_answer(a, ATA_SECTOR);
+        return true;
     case 0x20: /* READ SECTORS and IDENTIFY DEVICE abort, and leave the signature of a packet device */
-    case 0xec: ide_signature(&c->drive[c->selected]); return false;
-    default: return common_command(d, c, command);
+    case 0xec: ata_signature(v); return false;
+    default: return common_command(v, command, a);
     }
 }
 
-bool ata_command(struct device *d, struct ide_channel *c, uint8_t command)
+void ata_command(struct ata_drive *v, uint8_t command, uint8_t *answer, struct ata_action *a)
 {
-    return c->drive[c->selected].cdrom ? cd_command(d, c, command) : disk_command(d, c, command);
+    bool known;
+
+    *a = (struct ata_action){.sector_bytes = ATA_SECTOR, .block = ATA_SECTOR};
+    v->error = 0;
+    if (v->cdrom)
+        known = cd_command(v, command, answer, a);
+    else
+        known = transfer_command(v, command, a) || (v->serial_ata && serial_command(v, command, answer, a)) ||
+                disk_command(v, command, answer, a);
+    if (!known)
+        ata_fail(a, ERROR_ABRT);
+}
+
+/* ---- saved state ---- */
+static void sync_sense(struct stream *s, struct ata_sense *v)
+{
+    stream_u8(s, &v->key);
+    stream_u8(s, &v->code);
+    stream_u8(s, &v->qualifier);
+}
+
+void ata_sync(struct stream *s, struct ata_drive *v)
+{
+    uint8_t *bytes[] = {&v->status,        &v->error,         &v->device,        &v->heads,
+                        &v->track_sectors, &v->multiple,      &v->transfer_mode, &v->event,
+                        &v->failed_tag,    &v->failed_status, &v->failed_error};
+    uint8_t *pairs[] = {v->feature, v->count, v->sector, v->low, v->high};
+
+    for (unsigned n = 0; n < G_N_ELEMENTS(bytes); n++)
+        stream_u8(s, bytes[n]);
+    for (unsigned n = 0; n < G_N_ELEMENTS(pairs); n++)
+        stream_raw(s, pairs[n], 2);
+    stream_u64(s, &v->failed_lba);
+    stream_bool(s, &v->cache_off);
+    stream_bool(s, &v->smart_off);
+    stream_bool(s, &v->frozen);
+    stream_bool(s, &v->locked);
+    sync_sense(s, &v->sense);
+    sync_sense(s, &v->attention);
+    if (s->loading && v->cdrom)
+        drive_guest_lock(v->medium, v->locked);
+}
+
+bool ata_is_sane(const struct ata_drive *v)
+{
+    return v->heads && v->track_sectors && v->multiple <= MULTIPLE_MAX;
 }

@@ -6,9 +6,7 @@
 
 /* Registers of the command block. */
 enum { REG_ERROR = 1, REG_COUNT, REG_SECTOR, REG_LOW, REG_HIGH, REG_DEVICE, REG_STATUS, REG_FEATURE = 1 };
-enum { BM_STATUS_INTERRUPT = 4, DIAGNOSTIC_PASSED = 1 };
-
-static const uint8_t ready = STATUS_DRDY | STATUS_DSC;
+enum { BM_STATUS_INTERRUPT = 4 };
 
 /* ---- interrupt ---- */
 static void update_line(struct device *d, struct ide_channel *c)
@@ -16,7 +14,7 @@ static void update_line(struct device *d, struct ide_channel *c)
     dev_irq(d, c->index, c->intrq && !(c->control & CONTROL_NIEN));
 }
 
-void ide_interrupt(struct device *d, struct ide_channel *c)
+static void raise_interrupt(struct device *d, struct ide_channel *c)
 {
     c->intrq = true;
     if (!(c->control & CONTROL_NIEN))
@@ -31,77 +29,79 @@ static void interrupt_off(struct device *d, struct ide_channel *c)
 }
 
 /* ---- ends of a command ---- */
-void ide_finish(struct device *d, struct ide_channel *c)
+static void finish(struct device *d, struct ide_channel *c)
 {
-    struct ide_drive *v = ide_active(c);
+    struct ata_drive *v = ide_active(c);
 
     c->t.phase = IDE_IDLE;
-    v->status = ready;
+    v->status = STATUS_READY;
     v->error = 0;
     if (c->t.packet)
         v->count[0] = REASON_COMMAND | REASON_TO_HOST;
-    ide_interrupt(d, c);
+    raise_interrupt(d, c);
 }
 
 void ide_fail(struct device *d, struct ide_channel *c, uint8_t error)
 {
-    struct ide_drive *v = ide_active(c);
+    struct ata_drive *v = ide_active(c);
 
     c->t.phase = IDE_IDLE;
-    v->status = ready | STATUS_ERR;
+    v->status = STATUS_READY | STATUS_ERR;
     v->error = error;
     if (c->t.packet)
         v->count[0] = REASON_COMMAND | REASON_TO_HOST;
-    ide_interrupt(d, c);
+    raise_interrupt(d, c);
 }
+
+static void flush(struct device *d, struct ide_channel *c);
 
 /* Only reads through the data port end without an interrupt: the guest knows that it took the last block. */
 static void complete(struct device *d, struct ide_channel *c)
 {
-    struct ide_drive *v = ide_active(c);
+    struct ata_drive *v = ide_active(c);
 
     if (!c->t.packet && !c->t.dma && (c->t.task == TASK_READ || c->t.task == TASK_REPLY)) {
         c->t.phase = IDE_IDLE;
-        v->status = ready;
+        v->status = STATUS_READY;
         v->error = 0;
     } else if (c->t.task == TASK_WRITE && v->cache_off) {
-        ide_flush(d, c);
+        flush(d, c);
     } else {
-        ide_finish(d, c);
+        finish(d, c);
     }
 }
 
 /* ---- buffer and guest ---- */
 static void offer_block(struct device *d, struct ide_channel *c)
 {
-    struct ide_drive *v = ide_active(c);
+    struct ata_drive *v = ide_active(c);
     struct ide_transfer *t = &c->t;
     uint32_t bytes = MIN(t->block, t->filled - t->position);
 
     t->end = t->position + bytes;
     t->phase = IDE_DATA_IN;
-    v->status = ready | STATUS_DRQ;
+    v->status = STATUS_READY | STATUS_DRQ;
     if (t->packet) {
         v->count[0] = REASON_TO_HOST;
         v->low[0] = bytes;
         v->high[0] = bytes >> 8;
     }
-    ide_interrupt(d, c);
+    raise_interrupt(d, c);
 }
 
 static void want_block(struct device *d, struct ide_channel *c, bool interrupt)
 {
-    struct ide_drive *v = ide_active(c);
+    struct ata_drive *v = ide_active(c);
     struct ide_transfer *t = &c->t;
 
     t->end = t->position + MIN(t->block, t->filled - t->position);
     t->phase = IDE_DATA_OUT;
-    v->status = ready | STATUS_DRQ;
+    v->status = STATUS_READY | STATUS_DRQ;
     if (interrupt)
-        ide_interrupt(d, c);
+        raise_interrupt(d, c);
 }
 
-void ide_want(struct device *d, struct ide_channel *c, uint32_t bytes, bool interrupt)
+static void want(struct device *d, struct ide_channel *c, uint32_t bytes, bool interrupt)
 {
     c->t.position = 0;
     c->t.filled = bytes;
@@ -112,14 +112,14 @@ static void to_guest(struct device *d, struct ide_channel *c)
 {
     if (c->t.dma) {
         c->t.phase = IDE_DMA;
-        ide_active(c)->status = ready | STATUS_DRQ;
+        ide_active(c)->status = STATUS_READY | STATUS_DRQ;
         ide_dma_go(d, c);
     } else {
         offer_block(d, c);
     }
 }
 
-void ide_reply(struct device *d, struct ide_channel *c, uint32_t bytes)
+static void reply(struct device *d, struct ide_channel *c, uint32_t bytes)
 {
     c->t.task = TASK_REPLY;
     c->t.left = c->t.chunk = 0;
@@ -149,7 +149,7 @@ static void submit(struct device *d, struct ide_channel *c, enum drive_op op, ui
     drive_submit(ide_active(c)->medium, &c->request);
 }
 
-void ide_flush(struct device *d, struct ide_channel *c)
+static void flush(struct device *d, struct ide_channel *c)
 {
     c->t.task = TASK_FLUSH;
     submit(d, c, DRIVE_FLUSH, 0, 0);
@@ -163,7 +163,7 @@ static void submit_chunk(struct device *d, struct ide_channel *c)
            (uint64_t)t->chunk * t->sector_bytes);
 }
 
-void ide_start(struct device *d, struct ide_channel *c)
+static void start(struct device *d, struct ide_channel *c)
 {
     struct ide_transfer *t = &c->t;
 
@@ -174,7 +174,7 @@ void ide_start(struct device *d, struct ide_channel *c)
         submit_chunk(d, c);
     } else if (t->dma) {
         t->phase = IDE_DMA;
-        ide_active(c)->status = ready | STATUS_DRQ;
+        ide_active(c)->status = STATUS_READY | STATUS_DRQ;
         ide_dma_go(d, c);
     } else {
         want_block(d, c, t->begun); /* the first block is asked for without an interrupt */
@@ -190,7 +190,7 @@ static void chunk_through(struct device *d, struct ide_channel *c)
     t->left -= t->chunk;
     t->chunk = 0;
     if (t->left)
-        ide_start(d, c);
+        start(d, c);
     else
         complete(d, c);
 }
@@ -200,7 +200,7 @@ static void medium_failed(struct device *d, struct ide_channel *c)
     struct ide_transfer *t = &c->t;
 
     if (t->packet) {
-        atapi_read_failed(d, c);
+        ide_fail(d, c, atapi_read_failed(ide_active(c)));
         return;
     }
     ata_set_position(ide_active(c), t->lba);
@@ -219,14 +219,81 @@ static void request_done(struct device *d, struct drive_request *r, int error)
     if (error)
         medium_failed(d, c);
     else if (c->t.task == TASK_FLUSH)
-        ide_finish(d, c);
+        finish(d, c);
     else if (c->t.task == TASK_WRITE)
         chunk_through(d, c);
     else {
         if (c->t.raw)
-            atapi_expand_raw(c);
+            atapi_expand_raw(c->buffer, c->t.lba, c->t.chunk);
         to_guest(d, c);
     }
+}
+
+/* ---- what the drive has decided ---- */
+static void begin(struct ide_channel *c, enum ide_task task)
+{
+    c->t = (struct ide_transfer){.task = task, .unit = c->selected, .sector_bytes = ATA_SECTOR, .block = ATA_SECTOR};
+}
+
+/* The command itself comes through the data port. */
+static void want_packet(struct device *d, struct ide_channel *c, const struct ata_action *a)
+{
+    struct ata_drive *v = ide_active(c);
+    uint32_t limit = (v->high[0] << 8 | v->low[0]) & ~1u;
+
+    c->t.task = TASK_PACKET;
+    c->t.packet = true;
+    c->t.dma = a->dma;
+    c->t.block = a->bytes;
+    v->count[0] = REASON_COMMAND;
+    want(d, c, a->bytes, false);
+    c->t.block = limit ? limit : 0xfffe;
+}
+
+static void transfer(struct device *d, struct ide_channel *c, const struct ata_action *a)
+{
+    struct ide_transfer *t = &c->t;
+
+    t->task = a->what == ATA_READ ? TASK_READ : TASK_WRITE;
+    t->sector_bytes = a->sector_bytes;
+    t->raw = a->raw;
+    t->lba = a->lba;
+    t->left = a->sectors;
+    if (!t->packet) {
+        t->dma = a->dma;
+        t->block = a->block;
+    }
+    start(d, c);
+}
+
+static void carry_out(struct device *d, struct ide_channel *c, const struct ata_action *a)
+{
+    switch (a->what) {
+    case ATA_DONE: finish(d, c); break;
+    case ATA_FAIL: ide_fail(d, c, a->error); break;
+    case ATA_READ:
+    case ATA_WRITE: transfer(d, c, a); break;
+    case ATA_FLUSH: flush(d, c); break;
+    case ATA_ANSWER_OUT: reply(d, c, a->bytes); break;
+    case ATA_PACKET: want_packet(d, c, a); break;
+    case ATA_SWALLOW:
+        c->t.task = TASK_PARAMETERS;
+        c->t.dma = false;
+        ide_active(c)->count[0] = 0;
+        want(d, c, a->bytes, true);
+        break;
+    case ATA_TRIM: ide_fail(d, c, ERROR_ABRT); break; /* no drive of a parallel cable decides this */
+    }
+}
+
+static void packet_given(struct device *d, struct ide_channel *c)
+{
+    uint8_t packet[PACKET_BYTES];
+    struct ata_action a;
+
+    memcpy(packet, c->buffer, sizeof packet);
+    atapi_packet(ide_active(c), packet, c->buffer, &a);
+    carry_out(d, c, &a);
 }
 
 /* ---- what happens when a block or chunk has passed ---- */
@@ -242,8 +309,8 @@ static void chunk_given(struct device *d, struct ide_channel *c)
 {
     switch (c->t.task) {
     case TASK_WRITE: submit_chunk(d, c); break;
-    case TASK_PACKET: atapi_packet(d, c); break;
-    default: ide_finish(d, c); break;
+    case TASK_PACKET: packet_given(d, c); break;
+    default: finish(d, c); break;
     }
 }
 
@@ -294,42 +361,25 @@ void ide_data_write(struct device *d, struct ide_channel *c, unsigned size, uint
 }
 
 /* ---- reset ---- */
-void ide_signature(struct ide_drive *v)
-{
-    v->count[0] = v->sector[0] = 1;
-    v->low[0] = v->cdrom ? 0x14 : 0;
-    v->high[0] = v->cdrom ? 0xeb : 0;
-}
-
 static void give_up(struct ide_channel *c)
 {
     c->stale = c->pending;
     c->t.phase = IDE_IDLE;
 }
 
-static void drive_reset(struct ide_drive *v)
-{
-    ide_signature(v);
-    v->error = DIAGNOSTIC_PASSED;
-    v->device = 0;
-    v->status = v->cdrom ? 0 : ready;
-}
-
 static void soft_reset(struct device *d, struct ide_channel *c)
 {
     give_up(c);
     for (unsigned n = 0; n < 2; n++)
-        drive_reset(&c->drive[n]);
+        ata_reset(&c->drive[n]);
     c->selected = 0;
     interrupt_off(d, c);
 }
 
 void ide_channel_reset(struct device *d, struct ide_channel *c)
 {
-    for (unsigned n = 0; n < 2; n++) {
-        ata_power_on(&c->drive[n]);
-        atapi_power_on(&c->drive[n]);
-    }
+    ata_power_on(&c->drive[0]);
+    ata_power_on(&c->drive[1]);
     c->control = 0;
     soft_reset(d, c);
     c->bm_command = c->bm_status = 0;
@@ -350,7 +400,7 @@ void ide_control_write(struct device *d, struct ide_channel *c, uint8_t value)
 /* ---- task file ---- */
 uint8_t ide_alternate_status(const struct ide_channel *c)
 {
-    const struct ide_drive *v = &c->drive[c->selected];
+    const struct ata_drive *v = &c->drive[c->selected];
 
     if (!v->medium)
         return 0; /* a pull-down resistor, or device 0 answering for the missing device 1 */
@@ -359,7 +409,7 @@ uint8_t ide_alternate_status(const struct ide_channel *c)
 
 uint8_t ide_read(struct device *d, struct ide_channel *c, unsigned reg)
 {
-    struct ide_drive *v = &c->drive[c->selected];
+    struct ata_drive *v = &c->drive[c->selected];
     unsigned old = c->control & CONTROL_HOB ? 1 : 0;
 
     if (reg == REG_STATUS) {
@@ -385,7 +435,7 @@ static void shift_in(uint8_t *pair, uint8_t value)
 }
 
 /* Both drives hear what is written. */
-static void task_file_write(struct ide_drive *v, unsigned reg, uint8_t value)
+static void task_file_write(struct ata_drive *v, unsigned reg, uint8_t value)
 {
     switch (reg) {
     case REG_FEATURE: shift_in(v->feature, value); break;
@@ -397,18 +447,13 @@ static void task_file_write(struct ide_drive *v, unsigned reg, uint8_t value)
     }
 }
 
-void ide_begin(struct ide_channel *c, enum ide_task task)
-{
-    c->t = (struct ide_transfer){.task = task, .unit = c->selected, .sector_bytes = ATA_SECTOR, .block = ATA_SECTOR};
-}
-
 static void diagnose(struct device *d, struct ide_channel *c)
 {
     for (unsigned n = 0; n < 2; n++)
-        drive_reset(&c->drive[n]);
+        ata_reset(&c->drive[n]);
     c->selected = 0;
     c->t.unit = 0;
-    ide_interrupt(d, c);
+    raise_interrupt(d, c);
 }
 
 /* DEVICE RESET: packet devices only, and the one command that is heard while busy. */
@@ -416,28 +461,28 @@ static void packet_device_reset(struct device *d, struct ide_channel *c)
 {
     if (c->t.unit == c->selected)
         give_up(c);
-    drive_reset(&c->drive[c->selected]);
+    ata_reset(&c->drive[c->selected]);
     interrupt_off(d, c);
 }
 
 static void command(struct device *d, struct ide_channel *c, uint8_t value)
 {
     enum { DEVICE_RESET = 0x08, DIAGNOSTIC = 0x90 };
-    struct ide_drive *v = &c->drive[c->selected];
+    struct ata_drive *v = &c->drive[c->selected];
+    struct ata_action a;
 
     if (v->medium && v->cdrom && value == DEVICE_RESET) {
         packet_device_reset(d, c);
     } else if (c->t.phase == IDE_DISK) {
         dev_log(d, "command 0x%02x while busy", value);
     } else if (value == DIAGNOSTIC) {
-        ide_begin(c, TASK_REPLY);
+        begin(c, TASK_REPLY);
         diagnose(d, c);
     } else if (v->medium) {
         interrupt_off(d, c);
-        ide_begin(c, TASK_REPLY);
-        v->error = 0;
-        if (!ata_command(d, c, value))
-            ide_fail(d, c, ERROR_ABRT);
+        begin(c, TASK_REPLY);
+        ata_command(v, value, c->buffer, &a);
+        carry_out(d, c, &a);
     }
 }
 
@@ -465,7 +510,7 @@ void ide_resume(struct device *d, struct ide_channel *c)
     if (c->t.phase != IDE_DISK)
         return;
     if (c->t.task == TASK_FLUSH)
-        ide_flush(d, c);
+        flush(d, c);
     else
         submit_chunk(d, c);
 }

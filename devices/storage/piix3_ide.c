@@ -189,59 +189,38 @@ static void piix3_ide_write(struct device *d, unsigned region, uint64_t offset, 
 }
 
 /* ---- set-up ---- */
-static bool choose_geometry(struct ide_drive *v, const struct config *c, GError **error)
-{
-    g_autofree char *text = config_string(c, "geometry");
-    uint64_t sectors = v->cdrom ? 0 : drive_bytes(v->medium) / ATA_SECTOR;
-    struct disk_geometry said;
-    uint8_t table[ATA_SECTOR];
-    bool known = text ? disk_geometry_parse(text, &said)
-                      : sectors && drive_peek(v->medium, 0, table, sizeof table) &&
-                            disk_geometry_from_table(table, sectors, &said);
-
-    if (text && !known) {
-        g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
-                    "%s: [%s] geometry = %s: must be CYLINDERS/HEADS/SECTORS, like 615/4/17 (at most 65535/255/63)",
-                    c->path, c->section, text);
-        return false;
-    }
-    disk_geometry_choose(sectors, known ? &said : NULL, &v->geometry, &v->bios_geometry);
-    return true;
-}
-
 bool piix3_ide_geometry(struct device *d, unsigned number, struct disk_geometry *drive, struct disk_geometry *bios)
 {
     struct ide *s = d->state;
-    const struct ide_drive *v = &s->channel[number >> 1].drive[number & 1];
+    const struct ata_drive *v = &s->channel[number >> 1].drive[number & 1];
 
     *drive = v->geometry;
     *bios = v->bios_geometry;
     return v->medium && !v->cdrom;
 }
 
-static bool open_drive(struct device *d, struct ide_drive *v, unsigned number, const struct config *c, GError **error)
+/* The drive knows its controller only; the state tells which of four it is. */
+static void medium_changed(struct device *d, struct drive *medium)
 {
-    static const char *const media[] = {"disk", "cdrom", NULL};
+    struct ide *s = d->state;
+
+    for (unsigned n = 0; n < 4; n++)
+        if (s->channel[n >> 1].drive[n & 1].medium == medium)
+            atapi_medium_changed(&s->channel[n >> 1].drive[n & 1]);
+}
+
+static bool open_drive(struct device *d, struct ata_drive *v, unsigned number, const struct config *c, GError **error)
+{
     static const char *const sections[] = {"ide0", "ide1", "ide2", "ide3"};
     struct config section = {c->file, c->path, sections[number]};
-    unsigned kind;
 
     if (!c->file || !g_key_file_has_group(c->file, section.section))
         return true;
-    if (!config_choice(&section, "media", media, &kind, error))
+    if (!ata_open(d, v, &section, number, false, error))
         return false;
-    v->medium = drive_open(d, &section, error);
-    if (!v->medium)
-        return false;
-    v->cdrom = kind == 1;
-    g_strlcpy(v->model, v->cdrom ? "Terrarium DVD-ROM" : "Terrarium Hard Disk", sizeof v->model);
-    if (drive_serial(v->medium) && *drive_serial(v->medium))
-        g_strlcpy(v->serial, drive_serial(v->medium), sizeof v->serial);
-    else
-        g_snprintf(v->serial, sizeof v->serial, "TERR%04u", number + 1);
     if (v->cdrom)
-        drive_on_change(v->medium, atapi_medium_changed);
-    return choose_geometry(v, &section, error);
+        drive_on_change(v->medium, medium_changed);
+    return true;
 }
 
 static void piix3_ide_fini(struct device *d)
@@ -280,29 +259,6 @@ static void piix3_ide_reset(struct device *d)
 }
 
 /* ---- saved state ---- */
-static void sync_sense(struct stream *s, struct ide_sense *v)
-{
-    stream_u8(s, &v->key);
-    stream_u8(s, &v->code);
-    stream_u8(s, &v->qualifier);
-}
-
-static void sync_drive(struct stream *s, struct ide_drive *v)
-{
-    uint8_t *bytes[] = {&v->status,        &v->error,    &v->device,        &v->heads,
-                        &v->track_sectors, &v->multiple, &v->transfer_mode, &v->event};
-    uint8_t *pairs[] = {v->feature, v->count, v->sector, v->low, v->high};
-
-    for (unsigned n = 0; n < G_N_ELEMENTS(bytes); n++)
-        stream_u8(s, bytes[n]);
-    for (unsigned n = 0; n < G_N_ELEMENTS(pairs); n++)
-        stream_raw(s, pairs[n], 2);
-    stream_bool(s, &v->cache_off);
-    stream_bool(s, &v->locked);
-    sync_sense(s, &v->sense);
-    sync_sense(s, &v->attention);
-}
-
 static void sync_transfer(struct stream *s, struct ide_transfer *t)
 {
     uint32_t *words[] = {&t->left, &t->chunk, &t->sector_bytes, &t->block};
@@ -329,7 +285,7 @@ static bool is_sane(const struct ide_channel *c)
     bool sectors = t->sector_bytes == ATA_SECTOR || t->sector_bytes == CD_SECTOR;
 
     for (unsigned n = 0; n < 2; n++)
-        if (!c->drive[n].heads || !c->drive[n].track_sectors || c->drive[n].multiple > 16)
+        if (!ata_is_sane(&c->drive[n]))
             return false;
     if (t->phase >= IDE_PHASES || t->task >= IDE_TASKS || t->unit > 1 || c->selected > 1)
         return false;
@@ -341,8 +297,8 @@ static bool is_sane(const struct ide_channel *c)
 
 static void sync_channel(struct stream *s, struct ide_channel *c)
 {
-    sync_drive(s, &c->drive[0]);
-    sync_drive(s, &c->drive[1]);
+    ata_sync(s, &c->drive[0]);
+    ata_sync(s, &c->drive[1]);
     sync_transfer(s, &c->t);
     stream_u8(s, &c->selected);
     stream_u8(s, &c->control);
@@ -357,12 +313,6 @@ static void sync_channel(struct stream *s, struct ide_channel *c)
     stream_raw(s, c->buffer, c->t.filled);
 }
 
-static void relock(struct ide_drive *v)
-{
-    if (v->cdrom)
-        drive_guest_lock(v->medium, v->locked);
-}
-
 static bool piix3_ide_sync(struct device *d, struct stream *s, uint32_t version)
 {
     struct ide *ide = d->state;
@@ -374,8 +324,6 @@ static bool piix3_ide_sync(struct device *d, struct stream *s, uint32_t version)
             continue;
         if (!stream_ok(s) || !is_sane(c))
             return false;
-        relock(&c->drive[0]);
-        relock(&c->drive[1]);
         ide_resume(d, c);
     }
     return stream_ok(s);
@@ -401,7 +349,7 @@ static const struct pci_ids ids = {
 const struct device_ops piix3_ide_ops = {
     .name = "piix3-ide",
     .state_bytes = sizeof(struct ide),
-    .version = 1,
+    .version = 2,
     .regions = {[REGION_COMMAND0] = COMMAND(0x1f0),
                 [REGION_CONTROL0] = CONTROL(0x3f6),
                 [REGION_COMMAND1] = COMMAND(0x170),

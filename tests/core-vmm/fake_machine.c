@@ -366,3 +366,8 @@ bool machine_takes_absolute(struct machine *m)
 {
     return false;
 }
+
+struct device *machine_device(struct machine *m, const char *name)
+{
+    return NULL;
+}

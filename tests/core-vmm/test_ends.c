@@ -75,9 +75,10 @@ static void card_fini(struct device *d)
 static const struct device_ops card_ops = {
     .name = "card", .state_bytes = sizeof(struct card), .init = card_init, .fini = card_fini};
 
-static void cross(void *ctx, const void *frame, size_t bytes, const struct net_offload *left)
+static bool cross(void *ctx, const void *frame, size_t bytes, const struct net_offload *left)
 {
     net_deliver(ctx, frame, bytes, left);
+    return true;
 }
 
 static void send(struct device *d, char text, size_t bytes, const struct net_offload *left)
@@ -107,8 +108,8 @@ static void net(void)
     send(a, '0', NET_FRAME_LEAST, NULL); /* no cable */
     g_assert_cmpuint(counts(a).sent_dropped, ==, 1);
     net_can(cb->cable, NET_CHECKSUM);
-    ca->end = (struct net_end){cross, net_card_can(cb->cable), cb->cable};
-    cb->end = (struct net_end){cross, 0, ca->cable};
+    ca->end = (struct net_end){cross, NULL, NULL, net_card_can(cb->cable), cb->cable};
+    cb->end = (struct net_end){cross, NULL, NULL, 0, ca->cable};
     net_attach(ca->cable, &ca->end);
     net_attach(cb->cable, &cb->end);
     g_assert_true(ca->up && cb->up && net_link(ca->cable));

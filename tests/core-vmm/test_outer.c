@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -277,6 +278,7 @@ static void test_line_lies(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* keepers come back to us */
     g_test_add_func("/outer/frames", test_frames);
     g_test_add_func("/outer/fenced", test_fenced);
     g_test_add_func("/outer/end-dies", test_end_dies);

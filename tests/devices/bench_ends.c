@@ -10,6 +10,12 @@
 
 enum { PATTERN_BYTES = 4 << 20 };
 
+struct waiting {
+    struct drive_request *request;
+    bool carried_out;
+    int error;
+};
+
 struct drive {
     struct bench *bench;
     struct device *device;
@@ -18,8 +24,8 @@ struct drive {
     uint64_t bytes;
     bool readonly, changed, locked;
     int fail;
-    void (*on_change)(struct device *d, struct drive *v);
-    GQueue requests;
+    void (*on_change)(struct device *d, struct drive *v), (*on_batch)(struct device *d, struct drive *v);
+    GQueue requests; /* struct waiting */
 };
 
 uint8_t bench_pattern(uint64_t place)
@@ -52,7 +58,7 @@ static void take_out(struct drive *v)
 void bench_drive_free(void *drive)
 {
     struct drive *v = drive;
-    g_queue_clear(&v->requests);
+    g_queue_clear_full(&v->requests, g_free);
     g_free(v->section);
     take_out(v);
     g_free(v);
@@ -97,8 +103,13 @@ struct drive *drive_open(struct device *d, const struct config *c, GError **erro
         g_ptr_array_add(b->drives, v);
     }
     v->device = d;
-    v->on_change = NULL;
+    v->on_change = v->on_batch = NULL;
     return v;
+}
+
+struct drive *drive_open_bay(struct device *d, const struct config *c, GError **error)
+{
+    return drive_open(d, c, error);
 }
 
 uint64_t drive_bytes(struct drive *v)
@@ -134,6 +145,11 @@ bool drive_changed(struct drive *v)
 void drive_on_change(struct drive *v, void (*fn)(struct device *d, struct drive *v))
 {
     v->on_change = fn;
+}
+
+void drive_on_batch(struct drive *v, void (*fn)(struct device *d, struct drive *v))
+{
+    v->on_batch = fn;
 }
 
 void drive_guest_lock(struct drive *v, bool locked)
@@ -177,7 +193,9 @@ void drive_submit(struct drive *v, struct drive_request *r)
     for (int i = 0; i < r->iov_count; i++)
         sum += r->iov[i].iov_len;
     g_assert(r->op == DRIVE_FLUSH || r->op == DRIVE_DISCARD || r->op == DRIVE_ZERO || sum == r->bytes);
-    g_queue_push_tail(&v->requests, r);
+    struct waiting *w = g_new0(struct waiting, 1);
+    w->request = r;
+    g_queue_push_tail(&v->requests, w);
 }
 
 static int carry_out(struct drive *v, const struct drive_request *r)
@@ -205,12 +223,27 @@ static bool settle_drives(struct bench *b)
     bool any = false;
     for (unsigned i = 0; i < b->drives->len; i++) {
         struct drive *v = b->drives->pdata[i];
-        struct drive_request *r = g_queue_pop_head(&v->requests);
-        any |= r != NULL;
-        if (r)
-            r->done(v->device, r, carry_out(v, r));
+        struct waiting *w = g_queue_pop_head(&v->requests);
+        if (!w)
+            continue;
+        any = true;
+        w->request->done(v->device, w->request, w->carried_out ? w->error : carry_out(v, w->request));
+        g_free(w);
+        if (v->on_batch)
+            v->on_batch(v->device, v);
     }
     return any;
+}
+
+/* Requests are carried out here, as the workers of the real one would do: done() comes with the next step. */
+void drive_quiesce(struct drive *v)
+{
+    for (GList *l = v->requests.head; l; l = l->next) {
+        struct waiting *w = l->data;
+        if (!w->carried_out)
+            w->error = carry_out(v, w->request);
+        w->carried_out = true;
+    }
 }
 
 bool drive_idle(struct drive *v)
@@ -220,7 +253,7 @@ bool drive_idle(struct drive *v)
 
 void drive_close(struct drive *v)
 {
-    g_queue_clear(&v->requests); /* none: save/load settles first */
+    g_queue_clear_full(&v->requests, g_free); /* none: save/load settles first */
 }
 
 /* ---- serial lines ---- */

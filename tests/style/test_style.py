@@ -22,7 +22,7 @@ MAY = {
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,
     "core-vmm/outer": [],
     "core-vmm/exit": ["core-vmm/host", "core-vmm/control", "disk-formats/image"] + PLUGS,  # it knows all domains of errors
-    "core-vmm/vm": ["core-vmm/machine", "core-vmm/host", "core-vmm/control", "core-vmm/exit", "core-vmm/fence"] + PLUGS,
+    "core-vmm/vm": ["core-vmm/machine", "core-vmm/outer", "core-vmm/host", "core-vmm/control", "core-vmm/exit", "core-vmm/fence"] + PLUGS,
     "core-vmm/vmctl": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
     "core-vmm/vmctl/disk": ["core-vmm/vmctl", "core-vmm/host", "core-vmm/fence", "disk-formats/ops"] + PLUGS,
     "devices": PLUGS,
@@ -40,6 +40,7 @@ MAY = {
     "disk-formats/vhd": ["disk-formats/image"] + PLUGS,
     "disk-formats/vmdk": ["disk-formats/image"] + PLUGS,
     "hwaccel": PLUGS,
+    "network-modes": ["core-vmm/fence", "core-vmm/outer"] + PLUGS,
     "patcher": ENGINE,
     "patcher/check": ENGINE,
     "patcher/decode": ENGINE,
@@ -53,6 +54,7 @@ MAY = {
 NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
+    "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
     "core-vmm/host/machine_settings.c": ["disk-formats/image"],  # a new machine's new disk is made
 }
 PLUG_LINES = 120  # a header with its comments

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* machine_outer.c - starts the processes around a VM: today its network process, if machine.ini lists a card that is plugged
+ * into anything.
+ *
+ * Such a process may open nothing itself: what it is to do it reads from a memfd with the cards' sections, and its control
+ * socket is bound here.  Names of descriptors stand in that memfd (network-modes/settings.c). */
+#include "core-vmm/host/machine_outer.h"
+#include "core-vmm/api/config.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/machines.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/outer/outer.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { AGAIN_MS = 500 };
+
+static bool is_card(const char *section)
+{
+    const struct schema_section *s = schema_find_section(section);
+    return s && !strcmp(s->name, "nic");
+}
+
+static void copy_section(GKeyFile *to, GKeyFile *from, const char *section)
+{
+    g_auto(GStrv) keys = g_key_file_get_keys(from, section, NULL, NULL);
+    for (char **k = keys; k && *k; k++) {
+        g_autofree char *value = g_key_file_get_value(from, section, *k, NULL);
+        g_key_file_set_value(to, section, *k, value);
+    }
+}
+
+/* A memfd, or -1. */
+static int memory_of(GKeyFile *settings, GError **error)
+{
+    gsize n;
+    g_autofree char *text = g_key_file_to_data(settings, &n, NULL);
+    int fd = memfd_create("terrarium-network", MFD_CLOEXEC);
+    if (fd >= 0 && write(fd, text, n) == (ssize_t)n)
+        return fd;
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "no memory for the network's settings: %s",
+                g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* What the network process is to do; NULL: there is no card.  GKeyFile has no sections without a key: "present". */
+static GKeyFile *network_settings(GKeyFile *file, const char *machine)
+{
+    g_autoptr(GKeyFile) settings = g_key_file_new();
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    bool any = false;
+    g_key_file_set_string(settings, "network", "machine", machine);
+    for (char **s = sections; *s; s++) {
+        if (!is_card(*s))
+            continue;
+        copy_section(settings, file, *s);
+        const struct config c = {file, "machine.ini", *s};
+        g_autofree char *mode = config_string(&c, "mode");
+        g_key_file_set_string(settings, *s, "mode", mode);
+        any = true;
+    }
+    return any ? g_steal_pointer(&settings) : NULL;
+}
+
+static bool start_network(struct machine_outer *o, const char *program, int settings, int control, GError **error)
+{
+    const char *const argv[] = {program, NULL};
+    const int fds[] = {settings, control};
+    const struct outer_end end = {"network", argv, SOCK_SEQPACKET, fds, G_N_ELEMENTS(fds), AGAIN_MS};
+    o->line = outer_start(&end, 1, error);
+    o->names = g_strdup("network");
+    return o->line >= 0;
+}
+
+static bool start_all(struct machine_outer *o, GKeyFile *settings, const char *machine, GError **error)
+{
+    g_autofree char *program = program_find("terrarium-net"), *folder = paths_runtime_of(machine, error);
+    if (!folder)
+        return false;
+    if (!program) {
+        g_set_error(
+            error, MACHINE_ERROR, MACHINE_ERROR_NO_PROGRAM,
+            "terrarium-net, which the machine's network cards need, is missing: it was looked for beside vmctl and "
+            "in PATH");
+        return false;
+    }
+    o->network = g_build_filename(folder, PATHS_NETWORK, NULL);
+    int fd = memory_of(settings, error), control = fd >= 0 ? socket_listen(o->network, error) : -1;
+    bool good = control >= 0 && start_network(o, program, fd, control, error);
+    if (control >= 0)
+        close(control);
+    if (fd >= 0)
+        close(fd);
+    if (!good)
+        machine_outer_end(o, control >= 0);
+    return good;
+}
+
+bool machine_outer_start(const char *folder, struct machine_outer *o, GError **error)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL), *machine = g_path_get_basename(folder);
+    g_autoptr(GKeyFile) file = schema_load(ini, NULL);
+    g_autoptr(GKeyFile) settings = file ? network_settings(file, machine) : NULL;
+    *o = (struct machine_outer){.line = -1};
+    return !settings || start_all(o, settings, machine, error);
+}
+
+void machine_outer_end(struct machine_outer *o, bool failed)
+{
+    if (failed && o->network)
+        unlink(o->network);
+    if (o->line >= 0)
+        close(o->line);
+    g_clear_pointer(&o->names, g_free);
+    g_clear_pointer(&o->network, g_free);
+    o->line = -1;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* main.c - terrarium-net, the network process of one VM: an end of core-vmm/outer, started by the keeper with
+ *
+ *   3 the pair with the VM process    4 its settings (settings.c)    5 its control socket, listening    6... by the settings
+ *
+ * It closes its fence before it hears a byte from the VM process or from a network: sockets of the Internet protocols stay,
+ * of files those that name resolvers, and nothing else. */
+#include "core-vmm/fence/fence.h"
+#include "core-vmm/outer/outer.h"
+#include "network-modes/process.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+enum { FD_SETTINGS = OUTER_SOCKET + 1, FD_CONTROL };
+
+/* Folders that were opened for a card may be read, all else not. */
+static void allow_descriptors(struct fence_files *f, GKeyFile *settings)
+{
+    g_auto(GStrv) keys = g_key_file_get_keys(settings, "descriptors", NULL, NULL);
+    for (char **k = keys; k && *k; k++)
+        fence_allow_fd(f, g_key_file_get_integer(settings, "descriptors", *k, NULL), FENCE_READ);
+}
+
+static bool fence(struct net_process *p, GError **error)
+{
+    struct fence_files *f = fence_files_new_online();
+    fence_allow_file(f, "/dev/urandom", FENCE_READ);
+    fence_allow_file(f, "/etc/resolv.conf", FENCE_READ);
+    allow_descriptors(f, p->settings);
+    return fence_files_close(f, error) && fence_calls_close(FENCE_NET, error) && fence_holds(error);
+}
+
+static void start_ports(struct net_process *p)
+{
+    for (unsigned i = 0; i < NET_WIRE_CARDS; i++) {
+        struct net_port *port = &p->port[i];
+        g_autofree char *name = g_strdup_printf("nic%u", i + 1);
+        if (!g_key_file_has_group(p->settings, name))
+            continue;
+        *port = (struct net_port){.process = p, .name = g_steal_pointer(&name), .number = i + 1};
+        port_start(port);
+    }
+}
+
+static void run(struct net_process *p)
+{
+    p->loop = g_main_loop_new(NULL, FALSE);
+    p->vm = vm_side_new(p);
+    start_ports(p);
+    g_main_loop_run(p->loop);
+    for (unsigned i = 0; i < NET_WIRE_CARDS; i++)
+        if (p->port[i].name)
+            port_stop(&p->port[i]);
+    vm_side_free(p->vm);
+    g_main_loop_unref(p->loop);
+}
+
+int main(void)
+{
+    struct net_process p = {.settings_fd = FD_SETTINGS, .wire = OUTER_SOCKET, .listening = FD_CONTROL};
+    g_autoptr(GError) error = NULL;
+    prctl(PR_SET_NAME, "terrarium-net");
+    signal(SIGPIPE, SIG_IGN);
+    if (!settings_read(&p, &error) || !fence(&p, &error)) {
+        g_printerr("terrarium-net: %s\n", error->message);
+        return EXIT_FAILURE;
+    }
+    run(&p);
+    return EXIT_SUCCESS;
+}

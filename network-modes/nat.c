@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* nat.c - the mode nat: the guest is behind a router of its own, which is libslirp in this process.  To the world the guest's
+ * connections are this process' own; nothing on the host is set up for it, and nobody need be root.
+ *
+ * libslirp takes whole IP packets up to 64 KiB whatever the link's MTU is, so a TCP segment that was to be cut up goes in as
+ * one, with its sums worked out. */
+#include "core-vmm/base/bytes.h"
+#include "network-modes/modes.h"
+#include "network-modes/nat.h"
+#include "network-modes/offload.h"
+#include <gio/gio.h>
+#include <string.h>
+
+/* ---- libslirp in a GLib main loop ---- */
+
+struct slirp_source {
+    GSource base;
+    struct nat *nat;
+};
+
+/* GLib holds on to where a GPollFD is, so they are kept from turn to turn, and changed in place where they can be. */
+static int add_poll(int fd, int events, void *ctx)
+{
+    struct nat *n = ctx;
+    GPollFD *p = n->used < n->polls->len ? n->polls->pdata[n->used] : NULL;
+    gushort wanted = (events & SLIRP_POLL_IN ? G_IO_IN : 0) | (events & SLIRP_POLL_OUT ? G_IO_OUT : 0) |
+                     (events & SLIRP_POLL_PRI ? G_IO_PRI : 0) | (events & SLIRP_POLL_ERR ? G_IO_ERR : 0) |
+                     (events & SLIRP_POLL_HUP ? G_IO_HUP : 0);
+    if (p && p->fd != fd) {
+        g_source_remove_poll(n->source, p);
+        p->fd = fd;
+        g_source_add_poll(n->source, p);
+    } else if (!p) {
+        p = g_new0(GPollFD, 1);
+        p->fd = fd;
+        g_ptr_array_add(n->polls, p);
+        g_source_add_poll(n->source, p);
+    }
+    p->events = wanted;
+    p->revents = 0;
+    return n->used++;
+}
+
+static int revents_of(int index, void *ctx)
+{
+    struct nat *n = ctx;
+    gushort r = index >= 0 && (unsigned)index < n->used ? ((GPollFD *)n->polls->pdata[index])->revents : 0;
+    return (r & G_IO_IN ? SLIRP_POLL_IN : 0) | (r & G_IO_OUT ? SLIRP_POLL_OUT : 0) |
+           (r & G_IO_PRI ? SLIRP_POLL_PRI : 0) | (r & (G_IO_ERR | G_IO_NVAL) ? SLIRP_POLL_ERR : 0) |
+           (r & G_IO_HUP ? SLIRP_POLL_HUP : 0);
+}
+
+static gboolean prepare(GSource *source, gint *timeout)
+{
+    struct nat *n = ((struct slirp_source *)source)->nat;
+    uint32_t ms = UINT32_MAX;
+    n->used = 0;
+    slirp_pollfds_fill(n->slirp, &ms, add_poll, n);
+    while (n->polls->len > n->used) {
+        GPollFD *last = g_ptr_array_steal_index_fast(n->polls, n->polls->len - 1);
+        g_source_remove_poll(source, last);
+        g_free(last);
+    }
+    n->due = ms == UINT32_MAX ? G_MAXINT64 : g_get_monotonic_time() + (gint64)ms * 1000;
+    *timeout = ms == UINT32_MAX ? -1 : (gint)MIN(ms, G_MAXINT);
+    return FALSE;
+}
+
+static gboolean check(GSource *source)
+{
+    struct nat *n = ((struct slirp_source *)source)->nat;
+    for (unsigned i = 0; i < n->used; i++)
+        if (((GPollFD *)n->polls->pdata[i])->revents)
+            return TRUE;
+    return g_get_monotonic_time() >= n->due;
+}
+
+static gboolean dispatch(GSource *source, GSourceFunc unused, gpointer data)
+{
+    struct nat *n = ((struct slirp_source *)source)->nat;
+    slirp_pollfds_poll(n->slirp, 0, revents_of, n);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs slirp_funcs = {.prepare = prepare, .check = check, .dispatch = dispatch};
+
+/* ---- what libslirp calls ---- */
+
+static ssize_t to_guest(const void *frame, size_t bytes, void *ctx)
+{
+    struct nat *n = ctx;
+    port_deliver(n->port, frame, bytes, NULL);
+    return (ssize_t)bytes;
+}
+
+static void guest_error(const char *message, void *ctx)
+{
+    port_log(((struct nat *)ctx)->port, "%s", message);
+}
+
+static int64_t clock_ns(void *ctx)
+{
+    return g_get_monotonic_time() * 1000;
+}
+
+struct nat_timer {
+    struct nat *nat;
+    SlirpTimerId id;
+    void *ctx;
+    GSource *source;
+};
+
+static gboolean on_timer(gpointer data)
+{
+    struct nat_timer *t = data;
+    g_source_set_ready_time(t->source, -1);
+    slirp_handle_timer(t->nat->slirp, t->id, t->ctx);
+    return G_SOURCE_CONTINUE;
+}
+
+static void *timer_new(SlirpTimerId id, void *timer_ctx, void *ctx)
+{
+    struct nat_timer *t = g_new0(struct nat_timer, 1);
+    *t = (struct nat_timer){ctx, id, timer_ctx, g_timeout_source_new(0)};
+    g_source_set_ready_time(t->source, -1);
+    g_source_set_callback(t->source, on_timer, t, NULL);
+    g_source_attach(t->source, NULL);
+    return t;
+}
+
+static void timer_free(void *timer, void *ctx)
+{
+    struct nat_timer *t = timer;
+    g_source_destroy(t->source);
+    g_source_unref(t->source);
+    g_free(t);
+}
+
+static void timer_mod(void *timer, int64_t at_ms, void *ctx)
+{
+    g_source_set_ready_time(((struct nat_timer *)timer)->source, at_ms * 1000);
+}
+
+static void ignore_fd(int fd, void *ctx)
+{
+}
+
+static void ignore_notify(void *ctx)
+{
+}
+
+static const SlirpCb callbacks = {
+    .send_packet = to_guest,
+    .guest_error = guest_error,
+    .clock_get_ns = clock_ns,
+    .timer_free = timer_free,
+    .timer_mod = timer_mod,
+    .register_poll_fd = ignore_fd,
+    .unregister_poll_fd = ignore_fd,
+    .notify = ignore_notify,
+    .timer_new_opaque = timer_new,
+};
+
+/* ---- the mode ---- */
+
+static void frame(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    struct nat *n = state;
+    bool good = left->segments ? offload_whole(frame, bytes, left) : offload_checksum(frame, bytes, left);
+    if (good)
+        slirp_input(n->slirp, frame, (int)bytes);
+    else
+        port_dropped(n->port, "no frame");
+}
+
+static void stop(void *state)
+{
+    struct nat *n = state;
+    g_source_destroy(n->source);
+    g_source_unref(n->source);
+    slirp_cleanup(n->slirp);
+    g_ptr_array_unref(n->polls);
+    g_free(n);
+}
+
+static SlirpConfig slirp_config(const struct nat *n)
+{
+    return (SlirpConfig){.version = 4,
+                         .in_enabled = true,
+                         .vnetwork = {htonl(0x0a000200)},
+                         .vnetmask = {htonl(0xffffff00)},
+                         .vhost = {htonl(0x0a000202)},
+                         .vdhcp_start = {htonl(0x0a00020f)},
+                         .vnameserver = {htonl(0x0a000203)},
+                         .in6_enabled = true,
+                         .vprefix_addr6 = {{{0xfd}}},
+                         .vprefix_len = 64,
+                         .vhost6 = {{{0xfd, [15] = 2}}},
+                         .vnameserver6 = {{{0xfd, [15] = 3}}},
+                         .vhostname = port_machine(n->port)};
+}
+
+static void *start(struct net_port *p, const struct config *c, GError **error)
+{
+    struct nat *n = g_new0(struct nat, 1);
+    n->port = p;
+    n->polls = g_ptr_array_new_with_free_func(g_free);
+    SlirpConfig config = slirp_config(n);
+    n->slirp = slirp_new(&config, &callbacks, n);
+    if (!n->slirp) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libslirp does not start");
+        g_ptr_array_unref(n->polls);
+        g_free(n);
+        return NULL;
+    }
+    n->source = g_source_new(&slirp_funcs, sizeof(struct slirp_source));
+    ((struct slirp_source *)n->source)->nat = n;
+    g_source_attach(n->source, NULL);
+    return n;
+}
+
+const struct net_mode nat_mode = {
+    .name = "nat",
+    .help = "behind a router of its own: all that the host reaches, and nobody reaches it but by forwards",
+    .can = NET_CHECKSUM | NET_TSO4 | NET_TSO6,
+    .start = start,
+    .frame = frame,
+    .stop = stop,
+};

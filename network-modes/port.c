@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* port.c - a card's place in the network process: between the VM process and the card's mode. */
+#include "network-modes/offload.h"
+#include "network-modes/process.h"
+#include <stdarg.h>
+#include <string.h>
+
+enum { LOGS_PER_SECOND = 5 };
+
+static const struct net_offload nothing_left;
+
+/* ---- what the mode asks for ---- */
+
+const char *port_card(const struct net_port *p)
+{
+    return p->name;
+}
+
+const char *port_machine(const struct net_port *p)
+{
+    return p->process->machine;
+}
+
+const uint8_t *port_mac(const struct net_port *p)
+{
+    return p->mac;
+}
+
+unsigned port_guest_can(const struct net_port *p)
+{
+    return p->guest_can;
+}
+
+struct config port_config(const struct net_port *p)
+{
+    return (struct config){p->process->settings, "machine.ini", p->name};
+}
+
+int port_fd(const struct net_port *p, const char *name)
+{
+    g_autofree char *key = g_strconcat(p->name, ".", name, NULL);
+    g_autoptr(GError) error = NULL;
+    int fd = g_key_file_get_integer(p->process->settings, "descriptors", key, &error);
+    return error ? -1 : fd;
+}
+
+void port_dropped(struct net_port *p, const char *why)
+{
+    for (unsigned i = 0; i < PORT_REASONS; i++) {
+        if (!p->dropped[i].why)
+            p->dropped[i].why = why;
+        if (!strcmp(p->dropped[i].why, why) || i == PORT_REASONS - 1) {
+            p->dropped[i].frames++;
+            return;
+        }
+    }
+}
+
+void port_log(struct net_port *p, const char *format, ...)
+{
+    gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
+    if (second != p->log_second)
+        p->log_count = 0;
+    p->log_second = second;
+    if (p->log_count++ >= LOGS_PER_SECOND)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    g_autofree char *text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    g_message("%s: %s", p->name, text);
+}
+
+/* ---- to the guest ---- */
+
+static void give(struct net_port *p, const uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    if (!vm_side_frame(p->process->vm, p, frame, bytes, left)) {
+        port_dropped(p, "the guest is slow");
+        return;
+    }
+    p->received++;
+    p->received_bytes += bytes;
+}
+
+static void give_segment(void *ctx, uint8_t *frame, size_t bytes)
+{
+    give(ctx, frame, bytes, &nothing_left);
+}
+
+static void give_summed(struct net_port *p, const uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    g_autofree uint8_t *copy = g_memdup2(frame, bytes);
+    if (offload_checksum(copy, bytes, left))
+        give(p, copy, bytes, &nothing_left);
+    else
+        port_dropped(p, "no frame");
+}
+
+void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    if (!p->link || bytes < NET_FRAME_LEAST || bytes > NET_FRAME_MOST)
+        port_dropped(p, p->link ? "no frame" : "the cable is out");
+    else if (!left)
+        give(p, frame, bytes, &nothing_left);
+    else if (left->segments & ~p->guest_can) {
+        if (!offload_cut(frame, bytes, left, give_segment, p))
+            port_dropped(p, "no frame");
+    } else if (!left->segments && left->checksum && !(p->guest_can & NET_CHECKSUM))
+        give_summed(p, frame, bytes, left);
+    else
+        give(p, frame, bytes, left);
+}
+
+/* ---- from the guest ---- */
+
+static void take(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    p->mode->frame(p->state, frame, bytes, left);
+}
+
+static void take_segment(void *ctx, uint8_t *frame, size_t bytes)
+{
+    take(ctx, frame, bytes, &nothing_left);
+}
+
+/* What the mode cannot do is done here first. */
+void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    if (!p->link || bytes < NET_FRAME_LEAST || bytes > NET_FRAME_MOST) {
+        port_dropped(p, p->link ? "no frame" : "the cable is out");
+        return;
+    }
+    p->sent++;
+    p->sent_bytes += bytes;
+    if (left->segments ? !(left->segments & ~p->mode->can) : !left->checksum || p->mode->can & NET_CHECKSUM)
+        take(p, frame, bytes, left);
+    else if (left->segments ? !offload_cut(frame, bytes, left, take_segment, p) : !offload_checksum(frame, bytes, left))
+        port_dropped(p, "no frame");
+    else if (!left->segments)
+        take(p, frame, bytes, &nothing_left);
+}
+
+/* ---- link ---- */
+
+/* What is left to do is taken whatever the mode can: it is done here if it must be. */
+static void tell_link(struct net_port *p)
+{
+    p->link = p->mode && p->connected && p->far_up;
+    vm_side_link(p->process->vm, p, p->link, NET_CHECKSUM | NET_TSO4 | NET_TSO6);
+}
+
+void port_link(struct net_port *p, bool up)
+{
+    p->far_up = up;
+    tell_link(p);
+}
+
+void port_connect(struct net_port *p, bool connected)
+{
+    p->connected = connected;
+    tell_link(p);
+}
+
+/* It says so first when it is there, and what it was told before it may have missed. */
+void port_guest_said(struct net_port *p, unsigned can)
+{
+    bool first = !p->heard;
+    p->heard = true;
+    p->guest_can = can;
+    if (first)
+        tell_link(p);
+}
+
+static void parse_mac(struct net_port *p, const char *text)
+{
+    guint64 byte = 0;
+    g_auto(GStrv) parts = g_strsplit(text ? text : "", ":", -1);
+    for (unsigned i = 0; g_strv_length(parts) == 6 && i < 6; i++) {
+        g_ascii_string_to_unsigned(parts[i], 16, 0, 255, &byte, NULL);
+        p->mac[i] = (uint8_t)byte;
+    }
+}
+
+void port_start(struct net_port *p)
+{
+    const struct config c = port_config(p);
+    g_autofree char *mode = config_string(&c, "mode"), *mac = config_string(&c, "mac");
+    g_autoptr(GError) error = NULL;
+    bool connected = true;
+    p->far_up = true;
+    p->mode = mode_find(mode ? mode : "none");
+    parse_mac(p, mac);
+    if (!p->mode)
+        g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "this version has no mode %s", mode);
+    else if (config_flag(&c, "connected", &connected, &error))
+        p->state = p->mode->start(p, &c, &error);
+    if (error)
+        g_warning("%s: %s", p->name, error->message);
+    g_free(p->failure);
+    p->failure = error ? g_strdup(error->message) : NULL;
+    if (error)
+        p->mode = NULL;
+    port_connect(p, connected);
+}
+
+void port_stop(struct net_port *p)
+{
+    if (p->mode)
+        p->mode->stop(p->state);
+    p->mode = NULL;
+    p->state = NULL;
+    tell_link(p);
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* process.h - the inside of the network process: one per VM, with all its cards.
+ *
+ *   VM process <-- vm_side.c (net_wire.h) --> port.c, one port for each card --> its mode (mode.h)
+ *   vmctl      <-- commands.c (control socket) --------^
+ */
+#pragma once
+#include "core-vmm/outer/net_wire.h"
+#include "network-modes/mode.h"
+
+enum { PORT_REASONS = 16 };
+struct net_port {
+    struct net_process *process;
+    char *name; /* "nic1"; NULL: there is no such card */
+    uint8_t number;
+    const struct net_mode *mode; /* NULL: it could not be started */
+    void *state;                 /* the mode's */
+    char *failure;               /* why it could not; NULL */
+    bool heard;                  /* the VM process has said what its card can */
+    bool connected;              /* the user's wish: is the cable in? */
+    bool far_up;                 /* the mode's: is there somebody at the other end? */
+    bool link;                   /* what the guest was told */
+    unsigned guest_can;
+    uint8_t mac[6];
+    uint64_t sent, sent_bytes, received, received_bytes; /* frames, as the guest sees it */
+    struct {
+        const char *why;
+        uint64_t frames;
+    } dropped[PORT_REASONS];
+    gint64 log_second;
+    unsigned log_count;
+};
+struct net_process {
+    char *machine;
+    GKeyFile *settings; /* [network] and the cards' sections of machine.ini, with the starter's additions */
+    int settings_fd, wire, listening;
+    struct net_port port[NET_WIRE_CARDS];
+    struct vm_side *vm;
+    GMainLoop *loop;
+};
+
+/* ---- vm_side.c ---- */
+struct vm_side *vm_side_new(struct net_process *p); /* ends the loop when the VM process has gone */
+void vm_side_free(struct vm_side *v);
+/* False: no room; the frame is lost, as on any network. */
+bool vm_side_frame(struct vm_side *v, const struct net_port *to, const uint8_t *frame, size_t bytes,
+                   const struct net_offload *left);
+void vm_side_link(struct vm_side *v, const struct net_port *to, bool up, unsigned can);
+
+/* ---- port.c ---- */
+void port_start(struct net_port *p); /* its mode, by its section */
+void port_stop(struct net_port *p);
+void port_connect(struct net_port *p, bool connected);
+/* From the VM process.  There is room for 16 bytes before the frame, which may be changed. */
+void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left);
+void port_guest_said(struct net_port *p, unsigned can);
+struct config port_config(const struct net_port *p);
+
+/* ---- modes.c ---- */
+const struct net_mode *mode_find(const char *name); /* NULL: there is none */
+
+/* ---- settings.c ---- */
+bool settings_read(struct net_process *p, GError **error);
+void settings_keep(struct net_process *p); /* what has changed counts after a restart of this process too */
