@@ -190,7 +190,7 @@ static const char *need_network(const char *text)
 static void need_mac(const char *text, uint8_t *mac)
 {
     int used = 0;
-    bool good = strlen(text) == 17 && sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
+    bool good = strlen(text) == 17 && strspn(text, "0123456789abcdefABCDEF:") == 17 && sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
                                              &mac[3], &mac[4], &mac[5], &used) == 6 && used == 17;
     if (!good || mac[0] & 1 || !memcmp(mac, (uint8_t[6]){0}, 6))
         give_up("that is no address of a network card");

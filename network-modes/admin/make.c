@@ -31,7 +31,9 @@ struct made make_tap(int rtnl, unsigned master)
     struct made m = {.fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK)};
     struct link l;
     if (m.fd < 0)
-        give_up("/dev/net/tun: %s; is the kernel module tun loaded? (modprobe tun)", strerror(errno));
+        give_up("/dev/net/tun: %s; as root: %s", strerror(errno),
+                errno == EACCES ? "chmod 666 /dev/net/tun, as udev does (it alone lets nobody make an interface)"
+                                : "modprobe tun");
     if (ioctl(m.fd, TUNSETIFF, &r))
         give_up("a TAP interface cannot be made: %s", strerror(errno));
     set_up(m.fd, r.ifr_name);
