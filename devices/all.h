@@ -27,6 +27,9 @@ extern const struct device_ops lpt_ops;       /* parallel port; line 0 */
 extern const struct device_ops i8237_ops;     /* both DMA controllers; see i8237.h */
 extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 
+/* Network cards; line 0: INTA# */
+extern const struct device_ops e1000_ops; /* 82540EM */
+
 /* For tests and firmware developers */
 extern const struct device_ops debugport_ops;
 extern const struct device_ops debugexit_ops;

@@ -25,4 +25,6 @@ bool config_flag(const struct config *c, const char *key, bool *out, GError **er
 /* One of the words in the NULL-terminated list; *index says which. */
 bool config_choice(const struct config *c, const char *key, const char *const *words, unsigned *index, GError **error);
 bool size_parse(const char *text, uint64_t *bytes); /* "512", "64K", "1.5G", "2 TiB"; powers of 1024 */
-char *size_format(uint64_t bytes);                  /* the shortest exact spelling; g_free */
+/* "52:54:00:12:34:56"; false: it is none, or not one card's (the group bit, all zeroes). */
+bool mac_parse(const char *text, uint8_t mac[6]);
+char *size_format(uint64_t bytes); /* the shortest exact spelling; g_free */

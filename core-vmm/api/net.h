@@ -22,6 +22,10 @@ struct net_counts {
     uint64_t sent, sent_dropped, received, received_dropped; /* frames, as the guest sees it */
 };
 
+/* The card's address: its section's key `mac`, else one that comes from the machine's path and the section, so that it stays
+ * the same: 52:54:00 and three bytes.  Any thread; the file has been found good. */
+void net_mac(const struct config *c, uint8_t mac[6]);
+
 /* ---- the card ---- */
 struct net_cable;
 struct net_card { /* on the loop thread with the device's lock held */

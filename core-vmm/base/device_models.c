@@ -3,9 +3,11 @@
 #include "core-vmm/base/device_models.h"
 #include <stddef.h>
 
+const char *const nic_models[] = {"e1000", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 
 const struct device_class device_classes[] = {
+    {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };

@@ -14,5 +14,5 @@ struct device_class {
     const char *const *models; /* names of chips (device_ops), NULL-terminated; the first is the default */
 };
 
-extern const char *const testpci_models[];
+extern const char *const nic_models[], *const testpci_models[];
 extern const struct device_class device_classes[]; /* ends with section == NULL */

@@ -97,6 +97,13 @@ static const struct schema_key debug_port_keys[] = {
     {"target", SCHEMA_CHAR, "file:logs/debug.log", .help = "where bytes written to the port go, as for serial"},
     {NULL},
 };
+static const struct schema_key nic_keys[] = {
+    {"model", SCHEMA_CHOICE, "e1000", .words = nic_models, .help = "which card: e1000 is Intel's 82540EM"},
+    {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
+     .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
+    {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
+    {NULL},
+};
 static const struct schema_key testpci_keys[] = {
     {"model", SCHEMA_CHOICE, "edu", .words = testpci_models, .help = "which chip"},
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
@@ -112,6 +119,7 @@ static const struct schema_section sections[] = {
     {"ide", 0, 4, "an IDE drive: ide0 and ide1 on the first channel, ide2 and ide3 on the second", ide_keys},
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
+    {"nic", 1, 8, "a network card; present if listed", nic_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
@@ -202,6 +210,7 @@ char *schema_describe_type(const struct schema_key *k)
     case SCHEMA_LIST: return g_strdup_printf("some of %s, by commas", words);
     case SCHEMA_PATH: return g_strdup("a path");
     case SCHEMA_CHAR: return g_strdup("none, stdio, pty, file:PATH or socket:PATH");
+    case SCHEMA_MAC: return g_strdup("a card's address like 52:54:00:12:34:56 (the first byte even, not all zeroes)");
     case SCHEMA_TEXT: break;
     }
     return g_strdup("text");
@@ -258,6 +267,7 @@ static bool value_valid(const struct schema_key *k, const char *value)
     case SCHEMA_LIST: return list_valid(value, k->words);
     case SCHEMA_CHAR: return char_target_valid(value);
     case SCHEMA_PATH: return *value;
+    case SCHEMA_MAC: return mac_parse(value, (uint8_t[6]){0});
     case SCHEMA_TEXT: break;
     }
     return true;

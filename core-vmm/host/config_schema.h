@@ -15,6 +15,7 @@ enum schema_type {
     SCHEMA_NUMBERS, /* several, by a separator; words: "LOW-HIGH" of each */
     SCHEMA_TEXT,
     SCHEMA_PATH, /* relative ones start at the machine's folder */
+    SCHEMA_MAC,  /* an Ethernet address of one card, bytes by colons */
     SCHEMA_CHAR, /* the far end of a serial line: see char_target_valid() */
 };
 struct schema_key {

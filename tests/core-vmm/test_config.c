@@ -1,12 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_config.c - machine.ini: sizes, numbers, flags, paths, unknown keys. */
-#include "core-vmm/api/config.h"
+#include "core-vmm/api/net.h"
 #include "core-vmm/host/char_target.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/suggest.h"
 #include <glib/gstdio.h>
 #include <string.h>
+
+static void macs(void)
+{
+    static const char *const bad[] = {"",
+                                      "52:54:00:12:34",
+                                      "52:54:00:12:34:5g",
+                                      "52-54-00-12-34-56",
+                                      "52:54:00:12:34:56 ",
+                                      "01:00:5e:00:00:01",
+                                      "00:00:00:00:00:00",
+                                      "525400123456:::::"};
+    uint8_t mac[6], again[6], other[6];
+    g_assert_true(mac_parse("52:54:00:Aa:bC:ff", mac));
+    g_assert_cmpmem(mac, 6, "\x52\x54\0\xaa\xbc\xff", 6);
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)
+        g_assert_false(mac_parse(bad[i], mac));
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_key_file_set_string(file, "nic2", "mac", "00:11:22:33:44:55");
+    net_mac(&(struct config){file, "/m/machine.ini", "nic2"}, mac);
+    g_assert_cmpmem(mac, 6, "\0\x11\x22\x33\x44\x55", 6);
+    net_mac(&(struct config){file, "/m/machine.ini", "nic1"}, mac);
+    net_mac(&(struct config){file, "/m/../m/machine.ini", "nic1"}, again);
+    net_mac(&(struct config){file, "/n/machine.ini", "nic1"}, other);
+    g_assert_cmpmem(mac, 3, "\x52\x54\0", 3);
+    g_assert_cmpmem(mac, 6, again, 6);
+    g_assert_true(memcmp(mac, other, 6));
+    net_mac(&(struct config){file, "/m/machine.ini", "nic3"}, other);
+    g_assert_true(memcmp(mac, other, 6));
+}
 
 static void sizes_good(void)
 {
@@ -259,6 +288,7 @@ static void suggestions(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/config/macs", macs);
     g_test_add_func("/config/sizes/good", sizes_good);
     g_test_add_func("/config/sizes/bad", sizes_bad);
     g_test_add_func("/config/sizes/round-trip", sizes_round_trip);

@@ -335,6 +335,7 @@ static void settings_round_trip(void)
                               : k->type == SCHEMA_NUMBER  ? number
                               : k->type == SCHEMA_NUMBERS ? "615/4/17"
                               : k->type == SCHEMA_FLAG    ? "on"
+                              : k->type == SCHEMA_MAC     ? "52:54:00:12:34:56"
                                                           : "a b";
             g_autofree char *assignment = g_strdup_printf("%s.%s=%s", section, k->name, set);
             g_autofree char *key = g_strdup_printf("%s.%s", section, k->name);

@@ -15,6 +15,7 @@ struct bench *bench_new(void)
     b->file = g_key_file_new();
     b->drives = g_ptr_array_new_with_free_func(bench_drive_free);
     b->chars = g_ptr_array_new_with_free_func(bench_char_free);
+    b->cables = g_ptr_array_new_with_free_func(bench_cable_free);
     g_queue_init(&b->events);
     b->a20 = true;
     return b;
@@ -43,6 +44,7 @@ void bench_free(struct bench *b)
         device_free(b->device[--b->devices]);
     g_ptr_array_unref(b->drives);
     g_ptr_array_unref(b->chars);
+    g_ptr_array_unref(b->cables);
     g_queue_clear_full(&b->events, g_free);
     g_key_file_unref(b->file);
     munmap(b->ram, BENCH_RAM);
@@ -194,6 +196,7 @@ struct device *bench_add(struct bench *b, const struct device_ops *ops, const ch
     if (!device_begin(d, b, error))
         return NULL;
     device_reset(d);
+    bench_cable_plug(d);
     return d;
 }
 

@@ -15,12 +15,13 @@
  *
  * What a guest may see of the fakes: guest RAM of BENCH_RAM bytes at 0; drives named by their section of the
  * configuration ("floppy1") whose key `file` says what is on the medium, as KIND:SIZE, e.g. "pattern:1440K" (each byte is
- * a function of its place, see bench_pattern) or "zero:1M"; char ports that collect what the guest sends. */
+ * a function of its place, see bench_pattern) or "zero:1M"; char ports that collect what the guest sends; cables. */
 #pragma once
 #include "core-vmm/api/char.h"
 #include "core-vmm/api/device.h"
 #include "core-vmm/api/drive.h"
 #include "core-vmm/api/irqchip.h"
+#include "core-vmm/api/net.h"
 #include "core-vmm/api/platform.h"
 
 #define BENCH_RAM   (16u << 20)
@@ -78,3 +79,10 @@ bool bench_drive_locked(struct drive *v);
 uint8_t *bench_drive_data(struct drive *v, uint64_t *bytes);
 void bench_char_send(struct device *d, const uint8_t *data, size_t n); /* to the guest, as fast as it has room */
 GByteArray *bench_char_sent(struct device *d);                         /* by the guest; the caller may truncate it */
+
+/* A network card's cable: in from the start, and kept with what is on it when the card is saved and loaded. */
+void bench_cable(struct device *d, bool up);
+void bench_cable_can(struct device *d, unsigned offloads);            /* what the far end takes; nothing at first */
+bool bench_deliver(struct device *d, const void *frame, size_t n);    /* false: the cable has no room for it */
+unsigned bench_frames_waiting(struct device *d);                      /* delivered, and no room in the guest yet */
+GBytes *bench_frame_sent(struct device *d, struct net_offload *left); /* the oldest one, NULL: none */

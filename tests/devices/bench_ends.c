@@ -339,6 +339,7 @@ void bench_char_send(struct device *d, const uint8_t *data, size_t n)
 bool bench_ends_settle(struct bench *b)
 {
     bool any = settle_drives(b);
+    any |= bench_cables_settle(b);
     for (unsigned i = 0; i < b->chars->len; i++)
         any |= feed(b->chars->pdata[i]);
     return any;

@@ -9,7 +9,7 @@ struct bench {
     uint64_t now; /* ns */
     uint8_t *ram;
     GKeyFile *file;
-    GPtrArray *drives, *chars;
+    GPtrArray *drives, *chars, *cables;
     GQueue events; /* char * */
     struct display *display;
     bool a20;
@@ -35,4 +35,7 @@ struct device_core {
 
 void bench_drive_free(void *drive);
 void bench_char_free(void *port);
+void bench_cable_free(void *cable);
+void bench_cable_plug(struct device *d); /* if it is a network card's first time on the bench: the cable is in */
+bool bench_cables_settle(struct bench *b);
 bool bench_ends_settle(struct bench *b); /* finishes drive requests, delivers bytes; false if there was none */

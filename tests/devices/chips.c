@@ -18,6 +18,7 @@ const struct chip chips[] = {
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},
+    {&e1000_ops, "nic1"},
     {&edu_ops, "testpci1"},
     {&edu_msix_ops, "testpci2"},
     {&i8237_ops, "dma"},

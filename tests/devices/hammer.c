@@ -63,10 +63,24 @@ static void look(struct bench *b)
     g_free(display_text(bench_display(b)));
 }
 
+/* A frame, mostly for everybody, and now and then a cable that is pulled. */
+static void network(struct device *d, const uint8_t *bytes, struct bytes *in)
+{
+    uint8_t frame[2048] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    for (unsigned i = bytes[0] & 1 ? 0 : 6; i < 64; i++)
+        frame[i] = take(in, 1);
+    bench_deliver(d, frame, (bytes[1] | bytes[2] << 8) % sizeof frame);
+    bench_cable(d, bytes[3] < 240);
+    bench_cable_can(d, bytes[3] & (NET_CHECKSUM | NET_TSO4 | NET_TSO6));
+    for (GBytes *b; (b = bench_frame_sent(d, NULL));)
+        g_bytes_unref(b);
+}
+
 static void outside(struct bench *b, struct device *d, struct bytes *in)
 {
     uint8_t bytes[4] = {take(in, 1), take(in, 1), take(in, 1), take(in, 1)};
     bench_char_send(d, bytes, sizeof bytes);
+    network(d, bytes, in);
     static const char *const sections[] = {"floppy0", "floppy1", "ide0", "ide2"};
     struct drive *v = bench_drive(b, sections[bytes[0] % G_N_ELEMENTS(sections)]);
     if (v && bytes[1] < 8)

@@ -23,6 +23,9 @@
  *   send TEXT                            sent == TEXT                     serial line; C escapes inside quotes
  *   insert SECTION KIND:SIZE             eject SECTION     disk-error SECTION ERRNO     disk-locked SECTION == 0|1
  *   disk SECTION OFFSET == BYTE ...
+ *   cable up|down      frame BYTES BYTE ...      a frame of that many bytes comes in: these, then a pattern's
+ *   sent-frame BYTES == BYTE ...         the oldest frame that the guest sent has that many bytes, and begins so
+ *   no-frames                            it has sent no other
  *   pin [NAME] PIN up|down               ack [NAME] == VECTOR             eoi [NAME] VECTOR      interrupt controllers
  *   ferr CPU LEVEL == IGNORE             FERR# of a CPU; IGNNE# then
  *   lapic read CPU OFFSET [& MASK] == VALUE   lapic write CPU OFFSET VALUE   lapic ack CPU == VECTOR
@@ -455,6 +458,43 @@ static bool do_disk(struct script *s, const char *verb)
     return expect_word(s, 2, "==") && compare_bytes(s, 3, data + at, bytes - at);
 }
 
+/* ---- network ---- */
+
+static bool do_cable(struct script *s, const char *verb)
+{
+    unsigned none = s->words;
+    struct device *d = device_word(s, &none);
+    if (d)
+        bench_cable(d, !strcmp(word(s, 0), "up"));
+    return d != NULL;
+}
+
+static bool do_frame(struct script *s, const char *verb)
+{
+    unsigned none = s->words;
+    struct device *d = device_word(s, &none);
+    uint64_t bytes = number(s, 0);
+    if (!d || bytes > NET_FRAME_MOST)
+        return fail(s, "no such frame");
+    g_autofree uint8_t *frame = g_malloc0(bytes + 1);
+    for (unsigned i = 0; i < bytes; i++)
+        frame[i] = i + 1 < s->words ? number(s, i + 1) : bench_pattern(i);
+    return bench_deliver(d, frame, bytes) || fail(s, "the cable does not take it");
+}
+
+static bool do_sent_frame(struct script *s, const char *verb)
+{
+    unsigned none = s->words;
+    struct device *d = device_word(s, &none);
+    g_autoptr(GBytes) sent = d ? bench_frame_sent(d, NULL) : NULL;
+    if (*verb == 'n')
+        return !sent || fail(s, "there is a frame of %zu bytes", g_bytes_get_size(sent));
+    if (!sent)
+        return fail(s, "no frame was sent");
+    return expect_value(s, 0, "the frame's size", g_bytes_get_size(sent)) && expect_word(s, 1, "==") &&
+           compare_bytes(s, 2, g_bytes_get_data(sent, NULL), g_bytes_get_size(sent));
+}
+
 /* ---- interrupt controllers ---- */
 
 static bool do_pin(struct script *s, const char *verb)
@@ -613,6 +653,10 @@ static const struct verb {
     {"disk-error", do_disk_error},
     {"disk-locked", do_disk_locked},
     {"disk", do_disk},
+    {"cable", do_cable},
+    {"frame", do_frame},
+    {"sent-frame", do_sent_frame},
+    {"no-frames", do_sent_frame},
     {"pin", do_pin},
     {"ack", do_ack},
     {"eoi", do_eoi},

@@ -30,6 +30,7 @@ MAY = {
     "devices/debug": ["devices"] + PLUGS,
     "devices/firmware": ["devices", "devices/chipset", "devices/storage"] + PLUGS,
     "devices/input": ["devices"] + PLUGS,
+    "devices/net": ["devices"] + PLUGS,
     "devices/serial": ["devices"] + PLUGS,
     "devices/storage": ["devices", "devices/chipset"] + PLUGS,
     "devices/video": ["devices"] + PLUGS,
