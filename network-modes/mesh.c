@@ -22,13 +22,13 @@ enum {
     HELLO = 0x4d, /* a kind that net_wire.h has not */
     VERSION = 1,
     NAME_DIGITS = 32,
-    AT_ONCE = 64,          /* frames of one member before others get their turn */
-    LOOK_MS = 5000,        /* between two looks into the folder */
-    HELLO_MS = 5000,       /* after which whoever has not said who it is goes */
-    ENTRIES_MOST = 1024,   /* of the folder that are looked at */
-    QUEUE = MESH_MEMBERS,  /* connections that wait to be accepted */
-    BUFFER = 1 << 20,      /* of a connection; the kernel takes what its limit allows */
-    HIDDEN_STALE_S = 60,   /* a hidden name is renamed within moments, or its maker has died */
+    AT_ONCE = 64,         /* frames of one member before others get their turn */
+    LOOK_MS = 5000,       /* between two looks into the folder */
+    HELLO_MS = 5000,      /* after which whoever has not said who it is goes */
+    ENTRIES_MOST = 1024,  /* of the folder that are looked at */
+    QUEUE = MESH_MEMBERS, /* connections that wait to be accepted */
+    BUFFER = 1 << 20,     /* of a connection; the kernel takes what its limit allows */
+    HIDDEN_STALE_S = 60,  /* a hidden name is renamed within moments, or its maker has died */
 };
 
 struct name {
@@ -225,8 +225,8 @@ static void take_frame(struct port *p, const uint8_t *packet, size_t bytes)
     struct net_offload left;
     const uint8_t *frame = packet + sizeof head;
     memcpy(&head, packet, MIN(bytes, sizeof head));
-    bool good = bytes > sizeof head && p->named && frame_left(&head, &left) &&
-                frame_good(frame, bytes - sizeof head, &left);
+    bool good =
+        bytes > sizeof head && p->named && frame_left(&head, &left) && frame_good(frame, bytes - sizeof head, &left);
     if (!good) {
         p->mesh->counts.broken++;
         return;
@@ -463,4 +463,15 @@ void mesh_count(const struct mesh *m, struct mesh_counts *out)
     out->members = 0;
     for (unsigned i = MESH_OWN_PORTS; i < PORTS; i++)
         out->members += m->port[i].kind == MEMBER && m->port[i].named;
+}
+
+void mesh_describe(const struct mesh *m, JsonObject *into)
+{
+    struct mesh_counts c;
+    mesh_count(m, &c);
+    json_object_set_int_member(into, "members", c.members);
+    json_object_set_int_member(into, "to-members", (gint64)c.sent);
+    json_object_set_int_member(into, "from-members", (gint64)c.received);
+    json_object_set_int_member(into, "members-full", (gint64)c.full);
+    json_object_set_int_member(into, "broken", (gint64)c.broken);
 }

@@ -22,6 +22,7 @@
  * All calls from one thread, whose default main context the sockets are watched in. */
 #pragma once
 #include "core-vmm/api/net.h"
+#include <json-glib/json-glib.h>
 
 enum { MESH_OWN_PORTS = 3, MESH_MEMBERS = 64 }; /* at most, beside ourselves */
 
@@ -42,4 +43,5 @@ void mesh_leave(struct mesh *m);
 unsigned mesh_plug(struct mesh *m, const struct mesh_end *end);
 void mesh_unplug(struct mesh *m, unsigned port);
 void mesh_send(struct mesh *m, unsigned port, const void *frame, size_t bytes, const struct net_offload *left);
+void mesh_describe(const struct mesh *m, JsonObject *into); /* members and counts */
 void mesh_count(const struct mesh *m, struct mesh_counts *out);

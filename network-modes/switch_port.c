@@ -10,13 +10,14 @@
 enum {
     WAITING_MOST = 8 << 20, /* bytes each way */
     ALSO_OWN = 8,           /* addresses that the guest sends from beside its card's */
+    ROOM = 16,              /* before a frame that has waited, for the mode */
 };
 
 struct waiting {
     int64_t at;
     size_t bytes;
     struct net_offload left;
-    uint8_t frame[];
+    uint8_t room[ROOM], frame[];
 };
 struct way {
     struct switch_port *port;
@@ -46,7 +47,7 @@ static void capture(struct switch_port *p, bool to_guest, const void *frame, siz
 static void on_to_mode(struct switch_port *p, const void *frame, size_t bytes, const struct net_offload *left)
 {
     p->counts.from_card++;
-    p->sides.to_mode(p->sides.ctx, frame, bytes, left);
+    p->sides.to_mode(p->sides.ctx, (void *)frame, bytes, left); /* it came from the card as one to be changed */
 }
 
 static void on_to_card(struct switch_port *p, const void *frame, size_t bytes, const struct net_offload *left)
@@ -158,7 +159,7 @@ static void also_own(struct switch_port *p, const uint8_t *address)
         memcpy(p->also[p->also_next++ % ALSO_OWN], address, MAC_BYTES);
 }
 
-void switch_port_from_card(struct switch_port *p, const void *frame, size_t bytes, const struct net_offload *left)
+void switch_port_from_card(struct switch_port *p, void *frame, size_t bytes, const struct net_offload *left)
 {
     const uint8_t *source = (const uint8_t *)frame + MAC_BYTES;
     capture(p, false, frame, bytes, left);

@@ -14,7 +14,7 @@ struct rig {
     struct station mode, card;
 };
 
-static void to_mode(void *ctx, const void *frame, size_t bytes, const struct net_offload *left)
+static void to_mode(void *ctx, void *frame, size_t bytes, const struct net_offload *left)
 {
     station_frame(&((struct rig *)ctx)->mode, frame, bytes, left);
 }
@@ -296,8 +296,15 @@ static void test_capture(void)
 
 static char *tshark(const char *path, const char *filter)
 {
-    const char *argv[] = {"tshark", "-n", "-r", path, "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
-                          "-o", "udp.check_checksum:TRUE", "-Y", filter, "-T", "fields", "-e", "frame.number", NULL};
+    const char *argv[] = {"tshark", "-n",
+                          "-r",     path,
+                          "-o",     "ip.check_checksum:TRUE",
+                          "-o",     "tcp.check_checksum:TRUE",
+                          "-o",     "udp.check_checksum:TRUE",
+                          "-Y",     filter,
+                          "-T",     "fields",
+                          "-e",     "frame.number",
+                          NULL};
     g_autoptr(GError) error = NULL;
     char *out = NULL, *err = NULL;
     int status;
