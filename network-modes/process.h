@@ -42,6 +42,7 @@ struct net_process {
     int settings_fd, wire, listening;
     struct net_port port[NET_WIRE_CARDS];
     struct vm_side *vm;
+    struct resolver *resolver;
     GMainLoop *loop;
 };
 
