@@ -49,7 +49,7 @@ static int kind_of(const char *word)
 
 static bool wrong(const char *name, const char *key, const char *value, const char *right, GError **error)
 {
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "the network %s: %s = %s: must be %s", name, key, value,
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "the network %s: %s = %s: must be %s", name, key, value,
                 right);
     return false;
 }
