@@ -139,6 +139,15 @@ static const struct schema_key testpci_keys[] = {
      .help = "its place on the PCI bus; if missing, 28 for the first, 29 for the second ..."},
     {NULL},
 };
+/* What all virtio devices have. */
+#define VIRTIO_KEYS(slots)                                                                                             \
+    {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST, .help = slots},                                       \
+        {"virtio", SCHEMA_CHOICE, "transitional", .words = WORDS("transitional", "modern", "legacy"),                  \
+         .help = "which drivers it is for: of any age, of virtio 1.0 and later, or older ones"},                       \
+    {                                                                                                                  \
+        "packed", SCHEMA_FLAG, "off", .help = "offers queues in one ring (virtio 1.1)"                                 \
+    }
+static const struct schema_key rng_keys[] = {VIRTIO_KEYS("its place on the PCI bus; 20 if missing"), {NULL}};
 static const struct schema_key no_keys[] = {{NULL}};
 
 static const struct schema_section sections[] = {
@@ -152,6 +161,7 @@ static const struct schema_section sections[] = {
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };
