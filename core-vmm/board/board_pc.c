@@ -13,6 +13,7 @@ const struct board_row board_pc[] = {
     {ALWAYS, {&piix3_ops, "southbridge", .slot = 1, .function = 0, .irqchip = true}},
     {ALWAYS, {&piix3_ide_ops, "ide", .slot = 1, .function = 1, .irq = {14, 15}, .irqs = 2}},
     {ALWAYS, {&piix4_pm_ops, "pm", .slot = 1, .function = 3, .irq = {9}, .irqs = 1}},
+    {ALWAYS, {&pci_hotplug_ops, "pci-hotplug", ISA}},
     {ALWAYS, {&firmware_rom_ops, "firmware", "machine", ISA}},
     /* interrupts, time, DMA */
     {ALWAYS, {&i8259_ops, "pic", ISA, .irqchip = true}},

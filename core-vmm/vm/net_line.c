@@ -19,6 +19,7 @@ struct line_card {
     struct net_cable *cable; /* NULL: its cable is not in */
     struct net_end end;
     uint8_t number;
+    bool up;    /* the network process says so */
     bool waits; /* a frame of it was refused for want of room */
 };
 struct net_line {
@@ -124,17 +125,31 @@ static struct net_cable *cable_of(struct line_card *k)
     return machine_cable(k->line->machine, name);
 }
 
-static void set_link(struct line_card *k, const struct net_wire *head)
+static void put_in(struct line_card *k)
 {
     struct net_cable *cable = cable_of(k);
-    if (!head->up || !cable) {
+    if (!k->up || !cable) {
         pull(k);
         return;
     }
     k->cable = cable;
-    k->end.can = head->can & (NET_CHECKSUM | NET_TSO4 | NET_TSO6);
     net_attach(cable, &k->end);
     say_can(k, cable);
+}
+
+static void set_link(struct line_card *k, const struct net_wire *head)
+{
+    k->up = head->up;
+    k->end.can = head->can & (NET_CHECKSUM | NET_TSO4 | NET_TSO6);
+    put_in(k);
+}
+
+static void on_plug(void *ctx, const char *section)
+{
+    struct net_line *l = ctx;
+    for (struct line_card *k = l->card; k < l->card + NET_WIRE_CARDS; k++)
+        if (cable_of(k) && !k->cable)
+            put_in(k);
 }
 
 /* ---- from the network process ---- */
@@ -193,8 +208,10 @@ static void on_down(void *ctx)
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
-    for (struct line_card *k = l->card; k < l->card + NET_WIRE_CARDS; k++)
+    for (struct line_card *k = l->card; k < l->card + NET_WIRE_CARDS; k++) {
+        k->up = false;
         pull(k);
+    }
 }
 
 struct net_line *net_line_new(struct machine *m, struct outer *o, unsigned end)
@@ -208,13 +225,16 @@ struct net_line *net_line_new(struct machine *m, struct outer *o, unsigned end)
         k->number = i + 1;
         k->end = (struct net_end){on_frame, on_card_can, on_closed, 0, k};
     }
+    machine_on_plug(m, on_plug, l);
     outer_listen(o, end, "network", &(struct outer_events){on_up, on_down, l});
     return l;
 }
 
 void net_line_free(struct net_line *l)
 {
-    if (l)
+    if (l) {
+        machine_on_plug(l->machine, NULL, NULL);
         on_down(l);
+    }
     g_free(l);
 }

@@ -29,6 +29,7 @@ const struct chip chips[] = {
     {&i440fx_ops, "northbridge"},
     {&piix3_ops, "southbridge"},
     {&piix4_pm_ops, "pm"},
+    {&pci_hotplug_ops, "pci-hotplug", NULL, "pm"},
     {&piix3_ide_ops, "ide", "ide0.file=zero:4M ide1.file=pattern:128K ide2.file=zero:8M ide2.media=cdrom"},
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
