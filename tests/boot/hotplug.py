@@ -99,8 +99,8 @@ def its_cable_is_in_again(guest, options):
     guest.run("plug", guest.name, "nic1")
     need(guest.has("03"), "no nic1")
     guest.shell.good(f"cards; for i in $(seq 100); do [ -e {WITH}03.0/net ] && break; sleep .1; done; c=$(ls {WITH}03.0/net); "
-                     "for i in $(seq 100); do [ $(cat /sys/class/net/$c/carrier) = 1 ] && break; sleep .1; done; "
-                     "udhcpc -i $c -n -q -s /bin/lease", 60)
+                     "ip link set $c up; for i in $(seq 100); do [ $(cat /sys/class/net/$c/carrier) = 1 ] && break; sleep .1; done; "
+                     "udhcpc -i $c -n -q -t 5 -s /bin/lease", 60)
 
 
 TESTS = [slots_are_known, comes_and_goes, models_take_turns, the_guest_ejects, network_cards, its_cable_is_in_again]
