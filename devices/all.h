@@ -7,6 +7,8 @@
 extern const struct device_ops i440fx_ops;    /* host bridge */
 extern const struct device_ops piix3_ops;     /* ISA bridge and PCI interrupt router */
 extern const struct device_ops piix3_ide_ops; /* lines: 0 primary, 1 secondary channel */
+extern const struct device_ops ahci_ops;      /* line 0: INTA# */
+extern const struct device_ops nvme_ops;      /* line 0: INTA# */
 extern const struct device_ops piix4_pm_ops;  /* line 0: SCI */
 extern const struct device_ops pci_hotplug_ops;
 extern const struct device_ops lapic_ops; /* all local APICs */
@@ -27,6 +29,9 @@ extern const struct device_ops uart16550_ops; /* line 0 */
 extern const struct device_ops lpt_ops;       /* parallel port; line 0 */
 extern const struct device_ops i8237_ops;     /* both DMA controllers; see i8237.h */
 extern const struct device_ops i82077_ops;    /* floppy; line 0 */
+
+/* Virtio; line 0: INTA# */
+extern const struct device_ops virtio_rng_ops;
 
 /* Network cards; line 0: INTA# */
 extern const struct device_ops e1000_ops;                 /* 82540EM */
