@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 enum { FD_SETTINGS = OUTER_SOCKET + 1, FD_CONTROL };
 
@@ -22,9 +23,12 @@ static void allow_descriptors(struct fence_files *f, GKeyFile *settings)
 {
     g_auto(GStrv) keys = g_key_file_get_keys(settings, "descriptors", NULL, NULL);
     const unsigned meet = FENCE_READ | FENCE_WRITE | FENCE_MAKE | FENCE_MEET;
-    for (char **k = keys; k && *k; k++)
-        fence_allow_fd(f, g_key_file_get_integer(settings, "descriptors", *k, NULL),
-                       strcmp(*k, "networks") ? FENCE_READ : meet);
+    struct stat st;
+    for (char **k = keys; k && *k; k++) {
+        int fd = g_key_file_get_integer(settings, "descriptors", *k, NULL);
+        if (!fstat(fd, &st) && S_ISDIR(st.st_mode))
+            fence_allow_fd(f, fd, strcmp(*k, "networks") ? FENCE_READ : meet);
+    }
 }
 
 static bool fence(struct net_process *p, GError **error)

@@ -135,7 +135,7 @@ bool offload_whole(uint8_t *frame, size_t bytes, const struct net_offload *left)
     return true;
 }
 
-bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *left)
+bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *left, size_t *tcp)
 {
     struct headers h;
     if (!find_headers(frame, bytes, left, &h) || bytes - h.ip > UINT16_MAX)
@@ -143,6 +143,7 @@ bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *lef
     finish_ip(frame, bytes, &h);
     uint16_t sum = offload_fold(pseudo_sum(frame + h.ip, h.v6, bytes - h.tcp));
     memcpy(frame + h.tcp + 16, &sum, sizeof sum);
+    *tcp = h.tcp;
     return true;
 }
 
