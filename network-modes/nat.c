@@ -174,6 +174,7 @@ static const SlirpCb callbacks = {
 static void frame(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left)
 {
     struct nat *n = state;
+    nat_note_answer(n, frame, bytes);
     if (!(left->segments ? offload_whole(frame, bytes, left) : offload_checksum(frame, bytes, left)))
         port_dropped(n->port, "no frame");
     else if (nat_is_martian(frame, bytes) || (n->host && nat_host_is_meant(n->host, frame, bytes)))
@@ -293,6 +294,15 @@ static void set_address(JsonObject *o, const char *name, struct in_addr a)
     json_object_set_string_member(o, name, inet_ntop(AF_INET, &a, text, sizeof text));
 }
 
+static JsonObject *command(void *state, const char *name, JsonObject *args, GError **error)
+{
+    if (strcmp(name, "answered"))
+        return NULL;
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "ms", nat_answered(state, (uint16_t)json_object_get_int_member(args, "port")));
+    return o;
+}
+
 static void describe(void *state, JsonObject *into)
 {
     struct nat *n = state;
@@ -315,6 +325,7 @@ const struct net_mode nat_mode = {
     .start = start,
     .frame = frame,
     .change = change,
+    .command = command,
     .describe = describe,
     .stop = stop,
 };

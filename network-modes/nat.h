@@ -6,6 +6,7 @@
 #include "network-modes/resolver.h"
 #include <slirp/libslirp.h>
 
+enum { NAT_ANSWERED = 16 };
 struct nat {
     struct net_port *port;
     struct resolver *resolver;
@@ -19,8 +20,12 @@ struct nat {
     bool ipv6, host_reachable, ping;
     char *bootfile, *tftp;
     struct nat_dns *dns_server;
-    GPtrArray *forwards;   /* of struct nat_forward */
-    struct nat_host *host; /* NULL: it may be reached */
+    GPtrArray *forwards; /* of struct nat_forward */
+    struct {
+        uint16_t port;
+        gint64 at;            /* monotonic us */
+    } answered[NAT_ANSWERED]; /* TCP ports of the guest that took a connection, the last NAT_ANSWERED */
+    struct nat_host *host;    /* NULL: it may be reached */
 };
 
 /* ---- nat_dns.c ---- */
@@ -39,6 +44,10 @@ bool nat_forwards_start(struct nat *n, const char *list, GError **error);
 /* To what that list says now; those in both are left alone, and so are connections of those that go. */
 bool nat_forwards_change(struct nat *n, const char *list, GError **error);
 void nat_forwards_stop(struct nat *n);
+/* A frame of the guest: does it take a connection? */
+void nat_note_answer(struct nat *n, const uint8_t *frame, size_t bytes);
+/* How long ago it last did so on that port, ms; -1: never, or too many others since. */
+gint64 nat_answered(const struct nat *n, uint16_t port);
 void nat_forwards_describe(struct nat *n, JsonObject *into);
 
 /* ---- nat_host.c ---- */

@@ -41,7 +41,7 @@ MAY = {
     "disk-formats/vhd": ["disk-formats/image"] + PLUGS,
     "disk-formats/vmdk": ["disk-formats/image"] + PLUGS,
     "hwaccel": PLUGS,
-    "network-modes": ["core-vmm/fence", "core-vmm/outer"] + PLUGS,
+    "network-modes": ["core-vmm/control", "core-vmm/fence", "core-vmm/host", "core-vmm/outer"] + PLUGS,
     "patcher": ENGINE,
     "patcher/check": ENGINE,
     "patcher/decode": ENGINE,
