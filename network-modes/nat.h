@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* nat.h - the inside of the mode nat: nat.c joins libslirp to the card and the main loop, nat_dns.c is the name server,
- * nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
+ * nat_segments.c is for what is longer
+ * than the guest's link, nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
 #pragma once
 #include "network-modes/mode.h"
 #include "network-modes/resolver.h"
@@ -19,6 +20,8 @@ struct nat {
     struct in6_addr prefix6, router6, dns6;
     bool ipv6, host_reachable, ping;
     char *bootfile, *tftp;
+    uint16_t mss[2]; /* the least that the guest asked for, IPv4 and IPv6; 0: nothing yet */
+    uint32_t fragment_id;
     struct nat_dns *dns_server;
     GPtrArray *forwards; /* of struct nat_forward */
     struct {
@@ -37,6 +40,11 @@ bool nat_dns_from_guest(struct nat_dns *d, uint8_t *frame, size_t bytes);
 /* Has it anything to do with names?  Then it goes through the other; its length after that. */
 bool nat_dns_minds(const uint8_t *frame, size_t bytes);
 size_t nat_dns_to_guest(struct nat_dns *d, uint8_t *frame, size_t bytes);
+
+/* ---- nat_segments.c ---- */
+enum { NAT_LINK = 32768 }; /* of libslirp's own link: bytes of a packet */
+void nat_segments_from_guest(struct nat *n, uint8_t *frame, size_t bytes); /* its sums are right and stay right */
+void nat_segments_to_guest(struct nat *n, const uint8_t *frame, size_t bytes);
 
 /* ---- nat_forward.c ---- */
 /* The list of machine.ini.  One that cannot be made is kept with the reason: the others count. */

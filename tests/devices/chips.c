@@ -18,6 +18,7 @@ const struct chip chips[] = {
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},
+    {&virtio_rng_ops, "rng"},
     {&e1000_ops, "nic1"},
     {&pcnet_ops, "nic2"},
     {&rtl8139_ops, "nic3"},
