@@ -47,6 +47,7 @@ static const struct e1000_model model = {
     .eerd_shift = 8,
     .eerd_done = 1 << 4,
     .reset = reset,
+    .irq_update = e1000_irq_line,
 };
 
 static bool e1000_em_init(struct device *d, const struct config *c, GError **error)

@@ -21,26 +21,42 @@ struct e1000_register {
 struct e1000_model {
     const struct e1000_register *registers; /* beside those that all have, or instead of them */
     unsigned packet_buffer;                 /* KiB */
+    bool extended;                          /* extended receive descriptors, hashes, sums of IPv6 */
+    bool flexible_buffers;                  /* RCTL.FLXBUF */
     uint16_t device_id, subsystem;
     uint8_t eerd_shift; /* of EERD: where the address is ... */
     uint32_t eerd_done; /* ... and the bit that says that the word is there */
     uint32_t phy_id;
-    void (*reset)(struct device *d); /* registers that are not 0 then */
+    void (*reset)(struct device *d);      /* registers that are not 0 then */
+    void (*irq_update)(struct device *d); /* ICR or IMS changed */
+    uint32_t rx_cause, tx_cause;          /* of queue 0, beside RXT0 and TXDW; the next bit is queue 1's */
 };
 
 enum { E1000_TIMER_IRQ, E1000_TIMER_RX, E1000_TIMER_TX, E1000_TIMER_LINK };
-enum { E1000_NVM_WORDS = 64, E1000_PHY_REGISTERS = 32, E1000_FRAGMENTS = 64 };
+enum { E1000_NVM_WORDS = 64, E1000_PHY_REGISTERS = 32, E1000_FRAGMENTS = 64, E1000_QUEUES = 2 };
 
 /* An interrupt that waits for more to come: until `due`, which moves on with each packet, but not beyond `limit`.  The timer
  * is set once and looks then whether it was moved. */
 struct e1000_delay {
     uint64_t armed, due, limit; /* guest time; armed DEV_NEVER: nothing waits */
+    uint32_t causes;            /* what waits */
 };
 
 /* What the next packet's checksums are over, and how it is to be cut up (SDM 3.3.6). */
 struct e1000_context {
     uint32_t ip, tcp; /* start, offset, end */
     uint32_t command, header;
+};
+
+/* A frame on its way in, and what is told of it. */
+struct e1000_incoming {
+    const uint8_t *data;
+    uint32_t bytes;
+    uint32_t skip;   /* a VLAN tag of that many bytes is left out */
+    uint32_t status; /* RX_VP and others; above eight bits only where descriptors are extended */
+    uint16_t tag, sum;
+    uint8_t errors, hash_type, queue;
+    uint32_t hash;
 };
 
 /* A packet on its way out: what its descriptors said so far. */
@@ -62,6 +78,11 @@ struct e1000_wire {
     bool data_out;
 };
 
+struct e1000_tx { /* a queue */
+    struct e1000_packet packet;
+    struct e1000_context context[2]; /* of packets, of packets to be cut up */
+};
+
 struct e1000 {
     const struct e1000_model *model;
     struct net_cable *cable;
@@ -77,8 +98,7 @@ struct e1000 {
     uint64_t link_due;
     uint16_t nvm[E1000_NVM_WORDS];
     struct e1000_wire wire;
-    struct e1000_packet packet;
-    struct e1000_context context[2]; /* of packets, of packets to be cut up */
+    struct e1000_tx tx[E1000_QUEUES];
 };
 
 static inline uint32_t *e1000_reg(struct e1000 *e, uint32_t at)
@@ -94,21 +114,23 @@ void e1000_soft_reset(struct device *d); /* as CTRL.RST does: not the PHY */
 uint32_t e1000_register_read(struct device *d, uint32_t at);
 void e1000_register_write(struct device *d, uint32_t at, uint32_t v);
 bool e1000_sync(struct device *d, struct stream *s);
-void e1000_count(struct e1000 *e, uint32_t statistic);
-void e1000_count_bytes(struct e1000 *e, uint32_t low, uint32_t bytes); /* 64 bits: low and the next register */
-/* Of one frame, with its check sequence: the six registers of sizes from `sizes` on. */
-void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes);
+void e1000_count(struct e1000 *e, uint32_t statistic, uint32_t more);
+void e1000_count_bytes(struct e1000 *e, uint32_t low, uint64_t bytes); /* 64 bits: low and the next register */
+/* Frames of that size with the check sequence: the six registers of sizes from `sizes` on. */
+void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes, uint32_t frames);
 
 /* e1000_irq.c */
 void e1000_cause(struct device *d, uint32_t bits); /* sets them in ICR */
-void e1000_irq_update(struct device *d);
-void e1000_irq_resume(struct device *d); /* after loading: the timers */
+void e1000_irq_update(struct device *d);           /* as the model does it */
+void e1000_irq_line(struct device *d);             /* ... by INTA#, in all there is to the 82540EM */
+void e1000_irq_resume(struct device *d);           /* after loading: the timers */
 void e1000_icr_write(struct device *d, uint32_t at, uint32_t v);
 void e1000_ics_write(struct device *d, uint32_t at, uint32_t v);
 void e1000_ims_write(struct device *d, uint32_t at, uint32_t v);
 void e1000_imc_write(struct device *d, uint32_t at, uint32_t v);
-void e1000_rx_later(struct device *d); /* a frame came in: RXT0 when RDTR and RADV say so */
-void e1000_tx_later(struct device *d); /* descriptors with IDE were done: TXDW when TIDV and TADV say so */
+/* Causes that may wait: a frame came in (until RDTR and RADV say so), descriptors with IDE were done (TIDV and TADV). */
+void e1000_rx_later(struct device *d, uint32_t causes);
+void e1000_tx_later(struct device *d, uint32_t causes);
 void e1000_rdtr_write(struct device *d, uint32_t at, uint32_t v);
 
 /* e1000_phy.c */
@@ -131,6 +153,9 @@ void e1000_eerd_write(struct device *d, uint32_t at, uint32_t v);
 bool e1000_frame(struct device *d, const void *frame, size_t bytes, const struct net_offload *left);
 void e1000_rctl_write(struct device *d, uint32_t at, uint32_t v);
 void e1000_rdt_write(struct device *d, uint32_t at, uint32_t v);
+
+/* e1000_parse.c */
+unsigned e1000_parse(struct e1000 *e, struct e1000_incoming *in); /* fills in what is told; the queue that it goes to */
 
 /* e1000_tx.c */
 void e1000_packet_forget(struct e1000_packet *p);

@@ -145,13 +145,14 @@ void e1000_register_write(struct device *d, uint32_t at, uint32_t v)
 
 /* ---- statistics ---- */
 
-void e1000_count(struct e1000 *e, uint32_t statistic)
+void e1000_count(struct e1000 *e, uint32_t statistic, uint32_t more)
 {
     uint32_t *r = e1000_reg(e, statistic);
-    *r += *r != UINT32_MAX;
+    if (__builtin_add_overflow(*r, more, r))
+        *r = UINT32_MAX;
 }
 
-void e1000_count_bytes(struct e1000 *e, uint32_t low, uint32_t bytes)
+void e1000_count_bytes(struct e1000 *e, uint32_t low, uint64_t bytes)
 {
     uint32_t *r = e1000_reg(e, low);
     uint64_t sum;
@@ -161,13 +162,13 @@ void e1000_count_bytes(struct e1000 *e, uint32_t low, uint32_t bytes)
     r[1] = sum >> 32;
 }
 
-void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes)
+void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes, uint32_t frames)
 {
     static const uint16_t most[] = {64, 127, 255, 511, 1023};
     unsigned n = 0;
     while (n < G_N_ELEMENTS(most) && bytes > most[n])
         n++;
-    e1000_count(e, sizes + 4 * n);
+    e1000_count(e, sizes + 4 * n, frames);
 }
 
 /* ---- life ---- */
@@ -178,7 +179,8 @@ bool e1000_init(struct device *d, const struct e1000_model *model, const struct 
     struct e1000 *e = d->state;
     e->model = model;
     net_mac(c, e->mac);
-    e->packet.buffer = g_malloc(NET_FRAME_MOST);
+    for (unsigned i = 0; i < E1000_QUEUES; i++)
+        e->tx[i].packet.buffer = g_malloc(NET_FRAME_MOST);
     e->cable = net_open(d, &card);
     e1000_nvm_fill(e);
     fill_rows(e);
@@ -189,19 +191,23 @@ void e1000_fini(struct device *d)
 {
     struct e1000 *e = d->state;
     net_close(e->cable);
-    g_free(e->packet.buffer);
+    for (unsigned i = 0; i < E1000_QUEUES; i++)
+        g_free(e->tx[i].packet.buffer);
 }
 
 void e1000_soft_reset(struct device *d)
 {
     struct e1000 *e = d->state;
     memset(e->reg, 0, sizeof e->reg);
-    memset(e->context, 0, sizeof e->context);
+    for (unsigned i = 0; i < E1000_QUEUES; i++) {
+        memset(e->tx[i].context, 0, sizeof e->tx[i].context);
+        e1000_packet_forget(&e->tx[i].packet);
+    }
     e->wire = (struct e1000_wire){.data_out = true};
     e->io_address = 0;
     e->irq_next = 0;
-    e->irq_armed = e->rx_delay.armed = e->tx_delay.armed = DEV_NEVER;
-    e1000_packet_forget(&e->packet);
+    e->irq_armed = DEV_NEVER;
+    e->rx_delay = e->tx_delay = (struct e1000_delay){.armed = DEV_NEVER};
     e1000_irq_resume(d);
     e->model->reset(d);
     e1000_nvm_address(e);
@@ -225,6 +231,7 @@ static void sync_delay(struct stream *s, struct e1000_delay *y)
     stream_u64(s, &y->armed);
     stream_u64(s, &y->due);
     stream_u64(s, &y->limit);
+    stream_u32(s, &y->causes);
 }
 
 static void sync_wire(struct stream *s, struct e1000_wire *w)
@@ -256,6 +263,18 @@ static void sync_packet(struct stream *s, struct e1000_packet *p)
     }
 }
 
+static void sync_tx(struct stream *s, struct e1000_tx *q)
+{
+    sync_packet(s, &q->packet);
+    for (unsigned i = 0; i < G_N_ELEMENTS(q->context); i++) {
+        struct e1000_context *c = &q->context[i];
+        stream_u32(s, &c->ip);
+        stream_u32(s, &c->tcp);
+        stream_u32(s, &c->command);
+        stream_u32(s, &c->header);
+    }
+}
+
 bool e1000_sync(struct device *d, struct stream *s)
 {
     struct e1000 *e = d->state;
@@ -275,14 +294,8 @@ bool e1000_sync(struct device *d, struct stream *s)
     for (unsigned i = 0; i < E1000_NVM_WORDS; i++)
         stream_u16(s, &e->nvm[i]);
     sync_wire(s, &e->wire);
-    sync_packet(s, &e->packet);
-    for (unsigned i = 0; i < 2; i++) {
-        struct e1000_context *c = &e->context[i];
-        stream_u32(s, &c->ip);
-        stream_u32(s, &c->tcp);
-        stream_u32(s, &c->command);
-        stream_u32(s, &c->header);
-    }
+    for (unsigned i = 0; i < E1000_QUEUES; i++)
+        sync_tx(s, &e->tx[i]);
     if (s->loading) {
         e->rx_full = true;
         e1000_irq_resume(d);

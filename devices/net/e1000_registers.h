@@ -56,6 +56,7 @@ enum {
     STATISTICS = 0x4000,
     STATISTICS_LAST = 0x4124,
     RXCSUM = 0x5000,
+    RFCTL = 0x5008,
     MTA = 0x5200,
     RA = 0x5400,
     VFTA = 0x5600,
@@ -64,10 +65,13 @@ enum {
     WUS = 0x5810,
     IPAV = 0x5838,
     WUPL = 0x5900,
+    MRQC = 0x5818,
     MANC = 0x5820,
+    RETA = 0x5c00,
+    RSSRK = 0x5c80,
     E1000_END = 0x6000,
 };
-enum { MTA_WORDS = 128, VFTA_WORDS = 128, RA_ENTRIES = 16, QUEUE_STEP = 0x100 };
+enum { MTA_WORDS = 128, VFTA_WORDS = 128, RA_ENTRIES = 16, QUEUE_STEP = 0x100, RSSRK_WORDS = 10 };
 
 /* Statistics; each clears when it is read and stands at its highest value. */
 enum {
@@ -165,9 +169,22 @@ enum {
     RCTL_CFI = 1 << 20,
     RCTL_BSEX = 1 << 25,
     RCTL_SECRC = 1 << 26,
+    RCTL_FLXBUF_SHIFT = 27,
+    RCTL_WRITABLE = 0x06dffffe,
 };
+enum { TXDCTL_LWTHRESH_SHIFT = 25 };
 enum { TCTL_EN = 1 << 1, TCTL_PSP = 1 << 3 };
-enum { RXCSUM_PCSS = 0xff, RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9 };
+enum { RXCSUM_PCSS = 0xff, RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9, RXCSUM_PCSD = 1 << 13 };
+enum { RFCTL_EXSTEN = 1 << 15 };
+enum {
+    MRQC_ENABLE = 3,
+    MRQC_RSS = 1,
+    MRQC_TCP4 = 1 << 16,
+    MRQC_IP4 = 1 << 17,
+    MRQC_TCP6 = 1 << 18,
+    MRQC_IP6_EX = 1 << 19,
+    MRQC_IP6 = 1 << 20,
+};
 #define RAH_AV   (1u << 31)
 #define RDTR_FPD (1u << 31)
 
@@ -195,6 +212,7 @@ enum {
     RX_TCPCS = 1 << 5,
     RX_IPCS = 1 << 6,
     RX_PIF = 1 << 7,
+    RX_IPIDV = 1 << 9,
     RX_TCPE = 1 << 5,
     RX_IPE = 1 << 6,
 };
