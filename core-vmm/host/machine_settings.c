@@ -9,8 +9,13 @@
 #include "core-vmm/host/paths.h"
 #include "disk-formats/image/image.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+enum { SETTINGS_WAIT_MS = 5000, SETTINGS_POLL_MS = 10 };
 
 void settings_clear(struct settings *s)
 {
@@ -287,16 +292,46 @@ static bool all_count_now(char **assignments, char **removals)
     return now;
 }
 
-bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error)
+/* Between reading a machine.ini and writing it anew nobody else does: the folder is locked.  Whoever else may hold that
+ * lock (the VM process can, and it may be in its guest's hands) makes us wait for a while only. */
+static int hold_settings(const char *folder, GError **error)
 {
-    g_autofree char *folder = machines_folder(name), *ini = machines_ini(name);
-    g_autoptr(GKeyFile) file = schema_load(ini, error);
-    bool good = file != NULL;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), e = fd < 0 ? errno : 0;
+    for (unsigned waited = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB); waited += SETTINGS_POLL_MS) {
+        e = errno;
+        if (e == EINTR || (e == EWOULDBLOCK && waited < SETTINGS_WAIT_MS)) {
+            g_usleep(SETTINGS_POLL_MS * 1000);
+            continue;
+        }
+        close(fd);
+        fd = -1;
+    }
+    if (fd < 0)
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(e), "%s: %s", folder,
+                    e == EWOULDBLOCK ? "another program has been changing its settings for seconds; try again"
+                                     : g_strerror(e));
+    return fd;
+}
+
+static bool change(GKeyFile *file, const char *ini, char **assignments, char **removals, GError **error)
+{
+    bool good = true;
     for (char **a = assignments; good && a && *a; a++)
         good = assign(file, ini, *a, error);
     for (char **r = removals; good && r && *r; r++)
         good = removal(file, ini, *r, error);
-    good = good && schema_check_together(file, ini, folder, error) && settings_write(file, ini, error);
+    return good;
+}
+
+bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error)
+{
+    g_autofree char *folder = machines_folder(name), *ini = machines_ini(name);
+    int held = hold_settings(folder, error);
+    g_autoptr(GKeyFile) file = held >= 0 ? schema_load(ini, error) : NULL;
+    bool good = file && change(file, ini, assignments, removals, error) &&
+                schema_check_together(file, ini, folder, error) && settings_write(file, ini, error);
+    if (held >= 0)
+        close(held);
     bool now = all_count_now(assignments, removals) || !machine_lock_holder(folder);
     *count = now ? SETTINGS_COUNT_NOW : SETTINGS_COUNT_FROM_NEXT_START;
     return good;

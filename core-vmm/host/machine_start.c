@@ -16,11 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define READY_FD 3          /* in the child */
-#define LINE_FD  4          /* the same: to the processes around it */
-#define SAID_MAX (64 << 10) /* a longer last word is cut */
-#define END_MS   5000       /* one that will not start may take so long to end */
-#define POLL_US  5000
+#define READY_FD    3          /* in the child */
+#define LINE_FD     4          /* the same: to the processes around it */
+#define SAID_MAX    (64 << 10) /* a longer last word is cut */
+#define END_MS      5000       /* one that will not start may take so long to end */
+#define POLL_US     5000
+#define CLEAN_UP_US 2000000
 
 /* ---- the process ---- */
 
@@ -180,9 +181,15 @@ static void start_too_late(struct start *s, GError **error)
                 s->seconds);
 }
 
+/* A process that has just ended may have one behind it that cleans up: that one is waited for. */
 static bool is_free(const char *name, const char *folder, GError **error)
 {
-    if (!machine_lock_holder(folder))
+    pid_t holder = machine_lock_holder(folder);
+    for (unsigned us = 0; holder > 0 && kill(holder, 0) && errno == ESRCH && us < CLEAN_UP_US; us += POLL_US) {
+        g_usleep(POLL_US);
+        holder = machine_lock_holder(folder);
+    }
+    if (!holder)
         return true;
     g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_RUNNING, "%s is running already", name);
     return false;

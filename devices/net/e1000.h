@@ -10,6 +10,7 @@
 #pragma once
 #include "core-vmm/api/net.h"
 #include "devices/net/e1000_registers.h"
+#include "devices/net/eeprom93c46.h"
 
 struct e1000_register {
     uint16_t first, last; /* offsets; both 0 and no more: the end */
@@ -33,7 +34,7 @@ struct e1000_model {
 };
 
 enum { E1000_TIMER_IRQ, E1000_TIMER_RX, E1000_TIMER_TX, E1000_TIMER_LINK };
-enum { E1000_NVM_WORDS = 64, E1000_PHY_REGISTERS = 32, E1000_FRAGMENTS = 64, E1000_QUEUES = 2 };
+enum { E1000_PHY_REGISTERS = 32, E1000_FRAGMENTS = 64, E1000_QUEUES = 2 };
 
 /* An interrupt that waits for more to come: until `due`, which moves on with each packet, but not beyond `limit`.  The timer
  * is set once and looks then whether it was moved. */
@@ -70,14 +71,6 @@ struct e1000_packet {
     int fragments;
 };
 
-/* A microwire EEPROM between chip select and its end: the bits that came in, and those to go out. */
-struct e1000_wire {
-    uint32_t in;
-    uint8_t bits, address, sent;
-    bool reading, writing, unlocked;
-    bool data_out;
-};
-
 struct e1000_tx { /* a queue */
     struct e1000_packet packet;
     struct e1000_context context[2]; /* of packets, of packets to be cut up */
@@ -96,8 +89,7 @@ struct e1000 {
     uint16_t phy[E1000_PHY_REGISTERS];
     bool phy_up;
     uint64_t link_due;
-    uint16_t nvm[E1000_NVM_WORDS];
-    struct e1000_wire wire;
+    struct eeprom eeprom;
     struct e1000_tx tx[E1000_QUEUES];
 };
 

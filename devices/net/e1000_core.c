@@ -203,7 +203,7 @@ void e1000_soft_reset(struct device *d)
         memset(e->tx[i].context, 0, sizeof e->tx[i].context);
         e1000_packet_forget(&e->tx[i].packet);
     }
-    e->wire = (struct e1000_wire){.data_out = true};
+    eeprom_reset(&e->eeprom);
     e->io_address = 0;
     e->irq_next = 0;
     e->irq_armed = DEV_NEVER;
@@ -232,20 +232,6 @@ static void sync_delay(struct stream *s, struct e1000_delay *y)
     stream_u64(s, &y->due);
     stream_u64(s, &y->limit);
     stream_u32(s, &y->causes);
-}
-
-static void sync_wire(struct stream *s, struct e1000_wire *w)
-{
-    stream_u32(s, &w->in);
-    stream_u8(s, &w->bits);
-    stream_u8(s, &w->address);
-    stream_u8(s, &w->sent);
-    stream_bool(s, &w->reading);
-    stream_bool(s, &w->writing);
-    stream_bool(s, &w->unlocked);
-    stream_bool(s, &w->data_out);
-    w->address %= E1000_NVM_WORDS;
-    w->sent %= 16;
 }
 
 static void sync_packet(struct stream *s, struct e1000_packet *p)
@@ -291,9 +277,7 @@ bool e1000_sync(struct device *d, struct stream *s)
         stream_u16(s, &e->phy[i]);
     stream_bool(s, &e->phy_up);
     stream_u64(s, &e->link_due);
-    for (unsigned i = 0; i < E1000_NVM_WORDS; i++)
-        stream_u16(s, &e->nvm[i]);
-    sync_wire(s, &e->wire);
+    eeprom_sync(&e->eeprom, s);
     for (unsigned i = 0; i < E1000_QUEUES; i++)
         sync_tx(s, &e->tx[i]);
     if (s->loading) {

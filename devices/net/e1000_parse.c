@@ -4,6 +4,7 @@
  * the RSS Hash Calculation"). */
 #include "core-vmm/base/bytes.h"
 #include "devices/net/e1000.h"
+#include "devices/net/ethernet.h"
 
 enum {
     ETHER = 14,
@@ -48,9 +49,9 @@ static bool find_ipv6(const uint8_t *f, uint32_t bytes, struct packet *p)
 
 static bool find(const struct e1000_incoming *in, uint32_t vet, struct packet *p)
 {
-    uint32_t at = ETHER - 2;
-    if (in->bytes > ETHER + TAG && get_be16(in->data + at) == vet)
-        at += TAG;
+    uint32_t at = ETHER_HEAD - 2;
+    if (in->bytes > ETHER_HEAD + ETHER_TAG && get_be16(in->data + at) == vet)
+        at += ETHER_TAG;
     uint16_t type = get_be16(in->data + at);
     p->ip = at + 2;
     return type == TYPE_IPV4   ? find_ipv4(in->data, in->bytes, p)

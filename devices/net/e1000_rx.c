@@ -5,8 +5,9 @@
  * to drop it, and the guest sees at most a pause.  What the card tells of a frame (its sums, its hash) is e1000_parse.c's. */
 #include "core-vmm/base/bytes.h"
 #include "devices/net/e1000.h"
+#include "devices/net/ethernet.h"
 
-enum { LEAST = 60, CRC = 4, USUAL_MOST = 1522, LONG_MOST = 16384, TAG = 4, TAG_AT = 12, DESCRIPTOR = 16 };
+enum { USUAL_MOST = 1522, LONG_MOST = 16384, TAG_AT = 12, DESCRIPTOR = 16 };
 
 struct ring {
     uint8_t *at;
@@ -64,16 +65,10 @@ static bool in_multicast_table(struct e1000 *e, const uint8_t *to)
     return *e1000_reg(e, MTA + 4 * (hash >> 5)) >> (hash & 31) & 1;
 }
 
-static bool is_broadcast(const uint8_t *to)
-{
-    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    return !memcmp(to, broadcast, sizeof broadcast);
-}
-
 static bool for_us(struct e1000 *e, const uint8_t *to)
 {
     uint32_t rctl = *e1000_reg(e, RCTL);
-    if (is_broadcast(to))
+    if (ether_is_broadcast(to))
         return rctl & (RCTL_BAM | RCTL_MPE) || is_exact(e, to);
     if (to[0] & 1)
         return rctl & RCTL_MPE || in_multicast_table(e, to) || is_exact(e, to);
@@ -82,7 +77,7 @@ static bool for_us(struct e1000 *e, const uint8_t *to)
 
 static bool is_tagged(struct e1000 *e, const struct e1000_incoming *in)
 {
-    return in->bytes >= TAG_AT + TAG + 2 && get_be16(in->data + TAG_AT) == *e1000_reg(e, VET);
+    return in->bytes >= TAG_AT + ETHER_TAG + 2 && get_be16(in->data + TAG_AT) == *e1000_reg(e, VET);
 }
 
 static bool in_vlan_table(struct e1000 *e, uint16_t tag)
@@ -97,7 +92,7 @@ static bool in_vlan_table(struct e1000 *e, uint16_t tag)
 static bool passes(struct e1000 *e, struct e1000_incoming *in)
 {
     uint32_t rctl = *e1000_reg(e, RCTL);
-    if (in->bytes + CRC > (rctl & RCTL_LPE ? LONG_MOST : USUAL_MOST)) {
+    if (in->bytes + ETHER_CHECK > (rctl & RCTL_LPE ? LONG_MOST : USUAL_MOST)) {
         e1000_count(e, ROC, 1);
         return false;
     }
@@ -109,7 +104,7 @@ static bool passes(struct e1000 *e, struct e1000_incoming *in)
     if (rctl & RCTL_VFE && !in_vlan_table(e, tag))
         return false;
     if (*e1000_reg(e, CTRL) & CTRL_VME) {
-        in->skip = TAG;
+        in->skip = ETHER_TAG;
         in->tag = tag;
         in->status = RX_VP;
     }
@@ -189,7 +184,7 @@ static void count(struct e1000 *e, const uint8_t *to, uint32_t bytes)
     e1000_count_bytes(e, GORCL, bytes);
     e1000_count_size(e, PRC64, bytes, 1);
     if (to[0] & 1)
-        e1000_count(e, is_broadcast(to) ? BPRC : MPRC, 1);
+        e1000_count(e, ether_is_broadcast(to) ? BPRC : MPRC, 1);
 }
 
 /* False: there is no room. */
@@ -197,7 +192,7 @@ static bool receive(struct device *d, struct e1000_incoming *in)
 {
     struct e1000 *e = d->state;
     uint32_t queue = e1000_parse(e, in), size = buffer_bytes(e), rctl = *e1000_reg(e, RCTL);
-    uint32_t total = MAX(in->bytes - in->skip, LEAST) + (rctl & RCTL_SECRC ? 0 : CRC);
+    uint32_t total = MAX(in->bytes - in->skip, ETHER_LEAST) + (rctl & RCTL_SECRC ? 0 : ETHER_CHECK);
     struct ring r;
     if (!ring_get(d, queue * QUEUE_STEP, &r) || ring_free(&r) < (total + size - 1) / size) {
         if (!e->rx_full)
@@ -207,7 +202,7 @@ static bool receive(struct device *d, struct e1000_incoming *in)
     }
     scatter(d, &r, in, total, size);
     *e1000_reg(e, RDH + queue * QUEUE_STEP) = r.head;
-    count(e, in->data, MAX(in->bytes, LEAST) + CRC);
+    count(e, in->data, MAX(in->bytes, ETHER_LEAST) + ETHER_CHECK);
     uint32_t causes = e->model->rx_cause << queue;
     if (ring_free(&r) <= r.count >> (1 + (rctl >> RCTL_RDMTS_SHIFT & 3)))
         e1000_cause(d, INT_RXDMT0 | causes);
@@ -226,7 +221,7 @@ bool e1000_frame(struct device *d, const void *frame, size_t bytes, const struct
     if (passes(e, &in) && !receive(d, &in))
         return false;
     e1000_count(e, TPR, 1);
-    e1000_count_bytes(e, TORL, MAX(bytes, LEAST) + CRC);
+    e1000_count_bytes(e, TORL, MAX(bytes, ETHER_LEAST) + ETHER_CHECK);
     return true;
 }
 

@@ -7,13 +7,14 @@
  * is copied, because the driver may have its buffers back then. */
 #include "core-vmm/base/bytes.h"
 #include "devices/net/e1000.h"
+#include "devices/net/ethernet.h"
 
-enum { DESCRIPTOR = 16, LEAST = 60, CRC = 4, TAG = 4, TAG_AT = 12, HEAD_MOST = 512, TCTL_WRITABLE = 0x03fffffa };
+enum { DESCRIPTOR = 16, TAG_AT = 12, HEAD_MOST = 512, TCTL_WRITABLE = 0x03fffffa };
 enum { LENGTH_LEGACY = 0xffff, LENGTH_DATA = 0xfffff };
 
 /* A packet that is whole. */
 struct outgoing {
-    uint8_t head[HEAD_MOST + TAG];         /* a copy of its beginning ... */
+    uint8_t head[HEAD_MOST + ETHER_TAG];   /* a copy of its beginning ... */
     struct iovec iov[E1000_FRAGMENTS + 2]; /* ... and all of it */
     int count;
     uint32_t bytes;
@@ -177,27 +178,26 @@ static void put_tag(struct e1000 *e, struct outgoing *o, uint16_t tag)
 {
     if (o->iov[0].iov_base != o->head && !pull(o, TAG_AT))
         return;
-    memmove(o->head + TAG_AT + TAG, o->head + TAG_AT, o->iov[0].iov_len - TAG_AT);
+    memmove(o->head + TAG_AT + ETHER_TAG, o->head + TAG_AT, o->iov[0].iov_len - TAG_AT);
     put_be16(o->head + TAG_AT, *e1000_reg(e, VET));
     put_be16(o->head + TAG_AT + 2, tag);
-    o->iov[0].iov_len += TAG;
-    o->bytes += TAG;
-    o->left.checksum_start += o->left.checksum && !o->left.segments ? TAG : 0;
-    o->left.header_bytes += o->left.segments ? TAG : 0;
+    o->iov[0].iov_len += ETHER_TAG;
+    o->bytes += ETHER_TAG;
+    o->left.checksum_start += o->left.checksum && !o->left.segments ? ETHER_TAG : 0;
+    o->left.header_bytes += o->left.segments ? ETHER_TAG : 0;
 }
 
 /* ---- onto the cable ---- */
 
 static void count_frames(struct e1000 *e, const uint8_t *frame, uint32_t bytes, uint32_t frames)
 {
-    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     e1000_count(e, GPTC, frames);
     e1000_count(e, TPT, frames);
     e1000_count_bytes(e, GOTCL, (uint64_t)bytes * frames);
     e1000_count_bytes(e, TOTL, (uint64_t)bytes * frames);
     e1000_count_size(e, PTC64, bytes, frames);
     if (frame[0] & 1)
-        e1000_count(e, memcmp(frame, broadcast, 6) ? MPTC : BPTC, frames);
+        e1000_count(e, ether_is_broadcast(frame) ? BPTC : MPTC, frames);
 }
 
 static void count(struct e1000 *e, const struct outgoing *o)
@@ -210,13 +210,13 @@ static void count(struct e1000 *e, const struct outgoing *o)
         to[i] = ((uint8_t *)o->iov[piece].iov_base)[at];
     }
     if (!left->segments) {
-        count_frames(e, to, o->bytes + CRC, 1);
+        count_frames(e, to, o->bytes + ETHER_CHECK, 1);
         return;
     }
     uint32_t payload = o->bytes - left->header_bytes, last = payload % left->segment_bytes;
-    count_frames(e, to, left->header_bytes + left->segment_bytes + CRC, payload / left->segment_bytes);
+    count_frames(e, to, left->header_bytes + left->segment_bytes + ETHER_CHECK, payload / left->segment_bytes);
     if (last)
-        count_frames(e, to, left->header_bytes + last + CRC, 1);
+        count_frames(e, to, left->header_bytes + last + ETHER_CHECK, 1);
     e1000_count(e, TSCTC, 1);
 }
 
@@ -239,7 +239,7 @@ static void send_back(struct device *d, struct outgoing *o)
 
 static void send(struct device *d, struct e1000_tx *q, uint32_t command, uint32_t upper)
 {
-    static const uint8_t padding[LEAST];
+    static const uint8_t padding[ETHER_LEAST];
     struct e1000 *e = d->state;
     struct outgoing o;
     o.count = q->packet.fragments;
@@ -247,14 +247,14 @@ static void send(struct device *d, struct e1000_tx *q, uint32_t command, uint32_
     o.left = (struct net_offload){0};
     memcpy(o.iov, q->packet.iov, o.count * sizeof *o.iov);
     if (!(command & TX_IFCS)) /* the driver's own check sequence is at its end */
-        trim(&o, MIN(o.bytes, CRC));
+        trim(&o, MIN(o.bytes, ETHER_CHECK));
     if (o.bytes < NET_FRAME_LEAST || !options(q, &o, command, upper))
         return;
     if (command & TX_VLE && *e1000_reg(e, CTRL) & CTRL_VME)
         put_tag(e, &o, upper >> 16);
-    if (*e1000_reg(e, TCTL) & TCTL_PSP && o.bytes < LEAST) {
-        o.iov[o.count++] = (struct iovec){(void *)padding, LEAST - o.bytes};
-        o.bytes = LEAST;
+    if (*e1000_reg(e, TCTL) & TCTL_PSP && o.bytes < ETHER_LEAST) {
+        o.iov[o.count++] = (struct iovec){(void *)padding, ETHER_LEAST - o.bytes};
+        o.bytes = ETHER_LEAST;
     }
     count(e, &o);
     if (e1000_loopback(e))

@@ -183,13 +183,14 @@ def run(engine, *args):
 
 
 def vm_pid(name):
+    folder = f"{ENV['XDG_DATA_HOME']}/terrarium/machines/{name}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
                 words = f.read().split(b"\0")
         except OSError:
             continue
-        if b"terrarium-vm" in words[0] and any(w.endswith(("/" + name).encode()) for w in words):
+        if b"terrarium-vm" in words[0] and folder in words:
             return pid
     raise AssertionError(f"no VM process of {name}")
 

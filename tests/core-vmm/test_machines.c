@@ -351,6 +351,33 @@ static void settings_round_trip(void)
     delete_all();
 }
 
+static gpointer set_each(gpointer section)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        g_autofree char *set = g_strdup_printf("%s.file=%u", (char *)section, i);
+        char *sets[] = {set, NULL};
+        enum settings_count count;
+        g_assert_true(machines_change("m", sets, NULL, &count, NULL));
+        g_autoptr(GKeyFile) file = machines_settings("m", NULL);
+        g_autofree char *value = g_key_file_get_string(file, section, "file", NULL);
+        g_assert_cmpstr(value, ==, strchr(set, '=') + 1);
+    }
+    return NULL;
+}
+
+/* None of two changes is lost because both began with the same file. */
+static void settings_at_once(void)
+{
+    static const char *const sections[] = {"floppy0", "floppy1"};
+    GThread *threads[G_N_ELEMENTS(sections)];
+    create("m", NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sections); i++)
+        threads[i] = g_thread_new(sections[i], set_each, (gpointer)sections[i]);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sections); i++)
+        g_thread_join(threads[i]);
+    delete_all();
+}
+
 static void settings_all_or_nothing(void)
 {
     enum settings_count count;
@@ -492,6 +519,35 @@ static void start_refused(void)
     vm_script("exit 0");
     assert_refused(machines_start("m", &how, &r, error), MACHINE_ERROR, MACHINE_ERROR_REFUSED);
     g_assert_false(has_children());
+    delete_all();
+}
+
+static gpointer let_go(gpointer lock)
+{
+    g_usleep(200000);
+    close(GPOINTER_TO_INT(lock));
+    return NULL;
+}
+
+/* The process has gone, what cleans up behind it holds the lock for a moment more. */
+static void start_while_swept(void)
+{
+    const struct machine_start how = {.seconds = SOON_MS / 1000};
+    struct machine_run r;
+    pid_t gone = fork(), none;
+    if (!gone)
+        _exit(0);
+    g_assert_cmpint(waitpid(gone, NULL, 0), ==, gone);
+    create("m", NULL);
+    g_autofree char *folder = paths_machine("m"), *text = g_strdup_printf("%d\n", gone);
+    int lock = machine_lock(folder, &none, NULL);
+    g_assert_cmpint(lock, >=, 0);
+    g_assert_cmpint(pwrite(lock, text, strlen(text), 0), ==, strlen(text));
+    g_assert_cmpint(ftruncate(lock, strlen(text)), ==, 0);
+    vm_script("echo 'error 9 got that far' >&3");
+    GThread *thread = g_thread_new("sweeper", let_go, GINT_TO_POINTER(lock));
+    assert_refused(machines_start("m", &how, &r, error), MACHINE_ERROR, MACHINE_ERROR_REFUSED);
+    g_thread_join(thread);
     delete_all();
 }
 
@@ -709,11 +765,13 @@ int main(int argc, char **argv)
     g_test_add_func("/machines/not-while-it-runs", not_while_it_runs);
     g_test_add_func("/machines/clones", clones);
     g_test_add_func("/machines/settings/round-trip", settings_round_trip);
+    g_test_add_func("/machines/settings/at-once", settings_at_once);
     g_test_add_func("/machines/settings/all-or-nothing", settings_all_or_nothing);
     g_test_add_func("/machines/settings/damaged", damaged_settings);
     g_test_add_func("/machines/many", many);
     g_test_add_func("/machines/start/never-ready", never_ready);
     g_test_add_func("/machines/start/refused", start_refused);
+    g_test_add_func("/machines/start/while-swept", start_while_swept);
     g_test_add_func("/machines/races", races);
     g_test_add_func("/machines/start/in-a-loop", start_in_a_loop);
     g_test_add_func("/machines/events/all", events);

@@ -15,7 +15,7 @@ struct net_cable {
     char *name;
     struct device *device;
     const struct net_card *card;
-    bool link, plugged;
+    bool link, plugged, room; /* room: the card says that it has some again */
     unsigned card_can, end_can;
     GQueue sent, waiting; /* struct frame */
 };
@@ -90,8 +90,10 @@ bool net_link(struct net_cable *c)
     return c->link;
 }
 
+/* As in the real one, it comes later, from outside of the device's own callback. */
 void net_more_room(struct net_cable *c)
 {
+    c->room = true;
 }
 
 void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
@@ -173,6 +175,8 @@ bool bench_cables_settle(struct bench *b)
     for (unsigned i = 0; i < b->cables->len; i++) {
         struct net_cable *c = b->cables->pdata[i];
         struct frame *f = g_queue_peek_head(&c->waiting);
+        any |= c->room;
+        c->room = false;
         if (!f || !c->card)
             continue;
         gsize n;
