@@ -3,7 +3,7 @@
 #include "core-vmm/base/device_models.h"
 #include <stddef.h>
 
-const char *const nic_models[] = {"e1000", "pcnet", "rtl8139", "rtl8139c", NULL};
+const char *const nic_models[] = {"e1000", "e1000e", "pcnet", "rtl8139", "rtl8139c", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 
 const struct device_class device_classes[] = {

@@ -57,8 +57,8 @@ static const struct row board[] = {
 };
 
 /* What may be chosen by name: see base/device_models.h. */
-static const struct device_ops *const chosen_chips[] = {&e1000_ops,    &pcnet_ops, &rtl8139_ops,
-                                                        &rtl8139c_ops, &edu_ops,   &edu_msix_ops};
+static const struct device_ops *const chosen_chips[] = {&e1000_ops,    &e1000e_ops, &pcnet_ops,   &rtl8139_ops,
+                                                        &rtl8139c_ops, &edu_ops,    &edu_msix_ops};
 
 static bool floppy_listed(struct machine *m)
 {

@@ -19,6 +19,7 @@ const struct chip chips[] = {
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},
     {&e1000_ops, "nic1"},
+    {&e1000e_ops, "nic5"},
     {&pcnet_ops, "nic2"},
     {&rtl8139_ops, "nic3"},
     {&rtl8139c_ops, "nic4"},
