@@ -3,11 +3,12 @@
  *
  *   3 the pair with the VM process    4 its settings (settings.c)    5 its control socket, listening    6... by the settings
  *
- * It closes its fence before it hears a byte from the VM process or from a network: sockets of the Internet protocols stay,
- * of files those that name resolvers, and nothing else. */
+ * It closes its fence before it hears a byte from the VM process or from a network: sockets of the Internet protocols stay, and
+ * of files what was opened for it. */
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/outer/outer.h"
 #include "network-modes/process.h"
+#include "network-modes/resolver.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,6 @@ static bool fence(struct net_process *p, GError **error)
 {
     struct fence_files *f = fence_files_new_online();
     fence_allow_file(f, "/dev/urandom", FENCE_READ);
-    fence_allow_file(f, "/etc/resolv.conf", FENCE_READ);
     allow_descriptors(f, p->settings);
     return fence_files_close(f, error) && fence_calls_close(FENCE_NET, error) && fence_holds(error);
 }
@@ -63,10 +63,12 @@ int main(void)
     g_autoptr(GError) error = NULL;
     prctl(PR_SET_NAME, "terrarium-net");
     signal(SIGPIPE, SIG_IGN);
+    p.resolver = resolver_new();
     if (!settings_read(&p, &error) || !fence(&p, &error)) {
         g_printerr("terrarium-net: %s\n", error->message);
         return EXIT_FAILURE;
     }
     run(&p);
+    resolver_free(p.resolver);
     return EXIT_SUCCESS;
 }

@@ -18,6 +18,9 @@ struct net_mode {
     void *(*start)(struct net_port *p, const struct config *c, GError **error);
     /* A frame of the guest, which may be changed in place; there is room for 16 bytes before it. */
     void (*frame)(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left);
+    /* A key of its section has another value now.  True: that counts already; false without an error: only after stop() and
+     * start(), which the guest sees as a cable pulled.  May be NULL: the latter. */
+    bool (*change)(void *state, const struct config *c, const char *key, GError **error);
     /* A command of the control socket that is the mode's own, for `vmctl nic` and `vmctl net`.  NULL without an error: it
      * does not know that one.  May be NULL, like describe. */
     JsonObject *(*command)(void *state, const char *name, JsonObject *args, GError **error);
@@ -35,5 +38,6 @@ void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const 
 void port_link(struct net_port *p, bool up); /* the mode's far end is there, or not: up until told otherwise */
 void port_dropped(struct net_port *p, const char *why);                         /* counted by reason; why: a constant */
 void port_log(struct net_port *p, const char *format, ...) G_GNUC_PRINTF(2, 3); /* at most a few a second */
+struct resolver *port_resolver(const struct net_port *p);                       /* network-modes/resolver.h */
 /* A descriptor that the starter opened for this card under that name (`tftp`), or -1; stays the process'. */
 int port_fd(const struct net_port *p, const char *name);

@@ -4,12 +4,14 @@
  *
  * libslirp takes whole IP packets up to 64 KiB whatever the link's MTU is, so a TCP segment that was to be cut up goes in as
  * one, with its sums worked out. */
-#include "core-vmm/base/bytes.h"
+#include "core-vmm/base/net_range.h"
 #include "network-modes/modes.h"
 #include "network-modes/nat.h"
 #include "core-vmm/base/net_offload.h"
 #include <gio/gio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* ---- libslirp in a GLib main loop ---- */
 
@@ -89,7 +91,13 @@ static GSourceFuncs slirp_funcs = {.prepare = prepare, .check = check, .dispatch
 static ssize_t to_guest(const void *frame, size_t bytes, void *ctx)
 {
     struct nat *n = ctx;
-    port_deliver(n->port, frame, bytes, NULL);
+    if (!nat_dns_minds(frame, bytes)) {
+        port_deliver(n->port, frame, bytes, NULL);
+        return (ssize_t)bytes;
+    }
+    g_autofree uint8_t *copy = g_malloc(bytes + NAT_DNS_ROOM);
+    memcpy(copy, frame, bytes);
+    port_deliver(n->port, copy, nat_dns_to_guest(n->dns_server, copy, bytes), NULL);
     return (ssize_t)bytes;
 }
 
@@ -166,57 +174,138 @@ static const SlirpCb callbacks = {
 static void frame(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left)
 {
     struct nat *n = state;
-    bool good = left->segments ? offload_whole(frame, bytes, left) : offload_checksum(frame, bytes, left);
-    if (good)
-        slirp_input(n->slirp, frame, (int)bytes);
-    else
+    if (!(left->segments ? offload_whole(frame, bytes, left) : offload_checksum(frame, bytes, left)))
         port_dropped(n->port, "no frame");
+    else if (nat_is_martian(frame, bytes) || (n->host && nat_host_is_meant(n->host, frame, bytes)))
+        port_dropped(n->port, "the host is not to be reached");
+    else if (!nat_dns_from_guest(n->dns_server, frame, bytes))
+        slirp_input(n->slirp, frame, (int)bytes);
 }
 
 static void stop(void *state)
 {
     struct nat *n = state;
-    g_source_destroy(n->source);
-    g_source_unref(n->source);
-    slirp_cleanup(n->slirp);
+    if (n->slirp) {
+        nat_forwards_stop(n);
+        g_source_destroy(n->source);
+        g_source_unref(n->source);
+        slirp_cleanup(n->slirp);
+    }
+    nat_dns_free(n->dns_server);
+    nat_host_free(n->host);
     g_ptr_array_unref(n->polls);
+    g_free(n->bootfile);
+    g_free(n->tftp);
     g_free(n);
 }
 
-static SlirpConfig slirp_config(const struct nat *n)
+/* The network's own addresses: .2 the router, .3 the name server, .15 the guest. */
+static void choose_addresses(struct nat *n, const struct config *c)
 {
-    return (SlirpConfig){.version = 4,
-                         .in_enabled = true,
-                         .vnetwork = {htonl(0x0a000200)},
-                         .vnetmask = {htonl(0xffffff00)},
-                         .vhost = {htonl(0x0a000202)},
-                         .vdhcp_start = {htonl(0x0a00020f)},
-                         .vnameserver = {htonl(0x0a000203)},
-                         .in6_enabled = true,
-                         .vprefix_addr6 = {{{0xfd}}},
-                         .vprefix_len = 64,
-                         .vhost6 = {{{0xfd, [15] = 2}}},
-                         .vnameserver6 = {{{0xfd, [15] = 3}}},
-                         .vhostname = port_machine(n->port)};
+    g_autofree char *net = config_string(c, "net");
+    struct net_range range = {0};
+    net_range_parse(net, &range);
+    n->mask.s_addr = htonl(range.mask);
+    n->network.s_addr = htonl(range.network);
+    n->router.s_addr = htonl(range.network + 2);
+    n->dns.s_addr = htonl(range.network + 3);
+    n->guest.s_addr = htonl(range.network + 15);
+    n->prefix6 = (struct in6_addr){{{0xfd}}};
+    n->router6 = (struct in6_addr){{{0xfd, [15] = 2}}};
+    n->dns6 = (struct in6_addr){{{0xfd, [15] = 3}}};
+}
+
+static bool read_settings(struct nat *n, const struct config *c, GError **error)
+{
+    int folder = port_fd(n->port, "tftp");
+    choose_addresses(n, c);
+    n->bootfile = config_string(c, "bootfile");
+    n->tftp = folder < 0 ? NULL : g_strdup_printf("/proc/self/fd/%d", folder);
+    return config_flag(c, "ipv6", &n->ipv6, error) && config_flag(c, "host-reachable", &n->host_reachable, error);
+}
+
+static bool start_slirp(struct nat *n, GError **error)
+{
+    const SlirpConfig config = {.version = 4,
+                                .in_enabled = true,
+                                .vnetwork = n->network,
+                                .vnetmask = n->mask,
+                                .vhost = n->router,
+                                .vdhcp_start = n->guest,
+                                .vnameserver = n->dns,
+                                .in6_enabled = n->ipv6,
+                                .vprefix_addr6 = n->prefix6,
+                                .vprefix_len = 64,
+                                .vhost6 = n->router6,
+                                .vnameserver6 = n->dns6,
+                                .vhostname = port_machine(n->port),
+                                .tftp_path = n->tftp,
+                                .bootfile = n->bootfile,
+                                .disable_host_loopback = !n->host_reachable};
+    n->slirp = slirp_new(&config, &callbacks, n);
+    if (!n->slirp) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libslirp does not start");
+        return false;
+    }
+    n->source = g_source_new(&slirp_funcs, sizeof(struct slirp_source));
+    ((struct slirp_source *)n->source)->nat = n;
+    g_source_attach(n->source, NULL);
+    return true;
+}
+
+/* Pings are sent by sockets that not every host lets everybody have. */
+static bool may_ping(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static void *start(struct net_port *p, const struct config *c, GError **error)
 {
     struct nat *n = g_new0(struct nat, 1);
+    g_autofree char *forwards = config_string(c, "forward");
     n->port = p;
+    n->resolver = port_resolver(p);
     n->polls = g_ptr_array_new_with_free_func(g_free);
-    SlirpConfig config = slirp_config(n);
-    n->slirp = slirp_new(&config, &callbacks, n);
-    if (!n->slirp) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libslirp does not start");
-        g_ptr_array_unref(n->polls);
-        g_free(n);
-        return NULL;
+    n->dns_server = nat_dns_new(n);
+    n->ping = may_ping();
+    if (read_settings(n, c, error) && start_slirp(n, error) && nat_forwards_start(n, forwards ? forwards : "", error)) {
+        n->host = n->host_reachable ? NULL : nat_host_new();
+        return n;
     }
-    n->source = g_source_new(&slirp_funcs, sizeof(struct slirp_source));
-    ((struct slirp_source *)n->source)->nat = n;
-    g_source_attach(n->source, NULL);
-    return n;
+    stop(n);
+    return NULL;
+}
+
+/* ---- while it runs ---- */
+
+static bool change(void *state, const struct config *c, const char *key, GError **error)
+{
+    g_autofree char *forwards = config_string(c, "forward");
+    return !strcmp(key, "forward") && nat_forwards_change(state, forwards ? forwards : "", error);
+}
+
+static void set_address(JsonObject *o, const char *name, struct in_addr a)
+{
+    char text[INET_ADDRSTRLEN];
+    json_object_set_string_member(o, name, inet_ntop(AF_INET, &a, text, sizeof text));
+}
+
+static void describe(void *state, JsonObject *into)
+{
+    struct nat *n = state;
+    set_address(into, "router", n->router);
+    set_address(into, "name-server", n->dns);
+    json_object_set_boolean_member(into, "host-reachable", n->host_reachable);
+    json_object_set_boolean_member(into, "ping", n->ping);
+    if (!n->ping)
+        json_object_set_string_member(
+            into, "ping-remark",
+            "the host lets no process of yours send pings: its setting net.ipv4.ping_group_range "
+            "leaves your groups out, so the guest can ping its router only");
+    nat_forwards_describe(n, into);
 }
 
 const struct net_mode nat_mode = {
@@ -225,5 +314,7 @@ const struct net_mode nat_mode = {
     .can = NET_CHECKSUM | NET_TSO4 | NET_TSO6,
     .start = start,
     .frame = frame,
+    .change = change,
+    .describe = describe,
     .stop = stop,
 };

@@ -1,14 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* nat.h - the inside of the mode nat. */
+/* nat.h - the inside of the mode nat: nat.c joins libslirp to the card and the main loop, nat_dns.c is the name server,
+ * nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
 #pragma once
 #include "network-modes/mode.h"
+#include "network-modes/resolver.h"
 #include <slirp/libslirp.h>
 
 struct nat {
     struct net_port *port;
+    struct resolver *resolver;
     Slirp *slirp;
     GSource *source;
-    GPtrArray *polls; /* of GPollFD: what libslirp waits for */
-    unsigned used;    /* how many of them count this turn */
-    gint64 due;       /* when libslirp wants to be called at the latest, monotonic us */
+    GPtrArray *polls;                                 /* of GPollFD: what libslirp waits for */
+    unsigned used;                                    /* how many of them count this turn */
+    gint64 due;                                       /* when libslirp wants to be called at the latest, monotonic us */
+    struct in_addr network, mask, router, dns, guest; /* guest: whom forwards lead to if they do not say */
+    struct in6_addr prefix6, router6, dns6;
+    bool ipv6, host_reachable, ping;
+    char *bootfile, *tftp;
+    struct nat_dns *dns_server;
+    GPtrArray *forwards;   /* of struct nat_forward */
+    struct nat_host *host; /* NULL: it may be reached */
 };
+
+/* ---- nat_dns.c ---- */
+enum { NAT_DNS_ROOM = 24 }; /* that a frame to the guest may grow by */
+struct nat_dns *nat_dns_new(struct nat *n);
+void nat_dns_free(struct nat_dns *d);
+/* A frame of the guest, whose sums are right, and may be changed.  True: it was a question, and is done with. */
+bool nat_dns_from_guest(struct nat_dns *d, uint8_t *frame, size_t bytes);
+/* Has it anything to do with names?  Then it goes through the other; its length after that. */
+bool nat_dns_minds(const uint8_t *frame, size_t bytes);
+size_t nat_dns_to_guest(struct nat_dns *d, uint8_t *frame, size_t bytes);
+
+/* ---- nat_forward.c ---- */
+/* The list of machine.ini.  One that cannot be made is kept with the reason: the others count. */
+bool nat_forwards_start(struct nat *n, const char *list, GError **error);
+/* To what that list says now; those in both are left alone, and so are connections of those that go. */
+bool nat_forwards_change(struct nat *n, const char *list, GError **error);
+void nat_forwards_stop(struct nat *n);
+void nat_forwards_describe(struct nat *n, JsonObject *into);
+
+/* ---- nat_host.c ---- */
+struct nat_host *nat_host_new(void);
+void nat_host_free(struct nat_host *h);
+/* Is this frame of the guest for an address of the host itself? */
+bool nat_host_is_meant(struct nat_host *h, const uint8_t *frame, size_t bytes);
+/* For 127.0.0.0/8 or ::1, which no frame may be for? */
+bool nat_is_martian(const uint8_t *frame, size_t bytes);

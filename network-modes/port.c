@@ -44,6 +44,11 @@ int port_fd(const struct net_port *p, const char *name)
     return error ? -1 : fd;
 }
 
+struct resolver *port_resolver(const struct net_port *p)
+{
+    return p->process->resolver;
+}
+
 void port_dropped(struct net_port *p, const char *why)
 {
     for (unsigned i = 0; i < PORT_REASONS; i++) {

@@ -36,6 +36,7 @@ struct net_process {
     int settings_fd, wire, listening;
     struct net_port port[NET_WIRE_CARDS];
     struct vm_side *vm;
+    struct resolver *resolver;
     GMainLoop *loop;
 };
 

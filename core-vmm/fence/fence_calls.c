@@ -17,6 +17,7 @@
 #include <gio/gio.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
+#include <net/if.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -83,7 +84,7 @@ static const struct {
     {NET,
      CALLS(SYS_open, SYS_openat, SYS_getdents64, SYS_stat, SYS_newfstatat, SYS_lstat, SYS_statx, SYS_access,
            SYS_readlink, SYS_readlinkat),
-     "the names of resolvers, a folder for TFTP (Landlock says where)"},
+     "a folder for TFTP (Landlock says where)"},
     {NET,
      CALLS(SYS_bind, SYS_listen, SYS_connect, SYS_accept, SYS_accept4, SYS_shutdown, SYS_getsockopt, SYS_setsockopt,
            SYS_getsockname, SYS_getpeername, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg,
@@ -214,7 +215,7 @@ static const struct {
               KVM_NMI, KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING, KVM_SET_SIGNAL_MASK, KVM_SET_USER_MEMORY_REGION,
               KVM_GET_DIRTY_LOG, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR, KVM_TRANSLATE),
      "KVM: running it (hwaccel)"},
-    {NET, COMMANDS(FIONREAD, FIONBIO), "sockets: what waits; never wait"},
+    {NET, COMMANDS(FIONREAD, FIONBIO, SIOCGIFINDEX), "sockets: what waits; never wait; the number of an interface"},
 };
 
 /* The outermost filter leaves what any of those within it needs. */

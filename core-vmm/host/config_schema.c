@@ -4,6 +4,8 @@
 #include "core-vmm/api/config.h"
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/base/device_models.h"
+#include "core-vmm/base/forward.h"
+#include "core-vmm/base/net_range.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/char_target.h"
 #include "core-vmm/host/suggest.h"
@@ -104,6 +106,15 @@ static const struct schema_key nic_keys[] = {
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
+    {"mode", SCHEMA_CHOICE, "nat", .words = WORDS("none", "nat"),
+     .help = "what the cable goes to: nothing, or a router of its own to all that the host reaches"},
+    {"connected", SCHEMA_FLAG, "on", .help = "the cable is plugged in"},
+    {"forward", SCHEMA_FORWARDS, NULL, .help = "nat: ports of the host that lead into the guest"},
+    {"net", SCHEMA_IPV4_NET, "10.0.2.0/24", .help = "nat: the guest's network; .2 is its router, .15 the guest"},
+    {"ipv6", SCHEMA_FLAG, "on", .help = "nat: IPv6 too, in fd00::/64"},
+    {"host-reachable", SCHEMA_FLAG, "on", .help = "nat: the guest may reach the host itself, at its router's address"},
+    {"tftp", SCHEMA_PATH, NULL, .help = "nat: a folder whose files the guest gets by TFTP from its router"},
+    {"bootfile", SCHEMA_TEXT, NULL, .help = "nat: the file in it that a network boot loads"},
     {NULL},
 };
 static const struct schema_key testpci_keys[] = {
@@ -212,6 +223,13 @@ char *schema_describe_type(const struct schema_key *k)
     case SCHEMA_LIST: return g_strdup_printf("some of %s, by commas", words);
     case SCHEMA_PATH: return g_strdup("a path");
     case SCHEMA_CHAR: return g_strdup("none, stdio, pty, file:PATH or socket:PATH");
+    case SCHEMA_FORWARDS:
+        return g_strdup(
+            "port forwards like tcp 127.0.0.1:2222 22 (PROTOCOL [ADDRESS:]PORT [ADDRESS:]GUEST-PORT), several by "
+            "semicolons, no host port twice");
+    case SCHEMA_IPV4_NET:
+        return g_strdup_printf("an IPv4 network like 10.0.2.0/24, with a prefix of %d to %d bits", NET_RANGE_SHORTEST,
+                               NET_RANGE_LONGEST);
     case SCHEMA_MAC: return g_strdup("a card's address like 52:54:00:12:34:56 (the first byte even, not all zeroes)");
     case SCHEMA_TEXT: break;
     }
@@ -258,6 +276,12 @@ static bool number_valid(const struct schema_key *k, const char *value)
     return g_ascii_string_to_signed(value, 10, k->low, k->high, NULL, NULL);
 }
 
+static bool forwards_valid(const char *value)
+{
+    g_autoptr(GArray) list = forward_parse_list(value, NULL);
+    return list != NULL;
+}
+
 static bool value_valid(const struct schema_key *k, const char *value)
 {
     switch (k->type) {
@@ -269,6 +293,8 @@ static bool value_valid(const struct schema_key *k, const char *value)
     case SCHEMA_LIST: return list_valid(value, k->words);
     case SCHEMA_CHAR: return char_target_valid(value);
     case SCHEMA_PATH: return *value;
+    case SCHEMA_FORWARDS: return forwards_valid(value);
+    case SCHEMA_IPV4_NET: return net_range_parse(value, &(struct net_range){0});
     case SCHEMA_MAC: return mac_parse(value, (uint8_t[6]){0});
     case SCHEMA_TEXT: break;
     }

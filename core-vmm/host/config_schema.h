@@ -14,9 +14,11 @@ enum schema_type {
     SCHEMA_LIST,    /* some of words, each once, by commas */
     SCHEMA_NUMBERS, /* several, by a separator; words: "LOW-HIGH" of each */
     SCHEMA_TEXT,
-    SCHEMA_PATH, /* relative ones start at the machine's folder */
-    SCHEMA_MAC,  /* an Ethernet address of one card, bytes by colons */
-    SCHEMA_CHAR, /* the far end of a serial line: see char_target_valid() */
+    SCHEMA_PATH,     /* relative ones start at the machine's folder */
+    SCHEMA_FORWARDS, /* ports of the host that lead into the guest: base/forward.h */
+    SCHEMA_IPV4_NET, /* base/net_range.h */
+    SCHEMA_MAC,      /* an Ethernet address of one card, bytes by colons */
+    SCHEMA_CHAR,     /* the far end of a serial line: see char_target_valid() */
 };
 struct schema_key {
     const char *name;

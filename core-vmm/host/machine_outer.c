@@ -11,6 +11,7 @@
 #include "core-vmm/host/paths.h"
 #include "core-vmm/outer/outer.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -48,6 +49,41 @@ static int memory_of(GKeyFile *settings, GError **error)
     return -1;
 }
 
+/* What a card's process gets opened, with where it stands in its settings. */
+struct descriptors {
+    int fd[OUTER_FDS_MAX];
+    unsigned count;
+};
+
+static bool add_descriptor(struct descriptors *d, int fd, GError **error)
+{
+    if (fd >= 0 && d->count < OUTER_FDS_MAX) {
+        d->fd[d->count++] = fd;
+        return true;
+    }
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the network process can have no more than %d files open for it",
+                OUTER_FDS_MAX);
+    if (fd >= 0)
+        close(fd);
+    return false;
+}
+
+/* The folder of a card's `tftp`, if it says one. */
+static bool open_tftp(struct descriptors *d, GKeyFile *settings, const struct config *c, GError **error)
+{
+    g_autofree char *path = config_path(c, "tftp"), *key = g_strconcat(c->section, ".tftp", NULL);
+    int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (!path)
+        return true;
+    if (fd < 0) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "[%s] tftp = %s: %s", c->section, path,
+                    g_strerror(errno));
+        return false;
+    }
+    g_key_file_set_integer(settings, "descriptors", key, OUTER_SOCKET + 1 + (int)d->count);
+    return add_descriptor(d, fd, error);
+}
+
 /* What the network process is to do; NULL: there is no card.  GKeyFile has no sections without a key: "present". */
 static GKeyFile *network_settings(GKeyFile *file, const char *machine)
 {
@@ -67,19 +103,36 @@ static GKeyFile *network_settings(GKeyFile *file, const char *machine)
     return any ? g_steal_pointer(&settings) : NULL;
 }
 
-static bool start_network(struct machine_outer *o, const char *program, int settings, int control, GError **error)
+static bool start_network(struct machine_outer *o, const char *program, const struct descriptors *d, GError **error)
 {
     const char *const argv[] = {program, NULL};
-    const int fds[] = {settings, control};
-    const struct outer_end end = {"network", argv, SOCK_SEQPACKET, fds, G_N_ELEMENTS(fds), AGAIN_MS};
+    const struct outer_end end = {"network", argv, SOCK_SEQPACKET, d->fd, d->count, AGAIN_MS};
     o->line = outer_start(&end, 1, error);
     o->names = g_strdup("network");
     return o->line >= 0;
 }
 
-static bool start_all(struct machine_outer *o, GKeyFile *settings, const char *machine, GError **error)
+/* All that it gets: its settings, its control socket, and what the cards' sections name. */
+static bool open_all(struct descriptors *d, const char *socket, GKeyFile *file, const char *ini, GKeyFile *settings,
+                     GError **error)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    int listening = socket_listen(socket, error);
+    d->count = 1; /* the settings' own, which come last */
+    bool good = listening >= 0 && add_descriptor(d, listening, error);
+    for (char **s = sections; *s && good; s++) {
+        const struct config c = {file, ini, *s};
+        good = !is_card(*s) || open_tftp(d, settings, &c, error);
+    }
+    d->fd[0] = good ? memory_of(settings, error) : -1;
+    return d->fd[0] >= 0;
+}
+
+static bool start_all(struct machine_outer *o, GKeyFile *file, const char *ini, GKeyFile *settings, const char *machine,
+                      GError **error)
 {
     g_autofree char *program = program_find("terrarium-net"), *folder = paths_runtime_of(machine, error);
+    struct descriptors d = {0};
     if (!folder)
         return false;
     if (!program) {
@@ -90,14 +143,12 @@ static bool start_all(struct machine_outer *o, GKeyFile *settings, const char *m
         return false;
     }
     o->network = g_build_filename(folder, PATHS_NETWORK, NULL);
-    int fd = memory_of(settings, error), control = fd >= 0 ? socket_listen(o->network, error) : -1;
-    bool good = control >= 0 && start_network(o, program, fd, control, error);
-    if (control >= 0)
-        close(control);
-    if (fd >= 0)
-        close(fd);
+    bool good = open_all(&d, o->network, file, ini, settings, error) && start_network(o, program, &d, error);
+    for (unsigned i = 0; i < d.count; i++)
+        if (d.fd[i] >= 0)
+            close(d.fd[i]);
     if (!good)
-        machine_outer_end(o, control >= 0);
+        machine_outer_end(o, d.count > 1);
     return good;
 }
 
@@ -107,7 +158,7 @@ bool machine_outer_start(const char *folder, struct machine_outer *o, GError **e
     g_autoptr(GKeyFile) file = schema_load(ini, NULL);
     g_autoptr(GKeyFile) settings = file ? network_settings(file, machine) : NULL;
     *o = (struct machine_outer){.line = -1};
-    return !settings || start_all(o, settings, machine, error);
+    return !settings || start_all(o, file, ini, settings, machine, error);
 }
 
 void machine_outer_end(struct machine_outer *o, bool failed)

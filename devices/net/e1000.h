@@ -24,17 +24,20 @@ struct e1000_model {
     unsigned packet_buffer;                 /* KiB */
     bool extended;                          /* extended receive descriptors, hashes, sums of IPv6 */
     bool flexible_buffers;                  /* RCTL.FLXBUF */
+    bool phy_pages;                         /* the transceiver has some more registers, by page */
     uint16_t device_id, subsystem;
     uint8_t eerd_shift; /* of EERD: where the address is ... */
     uint32_t eerd_done; /* ... and the bit that says that the word is there */
     uint32_t phy_id;
     void (*reset)(struct device *d);      /* registers that are not 0 then */
+    void (*nvm_fill)(uint16_t *word);     /* what is different there; may be NULL */
     void (*irq_update)(struct device *d); /* ICR or IMS changed */
+    uint32_t causes;                      /* that there are */
     uint32_t rx_cause, tx_cause;          /* of queue 0, beside RXT0 and TXDW; the next bit is queue 1's */
 };
 
 enum { E1000_TIMER_IRQ, E1000_TIMER_RX, E1000_TIMER_TX, E1000_TIMER_LINK };
-enum { E1000_PHY_REGISTERS = 32, E1000_FRAGMENTS = 64, E1000_QUEUES = 2 };
+enum { E1000_PHY_REGISTERS = 32, E1000_FRAGMENTS = 64, E1000_QUEUES = 2, E1000_VECTORS = 5, E1000_PHY_PAGES = 8 };
 
 /* An interrupt that waits for more to come: until `due`, which moves on with each packet, but not beyond `limit`.  The timer
  * is set once and looks then whether it was moved. */
@@ -84,9 +87,12 @@ struct e1000 {
     uint32_t reg[E1000_END / 4];
     uint32_t io_address;
     bool irq_up, rx_full;
-    uint64_t irq_next, irq_armed; /* guest time: not before; the timer */
+    uint64_t irq_next, irq_armed;        /* guest time: not before; the timer */
+    uint64_t vector_next[E1000_VECTORS]; /* the same of each message */
+    uint32_t told;                       /* causes whose message was sent */
     struct e1000_delay rx_delay, tx_delay;
     uint16_t phy[E1000_PHY_REGISTERS];
+    uint16_t phy_more[E1000_PHY_PAGES - 1][E1000_PHY_REGISTERS / 2]; /* from 16 on, of pages 1 ... */
     bool phy_up;
     uint64_t link_due;
     struct eeprom eeprom;
@@ -105,7 +111,9 @@ void e1000_reset(struct device *d);
 void e1000_soft_reset(struct device *d); /* as CTRL.RST does: not the PHY */
 uint32_t e1000_register_read(struct device *d, uint32_t at);
 void e1000_register_write(struct device *d, uint32_t at, uint32_t v);
-bool e1000_sync(struct device *d, struct stream *s);
+uint64_t e1000_port_read(struct device *d, uint64_t offset); /* the window of ports */
+void e1000_port_write(struct device *d, uint64_t offset, uint32_t v);
+void e1000_sync(struct device *d, struct stream *s);
 void e1000_count(struct e1000 *e, uint32_t statistic, uint32_t more);
 void e1000_count_bytes(struct e1000 *e, uint32_t low, uint64_t bytes); /* 64 bits: low and the next register */
 /* Frames of that size with the check sequence: the six registers of sizes from `sizes` on. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 enum { CTRL_EXT_WRITABLE = 0x0fc7dfff, RAH_WRITABLE = 0x8003ffff, PBA_RX = 0x7f, PBA_TX_SHIFT = 16 };
+/* The window of ports: the address of a register, and its contents. */
+enum { IO_ADDRESS = 0, IO_DATA = 4, IO_ADDRESS_MASK = 0x1fffc };
 
 static void ctrl_write(struct device *d, uint32_t at, uint32_t v)
 {
@@ -143,6 +145,21 @@ void e1000_register_write(struct device *d, uint32_t at, uint32_t v)
         e->reg[at / 4] = (e->reg[at / 4] & ~r->writable) | (v & r->writable);
 }
 
+uint64_t e1000_port_read(struct device *d, uint64_t offset)
+{
+    struct e1000 *e = d->state;
+    return offset == IO_ADDRESS ? e->io_address : offset == IO_DATA ? e1000_register_read(d, e->io_address) : 0;
+}
+
+void e1000_port_write(struct device *d, uint64_t offset, uint32_t v)
+{
+    struct e1000 *e = d->state;
+    if (offset == IO_ADDRESS)
+        e->io_address = v & IO_ADDRESS_MASK;
+    else if (offset == IO_DATA)
+        e1000_register_write(d, e->io_address, v);
+}
+
 /* ---- statistics ---- */
 
 void e1000_count(struct e1000 *e, uint32_t statistic, uint32_t more)
@@ -261,7 +278,7 @@ static void sync_tx(struct stream *s, struct e1000_tx *q)
     }
 }
 
-bool e1000_sync(struct device *d, struct stream *s)
+void e1000_sync(struct device *d, struct stream *s)
 {
     struct e1000 *e = d->state;
     for (unsigned i = 0; i < E1000_END / 4; i++)
@@ -275,6 +292,9 @@ bool e1000_sync(struct device *d, struct stream *s)
     sync_delay(s, &e->tx_delay);
     for (unsigned i = 0; i < E1000_PHY_REGISTERS; i++)
         stream_u16(s, &e->phy[i]);
+    for (unsigned i = 0; i < E1000_PHY_PAGES - 1 && e->model->phy_pages; i++)
+        for (unsigned n = 0; n < E1000_PHY_REGISTERS / 2; n++)
+            stream_u16(s, &e->phy_more[i][n]);
     stream_bool(s, &e->phy_up);
     stream_u64(s, &e->link_due);
     eeprom_sync(&e->eeprom, s);
@@ -285,5 +305,4 @@ bool e1000_sync(struct device *d, struct stream *s)
         e1000_irq_resume(d);
         e1000_phy_resume(d);
     }
-    return stream_ok(s);
 }

@@ -53,6 +53,11 @@ void e1000_cause(struct device *d, uint32_t bits)
 
 /* ---- registers ---- */
 
+static const struct e1000_model *model_of(struct device *d)
+{
+    return ((struct e1000 *)d->state)->model;
+}
+
 void e1000_icr_write(struct device *d, uint32_t at, uint32_t v)
 {
     *e1000_reg(d->state, ICR) &= ~v;
@@ -61,12 +66,12 @@ void e1000_icr_write(struct device *d, uint32_t at, uint32_t v)
 
 void e1000_ics_write(struct device *d, uint32_t at, uint32_t v)
 {
-    e1000_cause(d, v & INT_ALL);
+    e1000_cause(d, v & model_of(d)->causes);
 }
 
 void e1000_ims_write(struct device *d, uint32_t at, uint32_t v)
 {
-    *e1000_reg(d->state, IMS) |= v & INT_ALL;
+    *e1000_reg(d->state, IMS) |= v & model_of(d)->causes;
     e1000_irq_update(d);
 }
 

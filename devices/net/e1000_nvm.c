@@ -32,6 +32,8 @@ void e1000_nvm_fill(struct e1000 *e)
     w[NVM_SUBSYSTEM_VENDOR] = w[NVM_VENDOR] = 0x8086;
     w[NVM_DEVICE] = e->model->device_id;
     w[NVM_CONTROL2] = CONTROL2_PAUSE;
+    if (e->model->nvm_fill)
+        e->model->nvm_fill(w);
     for (unsigned i = 0; i < NVM_CHECKSUM; i++)
         sum += w[i];
     w[NVM_CHECKSUM] = SUM - sum;

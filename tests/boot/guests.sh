@@ -279,6 +279,62 @@ debian_initrd() { # name busybox-package kernel-package
 	rm -rf "$t"
 }
 
+# A shell on the first serial line, all of busybox, and drivers of network cards, loaded by `cards`.
+network_initrd() { # name busybox-package kernel-package
+	local b f k m t=$CACHE/.tree.$$
+	b=$(unpack "$2")
+	k=$(unpack "$3")
+	rm -rf "$t"
+	mkdir -p "$t"/{bin,dev,etc,proc,sys,tmp}
+	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
+	ln -s busybox "$t/bin/sh"
+	m=$(basename "$k"/lib/modules/*)
+	/sbin/depmod -b "$k" "$m"
+	for f in af_packet ipv6 virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too; do
+		/sbin/modprobe -d "$k" -S "$m" --show-depends $f 2>/dev/null || true
+	done | sed -n 's/^insmod \(.*\) *$/\1/p' | sort -u | while read -r f; do install -D -m 644 "$f" "$t/${f#"$k/"}"; done
+	cp "$k/lib/modules/$m"/modules.{order,builtin,builtin.modinfo} "$t/lib/modules/$m"
+	/sbin/depmod -b "$t" "$m"
+	cat >"$t/init" <<-'INIT'
+		#!/bin/sh
+		export PATH=/bin TERM=dumb
+		/bin/busybox --install -s /bin
+		mount -t proc proc /proc
+		mount -t sysfs sys /sys
+		mount -t devtmpfs dev /dev
+		mkdir -p /dev/shm
+		mount -t tmpfs tmp /dev/shm
+		cd /dev/shm
+		ip link set lo up
+		modprobe af_packet
+		modprobe ipv6
+		echo "GUEST-PROMPT"
+		while :; do PS1= setsid sh </dev/ttyS0 >/dev/ttyS0 2>&1; done
+	INIT
+	cat >"$t/bin/cards" <<-'CARDS'
+		#!/bin/sh
+		for m in virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too; do modprobe $m 2>/dev/null; done
+		for c in /sys/class/net/e*; do ip link set "${c##*/}" up; done
+	CARDS
+	cat >"$t/bin/lease" <<-'LEASE'
+		#!/bin/sh
+		# what udhcpc was told, as it was told
+		case $1 in
+		bound | renew)
+			ip addr flush dev "$interface" scope global
+			ip addr add "$ip/$mask" dev "$interface"
+			for r in $router; do ip route add default via "$r" dev "$interface"; done
+			for d in $dns; do echo "nameserver $d"; done >/etc/resolv.conf
+			echo "LEASE $interface $ip/$mask router=$router dns=$dns bootfile=$boot_file"
+			;;
+		esac
+	LEASE
+	chmod +x "$t/init" "$t/bin/cards" "$t/bin/lease"
+	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t"
+}
+
 # Linux's own tests of x86, 32 and 64 bit, built by its Makefile, in /tests; what they need of the C library; no init.
 selftests() { # name
 	local b l s t=$CACHE/.tree.$$
@@ -325,6 +381,8 @@ make_guest() {
 	debian32.img) debian_disk "$1" i386 ;;
 	debian-initrd64.gz) debian_initrd "$1" busybox-static linux-image-amd64 ;;
 	debian-initrd32.gz) debian_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
+	network-initrd64.gz) network_initrd "$1" busybox-static linux-image-amd64 ;;
+	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	selftests-x86.gz) selftests "$1" ;;
 	xen.iso) xen_iso ;;
 	di-amd64-text-linux | di-amd64-text-initrd.gz) installer amd64 text ;;

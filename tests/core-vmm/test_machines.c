@@ -331,12 +331,14 @@ static void settings_round_trip(void)
             bool words = k->words && k->type != SCHEMA_NUMBERS;
             g_autofree char *value = g_strdup(k->otherwise ? k->otherwise : words ? k->words[0] : NULL);
             g_autofree char *number = g_strdup_printf("%d", (int)k->low);
-            const char *set = value                       ? value
-                              : k->type == SCHEMA_NUMBER  ? number
-                              : k->type == SCHEMA_NUMBERS ? "615/4/17"
-                              : k->type == SCHEMA_FLAG    ? "on"
-                              : k->type == SCHEMA_MAC     ? "52:54:00:12:34:56"
-                                                          : "a b";
+            const char *set = value                        ? value
+                              : k->type == SCHEMA_NUMBER   ? number
+                              : k->type == SCHEMA_NUMBERS  ? "615/4/17"
+                              : k->type == SCHEMA_FLAG     ? "on"
+                              : k->type == SCHEMA_FORWARDS ? "tcp 127.0.0.1:2222 22; udp 53 53"
+                              : k->type == SCHEMA_IPV4_NET ? "192.168.7.0/24"
+                              : k->type == SCHEMA_MAC      ? "52:54:00:12:34:56"
+                                                           : "a b";
             g_autofree char *assignment = g_strdup_printf("%s.%s=%s", section, k->name, set);
             g_autofree char *key = g_strdup_printf("%s.%s", section, k->name);
             char *sets[] = {assignment, NULL}, *removals[] = {key, NULL};
