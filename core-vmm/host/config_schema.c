@@ -106,6 +106,8 @@ static const struct schema_key nic_keys[] = {
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
+    {"rom", SCHEMA_PATH, "auto",
+     .help = "by what the BIOS boots from the network: auto (iPXE, if it is installed), off, or a ROM image's path"},
     {"mode", SCHEMA_CHOICE, "nat", .words = WORDS("none", "nat"),
      .help = "what the cable goes to: nothing, or a router of its own to all that the host reaches"},
     {"connected", SCHEMA_FLAG, "on", .help = "the cable is plugged in"},

@@ -3,8 +3,9 @@
  * its successor is in the other files of this name. */
 #include "devices/all.h"
 #include "devices/net/e1000.h"
+#include "devices/net/nic_rom.h"
 
-enum { REGION_REGISTERS, REGION_IO, REGISTERS_BYTES = 128 << 10, IO_BYTES = 64 };
+enum { REGION_REGISTERS, REGION_IO, REGION_ROM, REGISTERS_BYTES = 128 << 10, IO_BYTES = 64 };
 enum {
     DEVICE_ID = 0x100e,
     SUBSYSTEM = 0x001e /* PRO/1000 MT Desktop Adapter */,
@@ -53,7 +54,10 @@ static const struct e1000_model model = {
 
 static bool em_init(struct device *d, const struct config *c, GError **error)
 {
-    return e1000_init(d, &model, c, error);
+    if (!nic_rom_init(d, REGION_ROM, c, "pxe-e1000.rom", error))
+        return false;
+    e1000_init(d, &model, c);
+    return true;
 }
 
 static uint64_t em_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
@@ -98,7 +102,8 @@ const struct device_ops e1000_ops = {
     .version = 1,
     .regions =
         {[REGION_REGISTERS] = {.bus = BUS_MEM, .bytes = REGISTERS_BYTES, .min_size = 4, .max_size = 4, .bar = BAR0},
-         [REGION_IO] = {.bus = BUS_PORT, .bytes = IO_BYTES, .min_size = 4, .max_size = 4, .bar = BAR2}},
+         [REGION_IO] = {.bus = BUS_PORT, .bytes = IO_BYTES, .min_size = 4, .max_size = 4, .bar = BAR2},
+         [REGION_ROM] = NIC_ROM_REGION},
     .pci = &ids,
     .init = em_init,
     .reset = e1000_reset,

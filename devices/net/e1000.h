@@ -105,7 +105,7 @@ static inline uint32_t *e1000_reg(struct e1000 *e, uint32_t at)
 }
 
 /* e1000_core.c: what all models have. */
-bool e1000_init(struct device *d, const struct e1000_model *model, const struct config *c, GError **error);
+void e1000_init(struct device *d, const struct e1000_model *model, const struct config *c);
 void e1000_fini(struct device *d);
 void e1000_reset(struct device *d);
 void e1000_soft_reset(struct device *d); /* as CTRL.RST does: not the PHY */

@@ -190,7 +190,7 @@ void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes, uint32_t 
 
 /* ---- life ---- */
 
-bool e1000_init(struct device *d, const struct e1000_model *model, const struct config *c, GError **error)
+void e1000_init(struct device *d, const struct e1000_model *model, const struct config *c)
 {
     static const struct net_card card = {e1000_frame, e1000_link};
     struct e1000 *e = d->state;
@@ -201,7 +201,6 @@ bool e1000_init(struct device *d, const struct e1000_model *model, const struct 
     e->cable = net_open(d, &card);
     e1000_nvm_fill(e);
     fill_rows(e);
-    return true;
 }
 
 void e1000_fini(struct device *d)

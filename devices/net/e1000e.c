@@ -5,8 +5,9 @@
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
 #include "devices/net/e1000e.h"
+#include "devices/net/nic_rom.h"
 
-enum { REGION_REGISTERS, REGION_IO, REGION_MSIX };
+enum { REGION_REGISTERS, REGION_IO, REGION_MSIX, REGION_ROM };
 enum { REGISTERS_BYTES = 128 << 10, IO_BYTES = 32, MSIX_BYTES = 16 << 10, PENDING_AT = 0x2000 };
 enum { DEVICE_ID = 0x10d3, SUBSYSTEM = 0xa01f /* Gigabit CT Desktop Adapter */, PHY_ID = 0x01410cb1 };
 enum { CAP_POWER = 1, CAP_EXPRESS = 0x10, CAP_POWER_AT = 0xc8, CAP_MSI_AT = 0xd0, CAP_EXPRESS_AT = 0xe0 };
@@ -97,6 +98,8 @@ static void registers_reset(struct device *d)
 /* No manageability, an address by itself, and that nothing wakes the machine. */
 static void nvm_fill(uint16_t *word)
 {
+    word[0x08] = 0xe426; /* the card's number, E42641-003 */
+    word[0x09] = 0x4103;
     word[0x0f] = 0;
 }
 
@@ -121,7 +124,10 @@ static const struct e1000_model model = {
 
 static bool e1000e_init(struct device *d, const struct config *c, GError **error)
 {
-    return e1000_init(d, &model, c, error);
+    if (!nic_rom_init(d, REGION_ROM, c, "pxe-e1000e.rom", error))
+        return false;
+    e1000_init(d, &model, c);
+    return true;
 }
 
 static uint64_t e1000e_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
@@ -180,7 +186,8 @@ const struct device_ops e1000e_ops = {
     .regions =
         {[REGION_REGISTERS] = {.bus = BUS_MEM, .bytes = REGISTERS_BYTES, .min_size = 4, .max_size = 4, .bar = BAR0},
          [REGION_IO] = {.bus = BUS_PORT, .bytes = IO_BYTES, .min_size = 4, .max_size = 4, .bar = BAR2},
-         [REGION_MSIX] = {.bus = BUS_MEM, .bytes = MSIX_BYTES, .min_size = 1, .max_size = 8, .bar = BAR3}},
+         [REGION_MSIX] = {.bus = BUS_MEM, .bytes = MSIX_BYTES, .min_size = 1, .max_size = 8, .bar = BAR3},
+         [REGION_ROM] = NIC_ROM_REGION},
     .pci = &ids,
     .init = e1000e_init,
     .reset = e1000_reset,

@@ -96,19 +96,30 @@ void net_more_room(struct net_cable *c)
     c->room = true;
 }
 
+static void keep(struct net_cable *c, const uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    if (c->link && bytes >= NET_FRAME_LEAST && bytes <= NET_FRAME_MOST && c->sent.length < MOST_SENT)
+        g_queue_push_tail(&c->sent, frame_new(g_bytes_new(frame, bytes), left));
+}
+
+static void keep_segment(void *ctx, uint8_t *frame, size_t bytes)
+{
+    keep(ctx, frame, bytes, NULL);
+}
+
+/* As the real one: what the far end cannot do is done here. */
 void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
 {
-    GByteArray *bytes = g_byte_array_new();
-    unsigned needs = left ? (left->checksum ? NET_CHECKSUM : 0) | left->segments : 0;
-    g_assert(!(needs & ~c->end_can));
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    unsigned needs = !left ? 0 : left->segments ? left->segments : left->checksum ? NET_CHECKSUM : 0;
     for (int i = 0; i < count; i++)
         g_byte_array_append(bytes, iov[i].iov_base, iov[i].iov_len);
-    bool good = c->link && bytes->len >= NET_FRAME_LEAST && bytes->len <= NET_FRAME_MOST && c->sent.length < MOST_SENT;
-    GBytes *whole = g_byte_array_free_to_bytes(bytes);
-    if (good)
-        g_queue_push_tail(&c->sent, frame_new(whole, left));
-    else
-        g_bytes_unref(whole);
+    if (!(needs & ~c->end_can))
+        keep(c, bytes->data, bytes->len, left);
+    else if (left->segments)
+        offload_cut(bytes->data, bytes->len, left, keep_segment, c);
+    else if (offload_checksum(bytes->data, bytes->len, left))
+        keep(c, bytes->data, bytes->len, NULL);
 }
 
 /* ---- for tests ---- */
