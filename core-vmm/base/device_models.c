@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* device_models.c - the classes of optional PCI functions and their models; see device_models.h. */
 #include "core-vmm/base/device_models.h"
-#include <stddef.h>
+#include <glib.h>
+#include <string.h>
 
 const char *const nic_models[] = {"e1000", "e1000e", "pcnet", "rtl8139", "rtl8139c", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
@@ -11,3 +12,15 @@ const struct device_class device_classes[] = {
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };
+
+const struct device_class *device_class_of(const char *section, unsigned *number)
+{
+    for (const struct device_class *k = device_classes; k->section; k++) {
+        size_t n = strlen(k->section);
+        unsigned digit = g_str_has_prefix(section, k->section) ? (unsigned)(section[n] - '0') : k->first + k->count;
+        *number = digit - k->first;
+        if (*number < k->count && !section[n + 1])
+            return k;
+    }
+    return NULL;
+}

@@ -16,3 +16,5 @@ struct device_class {
 
 extern const char *const nic_models[], *const testpci_models[];
 extern const struct device_class device_classes[]; /* ends with section == NULL */
+/* The class of that section ("testpci2") and which of its numbers it is, from 0; NULL: none has such a section. */
+const struct device_class *device_class_of(const char *section, unsigned *number);

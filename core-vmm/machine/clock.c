@@ -18,6 +18,7 @@
 
 #define HALTED_SLACK_NS 100000
 #define CALIBRATION_NS  10000000
+#define STEPPED_TSC_KHZ 1000000u /* one that moves with the steps */
 
 struct timer {
     struct clock *clock;
@@ -94,7 +95,7 @@ struct clock *clock_new(bool stepped)
     c->stepped = stepped;
     c->armed = DEV_NEVER;
     c->heap = g_ptr_array_new();
-    c->tsc_khz = measure_tsc_khz();
+    c->tsc_khz = stepped ? STEPPED_TSC_KHZ : measure_tsc_khz();
     c->tsc_stood = __rdtsc();
     c->tsc_offset = -(int64_t)c->tsc_stood;
     c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -140,6 +141,8 @@ uint64_t clock_tsc_khz(struct clock *c)
 
 uint64_t clock_tsc(struct clock *c)
 {
+    if (c->stepped)
+        return c->guest_ns * (STEPPED_TSC_KHZ / 1000000);
     return (c->going ? __rdtsc() : c->tsc_stood) + atomic_load(&c->tsc_offset);
 }
 

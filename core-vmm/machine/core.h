@@ -261,7 +261,7 @@ void machine_remove(struct machine *m, struct device *d); /* a pluggable one: th
 void machine_add(struct machine *m, struct device *d);    /* into the list, its slot and its roles */
 void machine_settle(struct machine *m);                   /* what was asked for is done now; loop thread */
 
-/* ---- board_pc.c ---- */
+/* ---- board/build_pc.c ---- */
 bool board_pc_build(struct machine *m, GError **error);
 /* The PCI function of that section of machine.ini (which exists), not yet added to the machine. */
 struct device *board_pc_optional(struct machine *m, const char *section, GError **error);

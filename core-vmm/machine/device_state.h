@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* device_state.h - one device as it is saved: what core keeps of it, and what its chip says (sync).  The machine and the
- * test bench, which stands in for core, each say how they give and take the former. */
+/* device_state.h - one device as it is saved: what core keeps of it, and what its chip says (sync). */
 #pragma once
 #include "core-vmm/api/device.h"
 
@@ -16,7 +15,7 @@ struct device_outside {
     } region[DEV_REGIONS];
     uint32_t lines; /* the level of each interrupt line */
 };
-/* Core's or the bench's.  put maps regions and sets levels without telling anybody. */
+/* state_core.c.  put maps regions and sets levels without telling anybody. */
 void device_outside_get(struct device *d, struct device_outside *o);
 bool device_outside_put(struct device *d, const struct device_outside *o); /* false: a region cannot be there */
 

@@ -11,7 +11,8 @@ enum { PCI_COMMAND = 4, PCI_STATUS = 6, PCI_BAR0 = 0x10, PCI_ROM = 0x30, PCI_CAP
 enum { COMMAND_IO = 1, COMMAND_MEMORY = 2, COMMAND_INTX_OFF = 1 << 10, STATUS_INTX = 8, STATUS_CAPABILITIES = 16 };
 enum { ROM_ENABLE = 1, BAR_PORT = 1, BAR_WIDE = 4, BAR_PREFETCHABLE = 8, FIRST_CAPABILITY = 0x40 };
 /* A wide BAR answers below this only: it is what every host with virtualization can map. */
-#define BAR_END (1ull << 39)
+#define BAR_END   (1ull << 39)
+#define PORT_LAST 0xffffu
 
 /* ---- base address registers ---- */
 
@@ -74,7 +75,7 @@ static void bar_apply(struct device *d, unsigned bar)
         on = on && (c[PCI_ROM] & ROM_ENABLE);
     if (base == 0 || base == all || base == (uint32_t)all) /* not set up, or being sized */
         on = false;
-    if (base > BAR_END - d->core->region[index].bar_bytes)
+    if (base > (r->bus == BUS_PORT ? PORT_LAST : BAR_END - d->core->region[index].bar_bytes))
         on = false;
     device_place_region(d, index, base, on);
 }

@@ -10,6 +10,7 @@ struct evm {
     struct vcpu {
         struct evm *evm;
         unsigned index;
+        uint64_t gpr[8];
     } vcpu[MAX_CPUS];
 };
 
@@ -18,6 +19,7 @@ static void *vm_new(const struct cpu_vm *cfg, GError **error)
     struct evm *e = g_new0(struct evm, 1);
     e->cfg = cfg;
     e->seen.maps = g_array_new(FALSE, FALSE, sizeof(struct stepped_map));
+    e->seen.written = g_new0(uint64_t, cfg->memory_bytes / PAGE / 64 + 1);
     return e;
 }
 
@@ -25,6 +27,7 @@ static void vm_free(void *evm)
 {
     struct evm *e = evm;
     g_array_unref(e->seen.maps);
+    g_free(e->seen.written);
     g_free(e);
 }
 
@@ -39,17 +42,25 @@ static bool map(void *evm, uint64_t gpa, uint64_t bytes, uint64_t offset, int ho
 
 static void touched(void *evm, uint64_t offset, uint64_t bytes)
 {
-    ((struct evm *)evm)->seen.touched += bytes;
+    struct stepped *s = &((struct evm *)evm)->seen;
+    s->touched += bytes;
+    for (uint64_t page = offset / PAGE; bytes && page <= (offset + bytes - 1) / PAGE; page++)
+        s->written[page / 64] |= 1ull << page % 64;
 }
 
 static void dirty(void *evm, uint64_t offset, uint64_t bytes, uint64_t *bitmap)
 {
+    struct stepped *s = &((struct evm *)evm)->seen;
+    for (uint64_t i = 0, page = offset / PAGE; i < bytes / PAGE; i++, page++) {
+        bitmap[i / 64] |= (s->written[page / 64] >> page % 64 & 1) << i % 64;
+        s->written[page / 64] &= ~(1ull << page % 64);
+    }
 }
 
 static void *vcpu_new(void *evm, unsigned index, GError **error)
 {
     struct evm *e = evm;
-    e->vcpu[index] = (struct vcpu){e, index};
+    e->vcpu[index] = (struct vcpu){.evm = e, .index = index};
     return &e->vcpu[index];
 }
 
@@ -83,6 +94,12 @@ static void set_state(void *vcpu, const struct x86_state *in)
 {
 }
 
+static void registers(void *vcpu, uint64_t gpr[8], bool set)
+{
+    uint64_t *own = ((struct vcpu *)vcpu)->gpr;
+    memcpy(set ? own : gpr, set ? gpr : own, 8 * sizeof *gpr);
+}
+
 const struct cpu_engine *engine_choose(const char *name, char **reason, GError **error)
 {
     static const struct cpu_engine scripted = {
@@ -99,9 +116,27 @@ const struct cpu_engine *engine_choose(const char *name, char **reason, GError *
         .signal = signal_pin,
         .get_state = get_state,
         .set_state = set_state,
+        .registers = registers,
     };
     *reason = g_strdup("a test asks for it");
     return &scripted;
+}
+
+struct stepped *stepped_of(struct machine *m)
+{
+    return m->engine_vm ? &((struct evm *)m->engine_vm)->seen : NULL;
+}
+
+struct stepped *stepped_of_file(GKeyFile *file)
+{
+    g_autoptr(GError) error = NULL;
+    struct machine *m = machine_new(file, "machine.ini", "/", NULL, &error);
+    g_assert_no_error(error);
+    struct stepped *s = stepped_of(m);
+    s->m = m;
+    m->state = MACHINE_RUNNING; /* though no thread runs a CPU */
+    clock_go(m->clock);
+    return s;
 }
 
 struct stepped *stepped_new(const char *settings)
@@ -110,12 +145,7 @@ struct stepped *stepped_new(const char *settings)
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *text = g_strconcat("[machine]\nmemory = 16M\n", settings, NULL);
     g_assert_true(g_key_file_load_from_data(file, text, -1, 0, &error));
-    struct machine *m = machine_new(file, "machine.ini", "/", NULL, &error);
-    g_assert_no_error(error);
-    struct stepped *s = &((struct evm *)m->engine_vm)->seen;
-    s->m = m;
-    clock_go(m->clock);
-    return s;
+    return stepped_of_file(file);
 }
 
 void stepped_free(struct stepped *s)
@@ -126,6 +156,12 @@ void stepped_free(struct stepped *s)
 void stepped_ns(struct stepped *s, uint64_t ns)
 {
     clock_step(s->m->clock, ns);
+}
+
+void stepped_reset(struct stepped *s)
+{
+    machine_reset(s->m);
+    machine_settle(s->m);
 }
 
 uint64_t in(struct stepped *s, uint16_t port, unsigned size)

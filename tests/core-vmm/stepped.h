@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* stepped.h - a real machine, board and all, whose time moves only when told, with an engine that runs nothing: the test
  * does what guest code would, and sees what an engine is told: pins, the memory map, what was written behind its back.
- * One thread.  Link stepped.c before the machine: it has engine_choose(). */
+ * One thread.  Link stepped.c before the machine: it has engine_choose().  A test that brings its own board_pc_build() and
+ * board_pc_optional() has the same machine with other devices (tests/devices/bench.h). */
 #pragma once
 #include "core-vmm/machine/core.h"
 
@@ -11,15 +12,21 @@ struct stepped_map { /* what the engine was told, last first */
 };
 struct stepped {
     struct machine *m;
+    void *user;   /* the test's */
     GArray *maps; /* struct stepped_map */
     bool intr[MAX_CPUS];
     unsigned nmis[MAX_CPUS], inits[MAX_CPUS], sipis[MAX_CPUS], sipi_vector[MAX_CPUS];
-    uint64_t touched; /* bytes */
+    uint64_t touched;  /* bytes */
+    uint64_t *written; /* a bit per page of the memory file, as an engine notes them */
 };
 /* settings: lines for machine.ini behind "[machine]\nmemory = 16M\n". */
 struct stepped *stepped_new(const char *settings);
+/* All of machine.ini, which the machine shares. */
+struct stepped *stepped_of_file(GKeyFile *file);
 void stepped_free(struct stepped *s);
+struct stepped *stepped_of(struct machine *m);   /* NULL: its engine is not there yet, or any more */
 void stepped_ns(struct stepped *s, uint64_t ns); /* time goes by */
+void stepped_reset(struct stepped *s);           /* RESET#, and all that follows from it */
 
 uint64_t in(struct stepped *s, uint16_t port, unsigned size);
 void out(struct stepped *s, uint16_t port, unsigned size, uint64_t value);

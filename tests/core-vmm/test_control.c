@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The control socket with the fake machine behind it.  Server and raw clients share this thread: pump() runs the loop. */
+/* The control socket with a machine and a guest that obeys orders (scripted_guest.c) behind it.  Server and raw clients share this thread: pump() runs the loop. */
 #include "core-vmm/machine/char_port.h"
 #include "core-vmm/control/server.h"
 #include "core-vmm/control/wire.h"
@@ -41,6 +41,8 @@ static void set_up(struct rig *r, gconstpointer unused)
     g_assert_nonnull(r->server);
     machine_on_event(r->machine, on_event, r);
     g_assert_true(machine_start(r->machine, NULL));
+    while (char_written(char_find(r->machine, "serial1")) < strlen("test guest ready\r\n"))
+        g_main_context_iteration(NULL, FALSE);
 }
 
 static void tear_down(struct rig *r, gconstpointer unused)
@@ -118,6 +120,15 @@ static void expect(int fd, const char *request, const char *part)
     g_test_message("%.200s -> %.300s", request, answer ? answer : "(closed)");
     g_assert_nonnull(answer);
     g_assert_nonnull(strstr(answer, part));
+}
+
+/* The guest's picture, 64 x 48, all #102030. */
+static void draw(struct rig *r)
+{
+    int fd = raw(r);
+    expect(fd, "{\"id\":1,\"cmd\":\"serial.write\",\"args\":{\"text\":\"mode 64\\n\"}}", "\"ok\":true");
+    expect(fd, "{\"id\":2,\"cmd\":\"wait.serial\",\"args\":{\"text\":\"mode 64\\r\\n\",\"timeout\":5}}", "\"ok\":true");
+    close(fd);
 }
 
 static void expect_end(int fd)
@@ -309,6 +320,7 @@ static int get_fd(int fd)
 /* Pictures that nobody reads: one is made, the others wait.  Who reads gets all of them. */
 static void unread_pictures(struct rig *r, gconstpointer unused)
 {
+    draw(r);
     int fd = raw(r), other = raw(r);
     for (unsigned i = 0; i < 100; i++)
         say(fd, "{\"id\":1,\"cmd\":\"screen.shot\"}");
@@ -334,6 +346,7 @@ static void unread_pictures(struct rig *r, gconstpointer unused)
 static void half_closed_pictures(struct rig *r, gconstpointer unused)
 {
     int fd[100];
+    draw(r);
     for (unsigned i = 0; i < G_N_ELEMENTS(fd); i++) {
         fd[i] = raw(r);
         say(fd[i], "{\"id\":1,\"cmd\":\"screen.shot\"}");
@@ -356,6 +369,7 @@ static void half_closed_pictures(struct rig *r, gconstpointer unused)
 /* A watcher that does not read gets few of the pictures that were, and the one that is. */
 static void unread_modes(struct rig *r, gconstpointer unused)
 {
+    draw(r);
     int fd = raw(r), other = raw(r);
     say(fd, "{\"id\":1,\"cmd\":\"display.watch\"}");
     pump(30);
@@ -632,7 +646,7 @@ static void use_serial(struct client *c)
         g_assert_cmpint(k, >, 0);
         g_string_append_len(got, buffer, k);
     }
-    g_assert_true(g_str_has_prefix(got->str, "fake guest ready\r\n"));
+    g_assert_true(g_str_has_prefix(got->str, "test guest ready\r\n"));
     g_string_free(got, TRUE);
     close(line);
 }
@@ -652,6 +666,7 @@ static void errors_and_timeouts(struct client *c)
 
 static void screen_shot(struct rig *r, gconstpointer unused)
 {
+    draw(r);
     with_client(r, take_shot);
 }
 
@@ -702,6 +717,7 @@ static void viewer_answer(void *ctx, JsonObject *result, int *fds, unsigned n, c
 static void watching(struct rig *r, gconstpointer unused)
 {
     struct viewer v = {.fd = -1};
+    draw(r);
     struct client *c = client_connect_socket(r->socket, NULL);
     client_attach(c, NULL, viewer_event, viewer_closed, &v);
     client_send(c, "display.watch", NULL, viewer_answer, &v);
@@ -728,9 +744,11 @@ static void watching(struct rig *r, gconstpointer unused)
 static void flood(struct rig *r, gconstpointer unused)
 {
     int fd = raw(r);
-    expect(fd, "{\"id\":1,\"cmd\":\"serial.write\",\"args\":{\"text\":\"flood 3000000\\n\"}}", "\"ok\":true");
-    expect(fd, "{\"id\":2,\"cmd\":\"serial.tail\",\"args\":{\"bytes\":64}}", "\"offset\":3000018");
-    expect(fd, "{\"id\":3,\"cmd\":\"wait.serial\",\"args\":{\"text\":\"fake guest\",\"timeout\":0}}",
+    expect(fd, "{\"id\":1,\"cmd\":\"serial.write\",\"args\":{\"text\":\"flood 1200000\\nover\\n\"}}", "\"ok\":true");
+    expect(fd, "{\"id\":2,\"cmd\":\"wait.serial\",\"args\":{\"text\":\"over\\r\\n\",\"timeout\":5}}",
+           "\"offset\":1200024");
+    expect(fd, "{\"id\":2,\"cmd\":\"serial.tail\",\"args\":{\"bytes\":64}}", "\"offset\":1200024");
+    expect(fd, "{\"id\":3,\"cmd\":\"wait.serial\",\"args\":{\"text\":\"test guest\",\"timeout\":0}}",
            "timeout"); /* scrolled away */
     close(fd);
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """vmctl against a VM process that a guest took over, and a VM process against a thousand clients.  vmctl must end by itself,
 with an exit code of its own and a word about what is wrong, and a terminal must see nothing that it would obey.
-Prints TAP.  Usage: test_hostile_vm.py VMCTL TERRARIUM-VM-FAKE [ANSWERS [SEED]]"""
+Prints TAP.  Usage: test_hostile_vm.py VMCTL TERRARIUM-VM-SCRIPTED [ANSWERS [SEED]]"""
 import array
 import copy
 import fcntl
@@ -492,7 +492,7 @@ def test_unread_memory(h):
         if b"__asan_init" in f.read():
             return "a sanitizer keeps freed memory"
     pid = start(h)
-    h.run("serial", NAME, "--send", "flood 3000000\\n")
+    h.run("serial", NAME, "--send", "flood 1200000\\n")
     before, clients = memory_of(pid), crowd(h, 60)
     for unused in range(50):
         for s in clients:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The machines library as a manager uses it.  VM processes are scripts made here, and the one without a guest
- * (terrarium-vm-fake), whose path is the first argument.
+/* The machines library as a manager uses it.  VM processes are scripts made here, and a real one with a guest
+ * that obeys orders (terrarium-vm-scripted), whose path is the first argument.
  *
  * The tests of disk images come first: they fork, which a process does while it has one thread. */
 #include "core-vmm/host/machines.h"
@@ -465,7 +465,7 @@ static void many(void)
 
 /* ---- starting ---- */
 
-static const char *fake_vm;
+static const char *scripted_vm;
 
 /* What is started as the VM process from now on: by a name that stays, for the environment is all threads'. */
 static void vm_script(const char *text)
@@ -476,9 +476,9 @@ static void vm_script(const char *text)
     g_assert_cmpint(g_chmod(path, 0700), ==, 0);
 }
 
-static void vm_fake(void)
+static void vm_real(void)
 {
-    g_autofree char *text = g_strdup_printf("exec '%s' \"$@\"", fake_vm);
+    g_autofree char *text = g_strdup_printf("exec '%s' \"$@\"", scripted_vm);
     vm_script(text);
 }
 
@@ -671,7 +671,7 @@ static void events(void)
     await_event(&s, "new created;");
     g_assert_true(machines_change("old", cpus, NULL, &count, NULL));
     await_event(&s, "old changed;");
-    vm_fake();
+    vm_real();
     machines_start_async("new", &how, NULL, on_started, &start);
     run_until(&start.ended);
     g_assert_no_error(start.error);
@@ -717,7 +717,7 @@ static void event_of_a_kill(void)
     struct machine_run r;
     create("m", NULL);
     struct machine_watch *w = machines_watch(on_change, &s, NULL);
-    vm_fake();
+    vm_real();
     g_assert_true(machines_start("m", &how, &r, NULL));
     await_event(&s, "m started;");
     settle();
@@ -750,7 +750,7 @@ static void watching_is_quiet(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    fake_vm = argc > 1 ? argv[1] : "";
+    scripted_vm = argc > 1 ? argv[1] : "";
     g_autofree char *base = g_dir_make_tmp("terrarium-machines-XXXXXX", NULL);
     g_autofree char *data = g_build_filename(base, "data", NULL), *run = g_build_filename(base, "run", NULL);
     g_assert_true(!g_mkdir(data, 0700) && !g_mkdir(run, 0700));

@@ -1,202 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Devices on the bench: their life, the bus, PCI configuration space, and the stepped clock.  See bench.h. */
+/* The bench: an isolated board in the stepped machine, accesses, time, and saving.  See bench.h. */
 #include "tests/devices/bench_inside.h"
-#include "core-vmm/machine/device_state.h"
+#include "core-vmm/base/device_models.h"
+#include "core-vmm/board/board_pc.h"
+#include "core-vmm/machine/state.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- the board ---- */
+
+/* Nothing but the way to configuration space; the test puts its chips there later. */
+bool board_pc_build(struct machine *m, GError **error)
+{
+    machine_add(m, device_new(m, &(struct wiring){&pci_host_ops, "pci-host", .slot = -1}));
+    return device_init(m->device[0], error);
+}
+
+struct device *board_pc_optional(struct machine *m, const char *section, GError **error)
+{
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "[%s]: nothing is plugged into the bench", section);
+    return NULL;
+}
+
+static unsigned free_slot(struct bench *b)
+{
+    unsigned slot = PCI_SLOT_FIRST;
+    while (b->machine->m->pci_slot[slot << 3])
+        slot++;
+    return slot;
+}
+
+/* As the board has it; what machine.ini chooses by the class of its name. */
+static struct wiring wiring_of(struct bench *b, const struct device_ops *ops, const char *name)
+{
+    unsigned number;
+    const struct device_class *k = device_class_of(name, &number);
+    for (const struct board_row *r = board_pc; r->wiring.ops; r++)
+        if (!strcmp(r->wiring.name, name)) {
+            struct wiring w = r->wiring;
+            w.ops = ops;
+            w.name = name;
+            return w;
+        }
+    int slot = k ? (int)(k->slot + number) : ops->pci ? (int)free_slot(b) : -1;
+    return (struct wiring){ops, name, .slot = slot};
+}
+
+static struct device *put_on_board(struct bench *b, const struct place *p, GError **error)
+{
+    struct machine *m = b->machine->m;
+    struct wiring w = wiring_of(b, p->ops, p->name);
+    struct device *d = device_new(m, &w);
+    machine_add(m, d);
+    return device_init(d, error) ? d : NULL;
+}
 
 struct bench *bench_new(void)
 {
     struct bench *b = g_new0(struct bench, 1);
-    b->ram = mmap(NULL, BENCH_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    g_assert(b->ram != MAP_FAILED);
+    g_autofree char *memory = g_strdup_printf("%u", BENCH_RAM), *cpus = g_strdup_printf("%u", BENCH_CPUS);
     b->file = g_key_file_new();
-    b->drives = g_ptr_array_new_with_free_func(bench_drive_free);
-    b->chars = g_ptr_array_new_with_free_func(bench_char_free);
-    b->cables = g_ptr_array_new_with_free_func(bench_cable_free);
+    g_key_file_set_string(b->file, "machine", "memory", memory);
+    g_key_file_set_string(b->file, "machine", "cpus", cpus);
+    b->machine = stepped_of_file(b->file);
+    b->machine->user = b;
     g_queue_init(&b->events);
-    b->a20 = true;
+    bench_ends_begin(b);
     return b;
-}
-
-static void device_end(struct device *d)
-{
-    for (unsigned i = 0; i < DEV_REGIONS; i++)
-        g_free(d->core->region[i].memory), g_free(d->core->region[i].dirty);
-    g_free(d->state);
-    g_free(d->core);
-}
-
-static void device_free(struct device *d)
-{
-    if (d->ops->fini)
-        d->ops->fini(d);
-    device_end(d);
-    g_free((char *)d->name);
-    g_free(d);
 }
 
 void bench_free(struct bench *b)
 {
-    while (b->devices)
-        device_free(b->device[--b->devices]);
-    g_ptr_array_unref(b->drives);
-    g_ptr_array_unref(b->chars);
-    g_ptr_array_unref(b->cables);
+    stepped_free(b->machine);
+    bench_ends_free(b);
     g_queue_clear_full(&b->events, g_free);
     g_key_file_unref(b->file);
-    munmap(b->ram, BENCH_RAM);
     g_free(b);
-}
-
-/* Where a chip's settings are: as the board has it. */
-static const char *section_of(const char *name)
-{
-    return strcmp(name, "rtc") ? name : "machine";
 }
 
 void bench_config(struct bench *b, const char *section, const char *key, const char *value)
 {
-    g_key_file_set_string(b->file, section, key, value);
-}
-
-uint8_t *bench_ram(struct bench *b)
-{
-    return b->ram;
-}
-
-/* ---- PCI configuration space ---- */
-
-static unsigned bar_register(const struct region *r)
-{
-    return r->bar == BAR_ROM ? 0x30 : 0x10 + 4 * (r->bar - BAR0);
-}
-
-static void pci_setup(struct device *d)
-{
-    const struct pci_ids *p = d->ops->pci;
-    uint8_t *c = d->core->pci_config, *w = d->core->pci_writable;
-    uint16_t ids[] = {GUINT16_TO_LE(p->vendor), GUINT16_TO_LE(p->device)};
-    uint16_t subsystem[] = {GUINT16_TO_LE(p->subsystem_vendor), GUINT16_TO_LE(p->subsystem)};
-    memcpy(c, ids, 4);
-    memcpy(c + 0x2c, subsystem, 4);
-    c[8] = p->revision;
-    for (unsigned i = 0; i < 3; i++)
-        c[9 + i] = p->class_code >> (8 * i);
-    c[0x0e] = p->multifunction ? 0x80 : 0;
-    c[0x3d] = p->interrupt_pin;
-    w[4] = 0x47, w[5] = 5, w[0x0c] = w[0x0d] = w[0x3c] = 0xff;
-    for (unsigned i = 0; i < DEV_REGIONS; i++) {
-        const struct region *r = &d->ops->regions[i];
-        if (!r->bar)
-            continue;
-        uint32_t mask = GUINT32_TO_LE(~(uint32_t)(r->bytes - 1));
-        memcpy(w + bar_register(r), &mask, 4);
-        w[bar_register(r)] |= r->bar == BAR_ROM;
-        c[bar_register(r)] = r->bus == BUS_PORT;
-        if (r->wide)
-            memset(w + bar_register(r) + 4, 0xff, 4);
-    }
-}
-
-static void pci_remap(struct device *d)
-{
-    for (unsigned i = 0; i < DEV_REGIONS; i++) {
-        const struct region *r = &d->ops->regions[i];
-        if (!r->bar)
-            continue;
-        uint64_t bar = bench_pci_read(d, bar_register(r), r->wide ? 8 : 4);
-        d->core->region[i].base = bar & ~(r->bus == BUS_PORT ? 3ull : 15ull);
-        d->core->region[i].on = (d->core->pci_config[4] & (r->bus == BUS_PORT ? 1 : 2)) && d->core->region[i].base &&
-                                (r->bar != BAR_ROM || bar & 1);
-    }
-}
-
-uint64_t bench_pci_read(struct device *d, unsigned offset, unsigned size)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < size; i++)
-        v |= (uint64_t)d->core->pci_config[(offset + i) & 255] << (8 * i);
-    return v;
-}
-
-void bench_pci_write(struct device *d, unsigned offset, unsigned size, uint64_t value)
-{
-    for (unsigned i = 0; i < size; i++) {
-        uint8_t *c = &d->core->pci_config[(offset + i) & 255], w = d->core->pci_writable[(offset + i) & 255];
-        *c = (*c & ~w) | (value >> (8 * i) & w);
-    }
-    pci_remap(d);
-    if (d->ops->pci_written)
-        d->ops->pci_written(d, offset & 255, size);
-}
-
-uint8_t *dev_pci_config(struct device *d)
-{
-    return d->core->pci_config;
-}
-
-uint8_t *dev_pci_writable(struct device *d)
-{
-    return d->core->pci_writable;
-}
-
-/* ---- devices ---- */
-
-static bool device_begin(struct device *d, struct bench *b, GError **error)
-{
-    d->state = g_malloc0(d->ops->state_bytes);
-    d->core = g_new0(struct device_core, 1);
-    d->core->bench = b;
-    d->core->config = (struct config){b->file, "bench.ini", section_of(d->name)};
-    for (unsigned i = 0; i < DEV_TIMERS; i++)
-        d->core->timer[i].at = DEV_NEVER;
-    for (unsigned i = 0; i < DEV_REGIONS; i++) {
-        const struct region *r = &d->ops->regions[i];
-        d->core->region[i].base = r->base;
-        d->core->region[i].on = r->bus != BUS_NONE && !r->bar && !r->off;
-    }
-    if (d->ops->pci)
-        pci_setup(d);
-    return !d->ops->init || d->ops->init(d, &d->core->config, error);
-}
-
-/* As core does it: timers stop, lines fall, PCI functions and regions go back, then the chip's own reset. */
-static void device_reset(struct device *d)
-{
-    for (unsigned i = 0; i < DEV_TIMERS; i++)
-        d->core->timer[i].at = DEV_NEVER;
-    for (unsigned i = 0; i < BENCH_LINES; i++)
-        dev_irq(d, i, false);
-    for (unsigned i = 0; i < DEV_REGIONS; i++) {
-        const struct region *r = &d->ops->regions[i];
-        d->core->region[i].base = r->base;
-        d->core->region[i].on = r->bus != BUS_NONE && !r->bar && !r->off;
-        if (r->bar)
-            memset(d->core->pci_config + bar_register(r), 0, r->wide ? 8 : 4);
-        if (r->bar && r->bus == BUS_PORT)
-            d->core->pci_config[bar_register(r)] = 1;
-    }
-    memset(d->core->pci_config + 4, 0, 4);
-    d->core->pci_config[0x3c] = 0;
-    if (d->ops->reset)
-        d->ops->reset(d);
+    g_autofree char *image = !strcmp(key, "file") ? bench_image(b, value) : NULL;
+    g_key_file_set_string(b->file, section, key, image ? image : value);
+    if (image)
+        g_key_file_set_string(b->file, section, "cache", "unsafe"); /* it lives as long as the test */
+    if (g_str_has_prefix(section, "ide"))
+        g_key_file_set_string(b->file, section, "serial", "BENCH-0001");
 }
 
 struct device *bench_add(struct bench *b, const struct device_ops *ops, const char *name, GError **error)
 {
-    g_assert(b->devices < G_N_ELEMENTS(b->device));
-    struct device *d = g_new0(struct device, 1);
-    d->ops = ops;
-    d->name = g_strdup(name);
-    d->machine = (struct machine *)b;
-    b->device[b->devices++] = d;
-    if (!device_begin(d, b, error))
-        return NULL;
-    device_reset(d);
-    bench_cable_plug(d);
+    g_assert(b->places < BENCH_PLACES);
+    struct place *p = &b->place[b->places++];
+    *p = (struct place){ops, g_intern_string(name)};
+    struct device *d = put_on_board(b, p, error);
+    if (d)
+        device_reset(d);
+    if (d)
+        bench_cable_plug(d);
     return d;
 }
 
@@ -215,128 +118,80 @@ struct device *bench_add_chip(struct bench *b, const struct chip *c, GError **er
     return bench_add(b, c->ops, c->name, error);
 }
 
-struct device *bench_device(struct bench *b, const char *name)
+struct bench *bench_of(struct device *d)
 {
-    for (unsigned i = 0; i < b->devices; i++)
-        if (!strcmp(b->device[i]->name, name))
-            return b->device[i];
+    struct stepped *s = stepped_of(d->machine);
+    return s ? s->user : NULL;
+}
+
+struct place *bench_place(struct bench *b, struct device *d)
+{
+    for (unsigned i = 0; i < b->places; i++)
+        if (b->place[i].name == d->name)
+            return &b->place[i];
     return NULL;
 }
 
+struct device *bench_device(struct bench *b, const char *name)
+{
+    return machine_device(b->machine->m, name);
+}
+
+/* Behind the PCI host. */
 unsigned bench_devices(struct bench *b, struct device ***list)
 {
-    *list = b->device;
-    return b->devices;
+    *list = b->machine->m->device + 1;
+    return b->machine->m->devices - 1;
 }
 
 void bench_reset(struct bench *b)
 {
-    for (unsigned i = 0; i < b->devices; i++)
-        device_reset(b->device[i]);
+    stepped_reset(b->machine);
 }
 
-/* ---- the bus ---- */
-
-static struct device *find_region(struct bench *b, enum bus bus, uint64_t at, unsigned *region)
+uint8_t *bench_ram(struct bench *b)
 {
-    for (unsigned i = 0; i < b->devices; i++)
-        for (unsigned r = 0; r < DEV_REGIONS; r++) {
-            struct device *d = b->device[i];
-            if (d->ops->regions[r].bus == bus && d->core->region[r].on && at >= d->core->region[r].base &&
-                at - d->core->region[r].base < d->ops->regions[r].bytes) {
-                *region = r;
-                return d;
-            }
-        }
-    return NULL;
+    return b->machine->m->memory.base;
 }
 
-static uint64_t mask_of(unsigned size)
+struct display *bench_display(struct bench *b)
 {
-    return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+    struct machine *m = b->machine->m;
+    return m->display_count ? m->displays[m->display_count - 1] : NULL;
 }
 
-/* The widest piece of the access that stays inside the region and its max_size. */
-static unsigned piece(const struct device *d, unsigned region, uint64_t offset, unsigned size)
-{
-    const struct region *r = &d->ops->regions[region];
-    unsigned most = MAX(r->max_size, 1);
-    while (size > most || size > r->bytes - offset)
-        size /= 2;
-    return size;
-}
-
-static uint64_t read_piece(struct device *d, unsigned region, uint64_t offset, unsigned size)
-{
-    const struct region *r = &d->ops->regions[region];
-    const uint8_t *memory = d->core->region[region].memory;
-    uint64_t v = 0;
-    if (memory)
-        memcpy(&v, memory + offset, size);
-    else if (!d->ops->read)
-        v = UINT64_MAX;
-    else if (size < r->min_size)
-        v = d->ops->read(d, region, offset & ~(r->min_size - 1ull), r->min_size) >> (8 * (offset & (r->min_size - 1)));
-    else
-        v = d->ops->read(d, region, offset, size);
-    return v & mask_of(size);
-}
-
-static void write_piece(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
-{
-    const struct region *r = &d->ops->regions[region];
-    if (d->core->region[region].memory && !d->core->region[region].readonly) {
-        memcpy(d->core->region[region].memory + offset, &v, size);
-        for (uint64_t page = offset / 4096; page <= (offset + size - 1) / 4096; page++)
-            d->core->region[region].dirty[page / 64] |= 1ull << (page % 64);
-    } else if (d->ops->write && size < r->min_size)
-        d->ops->write(d, region, offset & ~(r->min_size - 1ull), r->min_size, v << (8 * (offset & (r->min_size - 1))));
-    else if (d->ops->write)
-        d->ops->write(d, region, offset, size, v);
-}
-
-static uint64_t bus_read(struct bench *b, enum bus bus, uint64_t at, unsigned size)
-{
-    uint64_t v = 0;
-    for (unsigned done = 0, n; done < size; done += n) {
-        unsigned region;
-        struct device *d = find_region(b, bus, at + done, &region);
-        n = d ? piece(d, region, at + done - d->core->region[region].base, size - done) : 1;
-        uint64_t part = d ? read_piece(d, region, at + done - d->core->region[region].base, n) : 0xff;
-        v |= part << (8 * done);
-    }
-    return v;
-}
-
-static void bus_write(struct bench *b, enum bus bus, uint64_t at, unsigned size, uint64_t v)
-{
-    for (unsigned done = 0, n; done < size; done += n) {
-        unsigned region;
-        struct device *d = find_region(b, bus, at + done, &region);
-        n = d ? piece(d, region, at + done - d->core->region[region].base, size - done) : 1;
-        if (d)
-            write_piece(d, region, at + done - d->core->region[region].base, n, v >> (8 * done) & mask_of(n));
-    }
-}
+/* ---- accesses ---- */
 
 uint64_t bench_in(struct bench *b, uint64_t port, unsigned size)
 {
-    return bus_read(b, BUS_PORT, port, size);
+    return in(b->machine, port, size);
 }
 
 void bench_out(struct bench *b, uint64_t port, unsigned size, uint64_t value)
 {
-    bus_write(b, BUS_PORT, port, size, value);
+    out(b->machine, port, size, value);
 }
 
 uint64_t bench_load(struct bench *b, uint64_t gpa, unsigned size)
 {
-    return bus_read(b, BUS_MEM, gpa, size);
+    return load(b->machine, gpa, size);
 }
 
 void bench_store(struct bench *b, uint64_t gpa, unsigned size, uint64_t value)
 {
-    bus_write(b, BUS_MEM, gpa, size, value);
+    store(b->machine, gpa, size, value);
+}
+
+uint64_t bench_pci_read(struct device *d, unsigned offset, unsigned size)
+{
+    const struct wiring *w = &d->core->wiring;
+    return pci_in(stepped_of(d->machine), w->slot, w->function, offset, size);
+}
+
+void bench_pci_write(struct device *d, unsigned offset, unsigned size, uint64_t value)
+{
+    const struct wiring *w = &d->core->wiring;
+    pci_out(stepped_of(d->machine), w->slot, w->function, offset, size, value);
 }
 
 bool bench_region(struct device *d, unsigned region, uint64_t *base)
@@ -345,207 +200,185 @@ bool bench_region(struct device *d, unsigned region, uint64_t *base)
     return d->ops->regions[region].bus != BUS_NONE && d->core->region[region].on;
 }
 
-void dev_map(struct device *d, unsigned region, uint64_t base, bool on)
-{
-    g_assert(region < DEV_REGIONS && !d->ops->regions[region].bar);
-    d->core->region[region].base = base;
-    d->core->region[region].on = on;
-}
-
-/* The BAR stays as long as the table of regions says, so there is memory behind all of it. */
-uint8_t *dev_memory(struct device *d, unsigned region, uint64_t bytes, bool readonly)
-{
-    uint64_t all = MAX(bytes, d->ops->regions[region].bytes);
-    g_assert(region < DEV_REGIONS && !d->core->region[region].memory);
-    d->core->region[region].memory_bytes = all;
-    d->core->region[region].asked_bytes = bytes;
-    d->core->region[region].readonly = readonly;
-    d->core->region[region].dirty = g_new0(uint64_t, all / 4096 / 64 + 1);
-    return d->core->region[region].memory = g_malloc0(all);
-}
-
-void dev_memory_dirty(struct device *d, unsigned region, uint64_t *bitmap)
-{
-    uint64_t *dirty = d->core->region[region].dirty;
-    for (uint64_t page = 0; page < d->core->region[region].asked_bytes / 4096; page++)
-        bitmap[page / 64] |= dirty[page / 64] & 1ull << (page % 64);
-    memset(dirty, 0, d->core->region[region].memory_bytes / 4096 / 8);
-}
-
-void *dev_dma(struct device *d, uint64_t gpa, uint64_t bytes, bool write)
-{
-    return gpa <= BENCH_RAM && bytes <= BENCH_RAM - gpa ? d->core->bench->ram + gpa : NULL;
-}
-
-void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes)
-{
-    g_assert(gpa <= BENCH_RAM && bytes <= BENCH_RAM - gpa);
-}
-
 /* ---- time ---- */
-
-uint64_t dev_now(struct device *d)
-{
-    return d->core->bench->now;
-}
 
 uint64_t bench_now(struct bench *b)
 {
-    return b->now;
+    return clock_now(b->machine->m->clock);
 }
 
-void dev_timer(struct device *d, unsigned id, uint64_t at_ns, void (*fn)(struct device *d))
-{
-    g_assert(id < DEV_TIMERS);
-    d->core->timer[id].at = at_ns;
-    d->core->timer[id].fn = fn;
-}
-
-/* Fires the earliest timer that is due by the given time; false if there is none. */
-static bool fire_next(struct bench *b, uint64_t until)
-{
-    struct device *who = NULL;
-    unsigned id = 0;
-    uint64_t at = until;
-    for (unsigned i = 0; i < b->devices; i++)
-        for (unsigned t = 0; t < DEV_TIMERS; t++)
-            if (b->device[i]->core->timer[t].at <= at && b->device[i]->core->timer[t].at != DEV_NEVER) {
-                if (who && b->device[i]->core->timer[t].at == at)
-                    continue;
-                who = b->device[i], id = t, at = who->core->timer[t].at;
-            }
-    if (!who)
-        return false;
-    b->now = MAX(b->now, at);
-    who->core->timer[id].at = DEV_NEVER;
-    who->core->timer[id].fn(who);
-    return true;
-}
-
+/* A chip that arms its timer for now, again and again, would hold up time: see __wrap_dev_timer(). */
 void bench_step(struct bench *b, uint64_t ns)
 {
-    uint64_t until = b->now + ns;
-    /* A chip that arms its timer for now, again and again, would hold up time. */
-    unsigned long fired = 0, most = 1000 + ns / 1000;
-    do {
-        while (fire_next(b, until))
-            if (++fired > most)
-                g_error("more than %lu timers in %" PRIu64 " ns: a timer storm", most, ns);
-    } while (bench_ends_settle(b));
-    b->now = until;
+    b->timers_set = 0;
+    stepped_ns(b->machine, ns);
+    while (bench_ends_settle(b))
+        stepped_ns(b->machine, 0);
 }
 
-/* ---- save and load: core's own way, around what the bench keeps of a device ---- */
+/* ---- save and load ---- */
 
-void device_outside_get(struct device *d, struct device_outside *o)
+struct part {
+    char *name;
+    GByteArray *bytes;
+};
+
+static void part_clear(void *part)
 {
-    o->pci = d->ops->pci != NULL;
-    memcpy(o->config, d->core->pci_config, sizeof o->config);
-    memcpy(o->writable, d->core->pci_writable, sizeof o->writable);
-    for (unsigned i = 0; i < DEV_REGIONS; i++) {
-        o->region[i].base = d->core->region[i].base;
-        o->region[i].on = d->core->region[i].on;
+    g_free(((struct part *)part)->name);
+    g_byte_array_unref(((struct part *)part)->bytes);
+}
+
+/* Memory is large, and stays as it is; and of CPUs that run nothing there is nothing to save. */
+static bool is_saved(const struct state_part *p)
+{
+    return p->sync && !g_str_has_prefix(p->name, "cpu ");
+}
+
+static GArray *save(struct machine *m)
+{
+    GArray *parts = g_array_new(FALSE, FALSE, sizeof(struct part));
+    g_autoptr(GArray) table = state_table(m);
+    g_array_set_clear_func(parts, part_clear);
+    for (unsigned i = 0; i < table->len; i++) {
+        struct state_part *p = &g_array_index(table, struct state_part, i);
+        struct part out = {g_strdup(p->name), NULL};
+        g_autoptr(GError) error = NULL;
+        struct stream s;
+        stream_init_save(&s);
+        if (is_saved(p) && !p->sync(m, p, &s, &error))
+            g_error("%s cannot be saved: %s", p->name, error ? error->message : "its stream fails");
+        out.bytes = g_byte_array_ref(s.bytes);
+        stream_clear(&s);
+        g_array_append_val(parts, out);
     }
-    for (unsigned i = 0; i < BENCH_LINES; i++)
-        o->lines |= (uint32_t)d->core->line[i] << i;
+    return parts;
 }
 
-bool device_outside_put(struct device *d, const struct device_outside *o)
+/* What was written of the memory file; the rest is zero in both. */
+static void load_memory(struct machine *m, int fd)
 {
-    memcpy(d->core->pci_config, o->config, sizeof o->config);
-    memcpy(d->core->pci_writable, o->writable, sizeof o->writable);
-    for (unsigned i = 0; i < DEV_REGIONS; i++) {
-        d->core->region[i].base = o->region[i].base;
-        d->core->region[i].on = o->region[i].on;
+    for (off_t at = 0, end; (at = lseek(fd, at, SEEK_DATA)) >= 0; at = end) {
+        end = lseek(fd, at, SEEK_HOLE);
+        g_assert_cmpint(pread(fd, m->memory.base + at, end - at, at), ==, end - at);
     }
-    for (unsigned i = 0; i < BENCH_LINES; i++)
-        d->core->line[i] = o->lines >> i & 1;
-    return true;
 }
 
-static bool sync_device(struct device *d, struct stream *s, GError **error)
+static char *load_part(struct machine *m, const struct state_part *p, const struct part *from)
 {
-    return device_core_sync(d, s, error) && device_chip_sync(d, s, d->ops->version, error);
-}
-
-static GByteArray *save(struct device *d)
-{
+    g_autoptr(GError) error = NULL;
     struct stream s;
-    g_autoptr(GError) error = NULL;
-    stream_init_save(&s);
-    if (!sync_device(d, &s, &error))
-        g_error("%s", error->message);
-    return s.bytes;
-}
-
-/* A new life for the device, keeping its memory, as the memory file does. */
-static char *renew(struct device *d, const struct device_core *old)
-{
-    g_autoptr(GError) error = NULL;
-    if (!device_begin(d, old->bench, &error))
-        return g_strdup_printf("%s: init failed the second time: %s", d->name, error->message);
-    device_reset(d);
-    for (unsigned i = 0; i < DEV_REGIONS; i++)
-        if (old->region[i].memory)
-            memcpy(d->core->region[i].memory, old->region[i].memory, old->region[i].memory_bytes);
-    return NULL;
-}
-
-static char *load(struct device *d, const GByteArray *from)
-{
-    struct stream s;
-    g_autoptr(GError) error = NULL;
-    stream_init_load(&s, from->data, from->len);
-    char *why = sync_device(d, &s, &error) ? NULL : g_strdup_printf("cannot load what it saved: %s", error->message);
-    if (!why && s.at != from->len)
-        why = g_strdup_printf("%s: loads %zu bytes of the %u it saved", d->name, s.at, from->len);
+    stream_init_load(&s, from->bytes->data, from->bytes->len);
+    bool good = p->sync(m, p, &s, &error);
+    size_t at = s.at;
     stream_clear(&s);
-    return why;
-}
-
-static char *compare(struct device *d, const struct device_core *old)
-{
-    for (unsigned i = 0; i < DEV_TIMERS; i++)
-        if (d->core->timer[i].at != old->timer[i].at)
-            return g_strdup_printf("%s: timer %u was armed for %" PRIu64 ", after loading for %" PRIu64, d->name, i,
-                                   old->timer[i].at, d->core->timer[i].at);
-    for (unsigned i = 0; i < BENCH_LINES; i++)
-        if (d->core->line[i] != old->line[i])
-            return g_strdup_printf("%s: line %u was %d, after loading %d", d->name, i, old->line[i], d->core->line[i]);
-    memcpy(d->core->edges, old->edges, sizeof old->edges);
+    if (!good)
+        return g_strdup_printf("%s cannot load what it saved: %s", p->name, error ? error->message : "it refuses it");
+    if (at != from->bytes->len)
+        return g_strdup_printf("%s loads %zu bytes of the %u it saved", p->name, at, from->bytes->len);
     return NULL;
 }
 
-static char *device_save_load(struct device *d)
+static char *load_all(struct machine *m, GArray *parts, int memory)
 {
-    struct device before = *d;
-    g_autoptr(GByteArray) first = save(d);
-    if (d->ops->fini)
-        d->ops->fini(d);
-    char *why = renew(d, before.core);
-    if (!why)
-        why = load(d, first);
-    g_autoptr(GByteArray) second = save(d);
-    guint same = 0;
-    while (same < MIN(first->len, second->len) && first->data[same] == second->data[same])
-        same++;
-    if (!why && (same < first->len || same < second->len))
-        why = g_strdup_printf("%s: what it saves after loading differs from byte %u on", d->name, same);
-    if (!why)
-        why = compare(d, before.core);
-    device_end(&before);
+    g_autoptr(GArray) table = state_table(m);
+    char *why = table->len == parts->len ? NULL : g_strdup("the new machine has other parts");
+    irq_load_begin(m);
+    for (unsigned i = 0; i < table->len && !why; i++) {
+        struct state_part *p = &g_array_index(table, struct state_part, i);
+        const struct part *from = &g_array_index(parts, struct part, i);
+        if (strcmp(p->name, from->name))
+            why = g_strdup_printf("%s is where %s was", p->name, from->name);
+        else if (is_saved(p))
+            why = load_part(m, p, from);
+        else if (!p->sync)
+            load_memory(m, memory);
+    }
+    irq_load_end(m);
     return why;
+}
+
+static char *compare_parts(GArray *first, GArray *second)
+{
+    for (unsigned i = 0; i < first->len; i++) {
+        const struct part *a = &g_array_index(first, struct part, i), *b = &g_array_index(second, struct part, i);
+        guint same = 0;
+        while (same < MIN(a->bytes->len, b->bytes->len) && a->bytes->data[same] == b->bytes->data[same])
+            same++;
+        if (same < a->bytes->len || same < b->bytes->len)
+            return g_strdup_printf("%s: what it saves after loading differs from byte %u on", a->name, same);
+    }
+    return NULL;
+}
+
+struct wires { /* of a chip, from outside */
+    uint64_t timer[DEV_TIMERS];
+    uint32_t lines;
+};
+
+static struct wires wires_of(struct device *d)
+{
+    struct wires w = {.lines = d->core->irq_levels};
+    for (unsigned i = 0; i < DEV_TIMERS; i++)
+        w.timer[i] = d->core->timers[i].at;
+    return w;
+}
+
+static char *compare_wires(struct device *d, const struct wires *was)
+{
+    struct wires now = wires_of(d);
+    for (unsigned i = 0; i < DEV_TIMERS; i++)
+        if (now.timer[i] != was->timer[i])
+            return g_strdup_printf("%s: timer %u was armed for %" PRIu64 ", after loading for %" PRIu64, d->name, i,
+                                   was->timer[i], now.timer[i]);
+    for (unsigned i = 0; i < BENCH_LINES; i++)
+        if ((now.lines ^ was->lines) >> i & 1)
+            return g_strdup_printf("%s: line %u was %u, after loading %u", d->name, i, was->lines >> i & 1,
+                                   now.lines >> i & 1);
+    return NULL;
+}
+
+/* The old machine goes first: its images have locks. */
+static char *renew(struct bench *b)
+{
+    stepped_free(b->machine);
+    b->machine = stepped_of_file(b->file);
+    b->machine->user = b;
+    clock_stand(b->machine->m->clock);
+    for (unsigned i = 0; i < b->places; i++) {
+        g_autoptr(GError) error = NULL;
+        struct device *d = put_on_board(b, &b->place[i], &error);
+        if (!d)
+            return g_strdup_printf("%s: init failed the second time: %s", b->place[i].name, error->message);
+        bench_cable_again(d);
+        device_reset(d);
+    }
+    return NULL;
 }
 
 char *bench_save_load(struct bench *b)
 {
+    struct wires was[BENCH_PLACES];
     while (bench_ends_settle(b))
-        ;
-    size_t events = g_queue_get_length(&b->events);
-    char *why = NULL;
-    for (unsigned i = 0; i < b->devices && !why; i++)
-        why = device_save_load(b->device[i]);
-    while (g_queue_get_length(&b->events) > events) /* what init and reset ask of the machine is not news */
-        g_free(g_queue_pop_tail(&b->events));
+        stepped_ns(b->machine, 0);
+    b->unseen = true;
+    clock_stand(b->machine->m->clock);
+    g_autoptr(GArray) first = save(b->machine->m), second = NULL;
+    for (unsigned i = 0; i < b->places; i++)
+        was[i] = wires_of(bench_device(b, b->place[i].name));
+    bench_ends_leave(b);
+    int memory = dup(b->machine->m->memory.fd);
+    char *why = renew(b);
+    if (!why)
+        why = load_all(b->machine->m, first, memory);
+    close(memory);
+    second = save(b->machine->m);
+    if (!why)
+        why = compare_parts(first, second);
+    for (unsigned i = 0; i < b->places && !why; i++)
+        why = compare_wires(bench_device(b, b->place[i].name), &was[i]);
+    clock_go(b->machine->m->clock);
+    bench_cables_deliver(b);
+    b->unseen = false;
     return why;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* bench.h - a workbench for chips: everything that device.h, irqchip.h, platform.h, char.h, drive.h and config.h promise
- * to a device, around a few devices, with a clock that moves only when told.  No machine, no threads, no engine.
+/* bench.h - a workbench for chips: the stepped machine (tests/core-vmm/stepped.h) with a board that has only the chips that a
+ * test puts there, each at its place: its slot, interrupts and ports are those of the board's list.  Bus, address map, PCI,
+ * interrupt routing, timers, drives with their images, serial ports and saved state are core's own.
  *
  * HOW TO TEST A CHIP
  *   1. Add a row to chips.c (the generic test, the fuzzer and the scripts all read that table).
@@ -9,13 +10,14 @@
  * save/load at random moments.
  *
  * What save/load demands of a chip's sync(): save(load(save)) is byte-identical; after loading, the same timers are armed
- * for the same times (dev_timer) and its interrupt lines have the same levels (if it calls dev_irq).  What core keeps goes
- * through core's own code (device_state.h): PCI configuration space, where regions are mapped, lines.  RAM and dev_memory()
- * stay.
+ * for the same times (dev_timer) and its interrupt lines have the same levels (if it calls dev_irq).  It is core's own
+ * saving and loading, into a machine made anew: pointers to devices and drives that a test had are void then.
  *
- * What a guest may see of the fakes: guest RAM of BENCH_RAM bytes at 0; drives named by their section of the
- * configuration ("floppy1") whose key `file` says what is on the medium, as KIND:SIZE, e.g. "pattern:1440K" (each byte is
- * a function of its place, see bench_pattern) or "zero:1M"; char ports that collect what the guest sends; cables. */
+ * Observed are the calls from chips to core, by the linker (--wrap, bench_wires.c): they are noted and go on to core.  Not
+ * carried out is only what ends the test: reset and stop of the machine; and no CPU sleeps because it polls.
+ *
+ * What is particular here: the key `file` of a drive's section says what is on the medium, as KIND:SIZE, e.g.
+ * "pattern:1440K" (each byte is a function of its place, see bench_pattern) or "zero:1M"; bench_config() makes such an image. */
 #pragma once
 #include "core-vmm/api/char.h"
 #include "core-vmm/api/device.h"
@@ -58,29 +60,29 @@ void bench_pci_write(struct device *d, unsigned offset, unsigned size, uint64_t 
 /* Where a region of a device is now; false if it is not mapped. */
 bool bench_region(struct device *d, unsigned region, uint64_t *base);
 
-void bench_step(struct bench *b, uint64_t ns); /* runs timers in order, then finishes drive requests */
+void bench_step(struct bench *b, uint64_t ns); /* runs timers in order, then finishes drive requests, delivers bytes */
 uint64_t bench_now(struct bench *b);
 bool bench_line(struct device *d, unsigned line);
 unsigned bench_edges(struct device *d, unsigned line); /* rising edges since the last call */
 uint8_t *bench_ram(struct bench *b);
 char *bench_event(struct bench *b); /* the oldest thing asked of the machine, "a20 1"; NULL; g_free */
 void bench_note(struct bench *b, const char *f, ...) /* ... record one */ G_GNUC_PRINTF(2, 3);
-/* Every device is saved, thrown away, made anew and loaded.  NULL if all is as before, else what is not; g_free. */
+/* The machine is saved, thrown away, made anew and loaded.  NULL if all is as before, else what is not; g_free. */
 char *bench_save_load(struct bench *b);
 
 struct display *bench_display(struct bench *b); /* of the last video chip added; NULL: none */
 
 /* The far ends. */
 uint8_t bench_pattern(uint64_t place);
-struct drive *bench_drive(struct bench *b, const char *section); /* NULL: no device opened it */
-void bench_drive_insert(struct drive *v, const char *file);      /* NULL ejects */
-void bench_drive_fail(struct drive *v, int error);               /* the next request fails with this errno */
+struct drive *bench_drive(struct bench *b, const char *section);                 /* NULL: no device opened it */
+void bench_drive_insert(struct bench *b, const char *section, const char *file); /* by force; NULL ejects */
+void bench_drive_fail(struct bench *b, struct drive *v, int error); /* its next request fails with this errno */
 bool bench_drive_locked(struct drive *v);
-uint8_t *bench_drive_data(struct drive *v, uint64_t *bytes);
-void bench_char_send(struct device *d, const uint8_t *data, size_t n); /* to the guest, as fast as it has room */
-GByteArray *bench_char_sent(struct device *d);                         /* by the guest; the caller may truncate it */
+uint8_t *bench_drive_data(struct bench *b, struct drive *v, uint64_t *bytes); /* its image, mapped */
+void bench_char_send(struct device *d, const uint8_t *data, size_t n);        /* to the guest, as fast as it has room */
+char *bench_char_sent(struct device *d); /* by the guest since the last call; g_free */
 
-/* A network card's cable: in from the start, and kept with what is on it when the card is saved and loaded. */
+/* A network card's cable: in from the start, and kept with what is on it when the machine is saved and loaded. */
 void bench_cable(struct device *d, bool up);
 void bench_cable_can(struct device *d, unsigned offloads);            /* what the far end takes; nothing at first */
 bool bench_deliver(struct device *d, const void *frame, size_t n);    /* false: the cable has no room for it */

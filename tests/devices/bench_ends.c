@@ -1,32 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The bench's far ends: media in memory and serial lines that remember.  They outlive the device that opened them, as
- * files do, so that save/load finds them again. */
+/* The bench's far ends: images of known contents in core's drives, and what the guest sends on core's serial ports. */
 #include "tests/devices/bench_inside.h"
-#include <errno.h>
+#include "core-vmm/machine/char_port.h"
+#include "core-vmm/machine/drive_inside.h"
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-/* ---- drives ---- */
+/* ---- images ---- */
 
 enum { PATTERN_BYTES = 4 << 20 };
-
-struct waiting {
-    struct drive_request *request;
-    bool carried_out;
-    int error;
-};
-
-struct drive {
-    struct bench *bench;
-    struct device *device;
-    char *section;
-    uint8_t *data;
-    uint64_t bytes;
-    bool readonly, changed, locked;
-    int fail;
-    void (*on_change)(struct device *d, struct drive *v), (*on_batch)(struct device *d, struct drive *v);
-    GQueue requests; /* struct waiting */
-};
 
 uint8_t bench_pattern(uint64_t place)
 {
@@ -34,7 +20,7 @@ uint8_t bench_pattern(uint64_t place)
 }
 
 /* The first call computes it for all: a fuzzer makes media by the thousand. */
-static void fill_pattern(uint8_t *to, uint64_t bytes)
+static const uint8_t *pattern(void)
 {
     static uint8_t *pattern;
     if (g_once_init_enter(&pattern)) {
@@ -43,309 +29,247 @@ static void fill_pattern(uint8_t *to, uint64_t bytes)
             made[i] = bench_pattern(i);
         g_once_init_leave(&pattern, made);
     }
-    g_assert(bytes <= PATTERN_BYTES);
-    memcpy(to, pattern, bytes);
+    return pattern;
 }
 
-static void take_out(struct drive *v)
+char *bench_image(struct bench *b, const char *spec)
 {
-    if (v->data)
-        munmap(v->data, v->bytes);
-    v->data = NULL;
-    v->bytes = 0;
+    const char *size = strchr(spec, ':');
+    uint64_t bytes;
+    if (!size || !size_parse(size + 1, &bytes) || !bytes)
+        return NULL;
+    if (!b->folder)
+        b->folder = g_dir_make_tmp("terrarium-bench-XXXXXX", NULL);
+    g_autofree char *name = g_strdup_printf("%u", b->images++), *path = g_build_filename(b->folder, name, NULL);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, bytes), ==, 0);
+    if (g_str_has_prefix(spec, "pattern:")) {
+        g_assert_cmpuint(bytes, <=, PATTERN_BYTES);
+        g_assert_cmpint(write(fd, pattern(), bytes), ==, bytes);
+    }
+    close(fd);
+    return g_steal_pointer(&path);
 }
 
-void bench_drive_free(void *drive)
-{
-    struct drive *v = drive;
-    g_queue_clear_full(&v->requests, g_free);
-    g_free(v->section);
-    take_out(v);
-    g_free(v);
-}
-
-static void load_medium(struct drive *v, const char *file)
-{
-    take_out(v);
-    const char *size = file ? strchr(file, ':') : NULL;
-    if (!size || !size_parse(size + 1, &v->bytes) || !v->bytes)
-        return;
-    v->data = mmap(NULL, v->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    g_assert(v->data != MAP_FAILED);
-    if (g_str_has_prefix(file, "pattern:"))
-        fill_pattern(v->data, v->bytes);
-}
+/* ---- drives ---- */
 
 struct drive *bench_drive(struct bench *b, const char *section)
 {
-    for (unsigned i = 0; i < b->drives->len; i++) {
-        struct drive *v = b->drives->pdata[i];
-        if (!strcmp(v->section, section))
-            return v;
-    }
+    return machine_drive(b->machine->m, section);
+}
+
+void bench_drive_insert(struct bench *b, const char *section, const char *file)
+{
+    struct drive *v = bench_drive(b, section);
+    g_autofree char *path = file ? bench_image(b, file) : NULL;
+    g_autoptr(GError) error = NULL;
+    if (v && drive_removable(v) && (!path || v->guest_locked))
+        drive_eject(v, true, NULL);
+    if (v && drive_removable(v) && path &&
+        !drive_insert(v, open(path, O_RDWR | O_CLOEXEC), path, "raw", v->readonly, &error))
+        g_error("%s", error->message);
+}
+
+/* An image format that fails, over the real one: until a request of the controller's has (drive_peek() is none). */
+struct failing {
+    struct image_format table;
+    const struct image_format *real;
+    struct drive *drive;
+    int error;
+    bool hit;
+};
+
+static int fails(struct image *im)
+{
+    struct failing *f = (struct failing *)im->format;
+    f->hit = true;
+    return -f->error;
+}
+
+static int failing_extent(struct image *im, uint64_t offset, struct extent *out)
+{
+    return fails(im);
+}
+
+/* Closing an image flushes it too, and that is no request: it shall not be said that data are lost. */
+static int failing_flush(struct image *im)
+{
+    const struct failing *f = (const struct failing *)im->format;
+    return f->drive->running ? fails(im) : 0;
+}
+
+static struct failing *failing_of(struct bench *b, const struct drive *v)
+{
+    for (unsigned i = 0; v->medium && i < b->failing->len; i++)
+        if ((gconstpointer)v->medium->image->format == b->failing->pdata[i])
+            return b->failing->pdata[i];
     return NULL;
 }
 
-struct drive *drive_open(struct device *d, const struct config *c, GError **error)
+void bench_drive_fail(struct bench *b, struct drive *v, int error)
 {
-    struct bench *b = d->core->bench;
-    struct drive *v = bench_drive(b, c->section);
-    if (!v) {
-        v = g_new0(struct drive, 1);
-        v->bench = b;
-        v->section = g_strdup(c->section);
-        g_queue_init(&v->requests);
-        bool floppy = g_str_has_prefix(c->section, "floppy");
-        g_autofree char *file = config_string(c, "file"), *media = floppy ? NULL : config_string(c, "media");
-        g_autofree char *readonly = config_string(c, "readonly");
-        v->readonly = !strcmp(readonly, "on") || !g_strcmp0(media, "cdrom");
-        load_medium(v, file);
-        g_ptr_array_add(b->drives, v);
+    drive_wait_for_workers(v);
+    if (!v->medium || failing_of(b, v))
+        return;
+    struct image *im = v->medium->image;
+    struct failing *f = g_new0(struct failing, 1);
+    *f = (struct failing){.table = *im->format, .real = im->format, .drive = v, .error = error};
+    f->table.extent = failing_extent;
+    f->table.flush = failing_flush;
+    f->table.sync = failing_flush;
+    g_ptr_array_add(b->failing, f);
+    im->format = &f->table;
+}
+
+static void mend(struct bench *b)
+{
+    for (struct drive *v = b->machine->m->drives; v; v = v->next) {
+        struct failing *f = failing_of(b, v);
+        if (f && f->hit)
+            v->medium->image->format = f->real;
     }
-    v->device = d;
-    v->on_change = v->on_batch = NULL;
-    return v;
-}
-
-struct drive *drive_open_bay(struct device *d, const struct config *c, GError **error)
-{
-    return drive_open(d, c, error);
-}
-
-uint64_t drive_bytes(struct drive *v)
-{
-    return v->bytes;
-}
-
-bool drive_peek(struct drive *v, uint64_t offset, void *to, size_t bytes)
-{
-    if (v->fail || offset > v->bytes || bytes > v->bytes - offset)
-        return false;
-    memcpy(to, v->data + offset, bytes);
-    return true;
-}
-
-bool drive_readonly(struct drive *v)
-{
-    return v->readonly;
-}
-
-const char *drive_serial(struct drive *v)
-{
-    return "BENCH-0001";
-}
-
-bool drive_changed(struct drive *v)
-{
-    bool changed = v->changed;
-    v->changed = false;
-    return changed;
-}
-
-void drive_on_change(struct drive *v, void (*fn)(struct device *d, struct drive *v))
-{
-    v->on_change = fn;
-}
-
-void drive_on_batch(struct drive *v, void (*fn)(struct device *d, struct drive *v))
-{
-    v->on_batch = fn;
-}
-
-void drive_guest_lock(struct drive *v, bool locked)
-{
-    v->locked = locked;
 }
 
 bool bench_drive_locked(struct drive *v)
 {
-    return v->locked;
+    return v->guest_locked;
 }
 
-void bench_drive_insert(struct drive *v, const char *file)
-{
-    load_medium(v, file);
-    v->changed = true;
-    if (v->on_change)
-        v->on_change(v->device, v);
-}
-
-void drive_guest_eject(struct drive *v)
-{
-    bench_note(v->bench, "eject %s", v->section);
-    bench_drive_insert(v, NULL);
-}
-
-void bench_drive_fail(struct drive *v, int error)
-{
-    v->fail = error;
-}
-
-uint8_t *bench_drive_data(struct drive *v, uint64_t *bytes)
-{
-    *bytes = v->bytes;
-    return v->data;
-}
-
-void drive_submit(struct drive *v, struct drive_request *r)
-{
-    uint64_t sum = 0;
-    for (int i = 0; i < r->iov_count; i++)
-        sum += r->iov[i].iov_len;
-    g_assert(r->op == DRIVE_FLUSH || r->op == DRIVE_DISCARD || r->op == DRIVE_ZERO || sum == r->bytes);
-    struct waiting *w = g_new0(struct waiting, 1);
-    w->request = r;
-    g_queue_push_tail(&v->requests, w);
-}
-
-static int carry_out(struct drive *v, const struct drive_request *r)
-{
-    int error = v->fail;
-    v->fail = 0;
-    if (error || r->op == DRIVE_FLUSH)
-        return error;
-    if (!v->data || r->offset > v->bytes || r->bytes > v->bytes - r->offset)
-        return v->data ? EINVAL : ENOMEDIUM;
-    if (r->op != DRIVE_READ && v->readonly)
-        return EROFS;
-    uint8_t *at = v->data + r->offset;
-    if (r->op == DRIVE_ZERO || r->op == DRIVE_DISCARD)
-        memset(at, 0, r->bytes);
-    else
-        for (int i = 0; i < r->iov_count; at += r->iov[i++].iov_len)
-            memcpy(r->op == DRIVE_READ ? r->iov[i].iov_base : at, r->op == DRIVE_READ ? at : r->iov[i].iov_base,
-                   r->iov[i].iov_len);
-    return 0;
-}
-
-static bool settle_drives(struct bench *b)
-{
-    bool any = false;
-    for (unsigned i = 0; i < b->drives->len; i++) {
-        struct drive *v = b->drives->pdata[i];
-        struct waiting *w = g_queue_pop_head(&v->requests);
-        if (!w)
-            continue;
-        any = true;
-        w->request->done(v->device, w->request, w->carried_out ? w->error : carry_out(v, w->request));
-        g_free(w);
-        if (v->on_batch)
-            v->on_batch(v->device, v);
-    }
-    return any;
-}
-
-/* Requests are carried out here, as the workers of the real one would do: done() comes with the next step. */
-void drive_quiesce(struct drive *v)
-{
-    for (GList *l = v->requests.head; l; l = l->next) {
-        struct waiting *w = l->data;
-        if (!w->carried_out)
-            w->error = carry_out(v, w->request);
-        w->carried_out = true;
-    }
-}
-
-bool drive_idle(struct drive *v)
-{
-    return g_queue_is_empty(&v->requests);
-}
-
-void drive_close(struct drive *v)
-{
-    g_queue_clear_full(&v->requests, g_free); /* none: save/load settles first */
-}
-
-/* ---- serial lines ---- */
-
-struct char_port {
-    char *name;
-    struct device *device;
-    const struct char_receiver *receiver;
-    GByteArray *sent, *waiting;
+struct view { /* of an image */
+    uint8_t *data;
+    size_t bytes;
 };
 
-void bench_char_free(void *port)
+static void view_free(void *view)
 {
-    struct char_port *p = port;
-    g_free(p->name);
-    g_byte_array_unref(p->sent);
-    g_byte_array_unref(p->waiting);
-    g_free(p);
+    munmap(((struct view *)view)->data, ((struct view *)view)->bytes);
+    g_free(view);
 }
 
-static struct char_port *find_port(struct device *d)
+uint8_t *bench_drive_data(struct bench *b, struct drive *v, uint64_t *bytes)
 {
-    struct bench *b = d->core->bench;
-    for (unsigned i = 0; i < b->chars->len; i++) {
-        struct char_port *p = b->chars->pdata[i];
-        if (!strcmp(p->name, d->name))
-            return p;
+    g_autofree char *path = drive_file(v);
+    struct stat st;
+    *bytes = 0;
+    if (!path)
+        return NULL;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    g_assert_true(fd >= 0 && !fstat(fd, &st));
+    struct view *view = g_new(struct view, 1);
+    *view = (struct view){mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), st.st_size};
+    g_assert(view->data != MAP_FAILED);
+    close(fd);
+    g_ptr_array_add(b->views, view);
+    *bytes = view->bytes;
+    return view->data;
+}
+
+/* machine.ini names what lies in the drives now, as whoever saves a machine has to see to. */
+static void name_media(struct bench *b)
+{
+    for (struct drive *v = b->machine->m->drives; v; v = v->next) {
+        g_autofree char *path = drive_file(v);
+        if (path)
+            g_key_file_set_string(b->file, v->section, "file", path);
+        else
+            g_key_file_remove_key(b->file, v->section, "file", NULL);
     }
-    struct char_port *p = g_new0(struct char_port, 1);
-    p->name = g_strdup(d->name);
-    p->sent = g_byte_array_new();
-    p->waiting = g_byte_array_new();
-    g_ptr_array_add(b->chars, p);
-    return p;
 }
 
-struct char_port *char_open(struct device *d, const char *target, const struct char_receiver *r, GError **error)
+/* ---- serial ports ---- */
+
+struct heard { /* of a port: what the guest sent that the test has not seen yet */
+    GString *text;
+    uint64_t to; /* this far in the port's output */
+};
+
+static void heard_free(void *heard)
 {
-    struct char_port *p = find_port(d);
-    p->device = d;
-    p->receiver = r;
-    return p;
+    g_string_free(((struct heard *)heard)->text, TRUE);
+    g_free(heard);
 }
 
-void char_write(struct char_port *p, const uint8_t *data, size_t n)
+static struct heard *listen_to(struct bench *b, struct char_port *p)
 {
-    if (p->sent->len < 1 << 20)
-        g_byte_array_append(p->sent, data, n);
-}
-
-/* As in the real one, bytes come later, from outside of the device's own callback. */
-void char_limit(struct char_port *p, uint64_t bytes)
-{
-}
-
-void char_more_room(struct char_port *p)
-{
-}
-
-static bool feed(struct char_port *p)
-{
-    size_t n = p->waiting->len && p->receiver ? MIN(p->receiver->room(p->device), p->waiting->len) : 0;
-    if (!n)
-        return false;
-    g_autofree uint8_t *data = g_memdup2(p->waiting->data, n);
-    g_byte_array_remove_range(p->waiting, 0, n);
-    p->receiver->bytes(p->device, data, n);
-    return true;
-}
-
-void char_close(struct char_port *p)
-{
-    p->receiver = NULL;
+    struct heard *h = g_hash_table_lookup(b->heard, char_name(p));
+    uint64_t start;
+    if (!h) {
+        h = g_new0(struct heard, 1);
+        h->text = g_string_new(NULL);
+        g_hash_table_insert(b->heard, g_strdup(char_name(p)), h);
+    }
+    g_autoptr(GBytes) tail = char_tail(p, h->to, &start);
+    gsize n;
+    const char *new = g_bytes_get_data(tail, &n);
+    if (n)
+        g_string_append_len(h->text, new, n);
+    h->to = char_written(p);
+    return h;
 }
 
 void bench_char_send(struct device *d, const uint8_t *data, size_t n)
 {
-    struct char_port *p = find_port(d);
-    g_byte_array_append(p->waiting, data, n);
-    feed(p);
+    struct char_port *p = char_find(d->machine, d->name);
+    if (p)
+        char_input(p, data, n);
+}
+
+char *bench_char_sent(struct device *d)
+{
+    struct char_port *p = char_find(d->machine, d->name);
+    if (!p)
+        return g_strdup("");
+    struct heard *h = listen_to(bench_of(d), p);
+    char *sent = g_strndup(h->text->str, h->text->len);
+    g_string_truncate(h->text, 0);
+    return sent;
+}
+
+/* ---- all of them ---- */
+
+void bench_ends_begin(struct bench *b)
+{
+    b->views = g_ptr_array_new_with_free_func(view_free);
+    b->failing = g_ptr_array_new_with_free_func(g_free);
+    b->cables = g_ptr_array_new_with_free_func(bench_cable_free);
+    b->heard = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, heard_free);
 }
 
 bool bench_ends_settle(struct bench *b)
 {
-    bool any = settle_drives(b);
-    any |= bench_cables_settle(b);
-    for (unsigned i = 0; i < b->chars->len; i++)
-        any |= feed(b->chars->pdata[i]);
+    g_autoptr(GError) error = NULL;
+    unsigned requests;
+    if (!drives_settle(b->machine->m, &requests, &error))
+        g_error("%s", error->message);
+    bool any = requests > 0;
+    if (any)
+        mend(b);
+    while (g_main_context_iteration(NULL, FALSE))
+        any = true;
     return any;
 }
 
-GByteArray *bench_char_sent(struct device *d)
+void bench_ends_leave(struct bench *b)
 {
-    return find_port(d)->sent;
+    struct char_port *p;
+    name_media(b);
+    bench_cables_leave(b);
+    for (unsigned i = 0; (p = char_nth(b->machine->m, i)); i++)
+        listen_to(b, p)->to = 0;
+}
+
+void bench_ends_free(struct bench *b)
+{
+    g_ptr_array_unref(b->views);
+    g_ptr_array_unref(b->failing);
+    g_ptr_array_unref(b->cables);
+    g_hash_table_unref(b->heard);
+    for (unsigned i = 0; i < b->images; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i), *path = g_build_filename(b->folder, name, NULL);
+        g_unlink(path);
+    }
+    if (b->folder)
+        g_rmdir(b->folder);
+    g_free(b->folder);
 }

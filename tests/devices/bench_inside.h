@@ -1,41 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* bench_inside.h - what the parts of the bench share; tests include bench.h only. */
 #pragma once
+#include "tests/core-vmm/stepped.h"
 #include "tests/devices/bench.h"
 
+#define BENCH_PLACES 16
+
 struct bench {
-    struct device *device[16];
-    unsigned devices;
-    uint64_t now; /* ns */
-    uint8_t *ram;
+    struct stepped *machine;
     GKeyFile *file;
-    GPtrArray *drives, *chars, *cables;
+    struct place { /* a chip, and what was seen of it */
+        const struct device_ops *ops;
+        const char *name;
+        unsigned edges[BENCH_LINES], listened_to;
+    } place[BENCH_PLACES];
+    unsigned places;
     GQueue events; /* char * */
-    struct display *display;
-    bool a20;
+    bool unseen;   /* what happens now is not the test's: nothing is noted */
+    uint64_t timers_set;
+    char *folder; /* of images; NULL: there are none yet */
+    unsigned images;
+    GPtrArray *views, *failing, *cables;
+    GHashTable *heard; /* by the name of the port */
 };
 
-struct device_core {
-    struct bench *bench;
-    struct config config;
-    struct {
-        uint64_t base, memory_bytes, asked_bytes;
-        bool on, readonly;
-        uint8_t *memory;
-        uint64_t *dirty; /* bit per 4 KiB page */
-    } region[DEV_REGIONS];
-    struct {
-        uint64_t at;
-        void (*fn)(struct device *d);
-    } timer[DEV_TIMERS];
-    uint8_t pci_config[256], pci_writable[256];
-    bool line[BENCH_LINES];
-    unsigned edges[BENCH_LINES];
-};
+struct bench *bench_of(struct device *d);                     /* NULL: its machine is being made, or goes */
+struct place *bench_place(struct bench *b, struct device *d); /* NULL: it is none of the test's */
 
-void bench_drive_free(void *drive);
-void bench_char_free(void *port);
+/* bench_ends.c */
+void bench_ends_begin(struct bench *b);
+char *bench_image(struct bench *b, const char *spec); /* KIND:SIZE; its path, or NULL if it is no such thing */
+bool bench_ends_settle(struct bench *b);              /* finishes requests, delivers bytes; false if there were none */
+void bench_ends_leave(struct bench *b); /* the machine will be made anew: media and what was heard stay as they are */
+void bench_ends_free(struct bench *b);
+
+/* bench_net.c */
 void bench_cable_free(void *cable);
-void bench_cable_plug(struct device *d); /* if it is a network card's first time on the bench: the cable is in */
-bool bench_cables_settle(struct bench *b);
-bool bench_ends_settle(struct bench *b); /* finishes drive requests, delivers bytes; false if there was none */
+void bench_cable_plug(struct device *d); /* if it is a network card that is new on the bench: the cable is in */
+void bench_cables_leave(struct bench *b);
+void bench_cable_again(struct device *d);   /* of a machine made anew: it is as it was */
+void bench_cables_deliver(struct bench *b); /* ... and what waited waits again */

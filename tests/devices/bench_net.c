@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The bench's network cables: they keep what the guest sends, and what it has no room for.  Like the other far ends they
- * outlive the device. */
+/* The bench's network cables: the far end of core's, which keeps what the guest sends.  Frames that the guest has no room for
+ * wait in core; what came and was not taken is remembered here too, for a machine made anew. */
 #include "tests/devices/bench_inside.h"
 #include <string.h>
 
-enum { MOST_WAITING = 64, MOST_SENT = 4096 };
+enum { MOST_SENT = 4096 };
 
 struct frame {
     struct net_offload left;
     GBytes *bytes;
 };
 
-struct net_cable {
-    char *name;
-    struct device *device;
-    const struct net_card *card;
-    bool link, plugged, room; /* room: the card says that it has some again */
-    unsigned card_can, end_can;
-    GQueue sent, waiting; /* struct frame */
+struct cable {
+    const char *name; /* of the card */
+    struct net_end end;
+    bool up;
+    uint64_t received;    /* frames that the guest had taken when `waiting` was looked at last */
+    GQueue sent, waiting; /* struct frame; GBytes */
 };
 
 static void frame_free(void *data)
@@ -27,149 +26,110 @@ static void frame_free(void *data)
     g_free(f);
 }
 
-static struct frame *frame_new(GBytes *bytes, const struct net_offload *left)
-{
-    struct frame *f = g_new0(struct frame, 1);
-    f->bytes = bytes;
-    f->left = left ? *left : (struct net_offload){0};
-    return f;
-}
-
 void bench_cable_free(void *cable)
 {
-    struct net_cable *c = cable;
+    struct cable *c = cable;
     g_queue_clear_full(&c->sent, frame_free);
-    g_queue_clear_full(&c->waiting, frame_free);
-    g_free(c->name);
+    g_queue_clear_full(&c->waiting, (GDestroyNotify)g_bytes_unref);
     g_free(c);
 }
 
-static struct net_cable *find(struct device *d)
+static struct cable *find(struct device *d)
 {
-    GPtrArray *cables = d->core->bench->cables;
+    GPtrArray *cables = bench_of(d)->cables;
     for (unsigned i = 0; i < cables->len; i++) {
-        struct net_cable *c = cables->pdata[i];
-        if (!strcmp(c->name, d->name))
+        struct cable *c = cables->pdata[i];
+        if (c->name == d->name)
             return c;
     }
     return NULL;
 }
 
-struct net_cable *net_open(struct device *d, const struct net_card *card)
+/* A frame of the guest's. */
+static bool end_frame(void *ctx, const void *data, size_t bytes, const struct net_offload *left)
 {
-    struct net_cable *c = find(d);
-    if (!c) {
-        c = g_new0(struct net_cable, 1);
-        c->name = g_strdup(d->name);
-        g_queue_init(&c->sent);
-        g_queue_init(&c->waiting);
-        g_ptr_array_add(d->core->bench->cables, c);
-    }
-    c->device = d;
-    c->card = card;
-    return c;
+    struct cable *c = ctx;
+    if (c->sent.length == MOST_SENT)
+        return true;
+    struct frame *f = g_new0(struct frame, 1);
+    *f = (struct frame){*left, g_bytes_new(data, bytes)};
+    g_queue_push_tail(&c->sent, f);
+    return true;
 }
 
-void net_close(struct net_cable *c)
+/* Frames travel by the loop. */
+static void travel(void)
 {
-    c->card = NULL;
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
 }
 
-void net_can(struct net_cable *c, unsigned offloads)
+/* What the guest has taken waits no more. */
+static void forget_taken(struct device *d, struct cable *c)
 {
-    c->card_can = offloads;
-}
-
-unsigned net_end_can(struct net_cable *c)
-{
-    return c->end_can;
-}
-
-bool net_link(struct net_cable *c)
-{
-    return c->link;
-}
-
-/* As in the real one, it comes later, from outside of the device's own callback. */
-void net_more_room(struct net_cable *c)
-{
-    c->room = true;
-}
-
-static void keep(struct net_cable *c, const uint8_t *frame, size_t bytes, const struct net_offload *left)
-{
-    if (c->link && bytes >= NET_FRAME_LEAST && bytes <= NET_FRAME_MOST && c->sent.length < MOST_SENT)
-        g_queue_push_tail(&c->sent, frame_new(g_bytes_new(frame, bytes), left));
-}
-
-static void keep_segment(void *ctx, uint8_t *frame, size_t bytes)
-{
-    keep(ctx, frame, bytes, NULL);
-}
-
-/* As the real one: what the far end cannot do is done here. */
-void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
-{
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-    unsigned needs = !left ? 0 : left->segments ? left->segments : left->checksum ? NET_CHECKSUM : 0;
-    for (int i = 0; i < count; i++)
-        g_byte_array_append(bytes, iov[i].iov_base, iov[i].iov_len);
-    if (!(needs & ~c->end_can))
-        keep(c, bytes->data, bytes->len, left);
-    else if (left->segments)
-        offload_cut(bytes->data, bytes->len, left, keep_segment, c);
-    else if (offload_checksum(bytes->data, bytes->len, left))
-        keep(c, bytes->data, bytes->len, NULL);
+    struct net_counts counts;
+    net_counts(d->core->cable, &counts);
+    for (; c->received < counts.received; c->received++)
+        g_bytes_unref(g_queue_pop_head(&c->waiting));
 }
 
 /* ---- for tests ---- */
 
 void bench_cable(struct device *d, bool up)
 {
-    struct net_cable *c = find(d);
-    bool before = c && c->link;
-    if (!c || before == up)
+    struct cable *c = find(d);
+    if (!c)
         return;
-    c->link = up;
-    if (c->card->link)
-        c->card->link(d, up);
+    travel();
+    c->up = up;
+    net_attach(d->core->cable, up ? &c->end : NULL);
 }
 
 void bench_cable_plug(struct device *d)
 {
-    struct net_cable *c = find(d);
-    if (c && !c->plugged)
-        bench_cable(d, true);
-    if (c)
-        c->plugged = true;
+    if (!d->core->cable)
+        return;
+    struct cable *c = g_new0(struct cable, 1);
+    *c = (struct cable){.name = d->name, .end = {.frame = end_frame, .ctx = c}};
+    g_queue_init(&c->sent);
+    g_queue_init(&c->waiting);
+    g_ptr_array_add(bench_of(d)->cables, c);
+    bench_cable(d, true);
 }
 
 void bench_cable_can(struct device *d, unsigned offloads)
 {
-    struct net_cable *c = find(d);
-    if (c)
-        c->end_can = offloads;
+    struct cable *c = find(d);
+    if (!c)
+        return;
+    travel();
+    c->end.can = offloads;
+    if (c->up)
+        net_attach(d->core->cable, &c->end);
 }
 
 bool bench_deliver(struct device *d, const void *frame, size_t n)
 {
-    struct net_cable *c = find(d);
-    if (!c || !c->link || n < NET_FRAME_LEAST || n > NET_FRAME_MOST || c->waiting.length == MOST_WAITING)
+    struct cable *c = find(d);
+    if (!c || !net_deliver(d->core->cable, frame, n, NULL))
         return false;
-    g_queue_push_tail(&c->waiting, frame_new(g_bytes_new(frame, n), NULL));
-    bench_cables_settle(d->core->bench);
+    g_queue_push_tail(&c->waiting, g_bytes_new(frame, n));
+    travel();
     return true;
 }
 
 unsigned bench_frames_waiting(struct device *d)
 {
-    struct net_cable *c = find(d);
+    struct cable *c = find(d);
+    if (c)
+        forget_taken(d, c);
     return c ? c->waiting.length : 0;
 }
 
 GBytes *bench_frame_sent(struct device *d, struct net_offload *left)
 {
-    struct net_cable *c = find(d);
+    struct cable *c = find(d);
+    travel();
     struct frame *f = c ? g_queue_pop_head(&c->sent) : NULL;
     if (!f)
         return NULL;
@@ -180,22 +140,30 @@ GBytes *bench_frame_sent(struct device *d, struct net_offload *left)
     return bytes;
 }
 
-bool bench_cables_settle(struct bench *b)
+/* ---- a machine made anew ---- */
+
+void bench_cables_leave(struct bench *b)
 {
-    bool any = false;
     for (unsigned i = 0; i < b->cables->len; i++) {
-        struct net_cable *c = b->cables->pdata[i];
-        struct frame *f = g_queue_peek_head(&c->waiting);
-        any |= c->room;
-        c->room = false;
-        if (!f || !c->card)
-            continue;
-        gsize n;
-        const void *data = g_bytes_get_data(f->bytes, &n);
-        if (!c->card->frame(c->device, data, n, &f->left))
-            continue;
-        frame_free(g_queue_pop_head(&c->waiting));
-        any = true;
+        struct cable *c = b->cables->pdata[i];
+        forget_taken(bench_device(b, c->name), c);
+        c->received = 0;
     }
-    return any;
+}
+
+void bench_cable_again(struct device *d)
+{
+    struct cable *c = d->core->cable ? find(d) : NULL;
+    if (c && c->up)
+        net_attach(d->core->cable, &c->end);
+}
+
+void bench_cables_deliver(struct bench *b)
+{
+    for (unsigned i = 0; i < b->cables->len; i++) {
+        struct cable *c = b->cables->pdata[i];
+        for (GList *l = c->waiting.head; l; l = l->next)
+            net_deliver(bench_device(b, c->name)->core->cable, g_bytes_get_data(l->data, NULL),
+                        g_bytes_get_size(l->data), NULL);
+    }
 }

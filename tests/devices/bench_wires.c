@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The bench's interrupt lines, and what devices ask of the machine: recorded, for scripts to look at. */
+/* What chips tell core and the machine: the linker sends these calls here (--wrap), they are noted, and go on to core. */
 #include "core-vmm/api/input.h"
 #include "tests/devices/bench_inside.h"
 #include <inttypes.h>
 #include <stdarg.h>
-#include <string.h>
+
+#define TIMERS_MOST 100000 /* set within one step that is as long as any: then it is a storm */
 
 void bench_note(struct bench *b, const char *f, ...)
 {
     va_list ap;
     va_start(ap, f);
-    if (g_queue_get_length(&b->events) < 10000)
+    if (!b->unseen && g_queue_get_length(&b->events) < 10000)
         g_queue_push_tail(&b->events, g_strdup_vprintf(f, ap));
     va_end(ap);
 }
@@ -20,133 +21,168 @@ char *bench_event(struct bench *b)
     return g_queue_pop_head(&b->events);
 }
 
-void dev_msi(struct device *d, unsigned n)
+/* ---- lines ---- */
+
+static void rises(struct device *d, unsigned line)
 {
-    bench_note(d->core->bench, "msi %u", n);
+    struct bench *b = bench_of(d);
+    struct place *p = b && !b->unseen ? bench_place(b, d) : NULL;
+    if (p)
+        p->edges[line]++;
 }
 
-void dev_input(struct device *d, unsigned listened_to)
-{
-    bench_note(d->core->bench, "listened to %u", listened_to);
-}
-
-void dev_irq(struct device *d, unsigned line, bool level)
+void __real_dev_irq(struct device *d, unsigned line, bool level);
+void __wrap_dev_irq(struct device *d, unsigned line, bool level);
+void __wrap_dev_irq(struct device *d, unsigned line, bool level)
 {
     g_assert(line < BENCH_LINES);
-    d->core->edges[line] += level && !d->core->line[line];
-    d->core->line[line] = level;
+    if (level && !(d->core->irq_levels >> line & 1))
+        rises(d, line);
+    __real_dev_irq(d, line, level);
 }
 
-void dev_irq_ticks(struct device *d, uint64_t n)
+/* Core asks the 8259A what became of the tick before; without one there is none to ask. */
+void __real_dev_irq_ticks(struct device *d, uint64_t n);
+void __wrap_dev_irq_ticks(struct device *d, uint64_t n);
+void __wrap_dev_irq_ticks(struct device *d, uint64_t n)
 {
-    dev_irq(d, 0, true);
+    if (!(d->core->irq_levels & 1))
+        rises(d, 0);
+    if (d->machine->irq.pic)
+        __real_dev_irq_ticks(d, n);
+    else
+        __real_dev_irq(d, 0, true);
+}
+
+/* The INT pin of the 8259A is its line 0 here. */
+void __real_irq_pic_output(struct device *d, bool level);
+void __wrap_irq_pic_output(struct device *d, bool level);
+void __wrap_irq_pic_output(struct device *d, bool level)
+{
+    if (level && !d->machine->irq.pic_level)
+        rises(d, 0);
+    __real_irq_pic_output(d, level);
 }
 
 bool bench_line(struct device *d, unsigned line)
 {
-    return d->core->line[line];
+    return d == d->machine->irq.pic && !line ? d->machine->irq.pic_level : d->core->irq_levels >> line & 1;
 }
 
 unsigned bench_edges(struct device *d, unsigned line)
 {
-    unsigned n = d->core->edges[line];
-    d->core->edges[line] = 0;
+    struct place *p = bench_place(bench_of(d), d);
+    unsigned n = p->edges[line];
+    p->edges[line] = 0;
     return n;
 }
 
-/* The INT pin of the 8259A is its line 0 here. */
-void irq_pic_output(struct device *d, bool level)
+void __real_dev_msi(struct device *d, unsigned n);
+void __wrap_dev_msi(struct device *d, unsigned n);
+void __wrap_dev_msi(struct device *d, unsigned n)
 {
-    dev_irq(d, 0, level);
+    bench_note(bench_of(d), "msi %u", n);
+    __real_dev_msi(d, n);
 }
 
-bool irq_message(struct device *d, const struct apic_message *m)
+/* Where there are no local APICs, somebody takes the message all the same. */
+bool __real_irq_message(struct device *d, const struct apic_message *m);
+bool __wrap_irq_message(struct device *d, const struct apic_message *m);
+bool __wrap_irq_message(struct device *d, const struct apic_message *m)
 {
-    bench_note(d->core->bench, "message mode %u vector 0x%02x dest 0x%x %s %s %s", m->mode, m->vector, m->destination,
+    bench_note(bench_of(d), "message mode %u vector 0x%02x dest 0x%x %s %s %s", m->mode, m->vector, m->destination,
                m->logical ? "logical" : "physical", m->level_triggered ? "level" : "edge",
                m->level_assert ? "assert" : "deassert");
-    return true;
+    return __real_irq_message(d, m) || !d->machine->irq.lapic;
 }
 
-void irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned value)
+void __real_irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned value);
+void __wrap_irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned value);
+void __wrap_irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned value)
 {
     static const char *const name[] = {"intr", "nmi", "init", "sipi"};
     g_assert(cpu < BENCH_CPUS && what < G_N_ELEMENTS(name));
-    bench_note(d->core->bench, "cpu %u %s 0x%x", cpu, name[what], value);
+    bench_note(bench_of(d), "cpu %u %s 0x%x", cpu, name[what], value);
+    __real_irq_cpu(d, cpu, what, value);
 }
 
-void irq_eoi(struct device *d, uint8_t vector)
+void __real_irq_eoi(struct device *d, uint8_t vector);
+void __wrap_irq_eoi(struct device *d, uint8_t vector);
+void __wrap_irq_eoi(struct device *d, uint8_t vector)
 {
-    bench_note(d->core->bench, "eoi 0x%02x", vector);
+    bench_note(bench_of(d), "eoi 0x%02x", vector);
+    __real_irq_eoi(d, vector);
 }
 
-void dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram)
+/* ---- the mainboard ---- */
+
+void __real_dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram);
+void __wrap_dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram);
+void __wrap_dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram)
 {
-    bench_note(d->core->bench, "shadow 0x%" PRIx64 " 0x%" PRIx64 " read %d write %d", gpa, bytes, read_ram, write_ram);
+    bench_note(bench_of(d), "shadow 0x%" PRIx64 " 0x%" PRIx64 " read %d write %d", gpa, bytes, read_ram, write_ram);
+    __real_dev_shadow(d, gpa, bytes, read_ram, write_ram);
 }
 
-void dev_a20(struct device *d, bool on)
+void __real_dev_a20(struct device *d, bool on);
+void __wrap_dev_a20(struct device *d, bool on);
+void __wrap_dev_a20(struct device *d, bool on)
 {
-    if (d->core->bench->a20 != on)
-        bench_note(d->core->bench, "a20 %d", on);
-    d->core->bench->a20 = on;
+    if (dev_a20_now(d) != on)
+        bench_note(bench_of(d), "a20 %d", on);
+    __real_dev_a20(d, on);
 }
 
-bool dev_a20_now(struct device *d)
+void __real_dev_init_cpus(struct device *d);
+void __wrap_dev_init_cpus(struct device *d);
+void __wrap_dev_init_cpus(struct device *d)
 {
-    return d->core->bench->a20;
+    bench_note(bench_of(d), "init");
+    __real_dev_init_cpus(d);
 }
 
-void dev_reset_machine(struct device *d)
+void __real_dev_nmi(struct device *d);
+void __wrap_dev_nmi(struct device *d);
+void __wrap_dev_nmi(struct device *d)
 {
-    bench_note(d->core->bench, "reset");
+    bench_note(bench_of(d), "nmi");
+    __real_dev_nmi(d);
 }
 
-void dev_init_cpus(struct device *d)
+/* Core says at every reset that nobody listens. */
+void __real_dev_input(struct device *d, unsigned listened_to);
+void __wrap_dev_input(struct device *d, unsigned listened_to);
+void __wrap_dev_input(struct device *d, unsigned listened_to)
 {
-    bench_note(d->core->bench, "init");
+    struct bench *b = bench_of(d);
+    struct place *p = b ? bench_place(b, d) : NULL;
+    if (p && p->listened_to != listened_to)
+        bench_note(b, "listened to %u", listened_to);
+    if (p)
+        p->listened_to = listened_to;
+    __real_dev_input(d, listened_to);
 }
 
-void dev_stop_machine(struct device *d, enum machine_end end, unsigned code)
+void __wrap_dev_reset_machine(struct device *d);
+void __wrap_dev_reset_machine(struct device *d)
 {
-    bench_note(d->core->bench, "stop %d 0x%x", (int)end, code);
+    bench_note(bench_of(d), "reset");
 }
 
-void dev_looked(struct device *d)
+void __wrap_dev_stop_machine(struct device *d, enum machine_end end, unsigned code);
+void __wrap_dev_stop_machine(struct device *d, enum machine_end end, unsigned code)
+{
+    bench_note(bench_of(d), "stop %d 0x%x", (int)end, code);
+}
+
+void __wrap_dev_looked(struct device *d);
+void __wrap_dev_looked(struct device *d)
 {
 }
 
-void dev_nmi(struct device *d)
-{
-    bench_note(d->core->bench, "nmi");
-}
-
-uint64_t dev_tsc(struct device *d)
-{
-    return d->core->bench->now; /* 1 GHz */
-}
-
-uint64_t dev_tsc_khz(struct device *d)
-{
-    return 1000000;
-}
-
-unsigned dev_cpus(struct device *d)
-{
-    return BENCH_CPUS;
-}
-
-uint64_t dev_ram_below_4g(struct device *d)
-{
-    return BENCH_RAM;
-}
-
-uint64_t dev_ram_above_4g(struct device *d)
-{
-    return 0;
-}
-
-void dev_log(struct device *d, const char *format, ...)
+/* Random accesses make many mistakes. */
+void __wrap_dev_log(struct device *d, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void __wrap_dev_log(struct device *d, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
@@ -155,15 +191,15 @@ void dev_log(struct device *d, const char *format, ...)
     g_debug("%s: %s", d->name, text);
 }
 
-void dev_lock(struct device *d)
-{
-}
+/* ---- time ---- */
 
-void dev_unlock(struct device *d)
+void __real_dev_timer(struct device *d, unsigned id, uint64_t at_ns, void (*fn)(struct device *d));
+void __wrap_dev_timer(struct device *d, unsigned id, uint64_t at_ns, void (*fn)(struct device *d));
+void __wrap_dev_timer(struct device *d, unsigned id, uint64_t at_ns, void (*fn)(struct device *d))
 {
-}
-
-struct device *dev_find(struct device *d, const char *name)
-{
-    return bench_device(d->core->bench, name);
+    struct bench *b = bench_of(d);
+    g_assert(id < DEV_TIMERS);
+    if (b && at_ns <= bench_now(b) && ++b->timers_set > TIMERS_MOST)
+        g_error("%s sets timer %u for no later than now, again and again: a timer storm", d->name, id);
+    __real_dev_timer(d, id, at_ns, fn);
 }

@@ -82,11 +82,12 @@ static void outside(struct bench *b, struct device *d, struct bytes *in)
     bench_char_send(d, bytes, sizeof bytes);
     network(d, bytes, in);
     static const char *const sections[] = {"floppy0", "floppy1", "ide0", "ide2"};
-    struct drive *v = bench_drive(b, sections[bytes[0] % G_N_ELEMENTS(sections)]);
+    const char *section = sections[bytes[0] % G_N_ELEMENTS(sections)];
+    struct drive *v = bench_drive(b, section);
     if (v && bytes[1] < 8)
-        bench_drive_fail(v, 5);
+        bench_drive_fail(b, v, 5);
     else if (v && bytes[1] < 24)
-        bench_drive_insert(v, bytes[2] & 1 ? "pattern:1440K" : bytes[2] & 2 ? "pattern:360K" : NULL);
+        bench_drive_insert(b, section, bytes[2] & 1 ? "pattern:1440K" : bytes[2] & 2 ? "pattern:360K" : NULL);
     if (bench_display(b))
         look(b);
 }
@@ -113,9 +114,11 @@ char *hammer(struct bench *b, struct device *d, const uint8_t *data, size_t n)
         else if (what == 250)
             bench_reset(b);
         else if (what == 251) {
+            const char *name = d->name;
             char *why = bench_save_load(b);
             if (why)
                 return why;
+            d = bench_device(b, name);
         }
         for (char *e; (e = bench_event(b));)
             g_free(e);

@@ -412,9 +412,7 @@ static bool do_sent(struct script *s, const char *verb)
     struct device *d = device_word(s, &none);
     if (!d || !expect_word(s, 0, "=="))
         return false;
-    GByteArray *sent = bench_char_sent(d);
-    g_autofree char *want = g_strcompress(word(s, 1)), *is = g_strndup(sent->len ? (char *)sent->data : "", sent->len);
-    g_byte_array_set_size(sent, 0);
+    g_autofree char *want = g_strcompress(word(s, 1)), *is = bench_char_sent(d);
     return !strcmp(is, want) || fail(s, "the guest sent '%s', expected '%s'", is, want);
 }
 
@@ -428,9 +426,8 @@ static struct drive *drive_word(struct script *s)
 
 static bool do_insert(struct script *s, const char *verb)
 {
-    struct drive *v = drive_word(s);
-    if (v)
-        bench_drive_insert(v, *verb == 'i' ? word(s, 1) : NULL);
+    if (drive_word(s))
+        bench_drive_insert(s->bench, word(s, 0), *verb == 'i' ? word(s, 1) : NULL);
     return true;
 }
 
@@ -438,7 +435,7 @@ static bool do_disk_error(struct script *s, const char *verb)
 {
     struct drive *v = drive_word(s);
     if (v)
-        bench_drive_fail(v, number(s, 1));
+        bench_drive_fail(s->bench, v, number(s, 1));
     return true;
 }
 
@@ -452,7 +449,7 @@ static bool do_disk(struct script *s, const char *verb)
 {
     struct drive *v = drive_word(s);
     uint64_t bytes = 0, at = number(s, 1);
-    uint8_t *data = v ? bench_drive_data(v, &bytes) : NULL;
+    uint8_t *data = v ? bench_drive_data(s->bench, v, &bytes) : NULL;
     if (at > bytes)
         return fail(s, "the disk ends at %" PRIu64, bytes);
     return expect_word(s, 2, "==") && compare_bytes(s, 3, data + at, bytes - at);

@@ -143,7 +143,7 @@ static void test_floppy(void)
         struct drive *v = bench_drive(b, "floppy0");
         struct floppy f = {0};
         uint64_t bytes;
-        uint8_t *boot = bench_drive_data(v, &bytes);
+        uint8_t *boot = bench_drive_data(b, v, &bytes);
         floppy_attach(&f, v);
         g_assert_cmpuint(f.medium->sectors, ==, bytes > 1474560 ? 36 : 18); /* it does not say */
         put_parameter_block(boot, cases[i].tracks, cases[i].heads, cases[i].sectors);
@@ -169,7 +169,7 @@ static void test_boot_code(void)
     struct drive *v = bench_drive(b, "floppy0");
     struct floppy f = {0};
     uint64_t bytes;
-    uint8_t *boot = bench_drive_data(v, &bytes);
+    uint8_t *boot = bench_drive_data(b, v, &bytes);
     floppy_attach(&f, v);
     g_assert_false(floppy_has_boot_code(&f));
     memset(boot, 0xf6, 512); /* as formatted */

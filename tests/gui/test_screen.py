@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The screen window under Xvfb, with a VM that has no guest: its picture is one colour (#102030), and the keys it gets
-appear on its serial port as evdev codes, "+30 -30".  Prints TAP.  Usage: test_screen.py VMCTL FAKE_VM SCREEN"""
+"""The screen window under Xvfb, with a guest that obeys orders (tests/core-vmm/scripted_guest.c): its picture is one colour
+(#102030), and the keys it gets appear on its serial port as evdev codes, "+30 -30".  Prints TAP.  Usage: test_screen.py VMCTL SCRIPTED_VM SCREEN"""
 import json
 import os
 import shutil
@@ -13,7 +13,7 @@ import tempfile
 import time
 import zlib
 
-VMCTL, FAKE_VM, SCREEN = (os.path.abspath(a) for a in sys.argv[1:4])
+VMCTL, SCRIPTED_VM, SCREEN = (os.path.abspath(a) for a in sys.argv[1:4])
 WAIT = 30
 
 
@@ -69,7 +69,7 @@ class Desk:
             number = line.readline().strip()
         os.mkdir(self.home + "/run", 0o700)
         self.env = dict(os.environ, HOME=self.home, XDG_RUNTIME_DIR=self.home + "/run", XDG_DATA_HOME=self.home + "/data",
-                        DISPLAY=":" + number, TERRARIUM_VM=FAKE_VM, SDL_VIDEODRIVER="x11", SDL_RENDER_DRIVER="software")
+                        DISPLAY=":" + number, TERRARIUM_VM=SCRIPTED_VM, SDL_VIDEODRIVER="x11", SDL_RENDER_DRIVER="software")
         for name in ("XDG_CONFIG_HOME", "WAYLAND_DISPLAY"):
             self.env.pop(name, None)
         self.serial = self.home + "/serial"
@@ -84,6 +84,8 @@ class Desk:
 
     def start(self):
         self.vmctl("start", "vm")
+        self.vmctl("serial", "vm", "--send", "mode 64\\n")
+        self.vmctl("wait", "vm", "--serial", "mode 64\r\n", "--timeout", "5")
         self.open_window()
 
     def open_window(self):
@@ -141,7 +143,7 @@ class Desk:
 # ---- tests ----
 
 def title_and_state(desk):
-    desk.title_has("vm: running (fake)")
+    desk.title_has("vm: running (script)")
     desk.host("p")
     desk.title_has("vm: paused")
     desk.vmctl("resume", "vm")

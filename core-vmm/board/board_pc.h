@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* board_pc.h - the PC's parts list, for whoever builds it: build_pc.c, and tests that want one chip at its place. */
+#pragma once
+#include "core-vmm/machine/core.h"
+
+enum board_when {
+    ALWAYS,
+    LISTED /* its section is in machine.ini */,
+    OWN_APIC /* the engine brings no local APICs */,
+    VIDEO,
+    FLOPPY
+};
+struct board_row {
+    enum board_when when;
+    struct wiring wiring;
+};
+extern const struct board_row board_pc[];               /* ends with wiring.ops == NULL */
+extern const struct device_ops *const board_pc_chips[]; /* what machine.ini may choose; NULL at the end */
