@@ -76,6 +76,7 @@ struct device_ops {
     uint64_t (*read)(struct device *d, unsigned region, uint64_t offset, unsigned size);
     void (*write)(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
     void (*port_call)(struct device *d, struct port_call *p); /* accesses in pieces go to read and write all the same */
+    void (*pci_reading)(struct device *d, unsigned offset, unsigned size); /* config space is about to be read */
     void (*pci_written)(struct device *d, unsigned offset, unsigned size); /* config space changed, after the masks */
     bool (*sync)(struct device *d, struct stream *s, uint32_t version);    /* saves or loads, by s; false: bad data */
     void (*fini)(struct device *d);
@@ -98,6 +99,8 @@ void dev_map(struct device *d, unsigned region, uint64_t base, bool on); /* move
 /* RAM at gpa, or NULL if [gpa, gpa + bytes) is not all RAM.  After writing call dev_dma_done(). */
 void *dev_dma(struct device *d, uint64_t gpa, uint64_t bytes, bool write);
 void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes);
+/* What dev_dma() said holds as long as this is the same: it changes with the address map. */
+unsigned dev_map_count(struct device *d);
 /* Memory of the device itself (video RAM, a ROM), in the memory file: the guest reads (and writes) it without a call. */
 uint8_t *dev_memory(struct device *d, unsigned region, uint64_t bytes, bool readonly); /* in init only */
 void dev_memory_dirty(struct device *d, unsigned region, uint64_t *bitmap); /* ORs pages written since last call */

@@ -7,7 +7,10 @@
 const char *const nic_models[] = {"e1000", "e1000e", "pcnet", "rtl8139", "rtl8139c", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 
+static const char *const rng_models[] = {"virtio-rng", NULL};
+
 const struct device_class device_classes[] = {
+    {"rng", .slot = 20, .models = rng_models},
     {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
@@ -17,6 +20,9 @@ const struct device_class *device_class_of(const char *section, unsigned *number
 {
     for (const struct device_class *k = device_classes; k->section; k++) {
         size_t n = strlen(k->section);
+        *number = 0;
+        if (!k->count && !strcmp(section, k->section))
+            return k;
         unsigned digit = g_str_has_prefix(section, k->section) ? (unsigned)(section[n] - '0') : k->first + k->count;
         *number = digit - k->first;
         if (*number < k->count && !section[n + 1])

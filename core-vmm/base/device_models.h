@@ -9,9 +9,10 @@
 enum { PCI_SLOT_FIRST = 3, PCI_SLOT_LAST = 31 }; /* 0-2: host bridge, PIIX, graphics card */
 struct device_class {
     const char *section;       /* "testpci": [testpci1] ... */
-    unsigned first, count;     /* the numbers that there are */
+    unsigned first, count;     /* the numbers that there are; count 0: the bare name, [rng] */
     unsigned slot;             /* of the first */
-    const char *const *models; /* names of chips (device_ops), NULL-terminated; the first is the default */
+    const char *const *models; /* names of chips (device_ops), NULL-terminated; the first is the default.  One only: its
+                                * section has no key `model` */
 };
 
 extern const char *const nic_models[], *const testpci_models[];

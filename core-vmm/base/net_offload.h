@@ -28,6 +28,9 @@ bool offload_checksum(uint8_t *frame, size_t bytes, const struct net_offload *le
 /* Makes a TCP segment that was to be cut up (left->segments) into one long frame that is right: lengths and sums.  False:
  * its headers are none, or say another length. */
 bool offload_whole(uint8_t *frame, size_t bytes, const struct net_offload *left);
+/* Makes it one that Linux cuts up (a struct virtio_net_hdr's): lengths of the whole, and in place of TCP's sum that of the
+ * pseudo header.  False as above. */
+bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *left);
 /* Cuts it up: fn gets whole frames, in order, and may change them.  False as above; then fn gets nothing. */
 bool offload_cut(const uint8_t *frame, size_t bytes, const struct net_offload *left,
                  void (*fn)(void *ctx, uint8_t *frame, size_t bytes), void *ctx);

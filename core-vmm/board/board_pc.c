@@ -41,5 +41,14 @@ const struct board_row board_pc[] = {
 };
 
 /* What may be chosen by name: see base/device_models.h. */
-const struct device_ops *const board_pc_chips[] = {&e1000_ops,    &e1000e_ops, &pcnet_ops,    &rtl8139_ops,
-                                                   &rtl8139c_ops, &edu_ops,    &edu_msix_ops, NULL};
+const struct device_ops *const board_pc_chips[] = {
+    &e1000_ops,
+    &e1000e_ops,
+    &pcnet_ops,
+    &rtl8139_ops,
+    &rtl8139c_ops,   // network cards
+    &virtio_rng_ops, // virtio
+    &edu_ops,
+    &edu_msix_ops, // for tests
+    NULL,
+};

@@ -35,8 +35,8 @@ static bool wanted(struct machine *m, const struct board_row *r)
 
 static const struct device_ops *chosen_chip(const struct device_class *k, const struct config *c, GError **error)
 {
-    unsigned which;
-    if (!config_choice(c, "model", k->models, &which, error))
+    unsigned which = 0;
+    if (k->models[1] && !config_choice(c, "model", k->models, &which, error))
         return NULL;
     for (const struct device_ops *const *chip = board_pc_chips; *chip; chip++)
         if (!strcmp((*chip)->name, k->models[which]))
@@ -68,8 +68,9 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
 static bool add_optional(struct machine *m, GError **error)
 {
     for (const struct device_class *k = device_classes; k->section; k++)
-        for (unsigned i = 0; i < k->count; i++) {
-            g_autofree char *section = g_strdup_printf("%s%u", k->section, k->first + i);
+        for (unsigned i = 0; i < MAX(k->count, 1); i++) {
+            g_autofree char *section =
+                k->count ? g_strdup_printf("%s%u", k->section, k->first + i) : g_strdup(k->section);
             struct device *d = NULL;
             if (!g_key_file_has_group(m->file, section))
                 continue;

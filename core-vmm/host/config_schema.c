@@ -108,8 +108,11 @@ static const struct schema_key nic_keys[] = {
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
     {"rom", SCHEMA_PATH, "auto",
      .help = "by what the BIOS boots from the network: auto (iPXE, if it is installed), off, or a ROM image's path"},
-    {"mode", SCHEMA_CHOICE, "nat", .words = WORDS("none", "nat"),
-     .help = "what the cable goes to: nothing, or a router of its own to all that the host reaches"},
+    {"mode", SCHEMA_CHOICE, "nat",
+     .words = WORDS("none", "nat", "natnetwork", "internal", "hostonly", "bridged", "udp"),
+     .help =
+         "what the cable goes to: nothing, a router of its own, a named network, the host, a network of the host, or "
+         "a card on another host"},
     {"connected", SCHEMA_FLAG, "on", .help = "the cable is plugged in"},
     {"forward", SCHEMA_FORWARDS, NULL, .help = "nat: ports of the host that lead into the guest"},
     {"net", SCHEMA_IPV4_NET, "10.0.2.0/24", .help = "nat: the guest's network; .2 is its router, .15 the guest"},
@@ -117,6 +120,19 @@ static const struct schema_key nic_keys[] = {
     {"host-reachable", SCHEMA_FLAG, "on", .help = "nat: the guest may reach the host itself, at its router's address"},
     {"tftp", SCHEMA_PATH, NULL, .help = "nat: a folder whose files the guest gets by TFTP from its router"},
     {"bootfile", SCHEMA_TEXT, NULL, .help = "nat: the file in it that a network boot loads"},
+    {"network", SCHEMA_TEXT, "default", .help = "natnetwork, internal, hostonly: the name of the network"},
+    {"interface", SCHEMA_TEXT, NULL, .help = "bridged: a bridge of the host, or an interface with a cable"},
+    {"local-port", SCHEMA_NUMBER, NULL, 1, 65535, .help = "udp: the port on this host"},
+    {"peer", SCHEMA_TEXT, NULL, .help = "udp: the other end, ADDRESS:PORT or [IPV6]:PORT"},
+    {"promiscuous", SCHEMA_FLAG, "off", .help = "frames for other stations reach the card, too"},
+    {"spoof", SCHEMA_FLAG, "on", .help = "the guest may send from other addresses than the card's"},
+    {"limit", SCHEMA_NUMBER, NULL, 8, 100000000, .help = "kbit/s each way; if missing, none"},
+    {"group", SCHEMA_TEXT, NULL, .help = "cards of the machine with the same word here have group-limit together"},
+    {"group-limit", SCHEMA_NUMBER, NULL, 8, 100000000, .help = "kbit/s each way of all cards in the group"},
+    {"delay", SCHEMA_NUMBER, NULL, 0, 10000, .help = "ms that each frame takes, each way"},
+    {"jitter", SCHEMA_NUMBER, NULL, 0, 10000, .help = "up to so many ms more or less"},
+    {"loss", SCHEMA_NUMBER, NULL, 0, 1000, .help = "how many of 1000 frames are lost, each way"},
+    {"seed", SCHEMA_NUMBER, NULL, 0, INT64_MAX, .help = "of loss and jitter: the same one loses the same frames"},
     {NULL},
 };
 static const struct schema_key testpci_keys[] = {
@@ -125,6 +141,15 @@ static const struct schema_key testpci_keys[] = {
      .help = "its place on the PCI bus; if missing, 28 for the first, 29 for the second ..."},
     {NULL},
 };
+/* What all virtio devices have. */
+#define VIRTIO_KEYS(slots)                                                                                             \
+    {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST, .help = slots},                                       \
+        {"virtio", SCHEMA_CHOICE, "transitional", .words = WORDS("transitional", "modern", "legacy"),                  \
+         .help = "which drivers it is for: of any age, of virtio 1.0 and later, or older ones"},                       \
+    {                                                                                                                  \
+        "packed", SCHEMA_FLAG, "off", .help = "offers queues in one ring (virtio 1.1)"                                 \
+    }
+static const struct schema_key rng_keys[] = {VIRTIO_KEYS("its place on the PCI bus; 20 if missing"), {NULL}};
 static const struct schema_key no_keys[] = {{NULL}};
 
 static const struct schema_section sections[] = {
@@ -138,6 +163,7 @@ static const struct schema_section sections[] = {
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };

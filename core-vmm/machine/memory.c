@@ -368,6 +368,11 @@ void *dev_dma(struct device *d, uint64_t gpa, uint64_t bytes, bool write)
     return m->memory.base + start;
 }
 
+unsigned dev_map_count(struct device *d)
+{
+    return atomic_load_explicit(&d->machine->memory.sequence, memory_order_acquire);
+}
+
 void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes)
 {
     struct machine *m = d->machine;

@@ -183,6 +183,8 @@ bool pci_intx_open(struct device *d, uint32_t asked)
 static uint32_t config_read(struct device *d, unsigned offset, unsigned size)
 {
     uint32_t value = 0;
+    if (d->ops->pci_reading)
+        d->ops->pci_reading(d, offset, size);
     for (unsigned i = 0; i < size; i++)
         value |= (uint32_t)(offset + i < 256 ? d->core->pci_config[offset + i] : 0xff) << i * 8;
     return value;

@@ -335,6 +335,29 @@ network_initrd() { # name busybox-package kernel-package
 	rm -rf "$t"
 }
 
+# Linux with the drivers of virtio, which does with each device that it finds what its command line says: do=rng,disk,...
+virtio_initrd() { # name busybox-package kernel-package
+	local b f k m t=$CACHE/.tree.$$
+	b=$(unpack "$2")
+	k=$(unpack "$3")
+	rm -rf "$t"
+	mkdir -p "$t"/{bin,dev,proc,sys,tmp,mnt}
+	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
+	ln -s busybox "$t/bin/sh"
+	m=$(basename "$k"/lib/modules/*)
+	/sbin/depmod -b "$k" "$m"
+	for f in $VIRTIO_MODULES; do /sbin/modprobe -d "$k" -S "$m" --show-depends $f; done |
+		sed -n 's/^insmod \(.*\) *$/\1/p' | sort -u | while read -r f; do install -D -m 644 "$f" "$t/${f#"$k/"}"; done
+	cp "$k/lib/modules/$m"/modules.{order,builtin,builtin.modinfo} "$t/lib/modules/$m"
+	/sbin/depmod -b "$t" "$m"
+	sed "s/^MODULES=.*/MODULES='$VIRTIO_MODULES'/" "$(dirname "$SELF")/virtio-init.sh" >"$t/init"
+	chmod +x "$t/init"
+	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t"
+}
+VIRTIO_MODULES="virtio_pci virtio_rng virtio_blk virtio_net virtio_console virtio_scsi virtio_balloon sd_mod sr_mod ata_piix"
+
 # Linux's own tests of x86, 32 and 64 bit, built by its Makefile, in /tests; what they need of the C library; no init.
 selftests() { # name
 	local b l s t=$CACHE/.tree.$$
@@ -383,6 +406,8 @@ make_guest() {
 	debian-initrd32.gz) debian_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	network-initrd64.gz) network_initrd "$1" busybox-static linux-image-amd64 ;;
 	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
+	virtio-initrd64.gz) virtio_initrd "$1" busybox-static linux-image-cloud-amd64 ;;
+	virtio-initrd32.gz) virtio_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	selftests-x86.gz) selftests "$1" ;;
 	xen.iso) xen_iso ;;
 	di-amd64-text-linux | di-amd64-text-initrd.gz) installer amd64 text ;;
