@@ -7,6 +7,8 @@
 extern const struct device_ops i440fx_ops;    /* host bridge */
 extern const struct device_ops piix3_ops;     /* ISA bridge and PCI interrupt router */
 extern const struct device_ops piix3_ide_ops; /* lines: 0 primary, 1 secondary channel */
+extern const struct device_ops ahci_ops;      /* line 0: INTA# */
+extern const struct device_ops nvme_ops;      /* line 0: INTA# */
 extern const struct device_ops piix4_pm_ops;  /* line 0: SCI */
 extern const struct device_ops lapic_ops;     /* all local APICs */
 extern const struct device_ops ioapic_ops;

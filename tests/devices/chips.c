@@ -32,6 +32,8 @@ const struct chip chips[] = {
     {&piix3_ops, "southbridge"},
     {&piix4_pm_ops, "pm"},
     {&piix3_ide_ops, "ide", "ide0.file=zero:4M ide1.file=pattern:128K ide2.file=zero:8M ide2.media=cdrom"},
+    {&ahci_ops, "sata", "sata0.file=zero:4M sata1.file=pattern:128K sata2.file=zero:8M sata2.media=cdrom"},
+    {&nvme_ops, "nvme0", "nvme0.file=pattern:1M"},
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},
