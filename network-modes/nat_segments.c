@@ -3,14 +3,15 @@
  *
  * TCP: each segment costs libslirp about the same, whatever its length.  So it is told that the guest takes segments of up to
  * SEGMENT_MOST bytes (the option MSS of the guest's SYN is raised to a multiple of what it says), and what comes out goes on as
- * one segment to be cut up by what the guest does take: by its card, or by offload.c.  The guest sees the segments that it asked
+ * one segment to be cut up by what the guest does take: by its card, or by
+ * base/net_offload.c.  The guest sees the segments that it asked
  * for.  If its connections ask for different lengths, the least of them is right for all.
  *
  * Datagrams: libslirp's link is longer than the guest's, so what is too long for an Ethernet frame is cut into fragments here
  * (RFC 791, 3.2; RFC 8200, 4.5). */
 #include "core-vmm/base/bytes.h"
+#include "core-vmm/base/net_offload.h"
 #include "network-modes/nat.h"
-#include "network-modes/offload.h"
 
 enum {
     ETHER = 14,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* port.c - a card's place in the network process: between the VM process and the card's mode. */
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include "network-modes/process.h"
 #include <stdarg.h>
 #include <string.h>
