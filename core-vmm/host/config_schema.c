@@ -62,8 +62,8 @@ static const struct schema_key parallel_keys[] = {
     {NULL},
 };
 static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhdx", NULL};
-static const struct schema_key ide_keys[] = {
-    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty"},
+static const struct schema_key drive_keys[] = {
+    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA bay"},
     {"format", SCHEMA_CHOICE, NULL, .words = formats,
      .help = "the image's format; if missing, what the file's ending says, else raw"},
     {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
@@ -106,6 +106,8 @@ static const struct schema_key nic_keys[] = {
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
+    {"rom", SCHEMA_PATH, "auto",
+     .help = "by what the BIOS boots from the network: auto (iPXE, if it is installed), off, or a ROM image's path"},
     {"mode", SCHEMA_CHOICE, "nat",
      .words = WORDS("none", "nat", "natnetwork", "internal", "hostonly", "bridged", "udp"),
      .help =
@@ -154,8 +156,12 @@ static const struct schema_section sections[] = {
     {"machine", 0, 0, "the machine as a whole", machine_keys},
     {"serial", 1, 4, "a 16550A serial port, COM1 to COM4; present if listed", serial_keys},
     {"parallel", 1, 1, "a parallel port, LPT1; present if listed", parallel_keys},
-    {"ide", 0, 4, "an IDE drive: ide0 and ide1 on the first channel, ide2 and ide3 on the second", ide_keys},
-    {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys},
+    {"ide", 0, 4, "an IDE drive: ide0 and ide1 on the first channel, ide2 and ide3 on the second", drive_keys,
+     .drive = true},
+    {"sata", 0, 6, "a drive on the AHCI controller, which is there if any is; a disk without a file is an empty bay",
+     drive_keys, .drive = true},
+    {"nvme", 0, 2, "an NVMe controller with one disk", drive_keys, .drive = true},
+    {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
