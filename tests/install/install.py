@@ -77,7 +77,7 @@ class Machine(boot.Machine):
     def create(self, disk, card, port, log, guests):
         self.disk, self.serial = os.path.join(self.home, "disk.qcow2"), os.path.join(self.home, "serial")
         self.run("disk", "create", self.disk, "4G")
-        line = (f"auto=true priority=critical hostname=guest domain=lan DEBIAN_FRONTEND=text TERM=dumb url=http://10.0.2.2:{port}/preseed.cfg "
+        line = (f"auto=true priority=critical language=en country=US locale=en_US.UTF-8 hostname=guest domain=lan DEBIAN_FRONTEND=text TERM=dumb url=http://10.0.2.2:{port}/preseed.cfg "
                 f"log_host=10.0.2.2 log_port={log} {CONSOLE} loglevel=3 panic=-1")
         kernel, initrd = guests
         self.run("create", self.name, "--memory", "1G", "--kernel", kernel, "--initrd", initrd, "--cmdline", line,
@@ -125,7 +125,6 @@ def log_in(vm):
         shell.until("Password: ", 60)
         shell.socket.sendall(b"root\n")
         shell.until(r"# ", 60)
-        shell.good("stty -echo; PS1=", 60)
         says = shell.good("cat /etc/debian_version; uname -m; findmnt -no SOURCE,FSTYPE /; dpkg -l | grep -c ^ii", 60)
         net = shell.good("ip -4 -o addr show scope global; ping -c 1 -W 5 10.0.2.2 | grep received", 60)
         shell.start("poweroff")

@@ -193,6 +193,8 @@ class Packages:
         """{path below dists/SUITE: content}"""
         made = {f"{c}/binary-{self.arch}/Packages.gz": gzip.compress("\n\n".join(p).encode() + b"\n", mtime=0)
                 for c, p in self.lists.items()}
+        made[f"main/binary-{self.arch}/Release"] = (f"Archive: stable\nOrigin: Debian\nLabel: Debian\nComponent: main\n"
+                                                    f"Architecture: {self.arch}\n").encode()
         now = email.utils.formatdate(usegmt=True)
         lines = [f"Origin: Debian\nLabel: Debian\nSuite: stable\nCodename: {SUITE}\nVersion: 12\nDate: {now}\n"
                  f"Architectures: {self.arch}\nComponents: main\nSHA256:\n"]
