@@ -7,6 +7,8 @@
 extern const struct device_ops i440fx_ops;    /* host bridge */
 extern const struct device_ops piix3_ops;     /* ISA bridge and PCI interrupt router */
 extern const struct device_ops piix3_ide_ops; /* lines: 0 primary, 1 secondary channel */
+extern const struct device_ops ahci_ops;      /* line 0: INTA# */
+extern const struct device_ops nvme_ops;      /* line 0: INTA# */
 extern const struct device_ops piix4_pm_ops;  /* line 0: SCI */
 extern const struct device_ops lapic_ops;     /* all local APICs */
 extern const struct device_ops ioapic_ops;
@@ -31,7 +33,7 @@ extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 extern const struct device_ops virtio_net_ops, virtio_rng_ops;
 
 /* Network cards; line 0: INTA# */
-extern const struct device_ops e1000_ops;                 /* 82540EM */
+extern const struct device_ops e1000_ops, e1000e_ops;     /* 82540EM, 82574L */
 extern const struct device_ops pcnet_ops;                 /* Am79C973, PCnet-FAST III */
 extern const struct device_ops rtl8139_ops, rtl8139c_ops; /* RTL8139C+ and RTL8139C */
 

@@ -12,16 +12,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 enum { FD_SETTINGS = OUTER_SOCKET + 1, FD_CONTROL };
 
-/* Folders that were opened for a card may be read, all else not. */
+/* Folders that were opened for a card may be read; in that of the networks members meet. */
 static void allow_descriptors(struct fence_files *f, GKeyFile *settings)
 {
     g_auto(GStrv) keys = g_key_file_get_keys(settings, "descriptors", NULL, NULL);
+    const unsigned meet = FENCE_READ | FENCE_WRITE | FENCE_MAKE | FENCE_MEET;
     for (char **k = keys; k && *k; k++)
-        fence_allow_fd(f, g_key_file_get_integer(settings, "descriptors", *k, NULL), FENCE_READ);
+        fence_allow_fd(f, g_key_file_get_integer(settings, "descriptors", *k, NULL),
+                       strcmp(*k, "networks") ? FENCE_READ : meet);
 }
 
 static bool fence(struct net_process *p, GError **error)

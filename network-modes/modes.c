@@ -6,7 +6,8 @@
 
 const struct net_mode *mode_find(const char *name)
 {
-    static const struct net_mode *const modes[] = {&none_mode, &nat_mode};
+    static const struct net_mode *const modes[] = {&none_mode,     &nat_mode,     &natnetwork_mode, &internal_mode,
+                                                   &hostonly_mode, &bridged_mode, &udp_mode};
     for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++)
         if (!strcmp(modes[i]->name, name))
             return modes[i];

@@ -3,4 +3,4 @@
 #pragma once
 #include "network-modes/mode.h"
 
-extern const struct net_mode none_mode, nat_mode;
+extern const struct net_mode none_mode, nat_mode, natnetwork_mode, internal_mode, hostonly_mode, bridged_mode, udp_mode;

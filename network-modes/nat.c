@@ -7,7 +7,7 @@
 #include "core-vmm/base/net_range.h"
 #include "network-modes/modes.h"
 #include "network-modes/nat.h"
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include <gio/gio.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -10,7 +10,7 @@
  * address, coming out, its source becomes ours again.  Which server a connection goes to is settled by its SYN. */
 #include "core-vmm/base/bytes.h"
 #include "network-modes/nat.h"
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* port.c - a card's place in the network process: between the VM process and the card's mode. */
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include "network-modes/process.h"
 #include <stdarg.h>
 #include <string.h>
@@ -36,12 +36,17 @@ struct config port_config(const struct net_port *p)
     return (struct config){p->process->settings, "machine.ini", p->name};
 }
 
+int process_fd(const struct net_process *p, const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = g_key_file_get_integer(p->settings, "descriptors", name, &error);
+    return error ? -1 : fd;
+}
+
 int port_fd(const struct net_port *p, const char *name)
 {
     g_autofree char *key = g_strconcat(p->name, ".", name, NULL);
-    g_autoptr(GError) error = NULL;
-    int fd = g_key_file_get_integer(p->process->settings, "descriptors", key, &error);
-    return error ? -1 : fd;
+    return process_fd(p->process, key);
 }
 
 struct resolver *port_resolver(const struct net_port *p)
@@ -102,12 +107,12 @@ static void give_summed(struct net_port *p, const uint8_t *frame, size_t bytes, 
         port_dropped(p, "no frame");
 }
 
-void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const struct net_offload *left)
+/* After what the switch does with it; the card's link may have gone meanwhile. */
+static void to_card(void *ctx, const void *frame, size_t bytes, const struct net_offload *left)
 {
-    if (!p->link || bytes < NET_FRAME_LEAST || bytes > NET_FRAME_MOST)
-        port_dropped(p, p->link ? "no frame" : "the cable is out");
-    else if (!left)
-        give(p, frame, bytes, &nothing_left);
+    struct net_port *p = ctx;
+    if (!p->link)
+        port_dropped(p, "the cable is out");
     else if (left->segments & ~p->guest_can) {
         if (!offload_cut(frame, bytes, left, give_segment, p))
             port_dropped(p, "no frame");
@@ -115,6 +120,16 @@ void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const 
         give_summed(p, frame, bytes, left);
     else
         give(p, frame, bytes, left);
+}
+
+void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    if (p->sink)
+        p->sink(p->sink_ctx, frame, bytes, left);
+    else if (!p->link || bytes < NET_FRAME_LEAST || bytes > NET_FRAME_MOST)
+        port_dropped(p, p->link ? "no frame" : "the cable is out");
+    else
+        switch_port_from_mode(p->rules, frame, bytes, left);
 }
 
 /* ---- from the guest ---- */
@@ -129,7 +144,21 @@ static void take_segment(void *ctx, uint8_t *frame, size_t bytes)
     take(ctx, frame, bytes, &nothing_left);
 }
 
-/* What the mode cannot do is done here first. */
+/* After what the switch does with it.  What the mode cannot do is done here first. */
+static void to_mode(void *ctx, void *data, size_t bytes, const struct net_offload *left)
+{
+    struct net_port *p = ctx;
+    uint8_t *frame = data;
+    if (!p->link)
+        port_dropped(p, "the cable is out");
+    else if (left->segments ? !(left->segments & ~p->mode->can) : !left->checksum || p->mode->can & NET_CHECKSUM)
+        take(p, frame, bytes, left);
+    else if (left->segments ? !offload_cut(frame, bytes, left, take_segment, p) : !offload_checksum(frame, bytes, left))
+        port_dropped(p, "no frame");
+    else if (!left->segments)
+        take(p, frame, bytes, &nothing_left);
+}
+
 void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left)
 {
     if (!p->link || bytes < NET_FRAME_LEAST || bytes > NET_FRAME_MOST) {
@@ -138,12 +167,7 @@ void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const str
     }
     p->sent++;
     p->sent_bytes += bytes;
-    if (left->segments ? !(left->segments & ~p->mode->can) : !left->checksum || p->mode->can & NET_CHECKSUM)
-        take(p, frame, bytes, left);
-    else if (left->segments ? !offload_cut(frame, bytes, left, take_segment, p) : !offload_checksum(frame, bytes, left))
-        port_dropped(p, "no frame");
-    else if (!left->segments)
-        take(p, frame, bytes, &nothing_left);
+    switch_port_from_card(p->rules, frame, bytes, left);
 }
 
 /* ---- link ---- */
@@ -151,6 +175,8 @@ void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const str
 /* What is left to do is taken whatever the mode can: it is done here if it must be. */
 static void tell_link(struct net_port *p)
 {
+    if (p->sink) /* nobody to tell */
+        return;
     p->link = p->mode && p->connected && p->far_up;
     vm_side_link(p->process->vm, p, p->link, NET_CHECKSUM | NET_TSO4 | NET_TSO6);
 }
@@ -196,9 +222,10 @@ void port_start(struct net_port *p)
     p->far_up = true;
     p->mode = mode_find(mode ? mode : "none");
     parse_mac(p, mac);
+    p->rules = p->rules ? p->rules : switch_port_new(&(struct port_sides){to_mode, to_card, p});
     if (!p->mode)
         g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "this version has no mode %s", mode);
-    else if (config_flag(&c, "connected", &connected, &error))
+    else if (port_rules(p, &error) && config_flag(&c, "connected", &connected, &error))
         p->state = p->mode->start(p, &c, &error);
     if (error)
         g_warning("%s: %s", p->name, error->message);
@@ -216,4 +243,23 @@ void port_stop(struct net_port *p)
     p->mode = NULL;
     p->state = NULL;
     tell_link(p);
+    switch_port_drop(p->rules);
+}
+
+/* ---- ports inside of modes ---- */
+
+struct net_port *
+port_inner_new(const struct net_port *of,
+               void (*sink)(void *ctx, const uint8_t *frame, size_t bytes, const struct net_offload *left), void *ctx)
+{
+    struct net_port *p = g_new0(struct net_port, 1);
+    *p = (struct net_port){.process = of->process, .name = g_strdup(of->name), .sink = sink, .sink_ctx = ctx};
+    return p;
+}
+
+void port_inner_free(struct net_port *p)
+{
+    if (p)
+        g_free(p->name);
+    g_free(p);
 }

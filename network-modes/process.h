@@ -7,6 +7,7 @@
 #pragma once
 #include "core-vmm/outer/net_wire.h"
 #include "network-modes/mode.h"
+#include "network-modes/switch_port.h"
 
 enum { PORT_REASONS = 16 };
 struct net_port {
@@ -29,9 +30,14 @@ struct net_port {
     } dropped[PORT_REASONS];
     gint64 log_second;
     unsigned log_count;
+    struct switch_port *rules; /* what the switch does with its frames */
+    /* A port without a card, inside a mode: where its frames go instead. */
+    void (*sink)(void *ctx, const uint8_t *frame, size_t bytes, const struct net_offload *left);
+    void *sink_ctx;
 };
 struct net_process {
     char *machine;
+    GHashTable *groups; /* of struct port_group by name: cards with one limit */
     GKeyFile *settings; /* [network] and the cards' sections of machine.ini, with the starter's additions */
     int settings_fd, wire, listening;
     struct net_port port[NET_WIRE_CARDS];
@@ -55,6 +61,14 @@ void port_connect(struct net_port *p, bool connected);
 /* From the VM process.  There is room for 16 bytes before the frame, which may be changed. */
 void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left);
 void port_guest_said(struct net_port *p, unsigned can);
+/* A port of the same section without a card, for a mode inside of another; its frames go to sink. */
+struct net_port *
+port_inner_new(const struct net_port *of,
+               void (*sink)(void *ctx, const uint8_t *frame, size_t bytes, const struct net_offload *left), void *ctx);
+void port_inner_free(struct net_port *p);                      /* NULL is fine */
+int process_fd(const struct net_process *p, const char *name); /* a descriptor of [descriptors], or -1 */
+/* Reads again what the switch is to do with the card's frames: limits, policy. */
+bool port_rules(struct net_port *p, GError **error);
 struct config port_config(const struct net_port *p);
 
 /* ---- modes.c ---- */

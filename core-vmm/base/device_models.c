@@ -4,14 +4,18 @@
 #include <glib.h>
 #include <string.h>
 
-const char *const nic_models[] = {"e1000", "pcnet", "rtl8139", "rtl8139c", "virtio-net", NULL};
+const char *const nic_models[] = {"e1000", "e1000e", "pcnet", "rtl8139", "rtl8139c", "virtio-net", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
+static const char *const nvme_models[] = {"nvme", NULL};
+static const char *const ahci_models[] = {"ahci", NULL};
 
 static const char *const rng_models[] = {"virtio-rng", NULL};
 
 const struct device_class device_classes[] = {
     {"rng", .slot = 20, .models = rng_models},
     {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
+    {"nvme", .first = 0, .count = 2, .slot = 12, nvme_models},
+    {"sata", .first = 0, .count = 6, .slot = 11, ahci_models, .together = "sata"},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };
@@ -24,8 +28,10 @@ const struct device_class *device_class_of(const char *section, unsigned *number
         if (!k->count && !strcmp(section, k->section))
             return k;
         unsigned digit = g_str_has_prefix(section, k->section) ? (unsigned)(section[n] - '0') : k->first + k->count;
-        *number = digit - k->first;
-        if (*number < k->count && !section[n + 1])
+        *number = k->together ? 0 : digit - k->first;
+        if (digit - k->first < k->count && !section[n + 1])
+            return k;
+        if (k->together && !strcmp(section, k->together))
             return k;
     }
     return NULL;

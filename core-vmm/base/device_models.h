@@ -13,6 +13,7 @@ struct device_class {
     unsigned slot;             /* of the first */
     const char *const *models; /* names of chips (device_ops), NULL-terminated; the first is the default.  One only: its
                                 * section has no key `model` */
+    const char *together; /* one function for all numbers that are listed, of this name: drives of one controller */
 };
 
 extern const char *const nic_models[], *const testpci_models[];

@@ -42,7 +42,10 @@ const struct board_row board_pc[] = {
 
 /* What may be chosen by name: see base/device_models.h. */
 const struct device_ops *const board_pc_chips[] = {
+    &ahci_ops,
+    &nvme_ops, // disk controllers
     &e1000_ops,
+    &e1000e_ops,
     &pcnet_ops,
     &rtl8139_ops,
     &rtl8139c_ops, // network cards

@@ -4,7 +4,7 @@
 #include "core-vmm/board/board_pc.h"
 #include "devices/chipset/mc146818.h"
 #include "devices/firmware/pc_firmware.h"
-#include "devices/storage/piix3_ide.h"
+#include "devices/storage/ata_board.h"
 #include <string.h>
 
 static bool floppy_listed(struct machine *m)
@@ -33,6 +33,7 @@ static bool wanted(struct machine *m, const struct board_row *r)
 
 /* ---- PCI functions that machine.ini chooses ---- */
 
+/* Only where there is a choice has the section a key for it. */
 static const struct device_ops *chosen_chip(const struct device_class *k, const struct config *c, GError **error)
 {
     unsigned which = 0;
@@ -54,11 +55,12 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
     if (!k)
         g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND,
                     "%s: [%s] is no PCI function that can be added", m->path, section);
-    if (!ops || !config_number(&c, "slot", &slot, error))
+    if (!ops || (g_key_file_has_key(m->file, section, "slot", NULL) && !config_number(&c, "slot", &slot, error)))
         return NULL;
     const struct device *there = m->pci_slot[slot << 3];
+    const char *name = g_intern_string(k->together ? k->together : section);
     if (!there)
-        return device_new(m, &(struct wiring){ops, g_intern_string(section), .slot = slot, .pluggable = true});
+        return device_new(m, &(struct wiring){ops, name, .slot = slot, .pluggable = true});
     g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
                 "%s: [%s]: PCI slot %d is %s's; give one of them another by slot=", m->path, section, (int)slot,
                 there->name);
@@ -74,6 +76,8 @@ static bool add_optional(struct machine *m, GError **error)
             struct device *d = NULL;
             if (!g_key_file_has_group(m->file, section))
                 continue;
+            if (k->together && machine_device(m, k->together))
+                break;
             d = board_pc_optional(m, section, error);
             if (!d)
                 return false;
@@ -84,27 +88,72 @@ static bool add_optional(struct machine *m, GError **error)
 
 /* ---- what the firmware is told ---- */
 
-static const char *const ide_names[] = {"ide0", "ide1", "ide2", "ide3"};
+/* Everything that can be booted from, in the order in which those of one kind are tried: the sections, and the Open Firmware
+ * path by which SeaBIOS knows each.  In a path, "{slot}" is the function's PCI slot (hexadecimal), "{n}" the section's number. */
+static const struct bootable {
+    const char *section;
+    unsigned first, count;
+    const char *path;
+} bootables[] = {
+    {"floppy", 0, 2, "/pci@i0cf8/isa@1/fdc@03f0/floppy@{n}"},
+    {"ide", 0, 1, "/pci@i0cf8/ide@1,1/drive@0/disk@0"},
+    {"ide", 1, 1, "/pci@i0cf8/ide@1,1/drive@0/disk@1"},
+    {"ide", 2, 1, "/pci@i0cf8/ide@1,1/drive@1/disk@0"},
+    {"ide", 3, 1, "/pci@i0cf8/ide@1,1/drive@1/disk@1"},
+    {"sata", 0, 6, "/pci@i0cf8/sata@{slot}/drive@{n}/disk@0"},
+    {"nvme", 0, 2, "/pci@i0cf8/nvme@{slot}/namespace@1,0"},
+    {"virtio-disk", 0, 4, "/pci@i0cf8/scsi@{slot}/disk@0,0"},
+    {"scsi", 0, 7, "/pci@i0cf8/scsi@{slot}/channel@0/disk@{n},0"},
+    {"nic", 1, 8, "/pci@i0cf8/ethernet@{slot}"},
+};
 
-static bool section_is(struct machine *m, const char *section, const char *media)
+/* The function that a section is, or is part of; for those that are no PCI functions of their own, 0. */
+static unsigned slot_of(struct machine *m, const char *section)
 {
-    struct config c = {m->file, m->path, section};
-    g_autofree char *what = config_string(&c, "media");
-    return g_key_file_has_group(m->file, section) && !strcmp(what, media);
+    unsigned number;
+    const struct device_class *k = device_class_of(section, &number);
+    const struct device *d = k ? machine_device(m, k->together ? k->together : section) : NULL;
+    return d ? d->core->wiring.slot : 0;
+}
+
+/* NULL: the machine has no such section. */
+static char *boot_path(struct machine *m, const struct bootable *b, unsigned n, char **section)
+{
+    g_autofree char *name = g_strdup_printf("%s%u", b->section, n), *number = g_strdup_printf("%x", n);
+    if (!g_key_file_has_group(m->file, name))
+        return NULL;
+    g_autofree char *slot = g_strdup_printf("%x", slot_of(m, name));
+    GString *path = g_string_new(b->path);
+    g_string_replace(path, "{slot}", slot, 0);
+    g_string_replace(path, "{n}", number, 0);
+    *section = g_steal_pointer(&name);
+    return g_string_free(path, FALSE);
+}
+
+static const char *boot_kind(struct machine *m, const struct bootable *b, const char *section)
+{
+    g_autofree char *media = g_key_file_get_string(m->file, section, "media", NULL);
+    if (!strcmp(b->section, "floppy"))
+        return "floppy";
+    if (!strcmp(b->section, "nic"))
+        return "network";
+    return g_strcmp0(media, "cdrom") ? "disk" : "cdrom";
 }
 
 static void boot_add(struct machine *m, GPtrArray *order, const char *kind)
 {
-    if (!strcmp(kind, "floppy") && g_key_file_has_group(m->file, "floppy0"))
-        g_ptr_array_add(order, "floppy0");
-    for (unsigned i = 0; i < G_N_ELEMENTS(ide_names); i++)
-        if (section_is(m, ide_names[i], kind))
-            g_ptr_array_add(order, (gpointer)ide_names[i]);
+    for (unsigned i = 0; i < G_N_ELEMENTS(bootables); i++)
+        for (unsigned n = 0; n < bootables[i].count; n++) {
+            g_autofree char *section = NULL;
+            g_autofree char *path = boot_path(m, &bootables[i], bootables[i].first + n, &section);
+            if (path && !strcmp(boot_kind(m, &bootables[i], section), kind))
+                g_ptr_array_add(order, g_steal_pointer(&path));
+        }
 }
 
 static GPtrArray *boot_order(struct machine *m, const struct config *c)
 {
-    GPtrArray *order = g_ptr_array_new();
+    GPtrArray *order = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *boot = config_string(c, "boot");
     g_auto(GStrv) kinds = g_strsplit(boot, ",", -1);
     for (char **k = kinds; *k; k++)
@@ -113,16 +162,40 @@ static GPtrArray *boot_order(struct machine *m, const struct config *c)
     return order;
 }
 
-static void tell_geometry(struct machine *m, struct pc_firmware *p)
+/* By which geometry a drive counts, and BIOS calls; false: it is no disk of an ATA controller. */
+static bool geometry_of(struct machine *m, const char *section, struct disk_geometry *drive, struct disk_geometry *bios)
 {
-    for (unsigned n = 0; n < G_N_ELEMENTS(ide_names); n++) {
-        struct disk_geometry drive, bios;
-        if (!piix3_ide_geometry(machine_device(m, "ide"), n, &drive, &bios))
-            continue;
-        p->disk[n] = bios;
-        if (n < 2)
-            mc146818_set_disk(machine_device(m, "rtc"), n, drive.cylinders, drive.heads, drive.sectors);
-    }
+    unsigned n = section[strlen(section) - 1] - '0';
+    struct device *sata = machine_device(m, "sata");
+    if (g_str_has_prefix(section, "ide"))
+        return piix3_ide_geometry(machine_device(m, "ide"), n, drive, bios);
+    return g_str_has_prefix(section, "sata") && sata && ahci_geometry(sata, n, drive, bios);
+}
+
+/* The CMOS memory has room for the first two IDE disks. */
+static GArray *tell_geometry(struct machine *m)
+{
+    GArray *disks = g_array_new(FALSE, FALSE, sizeof(struct pc_firmware_disk));
+    for (unsigned i = 0; i < G_N_ELEMENTS(bootables); i++)
+        for (unsigned n = bootables[i].first; n < bootables[i].first + bootables[i].count; n++) {
+            struct pc_firmware_disk disk = {0};
+            struct disk_geometry drive;
+            g_autofree char *section = NULL;
+            disk.path = boot_path(m, &bootables[i], n, &section);
+            if (!disk.path || !geometry_of(m, section, &drive, &disk.bios)) {
+                g_free(disk.path);
+                continue;
+            }
+            g_array_append_val(disks, disk);
+            if (!strcmp(bootables[i].section, "ide") && n < 2)
+                mc146818_set_disk(machine_device(m, "rtc"), n, drive.cylinders, drive.heads, drive.sectors);
+        }
+    return disks;
+}
+
+static void clear_disk(void *disk)
+{
+    g_free(((struct pc_firmware_disk *)disk)->path);
 }
 
 static bool tell_firmware(struct machine *m, GError **error)
@@ -131,6 +204,8 @@ static bool tell_firmware(struct machine *m, GError **error)
     g_autofree char *kernel = config_string(&c, "kernel"), *initrd = config_string(&c, "initrd");
     g_autofree char *cmdline = config_string(&c, "cmdline");
     g_autoptr(GPtrArray) order = boot_order(m, &c);
+    g_autoptr(GArray) disks = tell_geometry(m);
+    g_array_set_clear_func(disks, clear_disk);
     bool boot_menu;
     if (!config_flag(&c, "boot-menu", &boot_menu, error))
         return false;
@@ -145,11 +220,12 @@ static bool tell_firmware(struct machine *m, GError **error)
         .boot_menu = boot_menu,
         .no_display = !has_video(m),
         .boot = (const char *const *)order->pdata,
+        .disks = (const struct pc_firmware_disk *)disks->data,
+        .disk_count = disks->len,
         .kernel = kernel,
         .initrd = initrd,
         .cmdline = cmdline,
     };
-    tell_geometry(m, &p);
     return pc_firmware_setup(machine_device(m, "fw-cfg"), &p, error);
 }
 

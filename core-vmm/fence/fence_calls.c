@@ -90,6 +90,8 @@ static const struct {
            SYS_getsockname, SYS_getpeername, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg,
            SYS_recvmmsg),
      "the network"},
+    {NET, CALLS(SYS_renameat, SYS_renameat2, SYS_unlinkat, SYS_mkdirat, SYS_faccessat, SYS_faccessat2),
+     "folders where VMs of a user meet (Landlock says where)"},
     {TOOL | VM | LOOP | VCPU, CALLS(SYS_rt_sigtimedwait), "Ctrl-C; taking a kick back"},
     {ANY, CALLS(SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_time, SYS_nanosleep, SYS_clock_nanosleep),
      "time"},
@@ -166,12 +168,13 @@ static const struct {
     {VM | LOOP | VCPU, SYS_sendto, 1, {IS(4, 0)}},
     {VM | LOOP, SYS_recvfrom, 1, {IS(4, 0)}},
     {VM | LOOP, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
-    /* TCP, UDP and pings; datagrams between a user's VMs.  No other Unix sockets: a user's other programs listen there. */
+    /* TCP, UDP and pings; packets between a user's VMs.  No other Unix sockets: a user's other programs listen there. */
     {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
     {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},
     {NET, SYS_socket, 2, {IS(0, AF_INET6), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
     {NET, SYS_socket, 2, {IS(0, AF_INET6), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},
-    {NET, SYS_socket, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},
+    {NET, SYS_socket, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_SEQPACKET)}},
+    {NET, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     /* An open file's own time, no path. */
     {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
     /* That another image builds upon an open one. */

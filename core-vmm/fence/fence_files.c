@@ -43,6 +43,7 @@ static uint64_t bits_of(unsigned access)
         LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE,
         ACCESS_IOCTL_DEV,
         LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | ACCESS_REFER,
+        LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE,
     };
     uint64_t all = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(bits); i++)

@@ -36,6 +36,7 @@ struct schema_section {
     unsigned first, count; /* numbered sections: "serial1" ... ; count 0: the bare name */
     const char *help;
     const struct schema_key *keys; /* ends with a NULL name */
+    bool drive;                    /* has a medium of its own: file, format, readonly, maybe media */
 };
 
 const struct schema_section *schema_sections(void); /* ends with a NULL name */

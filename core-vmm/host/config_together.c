@@ -44,8 +44,7 @@ static bool check_terminal(GKeyFile *file, const char *path, GError **error)
 static char *image_of(GKeyFile *file, const char *section, const char *folder, bool *written)
 {
     const struct schema_section *s = schema_find_section(section);
-    bool drive = s && (!strcmp(s->name, "ide") || !strcmp(s->name, "floppy"));
-    g_autofree char *image = drive ? g_key_file_get_string(file, section, "file", NULL) : NULL;
+    g_autofree char *image = s && s->drive ? g_key_file_get_string(file, section, "file", NULL) : NULL;
     g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
     g_autofree char *readonly = g_key_file_get_string(file, section, "readonly", NULL);
     g_autofree char *full = image && *image ? g_canonicalize_filename(image, folder) : NULL;

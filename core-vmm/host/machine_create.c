@@ -154,8 +154,9 @@ void machines_end_throwaway(const char *folder, int lock)
 
 static bool is_hard_disk(GKeyFile *file, const char *section)
 {
+    const struct schema_section *s = schema_find_section(section);
     g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
-    return g_str_has_prefix(section, "ide") && g_strcmp0(media, "cdrom");
+    return s && s->drive && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom");
 }
 
 /* A path that starts at the source's folder means the same file in the clone. */

@@ -6,7 +6,9 @@
  * socket is bound here.  Names of descriptors stand in that memfd (network-modes/settings.c). */
 #include "core-vmm/host/machine_outer.h"
 #include "core-vmm/api/config.h"
+#include "core-vmm/api/net.h"
 #include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/machine_networks.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/outer/outer.h"
@@ -53,6 +55,7 @@ static int memory_of(GKeyFile *settings, GError **error)
 struct descriptors {
     int fd[OUTER_FDS_MAX];
     unsigned count;
+    GKeyFile *settings; /* where they are named */
 };
 
 static bool add_descriptor(struct descriptors *d, int fd, GError **error)
@@ -68,8 +71,24 @@ static bool add_descriptor(struct descriptors *d, int fd, GError **error)
     return false;
 }
 
+static bool add_named(void *ctx, const char *key, int fd, GError **error)
+{
+    struct descriptors *d = ctx;
+    g_key_file_set_integer(d->settings, "descriptors", key, OUTER_SOCKET + 1 + (int)d->count);
+    return add_descriptor(d, fd, error);
+}
+
+/* The switch wants to know it, also if the file does not say it. */
+static void set_mac(const struct config *c, GKeyFile *settings)
+{
+    uint8_t m[6];
+    net_mac(c, m);
+    g_autofree char *text = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+    g_key_file_set_string(settings, c->section, "mac", text);
+}
+
 /* The folder of a card's `tftp`, if it says one. */
-static bool open_tftp(struct descriptors *d, GKeyFile *settings, const struct config *c, GError **error)
+static bool open_tftp(struct descriptors *d, const struct config *c, GError **error)
 {
     g_autofree char *path = config_path(c, "tftp"), *key = g_strconcat(c->section, ".tftp", NULL);
     int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -80,8 +99,7 @@ static bool open_tftp(struct descriptors *d, GKeyFile *settings, const struct co
                     g_strerror(errno));
         return false;
     }
-    g_key_file_set_integer(settings, "descriptors", key, OUTER_SOCKET + 1 + (int)d->count);
-    return add_descriptor(d, fd, error);
+    return add_named(d, key, fd, error);
 }
 
 /* What the network process is to do; NULL: there is no card.  GKeyFile has no sections without a key: "present". */
@@ -118,12 +136,16 @@ static bool open_all(struct descriptors *d, const char *socket, GKeyFile *file, 
 {
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
     int listening = socket_listen(socket, error);
+    d->settings = settings;
     d->count = 1; /* the settings' own, which come last */
     bool good = listening >= 0 && add_descriptor(d, listening, error);
     for (char **s = sections; *s && good; s++) {
         const struct config c = {file, ini, *s};
-        good = !is_card(*s) || open_tftp(d, settings, &c, error);
+        if (is_card(*s))
+            set_mac(&c, settings);
+        good = !is_card(*s) || (open_tftp(d, &c, error) && machine_networks_card(&c, add_named, d, error));
     }
+    good = good && machine_networks_all(settings, add_named, d, error);
     d->fd[0] = good ? memory_of(settings, error) : -1;
     return d->fd[0] >= 0;
 }

@@ -21,7 +21,8 @@ char *paths_runtime(GError **error);                      /* made if missing, 07
 char *paths_runtime_of(const char *name, GError **error); /* made too */
 char *paths_socket(const char *name, GError **error);     /* its control socket; nothing is made */
 
-#define PATHS_NETWORK "network" /* beside it: the control socket of the machine's network process */
+#define PATHS_NETWORKS ".networks" /* in the runtime folder: where machines meet (networks.h) */
+#define PATHS_NETWORK  "network"   /* beside it: the control socket of the machine's network process */
 char *paths_network(const char *name, GError **error);
 
 /* Names of all machines, sorted; throw-away ones (only a runtime folder) only if they run.  Whatever else is in the machines'
@@ -38,6 +39,7 @@ pid_t machine_lock_holder(const char *folder); /* 0: nobody; -1: somebody, not k
 /* Unix sockets by paths of any length. */
 int socket_listen(const char *path, GError **error); /* a stale socket is removed, a live one is an error */
 int socket_connect(const char *path, GError **error);
+bool socket_is_alive(const char *path); /* is one of packets, with a process that listens */
 
 /* FOLDER/logs/vm.log and debug.log, older ones vm.log.1 ... */
 #define LOG_KEEP 5

@@ -38,12 +38,12 @@ static bool address_of(const char *path, struct address *a, GError **error)
     return true;
 }
 
-static int open_socket(const char *path, int (*use)(int, const struct sockaddr *, socklen_t), GError **error)
+static int open_socket(const char *path, int type, int (*use)(int, const struct sockaddr *, socklen_t), GError **error)
 {
     struct address a;
     if (!address_of(path, &a, error))
         return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* fchmod: the mode that bind() gives the new name, from its first moment on */
     int e = fd < 0 || fchmod(fd, 0600) || use(fd, (struct sockaddr *)&a.un, sizeof a.un) ? errno : 0;
     if (a.folder >= 0)
@@ -58,7 +58,15 @@ static int open_socket(const char *path, int (*use)(int, const struct sockaddr *
 
 int socket_connect(const char *path, GError **error)
 {
-    return open_socket(path, connect, error);
+    return open_socket(path, SOCK_STREAM, connect, error);
+}
+
+bool socket_is_alive(const char *path)
+{
+    int fd = open_socket(path, SOCK_SEQPACKET, connect, NULL);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* Left behind by a process that was killed: nobody answers. */
@@ -78,7 +86,7 @@ static void remove_stale(const char *path)
 int socket_listen(const char *path, GError **error)
 {
     remove_stale(path);
-    int fd = open_socket(path, bind, error);
+    int fd = open_socket(path, SOCK_STREAM, bind, error);
     if (fd < 0)
         return -1;
     if (listen(fd, QUEUE)) {

@@ -95,11 +95,16 @@ static size_t iov_bytes(const struct iovec *iov, int count)
     return n;
 }
 
-/* Is that a frame, and can the other side do what is left of it? */
-static bool passes(const struct net_cable *c, size_t bytes, const struct net_offload *left, unsigned can)
+static bool is_frame(const struct net_cable *c, size_t bytes)
 {
-    unsigned needs = left ? (left->checksum ? NET_CHECKSUM : 0) | left->segments : 0;
-    return atomic_load(&c->link) && bytes >= NET_FRAME_LEAST && bytes <= NET_FRAME_MOST && !(needs & ~can);
+    return atomic_load(&c->link) && bytes >= NET_FRAME_LEAST && bytes <= NET_FRAME_MOST;
+}
+
+/* Can the other side do what is left of it? */
+static bool leaves(const struct net_offload *left, unsigned can)
+{
+    unsigned needs = left ? (left->segments ? left->segments : left->checksum ? NET_CHECKSUM : 0) : 0;
+    return !(needs & ~can);
 }
 
 static bool put(struct mailbox *to, const struct iovec *iov, int count, const struct net_offload *left)
@@ -111,16 +116,46 @@ static bool put(struct mailbox *to, const struct iovec *iov, int count, const st
     return mailbox_put(to, all, count + 1);
 }
 
+static bool put_one(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    bool gone = put(c->to_end, iov, count, left);
+    atomic_fetch_add(gone ? &c->sent : &c->sent_dropped, 1);
+    return gone;
+}
+
+static void put_segment(void *ctx, uint8_t *frame, size_t bytes)
+{
+    put_one(ctx, &(struct iovec){frame, bytes}, 1, NULL);
+}
+
+/* What the far end cannot do is done first.  False: the frame is not what is said about it. */
+static bool put_finished(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    size_t bytes = iov_bytes(iov, count), at = 0;
+    g_autofree uint8_t *flat = g_malloc(bytes);
+    for (int i = 0; i < count; at += iov[i++].iov_len)
+        memcpy(flat + at, iov[i].iov_base, iov[i].iov_len);
+    if (left->segments)
+        return offload_cut(flat, bytes, left, put_segment, c);
+    bool good = offload_checksum(flat, bytes, left);
+    if (good)
+        put_one(c, &(struct iovec){flat, bytes}, 1, NULL);
+    return good;
+}
+
 void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
 {
-    bool gone = passes(c, iov_bytes(iov, count), left, net_end_can(c)) && put(c->to_end, iov, count, left);
-    atomic_fetch_add(gone ? &c->sent : &c->sent_dropped, 1);
+    bool good = is_frame(c, iov_bytes(iov, count));
+    if (good && leaves(left, net_end_can(c)))
+        put_one(c, iov, count, left);
+    else if (!good || !put_finished(c, iov, count, left))
+        atomic_fetch_add(&c->sent_dropped, 1);
 }
 
 bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
 {
     struct iovec iov = {(void *)frame, bytes};
-    bool gone = passes(c, bytes, left, net_card_can(c)) && put(c->to_card, &iov, 1, left);
+    bool gone = is_frame(c, bytes) && leaves(left, net_card_can(c)) && put(c->to_card, &iov, 1, left);
     atomic_fetch_add(&c->received_dropped, !gone);
     return gone;
 }

@@ -21,7 +21,7 @@
 #include <stdbool.h>
 
 #define OUTER_ENDS_MAX 16
-#define OUTER_FDS_MAX  8
+#define OUTER_FDS_MAX  32
 #define OUTER_SOCKET   3 /* in an end: its half of the pair; what was opened for it follows, from 4 on */
 
 struct outer_end {           /* what the keeper is to start; borrowed until outer_start() returns */

@@ -19,40 +19,15 @@ static void add_e820(struct device *fw_cfg, const struct pc_firmware *p)
     fw_cfg_add_file(fw_cfg, "etc/e820", map, p->ram_above_4g ? sizeof map : E820_ENTRY);
 }
 
-/* The Open Firmware path by which the BIOS knows a boot device. */
-static const char *boot_path(const char *name)
+/* What is booted directly comes first; the ROM that does it is a file of fw_cfg. */
+static void add_boot_order(struct device *fw_cfg, const struct pc_firmware *p)
 {
-    static const struct {
-        const char *name, *path;
-    } paths[] = {
-        {"ide0", "/pci@i0cf8/ide@1,1/drive@0/disk@0"},     {"ide1", "/pci@i0cf8/ide@1,1/drive@0/disk@1"},
-        {"ide2", "/pci@i0cf8/ide@1,1/drive@1/disk@0"},     {"ide3", "/pci@i0cf8/ide@1,1/drive@1/disk@1"},
-        {"floppy0", "/pci@i0cf8/isa@1/fdc@03f0/floppy@0"}, {"floppy1", "/pci@i0cf8/isa@1/fdc@03f0/floppy@1"},
-        {"directboot", "/rom@genroms/directboot.bin"},
-    };
+    g_autoptr(GString) order = g_string_new(p->kernel ? "/rom@genroms/directboot.bin" : "");
 
-    for (unsigned n = 0; n < G_N_ELEMENTS(paths); n++)
-        if (!strcmp(paths[n].name, name))
-            return paths[n].path;
-    return NULL;
-}
-
-static bool add_boot_order(struct device *fw_cfg, const struct pc_firmware *p, GError **error)
-{
-    g_autoptr(GString) order = g_string_new(p->kernel ? boot_path("directboot") : "");
-
-    for (unsigned n = 0; p->boot && p->boot[n]; n++) {
-        const char *path = boot_path(p->boot[n]);
-        if (!path) {
-            g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-                        "\"%s\" is no boot device; these are: ide0 ide1 ide2 ide3 floppy0 floppy1", p->boot[n]);
-            return false;
-        }
-        g_string_append_printf(order, "%s%s", order->len ? "\n" : "", path);
-    }
+    for (unsigned n = 0; p->boot && p->boot[n]; n++)
+        g_string_append_printf(order, "%s%s", order->len ? "\n" : "", p->boot[n]);
     if (order->len)
         fw_cfg_add_file(fw_cfg, "bootorder", order->str, order->len + 1);
-    return true;
 }
 
 /* A line for each disk: path, cylinders, heads, sectors. */
@@ -60,11 +35,10 @@ static void add_geometry(struct device *fw_cfg, const struct pc_firmware *p)
 {
     g_autoptr(GString) lines = g_string_new(NULL);
 
-    for (unsigned n = 0; n < G_N_ELEMENTS(p->disk); n++) {
-        char name[] = {'i', 'd', 'e', (char)('0' + n), 0};
-        if (p->disk[n].heads)
-            g_string_append_printf(lines, "%s%s %u %u %u", lines->len ? "\n" : "", boot_path(name),
-                                   p->disk[n].cylinders, p->disk[n].heads, p->disk[n].sectors);
+    for (unsigned n = 0; n < p->disk_count; n++) {
+        const struct pc_firmware_disk *d = &p->disks[n];
+        g_string_append_printf(lines, "%s%s %u %u %u", n ? "\n" : "", d->path, d->bios.cylinders, d->bios.heads,
+                               d->bios.sectors);
     }
     if (lines->len)
         fw_cfg_add_file(fw_cfg, "bios-geometry", lines->str, lines->len + 1);
@@ -101,8 +75,7 @@ bool pc_firmware_setup(struct device *fw_cfg, const struct pc_firmware *p, GErro
     add_geometry(fw_cfg, p);
     acpi_tables_setup(fw_cfg, p);
     smbios_setup(fw_cfg, p);
-    if (!add_boot_order(fw_cfg, p, error))
-        return false;
+    add_boot_order(fw_cfg, p);
     return !p->kernel ||
            direct_boot_setup(fw_cfg, p->kernel, p->initrd, p->cmdline ? p->cmdline : "", p->ram_below_4g, error);
 }

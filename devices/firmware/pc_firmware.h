@@ -5,15 +5,20 @@
 #include "core-vmm/api/device.h"
 #include "devices/storage/disk_geometry.h"
 
+struct pc_firmware_disk {
+    char *path; /* Open Firmware's */
+    struct disk_geometry bios;
+};
 struct pc_firmware {
     unsigned cpus, sockets; /* sockets 0: one */
     uint64_t ram_below_4g, ram_above_4g;
-    bool serial1, serial2, floppy; /* there is such a chip: what the ACPI namespace shows */
-    bool boot_menu;                /* offer "press ESC for boot menu" */
-    struct disk_geometry disk[4];  /* of ide0 ... ide3 by BIOS calls; heads 0: not a hard disk */
-    bool no_display;               /* the BIOS talks to serial port 1 instead */
-    const char *const *boot; /* order, NULL-terminated: "ide0" ... "ide3", "floppy0", "floppy1"; NULL: the BIOS's own */
-    const uint8_t *uuid;     /* 16 bytes in the order of RFC 4122, or NULL */
+    bool serial1, serial2, floppy;        /* there is such a chip: what the ACPI namespace shows */
+    bool boot_menu;                       /* offer "press ESC for boot menu" */
+    const struct pc_firmware_disk *disks; /* whose geometry the BIOS must not choose itself */
+    unsigned disk_count;
+    bool no_display;                       /* the BIOS talks to serial port 1 instead */
+    const char *const *boot;               /* order: Open Firmware paths, NULL-terminated; NULL: the BIOS's own */
+    const uint8_t *uuid;                   /* 16 bytes in the order of RFC 4122, or NULL */
     const char *kernel, *initrd, *cmdline; /* file names and text, or NULL */
 };
 bool pc_firmware_setup(struct device *fw_cfg, const struct pc_firmware *p, GError **error);

@@ -110,6 +110,7 @@ static void transfer_sectors(struct ata_drive *v, struct ata_action *a, unsigned
 {
     uint64_t sectors = ata_sectors(v);
 
+    a->lba = lba;
     if (lba > sectors || count > sectors - lba) {
         ata_fail(a, ERROR_IDNF);
         return;
@@ -119,7 +120,6 @@ static void transfer_sectors(struct ata_drive *v, struct ata_action *a, unsigned
         return;
     }
     a->what = how & WRITES ? ATA_WRITE : ATA_READ;
-    a->lba = lba;
     a->sectors = count;
     a->dma = how & DMA;
     a->flush = (how & WRITES) && (v->cache_off || how & FUA);
@@ -296,8 +296,7 @@ static bool serial_command(struct ata_drive *v, uint8_t command, uint8_t *answer
 {
     switch (command) {
     case 0x06: data_set_management(v, a); return true;
-    case 0x2f:
-    case 0x47: ata_read_log(v, answer, a); return true;
+    case 0x2f: ata_read_log(v, answer, a); return true;
     case 0x3d: transfer(v, a, WRITES | WIDE | DMA | FUA); return true;
     case 0x60: transfer_queued(v, a, false); return true;
     case 0x61: transfer_queued(v, a, true); return true;

@@ -33,10 +33,10 @@ struct ata_drive {
     struct disk_geometry geometry, bios_geometry; /* of the drive after power-on; of BIOS calls */
     uint8_t heads, track_sectors, multiple, transfer_mode;
     bool cache_off;
-    bool smart_off, frozen;                /* SMART disabled; SECURITY FREEZE LOCK */
-    uint8_t failed_tag;                    /* NCQ error log: of the queued command that failed; NO_TAG: none */
-    uint8_t failed_status, failed_error;   /* its registers ... */
-    uint64_t failed_lba;                   /* ... and where */
+    bool smart_off, frozen;              /* SMART disabled; SECURITY FREEZE LOCK */
+    uint8_t failed_tag;                  /* NCQ error log: of the queued command that failed; NO_TAG: none */
+    uint8_t failed_status, failed_error; /* its registers ... */
+    uint64_t failed_lba;                 /* ... and where */
     /* CD. */
     struct ata_sense sense, attention; /* of the last command; to be reported first.  key 0: none */
     bool locked;                       /* PREVENT ALLOW MEDIUM REMOVAL */
@@ -58,9 +58,10 @@ enum ata_what {
 struct ata_action {
     enum ata_what what;
     uint8_t error;
-    bool dma, flush, raw; /* not through the data port; on stable storage before it ends; CD sectors in their raw form */
-    bool queued;          /* READ and WRITE FPDMA QUEUED ... */
-    uint8_t tag;          /* ... under this number */
+    bool dma, flush,
+        raw;     /* not through the data port; on stable storage before it ends; CD sectors in their raw form */
+    bool queued; /* READ and WRITE FPDMA QUEUED ... */
+    uint8_t tag; /* ... under this number */
     uint64_t lba;
     uint32_t sectors, sector_bytes; /* on the medium */
     uint32_t block;                 /* bytes between two interrupts on the data port */
@@ -69,6 +70,7 @@ struct ata_action {
 
 /* ata_open.c: the drive that section c describes.  number: for a serial number.  bay: see drive_open_bay(). */
 bool ata_open(struct device *d, struct ata_drive *v, const struct config *c, unsigned number, bool bay, GError **error);
+void ata_plugged(struct ata_drive *v); /* another disk is in the bay, or none */
 
 /* ata.c */
 void ata_power_on(struct ata_drive *v);                   /* settings of disk and CD drive */

@@ -40,3 +40,8 @@ bool ata_open(struct device *d, struct ata_drive *v, const struct config *c, uns
         g_snprintf(v->serial, sizeof v->serial, "TERR%04u", number + 1);
     return choose_geometry(v, c, error);
 }
+
+void ata_plugged(struct ata_drive *v)
+{
+    disk_geometry_choose(ata_sectors(v), NULL, &v->geometry, &v->bios_geometry);
+}

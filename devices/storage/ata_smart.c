@@ -10,7 +10,8 @@ enum { SMART_DATA = 0xd0, SMART_THRESHOLDS = 0xd1, SMART_AUTOSAVE = 0xd2, SMART_
 enum { SMART_ENABLE = 0xd8, SMART_DISABLE = 0xd9, SMART_STATUS = 0xda, SMART_LOW = 0x4f, SMART_HIGH = 0xc2 };
 enum { LOG_DIRECTORY = 0x00, LOG_ERRORS = 0x01, LOG_SELF_TESTS = 0x06, LOG_QUEUED = 0x10 };
 
-static const uint8_t attributes[] = {5 /* reallocated sectors */, 9 /* hours */, 12 /* power cycles */, 197 /* pending */};
+static const uint8_t attributes[] = {5 /* reallocated sectors */, 9 /* hours */, 12 /* power cycles */,
+                                     197 /* pending */};
 
 /* So that all bytes of the sector add up to 0. */
 static void seal(uint8_t *sector)

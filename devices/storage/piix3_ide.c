@@ -7,8 +7,8 @@
  * or not they are enabled there. */
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
+#include "devices/storage/ata_board.h"
 #include "devices/storage/ide.h"
-#include "devices/storage/piix3_ide.h"
 
 /* Registers. */
 enum { REGION_COMMAND0, REGION_CONTROL0, REGION_COMMAND1, REGION_CONTROL1, REGION_BUS_MASTER };

@@ -10,6 +10,7 @@ Guests come from guests.sh; a guest that cannot be had is skipped with the reaso
 import argparse
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -48,6 +49,12 @@ def from_image(*commands):
     return {"guests": ["linux64.iso"], "disk": [c.split() for c in commands], "limit": 120,
             "args": ["--memory", "512M", "--disk", commands[-1].split()[-1]],
             "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
+
+
+def sata(image, media):
+    """Linux from an image on the AHCI controller, through SeaBIOS, as a CD or as a disk."""
+    return {"guests": [image], "limit": 120, "args": ["--memory", "512M", "--set", f"sata1.file={{{image}}}", "--set",
+            f"sata1.media={media}", "--set", "sata1.readonly=on"], "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
 
 
 TESTS = {
@@ -98,6 +105,12 @@ TESTS = {
     "disk-vhdx": from_image("convert linux64.iso a.vhdx"),
     "disk-chain": from_image("convert linux64.iso a.vhd", "clone --linked a.vhd b.vmdk", "clone --linked b.vmdk c.vdi",
                              "clone --linked c.vdi d.vhdx", "clone --linked d.vhdx e.qcow2"),
+    "linux64-sata-cd": sata("linux64.iso", "cdrom"),
+    "linux32-sata-cd": sata("linux32.iso", "cdrom"),
+    "linux64-sata-disk": sata("linux64.iso", "disk"),
+    "linux32-sata-disk": sata("linux32.iso", "disk"),
+    "grub-sata": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "sata3.file={grub-disk.img}"],
+                  "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
     "linux32-cd": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--cdrom", "linux32.iso"], "limit": 120,
                    "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
     "linux32-disk": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--disk", "linux32.img"], "limit": 120,
@@ -302,7 +315,7 @@ def boot(options, name, test, cache):
         for command in test.get("disk", ()):
             files[command[-1]] = os.path.join(vm.home, command[-1])
             vm.run("disk", *[files.get(a, a) for a in command])
-        args = [files.get(a, a) for a in test["args"]]
+        args = [files.get(a, re.sub(r"{(.+)}", lambda m: files[m[1]], a)) for a in test["args"]]
         cpus = [] if "--cpus" in args or options.cpus == 1 else ["--cpus", str(options.cpus)]
         settings = [x for s in options.set for x in ("--set", s)]
         vm.run("create", name, *args, *cpus, *settings, "--engine", test.get("engine", options.engine))

@@ -279,22 +279,45 @@ debian_initrd() { # name busybox-package kernel-package
 	rm -rf "$t"
 }
 
-# A shell on the first serial line, all of busybox, and drivers of network cards, loaded by `cards`.
-network_initrd() { # name busybox-package kernel-package
-	local b f k m t=$CACHE/.tree.$$
+# A tree with busybox, and modules with what they need: the beginning of an initramfs with drivers.
+drivers_tree() { # tree busybox-package kernel-package module...
+	local b f k m t=$1
 	b=$(unpack "$2")
 	k=$(unpack "$3")
 	rm -rf "$t"
-	mkdir -p "$t"/{bin,dev,etc,proc,sys,tmp}
+	mkdir -p "$t"/{bin,dev,etc,mnt,proc,sys,tmp}
 	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
 	ln -s busybox "$t/bin/sh"
 	m=$(basename "$k"/lib/modules/*)
 	/sbin/depmod -b "$k" "$m"
-	for f in af_packet ipv6 virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too; do
-		/sbin/modprobe -d "$k" -S "$m" --show-depends $f 2>/dev/null || true
-	done | sed -n 's/^insmod \(.*\) *$/\1/p' | sort -u | while read -r f; do install -D -m 644 "$f" "$t/${f#"$k/"}"; done
+	shift 3
+	for f in "$@"; do /sbin/modprobe -d "$k" -S "$m" --show-depends "$f" 2>/dev/null || true; done |
+		sed -n 's/^insmod \(.*\) *$/\1/p' | sort -u | while read -r f; do install -D -m 644 "$f" "$t/${f#"$k/"}"; done
 	cp "$k/lib/modules/$m"/modules.{order,builtin,builtin.modinfo} "$t/lib/modules/$m"
 	/sbin/depmod -b "$t" "$m"
+}
+
+pack_tree() { # tree name: the tree becomes the initramfs
+	(cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$2.new"
+	mv "$CACHE/$2.new" "$CACHE/$2"
+	rm -rf "$1"
+}
+
+# Linux with the drivers of disk controllers, which does with the disks that it finds what its command line says.
+DISK_MODULES="ata_piix ahci nvme virtio_pci virtio_blk virtio_scsi sd_mod sr_mod"
+disk_initrd() { # name busybox-package kernel-package
+	local t=$CACHE/.tree.$$
+	# shellcheck disable=SC2086
+	drivers_tree "$t" "$2" "$3" $DISK_MODULES
+	sed "s/^MODULES=.*/MODULES='$DISK_MODULES'/" "$(dirname "$SELF")/disk-init.sh" >"$t/init"
+	chmod +x "$t/init"
+	pack_tree "$t" "$1"
+}
+
+# A shell on the first serial line, all of busybox, and drivers of network cards, loaded by `cards`.
+network_initrd() { # name busybox-package kernel-package
+	local t=$CACHE/.tree.$$
+	drivers_tree "$t" "$2" "$3" af_packet ipv6 virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too
 	cat >"$t/init" <<-'INIT'
 		#!/bin/sh
 		export PATH=/bin TERM=dumb
@@ -330,31 +353,17 @@ network_initrd() { # name busybox-package kernel-package
 		esac
 	LEASE
 	chmod +x "$t/init" "$t/bin/cards" "$t/bin/lease"
-	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
-	mv "$CACHE/$1.new" "$CACHE/$1"
-	rm -rf "$t"
+	pack_tree "$t" "$1"
 }
 
 # Linux with the drivers of virtio, which does with each device that it finds what its command line says: do=rng,disk,...
 virtio_initrd() { # name busybox-package kernel-package
-	local b f k m t=$CACHE/.tree.$$
-	b=$(unpack "$2")
-	k=$(unpack "$3")
-	rm -rf "$t"
-	mkdir -p "$t"/{bin,dev,proc,sys,tmp,mnt}
-	cp "$(find "$b" -name busybox -type f -perm -1 | head -1)" "$t/bin/busybox"
-	ln -s busybox "$t/bin/sh"
-	m=$(basename "$k"/lib/modules/*)
-	/sbin/depmod -b "$k" "$m"
-	for f in $VIRTIO_MODULES; do /sbin/modprobe -d "$k" -S "$m" --show-depends $f; done |
-		sed -n 's/^insmod \(.*\) *$/\1/p' | sort -u | while read -r f; do install -D -m 644 "$f" "$t/${f#"$k/"}"; done
-	cp "$k/lib/modules/$m"/modules.{order,builtin,builtin.modinfo} "$t/lib/modules/$m"
-	/sbin/depmod -b "$t" "$m"
+	local t=$CACHE/.tree.$$
+	# shellcheck disable=SC2086
+	drivers_tree "$t" "$2" "$3" $VIRTIO_MODULES
 	sed "s/^MODULES=.*/MODULES='$VIRTIO_MODULES'/" "$(dirname "$SELF")/virtio-init.sh" >"$t/init"
 	chmod +x "$t/init"
-	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$CACHE/$1.new"
-	mv "$CACHE/$1.new" "$CACHE/$1"
-	rm -rf "$t"
+	pack_tree "$t" "$1"
 }
 VIRTIO_MODULES="virtio_pci virtio_rng virtio_blk virtio_net virtio_console virtio_scsi virtio_balloon sd_mod sr_mod ata_piix"
 
@@ -406,6 +415,8 @@ make_guest() {
 	debian-initrd32.gz) debian_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	network-initrd64.gz) network_initrd "$1" busybox-static linux-image-amd64 ;;
 	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
+	disk-initrd64.gz) disk_initrd "$1" busybox-static linux-image-amd64 ;;
+	disk-initrd32.gz) disk_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	virtio-initrd64.gz) virtio_initrd "$1" busybox-static linux-image-cloud-amd64 ;;
 	virtio-initrd32.gz) virtio_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	selftests-x86.gz) selftests "$1" ;;

@@ -167,18 +167,18 @@ static void every_model(void)
     int fd = g_mkstemp(image);
     g_assert_true(fd >= 0 && !ftruncate(fd, 1 << 20) && !close(fd));
     for (const struct device_class *k = device_classes; k->section; k++) {
-        uint32_t own = ((1u << MAX(k->count, 1)) - 1) << k->slot;
+        uint32_t own = ((1u << (k->together ? 1 : MAX(k->count, 1))) - 1) << k->slot;
         g_assert_cmphex(slots & own, ==, 0);
         slots |= own;
-        g_autofree char *section =
-            k->count ? g_strdup_printf("%s%u", k->section, k->first) : g_strdup(k->section);
+        g_autofree char *section = k->count ? g_strdup_printf("%s%u", k->section, k->first) : g_strdup(k->section);
         if (k->models[1])
             g_assert_cmpstr(schema_find(section, "model", NULL)->otherwise, ==, k->models[0]);
         for (const char *const *model = k->models; *model; model++) {
             g_autofree char *ini = section_lines(section, *model, image);
             struct machine *m = build(ini);
             g_assert_cmphex(config(m, k->slot, 0, 4), !=, UINT32_MAX);
-            g_assert_cmpstr(machine_device(m, section)->ops->name, ==, *model);
+            const char *name = k->together ? k->together : section;
+            g_assert_cmpstr(machine_device(m, name)->ops->name, ==, *model);
             machine_free(m);
         }
     }

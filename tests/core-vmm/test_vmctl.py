@@ -757,6 +757,37 @@ def test_changed_parent(h):
     h.want(1, "start", "m", err="base.qcow2 was changed after")
 
 
+def test_net(h):
+    h.want(0, "net", "create", "lab", "--kind", "natnetwork", "--range", "10.9.0.0/24")
+    h.want(7, "net", "create", "lab", err="already")
+    h.want(0, "net", "create", "plain")
+    listed = {n["name"]: n for n in json.loads(h.want(0, "net", "list", "-o", "json"))["networks"]}
+    assert listed["lab"] == {"name": "lab", "kind": "natnetwork", "range": "10.9.0.0/24", "dhcp": True, "members": 0,
+                             "defined": True}, listed
+    assert listed["plain"]["kind"] == "internal" and not listed["plain"]["dhcp"] and "range" not in listed["plain"]
+    for name, more, why in (("../x", (), "no name of a network"), ("", (), "no name"), ("x" * 33, (), "no name"), (".x", (), "no name"),
+                            ("n", ("--kind", "bridge"), "internal, natnetwork or hostonly"), ("n", ("--dhcp", "yes"), "on or off"),
+                            ("n", ("--range", "10.9.0.1/24"), "a network like"), ("n", ("--range", "x"), "a network like")):
+        h.want(2, "net", "create", name, *more, err=why)
+    assert h.want(0, "net", "leases", "lab") == ""
+    place = os.path.join(h.base, "run/terrarium/.networks/natnetwork/lab")
+    os.makedirs(place)
+    os.chmod(os.path.join(h.base, "run/terrarium"), 0o700)
+    os.chmod(os.path.join(h.base, "run/terrarium/.networks"), 0o700)
+    with open(place + "/leases", "w") as f:
+        f.write("52:54:00:01:02:03 10.9.0.100 9999999999 box\n52:54:00:01:02:04 10.9.0.101 5 old\n"
+                "52:54:00:01:02:05 10.9.0.102 9999999999 \x1b[31m\nnonsense\n52:54:00:01:02:06 10.9.0.300 9999999999 -\n")
+    leases = json.loads(h.want(0, "net", "leases", "lab", "-o", "json"))["leases"]
+    assert leases == [{"mac": "52:54:00:01:02:03", "address": "10.9.0.100", "until": 9999999999, "host": "box"}], leases
+    os.remove(place + "/leases")
+    os.mkfifo(place + "/leases")
+    assert h.want(0, "net", "leases", "lab") == ""  # nobody waits for it
+    h.want(0, "net", "delete", "lab")
+    h.want(3, "net", "delete", "lab", err="there is no network lab")
+    h.want(0, "create", "m", "--set", "nic1.model=e1000", "--set", "nic1.mode=internal", "--set", "nic1.network=plain")
+    h.want(2, "net", err="usage")
+
+
 def test_version(h):
     assert json.loads(h.want(0, "version", "-o", "json"))["schema"] == 1
     h.want(0, "--version", out="Terrarium")

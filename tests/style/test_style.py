@@ -42,6 +42,7 @@ MAY = {
     "disk-formats/vhd": ["disk-formats/image"] + PLUGS,
     "disk-formats/vmdk": ["disk-formats/image"] + PLUGS,
     "hwaccel": PLUGS,
+    "network-modes/admin": [],
     "network-modes": ["core-vmm/fence", "core-vmm/outer"] + PLUGS,
     "patcher": ENGINE,
     "patcher/check": ENGINE,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* offload.c - see offload.h.
+/* net_offload.c - see net_offload.h.
  *
  * A card with segmentation offload hands over Ethernet, IP and TCP headers and up to 64 KiB of payload.  A segment of it has
  * the same headers but for: IP's length, IPv4's identification (one more each) and sum, TCP's sequence number and sum; FIN and
  * PSH only in the last, CWR only in the first (RFC 3168 6.1.2).  Drivers disagree about what lengths and sums hold before:
  * nothing is taken from there. */
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include "core-vmm/base/bytes.h"
+#include <glib.h>
 #include <string.h>
 
 enum {
@@ -101,11 +102,10 @@ static uint64_t pseudo_sum(const uint8_t *ip, bool v6, size_t tcp_bytes)
     return offload_sum(rest, sizeof rest, sum);
 }
 
-/* Lengths and sums of a frame whose other fields are right. */
-static void finish(uint8_t *f, size_t bytes, const struct headers *h)
+/* IP's length, and sum. */
+static void finish_ip(uint8_t *f, size_t bytes, const struct headers *h)
 {
-    uint8_t *ip = f + h->ip, *tcp = f + h->tcp;
-    size_t tcp_bytes = bytes - h->tcp;
+    uint8_t *ip = f + h->ip;
     if (h->v6) {
         put_be16(ip + 4, (uint16_t)(bytes - h->ip - 40));
     } else {
@@ -114,6 +114,14 @@ static void finish(uint8_t *f, size_t bytes, const struct headers *h)
         uint16_t sum = ~offload_fold(offload_sum(ip, h->tcp - h->ip, 0));
         memcpy(ip + 10, &sum, sizeof sum);
     }
+}
+
+/* Lengths and sums of a frame whose other fields are right. */
+static void finish(uint8_t *f, size_t bytes, const struct headers *h)
+{
+    uint8_t *ip = f + h->ip, *tcp = f + h->tcp;
+    size_t tcp_bytes = bytes - h->tcp;
+    finish_ip(f, bytes, h);
     put_be16(tcp + 16, 0);
     uint16_t sum = ~offload_fold(offload_sum(tcp, tcp_bytes, pseudo_sum(ip, h->v6, tcp_bytes)));
     memcpy(tcp + 16, &sum, sizeof sum);
@@ -125,6 +133,17 @@ bool offload_whole(uint8_t *frame, size_t bytes, const struct net_offload *left)
     if (!find_headers(frame, bytes, left, &h) || bytes - h.ip > UINT16_MAX)
         return false;
     finish(frame, bytes, &h);
+    return true;
+}
+
+bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    struct headers h;
+    if (!find_headers(frame, bytes, left, &h) || bytes - h.ip > UINT16_MAX)
+        return false;
+    finish_ip(frame, bytes, &h);
+    uint16_t sum = offload_fold(pseudo_sum(frame + h.ip, h.v6, bytes - h.tcp));
+    memcpy(frame + h.tcp + 16, &sum, sizeof sum);
     return true;
 }
 
