@@ -22,7 +22,7 @@ from guest_shell import Shell
 VMCTL, GUESTS = (os.path.abspath(a) for a in sys.argv[1:3])
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
 # Card, bits of the guest.  Another card is another row.
-CARDS = ["e1000", "e1000:32"]
+CARDS = ["e1000", "e1000:32", "e1000e", "pcnet", "pcnet:32", "rtl8139", "rtl8139:32", "virtio-net", "virtio-net:32"]
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
 BYTES = int(os.environ.get("BYTES", 8 << 20))
 
