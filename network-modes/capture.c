@@ -31,7 +31,7 @@ enum {
 
 struct capture {
     int fd;
-    bool to_guest;  /* the frame at hand */
+    bool to_guest;    /* the frame at hand */
     GByteArray *rest; /* of a block that a pipe took only a part of */
     uint64_t frames, missed;
 };

@@ -37,6 +37,9 @@ void net_more_room(struct net_cable *c);
 struct net_end {
     /* A frame of the guest; false: no room, try again after net_end_room(). */
     bool (*frame)(void *ctx, const void *frame, size_t bytes, const struct net_offload *left);
+    /* The same from a vCPU's thread with the card's device lock held, while no earlier frame waits: the short way.  It takes
+     * net_attach() to have it not called any more.  NULL: there is none. */
+    bool (*at_once)(void *ctx, const struct iovec *iov, int count, const struct net_offload *left);
     void (*card_can)(void *ctx); /* net_card_can() may be another now; NULL: the end does not mind */
     void (*closed)(void *ctx);   /* the card goes, and the cable with it; NULL: not before the end */
     unsigned can;

@@ -33,16 +33,20 @@ static bool give_to_end(void *ctx, const void *data, size_t bytes)
     return c->end->frame(c->end->ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
 }
 
-static bool give_to_card(void *ctx, const void *data, size_t bytes)
+static bool give_frame(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
 {
-    struct net_cable *c = ctx;
-    struct net_offload left;
-    memcpy(&left, data, sizeof left);
     dev_lock(c->device);
-    bool taken = c->card->frame(c->device, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
+    bool taken = c->card->frame(c->device, frame, bytes, left);
     dev_unlock(c->device);
     atomic_fetch_add(&c->received, taken);
     return taken;
+}
+
+static bool give_to_card(void *ctx, const void *data, size_t bytes)
+{
+    struct net_offload left;
+    memcpy(&left, data, sizeof left);
+    return give_frame(ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
 }
 
 struct net_cable *net_open(struct device *d, const struct net_card *card)
@@ -116,9 +120,16 @@ static bool put(struct mailbox *to, const struct iovec *iov, int count, const st
     return mailbox_put(to, all, count + 1);
 }
 
+/* net_attach() changes the end with the device's lock held, as we have it. */
+static bool send_at_once(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    static const struct net_offload none;
+    return c->end->at_once && mailbox_empty(c->to_end) && c->end->at_once(c->end->ctx, iov, count, left ? left : &none);
+}
+
 static bool put_one(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
 {
-    bool gone = put(c->to_end, iov, count, left);
+    bool gone = send_at_once(c, iov, count, left) || put(c->to_end, iov, count, left);
     atomic_fetch_add(gone ? &c->sent : &c->sent_dropped, 1);
     return gone;
 }
@@ -152,10 +163,18 @@ void net_send(struct net_cable *c, const struct iovec *iov, int count, const str
         atomic_fetch_add(&c->sent_dropped, 1);
 }
 
+/* If nothing waits before it. */
+static bool deliver_at_once(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
+{
+    static const struct net_offload none;
+    return mailbox_empty(c->to_card) && give_frame(c, frame, bytes, left ? left : &none);
+}
+
 bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
 {
     struct iovec iov = {(void *)frame, bytes};
-    bool gone = is_frame(c, bytes) && leaves(left, net_card_can(c)) && put(c->to_card, &iov, 1, left);
+    bool good = is_frame(c, bytes) && leaves(left, net_card_can(c));
+    bool gone = good && (deliver_at_once(c, frame, bytes, left) || put(c->to_card, &iov, 1, left));
     atomic_fetch_add(&c->received_dropped, !gone);
     return gone;
 }
@@ -179,15 +198,14 @@ void net_more_room(struct net_cable *c)
 void net_attach(struct net_cable *c, const struct net_end *end)
 {
     bool before = atomic_load(&c->link);
+    dev_lock(c->device);
     c->end = end;
     atomic_store(&c->end_can, end ? end->can : 0);
     atomic_store(&c->link, end != NULL);
-    mailbox_wake(c->to_end); /* what waited for the old end's room */
-    if (before == (end != NULL) || !c->card->link)
-        return;
-    dev_lock(c->device);
-    c->card->link(c->device, end != NULL);
+    if (before != (end != NULL) && c->card->link)
+        c->card->link(c->device, end != NULL);
     dev_unlock(c->device);
+    mailbox_wake(c->to_end); /* what waited for the old end's room */
 }
 
 void net_counts(struct net_cable *c, struct net_counts *out)

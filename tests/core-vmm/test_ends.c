@@ -108,8 +108,8 @@ static void net(void)
     send(a, '0', NET_FRAME_LEAST, NULL); /* no cable */
     g_assert_cmpuint(counts(a).sent_dropped, ==, 1);
     net_can(cb->cable, NET_CHECKSUM);
-    ca->end = (struct net_end){cross, NULL, NULL, net_card_can(cb->cable), cb->cable};
-    cb->end = (struct net_end){cross, NULL, NULL, 0, ca->cable};
+    ca->end = (struct net_end){cross, NULL, NULL, NULL, net_card_can(cb->cable), cb->cable};
+    cb->end = (struct net_end){cross, NULL, NULL, NULL, 0, ca->cable};
     net_attach(ca->cable, &ca->end);
     net_attach(cb->cable, &cb->end);
     g_assert_true(ca->up && cb->up && net_link(ca->cable));

@@ -2,12 +2,14 @@
 """The VM process' end of net_wire.h with the smallest guest there is behind it: enough of ARP, NDP, DHCP, UDP, ICMP and TCP
 to be a client of terrarium-net.  One card each."""
 import array
+import json
 import os
 import random
 import select
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 FRAME, LINK, CAN = 1, 2, 3
@@ -49,7 +51,7 @@ class Process:
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.settings = os.memfd_create("settings") if settings is None else settings
-        self.control = control or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.control = control or self.listen()
         order = [theirs.fileno(), self.settings, self.control.fileno()]
         text = f"[network]\nmachine={machine}\n[descriptors]\n"
         for name, fd in (fds or {}).items():
@@ -69,6 +71,24 @@ class Process:
         self.process = subprocess.Popen([program], preexec_fn=arrange, close_fds=False, env=env)
         theirs.close()
         self.left = {}  # card -> packets not yet asked for
+
+    def listen(self):
+        self.folder = tempfile.TemporaryDirectory()
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        s.bind(self.folder.name + "/network")
+        s.listen()
+        s.setblocking(False)
+        return s
+
+    def ask(self, command, **args):
+        """On its control socket: the result, or the error's message."""
+        c = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        c.settimeout(10)
+        c.connect(self.control.getsockname())
+        c.sendall(json.dumps({"id": 1, "cmd": command, "args": args}).encode() + b"\n")
+        answer = json.loads(c.makefile().readline())
+        c.close()
+        return answer["result"] if answer["ok"] else answer["error"]["message"]
 
     def close(self):
         self.ours.close()
