@@ -48,7 +48,8 @@ const struct device_ops *const board_pc_chips[] = {
     &e1000e_ops,
     &pcnet_ops,
     &rtl8139_ops,
-    &rtl8139c_ops,   // network cards
+    &rtl8139c_ops, // network cards
+    &virtio_net_ops,
     &virtio_rng_ops, // virtio
     &edu_ops,
     &edu_msix_ops, // for tests

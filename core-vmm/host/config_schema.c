@@ -99,10 +99,21 @@ static const struct schema_key debug_port_keys[] = {
     {"target", SCHEMA_CHAR, "file:logs/debug.log", .help = "where bytes written to the port go, as for serial"},
     {NULL},
 };
+/* What all virtio devices have, beside their slot. */
+#define VIRTIO_KEYS                                                                                                    \
+    {"virtio", SCHEMA_CHOICE, "transitional", .words = WORDS("transitional", "modern", "legacy"),                      \
+     .help = "virtio: which drivers it is for: of any age, of virtio 1.0 and later, or older ones"},                   \
+    {                                                                                                                  \
+        "packed", SCHEMA_FLAG, "off", .help = "virtio: offers queues in one ring (virtio 1.1)"                         \
+    }
+#define SLOT_KEY(where)                                                                                                \
+    {                                                                                                                  \
+        "slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST, .help = "its place on the PCI bus; " where         \
+    }
 static const struct schema_key nic_keys[] = {
     {"model", SCHEMA_CHOICE, "e1000", .words = nic_models,
-     .help = "which card: Intel's e1000 (82540EM) or e1000e (82574L); for old systems AMD's pcnet "
-             "(PCnet-FAST III) and Realtek's rtl8139 (C+) and rtl8139c"},
+     .help = "which card: Intel's e1000 (82540EM) or e1000e (82574L); for old systems AMD's pcnet (PCnet-FAST III) and "
+             "Realtek's rtl8139 (C+) and rtl8139c; virtio-net: made for virtual machines"},
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
@@ -133,6 +144,9 @@ static const struct schema_key nic_keys[] = {
     {"jitter", SCHEMA_NUMBER, NULL, 0, 10000, .help = "up to so many ms more or less"},
     {"loss", SCHEMA_NUMBER, NULL, 0, 1000, .help = "how many of 1000 frames are lost, each way"},
     {"seed", SCHEMA_NUMBER, NULL, 0, INT64_MAX, .help = "of loss and jitter: the same one loses the same frames"},
+    VIRTIO_KEYS,
+    {"queues", SCHEMA_NUMBER, "1", 1, 8, .help = "virtio-net: pairs of queues, for guests with several CPUs"},
+    {"mtu", SCHEMA_NUMBER, NULL, 68, 65521, .help = "virtio-net: the longest packet, if the guest is to be told"},
     {NULL},
 };
 static const struct schema_key testpci_keys[] = {
@@ -141,15 +155,7 @@ static const struct schema_key testpci_keys[] = {
      .help = "its place on the PCI bus; if missing, 28 for the first, 29 for the second ..."},
     {NULL},
 };
-/* What all virtio devices have. */
-#define VIRTIO_KEYS(slots)                                                                                             \
-    {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST, .help = slots},                                       \
-        {"virtio", SCHEMA_CHOICE, "transitional", .words = WORDS("transitional", "modern", "legacy"),                  \
-         .help = "which drivers it is for: of any age, of virtio 1.0 and later, or older ones"},                       \
-    {                                                                                                                  \
-        "packed", SCHEMA_FLAG, "off", .help = "offers queues in one ring (virtio 1.1)"                                 \
-    }
-static const struct schema_key rng_keys[] = {VIRTIO_KEYS("its place on the PCI bus; 20 if missing"), {NULL}};
+static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
 static const struct schema_key no_keys[] = {{NULL}};
 
 static const struct schema_section sections[] = {

@@ -23,6 +23,23 @@ do_rng() {
 	[ "$(dd if=/dev/hwrng bs=4096 count=16 2>/dev/null | gzip -c | wc -c)" -lt 65536 ] || echo "RNG-RANDOM"
 }
 
+# Behind NAT, whose router is 10.0.2.2; from=URL: what is to be fetched, to=HOST:PORT: where as much is to be sent.
+do_net() {
+	ip link set lo up
+	ip link set eth0 up
+	ip addr add 10.0.2.15/24 dev eth0
+	ip route add default via 10.0.2.2
+	ping -c 3 -w 20 10.0.2.2 >/dev/null && echo "NET-PING $(cat /sys/class/net/eth0/address)"
+	from=$(sed -n 's/.*\bfrom=\([^ ]*\).*/\1/p' /proc/cmdline)
+	to=$(sed -n 's/.*\bto=\([^ ]*\).*/\1/p' /proc/cmdline | tr : ' ')
+	began=$(cut -d ' ' -f 1 /proc/uptime)
+	[ -z "$from" ] || echo "NET-FROM $(wget -q -O - "$from" | md5sum | cut -c 1-32) $began $(cut -d ' ' -f 1 /proc/uptime)"
+	began=$(cut -d ' ' -f 1 /proc/uptime)
+	# shellcheck disable=SC2086
+	[ -z "$to" ] || echo "NET-TO $(dd if=/dev/zero bs=1M count=100 2>/dev/null | nc $to) $began $(cut -d ' ' -f 1 /proc/uptime)"
+	grep eth0 /proc/net/dev
+}
+
 do_off() {
 	poweroff -f
 	sleep 100

@@ -18,6 +18,7 @@ const struct chip chips[] = {
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},
+    {&virtio_net_ops, "nic8", "nic8.queues=2 nic8.mtu=1400 nic8.packed=on"},
     {&virtio_rng_ops, "rng"},
     {&e1000_ops, "nic1", "nic1.rom=off"},
     {&e1000e_ops, "nic5", "nic5.rom=off"},
