@@ -112,8 +112,8 @@ static const struct schema_key debug_port_keys[] = {
     }
 static const struct schema_key nic_keys[] = {
     {"model", SCHEMA_CHOICE, "e1000", .words = nic_models,
-     .help = "which card: e1000 is Intel's 82540EM; for old systems pcnet, AMD's PCnet-FAST III, and rtl8139 "
-             "(C+) and rtl8139c, Realtek's; virtio-net: made for virtual machines"},
+     .help = "which card: Intel's e1000 (82540EM) or e1000e (82574L); for old systems AMD's pcnet (PCnet-FAST III) and "
+             "Realtek's rtl8139 (C+) and rtl8139c; virtio-net: made for virtual machines"},
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
