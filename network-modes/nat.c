@@ -286,6 +286,7 @@ static void *start(struct net_port *p, const struct config *c, GError **error)
     n->ping = may_ping();
     if (read_settings(n, c, error) && start_slirp(n, error) && nat_forwards_start(n, forwards ? forwards : "", error)) {
         n->host = n->host_reachable ? NULL : nat_host_new();
+        resolver_servers(n->resolver); /* so that they are known when the guest asks */
         return n;
     }
     stop(n);

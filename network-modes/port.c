@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { LOGS_PER_SECOND = 5, HOLD_MS = 700 };
+enum { LOGS_PER_SECOND = 5, HOLD_MS = 2500 };
 
 static const struct net_offload nothing_left;
 

@@ -49,6 +49,7 @@ const struct device_ops *const board_pc_chips[] = {
     &pcnet_ops,
     &rtl8139_ops,
     &rtl8139c_ops, // network cards
+    &virtio_blk_ops,
     &virtio_net_ops,
     &virtio_rng_ops, // virtio
     &edu_ops,

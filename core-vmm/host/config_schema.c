@@ -112,8 +112,8 @@ static const struct schema_key debug_port_keys[] = {
     }
 static const struct schema_key nic_keys[] = {
     {"model", SCHEMA_CHOICE, "e1000", .words = nic_models,
-     .help = "which card: e1000 is Intel's 82540EM; for old systems pcnet, AMD's PCnet-FAST III, and rtl8139 "
-             "(C+) and rtl8139c, Realtek's; virtio-net: made for virtual machines"},
+     .help = "which card: Intel's e1000 (82540EM) or e1000e (82574L); for old systems AMD's pcnet (PCnet-FAST III) and "
+             "Realtek's rtl8139 (C+) and rtl8139c; virtio-net: made for virtual machines"},
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
@@ -155,6 +155,21 @@ static const struct schema_key testpci_keys[] = {
      .help = "its place on the PCI bus; if missing, 28 for the first, 29 for the second ..."},
     {NULL},
 };
+static const struct schema_key virtio_disk_keys[] = {
+    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA bay"},
+    {"format", SCHEMA_CHOICE, NULL, .words = formats,
+     .help = "the image's format; if missing, what the file's ending says, else raw"},
+    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
+    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
+    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
+     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
+    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
+    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
+     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    SLOT_KEY("if missing, 14 for the first, 15 for the second ..."),
+    VIRTIO_KEYS,
+    {NULL},
+};
 static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
 static const struct schema_key no_keys[] = {{NULL}};
 
@@ -167,6 +182,7 @@ static const struct schema_section sections[] = {
     {"sata", 0, 6, "a drive on the AHCI controller, which is there if any is; a disk without a file is an empty bay",
      drive_keys, .drive = true},
     {"nvme", 0, 2, "an NVMe controller with one disk", drive_keys, .drive = true},
+    {"virtio-disk", 0, 4, "a disk that is a virtio function of its own", virtio_disk_keys, .drive = true},
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},

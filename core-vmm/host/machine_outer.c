@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { AGAIN_MS = 500 };
+enum { AGAIN_MS = 2500 }; /* guests that look for a cable every two seconds see that it was out */
 
 static bool is_card(const char *section)
 {

@@ -61,6 +61,14 @@ static bool put_rom(struct device *d, unsigned region, const char *path, const c
     return true;
 }
 
+/* May the machine boot from the network at all?  A ROM takes its time at each start. */
+static bool of_use(const struct config *c)
+{
+    const struct config machine = {c->file, c->path, "machine"};
+    g_autofree char *kernel = config_string(&machine, "kernel"), *boot = config_string(&machine, "boot");
+    return (!kernel || !*kernel) && strstr(boot, "network");
+}
+
 bool nic_rom_init(struct device *d, unsigned region, const struct config *c, const char *name, GError **error)
 {
     g_autofree char *key = config_string(c, "rom"), *path = config_path(c, "rom"), *image = NULL;
@@ -68,7 +76,7 @@ bool nic_rom_init(struct device *d, unsigned region, const struct config *c, con
     g_autoptr(GError) missing = NULL;
     bool automatic = !strcmp(key, "auto");
     gsize bytes;
-    if (!strcmp(key, "off")) {
+    if (!strcmp(key, "off") || (automatic && !of_use(c))) {
         no_rom(d);
         return true;
     }

@@ -11,5 +11,6 @@ enum { NIC_ROM_BYTES = 128 << 10 };
     }
 
 /* In init: fills that region by the section's key `rom` (off, auto, a path).  auto: iPXE as Debian's package ipxe-qemu has it,
- * by its file's name ("pxe-e1000.rom"); if that is not there, the card has no ROM, and the log says so. */
+ * by its file's name ("pxe-e1000.rom"), unless the machine has a kernel of its own or `network` is not in its `boot`; if the
+ * file is not there, the card has no ROM, and the log says so. */
 bool nic_rom_init(struct device *d, unsigned region, const struct config *c, const char *name, GError **error);

@@ -9,6 +9,7 @@
 #include "devices/virtio/virtio_net.h"
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
+#include "devices/net/nic_rom.h"
 #include "devices/virtio/virtio_pci.h"
 
 enum { NETWORK = 1, CHAINS_MOST = 256, CONFIG_BYTES = 12, HEADER_MOST = 12, HEADER_LEGACY = 10, PIECES_MOST = 48 };
@@ -327,6 +328,8 @@ static bool net_init(struct device *d, const struct config *c, GError **error)
     uint64_t features = FEATURES & ~(mtu ? 0 : BIT(NET_F_MTU)) & ~(pairs > 1 ? 0 : BIT(NET_F_MQ));
     if (!virtio_init(d, &net_class, features, c, error))
         return false;
+    if (!nic_rom_init(d, VIRTIO_REGION_ROM, c, "pxe-virtio.rom", error))
+        return false;
     n->mtu = mtu;
     n->pairs = pairs;
     n->virtio.queues = 2 * pairs + 1;
@@ -347,7 +350,7 @@ const struct device_ops virtio_net_ops = {
     .name = "virtio-net",
     .state_bytes = sizeof(struct virtio_net),
     .version = 1,
-    .regions = {VIRTIO_REGIONS},
+    .regions = {VIRTIO_REGIONS, [VIRTIO_REGION_ROM] = NIC_ROM_REGION},
     .pci = &net_ids,
     .init = net_init,
     .fini = net_fini,

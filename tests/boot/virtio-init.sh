@@ -40,6 +40,21 @@ do_net() {
 	grep eth0 /proc/net/dev
 }
 
+# Each disk is read, then written to at 1 MiB and read again past the cache.
+do_disk() {
+	for d in /dev/vd?; do
+		n=${d##*/}
+		echo "DISK $n $(cat "/sys/block/$n/size") $(cat "/sys/block/$n/serial") $(md5sum <"$d" | cut -c 1-32)"
+		dd if=/dev/urandom of=/tmp/part bs=1M count=3 2>/dev/null
+		dd if=/tmp/part of="$d" bs=1M seek=1 conv=notrunc,fsync 2>/dev/null
+		echo 3 >/proc/sys/vm/drop_caches
+		[ "$(md5sum </tmp/part)" = "$(dd if="$d" bs=1M skip=1 count=3 2>/dev/null | md5sum)" ] && echo "DISK-SAME $n"
+		blkdiscard -o 8388608 -l 1048576 "$d" && echo "DISK-DISCARD $n"
+		sync
+		echo "DISK-AFTER $n $(md5sum <"$d" | cut -c 1-32)"
+	done
+}
+
 do_off() {
 	poweroff -f
 	sleep 100

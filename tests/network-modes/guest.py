@@ -5,6 +5,7 @@ import array
 import json
 import os
 import random
+import resource
 import select
 import socket
 import struct
@@ -47,7 +48,7 @@ class Gone(Exception):
 class Process:
     """terrarium-net, started as the keeper starts it; fds: {"nic1.tftp": descriptor}."""
 
-    def __init__(self, program, cards, machine="m", fds=None, env=None, settings=None, control=None):
+    def __init__(self, program, cards, machine="m", fds=None, env=None, settings=None, control=None, limit=None):
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.settings = os.memfd_create("settings") if settings is None else settings
@@ -67,6 +68,8 @@ class Process:
             for i, fd in enumerate(high):
                 os.dup2(fd, 3 + i)
             os.closerange(100, 100 + len(order))
+            if limit:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
         self.process = subprocess.Popen([program], preexec_fn=arrange, close_fds=False, env=env)
         theirs.close()

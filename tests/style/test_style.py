@@ -34,7 +34,7 @@ MAY = {
     "devices/serial": ["devices"] + PLUGS,
     "devices/storage": ["devices", "devices/chipset"] + PLUGS,
     "devices/video": ["devices"] + PLUGS,
-    "devices/virtio": ["devices"] + PLUGS,
+    "devices/virtio": ["devices", "devices/net", "devices/storage"] + PLUGS,
     "disk-formats/image": PLUGS,
     "disk-formats/ops": ["disk-formats/image"] + PLUGS,
     "disk-formats/qcow2": ["disk-formats/image"] + PLUGS,

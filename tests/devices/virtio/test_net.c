@@ -16,7 +16,8 @@ enum { RX = 0, TX = 1, CTRL = 2, AT = VDRIVER_BUFFERS, HEADER = 12 };
 
 static struct vdriver *card(uint64_t more)
 {
-    struct vdriver *v = vdriver_new("nic8", "nic8.mac=52:54:00:11:22:33 nic8.packed=on", VDRIVER_BASIC | more, 3);
+    struct vdriver *v =
+        vdriver_new("nic8", "nic8.mac=52:54:00:11:22:33 nic8.packed=on nic8.rom=off", VDRIVER_BASIC | more, 3);
     bench_cable_can(v->device, NET_CHECKSUM | NET_TSO4 | NET_TSO6);
     return v;
 }
@@ -312,7 +313,8 @@ static void legacy(void)
 /* Frames of one connection stay on one queue, and both are used. */
 static void several_queues(void)
 {
-    struct vdriver *v = vdriver_new("nic8", "nic8.queues=2", VDRIVER_BASIC | BIT(NET_F_MQ) | BIT(NET_F_CTRL_VQ), 5);
+    struct vdriver *v =
+        vdriver_new("nic8", "nic8.queues=2 nic8.rom=off", VDRIVER_BASIC | BIT(NET_F_MQ) | BIT(NET_F_CTRL_VQ), 5);
     unsigned seen[2] = {0};
     g_assert_cmpuint(vdriver_config(v, 8, 2), ==, 2);
     memcpy(vdriver_ram(v, AT + 0x100000), "\4\0\2\0", 4);
