@@ -2,7 +2,7 @@
 /* tap.c - see tap.h.  The header: virtio 1.2, 5.1.6, without the count of buffers. */
 #include "network-modes/tap.h"
 #include "network-modes/frame.h"
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
