@@ -32,8 +32,14 @@ static void to_card(void *ctx, const void *frame, size_t bytes, const struct net
 
 static void rig_open(void)
 {
-    const struct dhcp_settings set = {.server = 0x0a000302, .mask = 0xffffff00, .router = 0x0a000302, .dns = 0x0a000303,
-                                      .first = 0x0a000364, .last = 0x0a000370, .mac = {0x52, 0x55}, .arp = true};
+    const struct dhcp_settings set = {.server = 0x0a000302,
+                                      .mask = 0xffffff00,
+                                      .router = 0x0a000302,
+                                      .dns = 0x0a000303,
+                                      .first = 0x0a000364,
+                                      .last = 0x0a000370,
+                                      .mac = {0x52, 0x55},
+                                      .arp = true};
     rig.dhcp = dhcp_new(&set);
     rig.port = switch_port_new(&(struct port_sides){to_mode, to_card, NULL});
     g_assert(switch_port_capture(rig.port, open("/dev/null", O_WRONLY), "fuzz", NULL));
