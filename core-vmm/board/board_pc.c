@@ -46,9 +46,12 @@ const struct device_ops *const board_pc_chips[] = {
     &ahci_ops,
     &nvme_ops, // disk controllers
     &e1000_ops,
+    &e1000e_ops,
     &pcnet_ops,
     &rtl8139_ops,
-    &rtl8139c_ops,   // network cards
+    &rtl8139c_ops, // network cards
+    &virtio_blk_ops,
+    &virtio_net_ops,
     &virtio_rng_ops, // virtio
     &edu_ops,
     &edu_msix_ops, // for tests

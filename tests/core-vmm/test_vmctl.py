@@ -80,7 +80,7 @@ def test_usage(h):
     h.want(2, "list", "extra", err="usage")
     h.want(2, "list", "-o", "xml", err="table, json or name")
     h.want(2, "screen", "shoot", "x", err="did you mean shot?")
-    h.want(2, "wait", "x", err="--state, --serial and --screen")
+    h.want(2, "wait", "x", err="--state, --serial, --screen, --ip and --port")
     code, out, err = h.run()
     assert code == 2 and "VERB" in out
 
