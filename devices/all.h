@@ -10,7 +10,8 @@ extern const struct device_ops piix3_ide_ops; /* lines: 0 primary, 1 secondary c
 extern const struct device_ops ahci_ops;      /* line 0: INTA# */
 extern const struct device_ops nvme_ops;      /* line 0: INTA# */
 extern const struct device_ops piix4_pm_ops;  /* line 0: SCI */
-extern const struct device_ops lapic_ops;     /* all local APICs */
+extern const struct device_ops pci_hotplug_ops;
+extern const struct device_ops lapic_ops; /* all local APICs */
 extern const struct device_ops ioapic_ops;
 extern const struct device_ops fw_cfg_ops;
 
@@ -30,10 +31,10 @@ extern const struct device_ops i8237_ops;     /* both DMA controllers; see i8237
 extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 
 /* Virtio; line 0: INTA# */
-extern const struct device_ops virtio_rng_ops;
+extern const struct device_ops virtio_blk_ops, virtio_net_ops, virtio_rng_ops;
 
 /* Network cards; line 0: INTA# */
-extern const struct device_ops e1000_ops;                 /* 82540EM */
+extern const struct device_ops e1000_ops, e1000e_ops;     /* 82540EM, 82574L */
 extern const struct device_ops pcnet_ops;                 /* Am79C973, PCnet-FAST III */
 extern const struct device_ops rtl8139_ops, rtl8139c_ops; /* RTL8139C+ and RTL8139C */
 

@@ -2,7 +2,7 @@
 /* capture.c - see capture.h.  A block of pcapng is its type, its length, the content padded to 4, and the length again. */
 #include "network-modes/capture.h"
 #include "core-vmm/base/bytes.h"
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -31,7 +31,7 @@ enum {
 
 struct capture {
     int fd;
-    bool to_guest;  /* the frame at hand */
+    bool to_guest;    /* the frame at hand */
     GByteArray *rest; /* of a block that a pipe took only a part of */
     uint64_t frames, missed;
 };

@@ -11,12 +11,12 @@
 enum { DHCP_LEASES = 512, DHCP_LEASE_S = 86400, DHCP_OFFER_S = 30, DHCP_HOST_MOST = 63, DHCP_FRAME_MOST = 590 };
 struct dhcp_lease {
     uint8_t mac[6];
-    uint32_t address; /* host order; 0: no lease */
-    int64_t until;    /* seconds, of the host's wall clock */
-    bool taken;       /* else only offered */
+    uint32_t address;              /* host order; 0: no lease */
+    int64_t until;                 /* seconds, of the host's wall clock */
+    bool taken;                    /* else only offered */
     char host[DHCP_HOST_MOST + 1]; /* what the station calls itself; letters, digits, "-." */
 };
-struct dhcp_settings { /* addresses in host order */
+struct dhcp_settings {                  /* addresses in host order */
     uint32_t server, mask, router, dns; /* router, dns: 0 for none */
     uint32_t first, last;
     uint8_t mac[6]; /* of the server */

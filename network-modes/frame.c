@@ -16,8 +16,7 @@ bool frame_good(const void *frame, size_t bytes, const struct net_offload *left)
     if (left && left->checksum && !checksum_inside(left, bytes))
         return false;
     return !left || !left->segments ||
-           (left->checksum && left->segment_bytes && left->header_bytes > left->checksum_start &&
-            left->header_bytes < bytes);
+           (left->segment_bytes && left->header_bytes > left->checksum_start && left->header_bytes < bytes);
 }
 
 struct net_wire frame_head(const struct net_offload *left)

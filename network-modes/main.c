@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 enum { FD_SETTINGS = OUTER_SOCKET + 1, FD_CONTROL };
 
@@ -22,9 +23,12 @@ static void allow_descriptors(struct fence_files *f, GKeyFile *settings)
 {
     g_auto(GStrv) keys = g_key_file_get_keys(settings, "descriptors", NULL, NULL);
     const unsigned meet = FENCE_READ | FENCE_WRITE | FENCE_MAKE | FENCE_MEET;
-    for (char **k = keys; k && *k; k++)
-        fence_allow_fd(f, g_key_file_get_integer(settings, "descriptors", *k, NULL),
-                       strcmp(*k, "networks") ? FENCE_READ : meet);
+    struct stat st;
+    for (char **k = keys; k && *k; k++) {
+        int fd = g_key_file_get_integer(settings, "descriptors", *k, NULL);
+        if (!fstat(fd, &st) && S_ISDIR(st.st_mode))
+            fence_allow_fd(f, fd, strcmp(*k, "networks") ? FENCE_READ : meet);
+    }
 }
 
 static bool fence(struct net_process *p, GError **error)
@@ -52,10 +56,14 @@ static void run(struct net_process *p)
     p->loop = g_main_loop_new(NULL, FALSE);
     p->vm = vm_side_new(p);
     start_ports(p);
+    p->served = (struct server_options){.name = p->machine, .started_us = g_get_monotonic_time(), .ctx = p};
+    p->server = server_new(&p->served, p->listening, NULL);
     g_main_loop_run(p->loop);
     for (unsigned i = 0; i < NET_WIRE_CARDS; i++)
         if (p->port[i].name)
             port_stop(&p->port[i]);
+    server_drain(p->server);
+    server_free(p->server);
     vm_side_free(p->vm);
     g_main_loop_unref(p->loop);
 }

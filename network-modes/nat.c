@@ -7,7 +7,7 @@
 #include "core-vmm/base/net_range.h"
 #include "network-modes/modes.h"
 #include "network-modes/nat.h"
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include <gio/gio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -92,12 +92,12 @@ static ssize_t to_guest(const void *frame, size_t bytes, void *ctx)
 {
     struct nat *n = ctx;
     if (!nat_dns_minds(frame, bytes)) {
-        port_deliver(n->port, frame, bytes, NULL);
+        nat_segments_to_guest(n, frame, bytes);
         return (ssize_t)bytes;
     }
     g_autofree uint8_t *copy = g_malloc(bytes + NAT_DNS_ROOM);
     memcpy(copy, frame, bytes);
-    port_deliver(n->port, copy, nat_dns_to_guest(n->dns_server, copy, bytes), NULL);
+    nat_segments_to_guest(n, copy, nat_dns_to_guest(n->dns_server, copy, bytes));
     return (ssize_t)bytes;
 }
 
@@ -126,10 +126,18 @@ static gboolean on_timer(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* Not GLib's own timeouts: those set their next time themselves. */
+static gboolean dispatch_timer(GSource *source, GSourceFunc fn, gpointer data)
+{
+    return fn(data);
+}
+
+static GSourceFuncs timer_funcs = {.dispatch = dispatch_timer};
+
 static void *timer_new(SlirpTimerId id, void *timer_ctx, void *ctx)
 {
     struct nat_timer *t = g_new0(struct nat_timer, 1);
-    *t = (struct nat_timer){ctx, id, timer_ctx, g_timeout_source_new(0)};
+    *t = (struct nat_timer){ctx, id, timer_ctx, g_source_new(&timer_funcs, sizeof(GSource))};
     g_source_set_ready_time(t->source, -1);
     g_source_set_callback(t->source, on_timer, t, NULL);
     g_source_attach(t->source, NULL);
@@ -174,12 +182,15 @@ static const SlirpCb callbacks = {
 static void frame(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left)
 {
     struct nat *n = state;
+    nat_note_answer(n, frame, bytes);
     if (!(left->segments ? offload_whole(frame, bytes, left) : offload_checksum(frame, bytes, left)))
         port_dropped(n->port, "no frame");
     else if (nat_is_martian(frame, bytes) || (n->host && nat_host_is_meant(n->host, frame, bytes)))
         port_dropped(n->port, "the host is not to be reached");
-    else if (!nat_dns_from_guest(n->dns_server, frame, bytes))
+    else if (!nat_dns_from_guest(n->dns_server, frame, bytes)) {
+        nat_segments_from_guest(n, frame, bytes);
         slirp_input(n->slirp, frame, (int)bytes);
+    }
 }
 
 static void stop(void *state)
@@ -241,6 +252,8 @@ static bool start_slirp(struct nat *n, GError **error)
                                 .vhostname = port_machine(n->port),
                                 .tftp_path = n->tftp,
                                 .bootfile = n->bootfile,
+                                .if_mtu = NAT_LINK,
+                                .if_mru = NAT_LINK,
                                 .disable_host_loopback = !n->host_reachable};
     n->slirp = slirp_new(&config, &callbacks, n);
     if (!n->slirp) {
@@ -273,6 +286,7 @@ static void *start(struct net_port *p, const struct config *c, GError **error)
     n->ping = may_ping();
     if (read_settings(n, c, error) && start_slirp(n, error) && nat_forwards_start(n, forwards ? forwards : "", error)) {
         n->host = n->host_reachable ? NULL : nat_host_new();
+        resolver_servers(n->resolver); /* so that they are known when the guest asks */
         return n;
     }
     stop(n);
@@ -291,6 +305,15 @@ static void set_address(JsonObject *o, const char *name, struct in_addr a)
 {
     char text[INET_ADDRSTRLEN];
     json_object_set_string_member(o, name, inet_ntop(AF_INET, &a, text, sizeof text));
+}
+
+static JsonObject *command(void *state, const char *name, JsonObject *args, GError **error)
+{
+    if (strcmp(name, "answered"))
+        return NULL;
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "ms", nat_answered(state, (uint16_t)json_object_get_int_member(args, "port")));
+    return o;
 }
 
 static void describe(void *state, JsonObject *into)
@@ -315,6 +338,7 @@ const struct net_mode nat_mode = {
     .start = start,
     .frame = frame,
     .change = change,
+    .command = command,
     .describe = describe,
     .stop = stop,
 };

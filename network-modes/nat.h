@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* nat.h - the inside of the mode nat: nat.c joins libslirp to the card and the main loop, nat_dns.c is the name server,
- * nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
+ * nat_segments.c is for what is longer
+ * than the guest's link, nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
 #pragma once
 #include "network-modes/mode.h"
 #include "network-modes/resolver.h"
 #include <slirp/libslirp.h>
 
+enum { NAT_ANSWERED = 16 };
 struct nat {
     struct net_port *port;
     struct resolver *resolver;
@@ -18,9 +20,15 @@ struct nat {
     struct in6_addr prefix6, router6, dns6;
     bool ipv6, host_reachable, ping;
     char *bootfile, *tftp;
+    uint16_t mss[2]; /* the least that the guest asked for, IPv4 and IPv6; 0: nothing yet */
+    uint32_t fragment_id;
     struct nat_dns *dns_server;
-    GPtrArray *forwards;   /* of struct nat_forward */
-    struct nat_host *host; /* NULL: it may be reached */
+    GPtrArray *forwards; /* of struct nat_forward */
+    struct {
+        uint16_t port;
+        gint64 at;            /* monotonic us */
+    } answered[NAT_ANSWERED]; /* TCP ports of the guest that took a connection, the last NAT_ANSWERED */
+    struct nat_host *host;    /* NULL: it may be reached */
 };
 
 /* ---- nat_dns.c ---- */
@@ -33,12 +41,21 @@ bool nat_dns_from_guest(struct nat_dns *d, uint8_t *frame, size_t bytes);
 bool nat_dns_minds(const uint8_t *frame, size_t bytes);
 size_t nat_dns_to_guest(struct nat_dns *d, uint8_t *frame, size_t bytes);
 
+/* ---- nat_segments.c ---- */
+enum { NAT_LINK = 32768 }; /* of libslirp's own link: bytes of a packet */
+void nat_segments_from_guest(struct nat *n, uint8_t *frame, size_t bytes); /* its sums are right and stay right */
+void nat_segments_to_guest(struct nat *n, const uint8_t *frame, size_t bytes);
+
 /* ---- nat_forward.c ---- */
 /* The list of machine.ini.  One that cannot be made is kept with the reason: the others count. */
 bool nat_forwards_start(struct nat *n, const char *list, GError **error);
 /* To what that list says now; those in both are left alone, and so are connections of those that go. */
 bool nat_forwards_change(struct nat *n, const char *list, GError **error);
 void nat_forwards_stop(struct nat *n);
+/* A frame of the guest: does it take a connection? */
+void nat_note_answer(struct nat *n, const uint8_t *frame, size_t bytes);
+/* How long ago it last did so on that port, ms; -1: never, or too many others since. */
+gint64 nat_answered(const struct nat *n, uint16_t port);
 void nat_forwards_describe(struct nat *n, JsonObject *into);
 
 /* ---- nat_host.c ---- */

@@ -10,7 +10,7 @@
  * address, coming out, its source becomes ours again.  Which server a connection goes to is settled by its SYN. */
 #include "core-vmm/base/bytes.h"
 #include "network-modes/nat.h"
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>
@@ -31,8 +31,9 @@ enum {
     QUERIES_MOST = 256,
     QUERY_LEAST = 12,   /* DNS's header */
     ANSWER_MOST = 1452, /* with the headers of IPv6 and UDP it fits an Ethernet frame */
-    TRIES = 5,
     TRY_MS = 1000,
+    AGAIN_MS = 250,
+    GIVE_UP_US = 6 * G_USEC_PER_SEC,
     CONNECTIONS = 64,
 };
 
@@ -41,7 +42,8 @@ struct query {
     uint8_t head[ETHER + 40 + 8]; /* the guest's frame up to the data */
     size_t head_bytes;
     GBytes *data;
-    unsigned tries;
+    unsigned round; /* which server is the next; 0: all were asked, or none */
+    gint64 since;   /* monotonic us */
     int fd;
     GSource *input, *timer;
 };
@@ -191,6 +193,31 @@ static void give_answer(struct query *q, uint8_t *answer, size_t n)
 
 static void try_next(struct query *q);
 
+static gboolean on_late(gpointer data)
+{
+    try_next(data);
+    return G_SOURCE_CONTINUE;
+}
+
+static void set_timer(struct query *q, unsigned ms)
+{
+    source_stop(&q->timer);
+    q->timer = g_timeout_source_new(ms);
+    g_source_set_callback(q->timer, on_late, q, NULL);
+    g_source_attach(q->timer, NULL);
+}
+
+/* Nobody listens there. */
+static void refused(struct query *q)
+{
+    if (q->round) {
+        try_next(q);
+        return;
+    }
+    query_close(q);
+    set_timer(q, AGAIN_MS);
+}
+
 static gboolean on_answer(int fd, GIOCondition condition, gpointer data)
 {
     struct query *q = data;
@@ -199,18 +226,12 @@ static gboolean on_answer(int fd, GIOCondition condition, gpointer data)
     ssize_t n = recv(fd, answer, sizeof answer, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
-    if (n < 0) { /* nobody listens there: the next one at once */
-        try_next(q);
+    if (n < 0) {
+        refused(q);
     } else if (n >= QUERY_LEAST && !memcmp(answer, asked, 2) && answer[2] & 0x80) {
         give_answer(q, answer, n);
         query_free(q);
     }
-    return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_late(gpointer data)
-{
-    try_next(data);
     return G_SOURCE_CONTINUE;
 }
 
@@ -229,29 +250,39 @@ static int open_to(const struct sockaddr_in6 *server)
     return -1;
 }
 
-/* The query goes with the last try. */
+/* Sends it to the next server; false: that one cannot be reached. */
+static bool send_to(struct query *q, const struct sockaddr_in6 *server)
+{
+    gsize n;
+    const void *data = g_bytes_get_data(q->data, &n);
+    q->fd = open_to(server);
+    if (q->fd < 0 || send(q->fd, data, n, MSG_NOSIGNAL) < 0)
+        return false;
+    q->input = g_unix_fd_source_new(q->fd, G_IO_IN | G_IO_ERR);
+    g_source_set_callback(q->input, G_SOURCE_FUNC(on_answer), q, NULL);
+    g_source_attach(q->input, NULL);
+    return true;
+}
+
+/* One that refuses is passed over at once; when all have, they are asked again after a moment, for they may be others then.
+ * The query goes when that has taken too long. */
 static void try_next(struct query *q)
 {
     const struct resolver_servers *s = resolver_servers(q->dns->nat->resolver);
-    gsize n;
-    const void *data = g_bytes_get_data(q->data, &n);
+    bool sent = false;
     query_close(q);
-    while (q->tries < TRIES && q->fd < 0) {
-        q->fd = open_to(&s->server[q->tries++ % s->count]);
-        if (q->fd >= 0 && send(q->fd, data, n, MSG_NOSIGNAL) < 0)
-            query_close(q);
-    }
-    if (q->fd < 0 && q->tries >= TRIES) {
+    if (g_get_monotonic_time() - q->since > GIVE_UP_US) {
         port_dropped(q->dns->nat->port, "no name server answers");
         query_free(q);
         return;
     }
-    q->input = g_unix_fd_source_new(q->fd, G_IO_IN | G_IO_ERR);
-    g_source_set_callback(q->input, G_SOURCE_FUNC(on_answer), q, NULL);
-    g_source_attach(q->input, NULL);
-    q->timer = g_timeout_source_new(TRY_MS);
-    g_source_set_callback(q->timer, on_late, q, NULL);
-    g_source_attach(q->timer, NULL);
+    while (!sent && q->round < s->count) {
+        query_close(q);
+        sent = send_to(q, &s->server[q->round++]);
+    }
+    if (q->round >= s->count)
+        q->round = 0;
+    set_timer(q, sent ? TRY_MS : AGAIN_MS);
 }
 
 /* The guest asks again by itself, from the same port: it is the same question. */
@@ -275,7 +306,7 @@ static void take_query(struct nat_dns *d, const uint8_t *frame, const struct vie
         return;
     }
     struct query *q = g_new0(struct query, 1);
-    *q = (struct query){.dns = d, .head_bytes = head, .fd = -1};
+    *q = (struct query){.dns = d, .head_bytes = head, .since = g_get_monotonic_time(), .fd = -1};
     memcpy(q->head, frame, head);
     q->data = g_bytes_new(v->body + 8, n - 8);
     bool again = asked_already(d, q);

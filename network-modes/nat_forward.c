@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* nat_forward.c - ports of the host that lead into the guest.  Connections are the guest's once they are accepted: they live
  * on when their port is taken away. */
+#include "core-vmm/base/bytes.h"
 #include "core-vmm/base/forward.h"
 #include "network-modes/nat.h"
 #include <errno.h>
@@ -138,4 +139,30 @@ void nat_forwards_describe(struct nat *n, JsonObject *into)
         json_array_add_object_element(list, o);
     }
     json_object_set_array_member(into, "forwards", list);
+}
+
+/* ---- which ports of the guest answer ---- */
+
+void nat_note_answer(struct nat *n, const uint8_t *f, size_t bytes)
+{
+    enum { ETHER = 14, TYPE_IPV4 = 0x0800, TCP = 6, SYN_ACK = 0x12, FLAGS = 13 };
+    size_t tcp = ETHER + (f[ETHER] & 15u) * 4;
+    if (bytes < ETHER + 20 + 20 || get_be16(f + 12) != TYPE_IPV4 || f[ETHER + 9] != TCP || bytes < tcp + 20 ||
+        (f[tcp + FLAGS] & SYN_ACK) != SYN_ACK)
+        return;
+    unsigned oldest = 0, at = 0;
+    uint16_t port = get_be16(f + tcp);
+    for (; at < NAT_ANSWERED && n->answered[at].port != port; at++)
+        oldest = n->answered[at].at < n->answered[oldest].at ? at : oldest;
+    at = at < NAT_ANSWERED ? at : oldest;
+    n->answered[at].port = port;
+    n->answered[at].at = g_get_monotonic_time();
+}
+
+gint64 nat_answered(const struct nat *n, uint16_t port)
+{
+    for (unsigned i = 0; i < NAT_ANSWERED; i++)
+        if (n->answered[i].port == port && n->answered[i].at)
+            return (g_get_monotonic_time() - n->answered[i].at) / 1000;
+    return -1;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* port.c - a card's place in the network process: between the VM process and the card's mode. */
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include "network-modes/process.h"
 #include <stdarg.h>
 #include <string.h>
 
-enum { LOGS_PER_SECOND = 5 };
+enum { LOGS_PER_SECOND = 5, HOLD_MS = 2500 };
 
 static const struct net_offload nothing_left;
 
@@ -91,6 +91,7 @@ static void give(struct net_port *p, const uint8_t *frame, size_t bytes, const s
     }
     p->received++;
     p->received_bytes += bytes;
+    addresses_learn_lease(&p->addresses, frame, bytes, p->mac);
 }
 
 static void give_segment(void *ctx, uint8_t *frame, size_t bytes)
@@ -167,6 +168,7 @@ void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const str
     }
     p->sent++;
     p->sent_bytes += bytes;
+    addresses_learn(&p->addresses, frame, bytes);
     switch_port_from_card(p->rules, frame, bytes, left);
 }
 
@@ -177,7 +179,9 @@ static void tell_link(struct net_port *p)
 {
     if (p->sink) /* nobody to tell */
         return;
-    p->link = p->mode && p->connected && p->far_up;
+    p->link = p->mode && p->connected && p->far_up && !p->hold;
+    if (!p->link)
+        p->addresses = (struct addresses){0};
     vm_side_link(p->process->vm, p, p->link, NET_CHECKSUM | NET_TSO4 | NET_TSO6);
 }
 
@@ -187,13 +191,23 @@ void port_link(struct net_port *p, bool up)
     tell_link(p);
 }
 
-void port_connect(struct net_port *p, bool connected)
+static void hold_end(struct net_port *p)
 {
-    p->connected = connected;
-    tell_link(p);
+    if (p->hold) {
+        g_source_destroy(p->hold);
+        g_source_unref(p->hold);
+    }
+    p->hold = NULL;
 }
 
-/* It says so first when it is there, and what it was told before it may have missed. */
+static gboolean on_held(gpointer port)
+{
+    hold_end(port);
+    tell_link(port);
+    return G_SOURCE_REMOVE;
+}
+
+/* The VM process says so first when it is there, and what it was told before it may have missed. */
 void port_guest_said(struct net_port *p, unsigned can)
 {
     bool first = !p->heard;
@@ -203,37 +217,29 @@ void port_guest_said(struct net_port *p, unsigned can)
         tell_link(p);
 }
 
-static void parse_mac(struct net_port *p, const char *text)
-{
-    guint64 byte = 0;
-    g_auto(GStrv) parts = g_strsplit(text ? text : "", ":", -1);
-    for (unsigned i = 0; g_strv_length(parts) == 6 && i < 6; i++) {
-        g_ascii_string_to_unsigned(parts[i], 16, 0, 255, &byte, NULL);
-        p->mac[i] = (uint8_t)byte;
-    }
-}
+/* ---- its mode ---- */
 
 void port_start(struct net_port *p)
 {
     const struct config c = port_config(p);
     g_autofree char *mode = config_string(&c, "mode"), *mac = config_string(&c, "mac");
     g_autoptr(GError) error = NULL;
-    bool connected = true;
-    p->far_up = true;
-    p->mode = mode_find(mode ? mode : "none");
-    parse_mac(p, mac);
+    p->far_up = p->connected = true;
+    p->mode = mode_find(mode);
+    if (mac)
+        mac_parse(mac, p->mac);
     p->rules = p->rules ? p->rules : switch_port_new(&(struct port_sides){to_mode, to_card, p});
     if (!p->mode)
         g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "this version has no mode %s", mode);
-    else if (port_rules(p, &error) && config_flag(&c, "connected", &connected, &error))
+    else if (port_rules(p, &error) && config_flag(&c, "connected", &p->connected, &error))
         p->state = p->mode->start(p, &c, &error);
     if (error)
-        g_warning("%s: %s", p->name, error->message);
+        port_log(p, "%s", error->message);
     g_free(p->failure);
     p->failure = error ? g_strdup(error->message) : NULL;
     if (error)
         p->mode = NULL;
-    port_connect(p, connected);
+    tell_link(p);
 }
 
 void port_stop(struct net_port *p)
@@ -242,6 +248,7 @@ void port_stop(struct net_port *p)
         p->mode->stop(p->state);
     p->mode = NULL;
     p->state = NULL;
+    hold_end(p);
     tell_link(p);
     switch_port_drop(p->rules);
 }
@@ -262,4 +269,86 @@ void port_inner_free(struct net_port *p)
     if (p)
         g_free(p->name);
     g_free(p);
+}
+
+static void put(GKeyFile *file, const char *section, const char *key, const char *value)
+{
+    if (value)
+        g_key_file_set_string(file, section, key, value);
+    else
+        g_key_file_remove_key(file, section, key, NULL);
+}
+
+/* What belongs to the card, or was opened for it, counts from the machine's next start. */
+static bool of_the_card(const char *key)
+{
+    static const char *const keys[] = {"model", "slot", "mac", "rom", "tftp", NULL};
+    return g_strv_contains(keys, key);
+}
+
+bool port_change(struct net_port *p, const char *key, const char *value, GError **error)
+{
+    const struct config c = port_config(p);
+    g_autofree char *before = g_key_file_get_string(c.file, p->name, key, NULL);
+    g_autoptr(GError) why = NULL;
+    if (of_the_card(key) || !g_strcmp0(before, value))
+        return true;
+    put(c.file, p->name, key, value);
+    if (!strcmp(key, "connected")) {
+        bool good = config_flag(&c, key, &p->connected, error);
+        tell_link(p);
+        return good;
+    }
+    if (port_rules_have(key))
+        return port_rules(p, error);
+    if (p->mode && p->mode->change && p->mode->change(p->state, &c, key, &why))
+        return true;
+    p->stale = p->stale || !why;
+    if (why) {
+        put(c.file, p->name, key, before);
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    return true;
+}
+
+void port_settle(struct net_port *p)
+{
+    if (!p->stale)
+        return;
+    p->stale = false;
+    port_stop(p);
+    p->hold = g_timeout_source_new(HOLD_MS);
+    g_source_set_callback(p->hold, on_held, p, NULL);
+    g_source_attach(p->hold, NULL);
+    port_start(p);
+}
+
+/* ---- for people ---- */
+
+JsonObject *port_describe(struct net_port *p)
+{
+    const struct config c = port_config(p);
+    g_autofree char *mode = config_string(&c, "mode"),
+                    *mac = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1], p->mac[2], p->mac[3],
+                                           p->mac[4], p->mac[5]);
+    JsonObject *o = json_object_new(), *dropped = json_object_new();
+    json_object_set_string_member(o, "card", p->name);
+    json_object_set_string_member(o, "mode", mode);
+    json_object_set_string_member(o, "mac", mac);
+    json_object_set_boolean_member(o, "connected", p->connected);
+    json_object_set_boolean_member(o, "link", p->link);
+    if (p->failure)
+        json_object_set_string_member(o, "failure", p->failure);
+    json_object_set_array_member(o, "addresses", addresses_describe(&p->addresses));
+    json_object_set_int_member(o, "sent", p->sent);
+    json_object_set_int_member(o, "sent-bytes", p->sent_bytes);
+    json_object_set_int_member(o, "received", p->received);
+    json_object_set_int_member(o, "received-bytes", p->received_bytes);
+    for (unsigned i = 0; i < PORT_REASONS && p->dropped[i].why; i++)
+        json_object_set_int_member(dropped, p->dropped[i].why, p->dropped[i].frames);
+    json_object_set_object_member(o, "dropped", dropped);
+    if (p->mode && p->mode->describe)
+        p->mode->describe(p->state, o);
+    return o;
 }

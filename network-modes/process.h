@@ -5,7 +5,9 @@
  *   vmctl      <-- commands.c (control socket) --------^
  */
 #pragma once
+#include "core-vmm/control/server.h"
 #include "core-vmm/outer/net_wire.h"
+#include "network-modes/addresses.h"
 #include "network-modes/mode.h"
 #include "network-modes/switch_port.h"
 
@@ -17,6 +19,7 @@ struct net_port {
     const struct net_mode *mode; /* NULL: it could not be started */
     void *state;                 /* the mode's */
     char *failure;               /* why it could not; NULL */
+    bool stale;                  /* settings have changed that its mode reads when it starts */
     bool heard;                  /* the VM process has said what its card can */
     bool connected;              /* the user's wish: is the cable in? */
     bool far_up;                 /* the mode's: is there somebody at the other end? */
@@ -28,6 +31,8 @@ struct net_port {
         const char *why;
         uint64_t frames;
     } dropped[PORT_REASONS];
+    struct addresses addresses;
+    GSource *hold; /* the link stays down until then, so that the guest sees it; NULL */
     gint64 log_second;
     unsigned log_count;
     struct switch_port *rules; /* what the switch does with its frames */
@@ -43,6 +48,8 @@ struct net_process {
     struct net_port port[NET_WIRE_CARDS];
     struct vm_side *vm;
     struct resolver *resolver;
+    struct server_options served;
+    struct server *server;
     GMainLoop *loop;
 };
 
@@ -57,7 +64,11 @@ void vm_side_link(struct vm_side *v, const struct net_port *to, bool up, unsigne
 /* ---- port.c ---- */
 void port_start(struct net_port *p); /* its mode, by its section */
 void port_stop(struct net_port *p);
-void port_connect(struct net_port *p, bool connected);
+/* A key of its section has another value, or none any more (NULL).  False: it is not to have that; nothing has changed. */
+bool port_change(struct net_port *p, const char *key, const char *value, GError **error);
+/* What could not be changed while the mode runs: stops and starts it, with the link down for a moment. */
+void port_settle(struct net_port *p);
+JsonObject *port_describe(struct net_port *p);
 /* From the VM process.  There is room for 16 bytes before the frame, which may be changed. */
 void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left);
 void port_guest_said(struct net_port *p, unsigned can);
@@ -69,6 +80,7 @@ void port_inner_free(struct net_port *p);                      /* NULL is fine *
 int process_fd(const struct net_process *p, const char *name); /* a descriptor of [descriptors], or -1 */
 /* Reads again what the switch is to do with the card's frames: limits, policy. */
 bool port_rules(struct net_port *p, GError **error);
+bool port_rules_have(const char *key); /* is it a key that these read? */
 struct config port_config(const struct net_port *p);
 
 /* ---- modes.c ---- */

@@ -8,13 +8,14 @@
 #include <fcntl.h>
 #include <glib-unix.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TEXT_MOST = 8192, OLD_US = G_USEC_PER_SEC };
+enum { TEXT_MOST = 8192, OLD_US = G_USEC_PER_SEC, ANSWER_MS = 20 };
 
 struct resolver {
     int fd; /* -1: it is not there */
@@ -154,10 +155,15 @@ void resolver_free(struct resolver *r)
     g_free(r);
 }
 
+/* The other process answers at once; if it is not let run, the old answer does until the next question. */
 const struct resolver_servers *resolver_servers(struct resolver *r)
 {
     gint64 now = g_get_monotonic_time();
-    if (r->fd >= 0 && (!r->asked || now - r->asked > OLD_US) && send(r->fd, "?", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
-        r->asked = now;
+    struct pollfd p = {r->fd, POLLIN, 0};
+    if (r->fd < 0 || (r->asked && now - r->asked < OLD_US) || send(r->fd, "?", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+        return &r->servers;
+    r->asked = now;
+    if (poll(&p, 1, ANSWER_MS) == 1)
+        on_answer(r->fd, G_IO_IN, r);
     return &r->servers;
 }

@@ -18,7 +18,7 @@ struct resolver;
 /* Makes that process; while there is one thread, before the fence. */
 struct resolver *resolver_new(void);
 void resolver_free(struct resolver *r);
-/* What was known last; asks again if that is old.  The answer comes by the main loop. */
+/* As they are now, or were a second ago. */
 const struct resolver_servers *resolver_servers(struct resolver *r);
 /* The lines of a resolv.conf: see resolv.conf(5). */
 void resolver_parse(const char *text, struct resolver_servers *out);

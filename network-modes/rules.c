@@ -33,6 +33,13 @@ static struct port_group *group_of(struct net_process *p, const char *name, uint
     return g;
 }
 
+bool port_rules_have(const char *key)
+{
+    static const char *const keys[] = {"limit", "group", "group-limit", "delay", "jitter",
+                                       "loss",  "seed",  "promiscuous", "spoof", NULL};
+    return g_strv_contains(keys, key);
+}
+
 /* Without an address of its own nothing could be told from anything. */
 static bool has_mac(const struct net_port *p)
 {

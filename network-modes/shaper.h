@@ -10,15 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct bucket { /* one per direction; several shapers may share one */
+struct bucket {    /* one per direction; several shapers may share one */
     uint64_t bits; /* a second; 0: no limit */
     int64_t full;  /* when it is full again */
 };
 struct shaper_settings {
-    uint64_t bits;                 /* a second; 0: no limit */
-    uint32_t delay_us, jitter_us;  /* each frame takes delay, and up to jitter more or less */
-    uint32_t loss;                 /* of a million frames */
-    uint64_t seed;                 /* of what is lost and of jitter: the same seed loses the same frames */
+    uint64_t bits;                /* a second; 0: no limit */
+    uint32_t delay_us, jitter_us; /* each frame takes delay, and up to jitter more or less */
+    uint32_t loss;                /* of a million frames */
+    uint64_t seed;                /* of what is lost and of jitter: the same seed loses the same frames */
 };
 struct shaper {
     struct shaper_settings set;

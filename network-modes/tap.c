@@ -2,7 +2,7 @@
 /* tap.c - see tap.h.  The header: virtio 1.2, 5.1.6, without the count of buffers. */
 #include "network-modes/tap.h"
 #include "network-modes/frame.h"
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 64, TCP_DATA_OFFSET = 12 };
+enum { AT_ONCE = 64, TCP_SUM_OFFSET = 16, TCP_DATA_OFFSET = 12 };
 
 struct tap {
     int fd;
@@ -41,13 +41,14 @@ static bool left_of(const struct virtio_net_hdr *h, const uint8_t *frame, size_t
     return true;
 }
 
-static struct virtio_net_hdr header_of(const struct net_offload *left)
+/* tcp: where TCP's header is in a frame that is to be cut up, whose sum is left to do whatever else is said. */
+static struct virtio_net_hdr header_of(const struct net_offload *left, size_t tcp)
 {
     struct virtio_net_hdr h = {.gso_type = VIRTIO_NET_HDR_GSO_NONE};
-    if (left->checksum) {
+    if (left->checksum || left->segments) {
         h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-        h.csum_start = left->checksum_start;
-        h.csum_offset = left->checksum_offset;
+        h.csum_start = left->segments ? tcp : left->checksum_start;
+        h.csum_offset = left->segments ? TCP_SUM_OFFSET : left->checksum_offset;
     }
     if (left->segments) {
         h.gso_type = left->segments == NET_TSO4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
@@ -110,9 +111,11 @@ void tap_close(struct tap *t)
 
 void tap_send(struct tap *t, uint8_t *frame, size_t bytes, const struct net_offload *left)
 {
-    struct virtio_net_hdr h = header_of(left);
+    size_t tcp = 0;
+    bool good = frame_good(frame, bytes, left) && (!left->segments || offload_prepare(frame, bytes, left, &tcp));
+    struct virtio_net_hdr h = header_of(left, tcp);
     struct iovec iov[] = {{&h, sizeof h}, {frame, bytes}};
-    if (!frame_good(frame, bytes, left) || (left->segments && !offload_prepare(frame, bytes, left)))
+    if (!good)
         t->counts.broken++;
     else if (writev(t->fd, iov, G_N_ELEMENTS(iov)) == (ssize_t)(bytes + sizeof h))
         t->counts.sent++;

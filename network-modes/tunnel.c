@@ -106,10 +106,11 @@ struct tunnel *tunnel_open(unsigned local, const char *peer, void (*frame)(void 
 {
     union address a;
     if (!local || local > UINT16_MAX || !address_parse(peer, &a)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                    "a UDP tunnel needs local-port, 1 to 65535, and peer, an address with a port like 192.0.2.7:4000 or "
-                    "[2001:db8::7]:4000, not \"%s\"",
-                    peer);
+        g_set_error(
+            error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+            "a UDP tunnel needs local-port, 1 to 65535, and peer, an address with a port like 192.0.2.7:4000 or "
+            "[2001:db8::7]:4000, not \"%s\"",
+            peer);
         return NULL;
     }
     int fd = open_socket(local, &a, error);

@@ -85,6 +85,7 @@ struct device_ops {
     const struct lapic_ops *lapic;
     const struct input_ops *input;       /* api/input.h */
     const struct platform_ops *platform; /* api/platform.h */
+    const struct hotplug_ops *hotplug;   /* api/hotplug.h */
 };
 
 /* What core offers; only inside a callback unless said otherwise. */

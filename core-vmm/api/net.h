@@ -4,20 +4,10 @@
  * counted.  A link that is down carries nothing. */
 #pragma once
 #include "core-vmm/api/device.h"
+#include "core-vmm/base/net_offload.h"
 #include <sys/uio.h>
 
 enum { NET_FRAME_LEAST = 14, NET_FRAME_MOST = 65550 };
-/* What of a frame's making is left to whoever gets it; all zeroes: nothing. */
-struct net_offload {
-    bool
-        checksum; /* the sum over [checksum_start, end), which is to be put checksum_offset behind that start, where the
-                    * sum of the pseudo header lies */
-    uint16_t checksum_start, checksum_offset;
-    uint8_t segments; /* NET_TSO4 or NET_TSO6: a TCP segment to be cut up; 0: it is one frame.  What its headers say of
-                       * lengths and sums does not count then: whoever cuts it up works them out */
-    uint16_t segment_bytes, header_bytes; /* of TCP payload in each; of all headers before it */
-};
-enum { NET_CHECKSUM = 1, NET_TSO4 = 2, NET_TSO6 = 4 }; /* what a side can be given, or-ed */
 struct net_counts {
     uint64_t sent, sent_dropped, received, received_dropped; /* frames, as the guest sees it */
 };
@@ -36,7 +26,8 @@ struct net_card { /* on the loop thread with the device's lock held */
 struct net_cable *net_open(struct device *d, const struct net_card *card); /* in init; the link is down */
 void net_close(struct net_cable *c);                                       /* in fini */
 void net_can(struct net_cable *c, unsigned offloads); /* what the guest's driver can be given now */
-/* These with the device's lock held, on any thread.  left: of what net_end_can() says, or NULL. */
+/* These with the device's lock held, on any thread.  left: NULL, or what is left to do; beyond what net_end_can() says it is
+ * done here, which costs the caller time. */
 void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left);
 unsigned net_end_can(struct net_cable *c);
 bool net_link(struct net_cable *c);
@@ -46,6 +37,9 @@ void net_more_room(struct net_cable *c);
 struct net_end {
     /* A frame of the guest; false: no room, try again after net_end_room(). */
     bool (*frame)(void *ctx, const void *frame, size_t bytes, const struct net_offload *left);
+    /* The same from a vCPU's thread with the card's device lock held, while no earlier frame waits: the short way.  It takes
+     * net_attach() to have it not called any more.  NULL: there is none. */
+    bool (*at_once)(void *ctx, const struct iovec *iov, int count, const struct net_offload *left);
     void (*card_can)(void *ctx); /* net_card_can() may be another now; NULL: the end does not mind */
     void (*closed)(void *ctx);   /* the card goes, and the cable with it; NULL: not before the end */
     unsigned can;

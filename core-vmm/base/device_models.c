@@ -4,14 +4,16 @@
 #include <glib.h>
 #include <string.h>
 
-const char *const nic_models[] = {"e1000", "pcnet", "rtl8139", "rtl8139c", NULL};
+const char *const nic_models[] = {"e1000", "e1000e", "pcnet", "rtl8139", "rtl8139c", "virtio-net", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 static const char *const nvme_models[] = {"nvme", NULL};
 static const char *const ahci_models[] = {"ahci", NULL};
 
+static const char *const virtio_disk_models[] = {"virtio-blk", NULL};
 static const char *const rng_models[] = {"virtio-rng", NULL};
 
 const struct device_class device_classes[] = {
+    {"virtio-disk", .first = 0, .count = 4, .slot = 14, virtio_disk_models},
     {"rng", .slot = 20, .models = rng_models},
     {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"nvme", .first = 0, .count = 2, .slot = 12, nvme_models},

@@ -13,6 +13,7 @@ const struct board_row board_pc[] = {
     {ALWAYS, {&piix3_ops, "southbridge", .slot = 1, .function = 0, .irqchip = true}},
     {ALWAYS, {&piix3_ide_ops, "ide", .slot = 1, .function = 1, .irq = {14, 15}, .irqs = 2}},
     {ALWAYS, {&piix4_pm_ops, "pm", .slot = 1, .function = 3, .irq = {9}, .irqs = 1}},
+    {ALWAYS, {&pci_hotplug_ops, "pci-hotplug", ISA}},
     {ALWAYS, {&firmware_rom_ops, "firmware", "machine", ISA}},
     /* interrupts, time, DMA */
     {ALWAYS, {&i8259_ops, "pic", ISA, .irqchip = true}},
@@ -45,9 +46,12 @@ const struct device_ops *const board_pc_chips[] = {
     &ahci_ops,
     &nvme_ops, // disk controllers
     &e1000_ops,
+    &e1000e_ops,
     &pcnet_ops,
     &rtl8139_ops,
-    &rtl8139c_ops,   // network cards
+    &rtl8139c_ops, // network cards
+    &virtio_blk_ops,
+    &virtio_net_ops,
     &virtio_rng_ops, // virtio
     &edu_ops,
     &edu_msix_ops, // for tests

@@ -60,6 +60,14 @@ unsigned answer_count(JsonArray *a)
     return a ? json_array_get_length(a) : 0;
 }
 
+const char *answer_element_text(JsonArray *a, unsigned n)
+{
+    JsonNode *e = n < answer_count(a) ? json_array_get_element(a, n) : NULL;
+    bool is_text = e && JSON_NODE_HOLDS_VALUE(e) && json_node_get_value_type(e) == G_TYPE_STRING;
+    const char *text = is_text ? json_node_get_string(e) : NULL;
+    return text && g_utf8_validate(text, -1, NULL) ? text : NULL;
+}
+
 JsonObject *answer_element(JsonArray *a, unsigned n)
 {
     JsonNode *node = n < answer_count(a) ? json_array_get_element(a, n) : NULL;

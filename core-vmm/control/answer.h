@@ -19,6 +19,7 @@ JsonObject *answer_object(JsonObject *o, const char *name);
 JsonArray *answer_array(JsonObject *o, const char *name);
 unsigned answer_count(JsonArray *a);
 JsonObject *answer_element(JsonArray *a, unsigned n);
+const char *answer_element_text(JsonArray *a, unsigned n); /* NULL: it is none */
 
 /* What a command must answer: NULL, with an error (CONTROL_PROTOCOL) that names the member, if it did not. */
 const char *answer_need_text(JsonObject *o, const char *name, GError **error);

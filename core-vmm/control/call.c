@@ -178,6 +178,16 @@ struct connection *call_connection(struct call *c)
     return c->connection;
 }
 
+const char *call_command(struct call *c)
+{
+    return c->command->name;
+}
+
+JsonObject *call_arguments(struct call *c)
+{
+    return c->args;
+}
+
 bool call_has(struct call *c, const char *param)
 {
     return c->args && json_object_has_member(c->args, param);

@@ -147,7 +147,8 @@ void server_free(struct server *s)
         g_source_remove(s->backoff);
     if (s->spare >= 0)
         close(s->spare);
-    unlink(s->path);
+    if (s->path)
+        unlink(s->path);
     close(s->fd);
     g_free(s->path);
     g_free(s);
@@ -158,38 +159,6 @@ void server_broadcast(struct server *s, const char *event, JsonObject *data)
     for (unsigned i = 0; i < s->connections->len; i++)
         connection_event(s->connections->pdata[i], event, json_object_ref(data), -1);
     json_object_unref(data);
-}
-
-static int find_listener(struct server *s, const struct listener *l)
-{
-    for (unsigned i = 0; i < s->listeners->len; i++)
-        if (!memcmp(&g_array_index(s->listeners, struct listener, i), l, sizeof *l))
-            return i;
-    return -1;
-}
-
-void server_listen(struct server *s, void (*fn)(void *ctx, const struct machine_event *e), void *ctx)
-{
-    struct listener l = {fn, ctx};
-    g_array_append_val(s->listeners, l);
-}
-
-void server_unlisten(struct server *s, void (*fn)(void *ctx, const struct machine_event *e), void *ctx)
-{
-    int at = find_listener(s, &(struct listener){fn, ctx});
-    if (at >= 0)
-        g_array_remove_index_fast(s->listeners, at);
-}
-
-void server_state_changed(struct server *s, const struct machine_event *e)
-{
-    g_autoptr(GArray) now = g_array_copy(s->listeners);
-    server_broadcast(s, "state", state_describe(e));
-    for (unsigned i = 0; i < now->len; i++) {
-        struct listener l = g_array_index(now, struct listener, i);
-        if (find_listener(s, &l) >= 0)
-            l.fn(l.ctx, e);
-    }
 }
 
 void server_drain(struct server *s)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* server.h - the VM's side of the control socket.  Everything runs on the loop thread.
+/* server.h - the server's side of a control socket: the VM process', and those of processes around it.  Everything runs on the loop thread.
  *
  * A command is a row of a table: name, parameters, summary, handler.  The server checks the arguments against the row
  * before the handler sees them.  A handler answers with call_reply() or call_fail(), at once or later (wait.*): a call
@@ -29,12 +29,13 @@ struct command {
     bool passes;  /* answers with one: not before the client has read those that were passed to it */
 };
 
-struct server_options { /* borrowed for the server's life */
-    struct machine *machine;
+struct server_options {      /* borrowed for the server's life */
+    struct machine *machine; /* NULL: this is not the VM process */
     const char *name, *folder;
     int64_t started_us; /* monotonic */
+    void *ctx;          /* for the handlers of another process */
 };
-/* listening: a socket of socket_listen(), taken; path: where that is, to be removed at the end where one may. */
+/* listening: a socket of socket_listen(), taken; path: where that is, to be removed at the end where one may; or NULL. */
 struct server *server_new(const struct server_options *o, int listening, const char *path);
 void server_free(struct server *s);
 void server_broadcast(struct server *s, const char *event, JsonObject *data); /* takes data */
@@ -50,6 +51,8 @@ struct machine *call_machine(struct call *c);
 const struct server_options *call_options(struct call *c);
 struct server *call_server(struct call *c);
 struct connection *call_connection(struct call *c);
+const char *call_command(struct call *c);   /* its name, for handlers of several */
+JsonObject *call_arguments(struct call *c); /* found good; the call's, or NULL */
 bool call_has(struct call *c, const char *param);
 const char *call_text(struct call *c, const char *param, const char *otherwise);
 int64_t call_number(struct call *c, const char *param, int64_t otherwise);
@@ -77,8 +80,9 @@ bool connection_idle(struct connection *n);     /* nothing waits to be sent */
 /* fn when everything has been sent, once per call of this. */
 void connection_on_idle(struct connection *n, void (*fn)(void *ctx), void *ctx);
 
-/* commands.c: all of them, ends with a NULL name. */
+/* All of them, each group ending with a NULL name; every process that serves has its own: commands.c, network-modes/commands.c. */
 const struct command *const *command_groups(void);
+extern const struct command own_commands[]; /* command_table.c: what every process has */
 const struct command *command_find(const char *name);
 /* check.c: NULL, or what is wrong; and a sentence about a name that is none.  g_free. */
 char *command_check_args(const struct command *c, JsonObject *args, unsigned fd_count);

@@ -99,13 +99,26 @@ static const struct schema_key debug_port_keys[] = {
     {"target", SCHEMA_CHAR, "file:logs/debug.log", .help = "where bytes written to the port go, as for serial"},
     {NULL},
 };
+/* What all virtio devices have, beside their slot. */
+#define VIRTIO_KEYS                                                                                                    \
+    {"virtio", SCHEMA_CHOICE, "transitional", .words = WORDS("transitional", "modern", "legacy"),                      \
+     .help = "virtio: which drivers it is for: of any age, of virtio 1.0 and later, or older ones"},                   \
+    {                                                                                                                  \
+        "packed", SCHEMA_FLAG, "off", .help = "virtio: offers queues in one ring (virtio 1.1)"                         \
+    }
+#define SLOT_KEY(where)                                                                                                \
+    {                                                                                                                  \
+        "slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST, .help = "its place on the PCI bus; " where         \
+    }
 static const struct schema_key nic_keys[] = {
     {"model", SCHEMA_CHOICE, "e1000", .words = nic_models,
-     .help = "which card: e1000 is Intel's 82540EM; for old systems pcnet, AMD's PCnet-FAST III, and rtl8139 "
-             "(C+) and rtl8139c, Realtek's"},
+     .help = "which card: Intel's e1000 (82540EM) or e1000e (82574L); for old systems AMD's pcnet (PCnet-FAST III) and "
+             "Realtek's rtl8139 (C+) and rtl8139c; virtio-net: made for virtual machines"},
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
+    {"rom", SCHEMA_PATH, "auto",
+     .help = "by what the BIOS boots from the network: auto (iPXE, if it is installed), off, or a ROM image's path"},
     {"mode", SCHEMA_CHOICE, "nat",
      .words = WORDS("none", "nat", "natnetwork", "internal", "hostonly", "bridged", "udp"),
      .help =
@@ -131,6 +144,9 @@ static const struct schema_key nic_keys[] = {
     {"jitter", SCHEMA_NUMBER, NULL, 0, 10000, .help = "up to so many ms more or less"},
     {"loss", SCHEMA_NUMBER, NULL, 0, 1000, .help = "how many of 1000 frames are lost, each way"},
     {"seed", SCHEMA_NUMBER, NULL, 0, INT64_MAX, .help = "of loss and jitter: the same one loses the same frames"},
+    VIRTIO_KEYS,
+    {"queues", SCHEMA_NUMBER, "1", 1, 8, .help = "virtio-net: pairs of queues, for guests with several CPUs"},
+    {"mtu", SCHEMA_NUMBER, NULL, 68, 65521, .help = "virtio-net: the longest packet, if the guest is to be told"},
     {NULL},
 };
 static const struct schema_key testpci_keys[] = {
@@ -139,15 +155,22 @@ static const struct schema_key testpci_keys[] = {
      .help = "its place on the PCI bus; if missing, 28 for the first, 29 for the second ..."},
     {NULL},
 };
-/* What all virtio devices have. */
-#define VIRTIO_KEYS(slots)                                                                                             \
-    {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST, .help = slots},                                       \
-        {"virtio", SCHEMA_CHOICE, "transitional", .words = WORDS("transitional", "modern", "legacy"),                  \
-         .help = "which drivers it is for: of any age, of virtio 1.0 and later, or older ones"},                       \
-    {                                                                                                                  \
-        "packed", SCHEMA_FLAG, "off", .help = "offers queues in one ring (virtio 1.1)"                                 \
-    }
-static const struct schema_key rng_keys[] = {VIRTIO_KEYS("its place on the PCI bus; 20 if missing"), {NULL}};
+static const struct schema_key virtio_disk_keys[] = {
+    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA bay"},
+    {"format", SCHEMA_CHOICE, NULL, .words = formats,
+     .help = "the image's format; if missing, what the file's ending says, else raw"},
+    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
+    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
+    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
+     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
+    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
+    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
+     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    SLOT_KEY("if missing, 14 for the first, 15 for the second ..."),
+    VIRTIO_KEYS,
+    {NULL},
+};
+static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
 static const struct schema_key no_keys[] = {{NULL}};
 
 static const struct schema_section sections[] = {
@@ -159,6 +182,7 @@ static const struct schema_section sections[] = {
     {"sata", 0, 6, "a drive on the AHCI controller, which is there if any is; a disk without a file is an empty bay",
      drive_keys, .drive = true},
     {"nvme", 0, 2, "an NVMe controller with one disk", drive_keys, .drive = true},
+    {"virtio-disk", 0, 4, "a disk that is a virtio function of its own", virtio_disk_keys, .drive = true},
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},

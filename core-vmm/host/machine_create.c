@@ -3,6 +3,7 @@
  *
  * A machine is made in a folder beside the others and renamed into place when it is complete. */
 #include "core-vmm/host/machines.h"
+#include "core-vmm/base/device_models.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/fresh.h"
@@ -119,6 +120,8 @@ static void add_heading(GKeyFile *file)
 static bool fill_new(void *ctx, const char *folder, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
+    struct settings *s = ctx;
+    s->nic = s->nic ? s->nic : g_strdup(nic_models[0]); /* a new machine is online */
     add_heading(file);
     return write_new(ctx, file, folder, error);
 }
@@ -182,6 +185,9 @@ static bool fill_clone(void *ctx, const char *folder, GError **error)
             g_key_file_remove_group(file, *s, NULL);
         else
             keep_paths(file, *s, from);
+    for (char **s = sections; *s; s++)
+        if (g_key_file_has_key(file, *s, "mac", NULL))
+            settings_new_mac(file, *s); /* two cards of one address on a network would be none */
     g_key_file_remove_key(file, "machine", "name", NULL);
     return settings_write(file, ini, error);
 }

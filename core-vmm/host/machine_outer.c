@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { AGAIN_MS = 500 };
+enum { AGAIN_MS = 2500 }; /* guests that look for a cable every two seconds see that it was out */
 
 static bool is_card(const char *section)
 {
@@ -102,8 +102,15 @@ static bool open_tftp(struct descriptors *d, const struct config *c, GError **er
     return add_named(d, key, fd, error);
 }
 
-/* What the network process is to do; NULL: there is no card.  GKeyFile has no sections without a key: "present". */
-static GKeyFile *network_settings(GKeyFile *file, const char *machine)
+static char *mac_of(const struct config *c)
+{
+    uint8_t m[6];
+    net_mac(c, m);
+    return g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+/* What the network process is to do; NULL: there is no card.  A card's address may come from where machine.ini is. */
+static GKeyFile *network_settings(GKeyFile *file, const char *ini, const char *machine)
 {
     g_autoptr(GKeyFile) settings = g_key_file_new();
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
@@ -113,9 +120,9 @@ static GKeyFile *network_settings(GKeyFile *file, const char *machine)
         if (!is_card(*s))
             continue;
         copy_section(settings, file, *s);
-        const struct config c = {file, "machine.ini", *s};
-        g_autofree char *mode = config_string(&c, "mode");
-        g_key_file_set_string(settings, *s, "mode", mode);
+        const struct config c = {file, ini, *s};
+        g_autofree char *mac = mac_of(&c);
+        g_key_file_set_string(settings, *s, "mac", mac);
         any = true;
     }
     return any ? g_steal_pointer(&settings) : NULL;
@@ -178,7 +185,7 @@ bool machine_outer_start(const char *folder, struct machine_outer *o, GError **e
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL), *machine = g_path_get_basename(folder);
     g_autoptr(GKeyFile) file = schema_load(ini, NULL);
-    g_autoptr(GKeyFile) settings = file ? network_settings(file, machine) : NULL;
+    g_autoptr(GKeyFile) settings = file ? network_settings(file, ini, machine) : NULL;
     *o = (struct machine_outer){.line = -1};
     return !settings || start_all(o, file, ini, settings, machine, error);
 }

@@ -19,6 +19,7 @@ enum { SETTINGS_WAIT_MS = 5000, SETTINGS_POLL_MS = 10 };
 
 void settings_clear(struct settings *s)
 {
+    g_free(s->nic);
     g_free(s->memory);
     g_free(s->engine);
     g_free(s->kernel);
@@ -206,6 +207,23 @@ static bool add_serials(const struct settings *s, GKeyFile *file, GError **error
     return true;
 }
 
+void settings_new_mac(GKeyFile *file, const char *card)
+{
+    uint32_t r = g_random_int();
+    g_autofree char *mac = g_strdup_printf("52:54:00:%02x:%02x:%02x", r & 0xff, r >> 8 & 0xff, r >> 16 & 0xff);
+    g_key_file_set_string(file, card, "mac", mac);
+}
+
+static bool add_nic(const struct settings *s, GKeyFile *file, GError **error)
+{
+    if (!s->nic || !strcmp(s->nic, "none"))
+        return true;
+    if (!set(file, "nic1", "model", s->nic, error))
+        return false;
+    settings_new_mac(file, "nic1");
+    return true;
+}
+
 /* A section without keys: GKeyFile keeps one only if it once had a key. */
 static void add_empty(GKeyFile *file, const char *section)
 {
@@ -227,7 +245,8 @@ bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GErr
 {
     if (!s->remarks)
         s->remarks = g_ptr_array_new_with_free_func(g_free);
-    if (!add_machine(s, file, error) || !add_drives(s, file, folder, error) || !add_serials(s, file, error))
+    if (!add_machine(s, file, error) || !add_drives(s, file, folder, error) || !add_serials(s, file, error) ||
+        !add_nic(s, file, error))
         return false;
     if (s->no_video && !set(file, "video", "type", "none", error))
         return false;

@@ -57,6 +57,8 @@ bool machines_not_running(const char *name, GError **error);
 
 /* ---- machine_settings.c ---- */
 struct settings { /* what a new machine is to have; strings NULL: not said */
+    char *
+        nic; /* the model of a card of mode nat, or "none"; not said: machines_create() gives it one, a throw-away has none */
     char *memory, *engine, *kernel, *initrd, *cmdline, *firmware, *boot, *on_reset, *disk_format, *cpus;
     char **disks, **cdroms, **floppies, **serials, **sets; /* disks: a file, or a size for a new one; sets: "a.b=c" */
     gboolean boot_menu, debug_exit, testdev, no_video;
@@ -65,6 +67,8 @@ struct settings { /* what a new machine is to have; strings NULL: not said */
 void settings_clear(struct settings *s);
 /* Into file; paths become absolute.  folder: where a disk given as a size is made.  Looks into images: forks. */
 bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GError **error);
+/* Gives a card a new random address, 52:54:00 and three bytes. */
+void settings_new_mac(GKeyFile *file, const char *card);
 bool settings_write(GKeyFile *file, const char *path, GError **error);
 GKeyFile *machines_settings(const char *name, GError **error); /* checked; g_key_file_unref */
 enum settings_count { SETTINGS_COUNT_NOW, SETTINGS_COUNT_FROM_NEXT_START };

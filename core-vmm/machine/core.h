@@ -202,7 +202,8 @@ void vcpu_thread_kick(struct machine *m, unsigned cpu);
 /* ---- machine.c ---- */
 struct pending { /* asked for by a vCPU or device, done on the loop thread */
     bool reset, stop;
-    unsigned held; /* how many holds on the vCPUs go with it */
+    uint32_t eject; /* PCI slots */
+    unsigned held;  /* how many holds on the vCPUs go with it */
     enum machine_end end;
     unsigned code;
     char *message;
@@ -248,6 +249,11 @@ struct machine {
     unsigned input_count;
     _Atomic unsigned listens; /* counts beginnings of listening: device_core.keyboard_since, pointer_since */
     struct device *fpu_error, *power_button; /* who has that of platform_ops */
+    struct {
+        void (*fn)(void *ctx, const char *section);
+        void *ctx;
+    } on_plug;
+    struct device *hotplug; /* who has hotplug_ops, or NULL */
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
@@ -256,10 +262,14 @@ struct machine {
     struct thread_hook on_thread;
     struct drive *drives; /* drive.c: a list */
 };
-void machine_ask_reset(struct machine *m);                /* any thread */
-void machine_remove(struct machine *m, struct device *d); /* a pluggable one: these have no role but input */
-void machine_add(struct machine *m, struct device *d);    /* into the list, its slot and its roles */
-void machine_settle(struct machine *m);                   /* what was asked for is done now; loop thread */
+void machine_ask_reset(struct machine *m);                 /* any thread */
+void machine_ask_eject(struct machine *m, uint32_t slots); /* any thread */
+void machine_remove(struct machine *m, struct device *d);  /* a pluggable one: these have no role but input */
+void machine_add(struct machine *m, struct device *d);     /* into the list, its slot and its roles */
+void machine_settle(struct machine *m);                    /* what was asked for is done now; loop thread */
+
+/* ---- hotplug.c ---- */
+void hotplug_eject(struct machine *m, uint32_t slots); /* the functions there that can go do; loop thread */
 
 /* ---- board/build_pc.c ---- */
 bool board_pc_build(struct machine *m, GError **error);

@@ -2,9 +2,12 @@
 /* hotplug.c - PCI functions that come and go while the machine runs.
  *
  * All vCPUs stand meanwhile, and this is the loop thread, which runs all else that calls devices (timers, completions of
- * requests): nobody is inside the device, nor on the way to it.  The guest finds the function, or finds that it has gone (all
- * ones), when it looks; nothing tells it to (no ACPI hot-plug registers yet): Linux looks when one writes 1 to
- * /sys/bus/pci/rescan.  A transfer under way when the function goes is finished or dropped by the chip's fini(). */
+ * requests): nobody is inside the device, nor on the way to it.  A transfer under way when the function goes is finished or
+ * dropped by the chip's fini().
+ *
+ * The guest hears of it by the machine's hot-plug controller (api/hotplug.h): that a function is there, or that the user wants
+ * it back.  When it has let go of one it ejects it, which is a wish like a reset; it may do so unasked. */
+#include "core-vmm/api/hotplug.h"
 #include "core-vmm/machine/core.h"
 #include <string.h>
 
@@ -20,7 +23,42 @@ static bool refuse(GError **error, const char *section, const char *why)
     return false;
 }
 
-bool machine_plug(struct machine *m, const char *section, GError **error)
+static void tell_guest(struct machine *m, const struct device *d, bool here)
+{
+    struct device *h = m->hotplug;
+    if (!h)
+        return;
+    dev_lock(h);
+    (here ? h->ops->hotplug->plugged : h->ops->hotplug->asked)(h, d->core->wiring.slot);
+    dev_unlock(h);
+}
+
+static void copy_section(GKeyFile *to, GKeyFile *from, const char *section)
+{
+    g_auto(GStrv) keys = g_key_file_get_keys(from, section, NULL, NULL);
+    g_key_file_remove_group(to, section, NULL);
+    for (char **k = keys; k && *k; k++) {
+        g_autofree char *value = g_key_file_get_value(from, section, *k, NULL);
+        g_key_file_set_value(to, section, *k, value);
+    }
+}
+
+/* The vCPUs stand. */
+static struct device *put_in(struct machine *m, const char *section, GError **error)
+{
+    struct device *d = board_pc_optional(m, section, error);
+    if (d && !device_init(d, error)) {
+        device_free(d);
+        return NULL;
+    }
+    if (!d)
+        return NULL;
+    machine_add(m, d);
+    device_reset(d);
+    return d;
+}
+
+bool machine_plug(struct machine *m, const char *section, GKeyFile *settings, GError **error)
 {
     if (m->state == MACHINE_STOPPED)
         return refuse(error, section, "the machine has stopped: nothing can be plugged in");
@@ -29,16 +67,25 @@ bool machine_plug(struct machine *m, const char *section, GError **error)
     if (m->devices == MAX_DEVICES)
         return refuse(error, section, "the machine has as many devices as it can have");
     hold(m);
-    struct device *d = board_pc_optional(m, section, error);
-    bool good = d && device_init(d, error);
-    if (good) {
-        machine_add(m, d);
-        device_reset(d);
-    } else if (d) {
-        device_free(d);
-    }
+    g_autoptr(GKeyFile) before = g_key_file_new();
+    copy_section(before, m->file, section);
+    if (settings)
+        copy_section(m->file, settings, section);
+    struct device *d = put_in(m, section, error);
+    if (!d)
+        copy_section(m->file, before, section);
+    if (d)
+        tell_guest(m, d, true);
     vcpus_release(m);
-    return good;
+    if (d && m->on_plug.fn)
+        m->on_plug.fn(m->on_plug.ctx, section);
+    return d;
+}
+
+void machine_on_plug(struct machine *m, void (*fn)(void *ctx, const char *section), void *ctx)
+{
+    m->on_plug.fn = fn;
+    m->on_plug.ctx = ctx;
 }
 
 /* Nobody finds it any more, and its lines are down. */
@@ -55,17 +102,67 @@ static void disconnect(struct device *d)
     dev_unlock(d);
 }
 
-bool machine_unplug(struct machine *m, const char *section, GError **error)
+static struct device *removable(struct machine *m, const char *section, GError **error)
 {
     struct device *d = machine_device(m, section);
     if (!d)
-        return refuse(error, section, "it is not plugged in");
-    if (!d->core->wiring.pluggable)
-        return refuse(error, section, "it is soldered to the board");
+        refuse(error, section, "it is not plugged in");
+    else if (!d->core->wiring.pluggable)
+        refuse(error, section, "it is soldered to the board");
+    else
+        return d;
+    return NULL;
+}
+
+bool machine_ask_unplug(struct machine *m, const char *section, GError **error)
+{
+    struct device *d = removable(m, section, error);
+    if (d)
+        tell_guest(m, d, false);
+    return d;
+}
+
+bool machine_unplug(struct machine *m, const char *section, GError **error)
+{
+    struct device *d = removable(m, section, error);
+    if (!d)
+        return false;
     hold(m);
     disconnect(d);
     machine_remove(m, d);
     device_free(d);
     vcpus_release(m);
     return true;
+}
+
+/* ---- the controller's side ---- */
+
+void hotplug_eject(struct machine *m, uint32_t slots)
+{
+    for (unsigned slot = 0; slot < 32; slot++) {
+        const struct device *d = slots >> slot & 1 ? m->pci_slot[slot << 3] : NULL;
+        if (!d || !d->core->wiring.pluggable)
+            continue;
+        g_message("the guest has let go of %s", d->name);
+        machine_unplug(m, d->name, NULL);
+    }
+}
+
+void dev_eject(struct device *d, uint32_t slots)
+{
+    machine_ask_eject(d->machine, slots);
+}
+
+uint32_t dev_removable(struct device *d)
+{
+    uint32_t slots = 0;
+    for (unsigned slot = 0; slot < 32; slot++) {
+        bool stays = false;
+        for (unsigned function = 0; function < 8; function++) {
+            const struct device *there = d->machine->pci_slot[slot << 3 | function];
+            stays |= there && !there->core->wiring.pluggable;
+        }
+        slots |= (uint32_t)!stays << slot;
+    }
+    return slots;
 }

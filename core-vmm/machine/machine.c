@@ -74,6 +74,8 @@ void machine_settle(struct machine *m)
             stop_now(m, &p);
         else if (p.reset)
             reset_now(m);
+        if (p.eject && !p.stop)
+            hotplug_eject(m, p.eject);
     }
     while (p.held--)
         vcpus_release(m);
@@ -103,6 +105,14 @@ void machine_ask_reset(struct machine *m)
         m->pending.reset = true;
         wishes_queue(m);
     }
+    pthread_mutex_unlock(&m->pending_lock);
+}
+
+void machine_ask_eject(struct machine *m, uint32_t slots)
+{
+    pthread_mutex_lock(&m->pending_lock);
+    m->pending.eject |= slots;
+    wishes_queue(m);
     pthread_mutex_unlock(&m->pending_lock);
 }
 
@@ -191,6 +201,8 @@ void machine_add(struct machine *m, struct device *d)
         m->fpu_error = d;
     if (d->ops->platform && d->ops->platform->power_button)
         m->power_button = d;
+    if (d->ops->hotplug)
+        m->hotplug = d;
 }
 
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)

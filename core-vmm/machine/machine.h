@@ -57,10 +57,14 @@ uint64_t machine_memory(struct machine *m);                                   /*
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);
-/* Plugs the PCI function of that section of machine.ini ("testpci1") into the running machine, or takes it away.  The guest
- * is not told: it finds out when it looks. */
-bool machine_plug(struct machine *m, const char *section, GError **error);
+/* Plugs the PCI function of that section of machine.ini ("testpci1") into the running machine, and tells the guest.  settings:
+ * a file that has been found good, whose section of that name counts instead; NULL: none. */
+bool machine_plug(struct machine *m, const char *section, GKeyFile *settings, GError **error);
+/* Asks the guest to let go of it: it goes when the guest has, then machine_device() is NULL.  Or takes it away at once. */
+bool machine_ask_unplug(struct machine *m, const char *section, GError **error);
 bool machine_unplug(struct machine *m, const char *section, GError **error);
+/* fn after each machine_plug(), for far ends that its device may have; one listener, NULL: none any more. */
+void machine_on_plug(struct machine *m, void (*fn)(void *ctx, const char *section), void *ctx);
 struct display *machine_display(struct machine *m, unsigned n); /* the n-th picture; NULL: there is none */
 struct drive *machine_drive(struct machine *m,
                             const char *section); /* by its section in machine.ini, e.g. "cdrom1"; NULL */

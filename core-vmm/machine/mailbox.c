@@ -119,6 +119,14 @@ bool mailbox_put(struct mailbox *b, const struct iovec *iov, int count)
     return fits;
 }
 
+bool mailbox_empty(struct mailbox *b)
+{
+    g_mutex_lock(&b->lock);
+    bool empty = g_queue_is_empty(&b->blocks);
+    g_mutex_unlock(&b->lock);
+    return empty;
+}
+
 void mailbox_wake(struct mailbox *b)
 {
     g_mutex_lock(&b->lock);

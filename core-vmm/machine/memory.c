@@ -254,18 +254,37 @@ static bool flat_in(const struct flat *f, const struct flat *list, unsigned n)
     return false;
 }
 
+/* What of it the engine may have: whole pages.  A BAR smaller than a page may lie in the middle of one of RAM, and then the
+ * rest of that page is reached by core only. */
+static struct flat whole_pages(const struct flat *f)
+{
+    struct flat whole = *f;
+    uint64_t skip = -f->gpa & (PAGE - 1);
+    whole.gpa += skip;
+    whole.offset += skip;
+    whole.bytes = skip < f->bytes && whole.offset % PAGE == 0 ? (f->bytes - skip) & ~(PAGE - 1) : 0;
+    return whole;
+}
+
+static bool map_one(struct machine *m, const struct flat *f, GError **error)
+{
+    struct flat w = whole_pages(f);
+    return !w.bytes || m->engine->map(m->engine_vm, w.gpa, w.bytes, w.offset, map_how(f), error);
+}
+
 /* Takes away what no memory covers any more.  The rest is left for map() to replace in one step, so that a vCPU that runs
  * elsewhere never finds its RAM missing. */
 static void unmap_uncovered(struct machine *m, const struct flat *old)
 {
-    uint64_t at = old->gpa, end = old->gpa + old->bytes;
+    struct flat gone = whole_pages(old);
+    uint64_t at = gone.gpa, end = gone.gpa + gone.bytes;
     for (unsigned i = 0; i < m->memory.count && at < end; i++) {
-        const struct flat *f = &m->memory.flat[i];
-        if (f->offset == NO_MEMORY || f->gpa + f->bytes <= at || f->gpa >= end)
+        struct flat f = whole_pages(&m->memory.flat[i]);
+        if (m->memory.flat[i].offset == NO_MEMORY || f.gpa + f.bytes <= at || f.gpa >= end)
             continue;
-        if (f->gpa > at)
-            m->engine->map(m->engine_vm, at, f->gpa - at, 0, CPU_MAP_NONE, NULL);
-        at = f->gpa + f->bytes;
+        if (f.gpa > at)
+            m->engine->map(m->engine_vm, at, f.gpa - at, 0, CPU_MAP_NONE, NULL);
+        at = f.gpa + f.bytes;
     }
     if (at < end)
         m->engine->map(m->engine_vm, at, end - at, 0, CPU_MAP_NONE, NULL);
@@ -284,7 +303,7 @@ static void tell_engine(struct machine *m, const struct flat *old, unsigned old_
         g_autoptr(GError) error = NULL;
         if (f->offset == NO_MEMORY || flat_in(f, old, old_count))
             continue;
-        if (!m->engine->map(m->engine_vm, f->gpa, f->bytes, f->offset, map_how(f), &error))
+        if (!map_one(m, f, &error))
             machine_stop(m, MACHINE_END_FAILED, 0, error->message);
     }
 }
@@ -293,7 +312,7 @@ bool memory_map_engine(struct machine *m, GError **error)
 {
     for (unsigned i = 0; i < m->memory.count; i++) {
         const struct flat *f = &m->memory.flat[i];
-        if (f->offset != NO_MEMORY && !m->engine->map(m->engine_vm, f->gpa, f->bytes, f->offset, map_how(f), error))
+        if (f->offset != NO_MEMORY && !map_one(m, f, error))
             return false;
     }
     return true;

@@ -33,16 +33,20 @@ static bool give_to_end(void *ctx, const void *data, size_t bytes)
     return c->end->frame(c->end->ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
 }
 
-static bool give_to_card(void *ctx, const void *data, size_t bytes)
+static bool give_frame(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
 {
-    struct net_cable *c = ctx;
-    struct net_offload left;
-    memcpy(&left, data, sizeof left);
     dev_lock(c->device);
-    bool taken = c->card->frame(c->device, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
+    bool taken = c->card->frame(c->device, frame, bytes, left);
     dev_unlock(c->device);
     atomic_fetch_add(&c->received, taken);
     return taken;
+}
+
+static bool give_to_card(void *ctx, const void *data, size_t bytes)
+{
+    struct net_offload left;
+    memcpy(&left, data, sizeof left);
+    return give_frame(ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
 }
 
 struct net_cable *net_open(struct device *d, const struct net_card *card)
@@ -95,11 +99,16 @@ static size_t iov_bytes(const struct iovec *iov, int count)
     return n;
 }
 
-/* Is that a frame, and can the other side do what is left of it? */
-static bool passes(const struct net_cable *c, size_t bytes, const struct net_offload *left, unsigned can)
+static bool is_frame(const struct net_cable *c, size_t bytes)
 {
-    unsigned needs = left ? (left->checksum ? NET_CHECKSUM : 0) | left->segments : 0;
-    return atomic_load(&c->link) && bytes >= NET_FRAME_LEAST && bytes <= NET_FRAME_MOST && !(needs & ~can);
+    return atomic_load(&c->link) && bytes >= NET_FRAME_LEAST && bytes <= NET_FRAME_MOST;
+}
+
+/* Can the other side do what is left of it? */
+static bool leaves(const struct net_offload *left, unsigned can)
+{
+    unsigned needs = left ? (left->segments ? left->segments : left->checksum ? NET_CHECKSUM : 0) : 0;
+    return !(needs & ~can);
 }
 
 static bool put(struct mailbox *to, const struct iovec *iov, int count, const struct net_offload *left)
@@ -111,16 +120,61 @@ static bool put(struct mailbox *to, const struct iovec *iov, int count, const st
     return mailbox_put(to, all, count + 1);
 }
 
+/* net_attach() changes the end with the device's lock held, as we have it. */
+static bool send_at_once(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    static const struct net_offload none;
+    return c->end->at_once && mailbox_empty(c->to_end) && c->end->at_once(c->end->ctx, iov, count, left ? left : &none);
+}
+
+static bool put_one(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    bool gone = send_at_once(c, iov, count, left) || put(c->to_end, iov, count, left);
+    atomic_fetch_add(gone ? &c->sent : &c->sent_dropped, 1);
+    return gone;
+}
+
+static void put_segment(void *ctx, uint8_t *frame, size_t bytes)
+{
+    put_one(ctx, &(struct iovec){frame, bytes}, 1, NULL);
+}
+
+/* What the far end cannot do is done first.  False: the frame is not what is said about it. */
+static bool put_finished(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    size_t bytes = iov_bytes(iov, count), at = 0;
+    g_autofree uint8_t *flat = g_malloc(bytes);
+    for (int i = 0; i < count; at += iov[i++].iov_len)
+        memcpy(flat + at, iov[i].iov_base, iov[i].iov_len);
+    if (left->segments)
+        return offload_cut(flat, bytes, left, put_segment, c);
+    bool good = offload_checksum(flat, bytes, left);
+    if (good)
+        put_one(c, &(struct iovec){flat, bytes}, 1, NULL);
+    return good;
+}
+
 void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
 {
-    bool gone = passes(c, iov_bytes(iov, count), left, net_end_can(c)) && put(c->to_end, iov, count, left);
-    atomic_fetch_add(gone ? &c->sent : &c->sent_dropped, 1);
+    bool good = is_frame(c, iov_bytes(iov, count));
+    if (good && leaves(left, net_end_can(c)))
+        put_one(c, iov, count, left);
+    else if (!good || !put_finished(c, iov, count, left))
+        atomic_fetch_add(&c->sent_dropped, 1);
+}
+
+/* If nothing waits before it. */
+static bool deliver_at_once(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
+{
+    static const struct net_offload none;
+    return mailbox_empty(c->to_card) && give_frame(c, frame, bytes, left ? left : &none);
 }
 
 bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
 {
     struct iovec iov = {(void *)frame, bytes};
-    bool gone = passes(c, bytes, left, net_card_can(c)) && put(c->to_card, &iov, 1, left);
+    bool good = is_frame(c, bytes) && leaves(left, net_card_can(c));
+    bool gone = good && (deliver_at_once(c, frame, bytes, left) || put(c->to_card, &iov, 1, left));
     atomic_fetch_add(&c->received_dropped, !gone);
     return gone;
 }
@@ -144,15 +198,14 @@ void net_more_room(struct net_cable *c)
 void net_attach(struct net_cable *c, const struct net_end *end)
 {
     bool before = atomic_load(&c->link);
+    dev_lock(c->device);
     c->end = end;
     atomic_store(&c->end_can, end ? end->can : 0);
     atomic_store(&c->link, end != NULL);
-    mailbox_wake(c->to_end); /* what waited for the old end's room */
-    if (before == (end != NULL) || !c->card->link)
-        return;
-    dev_lock(c->device);
-    c->card->link(c->device, end != NULL);
+    if (before != (end != NULL) && c->card->link)
+        c->card->link(c->device, end != NULL);
     dev_unlock(c->device);
+    mailbox_wake(c->to_end); /* what waited for the old end's room */
 }
 
 void net_counts(struct net_cable *c, struct net_counts *out)

@@ -12,13 +12,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PACKETS_A_TURN = 64 };
+enum { PACKETS_A_TURN = 64, AT_ONCE_PIECES = 31 };
 
 struct line_card {
     struct net_line *line;
     struct net_cable *cable; /* NULL: its cable is not in */
     struct net_end end;
     uint8_t number;
+    bool up;    /* the network process says so */
     bool waits; /* a frame of it was refused for want of room */
 };
 struct net_line {
@@ -70,17 +71,34 @@ static bool send_packet(struct net_line *l, const struct net_wire *head, const v
            (errno != EAGAIN && errno != ENOBUFS && errno != EINTR);
 }
 
+static struct net_wire head_of(const struct line_card *k, const struct net_offload *left)
+{
+    return (struct net_wire){.kind = NET_WIRE_FRAME,
+                             .card = k->number,
+                             .checksum = left->checksum,
+                             .segments = left->segments,
+                             .checksum_start = left->checksum_start,
+                             .checksum_offset = left->checksum_offset,
+                             .segment_bytes = left->segment_bytes,
+                             .header_bytes = left->header_bytes};
+}
+
+/* On a vCPU's thread: writev() is what all threads may do.  Without room it goes the long way, and waits there. */
+static bool on_frame_at_once(void *ctx, const struct iovec *iov, int count, const struct net_offload *left)
+{
+    struct line_card *k = ctx;
+    struct net_wire head = head_of(k, left);
+    struct iovec all[1 + AT_ONCE_PIECES] = {{&head, sizeof head}};
+    if (count > AT_ONCE_PIECES)
+        return false;
+    memcpy(all + 1, iov, count * sizeof *iov);
+    return writev(k->line->fd, all, 1 + count) > 0;
+}
+
 static bool on_frame(void *ctx, const void *frame, size_t bytes, const struct net_offload *left)
 {
     struct line_card *k = ctx;
-    const struct net_wire head = {.kind = NET_WIRE_FRAME,
-                                  .card = k->number,
-                                  .checksum = left->checksum,
-                                  .segments = left->segments,
-                                  .checksum_start = left->checksum_start,
-                                  .checksum_offset = left->checksum_offset,
-                                  .segment_bytes = left->segment_bytes,
-                                  .header_bytes = left->header_bytes};
+    const struct net_wire head = head_of(k, left);
     bool gone = send_packet(k->line, &head, frame, bytes);
     if (!gone)
         wait_for_room(k);
@@ -124,17 +142,31 @@ static struct net_cable *cable_of(struct line_card *k)
     return machine_cable(k->line->machine, name);
 }
 
-static void set_link(struct line_card *k, const struct net_wire *head)
+static void put_in(struct line_card *k)
 {
     struct net_cable *cable = cable_of(k);
-    if (!head->up || !cable) {
+    if (!k->up || !cable) {
         pull(k);
         return;
     }
     k->cable = cable;
-    k->end.can = head->can & (NET_CHECKSUM | NET_TSO4 | NET_TSO6);
     net_attach(cable, &k->end);
     say_can(k, cable);
+}
+
+static void set_link(struct line_card *k, const struct net_wire *head)
+{
+    k->up = head->up;
+    k->end.can = head->can & (NET_CHECKSUM | NET_TSO4 | NET_TSO6);
+    put_in(k);
+}
+
+static void on_plug(void *ctx, const char *section)
+{
+    struct net_line *l = ctx;
+    for (struct line_card *k = l->card; k < l->card + NET_WIRE_CARDS; k++)
+        if (cable_of(k) && !k->cable)
+            put_in(k);
 }
 
 /* ---- from the network process ---- */
@@ -193,8 +225,10 @@ static void on_down(void *ctx)
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
-    for (struct line_card *k = l->card; k < l->card + NET_WIRE_CARDS; k++)
+    for (struct line_card *k = l->card; k < l->card + NET_WIRE_CARDS; k++) {
+        k->up = false;
         pull(k);
+    }
 }
 
 struct net_line *net_line_new(struct machine *m, struct outer *o, unsigned end)
@@ -206,15 +240,18 @@ struct net_line *net_line_new(struct machine *m, struct outer *o, unsigned end)
         struct line_card *k = &l->card[i];
         k->line = l;
         k->number = i + 1;
-        k->end = (struct net_end){on_frame, on_card_can, on_closed, 0, k};
+        k->end = (struct net_end){on_frame, on_frame_at_once, on_card_can, on_closed, 0, k};
     }
+    machine_on_plug(m, on_plug, l);
     outer_listen(o, end, "network", &(struct outer_events){on_up, on_down, l});
     return l;
 }
 
 void net_line_free(struct net_line *l)
 {
-    if (l)
+    if (l) {
+        machine_on_plug(l->machine, NULL, NULL);
         on_down(l);
+    }
     g_free(l);
 }

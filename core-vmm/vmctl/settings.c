@@ -24,6 +24,8 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
          NULL},
         {"serial", 's', 0, G_OPTION_ARG_STRING_ARRAY, &s->serials,
          "A serial port: stdio, none, pty, socket:PATH or a file; repeatable", "TARGET"},
+        {"nic", 0, 0, G_OPTION_ARG_STRING, &s->nic,
+         "A network card of this model with NAT, or none (create: there is one; run: none)", "MODEL|none"},
         {"on-reset", 0, 0, G_OPTION_ARG_STRING, &s->on_reset, "What a reset does: reset or stop", "WHAT"},
         {"no-video", 0, 0, G_OPTION_ARG_NONE, &s->no_video, "No graphics card", NULL},
         {"debug-exit", 0, 0, G_OPTION_ARG_NONE, &s->debug_exit, "A port by which a test guest ends the machine", NULL},

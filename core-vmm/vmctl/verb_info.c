@@ -62,6 +62,7 @@ static void print_table(JsonObject *o)
 {
     JsonObject *settings = answer_object(o, "settings");
     print_object(o, "");
+    network_print(answer_object(o, "network"));
     if (answer_has(o, "running"))
         print_object(answer_object(o, "running"), "  ");
     g_autoptr(GList) sections = json_object_get_members(settings);
@@ -88,6 +89,11 @@ static JsonObject *describe(const char *name, GError **error)
                                           : "stopped");
     if (running)
         json_object_set_object_member(o, "running", running);
+    JsonObject *network = network_list(name, NULL);
+    if (network && network_card(network, 0))
+        json_object_set_object_member(o, "network", network);
+    else if (network)
+        json_object_unref(network);
     json_object_set_object_member(o, "settings", settings_object(file));
     return o;
 }

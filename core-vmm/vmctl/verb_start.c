@@ -15,6 +15,13 @@ static void tell_engine(const char *name)
     json_object_unref(o);
 }
 
+static void tell_network(const char *name)
+{
+    g_autoptr(GPtrArray) remarks = network_remarks(name);
+    for (unsigned i = 0; i < remarks->len; i++)
+        note("%s", (char *)remarks->pdata[i]);
+}
+
 static int wait_for(GPid pid)
 {
     int status;
@@ -31,6 +38,7 @@ static int start_machine(const char *name, const struct machine_start *how)
     if (!machines_start(name, how, &r, &error))
         return fail(r.refusal ? r.refusal : exit_code_of_error(error), "%s", error->message);
     tell_engine(name);
+    tell_network(name);
     return how->terminal ? wait_for(r.pid) : EXIT_CODE_OK;
 }
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* verb_wait.c - vmctl wait: for a state, a text on the screen or on a serial port. */
+/* verb_wait.c - vmctl wait: for a state, a text on the screen or on a serial port, an address, a port that answers. */
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/paths.h"
 
 #define POLL_US       20000
+#define NETWORK_US    (200 * 1000)
+#define ANSWER_MS     1000
 #define GRACE_SECONDS 10
 
 struct wait_options {
     char *state, *serial, *screen, *device;
-    gboolean fresh;
+    gboolean fresh, ip;
+    int port;       /* 0: none */
     double timeout; /* negative: for ever */
 };
 
@@ -45,6 +48,56 @@ static int wait_stopped(const char *name, const struct wait_options *w, gint64 s
     return EXIT_CODE_OK;
 }
 
+/* ---- the network ---- */
+
+/* "10.0.2.15", of any card; g_free; NULL: none is known.  Addresses of IPv6's own making come before a guest is online. */
+static char *first_address(const char *name)
+{
+    g_autoptr(JsonObject) list = network_list(name, NULL);
+    JsonObject *card;
+    for (unsigned i = 0; list && (card = network_card(list, i)); i++) {
+        const char *text = answer_element_text(answer_array(answer_object(card, "now"), "addresses"), 0);
+        if (text && !g_str_has_prefix(text, "fe80:"))
+            return g_strdup(text);
+    }
+    return NULL;
+}
+
+static int time_over(const char *name, const struct wait_options *w, const char *what)
+{
+    return fail(EXIT_CODE_TIMEOUT, "%s %s within %g s", name, what, w->timeout);
+}
+
+/* Prints the address: it is what one asks for next. */
+static int wait_ip(const char *name, const struct wait_options *w, gint64 start)
+{
+    g_autofree char *folder = machines_folder(name), *address = NULL;
+    while (!(address = first_address(name))) {
+        if (!machine_lock_holder(folder))
+            return fail(EXIT_CODE_WRONG_STATE, "%s is not running", name);
+        if (w->timeout >= 0 && left(start, w->timeout) <= 0)
+            return time_over(name, w, "had no address");
+        g_usleep(NETWORK_US);
+    }
+    print("%s\n", address);
+    return EXIT_CODE_OK;
+}
+
+static int wait_port(const char *name, const struct wait_options *w, gint64 start)
+{
+    g_autoptr(GError) error = NULL;
+    uint16_t port = network_forward_to(name, w->port, &error);
+    if (!port)
+        return fail_error(error);
+    while (!network_answers(name, port, w->port, ANSWER_MS)) {
+        if (w->timeout >= 0 && left(start, w->timeout) <= 0)
+            return time_over(name, w, "did not answer on that port");
+        g_usleep(NETWORK_US);
+    }
+    print("127.0.0.1:%u\n", port);
+    return EXIT_CODE_OK;
+}
+
 /* The VM process keeps the time; but if it is not well, somebody else must. */
 static int patience_ms(const struct wait_options *w, gint64 start)
 {
@@ -71,11 +124,15 @@ static int wait_machine(const char *given, const struct wait_options *w)
 {
     gint64 start = g_get_monotonic_time();
     int code;
-    if (!!w->state + !!w->serial + !!w->screen != 1)
-        return fail(EXIT_CODE_USAGE, "wait for one of --state, --serial and --screen");
+    if (!!w->state + !!w->serial + !!w->screen + w->ip + (w->port != 0) != 1)
+        return fail(EXIT_CODE_USAGE, "wait for one of --state, --serial, --screen, --ip and --port");
+    if (w->port < 0 || w->port > 65535)
+        return fail(EXIT_CODE_USAGE, "--port: 1 to 65535");
     g_autofree char *name = machine_resolve(given, &code);
     if (!name)
         return code;
+    if (w->ip || w->port)
+        return w->ip ? wait_ip(name, w, start) : wait_port(name, w, start);
     return g_strcmp0(w->state, "stopped") ? wait_running(name, w, start) : wait_stopped(name, w, start);
 }
 
@@ -86,6 +143,9 @@ static int wait(const struct verb *v, int argc, char **argv)
         {"state", 0, 0, G_OPTION_ARG_STRING, &w.state, "Until it is running, paused or stopped", "STATE"},
         {"serial", 0, 0, G_OPTION_ARG_STRING, &w.serial, "Until the guest has sent this over its serial port", "TEXT"},
         {"screen", 0, 0, G_OPTION_ARG_STRING, &w.screen, "Until the text screen shows this", "TEXT"},
+        {"ip", 0, 0, G_OPTION_ARG_NONE, &w.ip, "Until the guest has an address, which is printed", NULL},
+        {"port", 0, 0, G_OPTION_ARG_INT, &w.port,
+         "Until the guest answers on this TCP port (mode nat); prints the host's", "PORT"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &w.device, "Which serial port (serial1)", "PORT"},
         {"new", 'n', 0, G_OPTION_ARG_NONE, &w.fresh, "Serial output from before does not count", NULL},
         {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &w.timeout, "Give up after this (default: never), exit code 5",
@@ -105,5 +165,6 @@ static int wait(const struct verb *v, int argc, char **argv)
 const struct verb verb_wait = {"wait", "NAME", "wait until something happens",
                                "  vmctl wait demo --serial login: --timeout 120\n"
                                "  vmctl wait demo --state stopped\n"
+                               "  vmctl wait demo --port 22 --timeout 120\n"
                                "  vmctl wait demo --screen 'GNU GRUB'",
                                wait};

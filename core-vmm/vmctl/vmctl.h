@@ -3,6 +3,7 @@
 #pragma once
 #include "core-vmm/control/answer.h"
 #include "core-vmm/control/client_machine.h"
+#include "core-vmm/control/client_network.h"
 #include "core-vmm/exit/exit_codes.h"
 #include "core-vmm/host/machines.h"
 
@@ -47,6 +48,9 @@ int machine_command(const char *given, const char *command, JsonObject *args);
 /* Calls with the usual patience and says what went wrong; NULL: *code. */
 JsonObject *machine_call(struct client *c, const char *command, JsonObject *args, int *code);
 int print_text(JsonObject *answer); /* its member "text", or what is wrong with it; takes the answer */
+
+/* ---- verb_nic.c ---- */
+void network_print(JsonObject *list); /* the cards of network_list(), a line each */
 
 /* ---- window.c ---- */
 /* Opens a machine's window; 0 if it cannot.  stays: it outlives us, and was asked for, so say also if there is no display. */

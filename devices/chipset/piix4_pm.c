@@ -197,6 +197,14 @@ static bool piix4_pm_power_button(struct device *d)
     return (s->control & CONTROL_SCI) && (s->event_enable & EVENT_POWER_BUTTON);
 }
 
+void piix4_pm_event(struct device *pm, unsigned n)
+{
+    dev_lock(pm);
+    ((struct piix4_pm *)pm->state)->gpe |= 1u << n;
+    update_sci(pm);
+    dev_unlock(pm);
+}
+
 static void map_ports(struct device *d)
 {
     const uint8_t *config = dev_pci_config(d);

@@ -4,4 +4,8 @@
 #include "core-vmm/api/device.h"
 
 enum { PM_BASE = 0x600, PM_EVENT = 0, PM_CONTROL = 4, PM_TIMER = 8, PM_GPE = 12 };
+enum { PM_GPE_HOTPLUG = 1 }; /* the DSDT's _E01 */
 enum { PM_SMI_COMMAND = 0xb2, PM_ACPI_ENABLE = 0xf1, PM_ACPI_DISABLE = 0xf0 };
+
+/* A general purpose event, 0 to 15.  Takes pm's lock. */
+void piix4_pm_event(struct device *pm, unsigned n);

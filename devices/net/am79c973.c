@@ -6,6 +6,7 @@
  *
  * Not here: Magic Packets (their bits are kept, nothing wakes), the parity and descriptor test modes, external SRAM. */
 #include "devices/net/am79c973.h"
+#include "devices/net/nic_rom.h"
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
 
@@ -421,6 +422,8 @@ static bool pcnet_init(struct device *d, const struct config *c, GError **error)
     static const struct net_card card = {pcnet_frame, pcnet_link};
     struct pcnet *p = d->state;
     uint8_t mac[ETHER_ADDRESS];
+    if (!nic_rom_init(d, REGION_ROM, c, "pxe-pcnet.rom", error))
+        return false;
     net_mac(c, mac);
     make_eeprom(p, mac);
     p->phy.id[1] = 0x6b60; /* AMD's 00001Ah, model 36h */
@@ -493,7 +496,8 @@ const struct device_ops pcnet_ops = {
     .state_bytes = sizeof(struct pcnet),
     .version = 1,
     .regions = {[REGION_PORTS] = {.bus = BUS_PORT, .bytes = REGISTER_BYTES, .min_size = 1, .max_size = 4, .bar = BAR0},
-                [REGION_MEMORY] = {.bus = BUS_MEM, .bytes = REGISTER_BYTES, .min_size = 1, .max_size = 4, .bar = BAR1}},
+                [REGION_MEMORY] = {.bus = BUS_MEM, .bytes = REGISTER_BYTES, .min_size = 1, .max_size = 4, .bar = BAR1},
+                [REGION_ROM] = NIC_ROM_REGION},
     .pci = &pcnet_ids,
     .init = pcnet_init,
     .reset = pcnet_reset,

@@ -3,8 +3,9 @@
  * its successor is in the other files of this name. */
 #include "devices/all.h"
 #include "devices/net/e1000.h"
+#include "devices/net/nic_rom.h"
 
-enum { REGION_REGISTERS, REGION_IO, REGISTERS_BYTES = 128 << 10, IO_BYTES = 64, IO_ADDRESS = 0, IO_DATA = 4 };
+enum { REGION_REGISTERS, REGION_IO, REGION_ROM, REGISTERS_BYTES = 128 << 10, IO_BYTES = 64 };
 enum {
     DEVICE_ID = 0x100e,
     SUBSYSTEM = 0x001e /* PRO/1000 MT Desktop Adapter */,
@@ -46,37 +47,36 @@ static const struct e1000_model model = {
     .phy_id = PHY_ID,
     .eerd_shift = 8,
     .eerd_done = 1 << 4,
+    .causes = 0x1ffff,
     .reset = reset,
+    .irq_update = e1000_irq_line,
 };
 
-static bool e1000_em_init(struct device *d, const struct config *c, GError **error)
+static bool em_init(struct device *d, const struct config *c, GError **error)
 {
-    return e1000_init(d, &model, c, error);
+    if (!nic_rom_init(d, REGION_ROM, c, "pxe-e1000.rom", error))
+        return false;
+    e1000_init(d, &model, c);
+    return true;
 }
 
-/* The window of ports: the address of a register, and its contents. */
 static uint64_t em_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
 {
-    struct e1000 *e = d->state;
-    if (region == REGION_REGISTERS)
-        return e1000_register_read(d, offset);
-    return offset == IO_ADDRESS ? e->io_address : offset == IO_DATA ? e1000_register_read(d, e->io_address) : 0;
+    return region == REGION_REGISTERS ? e1000_register_read(d, offset) : e1000_port_read(d, offset);
 }
 
 static void em_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
 {
-    struct e1000 *e = d->state;
     if (region == REGION_REGISTERS)
         e1000_register_write(d, offset, v);
-    else if (offset == IO_ADDRESS)
-        e->io_address = v & (REGISTERS_BYTES - 1) & ~3u;
-    else if (offset == IO_DATA)
-        e1000_register_write(d, e->io_address, v);
+    else
+        e1000_port_write(d, offset, v);
 }
 
 static bool em_sync(struct device *d, struct stream *s, uint32_t version)
 {
-    return e1000_sync(d, s);
+    e1000_sync(d, s);
+    return stream_ok(s);
 }
 
 /* ---- table ---- */
@@ -102,9 +102,10 @@ const struct device_ops e1000_ops = {
     .version = 1,
     .regions =
         {[REGION_REGISTERS] = {.bus = BUS_MEM, .bytes = REGISTERS_BYTES, .min_size = 4, .max_size = 4, .bar = BAR0},
-         [REGION_IO] = {.bus = BUS_PORT, .bytes = IO_BYTES, .min_size = 4, .max_size = 4, .bar = BAR2}},
+         [REGION_IO] = {.bus = BUS_PORT, .bytes = IO_BYTES, .min_size = 4, .max_size = 4, .bar = BAR2},
+         [REGION_ROM] = NIC_ROM_REGION},
     .pci = &ids,
-    .init = e1000_em_init,
+    .init = em_init,
     .reset = e1000_reset,
     .read = em_read,
     .write = em_write,

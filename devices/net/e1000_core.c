@@ -4,6 +4,8 @@
 #include <string.h>
 
 enum { CTRL_EXT_WRITABLE = 0x0fc7dfff, RAH_WRITABLE = 0x8003ffff, PBA_RX = 0x7f, PBA_TX_SHIFT = 16 };
+/* The window of ports: the address of a register, and its contents. */
+enum { IO_ADDRESS = 0, IO_DATA = 4, IO_ADDRESS_MASK = 0x1fffc };
 
 static void ctrl_write(struct device *d, uint32_t at, uint32_t v)
 {
@@ -143,15 +145,31 @@ void e1000_register_write(struct device *d, uint32_t at, uint32_t v)
         e->reg[at / 4] = (e->reg[at / 4] & ~r->writable) | (v & r->writable);
 }
 
-/* ---- statistics ---- */
-
-void e1000_count(struct e1000 *e, uint32_t statistic)
+uint64_t e1000_port_read(struct device *d, uint64_t offset)
 {
-    uint32_t *r = e1000_reg(e, statistic);
-    *r += *r != UINT32_MAX;
+    struct e1000 *e = d->state;
+    return offset == IO_ADDRESS ? e->io_address : offset == IO_DATA ? e1000_register_read(d, e->io_address) : 0;
 }
 
-void e1000_count_bytes(struct e1000 *e, uint32_t low, uint32_t bytes)
+void e1000_port_write(struct device *d, uint64_t offset, uint32_t v)
+{
+    struct e1000 *e = d->state;
+    if (offset == IO_ADDRESS)
+        e->io_address = v & IO_ADDRESS_MASK;
+    else if (offset == IO_DATA)
+        e1000_register_write(d, e->io_address, v);
+}
+
+/* ---- statistics ---- */
+
+void e1000_count(struct e1000 *e, uint32_t statistic, uint32_t more)
+{
+    uint32_t *r = e1000_reg(e, statistic);
+    if (__builtin_add_overflow(*r, more, r))
+        *r = UINT32_MAX;
+}
+
+void e1000_count_bytes(struct e1000 *e, uint32_t low, uint64_t bytes)
 {
     uint32_t *r = e1000_reg(e, low);
     uint64_t sum;
@@ -161,47 +179,51 @@ void e1000_count_bytes(struct e1000 *e, uint32_t low, uint32_t bytes)
     r[1] = sum >> 32;
 }
 
-void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes)
+void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes, uint32_t frames)
 {
     static const uint16_t most[] = {64, 127, 255, 511, 1023};
     unsigned n = 0;
     while (n < G_N_ELEMENTS(most) && bytes > most[n])
         n++;
-    e1000_count(e, sizes + 4 * n);
+    e1000_count(e, sizes + 4 * n, frames);
 }
 
 /* ---- life ---- */
 
-bool e1000_init(struct device *d, const struct e1000_model *model, const struct config *c, GError **error)
+void e1000_init(struct device *d, const struct e1000_model *model, const struct config *c)
 {
     static const struct net_card card = {e1000_frame, e1000_link};
     struct e1000 *e = d->state;
     e->model = model;
     net_mac(c, e->mac);
-    e->packet.buffer = g_malloc(NET_FRAME_MOST);
+    for (unsigned i = 0; i < E1000_QUEUES; i++)
+        e->tx[i].packet.buffer = g_malloc(NET_FRAME_MOST);
     e->cable = net_open(d, &card);
     e1000_nvm_fill(e);
     fill_rows(e);
-    return true;
 }
 
 void e1000_fini(struct device *d)
 {
     struct e1000 *e = d->state;
     net_close(e->cable);
-    g_free(e->packet.buffer);
+    for (unsigned i = 0; i < E1000_QUEUES; i++)
+        g_free(e->tx[i].packet.buffer);
 }
 
 void e1000_soft_reset(struct device *d)
 {
     struct e1000 *e = d->state;
     memset(e->reg, 0, sizeof e->reg);
-    memset(e->context, 0, sizeof e->context);
-    e->wire = (struct e1000_wire){.data_out = true};
+    for (unsigned i = 0; i < E1000_QUEUES; i++) {
+        memset(e->tx[i].context, 0, sizeof e->tx[i].context);
+        e1000_packet_forget(&e->tx[i].packet);
+    }
+    eeprom_reset(&e->eeprom);
     e->io_address = 0;
     e->irq_next = 0;
-    e->irq_armed = e->rx_delay.armed = e->tx_delay.armed = DEV_NEVER;
-    e1000_packet_forget(&e->packet);
+    e->irq_armed = DEV_NEVER;
+    e->rx_delay = e->tx_delay = (struct e1000_delay){.armed = DEV_NEVER};
     e1000_irq_resume(d);
     e->model->reset(d);
     e1000_nvm_address(e);
@@ -225,20 +247,7 @@ static void sync_delay(struct stream *s, struct e1000_delay *y)
     stream_u64(s, &y->armed);
     stream_u64(s, &y->due);
     stream_u64(s, &y->limit);
-}
-
-static void sync_wire(struct stream *s, struct e1000_wire *w)
-{
-    stream_u32(s, &w->in);
-    stream_u8(s, &w->bits);
-    stream_u8(s, &w->address);
-    stream_u8(s, &w->sent);
-    stream_bool(s, &w->reading);
-    stream_bool(s, &w->writing);
-    stream_bool(s, &w->unlocked);
-    stream_bool(s, &w->data_out);
-    w->address %= E1000_NVM_WORDS;
-    w->sent %= 16;
+    stream_u32(s, &y->causes);
 }
 
 static void sync_packet(struct stream *s, struct e1000_packet *p)
@@ -256,7 +265,19 @@ static void sync_packet(struct stream *s, struct e1000_packet *p)
     }
 }
 
-bool e1000_sync(struct device *d, struct stream *s)
+static void sync_tx(struct stream *s, struct e1000_tx *q)
+{
+    sync_packet(s, &q->packet);
+    for (unsigned i = 0; i < G_N_ELEMENTS(q->context); i++) {
+        struct e1000_context *c = &q->context[i];
+        stream_u32(s, &c->ip);
+        stream_u32(s, &c->tcp);
+        stream_u32(s, &c->command);
+        stream_u32(s, &c->header);
+    }
+}
+
+void e1000_sync(struct device *d, struct stream *s)
 {
     struct e1000 *e = d->state;
     for (unsigned i = 0; i < E1000_END / 4; i++)
@@ -270,23 +291,17 @@ bool e1000_sync(struct device *d, struct stream *s)
     sync_delay(s, &e->tx_delay);
     for (unsigned i = 0; i < E1000_PHY_REGISTERS; i++)
         stream_u16(s, &e->phy[i]);
+    for (unsigned i = 0; i < E1000_PHY_PAGES - 1 && e->model->phy_pages; i++)
+        for (unsigned n = 0; n < E1000_PHY_REGISTERS / 2; n++)
+            stream_u16(s, &e->phy_more[i][n]);
     stream_bool(s, &e->phy_up);
     stream_u64(s, &e->link_due);
-    for (unsigned i = 0; i < E1000_NVM_WORDS; i++)
-        stream_u16(s, &e->nvm[i]);
-    sync_wire(s, &e->wire);
-    sync_packet(s, &e->packet);
-    for (unsigned i = 0; i < 2; i++) {
-        struct e1000_context *c = &e->context[i];
-        stream_u32(s, &c->ip);
-        stream_u32(s, &c->tcp);
-        stream_u32(s, &c->command);
-        stream_u32(s, &c->header);
-    }
+    eeprom_sync(&e->eeprom, s);
+    for (unsigned i = 0; i < E1000_QUEUES; i++)
+        sync_tx(s, &e->tx[i]);
     if (s->loading) {
         e->rx_full = true;
         e1000_irq_resume(d);
         e1000_phy_resume(d);
     }
-    return stream_ok(s);
 }

@@ -30,7 +30,7 @@ static bool throttled(struct device *d)
     return true;
 }
 
-void e1000_irq_update(struct device *d)
+void e1000_irq_line(struct device *d)
 {
     struct e1000 *e = d->state;
     bool wanted = *e1000_reg(e, ICR) & *e1000_reg(e, IMS);
@@ -38,6 +38,11 @@ void e1000_irq_update(struct device *d)
         return;
     e->irq_up = wanted;
     dev_irq(d, 0, wanted);
+}
+
+void e1000_irq_update(struct device *d)
+{
+    ((struct e1000 *)d->state)->model->irq_update(d);
 }
 
 void e1000_cause(struct device *d, uint32_t bits)
@@ -48,6 +53,11 @@ void e1000_cause(struct device *d, uint32_t bits)
 
 /* ---- registers ---- */
 
+static const struct e1000_model *model_of(struct device *d)
+{
+    return ((struct e1000 *)d->state)->model;
+}
+
 void e1000_icr_write(struct device *d, uint32_t at, uint32_t v)
 {
     *e1000_reg(d->state, ICR) &= ~v;
@@ -56,12 +66,12 @@ void e1000_icr_write(struct device *d, uint32_t at, uint32_t v)
 
 void e1000_ics_write(struct device *d, uint32_t at, uint32_t v)
 {
-    e1000_cause(d, v & INT_ALL);
+    e1000_cause(d, v & model_of(d)->causes);
 }
 
 void e1000_ims_write(struct device *d, uint32_t at, uint32_t v)
 {
-    *e1000_reg(d->state, IMS) |= v & INT_ALL;
+    *e1000_reg(d->state, IMS) |= v & model_of(d)->causes;
     e1000_irq_update(d);
 }
 
@@ -100,38 +110,47 @@ static bool delay_over(struct device *d, struct e1000_delay *y, unsigned timer, 
     return y->armed == DEV_NEVER;
 }
 
+static void over(struct device *d, struct e1000_delay *y)
+{
+    uint32_t causes = y->causes;
+    y->causes = 0;
+    e1000_cause(d, causes);
+}
+
 static void rx_due(struct device *d)
 {
     struct e1000 *e = d->state;
     if (delay_over(d, &e->rx_delay, E1000_TIMER_RX, rx_due))
-        e1000_cause(d, INT_RXT0);
+        over(d, &e->rx_delay);
 }
 
 static void tx_due(struct device *d)
 {
     struct e1000 *e = d->state;
     if (delay_over(d, &e->tx_delay, E1000_TIMER_TX, tx_due))
-        e1000_cause(d, INT_TXDW);
+        over(d, &e->tx_delay);
 }
 
-void e1000_rx_later(struct device *d)
+void e1000_rx_later(struct device *d, uint32_t causes)
 {
     struct e1000 *e = d->state;
     uint64_t each = delay_of(e, RDTR);
+    e->rx_delay.causes |= causes;
     if (each)
         delay(d, &e->rx_delay, E1000_TIMER_RX, each, delay_of(e, RADV), rx_due);
     else
-        e1000_cause(d, INT_RXT0);
+        over(d, &e->rx_delay);
 }
 
-void e1000_tx_later(struct device *d)
+void e1000_tx_later(struct device *d, uint32_t causes)
 {
     struct e1000 *e = d->state;
     uint64_t each = delay_of(e, TIDV);
+    e->tx_delay.causes |= causes;
     if (each)
         delay(d, &e->tx_delay, E1000_TIMER_TX, each, delay_of(e, TADV), tx_due);
     else
-        e1000_cause(d, INT_TXDW);
+        over(d, &e->tx_delay);
 }
 
 /* The highest bit does not stay: what waits is told at once. */
@@ -143,7 +162,7 @@ void e1000_rdtr_write(struct device *d, uint32_t at, uint32_t v)
         return;
     e->rx_delay.armed = DEV_NEVER;
     dev_timer(d, E1000_TIMER_RX, DEV_NEVER, rx_due);
-    e1000_cause(d, INT_RXT0);
+    over(d, &e->rx_delay);
 }
 
 void e1000_irq_resume(struct device *d)

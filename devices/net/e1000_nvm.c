@@ -18,13 +18,10 @@ enum { /* words */
 enum { SUM = 0xbaba };
 /* Control word 1: the signature, full duplex, and that the identity below counts; 2: flow control both ways. */
 enum { CONTROL1_SIGNATURE = 1 << 14, CONTROL1_FD = 1 << 10, CONTROL1_IDS = 3, CONTROL2_PAUSE = 3 << 12 };
-/* Microwire: a start bit, two of operation, six of address; then sixteen of data. */
-enum { COMMAND_BITS = 9, DATA_BITS = 16, OP_OTHER = 0, OP_WRITE = 1, OP_READ = 2, OP_ERASE = 3 };
-enum { OTHER_LOCK = 0, OTHER_UNLOCK = 3, ADDRESS_BITS = 6 };
 
 void e1000_nvm_fill(struct e1000 *e)
 {
-    uint16_t *w = e->nvm, sum = 0;
+    uint16_t *w = e->eeprom.word, sum = 0;
     for (unsigned i = 0; i < 3; i++)
         w[i] = get_le16(e->mac + 2 * i);
     w[NVM_VERSION] = 0x1000;
@@ -35,6 +32,8 @@ void e1000_nvm_fill(struct e1000 *e)
     w[NVM_SUBSYSTEM_VENDOR] = w[NVM_VENDOR] = 0x8086;
     w[NVM_DEVICE] = e->model->device_id;
     w[NVM_CONTROL2] = CONTROL2_PAUSE;
+    if (e->model->nvm_fill)
+        e->model->nvm_fill(w);
     for (unsigned i = 0; i < NVM_CHECKSUM; i++)
         sum += w[i];
     w[NVM_CHECKSUM] = SUM - sum;
@@ -42,8 +41,8 @@ void e1000_nvm_fill(struct e1000 *e)
 
 void e1000_nvm_address(struct e1000 *e)
 {
-    *e1000_reg(e, RA) = e->nvm[0] | (uint32_t)e->nvm[1] << 16;
-    *e1000_reg(e, RA + 4) = e->nvm[2] | RAH_AV;
+    *e1000_reg(e, RA) = e->eeprom.word[0] | (uint32_t)e->eeprom.word[1] << 16;
+    *e1000_reg(e, RA + 4) = e->eeprom.word[2] | RAH_AV;
 }
 
 void e1000_eerd_write(struct device *d, uint32_t at, uint32_t v)
@@ -51,65 +50,20 @@ void e1000_eerd_write(struct device *d, uint32_t at, uint32_t v)
     struct e1000 *e = d->state;
     const struct e1000_model *m = e->model;
     uint32_t address = (v & 0xffff) >> m->eerd_shift;
-    uint16_t word = address < E1000_NVM_WORDS ? e->nvm[address] : 0xffff;
+    uint16_t word = address < EEPROM_WORDS ? e->eeprom.word[address] : 0xffff;
     *e1000_reg(e, EERD) = v & EERD_START ? (uint32_t)word << 16 | address << m->eerd_shift | m->eerd_done : v & 0xffff;
-}
-
-/* ---- wires ---- */
-
-static void command_whole(struct e1000 *e)
-{
-    struct e1000_wire *w = &e->wire;
-    unsigned op = w->in >> ADDRESS_BITS & 3;
-    w->address = w->in & (E1000_NVM_WORDS - 1);
-    w->reading = op == OP_READ;
-    w->writing = op == OP_WRITE;
-    w->data_out = op != OP_READ; /* a read begins with a bit of zero */
-    if (op == OP_OTHER && w->address >> 4 == OTHER_UNLOCK)
-        w->unlocked = true;
-    else if (op == OP_OTHER && w->address >> 4 == OTHER_LOCK)
-        w->unlocked = false;
-    else if (op == OP_ERASE && w->unlocked)
-        e->nvm[w->address] = 0xffff;
-}
-
-static void clock_bit(struct e1000 *e, bool in)
-{
-    struct e1000_wire *w = &e->wire;
-    if (w->reading) {
-        w->data_out = e->nvm[w->address] >> (DATA_BITS - 1 - w->sent) & 1;
-        w->sent = (w->sent + 1) % DATA_BITS;
-        w->address = (w->address + !w->sent) % E1000_NVM_WORDS;
-        return;
-    }
-    if (!w->bits && !in) /* no start bit yet */
-        return;
-    w->in = w->in << 1 | in;
-    w->bits += w->bits < COMMAND_BITS + DATA_BITS;
-    if (w->bits == COMMAND_BITS)
-        command_whole(e);
-    else if (w->bits == COMMAND_BITS + DATA_BITS && w->writing) {
-        if (w->unlocked)
-            e->nvm[w->address] = w->in;
-        w->writing = false;
-    }
 }
 
 uint32_t e1000_eecd_read(struct device *d, uint32_t at)
 {
     struct e1000 *e = d->state;
     uint32_t v = *e1000_reg(e, EECD);
-    return v | EECD_PRES | (v & EECD_REQ ? EECD_GNT : 0) | (e->wire.data_out ? EECD_DO : 0);
+    return v | EECD_PRES | (v & EECD_REQ ? EECD_GNT : 0) | (e->eeprom.out ? EECD_DO : 0);
 }
 
 void e1000_eecd_write(struct device *d, uint32_t at, uint32_t v)
 {
     struct e1000 *e = d->state;
-    struct e1000_wire *w = &e->wire;
-    uint32_t *r = e1000_reg(e, EECD), before = *r;
-    *r = v & (EECD_SK | EECD_CS | EECD_DI | EECD_FWE | EECD_REQ);
-    if (!(v & EECD_CS))
-        *w = (struct e1000_wire){.unlocked = w->unlocked, .data_out = true};
-    else if (v & ~before & EECD_SK)
-        clock_bit(e, v & EECD_DI);
+    *e1000_reg(e, EECD) = v & (EECD_SK | EECD_CS | EECD_DI | EECD_FWE | EECD_REQ);
+    eeprom_wires(&e->eeprom, v & EECD_CS, v & EECD_SK, v & EECD_DI);
 }

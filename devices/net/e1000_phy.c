@@ -21,6 +21,7 @@ enum { /* registers of the transceiver; from 16 on Marvell's own */
        PHY_IRQ_ENABLE = 18,
        PHY_IRQ_STATUS = 19,
        PHY_OWN_CONTROL2 = 20,
+       PHY_PAGE = 22, /* of those from 16 on, but for this one */
        PHY_LEDS = 24,
 };
 enum {
@@ -139,6 +140,7 @@ void e1000_phy_reset(struct device *d)
 {
     struct e1000 *e = d->state;
     memset(e->phy, 0, sizeof e->phy);
+    memset(e->phy_more, 0, sizeof e->phy_more);
     e->phy[PHY_CONTROL] = CONTROL_NEGOTIATE | CONTROL_FD | CONTROL_SPEED_HIGH;
     e->phy[PHY_ID1] = e->model->phy_id >> 16;
     e->phy[PHY_ID2] = e->model->phy_id;
@@ -178,9 +180,23 @@ static void control_write(struct device *d, uint16_t v)
         negotiate(d);
 }
 
+/* A register of another page than the first; NULL: it is not one. */
+static uint16_t *more(struct e1000 *e, unsigned n)
+{
+    unsigned page = e->phy[PHY_PAGE];
+    if (!e->model->phy_pages || n < PHY_OWN_CONTROL || n == PHY_PAGE || !page)
+        return NULL;
+    return page < E1000_PHY_PAGES ? &e->phy_more[page - 1][n - PHY_OWN_CONTROL] : NULL;
+}
+
 static void phy_write(struct device *d, unsigned n, uint16_t v)
 {
     struct e1000 *e = d->state;
+    uint16_t *other = more(e, n);
+    if (other) {
+        *other = v;
+        return;
+    }
     switch (n) {
     case PHY_CONTROL: control_write(d, v); break;
     case PHY_STATUS:
@@ -198,6 +214,9 @@ static void phy_write(struct device *d, unsigned n, uint16_t v)
 
 static uint16_t phy_read(struct e1000 *e, unsigned n)
 {
+    uint16_t *other = more(e, n);
+    if (other)
+        return *other;
     uint16_t v = e->phy[n];
     if (n == PHY_IRQ_STATUS)
         e->phy[n] = 0;

@@ -22,6 +22,10 @@ enum {
     ICS = 0x00c8,
     IMS = 0x00d0,
     IMC = 0x00d8,
+    EIAC = 0x00dc,
+    IAM = 0x00e0,
+    IVAR = 0x00e4,
+    EITR = 0x00e8,
     RCTL = 0x0100,
     FCTTV = 0x0170,
     TXCW = 0x0178,
@@ -30,9 +34,14 @@ enum {
     TIPG = 0x0410,
     AIFS = 0x0458,
     LEDCTL = 0x0e00,
+    EXTCNF_CTRL = 0x0f00,
+    EXTCNF_SIZE = 0x0f08,
+    POEMB = 0x0f10,
     PBA = 0x1000,
+    PBS = 0x1008,
     FCRTL = 0x2160,
     FCRTH = 0x2168,
+    PSRCTL = 0x2170,
     RXFIFO = 0x2410, /* five diagnostic registers of the packet buffer */
     RDBAL = 0x2800,
     RDBAH = 0x2804,
@@ -53,9 +62,11 @@ enum {
     TXDCTL = 0x3828,
     TADV = 0x382c,
     TSPMT = 0x3830,
+    TARC = 0x3840,
     STATISTICS = 0x4000,
     STATISTICS_LAST = 0x4124,
     RXCSUM = 0x5000,
+    RFCTL = 0x5008,
     MTA = 0x5200,
     RA = 0x5400,
     VFTA = 0x5600,
@@ -64,10 +75,19 @@ enum {
     WUS = 0x5810,
     IPAV = 0x5838,
     WUPL = 0x5900,
+    MRQC = 0x5818,
     MANC = 0x5820,
+    GCR = 0x5b00,
+    FUNCTAG = 0x5b08,
+    FACTPS = 0x5b30,
+    SWSM = 0x5b50,
+    FWSM = 0x5b54,
+    GCR2 = 0x5b64,
+    RETA = 0x5c00,
+    RSSRK = 0x5c80,
     E1000_END = 0x6000,
 };
-enum { MTA_WORDS = 128, VFTA_WORDS = 128, RA_ENTRIES = 16, QUEUE_STEP = 0x100 };
+enum { MTA_WORDS = 128, VFTA_WORDS = 128, RA_ENTRIES = 16, QUEUE_STEP = 0x100, RSSRK_WORDS = 10 };
 
 /* Statistics; each clears when it is read and stands at its highest value. */
 enum {
@@ -116,6 +136,7 @@ enum {
     STATUS_LU = 1 << 1,
     STATUS_SPEED_SHIFT = 6,
     STATUS_ASDV_SHIFT = 8,
+    STATUS_PHYRA = 1 << 10,
 };
 enum {
     EECD_SK = 1,
@@ -128,7 +149,7 @@ enum {
     EECD_PRES = 1 << 8,
 };
 enum { EERD_START = 1 };
-enum { CTRL_EXT_EE_RST = 1 << 13 };
+enum { CTRL_EXT_EE_RST = 1 << 13, CTRL_EXT_IAME = 1 << 27 };
 enum {
     MDIC_WRITE = 1 << 26,
     MDIC_READ = 2 << 26,
@@ -137,7 +158,6 @@ enum {
     MDIC_ERROR = 1 << 30,
 };
 enum { /* ICR, ICS, IMS, IMC */
-       INT_ALL = 0x1ffff,
        INT_TXDW = 1,
        INT_TXQE = 1 << 1,
        INT_LSC = 1 << 2,
@@ -148,6 +168,13 @@ enum { /* ICR, ICS, IMS, IMC */
        INT_PHY = 1 << 12,
        INT_TXD_LOW = 1 << 15,
        INT_SRPD = 1 << 16,
+       INT_ACK = 1 << 17,
+       INT_MNG = 1 << 18,
+       INT_RXQ0 = 1 << 20, /* the 82574L's, by queue */
+       INT_RXQ1 = 1 << 21,
+       INT_TXQ0 = 1 << 22,
+       INT_TXQ1 = 1 << 23,
+       INT_OTHER = 1 << 24,
 };
 enum {
     RCTL_EN = 1 << 1,
@@ -165,9 +192,22 @@ enum {
     RCTL_CFI = 1 << 20,
     RCTL_BSEX = 1 << 25,
     RCTL_SECRC = 1 << 26,
+    RCTL_FLXBUF_SHIFT = 27,
+    RCTL_WRITABLE = 0x06dffffe,
 };
+enum { TXDCTL_LWTHRESH_SHIFT = 25 };
 enum { TCTL_EN = 1 << 1, TCTL_PSP = 1 << 3 };
-enum { RXCSUM_PCSS = 0xff, RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9 };
+enum { RXCSUM_PCSS = 0xff, RXCSUM_IPOFL = 1 << 8, RXCSUM_TUOFL = 1 << 9, RXCSUM_PCSD = 1 << 13 };
+enum { RFCTL_EXSTEN = 1 << 15 };
+enum {
+    MRQC_ENABLE = 3,
+    MRQC_RSS = 1,
+    MRQC_TCP4 = 1 << 16,
+    MRQC_IP4 = 1 << 17,
+    MRQC_TCP6 = 1 << 18,
+    MRQC_IP6_EX = 1 << 19,
+    MRQC_IP6 = 1 << 20,
+};
 #define RAH_AV   (1u << 31)
 #define RDTR_FPD (1u << 31)
 
@@ -195,6 +235,7 @@ enum {
     RX_TCPCS = 1 << 5,
     RX_IPCS = 1 << 6,
     RX_PIF = 1 << 7,
+    RX_IPIDV = 1 << 9,
     RX_TCPE = 1 << 5,
     RX_IPE = 1 << 6,
 };

@@ -17,7 +17,7 @@ bool ether_is_broadcast(const uint8_t *address);
 
 /* Controllers have memory for a few frames that the driver gave no buffer for yet, and lose what comes later.  Here a
  * frame waits in the cable, as long as a driver that is merely late may need. */
-enum { ETHER_WAIT_NS = 20000000, ETHER_LOOK_NS = 1000000 };
+enum { ETHER_WAIT_NS = 200000000, ETHER_LOOK_NS = 1000000 };
 struct ether_wait {
     uint64_t until; /* guest time; 0: nothing waits */
     uint64_t look;  /* when the card looks for buffers again (a driver gives them by writing to RAM); DEV_NEVER: not */

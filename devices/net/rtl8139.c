@@ -7,6 +7,7 @@
  *
  * Not here: wake-up frames (their registers remember), CardBus, VPD, the boot ROM's flash. */
 #include "devices/net/rtl8139.h"
+#include "devices/net/nic_rom.h"
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
 
@@ -52,7 +53,7 @@ enum {
     TX_MOST = 0xec,
     REGISTER_BYTES = 256
 };
-enum { REGION_PORTS, REGION_MEMORY };
+enum { REGION_PORTS, REGION_MEMORY, REGION_ROM };
 enum {
     TCR_VERSION_C = 0x74000000,
     TCR_VERSION_CPLUS = 0x74800000,
@@ -574,6 +575,8 @@ static bool rtl_init(struct device *d, const struct config *c, GError **error)
     static const struct net_card card = {rtl_frame, rtl_link};
     struct rtl8139 *p = d->state;
     uint8_t mac[ETHER_ADDRESS];
+    if (!nic_rom_init(d, REGION_ROM, c, "pxe-rtl8139.rom", error))
+        return false;
     net_mac(c, mac);
     make_eeprom(p, mac);
     p->cplus = d->ops == &rtl8139_ops;
@@ -678,6 +681,7 @@ static void rtl_fini(struct device *d)
     {                                                                                                                  \
         [REGION_PORTS] = {.bus = BUS_PORT, .bytes = REGISTER_BYTES, .min_size = 1, .max_size = 4, .bar = BAR0},        \
         [REGION_MEMORY] = {.bus = BUS_MEM, .bytes = REGISTER_BYTES, .min_size = 1, .max_size = 4, .bar = BAR1},        \
+        [REGION_ROM] = NIC_ROM_REGION,                                                                                 \
     }
 static const struct pci_ids rtl8139_ids = {
     .vendor = 0x10ec,

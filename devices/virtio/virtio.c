@@ -25,7 +25,8 @@ bool virtio_init(struct device *d, const struct virtio_class *class, uint64_t fe
         (features & class->features) | BIT(VIRTIO_F_ANY_LAYOUT) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX);
     if (v->modern)
         v->offered |= BIT(VIRTIO_F_VERSION_1) | (packed ? BIT(VIRTIO_F_RING_PACKED) : 0);
-    for (unsigned i = 0; i < class->queues; i++)
+    v->queues = class->queues;
+    for (unsigned i = 0; i < v->queues; i++)
         v->queue[i].virtio = v;
     return true;
 }
@@ -44,7 +45,7 @@ void virtio_reset(struct virtio *v)
     v->again_at = DEV_NEVER;
     dev_timer(v->device, 0, DEV_NEVER, NULL);
     dev_irq(v->device, 0, false);
-    for (unsigned i = 0; i < v->class->queues; i++) {
+    for (unsigned i = 0; i < v->queues; i++) {
         struct virtqueue *q = &v->queue[i];
         virtq_reset(q);
         q->on = false;
@@ -124,7 +125,7 @@ void virtio_set_driver_features(struct virtio *v, unsigned word, uint32_t bits)
 
 void virtio_kick(struct virtio *v, unsigned queue)
 {
-    if (queue < v->class->queues && v->queue[queue].on && virtio_running(v) && v->class->kicked)
+    if (queue < v->queues && v->queue[queue].on && virtio_running(v) && v->class->kicked)
         v->class->kicked(v, queue);
 }
 
@@ -171,7 +172,7 @@ void virtio_config_changed(struct virtio *v)
 static bool sync_queues(struct virtio *v, struct stream *s)
 {
     bool good = true;
-    for (unsigned i = 0; i < v->class->queues && good; i++)
+    for (unsigned i = 0; i < v->queues && good; i++)
         good = virtq_sync(&v->queue[i], s);
     return good;
 }
@@ -190,7 +191,7 @@ bool virtio_sync(struct virtio *v, struct stream *s)
     stream_bool(s, &v->broken);
     stream_u32(s, &v->again);
     stream_u64(s, &v->again_at);
-    bool known = !(v->agreed & ~v->offered) && !(v->again & ~(uint32_t)(BIT(v->class->queues) - 1));
+    bool known = !(v->agreed & ~v->offered) && !(v->again & ~(uint32_t)(BIT(v->queues) - 1));
     if (!stream_ok(s) || !known || !sync_queues(v, s))
         return false;
     if (s->loading)

@@ -39,6 +39,7 @@ struct virtio { /* the first member of each device's state */
     uint32_t offered_select, driver_select;
     uint16_t queue_select, config_vector;
     uint8_t status, isr, generation;
+    uint8_t queues;              /* the class's, if init does not say fewer */
     bool broken, modern, legacy; /* broken until reset; the interfaces that it has */
     uint64_t again_at;           /* when the queues in `again` are looked at without a kick; DEV_NEVER */
     uint32_t again;

@@ -103,7 +103,7 @@ static uint8_t take_isr(struct virtio *v)
 
 static struct virtqueue *selected(struct virtio *v)
 {
-    return v->queue_select < v->class->queues ? &v->queue[v->queue_select] : NULL;
+    return v->queue_select < v->queues ? &v->queue[v->queue_select] : NULL;
 }
 
 /* A vector that is not there reads back as none. */
@@ -146,7 +146,7 @@ static uint64_t common_read(struct virtio *v, unsigned at)
     case DRIVER_SELECT: return v->driver_select;
     case DRIVER: return v->driver_select > 1 ? 0 : (uint32_t)(v->driver >> v->driver_select * 32);
     case CONFIG_VECTOR: return v->config_vector;
-    case QUEUES: return v->class->queues;
+    case QUEUES: return v->queues;
     case STATUS: return v->status;
     case GENERATION: return v->generation;
     case QUEUE_SELECT: return v->queue_select;

@@ -132,10 +132,11 @@ bool virtq_packed_wants_interrupt(struct virtqueue *q)
     return virtq_passed(wrap == q->used_wrap ? place : place - q->size, q->next_used, q->untold);
 }
 
+/* While there are chains that were not taken, nobody knows at which place the driver goes on: then every kick is wanted. */
 void virtq_packed_want_kicks(struct virtqueue *q, bool wanted)
 {
     uint32_t event = (uint32_t)(wanted ? EVENT_ALL : EVENT_NONE) << 16;
-    if (wanted && virtq_has_events(q))
+    if (wanted && virtq_has_events(q) && !virtq_packed_waiting(q))
         event = (uint32_t)EVENT_AT_PLACE << 16 | (uint32_t)q->taken_wrap << 15 | q->next_taken;
     __atomic_store_n((uint32_t *)q->device_at, htole32(event), __ATOMIC_RELEASE);
     dev_dma_done(q->virtio->device, q->device, EVENT_BYTES);

@@ -113,12 +113,13 @@ bool virtq_split_wants_interrupt(struct virtqueue *q)
     return !(load16(q->driver_at + RING_FLAGS) & NO_INTERRUPT);
 }
 
-/* With the event index, not wanting is leaving the event where it is: the driver has gone past it. */
+/* The next chain that the driver adds is to be told of, whether or not all before it were taken.  With the event index, not
+ * wanting is leaving the event where it is: the driver has gone past it. */
 void virtq_split_want_kicks(struct virtqueue *q, bool wanted)
 {
     uint64_t at = virtq_has_events(q) ? RING_ENTRIES + q->size * USED_ENTRY : RING_FLAGS;
     if (virtq_has_events(q) && !wanted)
         return;
-    store16(q->device_at + at, virtq_has_events(q) ? q->next_taken : wanted ? 0 : NO_KICK);
+    store16(q->device_at + at, virtq_has_events(q) ? load16(q->driver_at + RING_INDEX) : wanted ? 0 : NO_KICK);
     dev_dma_done(q->virtio->device, q->device + at, 2);
 }

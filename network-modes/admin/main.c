@@ -33,7 +33,14 @@
 #ifndef POLICY_FILE
 #define POLICY_FILE "/etc/terrarium/network.conf"
 #endif
-enum { GROUPS_MOST = 1024, POLICY_MOST = 65536, SENTENCE_MOST = 512, NETWORK_MOST = 32, BITS_LEAST = 8, BITS_MOST = 29 };
+enum {
+    GROUPS_MOST = 1024,
+    POLICY_MOST = 65536,
+    SENTENCE_MOST = 512,
+    NETWORK_MOST = 32,
+    BITS_LEAST = 8,
+    BITS_MOST = 29
+};
 
 struct user {
     uid_t uid;
@@ -84,12 +91,14 @@ static void keep_one_capability(void)
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3], kept[_LINUX_CAPABILITY_U32S_3] = {0};
     if (syscall(SYS_capget, &head, now) || !(now[0].permitted & one))
-        give_up("terrarium-netadm has no CAP_NET_ADMIN: as root, setcap cap_net_admin+ep on it, or install polkit's pkexec");
+        give_up("terrarium-netadm has no CAP_NET_ADMIN: as root, setcap cap_net_admin+ep on it, or install polkit's "
+                "pkexec");
     for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
         prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     kept[0].effective = kept[0].permitted = one;
-    if (syscall(SYS_capset, &head, kept) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+    if (syscall(SYS_capset, &head, kept) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         give_up("privileges cannot be given up: %s", strerror(errno));
 }
 
@@ -142,7 +151,8 @@ static const char *policy_text(void)
     if (fd < 0 || fstat(fd, &st))
         give_up(POLICY_FILE ": %s", strerror(errno));
     if (!S_ISREG(st.st_mode) || st.st_uid || st.st_mode & (S_IWGRP | S_IWOTH))
-        give_up(POLICY_FILE " is not a file that only root may write: chown root: " POLICY_FILE "; chmod 644 " POLICY_FILE);
+        give_up(POLICY_FILE " is not a file that only root may write: chown root: " POLICY_FILE
+                            "; chmod 644 " POLICY_FILE);
     ssize_t n = read(fd, text, sizeof text);
     close(fd);
     if (n < 0 || n == sizeof text || memchr(text, 0, (size_t)n))
@@ -161,7 +171,8 @@ static void need(const struct user *u, const char *what, const char *which)
     if (may == POLICY_BROKEN)
         give_up(POLICY_FILE ", line %u makes no sense, so nothing is allowed: see docs/network.md", line);
     if (may == POLICY_DENIED)
-        give_up("%s may not use the %s %s; to allow it, as root: mkdir -p /etc/terrarium && echo \"%s %s %s\" >> " POLICY_FILE,
+        give_up("%s may not use the %s %s; to allow it, as root: mkdir -p /etc/terrarium && echo \"%s %s %s\" "
+                ">> " POLICY_FILE,
                 name, !strcmp(what, "hostonly") ? "host-only network" : what, which, what, which, name);
 }
 
@@ -190,8 +201,10 @@ static const char *need_network(const char *text)
 static void need_mac(const char *text, uint8_t *mac)
 {
     int used = 0;
-    bool good = strlen(text) == 17 && strspn(text, "0123456789abcdefABCDEF:") == 17 && sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
-                                             &mac[3], &mac[4], &mac[5], &used) == 6 && used == 17;
+    bool good = strlen(text) == 17 && strspn(text, "0123456789abcdefABCDEF:") == 17 &&
+                sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
+                       &mac[5], &used) == 6 &&
+                used == 17;
     if (!good || mac[0] & 1 || !memcmp(mac, (uint8_t[6]){0}, 6))
         give_up("that is no address of a network card");
 }
@@ -242,7 +255,8 @@ static struct made tap_hostonly(int rtnl, const struct user *u, char **args)
         give_up("that is the address of the network or of everybody in it, not of one host");
     if (getuid() && !policy_range(policy_text(), address, bits))
         give_up("host-only networks may lie in 192.168.56.0/21 and in the ranges of " POLICY_FILE
-                " only; to allow it, as root: echo \"range %s\" >> " POLICY_FILE, args[1]);
+                " only; to allow it, as root: echo \"range %s\" >> " POLICY_FILE,
+                args[1]);
     return make_tap(rtnl, hostonly_make(rtnl, u->uid, network, address, bits));
 }
 

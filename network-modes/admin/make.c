@@ -83,9 +83,10 @@ struct made make_macvtap(int rtnl, unsigned lower, const char *lower_name, const
         if (m.remove)
             link_delete(rtnl, m.remove);
         give_up("/dev/tap%u of a macvtap interface on %s: %s%s", l.index, lower_name, strerror(e),
-                e == EACCES ? "; that device is root's: bridge to a bridge (docs/network.md says how to make one), or let "
-                              "polkit start terrarium-netadm"
-                            : "");
+                e == EACCES
+                    ? "; that device is root's: bridge to a bridge (docs/network.md says how to make one), or let "
+                      "polkit start terrarium-netadm"
+                    : "");
     }
     set_up(m.fd, m.name);
     return m;

@@ -38,8 +38,8 @@ static bool split(const char **at, struct line *l)
 
 static bool is_grant(const struct line *l)
 {
-    return l->words >= 3 && (!strcmp(l->word[0], "bridge") || !strcmp(l->word[0], "interface") ||
-                             !strcmp(l->word[0], "hostonly"));
+    return l->words >= 3 &&
+           (!strcmp(l->word[0], "bridge") || !strcmp(l->word[0], "interface") || !strcmp(l->word[0], "hostonly"));
 }
 
 static bool is_range(const struct line *l)

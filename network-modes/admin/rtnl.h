@@ -10,7 +10,7 @@ struct link {
     unsigned index, master; /* master: the bridge it is in; 0: none */
     char name[LINK_NAME], kind[LINK_NAME], alias[LINK_ALIAS];
 };
-int rtnl_open(void); /* -1: errno */
+int rtnl_open(void);                                         /* -1: errno */
 int link_find(int rtnl, const char *name, struct link *out); /* ENODEV: there is none */
 /* lower, mac: of a macvtap, else 0 and NULL. */
 int link_new(int rtnl, const char *name, const char *kind, unsigned lower, const uint8_t *mac);

@@ -30,6 +30,13 @@ def linux(kernel, initrd, extra="", memory="512M", cpus=None, limit=60, more=())
             "steps": [("serial", "GUEST-UP"), *more, ("serial", "GUEST-PROMPT")]}
 
 
+def virtio_rng(kernel, bits, setting):
+    """Linux reads /dev/hwrng by a virtio driver of that kind."""
+    test = linux(kernel, f"virtio-initrd{bits}.gz", "do=rng", memory="256M", limit=120,
+                 more=[("serial", "RNG virtio_rng.0 100000"), ("serial", "RNG-RANDOM")])
+    return {**test, "args": [*test["args"], "--set", f"rng.{setting}"]}
+
+
 def installer(arch, kind, steps, memory="1G", limit=240):
     k, i = f"di-{arch}-{kind}-linux", f"di-{arch}-{kind}-initrd.gz"
     line = "vga=normal nomodeset fb=false" if kind == "text" else "vga=788"
@@ -119,6 +126,8 @@ TESTS = {
     "linux-generic-cd": {"guests": ["linux64-generic.iso"],
                          "args": ["--memory", "512M", "--cdrom", "linux64-generic.iso"], "limit": 150,
                          "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
+    "virtio-64-packed": virtio_rng("vmlinuz-cloud", 64, "packed=on"),
+    "virtio-32-legacy": virtio_rng("vmlinuz-686-pae", 32, "virtio=legacy"),
     "installer-text-amd64": installer("amd64", "text", [("screen", "Select a language")]),
     "installer-text-i386": installer("i386", "text", [("screen", "Select a language")]),
     "installer-gtk-amd64": installer("amd64", "gtk", [("picture", 100), ("pointer", None)]),

@@ -421,6 +421,7 @@ make_guest() {
 	virtio-initrd32.gz) virtio_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	selftests-x86.gz) selftests "$1" ;;
 	xen.iso) xen_iso ;;
+	ipxe.iso) put "$(unpack ipxe)/usr/lib/ipxe/ipxe.iso" "$1" ;;
 	di-amd64-text-linux | di-amd64-text-initrd.gz) installer amd64 text ;;
 	di-i386-text-linux | di-i386-text-initrd.gz) installer i386 text ;;
 	di-amd64-gtk-linux | di-amd64-gtk-initrd.gz) installer amd64 gtk ;;

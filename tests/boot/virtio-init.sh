@@ -23,6 +23,38 @@ do_rng() {
 	[ "$(dd if=/dev/hwrng bs=4096 count=16 2>/dev/null | gzip -c | wc -c)" -lt 65536 ] || echo "RNG-RANDOM"
 }
 
+# Behind NAT, whose router is 10.0.2.2; from=URL: what is to be fetched, to=HOST:PORT: where as much is to be sent.
+do_net() {
+	ip link set lo up
+	ip link set eth0 up
+	ip addr add 10.0.2.15/24 dev eth0
+	ip route add default via 10.0.2.2
+	ping -c 3 -w 20 10.0.2.2 >/dev/null && echo "NET-PING $(cat /sys/class/net/eth0/address)"
+	from=$(sed -n 's/.*\bfrom=\([^ ]*\).*/\1/p' /proc/cmdline)
+	to=$(sed -n 's/.*\bto=\([^ ]*\).*/\1/p' /proc/cmdline | tr : ' ')
+	began=$(cut -d ' ' -f 1 /proc/uptime)
+	[ -z "$from" ] || echo "NET-FROM $(wget -q -O - "$from" | md5sum | cut -c 1-32) $began $(cut -d ' ' -f 1 /proc/uptime)"
+	began=$(cut -d ' ' -f 1 /proc/uptime)
+	# shellcheck disable=SC2086
+	[ -z "$to" ] || echo "NET-TO $(dd if=/dev/zero bs=1M count=100 2>/dev/null | nc $to) $began $(cut -d ' ' -f 1 /proc/uptime)"
+	grep eth0 /proc/net/dev
+}
+
+# Each disk is read, then written to at 1 MiB and read again past the cache.
+do_disk() {
+	for d in /dev/vd?; do
+		n=${d##*/}
+		echo "DISK $n $(cat "/sys/block/$n/size") $(cat "/sys/block/$n/serial") $(md5sum <"$d" | cut -c 1-32)"
+		dd if=/dev/urandom of=/tmp/part bs=1M count=3 2>/dev/null
+		dd if=/tmp/part of="$d" bs=1M seek=1 conv=notrunc,fsync 2>/dev/null
+		echo 3 >/proc/sys/vm/drop_caches
+		[ "$(md5sum </tmp/part)" = "$(dd if="$d" bs=1M skip=1 count=3 2>/dev/null | md5sum)" ] && echo "DISK-SAME $n"
+		blkdiscard -o 8388608 -l 1048576 "$d" && echo "DISK-DISCARD $n"
+		sync
+		echo "DISK-AFTER $n $(md5sum <"$d" | cut -c 1-32)"
+	done
+}
+
 do_off() {
 	poweroff -f
 	sleep 100

@@ -9,9 +9,10 @@
  *   mode N                        a picture of N x 48 pixels, all #102030
  *   text                          text mode again, with GNU GRUB's name on the screen
  *   flood N                       N bytes of output
+ *   stubborn                      PCI functions that the user wants back stay from now on; else they are let go of
  *   limit N                       a file that is the port's target holds no more than this (the host's doing, by core)
  * All else comes back; so does "mode" once it is there.  Keys show on the port by their codes, "+30 -30 "; caps lock has an
- * LED, num lock none; the power button switches it off.  A machine with engine-options = refuse is not built. */
+ * LED, num lock none; the power button switches it off; it says "came MASK" of PCI slots.  A machine with engine-options = refuse is not built. */
 #include "core-vmm/api/cpu.h"
 #include "core-vmm/machine/char_port.h"
 #include "core-vmm/machine/core.h"
@@ -26,7 +27,8 @@ enum { PIC1 = 0x20, PIC2 = 0xa0, VECTORS = 0x20, KEYBOARD = 1, COM1_IRQ = 4, SCI
 enum { COM1 = 0x3f8, COM1_IER = 0x3f9, COM1_FCR = 0x3fa, COM1_LCR = 0x3fb, COM1_MCR = 0x3fc, COM1_LSR = 0x3fd };
 enum { KBD_DATA = 0x60, KBD_STATUS = 0x64, KBD_ACK = 0xfa, KBD_LEDS = 0xed };
 enum { VBE_INDEX = 0x1ce, VBE_DATA = 0x1cf, VBE_XRES = 1, VBE_YRES, VBE_BPP, VBE_ENABLE };
-enum { PM_BASE = 0x600, PM_CONTROL = 0x604, VIDEO_SLOT = 2, PM_SLOT = 1, PM_FUNCTION = 3, HEIGHT = 48 };
+enum { PM_BUTTON = 1 << 8, GPE_HOTPLUG = 1 << 1, HOTPLUG = 0xae00 };
+enum { PM_BASE = 0x600, PM_CONTROL = 0x604, PM_GPE = 0x60c, VIDEO_SLOT = 2, PM_SLOT = 1, PM_FUNCTION = 3, HEIGHT = 48 };
 #define PICTURE    0xe0000000u
 #define TEXT_CELLS 0xb8000u
 
@@ -40,7 +42,7 @@ struct guest {
     _Atomic bool pin, boots; /* of the first CPU; pin: INTR */
     GString *line;           /* of an order */
     uint8_t leds;
-    bool leds_sent, extended, fails;
+    bool leds_sent, extended, fails, stubborn;
     _Atomic uint64_t *written; /* a bit per page of the memory file, for dirty() */
 };
 
@@ -144,6 +146,8 @@ static void obey(struct guest *g, const char *order)
         char_limit(char_find(g->vm->machine, "serial1"), n);
     else if (sscanf(order, "flood %u", &n) == 1)
         flood(g, n);
+    else if (!strcmp(order, "stubborn"))
+        g->stubborn = true;
     else if (!strcmp(order, "text"))
         text_mode(g);
     else {
@@ -202,6 +206,30 @@ static void on_keyboard(struct guest *g)
     }
 }
 
+/* ---- power and slots ---- */
+
+static void on_hotplug(struct guest *g)
+{
+    struct machine *m = g->vm->machine;
+    uint32_t came = machine_in(m, 0, HOTPLUG, 4), wanted = machine_in(m, 0, HOTPLUG + 4, 4);
+    g_autofree char *text = g_strdup_printf("came %x\r\n", came);
+    if (came)
+        say(g, text);
+    if (wanted && !g->stubborn)
+        machine_out(m, 0, HOTPLUG + 8, 4, wanted);
+}
+
+static void on_sci(struct guest *g)
+{
+    struct machine *m = g->vm->machine;
+    bool button = machine_in(m, 0, PM_BASE, 2) & PM_BUTTON, hotplug = machine_in(m, 0, PM_GPE, 2) & GPE_HOTPLUG;
+    machine_out(m, 0, PM_GPE, 2, GPE_HOTPLUG);
+    if (hotplug)
+        on_hotplug(g);
+    if (button)
+        machine_out(m, 0, PM_CONTROL, 2, 1 << 13);
+}
+
 /* ---- life ---- */
 
 static void interrupts_on(struct guest *g)
@@ -237,8 +265,9 @@ static void boot(struct guest *g)
     out8(g, KBD_DATA, 0xf4); /* the keyboard: scan */
     pci_out(g, PM_SLOT, PM_FUNCTION, 0x40, PM_BASE);
     pci_out(g, PM_SLOT, PM_FUNCTION, 0x80, 1);
-    machine_out(g->vm->machine, 0, PM_BASE + 2, 2, 1 << 8); /* the power button */
-    machine_out(g->vm->machine, 0, PM_CONTROL, 2, 1);       /* by SCI */
+    machine_out(g->vm->machine, 0, PM_BASE + 2, 2, PM_BUTTON);
+    machine_out(g->vm->machine, 0, PM_GPE + 2, 2, GPE_HOTPLUG);
+    machine_out(g->vm->machine, 0, PM_CONTROL, 2, 1); /* by SCI */
     text_mode(g);
     say(g, greeting);
     serial_on(g);
@@ -249,7 +278,7 @@ static void on_interrupt(struct guest *g, int vector)
     switch (vector - VECTORS) {
     case KEYBOARD: on_keyboard(g); break;
     case COM1_IRQ: on_serial(g); break;
-    case SCI: machine_out(g->vm->machine, 0, PM_CONTROL, 2, 1 << 13); break; /* there is but one reason for it */
+    case SCI: on_sci(g); break;
     }
     if (vector >= VECTORS + 8)
         out8(g, PIC2, EOI);

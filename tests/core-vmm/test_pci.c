@@ -505,7 +505,8 @@ static void reasons(void)
     start_and_stand(m);
     for (unsigned i = 0; i < G_N_ELEMENTS(row); i++) {
         g_autoptr(GError) error = NULL;
-        g_assert_false((row[i].plug ? machine_plug : machine_unplug)(m, row[i].section, &error));
+        g_assert_false(row[i].plug ? machine_plug(m, row[i].section, NULL, &error)
+                                   : machine_unplug(m, row[i].section, &error));
         g_assert_cmpstr(error->message, ==, row[i].why);
     }
     machine_free(m);
@@ -533,10 +534,73 @@ static void come_and_go(void)
         g_assert_cmphex(machine_load(m, 0, REGISTERS_AT, 4), ==, UINT32_MAX);
         g_assert_cmphex(machine_load(m, 0, 0x100000000, 8), ==, UINT64_MAX);
         wait_for_timer(m);
-        g_assert_true(machine_plug(m, "testpci2", NULL));
+        g_assert_true(machine_plug(m, "testpci2", NULL, NULL));
         g_assert_cmphex(config(m, SECOND, COMMAND, 2), ==, 0);
     }
     g_assert_cmphex(m->memory.used, ==, used);
+    machine_free(m);
+}
+
+static void settle_wishes(void)
+{
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+}
+
+/* Is the hot-plug event up?  It is taken down. */
+static bool hotplug_event(struct machine *m)
+{
+    bool up = machine_in(m, 0, 0x60c, 2) & 2;
+    machine_out(m, 0, 0x60c, 2, 2);
+    return up;
+}
+
+enum { CAME = 0xae00, WANTED = 0xae04, EJECT = 0xae08, REMOVABLE = 0xae0c };
+
+/* What the DSDT sees: functions that come, that are wanted back, and what it writes when the guest has let go. */
+static void told_to_the_guest(void)
+{
+    struct machine *m = build("[testpci1]\n");
+    g_autoptr(GKeyFile) settings = g_key_file_new();
+    start_and_stand(m);
+    machine_out(m, 0, 0xcf8, 4, 0x80000b40);
+    machine_out(m, 0, 0xcfc, 4, 0x600);
+    machine_out(m, 0, 0xcf8, 4, 0x80000b80);
+    machine_out(m, 0, 0xcfc, 4, 1);
+    g_assert_cmphex(machine_in(m, 0, REMOVABLE, 4), ==, 0xfffffff8);
+    g_assert_false(hotplug_event(m));
+    /* asked for, let go of */
+    g_assert_true(machine_ask_unplug(m, "testpci1", NULL));
+    g_assert_true(hotplug_event(m));
+    g_assert_cmphex(machine_in(m, 0, CAME, 4), ==, 0);
+    g_assert_cmphex(machine_in(m, 0, WANTED, 4), ==, 1 << 28);
+    settle_wishes();
+    g_assert_nonnull(machine_device(m, "testpci1"));
+    machine_out(m, 0, EJECT, 4, 1 << 28);
+    settle_wishes();
+    g_assert_null(machine_device(m, "testpci1"));
+    g_assert_cmphex(machine_in(m, 0, WANTED, 4), ==, 0);
+    /* another one, elsewhere, by settings that are remembered */
+    g_key_file_set_string(settings, "testpci1", "model", "edu-msix");
+    g_key_file_set_string(settings, "testpci1", "slot", "20");
+    for (unsigned round = 0; round < 2; round++) {
+        g_assert_true(machine_plug(m, "testpci1", round ? NULL : settings, NULL));
+        g_assert_true(hotplug_event(m));
+        g_assert_cmphex(machine_in(m, 0, CAME, 4), ==, 1 << 20);
+        g_assert_cmphex(machine_in(m, 0, CAME, 4), ==, 0);
+        g_assert_cmpstr(m->pci_slot[20 << 3]->ops->name, ==, "edu-msix");
+        machine_out(m, 0, EJECT, 4, UINT32_MAX); /* unasked; what is soldered stays */
+        settle_wishes();
+        g_assert_null(m->pci_slot[20 << 3]);
+        g_assert_nonnull(m->pci_slot[2 << 3]);
+    }
+    /* asked for, and the guest is reset: it goes */
+    g_assert_true(machine_plug(m, "testpci1", NULL, NULL));
+    g_assert_true(machine_ask_unplug(m, "testpci1", NULL));
+    machine_reset(m);
+    settle_wishes();
+    g_assert_null(machine_device(m, "testpci1"));
+    g_assert_cmphex(machine_in(m, 0, WANTED, 4), ==, 0);
     machine_free(m);
 }
 
@@ -568,7 +632,7 @@ static void while_it_runs(gconstpointer engine)
             ;
         clock_run(m->clock);
         g_autoptr(GError) error = NULL;
-        g_assert_true((round % 2 ? machine_plug : machine_unplug)(m, "testpci1", &error));
+        g_assert_true(round % 2 ? machine_plug(m, "testpci1", NULL, &error) : machine_unplug(m, "testpci1", &error));
     }
     machine_pause(m);
     g_test_message("%u rounds of the guest, %u found it", counter(m, 0x600), counter(m, 0x604));
@@ -606,6 +670,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/dma", dma);
     g_test_add_func("/pci/hotplug/reasons", reasons);
     g_test_add_func("/pci/hotplug/come-and-go", come_and_go);
+    g_test_add_func("/pci/hotplug/told", told_to_the_guest);
     g_test_add_data_func("/pci/hotplug/while-it-runs/interp", "interp", while_it_runs);
     g_test_add_data_func("/pci/hotplug/while-it-runs/soft", "soft", while_it_runs);
     if (g_test_slow())

@@ -80,7 +80,7 @@ def test_usage(h):
     h.want(2, "list", "extra", err="usage")
     h.want(2, "list", "-o", "xml", err="table, json or name")
     h.want(2, "screen", "shoot", "x", err="did you mean shot?")
-    h.want(2, "wait", "x", err="--state, --serial and --screen")
+    h.want(2, "wait", "x", err="--state, --serial, --screen, --ip and --port")
     code, out, err = h.run()
     assert code == 2 and "VERB" in out
 
@@ -745,6 +745,32 @@ def test_graphics(h):
     h.want(0, "serial", "m", "--send", "text\n")
     h.want(5, "wait", "m", "--screen", "never", "--timeout", "0.5", err="did not happen in time\n")
     h.want(0, "wait", "m", "--screen", "GRUB", "--timeout", "5")
+
+
+def test_plug(h):
+    """A card comes and goes: with a guest that lets go of it, with one that does not."""
+    h.want(0, "create", "m")
+    h.want(4, "plug", "m", "testpci1", err="is not running")
+    h.want(0, "start", "m")
+    h.want(0, "wait", "m", "--serial", "guest ready", "--timeout", "5")
+    h.want(0, "plug", "m", "testpci1")
+    h.want(0, "wait", "m", "--serial", "came 10000000", "--timeout", "5")
+    h.want(4, "plug", "m", "testpci1", err="plugged in already")
+    h.want(2, "plug", "m", "testpci2", "slot=28", err="PCI slot 28 is testpci1's")
+    h.want(2, "plug", "m", "testpci2", "modle=edu", err="did you mean model?")
+    h.want(2, "plug", "m", "testpci2", "model=ude", err="one of edu")
+    h.want(2, "plug", "m", "testpci2", "edu", err="not KEY=VALUE")
+    h.want(2, "plug", "m", "serial2", err="no PCI function")
+    h.want(4, "unplug", "m", "video", err="soldered to the board")
+    h.want(4, "unplug", "m", "testpci2", err="not plugged in")
+    h.want(0, "unplug", "m", "testpci1")
+    h.want(4, "unplug", "m", "testpci1", err="not plugged in")
+    h.want(0, "plug", "m", "testpci2", "model=edu-msix", "slot=9")
+    h.want(0, "wait", "m", "--serial", "came 200\r\n", "--timeout", "5")
+    h.want(0, "serial", "m", "--send", r"stubborn\n")
+    h.want(5, "unplug", "m", "testpci2", "--timeout", "0.3", err="has not let go of [testpci2] in time")
+    h.want(0, "unplug", "m", "testpci2", "--force")
+    h.want(2, "unplug", "m", "testpci2", "--timeout", "-1", err="seconds from 0")
 
 
 def test_changed_parent(h):

@@ -73,16 +73,6 @@ static void forget_taken(struct device *d, struct cable *c)
         g_bytes_unref(g_queue_pop_head(&c->waiting));
 }
 
-/* A card may leave undone only what the far end can do. */
-void __real_net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left);
-void __wrap_net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left);
-void __wrap_net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left)
-{
-    unsigned needs = left ? (left->checksum ? NET_CHECKSUM : 0) | left->segments : 0;
-    g_assert(!(needs & ~net_end_can(c)));
-    __real_net_send(c, iov, count, left);
-}
-
 /* ---- for tests ---- */
 
 void bench_cable(struct device *d, bool up)

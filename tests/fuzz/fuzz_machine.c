@@ -45,9 +45,9 @@ static struct machine *build(void)
 
 static uint16_t pick_port(struct bytes *in)
 {
-    static const uint16_t bases[] = {0x00,  0x20,  0x40,  0x60,   0x70,   0x80,   0xa0,  0xc0,
-                                     0x170, 0x1f0, 0x3b0, 0x3c0,  0x3f0,  0x4d0,  0x510, 0xcf8,
-                                     0x1ce, 0x402, 0x600, 0x5660, 0xc000, 0xe000, 0xfff0};
+    static const uint16_t bases[] = {0x00,  0x20,  0x40,  0x60,   0x70,   0x80,   0xa0,   0xc0,
+                                     0x170, 0x1f0, 0x3b0, 0x3c0,  0x3f0,  0x4d0,  0x510,  0xcf8,
+                                     0x1ce, 0x402, 0x600, 0xae00, 0x5660, 0xc000, 0xe000, 0xfff0};
     uint8_t how = take(in, 1);
     if (how >= 240)
         return take(in, 2);
@@ -97,6 +97,15 @@ static void apic_msr(struct machine *m, unsigned cpu, struct bytes *in)
     machine_apic_msr(m, cpu, msr, &value, how & 2);
 }
 
+/* In, out at once, or out when the guest lets go. */
+static void plug(struct machine *m, bool at_once)
+{
+    if (!machine_device(m, "testpci2"))
+        machine_plug(m, "testpci2", NULL, NULL);
+    else
+        (at_once ? machine_unplug : machine_ask_unplug)(m, "testpci2", NULL);
+}
+
 static void step(struct board *b, struct bytes *in)
 {
     struct machine *m = b->machine;
@@ -119,7 +128,7 @@ static void step(struct board *b, struct bytes *in)
     else if (what < 252)
         machine_key(m, take(in, 1), what & 1);
     else if (what < 254)
-        (machine_device(m, "testpci2") ? machine_unplug : machine_plug)(m, "testpci2", NULL);
+        plug(m, what & 1);
     else
         settle();
 }

@@ -2,12 +2,15 @@
 """The VM process' end of net_wire.h with the smallest guest there is behind it: enough of ARP, NDP, DHCP, UDP, ICMP and TCP
 to be a client of terrarium-net.  One card each."""
 import array
+import json
 import os
 import random
+import resource
 import select
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 FRAME, LINK, CAN = 1, 2, 3
@@ -45,11 +48,11 @@ class Gone(Exception):
 class Process:
     """terrarium-net, started as the keeper starts it; fds: {"nic1.tftp": descriptor}."""
 
-    def __init__(self, program, cards, machine="m", fds=None, env=None, settings=None, control=None):
+    def __init__(self, program, cards, machine="m", fds=None, env=None, settings=None, control=None, limit=None):
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.settings = os.memfd_create("settings") if settings is None else settings
-        self.control = control or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.control = control or self.listen()
         order = [theirs.fileno(), self.settings, self.control.fileno()]
         text = f"[network]\nmachine={machine}\n[descriptors]\n"
         for name, fd in (fds or {}).items():
@@ -65,10 +68,30 @@ class Process:
             for i, fd in enumerate(high):
                 os.dup2(fd, 3 + i)
             os.closerange(100, 100 + len(order))
+            if limit:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
         self.process = subprocess.Popen([program], preexec_fn=arrange, close_fds=False, env=env)
         theirs.close()
         self.left = {}  # card -> packets not yet asked for
+
+    def listen(self):
+        self.folder = tempfile.TemporaryDirectory()
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        s.bind(self.folder.name + "/network")
+        s.listen()
+        s.setblocking(False)
+        return s
+
+    def ask(self, command, **args):
+        """On its control socket: the result, or the error's message."""
+        c = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        c.settimeout(10)
+        c.connect(self.control.getsockname())
+        c.sendall(json.dumps({"id": 1, "cmd": command, "args": args}).encode() + b"\n")
+        answer = json.loads(c.makefile().readline())
+        c.close()
+        return answer["result"] if answer["ok"] else answer["error"]["message"]
 
     def close(self):
         self.ours.close()

@@ -4,10 +4,28 @@
 #include "network-modes/dhcp.h"
 #include <string.h>
 
-enum { DISCOVER = 1, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE, INFORM, MESSAGE = 14 + 20 + 8, NOW = 1000000, POOL = 10 };
+enum {
+    DISCOVER = 1,
+    OFFER,
+    REQUEST,
+    DECLINE,
+    ACK,
+    NAK,
+    RELEASE,
+    INFORM,
+    MESSAGE = 14 + 20 + 8,
+    NOW = 1000000,
+    POOL = 10
+};
 
-static const struct dhcp_settings set = {.server = 0xc0a83802, .mask = 0xffffff00, .router = 0, .dns = 0, .first = 0xc0a83864,
-                                         .last = 0xc0a83864 + POOL - 1, .mac = {0x52, 0x54, 0, 1, 2, 3}, .arp = true};
+static const struct dhcp_settings set = {.server = 0xc0a83802,
+                                         .mask = 0xffffff00,
+                                         .router = 0,
+                                         .dns = 0,
+                                         .first = 0xc0a83864,
+                                         .last = 0xc0a83864 + POOL - 1,
+                                         .mac = {0x52, 0x54, 0, 1, 2, 3},
+                                         .arp = true};
 
 struct ask {
     unsigned type, station;
@@ -182,8 +200,8 @@ static void test_arp(void)
 {
     struct dhcp *d = dhcp_new(&set);
     struct dhcp_reply r;
-    uint8_t f[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
-                     0x52, 0x54, 0, 0, 0, 1, 192, 168, 56, 100, 0, 0, 0, 0, 0, 0, 192, 168, 56, 2};
+    uint8_t f[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0,   0,  0,   1, 8, 6, 0, 1, 8, 0,   6,   4,  0,
+                     1,    0x52, 0x54, 0,    0,    0,    1,    192,  168, 56, 100, 0, 0, 0, 0, 0, 0, 192, 168, 56, 2};
     g_assert_true(dhcp_frame(d, f, sizeof f, NOW, &r));
     g_assert_cmpuint(r.bytes, ==, 42);
     g_assert_cmpuint(r.frame[21], ==, 2);

@@ -227,8 +227,8 @@ static int raw_socket(const struct net *n, const char *name, bool listens)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     g_snprintf(a.sun_path, sizeof a.sun_path, "%s/%s", n->path, name);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-    g_assert_cmpint(listens ? bind(fd, (struct sockaddr *)&a, sizeof a) : connect(fd, (struct sockaddr *)&a, sizeof a), ==,
-                    0);
+    g_assert_cmpint(listens ? bind(fd, (struct sockaddr *)&a, sizeof a) : connect(fd, (struct sockaddr *)&a, sizeof a),
+                    ==, 0);
     if (listens)
         g_assert_cmpint(listen(fd, 8), ==, 0);
     return fd;

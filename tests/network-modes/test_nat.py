@@ -10,10 +10,11 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from guest import CHECKSUM, FRAME, TSO4, TSO6, Guest, Process, Tcp, ip4, ip6, text4
+from guest import CHECKSUM, TSO4, TSO6, Guest, Process, Tcp, checksum, ip4, ip6, text4
 
 NET = os.path.abspath(sys.argv[1])
 MAC = "52:54:00:01:02:01"
@@ -66,6 +67,22 @@ def dhcp():
     with Rig(net="192.168.77.64/26") as r:
         assert (text4(r.guest.ip), text4(r.guest.router)) == ("192.168.77.79", "192.168.77.66")
         assert r.lease[1] == b"\xff\xff\xff\xc0"
+
+
+def quiet():
+    """With nothing to do it does nothing."""
+    with Rig() as r:
+        r.guest.accept_ra()
+        time.sleep(0.5)
+        r.guest.frames.clear()
+        while r.guest.look(0):
+            pass
+        with open(f"/proc/{r.process.process.pid}/stat", encoding="ascii") as f:
+            before = [int(n) for n in f.read().split()[13:15]]
+        assert r.guest.look(1.5) is None, "frames that nobody asked for"
+        with open(f"/proc/{r.process.process.pid}/stat", encoding="ascii") as f:
+            after = [int(n) for n in f.read().split()[13:15]]
+        assert sum(after) - sum(before) <= 5, (before, after)
 
 
 def tcp_out():
@@ -169,6 +186,81 @@ def forward():
         assert got and got[2] == b"hello", got
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def takes(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+def forwards_change_live():
+    """A connection outlives its forward; what has not changed is left alone; a port in use is said, and the rest counts."""
+    a, b = free_port(), free_port()
+    with Rig(forward=f"tcp {a} 22") as r, socket.create_server(("127.0.0.1", 0)) as taken:
+        c = socket.create_connection(("127.0.0.1", a))
+        syn = r.guest.wait_frame(lambda f: f[23:24] == b"\6" and f[36:38] == b"\0\x16" and f[47] == 2 and f)
+        assert syn
+        card = r.process.ask("set", card="nic1", settings=f"forward=tcp {b} 80; tcp {taken.getsockname()[1]} 81")
+        assert [f["stands"] for f in card["forwards"]] == [True, False], card
+        assert "is taken" in card["forwards"][1]["failure"]
+        assert takes(b) and not takes(a)
+        # the guest takes the old connection now, and says something
+        port = syn[34:36]
+        seq = struct.unpack(">I", syn[38:42])[0]
+        head = lambda flags, data, s: struct.pack(">HHIIBBHHH", 22, int.from_bytes(port, "big"), s, seq + 1, 0x50, flags,
+                                                  65535, 0, 0) + data
+        for flags, data, s in ((0x12, b"", 100), (0x18, b"late", 101)):
+            body = head(flags, data, s)
+            pseudo = r.guest.ip + r.guest.router + struct.pack(">BBH", 0, 6, len(body))
+            body = body[:16] + struct.pack("=H", checksum(pseudo + body)) + body[18:]
+            r.guest.send_ip(r.guest.router, 6, body)
+        c.settimeout(5)
+        assert c.recv(10) == b"late"
+        assert r.process.ask("answered", card="nic1", port=22)["ms"] >= 0
+        assert r.process.ask("answered", card="nic1", port=23)["ms"] == -1
+
+
+def cards_change_live():
+    with Rig() as r:
+        card = r.process.ask("list")["cards"][0]
+        assert card["addresses"] == ["10.0.2.15"] and card["link"] and card["mode"] == "nat", card
+        assert not r.process.ask("set", card="nic1", settings="connected=off")["link"]
+        assert r.guest.wait_link(False)
+        r.process.ask("set", card="nic1", settings="connected=on")
+        assert r.guest.wait_link(True)
+        r.process.ask("set", card="nic1", settings="net=10.9.8.0/24")  # the guest sees a cable pulled, and asks again
+        assert r.guest.wait_link(False) and r.guest.wait_link(True)
+        assert r.guest.dhcp() and text4(r.guest.ip) == "10.9.8.15"
+        for settings, what in (("net=10.9.8.1/24", "IPv4 network"), ("netz=1", "did you mean net"), ("mode=moon", "one of")):
+            said = r.process.ask("set", card="nic1", settings=settings)
+            assert what in said, said
+        assert "no card nic7" in r.process.ask("set", card="nic7", settings="")
+        # what was changed counts after a restart, with the descriptors that the first one had
+        process, r.process = r.process, None
+        again = Process(NET, {}, settings=process.settings, control=process.control)
+        process.close()
+        r.process, guest = again, Guest(again)
+        assert guest.wait_link() and guest.dhcp() and text4(guest.ip) == "10.9.8.15"
+
+
+def names():
+    """The host's name server, whichever it has; an answer comes back to the guest, whatever it says."""
+    with Rig() as r:
+        query = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\x09localhost\0\0\1\0\1"
+        r.guest.udp(r.guest.dns, 53, query)
+        got = r.guest.wait_udp(seconds=7)
+        if got:
+            assert got[0] == r.guest.dns and got[1] == 53 and got[2][:2] == b"\x12\x34" and got[2][2] & 0x80, got
+        else:  # no server of this host answers: the process has said so
+            assert r.process.ask("list")["cards"][0]["dropped"].get("no name server answers"), "the question is lost"
+
+
 def tftp():
     with tempfile.TemporaryDirectory() as folder:
         data = random.Random(4).randbytes(3000)
@@ -193,8 +285,8 @@ def tftp():
         os.close(fd)
 
 
-TESTS = [dhcp, tcp_out, tcp_segments_to_cut, many_bytes_in, udp_out, ping, v6, host_not_reachable,
-         loopback_is_not_for_guests, forward, tftp]
+TESTS = [dhcp, quiet, tcp_out, tcp_segments_to_cut, many_bytes_in, udp_out, ping, v6, host_not_reachable,
+         loopback_is_not_for_guests, forward, forwards_change_live, cards_change_live, names, tftp]
 print(f"1..{len(TESTS)}")
 for n, test in enumerate(TESTS, 1):
     name = test.__name__.replace("_", " ")

@@ -14,8 +14,8 @@ static bool in_none(const struct policy_user *u, const char *group)
     return false;
 }
 
-static const struct policy_user alice = {.name = "alice", .in_group = in_group}, bob = {.name = "bob", .in_group = in_none},
-                                nobody = {.in_group = in_none};
+static const struct policy_user alice = {.name = "alice", .in_group = in_group},
+                                bob = {.name = "bob", .in_group = in_none}, nobody = {.in_group = in_none};
 
 static void check(const char *text, const char *what, const char *which, const struct policy_user *u,
                   enum policy_answer expected)
@@ -45,8 +45,9 @@ static void test_grants(void)
 /* A mistake never allows more: not even what other lines say. */
 static void test_broken(void)
 {
-    static const char *const bad[] = {"bridge br0", "bridge", "brigde br0 alice", "range 10.0.0.0", "range 10.0.0.0/33",
-                                      "range 10.0.0.0/8 alice", "x"};
+    static const char *const bad[] = {
+        "bridge br0", "bridge", "brigde br0 alice", "range 10.0.0.0", "range 10.0.0.0/33", "range 10.0.0.0/8 alice",
+        "x"};
     g_autofree char *long_line = g_strnfill(5000, 'a');
     GString *many = g_string_new("bridge br0");
     unsigned line;
@@ -67,9 +68,14 @@ static void test_ranges(void)
     static const struct {
         const char *text, *network;
         bool good;
-    } rows[] = {{"", "192.168.56.1/24", true},   {"", "192.168.63.1/24", true},  {"", "192.168.64.1/24", false},
-                {"", "192.168.56.1/16", false},  {"", "8.8.8.8/24", false},      {"range 10.90.0.0/16", "10.90.7.1/24", true},
-                {"range 10.90.0.0/16", "10.91.7.1/24", false}, {"range 0.0.0.0/0", "8.8.8.8/8", true}};
+    } rows[] = {{"", "192.168.56.1/24", true},
+                {"", "192.168.63.1/24", true},
+                {"", "192.168.64.1/24", false},
+                {"", "192.168.56.1/16", false},
+                {"", "8.8.8.8/24", false},
+                {"range 10.90.0.0/16", "10.90.7.1/24", true},
+                {"range 10.90.0.0/16", "10.91.7.1/24", false},
+                {"range 0.0.0.0/0", "8.8.8.8/8", true}};
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         uint32_t address;
         unsigned bits;
@@ -80,8 +86,9 @@ static void test_ranges(void)
 
 static void test_networks(void)
 {
-    static const char *const bad[] = {"", "/", "1.2.3.4", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/-1", "1.2.3/24", "1.2.3.4/24x",
-                                      "1.2.3.4/ 24", "1.2.3.4.5.6.7.8.9.0/24", "::1/64"};
+    static const char *const bad[] = {"",           "/",        "1.2.3.4",     "1.2.3.4/",    "1.2.3.4/33",
+                                      "1.2.3.4/-1", "1.2.3/24", "1.2.3.4/24x", "1.2.3.4/ 24", "1.2.3.4.5.6.7.8.9.0/24",
+                                      "::1/64"};
     uint32_t address;
     unsigned bits;
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++)

@@ -113,8 +113,8 @@ static void test_port_in_use(void)
 
 static void test_addresses(void)
 {
-    static const char *const bad[] = {"", ":", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:1x", "::1:5", "[::1:5",
-                                      "[]:5", "host:5", "[127.0.0.1]:5", "[::1]5"};
+    static const char *const bad[] = {"",      ":",      "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:1x",
+                                      "::1:5", "[::1:5", "[]:5",      "host:5",      "[127.0.0.1]:5",   "[::1]5"};
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
         g_assert_null(tunnel_open(4000, bad[i], take, NULL, &error));

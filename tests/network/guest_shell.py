@@ -13,6 +13,12 @@ class Shell:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
 
+    def boot(self, seconds=120):
+        """Waits for its shell."""
+        self.until("can't access tty", seconds)
+        self.socket.sendall(b"stty cols 200\n")
+        self.good("true")
+
     def until(self, pattern, seconds):
         """The match, and what came before it is taken away with it; AssertionError: it did not come."""
         end = time.monotonic() + seconds * self.patience

@@ -187,6 +187,416 @@ DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
             }
         }
 
+        /* What may come and go: the registers of pci_hotplug.c, a device per slot (0 to 2 are the board's), and who tells
+         * the system of each: 1, look there; 3, let go of it. */
+        Scope (PCI0)
+        {
+            OperationRegion (HPCI, SystemIO, 0xAE00, 0x10)
+            Field (HPCI, DWordAcc, NoLock, WriteAsZeros)
+            {
+                CAME, 32,
+                WANT, 32,
+                EJCT, 32,
+                RMVB, 32
+            }
+            Mutex (HPLK, 0)
+            Method (PEJ0, 1, Serialized)
+            {
+                Acquire (HPLK, 0xFFFF)
+                Store (Arg0, EJCT)
+                Release (HPLK)
+            }
+            Device (S03)
+            {
+                Name (_SUN, 3)
+                Name (_ADR, 0x00030000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000008)
+                }
+            }
+            Device (S04)
+            {
+                Name (_SUN, 4)
+                Name (_ADR, 0x00040000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000010)
+                }
+            }
+            Device (S05)
+            {
+                Name (_SUN, 5)
+                Name (_ADR, 0x00050000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000020)
+                }
+            }
+            Device (S06)
+            {
+                Name (_SUN, 6)
+                Name (_ADR, 0x00060000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000040)
+                }
+            }
+            Device (S07)
+            {
+                Name (_SUN, 7)
+                Name (_ADR, 0x00070000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000080)
+                }
+            }
+            Device (S08)
+            {
+                Name (_SUN, 8)
+                Name (_ADR, 0x00080000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000100)
+                }
+            }
+            Device (S09)
+            {
+                Name (_SUN, 9)
+                Name (_ADR, 0x00090000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000200)
+                }
+            }
+            Device (S0A)
+            {
+                Name (_SUN, 10)
+                Name (_ADR, 0x000A0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000400)
+                }
+            }
+            Device (S0B)
+            {
+                Name (_SUN, 11)
+                Name (_ADR, 0x000B0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00000800)
+                }
+            }
+            Device (S0C)
+            {
+                Name (_SUN, 12)
+                Name (_ADR, 0x000C0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00001000)
+                }
+            }
+            Device (S0D)
+            {
+                Name (_SUN, 13)
+                Name (_ADR, 0x000D0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00002000)
+                }
+            }
+            Device (S0E)
+            {
+                Name (_SUN, 14)
+                Name (_ADR, 0x000E0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00004000)
+                }
+            }
+            Device (S0F)
+            {
+                Name (_SUN, 15)
+                Name (_ADR, 0x000F0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00008000)
+                }
+            }
+            Device (S10)
+            {
+                Name (_SUN, 16)
+                Name (_ADR, 0x00100000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00010000)
+                }
+            }
+            Device (S11)
+            {
+                Name (_SUN, 17)
+                Name (_ADR, 0x00110000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00020000)
+                }
+            }
+            Device (S12)
+            {
+                Name (_SUN, 18)
+                Name (_ADR, 0x00120000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00040000)
+                }
+            }
+            Device (S13)
+            {
+                Name (_SUN, 19)
+                Name (_ADR, 0x00130000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00080000)
+                }
+            }
+            Device (S14)
+            {
+                Name (_SUN, 20)
+                Name (_ADR, 0x00140000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00100000)
+                }
+            }
+            Device (S15)
+            {
+                Name (_SUN, 21)
+                Name (_ADR, 0x00150000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00200000)
+                }
+            }
+            Device (S16)
+            {
+                Name (_SUN, 22)
+                Name (_ADR, 0x00160000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00400000)
+                }
+            }
+            Device (S17)
+            {
+                Name (_SUN, 23)
+                Name (_ADR, 0x00170000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x00800000)
+                }
+            }
+            Device (S18)
+            {
+                Name (_SUN, 24)
+                Name (_ADR, 0x00180000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x01000000)
+                }
+            }
+            Device (S19)
+            {
+                Name (_SUN, 25)
+                Name (_ADR, 0x00190000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x02000000)
+                }
+            }
+            Device (S1A)
+            {
+                Name (_SUN, 26)
+                Name (_ADR, 0x001A0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x04000000)
+                }
+            }
+            Device (S1B)
+            {
+                Name (_SUN, 27)
+                Name (_ADR, 0x001B0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x08000000)
+                }
+            }
+            Device (S1C)
+            {
+                Name (_SUN, 28)
+                Name (_ADR, 0x001C0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x10000000)
+                }
+            }
+            Device (S1D)
+            {
+                Name (_SUN, 29)
+                Name (_ADR, 0x001D0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x20000000)
+                }
+            }
+            Device (S1E)
+            {
+                Name (_SUN, 30)
+                Name (_ADR, 0x001E0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x40000000)
+                }
+            }
+            Device (S1F)
+            {
+                Name (_SUN, 31)
+                Name (_ADR, 0x001F0000)
+                Method (_EJ0, 1, NotSerialized)
+                {
+                    PEJ0 (0x80000000)
+                }
+            }
+            Method (TELL, 2, NotSerialized)
+            {
+                If (And (Arg0, 0x00000008))
+                {
+                    Notify (S03, Arg1)
+                }
+                If (And (Arg0, 0x00000010))
+                {
+                    Notify (S04, Arg1)
+                }
+                If (And (Arg0, 0x00000020))
+                {
+                    Notify (S05, Arg1)
+                }
+                If (And (Arg0, 0x00000040))
+                {
+                    Notify (S06, Arg1)
+                }
+                If (And (Arg0, 0x00000080))
+                {
+                    Notify (S07, Arg1)
+                }
+                If (And (Arg0, 0x00000100))
+                {
+                    Notify (S08, Arg1)
+                }
+                If (And (Arg0, 0x00000200))
+                {
+                    Notify (S09, Arg1)
+                }
+                If (And (Arg0, 0x00000400))
+                {
+                    Notify (S0A, Arg1)
+                }
+                If (And (Arg0, 0x00000800))
+                {
+                    Notify (S0B, Arg1)
+                }
+                If (And (Arg0, 0x00001000))
+                {
+                    Notify (S0C, Arg1)
+                }
+                If (And (Arg0, 0x00002000))
+                {
+                    Notify (S0D, Arg1)
+                }
+                If (And (Arg0, 0x00004000))
+                {
+                    Notify (S0E, Arg1)
+                }
+                If (And (Arg0, 0x00008000))
+                {
+                    Notify (S0F, Arg1)
+                }
+                If (And (Arg0, 0x00010000))
+                {
+                    Notify (S10, Arg1)
+                }
+                If (And (Arg0, 0x00020000))
+                {
+                    Notify (S11, Arg1)
+                }
+                If (And (Arg0, 0x00040000))
+                {
+                    Notify (S12, Arg1)
+                }
+                If (And (Arg0, 0x00080000))
+                {
+                    Notify (S13, Arg1)
+                }
+                If (And (Arg0, 0x00100000))
+                {
+                    Notify (S14, Arg1)
+                }
+                If (And (Arg0, 0x00200000))
+                {
+                    Notify (S15, Arg1)
+                }
+                If (And (Arg0, 0x00400000))
+                {
+                    Notify (S16, Arg1)
+                }
+                If (And (Arg0, 0x00800000))
+                {
+                    Notify (S17, Arg1)
+                }
+                If (And (Arg0, 0x01000000))
+                {
+                    Notify (S18, Arg1)
+                }
+                If (And (Arg0, 0x02000000))
+                {
+                    Notify (S19, Arg1)
+                }
+                If (And (Arg0, 0x04000000))
+                {
+                    Notify (S1A, Arg1)
+                }
+                If (And (Arg0, 0x08000000))
+                {
+                    Notify (S1B, Arg1)
+                }
+                If (And (Arg0, 0x10000000))
+                {
+                    Notify (S1C, Arg1)
+                }
+                If (And (Arg0, 0x20000000))
+                {
+                    Notify (S1D, Arg1)
+                }
+                If (And (Arg0, 0x40000000))
+                {
+                    Notify (S1E, Arg1)
+                }
+                If (And (Arg0, 0x80000000))
+                {
+                    Notify (S1F, Arg1)
+                }
+            }
+            Method (PCNT, 0, Serialized)
+            {
+                Acquire (HPLK, 0xFFFF)
+                Store (CAME, Local0)
+                Store (WANT, Local1)
+                Release (HPLK)
+                TELL (Local0, 1)
+                TELL (Local1, 3)
+            }
+        }
+
         Scope (PCI0.ISA)
         {
             Device (RTC)
@@ -318,6 +728,7 @@ DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
                     IO (Decode16, 0x0510, 0x0510, 1, 0x0C)
                     IO (Decode16, 0x0600, 0x0600, 1, 0x40)
                     IO (Decode16, 0x0700, 0x0700, 1, 0x10)
+                    IO (Decode16, 0xAE00, 0xAE00, 1, 0x10)
                 })
             }
             Method (PRES, 1, NotSerialized)
@@ -464,6 +875,13 @@ DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
                 CreateDWordField (Arg0, 5, IRQN)
                 Store (IRQN, ^^PCI0.ISA.PIRD)
             }
+        }
+    }
+    Scope (\_GPE)
+    {
+        Method (_E01, 0, NotSerialized)
+        {
+            \_SB.PCI0.PCNT ()
         }
     }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* offload.c - see offload.h.
+/* net_offload.c - see net_offload.h.
  *
  * A card with segmentation offload hands over Ethernet, IP and TCP headers and up to 64 KiB of payload.  A segment of it has
  * the same headers but for: IP's length, IPv4's identification (one more each) and sum, TCP's sequence number and sum; FIN and
  * PSH only in the last, CWR only in the first (RFC 3168 6.1.2).  Drivers disagree about what lengths and sums hold before:
  * nothing is taken from there. */
-#include "network-modes/offload.h"
+#include "core-vmm/base/net_offload.h"
 #include "core-vmm/base/bytes.h"
+#include <glib.h>
 #include <string.h>
 
 enum {
@@ -135,7 +136,7 @@ bool offload_whole(uint8_t *frame, size_t bytes, const struct net_offload *left)
     return true;
 }
 
-bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *left)
+bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *left, size_t *tcp)
 {
     struct headers h;
     if (!find_headers(frame, bytes, left, &h) || bytes - h.ip > UINT16_MAX)
@@ -143,6 +144,7 @@ bool offload_prepare(uint8_t *frame, size_t bytes, const struct net_offload *lef
     finish_ip(frame, bytes, &h);
     uint16_t sum = offload_fold(pseudo_sum(frame + h.ip, h.v6, bytes - h.tcp));
     memcpy(frame + h.tcp + 16, &sum, sizeof sum);
+    *tcp = h.tcp;
     return true;
 }
 
