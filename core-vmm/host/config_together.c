@@ -52,6 +52,24 @@ static char *image_of(GKeyFile *file, const char *section, const char *folder, b
     return full ? realpath(full, NULL) : NULL;
 }
 
+/* Bytes of the file that a drive uses; to its end: as many as there can be. */
+static void part_of(GKeyFile *file, const char *path, const char *section, uint64_t *from, uint64_t *to)
+{
+    const struct config c = {file, path, section};
+    uint64_t bytes = 0;
+    *from = 0;
+    if (config_size(&c, "offset", from, NULL) && config_size(&c, "size", &bytes, NULL))
+        *to = bytes ? *from + bytes : UINT64_MAX;
+}
+
+static bool overlap(GKeyFile *file, const char *path, const char *a, const char *b)
+{
+    uint64_t from_a, from_b, to_a = UINT64_MAX, to_b = UINT64_MAX;
+    part_of(file, path, a, &from_a, &to_a);
+    part_of(file, path, b, &from_b, &to_b);
+    return from_a < to_b && from_b < to_a;
+}
+
 static bool check_images(GKeyFile *file, const char *path, const char *folder, GError **error)
 {
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
@@ -60,9 +78,11 @@ static bool check_images(GKeyFile *file, const char *path, const char *folder, G
             bool written_a, written_b;
             g_autofree char *image_a = image_of(file, *a, folder, &written_a);
             g_autofree char *image_b = image_of(file, *b, folder, &written_b);
-            if (image_a && !g_strcmp0(image_a, image_b) && (written_a || written_b)) {
+            if (image_a && !g_strcmp0(image_a, image_b) && (written_a || written_b) && overlap(file, path, *a, *b)) {
                 config_error(error, path, *a, "file", image_a,
-                             "is the image of [%s] already; two drives may share one only if both are read-only", *b);
+                             "is the image of [%s] already; two drives may share one only if both are read-only, or "
+                             "different parts of it (offset, size)",
+                             *b);
                 return false;
             }
         }

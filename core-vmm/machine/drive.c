@@ -77,6 +77,13 @@ bool drive_idle(struct drive *v)
     return idle;
 }
 
+static bool read_slice(struct drive *v, const struct config *c, GError **error)
+{
+    v->sliced = g_key_file_has_key(c->file, c->section, "offset", NULL) ||
+                g_key_file_has_key(c->file, c->section, "size", NULL);
+    return config_size(c, "offset", &v->slice.offset, error) && config_size(c, "size", &v->slice.bytes, error);
+}
+
 bool drive_read_config(struct drive *v, const struct config *c, GError **error)
 {
     unsigned kind = MEDIA_FLOPPY, cache;
@@ -87,7 +94,7 @@ bool drive_read_config(struct drive *v, const struct config *c, GError **error)
     v->media = kind;
     v->cache = cache;
     v->serial = floppy ? NULL : config_string(c, "serial");
-    return true;
+    return read_slice(v, c, error);
 }
 
 /* An image of somebody else, or one that is kept as it is. */

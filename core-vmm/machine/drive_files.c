@@ -37,9 +37,14 @@ bool drive_open_files(const struct config *c, const char *folder, bool parents, 
 bool drive_not_in_use(const struct config *c, const char *folder, GError **error)
 {
     g_autofree char *path = file_of(c, folder);
-    bool write = path && written(c);
+    struct drive v = {0};
+    bool good = path && drive_read_config(&v, c, NULL), write = good && !v.readonly && v.media != MEDIA_CDROM;
     GError *why = NULL;
-    blk_close(path ? blk_open(path, write ? FILE_WRITE : 0, CACHE_WRITEBACK, &why) : NULL);
+    g_free(v.serial);
+    if (good && v.sliced)
+        blk_close(blk_open_slice(path, write ? FILE_WRITE : 0, CACHE_WRITEBACK, &v.slice, &why));
+    else if (path)
+        blk_close(blk_open(path, write ? FILE_WRITE : 0, CACHE_WRITEBACK, &why));
     if (!g_error_matches(why, DISK_ERROR, DISK_ERROR_LOCKED)) {
         g_clear_error(&why); /* anything else is said when it is opened for good */
         return true;

@@ -33,7 +33,9 @@ struct drive {
     enum media media;
     enum file_cache cache;
     bool readonly; /* by the config */
-    bool bay;      /* a disk may be pulled and plugged */
+    bool sliced;   /* the config's file is used in part */
+    struct file_slice slice;
+    bool bay; /* a disk may be pulled and plugged */
     void (*on_change)(struct device *d, struct drive *v), (*on_batch)(struct device *d, struct drive *v);
     void (*on_full)(void *ctx, struct drive *v, bool full, const char *message);
     void *full_ctx;

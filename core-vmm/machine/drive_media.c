@@ -55,7 +55,8 @@ struct medium *drive_medium_open(struct drive *v, int fd, const char *file, cons
         g_path_is_absolute(file) ? g_strdup(file) : g_build_filename(v->device->machine->folder, file, NULL);
     struct image_how how = {.format = format ? format : image_format_by_name(path),
                             .write = !readonly && v->media != MEDIA_CDROM,
-                            .cache = v->cache};
+                            .cache = v->cache,
+                            .slice = v->sliced && fd < 0 ? &v->slice : NULL}; /* what the user inserts is whole */
     struct image *image = fd < 0 ? image_open(path, &how, error) : image_open_fd(fd, path, &how, error);
     if (image && how.write && !drive_nothing_above_file(path, error))
         g_clear_pointer(&image, image_close);

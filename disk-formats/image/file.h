@@ -59,6 +59,13 @@ char *blk_beside(const struct blk_file *f, const char *name);
 /* Another file in the same folder, with the same flags; of one that is not published, first those that were created with
  * it.  Names with a folder part, and links that lead out of it, are refused: they come from the image. */
 struct blk_file *blk_sibling(struct blk_file *f, const char *name, bool create, GError **error);
+/* Part of a file or block device, which it must lie in; bytes 0: up to its end.  Whole sectors of 512 bytes. */
+struct file_slice {
+    uint64_t offset, bytes;
+};
+/* It as a file of its own (file_slice.c), locked against whoever has a part that overlaps, or the whole. */
+struct blk_file *blk_open_slice(const char *path, unsigned flags, enum file_cache cache, const struct file_slice *s,
+                                GError **error);
 struct blk_file *blk_ref(struct blk_file *f); /* one more blk_close() is due */
 void blk_close(struct blk_file *f);           /* NULL is fine */
 
@@ -88,3 +95,6 @@ bool blk_put(struct blk_file *f, uint64_t offset, const void *from, size_t n, GE
 
 /* file_lock.c */
 bool file_lock(int fd, bool write, const char *path, GError **error);
+bool file_lock_slice(int fd, bool write, const struct file_slice *slice, const char *path, GError **error);
+/* file_host.c: the same for a host file that was opened without a lock. */
+bool blk_lock_slice(struct blk_file *f, const struct file_slice *slice, GError **error);

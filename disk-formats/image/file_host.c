@@ -569,6 +569,12 @@ struct blk_file *blk_create(const char *path, bool replace, GError **error)
     return f;
 }
 
+bool blk_lock_slice(struct blk_file *f, const struct file_slice *slice, GError **error)
+{
+    struct host *h = f->state;
+    return file_lock_slice(h->fd, f->writable, slice, f->path, error);
+}
+
 static bool host_stat(struct blk_file *f, struct stat *st)
 {
     return f->ops == &host_ops && fstat(((struct host *)f->state)->fd, st) == 0;

@@ -3,7 +3,10 @@
  *
  * QEMU's convention (its docs, "image locking"): a user of an image holds a shared open-file-description lock on byte
  * 100 + p for each permission p it uses, and on byte 200 + p for each p that it does not let others use; then it looks
- * whether anybody holds the opposite byte.  Shared locks never block, so looking is F_OFD_GETLK for an exclusive lock. */
+ * whether anybody holds the opposite byte.  Shared locks never block, so looking is F_OFD_GETLK for an exclusive lock.
+ *
+ * Whoever uses a slice lets others write, but not resize; and holds the slice's own range far behind the end of any file,
+ * exclusively if it writes.  So slices that do not overlap go together, and nothing else does with one that is written. */
 #include "disk-formats/image/file.h"
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SLICES (INT64_C(1) << 62) /* where the ranges of slices begin */
 enum { PERM_READ = 0, PERM_WRITE = 1, PERM_RESIZE = 3, LOCK_USED = 100, LOCK_UNSHARED = 200 };
 
 static struct flock byte_lock(int type, unsigned at)
@@ -34,7 +38,24 @@ static bool others_hold(int fd, unsigned at)
     return fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
 }
 
-static bool process_has_open(const char *pid, const struct stat *file)
+/* Has the descriptor a lock that touches the slice?  A line of fdinfo: "lock: 1: OFDLCK ADVISORY WRITE -1 08:01:12 FROM TO". */
+static bool locks_slice(const char *pid, const char *fd, const struct file_slice *s)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%s/fdinfo/%s", pid, fd), *text = NULL;
+    g_file_get_contents(path, &text, NULL, NULL);
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    for (char **l = lines; *l; l++) {
+        long long from, to;
+        const char *kind = g_str_has_prefix(*l, "lock:") ? strstr(*l, "OFDLCK") : NULL;
+        if (kind && sscanf(kind, "OFDLCK %*s %*s %*s %*s %lld %lld", &from, &to) == 2 &&
+            from < (long long)(SLICES + s->offset + s->bytes) && to >= (long long)(SLICES + s->offset))
+            return true;
+    }
+    return false;
+}
+
+/* slice NULL: open at all */
+static bool process_has_open(const char *pid, const struct stat *file, const struct file_slice *slice)
 {
     char folder[64];
     snprintf(folder, sizeof folder, "/proc/%.20s/fd", pid);
@@ -42,7 +63,8 @@ static bool process_has_open(const char *pid, const struct stat *file)
     bool found = false;
     for (struct dirent *e; d && !found && (e = readdir(d));) {
         struct stat st;
-        found = fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+        found = fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino &&
+                (!slice || locks_slice(pid, e->d_name, slice));
     }
     if (d)
         closedir(d);
@@ -74,19 +96,30 @@ static char *describe(const char *pid)
 }
 
 /* Who it is.  The kernel does not tell who holds such a lock, so look who has the file open. */
-static char *holder(int fd)
+static char *holder(int fd, const struct file_slice *slice)
 {
     struct stat file;
     DIR *d = fstat(fd, &file) ? NULL : opendir("/proc");
     char *name = NULL;
     for (struct dirent *e; d && !name && (e = readdir(d));) {
-        if (!g_ascii_isdigit(e->d_name[0]) || atoi(e->d_name) == getpid() || !process_has_open(e->d_name, &file))
+        if (!g_ascii_isdigit(e->d_name[0]) || atoi(e->d_name) == getpid() || !process_has_open(e->d_name, &file, slice))
             continue;
         name = describe(e->d_name);
     }
     if (d)
         closedir(d);
     return name ? name : g_strdup("another process or another open image of this one");
+}
+
+static bool in_use(int fd, const struct file_slice *slice, const char *path, GError **error)
+{
+    g_autofree char *who = holder(fd, slice);
+    if (!slice)
+        return disk_fail(error, DISK_ERROR_LOCKED, "%s is in use by %s", path, who);
+    return disk_fail(error, DISK_ERROR_LOCKED,
+                     "%s: a part of it that overlaps with bytes %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT
+                     " (offset, size) is in use by %s",
+                     path, slice->offset, slice->offset + slice->bytes - 1, who);
 }
 
 bool file_lock(int fd, bool write, const char *path, GError **error)
@@ -103,8 +136,21 @@ bool file_lock(int fd, bool write, const char *path, GError **error)
            !others_hold(fd, LOCK_UNSHARED + PERM_READ);
     if (write)
         free = free && !others_hold(fd, LOCK_UNSHARED + PERM_WRITE) && !others_hold(fd, LOCK_UNSHARED + PERM_RESIZE);
-    if (free)
-        return true;
-    g_autofree char *who = holder(fd);
-    return disk_fail(error, DISK_ERROR_LOCKED, "%s is in use by %s", path, who);
+    return free || in_use(fd, NULL, path, error);
+}
+
+bool file_lock_slice(int fd, bool write, const struct file_slice *slice, const char *path, GError **error)
+{
+    struct flock range = {.l_type = write ? F_WRLCK : F_RDLCK,
+                          .l_whence = SEEK_SET,
+                          .l_start = SLICES + slice->offset,
+                          .l_len = slice->bytes};
+    if (hold(fd, LOCK_USED + PERM_READ) || hold(fd, LOCK_UNSHARED + PERM_RESIZE))
+        return true; /* a file system without locks: nothing to be had */
+    if (write)
+        hold(fd, LOCK_USED + PERM_WRITE);
+    if (others_hold(fd, LOCK_USED + PERM_RESIZE) || others_hold(fd, LOCK_UNSHARED + PERM_READ) ||
+        (write && others_hold(fd, LOCK_UNSHARED + PERM_WRITE)))
+        return in_use(fd, NULL, path, error);
+    return !fcntl(fd, F_OFD_SETLK, &range) || (errno != EAGAIN && errno != EACCES) || in_use(fd, slice, path, error);
 }

@@ -55,6 +55,7 @@ struct image_how {
     enum file_cache cache;
     const char *parent, *parent_format; /* instead of what the image says */
     const char *snapshot;               /* an internal snapshot's name or id; read-only */
+    const struct file_slice *slice;     /* of a raw image: only that part of the file.  NULL: all */
 };
 struct image *image_open(const char *path, const struct image_how *how, GError **error);
 /* The image's own file is open already, and taken also on failure; other files of the image are found by path. */

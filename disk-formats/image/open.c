@@ -354,9 +354,19 @@ static struct image *open_one(const char *path, const struct image_how *how, con
     return open_in(blk_open(path, open_flags(how), how->cache, error), how, child, error);
 }
 
+static struct image *open_slice(const char *path, const struct image_how *how, GError **error)
+{
+    if (g_strcmp0(how->format, "raw")) {
+        disk_fail(error, DISK_ERROR_USAGE, "%s: offset and size are for raw images; this one is to be %s", path,
+                  how->format ? how->format : "guessed");
+        return NULL;
+    }
+    return open_in(blk_open_slice(path, open_flags(how), how->cache, how->slice, error), how, NULL, error);
+}
+
 struct image *image_open(const char *path, const struct image_how *how, GError **error)
 {
-    return open_one(path, how, NULL, error);
+    return how->slice ? open_slice(path, how, error) : open_one(path, how, NULL, error);
 }
 
 struct image *image_open_fd(int fd, const char *path, const struct image_how *how, GError **error)

@@ -58,10 +58,11 @@ def from_image(*commands):
             "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
 
 
-def sata(image, media):
-    """Linux from an image on the AHCI controller, through SeaBIOS, as a CD or as a disk."""
-    return {"guests": [image], "limit": 120, "args": ["--memory", "512M", "--set", f"sata1.file={{{image}}}", "--set",
-            f"sata1.media={media}", "--set", "sata1.readonly=on"], "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
+def on(drive, image, media="disk"):
+    """Linux from an image on a drive that SeaBIOS boots from, as a CD or as a disk."""
+    return {"guests": [image], "limit": 120, "args": ["--memory", "512M", "--set", f"{drive}.file={{{image}}}", "--set",
+            f"{drive}.media={media}", "--set", f"{drive}.readonly=on"],
+            "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
 
 
 TESTS = {
@@ -112,10 +113,14 @@ TESTS = {
     "disk-vhdx": from_image("convert linux64.iso a.vhdx"),
     "disk-chain": from_image("convert linux64.iso a.vhd", "clone --linked a.vhd b.vmdk", "clone --linked b.vmdk c.vdi",
                              "clone --linked c.vdi d.vhdx", "clone --linked d.vhdx e.qcow2"),
-    "linux64-sata-cd": sata("linux64.iso", "cdrom"),
-    "linux32-sata-cd": sata("linux32.iso", "cdrom"),
-    "linux64-sata-disk": sata("linux64.iso", "disk"),
-    "linux32-sata-disk": sata("linux32.iso", "disk"),
+    "linux64-sata-cd": on("sata1", "linux64.iso", "cdrom"),
+    "linux32-sata-cd": on("sata1", "linux32.iso", "cdrom"),
+    "linux64-sata-disk": on("sata1", "linux64.iso"),
+    "linux32-sata-disk": on("sata1", "linux32.iso"),
+    "linux64-nvme": on("nvme1", "linux64.iso"),
+    "linux32-nvme": on("nvme0", "linux32.iso"),
+    "grub-nvme": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "nvme0.file={grub-disk.img}"],
+                  "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
     "grub-sata": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "sata3.file={grub-disk.img}"],
                   "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
     "linux32-cd": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--cdrom", "linux32.iso"], "limit": 120,
