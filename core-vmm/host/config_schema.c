@@ -62,6 +62,18 @@ static const struct schema_key parallel_keys[] = {
     {NULL},
 };
 static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhdx", NULL};
+#define SLICE_KEYS                                                                                                     \
+    {"offset",                                                                                                         \
+     SCHEMA_SIZE,                                                                                                      \
+     NULL,                                                                                                             \
+     0,                                                                                                                \
+     INT64_MAX,                                                                                                        \
+     .step = 512,                                                                                                      \
+     .help = "a part of a raw file or block device: where it begins"},                                                 \
+    {                                                                                                                  \
+        "size", SCHEMA_SIZE, NULL, 512, TIB << 16, .step = 512,                                                        \
+                                                   .help = "and how long it is; if missing, up to the end"             \
+    }
 static const struct schema_key drive_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA bay"},
     {"format", SCHEMA_CHOICE, NULL, .words = formats,
@@ -71,9 +83,7 @@ static const struct schema_key drive_keys[] = {
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
-    {"offset", SCHEMA_SIZE, NULL, 0, INT64_MAX, .step = 512,
-     .help = "a part of a raw file or block device: where it begins"},
-    {"size", SCHEMA_SIZE, NULL, 512, INT64_MAX, .step = 512, .help = "and how long it is; if missing, up to the end"},
+    SLICE_KEYS,
     {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
      .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     {NULL},
@@ -84,9 +94,7 @@ static const struct schema_key floppy_keys[] = {
     {"readonly", SCHEMA_FLAG, "off", .help = "write-protected"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "as for ide"},
-    {"offset", SCHEMA_SIZE, NULL, 0, INT64_MAX, .step = 512,
-     .help = "a part of a raw file or block device: where it begins"},
-    {"size", SCHEMA_SIZE, NULL, 512, INT64_MAX, .step = 512, .help = "and how long it is; if missing, up to the end"},
+    SLICE_KEYS,
     {"speed", SCHEMA_CHOICE, "fast", .words = WORDS("fast", "real"),
      .help = "as fast as the host can, or with a real drive's times for steps, turns and errors"},
     {NULL},
@@ -172,6 +180,7 @@ static const struct schema_key virtio_disk_keys[] = {
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
     {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
      .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    SLICE_KEYS,
     SLOT_KEY("if missing, 14 for the first, 15 for the second ..."),
     VIRTIO_KEYS,
     {NULL},

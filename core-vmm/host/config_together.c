@@ -58,13 +58,16 @@ static void part_of(GKeyFile *file, const char *path, const char *section, uint6
     const struct config c = {file, path, section};
     uint64_t bytes = 0;
     *from = 0;
-    if (config_size(&c, "offset", from, NULL) && config_size(&c, "size", &bytes, NULL))
-        *to = bytes ? *from + bytes : UINT64_MAX;
+    *to = UINT64_MAX;
+    if (config_has(&c, "offset"))
+        config_size(&c, "offset", from, NULL);
+    if (config_has(&c, "size") && config_size(&c, "size", &bytes, NULL) && bytes)
+        *to = *from + bytes;
 }
 
 static bool overlap(GKeyFile *file, const char *path, const char *a, const char *b)
 {
-    uint64_t from_a, from_b, to_a = UINT64_MAX, to_b = UINT64_MAX;
+    uint64_t from_a, from_b, to_a, to_b;
     part_of(file, path, a, &from_a, &to_a);
     part_of(file, path, b, &from_b, &to_b);
     return from_a < to_b && from_b < to_a;

@@ -3,7 +3,7 @@
  *
  * A machine is made in a folder beside the others and renamed into place when it is complete. */
 #include "core-vmm/host/machines.h"
-#include "core-vmm/base/device_models.h"
+#include "core-vmm/base/os_defaults.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/fresh.h"
@@ -121,7 +121,9 @@ static bool fill_new(void *ctx, const char *folder, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     struct settings *s = ctx;
-    s->nic = s->nic ? s->nic : g_strdup(nic_models[0]); /* a new machine is online */
+    const struct os_defaults *os = os_defaults_find(s->os ? s->os : os_defaults[0].os);
+    if (!s->nic) /* a new machine is online; an unknown system is complained about where the rest of it is used */
+        s->nic = g_strdup(os ? os->nic : os_defaults[0].nic);
     add_heading(file);
     return write_new(ctx, file, folder, error);
 }

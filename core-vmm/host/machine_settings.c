@@ -3,6 +3,7 @@
  * the schema. */
 #include "core-vmm/host/machines.h"
 #include "core-vmm/api/config.h"
+#include "core-vmm/base/os_defaults.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
@@ -20,6 +21,8 @@ enum { SETTINGS_WAIT_MS = 5000, SETTINGS_POLL_MS = 10 };
 void settings_clear(struct settings *s)
 {
     g_free(s->nic);
+    g_free(s->os);
+    g_free(s->disk_bus);
     g_free(s->memory);
     g_free(s->engine);
     g_free(s->kernel);
@@ -128,29 +131,30 @@ static bool old_disk(struct settings *s, GKeyFile *file, const char *section, co
     return format && disk_look_opens(path, format, error) && set(file, section, "format", format, error);
 }
 
-static bool add_disk(struct settings *s, GKeyFile *file, unsigned number, const char *what, const char *folder,
-                     GError **error)
+static bool add_disk(struct settings *s, GKeyFile *file, const struct disk_bus *bus, unsigned number,
+                     const char *folder, GError **error)
 {
-    static const char *const sections[] = {"ide0", "ide1", "ide3"};
+    const char *what = s->disks[number];
+    unsigned room = g_strv_length((char **)bus->disks);
     uint64_t bytes;
-    if (number >= G_N_ELEMENTS(sections)) {
-        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is room for %zu disks", G_N_ELEMENTS(sections));
+    if (number >= room) {
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is room for %u disks on %s", room, bus->name);
         return false;
     }
     if (folder && !g_file_test(what, G_FILE_TEST_EXISTS) && size_parse(what, &bytes))
-        return new_disk(s, file, sections[number], number, bytes, folder, error);
-    return old_disk(s, file, sections[number], what, error);
+        return new_disk(s, file, bus->disks[number], number, bytes, folder, error);
+    return old_disk(s, file, bus->disks[number], what, error);
 }
 
-/* Beside the disks: the first CD drive is ide2, further ones take what is free. */
-static bool add_cdrom(GKeyFile *file, const char *path, GError **error)
+/* Beside the disks, from the other end: each takes the first place that is free. */
+static bool add_cdrom(GKeyFile *file, const struct disk_bus *bus, const char *path, GError **error)
 {
-    static const char *const sections[] = {"ide2", "ide3", "ide1", "ide0"};
-    for (unsigned i = 0; i < G_N_ELEMENTS(sections); i++)
-        if (!g_key_file_has_group(file, sections[i]))
-            return set(file, sections[i], "media", "cdrom", error) &&
-                   set_file(file, sections[i], "file", *path ? path : NULL, error);
-    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is room for four disks and CD drives");
+    for (const char *const *section = bus->cdroms; *section; section++)
+        if (!g_key_file_has_group(file, *section))
+            return set(file, *section, "media", "cdrom", error) &&
+                   set_file(file, *section, "file", *path ? path : NULL, error);
+    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is room for %u disks and CD drives",
+                g_strv_length((char **)bus->cdroms));
     return false;
 }
 
@@ -164,16 +168,45 @@ static bool add_floppy(GKeyFile *file, unsigned number, const char *path, GError
     return false;
 }
 
+static const struct disk_bus *bus_of(const struct settings *s, GError **error)
+{
+    const struct os_defaults *os = os_defaults_find(s->os ? s->os : os_defaults[0].os);
+    const struct disk_bus *bus = disk_bus_find(s->disk_bus ? s->disk_bus : os->disk_bus);
+    if (bus)
+        return bus;
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (const struct disk_bus *b = disk_buses; b->name; b++)
+        g_string_append_printf(names, "%s%s", names->len ? ", " : "", b->name);
+    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is no disk bus \"%s\"; there are %s", s->disk_bus,
+                names->str);
+    return NULL;
+}
+
 static bool add_drives(struct settings *s, GKeyFile *file, const char *folder, GError **error)
 {
-    bool good = true;
+    const struct disk_bus *bus = bus_of(s, error);
+    bool good = bus;
     for (unsigned i = 0; good && s->disks && s->disks[i]; i++)
-        good = add_disk(s, file, i, s->disks[i], folder, error);
+        good = add_disk(s, file, bus, i, folder, error);
     for (unsigned i = 0; good && s->cdroms && s->cdroms[i]; i++)
-        good = add_cdrom(file, s->cdroms[i], error);
+        good = add_cdrom(file, bus, s->cdroms[i], error);
     for (unsigned i = 0; good && s->floppies && s->floppies[i]; i++)
         good = add_floppy(file, i, s->floppies[i], error);
     return good;
+}
+
+/* What a named system wants beside its disks and its card. */
+static bool add_os(const struct settings *s, GKeyFile *file, GError **error)
+{
+    const struct os_defaults *os = s->os ? os_defaults_find(s->os) : NULL;
+    if (os || !s->os)
+        return !os || set(file, "machine", "clock", os->clock, error);
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (const struct os_defaults *o = os_defaults; o->os; o++)
+        g_string_append_printf(names, "%s%s (%s)", names->len ? ", " : "", o->os, o->summary);
+    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is no kind of system \"%s\"; there are %s", s->os,
+                names->str);
+    return false;
 }
 
 /* ---- all ---- */
@@ -245,8 +278,8 @@ bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GErr
 {
     if (!s->remarks)
         s->remarks = g_ptr_array_new_with_free_func(g_free);
-    if (!add_machine(s, file, error) || !add_drives(s, file, folder, error) || !add_serials(s, file, error) ||
-        !add_nic(s, file, error))
+    if (!add_machine(s, file, error) || !add_os(s, file, error) || !add_drives(s, file, folder, error) ||
+        !add_serials(s, file, error) || !add_nic(s, file, error))
         return false;
     if (s->no_video && !set(file, "video", "type", "none", error))
         return false;

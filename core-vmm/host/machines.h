@@ -59,6 +59,7 @@ bool machines_not_running(const char *name, GError **error);
 struct settings { /* what a new machine is to have; strings NULL: not said */
     char *
         nic; /* the model of a card of mode nat, or "none"; not said: machines_create() gives it one, a throw-away has none */
+    char *os, *disk_bus; /* names of os_defaults.h; not said: any system, and what it is given */
     char *memory, *engine, *kernel, *initrd, *cmdline, *firmware, *boot, *on_reset, *disk_format, *cpus;
     char **disks, **cdroms, **floppies, **serials, **sets; /* disks: a file, or a size for a new one; sets: "a.b=c" */
     gboolean boot_menu, debug_exit, testdev, no_video;

@@ -81,7 +81,8 @@ static bool read_slice(struct drive *v, const struct config *c, GError **error)
 {
     v->sliced = g_key_file_has_key(c->file, c->section, "offset", NULL) ||
                 g_key_file_has_key(c->file, c->section, "size", NULL);
-    return config_size(c, "offset", &v->slice.offset, error) && config_size(c, "size", &v->slice.bytes, error);
+    return !v->sliced ||
+           (config_size(c, "offset", &v->slice.offset, error) && config_size(c, "size", &v->slice.bytes, error));
 }
 
 bool drive_read_config(struct drive *v, const struct config *c, GError **error)

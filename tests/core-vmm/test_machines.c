@@ -334,6 +334,7 @@ static void settings_round_trip(void)
             const char *set = value                        ? value
                               : k->type == SCHEMA_NUMBER   ? number
                               : k->type == SCHEMA_NUMBERS  ? "615/4/17"
+                              : k->type == SCHEMA_SIZE     ? "1M"
                               : k->type == SCHEMA_FLAG     ? "on"
                               : k->type == SCHEMA_FORWARDS ? "tcp 127.0.0.1:2222 22; udp 53 53"
                               : k->type == SCHEMA_IPV4_NET ? "192.168.7.0/24"

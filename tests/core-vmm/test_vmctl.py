@@ -122,6 +122,38 @@ def test_create(h):
     assert left == ["one"], f"a failed create left {left}"
 
 
+def test_buses(h):
+    """Which bus disks and CD drives are on, by --disk-bus or by the system."""
+    def sections(*args):
+        h.want(0, "create", "m", "--disk", "1M", "--cdrom", "", *args)
+        ini = h.ini("m")
+        h.want(0, "delete", "m")
+        return ini
+
+    for args, disk, cd, more in (
+            ((), "ide0", "ide2", "model=e1000\n"), (("--disk-bus", "sata"), "sata0", "sata5", "model=e1000\n"),
+            (("--disk-bus", "nvme"), "nvme0", "sata5", ""), (("--disk-bus", "virtio"), "virtio-disk0", "ide2", ""),
+            (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
+            (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
+            (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
+        ini = sections(*args)
+        for line in (f"[{disk}]\nfile=disk.img", f"[{cd}]\nmedia=cdrom", more):
+            assert line in ini, f"{args}: no {line!r} in:\n{ini}"
+    h.want(2, "create", "m", "--disk", "1M", "--disk-bus", "mfm", err="there are ide, sata, nvme, virtio")
+    h.want(2, "create", "m", "--os", "multics", err="there are other (a system that is not named here), linux")
+    h.want(2, "create", "m", *["--disk", "1M"] * 3, "--disk-bus", "nvme", err="room for 2 disks on nvme")
+    h.want(2, "create", "m", *["--disk", "1M"] * 6, "--cdrom", "", "--disk-bus", "sata", err="room for 6 disks and CD drives")
+    # parts of one file
+    with open(h.base + "/whole.img", "wb") as f:
+        f.truncate(4 << 20)
+    parts = [x for n, at in ((0, "0"), (1, "1M")) for x in
+             ("--set", f"sata{n}.file={h.base}/whole.img", "--set", f"sata{n}.offset={at}", "--set", f"sata{n}.size=1M")]
+    h.want(0, "create", "m", *parts)
+    h.want(2, "set", "m", "sata0.size=2M", err="different parts of it (offset, size)")
+    h.want(2, "set", "m", "sata0.offset=100", err="a multiple of 512")
+    h.want(0, "set", "m", "sata0.size=512K", "sata1.offset=512K")
+
+
 def test_set(h):
     h.want(0, "create", "m")
     before = h.ini("m")

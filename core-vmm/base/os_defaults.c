@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* os_defaults.c - see os_defaults.h.
+ *
+ * Who drives what: IDE and the 82540EM every system since the nineties; AHCI and the 82574L Windows since 7 by itself; virtio
+ * every Linux since 2008; the PCnet every system that knows a network card. */
+#include "core-vmm/base/os_defaults.h"
+#include <glib.h>
+#include <string.h>
+
+const struct os_defaults os_defaults[] = {
+    {"other", "ide", "e1000", "utc", "a system that is not named here"},
+    {"linux", "virtio", "virtio-net", "utc", "Linux since 2008"},
+    {"bsd", "sata", "e1000", "utc", "FreeBSD, OpenBSD, NetBSD"},
+    {"windows", "sata", "e1000e", "local", "Windows 7 and later"},
+    {"windows-old", "ide", "pcnet", "local", "Windows before 7"},
+    {"dos", "ide", "pcnet", "local", "DOS and what runs on it"},
+    {NULL},
+};
+
+static const char *const ide_disks[] = {"ide0", "ide1", "ide3", NULL};
+static const char *const ide_cdroms[] = {"ide2", "ide3", "ide1", "ide0", NULL};
+static const char *const sata_disks[] = {"sata0", "sata1", "sata2", "sata3", "sata4", "sata5", NULL};
+static const char *const sata_cdroms[] = {"sata5", "sata4", "sata3", "sata2", "sata1", "sata0", NULL};
+static const char *const nvme_disks[] = {"nvme0", "nvme1", NULL};
+static const char *const virtio_disks[] = {"virtio-disk0", "virtio-disk1", "virtio-disk2", "virtio-disk3", NULL};
+
+const struct disk_bus disk_buses[] = {
+    {"ide", ide_disks, ide_cdroms},
+    {"sata", sata_disks, sata_cdroms},
+    {"nvme", nvme_disks, sata_cdroms},
+    {"virtio", virtio_disks, ide_cdroms},
+    {NULL},
+};
+
+const struct os_defaults *os_defaults_find(const char *os)
+{
+    for (const struct os_defaults *o = os_defaults; o->os; o++)
+        if (!strcmp(o->os, os))
+            return o;
+    return NULL;
+}
+
+const struct disk_bus *disk_bus_find(const char *name)
+{
+    for (const struct disk_bus *b = disk_buses; b->name; b++)
+        if (!strcmp(b->name, name))
+            return b;
+    return NULL;
+}
