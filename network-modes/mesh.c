@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* mesh.c - see mesh.h. */
 #include "network-modes/mesh.h"
-#include "core-vmm/outer/net_wire.h"
+#include "core-vmm/base/net_wire.h"
 #include "network-modes/frame.h"
 #include "network-modes/mac_table.h"
 #include <dirent.h>
@@ -155,7 +155,7 @@ static void send_packet(struct port *p, struct iovec *iov, int count)
 
 static void give(struct port *p, const void *frame, size_t bytes, const struct net_offload *left)
 {
-    struct net_wire head = frame_head(left);
+    struct net_wire head = net_wire_frame(0, left);
     struct iovec iov[] = {{&head, sizeof head}, {(void *)frame, bytes}};
     if (p->kind == OWN)
         p->end->frame(p->end->ctx, frame, bytes, left);
@@ -226,7 +226,7 @@ static void take_frame(struct port *p, const uint8_t *packet, size_t bytes)
     const uint8_t *frame = packet + sizeof head;
     memcpy(&head, packet, MIN(bytes, sizeof head));
     bool good =
-        bytes > sizeof head && p->named && frame_left(&head, &left) && frame_good(frame, bytes - sizeof head, &left);
+        bytes > sizeof head && p->named && net_wire_left(&head, &left) && frame_good(frame, bytes - sizeof head, &left);
     if (!good) {
         p->mesh->counts.broken++;
         return;

@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "core-vmm/control/server.h"
-#include "core-vmm/outer/net_wire.h"
+#include "core-vmm/base/net_wire.h"
 #include "network-modes/addresses.h"
 #include "network-modes/mode.h"
 #include "network-modes/switch_port.h"

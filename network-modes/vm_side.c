@@ -37,14 +37,7 @@ static bool send_packet(struct vm_side *v, const struct net_wire *head, const ui
 bool vm_side_frame(struct vm_side *v, const struct net_port *to, const uint8_t *frame, size_t bytes,
                    const struct net_offload *left)
 {
-    const struct net_wire head = {.kind = NET_WIRE_FRAME,
-                                  .card = to->number,
-                                  .checksum = left->checksum,
-                                  .segments = left->segments,
-                                  .checksum_start = left->checksum_start,
-                                  .checksum_offset = left->checksum_offset,
-                                  .segment_bytes = left->segment_bytes,
-                                  .header_bytes = left->header_bytes};
+    const struct net_wire head = net_wire_frame(to->number, left);
     return send_packet(v, &head, frame, bytes);
 }
 
@@ -62,11 +55,10 @@ static void handle(struct vm_side *v, struct packet *packet, size_t bytes)
     if (bytes < sizeof *w || !w->card || w->card > NET_WIRE_CARDS || !v->process->port[w->card - 1].name)
         return;
     struct net_port *p = &v->process->port[w->card - 1];
-    const struct net_offload left = {w->checksum, w->checksum_start, w->checksum_offset,
-                                     w->segments, w->segment_bytes,  w->header_bytes};
+    struct net_offload left;
     if (w->kind == NET_WIRE_CAN)
         port_guest_said(p, w->can & (NET_CHECKSUM | NET_TSO4 | NET_TSO6));
-    else if (w->kind == NET_WIRE_FRAME && w->checksum <= 1)
+    else if (net_wire_left(w, &left))
         port_from_guest(p, packet->frame, bytes - sizeof *w, &left);
 }
 

@@ -5,7 +5,7 @@
  * for stays in the cable's mailbox, and beyond that is dropped there, so a slow network process holds up nobody. */
 #include "core-vmm/vm/net_line.h"
 #include "core-vmm/api/net.h"
-#include "core-vmm/outer/net_wire.h"
+#include "core-vmm/base/net_wire.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>
@@ -71,23 +71,11 @@ static bool send_packet(struct net_line *l, const struct net_wire *head, const v
            (errno != EAGAIN && errno != ENOBUFS && errno != EINTR);
 }
 
-static struct net_wire head_of(const struct line_card *k, const struct net_offload *left)
-{
-    return (struct net_wire){.kind = NET_WIRE_FRAME,
-                             .card = k->number,
-                             .checksum = left->checksum,
-                             .segments = left->segments,
-                             .checksum_start = left->checksum_start,
-                             .checksum_offset = left->checksum_offset,
-                             .segment_bytes = left->segment_bytes,
-                             .header_bytes = left->header_bytes};
-}
-
 /* On a vCPU's thread: writev() is what all threads may do.  Without room it goes the long way, and waits there. */
 static bool on_frame_at_once(void *ctx, const struct iovec *iov, int count, const struct net_offload *left)
 {
     struct line_card *k = ctx;
-    struct net_wire head = head_of(k, left);
+    struct net_wire head = net_wire_frame(k->number, left);
     struct iovec all[1 + AT_ONCE_PIECES] = {{&head, sizeof head}};
     if (count > AT_ONCE_PIECES)
         return false;
@@ -98,7 +86,7 @@ static bool on_frame_at_once(void *ctx, const struct iovec *iov, int count, cons
 static bool on_frame(void *ctx, const void *frame, size_t bytes, const struct net_offload *left)
 {
     struct line_card *k = ctx;
-    const struct net_wire head = head_of(k, left);
+    const struct net_wire head = net_wire_frame(k->number, left);
     bool gone = send_packet(k->line, &head, frame, bytes);
     if (!gone)
         wait_for_room(k);
@@ -180,11 +168,10 @@ static void handle(struct net_line *l, const uint8_t *packet, size_t bytes)
     if (!head.card || head.card > NET_WIRE_CARDS)
         return;
     struct line_card *k = &l->card[head.card - 1];
-    const struct net_offload left = {head.checksum, head.checksum_start, head.checksum_offset,
-                                     head.segments, head.segment_bytes,  head.header_bytes};
+    struct net_offload left;
     if (head.kind == NET_WIRE_LINK)
         set_link(k, &head);
-    else if (head.kind == NET_WIRE_FRAME && k->cable && head.checksum <= 1)
+    else if (k->cable && net_wire_left(&head, &left))
         net_deliver(k->cable, packet + sizeof head, bytes - sizeof head, &left);
 }
 

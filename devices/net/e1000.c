@@ -5,7 +5,7 @@
 #include "devices/net/e1000.h"
 #include "devices/net/nic_rom.h"
 
-enum { REGION_REGISTERS, REGION_IO, REGION_ROM, REGISTERS_BYTES = 128 << 10, IO_BYTES = 64 };
+enum { REGION_ROM = REGION_OWN, REGISTERS_BYTES = 128 << 10, IO_BYTES = 64 };
 enum {
     DEVICE_ID = 0x100e,
     SUBSYSTEM = 0x001e /* PRO/1000 MT Desktop Adapter */,
@@ -60,19 +60,6 @@ static bool em_init(struct device *d, const struct config *c, GError **error)
     return true;
 }
 
-static uint64_t em_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
-{
-    return region == REGION_REGISTERS ? e1000_register_read(d, offset) : e1000_port_read(d, offset);
-}
-
-static void em_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
-{
-    if (region == REGION_REGISTERS)
-        e1000_register_write(d, offset, v);
-    else
-        e1000_port_write(d, offset, v);
-}
-
 static bool em_sync(struct device *d, struct stream *s, uint32_t version)
 {
     e1000_sync(d, s);
@@ -107,8 +94,8 @@ const struct device_ops e1000_ops = {
     .pci = &ids,
     .init = em_init,
     .reset = e1000_reset,
-    .read = em_read,
-    .write = em_write,
+    .read = e1000_read,
+    .write = e1000_write,
     .sync = em_sync,
     .fini = e1000_fini,
 };

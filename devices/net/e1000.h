@@ -36,6 +36,7 @@ struct e1000_model {
     uint32_t rx_cause, tx_cause;          /* of queue 0, beside RXT0 and TXDW; the next bit is queue 1's */
 };
 
+enum { REGION_REGISTERS, REGION_IO, REGION_OWN /* from here on the model's */ };
 enum { E1000_TIMER_IRQ, E1000_TIMER_RX, E1000_TIMER_TX, E1000_TIMER_LINK };
 enum { E1000_PHY_REGISTERS = 32, E1000_FRAGMENTS = 64, E1000_QUEUES = 2, E1000_VECTORS = 5, E1000_PHY_PAGES = 8 };
 
@@ -109,10 +110,8 @@ void e1000_init(struct device *d, const struct e1000_model *model, const struct 
 void e1000_fini(struct device *d);
 void e1000_reset(struct device *d);
 void e1000_soft_reset(struct device *d); /* as CTRL.RST does: not the PHY */
-uint32_t e1000_register_read(struct device *d, uint32_t at);
-void e1000_register_write(struct device *d, uint32_t at, uint32_t v);
-uint64_t e1000_port_read(struct device *d, uint64_t offset); /* the window of ports */
-void e1000_port_write(struct device *d, uint64_t offset, uint32_t v);
+uint64_t e1000_read(struct device *d, unsigned region, uint64_t offset, unsigned size);
+void e1000_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v);
 void e1000_sync(struct device *d, struct stream *s);
 void e1000_count(struct e1000 *e, uint32_t statistic, uint32_t more);
 void e1000_count_bytes(struct e1000 *e, uint32_t low, uint64_t bytes); /* 64 bits: low and the next register */
@@ -122,6 +121,7 @@ void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes, uint32_t 
 /* e1000_irq.c */
 void e1000_cause(struct device *d, uint32_t bits); /* sets them in ICR */
 void e1000_irq_update(struct device *d);           /* as the model does it */
+void e1000_irq_due(struct device *d);              /* the timer: looks again */
 void e1000_irq_line(struct device *d);             /* ... by INTA#, in all there is to the 82540EM */
 void e1000_irq_resume(struct device *d);           /* after loading: the timers */
 void e1000_icr_write(struct device *d, uint32_t at, uint32_t v);

@@ -122,7 +122,7 @@ static void fill_rows(struct e1000 *e)
     }
 }
 
-uint32_t e1000_register_read(struct device *d, uint32_t at)
+static uint32_t register_read(struct device *d, uint32_t at)
 {
     struct e1000 *e = d->state;
     unsigned row = at < E1000_END ? e->row[at / 4] : 0;
@@ -132,7 +132,7 @@ uint32_t e1000_register_read(struct device *d, uint32_t at)
     return r->read ? r->read(d, at) : e->reg[at / 4];
 }
 
-void e1000_register_write(struct device *d, uint32_t at, uint32_t v)
+static void register_write(struct device *d, uint32_t at, uint32_t v)
 {
     struct e1000 *e = d->state;
     unsigned row = at < E1000_END ? e->row[at / 4] : 0;
@@ -145,19 +145,33 @@ void e1000_register_write(struct device *d, uint32_t at, uint32_t v)
         e->reg[at / 4] = (e->reg[at / 4] & ~r->writable) | (v & r->writable);
 }
 
-uint64_t e1000_port_read(struct device *d, uint64_t offset)
+/* The window of ports. */
+static uint64_t port_read(struct device *d, uint64_t offset)
 {
     struct e1000 *e = d->state;
-    return offset == IO_ADDRESS ? e->io_address : offset == IO_DATA ? e1000_register_read(d, e->io_address) : 0;
+    return offset == IO_ADDRESS ? e->io_address : offset == IO_DATA ? register_read(d, e->io_address) : 0;
 }
 
-void e1000_port_write(struct device *d, uint64_t offset, uint32_t v)
+static void port_write(struct device *d, uint64_t offset, uint32_t v)
 {
     struct e1000 *e = d->state;
     if (offset == IO_ADDRESS)
         e->io_address = v & IO_ADDRESS_MASK;
     else if (offset == IO_DATA)
-        e1000_register_write(d, e->io_address, v);
+        register_write(d, e->io_address, v);
+}
+
+uint64_t e1000_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
+{
+    return region == REGION_REGISTERS ? register_read(d, offset) : port_read(d, offset);
+}
+
+void e1000_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
+{
+    if (region == REGION_REGISTERS)
+        register_write(d, offset, v);
+    else
+        port_write(d, offset, v);
 }
 
 /* ---- statistics ---- */

@@ -8,7 +8,7 @@
 
 enum { ITR_NS = 256, DELAY_NS = 1024, DELAY_UNITS = 0xffff };
 
-static void irq_due(struct device *d)
+void e1000_irq_due(struct device *d)
 {
     ((struct e1000 *)d->state)->irq_armed = DEV_NEVER;
     e1000_irq_update(d);
@@ -25,7 +25,7 @@ static bool throttled(struct device *d)
     }
     if (e->irq_armed == DEV_NEVER) {
         e->irq_armed = e->irq_next;
-        dev_timer(d, E1000_TIMER_IRQ, e->irq_armed, irq_due);
+        dev_timer(d, E1000_TIMER_IRQ, e->irq_armed, e1000_irq_due);
     }
     return true;
 }
@@ -168,7 +168,7 @@ void e1000_rdtr_write(struct device *d, uint32_t at, uint32_t v)
 void e1000_irq_resume(struct device *d)
 {
     struct e1000 *e = d->state;
-    dev_timer(d, E1000_TIMER_IRQ, e->irq_armed, irq_due);
+    dev_timer(d, E1000_TIMER_IRQ, e->irq_armed, e1000_irq_due);
     dev_timer(d, E1000_TIMER_RX, e->rx_delay.armed, rx_due);
     dev_timer(d, E1000_TIMER_TX, e->tx_delay.armed, tx_due);
 }

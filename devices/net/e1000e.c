@@ -7,7 +7,7 @@
 #include "devices/net/e1000e.h"
 #include "devices/net/nic_rom.h"
 
-enum { REGION_REGISTERS, REGION_IO, REGION_MSIX, REGION_ROM };
+enum { REGION_MSIX = REGION_OWN, REGION_ROM };
 enum { REGISTERS_BYTES = 128 << 10, IO_BYTES = 32, MSIX_BYTES = 16 << 10, PENDING_AT = 0x2000 };
 enum { DEVICE_ID = 0x10d3, SUBSYSTEM = 0xa01f /* Gigabit CT Desktop Adapter */, PHY_ID = 0x01410cb1 };
 enum { CAP_POWER = 1, CAP_EXPRESS = 0x10, CAP_POWER_AT = 0xc8, CAP_MSI_AT = 0xd0, CAP_EXPRESS_AT = 0xe0 };
@@ -130,19 +130,6 @@ static bool e1000e_init(struct device *d, const struct config *c, GError **error
     return true;
 }
 
-static uint64_t e1000e_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
-{
-    return region == REGION_REGISTERS ? e1000_register_read(d, offset) : e1000_port_read(d, offset);
-}
-
-static void e1000e_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
-{
-    if (region == REGION_REGISTERS)
-        e1000_register_write(d, offset, v);
-    else
-        e1000_port_write(d, offset, v);
-}
-
 static bool e1000e_sync(struct device *d, struct stream *s, uint32_t version)
 {
     e1000_sync(d, s);
@@ -191,8 +178,8 @@ const struct device_ops e1000e_ops = {
     .pci = &ids,
     .init = e1000e_init,
     .reset = e1000_reset,
-    .read = e1000e_read,
-    .write = e1000e_write,
+    .read = e1000_read,
+    .write = e1000_write,
     .sync = e1000e_sync,
     .fini = e1000_fini,
 };

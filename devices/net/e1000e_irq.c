@@ -20,12 +20,6 @@ static bool by_msix(struct device *d)
 
 /* ---- MSI-X ---- */
 
-static void look_again(struct device *d)
-{
-    ((struct e1000 *)d->state)->irq_armed = DEV_NEVER;
-    e1000_irq_update(d);
-}
-
 /* May this vector be sent now?  If not, the timer comes when it may. */
 static bool vector_may(struct device *d, unsigned vector)
 {
@@ -38,7 +32,7 @@ static bool vector_may(struct device *d, unsigned vector)
     }
     if (e->irq_armed > *next) {
         e->irq_armed = *next;
-        dev_timer(d, E1000_TIMER_IRQ, *next, look_again);
+        dev_timer(d, E1000_TIMER_IRQ, *next, e1000_irq_due);
     }
     return false;
 }
@@ -91,18 +85,11 @@ uint32_t e1000e_icr_read(struct device *d, uint32_t at)
     return v;
 }
 
-/* Vectors 0 to 4 in this order. */
-static void sync_vectors(struct e1000 *e, struct stream *s)
-{
-    for (unsigned i = 0; i < E1000_VECTORS; i++)
-        stream_u64(s, &e->vector_next[i]);
-    stream_u32(s, &e->told);
-}
-
+/* Behind e1000_sync(), which has set the timer.  Vectors 0 to 4 in this order. */
 void e1000e_irq_sync(struct device *d, struct stream *s)
 {
     struct e1000 *e = d->state;
-    sync_vectors(e, s);
-    if (s->loading && by_msix(d))
-        dev_timer(d, E1000_TIMER_IRQ, e->irq_armed, look_again);
+    for (unsigned i = 0; i < E1000_VECTORS; i++)
+        stream_u64(s, &e->vector_next[i]);
+    stream_u32(s, &e->told);
 }

@@ -4,6 +4,7 @@
 #include "core-vmm/api/audio.h"
 #include "core-vmm/api/channel.h"
 #include "core-vmm/api/net.h"
+#include "core-vmm/base/net_wire.h"
 #include "core-vmm/machine/core.h"
 #include <string.h>
 
@@ -357,10 +358,30 @@ static void sound(void)
     g_free(m);
 }
 
+/* What is left of a frame goes over the wire as it is; bytes that mean nothing there are refused. */
+static void net_wire(void)
+{
+    const struct net_offload tso = {true, 34, 16, NET_TSO4, 1460, 54};
+    const struct net_wire good = net_wire_frame(3, &tso);
+    struct net_offload left;
+    g_assert_cmpuint(good.card, ==, 3);
+    g_assert_true(net_wire_left(&good, &left));
+    g_assert_true(left.checksum && left.checksum_start == 34 && left.checksum_offset == 16);
+    g_assert_true(left.segments == NET_TSO4 && left.segment_bytes == 1460 && left.header_bytes == 54);
+    for (unsigned v = 0; v < 256; v++) {
+        struct net_wire kind = good, sum = good, segments = good;
+        kind.kind = sum.checksum = segments.segments = v;
+        g_assert_cmpint(net_wire_left(&kind, &left), ==, v == NET_WIRE_FRAME);
+        g_assert_cmpint(net_wire_left(&sum, &left), ==, v <= 1);
+        g_assert_cmpint(net_wire_left(&segments, &left), ==, !v || v == NET_TSO4 || v == NET_TSO6);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ends/net", net);
+    g_test_add_func("/ends/net/wire", net_wire);
     g_test_add_func("/ends/channel", channel);
     g_test_add_func("/ends/sound", sound);
     return g_test_run();

@@ -2,6 +2,7 @@
 /* fuzz_switch.c - frames of a guest with all that they may leave to do, on their way through a switch port with a capture and a
  * DHCP server behind it: what the network process does with what the VM process says. */
 #include "network-modes/dhcp.h"
+#include "core-vmm/base/net_wire.h"
 #include "network-modes/frame.h"
 #include "network-modes/switch_port.h"
 #include <fcntl.h>
@@ -57,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     head.kind = NET_WIRE_FRAME;
     head.checksum &= 1;
     head.segments &= NET_TSO4 | NET_TSO6;
-    bool sound = frame_left(&head, &left);
+    bool sound = net_wire_left(&head, &left);
     g_autofree uint8_t *frame = g_memdup2(data + sizeof head, size - sizeof head);
     if (sound)
         switch_port_from_card(rig.port, frame, size - sizeof head, &left);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* test_mesh.c - who reaches whom between the members of a network, also when they come, go, die, are slow or lie. */
+#include "core-vmm/base/net_wire.h"
 #include "network-modes/frame.h"
 #include "network-modes/mac_table.h"
 #include "network-modes/mesh.h"

@@ -10,7 +10,7 @@
  * Each side takes the other for hostile: a packet that is not as it is said here is dropped, and so is a frame that leaves
  * more to do than the receiver said it can. */
 #pragma once
-#include <stdint.h>
+#include "core-vmm/base/net_offload.h"
 
 enum { NET_WIRE_CARDS = 8, NET_WIRE_PACKET_MOST = 65536 + 64 };
 enum net_wire_kind { NET_WIRE_FRAME = 1, NET_WIRE_LINK, NET_WIRE_CAN };
@@ -22,3 +22,8 @@ struct net_wire {
     uint8_t segments;   /* 0, NET_TSO4 or NET_TSO6 */
     uint16_t checksum_start, checksum_offset, segment_bytes, header_bytes;
 };
+
+/* The header of a FRAME. */
+struct net_wire net_wire_frame(unsigned card, const struct net_offload *left);
+/* What it leaves to do; false: it is no FRAME, or makes no sense. */
+bool net_wire_left(const struct net_wire *head, struct net_offload *left);
