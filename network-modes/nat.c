@@ -179,18 +179,27 @@ static const SlirpCb callbacks = {
 
 /* ---- the mode ---- */
 
-static void frame(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left)
+/* Whole, with its sums. */
+static void packet(struct nat *n, uint8_t *frame, size_t bytes)
 {
-    struct nat *n = state;
-    nat_note_answer(n, frame, bytes);
-    if (!(left->segments ? offload_whole(frame, bytes, left) : offload_checksum(frame, bytes, left)))
-        port_dropped(n->port, "no frame");
-    else if (nat_is_martian(frame, bytes) || (n->host && nat_host_is_meant(n->host, frame, bytes)))
+    if (nat_is_martian(frame, bytes) || (n->host && nat_host_is_meant(n->host, frame, bytes)))
         port_dropped(n->port, "the host is not to be reached");
     else if (!nat_dns_from_guest(n->dns_server, frame, bytes)) {
         nat_segments_from_guest(n, frame, bytes);
         slirp_input(n->slirp, frame, (int)bytes);
     }
+}
+
+static void frame(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left)
+{
+    struct nat *n = state;
+    bool bad = !(left->segments ? offload_whole(frame, bytes, left) : offload_checksum(frame, bytes, left));
+    nat_note_answer(n, frame, bytes);
+    uint8_t *all = bad ? NULL : nat_fragments_take(n->fragments, frame, &bytes, &bad);
+    if (bad)
+        port_dropped(n->port, "no frame");
+    else if (all)
+        packet(n, all, bytes);
 }
 
 static void stop(void *state)
@@ -203,6 +212,7 @@ static void stop(void *state)
         slirp_cleanup(n->slirp);
     }
     nat_dns_free(n->dns_server);
+    nat_fragments_free(n->fragments);
     nat_host_free(n->host);
     g_ptr_array_unref(n->polls);
     g_free(n->bootfile);
@@ -281,6 +291,7 @@ static void *start(struct net_port *p, const struct config *c, GError **error)
     g_autofree char *forwards = config_string(c, "forward");
     n->port = p;
     n->resolver = port_resolver(p);
+    n->fragments = nat_fragments_new();
     n->polls = g_ptr_array_new_with_free_func(g_free);
     n->dns_server = nat_dns_new(n);
     n->ping = may_ping();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* nat.h - the inside of the mode nat: nat.c joins libslirp to the card and the main loop, nat_dns.c is the name server,
- * nat_segments.c is for what is longer
- * than the guest's link, nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
+ * nat_segments.c is for what is longer than the guest's link, nat_fragments.c for what the guest has cut up, nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
 #pragma once
 #include "network-modes/mode.h"
 #include "network-modes/resolver.h"
@@ -23,6 +22,7 @@ struct nat {
     uint16_t mss[2]; /* the least that the guest asked for, IPv4 and IPv6; 0: nothing yet */
     uint32_t fragment_id;
     struct nat_dns *dns_server;
+    struct nat_fragments *fragments;
     GPtrArray *forwards; /* of struct nat_forward */
     struct {
         uint16_t port;
@@ -45,6 +45,13 @@ size_t nat_dns_to_guest(struct nat_dns *d, uint8_t *frame, size_t bytes);
 enum { NAT_LINK = 32768 }; /* of libslirp's own link: bytes of a packet */
 void nat_segments_from_guest(struct nat *n, uint8_t *frame, size_t bytes); /* its sums are right and stay right */
 void nat_segments_to_guest(struct nat *n, const uint8_t *frame, size_t bytes);
+
+/* ---- nat_fragments.c ---- */
+struct nat_fragments *nat_fragments_new(void);
+void nat_fragments_free(struct nat_fragments *f);
+/* A frame of the guest: itself if it is no fragment; for the last one that was missing the whole, with room for 16 bytes before
+ * it and good until the next call; else NULL, and *bad says whether it is of no use. */
+uint8_t *nat_fragments_take(struct nat_fragments *f, uint8_t *frame, size_t *bytes, bool *bad);
 
 /* ---- nat_forward.c ---- */
 /* The list of machine.ini.  One that cannot be made is kept with the reason: the others count. */

@@ -132,6 +132,46 @@ def udp_out():
         assert r.guest.wait_udp() == (r.guest.router, s.getsockname()[1], b"answer")
 
 
+def cut_up(guest, packet, size):
+    """An IPv4 packet as fragments with that much payload each."""
+    head, body = bytearray(packet[:20]), packet[20:]
+    pieces = []
+    for at in range(0, len(body), size):
+        piece = body[at:at + size]
+        struct.pack_into(">H", head, 2, 20 + len(piece))
+        struct.pack_into(">H", head, 6, at // 8 | (0x2000 if at + size < len(body) else 0))
+        head[10:12] = b"\0\0"
+        head[10:12] = struct.pack("=H", checksum(bytes(head)))
+        pieces.append(bytes(head) + piece)
+    return pieces
+
+
+def fragments():
+    """Whole again in whatever order they come; the last one alone, twice the same, and overlaps harm nobody."""
+    with Rig() as r, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        s.settimeout(5)
+        g, port = r.guest, s.getsockname()[1]
+        mac = g.who_has(g.router)
+
+        def send(data, order):
+            body = struct.pack(">HHHH", 4000, port, 8 + len(data), 0) + data  # no sum: UDP over IPv4 may
+            pieces = cut_up(g, g.v4(g.router, 17, body), 1480)
+            for n in order(list(range(len(pieces)))):
+                g.send(mac, 0x800, pieces[n])
+
+        for size in (1473, 5000, 60000):
+            for order in (lambda l: l, lambda l: l[::-1], lambda l: l[1::2] + l[::2]):
+                data = os.urandom(size)
+                send(data, order)
+                assert s.recvfrom(65536)[0] == data, (size, "is another")
+        for order in (lambda l: l[-1:], lambda l: l[1:], lambda l: l[:1], lambda l: [l[0], l[0], *l[1:]]):
+            send(os.urandom(5000), order)
+        send(b"after them" * 200, lambda l: l)
+        assert s.recvfrom(65536)[0] == b"after them" * 200
+        assert r.process.ask("list")["cards"][0]["dropped"]["no frame"] >= 1
+
+
 def ping():
     with Rig() as r:
         assert r.guest.ping(r.guest.router)
@@ -285,7 +325,7 @@ def tftp():
         os.close(fd)
 
 
-TESTS = [dhcp, quiet, tcp_out, tcp_segments_to_cut, many_bytes_in, udp_out, ping, v6, host_not_reachable,
+TESTS = [dhcp, quiet, tcp_out, tcp_segments_to_cut, many_bytes_in, udp_out, fragments, ping, v6, host_not_reachable,
          loopback_is_not_for_guests, forward, forwards_change_live, cards_change_live, names, tftp]
 print(f"1..{len(TESTS)}")
 for n, test in enumerate(TESTS, 1):
