@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* nat.h - the inside of the mode nat: nat.c joins libslirp to the card and the main loop, nat_dns.c is the name server,
- * nat_segments.c is for what is longer than the guest's link, nat_fragments.c for what the guest has cut up, nat_forward.c has the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
+ * nat_segments.c is for what is longer than the guest's link, nat_fragments.c for what the guest has cut up, nat_forward.c has
+ * the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
 #pragma once
 #include "network-modes/mode.h"
 #include "network-modes/resolver.h"
