@@ -5,7 +5,8 @@
  * before it that says what of its making is left to the other side: a checksum, or cutting up a TCP segment.  That is passed
  * on as it is, both ways, to a cable whose far end can do it (api/net.h).
  *
- * A frame for the guest that finds no buffers waits in the cable until the driver has added some. */
+ * A frame for the guest that finds no buffers waits in the cable until the driver has added some; those of the guest wait in
+ * its queues while the cable is full. */
 #include "devices/virtio/virtio_net.h"
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
@@ -77,12 +78,23 @@ static void send_chain(struct virtio_net *n)
 static void send_queue(struct virtio_net *n, unsigned queue)
 {
     struct virtqueue *q = &n->virtio.queue[queue];
-    for (unsigned left = CHAINS_MOST; left && virtq_take(q, &n->chain); left--) {
+    bool room = true;
+    for (unsigned left = CHAINS_MOST; left && (room = net_room(n->cable)) && virtq_take(q, &n->chain); left--) {
         send_chain(n);
         virtq_give(q, &n->chain, 0);
     }
     virtq_flush(q);
-    virtio_wait_for_kick(&n->virtio, queue);
+    if (room)
+        virtio_wait_for_kick(&n->virtio, queue);
+    else
+        virtq_want_kicks(q, false);
+}
+
+static void net_has_room(struct device *d)
+{
+    struct virtio_net *n = d->state;
+    for (unsigned pair = 0; pair < n->pairs; pair++)
+        virtio_kick(&n->virtio, 2 * pair + 1);
 }
 
 /* ---- from the cable: which frames, and to which queue ---- */
@@ -320,7 +332,7 @@ static const struct virtio_class net_class = {
 
 static bool net_init(struct device *d, const struct config *c, GError **error)
 {
-    static const struct net_card card = {.frame = net_frame, .link = net_link_changed};
+    static const struct net_card card = {.frame = net_frame, .link = net_link_changed, .room = net_has_room};
     struct virtio_net *n = d->state;
     int64_t mtu = 0, pairs;
     if (!config_number(c, "mtu", &mtu, error) || !config_number(c, "queues", &pairs, error))
