@@ -59,10 +59,11 @@ static void loop(struct net_process *p)
     struct spin spin = {0};
     while (!p->ended) {
         spin_begin(&spin, spin_now());
-        bool some = g_main_context_iteration(NULL, FALSE);
+        bool some = false;
         while (!some && spin_on(&spin, spin_now())) {
-            sched_yield();
             some = g_main_context_iteration(NULL, FALSE);
+            if (!some)
+                sched_yield();
         }
         if (!some)
             g_main_context_iteration(NULL, TRUE);

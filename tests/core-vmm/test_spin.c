@@ -66,7 +66,7 @@ static void crowded(void)
     }
     for (unsigned i = 2; i < G_N_ELEMENTS(apart); i++)
         g_assert_cmpuint(apart[i], >, apart[i - 1] * 3 / 2);
-    now += 5000 * MS;
+    now += UINT64_C(5000) * MS;
     for (unsigned i = 0; i < 10; i++)
         wait_for(&s, &now, 50 * US);
     g_assert_cmpuint(wait_for(&s, &now, 50 * US), ==, 50 * US);
