@@ -119,7 +119,7 @@ static void debug_save(struct call *c)
     bool runs = machine_state(m) == MACHINE_RUNNING;
     if (runs)
         machine_pause(m);
-    bool good = machine_save(m, fd, &error);
+    bool good = machine_save(m, fd, NULL, &error);
     close(fd);
     if (good) {
         call_reply(c, NULL);
