@@ -243,6 +243,11 @@ char *paths_log(const char *folder)
     return g_build_filename(folder, "logs", "vm.log", NULL);
 }
 
+char *paths_network_log(const char *folder)
+{
+    return g_build_filename(folder, "logs", "network.log", NULL);
+}
+
 char *paths_debug_log(const char *folder)
 {
     return g_build_filename(folder, "logs", "debug.log", NULL);

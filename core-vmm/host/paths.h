@@ -43,9 +43,10 @@ int socket_listen(const char *path, GError **error); /* a stale socket is remove
 int socket_connect(const char *path, GError **error);
 bool socket_is_alive(const char *path); /* is one of packets, with a process that listens */
 
-/* FOLDER/logs/vm.log and debug.log, older ones vm.log.1 ... */
+/* FOLDER/logs/vm.log, network.log and debug.log, older ones vm.log.1 ... */
 #define LOG_KEEP 5
 char *paths_log(const char *folder);
+char *paths_network_log(const char *folder);
 char *paths_debug_log(const char *folder); /* what [debug-port] writes to if it has no target */
 void log_rotate(const char *log);
 
