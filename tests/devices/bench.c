@@ -80,7 +80,8 @@ void bench_config(struct bench *b, const char *section, const char *key, const c
     g_key_file_set_string(b->file, section, key, image ? image : value);
     if (image)
         g_key_file_set_string(b->file, section, "cache", "unsafe"); /* it lives as long as the test */
-    if (g_str_has_prefix(section, "ide") || g_str_has_prefix(section, "sata") || g_str_has_prefix(section, "nvme"))
+    if (g_str_has_prefix(section, "ide") || g_str_has_prefix(section, "sata") || g_str_has_prefix(section, "nvme") ||
+        g_str_has_prefix(section, "scsi"))
         g_key_file_set_string(b->file, section, "serial", "BENCH-0001");
 }
 
