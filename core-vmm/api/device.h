@@ -90,8 +90,6 @@ struct device_ops {
 
 /* What core offers; only inside a callback unless said otherwise. */
 uint64_t dev_now(struct device *d); /* guest time in ns since power-on */
-/* All CPUs have halted and wait for an interrupt: one more costs the guest nothing now.  False where it is not known (KVM). */
-bool dev_cpus_halted(struct device *d);
 void dev_irq(struct device *d, unsigned line, bool level);
 /* Message n, if the guest has enabled MSI or MSI-X (then the INTx line is held down whatever dev_irq() says, so a device
  * may always call both).  A masked one waits in its pending bit. */

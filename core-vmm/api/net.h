@@ -33,6 +33,8 @@ void net_can(struct net_cable *c, unsigned offloads);                      /* wh
 void net_send(struct net_cable *c, const struct iovec *iov, int count, const struct net_offload *left);
 /* Is there room for a frame, so that it will not be dropped?  False: the card's room() is called when there is. */
 bool net_room(struct net_cable *c);
+/* Have all CPUs halted, and wait for an interrupt?  Then one costs the guest nothing.  False where it is not known (KVM). */
+bool net_guest_waits(struct net_cable *c);
 unsigned net_end_can(struct net_cable *c);
 bool net_link(struct net_cable *c);
 void net_more_room(struct net_cable *c);

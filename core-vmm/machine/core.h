@@ -264,7 +264,8 @@ struct machine {
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct halt_hook on_halt;
-    struct drive *drives; /* drive.c: a list */
+    struct drive *drives;          /* drive.c: a list */
+    struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };
 void machine_ask_reset(struct machine *m);                 /* any thread */
 void machine_ask_eject(struct machine *m, uint32_t slots); /* any thread */

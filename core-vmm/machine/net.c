@@ -204,6 +204,12 @@ bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const str
     return good;
 }
 
+bool net_guest_waits(struct net_cable *c)
+{
+    const struct machine *m = c->device->machine;
+    return m->cpus && atomic_load(&m->halted) == m->cpus;
+}
+
 static bool has_room(struct net_cable *c)
 {
     return mailbox_bytes(c->to_end) + BLOCK <= WAITING;

@@ -83,11 +83,6 @@ static void halted(struct vcpu_thread *v)
     atomic_fetch_sub(&m->halted, 1);
 }
 
-bool dev_cpus_halted(struct device *d)
-{
-    return atomic_load(&d->machine->halted) == d->machine->cpus;
-}
-
 /* The word may still say that something came which the engine has taken since.  What comes meanwhile shows in the pin, unless
  * the guest leaves it up: it has interrupts off. */
 void vcpu_nap(struct vcpu_thread *v, int64_t ns)

@@ -20,7 +20,7 @@ static bool throttled(struct device *d)
 {
     struct e1000 *e = d->state;
     uint64_t itr = (*e1000_reg(e, ITR) & DELAY_UNITS) * ITR_NS, now = itr || e->irq_next ? dev_now(d) : 0;
-    if (now >= e->irq_next || dev_cpus_halted(d)) {
+    if (now >= e->irq_next || net_guest_waits(e->cable)) {
         e->irq_next = itr ? now + itr : 0;
         return false;
     }
