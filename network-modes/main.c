@@ -5,12 +5,10 @@
  *
  * It closes its fence before it hears a byte from the VM process or from a network: sockets of the Internet protocols stay, and
  * of files what was opened for it. */
-#include "core-vmm/base/spin.h"
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/outer/outer.h"
 #include "network-modes/process.h"
 #include "network-modes/resolver.h"
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,31 +51,13 @@ static void start_ports(struct net_process *p)
     }
 }
 
-/* The guest's next frame and the world's next answer often come soon. */
-static void loop(struct net_process *p)
-{
-    struct spin spin = {0};
-    while (!p->ended) {
-        spin_begin(&spin, spin_now());
-        bool some = false;
-        while (!some && spin_on(&spin, spin_now())) {
-            some = g_main_context_iteration(NULL, FALSE);
-            if (!some)
-                sched_yield();
-        }
-        if (!some)
-            g_main_context_iteration(NULL, TRUE);
-        spin_end(&spin, spin_now());
-    }
-}
-
 static void run(struct net_process *p)
 {
     p->vm = vm_side_new(p);
     start_ports(p);
     p->served = (struct server_options){.name = p->machine, .started_us = g_get_monotonic_time(), .ctx = p};
     p->server = server_new(&p->served, p->listening, NULL);
-    loop(p);
+    process_loop(p);
     for (unsigned i = 0; i < NET_WIRE_CARDS; i++)
         if (p->port[i].name)
             port_stop(&p->port[i]);

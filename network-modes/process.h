@@ -63,6 +63,9 @@ bool vm_side_frame(struct vm_side *v, const struct net_port *to, const uint8_t *
                    const struct net_offload *left);
 void vm_side_link(struct vm_side *v, const struct net_port *to, bool up, unsigned can);
 
+/* ---- loop.c ---- */
+void process_loop(struct net_process *p); /* until p->ended */
+
 /* ---- port.c ---- */
 void port_start(struct net_port *p); /* its mode, by its section */
 void port_stop(struct net_port *p);
