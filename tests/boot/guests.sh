@@ -366,20 +366,20 @@ ssh_initrd() { # name busybox-package kernel-package package...
 	network_tree "$t" "$2" "$3"
 	shift 3
 	mkdir -p "$t"/{lib,lib64,etc/dropbear,usr/lib,usr/sbin}
-	mkdir -m 700 -p "$t/root/.ssh"
+	mkdir -m 700 -p "$t"/me{,/.ssh}
 	for p in "$@"; do
 		d=$(unpack "$p")
 		for p in lib lib64 usr/lib usr/sbin; do [ ! -d "$d/$p" ] || cp -a "$d/$p/." "$t/$p/"; done
 	done
 	rm -rf "$t"/usr/lib/x86_64-linux-gnu/{gconv,audit} "$t/usr/lib/systemd"
-	echo "root:x:0:0:root:/root:/bin/sh" >"$t/etc/passwd"
+	echo "root:x:0:0:root:/me:/bin/sh" >"$t/etc/passwd"
 	echo "root:x:0:" >"$t/etc/group"
 	echo "root:*:19000::::::" >"$t/etc/shadow"
 	echo /bin/sh >"$t/etc/shells"
 	cat >"$t/bin/sshd" <<-'SSHD'
 		#!/bin/sh
-		echo "$*" >/root/.ssh/authorized_keys
-		chmod 600 /root/.ssh/authorized_keys
+		echo "$*" >/me/.ssh/authorized_keys
+		chmod 600 /me/.ssh/authorized_keys
 		mkdir -p /dev/pts
 		mount -t devpts devpts /dev/pts
 		/usr/sbin/dropbear -R -s
