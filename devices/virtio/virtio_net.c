@@ -14,6 +14,7 @@
 #include "devices/virtio/virtio_pci.h"
 
 enum { NETWORK = 1, CHAINS_MOST = 256, CONFIG_BYTES = 12, HEADER_MOST = 12, HEADER_LEGACY = 10, PIECES_MOST = 48 };
+enum { SHORT_BYTES = 4096, SHORT_FRAMES = 16, SHORT_NS = 1000000 };
 /* The header. */
 enum { H_FLAGS = 0, H_SEGMENTS = 1, H_HEADERS = 2, H_SEGMENT_BYTES = 4, H_START = 6, H_OFFSET = 8, H_BUFFERS = 10 };
 enum { NEEDS_CHECKSUM = 1, SEGMENTS_NONE = 0, SEGMENTS_TCP4 = 1, SEGMENTS_TCP6 = 4 };
@@ -75,15 +76,29 @@ static void send_chain(struct virtio_net *n)
         net_send(n->cable, n->part, count, needs ? &left : NULL);
 }
 
+/* The driver sees at once that frames have gone.  An interrupt for that is work for little: of a few short ones it is told
+ * later, if it has not seen by then for itself, as it does whenever it has something to receive. */
+static void tell_sent(struct virtio_net *n, unsigned queue, uint64_t bytes)
+{
+    struct virtqueue *q = &n->virtio.queue[queue];
+    virtq_publish(q);
+    if (bytes && bytes <= SHORT_BYTES && q->untold < MIN(SHORT_FRAMES, q->size / 4))
+        virtio_look_later(&n->virtio, queue, SHORT_NS);
+    else
+        virtq_flush(q);
+}
+
 static void send_queue(struct virtio_net *n, unsigned queue)
 {
     struct virtqueue *q = &n->virtio.queue[queue];
+    uint64_t bytes = 0;
     bool room = true;
     for (unsigned left = CHAINS_MOST; left && (room = net_room(n->cable)) && virtq_take(q, &n->chain); left--) {
         send_chain(n);
+        bytes += n->chain.out_bytes;
         virtq_give(q, &n->chain, 0);
     }
-    virtq_flush(q);
+    tell_sent(n, queue, bytes);
     if (room)
         virtio_wait_for_kick(&n->virtio, queue);
     else
