@@ -133,13 +133,14 @@ def test_buses(h):
     for args, disk, cd, more in (
             ((), "ide0", "ide2", "model=e1000\n"), (("--disk-bus", "sata"), "sata0", "sata5", "model=e1000\n"),
             (("--disk-bus", "nvme"), "nvme0", "sata5", ""), (("--disk-bus", "virtio"), "virtio-disk0", "ide2", ""),
+            (("--disk-bus", "scsi"), "scsi0", "scsi6", ""),
             (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
             (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
             (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
         ini = sections(*args)
         for line in (f"[{disk}]\nfile=disk.img", f"[{cd}]\nmedia=cdrom", more):
             assert line in ini, f"{args}: no {line!r} in:\n{ini}"
-    h.want(2, "create", "m", "--disk", "1M", "--disk-bus", "mfm", err="there are ide, sata, nvme, virtio")
+    h.want(2, "create", "m", "--disk", "1M", "--disk-bus", "mfm", err="there are ide, sata, nvme, virtio, scsi")
     h.want(2, "create", "m", "--os", "multics", err="there are other (a system that is not named here), linux")
     h.want(2, "create", "m", *["--disk", "1M"] * 3, "--disk-bus", "nvme", err="room for 2 disks on nvme")
     h.want(2, "create", "m", *["--disk", "1M"] * 6, "--cdrom", "", "--disk-bus", "sata", err="room for 6 disks and CD drives")
