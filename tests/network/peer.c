@@ -14,9 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 << 10, DATAGRAM_MOST = 1400, TRIES = 5, TRY_MS = 700, GIVE_UP_MS = 20000, CONNECT_MS = 4000 };
+enum {
+    CHUNK = 64 << 10,
+    DATAGRAM_MOST = 1400,
+    TRIES = 5,
+    TRY_MS = 700,
+    GIVE_UP_MS = 20000,
+    CONNECT_MS = 4000,
+    ALL_S = 60
+};
 
 static char buffer[CHUNK], wanted[CHUNK];
 
@@ -125,7 +134,10 @@ static int reached(int s, const struct sockaddr_storage *a, socklen_t n)
 static int ask_stream(int s, unsigned long bytes)
 {
     unsigned long sent = 0, got = 0;
+    time_t end = time(NULL) + ALL_S;
     while (got < bytes) {
+        if (time(NULL) > end)
+            return fprintf(stderr, "peer: too slow, %lu sent, %lu back in %d s\n", sent, got, ALL_S), 1;
         struct pollfd p = {s, POLLIN | (sent < bytes ? POLLOUT : 0), 0};
         if (poll(&p, 1, GIVE_UP_MS) <= 0)
             return fprintf(stderr, "peer: stuck, %lu sent, %lu back\n", sent, got), 1;

@@ -50,6 +50,8 @@ class Station:
         members.peer_program(64, self.peer)
 
     def __enter__(self):
+        # /dev/tapN of a macvtap is named by a number that only its namespace knows to be its own: high ones, for other tests' sake
+        run("sh", "-c", f"for i in $(seq {100 + os.getpid() % 400}); do ip link add br0 type bridge; ip link del br0; done")
         run("ip", "netns", "add", LAN)
         for where in (run, in_lan):  # one address of a kind each, so that it is clear from which one an answer comes
             where("sh", "-c", "for f in all default; do echo 0 >/proc/sys/net/ipv6/conf/$f/accept_ra; done")
@@ -429,7 +431,7 @@ def check(three, mode):
         three.host.vmctl("nic", "capture", "stop", first.guest.name, "--card", first.card)
         frames = look_at(capture) if mode != "none" and shutil.which("tshark") else 0
     except Exception:
-        why = traceback.format_exc()
+        why = traceback.format_exc() + "".join(three.host.vmctl("nic", "list", m.guest.name, "-o", "json") for m in three.all)
     three.each(Member.down)
     if os.path.exists(capture):
         os.remove(capture)
