@@ -77,9 +77,9 @@ class Host:
         assert p.returncode == code, f"vmctl {' '.join(args)}: {p.returncode}: {out}{err}"
         return out
 
-    def tool(self, *args):
+    def tool(self, *args, good=(0,)):
         p = subprocess.run(args, capture_output=True, text=True, timeout=120, check=False)
-        assert p.returncode == 0, f"{' '.join(args)}: {p.stdout}{p.stderr}"
+        assert p.returncode in good, f"{' '.join(args)}: {p.stdout}{p.stderr}"
         return p.stdout
 
     def settings(self):
@@ -103,9 +103,10 @@ class Host:
         for disk in DISKS:
             s, commands = self.settings()[disk], []
             for unused in range(rng.randint(0, 5)):
-                at, value = rng.randrange(BLOCKS), rng.randrange(1, 256)
+                at, value = rng.randrange(BLOCKS), rng.choice([0, rng.randrange(1, 256)])
                 point.disks[disk][at] = value
-                commands += ["-c", f"write -P {value} {at * BLOCK} {BLOCK}"]
+                how = f"-P {value}" if value else rng.choice(["-P 0", "-z"])
+                commands += ["-c", f"write {how} {at * BLOCK} {BLOCK}"]
             if commands:
                 self.tool("qemu-io", "-f", s["format"], *commands, self.path(s["file"]))
 
@@ -127,8 +128,8 @@ def compare(h, model):
                 f"{d['drive']} ({d['file']}) of snapshot {s['id']} is another"
     h.want("snapshot", "verify", "m")
     for file, form in forms.items():
-        if form == "qcow2":
-            h.tool("qemu-img", "check", h.path(file))
+        if form == "qcow2":  # what a killed merge leaves may have leaks, code 3, which are no damage
+            h.tool("qemu-img", "check", h.path(file), good=(0, 3) if KIND == "kill" else (0,))
     there = {n for n in os.listdir(h.path("snapshots"))} if listed else set()
     known = {"record.json"} | {os.path.basename(f) for f in forms} | {f"{n}.ini" for n in model.points}
     assert there <= known, f"left over: {there - known}"
