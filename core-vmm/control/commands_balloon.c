@@ -81,9 +81,9 @@ static void set(struct call *c)
 {
     struct machine *m = call_machine(c);
     int64_t memory = machine_memory(m), left = call_number(c, "memory", memory);
-    if (left < ASK_LEAST || left > memory)
+    if (left > memory)
         call_fail(c, CONTROL_USAGE,
-                  "memory: what the guest is left with, from 1048576 to the machine's %" G_GINT64_FORMAT, memory);
+                  "memory: the machine has %" G_GINT64_FORMAT " bytes, and the guest cannot be left with more", memory);
     else if (machine_balloon_ask(m, memory - left))
         call_reply(c, NULL);
     else
@@ -93,7 +93,7 @@ static void set(struct call *c)
 const struct command balloon_commands[] = {
     {"balloon.info", .summary = "memory that the guest has given back, and what it says of the rest", .handler = info},
     {"balloon.set",
-     {{"memory", PARAM_NUMBER, true}},
+     {{"memory", PARAM_NUMBER, true, ASK_LEAST, G_MAXINT64}},
      .summary = "the guest shall give back all but so many bytes",
      .handler = set},
     {NULL},
