@@ -260,7 +260,8 @@ struct machine {
     GPtrArray *char_ports;          /* struct char_port: char.c */
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
-    struct drive *drives; /* drive.c: a list */
+    struct drive *drives;          /* drive.c: a list */
+    struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };
 void machine_ask_reset(struct machine *m);                 /* any thread */
 void machine_ask_eject(struct machine *m, uint32_t slots); /* any thread */

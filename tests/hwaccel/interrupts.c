@@ -308,7 +308,7 @@ void add_interrupt_tests(void)
     add_split_test("interrupts/level", test_level);
     add_split_test("lapic/registers", test_lapic_registers);
     add_test("lapic/cr8", test_cr8);
-    add_split_test("smp/sipi", test_sipi);
-    add_split_test("smp/sipi-after-reset", test_sipi_after_reset);
+    add_test("smp/sipi", test_sipi);
+    add_test("smp/sipi-after-reset", test_sipi_after_reset);
     add_test("smp/init-signal", test_init_signal);
 }
