@@ -133,8 +133,10 @@ def fills(guest, mib, name):
     text = f"{name}-0123456789\n".encode()
     part = (text * (MIB // len(text) + 1))[:MIB]
     guest.shell.good(f"yes {name}-0123456789 | head -c {MIB} >/tmp/part", 60)
-    line = guest.shell.good(f"for i in $(seq {mib}); do cat /tmp/part; done >/tmp/{name}; md5sum </tmp/{name}", 300).split()[0]
-    need(line == hashlib.md5(part * mib).hexdigest(), f"/tmp/{name} is not what was written")
+    line = guest.shell.good(f"for i in $(seq {mib}); do cat /tmp/part; done >/tmp/{name}; md5sum </tmp/{name}", 300)
+    if hashlib.md5(part * mib).hexdigest() not in line:
+        seen = guest.shell.run(f"md5sum /tmp/part /tmp/{name}; for i in $(seq {mib}); do cat /tmp/part; done | cmp - /tmp/{name}", 300)
+        raise boot.Failed(f"/tmp/{name} is not what was written: {line!r}, later {seen}")
 
 
 def runs_new_code(guest):
@@ -145,19 +147,23 @@ def runs_new_code(guest):
     need(out.split().count(sum_) == 8, out)
 
 
+def free(guest):
+    """As its system shows it; pages that are just being reported are missing there for a moment."""
+    return int(re.search(r"MemFree: +(\d+)", guest.shell.good("cat /proc/meminfo"))[1]) << 10
+
+
 def balloon(guest, cache, bits):
     guest.begin(cache, bits, "balloon.report=on")
     need("virtio" in guest.shell.good("readlink /sys/bus/virtio/drivers/virtio_balloon/virtio*"), "no driver")
     first = guest.until("no statistics", lambda b: "free" in b["statistics"])
     need(first["driver"] and first["left"] == 384 * MIB and first["statistics"]["free"] > 100 * MIB, f"{first}")
-    kib = int(re.search(r"MemFree: +(\d+)", guest.shell.good("cat /proc/meminfo"))[1])
-    need(abs(guest.balloon()["statistics"]["free"] - kib * 1024) < 20 * MIB, f"{guest.balloon()}, the guest: {kib} KiB free")
+    guest.until("the guest says something else of itself", lambda b: abs(b["statistics"]["free"] - free(guest)) < 20 * MIB)
     # free memory goes back by itself
     fills(guest, 96, "a")
     high = guest.balloon()["on-host"]
     need(high > 96 * MIB, f"{high} bytes on the host, and the guest has 96 MiB in a file")
     guest.shell.good("rm /tmp/a")
-    low = guest.until("reported", lambda b: b["on-host"] < high - 64 * MIB)
+    low = guest.until("reported", lambda b: b["on-host"] < high - 40 * MIB)
     # and what is asked for
     guest.run("balloon", guest.name, "192M")
     asked = guest.until("inflated", lambda b: b["left"] <= 192 * MIB)
@@ -170,7 +176,8 @@ def balloon(guest, cache, bits):
     fills(guest, 24, "b")
     guest.run("balloon", guest.name, "384M")
     guest.until("deflated", lambda b: b["left"] == 384 * MIB)
-    fills(guest, 160, "c")
+    guest.shell.good("rm /tmp/b")
+    fills(guest, 150, "c")
     runs_new_code(guest)
     p = guest.run("balloon", guest.name, "385M", check=False)
     need(p.returncode == 2 and "402653184" in p.stderr, f"{p.returncode} {p.stderr}")
