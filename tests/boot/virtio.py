@@ -76,6 +76,16 @@ class Guest(boot.Machine):
         shutil.rmtree(self.home, ignore_errors=True)
 
 
+def found(pattern, text):
+    """In what a command printed; the shell may have echoed the command once more."""
+    match = re.search(pattern, text, re.M)
+    need(match, f"no {pattern} in {text!r}")
+    return match[0]
+
+
+SUM = r"\b[0-9a-f]{32}\b"
+
+
 # ---- console ----
 
 class Line:
@@ -102,8 +112,8 @@ def both_ways(guest, seed):
     line.socket.sendall(data)
     out, _ = guest.shell.result(120)
     need(hashlib.md5(data).hexdigest() in out, f"the guest got other bytes: {out}")
-    size = int(guest.shell.good("wc -c </bin/busybox"))
-    sum_ = guest.shell.good("md5sum </bin/busybox").split()[0]
+    size = int(found(r"^\d+$", guest.shell.good("wc -c </bin/busybox")))
+    sum_ = found(SUM, guest.shell.good("md5sum </bin/busybox"))
     guest.shell.start("cat /bin/busybox >&5")
     got = hashlib.md5(line.receive(size)).hexdigest()
     need(guest.shell.result(60)[1] == 0 and got == sum_, f"the host got {got}, the guest sent {sum_}")
@@ -118,7 +128,7 @@ def console(guest, cache, bits):
     both_ways(guest, 1)
     guest.shell.good("stty sane </dev/hvc0; (while :; do setsid sh -c 'exec sh -i </dev/hvc0 >/dev/hvc0 2>&1'; done) & true")
     on_it = guest.connect("hvc")
-    need(on_it.good("echo $((6 * 7)) on $(uname -m)").startswith("42 on"), "no shell")
+    found("^42 on ", on_it.good("echo $((6 * 7)) on $(uname -m)"))
     on_it.close()
     guest.again()
     on_it = guest.connect("hvc")
@@ -141,7 +151,7 @@ def fills(guest, mib, name):
 
 def runs_new_code(guest):
     """Programs in pages that the host had meanwhile: what was translated of them before must be gone."""
-    sum_ = guest.shell.good("md5sum </bin/busybox").split()[0]
+    sum_ = found(SUM, guest.shell.good("md5sum </bin/busybox"))
     out = guest.shell.good("for i in 1 2 3 4 5 6 7 8; do cp /bin/busybox /tmp/md5sum; /tmp/md5sum </bin/busybox; "
                            "rm /tmp/md5sum; done", 120)
     need(out.split().count(sum_) == 8, out)
