@@ -296,6 +296,17 @@ bool folder_remove(const char *path, GError **error)
     return remove_at(AT_FDCWD, path, path, error);
 }
 
+bool folder_sync(const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && !fsync(fd);
+    if (!good)
+        set_errno(error, errno, path);
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
 bool file_replace(const char *path, const char *data, gsize n, GError **error)
 {
     struct stat st;

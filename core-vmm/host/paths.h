@@ -25,6 +25,8 @@ char *paths_socket(const char *name, GError **error);     /* its control socket;
 #define PATHS_NETWORK  "network"   /* beside it: the control socket of the machine's network process */
 char *paths_network(const char *name, GError **error);
 
+#define PATHS_SAVED "saved.state" /* in a machine's folder: the machine is suspended, and a start goes on from it */
+
 /* Names of all machines, sorted; throw-away ones (only a runtime folder) only if they run.  Whatever else is in the machines'
  * folder under a name that a machine could have is among them: no new machine can have it. */
 GPtrArray *paths_list(GError **error);
@@ -50,5 +52,7 @@ void log_rotate(const char *log);
 
 /* And all in it; follows no link.  What is gone already, or goes meanwhile, is fine. */
 bool folder_remove(const char *path, GError **error);
+/* What was made, renamed or removed in it is on stable storage. */
+bool folder_sync(const char *path, GError **error);
 /* New, fsync, rename.  Replaces a regular file only: never a device, pipe or socket. */
 bool file_replace(const char *path, const char *data, gsize n, GError **error);

@@ -6,6 +6,7 @@
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/display.h"
+#include "core-vmm/machine/state.h"
 #include <string.h>
 
 /* ---- events ---- */
@@ -309,6 +310,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     pthread_mutex_init(&m->pending_lock, NULL);
     channels_init(m);
     m->ends = ends;
+    m->packers = state_packers_new();
     bool good = machine_build(m, error);
     m->ends = NULL;
     if (good)
@@ -329,6 +331,7 @@ void machine_free(struct machine *m)
         m->vcpu[i].engine_vcpu = NULL;
     for (unsigned i = m->devices; i-- > 0;)
         device_free(m->device[i]);
+    state_packers_free(m->packers);
     channels_free(m);
     if (m->input)
         input_queue_free(m->input);
@@ -349,6 +352,18 @@ void machine_free(struct machine *m)
 void machine_on_thread(struct machine *m, struct thread_hook hook)
 {
     m->on_thread = hook;
+}
+
+void machine_on_halt(struct machine *m, struct halt_hook hook)
+{
+    bool running = m->vcpu[0].started;
+    if (running) {
+        vcpus_ask_hold(m);
+        vcpus_wait_held(m);
+    }
+    m->on_halt = hook;
+    if (running)
+        vcpus_release(m);
 }
 
 bool machine_start(struct machine *m, GError **error)

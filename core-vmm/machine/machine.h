@@ -30,6 +30,15 @@ struct thread_hook {
 };
 /* Before machine_start(). */
 void machine_on_thread(struct machine *m, struct thread_hook hook);
+/* What a halted vCPU looks at, on its thread, before it sleeps: where something may come that interrupts the guest.  Between
+ * begin and end, on one thread at a time, look is called again and again. */
+struct halt_hook {
+    void (*begin)(void *ctx);
+    void (*look)(void *ctx);
+    void (*end)(void *ctx);
+    void *ctx;
+};
+void machine_on_halt(struct machine *m, struct halt_hook hook); /* the last one is not called any more then */
 bool machine_start(struct machine *m, GError **error);
 void machine_pause(struct machine *m); /* every vCPU stands when it returns; guest time stands too */
 void machine_resume(struct machine *m);
@@ -37,8 +46,13 @@ void machine_reset(struct machine *m);
 void machine_stop(struct machine *m, enum machine_end why, unsigned code,
                   const char *message); /* any thread; power cut */
 /* Saves all of a machine that has not ended into an open, empty file, which is on stable storage on return; the disks
- * are flushed, and what is on them is not saved.  The machine stands still meanwhile, and then goes on as before. */
-bool machine_save(struct machine *m, int fd, GError **error);
+ * are flushed, and what is on them is not saved.  The machine stands still meanwhile, and then goes on as before.
+ * goes_on hears how many bytes of the guest's memory are done, of how many, and may end it with an error; watch NULL: nobody. */
+struct save_watch {
+    bool (*goes_on)(void *ctx, uint64_t done, uint64_t total, GError **error);
+    void *ctx;
+};
+bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GError **error);
 /* Loads that into a machine built from the same machine.ini, before machine_start(); its disks must be as they were.
  * False: one sentence, and the machine is not to be started. */
 bool machine_restore(struct machine *m, int fd, GError **error);
@@ -53,7 +67,12 @@ bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx); /* 
 /* The code that the engine made for a CPU and that ran most, for people; pauses the machine for a moment. */
 char *machine_engine_code(struct machine *m, unsigned cpu, unsigned most, GError **error);
 unsigned machine_cpus(struct machine *m);
-uint64_t machine_memory(struct machine *m);                                   /* guest RAM in bytes */
+uint64_t machine_memory(struct machine *m);      /* guest RAM in bytes */
+uint64_t machine_memory_used(struct machine *m); /* what of it, and of devices' memory, the host has given */
+/* balloon.c: the device by which the guest gives memory back; false: there is none.  refresh: newer statistics are asked for. */
+struct balloon_state;
+bool machine_balloon_look(struct machine *m, bool refresh, struct balloon_state *out);
+bool machine_balloon_ask(struct machine *m, uint64_t bytes);                  /* to be given back in all */
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);

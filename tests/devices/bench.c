@@ -224,10 +224,10 @@ static void part_clear(void *part)
     g_byte_array_unref(((struct part *)part)->bytes);
 }
 
-/* Memory is large, and stays as it is; and of CPUs that run nothing there is nothing to save. */
+/* Memory is large, and stays as it is; of CPUs that run nothing there is nothing to save; and the manifest tells the time. */
 static bool is_saved(const struct state_part *p)
 {
-    return p->sync && !g_str_has_prefix(p->name, "cpu ");
+    return p->sync && !g_str_has_prefix(p->name, "cpu ") && strcmp(p->name, STATE_MANIFEST);
 }
 
 static GArray *save(struct machine *m)
