@@ -361,10 +361,17 @@ def test_snapshots_with_state(h):
     h.want(0, "snapshot", "list", "m")
     h.want(3, "snapshot", "restore", "m", "x", err="has no snapshot x")
     h.want(0, "start", "m")
-    h.want(4, "snapshot", "take", "m", err="save it (vmctl save m")
+    h.want(0, "serial", "m", "--send", r"keep 6\n")
+    assert kept(h) == 6
+    assert h.want(0, "snapshot", "take", "m", "six", err="goes on") == "1\n"
+    assert kept(h) == 6
+    h.want(4, "snapshot", "restore", "m", "six", err="stop it, or save it")
+    h.want(7, "snapshot", "take", "m", "six", err="is called")
     h.want(0, "serial", "m", "--send", r"keep 7\n")
+    assert kept(h) == 7
     h.want(0, "save", "m")
-    assert h.want(0, "snapshot", "take", "m", "seven", "--description", "a test") == "1\n"
+    h.want(0, "snapshot", "delete", "m", "six", err="stays while m is saved")
+    assert h.want(0, "snapshot", "take", "m", "seven", "--description", "a test") == "2\n"
     h.want(7, "snapshot", "take", "m", "seven", err="is called")
     h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
     h.want(0, "snapshot", "verify", "m")
@@ -379,11 +386,11 @@ def test_snapshots_with_state(h):
         h.want(0, "list", out="saved")
         assert "memory=64M" in h.ini("m")
     tree = json.loads(h.want(0, "snapshot", "tree", "m", "-o", "json"))["snapshots"]
-    assert [(s["id"], s["name"], s["state"], s["current"]) for s in tree] == [(1, "seven", True, True)], tree
+    assert [(s["id"], s["name"], s["state"], s["current"]) for s in tree] == [(2, "seven", True, True)], tree
     h.want(0, "snapshot", "edit", "m", "seven", "--name", "lucky")
     h.want(0, "snapshot", "list", "m", out="lucky: a test")
     h.want(1, "delete", "m", "--keep-disks", err="has snapshots")
-    with open(folder + "/snapshots/1.state", "r+b") as f:
+    with open(folder + "/snapshots/2.state", "r+b") as f:
         f.seek(3000)
         byte = f.read(1)
         f.seek(3000)
