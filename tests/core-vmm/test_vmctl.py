@@ -962,6 +962,25 @@ def test_plug(h):
     h.want(2, "unplug", "m", "testpci2", "--timeout", "-1", err="seconds from 0")
 
 
+def test_balloon(h):
+    """What a user sees of it; the guest here has no driver."""
+    h.want(0, "create", "m")
+    h.want(4, "balloon", "m", err="is not running")
+    h.want(0, "start", "m")
+    h.want(4, "balloon", "m", err="has no balloon")
+    h.want(4, "balloon", "m", "16M", err="has no balloon")
+    h.want(0, "plug", "m", "balloon")
+    h.want(0, "balloon", "m", out="given back     0.0 MiB", err="no driver")
+    h.want(0, "balloon", "m", "4M")
+    h.want(0, "balloon", "m", out="wanted         4.0 MiB")
+    h.want(2, "balloon", "m", "much", err="no size")
+    h.want(2, "balloon", "m", "1K", err="a number from 1048576")
+    h.want(2, "balloon", "m", "100G", err="cannot be left with more")
+    h.want(0, "info", "m", out="memory-on-host   ")
+    h.want(0, "unplug", "m", "balloon", "--force")
+    h.want(4, "balloon", "m", err="has no balloon")
+
+
 def test_changed_parent(h):
     """The reason is said, and not that the fence keeps the file away."""
     os.mkdir(h.base + "/other")
