@@ -405,6 +405,25 @@ def test_snapshots_with_state(h):
     h.want(0, "start", "m")
 
 
+def test_snapshot_on_what_stays(h):
+    """An image of several files gets nothing merged into it; a part of a file gets nothing on top of it."""
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "disk", "create", "a.vmdk", "1M", "--option", "subformat=twoGbMaxExtentFlat")
+    with open(h.base + "/slice.img", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "set", "m", f"ide0.file={h.base}/a.vmdk", "ide0.format=vmdk")
+    h.want(0, "snapshot", "take", "m", out="1\n")
+    h.want(0, "snapshot", "delete", "m", "1", err="a.vmdk stays: ")
+    h.want(0, "snapshot", "verify", "m")
+    assert "ide0-1.qcow2" in h.ini("m")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "set", "m", f"ide1.file={h.base}/slice.img", "ide1.size=512K")
+    before = h.ini("m")
+    h.want(1, "snapshot", "take", "m", err="[ide1] is a part of a file")
+    assert h.ini("m") == before and h.out("snapshot", "list", "m") == ""
+
+
 def test_save_fails(h):
     """The machine runs on, and nothing is left."""
     import resource
