@@ -39,10 +39,7 @@ static void set(struct driver *r, uint32_t at, uint32_t v)
 
 static uint32_t number(struct driver *r, unsigned n)
 {
-    uint32_t v = 0;
-    for (unsigned i = 0; i < n; i++)
-        v |= (uint32_t)take(&r->in) << 8 * i;
-    return v;
+    return take_number(&r->in, n);
 }
 
 static void begin(struct driver *r)
