@@ -16,6 +16,12 @@ static int slice_preadv(struct blk_file *f, uint64_t offset, const struct iovec 
     return blk_preadv(s->whole, s->where.offset + offset, iov, n);
 }
 
+static int slice_preadv_now(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
+{
+    struct slice *s = f->state;
+    return blk_preadv_now(s->whole, s->where.offset + offset, iov, n);
+}
+
 static int slice_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
 {
     struct slice *s = f->state;
@@ -59,6 +65,7 @@ static void slice_close(struct blk_file *f)
 }
 
 static const struct blk_file_ops slice_ops = {.preadv = slice_preadv,
+                                              .preadv_now = slice_preadv_now,
                                               .pwritev = slice_pwritev,
                                               .sync = slice_sync,
                                               .truncate = slice_truncate,
@@ -71,7 +78,8 @@ static bool fits(struct blk_file *whole, struct file_slice *s, GError **error)
 {
     uint64_t size = blk_size(whole) / SECTOR * SECTOR;
     if (s->offset % SECTOR || s->bytes % SECTOR)
-        return disk_fail(error, DISK_ERROR_USAGE, "%s: offset and size must be multiples of %d bytes", whole->path, SECTOR);
+        return disk_fail(error, DISK_ERROR_USAGE, "%s: offset and size must be multiples of %d bytes", whole->path,
+                         SECTOR);
     if (s->offset >= size || s->bytes > size - s->offset)
         return disk_fail(error, DISK_ERROR_USAGE,
                          "%s has %" G_GUINT64_FORMAT " bytes: a part of it with offset %" G_GUINT64_FORMAT

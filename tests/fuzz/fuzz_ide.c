@@ -9,7 +9,20 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { BUS_MASTER = 0xc000, TABLES = 0x10000, BUFFERS = 0x100000, BUFFER_MASK = 0x7fffff };
-enum { DATA, ERROR, COUNT, SECTOR, LOW, HIGH, DEVICE, STATUS, PACKET = 0xa0, IDENTIFY = 0xec, READY = 0x50, DRQ = 0x08 };
+enum {
+    DATA,
+    ERROR,
+    COUNT,
+    SECTOR,
+    LOW,
+    HIGH,
+    DEVICE,
+    STATUS,
+    PACKET = 0xa0,
+    IDENTIFY = 0xec,
+    READY = 0x50,
+    DRQ = 0x08
+};
 
 struct driver {
     struct bench *bench;
@@ -46,7 +59,8 @@ static void bus_master(struct driver *r)
     for (unsigned i = 0; i < count; i++) {
         uint8_t *at = bench_ram(r->bench) + table + i * 8;
         put_le32(at, kind & 0x40 ? number(r, 4) : BUFFERS + (number(r, 3) & BUFFER_MASK));
-        put_le32(at + 4, (number(r, 1) << 8 | (kind & 0x80 ? number(r, 1) : 0)) | (i == count - 1 && kind & 0x10 ? 1u << 31 : 0));
+        put_le32(at + 4, (number(r, 1) << 8 | (kind & 0x80 ? number(r, 1) : 0)) |
+                             (i == count - 1 && kind & 0x10 ? 1u << 31 : 0));
     }
     bench_out(r->bench, BUS_MASTER + channel * 8 + 4, 4, kind & 0x20 && kind & 0x80 ? number(r, 4) : table);
     bench_out(r->bench, BUS_MASTER + channel * 8 + 2, 1, 6);
@@ -67,8 +81,9 @@ static void packet(struct driver *r, unsigned channel)
 
 static void command(struct driver *r)
 {
-    static const uint8_t known[] = {0x20, 0x24, 0x25, 0x29, 0x30, 0x34, 0x35, 0x39, 0xc4, 0xc5, 0xc6, 0xc8, 0xc8, 0xca, 0xca,
-                                    0xe7, 0xea, 0xec, 0xa0, 0xa0, 0xa0, 0xa1, 0xb0, 0x91, 0xef, 0x08, 0x90, 0x10, 0xe5, 0xf8};
+    static const uint8_t known[] = {0x20, 0x24, 0x25, 0x29, 0x30, 0x34, 0x35, 0x39, 0xc4, 0xc5,
+                                    0xc6, 0xc8, 0xc8, 0xca, 0xca, 0xe7, 0xea, 0xec, 0xa0, 0xa0,
+                                    0xa0, 0xa1, 0xb0, 0x91, 0xef, 0x08, 0x90, 0x10, 0xe5, 0xf8};
     unsigned kind = number(r, 1), channel = kind & 1, which = number(r, 1);
     uint8_t code = which < G_N_ELEMENTS(known) * 8 ? known[which / 8] : number(r, 1);
     set(r, channel, DEVICE, 0xa0 | (kind & 2) << 3 | (kind & 4 ? number(r, 1) : 0x40));

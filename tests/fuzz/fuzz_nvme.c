@@ -88,7 +88,8 @@ static uint64_t pointer(struct driver *r, unsigned kind)
 
 static void command(struct driver *r)
 {
-    static const uint8_t io[] = {0, 1, 1, 1, 2, 2, 2, 4, 5, 8, 9, 9}, admin[] = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 12, 16};
+    static const uint8_t io[] = {0, 1, 1, 1, 2, 2, 2, 4, 5, 8, 9, 9},
+                         admin[] = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 12, 16};
     unsigned kind = number(r, 1), queue = kind % QUEUES, which = number(r, 1), data = number(r, 1);
     const uint8_t *known = queue ? io : admin;
     uint8_t *e = next_entry(r, queue);
@@ -114,7 +115,9 @@ static void list(struct driver *r)
     unsigned kind = number(r, 1), n = number(r, 1) % 64;
     uint8_t *at = bench_ram(r->bench) + LISTS + (kind & 7) * PAGE + (kind & 8 ? PAGE - n * 8 : 0);
     for (unsigned i = 0; i < n; i++)
-        put_le64(at + i * 8, kind & 0x80 ? number(r, 4) : kind & 0x40 ? number(r, 1) : pointer(r, i == n - 1 ? kind >> 4 : 0));
+        put_le64(at + i * 8, kind & 0x80   ? number(r, 4)
+                             : kind & 0x40 ? number(r, 1)
+                                           : pointer(r, i == n - 1 ? kind >> 4 : 0));
 }
 
 static void doorbell(struct driver *r)
