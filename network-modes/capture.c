@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* capture.c - see capture.h.  A block of pcapng is its type, its length, the content padded to 4, and the length again. */
+/* capture.c - see capture.h.  A block of pcapng is its type, its length, the content padded to 4, and the length again.
+ *
+ * A file has whole blocks only: one that a full disk takes a part of is cut off again, and its frame missed.  A pipe has
+ * taken what it has taken, so the rest of a block goes before the next one. */
 #include "network-modes/capture.h"
 #include "core-vmm/base/bytes.h"
 #include "core-vmm/base/net_offload.h"
@@ -31,6 +34,8 @@ enum {
 
 struct capture {
     int fd;
+    bool is_file;
+    off_t end;        /* of the last whole block in a file */
     bool to_guest;    /* the frame at hand */
     GByteArray *rest; /* of a block that a pipe took only a part of */
     uint64_t frames, missed;
@@ -112,7 +117,28 @@ static bool write_rest(struct capture *c)
     return true;
 }
 
-/* False: it is not in the file, not even in part. */
+/* n bytes of a block are in the file.  False: those were not all, and are cut off. */
+static bool end_block(struct capture *c, size_t n, size_t all)
+{
+    if (n == all) {
+        c->end += (off_t)n;
+        return true;
+    }
+    if (ftruncate(c->fd, c->end) || lseek(c->fd, c->end, SEEK_SET) < 0)
+        g_warning("a capture's file is no longer whole: %s", g_strerror(errno));
+    errno = ENOSPC;
+    return false;
+}
+
+static size_t bytes_of(const struct iovec *iov, int count)
+{
+    size_t all = 0;
+    for (int i = 0; i < count; i++)
+        all += iov[i].iov_len;
+    return all;
+}
+
+/* False: it is not there, not even in part. */
 static bool write_block(struct capture *c, const struct iovec *iov, int count)
 {
     size_t gone = 0;
@@ -121,6 +147,8 @@ static bool write_block(struct capture *c, const struct iovec *iov, int count)
     ssize_t n = writev(c->fd, iov, count);
     if (n <= 0)
         return false;
+    if (c->is_file)
+        return end_block(c, (size_t)n, bytes_of(iov, count));
     for (int i = 0; i < count; gone += iov[i++].iov_len)
         if (gone + iov[i].iov_len > (size_t)n) {
             size_t skip = (size_t)n > gone ? n - gone : 0;
@@ -175,13 +203,16 @@ void capture_frame(struct capture *c, bool to_guest, const void *frame, size_t b
 /* ---- start and stop ---- */
 
 /* Files take what they are given; pipes and sockets must not make the network wait. */
-static bool never_waits(int fd)
+static bool look_at(struct capture *c)
 {
     struct stat st;
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fstat(fd, &st) || (flags & O_ACCMODE) == O_RDONLY)
+    int flags = fcntl(c->fd, F_GETFL);
+    if (flags < 0 || fstat(c->fd, &st))
         return false;
-    return S_ISREG(st.st_mode) || !fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    c->is_file = S_ISREG(st.st_mode);
+    c->end = c->is_file ? lseek(c->fd, 0, SEEK_CUR) : 0;
+    errno = (flags & O_ACCMODE) == O_RDONLY ? EBADF : 0;
+    return !errno && (c->is_file || !fcntl(c->fd, F_SETFL, flags | O_NONBLOCK));
 }
 
 struct capture *capture_start(int fd, const char *name, GError **error)
@@ -191,21 +222,23 @@ struct capture *capture_start(int fd, const char *name, GError **error)
     c->fd = fd;
     c->rest = g_byte_array_new();
     struct iovec iov = {h->data, h->len};
-    if (never_waits(fd) && write_block(c, &iov, 1))
+    if (look_at(c) && write_block(c, &iov, 1))
         return c;
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the file for the capture cannot be written to: %s",
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "the file for the capture cannot be written to: %s",
                 g_strerror(errno));
-    capture_stop(c, NULL, NULL);
+    capture_stop(c);
     return NULL;
 }
 
-void capture_stop(struct capture *c, uint64_t *frames, uint64_t *missed)
+void capture_count(const struct capture *c, uint64_t *frames, uint64_t *missed)
+{
+    *frames = c->frames;
+    *missed = c->missed;
+}
+
+void capture_stop(struct capture *c)
 {
     write_rest(c);
-    if (frames)
-        *frames = c->frames;
-    if (missed)
-        *missed = c->missed;
     close(c->fd);
     g_byte_array_unref(c->rest);
     g_free(c);

@@ -6,8 +6,10 @@
 #include "core-vmm/api/net.h"
 
 struct capture;
-/* Takes fd, a file, pipe or socket.  name: of the interface in the file ("box nic1").  A pipe that is full misses frames. */
+/* Takes fd, a file, pipe or socket.  name: of the interface in the file ("box nic1").  A pipe that is full misses frames, and so
+ * does a file on a full disk, which stays whole and goes on when there is room again. */
 struct capture *capture_start(int fd, const char *name, GError **error);
 void capture_frame(struct capture *c, bool to_guest, const void *frame, size_t bytes, const struct net_offload *left);
-/* frames: that are in it; missed: that are not, since the reader is slow or the disk full.  Either may be NULL. */
-void capture_stop(struct capture *c, uint64_t *frames, uint64_t *missed);
+/* frames: that are in it; missed: that are not, since the reader is slow or the disk full. */
+void capture_count(const struct capture *c, uint64_t *frames, uint64_t *missed);
+void capture_stop(struct capture *c);

@@ -63,6 +63,32 @@ static void set(struct call *c)
         call_fail(c, CONTROL_USAGE, "%s", error->message);
 }
 
+static void capture_start(struct call *c)
+{
+    struct net_port *port = port_of(c);
+    g_autoptr(GError) error = NULL;
+    if (!port)
+        return;
+    if (port_capture(port, call_text(c, "file", ""), call_take_fd(c, 0), &error))
+        call_reply(c, port_capture_describe(port));
+    else
+        call_fail_error(c, error);
+}
+
+static void capture_stop(struct call *c)
+{
+    struct net_port *port = port_of(c);
+    JsonObject *result = port ? port_capture_describe(port) : NULL;
+    if (!port)
+        return;
+    if (!result) {
+        call_fail(c, CONTROL_WRONG_STATE, "%s is not being captured", port->name);
+        return;
+    }
+    port_capture_stop(port);
+    call_reply(c, result);
+}
+
 /* A command of the mode's own. */
 static void to_mode(struct call *c)
 {
@@ -87,6 +113,15 @@ static const struct command network_commands[] = {
      {{"card", PARAM_TEXT, true}, {"settings", PARAM_TEXT, true}},
      .summary = "changes keys of a card's section, a line KEY=VALUE each; without a value it goes",
      .handler = set},
+    {"capture.start",
+     {{"card", PARAM_TEXT, true}, {"file", PARAM_TEXT, true}},
+     .summary = "writes the card's frames as pcapng into the file that comes along; file: its name, for people",
+     .handler = capture_start,
+     .fds = 1},
+    {"capture.stop",
+     {{"card", PARAM_TEXT, true}},
+     .summary = "ends that, and says what is in it",
+     .handler = capture_stop},
     {"leases", {{"card", PARAM_TEXT, true}}, .summary = "who has an address of the card's network", .handler = to_mode},
     {"answered",
      {{"card", PARAM_TEXT, true}, {"port", PARAM_NUMBER, true, 1, 65535}},

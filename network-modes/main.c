@@ -10,11 +10,11 @@
 #include "network-modes/process.h"
 #include "network-modes/resolver.h"
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { FD_SETTINGS = OUTER_SOCKET + 1, FD_CONTROL };
 
@@ -74,12 +74,17 @@ int main(void)
     g_autoptr(GError) error = NULL;
     prctl(PR_SET_NAME, "terrarium-net");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a capture that grows too long fails like one on a full disk */
     p.resolver = resolver_new();
-    if (!settings_read(&p, &error) || !fence(&p, &error)) {
-        g_printerr("terrarium-net: %s\n", error->message);
+    bool good = settings_read(&p, &error);
+    log_start(good ? process_fd(&p, "log") : -1);
+    g_message("the network process of %s begins, number %d", good ? p.machine : "?", (int)getpid());
+    if (!good || !fence(&p, &error)) {
+        g_critical("%s", error->message);
         return EXIT_FAILURE;
     }
     run(&p);
+    g_message("it ends with the machine");
     resolver_free(p.resolver);
     return EXIT_SUCCESS;
 }

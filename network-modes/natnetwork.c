@@ -58,7 +58,9 @@ static void take_over(void *ctx)
     struct config c = port_config(n->inner);
     g_key_file_set_string(c.file, c.section, "net", range);
     n->nat = nat_mode.start(n->inner, &c, &error);
-    if (!n->nat)
+    if (n->nat)
+        port_log(n->port, "is the router of the network %s now", n->named.name);
+    else
         g_warning("%s: the router of the network %s: %s", port_card(n->port), n->named.name, error->message);
 }
 

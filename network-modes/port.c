@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { LOGS_PER_SECOND = 5, HOLD_MS = 2500 };
+enum { LOGS_PER_SECOND = 10, HOLD_MS = 2500, TELL_DROPPED_US = 60 * G_USEC_PER_SEC };
 
 static const struct net_offload nothing_left;
 
@@ -54,6 +54,18 @@ struct resolver *port_resolver(const struct net_port *p)
     return p->process->resolver;
 }
 
+/* The first of a kind, and then once a minute how many more there were. */
+static void tell_dropped(struct net_port *p, unsigned i)
+{
+    gint64 now = g_get_monotonic_time();
+    if (p->dropped[i].at && now - p->dropped[i].at < TELL_DROPPED_US)
+        return;
+    port_log(p, "dropped %" G_GUINT64_FORMAT " frames: %s", p->dropped[i].frames - p->dropped[i].told,
+             p->dropped[i].why);
+    p->dropped[i].told = p->dropped[i].frames;
+    p->dropped[i].at = now;
+}
+
 void port_dropped(struct net_port *p, const char *why)
 {
     for (unsigned i = 0; i < PORT_REASONS; i++) {
@@ -61,6 +73,7 @@ void port_dropped(struct net_port *p, const char *why)
             p->dropped[i].why = why;
         if (!strcmp(p->dropped[i].why, why) || i == PORT_REASONS - 1) {
             p->dropped[i].frames++;
+            tell_dropped(p, i);
             return;
         }
     }
@@ -177,9 +190,12 @@ void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const str
 /* What is left to do is taken whatever the mode can: it is done here if it must be. */
 static void tell_link(struct net_port *p)
 {
+    bool before = p->link;
     if (p->sink) /* nobody to tell */
         return;
     p->link = p->mode && p->connected && p->far_up && !p->hold;
+    if (p->link != before)
+        port_log(p, "the cable is %s", p->link ? "in" : "out");
     if (!p->link)
         p->addresses = (struct addresses){0};
     vm_side_link(p->process->vm, p, p->link, NET_CHECKSUM | NET_TSO4 | NET_TSO6);
@@ -235,6 +251,8 @@ void port_start(struct net_port *p)
         p->state = p->mode->start(p, &c, &error);
     if (error)
         port_log(p, "%s", error->message);
+    else
+        port_log(p, "mode %s", mode);
     g_free(p->failure);
     p->failure = error ? g_strdup(error->message) : NULL;
     if (error)
@@ -324,7 +342,60 @@ void port_settle(struct net_port *p)
     port_start(p);
 }
 
+/* ---- captures ---- */
+
+bool port_capture(struct net_port *p, const char *file, int fd, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("%s %s", p->process->machine, p->name);
+    if (!switch_port_capture(p->rules, fd, name, error))
+        return false;
+    g_free(p->capture);
+    p->capture = g_strdup(file);
+    port_log(p, "is captured into %s", file);
+    return true;
+}
+
+JsonObject *port_capture_describe(const struct net_port *p)
+{
+    uint64_t frames, missed;
+    if (!p->rules || !switch_port_captures(p->rules, &frames, &missed))
+        return NULL;
+    JsonObject *o = json_object_new();
+    json_object_set_string_member(o, "file", p->capture);
+    json_object_set_int_member(o, "frames", (gint64)frames);
+    json_object_set_int_member(o, "missed", (gint64)missed);
+    return o;
+}
+
+void port_capture_stop(struct net_port *p)
+{
+    port_log(p, "is no longer captured");
+    switch_port_capture_stop(p->rules);
+    g_clear_pointer(&p->capture, g_free);
+}
+
 /* ---- for people ---- */
+
+static void add_count(JsonObject *dropped, const char *why, uint64_t frames)
+{
+    if (frames)
+        json_object_set_int_member(dropped, why, (gint64)frames);
+}
+
+static JsonObject *describe_dropped(const struct net_port *p)
+{
+    JsonObject *o = json_object_new();
+    struct port_counts n = {0};
+    if (p->rules)
+        switch_port_count(p->rules, &n);
+    for (unsigned i = 0; i < PORT_REASONS && p->dropped[i].why; i++)
+        add_count(o, p->dropped[i].why, p->dropped[i].frames);
+    add_count(o, "not from its own address", n.spoofed);
+    add_count(o, "for another station", n.foreign);
+    add_count(o, "lost, as was asked for", n.lost);
+    add_count(o, "over the limit", n.full);
+    return o;
+}
 
 JsonObject *port_describe(struct net_port *p)
 {
@@ -332,7 +403,7 @@ JsonObject *port_describe(struct net_port *p)
     g_autofree char *mode = config_string(&c, "mode"),
                     *mac = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1], p->mac[2], p->mac[3],
                                            p->mac[4], p->mac[5]);
-    JsonObject *o = json_object_new(), *dropped = json_object_new();
+    JsonObject *o = json_object_new(), *capture = port_capture_describe(p);
     json_object_set_string_member(o, "card", p->name);
     json_object_set_string_member(o, "mode", mode);
     json_object_set_string_member(o, "mac", mac);
@@ -345,9 +416,9 @@ JsonObject *port_describe(struct net_port *p)
     json_object_set_int_member(o, "sent-bytes", p->sent_bytes);
     json_object_set_int_member(o, "received", p->received);
     json_object_set_int_member(o, "received-bytes", p->received_bytes);
-    for (unsigned i = 0; i < PORT_REASONS && p->dropped[i].why; i++)
-        json_object_set_int_member(dropped, p->dropped[i].why, p->dropped[i].frames);
-    json_object_set_object_member(o, "dropped", dropped);
+    json_object_set_object_member(o, "dropped", describe_dropped(p));
+    if (capture)
+        json_object_set_object_member(o, "capture", capture);
     if (p->mode && p->mode->describe)
         p->mode->describe(p->state, o);
     return o;

@@ -29,13 +29,15 @@ struct net_port {
     uint64_t sent, sent_bytes, received, received_bytes; /* frames, as the guest sees it */
     struct {
         const char *why;
-        uint64_t frames;
+        uint64_t frames, told; /* told: of which the log knows */
+        gint64 at;             /* when it heard of them, monotonic us; 0: not yet */
     } dropped[PORT_REASONS];
     struct addresses addresses;
     GSource *hold; /* the link stays down until then, so that the guest sees it; NULL */
     gint64 log_second;
     unsigned log_count;
     struct switch_port *rules; /* what the switch does with its frames */
+    char *capture;             /* the file that its frames go to, as whoever asked calls it; NULL */
     /* A port without a card, inside a mode: where its frames go instead. */
     void (*sink)(void *ctx, const uint8_t *frame, size_t bytes, const struct net_offload *left);
     void *sink_ctx;
@@ -69,6 +71,11 @@ bool port_change(struct net_port *p, const char *key, const char *value, GError 
 /* What could not be changed while the mode runs: stops and starts it, with the link down for a moment. */
 void port_settle(struct net_port *p);
 JsonObject *port_describe(struct net_port *p);
+/* Its frames into fd, which it takes, from now on; file: for people.  They go on through changes of mode and cable. */
+bool port_capture(struct net_port *p, const char *file, int fd, GError **error);
+/* "file", "frames" and "missed" of the capture; NULL: there is none. */
+JsonObject *port_capture_describe(const struct net_port *p);
+void port_capture_stop(struct net_port *p);
 /* From the VM process.  There is room for 16 bytes before the frame, which may be changed. */
 void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left);
 void port_guest_said(struct net_port *p, unsigned can);
@@ -85,6 +92,10 @@ struct config port_config(const struct net_port *p);
 
 /* ---- modes.c ---- */
 const struct net_mode *mode_find(const char *name); /* NULL: there is none */
+
+/* ---- log.c ---- */
+void log_start(
+    int fd); /* what g_message() and the like say goes into that file, opened for reading and appending; -1: nowhere */
 
 /* ---- settings.c ---- */
 bool settings_read(struct net_process *p, GError **error);

@@ -17,19 +17,44 @@ static bool read_numbers(const struct config *c, struct numbers *n, GError **err
            config_number(c, "loss", &n->loss, error) && config_number(c, "seed", &n->seed, error);
 }
 
-/* Cards that name the same one share it. */
-static struct port_group *group_of(struct net_process *p, const char *name, uint64_t bits)
+/* The least that one of its cards says; 0: none says anything. */
+static uint64_t bits_of_group(const struct net_process *p, const char *name)
 {
-    if (!name || !*name)
-        return NULL;
+    int64_t least = 0;
+    for (unsigned i = 0; i < NET_WIRE_CARDS; i++) {
+        const struct config c = {p->settings, "machine.ini", p->port[i].name};
+        int64_t limit = 0;
+        g_autofree char *group = c.section ? config_string(&c, "group") : NULL;
+        if (!g_strcmp0(group, name) && config_number(&c, "group-limit", &limit, NULL) && limit)
+            least = least ? MIN(least, limit) : limit;
+    }
+    return (uint64_t)least * KBIT;
+}
+
+/* Which cards are in one may have changed, too. */
+static void limit_groups(struct net_process *p)
+{
+    GHashTableIter all;
+    gpointer name, group;
+    g_hash_table_iter_init(&all, p->groups);
+    while (g_hash_table_iter_next(&all, &name, &group)) {
+        struct port_group *g = group;
+        g->from_card.bits = g->to_card.bits = bits_of_group(p, name);
+    }
+}
+
+/* Cards that name the same one share it. */
+static struct port_group *group_of(struct net_process *p, const char *name)
+{
     if (!p->groups)
         p->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    struct port_group *g = g_hash_table_lookup(p->groups, name);
-    if (!g) {
+    bool named = name && *name;
+    struct port_group *g = named ? g_hash_table_lookup(p->groups, name) : NULL;
+    if (named && !g) {
         g = g_new0(struct port_group, 1);
         g_hash_table_insert(p->groups, g_strdup(name), g);
     }
-    g->from_card.bits = g->to_card.bits = bits;
+    limit_groups(p);
     return g;
 }
 
@@ -64,6 +89,6 @@ bool port_rules(struct net_port *p, GError **error)
                                          .jitter_us = (uint32_t)n.jitter * MS,
                                          .loss = (uint32_t)n.loss * LOSS_UNIT,
                                          .seed = (uint64_t)n.seed};
-    switch_port_set(p->rules, &set, group_of(p->process, group, (uint64_t)n.group_limit * KBIT));
+    switch_port_set(p->rules, &set, group_of(p->process, group));
     return true;
 }

@@ -197,7 +197,7 @@ void switch_port_free(struct switch_port *p)
         return;
     way_close(&p->from_card);
     way_close(&p->to_card);
-    switch_port_capture_stop(p, NULL, NULL);
+    switch_port_capture_stop(p);
     g_free(p);
 }
 
@@ -233,14 +233,16 @@ bool switch_port_capture(struct switch_port *p, int fd, const char *name, GError
     return p->capture != NULL;
 }
 
-void switch_port_capture_stop(struct switch_port *p, uint64_t *frames, uint64_t *missed)
+void switch_port_capture_stop(struct switch_port *p)
 {
     if (p->capture)
-        capture_stop(p->capture, frames, missed);
+        capture_stop(p->capture);
     p->capture = NULL;
 }
 
-bool switch_port_captures(const struct switch_port *p)
+bool switch_port_captures(const struct switch_port *p, uint64_t *frames, uint64_t *missed)
 {
+    if (p->capture)
+        capture_count(p->capture, frames, missed);
     return p->capture != NULL;
 }

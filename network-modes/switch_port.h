@@ -40,5 +40,6 @@ void switch_port_drop(struct switch_port *p); /* what waits, when the cable is p
 
 /* Writes what passes into fd as pcapng from now on; takes fd.  One at a time. */
 bool switch_port_capture(struct switch_port *p, int fd, const char *name, GError **error);
-void switch_port_capture_stop(struct switch_port *p, uint64_t *frames, uint64_t *missed); /* fine if there is none */
-bool switch_port_captures(const struct switch_port *p);
+void switch_port_capture_stop(struct switch_port *p); /* fine if there is none */
+/* Is there one, and how many frames has it written and missed so far? */
+bool switch_port_captures(const struct switch_port *p, uint64_t *frames, uint64_t *missed);

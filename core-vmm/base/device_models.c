@@ -10,10 +10,12 @@ static const char *const nvme_models[] = {"nvme", NULL};
 static const char *const ahci_models[] = {"ahci", NULL};
 
 static const char *const virtio_disk_models[] = {"virtio-blk", NULL};
+static const char *const virtio_scsi_models[] = {"virtio-scsi", NULL};
 static const char *const rng_models[] = {"virtio-rng", NULL};
 
 const struct device_class device_classes[] = {
     {"virtio-disk", .first = 0, .count = 4, .slot = 14, virtio_disk_models},
+    {"scsi", .first = 0, .count = 7, .slot = 18, virtio_scsi_models, .together = "scsi"},
     {"rng", .slot = 20, .models = rng_models},
     {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"nvme", .first = 0, .count = 2, .slot = 12, nvme_models},

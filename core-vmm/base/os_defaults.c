@@ -24,12 +24,12 @@ static const char *const sata_cdroms[] = {"sata5", "sata4", "sata3", "sata2", "s
 static const char *const nvme_disks[] = {"nvme0", "nvme1", NULL};
 static const char *const virtio_disks[] = {"virtio-disk0", "virtio-disk1", "virtio-disk2", "virtio-disk3", NULL};
 
+static const char *const scsi_disks[] = {"scsi0", "scsi1", "scsi2", "scsi3", "scsi4", "scsi5", "scsi6", NULL};
+static const char *const scsi_cdroms[] = {"scsi6", "scsi5", "scsi4", "scsi3", "scsi2", "scsi1", "scsi0", NULL};
+
 const struct disk_bus disk_buses[] = {
-    {"ide", ide_disks, ide_cdroms},
-    {"sata", sata_disks, sata_cdroms},
-    {"nvme", nvme_disks, sata_cdroms},
-    {"virtio", virtio_disks, ide_cdroms},
-    {NULL},
+    {"ide", ide_disks, ide_cdroms},       {"sata", sata_disks, sata_cdroms}, {"nvme", nvme_disks, sata_cdroms},
+    {"virtio", virtio_disks, ide_cdroms}, {"scsi", scsi_disks, scsi_cdroms}, {NULL},
 };
 
 const struct os_defaults *os_defaults_find(const char *os)

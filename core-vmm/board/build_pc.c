@@ -49,18 +49,19 @@ struct device *board_pc_optional(struct machine *m, const char *section, GError 
 {
     unsigned number;
     const struct device_class *k = device_class_of(section, &number);
-    struct config c = {m->file, m->path, section};
+    const char *name =
+        k && k->together ? k->together : section; /* of the function: that has a section for its settings */
+    struct config c = {m->file, m->path, name};
     const struct device_ops *ops = k ? chosen_chip(k, &c, error) : NULL;
     int64_t slot = k ? k->slot + number : 0;
     if (!k)
         g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_GROUP_NOT_FOUND,
                     "%s: [%s] is no PCI function that can be added", m->path, section);
-    if (!ops || (g_key_file_has_key(m->file, section, "slot", NULL) && !config_number(&c, "slot", &slot, error)))
+    if (!ops || (g_key_file_has_key(m->file, name, "slot", NULL) && !config_number(&c, "slot", &slot, error)))
         return NULL;
     const struct device *there = m->pci_slot[slot << 3];
-    const char *name = g_intern_string(k->together ? k->together : section);
     if (!there)
-        return device_new(m, &(struct wiring){ops, name, .slot = slot, .pluggable = true});
+        return device_new(m, &(struct wiring){ops, g_intern_string(name), .slot = slot, .pluggable = true});
     g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
                 "%s: [%s]: PCI slot %d is %s's; give one of them another by slot=", m->path, section, (int)slot,
                 there->name);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define CONNECT_US      (5 * G_USEC_PER_SEC)
+#define TICK_MS         100
 #define EVENTS_MAX      256 /* kept for client_attach() */
 #define EVENT_BYTES_MAX (256 << 10)
 #define BABBLE          "What the VM process says makes no sense: "
@@ -22,7 +23,7 @@ G_DEFINE_QUARK(control - error, control_error)
 
 static const char *const error_names[] = {"failed",      "usage",   "unknown-command", "not-found",
                                           "wrong-state", "timeout", "permission",      "busy",
-                                          "unsupported", "closed",  "protocol"};
+                                          "unsupported", "closed",  "protocol",        "no-space"};
 
 const char *control_error_name(int code)
 {
@@ -270,12 +271,23 @@ static struct message *take_answer(struct client *c, gint64 id)
     return NULL;
 }
 
-static bool wait_more(struct client *c, gint64 deadline, GError **error)
+/* Of the connection.  tick (or NULL) is called in between. */
+static int poll_ticking(struct pollfd *p, int ms, const struct client_tick *tick)
+{
+    struct pollfd both[] = {*p, {tick ? tick->fd : -1, POLLIN, 0}};
+    int n = poll(both, 2, tick ? TICK_MS : ms);
+    *p = both[0];
+    if (tick)
+        tick->tick(tick->ctx);
+    return tick ? 1 : n;
+}
+
+static bool wait_more(struct client *c, gint64 deadline, const struct client_tick *tick, GError **error)
 {
     struct pollfd p = {c->wire.fd, POLLIN | (c->wire.out.length && !c->deaf ? POLLOUT : 0), 0};
     gint64 us = deadline < 0 ? 0 : deadline - g_get_monotonic_time();
     bool late = us < 0; /* also while it talks and talks */
-    int n = late ? 0 : poll(&p, 1, deadline < 0 ? -1 : (int)MIN(us / 1000 + 1, G_MAXINT));
+    int n = late ? 0 : poll_ticking(&p, deadline < 0 ? -1 : (int)MIN(us / 1000 + 1, G_MAXINT), tick);
     if (!n) {
         g_set_error(error, CONTROL_ERROR, CONTROL_TIMEOUT,
                     "the VM process did not answer in time; if it never does, vmctl stop --force ends it");
@@ -296,23 +308,33 @@ static void no_more_answers(struct client *c, GError **error)
         g_set_error(error, CONTROL_ERROR, CONTROL_CLOSED, "the VM process has ended");
 }
 
-JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *args, const int *send,
-                            unsigned send_count, int *fds, unsigned *fd_count, int timeout_ms, GError **error)
+/* The answer to a request that was sent; NULL: an error. */
+static struct message *await(struct client *c, gint64 id, gint64 deadline, const struct client_tick *tick,
+                             GError **error)
 {
-    gint64 deadline = timeout_ms < 0 ? -1 : g_get_monotonic_time() + timeout_ms * (gint64)1000;
-    gint64 id = c->awaited = queue_request(c, command, args, send, send_count);
     struct message *m;
     GError *why = NULL;
     while (!(m = take_answer(c, id))) {
         if (c->broken)
             no_more_answers(c, &why);
-        if (why || !wait_more(c, deadline, &why)) {
+        if (why || !wait_more(c, deadline, tick, &why)) {
             g_propagate_error(error, why);
             return NULL;
         }
         if (!c->broken)
             g_clear_error(&why);
     }
+    return m;
+}
+
+JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *args, const int *send,
+                            unsigned send_count, int *fds, unsigned *fd_count, int timeout_ms, GError **error)
+{
+    gint64 deadline = timeout_ms < 0 ? -1 : g_get_monotonic_time() + timeout_ms * (gint64)1000;
+    gint64 id = c->awaited = queue_request(c, command, args, send, send_count);
+    struct message *m = await(c, id, deadline, NULL, error);
+    if (!m)
+        return NULL;
     JsonObject *result = answer_result(m, error);
     if (result)
         json_object_ref(result);
@@ -322,6 +344,19 @@ JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *a
         memset(m->fds, -1, *fd_count * sizeof *fds);
     }
     message_free(m);
+    return result;
+}
+
+JsonObject *client_call_ticking(struct client *c, const char *command, const int *send, unsigned send_count,
+                                const struct client_tick *tick, GError **error)
+{
+    gint64 id = c->awaited = queue_request(c, command, NULL, send, send_count);
+    struct message *m = await(c, id, -1, tick, error);
+    JsonObject *result = m ? answer_result(m, error) : NULL;
+    if (result)
+        json_object_ref(result);
+    if (m)
+        message_free(m);
     return result;
 }
 

@@ -24,6 +24,7 @@ enum control_error { /* on the wire by name: "wrong-state" ... */
                      CONTROL_UNSUPPORTED, /* this VM has no such hardware, or it cannot do that */
                      CONTROL_CLOSED,      /* the VM process has gone */
                      CONTROL_PROTOCOL,    /* bytes that are no message */
+                     CONTROL_NO_SPACE,    /* on a disk of the host */
 };
 const char *control_error_name(int code);
 int control_error_from_name(const char *name); /* an unknown name is CONTROL_FAILED */
@@ -40,6 +41,15 @@ void client_free(struct client *c);
 JsonObject *client_call(struct client *c, const char *command, JsonObject *args, int timeout_ms, GError **error);
 JsonObject *client_call_fds(struct client *c, const char *command, JsonObject *args, const int *send,
                             unsigned send_count, int *fds, unsigned *fd_count, int timeout_ms, GError **error);
+
+/* The same for what takes long: tick is called when there is something to read at fd, and ten times a second. */
+struct client_tick {
+    int fd;
+    void (*tick)(void *ctx);
+    void *ctx;
+};
+JsonObject *client_call_ticking(struct client *c, const char *command, const int *send, unsigned send_count,
+                                const struct client_tick *tick, GError **error);
 
 /* Puts an image into a drive (NULL: the only removable one) and waits for the answer.  The file is opened here, with the
  * user's rights: the VM process has given up most of them.  format NULL: by the file's name. */

@@ -9,6 +9,11 @@ struct client *client_connect_machine(const char *given, char **name, GError **e
 /* What the VM tells of itself, as the command "info"; NULL: it does not answer so long.  json_object_unref. */
 JsonObject *client_info(const char *name, int timeout_ms, GError **error);
 
+struct machine_job;
+/* Saves the machine to the disk and ends it: its next start goes on from there.  Waits until the VM process has gone.  If it
+ * fails, or is cancelled, the machine goes on as before.  *name (may be NULL): its name, g_free. */
+bool client_suspend(const char *given, struct machine_job *job, char **name, GError **error);
+
 /* Both wait until the VM process has gone. */
 /* Presses the power button, and gives the guest so many seconds. */
 bool client_power_off(const char *given, double seconds, GError **error);

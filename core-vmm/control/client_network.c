@@ -54,7 +54,8 @@ static JsonObject *find_card(JsonArray *cards, const char *card)
 
 static JsonObject *describe(const struct config *c, JsonObject *now)
 {
-    static const char *const texts[] = {"model", "mode", "forward"};
+    static const char *const texts[] = {"model",       "mode",  "forward", "limit", "group",
+                                        "group-limit", "delay", "jitter",  "loss",  "seed"};
     JsonObject *o = json_object_new();
     uint8_t mac[6];
     bool connected = true;

@@ -8,8 +8,8 @@
 
 /* To its network process; MACHINE_ERROR_NOT_RUNNING, or CONTROL_UNSUPPORTED: the machine has no card. */
 struct client *network_connect(const char *name, GError **error);
-/* {"machine", "running", "cards": [{"card", "model", "mac", "mode", "connected", "forward", "now": {...}}]}; "now" is what
- * the network process says of it (docs/control.md), not there if it says nothing.  json_object_unref. */
+/* {"machine", "running", "cards": [{"card", "model", "mac", "mode", "connected", "forward", "limit" and its like, "now": {...}}]};
+ * "now" is what the network process says of it (docs/control.md), not there if it says nothing.  json_object_unref. */
 JsonObject *network_list(const char *name, GError **error);
 /* The cards of such a list that are there now, one after another; NULL: no more. */
 JsonObject *network_card(JsonObject *list, unsigned n);
@@ -29,3 +29,13 @@ uint16_t network_forward_to(const char *name, uint16_t guest_port, GError **erro
 bool network_answers(const char *name, uint16_t port, uint16_t guest_port, int ms);
 /* Sentences about what of a running machine's network does not work, of char *; g_ptr_array_unref. */
 GPtrArray *network_remarks(const char *name);
+
+/* ---- client_traffic.c ---- */
+/* Changes limits of a card, as network_set() does, with units: "limit=10M" (bit/s, of 1000; a plain number is what machine.ini
+ * has), "delay=20ms", "loss=0.5%"; "group-limit=50M" counts for all cards in the card's group.  "KEY=off" or "KEY": it goes;
+ * "off" alone: all of them. */
+bool network_limit(const char *name, const char *card, char **limits, enum settings_count *count, GError **error);
+/* The running card's frames into a new file, as pcapng, or into a named pipe that somebody reads; and the end of that, which
+ * says what is in it.  {"file", "frames", "missed"}; json_object_unref.  G_IO_ERROR_EXISTS: the file is there already. */
+JsonObject *network_capture_start(const char *name, const char *card, const char *file, GError **error);
+JsonObject *network_capture_stop(const char *name, const char *card, GError **error);

@@ -109,27 +109,6 @@ static void debug_code(struct call *c)
     call_reply(c, o);
 }
 
-/* Saving may take a while, and nothing else is answered meanwhile.  Afterwards the machine is paused: whoever saved it either
- * ends it, or lets it go on, and then its disks no longer fit what was saved. */
-static void debug_save(struct call *c)
-{
-    struct machine *m = call_machine(c);
-    g_autoptr(GError) error = NULL;
-    int fd = call_take_fd(c, 0);
-    bool runs = machine_state(m) == MACHINE_RUNNING;
-    if (runs)
-        machine_pause(m);
-    bool good = machine_save(m, fd, &error);
-    close(fd);
-    if (good) {
-        call_reply(c, NULL);
-        return;
-    }
-    if (runs)
-        machine_resume(m);
-    call_fail(c, CONTROL_FAILED, "%s", error->message);
-}
-
 const struct command debug_commands[] = {
     {"debug.cpu", {{"cpu", PARAM_NUMBER, false, 0, 1023}}, .summary = "the registers of one CPU", .handler = debug_cpu},
     {"debug.engine", {}, .summary = "what the engine has counted", .handler = debug_engine},
@@ -137,6 +116,5 @@ const struct command debug_commands[] = {
      {{"cpu", PARAM_NUMBER, false, 0, 1023}, {"most", PARAM_NUMBER, false, 1, 1000}},
      .summary = "code that the engine made and that runs most",
      .handler = debug_code},
-    {"debug.save", {}, .summary = "save the machine into a file, and pause it", .handler = debug_save, .fds = 1},
     {NULL},
 };

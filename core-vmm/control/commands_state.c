@@ -83,6 +83,10 @@ static void resume(struct call *c)
         call_fail(c, CONTROL_WRONG_STATE, "the machine is not paused but %s", state_name(machine_state(m)));
         return;
     }
+    if (save_holds(call_server(c))) {
+        call_fail(c, CONTROL_WRONG_STATE, "the machine is being saved, and ends when that is done");
+        return;
+    }
     machine_resume(m);
     call_reply(c, NULL);
 }

@@ -18,6 +18,7 @@ static int of_control(int code)
     case CONTROL_TIMEOUT: return EXIT_CODE_TIMEOUT;
     case CONTROL_PERMISSION: return EXIT_CODE_HOST;
     case CONTROL_BUSY: return EXIT_CODE_BUSY;
+    case CONTROL_NO_SPACE: return EXIT_CODE_NO_SPACE;
     default: return EXIT_CODE_FAILED;
     }
 }

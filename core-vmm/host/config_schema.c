@@ -75,7 +75,7 @@ static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhd
                                                    .help = "and how long it is; if missing, up to the end"             \
     }
 static const struct schema_key drive_keys[] = {
-    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA bay"},
+    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA or SCSI bay"},
     {"format", SCHEMA_CHOICE, NULL, .words = formats,
      .help = "the image's format; if missing, what the file's ending says, else raw"},
     {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
@@ -185,6 +185,7 @@ static const struct schema_key virtio_disk_keys[] = {
     VIRTIO_KEYS,
     {NULL},
 };
+static const struct schema_key scsi_keys[] = {SLOT_KEY("18 if missing"), VIRTIO_KEYS, {NULL}};
 static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
 static const struct schema_key no_keys[] = {{NULL}};
 
@@ -197,6 +198,9 @@ static const struct schema_section sections[] = {
     {"sata", 0, 6, "a drive on the AHCI controller, which is there if any is; a disk without a file is an empty bay",
      drive_keys, .drive = true},
     {"nvme", 0, 2, "an NVMe controller with one disk", drive_keys, .drive = true},
+    {"scsi", 0, 0, "the virtio-scsi host adapter, which is there if any drive is on it: what it is set to", scsi_keys},
+    {"scsi", 0, 7, "a drive on the virtio-scsi host adapter; a disk without a file is an empty bay", drive_keys,
+     .drive = true},
     {"virtio-disk", 0, 4, "a disk that is a virtio function of its own", virtio_disk_keys, .drive = true},
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},

@@ -50,16 +50,6 @@ static void tell_final(GError *error, const char *fresh, const char *final)
     error->message = g_strdup(text->str);
 }
 
-/* The name is on stable storage when its folder is. */
-static void sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd))
-        g_debug("%s: %s", path, g_strerror(errno));
-    if (fd >= 0)
-        close(fd);
-}
-
 static bool create_in(const char *machines, const char *name, fill_fn fill, void *ctx, GError **error)
 {
     g_autofree char *final = paths_machine(name);
@@ -71,7 +61,7 @@ static bool create_in(const char *machines, const char *name, fill_fn fill, void
         return false;
     if (fill(ctx, fresh, &why) && publish(fresh, name, &why)) {
         fresh_done(final, lock);
-        sync_folder(machines);
+        folder_sync(machines, NULL);
         return true;
     }
     tell_final(why, fresh, final);
@@ -228,6 +218,6 @@ bool machines_rename(const char *from, const char *to, GError **error)
     bool good = !needs_path(from, folder, error) && publish(folder, to, error);
     close(lock);
     if (good)
-        sync_folder(machines);
+        folder_sync(machines, NULL);
     return good;
 }

@@ -78,6 +78,20 @@ static bool add_named(void *ctx, const char *key, int fd, GError **error)
     return add_descriptor(d, fd, error);
 }
 
+/* Where the process says what it has to say; a file of its own, for the VM process writes to the other. */
+static bool open_log(struct descriptors *d, const char *folder, GError **error)
+{
+    g_autofree char *path = paths_network_log(folder), *logs = g_path_get_dirname(path);
+    log_rotate(path);
+    int fd = g_mkdir_with_parents(logs, 0700)
+                 ? -1
+                 : open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        return add_named(d, "log", fd, error);
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+    return false;
+}
+
 /* The switch wants to know it, also if the file does not say it. */
 static void set_mac(const struct config *c, GKeyFile *settings)
 {
@@ -137,15 +151,16 @@ static bool start_network(struct machine_outer *o, const char *program, const st
     return o->line >= 0;
 }
 
-/* All that it gets: its settings, its control socket, and what the cards' sections name. */
+/* All that it gets: its settings, its control socket, its log, and what the cards' sections name. */
 static bool open_all(struct descriptors *d, const char *socket, GKeyFile *file, const char *ini, GKeyFile *settings,
                      GError **error)
 {
+    g_autofree char *folder = g_path_get_dirname(ini);
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
     int listening = socket_listen(socket, error);
     d->settings = settings;
     d->count = 1; /* the settings' own, which come last */
-    bool good = listening >= 0 && add_descriptor(d, listening, error);
+    bool good = listening >= 0 && add_descriptor(d, listening, error) && open_log(d, folder, error);
     for (char **s = sections; *s && good; s++) {
         const struct config c = {file, ini, *s};
         if (is_card(*s))

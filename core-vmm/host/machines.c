@@ -102,6 +102,7 @@ struct machine_entry *machines_glance(const char *name)
         e->state = ENTRY_NO_INI;
     else
         e->settings = print_of(&st);
+    e->saved = saved_look(name, &(struct machine_saved){0});
     e->process = machine_lock_holder(folder);
     if (e->process)
         e->state = ENTRY_RUNS;

@@ -28,6 +28,14 @@ enum machine_error {
     MACHINE_ERROR_REFUSED,     /* the VM process ended before its guest ran; the sentence is its own */
 };
 
+/* How a long call tells how far it is, and is ended; may be NULL everywhere. */
+struct machine_job {
+    void (*progress)(void *ctx, uint64_t done,
+                     uint64_t total); /* bytes; from the calling thread, some times a second */
+    void *ctx;
+    gint cancel; /* set to 1 by any thread: it ends with G_IO_ERROR_CANCELLED, and nothing has changed */
+};
+
 /* ---- machines.c: which machines there are ---- */
 /* The machine that an exact name or the unique beginning of one means; g_free. */
 char *machines_find(const char *given, GError **error);
@@ -41,6 +49,7 @@ struct machine_entry {
     uint64_t memory;  /* bytes; 0: not known */
     char *why;        /* what is wrong with its machine.ini; NULL: nothing */
     guint64 settings; /* another number when machine.ini is another one */
+    bool saved;       /* its next start goes on from a saved state */
 };
 /* All of them by name, as struct machine_entry; g_ptr_array_unref.  Takes away what killed ones have left. */
 GPtrArray *machines_list(GError **error);
@@ -116,6 +125,18 @@ bool machines_start_finish(GAsyncResult *result, GError **error);
 /* A program of ours: beside the one that runs, in the build tree, libexec or PATH; g_free; NULL. */
 char *program_find(const char *name);
 void program_in_child(gpointer detached); /* for g_spawn_async(): what of us a program must not inherit */
+
+/* ---- machine_saved.c: machines that are suspended; client_suspend() of client_machine.h does that ---- */
+struct machine_saved {
+    gint64 time;    /* Unix */
+    uint64_t bytes; /* of the file */
+};
+bool saved_look(const char *name, struct machine_saved *out); /* false: it is not */
+/* Gives the state up: the machine's next start is one from the beginning.  By the whole name, and not while it runs. */
+bool machines_discard_saved(const char *name, GError **error);
+/* A new file in the machine's folder for a state, open and locked; *path: g_free.  It becomes the machine's saved state. */
+int saved_new(const char *folder, char **path, GError **error);
+bool saved_publish(const char *folder, const char *path, GError **error);
 
 /* ---- machine_kill.c ---- */
 /* The last resort: ends the VM process by signals, whatever it says itself.  why: what is the matter with it. */

@@ -243,6 +243,11 @@ char *paths_log(const char *folder)
     return g_build_filename(folder, "logs", "vm.log", NULL);
 }
 
+char *paths_network_log(const char *folder)
+{
+    return g_build_filename(folder, "logs", "network.log", NULL);
+}
+
 char *paths_debug_log(const char *folder)
 {
     return g_build_filename(folder, "logs", "debug.log", NULL);
@@ -289,6 +294,17 @@ static bool remove_at(int parent, const char *name, const char *path, GError **e
 bool folder_remove(const char *path, GError **error)
 {
     return remove_at(AT_FDCWD, path, path, error);
+}
+
+bool folder_sync(const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && !fsync(fd);
+    if (!good)
+        set_errno(error, errno, path);
+    if (fd >= 0)
+        close(fd);
+    return good;
 }
 
 bool file_replace(const char *path, const char *data, gsize n, GError **error)

@@ -25,6 +25,8 @@ char *paths_socket(const char *name, GError **error);     /* its control socket;
 #define PATHS_NETWORK  "network"   /* beside it: the control socket of the machine's network process */
 char *paths_network(const char *name, GError **error);
 
+#define PATHS_SAVED "saved.state" /* in a machine's folder: the machine is suspended, and a start goes on from it */
+
 /* Names of all machines, sorted; throw-away ones (only a runtime folder) only if they run.  Whatever else is in the machines'
  * folder under a name that a machine could have is among them: no new machine can have it. */
 GPtrArray *paths_list(GError **error);
@@ -41,13 +43,16 @@ int socket_listen(const char *path, GError **error); /* a stale socket is remove
 int socket_connect(const char *path, GError **error);
 bool socket_is_alive(const char *path); /* is one of packets, with a process that listens */
 
-/* FOLDER/logs/vm.log and debug.log, older ones vm.log.1 ... */
+/* FOLDER/logs/vm.log, network.log and debug.log, older ones vm.log.1 ... */
 #define LOG_KEEP 5
 char *paths_log(const char *folder);
+char *paths_network_log(const char *folder);
 char *paths_debug_log(const char *folder); /* what [debug-port] writes to if it has no target */
 void log_rotate(const char *log);
 
 /* And all in it; follows no link.  What is gone already, or goes meanwhile, is fine. */
 bool folder_remove(const char *path, GError **error);
+/* What was made, renamed or removed in it is on stable storage. */
+bool folder_sync(const char *path, GError **error);
 /* New, fsync, rename.  Replaces a regular file only: never a device, pipe or socket. */
 bool file_replace(const char *path, const char *data, gsize n, GError **error);

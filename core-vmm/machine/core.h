@@ -265,6 +265,7 @@ struct machine {
     struct thread_hook on_thread;
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
+    struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };
 void machine_ask_reset(struct machine *m);                 /* any thread */
 void machine_ask_eject(struct machine *m, uint32_t slots); /* any thread */

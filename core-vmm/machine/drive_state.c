@@ -35,58 +35,101 @@ bool drives_settle(struct machine *m, unsigned *requests, GError **error)
     return true;
 }
 
-struct identity { /* of a medium; all empty: there is none */
+/* ---- which medium it is: the image, and all that it builds upon ---- */
+
+struct layer {
     char *path, *format;
-    uint64_t bytes, file_bytes, changed_ns;
-    bool present, writable;
+    uint64_t bytes, file_bytes, changed_ns; /* what it shows; of the file: its size, the time of its last change */
 };
+struct identity {   /* no layers: there is no medium */
+    GArray *layers; /* struct layer, the image first */
+    bool writable;
+};
+
+static void layer_clear(void *layer)
+{
+    struct layer *l = layer;
+    g_free(l->path);
+    g_free(l->format);
+}
+
+static struct layer layer_of(const struct image *im, const char *path)
+{
+    struct layer l = {.path = g_strdup(path), .format = g_strdup(im->format->name), .bytes = im->bytes};
+    struct stat st;
+    if (!stat(path, &st) && S_ISREG(st.st_mode)) {
+        l.file_bytes = st.st_size;
+        l.changed_ns = st.st_mtim.tv_sec * UINT64_C(1000000000) + st.st_mtim.tv_nsec;
+    }
+    return l;
+}
 
 static struct identity identify(const struct drive *v)
 {
     const struct medium *m = v->medium;
-    struct identity id = {.path = g_strdup(m ? m->path : ""), .format = g_strdup(""), .present = m};
-    struct stat st;
-    if (!m)
-        return id;
-    g_free(id.format);
-    id.format = g_strdup(m->image->format->name);
-    id.bytes = m->image->bytes;
-    id.writable = m->image->writable;
-    if (!stat(m->path, &st) && S_ISREG(st.st_mode)) {
-        id.file_bytes = st.st_size;
-        id.changed_ns = st.st_mtim.tv_sec * UINT64_C(1000000000) + st.st_mtim.tv_nsec;
+    struct identity id = {g_array_new(FALSE, TRUE, sizeof(struct layer)), m && m->image->writable};
+    g_array_set_clear_func(id.layers, layer_clear);
+    for (const struct image *im = m ? m->image : NULL; im; im = im->parent) {
+        struct layer l = layer_of(im, im == m->image ? m->path : im->file->path);
+        g_array_append_val(id.layers, l);
     }
     return id;
 }
 
 static void identity_clear(struct identity *id)
 {
-    g_free(id->path);
-    g_free(id->format);
+    g_array_unref(id->layers);
 }
 
 static void sync_identity(struct identity *id, struct stream *s)
 {
-    stream_bool(s, &id->present);
-    stream_text(s, &id->path);
-    stream_text(s, &id->format);
-    stream_u64(s, &id->bytes);
-    stream_u64(s, &id->file_bytes);
-    stream_u64(s, &id->changed_ns);
+    uint32_t n = id->layers->len;
     stream_bool(s, &id->writable);
+    stream_check_u32(s, &n, IMAGE_MAX_CHAIN);
+    g_array_set_size(id->layers, n);
+    for (unsigned i = 0; i < n && stream_ok(s); i++) {
+        struct layer *l = &g_array_index(id->layers, struct layer, i);
+        stream_text(s, &l->path);
+        stream_text(s, &l->format);
+        stream_u64(s, &l->bytes);
+        stream_u64(s, &l->file_bytes);
+        stream_u64(s, &l->changed_ns);
+    }
 }
 
-static bool other_medium(const struct drive *v, const struct identity *was, const struct identity *is, GError **error)
+/* ---- is it the same? ---- */
+
+/* An image that was put on top since, and has nothing of its own yet, shows what the one below it shows. */
+static bool has_nothing(struct image *im)
+{
+    struct extent e = {.kind = EXTENT_HOLE};
+    uint64_t at = 0;
+    for (; at < im->bytes && e.kind == EXTENT_HOLE; at = e.offset + e.bytes)
+        if (image_extent(im, at, false, &e) || !e.bytes)
+            return false;
+    return im->parent && im->parent->bytes == im->bytes && e.kind == EXTENT_HOLE;
+}
+
+static unsigned put_on_top(const struct drive *v, unsigned at_most)
+{
+    unsigned n = 0;
+    for (struct image *im = v->medium ? v->medium->image : NULL; im && n < at_most && has_nothing(im); im = im->parent)
+        n++;
+    return n;
+}
+
+static bool other_disk(const struct drive *v, const struct layer *was, const struct layer *is, GError **error)
 {
     g_autofree char *path = g_strescape(was->path, NULL);
-    if (!is->present)
-        return disk_fail(error, DISK_ERROR_USAGE,
-                         "drive %s is empty, and had %s in it when the state was saved: name it in machine.ini (file=)",
-                         v->section, path);
-    if (strcmp(was->format, is->format) || was->bytes != is->bytes || was->writable != is->writable)
-        return disk_fail(error, DISK_ERROR_USAGE,
-                         "drive %s has %s in it, which is not what was there when the state was saved (%s)", v->section,
-                         is->path, path);
+    return disk_fail(error, DISK_ERROR_USAGE,
+                     "drive %s has %s in it, which is not what was there when the state was saved (%s)", v->section,
+                     is->path, path);
+}
+
+static bool same_layer(const struct drive *v, const struct layer *was, const struct layer *is, GError **error)
+{
+    if (strcmp(was->format, is->format) || was->bytes != is->bytes)
+        return other_disk(v, was, is, error);
     if (was->file_bytes != is->file_bytes || was->changed_ns != is->changed_ns)
         return disk_fail(error, DISK_ERROR_USAGE,
                          "%s (drive %s) was changed after the state was saved: the guest would find a disk that does "
@@ -95,15 +138,35 @@ static bool other_medium(const struct drive *v, const struct identity *was, cons
     return true;
 }
 
+static bool same_medium(const struct drive *v, const struct identity *was, const struct identity *is, GError **error)
+{
+    const struct layer *first = &g_array_index(was->layers, struct layer, 0);
+    unsigned all = is->layers->len, more = all > was->layers->len ? all - was->layers->len : 0;
+    if (!all) {
+        g_autofree char *path = g_strescape(first->path, NULL);
+        return disk_fail(error, DISK_ERROR_USAGE,
+                         "drive %s is empty, and had %s in it when the state was saved: name it in machine.ini (file=)",
+                         v->section, path);
+    }
+    if (all - more != was->layers->len || put_on_top(v, more) != more || was->writable != is->writable)
+        return other_disk(v, first, &g_array_index(is->layers, struct layer, 0), error);
+    bool good = true;
+    for (unsigned i = 0; i < was->layers->len && good; i++)
+        good = same_layer(v, &g_array_index(was->layers, struct layer, i),
+                          &g_array_index(is->layers, struct layer, more + i), error);
+    return good;
+}
+
 /* What the guest has ejected is taken out here too. */
 static bool match_medium(struct drive *v, const struct identity *was, GError **error)
 {
     struct identity is = identify(v);
-    bool good = !was->present || other_medium(v, was, &is, error);
-    if (!was->present && is.present && !drive_removable(v))
+    bool was_there = was->layers->len, is_there = is.layers->len;
+    bool good = !was_there || same_medium(v, was, &is, error);
+    if (!was_there && is_there && !drive_removable(v))
         good =
             disk_fail(error, DISK_ERROR_USAGE, "drive %s is a hard disk, and the state knows none there", v->section);
-    else if (!was->present && is.present) {
+    else if (!was_there && is_there) {
         drive_change_medium(v, NULL);
         drive_tell_guest(v);
     }
@@ -113,7 +176,7 @@ static bool match_medium(struct drive *v, const struct identity *was, GError **e
 
 static bool sync_drive(struct drive *v, struct stream *s, GError **error)
 {
-    struct identity id = s->loading ? (struct identity){0} : identify(v);
+    struct identity id = identify(v);
     bool changed = v->changed, locked = v->guest_locked;
     sync_identity(&id, s);
     stream_bool(s, &changed);

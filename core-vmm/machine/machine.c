@@ -6,6 +6,7 @@
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/display.h"
+#include "core-vmm/machine/state.h"
 #include <string.h>
 
 /* ---- events ---- */
@@ -310,6 +311,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
     pthread_mutex_init(&m->pending_lock, NULL);
     channels_init(m);
     m->ends = ends;
+    m->packers = state_packers_new();
     bool good = machine_build(m, error);
     m->ends = NULL;
     if (good)
@@ -330,6 +332,7 @@ void machine_free(struct machine *m)
         m->vcpu[i].engine_vcpu = NULL;
     for (unsigned i = m->devices; i-- > 0;)
         device_free(m->device[i]);
+    state_packers_free(m->packers);
     channels_free(m);
     if (m->input)
         input_queue_free(m->input);

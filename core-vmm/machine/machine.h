@@ -37,8 +37,13 @@ void machine_reset(struct machine *m);
 void machine_stop(struct machine *m, enum machine_end why, unsigned code,
                   const char *message); /* any thread; power cut */
 /* Saves all of a machine that has not ended into an open, empty file, which is on stable storage on return; the disks
- * are flushed, and what is on them is not saved.  The machine stands still meanwhile, and then goes on as before. */
-bool machine_save(struct machine *m, int fd, GError **error);
+ * are flushed, and what is on them is not saved.  The machine stands still meanwhile, and then goes on as before.
+ * goes_on hears how many bytes of the guest's memory are done, of how many, and may end it with an error; watch NULL: nobody. */
+struct save_watch {
+    bool (*goes_on)(void *ctx, uint64_t done, uint64_t total, GError **error);
+    void *ctx;
+};
+bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GError **error);
 /* Loads that into a machine built from the same machine.ini, before machine_start(); its disks must be as they were.
  * False: one sentence, and the machine is not to be started. */
 bool machine_restore(struct machine *m, int fd, GError **error);

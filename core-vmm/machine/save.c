@@ -40,28 +40,29 @@ static bool settle(struct machine *m, GError **error)
     return true;
 }
 
-static bool save_part(struct machine *m, const struct state_part *p, struct state_writer *w, GError **error)
+static bool save_part(struct machine *m, const struct state_part *p, struct state_writer *w,
+                      const struct save_watch *watch, GError **error)
 {
     struct stream s;
     if (!p->sync)
-        return state_save_memory(m, p, w, error);
+        return state_save_memory(m, p, w, watch, error);
     stream_init_save(&s);
-    bool good = p->sync(m, p, &s, error) && state_put(w, p->name, p->version, s.bytes, NULL, 0, error);
+    bool good = p->sync(m, p, &s, error) && state_put(w, p->name, p->version, s.bytes->data, s.bytes->len, error);
     stream_clear(&s);
     return good;
 }
 
-static bool save_all(struct machine *m, int fd, GError **error)
+static bool save_all(struct machine *m, int fd, const struct save_watch *watch, GError **error)
 {
     struct state_writer w;
     g_autoptr(GArray) table = state_table(m);
     bool good = state_begin(&w, fd, error);
     for (unsigned i = 0; i < table->len && good; i++)
-        good = save_part(m, &g_array_index(table, struct state_part, i), &w, error);
+        good = save_part(m, &g_array_index(table, struct state_part, i), &w, watch, error);
     return good && state_finish(&w, error);
 }
 
-bool machine_save(struct machine *m, int fd, GError **error)
+bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GError **error)
 {
     bool runs = m->state == MACHINE_RUNNING;
     if (ended(m)) {
@@ -71,7 +72,7 @@ bool machine_save(struct machine *m, int fd, GError **error)
     vcpus_ask_hold(m);
     vcpus_wait_held(m);
     clock_stand(m->clock);
-    bool good = settle(m, error) && save_all(m, fd, error);
+    bool good = settle(m, error) && save_all(m, fd, watch, error);
     if (runs && m->state == MACHINE_RUNNING)
         clock_go(m->clock);
     vcpus_release(m);

@@ -4,7 +4,7 @@
 #include "core-vmm/base/host_cpu.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/device_state.h"
-#include "core-vmm/machine/state_file.h"
+#include "core-vmm/base/state_file.h"
 
 /* ---- state_core.c: the table ---- */
 struct state_part { /* a section of the file */
@@ -20,8 +20,15 @@ struct state_part { /* a section of the file */
 /* In the order of the file, which is that of loading. */
 GArray *state_table(struct machine *m);
 
+/* ---- state_manifest.c: what it is of, for people and tools ---- */
+bool state_sync_manifest(struct machine *m, const struct state_part *p, struct stream *s, GError **error);
+
 /* ---- state_machine.c: which machine it is ---- */
 bool state_sync_machine(struct machine *m, const struct state_part *p, struct stream *s, GError **error);
+/* The features that the guest's CPUID may show of the host's CPU when that is the model, as the words that are compared; and
+ * their names (g_ptr_array_unref): all of words, or those that words has and other lacks. */
+char *state_host_features(void);
+GPtrArray *state_feature_names(const char *words, const char *other);
 
 /* ---- state_cpu.c ---- */
 /* False: *error may be set; else the stream has failed. */
@@ -33,6 +40,10 @@ struct memory_area { /* of the memory file */
     uint64_t offset, bytes;
 };
 GArray *state_areas(struct machine *m);
-bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w, GError **error);
-bool state_clear_memory(struct machine *m, GError **error); /* before the first stretch is loaded */
-bool state_load_memory(struct machine *m, const struct state_section *s, GError **error);
+/* The threads that pack it. */
+struct state_packers *state_packers_new(void);
+void state_packers_free(struct state_packers *p); /* NULL is fine */
+bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w,
+                       const struct save_watch *watch, GError **error);
+bool state_clear_memory(struct machine *m, GError **error); /* before the first chunk is loaded */
+bool state_load_memory(struct machine *m, const struct state_section *s, GError **error); /* one chunk */

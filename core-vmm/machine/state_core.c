@@ -176,14 +176,15 @@ static void add_cpus(GArray *table, const char *kind, unsigned cpus, sync_fn syn
 GArray *state_table(struct machine *m)
 {
     GArray *table = g_array_new(FALSE, TRUE, sizeof(struct state_part));
+    add(table, STATE_MANIFEST, 1, state_sync_manifest);
     add(table, "machine", 1, state_sync_machine);
     add(table, "clock", 1, sync_clock);
-    add(table, "drives", 1, sync_drives);
+    add(table, "drives", 2, sync_drives);
     add(table, "map", 1, sync_map);
     for (unsigned i = 0; i < m->devices; i++)
         add_device(table, m->device[i]);
     add(table, "interrupts", 1, sync_interrupts);
-    add(table, "memory", 1, NULL);
+    add(table, "memory", 2, NULL);
     add_cpus(table, "cpu", m->cpus, sync_cpu);
     if (m->engine->get_lapic)
         add_cpus(table, "lapic", m->cpus, sync_lapic);

@@ -5,7 +5,7 @@
  * it goes out by components, each with its number and size, and is put together again where this host has them.  A component
  * in its initial state is left out. */
 #include "core-vmm/machine/state.h"
-#include "core-vmm/machine/state_file.h"
+#include "core-vmm/base/state_file.h"
 #include <string.h>
 
 enum { LEGACY_BYTES = 512, XSTATE_BV = 512, EXTENDED = 576, LAST = HOST_XCOMPONENTS };

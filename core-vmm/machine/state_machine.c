@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define FACTS_MAX 256
+#define FEATURES  "CPU features"
+#define NONE      "none" /* what a side says of a thing that it does not have */
 struct fact {
     char *what, *is;
 };
@@ -26,23 +28,6 @@ static void add(GArray *facts, const char *what, char *is) /* takes is */
 }
 
 /* ---- this machine ---- */
-
-/* What the guest's CPUID may show of the host's CPU, when that is the model: every engine passes on a part of its own. */
-static char *host_features(void)
-{
-    static const uint32_t leaves[][2] = {{1, 0}, {7, 0}, {7, 1}, {0xd, 1}, {0x80000001, 0}, {0x80000008, 0}};
-    GString *s = g_string_new(NULL);
-    for (unsigned i = 0; i < G_N_ELEMENTS(leaves); i++) {
-        uint32_t r[4];
-        host_cpuid(leaves[i][0], leaves[i][1], r);
-        if (leaves[i][0] == 1) { /* which CPU of the host it is, and whether its kernel uses XSAVE */
-            r[1] = 0;
-            r[2] &= ~(1u << 27);
-        }
-        g_string_append_printf(s, "%s%08x%08x%08x%08x", i ? " " : "", r[0], r[1], r[2], r[3]);
-    }
-    return g_string_free(s, FALSE);
-}
 
 static void add_cpu(GArray *facts, struct machine *m)
 {
@@ -64,7 +49,7 @@ static void add_cpu(GArray *facts, struct machine *m)
     const char *maker = m->engine_options ? strstr(m->engine_options, "maker=") : NULL;
     add(facts, "CPU shown by",
         kvm ? g_strdup("kvm") : g_strdup_printf("the software engine%s%s", maker ? " with " : "", maker ? maker : ""));
-    add(facts, "CPU features", host_features());
+    add(facts, FEATURES, state_host_features());
     add(facts, "CPU registers for XSAVE", g_strdup_printf("%#" G_GINT64_MODIFIER "x", h.xcr0));
 }
 
@@ -106,7 +91,21 @@ static const char *find(const GArray *facts, const char *what)
     for (unsigned i = 0; i < facts->len; i++)
         if (!strcmp(g_array_index(facts, struct fact, i).what, what))
             return g_array_index(facts, struct fact, i).is;
-    return "none";
+    return NONE;
+}
+
+/* Two hosts' CPUs: what one lacks that the guest may use, or has that it has not seen. */
+static bool other_cpu(const char *was, const char *is, GError **error)
+{
+    g_autoptr(GPtrArray) missing = state_feature_names(was, is), more = state_feature_names(is, was);
+    GPtrArray *names = missing->len ? missing : more;
+    g_ptr_array_add(names, NULL);
+    g_autofree char *list = g_strjoinv(", ", (char **)names->pdata);
+    if (names == missing)
+        return state_fail(error, "needs a CPU with %s, which this host does not have", list);
+    if (*list)
+        return state_fail(error, "was made on a CPU without %s, which this host has", list);
+    return state_fail(error, "was made on another model of CPU than this host has");
 }
 
 /* The one that either side has and the other has not, or has in another way. */
@@ -116,6 +115,8 @@ static bool same(const GArray *saved, const GArray *own, const GArray *list, GEr
         const char *what = g_array_index(list, struct fact, i).what, *was = find(saved, what), *is = find(own, what);
         if (!strcmp(was, is))
             continue;
+        if (!strcmp(what, FEATURES) && strcmp(was, NONE) && strcmp(is, NONE))
+            return other_cpu(was, is, error);
         g_autofree char *shown = g_strescape(what, NULL), *shown_was = g_strescape(was, NULL);
         return state_fail(error, "is of another machine: its %s is %s, and that of this machine is %s", shown,
                           shown_was, is);

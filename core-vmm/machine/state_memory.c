@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* state_memory.c - the memory file as stretches: an area's name, an offset in it, whole pages.  Pages of zeroes are left
- * out; of what nobody ever touched, not even that is looked at. */
+/* state_memory.c - the memory file as chunks: windows of at most 256 pages, each with which of its pages are not all zero,
+ * and these, compressed.  Windows without any are left out; at what nobody ever touched, not even that is looked.
+ *
+ *   contents of a section   text: the area's name; u64 offset of the window in it; u16 pages of the window;
+ *                           u8 how the data are: 0 plain, 1 zstd; a bit per page, the first the lowest, in whole bytes;
+ *                           the pages whose bits are set, one behind the other
+ *
+ * Chunks are packed by several threads, each whole with its sum, and go to the file in their order by the thread that saves:
+ * it has a few more under way than there are threads, and waits for the oldest. */
+#include "core-vmm/base/crc32c.h"
 #include "core-vmm/machine/state.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
-#define STRETCH (1u << 20) /* at most */
+enum { WINDOW_PAGES = 256, LEVEL = 1, PACKERS_MAX = 8, PLAIN = 0, ZSTD = 1 };
 
 /* RAM, and the memory of devices; not what shows a part of another region. */
 GArray *state_areas(struct machine *m)
@@ -30,7 +39,24 @@ GArray *state_areas(struct machine *m)
     return areas;
 }
 
-/* ---- saving ---- */
+/* ---- packing a chunk, on any thread ---- */
+
+struct chunk {
+    struct machine *machine;
+    const struct memory_area *area;
+    uint64_t offset; /* in the area */
+    unsigned pages;
+    GByteArray *packed; /* NULL: all of it is zero, or it failed */
+    uint32_t sum;
+    bool failed, done;
+};
+
+struct state_packers {
+    GThreadPool *pool;
+    unsigned threads;
+    GMutex lock; /* chunk.done */
+    GCond one_done;
+};
 
 static bool is_zero(const uint8_t *page)
 {
@@ -43,60 +69,196 @@ static bool is_zero(const uint8_t *page)
     return !all;
 }
 
-static bool put_stretch(struct machine *m, const struct state_part *p, struct state_writer *w,
-                        const struct memory_area *a, uint64_t from, uint64_t to, GError **error)
+/* By reading the file, not its mapping: that would give the holes pages.  False: it cannot be read. */
+static bool read_window(const struct chunk *c, uint8_t *data)
 {
+    size_t want = c->pages * PAGE;
+    for (size_t at = 0; at < want;) {
+        ssize_t n = pread(c->machine->memory.fd, data + at, want - at, c->area->offset + c->offset + at);
+        if (n <= 0 && errno != EINTR)
+            return false;
+        at += MAX(n, 0);
+    }
+    return true;
+}
+
+/* Leaves those that are not zero, one behind the other; how many. */
+static unsigned leave_out_zeroes(unsigned pages, uint8_t *bits, uint8_t *data)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < pages; i++)
+        if (!is_zero(data + i * PAGE)) {
+            bits[i / 8] |= 1 << i % 8;
+            memmove(data + n++ * PAGE, data + i * PAGE, PAGE);
+        }
+    return n;
+}
+
+/* Behind the head; 0: it does not become smaller. */
+static size_t compress_behind(GByteArray *to, const uint8_t *data, size_t n)
+{
+    size_t head = to->len;
+    g_byte_array_set_size(to, head + n);
+    size_t packed = ZSTD_compress(to->data + head, n, data, n, LEVEL);
+    bool smaller = !ZSTD_isError(packed) && packed < n;
+    g_byte_array_set_size(to, head + (smaller ? packed : 0));
+    return smaller ? packed : 0;
+}
+
+/* False: the memory cannot be read. */
+static bool chunk_pack(struct chunk *c)
+{
+    uint8_t bits[WINDOW_PAGES / 8] = {0}, how = ZSTD;
+    g_autofree uint8_t *data = g_malloc(WINDOW_PAGES * PAGE);
+    g_autofree char *name = g_strdup(c->area->name);
+    uint64_t offset = c->offset;
+    uint16_t pages = c->pages;
+    bool good = read_window(c, data);
+    unsigned n = good ? leave_out_zeroes(pages, bits, data) : 0;
     struct stream s;
-    g_autofree char *name = g_strdup(a->name);
-    uint64_t offset = from - a->offset;
+    if (!n)
+        return good;
     stream_init_save(&s);
     stream_text(&s, &name);
     stream_u64(&s, &offset);
-    bool good = state_put(w, p->name, p->version, s.bytes, m->memory.base + from, to - from, error);
+    stream_u16(&s, &pages);
+    unsigned how_at = s.bytes->len;
+    stream_u8(&s, &how);
+    stream_raw(&s, bits, (pages + 7) / 8);
+    if (!compress_behind(s.bytes, data, n * PAGE)) {
+        s.bytes->data[how_at] = PLAIN;
+        stream_raw(&s, data, n * PAGE);
+    }
+    c->sum = crc32c(0, s.bytes->data, s.bytes->len);
+    c->packed = g_byte_array_ref(s.bytes);
     stream_clear(&s);
-    return good;
+    return true;
 }
 
-/* [at, end) has been touched. */
-static bool save_touched(struct machine *m, const struct state_part *p, struct state_writer *w,
-                         const struct memory_area *a, uint64_t at, uint64_t end, GError **error)
+static void pack_one(void *chunk, void *packers)
 {
-    while (at < end) {
-        uint64_t from = at;
-        while (at < end && at - from < STRETCH && !is_zero(m->memory.base + at))
-            at += PAGE;
-        if (at > from && !put_stretch(m, p, w, a, from, at, error))
+    struct chunk *c = chunk;
+    struct state_packers *p = packers;
+    const struct thread_hook *h = &c->machine->on_thread;
+    c->failed = (h->begins && !h->begins(h->ctx, MACHINE_THREAD_WORKER)) || !chunk_pack(c);
+    g_mutex_lock(&p->lock);
+    c->done = true;
+    g_cond_broadcast(&p->one_done);
+    g_mutex_unlock(&p->lock);
+}
+
+struct state_packers *state_packers_new(void)
+{
+    struct state_packers *p = g_new0(struct state_packers, 1);
+    g_mutex_init(&p->lock);
+    g_cond_init(&p->one_done);
+    p->threads = CLAMP(g_get_num_processors(), 1, PACKERS_MAX);
+    p->pool = g_thread_pool_new(pack_one, p, p->threads, FALSE, NULL);
+    return p;
+}
+
+void state_packers_free(struct state_packers *p)
+{
+    if (!p)
+        return;
+    g_thread_pool_free(p->pool, FALSE, TRUE);
+    g_mutex_clear(&p->lock);
+    g_cond_clear(&p->one_done);
+    g_free(p);
+}
+
+static void chunk_free(gpointer chunk)
+{
+    struct chunk *c = chunk;
+    g_clear_pointer(&c->packed, g_byte_array_unref);
+    g_free(c);
+}
+
+/* ---- saving ---- */
+
+struct packing { /* of one save */
+    struct machine *machine;
+    const struct state_part *part;
+    struct state_writer *writer;
+    const struct save_watch *watch; /* NULL: nobody looks on */
+    GQueue under_way;               /* struct chunk, in the order of the file */
+    uint64_t done, total;           /* bytes of memory */
+};
+
+static struct chunk *oldest(struct packing *g)
+{
+    struct state_packers *p = g->machine->packers;
+    struct chunk *c = g_queue_pop_head(&g->under_way);
+    g_mutex_lock(&p->lock);
+    while (!c->done)
+        g_cond_wait(&p->one_done, &p->lock);
+    g_mutex_unlock(&p->lock);
+    return c;
+}
+
+static bool write_oldest(struct packing *g, GError **error)
+{
+    struct chunk *c = oldest(g);
+    const struct state_part *p = g->part;
+    bool good = !c->failed;
+    if (c->failed)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+                    "The guest's memory cannot be read by the threads that pack it");
+    else if (c->packed)
+        good = state_put_summed(g->writer, p->name, p->version, c->packed->data, c->packed->len, c->sum, error);
+    g->done = MIN(g->done + c->pages * PAGE, g->total);
+    chunk_free(c);
+    return good && (!g->watch || g->watch->goes_on(g->watch->ctx, g->done, g->total, error));
+}
+
+static bool save_window(struct packing *g, const struct memory_area *a, uint64_t offset, GError **error)
+{
+    struct state_packers *p = g->machine->packers;
+    struct chunk *c = g_new0(struct chunk, 1);
+    *c = (struct chunk){
+        .machine = g->machine, .area = a, .offset = offset, .pages = MIN(WINDOW_PAGES, (a->bytes - offset) / PAGE)};
+    g_queue_push_tail(&g->under_way, c);
+    g_thread_pool_push(p->pool, c, NULL);
+    return g->under_way.length < 2 * p->threads || write_oldest(g, error);
+}
+
+/* Where in the area the next window begins that somebody has touched; a->bytes: nowhere. */
+static uint64_t next_touched(struct machine *m, const struct memory_area *a, uint64_t offset)
+{
+    off_t data = lseek(m->memory.fd, a->offset + offset, SEEK_DATA);
+    if (data < 0)
+        return errno == ENXIO ? a->bytes : offset;
+    uint64_t at = MAX((uint64_t)data, a->offset) - a->offset, window = WINDOW_PAGES * PAGE;
+    return MIN(MAX(at - at % window, offset), a->bytes);
+}
+
+static bool save_area(struct packing *g, const struct memory_area *a, GError **error)
+{
+    const uint64_t window = WINDOW_PAGES * PAGE;
+    for (uint64_t at = 0; at < a->bytes; at += window) {
+        uint64_t next = next_touched(g->machine, a, at);
+        g->done += next - at;
+        at = next;
+        if (at < a->bytes && !save_window(g, a, at, error))
             return false;
-        while (at < end && is_zero(m->memory.base + at))
-            at += PAGE;
     }
     return true;
 }
 
-static bool save_area(struct machine *m, const struct state_part *p, struct state_writer *w,
-                      const struct memory_area *a, GError **error)
-{
-    uint64_t end = a->offset + a->bytes;
-    for (uint64_t at = a->offset; at < end;) {
-        off_t data = lseek(m->memory.fd, at, SEEK_DATA);
-        if (data < 0 && errno == ENXIO) /* nothing more */
-            return true;
-        off_t hole = data < 0 ? -1 : lseek(m->memory.fd, data, SEEK_HOLE);
-        uint64_t from = data < 0 ? at : MIN((uint64_t)data, end);
-        uint64_t to = hole < 0 ? end : MIN((uint64_t)hole, end);
-        if (from < to && !save_touched(m, p, w, a, from, to, error))
-            return false;
-        at = MAX(to, from);
-    }
-    return true;
-}
-
-bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w, GError **error)
+bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w,
+                       const struct save_watch *watch, GError **error)
 {
     g_autoptr(GArray) areas = state_areas(m);
+    struct packing g = {.machine = m, .part = p, .writer = w, .watch = watch, .under_way = G_QUEUE_INIT};
     bool good = true;
+    for (unsigned i = 0; i < areas->len; i++)
+        g.total += g_array_index(areas, struct memory_area, i).bytes;
     for (unsigned i = 0; i < areas->len && good; i++)
-        good = save_area(m, p, w, &g_array_index(areas, struct memory_area, i), error);
+        good = save_area(&g, &g_array_index(areas, struct memory_area, i), error);
+    while (good && g.under_way.length)
+        good = write_oldest(&g, error);
+    while (g.under_way.length)
+        chunk_free(oldest(&g));
     return good;
 }
 
@@ -121,24 +283,70 @@ static const struct memory_area *find_area(const GArray *areas, const char *name
     return NULL;
 }
 
+struct window { /* as it is in the file */
+    char *area;
+    uint64_t offset;
+    uint16_t pages;
+    uint8_t how, bits[WINDOW_PAGES / 8];
+    unsigned set; /* bits */
+};
+
+/* False: it makes no sense. */
+static bool read_head(struct window *w, struct stream *s)
+{
+    stream_text(s, &w->area);
+    stream_u64(s, &w->offset);
+    stream_u16(s, &w->pages);
+    stream_u8(s, &w->how);
+    if (!stream_ok(s) || !w->pages || w->pages > WINDOW_PAGES || w->how > ZSTD)
+        return false;
+    stream_raw(s, w->bits, (w->pages + 7) / 8);
+    for (unsigned i = 0; i < WINDOW_PAGES; i++)
+        w->set += w->bits[i / 8] >> i % 8 & 1;
+    for (unsigned i = w->pages; i < WINDOW_PAGES; i++)
+        if (w->bits[i / 8] >> i % 8 & 1)
+            return false;
+    return stream_ok(s) && w->set;
+}
+
+/* The pages that are there: exactly as many bytes as the bits say.  data: room for a window. */
+static bool unpack(const struct window *w, const uint8_t *from, size_t n, uint8_t *data)
+{
+    size_t bytes = w->set * PAGE;
+    if (w->how == ZSTD)
+        return ZSTD_decompress(data, bytes, from, n) == bytes;
+    if (n == bytes)
+        memcpy(data, from, n);
+    return n == bytes;
+}
+
+static void put_pages(struct machine *m, const struct window *w, uint64_t at, const uint8_t *data)
+{
+    for (unsigned i = 0; i < w->pages; i++)
+        if (w->bits[i / 8] >> i % 8 & 1) {
+            memcpy(m->memory.base + at + i * PAGE, data, PAGE);
+            data += PAGE;
+        }
+    m->engine->touched(m->engine_vm, at, w->pages * PAGE);
+}
+
 bool state_load_memory(struct machine *m, const struct state_section *section, GError **error)
 {
+    enum { HEAD_MAX = 2 + STATE_NAME_BYTES + 8 + 2 + 1 + WINDOW_PAGES / 8 };
     g_autoptr(GArray) areas = state_areas(m);
+    g_autofree uint8_t *data = g_malloc(WINDOW_PAGES * PAGE);
+    struct window w = {.area = NULL};
     struct stream s;
-    char *name = NULL;
-    uint64_t offset;
-    stream_init_load(&s, section->data, MIN(section->bytes, UINT16_MAX + 10));
-    stream_text(&s, &name);
-    stream_u64(&s, &offset);
-    bool good = stream_ok(&s);
-    uint64_t bytes = section->bytes - s.at;
-    const struct memory_area *a = good ? find_area(areas, name) : NULL;
-    good = a && offset % PAGE == 0 && bytes % PAGE == 0 && offset <= a->bytes && bytes <= a->bytes - offset;
-    if (good) {
-        memcpy(m->memory.base + a->offset + offset, section->data + s.at, bytes);
-        m->engine->touched(m->engine_vm, a->offset + offset, bytes);
-    }
+    stream_init_load(&s, section->data, MIN(section->bytes, HEAD_MAX));
+    bool good = read_head(&w, &s);
+    const struct memory_area *a = good ? find_area(areas, w.area) : NULL;
+    good = a && w.offset % PAGE == 0 && w.offset <= a->bytes && w.pages * PAGE <= a->bytes - w.offset;
+    bool whole = good && unpack(&w, section->data + s.at, section->bytes - s.at, data);
+    if (whole)
+        put_pages(m, &w, a->offset + w.offset, data);
     stream_clear(&s);
-    g_free(name);
+    g_free(w.area);
+    if (good && !whole)
+        return state_fail(error, "has a piece of memory that cannot be unpacked");
     return good || state_fail(error, "has a piece of memory that this machine has no place for");
 }

@@ -4,6 +4,7 @@
  * What it takes from the host (sockets, ptys, serial files, a terminal) was opened before. */
 #pragma once
 #include "core-vmm/fence/fence.h"
+#include <sys/stat.h>
 
 struct jail {
     const char *folder; /* the machine's: disks, logs */
@@ -24,4 +25,14 @@ GStrv jail_images(const struct jail *j, GError **error); /* NULL: they could not
 /* ---- sweeper.c: what only somebody outside of the fence can do ---- */
 /* A process that waits for the end of this one, however that comes, and then removes its sockets and links and the
  * (empty) runtime folder.  Until then it keeps the machine's lock too, so that nobody starts the machine in between. */
-bool sweeper_start(int lock, char **names, const char *runtime, GError **error);
+struct sweeping {
+    int lock;
+    char **names;
+    const char *runtime;
+    const char *state; /* the machine's saved state that it goes on from, or NULL */
+    struct stat file;  /* which file that is */
+    int pipe;          /* for sweeper_state_used(); 0: there is no such process */
+};
+bool sweeper_start(struct sweeping *s, GError **error);
+/* The guest runs, and its disks change: the state that it came from goes. */
+void sweeper_state_used(const struct sweeping *s);

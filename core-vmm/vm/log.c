@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* log.c - the machine's log file, bounded in size, and stderr led into it. */
 #include "core-vmm/vm/log.h"
+#include "core-vmm/base/log_line.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOG_BYTES_MAX (8 << 20)
@@ -44,21 +44,6 @@ static void opened(struct log *l, int fd)
         l->takes_stderr = false;
 }
 
-static const char *level_name(GLogLevelFlags level)
-{
-    if (level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL))
-        return "bug";
-    return level & G_LOG_LEVEL_WARNING ? "warning" : level & G_LOG_LEVEL_DEBUG ? "debug" : "info";
-}
-
-static const char *message_of(const GLogField *fields, gsize n)
-{
-    for (gsize i = 0; i < n; i++)
-        if (!strcmp(fields[i].key, "MESSAGE"))
-            return fields[i].value;
-    return "";
-}
-
 /* On the loop thread: the others may open and rename nothing. */
 static gboolean put_away(gpointer data)
 {
@@ -89,30 +74,15 @@ static void write_line(struct log *l, const char *line)
         g_idle_add(put_away, l);
 }
 
-/* Not by GLib, which may want to look at the time zone's file again: most threads cannot open it. */
-static char *time_text(void)
-{
-    struct timespec now;
-    struct tm tm;
-    char day[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    localtime_r(&now.tv_sec, &tm);
-    strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", &tm);
-    return g_strdup_printf("%s.%03ld", day, now.tv_nsec / 1000000);
-}
-
 static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer data)
 {
     struct log *l = data;
-    const char *message = message_of(fields, n);
     bool serious = level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
-    if (level & G_LOG_LEVEL_DEBUG)
-        return G_LOG_WRITER_HANDLED;
-    g_autofree char *time = time_text();
-    g_autofree char *line = g_strdup_printf("%s %-7s %s\n", time, level_name(level), message);
-    write_line(l, line);
+    g_autofree char *line = log_line(level, fields, n);
+    if (line)
+        write_line(l, line);
     if (serious && l->loud)
-        g_printerr("terrarium-vm: %s\n", message);
+        g_printerr("terrarium-vm: %s\n", log_message(fields, n));
     return G_LOG_WRITER_HANDLED;
 }
 

@@ -38,7 +38,9 @@ struct process {
     struct options o;
     char *name, *ini, *runtime, *socket;
     int lock, listening;
-    int state;        /* the saved state to begin with, open; -1: none */
+    int state;       /* the saved state to begin with, open; -1: none */
+    char *suspended; /* its path, if it is the machine's own */
+    struct sweeping sweeping;
     GHashTable *ends; /* of serial ports, until the machine has them */
     struct fence_filters *filters;
     GMainLoop *loop;
@@ -125,20 +127,28 @@ static bool images_free(struct process *p, GKeyFile *file, GError **error)
     return true;
 }
 
-/* A pipe of that name must not hold us up. */
+/* The one that was asked for, or the machine's own, if it has one.  A pipe of that name must not hold us up. */
 static bool open_state(struct process *p, GError **error)
 {
-    p->state = open(p->o.load, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (p->state < 0)
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", p->o.load, g_strerror(errno));
-    return p->state >= 0;
+    g_autofree char *own = g_build_filename(p->o.folder, PATHS_SAVED, NULL);
+    const char *path = p->o.load ? p->o.load : own;
+    p->state = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (p->state < 0 && !p->o.load && errno == ENOENT)
+        return true;
+    if (p->state < 0 || fstat(p->state, &p->sweeping.file)) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+        return false;
+    }
+    if (!p->o.load)
+        p->suspended = g_steal_pointer(&own);
+    return true;
 }
 
 /* All that comes from outside and is not an image: nothing of it can be opened later. */
 static bool open_outside(struct process *p, GKeyFile *file, GError **error)
 {
     p->runtime = paths_runtime_of(p->name, error);
-    if (!p->runtime || (p->o.load && !open_state(p, error)) || (!p->o.no_jail && !images_free(p, file, error)))
+    if (!p->runtime || !open_state(p, error) || (!p->o.no_jail && !images_free(p, file, error)))
         return false;
     p->socket = g_build_filename(p->runtime, "control", NULL);
     p->listening = socket_listen(p->socket, error);
@@ -155,8 +165,11 @@ static bool fence(struct process *p, GKeyFile *file, GError **error)
     g_ptr_array_add(names, network);
     g_ptr_array_add(names, NULL);
     p->filters = p->o.no_jail ? NULL : fence_filters_new(error);
-    return p->o.no_jail ||
-           (p->filters && sweeper_start(p->lock, (char **)names->pdata, p->runtime, error) && jail_close(&jail, error));
+    p->sweeping.lock = p->lock;
+    p->sweeping.names = (char **)names->pdata;
+    p->sweeping.runtime = p->runtime;
+    p->sweeping.state = p->suspended;
+    return p->o.no_jail || (p->filters && sweeper_start(&p->sweeping, error) && jail_close(&jail, error));
 }
 
 static bool thread_begins(void *ctx, enum machine_thread kind)
@@ -177,9 +190,17 @@ static void watch_signals(struct process *p)
 
 static bool restore(struct process *p, GError **error)
 {
-    if (!p->o.load || machine_restore(p->machine, p->state, error))
+    GError *why = NULL;
+    if (p->state < 0 || machine_restore(p->machine, p->state, &why))
         return true;
-    g_prefix_error(error, "%s: ", p->o.load);
+    if (p->suspended)
+        g_propagate_error(error, g_error_new(why->domain, why->code,
+                                             "%s (%s is suspended; vmctl discard-state %s gives "
+                                             "its state up, and it starts from the beginning)",
+                                             why->message, p->name, p->name));
+    else
+        g_propagate_prefixed_error(error, g_error_copy(why), "%s: ", p->o.load);
+    g_error_free(why);
     return false;
 }
 
@@ -193,6 +214,8 @@ static bool build(struct process *p, GError **error)
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
     if (!p->machine || !restore(p, error))
         return false;
+    if (p->state >= 0)
+        g_message("it goes on from a saved state");
     g_message("engine %s: %s", machine_engine(p->machine), machine_engine_reason(p->machine));
     for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
         drive_on_full(v, on_disk_full, p);
@@ -229,7 +252,10 @@ static bool set_up(struct process *p, GError **error)
     serve(p);
     if (p->filters && !fence_holds(error))
         return false;
-    return machine_start(p->machine, error) && (!p->filters || fence_thread(p->filters, FENCE_LOOP, error));
+    if (!machine_start(p->machine, error))
+        return false;
+    sweeper_state_used(&p->sweeping);
+    return !p->filters || fence_thread(p->filters, FENCE_LOOP, error);
 }
 
 /* To whoever started us; a sentence on stderr if nobody did. */
@@ -269,6 +295,7 @@ static void clean_up(struct process *p)
     if (p->state >= 0)
         close(p->state);
     fence_filters_free(p->filters);
+    g_free(p->suspended);
     g_free(p->socket);
     g_free(p->runtime);
     g_free(p->ini);

@@ -16,7 +16,7 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
         {"disk-format", 0, 0, G_OPTION_ARG_STRING, &s->disk_format,
          "Of new disks, and of files whose name does not tell", "FORMAT"},
         {"disk-bus", 0, 0, G_OPTION_ARG_STRING, &s->disk_bus,
-         "What disks and CD drives are connected to: ide, sata, nvme or virtio", "BUS"},
+         "What disks and CD drives are connected to: ide, sata, nvme, virtio or scsi", "BUS"},
         {"cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &s->cdroms, "A CD or DVD image; \"\" for an empty drive", "FILE"},
         {"floppy", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &s->floppies, "A floppy image; \"\" for an empty drive", "FILE"},
         {"firmware", 0, 0, G_OPTION_ARG_FILENAME, &s->firmware, "Firmware image instead of SeaBIOS", "FILE"},

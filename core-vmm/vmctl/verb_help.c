@@ -7,7 +7,7 @@ static int overview(void)
 {
     printf("vmctl VERB ... - virtual machines from the command line\n\n");
     for (const struct verb *const *v = verbs_all(); *v; v++)
-        printf("  %-11s %s\n", (*v)->name, (*v)->summary);
+        printf("  %-13s %s\n", (*v)->name, (*v)->summary);
     printf("\nA machine's NAME may be shortened as long as it is clear which one is meant.\n"
            "vmctl VERB --help explains a verb, with examples.  Data goes to stdout, all else to stderr.\n"
            "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 no such machine, 4 wrong state, 5 timeout,\n"

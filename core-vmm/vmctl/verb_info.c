@@ -63,6 +63,8 @@ static void print_table(JsonObject *o)
     JsonObject *settings = answer_object(o, "settings");
     print_object(o, "");
     network_print(answer_object(o, "network"));
+    if (answer_has(o, "saved"))
+        print_object(answer_object(o, "saved"), "  ");
     if (answer_has(o, "running"))
         print_object(answer_object(o, "running"), "  ");
     g_autoptr(GList) sections = json_object_get_members(settings);
@@ -73,20 +75,34 @@ static void print_table(JsonObject *o)
     json_object_unref(o);
 }
 
+static JsonObject *saved_object(const struct machine_saved *s)
+{
+    JsonObject *o = json_object_new();
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(s->time);
+    g_autofree char *text = g_date_time_format_iso8601(time);
+    json_object_set_string_member(o, "time", text);
+    json_object_set_int_member(o, "bytes", s->bytes);
+    return o;
+}
+
 static JsonObject *describe(const char *name, GError **error)
 {
     g_autofree char *folder = machines_folder(name);
     g_autoptr(GKeyFile) file = machines_settings(name, error);
     if (!file)
         return NULL;
-    bool runs = machine_lock_holder(folder) != 0;
+    struct machine_saved state;
+    bool runs = machine_lock_holder(folder) != 0, saved = saved_look(name, &state);
     JsonObject *running = runs ? running_object(name) : NULL, *o = json_object_new();
     json_object_set_string_member(o, "name", name);
     json_object_set_string_member(o, "folder", folder);
     json_object_set_string_member(o, "state",
                                   running ? answer_text(running, "state", "?")
                                   : runs  ? "no answer"
+                                  : saved ? "saved"
                                           : "stopped");
+    if (saved && !runs)
+        json_object_set_object_member(o, "saved", saved_object(&state));
     if (running)
         json_object_set_object_member(o, "running", running);
     JsonObject *network = network_list(name, NULL);

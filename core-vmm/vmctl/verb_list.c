@@ -30,7 +30,7 @@ static void fill(struct row *r, const struct machine_entry *e)
     if (e->state == ENTRY_RUNS)
         ask(r);
     else
-        r->state = g_strdup(states[e->state]);
+        r->state = g_strdup(e->saved && e->state == ENTRY_STOPPED ? "saved" : states[e->state]);
 }
 
 static void print_row(const struct row *r, enum output how, JsonArray *list)

@@ -18,10 +18,19 @@ struct reader {
     gsize left;
 };
 
+/* A network process' log that is full goes on with its newer half: the rest of it has been seen. */
+static void follow_cut(int fd)
+{
+    struct stat st;
+    if (!fstat(fd, &st) && lseek(fd, 0, SEEK_CUR) > st.st_size)
+        lseek(fd, 0, SEEK_END);
+}
+
 static bool copy(struct reader *r)
 {
     char buffer[8192];
     ssize_t n;
+    follow_cut(r->fd);
     while ((n = read(r->fd, buffer + sizeof r->rest, sizeof buffer - sizeof r->rest)) > 0) {
         char *start = buffer + sizeof r->rest - r->left;
         memcpy(start, r->rest, r->left);
@@ -36,11 +45,13 @@ static bool copy(struct reader *r)
 
 static int logs(const struct verb *v, int argc, char **argv)
 {
-    gboolean follow = FALSE;
+    gboolean follow = FALSE, network = FALSE;
     int code, previous = 0;
     struct stat st;
     const GOptionEntry entries[] = {
         {"follow", 'f', 0, G_OPTION_ARG_NONE, &follow, "Go on while the machine runs", NULL},
+        {"network", 'n', 0, G_OPTION_ARG_NONE, &network, "Of its network process: links, refusals, dropped frames",
+         NULL},
         {"previous", 'p', 0, G_OPTION_ARG_INT, &previous, "Of the Nth run before the last", "N"},
         {NULL},
     };
@@ -49,7 +60,7 @@ static int logs(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    g_autofree char *folder = machines_folder(name), *last = paths_log(folder);
+    g_autofree char *folder = machines_folder(name), *last = network ? paths_network_log(folder) : paths_log(folder);
     g_autofree char *path = previous > 0 ? g_strdup_printf("%s.%d", last, previous) : g_strdup(last);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* the VM process could put a pipe there */
     if (fd < 0 && errno == ENOENT)
@@ -71,5 +82,5 @@ static int logs(const struct verb *v, int argc, char **argv)
     return good ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
 
-const struct verb verb_logs = {"logs", "NAME", "show what the VM process has to say", "  vmctl logs demo --follow",
-                               logs};
+const struct verb verb_logs = {"logs", "NAME", "show what the VM process has to say",
+                               "  vmctl logs demo --follow\n  vmctl logs demo --network", logs};

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_nic.c - vmctl nic: a machine's network cards. */
+#include "core-vmm/vmctl/nic.h"
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/suggest.h"
 #include <string.h>
 
-struct nic_options {
-    char *card, *output;
-    enum output how;
-};
 struct nic_part {
     const char *name, *args; /* args: after the machine's name */
     int least, most;         /* of those; -1: any number */
@@ -48,8 +45,7 @@ void network_print(JsonObject *list)
     }
 }
 
-/* Takes it. */
-static int show(JsonObject *o, const struct nic_options *n, void (*table)(JsonObject *o))
+int nic_show(JsonObject *o, const struct nic_options *n, void (*table)(JsonObject *o))
 {
     if (n->how == OUTPUT_JSON) {
         print_json(o);
@@ -66,10 +62,16 @@ static int list(const char *machine, const struct nic_options *o, int argc, char
     JsonObject *cards = network_list(machine, &error);
     if (cards && network_card(cards, 0) && o->how == OUTPUT_TABLE)
         print("%-5s %-10s %-10s %-17s %-9s %s\n", "CARD", "MODEL", "MODE", "MAC", "LINK", "ADDRESSES");
-    return cards ? show(cards, o, network_print) : fail_error(error);
+    return cards ? nic_show(cards, o, network_print) : fail_error(error);
 }
 
 /* ---- changing ---- */
+
+void nic_tell(const char *machine, enum settings_count count)
+{
+    if (count == SETTINGS_COUNT_FROM_NEXT_START)
+        note("%s is running: some of it counts from its next start", machine);
+}
 
 static int change(const char *machine, const struct nic_options *o, char **settings)
 {
@@ -77,8 +79,7 @@ static int change(const char *machine, const struct nic_options *o, char **setti
     enum settings_count count;
     if (!network_set(machine, o->card, settings, &count, &error))
         return fail_error(error);
-    if (count == SETTINGS_COUNT_FROM_NEXT_START)
-        note("%s is running: some of it counts from its next start", machine);
+    nic_tell(machine, count);
     return EXIT_CODE_OK;
 }
 
@@ -146,7 +147,7 @@ static int forward_list(const char *machine, const struct nic_options *n, int ar
     for (unsigned i = 0; (card = network_card(cards, i)); i++)
         collect(all, card);
     json_object_set_array_member(o, "forwards", all);
-    return show(o, n, print_forwards);
+    return nic_show(o, n, print_forwards);
 }
 
 static int forward_add(const char *machine, const struct nic_options *o, int argc, char **argv)
@@ -173,6 +174,10 @@ static const struct nic_part parts[] = {
     {"forward add", "tcp|udp [ADDRESS:]PORT [ADDRESS:]GUEST-PORT", 3, 3, forward_add},
     {"forward rm", "tcp|udp [ADDRESS:]PORT", 2, 3, forward_remove},
     {"forward list", "", 0, 0, forward_list},
+    {"limit", "[KEY=VALUE...|off]", 0, -1, nic_limit},
+    {"capture start", "FILE", 1, 1, nic_capture_start},
+    {"capture stop", "", 0, 0, nic_capture_stop},
+    {"capture list", "", 0, 0, nic_capture_list},
 };
 
 static const struct nic_part *find_part(const char *name)
@@ -218,7 +223,7 @@ static int nic(const struct verb *v, int argc, char **argv)
     struct nic_options o = {0};
     const GOptionEntry entries[] = {
         {"card", 'c', 0, G_OPTION_ARG_STRING, &o.card, "Which card (nic1)", "CARD"},
-        {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of lists: table or json", "HOW"},
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of what is shown: table or json", "HOW"},
         {NULL},
     };
     int code;
@@ -231,11 +236,16 @@ static int nic(const struct verb *v, int argc, char **argv)
     return code;
 }
 
-const struct verb verb_nic = {"nic", "list|set|connect|disconnect|forward add|forward rm|forward list NAME ...",
+const struct verb verb_nic = {"nic",
+                              "list|set|connect|disconnect|forward add|rm|list|limit|capture start|stop|list NAME ...",
                               "show and change network cards, also while running",
                               "  vmctl nic list demo\n"
                               "  vmctl nic forward add demo tcp 2222 22\n"
                               "  vmctl nic forward rm demo tcp 2222\n"
                               "  vmctl nic set demo mode=none\n"
-                              "  vmctl nic disconnect demo --card nic2",
+                              "  vmctl nic disconnect demo --card nic2\n"
+                              "  vmctl nic limit demo limit=10M delay=40ms loss=0.5%\n"
+                              "  vmctl nic limit demo off\n"
+                              "  vmctl nic capture start demo demo.pcapng\n"
+                              "  vmctl nic capture stop demo",
                               nic};

@@ -22,6 +22,13 @@ static void tell_network(const char *name)
         note("%s", (char *)remarks->pdata[i]);
 }
 
+static void tell_saved(const struct machine_saved *s)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(s->time);
+    g_autofree char *text = g_date_time_format(time, "%F %T");
+    note("it goes on from where it was saved at %s", text);
+}
+
 static int wait_for(GPid pid)
 {
     int status;
@@ -35,9 +42,13 @@ static int start_machine(const char *name, const struct machine_start *how)
 {
     g_autoptr(GError) error = NULL;
     struct machine_run r;
+    struct machine_saved saved;
+    bool goes_on = !how->load && saved_look(name, &saved);
     if (!machines_start(name, how, &r, &error))
         return fail(r.refusal ? r.refusal : exit_code_of_error(error), "%s", error->message);
     tell_engine(name);
+    if (goes_on)
+        tell_saved(&saved);
     tell_network(name);
     return how->terminal ? wait_for(r.pid) : EXIT_CODE_OK;
 }

@@ -38,6 +38,17 @@ void print_json(JsonObject *o);               /* takes it; adds "schema": 1 */
 /* For main(): whoever ends the process, what it printed is written or it ends with an error. */
 void say_at_exit(void);
 
+/* ---- progress.c: a bar on a terminal, and Ctrl-C that leaves nothing half-made ---- */
+struct progress {
+    const char *what;
+    bool terminal;
+    int shown; /* permille, -1: nothing yet */
+};
+/* SIGINT and SIGTERM set *cancel from now on, by a thread of their own. */
+void progress_start(struct progress *p, const char *what, bool quiet, gint *cancel);
+void progress_show(void *progress, uint64_t done, uint64_t total); /* of a job */
+void progress_end(struct progress *p);
+
 /* ---- machines.c ---- */
 /* The machine that an exact name or unique prefix means; NULL: *code, all said. */
 char *machine_resolve(const char *given, int *code);

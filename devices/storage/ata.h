@@ -96,8 +96,9 @@ void ata_read_log(struct ata_drive *v, uint8_t *answer, struct ata_action *a);
 /* atapi.c */
 void atapi_power_on(struct ata_drive *v);
 void atapi_packet(struct ata_drive *v, const uint8_t packet[PACKET_BYTES], uint8_t *answer, struct ata_action *a);
-uint8_t atapi_read_failed(struct ata_drive *v); /* sets the sense data; the error register's value */
-void atapi_medium_changed(struct ata_drive *v); /* by the user */
+uint8_t atapi_read_failed(struct ata_drive *v);             /* sets the sense data; the error register's value */
+void atapi_medium_changed(struct ata_drive *v);             /* by the user */
+void ata_put_sense(uint8_t sense[18], struct ata_sense is); /* in the fixed format */
 /* 2048-byte sectors from lba on become 2352: in place, the buffer has room. */
 void atapi_expand_raw(uint8_t *buffer, uint32_t lba, uint32_t sectors);
 

@@ -173,6 +173,16 @@ static void inquiry(struct packet *c)
     reply(c, sizeof answer, get_be16(c->p + 3));
 }
 
+void ata_put_sense(uint8_t sense[18], struct ata_sense is)
+{
+    memset(sense, 0, 18);
+    sense[0] = 0x70;
+    sense[2] = is.key;
+    sense[7] = 10;
+    sense[12] = is.code;
+    sense[13] = is.qualifier;
+}
+
 static void request_sense(struct packet *c)
 {
     struct ata_drive *v = c->drive;
@@ -181,12 +191,7 @@ static void request_sense(struct packet *c)
         v->sense = v->attention;
         v->attention.key = 0;
     }
-    memset(c->answer, 0, 18);
-    c->answer[0] = 0x70;
-    c->answer[2] = v->sense.key;
-    c->answer[7] = 10;
-    c->answer[12] = v->sense.code;
-    c->answer[13] = v->sense.qualifier;
+    ata_put_sense(c->answer, v->sense);
     v->sense = (struct ata_sense){0};
     reply(c, 18, c->p[4]);
 }

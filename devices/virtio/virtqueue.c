@@ -191,10 +191,11 @@ static size_t copy(const struct virtq_chain *c, bool in, uint64_t at, uint8_t *o
     unsigned first = in ? c->out : 0, end = in ? c->out + c->in : c->out;
     for (unsigned i = first; i < end && done < bytes; i++) {
         uint64_t skip = MIN(at, c->iov[i].iov_len), n = MIN(bytes - done, c->iov[i].iov_len - skip);
-        uint8_t *theirs = (uint8_t *)c->iov[i].iov_base + skip;
         at -= skip;
-        if (n)
-            memcpy(in ? theirs : ours + done, in ? ours + done : theirs, n);
+        if (!n) /* an empty segment is nowhere */
+            continue;
+        uint8_t *theirs = (uint8_t *)c->iov[i].iov_base + skip;
+        memcpy(in ? theirs : ours + done, in ? ours + done : theirs, n);
         done += n;
     }
     return done;

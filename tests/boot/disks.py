@@ -6,7 +6,7 @@
   disks.py --list
 
 A guest reads what is on each disk and says the checksum, fills disks at places spread over them, reads and writes one with many
-programs at once; afterwards the host looks at the images by qemu-img too.  "hotplug" pulls and plugs a SATA disk --times times."""
+programs at once; afterwards the host looks at the images by qemu-img too.  "hotplug" and "hotplug-scsi" pull and plug a disk --times times."""
 import argparse
 import hashlib
 import os
@@ -22,7 +22,7 @@ import boot
 KERNELS = {"amd64": ("vmlinuz-amd64", "disk-initrd64.gz"), "i386": ("vmlinuz-686-pae", "disk-initrd32.gz")}
 DISK_BYTES = 48 << 20
 LIMIT = 240  # seconds
-# test: architecture and drives: section, format of the image ("cd": a CD of random bytes)
+# test: architecture and drives: section, format of the image ("cd": a CD of random bytes); or the bus that disks are plugged into
 TESTS = {
     "sata-amd64": ("amd64", [("sata0", "raw"), ("sata1", "qcow2"), ("sata5", "cd")]),
     "sata-i386": ("i386", [("sata0", "raw"), ("sata3", "vdi"), ("sata5", "cd")]),
@@ -30,7 +30,10 @@ TESTS = {
     "nvme-i386": ("i386", [("nvme0", "vhdx")]),
     "ide-amd64": ("amd64", [("ide0", "raw"), ("ide2", "cd")]),
     "all-amd64": ("amd64", [("ide0", "raw"), ("sata0", "raw"), ("nvme0", "raw"), ("virtio-disk0", "raw")]),
-    "hotplug": ("amd64", []),
+    "scsi-amd64": ("amd64", [("scsi0", "raw"), ("scsi1", "qcow2"), ("scsi6", "cd")]),
+    "scsi-i386": ("i386", [("scsi0", "raw"), ("scsi3", "vdi"), ("scsi6", "cd")]),
+    "hotplug": ("amd64", "sata"),
+    "hotplug-scsi": ("amd64", "scsi"),
 }
 
 
@@ -130,9 +133,9 @@ def run_disks(options, name, arch, drives):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_hotplug(options, name):
+def run_hotplug(options, name, bus):
     folder = tempfile.mkdtemp(prefix="disks-")
-    disk, md5 = image(folder, "sata0", "raw", "fixed")
+    disk, md5 = image(folder, "fixed", "raw", "fixed")
     plugged = []
     for n in range(2):  # two disks take turns
         path = os.path.join(folder, f"plugged{n}.img")
@@ -140,15 +143,15 @@ def run_hotplug(options, name):
         with open(path, "wb") as f:
             f.write(data)
         plugged.append((path, hashlib.md5(data).hexdigest()))
-    vm = Guest(options, name, "amd64", [f"sata0.file={disk}", "sata0.format=raw", "sata3.media=disk"],
+    vm = Guest(options, name, "amd64", [f"{bus}0.file={disk}", f"{bus}0.format=raw", f"{bus}3.media=disk"],
                f"disks=1 times={options.times} do=list,hotplug,sums")
     try:
         vm.wait("DISK sda")
         for n in range(1, options.times + 1):
             path, md5_there = plugged[n % 2]
-            vm.run("media", "insert", name, path, "--drive", "sata3")
+            vm.run("media", "insert", name, path, "--drive", f"{bus}3")
             vm.wait(f"DISK-IN {n} {md5_there}")
-            vm.run("media", "eject", name, "--drive", "sata3")
+            vm.run("media", "eject", name, "--drive", f"{bus}3")
             vm.wait(f"DISK-OUT {n}\r")
         vm.wait("DISK-DONE")
         if f"DISK sda sum {md5}" not in vm.serial():
@@ -180,10 +183,10 @@ def main():
             print(f"ok {i} {name} # SKIP {reason}", flush=True)
             continue
         try:
-            if drives:
+            if isinstance(drives, list):
                 run_disks(options, name, arch, drives)
             else:
-                run_hotplug(options, name)
+                run_hotplug(options, name, drives)
             print(f"ok {i} {name}", flush=True)
         except (boot.Failed, subprocess.CalledProcessError) as e:
             bad += 1

@@ -10,6 +10,7 @@
  *   text                          text mode again, with GNU GRUB's name on the screen
  *   flood N                       N bytes of output
  *   stubborn                      PCI functions that the user wants back stay from now on; else they are let go of
+ *   keep N   kept                 N into memory; says "kept N", of memory that nobody kept anything in, "kept 0"
  *   limit N                       a file that is the port's target holds no more than this (the host's doing, by core)
  * All else comes back; so does "mode" once it is there.  Keys show on the port by their codes, "+30 -30 "; caps lock has an
  * LED, num lock none; the power button switches it off; it says "came MASK" of PCI slots.  A machine with engine-options = refuse is not built. */
@@ -31,6 +32,7 @@ enum { PM_BUTTON = 1 << 8, GPE_HOTPLUG = 1 << 1, HOTPLUG = 0xae00 };
 enum { PM_BASE = 0x600, PM_CONTROL = 0x604, PM_GPE = 0x60c, VIDEO_SLOT = 2, PM_SLOT = 1, PM_FUNCTION = 3, HEIGHT = 48 };
 #define PICTURE    0xe0000000u
 #define TEXT_CELLS 0xb8000u
+#define KEPT       0x40000u
 
 struct guest {
     const struct cpu_vm *vm;
@@ -131,6 +133,12 @@ static void flood(struct guest *g, unsigned n)
         say(g, "flood flood flood flood flood flood flood flood flood flood fl\r\n");
 }
 
+static void say_kept(struct guest *g)
+{
+    g_autofree char *text = g_strdup_printf("kept %u\r\n", (unsigned)machine_load(g->vm->machine, 0, KEPT, 4));
+    say(g, text);
+}
+
 static void obey(struct guest *g, const char *order)
 {
     unsigned n;
@@ -146,6 +154,10 @@ static void obey(struct guest *g, const char *order)
         char_limit(char_find(g->vm->machine, "serial1"), n);
     else if (sscanf(order, "flood %u", &n) == 1)
         flood(g, n);
+    else if (sscanf(order, "keep %u", &n) == 1)
+        machine_store(g->vm->machine, 0, KEPT, 4, n);
+    else if (!strcmp(order, "kept"))
+        say_kept(g);
     else if (!strcmp(order, "stubborn"))
         g->stubborn = true;
     else if (!strcmp(order, "text"))

@@ -66,7 +66,7 @@ int state_join(GPtrArray *parts)
     g_assert_true(state_begin(&w, fd, &error));
     for (unsigned i = 0; i < parts->len; i++) {
         const struct part *p = parts->pdata[i];
-        g_assert_true(state_put(&w, p->name, p->version, p->bytes, NULL, 0, &error));
+        g_assert_true(state_put(&w, p->name, p->version, p->bytes->data, p->bytes->len, &error));
     }
     g_assert_true(state_finish(&w, &error));
     return fd;

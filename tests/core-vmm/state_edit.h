@@ -2,7 +2,7 @@
 /* state_edit.h - a saved state taken apart and put together again, with right checksums, for tests. */
 #pragma once
 #include "core-vmm/machine/machine.h"
-#include "core-vmm/machine/state_file.h"
+#include "core-vmm/base/state_file.h"
 
 struct part {
     char name[STATE_NAME_BYTES];

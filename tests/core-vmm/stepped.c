@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* stepped.c - the engine that runs nothing, and the machine around it. */
 #include "tests/core-vmm/stepped.h"
+#include "tests/core-vmm/unstarted.h"
 #include <string.h>
 
 /* The engine's VM is found by its configuration: machine_new() makes it before anybody has the machine. */
@@ -129,13 +130,9 @@ struct stepped *stepped_of(struct machine *m)
 
 struct stepped *stepped_of_file(GKeyFile *file)
 {
-    g_autoptr(GError) error = NULL;
-    struct machine *m = machine_new(file, "machine.ini", "/", NULL, &error);
-    g_assert_no_error(error);
+    struct machine *m = machine_unstarted(file);
     struct stepped *s = stepped_of(m);
     s->m = m;
-    m->state = MACHINE_RUNNING; /* though no thread runs a CPU */
-    clock_go(m->clock);
     return s;
 }
 

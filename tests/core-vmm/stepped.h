@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* stepped.h - a real machine, board and all, whose time moves only when told, with an engine that runs nothing: the test
  * does what guest code would, and sees what an engine is told: pins, the memory map, what was written behind its back.
- * One thread.  Link stepped.c before the machine: it has engine_choose().  A test that brings its own board_pc_build() and
- * board_pc_optional() has the same machine with other devices (tests/devices/bench.h). */
+ * One thread.  Link stepped.c and unstarted.c before the machine: it has engine_choose().  A test that brings a board of its
+ * own (own_board.h) has the same machine with other devices (tests/devices/bench.h). */
 #pragma once
 #include "core-vmm/machine/core.h"
 

@@ -3,7 +3,10 @@
  * That guests go on with it is the suite state's. */
 #include "core-vmm/base/bytes.h"
 #include "core-vmm/machine/state.h"
+#include "disk-formats/image/image.h"
 #include "tests/core-vmm/state_edit.h"
+#include <fcntl.h>
+#include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,12 +27,11 @@ static GByteArray *content(int fd)
 static GByteArray *small_file(void)
 {
     struct state_writer w;
-    g_autoptr(GByteArray) head = g_byte_array_append(g_byte_array_new(), (const uint8_t *)"head", 4);
     int fd = state_memfd("", 0);
     g_assert_true(state_begin(&w, fd, NULL));
-    g_assert_true(state_put(&w, "first", 1, head, "data", 4, NULL));
-    g_assert_true(state_put(&w, "second", 7, NULL, "0123456789", 10, NULL));
-    g_assert_true(state_put(&w, "second", 7, NULL, "0123456789", 10, NULL));
+    g_assert_true(state_put(&w, "first", 1, "headdata", 8, NULL));
+    g_assert_true(state_put(&w, "second", 7, "0123456789", 10, NULL));
+    g_assert_true(state_put(&w, "second", 7, "0123456789", 10, NULL));
     g_assert_true(state_finish(&w, NULL));
     GByteArray *all = content(fd);
     close(fd);
@@ -305,7 +307,7 @@ static int saved(struct machine *m)
 {
     g_autoptr(GError) error = NULL;
     int fd = state_memfd("", 0);
-    g_assert_true(machine_save(m, fd, &error));
+    g_assert_true(machine_save(m, fd, NULL, &error));
     g_assert_no_error(error);
     return fd;
 }
@@ -318,6 +320,8 @@ static void differ(GPtrArray *a, GPtrArray *b)
     for (unsigned i = 0; i < a->len; i++) {
         const struct part *p = a->pdata[i], *q = b->pdata[i];
         unsigned n = 0;
+        if (!strcmp(p->name, STATE_MANIFEST)) /* when it was */
+            continue;
         if (!strcmp(p->name, "clock")) {
             g_assert_cmpmem(p->bytes->data, CLOCK_BYTES, q->bytes->data, CLOCK_BYTES);
             continue;
@@ -392,15 +396,15 @@ static void test_wrong_parts(void)
     not_restored(parts, "", "has more in its part \"clock\"");
     g_byte_array_set_size(clock->bytes, clock->bytes->len - 2);
     not_restored(parts, "", "makes no sense in its part \"clock\"");
-    g_ptr_array_remove_index(parts, 1);
+    g_ptr_array_remove(parts, clock);
     not_restored(parts, "", "lacks the part \"clock\"");
     g_ptr_array_unref(parts);
     parts = state_parts(fd);
-    g_ptr_array_insert(parts, 2, part_copy(part_find(parts, "clock")));
+    g_ptr_array_insert(parts, 3, part_copy(part_find(parts, "clock")));
     not_restored(parts, "", "has the part \"clock\" twice");
-    g_strlcpy(((struct part *)parts->pdata[2])->name, "future", STATE_NAME_BYTES);
+    g_strlcpy(((struct part *)parts->pdata[3])->name, "future", STATE_NAME_BYTES);
     not_restored(parts, "", "has a part \"future\" that");
-    g_ptr_array_remove_index(parts, 2);
+    g_ptr_array_remove_index(parts, 3);
     last = part_copy(parts->pdata[parts->len - 1]);
     g_ptr_array_add(parts, last);
     not_restored(parts, "", "has the part \"input\" twice");
@@ -409,34 +413,179 @@ static void test_wrong_parts(void)
     machine_free(m);
 }
 
-/* Pieces of memory that lie elsewhere. */
+/* A chunk of memory as a file may have it. */
+struct piece {
+    const char *area;
+    uint64_t offset;
+    uint16_t pages;
+    uint8_t how;
+    uint32_t bits; /* of the first 32 pages */
+    unsigned bytes;
+};
+
+static void set_piece(struct part *p, const struct piece *c)
+{
+    struct stream s;
+    char *area = g_strdup(c->area);
+    uint64_t offset = c->offset;
+    uint16_t pages = c->pages;
+    uint8_t how = c->how, bits[32] = {c->bits, c->bits >> 8, c->bits >> 16, c->bits >> 24};
+    stream_init_save(&s);
+    stream_text(&s, &area);
+    stream_u64(&s, &offset);
+    stream_u16(&s, &pages);
+    stream_u8(&s, &how);
+    stream_raw(&s, bits, MIN((pages + 7u) / 8, sizeof bits));
+    g_byte_array_set_size(p->bytes, 0);
+    g_byte_array_append(p->bytes, s.bytes->data, s.bytes->len);
+    unsigned head = p->bytes->len;
+    g_byte_array_set_size(p->bytes, head + c->bytes);
+    memset(p->bytes->data + head, 0x5a, c->bytes);
+    stream_clear(&s);
+    g_free(area);
+}
+
+/* Pieces of memory that lie elsewhere, and those that are not what they say. */
 static void test_wrong_memory(void)
 {
+    static const char elsewhere[] = "has a piece of memory that this machine has no place for",
+                      unpackable[] = "has a piece of memory that cannot be unpacked";
     static const struct {
-        const char *area;
-        uint64_t offset, bytes;
-    } bad[] = {{"RAM", 4 << 20, PAGE},    {"RAM", (4 << 20) - PAGE, 2 * PAGE},
-               {"RAM", 1, PAGE},          {"RAM", 0, 100},
-               {"RAM", -PAGE, 2 * PAGE},  {"ROM", 0, PAGE},
-               {"video.0", 1 << 20, PAGE}};
+        struct piece piece;
+        const char *why;
+    } bad[] = {
+        {{"RAM", 4 << 20, 1, 0, 1, PAGE}, elsewhere}, {{"RAM", (4 << 20) - PAGE, 2, 0, 1, PAGE}, elsewhere},
+        {{"RAM", 1, 1, 0, 1, PAGE}, elsewhere},       {{"RAM", -PAGE, 2, 0, 3, 2 * PAGE}, elsewhere},
+        {{"ROM", 0, 1, 0, 1, PAGE}, elsewhere},       {{"video.0", 1 << 20, 1, 0, 1, PAGE}, elsewhere},
+        {{"RAM", 0, 0, 0, 0, PAGE}, elsewhere},       {{"RAM", 0, 257, 0, 1, PAGE}, elsewhere},
+        {{"RAM", 0, 1, 0, 0, 0}, elsewhere},        /* no page */
+        {{"RAM", 0, 1, 0, 3, 2 * PAGE}, elsewhere}, /* a page behind the window */
+        {{"RAM", 0, 1, 2, 1, PAGE}, elsewhere},     /* packed in an unknown way */
+        {{"RAM", 0, 1, 0, 1, PAGE - 1}, unpackable},  {{"RAM", 0, 1, 0, 1, PAGE + 1}, unpackable},
+        {{"RAM", 0, 1, 1, 1, 100}, unpackable},
+    };
     struct machine *m = machine("");
     int fd = saved(m);
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autoptr(GPtrArray) parts = state_parts(fd);
-        struct part *p = part_find(parts, "memory");
-        struct stream s;
-        char *area = g_strdup(bad[i].area);
-        uint64_t offset = bad[i].offset;
-        stream_init_save(&s);
-        stream_text(&s, &area);
-        stream_u64(&s, &offset);
-        g_byte_array_set_size(p->bytes, 0);
-        g_byte_array_append(p->bytes, s.bytes->data, s.bytes->len);
-        g_byte_array_set_size(p->bytes, s.bytes->len + bad[i].bytes);
-        not_restored(parts, "", "has a piece of memory that this machine has no place for");
-        stream_clear(&s);
-        g_free(area);
+        set_piece(part_find(parts, "memory"), &bad[i].piece);
+        not_restored(parts, "", bad[i].why);
     }
+    close(fd);
+    machine_free(m);
+}
+
+/* Memory is what it was whatever it looks like: pages of zeroes, of one byte, of noise, alone and in rows. */
+static void test_memory(void)
+{
+    enum { PAGES = (4 << 20) / PAGE };
+    struct machine *m = machine(""), *other = machine("");
+    for (unsigned i = 0; i < PAGES; i++) {
+        unsigned kind = g_test_rand_int_range(0, 6);
+        if (kind == 1)
+            memset(m->memory.base + i * PAGE, i, PAGE);
+        else if (kind == 2)
+            fill(m->memory.base + i * PAGE, PAGE);
+        else if (kind == 3)
+            m->memory.base[i * PAGE + PAGE - 1] = 1;
+    }
+    fill(m->memory.base + (1 << 20), 1 << 20); /* a window that zstd makes no smaller */
+    int fd = saved(m);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(machine_restore(other, fd, &error));
+    g_assert_no_error(error);
+    g_assert_true(!memcmp(m->memory.base, other->memory.base, PAGES * PAGE));
+    close(fd);
+    machine_free(m);
+    machine_free(other);
+}
+
+/* ---- when saving does not work out ---- */
+
+struct onlooker {
+    unsigned heard, most;
+    uint64_t done, total;
+};
+
+static bool look_on(void *ctx, uint64_t done, uint64_t total, GError **error)
+{
+    struct onlooker *o = ctx;
+    g_assert_true(done >= o->done && done <= total && (!o->total || o->total == total));
+    o->done = done;
+    o->total = total;
+    if (++o->heard < o->most)
+        return true;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "enough");
+    return false;
+}
+
+static void test_watched(void)
+{
+    struct onlooker o = {.most = UINT_MAX}, stopped = {.most = 2};
+    struct save_watch watch = {look_on, &o}, stop = {look_on, &stopped};
+    struct machine *m = machine("");
+    g_autoptr(GError) error = NULL;
+    fill(m->memory.base, 4 << 20);
+    int fd = state_memfd("", 0), half = state_memfd("", 0);
+    g_assert_true(machine_save(m, fd, &watch, &error));
+    g_assert_true(o.heard >= 4 && o.total >= 4 << 20);
+    g_assert_false(machine_save(m, half, &stop, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_assert_cmpuint(stopped.heard, ==, 2);
+    close(saved(m)); /* as if nothing had been */
+    close(fd);
+    close(half);
+    machine_free(m);
+}
+
+static void test_no_space(void)
+{
+    struct machine *m = machine("");
+    g_autoptr(GError) error = NULL;
+    int full = g_open("/dev/full", O_WRONLY | O_CLOEXEC, 0);
+    g_assert_false(machine_save(m, full, NULL, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE);
+    close(full);
+    close(saved(m));
+    machine_free(m);
+}
+
+static void assert_names(const char *words, const char *other, const char *expected)
+{
+    g_autoptr(GPtrArray) names = state_feature_names(words, other);
+    g_ptr_array_add(names, NULL);
+    g_autofree char *all = g_strjoinv(" ", (char **)names->pdata);
+    g_assert_cmpstr(all, ==, expected);
+}
+
+static void test_features(void)
+{
+#define NOTHING "00000000000000000000000000000000"
+#define MORE    " " NOTHING " " NOTHING " " NOTHING " " NOTHING
+    static const char none[] = NOTHING " " NOTHING MORE, some[] = "000000000000000018000001"
+                                                                  "00000000 00000000000100200000000000000000" MORE;
+    assert_names(some, NULL, "sse3 osxsave avx avx2 avx512f");
+    assert_names(some, none, "sse3 osxsave avx avx2 avx512f");
+    assert_names(none, some, "");
+    assert_names("nonsense", NULL, "");
+    g_autofree char *host = state_host_features();
+    assert_names(host, host, "");
+}
+
+/* A CPU that has less than that on which it was saved. */
+static void test_other_features(void)
+{
+    struct machine *m = machine("");
+    int fd = saved(m);
+    g_autoptr(GPtrArray) parts = state_parts(fd);
+    struct part *p = part_find(parts, "machine");
+    g_autofree char *host = state_host_features();
+    uint8_t *at = memmem(p->bytes->data, p->bytes->len, host, strlen(host));
+    g_assert_nonnull(at);
+    memcpy(at + 33 + 8, "ffffffff", 8); /* leaf 7, EBX */
+    not_restored(parts, "", "needs a CPU with ");
+    memcpy(at + 33 + 8, "00000000", 8);
+    not_restored(parts, "", "was made on a CPU without ");
     close(fd);
     machine_free(m);
 }
@@ -462,6 +611,38 @@ static void test_disks(void)
     not_restored(parts, more, "is not what was there when the state was saved");
     close(fd);
     g_remove(path);
+    g_rmdir(folder);
+}
+
+/* An image that was put on top since shows the same disk until somebody writes to it. */
+static void test_put_on_top(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("state-XXXXXX", NULL), *base = g_build_filename(folder, "disk.img", NULL);
+    g_autofree char *top = g_build_filename(folder, "top.qcow2", NULL),
+                    *top2 = g_build_filename(folder, "2.qcow2", NULL);
+    g_autofree char *below = g_strdup_printf("[ide0]\nfile=%s\nformat=raw\n", base);
+    g_autofree char *above = g_strdup_printf("[ide0]\nfile=%s\nformat=qcow2\n", top2);
+    g_autofree char *zero = g_malloc0(1 << 20);
+    struct image_options o = {.parent = "disk.img", .parent_format = "raw"},
+                         o2 = {.parent = "top.qcow2", .parent_format = "qcow2"};
+    g_assert_true(g_file_set_contents(base, zero, 1 << 20, NULL));
+    struct machine *m = machine(below);
+    int fd = saved(m);
+    machine_free(m);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(image_create(top, "qcow2", &o, false, &error) && image_create(top2, "qcow2", &o2, false, &error));
+    m = machine(above);
+    g_assert_true(machine_restore(m, fd, &error));
+    g_assert_no_error(error);
+    machine_free(m);
+    struct image *im = image_open(top2, &(struct image_how){.format = "qcow2", .write = true}, &error);
+    g_assert_true(im && !image_write(im, 512 << 10, "x", 1) && !image_close(im));
+    g_autoptr(GPtrArray) parts = state_parts(fd);
+    not_restored(parts, above, "is not what was there when the state was saved");
+    close(fd);
+    g_remove(top2);
+    g_remove(top);
+    g_remove(base);
     g_rmdir(folder);
 }
 
@@ -518,7 +699,13 @@ int main(int argc, char **argv)
     g_test_add_func("/state/other-machine", test_other_machine);
     g_test_add_func("/state/wrong-parts", test_wrong_parts);
     g_test_add_func("/state/wrong-memory", test_wrong_memory);
+    g_test_add_func("/state/memory", test_memory);
+    g_test_add_func("/state/watched", test_watched);
+    g_test_add_func("/state/no-space", test_no_space);
+    g_test_add_func("/state/features", test_features);
+    g_test_add_func("/state/other-features", test_other_features);
     g_test_add_func("/state/disks", test_disks);
+    g_test_add_func("/state/put-on-top", test_put_on_top);
     g_test_add_func("/state/media", test_media);
     return g_test_run();
 }

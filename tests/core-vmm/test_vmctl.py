@@ -133,13 +133,14 @@ def test_buses(h):
     for args, disk, cd, more in (
             ((), "ide0", "ide2", "model=e1000\n"), (("--disk-bus", "sata"), "sata0", "sata5", "model=e1000\n"),
             (("--disk-bus", "nvme"), "nvme0", "sata5", ""), (("--disk-bus", "virtio"), "virtio-disk0", "ide2", ""),
+            (("--disk-bus", "scsi"), "scsi0", "scsi6", ""),
             (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
             (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
             (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
         ini = sections(*args)
         for line in (f"[{disk}]\nfile=disk.img", f"[{cd}]\nmedia=cdrom", more):
             assert line in ini, f"{args}: no {line!r} in:\n{ini}"
-    h.want(2, "create", "m", "--disk", "1M", "--disk-bus", "mfm", err="there are ide, sata, nvme, virtio")
+    h.want(2, "create", "m", "--disk", "1M", "--disk-bus", "mfm", err="there are ide, sata, nvme, virtio, scsi")
     h.want(2, "create", "m", "--os", "multics", err="there are other (a system that is not named here), linux")
     h.want(2, "create", "m", *["--disk", "1M"] * 3, "--disk-bus", "nvme", err="room for 2 disks on nvme")
     h.want(2, "create", "m", *["--disk", "1M"] * 6, "--cdrom", "", "--disk-bus", "sata", err="room for 6 disks and CD drives")
@@ -264,6 +265,108 @@ def test_life(h):
     goes_on(h, state)
     h.want(0, "delete", "m")
     assert h.out("list") == ""
+
+
+def kept(h, name="m"):
+    """What the guest has in its memory."""
+    h.want(0, "serial", name, "--send", r"kept\n")
+    h.want(0, "wait", name, "--serial", "kept ", "--timeout", "5")
+    time.sleep(0.05)
+    return int(re.findall(r"kept (\d+)", h.out("serial", name, "--tail"))[-1])
+
+
+def saved_file(h, name="m"):
+    return f"{h.base}/data/terrarium/machines/{name}/saved.state"
+
+
+def until_gone(path):
+    end = time.time() + 10
+    while time.time() < end and os.path.exists(path):
+        time.sleep(0.01)
+    assert not os.path.exists(path), f"{path} is still there"
+
+
+def test_save(h):
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(4, "save", "m", err="is not running")
+    h.want(3, "discard-state", "m", err="has no saved state")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 4711\n")
+    assert kept(h) == 4711
+    h.want(4, "discard-state", "m", err="is running")
+    h.want(0, "save", "m", err="m is saved")
+    h.want(0, "list", out="saved")
+    o = json.loads(h.out("info", "m", "-o", "json"))
+    assert o["state"] == "saved" and o["saved"]["bytes"] == os.stat(saved_file(h)).st_size > 1000
+    h.want(0, "start", "m", err="goes on from where it was saved at 20")
+    until_gone(saved_file(h))
+    assert kept(h) == 4711 and "ready" not in h.out("serial", "m", "--tail")
+    h.want(0, "pause", "m")
+    saved = json.loads(h.want(0, "save", "m", "-o", "json"))
+    assert saved["name"] == "m" and saved["bytes"] == os.stat(saved_file(h)).st_size
+    h.want(3, "discard-state", "n", err="there is no machine n")
+    h.want(0, "discard-state", "m")
+    h.want(0, "list", out="stopped")
+    h.want(0, "start", "m")
+    assert kept(h) == 0
+    h.want(0, "stop", "--force", "m")
+
+
+def refuses_to_start(h, why):
+    """With a sentence; and what was saved stays."""
+    before = os.stat(saved_file(h))
+    p = h.run("start", "m")
+    assert p[0] != 0 and why in p[2] and len(p[2].splitlines()) == 1, p
+    assert "discard-state" in p[2], p
+    after = os.stat(saved_file(h))
+    assert (before.st_ino, before.st_size) == (after.st_ino, after.st_size)
+
+
+def test_saved_state_that_does_not_fit(h):
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M", "--disk-format", "qcow2")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 1\n")
+    h.want(0, "save", "m")
+    h.want(0, "set", "m", "machine.cpus=2")
+    refuses_to_start(h, "its CPUs is 1, and that of this machine is 2")
+    h.want(0, "set", "m", "machine.cpus=1")
+    disk = f"{h.base}/data/terrarium/machines/m/disk.qcow2"
+    st = os.stat(disk)
+    os.utime(disk)
+    refuses_to_start(h, "was changed after the state was saved")
+    os.utime(disk, ns=(st.st_atime_ns, st.st_mtime_ns))
+    with open(saved_file(h), "rb") as f:
+        good = f.read()
+    for data, why in ((good[:-1], "cut short"), (good[:100], "cut short"), (b"x" + good[1:], "is none"), (b"", "is none"),
+                      (good[:5000] + bytes([good[5000] ^ 4]) + good[5001:], "damaged"), (good + b"x", "goes on behind"),
+                      (good[:16] + b"\x07" + good[17:], "damaged")):
+        with open(saved_file(h), "r+b") as f:
+            f.truncate(0)
+            f.write(data)
+        refuses_to_start(h, why)
+    with open(saved_file(h), "r+b") as f:
+        f.truncate(0)
+        f.write(good)
+    h.want(0, "start", "m")
+    assert kept(h) == 1
+
+
+def test_save_fails(h):
+    """The machine runs on, and nothing is left."""
+    import resource
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 2\n")
+    pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (40000, resource.RLIM_INFINITY))
+    h.want(1, "save", "m", err="File too large")
+    assert kept(h) == 2
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    names = os.listdir(f"{h.base}/data/terrarium/machines/m")
+    assert not [n for n in names if "sav" in n], names
+    h.want(0, "save", "m")
+    h.want(0, "start", "m")
+    assert kept(h) == 2
 
 
 def test_killed(h):

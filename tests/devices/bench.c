@@ -2,8 +2,8 @@
 /* The bench: an isolated board in the stepped machine, accesses, time, and saving.  See bench.h. */
 #include "tests/devices/bench_inside.h"
 #include "core-vmm/base/device_models.h"
-#include "core-vmm/board/board_pc.h"
 #include "core-vmm/machine/state.h"
+#include "tests/core-vmm/own_board.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -16,12 +16,6 @@ bool board_pc_build(struct machine *m, GError **error)
 {
     machine_add(m, device_new(m, &(struct wiring){&pci_host_ops, "pci-host", .slot = -1}));
     return device_init(m->device[0], error);
-}
-
-struct device *board_pc_optional(struct machine *m, const char *section, GError **error)
-{
-    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "[%s]: nothing is plugged into the bench", section);
-    return NULL;
 }
 
 static unsigned free_slot(struct bench *b)
@@ -37,13 +31,13 @@ static struct wiring wiring_of(struct bench *b, const struct device_ops *ops, co
 {
     unsigned number;
     const struct device_class *k = device_class_of(name, &number);
-    for (const struct board_row *r = board_pc; r->wiring.ops; r++)
-        if (!strcmp(r->wiring.name, name)) {
-            struct wiring w = r->wiring;
-            w.ops = ops;
-            w.name = name;
-            return w;
-        }
+    const struct wiring *place = pc_place(name);
+    if (place) {
+        struct wiring w = *place;
+        w.ops = ops;
+        w.name = name;
+        return w;
+    }
     int slot = k ? (int)(k->slot + number) : ops->pci ? (int)free_slot(b) : -1;
     return (struct wiring){ops, name, .slot = slot};
 }
@@ -86,7 +80,8 @@ void bench_config(struct bench *b, const char *section, const char *key, const c
     g_key_file_set_string(b->file, section, key, image ? image : value);
     if (image)
         g_key_file_set_string(b->file, section, "cache", "unsafe"); /* it lives as long as the test */
-    if (g_str_has_prefix(section, "ide") || g_str_has_prefix(section, "sata") || g_str_has_prefix(section, "nvme"))
+    if (g_str_has_prefix(section, "ide") || g_str_has_prefix(section, "sata") || g_str_has_prefix(section, "nvme") ||
+        g_str_has_prefix(section, "scsi"))
         g_key_file_set_string(b->file, section, "serial", "BENCH-0001");
 }
 
@@ -229,10 +224,10 @@ static void part_clear(void *part)
     g_byte_array_unref(((struct part *)part)->bytes);
 }
 
-/* Memory is large, and stays as it is; and of CPUs that run nothing there is nothing to save. */
+/* Memory is large, and stays as it is; of CPUs that run nothing there is nothing to save; and the manifest tells the time. */
 static bool is_saved(const struct state_part *p)
 {
-    return p->sync && !g_str_has_prefix(p->name, "cpu ");
+    return p->sync && !g_str_has_prefix(p->name, "cpu ") && strcmp(p->name, STATE_MANIFEST);
 }
 
 static GArray *save(struct machine *m)

@@ -81,7 +81,8 @@ static void outside(struct bench *b, struct device *d, struct bytes *in)
     uint8_t bytes[4] = {take(in, 1), take(in, 1), take(in, 1), take(in, 1)};
     bench_char_send(d, bytes, sizeof bytes);
     network(d, bytes, in);
-    static const char *const sections[] = {"floppy0", "floppy1", "ide0", "ide2", "sata0", "sata2"};
+    static const char *const sections[] = {"floppy0", "floppy1", "ide0",  "ide2", "sata0",
+                                           "sata2",   "scsi0",   "scsi2", "scsi5"};
     const char *section = sections[bytes[0] % G_N_ELEMENTS(sections)];
     struct drive *v = bench_drive(b, section);
     if (v && bytes[1] < 8)

@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RUN_EVERY = 64, RUN_US = 2000, SMALL = 8192 };
+enum { RUN_EVERY = 64, RUN_US = 2000 };
 
 static unsigned take_word(struct bytes *in)
 {
@@ -26,24 +26,28 @@ static struct machine *build(void)
     return m;
 }
 
-/* Of the memory only one piece: ROMs are large, and all alike here. */
+static bool is_other_memory(const struct part *p, const struct part *than)
+{
+    return !strcmp(p->name, "memory") && p != than;
+}
+
+/* Of the memory only the smallest piece: ROMs are large, and all alike here. */
 static GPtrArray *base_parts(struct machine *m)
 {
     int fd = state_memfd("", 0);
     g_autoptr(GError) error = NULL;
-    if (!machine_save(m, fd, &error))
+    if (!machine_save(m, fd, NULL, &error))
         g_error("%s", error->message);
     GPtrArray *parts = state_parts(fd);
-    bool first = true;
-    for (unsigned i = parts->len; i-- > 0;) {
-        struct part *p = parts->pdata[i];
-        if (!strcmp(p->name, "memory") && !first)
-            g_ptr_array_remove_index(parts, i);
-        else if (!strcmp(p->name, "memory")) {
-            first = false;
-            g_byte_array_set_size(p->bytes, MIN(p->bytes->len, SMALL));
-        }
+    const struct part *smallest = NULL;
+    for (unsigned i = 0; i < parts->len; i++) {
+        const struct part *p = parts->pdata[i];
+        if (!strcmp(p->name, "memory") && (!smallest || p->bytes->len < smallest->bytes->len))
+            smallest = p;
     }
+    for (unsigned i = parts->len; i-- > 0;)
+        if (is_other_memory(parts->pdata[i], smallest))
+            g_ptr_array_remove_index(parts, i);
     close(fd);
     return parts;
 }
@@ -161,7 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         use(m);
     if (good && ++taken % RUN_EVERY == 0) {
         fd = state_memfd("", 0);
-        if (!machine_save(m, fd, NULL))
+        if (!machine_save(m, fd, NULL, NULL))
             g_error("what was loaded cannot be saved");
         close(fd);
         run(m);

@@ -18,28 +18,28 @@ struct cpuid {
     uint32_t r[4];
 };
 
-static struct machine *start(const struct cpu_engine *engine, unsigned cpus, const char *model)
+static struct bare_machine *start(const struct cpu_engine *engine, unsigned cpus, const char *model)
 {
-    struct machine *m = fake_new_model(engine, cpus, model, "");
-    fake_load(m, CODE, g_tsc, g_tsc_end);
+    struct bare_machine *m = bare_new_model(engine, cpus, model, "");
+    bare_load(m, CODE, g_tsc, g_tsc_end);
     for (unsigned i = 0; i < cpus; i++)
-        fake_start64(m, i, CODE);
+        bare_start64(m, i, CODE);
     return m;
 }
 
-static struct cpuid cpuid(struct machine *m, unsigned cpu, uint32_t leaf, uint32_t index)
+static struct cpuid cpuid(struct bare_machine *m, unsigned cpu, uint32_t leaf, uint32_t index)
 {
     struct cpuid c;
-    fake_put(m, RESULT + 32, leaf, 4);
-    fake_put(m, RESULT + 36, index, 4);
-    fake_finish(m, cpu);
+    bare_put(m, RESULT + 32, leaf, 4);
+    bare_put(m, RESULT + 36, index, 4);
+    bare_finish(m, cpu);
     memcpy(&c, m->memory + RESULT + 16, sizeof c);
     return c;
 }
 
 static void test_topology(const struct cpu_engine *engine)
 {
-    struct machine *m = start(engine, 3, "host");
+    struct bare_machine *m = start(engine, 3, "host");
     for (unsigned i = 0; i < 3; i++) {
         struct cpuid one = cpuid(m, i, 1, 0);
         g_assert_cmpuint(one.r[EBX] >> 24, ==, i);
@@ -55,12 +55,12 @@ static void test_topology(const struct cpu_engine *engine)
         g_assert_cmpuint(cpuid(m, i, 0xb, 0).r[EBX], ==, 1);
         g_assert_cmpuint(cpuid(m, i, 0x80000001, 0).r[ECX] >> 2 & 1, ==, 0); /* no SVM */
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_v2_model(const struct cpu_engine *engine)
 {
-    struct machine *m = start(engine, 1, "x86-64-v2");
+    struct bare_machine *m = start(engine, 1, "x86-64-v2");
     static const uint32_t v2 = 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 23;
     struct cpuid vendor = cpuid(m, 0, 0, 0), one = cpuid(m, 0, 1, 0), extended = cpuid(m, 0, 0x80000001, 0);
     bool amd = !memcmp(&vendor.r[EBX], "Auth", 4);
@@ -72,10 +72,10 @@ static void test_v2_model(const struct cpu_engine *engine)
     g_assert_cmphex(extended.r[EDX] >> 29 & 1, ==, 1);
     g_assert_cmphex(cpuid(m, 0, 7, 0).r[EBX], ==, 2);
     g_assert_cmpuint(cpuid(m, 0, 0x80000002, 0).r[EAX], ==, 0x72726554); /* "Terr" */
-    fake_free(m);
+    bare_free(m);
 }
 
-static void same(struct machine *kvm, struct machine *interp, unsigned cpu, const struct cpu_model_leaf *l,
+static void same(struct bare_machine *kvm, struct bare_machine *interp, unsigned cpu, const struct cpu_model_leaf *l,
                  uint32_t ecx)
 {
     struct cpuid a = cpuid(kvm, cpu, l->leaf, l->subleaf), b = cpuid(interp, cpu, l->leaf, l->subleaf);
@@ -106,13 +106,13 @@ static void same_level(const struct cpu_engine *engine, int level)
     const struct cpu_model_leaf *leaves = cpu_model_leaves(level, &n);
     if (host_lacks(cpu_model_names[level]))
         return g_test_skip("this host's CPU is not of that level");
-    struct machine *kvm = start(engine, 3, cpu_model_names[level]),
-                   *interp = start(&interp_engine, 3, cpu_model_names[level]);
+    struct bare_machine *kvm = start(engine, 3, cpu_model_names[level]),
+                        *interp = start(&interp_engine, 3, cpu_model_names[level]);
     for (unsigned cpu = 0; cpu < 3; cpu++)
         for (unsigned i = 0; i < n; i++)
             same(kvm, interp, cpu, &leaves[i], without_chips);
-    fake_free(kvm);
-    fake_free(interp);
+    bare_free(kvm);
+    bare_free(interp);
 }
 
 static void test_v1_same(const struct cpu_engine *engine)
@@ -140,7 +140,7 @@ static void test_host_same(const struct cpu_engine *engine)
 {
     static const struct cpu_model_leaf leaves[] = {{0xb, 0},     {0xb, 1},     {0xb, 2},     {0x40000000}, {0x40000001},
                                                    {0x40000010}, {0x80000002}, {0x80000003}, {0x80000004}};
-    struct machine *kvm = start(engine, 3, "host"), *interp = start(&interp_engine, 3, "host");
+    struct bare_machine *kvm = start(engine, 3, "host"), *interp = start(&interp_engine, 3, "host");
     for (unsigned cpu = 0; cpu < 3; cpu++) {
         for (unsigned i = 0; i < G_N_ELEMENTS(leaves); i++)
             same(kvm, interp, cpu, &leaves[i], 0);
@@ -149,24 +149,24 @@ static void test_host_same(const struct cpu_engine *engine)
         g_assert_cmphex(a.r[EBX], ==, b.r[EBX]);
         g_assert_cmphex(cpuid(kvm, cpu, 0x80000008, 0).r[ECX], ==, cpuid(interp, cpu, 0x80000008, 0).r[ECX]);
     }
-    fake_free(kvm);
-    fake_free(interp);
+    bare_free(kvm);
+    bare_free(interp);
 }
 
 /* It has KVM's signature, but no clock behind the kernel's back: #GP, which ends in a triple fault for want of a handler. */
 static void test_no_paravirtual(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     bool can_forbid = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ENFORCE_PV_FEATURE_CPUID) > 0;
     close(kvm);
-    fake_load(m, CODE, g_pvclock, g_pvclock_end);
-    fake_start64(m, 0, CODE);
+    bare_load(m, CODE, g_pvclock, g_pvclock_end);
+    bare_start64(m, 0, CODE);
     if (can_forbid)
-        g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_RESET);
+        g_assert_cmpint(bare_run(m, 0), ==, CPU_STOP_RESET);
     else
         g_test_skip("this kernel cannot forbid them (KVM_CAP_ENFORCE_PV_FEATURE_CPUID)");
-    fake_free(m);
+    bare_free(m);
 }
 
 /* Of the hazards of speculation the guest hears what KVM says, but for registers that a saved state does not have. */
@@ -177,22 +177,22 @@ static void test_capabilities(const struct cpu_engine *engine)
         struct kvm_msrs head;
         struct kvm_msr_entry entry;
     } said = {.head.nmsrs = 1, .entry.index = INDEX};
-    struct machine *m = start(engine, 1, "host");
+    struct bare_machine *m = start(engine, 1, "host");
     bool offered = cpuid(m, 0, 7, 0).r[EDX] >> 29 & 1;
     int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     bool asked = ioctl(kvm, KVM_GET_MSRS, &said) == 1;
     close(kvm);
     if (offered && asked) {
         uint64_t seen;
-        fake_load(m, CODE, g_read_msr, g_read_msr_end);
-        fake_start64(m, 0, CODE);
-        fake_put(m, RESULT + 32, INDEX, 4);
-        fake_finish(m, 0);
+        bare_load(m, CODE, g_read_msr, g_read_msr_end);
+        bare_start64(m, 0, CODE);
+        bare_put(m, RESULT + 32, INDEX, 4);
+        bare_finish(m, 0);
         memcpy(&seen, m->memory + RESULT + 16, sizeof seen);
         g_assert_cmphex(seen, ==, said.entry.data & ~(uint64_t)TSX_CTRL);
     } else
         g_test_skip("KVM has no IA32_ARCH_CAPABILITIES here");
-    fake_free(m);
+    bare_free(m);
 }
 
 void add_cpuid_tests(void)

@@ -17,10 +17,10 @@ static void test_ports(const struct cpu_engine *engine)
         {PORT_PATTERN, 0xd4, 1, false},   {PORT_PATTERN, 0xc3d5, 2, false}, {PORT_PATTERN, 0xa1b2c3d6, 4, false},
         {PORT_PATTERN, 0xc3d7, 2, false}, {PORT_PATTERN, 0xc3d8, 2, false}, {PORT_PATTERN, 0xc3d9, 2, false},
     };
-    struct machine *m = fake_new(engine, 1);
-    fake_load(m, CODE, g_ports, g_ports_end);
-    fake_start16(m, 0, CODE);
-    fake_finish(m, 0);
+    struct bare_machine *m = bare_new(engine, 1);
+    bare_load(m, CODE, g_ports, g_ports_end);
+    bare_start16(m, 0, CODE);
+    bare_finish(m, 0);
     g_assert_cmpuint(m->ports->len, ==, G_N_ELEMENTS(expected));
     for (unsigned i = 0; i < G_N_ELEMENTS(expected); i++) {
         const struct access *a = access_at(m->ports, i);
@@ -29,94 +29,94 @@ static void test_ports(const struct cpu_engine *engine)
         g_assert_cmpint(a->write, ==, expected[i].write);
     }
     g_assert_cmpstr(m->text->str, ==, "hello");
-    g_assert_cmphex(fake_u32(m, RESULT), ==, 0xd4);
-    g_assert_cmphex(fake_u32(m, RESULT + 4), ==, 0xc3d5);
-    g_assert_cmphex(fake_u32(m, RESULT + 8), ==, 0xa1b2c3d6);
-    g_assert_cmphex(fake_u32(m, RESULT + 16), ==, 0xc3d8c3d7);
-    fake_free(m);
+    g_assert_cmphex(bare_u32(m, RESULT), ==, 0xd4);
+    g_assert_cmphex(bare_u32(m, RESULT + 4), ==, 0xc3d5);
+    g_assert_cmphex(bare_u32(m, RESULT + 8), ==, 0xa1b2c3d6);
+    g_assert_cmphex(bare_u32(m, RESULT + 16), ==, 0xc3d8c3d7);
+    bare_free(m);
 }
 
 static void test_registers(const struct cpu_engine *engine)
 {
     static const uint32_t expected[] = {0x564d5869, 0xeeeeeeee, 0xdddddddd, 0xfffffcef,
                                         0xbbbbbbbb, 0xaaaaaaaa, 0x99999999};
-    struct machine *m = fake_new(engine, 1);
-    fake_load(m, CODE, g_registers, g_registers_end);
-    fake_start32(m, 0, CODE);
-    fake_finish(m, 0);
+    struct bare_machine *m = bare_new(engine, 1);
+    bare_load(m, CODE, g_registers, g_registers_end);
+    bare_start32(m, 0, CODE);
+    bare_finish(m, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(expected); i++)
-        g_assert_cmphex(fake_u32(m, RESULT + 4 * i), ==, expected[i]);
-    g_assert_cmphex(fake_u32(m, RESULT + 28), ==, fake_u32(m, RESULT + 32)); /* ESP is as it was */
-    fake_free(m);
+        g_assert_cmphex(bare_u32(m, RESULT + 4 * i), ==, expected[i]);
+    g_assert_cmphex(bare_u32(m, RESULT + 28), ==, bare_u32(m, RESULT + 32)); /* ESP is as it was */
+    bare_free(m);
 }
 
 static void test_mmio(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     static const uint8_t bytes[] = {0x11, 0, 0x33, 0x22, 0x77, 0x66, 0x55, 0xcc, 8, 7, 6, 5, 4, 3, 2, 1};
-    fake_load(m, CODE, g_mmio, g_mmio_end);
-    fake_start32(m, 0, CODE);
-    fake_finish(m, 0);
+    bare_load(m, CODE, g_mmio, g_mmio_end);
+    bare_start32(m, 0, CODE);
+    bare_finish(m, 0);
     g_assert_cmpmem(m->mmio_bytes, sizeof bytes, bytes, sizeof bytes);
-    g_assert_cmphex(fake_u32(m, RESULT), ==, 0x11);
-    g_assert_cmphex(fake_u32(m, RESULT + 4), ==, 0x2233);
-    g_assert_cmphex(fake_u32(m, RESULT + 8), ==, 0x44556677);
-    g_assert_cmphex(fake_u32(m, RESULT + 12), ==, 0xcafebabe); /* across a page, in odd pieces */
+    g_assert_cmphex(bare_u32(m, RESULT), ==, 0x11);
+    g_assert_cmphex(bare_u32(m, RESULT + 4), ==, 0x2233);
+    g_assert_cmphex(bare_u32(m, RESULT + 8), ==, 0x44556677);
+    g_assert_cmphex(bare_u32(m, RESULT + 12), ==, 0xcafebabe); /* across a page, in odd pieces */
     g_assert_cmpmem(m->mmio_bytes + 0xffd, 4, "\xbe\xba\xfe\xca", 4);
     for (unsigned i = 0; i < m->mmio->len; i++) {
         unsigned size = access_at(m->mmio, i)->size;
         g_assert_cmpuint(size & (size - 1), ==, 0);
     }
     g_assert_cmpuint(access_at(m->mmio, 3)->size, ==, 8);
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_long_mode(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
-    fake_load(m, CODE, g_long, g_long_end);
-    fake_start64(m, 0, CODE);
-    fake_finish(m, 0);
-    g_assert_cmphex(fake_u32(m, RESULT), ==, 0x44332211);
-    g_assert_cmphex(fake_u32(m, RESULT + 4), ==, 0x88776655);
-    g_assert_cmphex(fake_u32(m, RESULT + 8) & 0xff, ==, 1);
-    g_assert_cmphex(fake_u32(m, RESULT + 48), ==, 8);
-    g_assert_cmphex(fake_u32(m, RESULT + 56), ==, 6);
-    fake_free(m);
+    struct bare_machine *m = bare_new(engine, 1);
+    bare_load(m, CODE, g_long, g_long_end);
+    bare_start64(m, 0, CODE);
+    bare_finish(m, 0);
+    g_assert_cmphex(bare_u32(m, RESULT), ==, 0x44332211);
+    g_assert_cmphex(bare_u32(m, RESULT + 4), ==, 0x88776655);
+    g_assert_cmphex(bare_u32(m, RESULT + 8) & 0xff, ==, 1);
+    g_assert_cmphex(bare_u32(m, RESULT + 48), ==, 8);
+    g_assert_cmphex(bare_u32(m, RESULT + 56), ==, 6);
+    bare_free(m);
 }
 
 static void test_triple_fault(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
-    fake_load(m, CODE, g_triple, g_triple_end);
-    fake_start32(m, 0, CODE);
-    g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_RESET);
-    /* and after a reset it runs again */
-    fake_load(m, CODE, g_long, g_long_end);
-    fake_start64(m, 0, CODE);
-    fake_finish(m, 0);
-    g_assert_cmphex(fake_u32(m, RESULT + 48), ==, 8);
-    fake_free(m);
+    struct bare_machine *m = bare_new(engine, 1);
+    bare_load(m, CODE, g_triple, g_triple_end);
+    bare_start32(m, 0, CODE);
+    g_assert_cmpint(bare_run(m, 0), ==, CPU_STOP_RESET);
+    bare_reset(m); /* after which it runs again */
+    bare_load(m, CODE, g_long, g_long_end);
+    bare_start64(m, 0, CODE);
+    bare_finish(m, 0);
+    g_assert_cmphex(bare_u32(m, RESULT + 48), ==, 8);
+    bare_free(m);
 }
 
 static void test_failure_sentence(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autoptr(GError) error = NULL;
-    fake_load(m, CODE, g_jump_nowhere, g_jump_nowhere_end);
-    fake_start32(m, 0, CODE);
+    bare_load(m, CODE, g_jump_nowhere, g_jump_nowhere_end);
+    bare_start32(m, 0, CODE);
     g_assert_cmpint(engine->run(m->vcpu[0], &error), ==, CPU_STOP_FAIL);
     g_assert_nonnull(error);
     g_test_message("%s", error->message);
     g_assert_nonnull(strstr(error->message, "internal error 1"));
     g_assert_nonnull(strstr(error->message, "cs:rip 0008:d0000000, 32-bit code"));
     g_assert_nonnull(strstr(error->message, " rbx=12345 "));
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_refused_state(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *s = g_new(struct x86_state, 1);
     g_autoptr(GError) error = NULL;
     x86_state_reset(s, true);
@@ -124,20 +124,20 @@ static void test_refused_state(const struct cpu_engine *engine)
     engine->set_state(m->vcpu[0], s);
     g_assert_cmpint(engine->run(m->vcpu[0], &error), ==, CPU_STOP_FAIL);
     g_assert_nonnull(strstr(error->message, "system registers"));
-    fake_load(m, CODE, g_long, g_long_end); /* a good state heals it */
-    fake_start64(m, 0, CODE);
-    fake_finish(m, 0);
-    fake_free(m);
+    bare_load(m, CODE, g_long, g_long_end); /* a good state heals it */
+    bare_start64(m, 0, CODE);
+    bare_finish(m, 0);
+    bare_free(m);
 }
 
 /* A state of a CPU with features that this one does not have is refused, and they are named. */
 static void test_foreign_state(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new_model(engine, 1, "x86-64-v1", "");
+    struct bare_machine *m = bare_new_model(engine, 1, "x86-64-v1", "");
     g_autofree struct x86_state *s = g_new(struct x86_state, 1);
     g_autoptr(GError) error = NULL, other = NULL;
-    fake_load(m, CODE, g_long, g_long_end);
-    fake_start64(m, 0, CODE);
+    bare_load(m, CODE, g_long, g_long_end);
+    bare_start64(m, 0, CODE);
     engine->get_state(m->vcpu[0], s);
     s->xcr0 = 7;
     s->cr4 |= 1 << 18 | 1 << 20; /* OSXSAVE, SMEP */
@@ -149,15 +149,15 @@ static void test_foreign_state(const struct cpu_engine *engine)
     engine->set_state(m->vcpu[0], s); /* XCR0 alone: KVM would drop it */
     g_assert_cmpint(engine->run(m->vcpu[0], &other), ==, CPU_STOP_FAIL);
     g_assert_nonnull(strstr(other->message, ": AVX; "));
-    fake_start64(m, 0, CODE);
-    fake_finish(m, 0);
-    fake_free(m);
+    bare_start64(m, 0, CODE);
+    bare_finish(m, 0);
+    bare_free(m);
 }
 
 static void test_bad_config(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
-    struct cpu_vm vm = m->vm;
+    struct bare_machine *m = bare_new(engine, 1);
+    struct cpu_vm vm = *m->vm;
     g_autoptr(GError) error = NULL, other = NULL;
     vm.model = "pentium";
     g_assert_null(engine->vm_new(&vm, &error));
@@ -166,13 +166,13 @@ static void test_bad_config(const struct cpu_engine *engine)
     vm.options = "turbo";
     g_assert_null(engine->vm_new(&vm, &other));
     g_assert_nonnull(strstr(other->message, "turbo"));
-    fake_free(m);
+    bare_free(m);
 }
 
 /* ---- kicks ---- */
 
 struct kicker {
-    struct machine *m;
+    struct bare_machine *m;
     _Atomic gint64 at; /* when, µs; 0: not yet */
     unsigned delay;
 };
@@ -190,17 +190,17 @@ static void *kick_later(void *arg)
  * longer (an emulated CPU, a debug build) so may a kick. */
 static double kick_limit(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     struct kicker k = {.m = m, .delay = 200000};
     pthread_t t;
-    fake_load(m, CODE, g_busy16, g_busy16_end);
-    fake_start16(m, 0, CODE);
+    bare_load(m, CODE, g_busy16, g_busy16_end);
+    bare_start16(m, 0, CODE);
     gint64 began = g_get_monotonic_time();
     pthread_create(&t, NULL, kick_later, &k);
-    g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_KICKED);
+    g_assert_cmpint(bare_run(m, 0), ==, CPU_STOP_KICKED);
     double exit_us = (double)(g_get_monotonic_time() - began) / MAX(m->ports->len, 1u);
     pthread_join(t, NULL);
-    fake_free(m);
+    bare_free(m);
     g_test_message("an exit takes %.1f us", exit_us);
     return 1000 * MAX(exit_us / 5, 1);
 }
@@ -209,15 +209,15 @@ static double kick_limit(const struct cpu_engine *engine)
 static void test_kick_latency(const struct cpu_engine *engine)
 {
     double limit = kick_limit(engine);
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     gint64 took[40];
-    fake_load(m, CODE, g_spin, g_spin_end);
-    fake_start32(m, 0, CODE);
+    bare_load(m, CODE, g_spin, g_spin_end);
+    bare_start32(m, 0, CODE);
     for (unsigned i = 0; i < G_N_ELEMENTS(took); i++) {
         struct kicker k = {.m = m, .delay = 1000 + 100 * i};
         pthread_t t;
         pthread_create(&t, NULL, kick_later, &k);
-        g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_KICKED);
+        g_assert_cmpint(bare_run(m, 0), ==, CPU_STOP_KICKED);
         took[i] = g_get_monotonic_time() - atomic_load(&k.at);
         pthread_join(t, NULL);
         for (unsigned j = i; j && took[j] < took[j - 1]; j--) {
@@ -229,22 +229,22 @@ static void test_kick_latency(const struct cpu_engine *engine)
     g_test_message("kick to return: best %d us, median %d us, worst %d us", (int)took[0], (int)took[20], (int)took[39]);
     g_test_minimized_result(took[20], "median of kicks, microseconds");
     g_assert_cmpfloat(took[10], <, limit);
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_kick_sticks(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
-    fake_load(m, CODE, g_spin, g_spin_end);
-    fake_start32(m, 0, CODE);
+    struct bare_machine *m = bare_new(engine, 1);
+    bare_load(m, CODE, g_spin, g_spin_end);
+    bare_start32(m, 0, CODE);
     engine->kick(m->vcpu[0]);
-    g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_KICKED);
-    g_assert_cmpuint(fake_u32(m, RESULT), ==, 0); /* it never entered */
-    fake_free(m);
+    g_assert_cmpint(bare_run(m, 0), ==, CPU_STOP_KICKED);
+    g_assert_cmpuint(bare_u32(m, RESULT), ==, 0); /* it never entered */
+    bare_free(m);
 }
 
 struct storm {
-    struct machine *m;
+    struct bare_machine *m;
     _Atomic unsigned returned;
     unsigned kicks;
 };
@@ -271,18 +271,18 @@ static void *kick_storm(void *arg)
 /* No kick is lost, whatever the moment. */
 static void test_kick_storm(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     struct storm s = {.m = m, .kicks = 2000};
     pthread_t t;
-    fake_load(m, CODE, g_busy16, g_busy16_end); /* with port I/O, so that kicks also come between exit and entry */
-    fake_start16(m, 0, CODE);
+    bare_load(m, CODE, g_busy16, g_busy16_end); /* with port I/O, so that kicks also come between exit and entry */
+    bare_start16(m, 0, CODE);
     pthread_create(&t, NULL, kick_storm, &s);
     for (unsigned i = 0; i < s.kicks; i++) {
-        g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_KICKED);
+        g_assert_cmpint(bare_run(m, 0), ==, CPU_STOP_KICKED);
         atomic_fetch_add(&s.returned, 1);
     }
     pthread_join(t, NULL);
-    fake_free(m);
+    bare_free(m);
 }
 
 void add_exit_tests(void)

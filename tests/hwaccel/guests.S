@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * guests.S - the little guests of the engine tests.  Each is copied to the address that ORG names and uses 0x600 and up
- * for results, 0xe9 for text, 0xf4 to finish (fake_machine.h). */
+ * for results, 0xe9 for text, 0xf4 to finish (bare_machine.h). */
 #define ORG 0x8000
 #define AT(label, start) (label - start + ORG)
 #define RESULT 0x600

@@ -2,7 +2,7 @@
 /* hwaccel_tests.h - the groups of tests, and the guests they run (guests.S). */
 #pragma once
 #include "hwaccel/hwaccel.h"
-#include "tests/hwaccel/fake_machine.h"
+#include "tests/hwaccel/bare_machine.h"
 
 typedef void (*engine_test)(const struct cpu_engine *engine);
 /* Both kinds of engine, or only the one with the local APICs in the kernel. */

@@ -140,10 +140,10 @@ static void assert_same(const struct x86_state *a, const struct x86_state *b)
 
 static void test_round_trip_64(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
     GRand *r = g_rand_new_with_seed(42);
-    fake_start64(m, 0, CODE);
+    bare_start64(m, 0, CODE);
     engine->get_state(m->vcpu[0], in);
     for (unsigned i = 0; i < 50; i++) {
         random_state64(r, in);
@@ -152,12 +152,12 @@ static void test_round_trip_64(const struct cpu_engine *engine)
         assert_same(in, out);
     }
     g_rand_free(r);
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_round_trip_reset(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 2);
+    struct bare_machine *m = bare_new(engine, 2);
     g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
     for (unsigned cpu = 0; cpu < 2; cpu++) {
         x86_state_reset(in, cpu == 0);
@@ -165,14 +165,14 @@ static void test_round_trip_reset(const struct cpu_engine *engine)
         engine->get_state(m->vcpu[cpu], out);
         assert_same(in, out);
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_round_trip_32(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
-    fake_start32(m, 0, CODE);
+    bare_start32(m, 0, CODE);
     engine->get_state(m->vcpu[0], in);
     in->seg[X86_FS] = (struct x86_seg){.attr = X86_ATTR_NULL};
     in->seg[X86_GS] = (struct x86_seg){.base = 0x12340, .limit = 0xfff, .selector = 0x33, .attr = 0x40f3};
@@ -181,15 +181,15 @@ static void test_round_trip_32(const struct cpu_engine *engine)
     engine->set_state(m->vcpu[0], in);
     engine->get_state(m->vcpu[0], out);
     assert_same(in, out);
-    fake_free(m);
+    bare_free(m);
 }
 
 /* What holds interrupts off for an instruction, and an NMI that waits for it. */
 static void test_round_trip_shadows(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
-    fake_start32(m, 0, CODE);
+    bare_start32(m, 0, CODE);
     engine->get_state(m->vcpu[0], in);
     in->rflags |= 1 << 9;
     for (unsigned i = 0; i < 4; i++) {
@@ -200,15 +200,15 @@ static void test_round_trip_shadows(const struct cpu_engine *engine)
         engine->get_state(m->vcpu[0], out);
         assert_same(in, out);
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 /* 64-bit code at privilege level 0 may have no stack segment; of FS and GS the base counts all the same. */
 static void test_round_trip_null(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
-    fake_start64(m, 0, CODE);
+    bare_start64(m, 0, CODE);
     engine->get_state(m->vcpu[0], in);
     in->ldtr = in->seg[X86_SS] = in->seg[X86_DS] = in->seg[X86_ES] = (struct x86_seg){.attr = X86_ATTR_NULL};
     in->seg[X86_FS] = (struct x86_seg){.base = 0x7f1234567000, .attr = X86_ATTR_NULL};
@@ -216,22 +216,22 @@ static void test_round_trip_null(const struct cpu_engine *engine)
     engine->set_state(m->vcpu[0], in);
     engine->get_state(m->vcpu[0], out);
     assert_same(in, out);
-    fake_free(m);
+    bare_free(m);
 }
 
 /* 32-bit code whose descriptor has the bit for 64-bit code, which means nothing outside of long mode. */
 static void test_ignored_l(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *s = g_new(struct x86_state, 1);
-    fake_load(m, CODE, g_dirty, g_dirty_end);
-    fake_start32(m, 0, CODE);
+    bare_load(m, CODE, g_dirty, g_dirty_end);
+    bare_start32(m, 0, CODE);
     engine->get_state(m->vcpu[0], s);
     s->seg[X86_CS].attr |= X86_ATTR_L;
     engine->set_state(m->vcpu[0], s);
-    fake_finish(m, 0);
-    g_assert_cmpuint(fake_u32(m, 0x203abc), ==, 1);
-    fake_free(m);
+    bare_finish(m, 0);
+    g_assert_cmpuint(bare_u32(m, 0x203abc), ==, 1);
+    bare_free(m);
 }
 
 static void test_events(const struct cpu_engine *engine)
@@ -245,9 +245,9 @@ static void test_events(const struct cpu_engine *engine)
         {.pending = true, .vector = 0xff},
         {.pending = true, .vector = 2},
     };
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
-    fake_start32(m, 0, CODE);
+    bare_start32(m, 0, CODE);
     engine->get_state(m->vcpu[0], in);
     for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
         in->event = events[i];
@@ -255,29 +255,29 @@ static void test_events(const struct cpu_engine *engine)
         engine->get_state(m->vcpu[0], out);
         assert_same(in, out);
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 /* An interrupt whose delivery had begun elsewhere is delivered here, once and without another acknowledge. */
 static void test_event_delivered(const struct cpu_engine *engine)
 {
-    struct machine *m = fake_new(engine, 1);
+    struct bare_machine *m = bare_new(engine, 1);
     g_autofree struct x86_state *s = g_new(struct x86_state, 1);
-    fake_load(m, CODE, g_window16, g_window16_end);
-    fake_load(m, 0x9000, g_count16, g_count16_end);
-    fake_put(m, 0x20 * 4, 0x9000, 4);
-    fake_start16(m, 0, CODE);
+    bare_load(m, CODE, g_window16, g_window16_end);
+    bare_load(m, 0x9000, g_count16, g_count16_end);
+    bare_put(m, 0x20 * 4, 0x9000, 4);
+    bare_start16(m, 0, CODE);
     engine->get_state(m->vcpu[0], s);
     s->event = (struct x86_event){.pending = true, .vector = 0x20};
     s->rflags |= 1 << 9;
     engine->set_state(m->vcpu[0], s);
-    pthread_t t = fake_spawn(m, 0);
-    g_assert_true(fake_wait(m, fake_word(m, RESULT), 1));
+    pthread_t t = bare_spawn(m, 0);
+    g_assert_true(bare_wait(bare_word(m, RESULT), 1));
     g_usleep(3000);
-    fake_stop(m, 0, t);
-    g_assert_cmpuint(fake_u32(m, RESULT), ==, 1);
+    bare_stop(m, 0, t);
+    g_assert_cmpuint(bare_u32(m, RESULT), ==, 1);
     g_assert_cmpuint(m->acks, ==, 0);
-    fake_free(m);
+    bare_free(m);
 }
 
 /* An NMI whose delivery had begun elsewhere is delivered, and its handler (which goes on for ever) blocks others, whether or
@@ -285,23 +285,23 @@ static void test_event_delivered(const struct cpu_engine *engine)
 static void test_nmi_delivered(const struct cpu_engine *engine)
 {
     for (unsigned blocked = 0; blocked < 2; blocked++) {
-        struct machine *m = fake_new(engine, 1);
+        struct bare_machine *m = bare_new(engine, 1);
         g_autofree struct x86_state *s = g_new(struct x86_state, 1);
-        fake_load(m, CODE, g_readonly, g_readonly_end);
-        fake_load(m, 0x9000, g_spin, g_spin_end);
-        fake_start32(m, 0, CODE);
-        fake_gate32(m, 2, 0x9000);
+        bare_load(m, CODE, g_readonly, g_readonly_end);
+        bare_load(m, 0x9000, g_spin, g_spin_end);
+        bare_start32(m, 0, CODE);
+        bare_gate32(m, 2, 0x9000);
         engine->get_state(m->vcpu[0], s);
         s->event = (struct x86_event){.pending = true, .vector = 2};
         s->nmi_blocked = blocked;
         engine->set_state(m->vcpu[0], s);
-        pthread_t t = fake_spawn(m, 0);
-        g_assert_true(fake_wait(m, fake_word(m, RESULT), 1));
-        fake_stop(m, 0, t);
+        pthread_t t = bare_spawn(m, 0);
+        g_assert_true(bare_wait(bare_word(m, RESULT), 1));
+        bare_stop(m, 0, t);
         engine->get_state(m->vcpu[0], s);
         g_assert_true(s->nmi_blocked);
         g_assert_false(s->event.pending || s->nmi_pending);
-        fake_free(m);
+        bare_free(m);
     }
 }
 
@@ -317,7 +317,7 @@ static void test_nmi_delivered_by_interp(const struct cpu_engine *engine)
 /* ---- work that moves between two VMs ---- */
 
 struct kick {
-    struct machine *m;
+    struct bare_machine *m;
     unsigned delay;
 };
 
@@ -341,35 +341,32 @@ static uint64_t work_result(uint32_t n)
 
 /* Runs what m[0] has begun, kicked at any moment to move to the other machine, until it is finished; how often it moved.
  * Word RESULT+32 is set after so many moves. */
-static unsigned move_about(struct machine *m[2], GRand *r, unsigned set_after)
+static unsigned move_about(struct bare_machine *m[2], GRand *r, unsigned set_after)
 {
     for (unsigned moves = 0;; moves++) {
-        struct machine *from = m[moves & 1], *to = m[~moves & 1];
+        struct bare_machine *from = m[moves & 1], *to = m[~moves & 1];
         struct kick k = {from, g_rand_int_range(r, 0, 4000)};
-        g_autofree struct x86_state *s = g_new(struct x86_state, 1);
         pthread_t t;
         pthread_create(&t, NULL, kick_soon, &k);
-        g_assert_cmpint(fake_run(from, 0), ==, CPU_STOP_KICKED);
+        g_assert_cmpint(bare_run(from, 0), ==, CPU_STOP_KICKED);
         pthread_join(t, NULL);
         if (from->finished[0])
             return moves;
-        from->engine->get_state(from->vcpu[0], s);
-        memcpy(to->memory, from->memory, FAKE_MEMORY);
+        bare_move(from, to);
         if (moves == set_after)
-            fake_put(to, RESULT + 32, 1, 4);
-        to->engine->set_state(to->vcpu[0], s);
+            bare_put(to, RESULT + 32, 1, 4);
     }
 }
 
 static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *other)
 {
     static const uint32_t iterations = 400000;
-    struct machine *m[2] = {fake_new(one, 1), fake_new(other, 1)};
+    struct bare_machine *m[2] = {bare_new(one, 1), bare_new(other, 1)};
     GRand *r = g_rand_new_with_seed(3);
     uint64_t result, sums[2];
-    fake_load(m[0], CODE, g_work, g_work_end);
-    fake_put(m[0], RESULT + 32, iterations, 4);
-    fake_start64(m[0], 0, CODE);
+    bare_load(m[0], CODE, g_work, g_work_end);
+    bare_put(m[0], RESULT + 32, iterations, 4);
+    bare_start64(m[0], 0, CODE);
     unsigned moves = move_about(m, r, UINT_MAX);
     memcpy(&result, m[moves & 1]->memory + RESULT, 8);
     memcpy(sums, m[moves & 1]->memory + RESULT + 8, 16);
@@ -380,8 +377,8 @@ static void move_in_work(const struct cpu_engine *one, const struct cpu_engine *
     g_assert_cmpuint(m[0]->ports->len + m[1]->ports->len, ==, iterations / 64);
     g_assert_cmpuint(moves, >, 2);
     g_rand_free(r);
-    fake_free(m[0]);
-    fake_free(m[1]);
+    bare_free(m[0]);
+    bare_free(m[1]);
 }
 
 /* QEMU 7.2 aborts ("invalid tss type") when a guest of its emulated AMD-V leaves virtual 8086 mode with a task register
@@ -397,23 +394,23 @@ static bool can_leave_v86(void)
 static void move_in_modes(const struct cpu_engine *one, const struct cpu_engine *other)
 {
     static const unsigned moves_wanted = 20;
-    struct machine *m[2] = {fake_new(one, 1), fake_new(other, 1)};
+    struct bare_machine *m[2] = {bare_new(one, 1), bare_new(other, 1)};
     GRand *r = g_rand_new_with_seed(4);
     bool v86 = can_leave_v86();
-    fake_load(m[0], CODE, g_modes, g_modes_end);
-    fake_put(m[0], RESULT + 36, v86, 4);
-    fake_start64(m[0], 0, CODE); /* for its page tables */
-    fake_start16(m[0], 0, CODE);
+    bare_load(m[0], CODE, g_modes, g_modes_end);
+    bare_put(m[0], RESULT + 36, v86, 4);
+    bare_start64(m[0], 0, CODE); /* for its page tables */
+    bare_start16(m[0], 0, CODE);
     unsigned moves = move_about(m, r, moves_wanted);
-    uint32_t rounds = fake_u32(m[moves & 1], RESULT);
+    uint32_t rounds = bare_u32(m[moves & 1], RESULT);
     g_test_message("moved %u times in %u rounds%s", moves, rounds, v86 ? "" : ", without virtual 8086 mode");
-    g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 4), ==, v86 ? rounds : 0);
-    g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 8), ==, rounds);
-    g_assert_cmpuint(fake_u32(m[moves & 1], RESULT + 12), ==, rounds);
+    g_assert_cmpuint(bare_u32(m[moves & 1], RESULT + 4), ==, v86 ? rounds : 0);
+    g_assert_cmpuint(bare_u32(m[moves & 1], RESULT + 8), ==, rounds);
+    g_assert_cmpuint(bare_u32(m[moves & 1], RESULT + 12), ==, rounds);
     g_assert_cmpuint(moves, >, moves_wanted);
     g_rand_free(r);
-    fake_free(m[0]);
-    fake_free(m[1]);
+    bare_free(m[0]);
+    bare_free(m[1]);
 }
 
 static void test_move_in_work(const struct cpu_engine *engine)

@@ -8,7 +8,7 @@
 
 static struct cpu_model model(const char *vendor, unsigned cpus, unsigned index)
 {
-    struct cpu_model c = {.gpa_bits = 46, .cpus = cpus, .index = index, .tsc_khz = FAKE_TSC_KHZ};
+    struct cpu_model c = {.gpa_bits = 46, .cpus = cpus, .index = index, .tsc_khz = 2400000};
     memcpy(c.vendor, vendor, 12);
     return c;
 }
@@ -193,11 +193,11 @@ static uint32_t host(uint32_t leaf, uint32_t subleaf, unsigned reg)
     return r[reg];
 }
 
-static void ask(struct machine *m, unsigned cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+static void ask(struct bare_machine *m, unsigned cpu, uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
-    fake_put(m, RESULT + 32, leaf, 4);
-    fake_put(m, RESULT + 36, subleaf, 4);
-    fake_finish(m, cpu);
+    bare_put(m, RESULT + 32, leaf, 4);
+    bare_put(m, RESULT + 36, subleaf, 4);
+    bare_finish(m, cpu);
     memcpy(r, m->memory + RESULT + 16, 16);
 }
 
@@ -210,7 +210,7 @@ static void as_after_reset(const struct cpu_model_leaf *l, uint32_t r[4])
         r[EBX] = 576;
 }
 
-static void shown(struct machine *m, const struct cpu_model *c, int level)
+static void shown(struct bare_machine *m, const struct cpu_model *c, int level)
 {
     unsigned n;
     const struct cpu_model_leaf *leaves = cpu_model_leaves(level, &n);
@@ -227,20 +227,21 @@ static void shown(struct machine *m, const struct cpu_model *c, int level)
 static void levels_shown(const struct cpu_engine *engine, int level)
 {
     const uint32_t vendor[3] = {host(0, 0, EBX), host(0, 0, EDX), host(0, 0, ECX)};
-    struct machine *m = fake_new_model(engine, 3, cpu_model_names[level], "");
-    fake_load(m, CODE, g_tsc, g_tsc_end);
+    struct bare_machine *m = bare_new_model(engine, 3, cpu_model_names[level], "");
+    bare_load(m, CODE, g_tsc, g_tsc_end);
     for (unsigned cpu = 0; cpu < 3; cpu++) {
         struct cpu_model c = model((const char *)vendor, 3, cpu);
         c.x2apic = c.deadline = true;
+        c.tsc_khz = m->vm->tsc_khz;
         c.gpa_bits = host(0x80000008, 0, EAX) & 0xff;
         for (unsigned i = 2; i < G_N_ELEMENTS(c.xsave); i++) {
             c.xsave[i].size = host(0xd, i, EAX);
             c.xsave[i].offset = host(0xd, i, EBX);
         }
-        fake_start64(m, cpu, CODE);
+        bare_start64(m, cpu, CODE);
         shown(m, &c, level);
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 /* Either the level, or a sentence about what is missing. */
@@ -271,11 +272,11 @@ static uint32_t cache_kib(uint32_t ebx, uint32_t ecx)
  * maker's guests look for them. */
 static void test_intel(gconstpointer data)
 {
-    struct machine *m = fake_new_model(data, 3, "host", "maker=intel");
+    struct bare_machine *m = bare_new_model(data, 3, "host", "maker=intel");
     uint32_t r[4];
-    fake_load(m, CODE, g_tsc, g_tsc_end);
+    bare_load(m, CODE, g_tsc, g_tsc_end);
     for (unsigned cpu = 0; cpu < 3; cpu++) {
-        fake_start64(m, cpu, CODE);
+        bare_start64(m, cpu, CODE);
         ask(m, cpu, 0, 0, r);
         g_assert_cmpmem(&r[EBX], 4, "Genu", 4);
         g_assert_cmpmem(&r[ECX], 4, "ntel", 4);
@@ -292,16 +293,16 @@ static void test_intel(gconstpointer data)
         ask(m, cpu, 0x80000005, 0, r);
         g_assert_cmphex(r[ECX], ==, 0);
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_amd(gconstpointer data)
 {
-    struct machine *m = fake_new_model(data, 3, "host", "maker=amd");
+    struct bare_machine *m = bare_new_model(data, 3, "host", "maker=amd");
     uint32_t r[4], edx;
-    fake_load(m, CODE, g_tsc, g_tsc_end);
+    bare_load(m, CODE, g_tsc, g_tsc_end);
     for (unsigned cpu = 0; cpu < 3; cpu++) {
-        fake_start64(m, cpu, CODE);
+        bare_start64(m, cpu, CODE);
         ask(m, cpu, 0, 0, r);
         g_assert_cmpmem(&r[EBX], 4, "Auth", 4);
         g_assert_cmpmem(&r[ECX], 4, "cAMD", 4);
@@ -320,7 +321,7 @@ static void test_amd(gconstpointer data)
         g_assert_cmpuint(r[ECX] >> 16, >=, 128);
         g_assert_cmphex(r[EDX] >> 12 & 15, !=, 9); /* "see leaf 0x8000001d", which is not there */
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 int main(int argc, char **argv)

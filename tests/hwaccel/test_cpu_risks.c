@@ -157,19 +157,19 @@ static void test_vulnerable(void)
 /* The guest reads what CPUID promised: of an Intel CPU the capabilities, of an AMD CPU no such register. */
 static void read_capabilities(const struct cpu_engine *engine, const char *maker, bool there)
 {
-    struct machine *m = fake_new_model(engine, 1, "host", maker);
-    fake_load(m, CODE, g_read_msr, g_read_msr_end);
-    fake_start64(m, 0, CODE);
-    fake_put(m, RESULT + 32, 0x10a, 4);
-    fake_put(m, RESULT + 16, 0x1234, 8);
+    struct bare_machine *m = bare_new_model(engine, 1, "host", maker);
+    bare_load(m, CODE, g_read_msr, g_read_msr_end);
+    bare_start64(m, 0, CODE);
+    bare_put(m, RESULT + 32, 0x10a, 4);
+    bare_put(m, RESULT + 16, 0x1234, 8);
     if (there) {
-        fake_finish(m, 0);
+        bare_finish(m, 0);
         uint64_t v;
         memcpy(&v, m->memory + RESULT + 16, 8);
         g_assert_cmphex(v & EVERYWHERE, ==, EVERYWHERE);
     } else /* #GP, and no handlers */
-        g_assert_cmpint(fake_run(m, 0), ==, CPU_STOP_RESET);
-    fake_free(m);
+        g_assert_cmpint(bare_run(m, 0), ==, CPU_STOP_RESET);
+    bare_free(m);
 }
 
 static void test_register(gconstpointer data)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* test_hwaccel.c - the KVM engine against a fake machine.  Skipped where the engine's own probe says that /dev/kvm is of
+/* test_hwaccel.c - the KVM engine in a bare machine.  Skipped where the engine's own probe says that /dev/kvm is of
  * no use; HWACCEL_FORCE=1 runs it all the same. */
 #include "patcher/patcher.h"
 #include "tests/hwaccel/hwaccel_tests.h"

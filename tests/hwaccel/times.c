@@ -4,12 +4,13 @@
 #include <string.h>
 #include <x86intrin.h>
 
-static struct machine *start(const struct cpu_engine *engine, unsigned cpus, const uint8_t *code, const uint8_t *end)
+static struct bare_machine *start(const struct cpu_engine *engine, unsigned cpus, const uint8_t *code,
+                                  const uint8_t *end)
 {
-    struct machine *m = fake_new(engine, cpus);
-    fake_load(m, CODE, code, end);
+    struct bare_machine *m = bare_new(engine, cpus);
+    bare_load(m, CODE, code, end);
     for (unsigned i = 0; i < cpus; i++)
-        fake_start64(m, i, CODE);
+        bare_start64(m, i, CODE);
     return m;
 }
 
@@ -23,11 +24,11 @@ static int64_t tolerance(void)
 }
 
 /* The guest's TSC must lie between the host's before and after, with the offsets added. */
-static void check_tsc(struct machine *m, unsigned cpu, uint64_t own)
+static void check_tsc(struct bare_machine *m, unsigned cpu, uint64_t own)
 {
     int64_t slack = tolerance();
-    uint64_t offset = m->tsc_offset + own, before = __rdtsc() + offset, guest;
-    fake_finish(m, cpu);
+    uint64_t offset = *m->vm->tsc_offset + own, before = __rdtsc() + offset, guest;
+    bare_finish(m, cpu);
     uint64_t after = __rdtsc() + offset;
     memcpy(&guest, m->memory + RESULT, 8);
     g_assert_cmpint((int64_t)(guest - before), >=, -slack);
@@ -36,32 +37,31 @@ static void check_tsc(struct machine *m, unsigned cpu, uint64_t own)
 
 static void test_tsc(const struct cpu_engine *engine)
 {
-    struct machine *m = start(engine, 2, g_tsc, g_tsc_end);
+    struct bare_machine *m = start(engine, 2, g_tsc, g_tsc_end);
     for (unsigned i = 0; i < 5; i++) {
         check_tsc(m, 0, 0);
         check_tsc(m, 1, 0);
-        m->tsc_offset -= 123456789ll << (8 + 4 * i); /* as after a pause */
+        bare_stood(m, 123456789ull << (8 + 4 * i));
     }
-    fake_free(m);
+    bare_free(m);
 }
 
 static void test_tsc_written(const struct cpu_engine *engine)
 {
-    struct machine *m = start(engine, 1, g_wrtsc, g_wrtsc_end);
+    struct bare_machine *m = start(engine, 1, g_wrtsc, g_wrtsc_end);
     g_autofree struct x86_state *s = g_new(struct x86_state, 1);
-    m->tsc_offset = -(int64_t)__rdtsc();
-    fake_finish(m, 0);
+    bare_finish(m, 0);
     engine->get_state(m->vcpu[0], s);
     /* the guest read, added and wrote: less the time between */
     g_assert_cmpint((int64_t)(s->tsc_adjust - (1ull << 40)), <=, tolerance());
     g_assert_cmpint((int64_t)(s->tsc_adjust - (1ull << 40)), >, -(int64_t)1000000000 - tolerance());
     check_tsc(m, 0, s->tsc_adjust);
-    m->tsc_offset -= 1ll << 38;
+    bare_stood(m, 1ull << 38);
     check_tsc(m, 0, s->tsc_adjust);
     g_usleep(1000);
     engine->set_state(m->vcpu[0], s);
     check_tsc(m, 0, s->tsc_adjust);
-    fake_free(m);
+    bare_free(m);
 }
 
 void add_time_tests(void)

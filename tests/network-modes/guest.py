@@ -83,12 +83,13 @@ class Process:
         s.setblocking(False)
         return s
 
-    def ask(self, command, **args):
-        """On its control socket: the result, or the error's message."""
+    def ask(self, command, fd=None, **args):
+        """On its control socket: the result, or the error's message.  fd: goes along."""
         c = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         c.settimeout(10)
         c.connect(self.control.getsockname())
-        c.sendall(json.dumps({"id": 1, "cmd": command, "args": args}).encode() + b"\n")
+        message = {"id": 1, "cmd": command, "args": args, **({"fds": 1} if fd is not None else {})}
+        socket.send_fds(c, [json.dumps(message).encode() + b"\n"], [] if fd is None else [fd])
         answer = json.loads(c.makefile().readline())
         c.close()
         return answer["result"] if answer["ok"] else answer["error"]["message"]

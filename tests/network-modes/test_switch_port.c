@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct rig {
@@ -264,7 +266,8 @@ static char *capture_file(unsigned *frames)
     switch_port_from_card(r.port, f, n, &(struct net_offload){true, 34, 16, NET_TSO4, 1460, 54});
     from_card(&r, ALL, 1);
     from_mode(&r, 7, 2); /* does not reach the card */
-    switch_port_capture_stop(r.port, &count, &missed);
+    g_assert_true(switch_port_captures(r.port, &count, &missed));
+    switch_port_capture_stop(r.port);
     g_assert_cmpuint(missed, ==, 0);
     g_assert_cmpuint(count, ==, 1 + 1 + 42 + 1);
     from_card(&r, ALL, 1);
@@ -367,7 +370,8 @@ static void test_pipe(void)
         }
         from_card(&r, ALL, 1);
     }
-    switch_port_capture_stop(r.port, &count, &missed);
+    g_assert_true(switch_port_captures(r.port, &count, &missed));
+    switch_port_capture_stop(r.port);
     while (read(ends[0], head, sizeof head) == sizeof head) {
         g_autofree uint8_t *rest = g_malloc(head[1]);
         g_assert_cmpint(read(ends[0], rest, head[1] - sizeof head), ==, head[1] - sizeof head);
@@ -377,6 +381,55 @@ static void test_pipe(void)
     g_assert_cmpuint(missed, >, 0);
     close(ends[0]);
     switch_port_free(r.port);
+}
+
+static unsigned packets_in(const char *path)
+{
+    g_autofree char *data = NULL;
+    unsigned packets = 0;
+    gsize n;
+    g_assert_true(g_file_get_contents(path, &data, &n, NULL));
+    for (gsize at = 0; at < n; at += get_le32(data + at + 4)) {
+        g_assert_cmpuint(n - at, >=, 12);
+        g_assert_cmpuint(get_le32(data + at + 4), <=, n - at);
+        packets += get_le32(data + at) == 6;
+    }
+    return packets;
+}
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit l;
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &l), ==, 0);
+    l.rlim_cur = bytes;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &l), ==, 0);
+}
+
+/* A disk that is full, as files may be no longer: the file has whole blocks at any time, and goes on when there is room. */
+static void test_full(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/capture-XXXXXX.pcapng", g_get_tmp_dir());
+    struct port_settings s = settings();
+    uint64_t count, missed, then;
+    struct rig r;
+    signal(SIGXFSZ, SIG_IGN);
+    rig_open(&r, &s, NULL);
+    g_assert_true(switch_port_capture(r.port, g_mkstemp(path), "box nic1", NULL));
+    limit_files(2000);
+    for (unsigned i = 0; i < 100; i++)
+        from_card(&r, ALL, 1);
+    limit_files(RLIM_INFINITY);
+    g_assert_cmpuint(r.mode.frames, ==, 100);
+    g_assert_true(switch_port_captures(r.port, &count, &missed));
+    g_assert_cmpuint(count + missed, ==, 100);
+    g_assert_cmpuint(missed, >, 0);
+    g_assert_cmpuint(packets_in(path), ==, count);
+    from_card(&r, ALL, 1);
+    g_assert_true(switch_port_captures(r.port, &then, &missed));
+    g_assert_cmpuint(then, ==, count + 1);
+    g_assert_cmpuint(packets_in(path), ==, then);
+    switch_port_free(r.port);
+    g_unlink(path);
 }
 
 int main(int argc, char **argv)
@@ -392,5 +445,6 @@ int main(int argc, char **argv)
     g_test_add_func("/net/switch/capture", test_capture);
     g_test_add_func("/net/switch/tshark", test_tshark);
     g_test_add_func("/net/switch/pipe", test_pipe);
+    g_test_add_func("/net/switch/full", test_full);
     return g_test_run();
 }

@@ -36,9 +36,7 @@ int disk_may_change(const char *path, const char *except); /* except: a child th
 /* ---- disk/progress.c: a bar on a terminal, and Ctrl-C that leaves nothing half-made ---- */
 struct disk_progress {
     struct disk_job job;
-    const char *what;
-    bool terminal;
-    int shown; /* permille, -1: nothing yet */
+    struct progress bar;
 };
 void disk_progress_start(struct disk_progress *p, const char *what, bool quiet);
 void disk_progress_end(struct disk_progress *p);

@@ -1,56 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* progress.c - a bar on a terminal while an image is worked on, and signals that end the work in good order. */
+/* progress.c - the bar (../progress.c) for work on an image. */
 #include "core-vmm/vmctl/disk/disk.h"
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#define BAR 40
-
-static void show(void *ctx, uint64_t done, uint64_t total)
-{
-    struct disk_progress *p = ctx;
-    int permille = total ? (int)((double)done / (double)total * 1000) : 1000;
-    if (!p->terminal || permille == p->shown)
-        return;
-    p->shown = permille;
-    char bar[BAR + 1];
-    for (int i = 0; i < BAR; i++)
-        bar[i] = i * 1000 < permille * BAR ? '#' : ' ';
-    bar[BAR] = '\0';
-    fprintf(stderr, "\r%s [%s] %3d.%d%%", p->what, bar, permille / 10, permille % 10);
-}
-
-/* Its own thread takes the signals, so that the operation can end in good order. */
-static gpointer wait_for_signals(gpointer data)
-{
-    struct disk_job *job = data;
-    sigset_t set;
-    int number;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    while (sigwait(&set, &number) == 0)
-        g_atomic_int_set(&job->cancel, 1);
-    return NULL;
-}
 
 void disk_progress_start(struct disk_progress *p, const char *what, bool quiet)
 {
-    sigset_t set;
-    *p = (struct disk_progress){.what = what, .terminal = !quiet && isatty(STDERR_FILENO), .shown = -1};
-    p->job.progress = show;
-    p->job.ctx = p;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    g_thread_unref(g_thread_new("signals", wait_for_signals, &p->job)); /* ends with the process */
+    *p = (struct disk_progress){.job = {.progress = progress_show, .ctx = &p->bar}};
+    progress_start(&p->bar, what, quiet, &p->job.cancel);
 }
 
 void disk_progress_end(struct disk_progress *p)
 {
-    if (p->shown >= 0)
-        fputc('\n', stderr);
+    progress_end(&p->bar);
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* state_file.h - the file of a saved state: named sections between a header and an end mark.  All numbers little-endian.
  *
- *   header     16 bytes "Terrarium state\n", u32 version of this layout (1), u32 CRC-32C of those 20 bytes
- *   section    32 bytes name (ends with zeroes), u32 version, u32 bytes of contents,
- *              u32 CRC-32C of these 40 bytes, u32 CRC-32C of the contents, the contents
+ *   header     16 bytes "Terrarium state\n", u32 version of this layout (2), u32 CRC-32C of those 20 bytes
+ *   section    32 bytes name (ends with zeroes), u32 version, u32 bytes of contents, u32 CRC-32C of the contents,
+ *              u32 CRC-32C of these 44 bytes, the contents
  *   end        a section "end" with no contents; nothing follows
  *
- * Every CRC goes on from the one before it, so that a section that was left out, doubled or taken from another file shows
- * like a flipped bit.  A file is not trusted for having right sums: what is in a section is checked by whoever reads it. */
+ * The CRC of a section's head goes on from the one before it, and a head has the sum of its contents: so a section that was
+ * left out, doubled or taken from another file shows like a flipped bit, and the last sum covers the whole file.  Contents
+ * have a sum of their own, which any thread can make ahead.  A file is not trusted for having right sums: what is in a
+ * section is checked by whoever reads it. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
@@ -16,15 +18,18 @@
 #define STATE_NAME_BYTES    32
 #define STATE_SECTION_BYTES (2u << 20) /* no section is larger */
 #define STATE_END           "end"
+#define STATE_MANIFEST      "manifest" /* the first section: what the state is of, as JSON, for people and tools */
 
 struct state_writer {
     int fd;
     uint32_t crc;
 };
 bool state_begin(struct state_writer *w, int fd, GError **error);
-/* A section whose contents are head, then data (either may be empty). */
-bool state_put(struct state_writer *w, const char *name, uint32_t version, const GByteArray *head, const void *data,
-               size_t bytes, GError **error);
+bool state_put(struct state_writer *w, const char *name, uint32_t version, const void *data, size_t bytes,
+               GError **error);
+/* The same where somebody has made the CRC-32C of the contents already. */
+bool state_put_summed(struct state_writer *w, const char *name, uint32_t version, const void *data, size_t bytes,
+                      uint32_t sum, GError **error);
 bool state_finish(struct state_writer *w, GError **error); /* the end mark; on stable storage on return */
 
 struct state_reader {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* state_file.c - writing and reading the sections of a saved state: see state_file.h. */
-#include "core-vmm/machine/state_file.h"
+#include "core-vmm/base/state_file.h"
 #include "core-vmm/base/bytes.h"
 #include "core-vmm/base/crc32c.h"
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LAYOUT 1
+#define LAYOUT 2
 enum { MAGIC_BYTES = 16, HEADER_BYTES = 24, SECTION_HEAD = 48 };
-enum { AT_VERSION = 32, AT_BYTES = 36, AT_HEAD_CRC = 40, AT_CRC = 44 };
+enum { AT_VERSION = 32, AT_BYTES = 36, AT_CRC = 40, AT_HEAD_CRC = 44 };
 static const char magic[] = "Terrarium state\n";
 
 bool state_fail(GError **error, const char *format, ...)
@@ -57,28 +57,29 @@ bool state_begin(struct state_writer *w, int fd, GError **error)
     return write_all(fd, header, sizeof header, error);
 }
 
-bool state_put(struct state_writer *w, const char *name, uint32_t version, const GByteArray *head, const void *data,
-               size_t bytes, GError **error)
+bool state_put_summed(struct state_writer *w, const char *name, uint32_t version, const void *data, size_t bytes,
+                      uint32_t sum, GError **error)
 {
     uint8_t start[SECTION_HEAD] = {0};
-    size_t first = head ? head->len : 0;
-    g_assert(first + bytes <= STATE_SECTION_BYTES && strlen(name) < STATE_NAME_BYTES);
+    g_assert(bytes <= STATE_SECTION_BYTES && strlen(name) < STATE_NAME_BYTES);
     memcpy(start, name, strlen(name));
     put_le32(start + AT_VERSION, version);
-    put_le32(start + AT_BYTES, first + bytes);
+    put_le32(start + AT_BYTES, bytes);
+    put_le32(start + AT_CRC, sum);
     w->crc = crc32c(w->crc, start, AT_HEAD_CRC);
     put_le32(start + AT_HEAD_CRC, w->crc);
-    if (first)
-        w->crc = crc32c(w->crc, head->data, first);
-    w->crc = crc32c(w->crc, data, bytes);
-    put_le32(start + AT_CRC, w->crc);
-    return write_all(w->fd, start, sizeof start, error) && (!first || write_all(w->fd, head->data, first, error)) &&
-           write_all(w->fd, data, bytes, error);
+    return write_all(w->fd, start, sizeof start, error) && write_all(w->fd, data, bytes, error);
+}
+
+bool state_put(struct state_writer *w, const char *name, uint32_t version, const void *data, size_t bytes,
+               GError **error)
+{
+    return state_put_summed(w, name, version, data, bytes, crc32c(0, data, bytes), error);
 }
 
 bool state_finish(struct state_writer *w, GError **error)
 {
-    return state_put(w, STATE_END, 0, NULL, NULL, 0, error) && (!fsync(w->fd) || write_failed(error));
+    return state_put(w, STATE_END, 0, NULL, 0, error) && (!fsync(w->fd) || write_failed(error));
 }
 
 /* ---- reading ---- */
@@ -171,8 +172,7 @@ bool state_next(struct state_reader *r, struct state_section *out, GError **erro
     g_byte_array_set_size(r->buffer, out->bytes);
     if (!read_all(r, r->buffer->data, out->bytes, error))
         return false;
-    r->crc = crc32c(r->crc, r->buffer->data, out->bytes);
-    if (r->crc != get_le32(start + AT_CRC))
+    if (crc32c(0, r->buffer->data, out->bytes) != get_le32(start + AT_CRC))
         return damaged(r, error);
     out->data = r->buffer->data;
     if (!strcmp(out->name, STATE_END) && (out->bytes || r->at != r->size))
