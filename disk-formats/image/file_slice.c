@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* file_slice.c - a part of a host file or block device as a file of its own: of fixed size, and nothing beside it is touched. */
-#include "disk-formats/image/file.h"
+/* file_slice.c - a part of a host file or block device as a file of its own: of fixed size, and nothing beside it is touched.
+ * Programs that mind our locks do not cut the file short under it.  Where another did, what is gone is an error, whether it is
+ * read (zeroes would look like data) or written (the file would grow again, with a hole where data was). */
+#include "disk-formats/image/image.h"
 #include <errno.h>
 
 enum { SECTOR = 512 };
@@ -10,10 +12,18 @@ struct slice {
     struct file_slice where;
 };
 
+/* Is all of it there still? */
+static int still_there(const struct slice *s, uint64_t offset, uint64_t bytes)
+{
+    uint64_t size = blk_size(s->whole), end = s->where.offset + offset + bytes;
+    return end <= size ? 0 : -EIO;
+}
+
 static int slice_preadv(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
 {
     struct slice *s = f->state;
-    return blk_preadv(s->whole, s->where.offset + offset, iov, n);
+    int err = still_there(s, offset, iov_bytes(iov, n));
+    return err ? err : blk_preadv(s->whole, s->where.offset + offset, iov, n);
 }
 
 static int slice_preadv_now(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
@@ -25,7 +35,8 @@ static int slice_preadv_now(struct blk_file *f, uint64_t offset, const struct io
 static int slice_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
 {
     struct slice *s = f->state;
-    return blk_pwritev(s->whole, s->where.offset + offset, iov, n);
+    int err = still_there(s, offset, iov_bytes(iov, n));
+    return err ? err : blk_pwritev(s->whole, s->where.offset + offset, iov, n);
 }
 
 static int slice_sync(struct blk_file *f)
@@ -41,7 +52,8 @@ static int slice_truncate(struct blk_file *f, uint64_t bytes)
 static int slice_zero(struct blk_file *f, uint64_t offset, uint64_t bytes, bool punch)
 {
     struct slice *s = f->state;
-    return blk_zero(s->whole, s->where.offset + offset, bytes, punch);
+    int err = still_there(s, offset, bytes);
+    return err ? err : blk_zero(s->whole, s->where.offset + offset, bytes, punch);
 }
 
 static int slice_hole(struct blk_file *f, uint64_t offset, bool *is_hole, uint64_t *until)
