@@ -7,6 +7,7 @@ struct os_defaults {
     const char *disk_bus; /* a name of disk_buses */
     const char *nic;      /* the card's model */
     const char *clock;    /* [machine] clock */
+    const char *sockets;  /* [machine] sockets; NULL: one for each CPU */
     const char *summary;  /* what it is for, for people */
 };
 extern const struct os_defaults os_defaults[]; /* ends with os == NULL; the first is for systems that nobody named */

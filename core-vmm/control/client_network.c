@@ -242,6 +242,21 @@ static GArray *forwards_of(const char *name, const char *card, GError **error)
     return forward_parse_list(text ? text : "", error);
 }
 
+/* What its process has, which may be more: those that were made for as long as the machine runs.  list: if there is no process. */
+static GArray *forwards_now(const char *name, const char *card, const GArray *list)
+{
+    g_autoptr(JsonObject) now = ask(name, "list", NULL, NULL);
+    JsonArray *forwards = answer_array(find_card(answer_array(now, "cards"), card), "forwards");
+    GArray *all = g_array_new(FALSE, FALSE, sizeof(struct forward));
+    struct forward f;
+    for (unsigned i = 0; i < answer_count(forwards); i++)
+        if (forward_parse(answer_text(answer_element(forwards, i), "forward", ""), &f, NULL))
+            g_array_append_val(all, f);
+    if (!forwards)
+        g_array_append_vals(all, list->data, list->len);
+    return all;
+}
+
 static char *setting_of(GArray *list)
 {
     g_autoptr(GString) s = g_string_new("");
@@ -283,15 +298,17 @@ bool network_forward_add(const char *name, const char *card, const char *forward
     g_autoptr(GArray) list = forward_parse(forward, &f, error) ? forwards_of(name, card, error) : NULL;
     if (!list)
         return false;
-    g_autofree char *before = setting_of(list);
-    if (find_forward(list, &f) >= 0) {
+    g_autoptr(GArray) live = forwards_now(name, card, list);
+    g_autofree char *before = setting_of(live);
+    if (find_forward(list, &f) >= 0 || find_forward(live, &f) >= 0) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "the host's port %u leads into %s already", f.host_port,
                     name);
         return false;
     }
     g_array_append_val(list, f);
-    g_autofree char *after = setting_of(list);
-    char *settings[] = {after, NULL};
+    g_array_append_val(live, f);
+    g_autofree char *after = setting_of(live), *kept = setting_of(list);
+    char *settings[] = {kept, NULL};
     return try_now(name, card, before, after, &f, error) && keep(name, card, settings, error);
 }
 
@@ -304,17 +321,21 @@ bool network_forward_remove(const char *name, const char *card, const char *forw
         return false;
     }
     g_autoptr(GArray) list = forwards_of(name, card, error);
-    int at = list ? find_forward(list, &f) : -1;
     if (!list)
         return false;
-    if (at < 0) {
+    g_autoptr(GArray) live = forwards_now(name, card, list);
+    int at = find_forward(list, &f), live_at = find_forward(live, &f);
+    if (at < 0 && live_at < 0) {
         g_set_error(error, CONTROL_ERROR, CONTROL_NOT_FOUND, "%s: %s has no such port forward", name, card);
         return false;
     }
-    g_autofree char *before = setting_of(list);
-    g_array_remove_index(list, at);
-    g_autofree char *after = setting_of(list);
-    char *settings[] = {after, NULL};
+    g_autofree char *before = setting_of(live);
+    if (at >= 0)
+        g_array_remove_index(list, at);
+    if (live_at >= 0)
+        g_array_remove_index(live, live_at);
+    g_autofree char *after = setting_of(live), *kept = setting_of(list);
+    char *settings[] = {kept, NULL};
     return try_now(name, card, before, after, NULL, error) && keep(name, card, settings, error);
 }
 

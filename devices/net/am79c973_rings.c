@@ -383,15 +383,15 @@ static void tell_sent(struct pcnet *p, unsigned flags, unsigned status)
 }
 
 /* The frame's end is not in the ring yet.  A controller that has begun to send runs dry then; here the driver has a
- * moment. */
-static unsigned cut_short(struct device *d, unsigned n)
+ * moment, until `late` if one has begun. */
+static unsigned cut_short(struct device *d, unsigned n, uint64_t late)
 {
     struct pcnet *p = d->state;
-    if (!p->tx_late)
-        p->tx_late = dev_now(d) + TX_LATE_NS;
-    if (dev_now(d) < p->tx_late && n < pcnet_length(p, true))
+    late = late ? late : dev_now(d) + TX_LATE_NS;
+    if (dev_now(d) < late && n < pcnet_length(p, true)) {
+        p->tx_late = late;
         return 0;
-    p->tx_late = 0;
+    }
     if (!(p->csr[CSR_MASK] & MASK_UNDERFLOW_GOES_ON))
         p->csr[CSR_STATUS] &= ~STATUS_TX_ON;
     done(d, n, TX_BUFFER | TX_UNDERFLOW);
@@ -404,6 +404,8 @@ static unsigned transmit_one(struct device *d)
 {
     struct pcnet *p = d->state;
     struct descriptor e;
+    uint64_t late = p->tx_late;
+    p->tx_late = 0; /* the driver may have taken the half frame back */
     if (!look(d, true, p->tx_at, &e) || !(e.flags & OWN))
         return 0;
     if (!(e.flags & FIRST)) {
@@ -414,10 +416,9 @@ static unsigned transmit_one(struct device *d)
     bool whole;
     unsigned n = gather(d, &bytes, &flags, &whole);
     if (n && !whole)
-        return cut_short(d, n);
+        return cut_short(d, n, late);
     if (!n)
         return 0;
-    p->tx_late = 0;
     unsigned status = send_frame(d, bytes, flags);
     done(d, n, status);
     tell_sent(p, flags, status);

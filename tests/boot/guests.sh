@@ -315,8 +315,8 @@ disk_initrd() { # name busybox-package kernel-package
 }
 
 # A shell on the first serial line, all of busybox, and drivers of network cards, loaded by `cards`.
-network_initrd() { # name busybox-package kernel-package
-	local t=$CACHE/.tree.$$
+network_tree() { # tree busybox-package kernel-package
+	local t=$1
 	drivers_tree "$t" "$2" "$3" af_packet ipv6 virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too
 	cat >"$t/init" <<-'INIT'
 		#!/bin/sh
@@ -353,8 +353,41 @@ network_initrd() { # name busybox-package kernel-package
 		esac
 	LEASE
 	chmod +x "$t/init" "$t/bin/cards" "$t/bin/lease"
-	pack_tree "$t" "$1"
 }
+
+network_initrd() { # name busybox-package kernel-package
+	network_tree "$CACHE/.tree.$$" "$2" "$3"
+	pack_tree "$CACHE/.tree.$$" "$1"
+}
+
+# The same with an SSH server, started by `sshd` with the public keys that it is given: for root, and by key only.
+ssh_initrd() { # name busybox-package kernel-package package...
+	local name=$1 d p t=$CACHE/.tree.$$
+	network_tree "$t" "$2" "$3"
+	shift 3
+	mkdir -p "$t"/{lib,lib64,etc/dropbear,usr/lib,usr/sbin}
+	mkdir -m 700 -p "$t"/me{,/.ssh}
+	for p in "$@"; do
+		d=$(unpack "$p")
+		for p in lib lib64 usr/lib usr/sbin; do [ ! -d "$d/$p" ] || cp -a "$d/$p/." "$t/$p/"; done
+	done
+	rm -rf "$t"/usr/lib/x86_64-linux-gnu/{gconv,audit} "$t/usr/lib/systemd"
+	echo "root:x:0:0:root:/me:/bin/sh" >"$t/etc/passwd"
+	echo "root:x:0:" >"$t/etc/group"
+	echo "root:*:19000::::::" >"$t/etc/shadow"
+	echo /bin/sh >"$t/etc/shells"
+	cat >"$t/bin/sshd" <<-'SSHD'
+		#!/bin/sh
+		echo "$*" >/me/.ssh/authorized_keys
+		chmod 600 /me/.ssh/authorized_keys
+		mkdir -p /dev/pts
+		mount -t devpts devpts /dev/pts
+		/usr/sbin/dropbear -R -s
+	SSHD
+	chmod +x "$t/bin/sshd"
+	pack_tree "$t" "$name"
+}
+DROPBEAR="dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 zlib1g"
 
 # Linux with the drivers of virtio, which does with each device that it finds what its command line says: do=rng,disk,...
 virtio_initrd() { # name busybox-package kernel-package
@@ -414,6 +447,8 @@ make_guest() {
 	debian-initrd64.gz) debian_initrd "$1" busybox-static linux-image-amd64 ;;
 	debian-initrd32.gz) debian_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	network-initrd64.gz) network_initrd "$1" busybox-static linux-image-amd64 ;;
+	# shellcheck disable=SC2086
+	ssh-initrd64.gz) ssh_initrd "$1" busybox-static linux-image-amd64 $DROPBEAR ;;
 	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	disk-initrd64.gz) disk_initrd "$1" busybox-static linux-image-amd64 ;;
 	disk-initrd32.gz) disk_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;

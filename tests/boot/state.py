@@ -5,8 +5,8 @@ was: the guest must go on as if nothing had been.  Prints TAP.
 
   state.py [--vmctl PATH] [--engine E] [--rounds N] [--seed N] TEST...
 
-TEST is GUEST-CPUS: grub-1, grub-2, memtest-1, memtest-2, linux-1, linux-2, disk-1, disk-2.  The moments are random; the seed is
-printed."""
+TEST is GUEST-CPUS: grub-1, grub-2, memtest-1, memtest-2, linux-1, linux-2; with a disk that is written and read all the time disk-1,
+disk-2 (IDE), sata-1, sata-2, nvme-1, nvme-2, virtio-1, virtio-2.  The moments are random; the seed is printed."""
 import argparse
 import gzip
 import hashlib
@@ -181,35 +181,39 @@ class Linux(Guest):
 class Disk(Linux):
     """With a hard disk of which one half is written and read again past the guest's cache, and the other read and summed up
     all the time, so that requests are under way at most moments."""
-    guests, limit = ["vmlinuz-amd64", "debian-initrd64.gz"], 180
-    args = ["--memory", "256M", "--kernel", "vmlinuz-amd64", "--initrd", "initrd.gz", "--disk", "disk.img", "--cmdline",
-            Linux.args[-1]]
+    guests, limit = ["vmlinuz-amd64", "disk-initrd64.gz"], 180
+    bus, modules, device = "ide", "ata_piix sd_mod", "sda"
     names = "ADR"
+
+    @property
+    def args(self):
+        return ["--memory", "256M", "--kernel", "vmlinuz-amd64", "--initrd", "initrd.gz", "--disk-bus", self.bus, "--disk", "disk.img",
+                "--cmdline", Linux.args[-1]]
+
     INIT = """#!/bin/sh
 export PATH=/bin:/sbin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-modprobe ata_piix
-modprobe sd_mod
-while [ ! -b /dev/sda ]; do sleep 0.1; done
+for m in MODULES; do modprobe $m; done
+while [ ! -b /dev/DISK ]; do sleep 0.1; done
 echo GUEST-PROMPT
 (n=0; while :; do n=$((n + 1)); k=0; s=0; while [ $k -lt 150 ]; do k=$((k + 1)); s=$((s + k)); done; echo "@A $n $s"; done) &
 (n=0; while :; do
     n=$((n + 1)) at=$((n % 4096)) w=$(printf %0500d $n) r=
-    echo "$w" | dd of=/dev/sda bs=512 seek=$at conv=sync,notrunc,fsync 2>/dev/null
+    echo "$w" | dd of=/dev/DISK bs=512 seek=$at conv=sync,notrunc,fsync 2>/dev/null
     echo 1 >/proc/sys/vm/drop_caches
     read -r r <<EOF
-$(dd if=/dev/sda bs=512 skip=$at count=1 2>/dev/null | head -1)
+$(dd if=/dev/DISK bs=512 skip=$at count=1 2>/dev/null | head -1)
 EOF
     if [ "$r" = "$w" ]; then echo "@D $n same"; else echo "@D $n $r"; fi
 done) &
 n=0
 while :; do
-    dd if=/dev/sda of=/dev/null bs=64k skip=320 2>/dev/null
+    dd if=/dev/DISK of=/dev/null bs=64k skip=320 2>/dev/null
     n=$((n + 1))
-    set -- $(dd if=/dev/sda bs=64k skip=256 count=64 2>/dev/null | md5sum)
+    set -- $(dd if=/dev/DISK bs=64k skip=256 count=64 2>/dev/null | md5sum)
     echo "@R $n $1"
 done
 """
@@ -221,11 +225,11 @@ done
         with open(os.path.join(folder, "disk.img"), "wb") as f:
             f.write(bytes(16 << 20) + data)
         with open(os.path.join(folder, "init"), "w", encoding="utf-8") as f:
-            f.write(self.INIT)
+            f.write(self.INIT.replace("MODULES", self.modules).replace("/dev/DISK", "/dev/" + self.device))
         os.chmod(os.path.join(folder, "init"), 0o755)
         more = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=b"init\n", cwd=folder, capture_output=True,
                               check=True).stdout
-        with open(os.path.join(cache, "debian-initrd64.gz"), "rb") as f:
+        with open(os.path.join(cache, self.guests[1]), "rb") as f:
             first = f.read()
         with open(os.path.join(folder, "initrd.gz"), "wb") as f:
             f.write(first + gzip.compress(more))
@@ -237,7 +241,19 @@ done
         vm.step("serial", "@R 1 ", 60)
 
 
-GUESTS = {"grub": Grub, "memtest": Memtest, "linux": Linux, "disk": Disk}
+class Sata(Disk):
+    bus, modules = "sata", "ahci sd_mod"
+
+
+class Nvme(Disk):
+    bus, modules, device = "nvme", "nvme", "nvme0n1"
+
+
+class Virtio(Disk):
+    bus, modules, device = "virtio", "virtio_pci virtio_blk", "vda"
+
+
+GUESTS = {"grub": Grub, "memtest": Memtest, "linux": Linux, "disk": Disk, "sata": Sata, "nvme": Nvme, "virtio": Virtio}
 
 
 def one(options, test, cpus, cache, rng):

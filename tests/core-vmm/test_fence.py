@@ -207,6 +207,88 @@ def test_threads_soft():
     return threads_of("soft")
 
 
+ONLINE = {"socket AF_INET", "connect", "bind", "listen", "sendto an address", "sendmmsg"}  # what the network process is for
+
+
+def unix(path):
+    return struct.pack("H", 1) + path.encode() + b"\0"
+
+
+def refused_to_network(h):
+    """What code that took over the network process may not do, beside what nobody may: the same rows."""
+    log = h.folder + "/logs/network.log"
+    return [["/etc/resolv.conf", 2, "/etc/resolv.conf", 0], ["/etc/passwd", 2, "/etc/passwd", 0], ["a disk of the machine", 2, h.folder + "/disk.qcow2", 0],
+            ["machine.ini", 2, h.folder + "/machine.ini", 0], ["its own log, by name", 2, log, 1], ["its own log, opened anew", 2, "/proc/self/fd/6", 1],
+            ["the program of another", 2, "/bin/true", 0], ["/dev/net/tun", 2, "/dev/net/tun", 2], ["/dev/kvm", 2, "/dev/kvm", 2],
+            ["a file where sockets are", 257, -100, h.base + "/run/terrarium/m/x", 0o101, 0o600], ["unlink a socket", 263, -100, h.base + "/run/terrarium/m/control", 0],
+            ["a folder beside the networks", 258, -100, h.base + "/run/terrarium/x", 0o700],
+            ["rename another's file", 264, -100, h.secret, -100, h.secret + "2"],
+            ["socket AF_UNIX of datagrams", 41, 1, 2, 0], ["socket AF_PACKET", 41, 17, 3, 0], ["raw socket", 41, 2, 3, 1], ["raw IPv6 socket", 41, 10, 3, 58],
+            ["socket AF_VSOCK", 41, 40, 1, 0], ["socketpair of streams", 53, 1, 1, 0, bytes(8)], ["a new thread", 56, THREAD, 0, 0, 0, 0],
+            ["memfd_create", 319, "x", 0], ["a filter more", 317, 1, 0, bytes(16)], ["dup2", 33, 3, 0], ["pidfd_getfd", 438, 3, 3, 0],
+            ["mmap to execute", 9, 0, 4096, 5, 0x22, -1, 0], ["setsid", 112], ["waitid", 247, 0, 0, bytes(128), 4, 0]]
+
+
+def attack_network(h, pid, listeners):
+    """listeners: [what, path of a Unix socket], which are not reached by the kind of socket that it has."""
+    t = tracing.Taken(pid, pid)
+    try:
+        for what, number, *args in [r for r in refused(h, 3, pid) if r[0] not in ONLINE] + refused_to_network(h):
+            value = tracing.name(t.call(number, *args))
+            assert value in ("EPERM", "EACCES"), f"network: {what}: {value}"
+        packets = t.call(41, 1, 5 | 0o2004000, 0)
+        assert packets >= 0 and t.call(41, 2, 1 | 0o2004000, 0) >= 0, "sockets that are its job"
+        for what, path in listeners:
+            address = unix(path)
+            value = tracing.name(t.call(42, packets, address, len(address)))
+            assert value in ("EPROTOTYPE", "EPERM", "EACCES"), f"network: connect to {what}: {value}"
+        assert t.call(39) == pid and t.call(435, bytes(88), 88) == -38
+    finally:
+        t.done()
+
+
+def find_process(h, comm):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                ours = f"XDG_RUNTIME_DIR={h.base}/run".encode() in f.read().split(b"\0")
+            if ours and tracing.comm(int(pid), int(pid)) == comm:
+                return int(pid)
+        except OSError:
+            continue
+    raise AssertionError(f"there is no {comm}")
+
+
+def test_network_process():
+    """The network process with cards of several modes, and its child that reads which name servers there are."""
+    with Host() as h:
+        master, h.terminal = pty.openpty()
+        h.want("create", "m", "--memory", "16M", "--engine", "interp", "--disk", "1M", "--disk-format", "qcow2", "--nic", "e1000", "--set",
+               "nic2.model=e1000", "--set", "nic2.mode=natnetwork", "--set", "nic3.model=e1000", "--set", "nic3.mode=internal")
+        h.begin()
+        net, resolver = find_process(h, "terrarium-net"), find_process(h, "net-resolver")
+        assert list(tracing.threads(net)) == [net], "it has one thread"
+        stream, datagram = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        stream.bind(h.base + "/bus")
+        stream.listen()
+        datagram.bind(h.base + "/log")
+        listeners = [("a bus", h.base + "/bus"), ("a log", h.base + "/log"), ("the VM process", h.base + "/run/terrarium/m/control"),
+                     ("its own control socket", h.base + "/run/terrarium/m/network")]
+        attack_network(h, net, listeners)
+        check_every_thread(net)
+        t = tracing.Taken(resolver, resolver)
+        try:
+            for what, number, *args in refused(h, 0, resolver) + [["socket of packets", 41, 1, 5, 0], ["write /etc", 2, "/etc/passwd", 1], ["its machine", 2, h.folder + "/machine.ini", 0]]:
+                value = tracing.name(t.call(number, *args))
+                assert value in ("EPERM", "EACCES"), f"resolver: {what}: {value}"
+        finally:
+            t.done()
+        check_every_thread(resolver)
+        assert h.other.poll() is None and h.vmctl("nic", "list", "m").stdout.count(" up ") == 3
+        os.close(master)
+        os.close(h.terminal)
+
+
 def check_every_thread(pid):
     for tid in tracing.threads(pid):
         with open(f"/proc/{pid}/task/{tid}/status") as f:

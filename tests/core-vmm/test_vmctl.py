@@ -135,11 +135,14 @@ def test_buses(h):
             (("--disk-bus", "nvme"), "nvme0", "sata5", ""), (("--disk-bus", "virtio"), "virtio-disk0", "ide2", ""),
             (("--disk-bus", "scsi"), "scsi0", "scsi6", ""),
             (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
+            (("--os", "windows", "--cpus", "4"), "sata0", "sata5", "sockets=1\n"), (("--os", "windows-old"), "ide0", "ide2", "sockets=1\n"),
+            (("--os", "windows", "--cpus", "4", "--set", "machine.sockets=2"), "sata0", "sata5", "sockets=2\n"),
             (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
             (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
         ini = sections(*args)
         for line in (f"[{disk}]\nfile=disk.img", f"[{cd}]\nmedia=cdrom", more):
             assert line in ini, f"{args}: no {line!r} in:\n{ini}"
+        assert "sockets" not in ini or "windows" in args[1], ini
     h.want(2, "create", "m", "--disk", "1M", "--disk-bus", "mfm", err="there are ide, sata, nvme, virtio, scsi")
     h.want(2, "create", "m", "--os", "multics", err="there are other (a system that is not named here), linux")
     h.want(2, "create", "m", *["--disk", "1M"] * 3, "--disk-bus", "nvme", err="room for 2 disks on nvme")

@@ -5,112 +5,28 @@ it says to tshark.  Host-only in a network namespace of its own, as root.  Print
 Usage: test_members.py VMCTL [--scale F] [TEST...]"""
 import hashlib
 import os
-import re
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
-from guest_shell import Shell
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import members
 
 VMCTL = os.path.abspath(sys.argv[1])
 SCALE = float(sys.argv[sys.argv.index("--scale") + 1]) if "--scale" in sys.argv else 1
 WANTED = [a for i, a in enumerate(sys.argv[2:], 2) if a != "--scale" and sys.argv[i - 1] != "--scale"]
-KERNEL, INITRD = "vmlinuz-amd64", "network-initrd64.gz"
-PREPARE = "mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && mount -t sysfs none /sys && ip link set lo up"
-ENGINE = os.environ.get("ENGINE", "soft")
 CARD = os.environ.get("CARD", "pcnet")  # one that leaves no sums to others
 
 
-def own_namespace():
-    if os.geteuid() or "IN_NAMESPACE" in os.environ:
-        return
-    if subprocess.run(["unshare", "-nm", "sh", "-c", PREPARE], capture_output=True).returncode == 0:
-        os.environ["IN_NAMESPACE"] = "1"
-        os.execvp("unshare", ["unshare", "-nm", "sh", "-c", PREPARE + ' && exec "$0" "$@"', sys.executable] + sys.argv)
-
-
-def guests():
-    script = os.path.join(HERE, "..", "boot", "guests.sh")
-    made = subprocess.run(["bash", script, KERNEL, INITRD], capture_output=True, text=True)
-    if made.returncode:
-        print(f"1..0 # SKIP {made.stderr.strip()}")
-        sys.exit(0)
-    return subprocess.run(["bash", script, "--dir"], capture_output=True, text=True, check=True).stdout.strip()
-
-
-class Guest:
-    def __init__(self, host, name, *cards):
-        self.host, self.name = host, name
-        path = os.path.join(host.base, name + ".tty")
-        sets = [f"machine.engine={ENGINE}", f"serial1.target=socket:{path}"]
-        for i, keys in enumerate(cards, 1):
-            sets += [f"nic{i}.{k.replace('_', '-')}={v}" for k, v in {"model": CARD, **keys}.items()]
-        host.vmctl("create", name, "--memory", "192M", "--kernel", f"{CACHE}/{KERNEL}", "--initrd", f"{CACHE}/{INITRD}",
-                   "--cmdline", "console=ttyS0,115200 loglevel=4 panic=-1", *(x for s in sets for x in ("--set", s)))
-        host.vmctl("start", name)
-        self.shell = Shell(path, SCALE)
-
-    def ready(self):
-        self.shell.until("GUEST-PROMPT", 120)
-        time.sleep(1)
-        self.shell.good("cards", 60)
-        return self
-
-    def address(self, address, card="eth0"):
-        self.shell.good(f"ip addr add {address}/24 dev {card}")
-        self.ip = address
-
-    def dhcp(self, card="eth0"):
-        out = self.shell.good(f"udhcpc -i {card} -n -q -t 10 -s /bin/lease", 60)
-        self.ip = out.split(f"LEASE {card} ")[1].split("/")[0]
-        return out
-
-    def pings(self, address):
-        return self.shell.run(f"ping -c 2 -W 3 {address}", 30)[1] == 0
-
-    def sends_to(self, other, port=7):
-        """A megabyte by TCP, with equal sums."""
-        other.shell.start(f"nc -l -p {port} | md5sum")
-        time.sleep(1 * SCALE)
-        mine = self.shell.good(f"head -c 1000000 /dev/urandom >sent; md5sum <sent; nc -w 20 {other.ip} {port} <sent", 60)
-        theirs, code = other.shell.result(60)
-        sums = [re.search(r"^[0-9a-f]{32}", text, re.M)[0] for text in (mine, theirs)]  # the echo may be there, too
-        assert code == 0 and sums[0] == sums[1], (mine, theirs)
-
-
-class Host:
-    def __enter__(self):
-        self.base = tempfile.mkdtemp(prefix="members-")
-        os.mkdir(self.base + "/run", 0o700)
-        self.env = dict(os.environ, XDG_DATA_HOME=self.base + "/data", XDG_RUNTIME_DIR=self.base + "/run", LC_ALL="C.UTF-8")
-        return self
-
-    def __exit__(self, *error):
-        for name in self.vmctl("list", "-o", "name").split():
-            subprocess.run([VMCTL, "stop", "--force", name], env=self.env, capture_output=True)
-        shutil.rmtree(self.base, ignore_errors=True)
-
-    def vmctl(self, *args):
-        r = subprocess.run([VMCTL, *args], env=self.env, capture_output=True, text=True, timeout=120)
-        assert r.returncode == 0, (args, r.stderr)
-        return r.stdout
-
-    def all_of(self, *specs):
-        """Guests that boot at the same time."""
-        made = [Guest(self, name, *cards) for name, *cards in specs]
-        return [g.ready() for g in made]
+def host():
+    return members.Host(VMCTL, CARD, IMAGES, SCALE)
 
 
 def three_internal():
     """And a fourth card in another network, which is not reached."""
-    with Host() as h:
+    with host() as h:
         lab = {"mode": "internal", "network": "lab"}
         a, b, c = h.all_of(("a", lab), ("b", lab), ("c", lab, {"mode": "internal", "network": "other"}))
         for i, g in enumerate((a, b, c), 1):
@@ -129,7 +45,7 @@ def three_internal():
 
 
 def three_behind_one_router():
-    with Host() as h, socket.create_server(("127.0.0.1", 0)) as s:
+    with host() as h, socket.create_server(("127.0.0.1", 0)) as s:
         def serve():
             while True:
                 c = s.accept()[0]
@@ -158,7 +74,7 @@ def three_behind_one_router():
 
 
 def two_by_udp():
-    with Host() as h:
+    with host() as h:
         ports = []
         for _ in range(2):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -177,7 +93,7 @@ def two_by_udp():
 def two_and_the_host():
     if "IN_NAMESPACE" not in os.environ:
         return "only root can make network namespaces here"
-    with Host() as h:
+    with host() as h:
         only = {"mode": "hostonly"}
         a, b = h.all_of(("a", only), ("b", only))
         for g in (a, b):
@@ -211,6 +127,10 @@ def main():
             print(f"not ok {i} {check.__name__}\n# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
 
 
-own_namespace()
-CACHE = guests()
+members.own_namespace()
+try:
+    IMAGES = members.images()
+except members.CannotRun as e:
+    print(f"1..0 # SKIP {e}")
+    sys.exit(0)
 main()
