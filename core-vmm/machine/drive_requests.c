@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define RETRY_SECONDS 1
+#define TOLD_MOST     1024 /* at a time */
 
 static int run_request(struct image *im, const struct drive_request *r)
 {
@@ -147,14 +148,20 @@ static void complete(struct drive *v, struct job *j)
     g_mutex_unlock(&v->lock);
 }
 
-/* Device's lock held.  What is told may lead to further requests, and these to more that is through. */
+/* Device's lock held.  What is told may lead to further requests, and these to more that is through: a guest that sees to that
+ * must not keep this thread, which may be a vCPU's, for ever.  Then the loop goes on with it. */
 static void tell_locked(struct drive *v)
 {
+    unsigned told = 0;
     for (struct job *j = next_finished(v); j; j = next_finished(v)) {
-        for (; j; j = next_finished(v))
+        for (; j; j = ++told < TOLD_MOST ? next_finished(v) : NULL)
             complete(v, j);
         if (v->on_batch)
             v->on_batch(v->device, v);
+        if (told == TOLD_MOST) {
+            wake_loop(v);
+            return;
+        }
     }
 }
 
