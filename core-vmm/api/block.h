@@ -61,6 +61,8 @@ struct image_format {
     bool (*uses)(const struct image *im, const char *path); /* is it one of its other files? */
     char **(*alike)(struct image *im); /* options for create, to make one like it; g_strfreev.  NULL: there are none */
     int (*forget_parent_id)(struct image *im); /* the parent is about to be changed on purpose */
+    /* Another parent from now on, which shows the same disk; id: image_id_for_child() of it, or NULL.  All or nothing. */
+    int (*set_parent)(struct image *im, const char *name, const char *format, const char *id);
     bool (*check)(struct image *im, bool repair, struct image_check *out, GError **error);
     void (*info)(struct image *im, struct image_info *out); /* format-specific facts */
     void (*close)(struct image *im);                        /* after flush; frees state */

@@ -86,6 +86,7 @@ struct device_ops {
     const struct input_ops *input;       /* api/input.h */
     const struct platform_ops *platform; /* api/platform.h */
     const struct hotplug_ops *hotplug;   /* api/hotplug.h */
+    const struct balloon_ops *balloon;   /* api/balloon.h */
 };
 
 /* What core offers; only inside a callback unless said otherwise. */

@@ -11,11 +11,15 @@ static const char *const ahci_models[] = {"ahci", NULL};
 
 static const char *const virtio_disk_models[] = {"virtio-blk", NULL};
 static const char *const virtio_scsi_models[] = {"virtio-scsi", NULL};
+static const char *const balloon_models[] = {"virtio-balloon", NULL};
+static const char *const console_models[] = {"virtio-console", NULL};
 static const char *const rng_models[] = {"virtio-rng", NULL};
 
 const struct device_class device_classes[] = {
     {"virtio-disk", .first = 0, .count = 4, .slot = 14, virtio_disk_models},
     {"scsi", .first = 0, .count = 7, .slot = 18, virtio_scsi_models, .together = "scsi"},
+    {"balloon", .slot = 19, .models = balloon_models},
+    {"console", .first = 1, .count = 1, .slot = 21, console_models},
     {"rng", .slot = 20, .models = rng_models},
     {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"nvme", .first = 0, .count = 2, .slot = 12, nvme_models},

@@ -52,6 +52,8 @@ const struct device_ops *const board_pc_chips[] = {
     &rtl8139c_ops, // network cards
     &virtio_blk_ops,
     &virtio_net_ops,
+    &virtio_balloon_ops,
+    &virtio_console_ops,
     &virtio_rng_ops,
     &virtio_scsi_ops, // virtio
     &edu_ops,

@@ -41,6 +41,14 @@ static void set_engine_memory(JsonObject *r, struct machine *m)
     json_object_set_object_member(r, "engine-memory", o);
 }
 
+static void set_memory_used(JsonObject *r, struct machine *m)
+{
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "used", machine_memory_used(m));
+    json_object_set_int_member(o, "limit", machine_memory(m));
+    json_object_set_object_member(r, "memory-on-host", o);
+}
+
 static void info(struct call *c)
 {
     struct machine *m = call_machine(c);
@@ -57,6 +65,7 @@ static void info(struct call *c)
     set_engine_memory(r, m);
     json_object_set_int_member(r, "cpus", machine_cpus(m));
     json_object_set_int_member(r, "memory", machine_memory(m));
+    set_memory_used(r, m);
     json_object_set_int_member(r, "uptime", (g_get_monotonic_time() - o->started_us) / G_USEC_PER_SEC);
     json_object_set_boolean_member(r, "has-display", machine_display(m, 0) != NULL);
     json_object_set_boolean_member(r, "absolute-pointer", machine_takes_absolute(m));

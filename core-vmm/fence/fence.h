@@ -72,6 +72,9 @@ struct fence_job {
     int (*fn)(void *ctx, int answer); /* in the child; an exit code.  answer: what it writes there, the caller gets */
     void *ctx;
     unsigned seconds; /* after which it is killed; 0: never */
+    /* What it writes as it comes, instead of all of it at the end; NULL: at the end. */
+    void (*hear)(void *ctx, const char *data, gsize n);
+    void *hear_ctx;
 };
 /* Forks: from a process with one thread.  *answer may be NULL: then the child gets -1.  The child's exit code; 128 and a
  * signal's number if one ended it; -1: it could not be started, or not be fenced. */

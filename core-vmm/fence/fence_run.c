@@ -48,13 +48,15 @@ static void child(const struct fence_job *job, int answer, pid_t parent)
     _exit(code);
 }
 
-static GBytes *read_answer(int from)
+static GBytes *read_answer(const struct fence_job *job, int from)
 {
     GByteArray *bytes = g_byte_array_new();
     uint8_t some[4096];
     ssize_t n;
     while (bytes->len < ANSWER_MAX && ((n = read(from, some, sizeof some)) > 0 || (n < 0 && errno == EINTR)))
-        if (n > 0)
+        if (n > 0 && job->hear)
+            job->hear(job->hear_ctx, (const char *)some, n);
+        else if (n > 0)
             g_byte_array_append(bytes, some, n);
     return g_byte_array_free_to_bytes(bytes);
 }
@@ -82,7 +84,7 @@ int fence_run(const struct fence_job *job, GBytes **answer, GError **error)
     if (answer)
         close(ends[1]);
     if (pid > 0 && answer)
-        *answer = read_answer(ends[0]);
+        *answer = read_answer(job, ends[0]);
     if (answer)
         close(ends[0]);
     int code = pid > 0 ? wait_for(pid) : -1;

@@ -186,6 +186,18 @@ static const struct schema_key virtio_disk_keys[] = {
     {NULL},
 };
 static const struct schema_key scsi_keys[] = {SLOT_KEY("18 if missing"), VIRTIO_KEYS, {NULL}};
+static const struct schema_key console_keys[] = {
+    {"target", SCHEMA_CHAR, "none", .help = "the far end, as for serial"},
+    SLOT_KEY("21 if missing"),
+    VIRTIO_KEYS,
+    {NULL},
+};
+static const struct schema_key balloon_keys[] = {
+    {"report", SCHEMA_FLAG, "on", .help = "the guest tells of memory that is free, and the host has it meanwhile"},
+    SLOT_KEY("19 if missing"),
+    VIRTIO_KEYS,
+    {NULL},
+};
 static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
 static const struct schema_key no_keys[] = {{NULL}};
 
@@ -208,6 +220,8 @@ static const struct schema_section sections[] = {
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
+    {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},

@@ -5,6 +5,7 @@
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/fresh.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/host/snapshot_record.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,6 +81,16 @@ static bool is_needed(const char *name, const char *folder, GError **error)
     return !users || users->len;
 }
 
+static bool has_snapshots(const char *folder)
+{
+    struct snapshot_record *r = record_load(folder, NULL);
+    bool has = !r || r->snapshots->len;
+    for (guint i = 0; !has && i < r->images->len; i++)
+        has = ((struct snapshot_image *)r->images->pdata[i])->ours;
+    record_free(r);
+    return has;
+}
+
 bool machines_delete(const char *name, bool keep_disks, bool *left, GError **error)
 {
     g_autofree char *folder = paths_machine(name);
@@ -91,7 +102,12 @@ bool machines_delete(const char *name, bool keep_disks, bool *left, GError **err
     int lock = machines_hold(name, error);
     if (lock < 0)
         return false;
-    if (keep_disks)
+    if (keep_disks && has_snapshots(folder))
+        g_set_error(
+            error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+            "%s has snapshots, so its disks consist of several images: delete those first (vmctl snapshot list %s)",
+            name, name);
+    else if (keep_disks)
         good = remove_but_disks(folder, left, error);
     else if (!is_needed(name, folder, error))
         good = remove_all(folder, error);

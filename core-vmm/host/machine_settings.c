@@ -8,6 +8,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/host/snapshots.h"
 #include "disk-formats/image/image.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -347,7 +348,7 @@ static bool all_count_now(char **assignments, char **removals)
 
 /* Between reading a machine.ini and writing it anew nobody else does: the folder is locked.  Whoever else may hold that
  * lock (the VM process can, and it may be in its guest's hands) makes us wait for a while only. */
-static int hold_settings(const char *folder, GError **error)
+int settings_hold(const char *folder, GError **error)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), e = fd < 0 ? errno : 0;
     for (unsigned waited = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB); waited += SETTINGS_POLL_MS) {
@@ -379,8 +380,8 @@ static bool change(GKeyFile *file, const char *ini, char **assignments, char **r
 bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error)
 {
     g_autofree char *folder = machines_folder(name), *ini = machines_ini(name);
-    int held = hold_settings(folder, error);
-    g_autoptr(GKeyFile) file = held >= 0 ? schema_load(ini, error) : NULL;
+    int held = settings_hold(folder, error);
+    g_autoptr(GKeyFile) file = held >= 0 && snapshots_settle_held(folder, error) ? schema_load(ini, error) : NULL;
     bool good = file && change(file, ini, assignments, removals, error) &&
                 schema_check_together(file, ini, folder, error) && settings_write(file, ini, error);
     if (held >= 0)

@@ -7,6 +7,7 @@
 #include "core-vmm/host/machine_outer.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/host/snapshots.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -120,7 +121,8 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
         return false;
     }
     /* Before the pipe: those processes live longer than its other end may. */
-    if (!machine_outer_start(folder, &s->outer, error) || !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
+    if (!snapshots_settle(folder, error) || !machine_outer_start(folder, &s->outer, error) ||
+        !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
         machine_outer_end(&s->outer, true);
         return false;
     }

@@ -80,6 +80,8 @@ bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GErr
 /* Gives a card a new random address, 52:54:00 and three bytes. */
 void settings_new_mac(GKeyFile *file, const char *card);
 bool settings_write(GKeyFile *file, const char *path, GError **error);
+/* The lock under which machine.ini, and what belongs to it, is read and written anew; close it.  -1: an error. */
+int settings_hold(const char *folder, GError **error);
 GKeyFile *machines_settings(const char *name, GError **error); /* checked; g_key_file_unref */
 enum settings_count { SETTINGS_COUNT_NOW, SETTINGS_COUNT_FROM_NEXT_START };
 /* assignments "section.key=value", removals "section" or "section.key"; NULL-terminated, or NULL.  All or nothing; *count

@@ -58,7 +58,12 @@ bool machine_engine_counters(struct machine *m, cpu_count_fn fn, void *ctx); /* 
 /* The code that the engine made for a CPU and that ran most, for people; pauses the machine for a moment. */
 char *machine_engine_code(struct machine *m, unsigned cpu, unsigned most, GError **error);
 unsigned machine_cpus(struct machine *m);
-uint64_t machine_memory(struct machine *m);                                   /* guest RAM in bytes */
+uint64_t machine_memory(struct machine *m);      /* guest RAM in bytes */
+uint64_t machine_memory_used(struct machine *m); /* what of it, and of devices' memory, the host has given */
+/* balloon.c: the device by which the guest gives memory back; false: there is none.  refresh: newer statistics are asked for. */
+struct balloon_state;
+bool machine_balloon_look(struct machine *m, bool refresh, struct balloon_state *out);
+bool machine_balloon_ask(struct machine *m, uint64_t bytes);                  /* to be given back in all */
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);

@@ -9,10 +9,12 @@
  *   4. the A20 alias.
  * The result is a sorted list of stretches.  Readers look it up without a lock: a sequence counter (odd while the list is
  * being rewritten) makes them try again.  The engine is told the differences only. */
+#include "core-vmm/api/balloon.h"
 #include "core-vmm/machine/core.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEVICE_MEMORY (256ull << 20) /* room for ROMs and video RAM in the file; sparse until touched */
@@ -398,6 +400,42 @@ void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes)
     struct flat f;
     if (m->engine_vm && memory_find(m, gpa, &f) && f.offset != NO_MEMORY)
         m->engine->touched(m->engine_vm, f.offset + (gpa - f.gpa), bytes);
+}
+
+/* Takes pages out of the memory file.  Whoever looks at them again finds zeroes; the engine is told as of any other write. */
+static bool punch(struct machine *m, uint64_t offset, uint64_t bytes)
+{
+    if (madvise(m->memory.base + offset, bytes, MADV_REMOVE))
+        return false;
+    if (m->engine_vm)
+        m->engine->touched(m->engine_vm, offset, bytes);
+    return true;
+}
+
+uint64_t dev_give_back(struct device *d, uint64_t gpa, uint64_t bytes)
+{
+    struct machine *m = d->machine;
+    uint64_t ram = m->memory.below_4g + m->memory.above_4g, done = 0, n;
+    uint64_t from = (gpa + PAGE - 1) & ~(PAGE - 1), to = (gpa + bytes) & ~(PAGE - 1);
+    if (gpa + bytes < gpa || from < gpa)
+        return 0;
+    for (uint64_t at = from; at < to; at += n) {
+        struct flat f;
+        n = PAGE;
+        if (!memory_find(m, at, &f) || f.offset == NO_MEMORY || f.offset >= ram || f.readonly)
+            continue;
+        n = MAX(MIN(to - at, f.gpa + f.bytes - at) & ~(PAGE - 1), PAGE);
+        if (f.gpa + f.bytes - at >= PAGE && punch(m, f.offset + (at - f.gpa), n))
+            done += n;
+    }
+    return done;
+}
+
+uint64_t machine_memory_used(struct machine *m)
+{
+    enum { BLOCK = 512 };
+    struct stat st;
+    return fstat(m->memory.fd, &st) ? 0 : (uint64_t)st.st_blocks * BLOCK;
 }
 
 void dev_shadow(struct device *d, uint64_t gpa, uint64_t bytes, bool read_ram, bool write_ram)

@@ -285,12 +285,11 @@ static uint8_t *put_extension(uint8_t *at, uint32_t type, const char *text)
     return at + 8 + (n + 7) / 8 * 8;
 }
 
-static uint8_t *put_parent_id(uint8_t *at, const struct image_options *o)
+static uint8_t *put_parent_id(uint8_t *at, const char *name, const char *id)
 {
-    const char *id = image_id_for_child(o->parent_image);
     put_be32(at, EXTENSION_PARENT_ID);
     put_be32(at + 4, 4 + strlen(id));
-    put_be32(at + 8, name_sum(o->parent));
+    put_be32(at + 8, name_sum(name));
     memcpy(at + 12, id, strlen(id));
     return at + 8 + (4 + strlen(id) + 7) / 8 * 8;
 }
@@ -328,7 +327,8 @@ static bool write_header(struct blk_file *f, const struct image_options *o, cons
     fill_header(h, l);
     if (o->parent && o->parent_image && image_id_for_child(o->parent_image) &&
         HEADER_V3_BYTES + 192 + names <= l->cluster)
-        at = put_parent_id(at, o); /* first, so that it lies within the first sector */
+        at = put_parent_id(at, o->parent,
+                           image_id_for_child(o->parent_image)); /* first, so that it lies within the first sector */
     if (o->parent_format)
         at = put_extension(at, EXTENSION_BACKING_FORMAT, o->parent_format);
     if (l->data_file)
@@ -340,6 +340,55 @@ static bool write_header(struct blk_file *f, const struct image_options *o, cons
         memcpy(at, o->parent, strlen(o->parent));
     }
     return blk_put(f, 0, h, l->cluster, error);
+}
+
+/* ---- another parent ---- */
+
+static bool is_of_parent(uint32_t type)
+{
+    return type == EXTENSION_PARENT_ID || type == EXTENSION_BACKING_FORMAT;
+}
+
+/* The extensions that are not about the parent, from one header to another, where at is; NULL: there is no room. */
+static uint8_t *keep_extensions(const uint8_t *from, uint32_t begin, uint8_t *at, const uint8_t *end)
+{
+    for (uint32_t i = begin; get_be32(from + i) != EXTENSION_END; i += 8 + (get_be32(from + i + 4) + 7) / 8 * 8) {
+        uint32_t bytes = 8 + (get_be32(from + i + 4) + 7) / 8 * 8;
+        if (is_of_parent(get_be32(from + i)))
+            continue;
+        if (bytes > (size_t)(end - at))
+            return NULL;
+        memcpy(at, from + i, bytes);
+        at += bytes;
+    }
+    return at;
+}
+
+/* The header anew, in one write between two barriers.  One that is as we make it, with a name of the usual length, lies in the
+ * first sector, which a power cut leaves old or new. */
+int qcow2_set_parent(struct image *im, const char *name, const char *format, const char *id)
+{
+    struct qcow2 *s = qcow2_of(im);
+    size_t names = strlen(name) + strlen(format) + (id ? strlen(id) : 0);
+    uint32_t length = s->version == 2 ? HEADER_V2_BYTES : HEADER_V3_BYTES;
+    g_autofree uint8_t *old = g_malloc0(s->cluster + 8), *h = g_malloc0(s->cluster + 8);
+    int err = blk_pread(im->file, 0, old, s->cluster);
+    if (!err && s->version > 2)
+        length = get_be32(old + HEADER_LENGTH);
+    if (err || length + names + 96 > s->cluster || strlen(name) > 1023)
+        return err ? err : -ENAMETOOLONG;
+    memcpy(h, old, length);
+    uint8_t *at = keep_extensions(old, length, id ? put_parent_id(h + length, name, id) : h + length,
+                                  h + s->cluster - names - 96);
+    if (!at)
+        return -ENAMETOOLONG;
+    at = put_extension(at, EXTENSION_BACKING_FORMAT, format);
+    at = put_extension(at, EXTENSION_END, NULL);
+    put_be64(h + HEADER_BACKING, at - h);
+    put_be32(h + HEADER_BACKING + 8, strlen(name));
+    memcpy(at, name, strlen(name));
+    err = qcow2_write_header_field(im, 0, h, (at - h + strlen(name) + 511) / 512 * 512);
+    return err;
 }
 
 static bool write_counts(struct blk_file *f, const struct layout *l, GError **error)

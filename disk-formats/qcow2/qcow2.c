@@ -257,6 +257,7 @@ const struct image_format format_qcow2 = {
     .uses = qcow2_uses,
     .alike = qcow2_alike,
     .forget_parent_id = qcow2_forget_parent_id,
+    .set_parent = qcow2_set_parent,
     .check = qcow2_check,
     .info = qcow2_info,
     .close = qcow2_close,

@@ -200,6 +200,7 @@ int qcow2_write_header_field(struct image *im, unsigned at, const void *value, u
 bool qcow2_create(struct blk_file *f, const struct image_options *o, GError **error);
 bool qcow2_probe(const uint8_t *head, size_t n, uint64_t file_bytes);
 int qcow2_forget_parent_id(struct image *im);
+int qcow2_set_parent(struct image *im, const char *name, const char *format, const char *id);
 extern const char *const qcow2_option_names[];
 
 /* qcow2/snapshot.c */

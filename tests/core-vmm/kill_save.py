@@ -48,9 +48,25 @@ class Host:
     def saved(self):
         return os.path.exists(self.folder + "/saved.state")
 
-    def pid(self):
-        with open(self.folder + "/lock", encoding="ascii") as f:
-            return int(f.read() or 0)
+    def kill_vm(self):
+        """The VM process, if the lock's file names it, and no other: its number may be somebody else's by now."""
+        try:
+            with open(self.folder + "/lock", encoding="ascii") as f:
+                pid = int(f.read())
+            fd = os.pidfd_open(pid)
+        except (ValueError, OSError):
+            return False
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            ours = self.folder.encode() in words and b"--folder" in words
+            if ours:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            return ours
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
 
     def settled(self):
         """Runs, or is off, and not on its way to the other."""
@@ -86,11 +102,8 @@ class Host:
         over = p.poll() is not None
         if who == "vmctl":
             p.kill()
-        elif not over:
-            try:
-                os.kill(self.pid(), signal.SIGKILL)
-            except (ProcessLookupError, ValueError, FileNotFoundError):
-                who = None
+        elif not over and not self.kill_vm():
+            who = None
         p.communicate(timeout=60)
         if over:
             self.took[verb] += 0.2 * (time.monotonic() - begin - self.took[verb])

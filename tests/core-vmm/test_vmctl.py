@@ -354,6 +354,50 @@ def test_saved_state_that_does_not_fit(h):
     assert kept(h) == 1
 
 
+def test_snapshots_with_state(h):
+    """A snapshot of a suspended machine goes on where it was, again and again, whatever was done since."""
+    folder = f"{h.base}/data/terrarium/machines/m"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "snapshot", "list", "m")
+    h.want(3, "snapshot", "restore", "m", "x", err="has no snapshot x")
+    h.want(0, "start", "m")
+    h.want(4, "snapshot", "take", "m", err="save it (vmctl save m")
+    h.want(0, "serial", "m", "--send", r"keep 7\n")
+    h.want(0, "save", "m")
+    assert h.want(0, "snapshot", "take", "m", "seven", "--description", "a test") == "1\n"
+    h.want(7, "snapshot", "take", "m", "seven", err="is called")
+    h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
+    h.want(0, "snapshot", "verify", "m")
+    for number in (8, 9):
+        h.want(0, "start", "m", err="goes on from where it was saved")
+        assert kept(h) == 7
+        h.want(0, "serial", "m", "--send", fr"keep {number}\n")
+        assert kept(h) == number
+        h.want(0, "stop", "--force", "m")
+        h.want(0, "set", "m", "machine.memory=32M")
+        h.want(0, "snapshot", "restore", "m", "seven")
+        h.want(0, "list", out="saved")
+        assert "memory=64M" in h.ini("m")
+    tree = json.loads(h.want(0, "snapshot", "tree", "m", "-o", "json"))["snapshots"]
+    assert [(s["id"], s["name"], s["state"], s["current"]) for s in tree] == [(1, "seven", True, True)], tree
+    h.want(0, "snapshot", "edit", "m", "seven", "--name", "lucky")
+    h.want(0, "snapshot", "list", "m", out="lucky: a test")
+    h.want(1, "delete", "m", "--keep-disks", err="has snapshots")
+    with open(folder + "/snapshots/1.state", "r+b") as f:
+        f.seek(3000)
+        byte = f.read(1)
+        f.seek(3000)
+        f.write(bytes([byte[0] ^ 1]))
+    h.want(1, "snapshot", "verify", "m", err="damaged")
+    before = h.ini("m")
+    h.want(1, "snapshot", "restore", "m", "lucky", err="damaged")
+    assert h.ini("m") == before
+    h.want(0, "discard-state", "m")
+    h.want(0, "snapshot", "delete", "m", "lucky")
+    assert os.listdir(folder + "/snapshots") == ["record.json"] and "file=disk.img" in h.ini("m")
+    h.want(0, "start", "m")
+
+
 def test_save_fails(h):
     """The machine runs on, and nothing is left."""
     import resource
@@ -909,6 +953,25 @@ def test_plug(h):
     h.want(5, "unplug", "m", "testpci2", "--timeout", "0.3", err="has not let go of [testpci2] in time")
     h.want(0, "unplug", "m", "testpci2", "--force")
     h.want(2, "unplug", "m", "testpci2", "--timeout", "-1", err="seconds from 0")
+
+
+def test_balloon(h):
+    """What a user sees of it; the guest here has no driver."""
+    h.want(0, "create", "m")
+    h.want(4, "balloon", "m", err="is not running")
+    h.want(0, "start", "m")
+    h.want(4, "balloon", "m", err="has no balloon")
+    h.want(4, "balloon", "m", "16M", err="has no balloon")
+    h.want(0, "plug", "m", "balloon")
+    h.want(0, "balloon", "m", out="given back     0.0 MiB", err="no driver")
+    h.want(0, "balloon", "m", "4M")
+    h.want(0, "balloon", "m", out="wanted         4.0 MiB")
+    h.want(2, "balloon", "m", "much", err="no size")
+    h.want(2, "balloon", "m", "1K", err="a number from 1048576")
+    h.want(2, "balloon", "m", "100G", err="cannot be left with more")
+    h.want(0, "info", "m", out="memory-on-host   ")
+    h.want(0, "unplug", "m", "balloon", "--force")
+    h.want(4, "balloon", "m", err="has no balloon")
 
 
 def test_changed_parent(h):

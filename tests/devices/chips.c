@@ -21,6 +21,8 @@ const struct chip chips[] = {
     {&virtio_net_ops, "nic8", "nic8.queues=2 nic8.mtu=1400 nic8.packed=on nic8.rom=off"},
     {&virtio_blk_ops, "virtio-disk0", "virtio-disk0.file=zero:4M"},
     {&virtio_rng_ops, "rng"},
+    {&virtio_balloon_ops, "balloon"},
+    {&virtio_console_ops, "console1"},
     {&virtio_scsi_ops, "scsi", "scsi0.file=zero:4M scsi2.file=zero:8M scsi2.media=cdrom scsi5.media=disk"},
     {&e1000_ops, "nic1", "nic1.rom=off"},
     {&e1000e_ops, "nic5", "nic5.rom=off"},

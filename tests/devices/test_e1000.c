@@ -269,6 +269,8 @@ static void expect_segment(struct nic *n, const struct frame *f, uint32_t at, ui
     gsize got;
     const uint8_t *is = g_bytes_get_data(sent, &got);
     finish(s);
+    if (get_be16(s->b + sum_at(s)) == 0xffff) /* for TCP the same as 0, which comes out when segments are cut */
+        put_be16(s->b + sum_at(s), 0);
     g_assert_cmpmem(is, got, s->b, s->bytes);
 }
 

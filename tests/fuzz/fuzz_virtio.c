@@ -17,6 +17,8 @@ static const struct {
     {"nic8", "nic8.queues=2 nic8.mtu=1400 nic8.packed=on nic8.rom=off", NULL},
     {"virtio-disk0", "virtio-disk0.file=pattern:64K virtio-disk0.packed=on", "virtio-disk0"},
     {"rng", "rng.packed=on", NULL},
+    {"balloon", "balloon.packed=on", NULL},
+    {"console1", "console1.packed=on", NULL},
     {"scsi", "scsi.packed=on scsi0.file=pattern:64K scsi1.file=pattern:128K scsi1.media=cdrom scsi2.media=disk",
      "scsi2"},
 };

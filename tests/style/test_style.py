@@ -58,6 +58,8 @@ NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
     "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
+    "core-vmm/host/snapshot_images.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # works on images in fenced children
+    "core-vmm/host/snapshots.c": ["disk-formats/image"],  # which format a name promises
     "core-vmm/host/machine_settings.c": ["disk-formats/image"],  # a new machine's new disk is made
 }
 PLUG_LINES = 120  # a header with its comments

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* snapshot_images.c - what snapshots do with disk images and states, which a guest may have written: each in a child inside a
+ * fence, which may write where its work is and nowhere else.  A child's answer: lines "DONE TOTAL", then nothing if all went well,
+ * or "!", an enum disk_error in two digits and a sentence. */
+#include "core-vmm/base/state_file.h"
+#include "core-vmm/fence/fence.h"
+#include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/snapshots.h"
+#include "disk-formats/ops/ops.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *path_of(const char *folder, const char *file)
+{
+    return g_canonicalize_filename(file, folder);
+}
+
+/* As seen from the folder of snapshots, where all images are that build upon others. */
+static char *seen_from_snapshots(const char *file)
+{
+    if (g_path_is_absolute(file))
+        return g_strdup(file);
+    return g_str_has_prefix(file, SNAPSHOTS_FOLDER "/") ? g_strdup(file + strlen(SNAPSHOTS_FOLDER "/"))
+                                                        : g_build_filename("..", file, NULL);
+}
+
+static int refuse(int to, const GError *error)
+{
+    int code = error->domain == DISK_ERROR ? error->code : DISK_ERROR_USAGE;
+    g_autofree char *text = g_strdup_printf("!%02d%s", code, error->message);
+    disk_answer(to, text);
+    return 0;
+}
+
+/* ---- the parent's side ---- */
+
+struct hearing {
+    GString *rest; /* behind the last line */
+    struct machine_job *job;
+};
+
+static void hear(void *ctx, const char *data, gsize n)
+{
+    struct hearing *h = ctx;
+    char *end;
+    g_string_append_len(h->rest, data, n);
+    while ((end = strchr(h->rest->str, '\n')) && *h->rest->str != '!') {
+        guint64 done, total;
+        if (h->job && h->job->progress &&
+            sscanf(h->rest->str, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &done, &total) == 2 && done <= total)
+            h->job->progress(h->job->ctx, done, total);
+        g_string_erase(h->rest, 0, end + 1 - h->rest->str);
+    }
+}
+
+static bool run(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *files, struct machine_job *job,
+                GError **error)
+{
+    g_autoptr(GBytes) none = NULL;
+    struct hearing h = {g_string_new(NULL), job};
+    const struct fence_job work = {
+        .kind = FENCE_TOOL, .files = files, .fn = fn, .ctx = ctx, .hear = hear, .hear_ctx = &h};
+    int code = fence_run(&work, &none, error), disk;
+    g_autofree char *said = fence_text(h.rest->str, h.rest->len);
+    g_string_free(h.rest, TRUE);
+    if (code > 0)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the process that works on disk images ended with %d", code);
+    else if (code == 0 && sscanf(said, "!%2d", &disk) == 1 && strlen(said) > 3)
+        return disk_fail(error, disk, "%s", said + 3);
+    return code == 0;
+}
+
+/* ---- new images on top ---- */
+
+struct overlays {
+    const char *folder;
+    const struct overlay *list;
+    guint n;
+};
+
+static int create_all(void *ctx, int answer)
+{
+    const struct overlays *o = ctx;
+    for (guint i = 0; i < o->n; i++) {
+        g_autofree char *path = path_of(o->folder, o->list[i].file), *parent = seen_from_snapshots(o->list[i].on);
+        struct image_options options = {.parent = parent, .parent_format = o->list[i].format};
+        g_autoptr(GError) error = NULL;
+        if (!image_create(path, "qcow2", &options, false, &error))
+            return refuse(answer, error);
+    }
+    return 0;
+}
+
+bool overlays_create(const char *folder, const struct overlay *list, guint n, GError **error)
+{
+    struct overlays o = {folder, list, n};
+    struct fence_files *f = fence_files_new();
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    fence_allow_images(f);
+    fence_allow(f, folder, FENCE_READ);
+    fence_allow(f, in, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
+    for (guint i = 0; i < n; i++) {
+        g_autofree char *path = path_of(folder, list[i].on);
+        fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
+    }
+    return run(create_all, &o, f, NULL, error);
+}
+
+/* ---- merging ---- */
+
+struct merging {
+    const char *folder, *child, *child_format, *parent, *parent_format;
+    GPtrArray *above;
+    int answer;
+};
+
+static void tell_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    const struct merging *g = ctx;
+    g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n", done, total);
+    disk_answer(g->answer, line);
+}
+
+static bool tell_those_above(const struct merging *g, GError **error)
+{
+    g_autofree char *name = seen_from_snapshots(g->parent);
+    for (guint i = 0; i < g->above->len; i++) {
+        const struct snapshot_image *one = g->above->pdata[i];
+        g_autofree char *path = path_of(g->folder, one->file);
+        if (!disk_set_parent(path, one->format, name, g->parent_format, error))
+            return false;
+    }
+    return true;
+}
+
+static int merge(void *ctx, int answer)
+{
+    struct merging *g = ctx;
+    struct disk_job job = {.progress = tell_progress, .ctx = g};
+    g_autofree char *path = path_of(g->folder, g->child);
+    g_autoptr(GError) error = NULL;
+    g->answer = answer;
+    return disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error) ? 0 : refuse(answer, error);
+}
+
+static void allow_writing(struct fence_files *f, const char *folder, const char *file)
+{
+    g_autofree char *path = path_of(folder, file);
+    fence_allow_beside(f, path, FENCE_READ);
+    fence_allow_file(f, path, FENCE_READ | FENCE_WRITE | FENCE_DEVICE);
+}
+
+bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
+                  GPtrArray *above, struct machine_job *job, GError **error)
+{
+    struct merging g = {folder, child->file, child->format, parent->file, parent->format, above, -1};
+    struct fence_files *f = fence_files_new();
+    fence_allow_images(f);
+    fence_allow(f, folder, FENCE_READ);
+    allow_writing(f, folder, child->file);
+    allow_writing(f, folder, parent->file);
+    for (guint i = 0; i < above->len; i++)
+        allow_writing(f, folder, ((struct snapshot_image *)above->pdata[i])->file);
+    return run(merge, &g, f, job, error);
+}
+
+/* ---- looking for damage ---- */
+
+struct looked_at {
+    const char *path, *format;
+};
+
+static int check_image(void *ctx, int answer)
+{
+    const struct looked_at *l = ctx;
+    struct image_how how = {.format = l->format, .unlocked = true};
+    g_autoptr(GError) error = NULL;
+    struct image *im = image_open(l->path, &how, &error);
+    struct image_check c;
+    image_check_init(&c);
+    if (!im || (im->format->check && !image_check(im, false, &c, &error)))
+        refuse(answer, error);
+    else if (c.corruptions)
+        disk_answer(answer, c.text->str);
+    image_check_clear(&c);
+    image_close(im);
+    return 0;
+}
+
+static int check_state(void *ctx, int answer)
+{
+    const struct looked_at *l = ctx;
+    g_autoptr(GError) error = NULL;
+    int fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        disk_answer(answer, "it cannot be opened");
+    else if (!state_check(fd, &error))
+        disk_answer(answer, error->message);
+    return 0;
+}
+
+static char *look(int (*fn)(void *ctx, int answer), struct looked_at *l)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) answer = NULL;
+    struct fence_files *f = fence_files_new();
+    fence_allow_images(f);
+    fence_allow_beside(f, l->path, FENCE_READ | FENCE_DEVICE);
+    fence_allow_file(f, l->path, FENCE_READ);
+    const struct fence_job job = {.kind = FENCE_LOOK, .files = f, .fn = fn, .ctx = l};
+    int code = fence_run(&job, &answer, &error);
+    if (code)
+        return error ? g_strdup(error->message) : g_strdup_printf("the process that looked at it ended with %d", code);
+    gsize n;
+    const char *said = g_bytes_get_data(answer, &n); /* NULL: nothing */
+    unsigned skip = n > 3 && *said == '!' ? 3 : 0;
+    g_autofree char *text = fence_text(n ? said + skip : "", n - skip);
+    return *text ? g_steal_pointer(&text) : NULL;
+}
+
+char *image_damage(const char *path, const char *format)
+{
+    return look(check_image, &(struct looked_at){path, format});
+}
+
+char *state_damage(const char *path)
+{
+    return look(check_state, &(struct looked_at){path, NULL});
+}

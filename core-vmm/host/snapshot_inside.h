@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* snapshot_inside.h - what the files that change snapshots share. */
+#pragma once
+#include "core-vmm/host/snapshots.h"
+
+struct change { /* of one machine that stands still; its locks are held */
+    const char *name;
+    char *folder;
+    int lock, held;
+    struct snapshot_record *record;
+};
+/* Settled, and without leftovers. */
+bool change_begin(struct change *c, const char *name, GError **error);
+void change_end(struct change *c); /* whether it was begun or not */
+/* The record as it is, and with it this machine.ini (NULL: as it is) and saved state: decides, and does it. */
+bool change_commit(struct change *c, GKeyFile *settings, int state, GError **error);
+bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **error); /* as its file is now */
+/* Is its file as it was when it was frozen?  False: a sentence. */
+bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GError **error);
+/* All that its disks consist of, from them down: struct snapshot_image, each once; g_ptr_array_unref. */
+GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s);

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* snapshots.c - taking snapshots, going back to them, and what both rely on: see snapshots.h.
+ *
+ * A snapshot freezes the images that the present writes to, and gives the present new ones on top of them; nothing is copied.
+ * Everything new is made first, under names that nobody knows; then the record says so, which decides; then what the record has
+ * as pending is done; then what nobody needs any more is removed. */
+#include "core-vmm/base/crc32c.h"
+#include "core-vmm/host/config_error.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/paths.h"
+#include "core-vmm/host/snapshot_inside.h"
+#include "disk-formats/image/image.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool failed(const char *path, GError **error)
+{
+    int e = errno;
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));
+    return false;
+}
+
+/* ---- what was decided is done ---- */
+
+static bool put_state(const char *folder, int state, GError **error)
+{
+    g_autofree char *path = g_build_filename(folder, PATHS_SAVED, NULL);
+    g_autofree char *from = state > 0 ? snapshot_path(folder, state, "state") : NULL;
+    if (state == PENDING_STATE_STAYS)
+        return true;
+    if (unlink(path) && errno != ENOENT)
+        return failed(path, error);
+    if (from && link(from, path))
+        return failed(path, error);
+    return folder_sync(folder, error);
+}
+
+static bool do_pending(const char *folder, struct snapshot_record *r, GError **error)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    if (!r->pending)
+        return true;
+    if (!file_replace(ini, r->pending, strlen(r->pending), error) || !put_state(folder, r->pending_state, error))
+        return false;
+    g_clear_pointer(&r->pending, g_free);
+    r->pending_state = PENDING_STATE_STAYS;
+    return record_store(folder, r, error);
+}
+
+/* ---- what is left over ---- */
+
+static bool is_needed(const struct snapshot_record *r, const char *name)
+{
+    static const char *const endings[] = {"ini", "state"};
+    g_autofree char *file = g_build_filename(SNAPSHOTS_FOLDER, name, NULL);
+    bool needed = !strcmp(name, "record.json") || record_image(r, file);
+    for (guint i = 0; i < r->snapshots->len && !needed; i++)
+        for (unsigned k = 0; k < G_N_ELEMENTS(endings) && !needed; k++) {
+            const struct snapshot *s = r->snapshots->pdata[i];
+            g_autofree char *own = g_strdup_printf("%u.%s", s->id, endings[k]);
+            needed = !strcmp(name, own);
+        }
+    return needed;
+}
+
+/* Names that are given here, or by those who write files anew for us. */
+static bool is_ours(const char *name)
+{
+    return g_regex_match_simple(
+        "^(record\\.json|[0-9]+\\.ini)\\..{6}$|^[0-9]+\\.(ini|state)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0);
+}
+
+static void remove_leftovers(const char *folder, const struct snapshot_record *r)
+{
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    g_autoptr(GDir) dir = g_dir_open(in, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(in, name, NULL);
+        if (is_ours(name) && !is_needed(r, name) && unlink(path))
+            g_debug("%s: %s", path, g_strerror(errno));
+    }
+}
+
+/* ---- before anybody reads machine.ini ---- */
+
+bool snapshots_settle_held(const char *folder, GError **error)
+{
+    struct snapshot_record *r = record_load(folder, error);
+    bool good = r && do_pending(folder, r, error);
+    if (good)
+        remove_leftovers(folder, r);
+    record_free(r);
+    return good;
+}
+
+bool snapshots_settle(const char *folder, GError **error)
+{
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    if (!g_file_test(in, G_FILE_TEST_IS_DIR))
+        return true;
+    int held = settings_hold(folder, error);
+    bool good = held >= 0 && snapshots_settle_held(folder, error);
+    if (held >= 0)
+        close(held);
+    return good;
+}
+
+/* ---- a change ---- */
+
+bool change_begin(struct change *c, const char *name, GError **error)
+{
+    GError *why = NULL;
+    *c = (struct change){.name = name, .lock = -1, .held = -1};
+    if (!vm_name_check(name, error))
+        return false;
+    c->folder = paths_machine(name);
+    c->lock = machines_hold(name, &why);
+    if (g_error_matches(why, MACHINE_ERROR, MACHINE_ERROR_RUNNING)) {
+        g_clear_error(&why);
+        g_set_error(
+            error, MACHINE_ERROR, MACHINE_ERROR_RUNNING,
+            "%s is running: stop it, or save it (vmctl save %s; a snapshot of a saved machine goes on where it was)",
+            name, name);
+    } else if (why) {
+        g_propagate_error(error, why);
+    }
+    c->held = c->lock >= 0 ? settings_hold(c->folder, error) : -1;
+    if (c->held >= 0 && snapshots_settle_held(c->folder, error))
+        c->record = record_load(c->folder, error);
+    return c->record;
+}
+
+/* What was made for nothing would keep those that it is on top of from being written to. */
+void change_end(struct change *c)
+{
+    if (c->record)
+        snapshots_settle_held(c->folder, NULL);
+    if (c->held >= 0)
+        close(c->held);
+    if (c->lock >= 0)
+        close(c->lock);
+    record_free(c->record);
+    g_free(c->folder);
+}
+
+bool change_commit(struct change *c, GKeyFile *settings, int state, GError **error)
+{
+    struct snapshot_record *r = c->record;
+    if (settings) {
+        r->pending = g_key_file_to_data(settings, NULL, NULL);
+        r->pending_state = state;
+    }
+    if (!record_store(c->folder, r, error) || !do_pending(c->folder, r, error))
+        return false;
+    remove_leftovers(c->folder, r);
+    return true;
+}
+
+/* ---- images ---- */
+
+static char *path_of(const char *folder, const char *file)
+{
+    return g_canonicalize_filename(file, folder);
+}
+
+static int64_t changed_ns(const struct stat *st)
+{
+    return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
+
+bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **error)
+{
+    g_autofree char *path = path_of(folder, i->file);
+    struct stat st;
+    if (stat(path, &st))
+        return failed(path, error);
+    i->bytes = S_ISREG(st.st_mode) ? st.st_size : 0;
+    i->changed_ns = S_ISREG(st.st_mode) ? changed_ns(&st) : 0;
+    return true;
+}
+
+bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GError **error)
+{
+    struct snapshot_image now = {.file = i->file};
+    if (!snapshot_note_time(folder, &now, error))
+        return false;
+    if (i->merging || (now.bytes == i->bytes && now.changed_ns == i->changed_ns))
+        return true;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s was changed since the snapshot was taken", i->file);
+    return false;
+}
+
+GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s)
+{
+    GPtrArray *chain = g_ptr_array_new();
+    for (guint k = 0; k < s->disks->len; k++) {
+        struct snapshot_image *i = record_image(r, ((struct snapshot_disk *)s->disks->pdata[k])->file);
+        for (; i && !g_ptr_array_find(chain, i, NULL); i = i->on ? record_image(r, i->on) : NULL)
+            g_ptr_array_add(chain, i);
+    }
+    return chain;
+}
+
+/* ---- the present's disks ---- */
+
+/* Those that a guest writes to; what is removable, or is only read, is as it is. */
+static char *written_image(GKeyFile *file, const char *section)
+{
+    const struct schema_section *s = schema_find_section(section);
+    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
+    g_autofree char *image = g_key_file_get_string(file, section, "file", NULL);
+    g_autofree char *readonly = g_key_file_get_string(file, section, "readonly", NULL);
+    bool disk = s && s->drive && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom");
+    return disk && image && *image && g_strcmp0(readonly, "on") ? g_steal_pointer(&image) : NULL;
+}
+
+static struct snapshot_image *image_for(struct snapshot_record *r, GKeyFile *file, const char *section,
+                                        const char *image)
+{
+    struct snapshot_image *known = record_image(r, image);
+    g_autofree char *format = g_key_file_get_string(file, section, "format", NULL);
+    return known ? known : record_add_image(r, image, format ? format : image_format_by_name(image), NULL);
+}
+
+static bool may_freeze(GKeyFile *file, const char *section, GError **error)
+{
+    if (!g_key_file_has_key(file, section, "offset", NULL) && !g_key_file_has_key(file, section, "size", NULL))
+        return true;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                "[%s] is a part of a file (offset, size), which nothing can be put on top of: no snapshot can have it; "
+                "readonly=on leaves it out",
+                section);
+    return false;
+}
+
+/* New images on top of those of the list's drives, into the settings and the record. */
+static bool put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsigned number, GError **error)
+{
+    g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(struct overlay));
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < disks->len; i++) {
+        const struct snapshot_disk *d = disks->pdata[i];
+        char *name = g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", d->drive, number);
+        struct overlay o = {name, d->file, record_image(c->record, d->file)->format};
+        g_ptr_array_add(names, name);
+        g_array_append_val(list, o);
+    }
+    if (!overlays_create(c->folder, (const struct overlay *)list->data, list->len, error))
+        return false;
+    for (guint i = 0; i < disks->len; i++) {
+        const struct snapshot_disk *d = disks->pdata[i];
+        struct snapshot_image *image = record_add_image(c->record, names->pdata[i], "qcow2", d->file);
+        image->ours = true;
+        g_key_file_set_string(file, d->drive, "file", names->pdata[i]);
+        g_key_file_set_string(file, d->drive, "format", "qcow2");
+    }
+    return true;
+}
+
+/* ---- take ---- */
+
+static bool find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GError **error)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **section = sections; *section; section++) {
+        g_autofree char *image = written_image(file, *section);
+        if (!image)
+            continue;
+        if (!may_freeze(file, *section, error))
+            return false;
+        image_for(c->record, file, *section, image);
+        snapshot_add_disk(s, *section, image);
+    }
+    return true;
+}
+
+static bool freeze(struct change *c, const struct snapshot *s, GError **error)
+{
+    for (guint i = 0; i < s->disks->len; i++) {
+        struct snapshot_image *image = record_image(c->record, ((struct snapshot_disk *)s->disks->pdata[i])->file);
+        image->frozen = true;
+        if (!snapshot_note_time(c->folder, image, error))
+            return false;
+    }
+    return true;
+}
+
+/* The settings as they are, and the saved state if there is one: the same file under another name. */
+static bool keep_files(struct change *c, struct snapshot *s, GError **error)
+{
+    g_autofree char *ini = machines_ini(c->name), *text = NULL, *copy = snapshot_path(c->folder, s->id, "ini");
+    g_autofree char *saved = g_build_filename(c->folder, PATHS_SAVED, NULL);
+    g_autofree char *state = snapshot_path(c->folder, s->id, "state");
+    struct stat st;
+    gsize n;
+    if (!g_file_get_contents(ini, &text, &n, error) || !file_replace(copy, text, n, error))
+        return false;
+    s->settings = crc32c(0, text, n);
+    if (lstat(saved, &st))
+        return errno == ENOENT || failed(saved, error);
+    s->state_bytes = st.st_size;
+    return !link(saved, state) || failed(state, error);
+}
+
+static bool take(struct change *c, struct snapshot *s, GError **error)
+{
+    g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
+    g_autoptr(GKeyFile) file = machines_settings(c->name, error);
+    if (g_mkdir_with_parents(in, 0700))
+        return failed(in, error);
+    if (!file || !find_disks(c, file, s, error) || !put_on_top(c, file, s->disks, s->id, error) ||
+        !freeze(c, s, error) || !keep_files(c, s, error) || !folder_sync(in, error))
+        return false;
+    return change_commit(c, file, PENDING_STATE_STAYS, error);
+}
+
+static bool text_fits(const char *text, const char *what, GError **error)
+{
+    if (!text || (strlen(text) <= SNAPSHOT_TEXT_MAX && g_utf8_validate(text, -1, NULL)))
+        return true;
+    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "the %s of a snapshot is at most %d bytes of UTF-8", what,
+                SNAPSHOT_TEXT_MAX);
+    return false;
+}
+
+/* A name stands for one snapshot, and is no number. */
+static bool name_fits(const struct snapshot_record *r, const struct snapshot *own, const char *name, GError **error)
+{
+    if (!text_fits(name, "name", error))
+        return false;
+    for (guint i = 0; name && i < r->snapshots->len; i++) {
+        const struct snapshot *s = r->snapshots->pdata[i];
+        if (s != own && !g_strcmp0(s->name, name)) {
+            g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_EXISTS, "snapshot %u is called \"%s\" already", s->id,
+                        name);
+            return false;
+        }
+    }
+    if (!name || (*name && strspn(name, "0123456789") < strlen(name)))
+        return true;
+    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a snapshot's name cannot be empty or a number");
+    return false;
+}
+
+static bool take_next(struct change *c, const char *name, const char *description, unsigned *id, GError **error)
+{
+    struct snapshot_record *r = c->record;
+    if (!name_fits(r, NULL, name, error) || !text_fits(description, "description", error))
+        return false;
+    if (r->snapshots->len >= SNAPSHOTS_MAX) {
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s has %u snapshots, and can have no more", c->name,
+                    r->snapshots->len);
+        return false;
+    }
+    struct snapshot *s = snapshot_new(r->next++);
+    s->parent = r->current;
+    s->name = g_strdup(name);
+    s->description = g_strdup(description);
+    s->time = g_get_real_time() / G_USEC_PER_SEC;
+    g_ptr_array_add(r->snapshots, s);
+    r->current = *id = s->id;
+    return take(c, s, error);
+}
+
+bool snapshots_take(const char *machine, const char *name, const char *description, unsigned *id, GError **error)
+{
+    struct change c;
+    bool good = change_begin(&c, machine, error) && take_next(&c, name, description, id, error);
+    change_end(&c);
+    return good;
+}
+
+/* ---- restore ---- */
+
+static GKeyFile *settings_of(const struct change *c, const struct snapshot *s, GError **error)
+{
+    g_autofree char *path = snapshot_path(c->folder, s->id, "ini"), *text = NULL;
+    gsize n;
+    if (!g_file_get_contents(path, &text, &n, error))
+        return NULL;
+    if (crc32c(0, text, n) == s->settings)
+        return schema_load(path, error);
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s was changed since the snapshot was taken", path);
+    return NULL;
+}
+
+static bool is_whole(const struct change *c, const struct snapshot *s, GError **error)
+{
+    g_autoptr(GPtrArray) chain = snapshot_chain(c->record, s);
+    g_autofree char *state = snapshot_path(c->folder, s->id, "state");
+    for (guint i = 0; i < chain->len; i++)
+        if (!snapshot_image_same(c->folder, chain->pdata[i], error))
+            return false;
+    g_autofree char *damage = s->state_bytes ? state_damage(state) : NULL;
+    if (damage)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s: %s", state, damage);
+    return !damage;
+}
+
+/* What only the present has goes with it; nobody else may need it. */
+static bool drop_present(struct change *c, GError **error)
+{
+    struct snapshot_record *r = c->record;
+    for (guint i = r->images->len; i-- > 0;) {
+        const struct snapshot_image *image = r->images->pdata[i];
+        g_autofree char *path = path_of(c->folder, image->file);
+        if (image->frozen || !image->ours)
+            continue;
+        g_autoptr(GPtrArray) users = disk_users(path, c->name, error);
+        if (!users)
+            return false;
+        if (users->len) {
+            g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_IN_USE, "%s needs %s, which would be lost",
+                        (char *)users->pdata[0], path);
+            return false;
+        }
+        g_ptr_array_remove_index(r->images, i);
+    }
+    return true;
+}
+
+static bool restore(struct change *c, const struct snapshot *s, GError **error)
+{
+    struct snapshot_record *r = c->record;
+    g_autoptr(GKeyFile) file = is_whole(c, s, error) ? settings_of(c, s, error) : NULL;
+    if (!file || !drop_present(c, error) || !put_on_top(c, file, s->disks, r->next, error))
+        return false;
+    r->next++;
+    r->current = s->id;
+    return change_commit(c, file, s->state_bytes ? (int)s->id : PENDING_STATE_GOES, error);
+}
+
+bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error)
+{
+    struct change c;
+    unsigned kept;
+    bool good = change_begin(&c, machine, error);
+    struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
+    good = s && (!keep || take_next(&c, keep, NULL, &kept, error)) && restore(&c, s, error);
+    change_end(&c);
+    return good;
+}
+
+/* ---- looking, and names ---- */
+
+struct snapshot_record *snapshots_list(const char *name, GError **error)
+{
+    g_autofree char *folder = machines_folder(name);
+    return record_load(folder, error);
+}
+
+struct snapshot *snapshots_find(const struct snapshot_record *r, const char *machine, const char *which, GError **error)
+{
+    guint64 id;
+    if (g_ascii_string_to_unsigned(which, 10, 1, G_MAXINT32, &id, NULL) && record_snapshot(r, id))
+        return record_snapshot(r, id);
+    for (guint i = 0; i < r->snapshots->len; i++)
+        if (!g_strcmp0(((struct snapshot *)r->snapshots->pdata[i])->name, which))
+            return r->snapshots->pdata[i];
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_NOT_FOUND,
+                "%s has no snapshot %s; vmctl snapshot list %s shows those there are", machine, which, machine);
+    return NULL;
+}
+
+bool snapshots_edit(const char *machine, const char *which, const char *name, const char *description, GError **error)
+{
+    struct change c;
+    bool good = change_begin(&c, machine, error);
+    struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
+    good = s && name_fits(c.record, s, name, error) && text_fits(description, "description", error);
+    if (good && name) {
+        g_free(s->name);
+        s->name = g_strdup(name);
+    }
+    if (good && description) {
+        g_free(s->description);
+        s->description = g_strdup(description);
+    }
+    good = good && change_commit(&c, NULL, PENDING_STATE_STAYS, error);
+    change_end(&c);
+    return good;
+}

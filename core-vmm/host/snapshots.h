@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* snapshots.h - points that a machine can go back to: its settings, what its disks hold, and its saved state if it is suspended.
+ * docs/snapshots.md has what lies on the disk and the order in which that is written.
+ *
+ * All of them are for machines that stand still, by the whole name.  They look into images and change them in fenced children, so
+ * they fork: from a process with one thread.  Whenever one is killed, the machine is as before it or as after it; what is left
+ * over, and a merge that is not done, is seen to by the next one. */
+#pragma once
+#include "core-vmm/host/machines.h"
+#include "core-vmm/host/snapshot_record.h"
+
+/* What there is; record_free; NULL: an error. */
+struct snapshot_record *snapshots_list(const char *name, GError **error);
+/* By its number or its name; NULL: MACHINE_ERROR_NOT_FOUND or _AMBIGUOUS. */
+struct snapshot *snapshots_find(const struct snapshot_record *r, const char *machine, const char *which,
+                                GError **error);
+
+/* name, description: may be NULL.  *id: its number. */
+bool snapshots_take(const char *machine, const char *name, const char *description, unsigned *id, GError **error);
+/* The present becomes that snapshot; what it was is lost, unless keep is the name of a snapshot of it to be taken first. */
+bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error);
+/* Merges its images into others where that can be; those of *kept (a sentence why, g_free) stay until it can. */
+bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, char **kept, GError **error);
+/* NULL: as it is. */
+bool snapshots_edit(const char *machine, const char *which, const char *name, const char *description, GError **error);
+/* Findings about one (NULL: all), sentences; none: it is whole.  g_ptr_array_unref; NULL: an error. */
+GPtrArray *snapshots_verify(const char *machine, const char *which, GError **error);
+
+/* Does what a killed one had decided and not done.  For whoever is about to read machine.ini; takes the settings' lock. */
+bool snapshots_settle(const char *folder, GError **error);
+bool snapshots_settle_held(const char *folder, GError **error); /* by who has that lock */
+
+/* ---- snapshot_images.c: in fenced children ---- */
+struct overlay { /* a new image on top of another; relative to the machine's folder */
+    const char *file, *on, *format;
+};
+bool overlays_create(const char *folder, const struct overlay *list, guint n, GError **error);
+/* child's blocks into parent, and parent instead of child below all of above. */
+bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
+                  GPtrArray *above, struct machine_job *job, GError **error);
+/* What is wrong with an image or a state file; NULL: nothing.  g_free. */
+char *image_damage(const char *path, const char *format);
+char *state_damage(const char *path);

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* verb_snapshot.c - vmctl snapshot. */
+#include "core-vmm/host/snapshots.h"
+#include "core-vmm/vmctl/verbs.h"
+#include <string.h>
+
+struct snapshot_options {
+    char *name, *description, *keep, *output;
+    gboolean quiet;
+};
+
+/* ---- looking ---- */
+
+static char *time_text(gint64 time)
+{
+    g_autoptr(GDateTime) t = g_date_time_new_from_unix_local(time);
+    return t ? g_date_time_format(t, "%F %T") : g_strdup("?");
+}
+
+static JsonObject *snapshot_object(const struct snapshot *s, bool current)
+{
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "id", s->id);
+    if (s->parent)
+        json_object_set_int_member(o, "parent", s->parent);
+    if (s->name)
+        json_object_set_string_member(o, "name", s->name);
+    if (s->description)
+        json_object_set_string_member(o, "description", s->description);
+    json_object_set_int_member(o, "time", s->time);
+    json_object_set_boolean_member(o, "state", s->state_bytes > 0);
+    json_object_set_int_member(o, "state-bytes", s->state_bytes);
+    json_object_set_boolean_member(o, "current", current);
+    return o;
+}
+
+static void print_row(const struct snapshot *s, unsigned depth, bool current)
+{
+    g_autofree char *when = time_text(s->time);
+    print("%*s%-4u %s  %-6s %s%s%s%s\n", (int)depth * 2, "", s->id, when, s->state_bytes ? "saved" : "off",
+          s->name ? s->name : "-", s->description ? ": " : "", s->description ? s->description : "",
+          current ? "  (the present is here)" : "");
+}
+
+static void print_branch(const struct snapshot_record *r, unsigned parent, unsigned depth)
+{
+    for (guint i = 0; i < r->snapshots->len; i++) {
+        const struct snapshot *s = r->snapshots->pdata[i];
+        if (s->parent != parent)
+            continue;
+        print_row(s, depth, s->id == r->current);
+        print_branch(r, s->id, depth + 1);
+    }
+}
+
+static int print_all(const struct snapshot_record *r, enum output how)
+{
+    JsonObject *o = json_object_new();
+    JsonArray *list = json_array_new();
+    for (guint i = 0; i < r->snapshots->len; i++) {
+        const struct snapshot *s = r->snapshots->pdata[i];
+        if (how == OUTPUT_TABLE)
+            print_row(s, 0, s->id == r->current);
+        else if (how == OUTPUT_NAME)
+            print("%u\n", s->id);
+        json_array_add_object_element(list, snapshot_object(s, s->id == r->current));
+    }
+    json_object_set_array_member(o, "snapshots", list);
+    if (how == OUTPUT_JSON)
+        print_json(o);
+    else
+        json_object_unref(o);
+    return EXIT_CODE_OK;
+}
+
+static int show(const char *name, bool tree, enum output how)
+{
+    g_autoptr(GError) error = NULL;
+    struct snapshot_record *r = snapshots_list(name, &error);
+    if (!r)
+        return fail_error(error);
+    if (tree && how == OUTPUT_TABLE)
+        print_branch(r, 0, 0);
+    else
+        print_all(r, how);
+    record_free(r);
+    return EXIT_CODE_OK;
+}
+
+static int verify(const char *name, const char *which, enum output how)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) findings = snapshots_verify(name, which, &error);
+    if (!findings)
+        return fail_error(error);
+    JsonArray *list = json_array_new();
+    for (guint i = 0; i < findings->len; i++) {
+        json_array_add_string_element(list, findings->pdata[i]);
+        if (how != OUTPUT_JSON)
+            fail(EXIT_CODE_FAILED, "%s", (char *)findings->pdata[i]);
+    }
+    JsonObject *o = json_object_new();
+    json_object_set_boolean_member(o, "whole", !findings->len);
+    json_object_set_array_member(o, "findings", list);
+    if (how == OUTPUT_JSON)
+        print_json(o);
+    else
+        json_object_unref(o);
+    return findings->len ? EXIT_CODE_FAILED : EXIT_CODE_OK;
+}
+
+/* ---- changing ---- */
+
+static int take(const char *name, const char *snapshot, const struct snapshot_options *o, enum output how)
+{
+    g_autoptr(GError) error = NULL;
+    unsigned id;
+    if (!snapshots_take(name, snapshot, o->description, &id, &error))
+        return fail_error(error);
+    if (how == OUTPUT_JSON) {
+        JsonObject *answer = json_object_new();
+        json_object_set_int_member(answer, "id", id);
+        print_json(answer);
+    } else {
+        print("%u\n", id);
+    }
+    return EXIT_CODE_OK;
+}
+
+static int delete_one(const char *name, const char *which, const struct snapshot_options *o)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *kept = NULL;
+    struct progress bar = {.what = "Merging", .terminal = !o->quiet, .shown = -1};
+    struct machine_job job = {progress_show, &bar};
+    bool good = snapshots_delete(name, which, &job, &kept, &error);
+    progress_end(&bar);
+    if (kept)
+        note("%s", kept);
+    return good ? EXIT_CODE_OK : fail_error(error);
+}
+
+static int dispatch(const struct verb *v, int argc, char **argv, const struct snapshot_options *o)
+{
+    g_autoptr(GError) error = NULL;
+    enum output how;
+    int code;
+    const char *part = argv[1], *third = argc > 3 ? argv[3] : NULL;
+    if (!output_parse(o->output, &how, &code))
+        return code;
+    g_autofree char *name = machine_resolve(argv[2], &code);
+    if (!name)
+        return code;
+    if (!strcmp(part, "take"))
+        return take(name, third, o, how);
+    if ((!strcmp(part, "list") || !strcmp(part, "tree")) && !third)
+        return show(name, *part == 't', how);
+    if (!strcmp(part, "verify"))
+        return verify(name, third, how);
+    if (!strcmp(part, "restore") && third)
+        return snapshots_restore(name, third, o->keep, &error) ? EXIT_CODE_OK : fail_error(error);
+    if (!strcmp(part, "delete") && third)
+        return delete_one(name, third, o);
+    if (!strcmp(part, "edit") && third && (o->name || o->description))
+        return snapshots_edit(name, third, o->name, o->description, &error) ? EXIT_CODE_OK : fail_error(error);
+    return fail(EXIT_CODE_USAGE, "usage: vmctl snapshot %s", v->args);
+}
+
+static int snapshot(const struct verb *v, int argc, char **argv)
+{
+    struct snapshot_options o = {0};
+    const GOptionEntry entries[] = {
+        {"name", 0, 0, G_OPTION_ARG_STRING, &o.name, "Of edit: its name from now on", "TEXT"},
+        {"description", 0, 0, G_OPTION_ARG_STRING, &o.description, "Of take and edit: what people are to know", "TEXT"},
+        {"keep", 0, 0, G_OPTION_ARG_STRING, &o.keep, "Of restore: first take a snapshot of the present, so called",
+         "NAME"},
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "No progress bar", NULL},
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of take, list, tree and verify: table, json or name",
+         "HOW"},
+        {NULL},
+    };
+    int code;
+    if (verb_options(v, entries, &argc, &argv, 2, 3, &code))
+        code = dispatch(v, argc, argv, &o);
+    g_free(o.name);
+    g_free(o.description);
+    g_free(o.keep);
+    g_free(o.output);
+    return code;
+}
+
+const struct verb verb_snapshot = {
+    "snapshot", "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT]",
+    "points that a machine can go back to",
+    "  vmctl snapshot take demo before-update --description 'all is well'\n"
+    "  vmctl snapshot restore demo before-update --keep broken\n"
+    "  vmctl snapshot tree demo\n"
+    "  vmctl snapshot delete demo broken     merges what it had with what is on top",
+    snapshot};

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The record of snapshots: what is printed is read again, and what makes no sense is refused. */
+#include "core-vmm/host/snapshot_inside.h"
+#include <gio/gio.h>
+#include <string.h>
+
+static struct snapshot_record *some(void)
+{
+    struct snapshot_record *r = record_new();
+    for (unsigned id = 1; id < 4; id++) {
+        struct snapshot *s = snapshot_new(id);
+        s->parent = id == 3 ? 1 : id - 1;
+        s->name = g_strdup_printf("\"name\" %u \xc3\xa4", id);
+        s->description = id == 2 ? g_strdup("{[") : NULL;
+        s->time = 1796029470 + id;
+        s->settings = 0xfedcba98;
+        s->state_bytes = id == 3 ? 1ull << 40 : 0;
+        snapshot_add_disk(s, "ide0",
+                          id == 1   ? "/elsewhere/disk.img"
+                          : id == 2 ? "snapshots/ide0-1.qcow2"
+                                    : "snapshots/ide0-3.qcow2");
+        g_ptr_array_add(r->snapshots, s);
+    }
+    struct snapshot_image *base = record_add_image(r, "/elsewhere/disk.img", "raw", NULL);
+    base->frozen = true;
+    base->bytes = 1ull << 41;
+    base->changed_ns = 1796029470123456789;
+    record_add_image(r, "snapshots/ide0-1.qcow2", "qcow2", base->file)->ours = true;
+    record_add_image(r, "snapshots/ide0-3.qcow2", "qcow2", base->file)->ours = true;
+    r->next = 4;
+    r->current = 2;
+    r->pending = g_strdup("[machine]\nmemory=1G\n");
+    r->pending_state = 3;
+    return r;
+}
+
+static void test_there_and_back(void)
+{
+    struct snapshot_record *r = some();
+    g_autofree char *text = record_print(r);
+    g_autoptr(GError) error = NULL;
+    struct snapshot_record *back = record_parse(text, strlen(text), "x", &error);
+    g_assert_no_error(error);
+    g_autofree char *again = record_print(back);
+    g_assert_cmpstr(text, ==, again);
+    unsigned count;
+    g_assert_nonnull(record_child(back, "/elsewhere/disk.img", &count));
+    g_assert_cmpuint(count, ==, 2);
+    g_assert_true(record_needs(back, "snapshots/ide0-3.qcow2") && !record_needs(back, "x"));
+    g_assert_cmpint(record_image(back, "/elsewhere/disk.img")->changed_ns, ==, 1796029470123456789);
+    g_assert_cmpuint(record_snapshot(back, 3)->state_bytes, ==, 1ull << 40);
+    g_assert_cmpstr(record_snapshot(back, 2)->description, ==, "{[");
+    record_free(back);
+    record_free(r);
+}
+
+static void refused(const char *text, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_null(record_parse(text, strlen(text), "FILE", &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+    if (!strstr(error->message, why) || !strstr(error->message, "FILE") || strchr(error->message, '\n'))
+        g_error("\"%s\" was to say \"%s\"", error->message, why);
+}
+
+/* One thing in a good record is another. */
+static void test_changed(void)
+{
+    static const char *const changes[][2] = {
+        {"\"id\" : 2", "\"id\" : 1"},
+        {"\"id\" : 3", "\"id\" : 4"},
+        {"\"parent\" : 1", "\"parent\" : 3"},
+        {"\"parent\" : 0", "\"parent\" : -1"},
+        {"\"current\" : 2", "\"current\" : 9"},
+        {"\"current\" : 2", "\"current\" : \"2\""},
+        {"\"time\"", "\"tide\""},
+        {"\"file\" : \"snapshots/ide0-1.qcow2\"", "\"file\" : \"\""},
+        {"snapshots/ide0-1.qcow2\",\n      \"format\"", "snapshots/ide0-3.qcow2\",\n      \"format\""},
+        {"\"on\" : \"/elsewhere/disk.img\"", "\"on\" : \"other\""},
+        {"\"ours\" : false", "\"ours\" : true"},
+        {"\"pending-state\" : 3", "\"pending-state\" : 8"},
+        {"\"images\" : [", "\"images\" : [ 1,"},
+        {"\"next\" : 4", "\"next\" : 1e99"},
+    };
+    struct snapshot_record *r = some();
+    g_autofree char *text = record_print(r);
+    for (unsigned i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autoptr(GString) other = g_string_new(text);
+        g_assert_cmpuint(g_string_replace(other, changes[i][0], changes[i][1], 1), ==, 1);
+        refused(other->str, "makes no sense");
+    }
+    g_autoptr(GString) newer = g_string_new(text);
+    g_string_replace(newer, "\"layout\" : 1", "\"layout\" : 2", 1);
+    refused(newer->str, "another version");
+    for (gsize n = 0; n + 1 < strlen(text); n += 13) {
+        g_autofree char *cut = g_strndup(text, n);
+        refused(cut, "FILE");
+    }
+    record_free(r);
+}
+
+static void test_nonsense(void)
+{
+    g_autofree char *deep = g_strnfill(100000, '[');
+    refused(deep, "cannot be read");
+    refused("", "makes no sense");
+    refused("[]", "makes no sense");
+    refused("{}", "makes no sense");
+    refused("\xff", "cannot be read");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/record/there-and-back", test_there_and_back);
+    g_test_add_func("/record/changed", test_changed);
+    g_test_add_func("/record/nonsense", test_nonsense);
+    return g_test_run();
+}

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Snapshots beside a model.  Two disks are written to (qemu-io), snapshots taken, restored, deleted, edited at random; then what
+every snapshot and the present have (by qemu-img) is what the model says.  With kill, verbs are killed (SIGKILL) at random
+instants: then all is as before the verb or as after it.  Prints TAP.
+Usage: test_snapshots.py VMCTL model|kill [STEPS]; seed: TEST_SEED in the environment"""
+import copy
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+VMCTL, KIND = os.path.abspath(sys.argv[1]), sys.argv[2]
+STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 60
+SEED = int(os.environ.get("TEST_SEED", random.randrange(1 << 30)))
+BLOCK, BLOCKS = 65536, 40
+DISKS = {"ide0": "raw", "ide1": "qcow2"}
+LIMIT = 7  # snapshots at a time: more of them are deleted then
+
+
+class Point:
+    """What a snapshot or the present has."""
+
+    def __init__(self):
+        self.disks = {d: [0] * BLOCKS for d in DISKS}
+        self.memory = "64M"
+
+    def sum(self, disk):
+        h = hashlib.sha256()
+        for value in self.disks[disk]:
+            h.update(bytes([value]) * BLOCK)
+        return h.hexdigest()
+
+
+class Model:
+    def __init__(self):
+        self.present, self.current, self.points, self.parents = Point(), 0, {}, {}
+
+    def take(self, number):
+        self.points[number] = copy.deepcopy(self.present)
+        self.parents[number] = self.current
+        self.current = number
+
+    def restore(self, number):
+        self.present, self.current = copy.deepcopy(self.points[number]), number
+
+    def delete(self, number):
+        parent = self.parents.pop(number)
+        del self.points[number]
+        self.parents = {n: parent if p == number else p for n, p in self.parents.items()}
+        self.current = parent if self.current == number else self.current
+
+    def shape(self):
+        return self.current, dict(self.parents)
+
+
+class Host:
+    def __init__(self):
+        self.base = tempfile.mkdtemp(prefix="terrarium-snapshots-")
+        os.mkdir(self.base + "/run", 0o700)
+        self.env = dict(os.environ, XDG_DATA_HOME=self.base + "/data", XDG_RUNTIME_DIR=self.base + "/run", LC_ALL="C.UTF-8")
+        self.folder = self.base + "/data/terrarium/machines/m"
+        self.took = {}
+
+    def popen(self, *args):
+        return subprocess.Popen([VMCTL, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def want(self, *args, code=0):
+        p = self.popen(*args)
+        out, err = p.communicate(timeout=120)
+        assert p.returncode == code, f"vmctl {' '.join(args)}: {p.returncode}: {out}{err}"
+        return out
+
+    def tool(self, *args, good=(0,)):
+        p = subprocess.run(args, capture_output=True, text=True, timeout=120, check=False)
+        assert p.returncode in good, f"{' '.join(args)}: {p.stdout}{p.stderr}"
+        return p.stdout
+
+    def settings(self):
+        return json.loads(self.want("info", "m", "-o", "json"))["settings"]
+
+    def path(self, file):
+        return os.path.join(self.folder, file)
+
+    def record(self):
+        with open(self.path("snapshots/record.json"), encoding="utf-8") as f:
+            return json.load(f)
+
+    def sum(self, file, form):
+        raw = self.base + "/raw"
+        self.tool("qemu-img", "convert", "-f", form, "-O", "raw", self.path(file), raw)
+        with open(raw, "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()
+
+    def write(self, rng, point):
+        """In what the present writes to."""
+        for disk in DISKS:
+            s, commands = self.settings()[disk], []
+            for unused in range(rng.randint(0, 5)):
+                at, value = rng.randrange(BLOCKS), rng.choice([0, rng.randrange(1, 256)])
+                point.disks[disk][at] = value
+                how = f"-P {value}" if value else rng.choice(["-P 0", "-z"])
+                commands += ["-c", f"write {how} {at * BLOCK} {BLOCK}"]
+            if commands:
+                self.tool("qemu-io", "-f", s["format"], *commands, self.path(s["file"]))
+
+
+def compare(h, model):
+    listed = json.loads(h.want("snapshot", "list", "m", "-o", "json"))["snapshots"]
+    shape = (next((s["id"] for s in listed if s["current"]), 0), {s["id"]: s.get("parent", 0) for s in listed})
+    assert shape == model.shape(), f"the tree is {shape}, and was to be {model.shape()}"
+    settings = h.settings()
+    assert settings["machine"]["memory"] == model.present.memory, settings["machine"]
+    for disk in DISKS:
+        s = settings[disk]
+        assert h.sum(s["file"], s["format"]) == model.present.sum(disk), f"the present's {disk} ({s['file']}) is another"
+    record = h.record() if listed else {"snapshots": [], "images": []}
+    forms = {i["file"]: i["format"] for i in record["images"]}
+    for s in record["snapshots"]:
+        for d in s["disks"]:
+            assert h.sum(d["file"], forms[d["file"]]) == model.points[s["id"]].sum(d["drive"]), \
+                f"{d['drive']} ({d['file']}) of snapshot {s['id']} is another"
+    h.want("snapshot", "verify", "m")
+    for file, form in forms.items():
+        if form == "qcow2":  # what a killed merge leaves may have leaks, code 3, which are no damage
+            h.tool("qemu-img", "check", h.path(file), good=(0, 3) if KIND == "kill" else (0,))
+    there = {n for n in os.listdir(h.path("snapshots"))} if listed else set()
+    known = {"record.json"} | {os.path.basename(f) for f in forms} | {f"{n}.ini" for n in model.points}
+    assert there <= known, f"left over: {there - known}"
+
+
+def choose(rng, model):
+    """A verb, and what it does to the model."""
+    number = rng.choice(sorted(model.points)) if model.points else 0
+    kind = rng.random()
+    if number and (kind < 0.3 or len(model.points) >= LIMIT):
+        return ["delete", "m", str(number)], lambda m, id: m.delete(number)
+    if number and kind < 0.5:
+        return ["restore", "m", str(number)], lambda m, id: m.restore(number)
+    return ["take", "m"], lambda m, id: m.take(id)
+
+
+def step(h, rng, model):
+    if rng.random() < 0.2:
+        model.present.memory = rng.choice(["32M", "64M", "96M"])
+        h.want("set", "m", "machine.memory=" + model.present.memory)
+    h.write(rng, model.present)
+    words, effect = choose(rng, model)
+    out = h.want("snapshot", *words)
+    effect(model, int(out) if words[0] == "take" else 0)
+
+
+def killed_step(h, rng, model):
+    """True: the verb was killed before its end."""
+    h.write(rng, model.present)
+    words, effect = choose(rng, model)
+    begin, p = time.monotonic(), h.popen("snapshot", *words)
+    took = h.took.setdefault(words[0], 0.3)
+    time.sleep(rng.random() * 1.2 * took)
+    p.send_signal(signal.SIGKILL)
+    p.communicate(timeout=60)
+    killed = p.returncode == -signal.SIGKILL
+    h.took[words[0]] = min(2, took * 1.02) if killed else took + 0.2 * (time.monotonic() - begin - took)
+    h.want("set", "m", "machine.memory=" + model.present.memory)  # whoever reads machine.ini settles it first
+    record = h.record() if os.path.exists(h.path("snapshots/record.json")) else {"current": 0, "snapshots": []}
+    shape = (record["current"], {s["id"]: s["parent"] for s in record["snapshots"]})
+    new = copy.deepcopy(model)
+    effect(new, record["current"])
+    done = shape == new.shape()
+    if words[0] == "restore" and model.current == int(words[2]):  # the same tree: what the present has tells
+        s = h.settings()["ide0"]
+        done = h.sum(s["file"], s["format"]) == new.present.sum("ide0") and new.present.sum("ide1") == \
+            h.sum(h.settings()["ide1"]["file"], h.settings()["ide1"]["format"])
+    if done:
+        effect(model, record["current"])
+        h.want("set", "m", "machine.memory=" + model.present.memory)
+    return killed
+
+
+def main():
+    print(f"1..1\n# TEST_SEED={SEED}", flush=True)
+    if not shutil.which("qemu-io"):
+        print(f"ok 1 {KIND} # SKIP there is no qemu-io")
+        return 0
+    h, rng, model, killed, number = Host(), random.Random(SEED), Model(), 0, 0
+    try:
+        h.want("create", "m", "--memory", "64M", "--nic", "none")
+        for i, (disk, form) in enumerate(DISKS.items()):
+            h.want("disk", "create", h.path(f"d{i}.{form}"), str(BLOCK * BLOCKS), "--format", form)
+            h.want("set", "m", f"{disk}.file=d{i}.{form}", f"{disk}.format={form}")
+        for number in range(1, STEPS + 1):
+            if KIND == "kill":
+                killed += killed_step(h, rng, model)
+            else:
+                step(h, rng, model)
+            if KIND == "model" or number % 5 == 0:
+                compare(h, model)
+        compare(h, model)
+        print(f"ok 1 {KIND} # {STEPS} steps, {killed} killed in time, {len(model.points)} snapshots at the end", flush=True)
+    except (AssertionError, subprocess.TimeoutExpired) as e:
+        print(f"not ok 1 {KIND}\n# in step {number}: {e}".replace("\n", "\n# ").replace("# #", "#"), flush=True)
+        return 1
+    finally:
+        shutil.rmtree(h.base)
+    return 0
+
+
+sys.exit(main())
