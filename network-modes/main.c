@@ -53,19 +53,17 @@ static void start_ports(struct net_process *p)
 
 static void run(struct net_process *p)
 {
-    p->loop = g_main_loop_new(NULL, FALSE);
     p->vm = vm_side_new(p);
     start_ports(p);
     p->served = (struct server_options){.name = p->machine, .started_us = g_get_monotonic_time(), .ctx = p};
     p->server = server_new(&p->served, p->listening, NULL);
-    g_main_loop_run(p->loop);
+    process_loop(p);
     for (unsigned i = 0; i < NET_WIRE_CARDS; i++)
         if (p->port[i].name)
             port_stop(&p->port[i]);
     server_drain(p->server);
     server_free(p->server);
     vm_side_free(p->vm);
-    g_main_loop_unref(p->loop);
 }
 
 int main(void)

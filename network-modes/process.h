@@ -52,16 +52,19 @@ struct net_process {
     struct resolver *resolver;
     struct server_options served;
     struct server *server;
-    GMainLoop *loop;
+    bool ended; /* the VM process has gone */
 };
 
 /* ---- vm_side.c ---- */
-struct vm_side *vm_side_new(struct net_process *p); /* ends the loop when the VM process has gone */
+struct vm_side *vm_side_new(struct net_process *p); /* sets p->ended when the VM process has gone */
 void vm_side_free(struct vm_side *v);
 /* False: no room; the frame is lost, as on any network. */
 bool vm_side_frame(struct vm_side *v, const struct net_port *to, const uint8_t *frame, size_t bytes,
                    const struct net_offload *left);
 void vm_side_link(struct vm_side *v, const struct net_port *to, bool up, unsigned can);
+
+/* ---- loop.c ---- */
+void process_loop(struct net_process *p); /* until p->ended */
 
 /* ---- port.c ---- */
 void port_start(struct net_port *p); /* its mode, by its section */

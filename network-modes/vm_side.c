@@ -85,7 +85,7 @@ static gboolean on_input(int fd, GIOCondition condition, gpointer data)
         n = receive(v);
     if (n >= 0)
         return G_SOURCE_CONTINUE;
-    g_main_loop_quit(v->process->loop);
+    v->process->ended = true;
     return G_SOURCE_REMOVE;
 }
 

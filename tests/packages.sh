@@ -10,6 +10,7 @@ GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools
 TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
+NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
 	printf '%s\n' "== $*" >&2
@@ -30,7 +31,7 @@ missing_packages() {
 	done
 }
 
-# need_packages build|run|test|hosts ...: installs what is missing of these groups; asks nothing if nothing is.
+# need_packages build|run|test|hosts|network ...: installs what is missing of these groups; asks nothing if nothing is.
 need_packages() {
 	command -v apt-get >/dev/null || {
 		say "no apt-get here: install the equivalents of: $BUILD_PACKAGES $RUN_PACKAGES"
@@ -43,6 +44,7 @@ need_packages() {
 		run) list="$list $RUN_PACKAGES $GUEST_PACKAGES" ;;
 		test) list="$list $TEST_PACKAGES" ;;
 		hosts) list="$list $HOSTS_PACKAGES" ;;
+		network) list="$list $NETWORK_PACKAGES" ;;
 		esac
 	done
 	# shellcheck disable=SC2046,SC2086

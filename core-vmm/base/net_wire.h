@@ -3,7 +3,7 @@
  * SOCK_SEQPACKET pair for each message, this header first.  Numbers are the host's: both sides run on one machine.
  *
  *   VM process                                   network process
- *      | --- CAN card=1 can=what its driver can be given --> |    for each card, when the pair is new and when it changes
+ *      | --- CAN card=1 can=what can be given to it -------> |    for each card, when the pair is new
  *      | <-- LINK card=1 up=1 can=what the mode can take --- |    then the cable is in
  *      | --- FRAME card=1, what is left to do, the frame --> |    and back
  *

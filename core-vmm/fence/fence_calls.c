@@ -99,6 +99,8 @@ static const struct {
     {VM | LOOP | VCPU, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "guest time"},
     {WORKER, CALLS(SYS_timerfd_settime), "a disk's chip that sets a timer when a request is through"},
     {VM | LOOP | VCPU | NET, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
+    {VM, CALLS(SYS_epoll_create1), "the same"},
+    {VM | LOOP | VCPU, CALLS(SYS_epoll_ctl), "whose turn it is to wait for frames"},
     {VM | LOOP, CALLS(SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown),
      "control clients"},
     {VM | LOOP | VCPU | TOOL | NET, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},

@@ -7,6 +7,7 @@
 #pragma once
 #include "core-vmm/api/irqchip.h"
 #include "core-vmm/api/platform.h"
+#include "core-vmm/base/spin.h"
 #include "core-vmm/machine/machine.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -191,6 +192,7 @@ struct vcpu_thread {
     pthread_t thread;
     bool started, standing;
     _Atomic int wake; /* futex word */
+    struct spin spin; /* its halts as the keeper of timers */
     struct idle idle;
 };
 void vcpu_nap(struct vcpu_thread *v, int64_t ns); /* on its own thread; until a signal, or that long */
@@ -238,6 +240,7 @@ struct machine {
     unsigned begun; /* threads of virtual CPUs that have their names and fences */
     bool quit;
     _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
+    _Atomic unsigned halted;   /* how many vCPUs wait for an interrupt, as far as core knows of it */
     pthread_mutex_t pending_lock;
     struct pending pending;
     bool wishes_queued;
@@ -263,6 +266,7 @@ struct machine {
     GPtrArray *char_ports;          /* struct char_port: char.c */
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
+    struct halt_hook on_halt;
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */

@@ -355,6 +355,18 @@ void machine_on_thread(struct machine *m, struct thread_hook hook)
     m->on_thread = hook;
 }
 
+void machine_on_halt(struct machine *m, struct halt_hook hook)
+{
+    bool running = m->vcpu[0].started;
+    if (running) {
+        vcpus_ask_hold(m);
+        vcpus_wait_held(m);
+    }
+    m->on_halt = hook;
+    if (running)
+        vcpus_release(m);
+}
+
 bool machine_start(struct machine *m, GError **error)
 {
     clock_go(m->clock);

@@ -30,6 +30,15 @@ struct thread_hook {
 };
 /* Before machine_start(). */
 void machine_on_thread(struct machine *m, struct thread_hook hook);
+/* What a halted vCPU looks at, on its thread, before it sleeps: where something may come that interrupts the guest.  Between
+ * begin and end, on one thread at a time, look is called again and again. */
+struct halt_hook {
+    void (*begin)(void *ctx);
+    void (*look)(void *ctx);
+    void (*end)(void *ctx);
+    void *ctx;
+};
+void machine_on_halt(struct machine *m, struct halt_hook hook); /* the last one is not called any more then */
 bool machine_start(struct machine *m, GError **error);
 void machine_pause(struct machine *m); /* every vCPU stands when it returns; guest time stands too */
 void machine_resume(struct machine *m);

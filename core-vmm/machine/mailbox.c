@@ -127,6 +127,14 @@ bool mailbox_empty(struct mailbox *b)
     return empty;
 }
 
+size_t mailbox_bytes(struct mailbox *b)
+{
+    g_mutex_lock(&b->lock);
+    size_t bytes = b->bytes;
+    g_mutex_unlock(&b->lock);
+    return bytes;
+}
+
 void mailbox_wake(struct mailbox *b)
 {
     g_mutex_lock(&b->lock);

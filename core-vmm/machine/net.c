@@ -1,34 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* net.c - the cable of api/net.h: a mailbox each way.  A block is a struct net_offload and the frame behind it; an empty one
- * to the end says that the card can be given something else from here on. */
+/* net.c - the cable of api/net.h: a mailbox each way.  A block is a struct net_offload and the frame behind it. */
 #include "core-vmm/api/net.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/mailbox.h"
 #include <stdatomic.h>
 #include <string.h>
 
-#define WAITING (1u << 20) /* bytes each way */
+#define WAITING (1u << 20)            /* bytes each way */
+#define BLOCK   (2u * NET_FRAME_MOST) /* a frame, also if it has to be cut up */
 
 struct net_cable {
     struct device *device;
     const struct net_card *card;
     const struct net_end *end; /* loop thread */
-    _Atomic bool link;
+    _Atomic bool link, wants_room;
     _Atomic unsigned card_can, end_can;
     struct mailbox *to_end, *to_card;
     _Atomic uint64_t sent, sent_dropped, received, received_dropped;
 };
 
+static void tell_room(struct net_cable *c)
+{
+    dev_lock(c->device);
+    c->card->room(c->device);
+    dev_unlock(c->device);
+}
+
 static bool give_to_end(void *ctx, const void *data, size_t bytes)
 {
     struct net_cable *c = ctx;
     struct net_offload left;
-    if (!c->end || (!bytes && !c->end->card_can))
+    if (mailbox_bytes(c->to_end) <= WAITING / 2 && atomic_exchange(&c->wants_room, false))
+        tell_room(c);
+    if (!c->end)
         return true;
-    if (!bytes) {
-        c->end->card_can(c->end->ctx);
-        return true;
-    }
     memcpy(&left, data, sizeof left);
     return c->end->frame(c->end->ctx, (const uint8_t *)data + sizeof left, bytes - sizeof left, &left);
 }
@@ -72,13 +77,7 @@ void net_close(struct net_cable *c)
 
 void net_can(struct net_cable *c, unsigned offloads)
 {
-    if (atomic_exchange(&c->card_can, offloads) != offloads)
-        mailbox_put(c->to_end, NULL, 0);
-}
-
-unsigned net_card_can(struct net_cable *c)
-{
-    return atomic_load(&c->card_can);
+    atomic_store(&c->card_can, offloads);
 }
 
 unsigned net_end_can(struct net_cable *c)
@@ -170,13 +169,59 @@ static bool deliver_at_once(struct net_cable *c, const void *frame, size_t bytes
     return mailbox_empty(c->to_card) && give_frame(c, frame, bytes, left ? left : &none);
 }
 
-bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
+static bool deliver_one(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
 {
     struct iovec iov = {(void *)frame, bytes};
-    bool good = is_frame(c, bytes) && leaves(left, net_card_can(c));
-    bool gone = good && (deliver_at_once(c, frame, bytes, left) || put(c->to_card, &iov, 1, left));
+    bool gone = deliver_at_once(c, frame, bytes, left) || put(c->to_card, &iov, 1, left);
     atomic_fetch_add(&c->received_dropped, !gone);
     return gone;
+}
+
+static void deliver_segment(void *ctx, uint8_t *frame, size_t bytes)
+{
+    deliver_one(ctx, frame, bytes, NULL);
+}
+
+/* What the card's driver cannot do is done first.  False: the frame is not what is said about it. */
+static bool deliver_finished(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
+{
+    if (left->segments)
+        return offload_cut(frame, bytes, left, deliver_segment, c);
+    g_autofree uint8_t *copy = g_memdup2(frame, bytes);
+    bool good = offload_checksum(copy, bytes, left);
+    if (good)
+        deliver_one(c, copy, bytes, NULL);
+    return good;
+}
+
+bool net_deliver(struct net_cable *c, const void *frame, size_t bytes, const struct net_offload *left)
+{
+    bool good = is_frame(c, bytes);
+    if (good && leaves(left, atomic_load(&c->card_can)))
+        return deliver_one(c, frame, bytes, left);
+    good = good && deliver_finished(c, frame, bytes, left);
+    atomic_fetch_add(&c->received_dropped, !good);
+    return good;
+}
+
+bool net_guest_waits(struct net_cable *c)
+{
+    const struct machine *m = c->device->machine;
+    return m->cpus && atomic_load(&m->halted) == m->cpus;
+}
+
+static bool has_room(struct net_cable *c)
+{
+    return mailbox_bytes(c->to_end) + BLOCK <= WAITING;
+}
+
+/* The wish is there before the last look: a mailbox that is emptied meanwhile has seen it, or is seen. */
+bool net_room(struct net_cable *c)
+{
+    if (!c->card->room || has_room(c))
+        return true;
+    atomic_store(&c->wants_room, true);
+    return has_room(c);
 }
 
 void net_end_room(struct net_cable *c)
@@ -204,6 +249,8 @@ void net_attach(struct net_cable *c, const struct net_end *end)
     atomic_store(&c->link, end != NULL);
     if (before != (end != NULL) && c->card->link)
         c->card->link(c->device, end != NULL);
+    if (c->card->room)
+        c->card->room(c->device);
     dev_unlock(c->device);
     mailbox_wake(c->to_end); /* what waited for the old end's room */
 }

@@ -3,10 +3,13 @@
  *
  * machine->hold counts the reasons why vCPUs must stand (pause, a reset or stop that was asked for).  A vCPU looks at it
  * whenever run() returns; kick() makes that happen.  A halted vCPU sleeps on a futex word: 0 awake, 1 signalled,
- * -1 asleep.  The first one to halt also waits for the next timer and runs it (see clock.c). */
+ * -1 asleep.  The first one to halt also waits for the next timer and runs it (see clock.c), and before it sleeps it looks
+ * for a while whether something comes (base/spin.h), also at what halt_hook has: a frame then gets to the guest without another
+ * thread being woken for it. */
 #include "core-vmm/machine/core.h"
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -31,21 +34,53 @@ static void sleep_until_signal(struct vcpu_thread *v, int64_t ns)
     }
 }
 
+/* Until a signal, or until it is time to sleep. */
+static void look_for_signal(struct vcpu_thread *v)
+{
+    struct machine *m = v->machine;
+    const struct halt_hook *h = &m->on_halt;
+    if (!spin_on(&v->spin, spin_now()))
+        return;
+    if (h->look)
+        h->begin(h->ctx);
+    while (atomic_load(&v->wake) != SIGNALLED && spin_on(&v->spin, spin_now())) {
+        if (clock_until_next(m->clock) <= 0)
+            clock_run(m->clock);
+        if (h->look)
+            h->look(h->ctx);
+        if (atomic_load(&v->wake) != SIGNALLED)
+            sched_yield();
+    }
+    if (h->look)
+        h->end(h->ctx);
+}
+
+/* The one that waits for timers. */
+static void halted_as_keeper(struct vcpu_thread *v)
+{
+    struct machine *m = v->machine;
+    clock_halted(m->clock, 1);
+    spin_begin(&v->spin, spin_now());
+    look_for_signal(v);
+    while (atomic_load(&v->wake) != SIGNALLED) {
+        sleep_until_signal(v, clock_until_next(m->clock));
+        clock_run(m->clock);
+    }
+    spin_end(&v->spin, spin_now());
+    clock_halted(m->clock, -1);
+}
+
 static void halted(struct vcpu_thread *v)
 {
     struct machine *m = v->machine;
-    bool keeper = !atomic_exchange(&m->timer_keeper, true);
-    if (keeper)
-        clock_halted(m->clock, 1);
-    while (atomic_load(&v->wake) != SIGNALLED) {
-        sleep_until_signal(v, keeper ? clock_until_next(m->clock) : INT64_MAX);
-        if (keeper)
-            clock_run(m->clock);
-    }
-    if (keeper) {
-        clock_halted(m->clock, -1);
+    atomic_fetch_add(&m->halted, 1);
+    if (!atomic_exchange(&m->timer_keeper, true)) {
+        halted_as_keeper(v);
         atomic_store(&m->timer_keeper, false);
     }
+    while (atomic_load(&v->wake) != SIGNALLED)
+        sleep_until_signal(v, INT64_MAX);
+    atomic_fetch_sub(&m->halted, 1);
 }
 
 /* The word may still say that something came which the engine has taken since.  What comes meanwhile shows in the pin, unless

@@ -6,7 +6,7 @@
  * the chip takes it from there whenever it needs it, so that there is nothing to keep equal.
  *
  * Sending happens inside the write to a queue's tail, on the vCPU's thread: all descriptors up to the tail, whose data goes
- * from RAM to the cable without a copy.  Receiving happens on the loop thread, frame by frame into the guest's buffers. */
+ * from RAM to the cable without a copy.  When the cable is full they wait in the ring until it is not.  Receiving happens on the loop thread, frame by frame into the guest's buffers. */
 #pragma once
 #include "core-vmm/api/net.h"
 #include "devices/net/e1000_registers.h"
@@ -161,3 +161,4 @@ unsigned e1000_parse(struct e1000 *e, struct e1000_incoming *in); /* fills in wh
 void e1000_packet_forget(struct e1000_packet *p);
 void e1000_tctl_write(struct device *d, uint32_t at, uint32_t v);
 void e1000_tdt_write(struct device *d, uint32_t at, uint32_t v);
+void e1000_tx_room(struct device *d); /* the cable takes frames again */

@@ -206,7 +206,7 @@ void e1000_count_size(struct e1000 *e, uint32_t sizes, uint32_t bytes, uint32_t 
 
 void e1000_init(struct device *d, const struct e1000_model *model, const struct config *c)
 {
-    static const struct net_card card = {e1000_frame, e1000_link};
+    static const struct net_card card = {e1000_frame, e1000_link, e1000_tx_room};
     struct e1000 *e = d->state;
     e->model = model;
     net_mac(c, e->mac);

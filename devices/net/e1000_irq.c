@@ -2,8 +2,9 @@
 /* e1000_irq.c - when the guest is interrupted (SDM 3.2.7, 3.4.3, 13.4.17-13.4.22).
  *
  * Causes collect in ICR; those that IMS lets through hold the line up until they are read.  Between two rises of the line lie
- * at least ITR * 256 ns.  Before that, causes of single packets may wait for more: a received one for RDTR after the last
- * packet, but at most RADV after the first; a sent one, where its descriptor says so (IDE), for TIDV and TADV. */
+ * at least ITR * 256 ns, unless all of the guest's CPUs have halted: that time is there to spare them work, and they have none.
+ * Before that, causes of single packets may wait for more: a received one for RDTR after the last packet, but at most RADV
+ * after the first; a sent one, where its descriptor says so (IDE), for TIDV and TADV. */
 #include "devices/net/e1000.h"
 
 enum { ITR_NS = 256, DELAY_NS = 1024, DELAY_UNITS = 0xffff };
@@ -19,7 +20,7 @@ static bool throttled(struct device *d)
 {
     struct e1000 *e = d->state;
     uint64_t itr = (*e1000_reg(e, ITR) & DELAY_UNITS) * ITR_NS, now = itr || e->irq_next ? dev_now(d) : 0;
-    if (now >= e->irq_next) {
+    if (now >= e->irq_next || net_guest_waits(e->cable)) {
         e->irq_next = itr ? now + itr : 0;
         return false;
     }

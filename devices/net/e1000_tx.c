@@ -366,7 +366,7 @@ static void transmit(struct device *d, uint32_t queue)
     if (!ring_get(d, queue, &r))
         return;
     uint32_t before = (r.tail > r.head ? 0 : r.count) + r.tail - r.head;
-    while (r.head != r.tail)
+    while (r.head != r.tail && (q->packet.begun || net_room(e->cable)))
         one(d, q, &r);
     *e1000_reg(e, TDH + queue) = r.head;
     gather(&q->packet);
@@ -375,7 +375,15 @@ static void transmit(struct device *d, uint32_t queue)
         r.causes |= INT_TXD_LOW;
     if (r.later)
         e1000_tx_later(d, r.later);
-    e1000_cause(d, r.causes | INT_TXQE);
+    e1000_cause(d, r.causes | (r.head == r.tail ? INT_TXQE : 0));
+}
+
+void e1000_tx_room(struct device *d)
+{
+    const struct e1000 *e = d->state;
+    transmit(d, 0);
+    if (e->row[(TDT + QUEUE_STEP) / 4]) /* there is a second queue */
+        transmit(d, QUEUE_STEP);
 }
 
 void e1000_tctl_write(struct device *d, uint32_t at, uint32_t v)

@@ -26,7 +26,7 @@ static bool vector_may(struct device *d, unsigned vector)
     struct e1000 *e = d->state;
     uint64_t each = (*e1000_reg(e, EITR + 4 * vector) & 0xffff) * ITR_NS, *next = &e->vector_next[vector];
     uint64_t now = each || *next ? dev_now(d) : 0;
-    if (now >= *next) {
+    if (now >= *next || net_guest_waits(e->cable)) {
         *next = each ? now + each : 0;
         return true;
     }

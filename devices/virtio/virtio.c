@@ -139,16 +139,22 @@ static void look_again(struct device *d)
         virtio_kick(v, __builtin_ctz(queues));
 }
 
+void virtio_look_later(struct virtio *v, unsigned queue, uint64_t ns)
+{
+    uint64_t at = dev_now(v->device) + ns;
+    v->again |= 1u << queue;
+    if (at >= v->again_at)
+        return;
+    v->again_at = at;
+    dev_timer(v->device, 0, at, look_again);
+}
+
 void virtio_wait_for_kick(struct virtio *v, unsigned queue)
 {
     virtq_want_kicks(&v->queue[queue], true);
     if (!virtq_waiting(&v->queue[queue]))
         return;
-    v->again |= 1u << queue;
-    if (v->again_at != DEV_NEVER)
-        return;
-    v->again_at = dev_now(v->device);
-    dev_timer(v->device, 0, v->again_at, look_again);
+    virtio_look_later(v, queue, 0);
 }
 
 void virtio_write_config(struct virtio *v, unsigned offset, unsigned size, uint32_t value)

@@ -62,6 +62,8 @@ void virtio_config_changed(struct virtio *v); /* v->config has changed: the driv
 /* Enough was taken from the queue for now: the driver is to kick when there is more.  What is there already is looked at
  * soon, as if it had been kicked: a driver that never lets a queue run dry must not hold up whoever empties it. */
 void virtio_wait_for_kick(struct virtio *v, unsigned queue);
+/* Looks at the queue as if it had been kicked, in that time or sooner. */
+void virtio_look_later(struct virtio *v, unsigned queue, uint64_t ns);
 
 /* ---- for the transport ---- */
 void virtio_reset(struct virtio *v);

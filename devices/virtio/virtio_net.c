@@ -5,7 +5,8 @@
  * before it that says what of its making is left to the other side: a checksum, or cutting up a TCP segment.  That is passed
  * on as it is, both ways, to a cable whose far end can do it (api/net.h).
  *
- * A frame for the guest that finds no buffers waits in the cable until the driver has added some. */
+ * A frame for the guest that finds no buffers waits in the cable until the driver has added some; those of the guest wait in
+ * its queues while the cable is full. */
 #include "devices/virtio/virtio_net.h"
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
@@ -13,6 +14,7 @@
 #include "devices/virtio/virtio_pci.h"
 
 enum { NETWORK = 1, CHAINS_MOST = 256, CONFIG_BYTES = 12, HEADER_MOST = 12, HEADER_LEGACY = 10, PIECES_MOST = 48 };
+enum { SHORT_BYTES = 4096, SHORT_FRAMES = 16, SHORT_NS = 1000000 };
 /* The header. */
 enum { H_FLAGS = 0, H_SEGMENTS = 1, H_HEADERS = 2, H_SEGMENT_BYTES = 4, H_START = 6, H_OFFSET = 8, H_BUFFERS = 10 };
 enum { NEEDS_CHECKSUM = 1, SEGMENTS_NONE = 0, SEGMENTS_TCP4 = 1, SEGMENTS_TCP6 = 4 };
@@ -74,15 +76,40 @@ static void send_chain(struct virtio_net *n)
         net_send(n->cable, n->part, count, needs ? &left : NULL);
 }
 
+/* The driver sees at once that frames have gone.  An interrupt for that is work for little: of a few short ones it is told
+ * later, if it has not seen by then for itself, as it does whenever it has something to receive. */
+static void tell_sent(struct virtio_net *n, unsigned queue, uint64_t bytes)
+{
+    struct virtqueue *q = &n->virtio.queue[queue];
+    virtq_publish(q);
+    if (bytes && bytes <= SHORT_BYTES && q->untold < MIN(SHORT_FRAMES, q->size / 4))
+        virtio_look_later(&n->virtio, queue, SHORT_NS);
+    else
+        virtq_flush(q);
+}
+
 static void send_queue(struct virtio_net *n, unsigned queue)
 {
     struct virtqueue *q = &n->virtio.queue[queue];
-    for (unsigned left = CHAINS_MOST; left && virtq_take(q, &n->chain); left--) {
+    uint64_t bytes = 0;
+    bool room = true;
+    for (unsigned left = CHAINS_MOST; left && (room = net_room(n->cable)) && virtq_take(q, &n->chain); left--) {
         send_chain(n);
+        bytes += n->chain.out_bytes;
         virtq_give(q, &n->chain, 0);
     }
-    virtq_flush(q);
-    virtio_wait_for_kick(&n->virtio, queue);
+    tell_sent(n, queue, bytes);
+    if (room)
+        virtio_wait_for_kick(&n->virtio, queue);
+    else
+        virtq_want_kicks(q, false);
+}
+
+static void net_has_room(struct device *d)
+{
+    struct virtio_net *n = d->state;
+    for (unsigned pair = 0; pair < n->pairs; pair++)
+        virtio_kick(&n->virtio, 2 * pair + 1);
 }
 
 /* ---- from the cable: which frames, and to which queue ---- */
@@ -320,7 +347,7 @@ static const struct virtio_class net_class = {
 
 static bool net_init(struct device *d, const struct config *c, GError **error)
 {
-    static const struct net_card card = {.frame = net_frame, .link = net_link_changed};
+    static const struct net_card card = {.frame = net_frame, .link = net_link_changed, .room = net_has_room};
     struct virtio_net *n = d->state;
     int64_t mtu = 0, pairs;
     if (!config_number(c, "mtu", &mtu, error) || !config_number(c, "queues", &pairs, error))

@@ -120,7 +120,7 @@ static void tell_engine(struct virtqueue *q, const struct virtq_chain *c, uint64
     }
 }
 
-static void publish(struct virtqueue *q)
+void virtq_publish(struct virtqueue *q)
 {
     if (!q->staged_count || !ready(q))
         return;
@@ -137,14 +137,14 @@ void virtq_give(struct virtqueue *q, const struct virtq_chain *c, uint64_t bytes
     if (!q->in_use) /* of before a reset */
         return;
     if (q->staged_count == VIRTQ_STAGED)
-        publish(q);
+        virtq_publish(q);
     q->staged[q->staged_count++] = (struct virtq_used){c->id, c->descriptors, MIN(bytes, UINT32_MAX)};
     q->in_use--;
 }
 
 void virtq_flush(struct virtqueue *q)
 {
-    publish(q);
+    virtq_publish(q);
     if (!q->untold || !ready(q))
         return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* what is used is visible before the driver's wish is read */

@@ -54,6 +54,7 @@ bool virtq_take(struct virtqueue *q, struct virtq_chain *c);
 bool virtq_waiting(struct virtqueue *q); /* is there one? */
 /* It is done with, and its first bytes in were written.  The driver sees it after virtq_flush(). */
 void virtq_give(struct virtqueue *q, const struct virtq_chain *c, uint64_t bytes);
+void virtq_publish(struct virtqueue *q); /* all that was given appears at once; an interrupt is for virtq_flush() */
 void virtq_flush(
     struct virtqueue *q); /* all that was given appears at once, with an interrupt if the driver wants one */
 /* Shall the driver tell of new chains?  Look again with virtq_waiting() after saying yes: one may have come just before. */

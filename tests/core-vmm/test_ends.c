@@ -109,8 +109,8 @@ static void net(void)
     send(a, '0', NET_FRAME_LEAST, NULL); /* no cable */
     g_assert_cmpuint(counts(a).sent_dropped, ==, 1);
     net_can(cb->cable, NET_CHECKSUM);
-    ca->end = (struct net_end){cross, NULL, NULL, NULL, net_card_can(cb->cable), cb->cable};
-    cb->end = (struct net_end){cross, NULL, NULL, NULL, 0, ca->cable};
+    ca->end = (struct net_end){cross, NULL, NULL, NET_CHECKSUM, cb->cable};
+    cb->end = (struct net_end){cross, NULL, NULL, 0, ca->cable};
     net_attach(ca->cable, &ca->end);
     net_attach(cb->cable, &cb->end);
     g_assert_true(ca->up && cb->up && net_link(ca->cable));
@@ -359,6 +359,38 @@ static void sound(void)
 }
 
 /* What is left of a frame goes over the wire as it is; bytes that mean nothing there are refused. */
+/* A segment to be cut in three, and a sum, for a card whose driver can do neither: done on the way. */
+static void net_unable(void)
+{
+    enum { ETHER = 14, HEADERS = ETHER + 20 + 20, PAYLOAD = 100 };
+    struct machine *m = build();
+    struct device *d = add(m, &card_ops);
+    struct card *c = d->state;
+    uint8_t f[HEADERS + PAYLOAD] = {[12] = 8, [ETHER] = 0x45, [ETHER + 9] = 6, [ETHER + 20 + 12] = 5 << 4};
+    struct net_offload cut = {.segments = NET_TSO4, .segment_bytes = 40, .header_bytes = HEADERS};
+    c->end = (struct net_end){cross, NULL, NULL, 0, c->cable};
+    net_attach(c->cable, &c->end);
+    g_assert_true(net_deliver(c->cable, f, sizeof f, &cut));
+    g_assert_cmpuint(counts(d).received, ==, 3);
+    g_assert_cmpuint(c->got->len, ==, 3 * (HEADERS - NET_FRAME_LEAST + 1) + PAYLOAD);
+    g_assert_cmpuint(c->left.segments, ==, 0);
+    cut.header_bytes = HEADERS + 4; /* of which the headers know nothing */
+    g_assert_false(net_deliver(c->cable, f, sizeof f, &cut));
+    g_string_truncate(c->got, 0);
+    memset(f, 0, sizeof f);
+    struct net_offload sum = {.checksum = true, .checksum_start = 14, .checksum_offset = 6};
+    g_assert_true(net_deliver(c->cable, f, 22, &sum));
+    g_assert_cmpmem(c->got->str, c->got->len, "\0\0\0\0\0\0\0\xff\xff", 9);
+    g_assert_false(c->left.checksum);
+    g_assert_false(net_deliver(c->cable, f, 21, &sum)); /* no room for it */
+    g_assert_cmpuint(counts(d).received, ==, 4);
+    g_assert_cmpuint(counts(d).received_dropped, ==, 2);
+    net_can(c->cable, NET_CHECKSUM | NET_TSO4);
+    g_assert_true(net_deliver(c->cable, f, 22, &sum));
+    g_assert_true(c->left.checksum);
+    machine_free(m);
+}
+
 static void net_wire(void)
 {
     const struct net_offload tso = {true, 34, 16, NET_TSO4, 1460, 54};
@@ -381,6 +413,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ends/net", net);
+    g_test_add_func("/ends/net/unable", net_unable);
     g_test_add_func("/ends/net/wire", net_wire);
     g_test_add_func("/ends/channel", channel);
     g_test_add_func("/ends/sound", sound);

@@ -85,6 +85,7 @@ char *bench_char_sent(struct device *d); /* by the guest since the last call; g_
 /* A network card's cable: in from the start, and kept with what is on it when the machine is saved and loaded. */
 void bench_cable(struct device *d, bool up);
 void bench_cable_can(struct device *d, unsigned offloads);            /* what the far end takes; nothing at first */
+void bench_cable_full(struct device *d, bool full);                   /* the far end has no room */
 bool bench_deliver(struct device *d, const void *frame, size_t n);    /* false: the cable has no room for it */
 unsigned bench_frames_waiting(struct device *d);                      /* delivered, and no room in the guest yet */
 GBytes *bench_frame_sent(struct device *d, struct net_offload *left); /* the oldest one, NULL: none */

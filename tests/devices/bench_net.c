@@ -14,7 +14,7 @@ struct frame {
 struct cable {
     const char *name; /* of the card */
     struct net_end end;
-    bool up;
+    bool up, full;
     uint64_t received;    /* frames that the guest had taken when `waiting` was looked at last */
     GQueue sent, waiting; /* struct frame; GBytes */
 };
@@ -49,6 +49,8 @@ static struct cable *find(struct device *d)
 static bool end_frame(void *ctx, const void *data, size_t bytes, const struct net_offload *left)
 {
     struct cable *c = ctx;
+    if (c->full)
+        return false;
     if (c->sent.length == MOST_SENT)
         return true;
     struct frame *f = g_new0(struct frame, 1);
@@ -106,6 +108,16 @@ void bench_cable_can(struct device *d, unsigned offloads)
     c->end.can = offloads;
     if (c->up)
         net_attach(d->core->cable, &c->end);
+}
+
+void bench_cable_full(struct device *d, bool full)
+{
+    struct cable *c = find(d);
+    if (!c)
+        return;
+    c->full = full;
+    net_end_room(d->core->cable);
+    travel();
 }
 
 bool bench_deliver(struct device *d, const void *frame, size_t n)

@@ -301,6 +301,36 @@ static void segments(const void *name)
     end(&n);
 }
 
+/* What the cable has no room for stays in the ring, and goes out later, in order. */
+static void full(const void *name)
+{
+    enum { FRAMES = RING - 1, LONG = 33000 };
+    struct nic n = begin(name);
+    bench_cable_full(device(&n), true);
+    for (unsigned i = 0; i < FRAMES; i++) {
+        uint32_t at = TX_DATA + i * LONG;
+        memset(ram(&n, at), i, LONG);
+        put_descriptor(&n, at, LONG | (LAST | 1 << 1 | 1 << 3) << 24, 0);
+    }
+    set(&n, TDBAL + TAIL, n.tail);
+    uint32_t head = get(&n, TDBAL + HEAD);
+    g_assert_cmpuint(head, >, 20);
+    g_assert_cmpuint(head, <, FRAMES);
+    g_assert_cmpuint(get_le32(ram(&n, TX_RING + 16 * head + 12)), ==, 0); /* not reported */
+    bench_cable_full(device(&n), false);
+    g_assert_cmpuint(get(&n, TDBAL + HEAD), ==, n.tail);
+    unsigned expected = FRAMES, got = 0;
+    for (GBytes *sent; (sent = bench_frame_sent(device(&n), NULL)); got++) {
+        const uint8_t *b = g_bytes_get_data(sent, NULL);
+        g_assert_cmpuint(g_bytes_get_size(sent), ==, LONG);
+        expected = got ? expected + 1 : 0;
+        g_assert_cmpuint(b[0], ==, expected);
+        g_bytes_unref(sent);
+    }
+    g_assert_cmpuint(expected, ==, FRAMES - 1);
+    end(&n);
+}
+
 /* ---- receiving ---- */
 
 /* The next frame's descriptor, and the ring goes on. */
@@ -466,7 +496,8 @@ int main(int argc, char **argv)
         static const struct {
             const char *name;
             void (*fn)(const void *name);
-        } tests[] = {{"sums", sums}, {"legacy-sum", legacy_sum}, {"segments", segments}, {"checks", checks}};
+        } tests[] = {
+            {"sums", sums}, {"legacy-sum", legacy_sum}, {"segments", segments}, {"full", full}, {"checks", checks}};
         for (unsigned t = 0; t < G_N_ELEMENTS(tests); t++) {
             g_autofree char *name = g_strdup_printf("/%s/%s", what[i], tests[t].name);
             g_test_add_data_func(name, chip[i], tests[t].fn);

@@ -178,11 +178,12 @@ static int came_back(int s, size_t n)
 /* One after the other; one may be lost. */
 static int ask_datagrams(int s, unsigned long bytes)
 {
+    time_t end = time(NULL) + ALL_S;
     for (unsigned long at = 0, n; at < bytes; at += n) {
         int good = 0;
         n = 1 + at * 31 % DATAGRAM_MOST;
         fill(wanted, n, at);
-        for (int i = 0; i < TRIES && !good; i++) {
+        for (int i = 0; i < TRIES && !good && time(NULL) <= end; i++) {
             send(s, wanted, n, 0);
             good = came_back(s, n);
         }

@@ -252,7 +252,7 @@ class Three:
         want = {m.v6("fe80::") for m in self.all} | set(more)
         for m, found in zip(self.all, self.each(Member.neighbours)):
             assert found == want, f"on the link of {m.guest.name} are {sorted(found)}, not {sorted(want)}"
-        self.each(lambda m, o: (m.asks(f"tcp {o.v6('fe80::')}%{m.device}", f"udp {o.v6('fe80::')}%{m.device}")),
+        self.each(lambda m, o: m.asks(f"tcp {o.eui('fe80::')}%{m.device}", f"udp {o.eui('fe80::')}%{m.device}"),
                   self.all[1:] + self.all[:1])
 
     def apart(self):

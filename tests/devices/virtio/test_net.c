@@ -57,6 +57,60 @@ static void sends(const void *features)
     vdriver_free(v);
 }
 
+/* What the cable has no room for stays in the queue, and goes out later. */
+static void full(const void *features)
+{
+    enum { FRAMES = VDRIVER_SIZE, BYTES = 65000 };
+    struct vdriver *v = card(GPOINTER_TO_SIZE(features));
+    unsigned used = 0;
+    uint16_t id;
+    uint32_t bytes;
+    bench_cable_full(v->device, true);
+    for (unsigned i = 0; i < FRAMES; i++) {
+        const struct vsegment s = {AT + i * (HEADER + BYTES), HEADER + BYTES};
+        memset(vdriver_ram(v, s.gpa + HEADER), i, BYTES);
+        vdriver_send(v, TX, &s, 1);
+    }
+    for (; vdriver_used(v, TX, &id, &bytes); used++)
+        ;
+    g_assert_cmpuint(used, >, 4);
+    g_assert_cmpuint(used, <, FRAMES);
+    bench_cable_full(v->device, false);
+    for (; vdriver_used(v, TX, &id, &bytes); used++)
+        ;
+    g_assert_cmpuint(used, ==, FRAMES);
+    for (unsigned i = 0; i < FRAMES; i++) {
+        g_autofree uint8_t *frame = g_malloc(BYTES);
+        memset(frame, i, BYTES);
+        sent_is(v, frame, BYTES, NULL);
+    }
+    vdriver_free(v);
+}
+
+/* Of short frames that have gone the driver is told later, of some of them, or of long ones, at once. */
+static void tells_later(void)
+{
+    enum { SHORT = 60, LONG = 5000, MS = 1000000 };
+    struct vdriver *v = card(0);
+    const struct vsegment s = {AT, HEADER + SHORT}, l = {AT, HEADER + LONG};
+    vdriver_interrupts(v);
+    vdriver_expect(v, TX, vdriver_send(v, TX, &s, 1), 0); /* though it could see */
+    g_assert_cmpuint(vdriver_interrupts(v), ==, 0);
+    bench_step(v->bench, MS);
+    g_assert_cmpuint(vdriver_interrupts(v), ==, 1);
+    bench_step(v->bench, 10 * MS);
+    for (unsigned i = 0; i < VDRIVER_SIZE / 4; i++) {
+        g_assert_cmpuint(vdriver_interrupts(v), ==, 0);
+        vdriver_send(v, TX, &s, 1);
+    }
+    g_assert_cmpuint(vdriver_interrupts(v), ==, 1);
+    bench_step(v->bench, 10 * MS);
+    g_assert_cmpuint(vdriver_interrupts(v), ==, 0);
+    vdriver_send(v, TX, &l, 1);
+    g_assert_cmpuint(vdriver_interrupts(v), ==, 1);
+    vdriver_free(v);
+}
+
 /* What the header says of a frame, and whether it goes out. */
 static void offloads(void)
 {
@@ -350,6 +404,9 @@ int main(int argc, char **argv)
     g_test_add_data_func("/virtio/net/receives/packed", GSIZE_TO_POINTER(BIT(VIRTIO_F_RING_PACKED)), receives);
     g_test_add_data_func("/virtio/net/merges/split", NULL, merges);
     g_test_add_data_func("/virtio/net/merges/packed", "packed", merges);
+    g_test_add_data_func("/virtio/net/full/split", GSIZE_TO_POINTER(0), full);
+    g_test_add_data_func("/virtio/net/full/packed", GSIZE_TO_POINTER(BIT(VIRTIO_F_RING_PACKED)), full);
+    g_test_add_func("/virtio/net/tells-later", tells_later);
     g_test_add_func("/virtio/net/offloads", offloads);
     g_test_add_func("/virtio/net/short-chains", short_chains);
     g_test_add_func("/virtio/net/too-long", too_long);
