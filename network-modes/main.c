@@ -7,6 +7,7 @@
  * of files what was opened for it. */
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/outer/outer.h"
+#include "network-modes/passt_host.h"
 #include "network-modes/process.h"
 #include "network-modes/resolver.h"
 #include <signal.h>
@@ -37,6 +38,18 @@ static bool fence(struct net_process *p, GError **error)
     fence_allow_file(f, "/dev/urandom", FENCE_READ);
     allow_descriptors(f, p->settings);
     return fence_files_close(f, error) && fence_calls_close(FENCE_NET, error) && fence_holds(error);
+}
+
+/* It can be started from here only, and not every machine is to have one more process. */
+static bool wants_passt(GKeyFile *settings)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(settings, NULL);
+    bool any = false;
+    for (char **s = sections; *s && !any; s++) {
+        g_autofree char *which = g_key_file_get_string(settings, *s, "nat-backend", NULL);
+        any = !g_strcmp0(which, "passt");
+    }
+    return any;
 }
 
 static void start_ports(struct net_process *p)
@@ -77,12 +90,14 @@ int main(void)
     bool good = settings_read(&p, &error);
     log_start(good ? process_fd(&p, "log") : -1);
     g_message("the network process of %s begins, number %d", good ? p.machine : "?", (int)getpid());
+    p.passt = good && wants_passt(p.settings) ? passt_host_new() : NULL;
     if (!good || !fence(&p, &error)) {
         g_critical("%s", error->message);
         return EXIT_FAILURE;
     }
     run(&p);
     g_message("it ends with the machine");
+    passt_host_free(p.passt);
     resolver_free(p.resolver);
     return EXIT_SUCCESS;
 }

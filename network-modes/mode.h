@@ -38,6 +38,9 @@ void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const 
 void port_link(struct net_port *p, bool up); /* the mode's far end is there, or not: up until told otherwise */
 void port_dropped(struct net_port *p, const char *why);                         /* counted by reason; why: a constant */
 void port_log(struct net_port *p, const char *format, ...) G_GNUC_PRINTF(2, 3); /* at most a few a second */
-struct resolver *port_resolver(const struct net_port *p);                       /* network-modes/resolver.h */
+bool port_has_card(const struct net_port *p);             /* false: it is inside of another mode */
+unsigned port_number(const struct net_port *p);           /* of the card, from 0 */
+struct passt_host *port_passt(const struct net_port *p);  /* network-modes/passt_host.h; NULL: no passt is to be had */
+struct resolver *port_resolver(const struct net_port *p); /* network-modes/resolver.h */
 /* A descriptor that the starter opened for this card under that name (`tftp`), or -1; stays the process'. */
 int port_fd(const struct net_port *p, const char *name);

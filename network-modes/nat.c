@@ -88,16 +88,20 @@ static GSourceFuncs slirp_funcs = {.prepare = prepare, .check = check, .dispatch
 
 /* ---- what libslirp calls ---- */
 
-static ssize_t to_guest(const void *frame, size_t bytes, void *ctx)
+void nat_to_guest(struct nat *n, const uint8_t *frame, size_t bytes)
 {
-    struct nat *n = ctx;
     if (!nat_dns_minds(frame, bytes)) {
         nat_segments_to_guest(n, frame, bytes);
-        return (ssize_t)bytes;
+        return;
     }
     g_autofree uint8_t *copy = g_malloc(bytes + NAT_DNS_ROOM);
     memcpy(copy, frame, bytes);
     nat_segments_to_guest(n, copy, nat_dns_to_guest(n->dns_server, copy, bytes));
+}
+
+static ssize_t to_guest(const void *frame, size_t bytes, void *ctx)
+{
+    nat_to_guest(ctx, frame, bytes);
     return (ssize_t)bytes;
 }
 
@@ -186,7 +190,10 @@ static void packet(struct nat *n, uint8_t *frame, size_t bytes)
         port_dropped(n->port, "the host is not to be reached");
     else if (!nat_dns_from_guest(n->dns_server, frame, bytes)) {
         nat_segments_from_guest(n, frame, bytes);
-        slirp_input(n->slirp, frame, (int)bytes);
+        if (n->passt)
+            nat_passt_send(n->passt, frame, bytes);
+        else
+            slirp_input(n->slirp, frame, (int)bytes);
     }
 }
 
@@ -205,8 +212,10 @@ static void frame(void *state, uint8_t *frame, size_t bytes, const struct net_of
 static void stop(void *state)
 {
     struct nat *n = state;
-    if (n->slirp) {
+    if (n->slirp || n->passt)
         nat_forwards_stop(n);
+    nat_passt_free(n->passt);
+    if (n->slirp) {
         g_source_destroy(n->source);
         g_source_unref(n->source);
         slirp_cleanup(n->slirp);
@@ -276,6 +285,16 @@ static bool start_slirp(struct nat *n, GError **error)
     return true;
 }
 
+/* libslirp or passt; the shared router of a NAT network is always the former, for passt has one guest. */
+static bool start_back_end(struct nat *n, const struct config *c, GError **error)
+{
+    g_autofree char *which = config_string(c, "nat-backend");
+    if (strcmp(which, "passt") || !port_has_card(n->port))
+        return start_slirp(n, error);
+    n->passt = nat_passt_new(n, error);
+    return n->passt != NULL;
+}
+
 /* Pings are sent by sockets that not every host lets everybody have. */
 static bool may_ping(void)
 {
@@ -295,7 +314,8 @@ static void *start(struct net_port *p, const struct config *c, GError **error)
     n->polls = g_ptr_array_new_with_free_func(g_free);
     n->dns_server = nat_dns_new(n);
     n->ping = may_ping();
-    if (read_settings(n, c, error) && start_slirp(n, error) && nat_forwards_start(n, forwards ? forwards : "", error)) {
+    if (read_settings(n, c, error) && start_back_end(n, c, error) &&
+        nat_forwards_start(n, forwards ? forwards : "", error)) {
         n->host = n->host_reachable ? NULL : nat_host_new();
         resolver_servers(n->resolver); /* so that they are known when the guest asks */
         return n;
@@ -332,6 +352,7 @@ static void describe(void *state, JsonObject *into)
     struct nat *n = state;
     set_address(into, "router", n->router);
     set_address(into, "name-server", n->dns);
+    json_object_set_string_member(into, "nat-backend", n->passt ? "passt" : "libslirp");
     json_object_set_boolean_member(into, "host-reachable", n->host_reachable);
     json_object_set_boolean_member(into, "ping", n->ping);
     if (!n->ping)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* nat.h - the inside of the mode nat: nat.c joins libslirp to the card and the main loop, nat_dns.c is the name server,
+/* nat.h - the inside of the mode nat: nat.c joins libslirp to the card and the main loop, or nat_passt.c passt; nat_dns.c is the name server,
  * nat_segments.c is for what is longer than the guest's link, nat_fragments.c for what the guest has cut up, nat_forward.c has
  * the ports of the host that lead into the guest, nat_host.c keeps the guest from the host. */
 #pragma once
@@ -11,7 +11,8 @@ enum { NAT_ANSWERED = 16 };
 struct nat {
     struct net_port *port;
     struct resolver *resolver;
-    Slirp *slirp;
+    Slirp *slirp;            /* NULL: passt does it */
+    struct nat_passt *passt; /* NULL: libslirp does */
     GSource *source;
     GPtrArray *polls;                                 /* of GPollFD: what libslirp waits for */
     unsigned used;                                    /* how many of them count this turn */
@@ -31,6 +32,15 @@ struct nat {
     } answered[NAT_ANSWERED]; /* TCP ports of the guest that took a connection, the last NAT_ANSWERED */
     struct nat_host *host;    /* NULL: it may be reached */
 };
+
+/* ---- nat.c ---- */
+void nat_to_guest(struct nat *n, const uint8_t *frame, size_t bytes); /* what the back end has for it */
+
+/* ---- nat_passt.c ---- */
+struct nat_passt *nat_passt_new(struct nat *n, GError **error);
+void nat_passt_free(struct nat_passt *p);    /* NULL is fine */
+void nat_passt_restart(struct nat_passt *p); /* with the forwards that there are now; connections are lost */
+void nat_passt_send(struct nat_passt *p, const uint8_t *frame, size_t bytes);
 
 /* ---- nat_dns.c ---- */
 enum { NAT_DNS_ROOM = 24 }; /* that a frame to the guest may grow by */
@@ -65,6 +75,8 @@ void nat_note_answer(struct nat *n, const uint8_t *frame, size_t bytes);
 /* How long ago it last did so on that port, ms; -1: never, or too many others since. */
 gint64 nat_answered(const struct nat *n, uint16_t port);
 void nat_forwards_describe(struct nat *n, JsonObject *into);
+char *nat_forwards_wanted(const struct nat *n); /* those that have not failed, as a list; g_free */
+void nat_forwards_told(struct nat *n, const int *errors, unsigned count); /* of those, in their order: errno, or 0 */
 
 /* ---- nat_host.c ---- */
 struct nat_host *nat_host_new(void);

@@ -58,6 +58,13 @@ static void stand(struct nat *n, const struct forward *f)
     struct nat_forward *w = g_new0(struct nat_forward, 1);
     union address host, guest;
     w->f = *f;
+    g_ptr_array_add(n->forwards, w);
+    if (n->passt) {
+        g_autofree char *text = forward_format(f);
+        if (!IN6_IS_ADDR_UNSPECIFIED(&f->guest))
+            w->failure = g_strdup_printf("%s: passt leads ports to the guest itself only, not to an address", text);
+        return;
+    }
     socklen_t host_bytes = address_of(&host, &f->host, f->v6, f->host_port);
     socklen_t guest_bytes = address_of(&guest, &f->guest, f->v6, f->guest_port);
     if (!f->v6 && IN6_IS_ADDR_UNSPECIFIED(&f->guest))
@@ -67,7 +74,6 @@ static void stand(struct nat *n, const struct forward *f)
         w->failure = reason(f, errno ? errno : EIO);
     if (w->failure)
         port_log(n->port, "%s", w->failure);
-    g_ptr_array_add(n->forwards, w);
 }
 
 static void fall(struct nat *n, unsigned at)
@@ -75,7 +81,7 @@ static void fall(struct nat *n, unsigned at)
     struct nat_forward *w = n->forwards->pdata[at];
     union address host;
     socklen_t bytes = address_of(&host, &w->f.host, w->f.v6, w->f.host_port);
-    if (!w->failure)
+    if (!w->failure && n->slirp)
         slirp_remove_hostxfwd(n->slirp, &host.any, bytes, flags_of(&w->f));
     g_ptr_array_remove_index(n->forwards, at);
 }
@@ -109,7 +115,36 @@ bool nat_forwards_change(struct nat *n, const char *text, GError **error)
     for (unsigned i = 0; i < list->len; i++)
         if (!stands(n, &g_array_index(list, struct forward, i)))
             stand(n, &g_array_index(list, struct forward, i));
+    if (n->passt)
+        nat_passt_restart(n->passt);
     return true;
+}
+
+char *nat_forwards_wanted(const struct nat *n)
+{
+    GString *s = g_string_new("");
+    for (unsigned i = 0; i < n->forwards->len; i++) {
+        const struct nat_forward *w = n->forwards->pdata[i];
+        g_autofree char *text = forward_format(&w->f);
+        if (!w->failure)
+            g_string_append_printf(s, "%s%s", s->len ? "; " : "", text);
+    }
+    return g_string_free(s, FALSE);
+}
+
+void nat_forwards_told(struct nat *n, const int *errors, unsigned count)
+{
+    for (unsigned i = 0, of = 0; i < n->forwards->len; i++) {
+        struct nat_forward *w = n->forwards->pdata[i];
+        if (w->failure)
+            continue;
+        int e = of < count ? errors[of] : E2BIG;
+        of++;
+        if (e)
+            w->failure = reason(&w->f, e);
+        if (e)
+            port_log(n->port, "%s", w->failure);
+    }
 }
 
 bool nat_forwards_start(struct nat *n, const char *list, GError **error)

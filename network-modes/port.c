@@ -49,6 +49,21 @@ int port_fd(const struct net_port *p, const char *name)
     return process_fd(p->process, key);
 }
 
+bool port_has_card(const struct net_port *p)
+{
+    return !p->sink;
+}
+
+unsigned port_number(const struct net_port *p)
+{
+    return p->number - 1u;
+}
+
+struct passt_host *port_passt(const struct net_port *p)
+{
+    return p->process->passt;
+}
+
 struct resolver *port_resolver(const struct net_port *p)
 {
     return p->process->resolver;

@@ -50,6 +50,7 @@ struct net_process {
     struct net_port port[NET_WIRE_CARDS];
     struct vm_side *vm;
     struct resolver *resolver;
+    struct passt_host *passt; /* NULL: no card wanted it at the start, or it is not installed */
     struct server_options served;
     struct server *server;
     bool ended; /* the VM process has gone */

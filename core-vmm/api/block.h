@@ -24,6 +24,7 @@ struct extent {
     struct blk_file *file; /* holds the data */
     uint64_t file_offset;  /* UINT64_MAX: not contiguous in the file */
     bool zeroed;           /* from place: the room reads as zeroes already */
+    bool now;              /* to extent: do not wait, -EAGAIN where the file has to be read (at_hand) */
     bool reused;           /* from place: it is where part of the block is already */
 };
 struct image_format {
@@ -31,6 +32,7 @@ struct image_format {
     const char *const *options; /* keys that create understands, NULL-terminated */
     bool parents;               /* can be a differencing image */
     bool lasting_id;            /* the id does not change when the image is written */
+    bool at_hand;               /* extent never waits for anything, or minds `now` */
     bool preallocate;           /* a fixed one is made by placing all blocks of a new dynamic one */
     bool (*probe)(const uint8_t *head, size_t n, uint64_t file_bytes); /* for info and import only */
     bool (*create)(struct blk_file *f, const struct image_options *o, GError **error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* drive.h - what a disk, CD or floppy controller sees of a medium.  Requests are asynchronous; done() comes later from
- * the loop thread with the device's lock held, also when submit found the error at once. */
+/* drive.h - what a disk, CD or floppy controller sees of a medium.  Requests are asynchronous; done() comes later with the
+ * device's lock held, never from inside of submit: from a worker's thread, from the loop's, or from the vCPU's at the end of
+ * the very access that submit was called in. */
 #pragma once
 #include "core-vmm/api/device.h"
 #include <sys/uio.h>

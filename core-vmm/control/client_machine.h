@@ -14,6 +14,15 @@ struct machine_job;
  * fails, or is cancelled, the machine goes on as before.  *name (may be NULL): its name, g_free. */
 bool client_suspend(const char *given, struct machine_job *job, char **name, GError **error);
 
+/* Takes a snapshot, with its state if it is suspended or runs.  One that runs is saved for that, and goes on in a new VM process,
+ * which whoever is connected to the old one notices.  name, description: may be NULL.  Forks: see snapshots.h. */
+struct snapshot_taken {
+    unsigned id;
+    bool went_on; /* it ran, and does so again */
+};
+bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
+                     struct snapshot_taken *out, GError **error);
+
 /* Both wait until the VM process has gone. */
 /* Presses the power button, and gives the guest so many seconds. */
 bool client_power_off(const char *given, double seconds, GError **error);

@@ -97,6 +97,7 @@ static const struct {
      "time"},
     {NET, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "limits of bandwidth, delays"},
     {VM | LOOP | VCPU, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "guest time"},
+    {WORKER, CALLS(SYS_timerfd_settime), "a disk's chip that sets a timer when a request is through"},
     {VM | LOOP | VCPU | NET, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
     {VM, CALLS(SYS_epoll_create1), "the same"},
     {VM | LOOP | VCPU, CALLS(SYS_epoll_ctl), "whose turn it is to wait for frames"},
@@ -141,6 +142,8 @@ static const struct {
     unsigned count;
     struct scmp_arg_cmp arg[2];
 } checked[] = {
+    /* A disk's bytes that the host has in memory: never waits. */
+    {VM | LOOP | VCPU | WORKER, SYS_preadv2, 1, {IS(5, RWF_NOWAIT)}},
     /* Executable and writable at once never; executable at all only until the machine is built. */
     {ANY, SYS_mmap, 1, {MASKED(2, PROT_EXEC, 0)}},
     {VM | CHILDREN, SYS_mmap, 1, {MASKED(2, PROT_BOTH, PROT_EXEC)}},
@@ -220,6 +223,7 @@ static const struct {
               KVM_NMI, KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING, KVM_SET_SIGNAL_MASK, KVM_SET_USER_MEMORY_REGION,
               KVM_GET_DIRTY_LOG, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR, KVM_TRANSLATE),
      "KVM: running it (hwaccel)"},
+    {WORKER, COMMANDS(KVM_SIGNAL_MSI), "interrupts of disks"},
     {NET, COMMANDS(FIONREAD, FIONBIO, SIOCGIFINDEX), "sockets: what waits; never wait; the number of an interface"},
 };
 

@@ -8,6 +8,7 @@
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
+#include "disk-formats/image/error.h"
 #include <string.h>
 
 /* ---- may two images become one? ---- */
@@ -121,6 +122,23 @@ static bool merge(struct change *c, struct snapshot_image *child, struct snapsho
 
 enum outcome { NOTHING, DONE, FAILED };
 
+/* What cannot be written to as others can stays as it is. */
+static enum outcome merge_or_keep(struct change *c, struct snapshot_image *child, struct snapshot_image *parent,
+                                  struct machine_job *job, GPtrArray *kept, GError **error)
+{
+    GError *why = NULL;
+    if (merge(c, child, parent, job, &why))
+        return DONE;
+    if (!g_error_matches(why, DISK_ERROR, DISK_ERROR_UNSUPPORTED)) {
+        g_propagate_error(error, why);
+        return FAILED;
+    }
+    g_ptr_array_add(kept, g_strdup_printf("%s stays: %s", parent->file, why->message));
+    g_error_free(why);
+    parent->merging = false;
+    return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? NOTHING : FAILED;
+}
+
 /* One step: an image goes, or two become one.  kept: sentences about those that cannot. */
 static enum outcome simplify_one(struct change *c, struct snapshot_image *i, struct machine_job *job, GPtrArray *kept,
                                  GError **error)
@@ -137,7 +155,7 @@ static enum outcome simplify_one(struct change *c, struct snapshot_image *i, str
     if (count > 1)
         why = g_strdup_printf("%s stays, for %u images build upon it", i->file, count);
     else if (!(why = needed_by_state(c, i)) && !(why = needed_by_others(c, i)))
-        return merge(c, child, i, job, error) ? DONE : FAILED;
+        return merge_or_keep(c, child, i, job, kept, error);
     g_ptr_array_add(kept, why);
     return NOTHING;
 }

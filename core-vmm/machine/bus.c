@@ -68,6 +68,21 @@ static void write_fitting(struct device *d, unsigned region, uint64_t offset, un
     d->ops->write(d, region, aligned, r->min_size, (value & ones(size)) << shift);
 }
 
+/* A vCPU comes and goes. */
+static void access_begins(struct device *d)
+{
+    pthread_mutex_lock(d->core->lock);
+    d->core->at_once = d->machine->at_once;
+}
+
+static void access_ends(struct device *d)
+{
+    if (d->core->requests_through)
+        drives_tell(d);
+    d->core->at_once = 0;
+    pthread_mutex_unlock(d->core->lock);
+}
+
 static unsigned step_size(const struct region *r, uint64_t offset, unsigned left)
 {
     unsigned max = r->max_size ? r->max_size : 1;
@@ -83,7 +98,7 @@ static uint64_t device_read(struct device *d, unsigned region, uint64_t offset, 
 {
     const struct region *r = &d->ops->regions[region];
     uint64_t value = 0;
-    pthread_mutex_lock(d->core->lock);
+    access_begins(d);
     for (unsigned at = 0; at < size;) {
         if (offset + at >= r->bytes) {
             value |= (ones(size) >> at * 8) << at * 8;
@@ -93,20 +108,20 @@ static uint64_t device_read(struct device *d, unsigned region, uint64_t offset, 
         value |= (read_fitting(d, region, offset + at, step) & ones(step)) << at * 8;
         at += step;
     }
-    pthread_mutex_unlock(d->core->lock);
+    access_ends(d);
     return value;
 }
 
 static void device_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct region *r = &d->ops->regions[region];
-    pthread_mutex_lock(d->core->lock);
+    access_begins(d);
     for (unsigned at = 0; at < size && offset + at < r->bytes;) {
         unsigned step = step_size(r, offset + at, size - at);
         write_fitting(d, region, offset + at, step, value >> at * 8);
         at += step;
     }
-    pthread_mutex_unlock(d->core->lock);
+    access_ends(d);
 }
 
 /* ---- ports ---- */

@@ -12,12 +12,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define MAX_CPUS     32
-#define MAX_DEVICES  64
-#define MAX_INPUTS   16
-#define MAX_DISPLAYS 16
-#define ISA_IRQS     16
-#define PAGE         4096ull
+#define MAX_CPUS      32
+#define MAX_DEVICES   64
+#define MAX_INPUTS    16
+#define MAX_DISPLAYS  16
+#define ISA_IRQS      16
+#define PAGE          4096ull
+#define AT_ONCE_BYTES (1u << 20) /* some 100 us */
 
 /* ---- memory.c: the memory file and the physical address map ---- */
 struct flat { /* one stretch of guest-physical space */
@@ -99,6 +100,8 @@ struct device_core {
     } timers[DEV_TIMERS];
     _Atomic unsigned keyboard_since, pointer_since; /* dev_input(): when that began, 0: not listened to */
     struct net_cable *cable;                        /* net.c; NULL: it is no network card */
+    uint32_t at_once;                               /* in an access: how much of machine.at_once is left; else 0 */
+    bool requests_through;                          /* in an access: drives_tell() is due at its end */
     struct config config;
     int64_t log_second;
     unsigned log_count;
@@ -264,7 +267,8 @@ struct machine {
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct halt_hook on_halt;
-    struct drive *drives;          /* drive.c: a list */
+    struct drive *drives; /* drive.c: a list */
+    uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };
 void machine_ask_reset(struct machine *m);                 /* any thread */
@@ -291,6 +295,9 @@ void input_queue_free(struct input_queue *q);
 bool input_queue_sync(struct input_queue *q, struct stream *s);
 void input_add(struct machine *m, struct device *d);    /* if it has input_ops */
 void input_remove(struct machine *m, struct device *d); /* its keys and buttons are forgotten */
+
+/* ---- drive_requests.c ---- */
+void drives_tell(struct device *d); /* of requests that are through; its lock is held */
 
 /* ---- drive_state.c ---- */
 /* All requests are finished and told: so many were. */

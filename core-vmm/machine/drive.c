@@ -6,8 +6,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define WORKERS 8
-
 const char *const drive_media_names[] = {"disk", "cdrom", "floppy", NULL};
 
 uint64_t drive_bytes(struct drive *v)
@@ -72,7 +70,7 @@ void drive_guest_lock(struct drive *v, bool locked)
 bool drive_idle(struct drive *v)
 {
     g_mutex_lock(&v->lock);
-    bool idle = v->in_flight == 0;
+    bool idle = v->in_flight == 0 && !v->telling;
     g_mutex_unlock(&v->lock);
     return idle;
 }
@@ -147,7 +145,7 @@ static struct drive *open_one(struct device *d, const struct config *c, bool bay
     v->section = g_strdup(c->section);
     g_mutex_init(&v->lock);
     g_cond_init(&v->idle);
-    v->workers = g_thread_pool_new(drive_worker, NULL, WORKERS, FALSE, NULL);
+    v->workers = g_thread_pool_new(drive_worker, NULL, DRIVE_WORKERS, FALSE, NULL);
     v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     v->wake_source = g_unix_fd_source_new(v->wake, G_IO_IN);
     g_source_set_callback(v->wake_source, G_SOURCE_FUNC(drive_on_wake), v, NULL);
@@ -188,9 +186,8 @@ void drive_close(struct drive *v)
         return;
     g_mutex_lock(&v->lock);
     v->closing = true;
-    while (v->running)
-        g_cond_wait(&v->idle, &v->lock);
     g_mutex_unlock(&v->lock);
+    drive_wait_for_workers(v);
     drive_stop_retrying(v);
     g_source_destroy(v->wake_source);
     g_source_unref(v->wake_source);

@@ -3,14 +3,18 @@
  * requests, drive_media.c changes what lies in them, drive_files.c looks at images before there is a machine, drive_state.c
  * saves them.
  *
- * submit hands a request to the drive's worker threads, which may run several at once; finished ones go on a list, and
- * an event descriptor wakes the loop thread, which calls done() with the device's lock held.  The medium is counted by
- * the requests that use it, so that it can be changed while some are under way. */
+ * submit puts a request on a list; the drive's worker threads take them from there, several at once.  Each puts what it has
+ * finished on another list, takes the device's lock and calls done() for all that is there.  Reads of what the host has in
+ * memory do not go that way: within a vCPU's access to the device they are carried out at once, and told when the access is
+ * over (bus.c).  In machines whose time stands still between steps (at_once is 0) all of it waits for the loop thread, which
+ * otherwise is only woken when a host disk is full.  The medium is counted by the requests that use it, so that it can be
+ * changed while some are under way. */
 #pragma once
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/core.h"
 #include "disk-formats/ops/ops.h"
 
+enum { DRIVE_WORKERS = 8 };
 enum media { MEDIA_DISK, MEDIA_CDROM, MEDIA_FLOPPY };
 
 struct medium {
@@ -46,9 +50,12 @@ struct drive {
     GCond idle;
     struct medium *medium;
     bool changed, guest_locked, closing, full;
-    unsigned in_flight; /* submitted, done() not yet called */
-    unsigned running;   /* with a worker */
-    GQueue finished, stalled;
+    bool called;            /* a worker was called that has not come yet */
+    unsigned workers_there; /* called, and not gone again */
+    unsigned in_flight;     /* submitted, done() not yet over */
+    unsigned running;       /* waiting for a worker, or with one */
+    unsigned telling;       /* workers that tell the device */
+    GQueue waiting, finished, stalled;
 };
 
 /* drive.c */
@@ -56,7 +63,7 @@ extern const char *const drive_media_names[]; /* by enum media, NULL at the end 
 bool drive_read_config(struct drive *v, const struct config *c, GError **error);
 
 /* drive_requests.c */
-void drive_worker(void *job, void *unused); /* on a thread of the drive's pool */
+void drive_worker(void *drive, void *unused); /* on a thread of the drive's pool */
 gboolean drive_on_wake(int fd, GIOCondition condition, void *drive);
 void drive_complete_finished(struct drive *v);
 void drive_stop_retrying(struct drive *v);
@@ -68,7 +75,7 @@ void drive_medium_release(struct medium *m);
 struct medium *drive_medium_open(struct drive *v, int fd, const char *file, const char *format, bool readonly,
                                  GError **error);
 void drive_change_medium(struct drive *v, struct medium *m);
-void drive_tell_guest(struct drive *v); /* that its medium is another one */
-void drive_wait_for_workers(struct drive *v);
+void drive_tell_guest(struct drive *v);       /* that its medium is another one */
+void drive_wait_for_workers(struct drive *v); /* not with the device's lock: see drive_quiesce() */
 /* A guest that writes to an image makes those on top of it useless. */
 bool drive_nothing_above_file(const char *path, GError **error);

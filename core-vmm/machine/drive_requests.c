@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define RETRY_SECONDS 1
+#define TOLD_MOST     1024 /* at a time */
 
 static int run_request(struct image *im, const struct drive_request *r)
 {
@@ -18,27 +19,67 @@ static int run_request(struct image *im, const struct drive_request *r)
     return -EINVAL;
 }
 
+static void wake_loop(struct drive *v)
+{
+    uint64_t one = 1;
+    if (write(v->wake, &one, sizeof one) != sizeof one)
+        g_warning("drive %s: cannot wake the loop", v->section);
+}
+
+static void tell_all(struct drive *v);
+
+/* The worker tells the device itself, which saves two changes of threads; a full disk is the loop's matter.  It no longer counts
+ * as running then: whoever has the device's lock may wait for those that run. */
 static void finish(struct job *j)
 {
     struct drive *v = j->drive;
-    uint64_t one = 1;
     bool full = (j->error == -ENOSPC || j->error == -EDQUOT) && v->on_full;
     g_mutex_lock(&v->lock);
     g_queue_push_tail(full && !v->closing ? &v->stalled : &v->finished, j);
+    bool tell = v->device->machine->at_once && !full && !v->full && !v->closing;
     v->running--;
-    if (write(v->wake, &one, sizeof one) != sizeof one)
-        g_warning("drive %s: cannot wake the loop", v->section);
+    v->telling += tell;
+    g_cond_broadcast(&v->idle);
+    g_mutex_unlock(&v->lock);
+    if (!tell) {
+        wake_loop(v);
+        return;
+    }
+    tell_all(v);
+    g_mutex_lock(&v->lock);
+    v->telling--;
     g_cond_broadcast(&v->idle);
     g_mutex_unlock(&v->lock);
 }
 
+/* The drive's lock is held.  One worker more, if something waits for one; each that comes calls the next, so that a burst of
+ * requests costs whoever makes them one call. */
+static void call_worker(struct drive *v)
+{
+    if (v->called || v->workers_there == DRIVE_WORKERS || !v->waiting.length)
+        return;
+    v->called = true;
+    v->workers_there++;
+    g_thread_pool_push(v->workers, v, NULL);
+}
+
 void drive_worker(void *data, void *unused)
 {
-    struct job *j = data;
-    const struct thread_hook *h = &j->drive->device->machine->on_thread;
+    struct drive *v = data;
+    const struct thread_hook *h = &v->device->machine->on_thread;
     bool may = !h->begins || h->begins(h->ctx, MACHINE_THREAD_WORKER);
-    j->error = may ? run_request(j->medium->image, j->request) : -EPERM;
-    finish(j);
+    struct job *j;
+    g_mutex_lock(&v->lock);
+    v->called = false;
+    while ((j = g_queue_pop_head(&v->waiting))) {
+        call_worker(v);
+        g_mutex_unlock(&v->lock);
+        j->error = may ? run_request(j->medium->image, j->request) : -EPERM;
+        finish(j);
+        g_mutex_lock(&v->lock);
+    }
+    v->workers_there--;
+    g_mutex_unlock(&v->lock);
 }
 
 static int check_request(const struct image *im, const struct drive_request *r)
@@ -54,43 +95,91 @@ static int check_request(const struct image *im, const struct drive_request *r)
     return moves && iov_bytes(r->iov, r->iov_count) != r->bytes ? -EINVAL : 0;
 }
 
+/* In a vCPU's access to the device: what the host has in memory is read here and now, which is quicker than telling a worker;
+ * up to so many bytes for each access, for the CPU has to go on. */
+static bool run_at_once(struct job *j)
+{
+    const struct drive_request *r = j->request;
+    struct device_core *core = j->drive->device->core;
+    if (r->op != DRIVE_READ || r->bytes > core->at_once ||
+        image_readv_now(j->medium->image, r->offset, r->iov, r->iov_count))
+        return false;
+    core->at_once -= r->bytes;
+    return true;
+}
+
 void drive_submit(struct drive *v, struct drive_request *r)
 {
     struct job *j = g_slice_new0(struct job);
+    bool here = v->device->core->at_once > 0;
     g_mutex_lock(&v->lock);
     *j = (struct job){v, r, drive_medium_use(v->medium), 0};
     v->in_flight++;
-    v->running++;
     g_mutex_unlock(&v->lock);
     j->error = j->medium ? check_request(j->medium->image, r) : -ENOMEDIUM;
-    if (j->error)
-        finish(j);
-    else
-        g_thread_pool_push(v->workers, j, NULL);
+    bool through = j->error || run_at_once(j);
+    g_mutex_lock(&v->lock);
+    g_queue_push_tail(through ? &v->finished : &v->waiting, j);
+    v->running += !through;
+    call_worker(v);
+    g_mutex_unlock(&v->lock);
+    if (through && here)
+        v->device->core->requests_through = true;
+    else if (through)
+        wake_loop(v);
+}
+
+static struct job *next_finished(struct drive *v)
+{
+    g_mutex_lock(&v->lock);
+    struct job *j = g_queue_pop_head(&v->finished);
+    g_mutex_unlock(&v->lock);
+    return j;
 }
 
 /* Device's lock held. */
 static void complete(struct drive *v, struct job *j)
 {
-    g_mutex_lock(&v->lock);
-    v->in_flight--;
-    g_mutex_unlock(&v->lock);
     j->request->done(v->device, j->request, -j->error);
     drive_medium_release(j->medium);
     g_slice_free(struct job, j);
+    g_mutex_lock(&v->lock);
+    v->in_flight--;
+    g_mutex_unlock(&v->lock);
 }
 
-static void complete_all(struct drive *v, GQueue *jobs)
+/* Device's lock held.  What is told may lead to further requests, and these to more that is through: a guest that sees to that
+ * must not keep this thread, which may be a vCPU's, for ever.  Then the loop goes on with it. */
+static void tell_locked(struct drive *v)
 {
-    struct job *j;
-    if (!jobs->length)
-        return;
+    unsigned told = 0;
+    for (struct job *j = next_finished(v); j; j = next_finished(v)) {
+        for (; j; j = ++told < TOLD_MOST ? next_finished(v) : NULL)
+            complete(v, j);
+        if (v->on_batch)
+            v->on_batch(v->device, v);
+        if (told == TOLD_MOST) {
+            wake_loop(v);
+            return;
+        }
+    }
+}
+
+static void tell_all(struct drive *v)
+{
     dev_lock(v->device);
-    while ((j = g_queue_pop_head(jobs)))
-        complete(v, j);
-    if (v->on_batch)
-        v->on_batch(v->device, v);
+    tell_locked(v);
     dev_unlock(v->device);
+}
+
+void drives_tell(struct device *d)
+{
+    while (d->core->requests_through) {
+        d->core->requests_through = false;
+        for (struct drive *v = d->machine->drives; v; v = v->next)
+            if (v->device == d)
+                tell_locked(v);
+    }
 }
 
 static void say_full(struct drive *v, bool full)
@@ -109,8 +198,9 @@ static gboolean retry_stalled(void *data)
     g_mutex_lock(&v->lock);
     while ((j = g_queue_pop_head(&v->stalled))) {
         v->running++;
-        g_thread_pool_push(v->workers, j, NULL);
+        g_queue_push_tail(&v->waiting, j);
     }
+    call_worker(v);
     g_mutex_unlock(&v->lock);
     return G_SOURCE_CONTINUE;
 }
@@ -153,20 +243,18 @@ void drive_on_full(struct drive *v, void (*fn)(void *ctx, struct drive *v, bool 
 
 void drive_give_up(struct drive *v)
 {
-    GQueue jobs = G_QUEUE_INIT;
     v->on_full = NULL;
     drive_stop_retrying(v);
     g_mutex_lock(&v->lock);
     v->full = false;
     while (v->stalled.length)
-        g_queue_push_tail(&jobs, g_queue_pop_head(&v->stalled));
+        g_queue_push_tail(&v->finished, g_queue_pop_head(&v->stalled));
     g_mutex_unlock(&v->lock);
-    complete_all(v, &jobs);
+    drive_complete_finished(v);
 }
 
 void drive_quiesce(struct drive *v)
 {
-    uint64_t one = 1;
     g_mutex_lock(&v->lock);
     while (v->running)
         g_cond_wait(&v->idle, &v->lock);
@@ -174,17 +262,17 @@ void drive_quiesce(struct drive *v)
     while (v->stalled.length)
         g_queue_push_tail(&v->finished, g_queue_pop_head(&v->stalled));
     g_mutex_unlock(&v->lock);
-    if (any && write(v->wake, &one, sizeof one) != sizeof one)
-        g_warning("drive %s: cannot wake the loop", v->section);
+    if (any)
+        wake_loop(v);
 }
 
 void drive_complete_finished(struct drive *v)
 {
     g_mutex_lock(&v->lock);
-    GQueue jobs = v->finished;
-    g_queue_init(&v->finished);
+    bool any = v->finished.length;
     g_mutex_unlock(&v->lock);
-    complete_all(v, &jobs);
+    if (any)
+        tell_all(v);
 }
 
 gboolean drive_on_wake(int fd, GIOCondition condition, void *data)

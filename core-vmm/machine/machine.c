@@ -287,6 +287,7 @@ static bool machine_build(struct machine *m, GError **error)
     if (!m->engine || !memory_init(m, ram, error))
         return false;
     m->clock = clock_new(m->engine->stepped);
+    m->at_once = m->engine->stepped ? 0 : AT_ONCE_BYTES;
     irq_init(m);
     m->input = input_queue_new(m);
     if (!board_pc_build(m, error))

@@ -3,6 +3,7 @@
 #include "core-vmm/host/snapshots.h"
 #include "core-vmm/vmctl/verbs.h"
 #include <string.h>
+#include <unistd.h>
 
 struct snapshot_options {
     char *name, *description, *keep, *output;
@@ -114,15 +115,21 @@ static int verify(const char *name, const char *which, enum output how)
 static int take(const char *name, const char *snapshot, const struct snapshot_options *o, enum output how)
 {
     g_autoptr(GError) error = NULL;
-    unsigned id;
-    if (!snapshots_take(name, snapshot, o->description, &id, &error))
+    struct progress bar = {.what = "Saving", .terminal = !o->quiet && isatty(STDERR_FILENO), .shown = -1};
+    struct machine_job job = {progress_show, &bar};
+    struct snapshot_taken taken;
+    bool good = client_snapshot(name, snapshot, o->description, &job, &taken, &error);
+    progress_end(&bar);
+    if (!good)
         return fail_error(error);
+    if (taken.went_on)
+        note("%s was saved for the snapshot, and goes on", name);
     if (how == OUTPUT_JSON) {
         JsonObject *answer = json_object_new();
-        json_object_set_int_member(answer, "id", id);
+        json_object_set_int_member(answer, "id", taken.id);
         print_json(answer);
     } else {
-        print("%u\n", id);
+        print("%u\n", taken.id);
     }
     return EXIT_CODE_OK;
 }
@@ -131,7 +138,7 @@ static int delete_one(const char *name, const char *which, const struct snapshot
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *kept = NULL;
-    struct progress bar = {.what = "Merging", .terminal = !o->quiet, .shown = -1};
+    struct progress bar = {.what = "Merging", .terminal = !o->quiet && isatty(STDERR_FILENO), .shown = -1};
     struct machine_job job = {progress_show, &bar};
     bool good = snapshots_delete(name, which, &job, &kept, &error);
     progress_end(&bar);

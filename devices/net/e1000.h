@@ -130,7 +130,7 @@ void e1000_ims_write(struct device *d, uint32_t at, uint32_t v);
 void e1000_imc_write(struct device *d, uint32_t at, uint32_t v);
 /* Causes that may wait: a frame came in (until RDTR and RADV say so), descriptors with IDE were done (TIDV and TADV). */
 void e1000_rx_later(struct device *d, uint32_t causes);
-void e1000_tx_later(struct device *d, uint32_t causes);
+void e1000_tx_later(struct device *d, uint32_t causes, bool few); /* few: of a packet or two */
 void e1000_rdtr_write(struct device *d, uint32_t at, uint32_t v);
 
 /* e1000_phy.c */

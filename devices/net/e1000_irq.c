@@ -4,10 +4,11 @@
  * Causes collect in ICR; those that IMS lets through hold the line up until they are read.  Between two rises of the line lie
  * at least ITR * 256 ns, unless all of the guest's CPUs have halted: that time is there to spare them work, and they have none.
  * Before that, causes of single packets may wait for more: a received one for RDTR after the last packet, but at most RADV
- * after the first; a sent one, where its descriptor says so (IDE), for TIDV and TADV. */
+ * after the first; a sent one, where its descriptor says so (IDE), for TIDV and TADV.  An interrupt takes along what waits of
+ * sent ones, and where a packet or two were sent, longer is waited for that: with an answer both are told at once. */
 #include "devices/net/e1000.h"
 
-enum { ITR_NS = 256, DELAY_NS = 1024, DELAY_UNITS = 0xffff };
+enum { ITR_NS = 256, DELAY_NS = 1024, DELAY_UNITS = 0xffff, FEW_NS = 500000 };
 
 void e1000_irq_due(struct device *d)
 {
@@ -37,6 +38,10 @@ void e1000_irq_line(struct device *d)
     bool wanted = *e1000_reg(e, ICR) & *e1000_reg(e, IMS);
     if (wanted == e->irq_up || (wanted && throttled(d)))
         return;
+    if (wanted) {
+        *e1000_reg(e, ICR) |= e->tx_delay.causes;
+        e->tx_delay.causes = 0;
+    }
     e->irq_up = wanted;
     dev_irq(d, 0, wanted);
 }
@@ -97,7 +102,7 @@ static void delay(struct device *d, struct e1000_delay *y, unsigned timer, uint6
     if (y->armed == DEV_NEVER)
         y->limit = most ? now + most : DEV_NEVER;
     y->due = MIN(now + each, y->limit);
-    if (y->armed == DEV_NEVER) {
+    if (y->due < y->armed) {
         y->armed = y->due;
         dev_timer(d, timer, y->armed, fn);
     }
@@ -143,12 +148,14 @@ void e1000_rx_later(struct device *d, uint32_t causes)
         over(d, &e->rx_delay);
 }
 
-void e1000_tx_later(struct device *d, uint32_t causes)
+void e1000_tx_later(struct device *d, uint32_t causes, bool few)
 {
     struct e1000 *e = d->state;
     uint64_t each = delay_of(e, TIDV);
     e->tx_delay.causes |= causes;
-    if (each)
+    if (each && few)
+        delay(d, &e->tx_delay, E1000_TIMER_TX, MAX(each, FEW_NS), FEW_NS, tx_due);
+    else if (each)
         delay(d, &e->tx_delay, E1000_TIMER_TX, each, delay_of(e, TADV), tx_due);
     else
         over(d, &e->tx_delay);

@@ -10,7 +10,7 @@
 #include "devices/net/ethernet.h"
 
 enum { DESCRIPTOR = 16, TAG_AT = 12, HEAD_MOST = 512, TCTL_WRITABLE = 0x03fffffa };
-enum { LENGTH_LEGACY = 0xffff, LENGTH_DATA = 0xfffff };
+enum { FEW_DESCRIPTORS = 4, LENGTH_LEGACY = 0xffff, LENGTH_DATA = 0xfffff };
 
 /* A packet that is whole. */
 struct outgoing {
@@ -374,7 +374,7 @@ static void transmit(struct device *d, uint32_t queue)
     if (runs_low(*e1000_reg(e, TXDCTL + queue), before))
         r.causes |= INT_TXD_LOW;
     if (r.later)
-        e1000_tx_later(d, r.later);
+        e1000_tx_later(d, r.later, before <= FEW_DESCRIPTORS);
     e1000_cause(d, r.causes | (r.head == r.tail ? INT_TXQE : 0));
 }
 

@@ -14,8 +14,8 @@ void nvme_identify_controller(const struct nvme *n, uint8_t *out)
     enum { DSM = 1 << 2, WRITE_ZEROES = 1 << 3, LOG_OFFSET = 1 << 2, CACHE = 1 };
 
     memset(out, 0, NVME_PAGE);
-    put_le16(out, 0x1af4);
-    put_le16(out + 2, 0x1100);
+    put_le16(out, 0x1b36);     /* whose PCI function it is: vendor ... */
+    put_le16(out + 2, 0x1af4); /* ... and subsystem vendor */
     put_text(out + 4, 20, n->serial);
     put_text(out + 24, 40, "Terrarium NVMe");
     put_text(out + 64, 8, "1.0");

@@ -12,6 +12,11 @@ int blk_preadv(struct blk_file *f, uint64_t offset, const struct iovec *iov, int
     return f->ops->preadv(f, offset, iov, n);
 }
 
+int blk_preadv_now(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
+{
+    return f->ops->preadv_now ? f->ops->preadv_now(f, offset, iov, n) : -EAGAIN;
+}
+
 int blk_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
 {
     return f->writable ? f->ops->pwritev(f, offset, iov, n) : -EROFS;

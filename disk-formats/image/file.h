@@ -19,6 +19,7 @@ extern const char *const file_cache_names[]; /* NULL-terminated, by enum */
 struct blk_file;
 struct blk_file_ops {
     int (*preadv)(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n); /* past the end: zeroes */
+    int (*preadv_now)(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n);
     int (*pwritev)(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n);
     int (*sync)(struct blk_file *f); /* a barrier: all writes before it are on stable storage on return */
     int (*truncate)(struct blk_file *f, uint64_t bytes);
@@ -71,6 +72,8 @@ void blk_close(struct blk_file *f);           /* NULL is fine */
 
 int blk_preadv(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n);
 int blk_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n);
+/* The same without waiting for a disk: -EAGAIN where the host has not all of it in memory, or cannot tell. */
+int blk_preadv_now(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n);
 int blk_pread(struct blk_file *f, uint64_t offset, void *to, size_t n);
 int blk_pwrite(struct blk_file *f, uint64_t offset, const void *from, size_t n);
 int blk_sync(struct blk_file *f);

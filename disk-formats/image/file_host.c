@@ -158,6 +158,15 @@ static int host_preadv(struct blk_file *f, uint64_t offset, const struct iovec *
     return host_io(f, false, offset, iov, n);
 }
 
+/* Where that fails, whatever the reason, the ordinary call will say it. */
+static int host_preadv_now(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
+{
+    struct host *h = f->state;
+    if (h->direct || n > IOV_BATCH || offset > INT64_MAX)
+        return -EAGAIN;
+    return preadv2(h->fd, iov, n, offset, RWF_NOWAIT) == (ssize_t)iov_sum(iov, n) ? 0 : -EAGAIN;
+}
+
 static int host_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
 {
     return host_io(f, true, offset, iov, n);
@@ -260,11 +269,13 @@ static void give_back(struct blk_file *f)
     h->reserved_from = h->reserved_end = h->reserved_max = 0;
 }
 
+/* A worker of the VM process may not ask by fstat(), which is newfstatat() in the C library; and what cannot be found out is
+ * taken for an endless file, never for an empty one: whoever makes room behind the end would cut off what is there. */
 static uint64_t host_size(struct blk_file *f)
 {
     struct host *h = f->state;
-    struct stat st;
-    return h->device ? h->device_bytes : fstat(h->fd, &st) ? 0 : (uint64_t)st.st_size;
+    off_t end = h->device ? (off_t)h->device_bytes : lseek(h->fd, 0, SEEK_END);
+    return end < 0 ? UINT64_MAX : (uint64_t)end;
 }
 
 /* Nobody else's, and not one that this process reads at the moment. */
@@ -409,6 +420,7 @@ static void host_close(struct blk_file *f)
 }
 
 static const struct blk_file_ops host_ops = {.preadv = host_preadv,
+                                             .preadv_now = host_preadv_now,
                                              .pwritev = host_pwritev,
                                              .sync = host_sync,
                                              .truncate = host_truncate,

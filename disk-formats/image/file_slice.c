@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* file_slice.c - a part of a host file or block device as a file of its own: of fixed size, and nothing beside it is touched. */
-#include "disk-formats/image/file.h"
+/* file_slice.c - a part of a host file or block device as a file of its own: of fixed size, and nothing beside it is touched.
+ * Programs that mind our locks do not cut the file short under it.  Where another did, what is gone is an error, whether it is
+ * read (zeroes would look like data) or written (the file would grow again, with a hole where data was). */
+#include "disk-formats/image/image.h"
 #include <errno.h>
 
 enum { SECTOR = 512 };
@@ -10,16 +12,31 @@ struct slice {
     struct file_slice where;
 };
 
+/* Is all of it there still? */
+static int still_there(const struct slice *s, uint64_t offset, uint64_t bytes)
+{
+    uint64_t size = blk_size(s->whole), end = s->where.offset + offset + bytes;
+    return end <= size ? 0 : -EIO;
+}
+
 static int slice_preadv(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
 {
     struct slice *s = f->state;
-    return blk_preadv(s->whole, s->where.offset + offset, iov, n);
+    int err = still_there(s, offset, iov_bytes(iov, n));
+    return err ? err : blk_preadv(s->whole, s->where.offset + offset, iov, n);
+}
+
+static int slice_preadv_now(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
+{
+    struct slice *s = f->state;
+    return blk_preadv_now(s->whole, s->where.offset + offset, iov, n);
 }
 
 static int slice_pwritev(struct blk_file *f, uint64_t offset, const struct iovec *iov, int n)
 {
     struct slice *s = f->state;
-    return blk_pwritev(s->whole, s->where.offset + offset, iov, n);
+    int err = still_there(s, offset, iov_bytes(iov, n));
+    return err ? err : blk_pwritev(s->whole, s->where.offset + offset, iov, n);
 }
 
 static int slice_sync(struct blk_file *f)
@@ -35,7 +52,8 @@ static int slice_truncate(struct blk_file *f, uint64_t bytes)
 static int slice_zero(struct blk_file *f, uint64_t offset, uint64_t bytes, bool punch)
 {
     struct slice *s = f->state;
-    return blk_zero(s->whole, s->where.offset + offset, bytes, punch);
+    int err = still_there(s, offset, bytes);
+    return err ? err : blk_zero(s->whole, s->where.offset + offset, bytes, punch);
 }
 
 static int slice_hole(struct blk_file *f, uint64_t offset, bool *is_hole, uint64_t *until)
@@ -59,6 +77,7 @@ static void slice_close(struct blk_file *f)
 }
 
 static const struct blk_file_ops slice_ops = {.preadv = slice_preadv,
+                                              .preadv_now = slice_preadv_now,
                                               .pwritev = slice_pwritev,
                                               .sync = slice_sync,
                                               .truncate = slice_truncate,
@@ -71,7 +90,8 @@ static bool fits(struct blk_file *whole, struct file_slice *s, GError **error)
 {
     uint64_t size = blk_size(whole) / SECTOR * SECTOR;
     if (s->offset % SECTOR || s->bytes % SECTOR)
-        return disk_fail(error, DISK_ERROR_USAGE, "%s: offset and size must be multiples of %d bytes", whole->path, SECTOR);
+        return disk_fail(error, DISK_ERROR_USAGE, "%s: offset and size must be multiples of %d bytes", whole->path,
+                         SECTOR);
     if (s->offset >= size || s->bytes > size - s->offset)
         return disk_fail(error, DISK_ERROR_USAGE,
                          "%s has %" G_GUINT64_FORMAT " bytes: a part of it with offset %" G_GUINT64_FORMAT

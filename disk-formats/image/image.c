@@ -83,6 +83,39 @@ int image_readv(struct image *im, uint64_t offset, const struct iovec *iov, int 
     return err;
 }
 
+/* One extent of this image alone; what a parent has, or is compressed, takes the ordinary way. */
+static int read_extent_now(struct image *im, uint64_t offset, struct iov_walk *w, uint64_t *bytes)
+{
+    struct extent e = {.offset = offset, .bytes = *bytes, .file = im->file, .file_offset = UINT64_MAX, .now = true};
+    int err = im->format->extent(im, offset, &e);
+    if (!err && (e.compressed || (e.kind == EXTENT_HOLE && im->parent)))
+        err = -EAGAIN;
+    if (err)
+        return err;
+    *bytes = e.bytes;
+    if (e.kind != EXTENT_DATA)
+        iov_zero(w, e.bytes);
+    for (uint64_t done = 0, got; e.kind == EXTENT_DATA && done < e.bytes && !err; done += got) {
+        struct iovec piece[IOV_PIECE];
+        int n = iov_take(w, e.bytes - done, piece, &got);
+        err = blk_preadv_now(e.file, e.file_offset + done, piece, n);
+    }
+    return err;
+}
+
+int image_readv_now(struct image *im, uint64_t offset, const struct iovec *iov, int n)
+{
+    uint64_t left = iov_bytes(iov, n), bytes = left;
+    struct iov_walk w = {iov, n, 0};
+    int err = 0;
+    if (!im->format->at_hand || !in_bounds(im, offset, left) || !g_rw_lock_reader_trylock(&im->lock))
+        return -EAGAIN;
+    for (; left && !err; offset += bytes, left -= bytes, bytes = left)
+        err = read_extent_now(im, offset, &w, &bytes);
+    g_rw_lock_reader_unlock(&im->lock);
+    return err ? -EAGAIN : 0;
+}
+
 int image_read(struct image *im, uint64_t offset, void *to, size_t n)
 {
     struct iovec one = {to, n};

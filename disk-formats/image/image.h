@@ -82,6 +82,9 @@ int image_write(struct image *im, uint64_t offset, const void *from, size_t n);
 /* One packed block, for formats that have append(). */
 int image_append(struct image *im, uint64_t offset, const void *packed, size_t n);
 int image_flush(struct image *im);
+/* Reads if nothing has to be waited for: tables and data are in the host's memory, nobody changes the image just now.
+ * -EAGAIN: read it the ordinary way; some of it may be in iov already. */
+int image_readv_now(struct image *im, uint64_t offset, const struct iovec *iov, int n);
 int image_discard(struct image *im, uint64_t offset, uint64_t bytes); /* a hint: contents become undefined or zero */
 int image_zero(struct image *im, uint64_t offset, uint64_t bytes);
 /* The range holds zeroes as data: punch them out of the file where they can be overwritten. */

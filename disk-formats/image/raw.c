@@ -53,6 +53,7 @@ static bool raw_resize(struct image *im, uint64_t bytes, GError **error)
 const struct image_format format_raw = {
     .name = "raw",
     .summary = "the disk's bytes, nothing else",
+    .at_hand = true,
     .create = raw_create,
     .open = raw_open,
     .extent = raw_extent,

@@ -43,13 +43,25 @@ static bool merge(struct image *im, struct image *parent, struct disk_job *job, 
     return disk_copy(&copy, job, error) && failed(image_flush(parent), parent, error) && !disk_cancelled(job, error);
 }
 
+/* Before it is opened for writing: its other files may be out of reach. */
+static bool is_one_file(const char *path, const char *format, GError **error)
+{
+    struct image_how how = {.format = format, .unlocked = true, .no_parent = true};
+    struct image *im = image_open(path, &how, NULL); /* else opening it for writing says what is wrong */
+    bool many = im && im->many_files;
+    image_close(im);
+    return !many ||
+           disk_fail(error, DISK_ERROR_UNSUPPORTED, "it consists of several files, and nothing is merged into it");
+}
+
 bool disk_merge(const char *path, const char *format, struct disk_job *job, GError **error)
 {
     struct image_how how = {.format = format, .write = true, .no_parent = true};
     struct image *im = image_open(path, &how, error);
     g_autofree char *name = im ? image_parent_path(im, error) : NULL;
     struct image_how below = {.format = im ? im->parent_format : NULL, .write = true};
-    struct image *parent = name && below.format ? image_open(name, &below, error) : NULL;
+    bool may = name && below.format && is_one_file(name, below.format, error);
+    struct image *parent = may ? image_open(name, &below, error) : NULL;
     bool good = parent && merge(im, parent, job, error);
     int err = parent ? image_close(parent) : 0;
     if (good && err)

@@ -153,12 +153,30 @@ static int scan(struct image *im, struct l2_slot slot, uint64_t offset, struct e
     return err;
 }
 
+/* Takes the lock; not now: another thread may read the file meanwhile, or the table that is wanted is not in the cache. */
+static int lock_tables(struct image *im, uint64_t offset, bool now)
+{
+    struct qcow2 *s = qcow2_of(im);
+    uint32_t at = l1_index(s, offset);
+    uint64_t l2 = at < s->l1.entries ? s->l1.entry[at] & L1_OFFSET_MASK : 0;
+    if (!now)
+        g_mutex_lock(&s->lock);
+    else if (!g_mutex_trylock(&s->lock))
+        return -EAGAIN;
+    if (!now || !l2 || tables_has(&s->l2, l2))
+        return 0;
+    g_mutex_unlock(&s->lock);
+    return -EAGAIN;
+}
+
 int qcow2_extent(struct image *im, uint64_t offset, struct extent *out)
 {
     struct qcow2 *s = qcow2_of(im);
     struct l2_slot slot;
-    g_mutex_lock(&s->lock);
-    int err = l2_for_read(im, offset, &slot);
+    int err = lock_tables(im, offset, out->now);
+    if (err)
+        return err;
+    err = l2_for_read(im, offset, &slot);
     if (!err && slot.table) {
         err = scan(im, slot, offset, out);
     } else if (!err) {

@@ -235,6 +235,7 @@ const struct image_format format_qcow2 = {
     .summary = "QEMU copy-on-write, versions 2 and 3",
     .options = qcow2_option_names,
     .parents = true,
+    .at_hand = true,
     .preallocate = true,
     .probe = qcow2_probe,
     .create = qcow2_create,

@@ -140,6 +140,7 @@ static inline uint64_t guest_per_l2(const struct qcow2 *s)
 /* qcow2/tables.c: results are 0 or -errno */
 void tables_init(struct tables *t, unsigned limit);
 void tables_clear(struct tables *t);
+bool tables_has(const struct tables *t, uint64_t offset); /* is it in the cache? */
 int tables_get(struct image *im, struct tables *t, uint64_t offset, struct table **out);
 struct table *tables_add(struct image *im, struct tables *t, uint64_t offset); /* new, zeroed, dirty, fresh */
 void tables_dirty(struct tables *t, struct table *table);

@@ -57,6 +57,11 @@ void tables_forget(struct tables *t, uint64_t offset)
         table_free(t, x);
 }
 
+bool tables_has(const struct tables *t, uint64_t offset)
+{
+    return g_hash_table_contains(t->by_offset, &offset);
+}
+
 static struct table *table_new(struct image *im, struct tables *t, uint64_t offset)
 {
     struct table *x = g_try_new0(struct table, 1);

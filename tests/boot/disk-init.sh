@@ -88,6 +88,27 @@ hotplug() {
 	done
 }
 
+# The second quarter of each disk is of no use any more.
+trim() {
+	for d in $(disks); do
+		[ "$(cat /sys/block/$d/ro)" = 0 ] || continue
+		quarter=$(($(cat /sys/block/$d/size) / 4 * 512))
+		if blkdiscard -o $quarter -l $quarter /dev/$d; then echo "DISK $d trimmed"; else echo "DISK $d cannot be trimmed"; fi
+	done
+}
+
+# CDs come and go, as often as times= says.
+changer() {
+	n=0
+	while [ $n -lt "${times:-1}" ]; do
+		while ! head -c 1 /dev/sr0 >/dev/null 2>&1; do sleep 0.05; done
+		n=$((n + 1))
+		echo "CD-IN $n $(md5sum </dev/sr0 | cut -d' ' -f1)"
+		while head -c 1 /dev/sr0 >/dev/null 2>&1; do sleep 0.05; done
+		echo "CD-OUT $n"
+	done
+}
+
 for word in $(cat /proc/cmdline); do
 	case $word in
 	disks=*) disks=${word#disks=} ;;

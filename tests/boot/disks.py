@@ -6,7 +6,8 @@
   disks.py --list
 
 A guest reads what is on each disk and says the checksum, fills disks at places spread over them, reads and writes one with many
-programs at once; afterwards the host looks at the images by qemu-img too.  "hotplug" and "hotplug-scsi" pull and plug a disk --times times."""
+programs at once; afterwards the host looks at the images by qemu-img too.  "trim" discards a part of each disk, which then takes
+less room on the host; "hotplug" pulls and plugs a disk --times times, "changer" the CD of a drive."""
 import argparse
 import hashlib
 import os
@@ -32,8 +33,11 @@ TESTS = {
     "all-amd64": ("amd64", [("ide0", "raw"), ("sata0", "raw"), ("nvme0", "raw"), ("virtio-disk0", "raw")]),
     "scsi-amd64": ("amd64", [("scsi0", "raw"), ("scsi1", "qcow2"), ("scsi6", "cd")]),
     "scsi-i386": ("i386", [("scsi0", "raw"), ("scsi3", "vdi"), ("scsi6", "cd")]),
+    "trim-amd64": ("amd64", [("sata0", "raw"), ("nvme0", "raw"), ("virtio-disk0", "raw"), ("sata1", "qcow2"), ("virtio-disk1", "qcow2")]),
+    "trim-i386": ("i386", [("sata0", "raw"), ("nvme0", "qcow2"), ("virtio-disk0", "raw")]),
     "hotplug": ("amd64", "sata"),
     "hotplug-scsi": ("amd64", "scsi"),
+    "changer": ("amd64", "sata"),
 }
 
 
@@ -133,6 +137,68 @@ def run_disks(options, name, arch, drives):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_trimmed(vm, section, kind, path, before):
+    """The second quarter reads as zeroes and takes no room on the host any more; all else is as it was."""
+    quarter = DISK_BYTES // 4
+    now = os.stat(path).st_blocks * 512
+    if now > before - quarter + (1 << 20):
+        raise boot.Failed(f"{section}: {path} took {before} bytes of the host's disk, and takes {now}")
+    raw = path + ".seen"
+    vm.run("disk", "convert", "--force", path, raw, "--from", kind, "--format", "raw")
+    with open(raw, "rb") as f:
+        data = f.read()
+    wanted = bytearray(random.Random(f"{vm.name} {section}").randbytes(DISK_BYTES))
+    wanted[quarter:2 * quarter] = bytes(quarter)
+    if data != wanted:
+        pages = [n for n in range(DISK_BYTES >> 12) if data[n << 12:(n + 1) << 12] != wanted[n << 12:(n + 1) << 12]]
+        raise boot.Failed(f"{section}: {len(data)} bytes, and {len(pages)} pages from {pages[:1]} to {pages[-1:]} are not what they should be")
+
+
+def run_trim(options, name, arch, drives):
+    folder = tempfile.mkdtemp(prefix="disks-")
+    settings, images = [], []
+    for section, kind in drives:
+        path, _ = image(folder, section, kind, f"{name} {section}")
+        images.append((section, kind, path, os.stat(path).st_blocks * 512))
+        settings += [f"{section}.file={path}", f"{section}.format={kind}"]
+    vm = Guest(options, name, arch, settings, f"disks={len(drives)} do=list,trim")
+    try:
+        vm.wait("DISK-DONE")
+        text = vm.serial()
+        if text.count(" trimmed") != len(drives) or "cannot be trimmed" in text or "LOG " in text:
+            raise boot.Failed(text)
+        vm.run("stop", name, "--force")
+        for one in images:
+            check_trimmed(vm, *one)
+    finally:
+        vm.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_changer(options, name, bus):
+    """Two CDs of different sizes take turns in a drive."""
+    folder = tempfile.mkdtemp(prefix="disks-")
+    cds = []
+    for n in range(2):
+        data = random.Random(n).randbytes((n + 1) << 20)
+        cds.append((os.path.join(folder, f"{n}.iso"), hashlib.md5(data).hexdigest()))
+        with open(cds[n][0], "wb") as f:
+            f.write(data)
+    vm = Guest(options, name, "amd64", [f"{bus}5.media=cdrom"], f"disks=1 times={options.times} do=list,changer")
+    try:
+        vm.wait("DISK sr0")
+        for n in range(1, options.times + 1):
+            path, md5 = cds[n % 2]
+            vm.run("media", "insert", name, path, "--drive", f"{bus}5")
+            vm.wait(f"CD-IN {n} {md5}")
+            vm.run("media", "eject", name, "--drive", f"{bus}5", "--force")  # the guest looks all the time, and locks the tray
+            vm.wait(f"CD-OUT {n}\r")
+        vm.wait("DISK-DONE")
+    finally:
+        vm.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run_hotplug(options, name, bus):
     folder = tempfile.mkdtemp(prefix="disks-")
     disk, md5 = image(folder, "fixed", "raw", "fixed")
@@ -183,10 +249,12 @@ def main():
             print(f"ok {i} {name} # SKIP {reason}", flush=True)
             continue
         try:
-            if isinstance(drives, list):
+            if name.startswith("trim"):
+                run_trim(options, name, arch, drives)
+            elif isinstance(drives, list):
                 run_disks(options, name, arch, drives)
             else:
-                run_hotplug(options, name, drives)
+                (run_changer if name.startswith("changer") else run_hotplug)(options, name, drives)
             print(f"ok {i} {name}", flush=True)
         except (boot.Failed, subprocess.CalledProcessError) as e:
             bad += 1

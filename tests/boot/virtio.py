@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Linux guests with a virtio console or balloon.  Prints TAP.
+"""Linux guests with a virtio console, balloon or SCSI host adapter.  Prints TAP.
 
   virtio.py [--vmctl PATH] [--engine E] [--scale F] TEST...
   console-BITS   a megabyte each way with equal sums, a shell on it, the machine saved and loaded in between
   balloon-BITS   memory that is free goes back to the host by itself, and more when it is asked for; what the guest uses is right
+  scsi-BITS      a disk that is read and written while the machine is saved and loaded
 BITS: 64 or 32, the guest's kernel."""
 import argparse
 import hashlib
@@ -195,6 +196,35 @@ def balloon(guest, cache, bits):
           f"{asked['on-host'] / MIB:.0f} when 192 were left", flush=True)
 
 
+# ---- SCSI ----
+
+def scsi(guest, cache, bits):
+    """Disks have tests of their own (disks.py); this is about what is under way when the machine is saved."""
+    data = random.Random(bits).randbytes(64 * MIB)
+    path = os.path.join(guest.home, "disk")
+    with open(path, "wb") as f:
+        f.write(data)
+    guest.begin(cache, bits, f"scsi0.file={path}", "scsi0.format=raw")
+    guest.shell.good("for i in $(seq 100); do [ -b /dev/sda ] && break; sleep .1; done; ls /dev/sda")
+    guest.shell.good("(for i in 1 2 3; do echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/sda bs=1M count=32 2>/dev/null | md5sum; done >/tmp/sums; "
+                     "echo END >>/tmp/sums) & true")
+    guest.shell.good("(for i in $(seq 0 200); do dd if=/bin/busybox of=/dev/sda bs=64k seek=$((640 + i % 2 * 40)) conv=notrunc,fsync "
+                     "2>/dev/null; done; echo END >/tmp/wrote) & true")
+    for _ in range(3):
+        guest.again()
+    guest.shell.good("while ! grep -q END /tmp/sums; do sleep .5; done; while ! grep -q END /tmp/wrote; do sleep .5; done", 300)
+    out = guest.shell.good("cat /tmp/sums")
+    need(out.count(hashlib.md5(data[:32 * MIB]).hexdigest()) == 3, f"the guest read something else: {out}")
+    sum_ = found(SUM, guest.shell.good("md5sum </bin/busybox"))
+    size = int(found(r"^\d+$", guest.shell.good("wc -c </bin/busybox; sync")))
+    guest.run("stop", guest.name, "--force")
+    with open(path, "rb") as f:
+        seen = f.read()
+    for at in (40 * MIB, 40 * MIB + 40 * 65536):
+        need(hashlib.md5(seen[at:at + size]).hexdigest() == sum_, f"what was written at {at} is not there")
+    need(seen[:32 * MIB] == data[:32 * MIB], "what was only read has changed")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vmctl", default=os.path.join(boot.HERE, "../../build/core-vmm/vmctl/vmctl"))
@@ -214,7 +244,7 @@ def main():
             continue
         guest = Guest(options, name)
         try:
-            {"console": console, "balloon": balloon}[kind](guest, cache, bits)
+            {"console": console, "balloon": balloon, "scsi": scsi}[kind](guest, cache, bits)
             print(f"ok {i} {name}", flush=True)
         except (boot.Failed, AssertionError, OSError) as problem:
             failed += 1

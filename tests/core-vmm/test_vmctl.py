@@ -361,10 +361,17 @@ def test_snapshots_with_state(h):
     h.want(0, "snapshot", "list", "m")
     h.want(3, "snapshot", "restore", "m", "x", err="has no snapshot x")
     h.want(0, "start", "m")
-    h.want(4, "snapshot", "take", "m", err="save it (vmctl save m")
+    h.want(0, "serial", "m", "--send", r"keep 6\n")
+    assert kept(h) == 6
+    assert h.want(0, "snapshot", "take", "m", "six", err="goes on") == "1\n"
+    assert kept(h) == 6
+    h.want(4, "snapshot", "restore", "m", "six", err="stop it, or save it")
+    h.want(7, "snapshot", "take", "m", "six", err="is called")
     h.want(0, "serial", "m", "--send", r"keep 7\n")
+    assert kept(h) == 7
     h.want(0, "save", "m")
-    assert h.want(0, "snapshot", "take", "m", "seven", "--description", "a test") == "1\n"
+    h.want(0, "snapshot", "delete", "m", "six", err="stays while m is saved")
+    assert h.want(0, "snapshot", "take", "m", "seven", "--description", "a test") == "2\n"
     h.want(7, "snapshot", "take", "m", "seven", err="is called")
     h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
     h.want(0, "snapshot", "verify", "m")
@@ -379,11 +386,11 @@ def test_snapshots_with_state(h):
         h.want(0, "list", out="saved")
         assert "memory=64M" in h.ini("m")
     tree = json.loads(h.want(0, "snapshot", "tree", "m", "-o", "json"))["snapshots"]
-    assert [(s["id"], s["name"], s["state"], s["current"]) for s in tree] == [(1, "seven", True, True)], tree
+    assert [(s["id"], s["name"], s["state"], s["current"]) for s in tree] == [(2, "seven", True, True)], tree
     h.want(0, "snapshot", "edit", "m", "seven", "--name", "lucky")
     h.want(0, "snapshot", "list", "m", out="lucky: a test")
     h.want(1, "delete", "m", "--keep-disks", err="has snapshots")
-    with open(folder + "/snapshots/1.state", "r+b") as f:
+    with open(folder + "/snapshots/2.state", "r+b") as f:
         f.seek(3000)
         byte = f.read(1)
         f.seek(3000)
@@ -396,6 +403,25 @@ def test_snapshots_with_state(h):
     h.want(0, "snapshot", "delete", "m", "lucky")
     assert os.listdir(folder + "/snapshots") == ["record.json"] and "file=disk.img" in h.ini("m")
     h.want(0, "start", "m")
+
+
+def test_snapshot_on_what_stays(h):
+    """An image of several files gets nothing merged into it; a part of a file gets nothing on top of it."""
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "disk", "create", "a.vmdk", "1M", "--option", "subformat=twoGbMaxExtentFlat")
+    with open(h.base + "/slice.img", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "set", "m", f"ide0.file={h.base}/a.vmdk", "ide0.format=vmdk")
+    h.want(0, "snapshot", "take", "m", out="1\n")
+    h.want(0, "snapshot", "delete", "m", "1", err="a.vmdk stays: ")
+    h.want(0, "snapshot", "verify", "m")
+    assert "ide0-1.qcow2" in h.ini("m")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "set", "m", f"ide1.file={h.base}/slice.img", "ide1.size=512K")
+    before = h.ini("m")
+    h.want(1, "snapshot", "take", "m", err="[ide1] is a part of a file")
+    assert h.ini("m") == before and h.out("snapshot", "list", "m") == ""
 
 
 def test_save_fails(h):

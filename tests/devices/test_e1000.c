@@ -331,6 +331,23 @@ static void full(const void *name)
     end(&n);
 }
 
+/* What waits of a sent packet is told with the next interrupt. */
+static void told_together(const void *name)
+{
+    enum { TIDV = 0x3820, TXDW = 1, RXT0 = 0x80 };
+    struct nic n = begin(name);
+    set(&n, TIDV, 8);
+    set(&n, IMS, RXT0);
+    put_descriptor(&n, TX_DATA, 100 | (LAST | 1u << 1 | 1u << 3 | 1u << 7) << 24, 0);
+    set(&n, TDBAL + TAIL, n.tail);
+    g_assert_cmphex(get(&n, ICR) & TXDW, ==, 0);
+    set(&n, ICS, RXT0);
+    g_assert_cmphex(get(&n, ICR) & (TXDW | RXT0), ==, TXDW | RXT0);
+    bench_step(n.bench, 1000000);
+    g_assert_cmphex(get(&n, ICR) & TXDW, ==, 0);
+    end(&n);
+}
+
 /* ---- receiving ---- */
 
 /* The next frame's descriptor, and the ring goes on. */
@@ -496,8 +513,8 @@ int main(int argc, char **argv)
         static const struct {
             const char *name;
             void (*fn)(const void *name);
-        } tests[] = {
-            {"sums", sums}, {"legacy-sum", legacy_sum}, {"segments", segments}, {"full", full}, {"checks", checks}};
+        } tests[] = {{"sums", sums}, {"legacy-sum", legacy_sum},       {"segments", segments},
+                     {"full", full}, {"told-together", told_together}, {"checks", checks}};
         for (unsigned t = 0; t < G_N_ELEMENTS(tests); t++) {
             g_autofree char *name = g_strdup_printf("/%s/%s", what[i], tests[t].name);
             g_test_add_data_func(name, chip[i], tests[t].fn);

@@ -2,7 +2,7 @@
 /* test_drive.c - core-vmm/machine/drive.c between a made-up controller and real images: many requests in flight, errors, media
  * that are changed while the machine runs, and a host disk that is full for a while. */
 #include "core-vmm/machine/core.h"
-#include "core-vmm/machine/drive_media.h"
+#include "core-vmm/machine/drive_inside.h"
 #include "tests/disk-formats/disk_test.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -163,6 +163,73 @@ static void test_many(void)
     g_assert_cmpint(one(c, DRIVE_READ, BYTES - 512, got, 1024), ==, EIO);
     g_assert_cmpint(one(c, DRIVE_WRITE, UINT64_MAX - 511, got, 512), ==, EIO);
     g_assert_cmpint(one(c, DRIVE_ZERO, 0, NULL, 0), ==, 0);
+    controller_free(c);
+}
+
+/* As in a machine that runs: workers tell the device themselves, nobody looks after the loop. */
+static void test_by_workers(void)
+{
+    struct controller *c = controller_new("[sata0]\nfile=a.raw\n");
+    static uint8_t data[DEPTH][4096];
+    struct drive_request r[DEPTH];
+    struct iovec iov[DEPTH];
+    unsigned done = 0;
+    int64_t end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+    make_disk(c, "a.raw", "raw");
+    attach(c);
+    c->machine.at_once = 1 << 20;
+    for (unsigned i = 0; i < DEPTH; i++) {
+        iov[i] = (struct iovec){data[i], sizeof data[i]};
+        r[i] = (struct drive_request){i % 8 == 7 ? DRIVE_FLUSH : DRIVE_WRITE, i * sizeof data[i], sizeof data[i],
+                                      &iov[i], 1};
+        submit(c, &r[i]);
+    }
+    while (done < DEPTH && g_get_monotonic_time() < end) {
+        dev_lock(&c->device);
+        done = c->done;
+        dev_unlock(&c->device);
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(done, ==, DEPTH);
+    g_assert_cmpuint(c->failed, ==, 0);
+    drive_wait_for_workers(c->drive);
+    g_assert_true(drive_idle(c->drive));
+    controller_free(c);
+}
+
+/* Within an access, what is in memory is read at once, but told only when the access is over. */
+static void test_at_once(const void *format)
+{
+    g_autofree char *settings = g_strdup_printf("[sata0]\nfile=a\nformat=%s\n", (const char *)format);
+    struct controller *c = controller_new(settings);
+    static uint8_t data[8192];
+    struct iovec iov = {data, sizeof data};
+    struct drive_request r = {DRIVE_WRITE, 65536, sizeof data, &iov, 1};
+    memset(data, 'a', sizeof data);
+    make_disk(c, "a", format);
+    attach(c);
+    submit(c, &r);
+    wait_for(&c->done, 1);
+    memset(data, 0, sizeof data);
+    r.op = DRIVE_READ;
+    r.done = on_done;
+    c->machine.at_once = 1 << 20;
+    dev_lock(&c->device);
+    c->core.at_once = sizeof data + 1;
+    drive_submit(c->drive, &r);
+    g_assert_cmpuint(c->done, ==, 1);
+    g_assert_true(c->core.requests_through);
+    g_assert_cmpuint(c->core.at_once, ==, 1);
+    drives_tell(&c->device);
+    g_assert_cmpuint(c->done, ==, 2);
+    g_assert_cmpint(data[0] & data[sizeof data - 1], ==, 'a');
+    drive_submit(c->drive, &r); /* more than is left: a worker's, who cannot tell before this ends */
+    g_assert_false(c->core.requests_through);
+    c->core.at_once = 0;
+    dev_unlock(&c->device);
+    drive_wait_for_workers(c->drive);
+    g_assert_cmpuint(c->done, ==, 3);
+    g_assert_cmpuint(c->failed, ==, 0);
     controller_free(c);
 }
 
@@ -345,6 +412,9 @@ int main(int argc, char **argv)
     own = own && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/disk/drive/many", test_many);
+    g_test_add_func("/disk/drive/by-workers", test_by_workers);
+    g_test_add_data_func("/disk/drive/at-once-raw", "raw", test_at_once);
+    g_test_add_data_func("/disk/drive/at-once-qcow2", "qcow2", test_at_once);
     g_test_add_func("/disk/drive/media", test_media);
     g_test_add_func("/disk/drive/insert-again", test_insert_again);
     g_test_add_func("/disk/drive/bad-settings", test_bad_settings);

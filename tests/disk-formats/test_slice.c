@@ -2,7 +2,10 @@
 /* test_slice.c - parts of a raw file as disks: what they show, that nothing beside them is touched, and who may have which. */
 #include "tests/disk-formats/disk_test.h"
 #include <glib/gstdio.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { FILE_BYTES = 1 << 20, FROM = 64 << 10, BYTES = 128 << 10 };
 
@@ -136,6 +139,28 @@ static void and_the_whole(void)
     whole_free(&w);
 }
 
+/* Somebody who does not mind locks makes the file longer and shorter. */
+static void cut_under_it(void)
+{
+    struct whole w = whole_new();
+    struct image *im = part(&w, FROM, BYTES, true, NULL);
+    char data[8192];
+    g_assert_cmpint(truncate(w.path, FILE_BYTES * 2), ==, 0);
+    g_assert_cmpuint(im->bytes, ==, BYTES);
+    g_assert_cmpint(truncate(w.path, FROM + 4096), ==, 0);
+    g_assert_cmpint(image_read(im, 0, data, 4096), ==, 0);
+    g_assert_cmpint(data[0] & data[4095], ==, 'w');
+    g_assert_cmpint(image_read(im, 0, data, 4097), ==, -EIO);
+    g_assert_cmpint(image_write(im, 4096, data, 512), ==, -EIO);
+    g_assert_cmpint(image_zero(im, BYTES - 4096, 4096), ==, -EIO);
+    g_assert_cmpuint(blk_size(im->file), ==, BYTES);
+    struct stat st;
+    g_assert_cmpint(stat(w.path, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, FROM + 4096);
+    image_close(im);
+    whole_free(&w);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -143,5 +168,6 @@ int main(int argc, char **argv)
     g_test_add_func("/slice/bounds", bounds);
     g_test_add_func("/slice/neighbours", neighbours);
     g_test_add_func("/slice/and-the-whole", and_the_whole);
+    g_test_add_func("/slice/cut-under-it", cut_under_it);
     return g_test_run();
 }

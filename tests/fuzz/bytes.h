@@ -16,3 +16,12 @@ static inline unsigned take(struct bytes *b)
     b->left--;
     return *b->data++;
 }
+
+/* n bytes, the low one first. */
+static inline uint32_t take_number(struct bytes *b, unsigned n)
+{
+    uint32_t v = 0;
+    for (unsigned i = 0; i < n; i++)
+        v |= (uint32_t)take(b) << 8 * i;
+    return v;
+}

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """terrarium-net with a card in mode nat, and a guest of this test's own at the other end of the wire.  Everything is on the
-loopback interface.  Prints TAP.  Usage: test_nat.py TERRARIUM-NET"""
+loopback interface.  Prints TAP.  Usage: test_nat.py TERRARIUM-NET [passt [TEST...]]"""
 import hashlib
 import os
 import random
+import shutil
 import socket
 import struct
 import sys
@@ -18,18 +19,19 @@ from guest import CHECKSUM, TSO4, TSO6, Guest, Process, Tcp, checksum, ip4, ip6,
 
 NET = os.path.abspath(sys.argv[1])
 MAC = "52:54:00:01:02:01"
+BACKEND = sys.argv[2] if len(sys.argv) > 2 else "libslirp"
 
 
 class Rig:
     """One machine with one card that is up, and has its address unless told otherwise."""
 
     def __init__(self, dhcp=True, fds=None, can=0, **keys):
-        self.process = Process(NET, {"nic1": {"mode": "nat", "mac": MAC, **{k.replace("_", "-"): v for k, v in keys.items()}}},
+        self.process = Process(NET, {"nic1": {"mode": "nat", "mac": MAC, "nat-backend": BACKEND, **{k.replace("_", "-"): v for k, v in keys.items()}}},
                                fds=fds)
         self.guest = Guest(self.process, can=can)
         assert self.guest.wait_link(), "the cable does not come in"
         self.lease = self.guest.dhcp() if dhcp else None
-        assert self.lease or not dhcp, "no address by DHCP"
+        assert self.lease or not dhcp, ("no address by DHCP", self.process.ask("list"))
 
     def __enter__(self):
         return self
@@ -182,7 +184,7 @@ def v6():
         o = r.guest.accept_ra()
         assert o and o[3][16:24] == ip6("fd00::")[:8], "no prefix"
         assert o[25][8:24] == ip6("fd00::3"), "no name server in the router's advertisement"
-        assert r.guest.ping(ip6("fd00::2"))
+        assert BACKEND == "passt" or r.guest.ping(ip6("fd00::2"))
         s = Server(socket.AF_INET6, "::1")
         t = Tcp(r.guest, ip6("fd00::2"), s.port)
         assert t.open and t.send(b"six\n") and t.read(64) == hashlib.sha256(b"six\n").hexdigest().encode()
@@ -276,7 +278,7 @@ def cards_change_live():
         assert r.guest.wait_link(True)
         r.process.ask("set", card="nic1", settings="net=10.9.8.0/24")  # the guest sees a cable pulled, and asks again
         assert r.guest.wait_link(False) and r.guest.wait_link(True)
-        assert r.guest.dhcp() and text4(r.guest.ip) == "10.9.8.15"
+        assert r.guest.dhcp() and text4(r.guest.ip) == "10.9.8.15", (text4(r.guest.ip), r.process.ask("list"))
         for settings, what in (("net=10.9.8.1/24", "IPv4 network"), ("netz=1", "did you mean net"), ("mode=moon", "one of")):
             said = r.process.ask("set", card="nic1", settings=settings)
             assert what in said, said
@@ -325,8 +327,91 @@ def tftp():
         os.close(fd)
 
 
+# ---- passt only ----
+
+def passt_pids(r):
+    """The process that starts it, and it."""
+    def children(pid):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [int(n) for n in f.read().split()]
+    for pid in children(r.process.process.pid):
+        with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+            if f.read() == "net-passt\n":
+                return pid, children(pid)
+    raise AssertionError("no net-passt")
+
+
+def passt_is_it():
+    with Rig() as r:
+        card = r.process.ask("list")["cards"][0]
+        assert card["nat-backend"] == "passt" and card["router"] == "10.0.2.2", card
+        keeper, pids = passt_pids(r)
+        assert len(pids) == 1
+        with open(f"/proc/{pids[0]}/status", encoding="ascii") as f:
+            assert "Seccomp:\t2" in f.read(), "passt has not fenced itself in"
+    for pid in [keeper, *pids]:
+        end = time.monotonic() + 5
+        while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not os.path.exists(f"/proc/{pid}"), "something is left"
+
+
+def passt_forwards_change():
+    """It is started anew for that, and stands when the change is answered."""
+    a, b = free_port(), free_port()
+    with Rig(forward=f"tcp {a} 22") as r, socket.create_server(("127.0.0.1", 0)) as taken:
+        assert takes(a)
+        card = r.process.ask("set", card="nic1", settings=f"forward=tcp {b} 80; tcp {taken.getsockname()[1]} 81; tcp {a} 10.0.2.15:22")
+        assert [f["stands"] for f in card["forwards"]] == [True, False, False], card
+        assert "is taken" in card["forwards"][1]["failure"] and "itself only" in card["forwards"][2]["failure"], card
+        assert takes(b) and not takes(a)
+        assert r.guest.dhcp()
+        r.process.ask("set", card="nic1", settings=f"forward=tcp {a} 22")
+        assert takes(a) and not takes(b)
+
+
+def passt_dies():
+    with Rig() as r:
+        os.kill(passt_pids(r)[1][0], 9)
+        assert r.guest.wait_link(False) and r.guest.wait_link()
+        r.guest.peers.clear()
+        assert r.guest.dhcp()
+        t = Tcp(r.guest, r.guest.router, Server().port)
+        assert t.open
+        keeper, pids = passt_pids(r)
+        os.kill(keeper, 9)
+        os.kill(pids[0], 9)  # nobody can start it any more; the process goes on
+        assert r.guest.wait_link(False) and not r.guest.wait_link(seconds=3)
+        assert r.process.ask("list")["cards"][0]["mode"] == "nat"
+
+
+def passt_is_not_to_be_had():
+    for keys, env, why in (({"bootfile": "x"}, None, "passt has no TFTP server"), ({}, dict(os.environ, PATH="/nowhere"), "needs the program passt")):
+        p = Process(NET, {"nic1": {"mode": "nat", "mac": MAC, "nat-backend": "passt", **keys}}, env=env)
+        g = Guest(p)
+        assert not g.wait_link(seconds=0.5)
+        assert why in p.ask("list")["cards"][0]["failure"], p.ask("list")
+        p.ask("set", card="nic1", settings="nat-backend=libslirp\nbootfile")
+        assert g.wait_link() and g.dhcp()
+        assert p.close() == 0
+
+
+def why_not_passt():
+    if not shutil.which("passt"):
+        return "passt is not installed"
+    with open("/proc/net/route", encoding="ascii") as f:
+        return None if any(line.split()[1] == "00000000" for line in f) else "passt wants a default route, which this host has not"
+
+
 TESTS = [dhcp, quiet, tcp_out, tcp_segments_to_cut, many_bytes_in, udp_out, fragments, ping, v6, host_not_reachable,
          loopback_is_not_for_guests, forward, forwards_change_live, cards_change_live, names, tftp]
+if BACKEND == "passt":
+    if why_not_passt():
+        print(f"1..0 # SKIP {why_not_passt()}")
+        sys.exit(0)
+    TESTS = [passt_is_it, dhcp, quiet, tcp_out, tcp_segments_to_cut, many_bytes_in, udp_out, fragments, v6, host_not_reachable,
+             loopback_is_not_for_guests, forward, passt_forwards_change, passt_dies, cards_change_live, names, passt_is_not_to_be_had]
+TESTS = [t for t in TESTS if not sys.argv[3:] or t.__name__ in sys.argv[3:]]
 print(f"1..{len(TESTS)}")
 for n, test in enumerate(TESTS, 1):
     name = test.__name__.replace("_", " ")

@@ -20,7 +20,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { FRAMES = 64, FRAME_ROOM = 2048, UNDER_WAY = 256, PATIENCE_MS = 50, MILLION = 1000000 };
+enum {
+    FRAMES = 64,
+    FRAME_ROOM = 2048,
+    UNDER_WAY = 64 /* the socket holds them */,
+    PATIENCE_MS = 50,
+    MILLION = 1000000
+};
 enum {
     BAR = 0xe0000000,
     TX_RING = 0x10000,

@@ -24,6 +24,7 @@ PATIENCE = float(os.environ.get("PATIENCE", "1"))
 # Card, bits of the guest.  Another card is another row.
 CARDS = ["e1000", "e1000:32", "e1000e", "pcnet", "pcnet:32", "rtl8139", "rtl8139:32", "virtio-net", "virtio-net:32"]
 SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
+BACKEND = os.environ.get("BACKEND")  # of NAT: passt has no connections that outlive their forward
 BYTES = int(os.environ.get("BYTES", 8 << 20))
 
 
@@ -40,7 +41,7 @@ class Machine:
         os.mkdir(self.base + "/run", 0o700)
         self.env = dict(os.environ, XDG_DATA_HOME=self.base + "/data", XDG_RUNTIME_DIR=self.base + "/run", LC_ALL="C.UTF-8")
         self.vmctl("create", "g", "--memory", "256M", "--kernel", kernel, "--initrd", initrd, "--cmdline",
-                   "console=ttyS0 loglevel=3", "--nic", card, "--serial", f"socket:{self.base}/serial")
+                   "console=ttyS0 loglevel=3", "--nic", card, "--serial", f"socket:{self.base}/serial", *(("--set", f"nic1.nat-backend={BACKEND}") if BACKEND else ()))
         self.vmctl("start", "g")
         self.shell = Shell(self.base + "/serial", PATIENCE)
         self.shell.boot()
@@ -82,7 +83,10 @@ def lease(m):
 
 
 def ping(m):
+    if BACKEND == "passt" and not m.card()["ping"]:
+        return "the host lets no process of this user send pings"
     assert "3 packets received" in m.shell.good("ping -c 3 10.0.2.2", 60)
+    return None
 
 
 def receive(m, family=socket.AF_INET, host="127.0.0.1", to="10.0.2.2"):
@@ -126,7 +130,7 @@ def v6(m):
         if "fd00::5054" in m.shell.good("ip -6 addr show dev eth0"):
             break
         time.sleep(0.2)
-    assert "2 packets received" in m.shell.good("ping6 -c 2 fd00::2", 60)
+    assert BACKEND == "passt" or "2 packets received" in m.shell.good("ping6 -c 2 fd00::2", 60)
     receive(m, socket.AF_INET6, "::1", "fd00::2")
 
 
@@ -142,8 +146,9 @@ def forward(m):
     c.sendall(b"one\n")
     assert c.recv(10) == b"one\n"
     m.vmctl("nic", "forward", "rm", "g", "tcp", str(port))
-    c.sendall(b"two\n")  # it lives on
-    assert c.recv(10) == b"two\n"
+    if BACKEND != "passt":
+        c.sendall(b"two\n")  # it lives on
+        assert c.recv(10) == b"two\n"
     try:
         socket.create_connection(("127.0.0.1", port), 5)
         raise AssertionError("the port is still open")

@@ -203,9 +203,9 @@ class Member:
 
     def has_not(self, *addresses, ping=True):
         """None of them answers a ping, or takes a connection."""
-        tries = [f"(peer tcp {a} {ECHO} 1 2>/dev/null && echo REACHED {a}) &" for a in addresses]
-        tries += [f"(ping -c 2 -W 2 {a} >/dev/null 2>&1 && echo REACHED {a}) &" for a in addresses if ping]
-        out = self.shell.good(f"( {' '.join(tries)} wait )", 60)  # in a shell that says nothing of its jobs
+        tries = [f"(peer tcp {a} {ECHO} 1 2>/dev/null && echo REA''CHED {a}) &" for a in addresses]
+        tries += [f"(ping -c 2 -W 2 {a} >/dev/null 2>&1 && echo REA''CHED {a}) &" for a in addresses if ping]
+        out = self.shell.good(f"( {' '.join(tries)} wait )", 60)  # in a shell that says nothing of its jobs; the echo may come twice
         assert "REACHED" not in out, f"{self.guest.name} reaches more than it may: {out}"
 
     def v6(self, prefix):
