@@ -59,7 +59,7 @@ class Host:
         assert r.returncode == 0, f"vmctl {' '.join(args)}: {r.stderr}"
 
     def start(self, engine):
-        self.want("create", "m", "--memory", "32M", "--engine", engine, "--disk", "1M", "--disk-format", "qcow2",
+        self.want("create", "m", "--memory", "32M", "--engine", engine, "--disk", "1M", "--disk-format", "raw",
                   "--set", "ide0.cache=none", "--set", "serial1.target=pty")  # what is in memory needs no worker
         self.begin()
         for _ in range(int(100 * PATIENCE)):  # the firmware reads the boot sector
