@@ -149,37 +149,48 @@ static void complete(struct drive *v, struct job *j)
 }
 
 /* Device's lock held.  What is told may lead to further requests, and these to more that is through: a guest that sees to that
- * must not keep this thread, which may be a vCPU's, for ever.  Then the loop goes on with it. */
-static void tell_locked(struct drive *v)
+ * must not keep this thread, which may be a vCPU's, for ever.  *told: how many so far; false: it is enough, the loop is to go on. */
+static bool tell_locked(struct drive *v, unsigned *told)
 {
-    unsigned told = 0;
     for (struct job *j = next_finished(v); j; j = next_finished(v)) {
-        for (; j; j = ++told < TOLD_MOST ? next_finished(v) : NULL)
+        for (; j; j = ++*told < TOLD_MOST ? next_finished(v) : NULL)
             complete(v, j);
         if (v->on_batch)
             v->on_batch(v->device, v);
-        if (told == TOLD_MOST) {
-            wake_loop(v);
-            return;
-        }
+        if (*told >= TOLD_MOST)
+            return false;
     }
+    return true;
 }
 
 static void tell_all(struct drive *v)
 {
+    unsigned told = 0;
     dev_lock(v->device);
-    tell_locked(v);
+    if (!tell_locked(v, &told))
+        wake_loop(v);
     dev_unlock(v->device);
+}
+
+static bool tell_drives(struct device *d, unsigned *told)
+{
+    bool all = true;
+    for (struct drive *v = d->machine->drives; v; v = v->next)
+        all &= v->device != d || tell_locked(v, told);
+    return all;
 }
 
 void drives_tell(struct device *d)
 {
-    while (d->core->requests_through) {
+    bool all = true;
+    for (unsigned told = 0; d->core->requests_through && all;) {
         d->core->requests_through = false;
-        for (struct drive *v = d->machine->drives; v; v = v->next)
-            if (v->device == d)
-                tell_locked(v);
+        all = tell_drives(d, &told);
     }
+    for (struct drive *v = d->machine->drives; v && !all; v = v->next)
+        if (v->device == d)
+            wake_loop(v);
+    d->core->requests_through = false;
 }
 
 static void say_full(struct drive *v, bool full)

@@ -34,6 +34,7 @@ struct controller {
     char *folder;
     struct drive *drive;
     unsigned done, failed, changes, full, free;
+    bool endless; /* what is done is asked for again */
     int last;
 };
 
@@ -44,6 +45,8 @@ static void on_done(struct device *d, struct drive_request *r, int error)
     c->done++;
     c->failed += error != 0;
     c->last = error;
+    if (c->endless)
+        drive_submit(c->drive, r);
 }
 
 static void on_change(struct device *d, struct drive *v)
@@ -233,6 +236,32 @@ static void test_at_once(const void *format)
     controller_free(c);
 }
 
+/* A guest that asks for the impossible, again and again, as soon as it is refused: an access of a vCPU ends all the same, and
+ * the loop goes on with it. */
+static void test_endless(void)
+{
+    struct controller *c = controller_new("[sata0]\nfile=a.raw\n");
+    struct drive_request r = {DRIVE_READ, UINT64_MAX - 511, 0, NULL,
+                              0,          .done = on_done}; /* no worker is needed for that */
+    make_disk(c, "a.raw", "raw");
+    attach(c);
+    c->machine.at_once = 1 << 20;
+    c->endless = true;
+    dev_lock(&c->device);
+    c->core.at_once = c->machine.at_once;
+    drive_submit(c->drive, &r);
+    drives_tell(&c->device);
+    c->core.at_once = 0;
+    dev_unlock(&c->device);
+    unsigned told = c->done;
+    wait_for(&c->done, told + 1);
+    c->endless = false;
+    wait_for(&c->done, c->done + 1);
+    g_assert_cmpuint(c->failed, ==, c->done);
+    g_assert_true(drive_idle(c->drive));
+    controller_free(c);
+}
+
 static void test_media(void)
 {
     struct controller *c = controller_new("[ide0]\nmedia=cdrom\n");
@@ -415,6 +444,7 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/drive/by-workers", test_by_workers);
     g_test_add_data_func("/disk/drive/at-once-raw", "raw", test_at_once);
     g_test_add_data_func("/disk/drive/at-once-qcow2", "qcow2", test_at_once);
+    g_test_add_func("/disk/drive/endless", test_endless);
     g_test_add_func("/disk/drive/media", test_media);
     g_test_add_func("/disk/drive/insert-again", test_insert_again);
     g_test_add_func("/disk/drive/bad-settings", test_bad_settings);
