@@ -241,8 +241,7 @@ static void test_at_once(const void *format)
 static void test_endless(void)
 {
     struct controller *c = controller_new("[sata0]\nfile=a.raw\n");
-    struct drive_request r = {DRIVE_READ, UINT64_MAX - 511, 0, NULL,
-                              0,          .done = on_done}; /* no worker is needed for that */
+    struct drive_request r = {.op = DRIVE_READ, .offset = UINT64_MAX - 511, .done = on_done}; /* needs no worker */
     make_disk(c, "a.raw", "raw");
     attach(c);
     c->machine.at_once = 1 << 20;

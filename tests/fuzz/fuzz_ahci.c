@@ -2,9 +2,8 @@
 /* A hostile driver of the AHCI controller: ports that are started, with lists, tables and descriptors where they belong, and
  * then commands, wrong bytes in memory, registers, media and moments from the input.  At the end, a reset must leave a
  * controller that works. */
-#include "tests/devices/bench.h"
 #include "core-vmm/base/bytes.h"
-#include "tests/fuzz/bytes.h"
+#include "tests/fuzz/hostile.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -84,16 +83,6 @@ static unsigned descriptors(struct driver *r, uint8_t *table)
     return kind & 0x10 ? number(r, 2) : count;
 }
 
-static void packet(struct driver *r, uint8_t *to)
-{
-    static const uint8_t known[] = {0x00, 0x03, 0x12, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x42, 0x43, 0x46,
-                                    0x4a, 0x51, 0x52, 0x55, 0x5a, 0xa8, 0xbb, 0xbd, 0xbe, 0xb9, 0xad};
-    unsigned which = number(r, 1);
-    to[0] = which < G_N_ELEMENTS(known) * 8 ? known[which / 8] : number(r, 1);
-    for (unsigned i = 1; i < 12; i++)
-        to[i] = i == 2 || i == 3 || i == 6 ? 0 : number(r, 1);
-}
-
 /* A register FIS: a place that is mostly on the disk. */
 static uint8_t frame(struct driver *r, uint8_t *table, unsigned slot)
 {
@@ -116,7 +105,7 @@ static uint8_t frame(struct driver *r, uint8_t *table, unsigned slot)
     if (kind & 1)
         put_le32(table + 8, number(r, 4));
     if (command == PACKET)
-        packet(r, table + 0x40);
+        hostile_packet(&r->in, table + 0x40);
     return command;
 }
 
@@ -195,13 +184,9 @@ static void one(struct driver *r)
         switch_on(r);
     else if (what < 254)
         bench_reset(r->bench);
-    else {
-        g_autofree char *why = bench_save_load(r->bench);
-        if (why)
-            g_error("%s", why);
-    }
-    for (char *e; (e = bench_event(r->bench));)
-        g_free(e);
+    else
+        hostile_save_load(r->bench);
+    hostile_forget_events(r->bench);
 }
 
 /* Whatever came before: after a reset, a disk says what it is. */

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A hostile driver of the IDE controller with two disks and a CD: commands with the registers they want, packets, descriptor
  * tables, blocks through the data port, media and moments from the input.  At the end, a reset must leave a drive that works. */
-#include "tests/devices/bench.h"
 #include "core-vmm/base/bytes.h"
-#include "tests/fuzz/bytes.h"
+#include "tests/fuzz/hostile.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -69,12 +68,8 @@ static void bus_master(struct driver *r)
 
 static void packet(struct driver *r, unsigned channel)
 {
-    static const uint8_t known[] = {0x00, 0x03, 0x12, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x42, 0x43, 0x46,
-                                    0x4a, 0x51, 0x52, 0x55, 0x5a, 0xa8, 0xbb, 0xbd, 0xbe, 0xb9, 0xad};
-    unsigned which = number(r, 1);
-    uint8_t p[12] = {which < G_N_ELEMENTS(known) * 8 ? known[which / 8] : number(r, 1)};
-    for (unsigned i = 1; i < 12; i++)
-        p[i] = i == 2 || i == 3 || i == 6 ? 0 : number(r, 1);
+    uint8_t p[12];
+    hostile_packet(&r->in, p);
     for (unsigned i = 0; i < 12; i += 2)
         bench_out(r->bench, command_port(channel), 2, get_le16(p + i));
 }
@@ -149,13 +144,9 @@ static void one(struct driver *r)
         bench_reset(r->bench);
     else if (what < 254)
         switch_on(r);
-    else {
-        g_autofree char *why = bench_save_load(r->bench);
-        if (why)
-            g_error("%s", why);
-    }
-    for (char *e; (e = bench_event(r->bench));)
-        g_free(e);
+    else
+        hostile_save_load(r->bench);
+    hostile_forget_events(r->bench);
 }
 
 /* Whatever came before: after a reset, a disk says what it is. */

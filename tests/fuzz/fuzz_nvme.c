@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A hostile driver of the NVMe controller: the admin queues and two more are set up, then commands, pages of lists, doorbells,
  * registers and moments come from the input.  At the end, a reset must leave a controller that works. */
-#include "tests/devices/bench.h"
 #include "core-vmm/base/bytes.h"
-#include "tests/fuzz/bytes.h"
+#include "tests/fuzz/hostile.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -161,13 +160,9 @@ static void one(struct driver *r)
         bench_step(r->bench, 1ull << number(r, 1) % 28);
     else if (what < 254)
         bench_reset(r->bench);
-    else {
-        g_autofree char *why = bench_save_load(r->bench);
-        if (why)
-            g_error("%s", why);
-    }
-    for (char *e; (e = bench_event(r->bench));)
-        g_free(e);
+    else
+        hostile_save_load(r->bench);
+    hostile_forget_events(r->bench);
 }
 
 /* Whatever came before: after a reset, the controller says what it is. */

@@ -5,7 +5,7 @@
  * a queue. */
 #include "core-vmm/base/bytes.h"
 #include "tests/devices/virtio/driver.h"
-#include "tests/fuzz/bytes.h"
+#include "tests/fuzz/hostile.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,10 +33,7 @@ struct driver {
 
 static uint32_t number(struct driver *r, unsigned n)
 {
-    uint32_t v = 0;
-    for (unsigned i = 0; i < n; i++)
-        v |= (uint32_t)take(&r->in) << 8 * i;
-    return v;
+    return take_number(&r->in, n);
 }
 
 /* Mostly buffers in RAM; what the device reads there comes from the input. */
@@ -164,8 +161,7 @@ static void one(struct driver *r)
         vdriver_start(r->v, r->wanted, r->queues);
     else
         vdriver_save_load(r->v);
-    for (char *e; (e = bench_event(r->v->bench));)
-        g_free(e);
+    hostile_forget_events(r->v->bench);
 }
 
 static unsigned target(unsigned byte)

@@ -18,10 +18,7 @@ uint8_t *hostile_ram(struct hostile_card *c, uint32_t gpa)
 
 uint32_t hostile_number(struct hostile_card *c, unsigned bytes)
 {
-    uint32_t v = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint32_t)take(&c->in) << 8 * i;
-    return v;
+    return take_number(&c->in, bytes);
 }
 
 uint32_t hostile_address(struct hostile_card *c, bool wild)
@@ -70,13 +67,6 @@ static void network(struct hostile_card *c)
         g_bytes_unref(b);
 }
 
-static void save_and_load(struct hostile_card *c)
-{
-    g_autofree char *why = bench_save_load(c->bench);
-    if (why)
-        g_error("%s", why);
-}
-
 static void one(struct hostile_card *c)
 {
     unsigned what = hostile_number(c, 1);
@@ -91,9 +81,8 @@ static void one(struct hostile_card *c)
     else if (what < 255)
         bench_step(c->bench, 1ull << hostile_number(c, 1) % 28);
     else if (hostile_number(c, 1) % 16 == 7) /* now and then: it is the costly part */
-        save_and_load(c);
-    for (char *e; (e = bench_event(c->bench));)
-        g_free(e);
+        hostile_save_load(c->bench);
+    hostile_forget_events(c->bench);
 }
 
 void hostile_run(struct hostile_card *c)

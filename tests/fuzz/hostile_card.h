@@ -2,8 +2,7 @@
 /* hostile_card.h - what the fuzzers of network cards share: a card on the bench with rings that its fuzzer has set up, and an
  * input that becomes descriptors and registers (the fuzzer's), and frames, cables, time and saved state (here). */
 #pragma once
-#include "tests/devices/bench.h"
-#include "tests/fuzz/bytes.h"
+#include "tests/fuzz/hostile.h"
 
 enum { HOSTILE_BAR = 0xe0000000, HOSTILE_BUFFERS = 0x100000, HOSTILE_BUFFER = 0x1000 };
 struct hostile_card;
