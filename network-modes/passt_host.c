@@ -3,6 +3,7 @@
 #include "network-modes/passt_host.h"
 #include "core-vmm/base/forward.h"
 #include "core-vmm/base/net_wire.h"
+#include "core-vmm/outer/fd_pass.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -162,19 +163,7 @@ static int start(const char *program, const struct passt_request *r, pid_t *pid,
 
 static bool answer(int fd, const struct passt_reply *reply, int given)
 {
-    char space[CMSG_SPACE(sizeof given)] = {0};
-    struct iovec iov = {(void *)reply, sizeof *reply};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (given >= 0) {
-        m.msg_control = space;
-        m.msg_controllen = sizeof space;
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof given);
-        memcpy(CMSG_DATA(c), &given, sizeof given);
-    }
-    bool good = sendmsg(fd, &m, MSG_NOSIGNAL) == sizeof *reply;
+    bool good = fd_send(fd, reply, sizeof *reply, given, 0) == sizeof *reply;
     if (given >= 0)
         close(given);
     return good;
@@ -229,16 +218,14 @@ void passt_host_free(struct passt_host *h)
     g_free(h);
 }
 
+/* A socket, or -1; *reply stays as it was if none came. */
 static int take(int fd, struct passt_reply *reply)
 {
-    int got = -1;
-    char space[CMSG_SPACE(sizeof got)] = {0};
-    struct iovec iov = {reply, sizeof *reply};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
-    struct cmsghdr *c = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) == sizeof *reply ? CMSG_FIRSTHDR(&m) : NULL;
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof got))
-        memcpy(&got, CMSG_DATA(c), sizeof got);
-    return got;
+    struct passt_reply got;
+    int given;
+    if (fd_receive(fd, &got, sizeof got, &given, MSG_DONTWAIT) == sizeof got)
+        *reply = got;
+    return given;
 }
 
 /* Replies that came too late for an earlier request are thrown away. */

@@ -2,6 +2,7 @@
 /* keeper.c - the process that starts the ends of a VM, starts them again, and ends them with it. */
 #include "core-vmm/outer/outer.h"
 #include "core-vmm/outer/line.h"
+#include "core-vmm/outer/fd_pass.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -71,19 +72,7 @@ static void become(const struct outer_end *e, int socket, pid_t keeper)
 
 static bool tell(struct keeper *k, const struct line_news *news, int fd)
 {
-    char space[CMSG_SPACE(sizeof fd)] = {0};
-    struct iovec iov = {(void *)news, sizeof *news};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (fd >= 0) {
-        m.msg_control = space;
-        m.msg_controllen = sizeof space;
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    }
-    return sendmsg(k->line, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *news;
+    return fd_send(k->line, news, sizeof *news, fd, MSG_DONTWAIT) == sizeof *news;
 }
 
 /* ---- ends ---- */

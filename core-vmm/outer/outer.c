@@ -2,6 +2,7 @@
 /* outer.c - the VM process' side: sockets of ends that come and go. */
 #include "core-vmm/outer/outer.h"
 #include "core-vmm/outer/line.h"
+#include "core-vmm/outer/fd_pass.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>
@@ -53,26 +54,12 @@ static char *reason(uint32_t status)
                                : g_strdup_printf("ended with exit code %d", WEXITSTATUS(status));
 }
 
-/* The length of a packet, 0 at the end of the line; *fd: -1 if none came. */
-static ssize_t take(int line, struct line_news *news, int *fd)
-{
-    char space[CMSG_SPACE(sizeof *fd)] = {0};
-    struct iovec iov = {news, sizeof *news};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
-    ssize_t n = recvmsg(line, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-    *fd = -1;
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof *fd))
-        memcpy(fd, CMSG_DATA(c), sizeof *fd);
-    return n;
-}
-
 static gboolean on_line(int line, GIOCondition condition, gpointer data)
 {
     struct outer *o = data;
     struct line_news news;
     int fd;
-    ssize_t n = take(line, &news, &fd);
+    ssize_t n = fd_receive(line, &news, sizeof news, &fd, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
     if (n == sizeof news && news.end < o->count) {
