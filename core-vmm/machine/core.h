@@ -298,8 +298,11 @@ void input_remove(struct machine *m, struct device *d); /* its keys and buttons 
 
 /* ---- drive_requests.c ---- */
 void drives_tell(struct device *d); /* of requests that are through; its lock is held */
+/* No worker tells a device of requests any more: they go, or what they need does.  Of all devices, or only that one; without its
+ * lock. */
+void drives_hush(struct machine *m, const struct device *only);
 
 /* ---- drive_state.c ---- */
-/* All requests are finished and told: so many were. */
+/* All requests are finished and told: so many there were at least; 0: there was none. */
 bool drives_settle(struct machine *m, unsigned *requests, GError **error);
 bool drives_sync(struct machine *m, struct stream *s, GError **error);

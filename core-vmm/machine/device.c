@@ -60,6 +60,7 @@ bool device_init(struct device *d, GError **error)
 
 void device_free(struct device *d)
 {
+    drives_hush(d->machine, d);
     if (d->ops->fini && d->core->ready)
         d->ops->fini(d);
     for (unsigned i = 0; i < DEV_TIMERS; i++)

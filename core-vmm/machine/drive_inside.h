@@ -4,10 +4,11 @@
  * saves them.
  *
  * submit puts a request on a list; the drive's worker threads take them from there, several at once.  Each puts what it has
- * finished on another list, takes the device's lock and calls done() for all that is there.  Reads of what the host has in
+ * finished on another list, and one of them takes the device's lock and calls done() for all that is there.  Reads of what the host has in
  * memory do not go that way: within a vCPU's access to the device they are carried out at once, and told when the access is
  * over (bus.c).  In machines whose time stands still between steps (at_once is 0) all of it waits for the loop thread, which
- * otherwise is only woken when a host disk is full.  The medium is counted by the requests that use it, so that it can be
+ * otherwise is woken only when a host disk is full, when a drive closes, for what fails at once outside of an access, and when
+ * one thread has told of very much.  The medium is counted by the requests that use it, so that it can be
  * changed while some are under way. */
 #pragma once
 #include "core-vmm/machine/drive_media.h"
@@ -54,7 +55,7 @@ struct drive {
     unsigned workers_there; /* called, and not gone again */
     unsigned in_flight;     /* submitted, done() not yet over */
     unsigned running;       /* waiting for a worker, or with one */
-    unsigned telling;       /* workers that tell the device */
+    bool telling;           /* a worker tells the device */
     GQueue waiting, finished, stalled;
 };
 

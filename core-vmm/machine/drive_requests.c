@@ -26,30 +26,42 @@ static void wake_loop(struct drive *v)
         g_warning("drive %s: cannot wake the loop", v->section);
 }
 
-static void tell_all(struct drive *v);
+static void tell_all(struct drive *v, unsigned *told);
 
-/* The worker tells the device itself, which saves two changes of threads; a full disk is the loop's matter.  It no longer counts
- * as running then: whoever has the device's lock may wait for those that run. */
+/* Until nothing more is finished: what others finish meanwhile too. */
+static void tell_as_worker(struct drive *v)
+{
+    bool more = true;
+    for (unsigned told = 0; more && told < TOLD_MOST;) {
+        tell_all(v, &told);
+        g_mutex_lock(&v->lock);
+        more = v->finished.length && !v->closing;
+        v->telling = more && told < TOLD_MOST;
+        g_cond_broadcast(&v->idle);
+        g_mutex_unlock(&v->lock);
+    }
+    if (more)
+        wake_loop(v);
+}
+
+/* A worker tells the device itself, which saves two changes of threads; a full disk is the loop's matter.  One worker at a time
+ * does, and no longer counts as running: whoever has the device's lock may wait for those that run, and the others must be
+ * there to run what waits. */
 static void finish(struct job *j)
 {
     struct drive *v = j->drive;
     bool full = (j->error == -ENOSPC || j->error == -EDQUOT) && v->on_full;
     g_mutex_lock(&v->lock);
     g_queue_push_tail(full && !v->closing ? &v->stalled : &v->finished, j);
-    bool tell = v->device->machine->at_once && !full && !v->full && !v->closing;
+    bool loops = !v->device->machine->at_once || full || v->full || v->closing, tell = !loops && !v->telling;
     v->running--;
-    v->telling += tell;
+    v->telling |= tell;
     g_cond_broadcast(&v->idle);
     g_mutex_unlock(&v->lock);
-    if (!tell) {
+    if (tell)
+        tell_as_worker(v);
+    if (loops)
         wake_loop(v);
-        return;
-    }
-    tell_all(v);
-    g_mutex_lock(&v->lock);
-    v->telling--;
-    g_cond_broadcast(&v->idle);
-    g_mutex_unlock(&v->lock);
 }
 
 /* The drive's lock is held.  One worker more, if something waits for one; each that comes calls the next, so that a burst of
@@ -163,12 +175,10 @@ static bool tell_locked(struct drive *v, unsigned *told)
     return true;
 }
 
-static void tell_all(struct drive *v)
+static void tell_all(struct drive *v, unsigned *told)
 {
-    unsigned told = 0;
     dev_lock(v->device);
-    if (!tell_locked(v, &told))
-        wake_loop(v);
+    tell_locked(v, told);
     dev_unlock(v->device);
 }
 
@@ -279,11 +289,28 @@ void drive_quiesce(struct drive *v)
 
 void drive_complete_finished(struct drive *v)
 {
+    unsigned told = 0;
     g_mutex_lock(&v->lock);
     bool any = v->finished.length;
     g_mutex_unlock(&v->lock);
     if (any)
-        tell_all(v);
+        tell_all(v, &told);
+    if (told >= TOLD_MOST) /* others come first */
+        wake_loop(v);
+}
+
+void drives_hush(struct machine *m, const struct device *only)
+{
+    for (struct drive *v = m->drives; v; v = v->next) {
+        if (only && v->device != only)
+            continue;
+        g_mutex_lock(&v->lock);
+        v->closing = true;
+        g_mutex_unlock(&v->lock);
+    }
+    for (struct drive *v = m->drives; v; v = v->next)
+        if (!only || v->device == only)
+            drive_wait_for_workers(v);
 }
 
 gboolean drive_on_wake(int fd, GIOCondition condition, void *data)

@@ -9,11 +9,11 @@
 /* All requests of one drive are finished and told, and those that their devices then make. */
 static bool drain(struct drive *v, unsigned *requests, GError **error)
 {
+    g_mutex_lock(&v->lock);
+    *requests += v->in_flight + v->telling;
+    g_mutex_unlock(&v->lock);
     while (!drive_idle(v)) {
         drive_wait_for_workers(v);
-        g_mutex_lock(&v->lock);
-        *requests += v->finished.length;
-        g_mutex_unlock(&v->lock);
         drive_complete_finished(v);
         g_mutex_lock(&v->lock);
         bool stuck = v->stalled.length && !v->running && !v->finished.length;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* hotplug.c - PCI functions that come and go while the machine runs.
  *
- * All vCPUs stand meanwhile, and this is the loop thread, which runs all else that calls devices (timers, completions of
- * requests): nobody is inside the device, nor on the way to it.  A transfer under way when the function goes is finished or
+ * All vCPUs stand meanwhile, this is the loop thread, which runs timers, and the workers of the device's drives, which tell it
+ * of requests, are made to stop first: nobody is inside the device, nor on the way to it.  A transfer under way when the function goes is finished or
  * dropped by the chip's fini().
  *
  * The guest hears of it by the machine's hot-plug controller (api/hotplug.h): that a function is there, or that the user wants
@@ -128,6 +128,7 @@ bool machine_unplug(struct machine *m, const char *section, GError **error)
     if (!d)
         return false;
     hold(m);
+    drives_hush(m, d);
     disconnect(d);
     machine_remove(m, d);
     device_free(d);

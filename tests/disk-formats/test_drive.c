@@ -200,6 +200,64 @@ static void test_by_workers(void)
     controller_free(c);
 }
 
+/* More requests under way than there are workers, and whoever has the device's lock waits for them, as a reset does.  Settling,
+ * before a state is saved, counts what was under way, though workers tell of it meanwhile. */
+static void test_quiesce(void)
+{
+    enum { REQUESTS = 64, ROUNDS = 100 };
+    struct controller *c = controller_new("[sata0]\nfile=a.raw\n");
+    static uint8_t data[65536];
+    struct iovec iov = {data, sizeof data};
+    struct drive_request r[REQUESTS];
+    GError *error = NULL;
+    make_disk(c, "a.raw", "raw");
+    attach(c);
+    unsigned counted = 0;
+    c->machine.at_once = 1;
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        unsigned settled;
+        for (unsigned i = 0; i < REQUESTS; i++) {
+            r[i] = (struct drive_request){DRIVE_WRITE, i * sizeof data, sizeof data, &iov, 1};
+            submit(c, &r[i]);
+        }
+        if (round % 2) {
+            dev_lock(&c->device);
+            drive_quiesce(c->drive);
+            dev_unlock(&c->device);
+        }
+        g_assert_true(drives_settle(&c->machine, &settled, &error));
+        counted += settled;
+        g_assert_cmpuint(c->done, ==, round * REQUESTS);
+        g_assert_true(drives_settle(&c->machine, &settled, &error));
+        g_assert_cmpuint(settled, ==, 0);
+    }
+    g_assert_cmpuint(counted, >, 0);
+    g_assert_cmpuint(c->failed, ==, 0);
+    controller_free(c);
+}
+
+/* Workers that are hushed tell nothing any more. */
+static void test_hush(void)
+{
+    struct controller *c = controller_new("[sata0]\nfile=a.raw\n");
+    static uint8_t data[4096];
+    struct iovec iov = {data, sizeof data};
+    struct drive_request r = {DRIVE_WRITE, 0, sizeof data, &iov, 1};
+    make_disk(c, "a.raw", "raw");
+    attach(c);
+    c->machine.at_once = 1;
+    dev_lock(&c->device);
+    r.done = on_done;
+    drive_submit(c->drive, &r);
+    dev_unlock(&c->device);
+    drives_hush(&c->machine, &c->device);
+    unsigned done = c->done;
+    submit(c, &r);
+    drive_wait_for_workers(c->drive);
+    g_assert_cmpuint(c->done, ==, done);
+    controller_free(c);
+}
+
 /* Within an access, what is in memory is read at once, but told only when the access is over. */
 static void test_at_once(const void *format)
 {
@@ -444,6 +502,8 @@ int main(int argc, char **argv)
     g_test_add_data_func("/disk/drive/at-once-raw", "raw", test_at_once);
     g_test_add_data_func("/disk/drive/at-once-qcow2", "qcow2", test_at_once);
     g_test_add_func("/disk/drive/endless", test_endless);
+    g_test_add_func("/disk/drive/quiesce", test_quiesce);
+    g_test_add_func("/disk/drive/hush", test_hush);
     g_test_add_func("/disk/drive/media", test_media);
     g_test_add_func("/disk/drive/insert-again", test_insert_again);
     g_test_add_func("/disk/drive/bad-settings", test_bad_settings);
