@@ -60,6 +60,8 @@ bool disk_merge(const char *path, const char *format, struct disk_job *job, GErr
     struct image *im = image_open(path, &how, error);
     g_autofree char *name = im ? image_parent_path(im, error) : NULL;
     struct image_how below = {.format = im ? im->parent_format : NULL, .write = true};
+    if (name && !below.format)
+        disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s does not say what format its parent has", path);
     bool may = name && below.format && is_one_file(name, below.format, error);
     struct image *parent = may ? image_open(name, &below, error) : NULL;
     bool good = parent && merge(im, parent, job, error);

@@ -183,6 +183,13 @@ static bool read_geometry(struct image *im, const uint8_t *h, GError **error)
     return im->bytes <= IMAGE_MAX_BYTES || disk_fail(error, DISK_ERROR_CORRUPT, "%s: absurd disk size", im->file->path);
 }
 
+/* Where they end at the latest: the parent's name lies behind them. */
+static uint64_t extensions_end(struct image *im, const uint8_t *h, uint32_t header_bytes)
+{
+    uint64_t backing = get_be64(h + HEADER_BACKING), end = MIN(qcow2_of(im)->cluster, blk_size(im->file));
+    return backing > header_bytes && backing < end ? backing : end;
+}
+
 bool qcow2_read_header(struct image *im, GError **error)
 {
     struct qcow2 *s = qcow2_of(im);
@@ -192,9 +199,7 @@ bool qcow2_read_header(struct image *im, GError **error)
     if (!blk_get(im->file, 0, first, MAX(there, (size_t)HEADER_V2_BYTES), "header", error) ||
         !read_geometry(im, first, error) || !read_version_3(im, first, &header_bytes, error))
         return false;
-    uint64_t backing = get_be64(first + HEADER_BACKING), end = MIN(s->cluster, blk_size(im->file));
-    if (backing > header_bytes && backing < end)
-        end = backing;
+    uint64_t end = extensions_end(im, first, header_bytes);
     g_autofree uint8_t *h = g_malloc0(s->cluster);
     if (!blk_get(im->file, 0, h, end, "header", error) || !read_extensions(im, h, header_bytes, end, error))
         return false;
@@ -349,14 +354,16 @@ static bool is_of_parent(uint32_t type)
     return type == EXTENSION_PARENT_ID || type == EXTENSION_BACKING_FORMAT;
 }
 
-/* The extensions that are not about the parent, from one header to another, where at is; NULL: there is no room. */
-static uint8_t *keep_extensions(const uint8_t *from, uint32_t begin, uint8_t *at, const uint8_t *end)
+/* The extensions that are not about the parent, from one header, where they end at `to` at the latest, to another, where at is;
+ * NULL: there is no room. */
+static uint8_t *keep_extensions(const uint8_t *from, uint64_t begin, uint64_t to, uint8_t *at, const uint8_t *end)
 {
-    for (uint32_t i = begin; get_be32(from + i) != EXTENSION_END; i += 8 + (get_be32(from + i + 4) + 7) / 8 * 8) {
-        uint32_t bytes = 8 + (get_be32(from + i + 4) + 7) / 8 * 8;
+    uint64_t bytes;
+    for (uint64_t i = begin; i + 8 <= to && get_be32(from + i) != EXTENSION_END; i += bytes) {
+        bytes = 8 + ((uint64_t)get_be32(from + i + 4) + 7) / 8 * 8;
         if (is_of_parent(get_be32(from + i)))
             continue;
-        if (bytes > (size_t)(end - at))
+        if (bytes > (size_t)(end - at) || bytes > to - i)
             return NULL;
         memcpy(at, from + i, bytes);
         at += bytes;
@@ -378,8 +385,8 @@ int qcow2_set_parent(struct image *im, const char *name, const char *format, con
     if (err || length + names + 96 > s->cluster || strlen(name) > 1023)
         return err ? err : -ENAMETOOLONG;
     memcpy(h, old, length);
-    uint8_t *at = keep_extensions(old, length, id ? put_parent_id(h + length, name, id) : h + length,
-                                  h + s->cluster - names - 96);
+    uint8_t *at = keep_extensions(old, length, extensions_end(im, old, length),
+                                  id ? put_parent_id(h + length, name, id) : h + length, h + s->cluster - names - 96);
     if (!at)
         return -ENAMETOOLONG;
     at = put_extension(at, EXTENSION_BACKING_FORMAT, format);
@@ -387,8 +394,7 @@ int qcow2_set_parent(struct image *im, const char *name, const char *format, con
     put_be64(h + HEADER_BACKING, at - h);
     put_be32(h + HEADER_BACKING + 8, strlen(name));
     memcpy(at, name, strlen(name));
-    err = qcow2_write_header_field(im, 0, h, (at - h + strlen(name) + 511) / 512 * 512);
-    return err;
+    return qcow2_write_header_field(im, 0, h, (at - h + strlen(name) + 511) / 512 * 512);
 }
 
 static bool write_counts(struct blk_file *f, const struct layout *l, GError **error)

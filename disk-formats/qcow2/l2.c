@@ -158,11 +158,11 @@ static int lock_tables(struct image *im, uint64_t offset, bool now)
 {
     struct qcow2 *s = qcow2_of(im);
     uint32_t at = l1_index(s, offset);
-    uint64_t l2 = at < s->l1.entries ? s->l1.entry[at] & L1_OFFSET_MASK : 0;
     if (!now)
         g_mutex_lock(&s->lock);
     else if (!g_mutex_trylock(&s->lock))
         return -EAGAIN;
+    uint64_t l2 = at < s->l1.entries ? s->l1.entry[at] & L1_OFFSET_MASK : 0;
     if (!now || !l2 || tables_has(&s->l2, l2))
         return 0;
     g_mutex_unlock(&s->lock);

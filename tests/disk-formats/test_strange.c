@@ -740,6 +740,34 @@ static void test_left_over(void)
     scratch_remove(folder);
 }
 
+/* A header whose extensions have no end but the parent's name, which reads like one of 2 GiB: it is told of another parent all
+ * the same, and keeps the extension that nobody knows.  And one that does not say what its parent is cannot be merged. */
+static void test_no_end(void)
+{
+    enum { BACKING = 8, HEADER = 112 };
+    static const uint8_t fields[] = {0, 0, 0, 0, 0, 0, 0, HEADER + 8, 0, 0, 0, 8},
+                         names[] = "\x12\x34\x56\x78\0\0\0\0" /* an extension of no bytes */
+                                   "\xe2\x79\x2a\xca\x7f\xff\xff\xf0";
+    char *folder = scratch_new();
+    g_autofree char *base = in(folder, "base.raw"), *old = in(folder, "old.raw"), *child = in(folder, "child.qcow2");
+    uint8_t kept[256];
+    GError *error = NULL;
+    make(base, "raw", NULL, NULL);
+    make(old, "raw", NULL, NULL);
+    make(child, "qcow2", NULL, "old.raw");
+    poke(child, BACKING, fields, sizeof fields);
+    poke(child, HEADER, names, sizeof names);
+    g_assert_false(disk_merge(child, "qcow2", &(struct disk_job){0}, &error));
+    g_assert_nonnull(error);
+    g_clear_error(&error);
+    disk_set_parent(child, "qcow2", "base.raw", "raw", &error);
+    g_assert_no_error(error);
+    peek(child, HEADER, kept, sizeof kept);
+    g_assert_nonnull(memmem(kept, sizeof kept, names, 8));
+    image_close(open_image(child, "qcow2", false));
+    scratch_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -760,5 +788,6 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/strange/vmdk-cache", test_vmdk_cache);
     g_test_add_func("/disk/strange/synced", test_synced);
     g_test_add_func("/disk/strange/left-over", test_left_over);
+    g_test_add_func("/disk/strange/no-end", test_no_end);
     return g_test_run();
 }

@@ -9,13 +9,15 @@
 /* clang-format off */
 GUEST_CODE(busy, 64, "mov $100000, %ecx; mov $0x20000, %rdi\n"
                      "1: mov %ecx, (%rdi); add $64, %rdi; and $0x2ffff, %rdi; cmpxchg8b 0x800(%rdi); dec %ecx; jnz 1b; hlt\n");
+GUEST_CODE(locked, 64, "mov $100000, %ecx; mov $0x20000, %rdi\n"
+                       "1: lock orl $0, (%rdi); lock btsl $3, 8(%rdi); lock btsl %ecx, 0x8000(%rdi); dec %ecx; jnz 1b; hlt\n");
 /* clang-format on */
 
-static struct guest *run_busy(void)
+static struct guest *run(const uint8_t *code, const uint8_t *end)
 {
     struct guest *g = guest_new(1);
     guest_start(g, GUEST_LONG);
-    GUEST_LOAD(g, GUEST_CODE_AT, busy);
+    guest_code(g, GUEST_CODE_AT, code, end);
     guest_run(g);
     g_assert_cmpuint(g->s.gpr[X86_RCX] & 0xffffffff, ==, 0);
     return g;
@@ -34,7 +36,7 @@ static guint counted(GHashTable *all, const char *name)
 
 static void test_counters(void)
 {
-    struct guest *g = run_busy();
+    struct guest *g = run(busy, busy_end);
     g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g->engine->counters(g->evm, note, all);
     g_assert_cmpuint(counted(all, "code/blocks translated"), >, 0);
@@ -46,11 +48,27 @@ static void test_counters(void)
 static void test_code(void)
 {
     g_autoptr(GError) error = NULL;
-    struct guest *g = run_busy();
+    struct guest *g = run(busy, busy_end);
     g_autofree char *text = g->engine->dump(g->vcpu[0], 100, &error);
     g_assert_nonnull(text);
     g_assert_nonnull(strstr(text, "64-bit block at offset 0x"));
     g_assert_nonnull(strstr(text, "and rdi, 0x2FFFF"));
+    guest_free(g);
+}
+
+/* A single vCPU's LOCK is a barrier towards devices, whose threads share its memory: the host's code has it too. */
+static void test_lock(void)
+{
+    g_autoptr(GError) error = NULL;
+    struct guest *g = run(locked, locked_end);
+    g_autofree char *text = g->engine->dump(g->vcpu[0], 100, &error);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    unsigned of_guest = 0, of_host = 0;
+    for (char **l = lines; *l; l++)
+        if (strstr(*l, " lock "))
+            *(g_str_has_prefix(*l, "        ") ? &of_host : &of_guest) += 1;
+    g_assert_cmpuint(of_guest, >=, 3);
+    g_assert_cmpuint(of_host, >=, of_guest);
     guest_free(g);
 }
 
@@ -117,7 +135,7 @@ static void test_memory_grows(void)
     struct guest *g = guest_new(1);
     g->engine->memory(g->evm, &before);
     guest_free(g);
-    g = run_busy();
+    g = run(busy, busy_end);
     g->engine->memory(g->evm, &after);
     g_assert_cmpuint(after.used, >, before.used);
     g_assert_cmpuint(after.limit, >=, before.limit);
@@ -191,6 +209,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/soft/counters", test_counters);
     g_test_add_func("/soft/code", test_code);
+    g_test_add_func("/soft/lock", test_lock);
     g_test_add_func("/soft/memory", test_memory);
 #ifndef __SANITIZE_ADDRESS__
     g_test_add_func("/soft/memory-full", test_memory_full);
