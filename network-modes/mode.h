@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* mode.h - the plug of a network mode: what the cable of a card ends in.  One mode, one file; modes.c lists them.
  *
- * All of it runs on the one thread of the network process, whose loop is GLib's default main context; nothing may block.
+ * All of it runs on the one thread of the network process, whose loop is GLib's default main context; nothing may block (starting
+ * passt does, for two seconds at most).
  * Frames come from a hostile guest and from hostile networks: every length from NET_FRAME_LEAST to NET_FRAME_MOST, any
  * content.  A frame that a mode cannot use is dropped and counted (port_dropped). */
 #pragma once
@@ -37,7 +38,7 @@ unsigned port_guest_can(const struct net_port *p);  /* what may be left to the g
 void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const struct net_offload *left);
 void port_link(struct net_port *p, bool up); /* the mode's far end is there, or not: up until told otherwise */
 void port_dropped(struct net_port *p, const char *why);                         /* counted by reason; why: a constant */
-void port_log(struct net_port *p, const char *format, ...) G_GNUC_PRINTF(2, 3); /* at most a few a second */
+void port_log(struct net_port *p, const char *format, ...) G_GNUC_PRINTF(2, 3); /* log.c writes so many a second */
 bool port_has_card(const struct net_port *p);             /* false: it is inside of another mode */
 unsigned port_number(const struct net_port *p);           /* of the card, from 0 */
 struct passt_host *port_passt(const struct net_port *p);  /* network-modes/passt_host.h; NULL: no passt is to be had */

@@ -4,6 +4,7 @@
 #include "core-vmm/base/bytes.h"
 #include "core-vmm/base/forward.h"
 #include "network-modes/nat.h"
+#include "network-modes/passt_host.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
@@ -50,21 +51,16 @@ static char *reason(const struct forward *f, int e)
         return g_strdup_printf("%s: low ports of the host are root's; take one above 1023, or lower "
                                "net.ipv4.ip_unprivileged_port_start",
                                text);
+    if (e == E2BIG)
+        return g_strdup_printf("%s: passt leads %d ports into a guest at most", text, PASST_FORWARDS);
     return g_strdup_printf("%s: %s", text, e == EADDRNOTAVAIL ? "the host has no such address" : g_strerror(e));
 }
 
-static void stand(struct nat *n, const struct forward *f)
+/* By libslirp. */
+static void lead(struct nat *n, struct nat_forward *w)
 {
-    struct nat_forward *w = g_new0(struct nat_forward, 1);
     union address host, guest;
-    w->f = *f;
-    g_ptr_array_add(n->forwards, w);
-    if (n->passt) {
-        g_autofree char *text = forward_format(f);
-        if (!IN6_IS_ADDR_UNSPECIFIED(&f->guest))
-            w->failure = g_strdup_printf("%s: passt leads ports to the guest itself only, not to an address", text);
-        return;
-    }
+    const struct forward *f = &w->f;
     socklen_t host_bytes = address_of(&host, &f->host, f->v6, f->host_port);
     socklen_t guest_bytes = address_of(&guest, &f->guest, f->v6, f->guest_port);
     if (!f->v6 && IN6_IS_ADDR_UNSPECIFIED(&f->guest))
@@ -72,6 +68,18 @@ static void stand(struct nat *n, const struct forward *f)
     errno = 0;
     if (slirp_add_hostxfwd(n->slirp, &host.any, host_bytes, &guest.any, guest_bytes, flags_of(f)) < 0)
         w->failure = reason(f, errno ? errno : EIO);
+}
+
+static void stand(struct nat *n, const struct forward *f)
+{
+    struct nat_forward *w = g_new0(struct nat_forward, 1);
+    w->f = *f;
+    g_ptr_array_add(n->forwards, w);
+    g_autofree char *text = forward_format(f);
+    if (!n->passt)
+        lead(n, w);
+    else if (!IN6_IS_ADDR_UNSPECIFIED(&f->guest))
+        w->failure = g_strdup_printf("%s: passt leads ports to the guest itself only, not to an address", text);
     if (w->failure)
         port_log(n->port, "%s", w->failure);
 }
@@ -123,11 +131,12 @@ bool nat_forwards_change(struct nat *n, const char *text, GError **error)
 char *nat_forwards_wanted(const struct nat *n)
 {
     GString *s = g_string_new("");
-    for (unsigned i = 0; i < n->forwards->len; i++) {
+    for (unsigned i = 0, wanted = 0; i < n->forwards->len && wanted < PASST_FORWARDS; i++) {
         const struct nat_forward *w = n->forwards->pdata[i];
         g_autofree char *text = forward_format(&w->f);
         if (!w->failure)
             g_string_append_printf(s, "%s%s", s->len ? "; " : "", text);
+        wanted += !w->failure;
     }
     return g_string_free(s, FALSE);
 }

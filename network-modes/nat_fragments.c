@@ -21,7 +21,8 @@ struct datagram {
     gint64 since; /* monotonic us */
     uint8_t key[2 + 1 + ADDRESSES];
     size_t header, have,
-        total; /* bytes; header: Ethernet's and IP's, 0: the first fragment is not there; total 0: nor the last */
+        total;  /* bytes; header: Ethernet's and IP's, 0: the first fragment is not there; total 0: nor the last */
+    size_t top; /* where the farthest fragment ends */
     uint8_t there[UNITS / 8];
     uint8_t first[ETHERNET + HEADER_MOST];
     uint8_t data[DATA + DATAGRAM_MOST]; /* from DATA on; the headers are put right before it at the end */
@@ -93,8 +94,9 @@ static struct datagram *datagram_of(struct nat_fragments *all, const struct frag
 static bool add(struct datagram *d, const struct fragment *f)
 {
     size_t end = f->offset + f->bytes;
-    if (f->more ? d->total && end > d->total : d->total != 0)
+    if (f->more ? d->total && end > d->total : d->total || d->top > end)
         return false;
+    d->top = MAX(d->top, end);
     for (size_t unit = f->offset / UNIT; unit * UNIT < end; unit++) {
         if (d->there[unit / 8] >> unit % 8 & 1)
             return false;

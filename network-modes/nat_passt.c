@@ -13,13 +13,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LENGTH = 4, FRAME_LEAST = 14, FRAME_MOST = 65535, ROOM = 4 * (LENGTH + FRAME_MOST), AGAIN_MS = 2500, READS = 8 };
+enum {
+    LENGTH = 4,
+    FRAME_LEAST = 14,
+    FRAME_MOST = 65535,
+    ROOM = 4 * (LENGTH + FRAME_MOST),
+    AGAIN_MS = 2500,
+    AGAIN_MOST_MS = 20000,
+    READS = 8
+};
 
 struct nat_passt {
     struct nat *nat;
     struct passt_request request;
     int fd; /* -1: it does not run */
     GSource *input, *output, *again;
+    guint again_ms;   /* the next wait for a start */
+    char *why;        /* it did not run the last time; NULL: it did */
     GByteArray *rest; /* of a frame for it */
     size_t have;      /* bytes of what came */
     uint8_t came[ROOM];
@@ -54,9 +64,13 @@ static gboolean on_again(gpointer data)
 static void gone(struct nat_passt *p, const char *why)
 {
     hang_up(p);
-    port_log(p->nat->port, "passt %s; it is started again", why);
+    if (g_strcmp0(p->why, why))
+        port_log(p->nat->port, "passt %s", why);
+    g_free(p->why);
+    p->why = g_strdup(why);
     port_link(p->nat->port, false);
-    p->again = g_timeout_source_new(AGAIN_MS);
+    p->again = g_timeout_source_new(p->again_ms);
+    p->again_ms = MIN(p->again_ms * 2, AGAIN_MOST_MS);
     g_source_set_callback(p->again, on_again, p, NULL);
     g_source_attach(p->again, NULL);
 }
@@ -90,7 +104,7 @@ static gboolean on_input(int fd, GIOCondition condition, gpointer data)
             return G_SOURCE_CONTINUE;
         p->have += MAX(n, 0);
         if (n <= 0 || !take_frames(p)) {
-            gone(p, "has ended");
+            gone(p, "has ended; it is started again");
             return G_SOURCE_REMOVE;
         }
     }
@@ -154,9 +168,18 @@ void nat_passt_restart(struct nat_passt *p)
     g_strlcpy(p->request.forwards, forwards, sizeof p->request.forwards);
     p->fd = passt_host_start(port_passt(n->port), &p->request, &reply);
     if (p->fd < 0) {
-        gone(p, reply.error ? g_strerror(reply.error) : "does not start, as where the host has no default route");
+        g_autofree char *why =
+            reply.error == EPIPE ? g_strdup("cannot be started: the process that does it has ended, "
+                                            "until the machine's next start")
+            : reply.error ? g_strdup_printf("cannot be started: %s; that is tried again", g_strerror(reply.error))
+                          : g_strdup("does not start, as where the host has no default route; that is tried again");
+        gone(p, why);
         return;
     }
+    if (p->why)
+        port_log(n->port, "passt runs again");
+    g_clear_pointer(&p->why, g_free);
+    p->again_ms = AGAIN_MS;
     nat_forwards_told(n, reply.forward, PASST_FORWARDS);
     p->input = watch(p, G_IO_IN | G_IO_HUP | G_IO_ERR, on_input);
     port_link(n->port, true);
@@ -179,6 +202,7 @@ struct nat_passt *nat_passt_new(struct nat *n, GError **error)
     struct nat_passt *p = g_new0(struct nat_passt, 1);
     p->nat = n;
     p->fd = -1;
+    p->again_ms = AGAIN_MS;
     p->rest = g_byte_array_new();
     p->request = (struct passt_request){.card = port_number(n->port),
                                         .range = {ntohl(n->network.s_addr), ntohl(n->mask.s_addr)},
@@ -194,5 +218,6 @@ void nat_passt_free(struct nat_passt *p)
     hang_up(p);
     source_stop(&p->again);
     g_byte_array_unref(p->rest);
+    g_free(p->why);
     g_free(p);
 }

@@ -56,6 +56,8 @@ static char *address(uint32_t host)
 /* Those that cannot be bound are left out: passt would not start. */
 static void add_forwards(GPtrArray *argv, const GArray *list, struct passt_reply *reply)
 {
+    for (unsigned i = 0; i < PASST_FORWARDS && !list; i++)
+        reply->forward[i] = EINVAL;
     for (unsigned i = 0; list && i < MIN(list->len, PASST_FORWARDS); i++) {
         const struct forward *f = &g_array_index(list, struct forward, i);
         char text[INET6_ADDRSTRLEN];
@@ -100,6 +102,8 @@ static void become(char **argv, int socket)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int sig = 1; sig < NSIG; sig++) /* the network process ignores some */
+        signal(sig, SIG_DFL);
     if (dup2(socket, PASST_FD) < 0)
         _exit(127);
     for (int fd = 0; fd < 3 && null >= 0; fd++)
@@ -232,19 +236,22 @@ static int take(int fd, struct passt_reply *reply)
 int passt_host_start(struct passt_host *h, struct passt_request *r, struct passt_reply *reply)
 {
     struct pollfd p = {h->fd, POLLIN, 0};
+    gint64 until = g_get_monotonic_time() + ANSWER_MS * 1000, left = ANSWER_MS;
     r->number = ++h->asked;
-    bool sent = send(h->fd, r, sizeof *r, MSG_NOSIGNAL) == sizeof *r;
+    bool sent = send(h->fd, r, sizeof *r, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *r, busy = !sent && errno == EAGAIN;
     int fd = -1;
-    for (*reply = (struct passt_reply){0}; sent && reply->number != r->number && poll(&p, 1, ANSWER_MS) == 1;) {
+    *reply = (struct passt_reply){0};
+    for (; sent && reply->number != r->number && left > 0 && poll(&p, 1, (int)left) == 1;) {
         if (fd >= 0)
             close(fd);
         fd = take(h->fd, reply);
         sent = fd >= 0 || reply->number;
+        left = (until - g_get_monotonic_time()) / 1000;
     }
     if (reply->number == r->number)
         return fd;
     if (fd >= 0)
         close(fd);
-    reply->error = ETIMEDOUT;
+    reply->error = sent || busy ? ETIMEDOUT : EPIPE;
     return -1;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* passt_host.h - a process beside the network process that starts passt (passt.top) for its cards: the network process itself may
- * start nothing.  It is made before the fence is closed and has the settings from then.  Whoever has taken over the network process
- * can have passt started with other port forwards, and with nothing else.
+ * start nothing.  It is made before the fence is closed.  Whoever has taken over the network process can have passt started with other port
+ * forwards and addresses, and with the host within reach, and with nothing else.
  *
  *   network process <== frames ==> passt, which fences itself in
  *        | which forwards              | started and ended by
@@ -29,6 +29,6 @@ struct passt_reply {
     int error;                   /* errno; 0 and no socket: passt has ended at once */
     int forward[PASST_FORWARDS]; /* errno of each, in their order; 0: it stands */
 };
-/* A stream socket to a new passt for that card, whose old one has ended; or -1.  Each frame is its length, 32 bits, big-endian, and
+/* A stream socket to a new passt for that card, whose old one has ended; or -1; error EPIPE: the process that starts it has ended.  Each frame is its length, 32 bits, big-endian, and
  * then itself.  Waits two seconds at most. */
 int passt_host_start(struct passt_host *h, struct passt_request *r, struct passt_reply *reply);

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { LOGS_PER_SECOND = 10, HOLD_MS = 2500, TELL_DROPPED_US = 60 * G_USEC_PER_SEC };
+enum { HOLD_MS = 2500, TELL_DROPPED_US = 60 * G_USEC_PER_SEC };
 
 static const struct net_offload nothing_left;
 
@@ -96,12 +96,6 @@ void port_dropped(struct net_port *p, const char *why)
 
 void port_log(struct net_port *p, const char *format, ...)
 {
-    gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
-    if (second != p->log_second)
-        p->log_count = 0;
-    p->log_second = second;
-    if (p->log_count++ >= LOGS_PER_SECOND)
-        return;
     va_list ap;
     va_start(ap, format);
     g_autofree char *text = g_strdup_vprintf(format, ap);

@@ -33,9 +33,7 @@ struct net_port {
         gint64 at;             /* when it heard of them, monotonic us; 0: not yet */
     } dropped[PORT_REASONS];
     struct addresses addresses;
-    GSource *hold; /* the link stays down until then, so that the guest sees it; NULL */
-    gint64 log_second;
-    unsigned log_count;
+    GSource *hold;             /* the link stays down until then, so that the guest sees it; NULL */
     struct switch_port *rules; /* what the switch does with its frames */
     char *capture;             /* the file that its frames go to, as whoever asked calls it; NULL */
     /* A port without a card, inside a mode: where its frames go instead. */

@@ -19,7 +19,8 @@ struct packet {
 struct vm_side {
     struct net_process *process;
     int fd;
-    GSource *source;
+    GSource *source, *room;                 /* room: NULL while nothing is untold */
+    struct net_wire untold[NET_WIRE_CARDS]; /* by card: a link that there was no room to tell of; kind 0: none */
     struct packet packet[BATCH];
     struct iovec iov[BATCH][2];
     struct mmsghdr message[BATCH];
@@ -41,10 +42,45 @@ bool vm_side_frame(struct vm_side *v, const struct net_port *to, const uint8_t *
     return send_packet(v, &head, frame, bytes);
 }
 
+static void wait_for_room(struct vm_side *v);
+
+/* False: there is no room yet.  Of a link the VM process must hear: what is lost otherwise is a cable pulled that stays in. */
+static bool tell_links(struct vm_side *v)
+{
+    for (struct net_wire *w = v->untold; w < v->untold + NET_WIRE_CARDS; w++) {
+        if (w->kind && !send_packet(v, w, NULL, 0) && errno == EAGAIN) {
+            wait_for_room(v);
+            return false;
+        }
+        w->kind = 0;
+    }
+    return true;
+}
+
+static gboolean on_room(int fd, GIOCondition condition, gpointer data)
+{
+    struct vm_side *v = data;
+    if (!tell_links(v))
+        return G_SOURCE_CONTINUE;
+    g_clear_pointer(&v->room, g_source_unref);
+    return G_SOURCE_REMOVE;
+}
+
+static void wait_for_room(struct vm_side *v)
+{
+    if (v->room)
+        return;
+    v->room = g_unix_fd_source_new(v->fd, G_IO_OUT);
+    g_source_set_callback(v->room, G_SOURCE_FUNC(on_room), v, NULL);
+    g_source_attach(v->room, NULL);
+}
+
 void vm_side_link(struct vm_side *v, const struct net_port *to, bool up, unsigned can)
 {
     const struct net_wire head = {.kind = NET_WIRE_LINK, .card = to->number, .up = up, .can = can};
-    send_packet(v, &head, NULL, 0);
+    v->untold[to->number - 1] = head; /* an older one no longer counts */
+    if (!v->room)
+        tell_links(v);
 }
 
 /* ---- from it ---- */
@@ -109,5 +145,8 @@ void vm_side_free(struct vm_side *v)
 {
     g_source_destroy(v->source);
     g_source_unref(v->source);
+    if (v->room)
+        g_source_destroy(v->room);
+    g_clear_pointer(&v->room, g_source_unref);
     g_free(v);
 }

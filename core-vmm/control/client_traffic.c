@@ -27,13 +27,14 @@ static const struct {
 } limits[] = {{"limit", rates},  {"group", NULL}, {"group-limit", rates}, {"delay", times},
               {"jitter", times}, {"loss", parts}, {"seed", NULL}};
 
-/* What a number with one of the units is in machine.ini; one that is none stays as it is, for the schema to complain about. */
+/* What a number with one of the units is in machine.ini; one that is none, or so small that it would be none, stays as it is, for
+ * the schema to complain about. */
 static char *without_unit(const char *text, const struct unit *units)
 {
     char *end;
     double n = g_ascii_strtod(text, &end);
     for (; units && units->name && end != text; units++)
-        if (!g_ascii_strcasecmp(end, units->name))
+        if (!g_ascii_strcasecmp(end, units->name) && (n <= 0 || n * units->worth >= .5))
             return g_strdup_printf("%.0f", n * units->worth);
     return g_strdup(text);
 }
@@ -95,14 +96,25 @@ static bool tell_group(const char *name, const char *card, char *setting, enum s
     bool good = file != NULL;
     for (char **s = sections; s && group && *s && good; s++) {
         g_autofree char *other = strcmp(*s, card) ? group_of(file, *s) : NULL;
-        good = g_strcmp0(other, group) || network_set(name, *s, (char *[]){setting, NULL}, count, error);
+        enum settings_count its = *count;
+        good = g_strcmp0(other, group) || network_set(name, *s, (char *[]){setting, NULL}, &its, error);
+        *count = MAX(*count, its); /* the last of them to count */
     }
     return good;
 }
 
+/* A limit is of a card that is there: it does not make one. */
+static bool has_card(const char *name, const char *card, GError **error)
+{
+    g_autoptr(GKeyFile) file = machines_settings(name, error);
+    if (file && !g_key_file_has_group(file, card))
+        g_set_error(error, CONTROL_ERROR, CONTROL_NOT_FOUND, "%s has no network card %s", name, card);
+    return file && g_key_file_has_group(file, card);
+}
+
 bool network_limit(const char *name, const char *card, char **given, enum settings_count *count, GError **error)
 {
-    g_auto(GStrv) settings = settings_of(given, error);
+    g_auto(GStrv) settings = has_card(name, card, error) ? settings_of(given, error) : NULL;
     char *group_limit = settings ? find_setting(settings, "group-limit") : NULL;
     const char *group = settings ? find_setting(settings, "group") : NULL;
     bool leaves = group && !strchr(group, '=');

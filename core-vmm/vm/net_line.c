@@ -215,7 +215,7 @@ static gboolean on_input(int fd, GIOCondition condition, gpointer data)
     for (unsigned i = 0; i < PACKETS_A_TURN && n > 0; i++) {
         handle_kept(l);
         g_mutex_lock(&l->lock);
-        n = take(l);
+        n = l->kept ? 1 : take(l); /* a vCPU may have come between */
         g_mutex_unlock(&l->lock);
     }
     if (!n || (n < 0 && errno != EAGAIN && errno != EINTR))

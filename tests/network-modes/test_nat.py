@@ -169,6 +169,15 @@ def fragments():
                 assert s.recvfrom(65536)[0] == data, (size, "is another")
         for order in (lambda l: l[-1:], lambda l: l[1:], lambda l: l[:1], lambda l: [l[0], l[0], *l[1:]]):
             send(os.urandom(5000), order)
+        # What lies behind the end does not pay for a hole, which would show what the process' memory held before.
+        for _ in range(4):
+            head = bytearray(g.v4(g.router, 17, struct.pack(">HHHH", 4000, port, 1016, 0) + bytes(1000))[:20])
+            for at, bytes_, more in ((0, 8, 1), (20000, 1000, 1), (1008, 8, 0)):
+                body = struct.pack(">HHHH", 4000, port, 1016, 0) if not at else bytes(bytes_)
+                struct.pack_into(">HHH", head, 2, 20 + bytes_, struct.unpack_from(">H", head, 4)[0], at // 8 | more << 13)
+                head[10:12] = b"\0\0"
+                head[10:12] = struct.pack("=H", checksum(bytes(head)))
+                g.send(mac, 0x800, bytes(head) + body)
         send(b"after them" * 200, lambda l: l)
         assert s.recvfrom(65536)[0] == b"after them" * 200
         assert r.process.ask("list")["cards"][0]["dropped"]["no frame"] >= 1

@@ -235,6 +235,18 @@ def log():
         assert text.count("dropped") == 1, text
 
 
+def told_to_a_slow_guest():
+    """Of a cable that is pulled a VM process hears that had no room for it at that moment."""
+    with Rig() as r:
+        question = b"\0\1\x08\0\6\4\0\1" + r.guest.mac + r.guest.ip + bytes(6) + r.guest.router
+        for _ in range(4000):  # whose answers are not read
+            r.guest.send(b"\xff" * 6, 0x806, question)
+        time.sleep(.2)
+        assert r.process.ask("list")["cards"][0]["dropped"]["the guest is slow"] > 0
+        r.set("connected=off")
+        assert r.guest.wait_link(False)
+
+
 def log_is_bounded():
     line = b"2026-01-01 00:00:00.000 info    " + b"x" * 67 + b"\n"
     full = line * ((1 << 20) // len(line))
@@ -247,6 +259,9 @@ def log_is_bounded():
             r.set("connected=on")
         lines = r.said().count("the cable is")
         assert lines < 40, lines
+        time.sleep(1)
+        r.set("connected=off")
+        assert re.search(r"\.\.\. \d+ lines were left out\n", r.said()) and r.said().rstrip().endswith("the cable is out")
 
 
 # ---- by vmctl ----
@@ -317,8 +332,11 @@ def vmctl_limits():
             h.vmctl("nic", "limit", "m", "group=slow", "--card", "nic2")
             h.vmctl("nic", "limit", "m", "group=slow", "group-limit=0.5G")
             assert limits(1) == {"group": "slow", "group-limit": "500000"}, limits(1)
-            for wrong, why in (("limit=5", "8"), ("limit=fast", "fast"), ("speed=5", "no limit"), ("loss=200%", "1000"), ("delay=1h", "1h")):
+            for wrong, why in (("limit=5", "8"), ("limit=fast", "fast"), ("speed=5", "no limit"), ("loss=200%", "1000"), ("delay=1h", "1h"),
+                               ("loss=0.04%", "0.04%"), ("delay=0.3ms", "0.3ms")):
                 h.vmctl("nic", "limit", "m", wrong, code=2, say=why)
+            h.vmctl("nic", "limit", "m", "limit=1M", "--card", "nic3", code=3, say="no network card nic3")
+            assert len(h.json("nic", "limit", "m")["cards"]) == 2
             assert "500000" in h.vmctl("nic", "limit", "m")
             h.vmctl("nic", "limit", "m", "off", "--card", "nic2")
             assert limits(1) == {} and limits()["group-limit"] == "500000", limits()
@@ -343,7 +361,7 @@ def vmctl_logs():
         assert str(number) in h.vmctl("logs", "m", "--network", "--previous", "1")
 
 
-CHECKS = [captured, outlives_cable_and_mode, killed, into_a_pipe, limits_change, groups_change, log, log_is_bounded, vmctl_captures,
+CHECKS = [captured, outlives_cable_and_mode, killed, into_a_pipe, limits_change, groups_change, log, log_is_bounded, told_to_a_slow_guest, vmctl_captures,
           vmctl_limits, vmctl_logs]
 
 
