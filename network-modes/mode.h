@@ -10,6 +10,8 @@
 #include "core-vmm/api/net.h"
 #include <json-glib/json-glib.h>
 
+enum { MODE_ROOM = 16 }; /* bytes before a frame of the guest's, which are the mode's to use */
+
 struct net_port; /* one card's place in the process */
 struct net_mode {
     const char *name; /* as [nicN] mode has it */
@@ -17,7 +19,7 @@ struct net_mode {
     unsigned can;     /* what of a frame's making may be left to frame(): NET_CHECKSUM, NET_TSO4, NET_TSO6, or-ed */
     /* Reads its keys from the card's section.  Its state, or NULL with an error: then the cable stays out. */
     void *(*start)(struct net_port *p, const struct config *c, GError **error);
-    /* A frame of the guest, which may be changed in place; there is room for 16 bytes before it. */
+    /* A frame of the guest, which may be changed in place; there is MODE_ROOM before it. */
     void (*frame)(void *state, uint8_t *frame, size_t bytes, const struct net_offload *left);
     /* A key of its section has another value now.  True: that counts already; false without an error: only after stop() and
      * start(), which the guest sees as a cable pulled.  May be NULL: the latter. */

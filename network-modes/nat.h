@@ -60,7 +60,7 @@ void nat_segments_to_guest(struct nat *n, const uint8_t *frame, size_t bytes);
 /* ---- nat_fragments.c ---- */
 struct nat_fragments *nat_fragments_new(void);
 void nat_fragments_free(struct nat_fragments *f);
-/* A frame of the guest: itself if it is no fragment; for the last one that was missing the whole, with room for 16 bytes before
+/* A frame of the guest: itself if it is no fragment; for the last one that was missing the whole, with MODE_ROOM before
  * it and good until the next call; else NULL, and *bad says whether it is of no use. */
 uint8_t *nat_fragments_take(struct nat_fragments *f, uint8_t *frame, size_t *bytes, bool *bad);
 

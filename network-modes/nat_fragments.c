@@ -14,7 +14,7 @@ enum { DATAGRAMS = 8, UNIT = 8, DATAGRAM_MOST = 65535, UNITS = DATAGRAM_MOST / U
 enum { ETHERNET = 14, TYPE_IP4 = 0x0800, HEADER_LEAST = 20, HEADER_MOST = 60 };
 enum { AT_LENGTH = 2, AT_ID = 4, AT_OFFSET = 6, AT_PROTOCOL = 9, AT_SUM = 10, AT_ADDRESSES = 12, ADDRESSES = 8 };
 enum { MORE_FRAGMENTS = 0x2000, OFFSET = 0x1fff };
-enum { BEFORE = 16 /* room before a frame for a mode */, DATA = BEFORE + ETHERNET + HEADER_MOST };
+enum { DATA = MODE_ROOM + ETHERNET + HEADER_MOST };
 
 struct datagram {
     bool used;

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BEFORE = 16 /* room before a frame for a mode */ };
-
 struct natnetwork {
     struct net_port *port;
     struct named named;
@@ -20,7 +18,7 @@ struct natnetwork {
     struct service *service;
     struct net_port *inner; /* what the mode nat has for its card; NULL: another member is the router */
     void *nat;
-    uint8_t packet[BEFORE + NET_FRAME_MOST];
+    uint8_t packet[MODE_ROOM + NET_FRAME_MOST];
 };
 
 static void to_card(void *ctx, const void *frame, size_t bytes, const struct net_offload *left)
@@ -33,8 +31,8 @@ static void to_router(void *ctx, const void *frame, size_t bytes, const struct n
     struct natnetwork *n = ctx;
     if (service_frame(n->service, frame, bytes) || !n->nat)
         return;
-    memcpy(n->packet + BEFORE, frame, bytes);
-    nat_mode.frame(n->nat, n->packet + BEFORE, bytes, left);
+    memcpy(n->packet + MODE_ROOM, frame, bytes);
+    nat_mode.frame(n->nat, n->packet + MODE_ROOM, bytes, left);
 }
 
 static void from_nat(void *ctx, const uint8_t *frame, size_t bytes, const struct net_offload *left)

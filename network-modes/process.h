@@ -78,7 +78,7 @@ bool port_capture(struct net_port *p, const char *file, int fd, GError **error);
 /* "file", "frames" and "missed" of the capture; NULL: there is none. */
 JsonObject *port_capture_describe(const struct net_port *p);
 void port_capture_stop(struct net_port *p);
-/* From the VM process.  There is room for 16 bytes before the frame, which may be changed. */
+/* From the VM process.  There is MODE_ROOM before the frame, which may be changed. */
 void port_from_guest(struct net_port *p, uint8_t *frame, size_t bytes, const struct net_offload *left);
 void port_guest_said(struct net_port *p, unsigned can);
 /* A port of the same section without a card, for a mode inside of another; its frames go to sink. */

@@ -3,6 +3,7 @@
 #include "network-modes/switch_port.h"
 #include "network-modes/capture.h"
 #include "network-modes/mac_table.h"
+#include "network-modes/mode.h"
 #include <gio/gio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,14 +11,13 @@
 enum {
     WAITING_MOST = 8 << 20, /* bytes each way */
     ALSO_OWN = 8,           /* addresses that the guest sends from beside its card's */
-    ROOM = 16,              /* before a frame that has waited, for the mode */
 };
 
 struct waiting {
     int64_t at;
     size_t bytes;
     struct net_offload left;
-    uint8_t room[ROOM], frame[];
+    uint8_t room[MODE_ROOM], frame[];
 };
 struct way {
     struct switch_port *port;
@@ -46,13 +46,11 @@ static void capture(struct switch_port *p, bool to_guest, const void *frame, siz
 
 static void on_to_mode(struct switch_port *p, const void *frame, size_t bytes, const struct net_offload *left)
 {
-    p->counts.from_card++;
     p->sides.to_mode(p->sides.ctx, (void *)frame, bytes, left); /* it came from the card as one to be changed */
 }
 
 static void on_to_card(struct switch_port *p, const void *frame, size_t bytes, const struct net_offload *left)
 {
-    p->counts.to_card++;
     capture(p, true, frame, bytes, left);
     p->sides.to_card(p->sides.ctx, frame, bytes, left);
 }

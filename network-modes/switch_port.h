@@ -2,7 +2,7 @@
 /* switch_port.h - what the switch does with one card's frames on their way, both ways:
  *
  *   card -> capture -> own address? -> limits, loss, delay -> mode
- *   mode -> for this card? -> limits, loss, delay -> capture -> card
+ *   mode -> for this card? -> limits, loss, delay -> capture -> card (which may be slow, and drop it)
  *
  * It stands between the cable and the mode, whatever the mode is.  One thread. */
 #pragma once
@@ -19,12 +19,11 @@ struct port_group { /* cards with one limit together */
     struct bucket from_card, to_card;
 };
 struct port_counts {
-    uint64_t from_card, to_card; /* frames that went on */
-    uint64_t spoofed, foreign;   /* from another's address; for another station */
-    uint64_t lost, full;         /* by the loss that was asked for; over the limit or the room for what waits */
+    uint64_t spoofed, foreign; /* from another's address; for another station */
+    uint64_t lost, full;       /* by the loss that was asked for; over the limit or the room for what waits */
 };
 struct port_sides {
-    /* The frame may be changed, with as much room before it as it came with; 16 bytes if it has waited. */
+    /* The frame may be changed, with as much room before it as it came with; MODE_ROOM if it has waited. */
     void (*to_mode)(void *ctx, void *frame, size_t bytes, const struct net_offload *left);
     void (*to_card)(void *ctx, const void *frame, size_t bytes, const struct net_offload *left);
     void *ctx;

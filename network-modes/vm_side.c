@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { BATCH = 32, TURNS = 4, BEFORE = 16 /* room before a frame */, FRAME_AT = 32 };
-G_STATIC_ASSERT(FRAME_AT >= BEFORE + sizeof(struct net_wire));
+enum { BATCH = 32, TURNS = 4, FRAME_AT = 32 };
+G_STATIC_ASSERT(FRAME_AT >= MODE_ROOM + sizeof(struct net_wire));
 
 /* A packet's header and frame are received apart, so that the frame has room before it. */
 struct packet {

@@ -15,7 +15,13 @@
 
 enum { BALLOON = 5, Q_INFLATE = 0, Q_DEFLATE = 1, Q_FURTHER = 2, QUEUES = 4, CONFIG_BYTES = 16, CHAINS_MOST = 64 };
 enum { F_STATS = 1, F_DEFLATE_ON_OOM = 2, F_REPORTING = 5, C_ASKED = 0, C_GIVEN = 4 };
-enum { PAGE_SHIFT = 12, PAGES_AT_ONCE = 256, LIST_MOST = 1 << 20 /* bytes of a chain */, STAT_BYTES = 10 };
+enum {
+    PAGE_SHIFT = 12,
+    PAGES_AT_ONCE = 256,
+    PAGES_MOST = 1 << 16 /* then the vCPU goes on first */,
+    LIST_MOST = 1 << 20 /* bytes of a chain */,
+    STAT_BYTES = 10
+};
 
 struct balloon {
     struct virtio virtio;
@@ -84,13 +90,15 @@ static void report(struct balloon *b)
 static void take_pages(struct balloon *b, unsigned queue, void (*use)(struct balloon *b))
 {
     struct virtqueue *q = &b->virtio.queue[queue];
-    for (unsigned left = CHAINS_MOST; left && virtq_take(q, &b->chain); left--) {
+    uint64_t pages = 0;
+    for (unsigned left = CHAINS_MOST; left && pages < PAGES_MOST && virtq_take(q, &b->chain); left--) {
         if (b->chain.out_bytes > LIST_MOST) {
             virtio_broken(&b->virtio, "a list of pages of more than 1 MiB");
             return;
         }
         if (use)
             use(b);
+        pages += b->chain.out_bytes / 4;
         virtq_give(q, &b->chain, 0);
     }
     virtq_flush(q);

@@ -16,7 +16,7 @@ enum { HOST_ADAPTER = 8, CONFIG_BYTES = 36, REQUEST_HEADER = 19, RESPONSE_HEADER
 enum { H_LUN = 0, H_ID = 8, H_CDB = 19, R_SENSE_BYTES = 0, R_RESIDUAL = 4, R_STATUS = 10, R_RESPONSE = 11 };
 /* Configuration space. */
 enum { C_QUEUES = 0, C_SEGMENTS = 4, C_SECTORS = 8, C_PER_LUN = 12, C_EVENT_BYTES = 16, C_TARGETS = 30, C_LUNS = 32 };
-enum { SENSE_USUAL = 96, CDB_USUAL = 32, EVENT_BYTES = 16 };
+enum { SENSE_USUAL = 96, CDB_USUAL = 32 };
 
 /* What the driver has room for behind the header of the response, and what it sends behind that of the request. */
 static uint64_t room_in(const struct virtio_scsi *s, const struct scsi_request *r)
@@ -324,7 +324,7 @@ static void show_config(struct virtio_scsi *s)
     put_le32(c + C_SEGMENTS, VIRTQ_SIZE_MOST - 2);
     put_le32(c + C_SECTORS, 0xffff);
     put_le32(c + C_PER_LUN, VIRTQ_SIZE_MOST / 2);
-    put_le32(c + C_EVENT_BYTES, EVENT_BYTES);
+    put_le32(c + C_EVENT_BYTES, SCSI_EVENT_BYTES);
     put_le32(c + SCSI_C_SENSE, s->sense_bytes);
     put_le32(c + SCSI_C_CDB, s->cdb_bytes);
     put_le32(c + C_TARGETS - 2, (SCSI_UNITS - 1) << 16); /* channel 0 */

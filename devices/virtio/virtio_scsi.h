@@ -13,7 +13,12 @@ enum {
     SCSI_F_HOTPLUG = 1,
     SCSI_F_CHANGE = 2
 };
-enum { SCSI_C_SENSE = 20, SCSI_C_CDB = 24, SCSI_SIZE_MOST = 255 }; /* configuration: sizes that the driver may set */
+enum {
+    SCSI_C_SENSE = 20,
+    SCSI_C_CDB = 24,
+    SCSI_SIZE_MOST = 255,
+    SCSI_EVENT_BYTES = 16
+}; /* configuration: sizes that the driver may set */
 /* Of a request, and of task management. */
 enum {
     SCSI_R_OK = 0,

@@ -8,7 +8,6 @@ enum { T_MANAGEMENT = 0, T_QUERY = 1, T_SUBSCRIBE = 2, CHAINS_MOST = 64 };
 enum { ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, CLEAR_TASK_SET, NEXUS_RESET, UNIT_RESET, QUERY_TASK, QUERY_TASK_SET };
 /* A request: task management is the longest. */
 enum { H_TYPE = 0, H_KIND = 4, H_LUN = 8, H_ID = 16, MANAGEMENT_BYTES = 24, NOTIFY_LUN = 4, NOTIFY_BYTES = 16 };
-enum { EVENT_BYTES = 16 };
 #define MISSED 0x80000000u
 
 static bool any(const struct scsi_request *r, uint64_t id)
@@ -96,10 +95,10 @@ void scsi_control_kicked(struct virtio_scsi *s)
 static bool tell(struct virtio_scsi *s, uint32_t event, unsigned target, uint32_t reason)
 {
     struct virtqueue *q = &s->virtio.queue[SCSI_Q_EVENT];
-    uint8_t e[EVENT_BYTES] = {0};
+    uint8_t e[SCSI_EVENT_BYTES] = {0};
     if (!virtq_take(q, &s->chain))
         return false;
-    if (s->chain.in_bytes < EVENT_BYTES) {
+    if (s->chain.in_bytes < SCSI_EVENT_BYTES) {
         virtio_broken(&s->virtio, "a buffer for events that is too small for one");
         return true;
     }
