@@ -66,7 +66,7 @@ static GKeyFile *settings_with(const struct change *c, const struct snapshot_ima
     bool any = false;
     for (char **s = sections; s && *s; s++) {
         g_autofree char *image = g_key_file_get_string(file, *s, "file", NULL);
-        if (g_strcmp0(image, child->file))
+        if (!image || !snapshot_same_file(c->folder, image, child->file))
             continue;
         any = true;
         g_key_file_set_string(file, *s, "file", parent->file);
@@ -139,25 +139,34 @@ static enum outcome merge_or_keep(struct change *c, struct snapshot_image *child
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? NOTHING : FAILED;
 }
 
+/* count: images on top of it.  g_free; NULL: it need not. */
+static char *why_it_stays(const struct change *c, const struct snapshot_image *i, unsigned count)
+{
+    if (count > 1)
+        return g_strdup_printf("%s stays, for %u images build upon it", i->file, count);
+    if (!count)
+        return i->ours ? needed_by_others(c, i) : NULL; /* else its file is not removed */
+    char *why = needed_by_state(c, i);
+    return why ? why : needed_by_others(c, i);
+}
+
 /* One step: an image goes, or two become one.  kept: sentences about those that cannot. */
 static enum outcome simplify_one(struct change *c, struct snapshot_image *i, struct machine_job *job, GPtrArray *kept,
                                  GError **error)
 {
     unsigned count;
     struct snapshot_image *child = record_child(c->record, i->file, &count);
-    char *why = NULL;
     if (!i->frozen || record_needs(c->record, i->file))
         return NOTHING;
-    if (!count) {
-        g_ptr_array_remove(c->record->images, i);
-        return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? DONE : FAILED;
+    char *why = why_it_stays(c, i, count);
+    if (why) {
+        g_ptr_array_add(kept, why);
+        return NOTHING;
     }
-    if (count > 1)
-        why = g_strdup_printf("%s stays, for %u images build upon it", i->file, count);
-    else if (!(why = needed_by_state(c, i)) && !(why = needed_by_others(c, i)))
+    if (count)
         return merge_or_keep(c, child, i, job, kept, error);
-    g_ptr_array_add(kept, why);
-    return NOTHING;
+    g_ptr_array_remove(c->record->images, i);
+    return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? DONE : FAILED;
 }
 
 static bool simplify(struct change *c, struct machine_job *job, char **kept, GError **error)

@@ -19,3 +19,10 @@ bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **e
 bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GError **error);
 /* All that its disks consist of, from them down: struct snapshot_image, each once; g_ptr_array_unref. */
 GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s);
+bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
+
+/* ---- snapshot_settle.c ---- */
+bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError **error);
+void snapshots_remove_leftovers(const char *folder, const struct snapshot_record *r);
+/* A file of a number that the record has not given: it is an older record.  g_free; NULL: there is none. */
+char *snapshot_newer_file(const char *folder, const struct snapshot_record *r);

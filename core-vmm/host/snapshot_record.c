@@ -130,6 +130,14 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending)
     return g_strdup_printf("%s/" SNAPSHOTS_FOLDER "/%u.%s", folder, id, ending);
 }
 
+guint64 snapshot_file_number(const char *name)
+{
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+        return 0;
+    const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
+    return g_ascii_strtoull(digits, NULL, 10);
+}
+
 /* ---- writing ---- */
 
 static void set_text(JsonObject *o, const char *name, const char *text)
@@ -388,6 +396,18 @@ struct snapshot_record *record_parse(const char *data, gsize n, const char *path
     return g.bad ? refuse(g.record, path, "what is in it makes no sense", error) : g.record;
 }
 
+/* One of the files that are never there without a record; g_free; NULL: there is none. */
+static char *any_file(const char *folder)
+{
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    g_autoptr(GDir) dir = g_dir_open(in, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir)))
+        if (snapshot_file_number(name))
+            return g_strdup(name);
+    return NULL;
+}
+
 struct snapshot_record *record_load(const char *folder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, SNAPSHOTS_FOLDER, RECORD, NULL), *data = NULL;
@@ -395,8 +415,16 @@ struct snapshot_record *record_load(const char *folder, GError **error)
     gsize n;
     if (g_file_get_contents(path, &data, &n, &why))
         return record_parse(data, n, path, error);
-    if (g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    g_autofree char *other = any_file(folder);
+    if (!g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    if (!other)
         return record_new();
-    g_propagate_error(error, g_steal_pointer(&why));
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                "%s is missing, and %s beside it may be needed: put it back from a copy; or go on without these "
+                "snapshots: rename the folder " SNAPSHOTS_FOLDER ", and in machine.ini the images that are in it",
+                path, other);
     return NULL;
 }

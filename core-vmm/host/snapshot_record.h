@@ -46,7 +46,7 @@ void record_free(struct snapshot_record *r);
 /* Of what a file says; NULL: it is none, in one sentence.  path: for that. */
 struct snapshot_record *record_parse(const char *text, gsize n, const char *path, GError **error);
 char *record_print(const struct snapshot_record *r); /* g_free */
-/* Of a machine's folder; without a file, an empty one. */
+/* Of a machine's folder; an empty one if it has no snapshots.  A record that is missing beside their files is an error. */
 struct snapshot_record *record_load(const char *folder, GError **error);
 bool record_store(const char *folder, const struct snapshot_record *r,
                   GError **error); /* on stable storage on return */
@@ -61,3 +61,5 @@ void snapshot_add_disk(struct snapshot *s, const char *drive, const char *file);
 struct snapshot_image *record_add_image(struct snapshot_record *r, const char *file, const char *format,
                                         const char *on);
 char *snapshot_path(const char *folder, unsigned id, const char *ending); /* FOLDER/snapshots/ID.ENDING; g_free */
+/* The number in a name that is given in the folder of snapshots (docs/snapshots.md); 0: it is another name. */
+guint64 snapshot_file_number(const char *name);

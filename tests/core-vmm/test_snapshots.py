@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshots beside a model.  Two disks are written to (qemu-io), snapshots taken, restored, deleted, edited at random; then what
 every snapshot and the present have (by qemu-img) is what the model says.  With kill, verbs are killed (SIGKILL) at random
-instants: then all is as before the verb or as after it.  Prints TAP.
-Usage: test_snapshots.py VMCTL model|kill [STEPS]; seed: TEST_SEED in the environment"""
+instants: then all is as before the verb or as after it.  With cases, one thing after the other that must not lose anything.
+Prints TAP.  Usage: test_snapshots.py VMCTL model|kill|cases [STEPS]; seed: TEST_SEED in the environment"""
 import copy
 import hashlib
 import json
@@ -71,10 +71,11 @@ class Host:
     def popen(self, *args):
         return subprocess.Popen([VMCTL, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def want(self, *args, code=0):
+    def want(self, *args, code=0, err=""):
         p = self.popen(*args)
-        out, err = p.communicate(timeout=120)
-        assert p.returncode == code, f"vmctl {' '.join(args)}: {p.returncode}: {out}{err}"
+        out, said = p.communicate(timeout=120)
+        assert p.returncode == code, f"vmctl {' '.join(args)}: {p.returncode}: {out}{said}"
+        assert err in said, f"vmctl {' '.join(args)}: stderr has no {err!r}: {said!r}"
         return out
 
     def tool(self, *args, good=(0,)):
@@ -183,7 +184,152 @@ def killed_step(h, rng, model):
     return killed
 
 
+def in_snapshots(h):
+    return sorted(os.listdir(h.path("snapshots")))
+
+
+def case_record_missing(h):
+    """Nothing is removed, and the advice is good."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    os.remove(h.path("snapshots/record.json"))
+    h.want("set", "m", "machine.memory=64M", code=1, err="record.json is missing, and ")
+    h.want("start", "m", code=1, err="record.json is missing, and ")
+    h.want("snapshot", "list", "m", code=1, err="rename the folder snapshots")
+    h.want("snapshot", "take", "m", code=1, err="record.json is missing, and ")
+    h.want("delete", "m", "--keep-disks", code=1, err="has snapshots")
+    assert in_snapshots(h) == ["1.ini", "ide0-1.qcow2"], in_snapshots(h)
+    os.rename(h.path("snapshots"), h.path("before"))
+    with open(h.path("machine.ini"), encoding="utf-8") as f:
+        text = f.read()
+    with open(h.path("machine.ini"), "w", encoding="utf-8") as f:
+        f.write(text.replace("=snapshots/", "=before/"))
+    h.want("set", "m", "machine.memory=64M")
+    h.want("disk", "check", h.path("before/ide0-1.qcow2"))
+    h.want("snapshot", "take", "m")
+
+
+def case_first_take_killed(h):
+    """Whatever the first take leaves, nothing is refused afterwards."""
+    h.want("create", "m", "--disk", "1M")
+    os.mkdir(h.path("snapshots"))
+    with open(h.path("snapshots/record.json.ABCDEF"), "w", encoding="utf-8"):
+        pass
+    h.want("set", "m", "machine.memory=64M")
+    assert not in_snapshots(h)
+    with open(h.path("snapshots/ide0-1.qcow2"), "w", encoding="utf-8"):
+        pass
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump({"layout": 1, "next": 1, "current": 0, "snapshots": [], "images": []}, f)
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "verify", "m")
+
+
+def case_record_older(h):
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    with open(h.path("snapshots/record.json"), encoding="utf-8") as f:
+        first = f.read()
+    for unused in range(2):
+        h.want("snapshot", "take", "m")
+    with open(h.path("snapshots/record.json"), encoding="utf-8") as f:
+        last = f.read()
+    before = in_snapshots(h)
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        f.write(first)
+    h.want("set", "m", "machine.memory=64M")
+    for verb in (["take", "m"], ["restore", "m", "1"], ["delete", "m", "1"]):
+        h.want("snapshot", *verb, code=1, err="record.json is older than ")
+    assert in_snapshots(h) == before, in_snapshots(h)
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        f.write(last)
+    h.want("snapshot", "verify", "m")
+    h.want("snapshot", "delete", "m", "3")
+    with open(h.path("snapshots/record.json"), encoding="utf-8") as f:
+        record = json.load(f)
+    record["images"] = [i for i in record["images"] if i["frozen"]]  # as if it did not know what the present has
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    h.want("set", "m", "machine.memory=32M", f"ide0.file={h.path(h.settings()['ide0']['file'])}")
+    h.want("set", "m", "machine.memory=64M")
+    assert os.path.exists(h.settings()["ide0"]["file"]), "what the present writes to is gone"
+
+
+def aliases(h):
+    """Other names of ide0-1.qcow2."""
+    os.symlink("snapshots", h.path("link"))
+    return "./snapshots/ide0-1.qcow2", h.path("snapshots/ide0-1.qcow2"), "link/ide0-1.qcow2"
+
+
+def case_alias_delete(h):
+    """An image is the same by any name: merging it does not lose it."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for alias in aliases(h):
+        number = h.want("snapshot", "take", "m").strip()
+        h.want("set", "m", f"ide0.file={alias.replace('-1.', f'-{number}.')}")
+        h.want("snapshot", "delete", "m", number)
+        assert h.settings()["ide0"]["file"] == "disk.img", h.settings()["ide0"]
+        assert in_snapshots(h) == ["record.json"], in_snapshots(h)
+
+
+def case_alias_take(h):
+    """Nor does going back."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m", "a")
+    for number, alias in enumerate(aliases(h)):
+        h.want("set", "m", f"ide0.file={alias}")
+        h.want("snapshot", "take", "m", f"b{number}")
+        h.want("snapshot", "restore", "m", "a")
+        assert "ide0-1.qcow2" in in_snapshots(h)
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "restore", "m", f"b{number}")
+        h.want("snapshot", "delete", "m", f"b{number}")
+        h.want("snapshot", "verify", "m")
+        files = [i["file"] for i in h.record()["images"]]
+        assert not [f for f in files if alias in f and alias != "snapshots/ide0-1.qcow2"], files
+        h.want("snapshot", "restore", "m", "a")
+        if "ide0-1.qcow2" not in in_snapshots(h):
+            break
+
+
+def case_other_machine_needs_it(h):
+    """What a snapshot had, and another machine builds upon, stays."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m", "a")
+    h.want("snapshot", "take", "m", "b")
+    h.want("snapshot", "restore", "m", "a")
+    own = h.base + "/own.qcow2"
+    h.want("disk", "create", own, "--backing", h.path("snapshots/ide0-1.qcow2"), "--backing-format", "qcow2")
+    h.want("create", "n", "--disk", own)
+    h.want("snapshot", "delete", "m", "b", err="ide0-1.qcow2 stays, for n needs it")
+    assert "ide0-1.qcow2" in in_snapshots(h)
+    h.want("disk", "check", own)
+    h.want("delete", "n", "--keep-disks")
+    h.want("snapshot", "take", "m", "c")
+    h.want("snapshot", "delete", "m", "c")
+    assert "ide0-1.qcow2" not in in_snapshots(h)
+
+
+def cases():
+    tests = [(n[5:], f) for n, f in globals().items() if n.startswith("case_")]
+    failed = 0
+    print(f"1..{len(tests)}", flush=True)
+    for number, (name, test) in enumerate(tests, 1):
+        h = Host()
+        try:
+            skip = test(h)
+            print(f"ok {number} {name}" + (f" # SKIP {skip}" if skip else ""), flush=True)
+        except Exception as e:  # a test that breaks has failed
+            failed += 1
+            print(f"not ok {number} {name}\n# {type(e).__name__}: {e}".replace("\n", "\n# ").replace("# #", "#"), flush=True)
+        finally:
+            shutil.rmtree(h.base)
+    return failed > 0
+
+
 def main():
+    if KIND == "cases":
+        return cases()
     print(f"1..1\n# TEST_SEED={SEED}", flush=True)
     if not shutil.which("qemu-io"):
         print(f"ok 1 {KIND} # SKIP there is no qemu-io")
