@@ -13,7 +13,7 @@
 
 /* ---- may two images become one? ---- */
 
-static bool in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top)
+bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top)
 {
     for (const struct snapshot_image *at = record_image(r, top); at; at = at->on ? record_image(r, at->on) : NULL)
         if (at == i)
@@ -29,7 +29,7 @@ static char *needed_by_state(const struct change *c, const struct snapshot_image
     for (guint k = 0; k < r->snapshots->len; k++) {
         const struct snapshot *s = r->snapshots->pdata[k];
         for (guint d = 0; s->state_bytes && d < s->disks->len; d++)
-            if (in_chain_of(r, i, ((struct snapshot_disk *)s->disks->pdata[d])->file))
+            if (snapshot_in_chain_of(r, i, ((struct snapshot_disk *)s->disks->pdata[d])->file))
                 return g_strdup_printf("%s stays until snapshot %u, which has a saved state, is deleted", i->file,
                                        s->id);
     }

@@ -19,6 +19,8 @@ bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **e
 bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GError **error);
 /* All that its disks consist of, from them down: struct snapshot_image, each once; g_ptr_array_unref. */
 GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s);
+/* Is i that image, or below it? */
+bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
 bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
 
 /* ---- snapshot_settle.c ---- */

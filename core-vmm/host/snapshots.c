@@ -217,13 +217,15 @@ static bool find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GEr
     return true;
 }
 
+/* One that is frozen already, and was written to all the same, is damage to other snapshots, which must stay to be seen. */
 static bool freeze(struct change *c, const struct snapshot *s, GError **error)
 {
     for (guint i = 0; i < s->disks->len; i++) {
         struct snapshot_image *image = record_image(c->record, ((struct snapshot_disk *)s->disks->pdata[i])->file);
-        image->frozen = true;
-        if (!snapshot_note_time(c->folder, image, error))
+        if (image->frozen ? !snapshot_image_same(c->folder, image, error)
+                          : !snapshot_note_time(c->folder, image, error))
             return false;
+        image->frozen = true;
     }
     return true;
 }
@@ -292,6 +294,16 @@ static bool name_fits(const struct snapshot_record *r, const struct snapshot *ow
     return false;
 }
 
+/* Can so many more things be made?  The record holds the number behind the last one too. */
+static bool numbers_left(const struct change *c, unsigned count, GError **error)
+{
+    if (c->record->next <= G_MAXINT32 - count)
+        return true;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "the record of %s's snapshots has no more numbers to give",
+                c->name);
+    return false;
+}
+
 static bool take_next(struct change *c, const char *name, const char *description, unsigned *id, GError **error)
 {
     struct snapshot_record *r = c->record;
@@ -302,9 +314,9 @@ static bool take_next(struct change *c, const char *name, const char *descriptio
                     r->snapshots->len);
         return false;
     }
-    if (!begin_record(c, error))
+    if (!numbers_left(c, 1, error) || !begin_record(c, error))
         return false;
-    struct snapshot *s = snapshot_new(r->next++);
+    struct snapshot *s = snapshot_new(c->record->next++);
     s->parent = r->current;
     s->name = g_strdup(name);
     s->description = g_strdup(description);
@@ -371,14 +383,13 @@ static bool drop_present(struct change *c, GError **error)
     return true;
 }
 
-static bool restore(struct change *c, const struct snapshot *s, GError **error)
+/* file: its settings; it is whole. */
+static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, GError **error)
 {
-    struct snapshot_record *r = c->record;
-    g_autoptr(GKeyFile) file = is_whole(c, s, error) ? settings_of(c, s, error) : NULL;
-    if (!file || !drop_present(c, error) || !put_on_top(c, file, s->disks, r->next, error))
+    unsigned number = c->record->next++;
+    if (!drop_present(c, error) || !put_on_top(c, file, s->disks, number, error))
         return false;
-    r->next++;
-    r->current = s->id;
+    c->record->current = s->id;
     return change_commit(c, file, s->state_bytes ? (int)s->id : PENDING_STATE_GOES, error);
 }
 
@@ -388,7 +399,9 @@ bool snapshots_restore(const char *machine, const char *which, const char *keep,
     unsigned kept;
     bool good = change_begin(&c, machine, error);
     struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
-    good = s && (!keep || take_next(&c, keep, NULL, &kept, error)) && restore(&c, s, error);
+    g_autoptr(GKeyFile) file = s && is_whole(&c, s, error) ? settings_of(&c, s, error) : NULL;
+    good = file && numbers_left(&c, keep ? 2 : 1, error) && (!keep || take_next(&c, keep, NULL, &kept, error)) &&
+           restore(&c, s, file, error);
     change_end(&c);
     return good;
 }

@@ -310,6 +310,46 @@ def case_other_machine_needs_it(h):
     assert "ide0-1.qcow2" not in in_snapshots(h)
 
 
+def case_frozen_was_changed(h):
+    """A take does not hide it."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    h.want("set", "m", "ide0.file=disk.img", "ide0.format=raw")
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "verify", "m")
+    h.want("set", "m", "ide0.file=disk.img", "ide0.format=raw")
+    with open(h.path("disk.img"), "r+b") as f:
+        f.write(b"other")
+    h.want("snapshot", "take", "m", code=1, err="disk.img was changed since the snapshot was taken")
+    h.want("snapshot", "verify", "m", code=1, err="disk.img was changed since the snapshot was taken")
+
+
+def case_restore_refused(h):
+    """Then the present is not kept either."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m", "x")
+    with open(h.path("snapshots/1.ini"), "a", encoding="utf-8") as f:
+        f.write("\n")
+    before, files = h.record(), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "x", "--keep", "y", code=1, err="1.ini was changed")
+    assert h.record() == before and in_snapshots(h) == files, in_snapshots(h)
+
+
+def case_no_more_numbers(h):
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    record = h.record()
+    record["next"] = 2147483645
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "restore", "m", "1", "--keep", "both", code=1, err="no more numbers")
+    h.want("snapshot", "restore", "m", "1")
+    for verb in (["take", "m"], ["restore", "m", "1"]):
+        h.want("snapshot", *verb, code=1, err="no more numbers")
+    h.want("snapshot", "verify", "m")
+
+
 def cases():
     tests = [(n[5:], f) for n, f in globals().items() if n.startswith("case_")]
     failed = 0
