@@ -22,19 +22,21 @@ static bool failed(const char *path, GError **error)
     return false;
 }
 
-/* What killed ones have left: nobody has its lock. */
-static void sweep(const char *folder)
+/* What killed ones have left: nobody has its lock.  How much was removed. */
+static unsigned sweep(const char *folder)
 {
+    unsigned removed = 0;
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
         int fd = g_str_has_prefix(name, SAVING) ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-        if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
-            unlink(path);
+        if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) && !unlink(path))
+            removed++;
         if (fd >= 0)
             close(fd);
     }
+    return removed;
 }
 
 int saved_new(const char *folder, char **path, GError **error)
@@ -78,9 +80,12 @@ static bool none(const char *name, GError **error)
 static bool discard(const char *name, const char *folder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, PATHS_SAVED, NULL);
-    sweep(folder);
-    if (unlink(path))
-        return errno == ENOENT ? none(name, error) : failed(path, error);
+    unsigned removed = sweep(folder);
+    bool there = !unlink(path);
+    if (!there && errno != ENOENT)
+        return failed(path, error);
+    if (!there && !removed)
+        return none(name, error);
     return folder_sync(folder, error);
 }
 

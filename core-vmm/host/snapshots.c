@@ -288,10 +288,14 @@ static bool name_fits(const struct snapshot_record *r, const struct snapshot *ow
             return false;
         }
     }
-    if (!name || (*name && strspn(name, "0123456789") < strlen(name)))
-        return true;
-    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a snapshot's name cannot be empty or a number");
-    return false;
+    bool empty = name && strspn(name, "0123456789") == strlen(name), control = false;
+    for (const char *p = name; p && *p && !control; p = g_utf8_next_char(p))
+        control = g_unichar_iscntrl(g_utf8_get_char(p));
+    if (empty)
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a snapshot's name cannot be empty or a number");
+    else if (control)
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a snapshot's name cannot have control characters");
+    return !empty && !control;
 }
 
 /* Can so many more things be made?  The record holds the number behind the last one too. */
@@ -304,19 +308,24 @@ static bool numbers_left(const struct change *c, unsigned count, GError **error)
     return false;
 }
 
+static bool may_take_next(const struct change *c, const char *name, const char *description, GError **error)
+{
+    const struct snapshot_record *r = c->record;
+    if (!name_fits(r, NULL, name, error) || !text_fits(description, "description", error) || !numbers_left(c, 1, error))
+        return false;
+    if (r->snapshots->len < SNAPSHOTS_MAX)
+        return true;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s has %u snapshots, and can have no more", c->name,
+                r->snapshots->len);
+    return false;
+}
+
 static bool take_next(struct change *c, const char *name, const char *description, unsigned *id, GError **error)
 {
     struct snapshot_record *r = c->record;
-    if (!name_fits(r, NULL, name, error) || !text_fits(description, "description", error))
+    if (!may_take_next(c, name, description, error) || !begin_record(c, error))
         return false;
-    if (r->snapshots->len >= SNAPSHOTS_MAX) {
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s has %u snapshots, and can have no more", c->name,
-                    r->snapshots->len);
-        return false;
-    }
-    if (!numbers_left(c, 1, error) || !begin_record(c, error))
-        return false;
-    struct snapshot *s = snapshot_new(c->record->next++);
+    struct snapshot *s = snapshot_new(r->next++);
     s->parent = r->current;
     s->name = g_strdup(name);
     s->description = g_strdup(description);
@@ -331,6 +340,22 @@ bool snapshots_take(const char *machine, const char *name, const char *descripti
     struct change c;
     bool good = change_begin(&c, machine, error) && take_next(&c, name, description, id, error);
     change_end(&c);
+    return good;
+}
+
+/* In a record that is read for this, and thrown away. */
+bool snapshots_may_take(const char *machine, const char *name, const char *description, GError **error)
+{
+    g_autofree char *folder = machines_folder(machine);
+    struct change c = {.name = machine, .folder = folder, .record = record_load(folder, error), .lock = -1, .held = -1};
+    g_autoptr(GKeyFile) file = c.record ? machines_settings(machine, error) : NULL;
+    bool good = file && is_newest(&c, error) && may_take_next(&c, name, description, error);
+    if (good) {
+        struct snapshot *s = snapshot_new(c.record->next);
+        g_ptr_array_add(c.record->snapshots, s);
+        good = find_disks(&c, file, s, error) && freeze(&c, s, error);
+    }
+    record_free(c.record);
     return good;
 }
 

@@ -350,6 +350,25 @@ def case_no_more_numbers(h):
     h.want("snapshot", "verify", "m")
 
 
+def case_options_and_names(h):
+    """Nothing is lost without a word, and nothing harms the terminal."""
+    h.want("create", "m", "--disk", "1M")
+    for words in (["take", "m", "--name", "x"], ["take", "m", "--keep", "x"], ["restore", "m", "1", "--name", "x"],
+                  ["restore", "m", "1", "--description", "x"], ["edit", "m", "1", "--name", "x", "--keep", "x"],
+                  ["delete", "m", "1", "--description", "x"], ["list", "m", "--name", "x"], ["verify", "m", "--keep", "x"]):
+        h.want("snapshot", *words, code=2, err="has no such option")
+    for name in ("a\x1b[2Jb", "a\nb", "\x9b", "\x7f"):
+        h.want("snapshot", "take", "m", name, code=2, err="cannot have control characters")
+    h.want("snapshot", "take", "m", "\u00e4 b", "--description", "first\nsecond\x1b[2J")
+    h.want("snapshot", "edit", "m", "1", "--name", "a\tb", code=2, err="cannot have control characters")
+    h.want("snapshot", "edit", "m", "1", "--name", "\u00e4 c")
+    for verb in ("list", "tree"):
+        out = h.want("snapshot", verb, "m")
+        assert "\u00e4 c: first second^[[2J" in out and out.count("\n") == 1, out
+    listed = json.loads(h.want("snapshot", "list", "m", "-o", "json"))["snapshots"]
+    assert listed[0]["description"] == "first\nsecond\x1b[2J", listed
+
+
 def cases():
     tests = [(n[5:], f) for n, f in globals().items() if n.startswith("case_")]
     failed = 0
