@@ -123,6 +123,19 @@ static void tell_progress(void *ctx, uint64_t done, uint64_t total)
     disk_answer(g->answer, line);
 }
 
+/* A merge that was killed may have told some of them already. */
+static bool forget_above(const struct merging *g, GError **error)
+{
+    g_autofree char *name = seen_from_snapshots(g->parent);
+    for (guint i = 0; i < g->above->len; i++) {
+        const struct snapshot_image *one = g->above->pdata[i];
+        g_autofree char *path = path_of(g->folder, one->file);
+        if (!disk_forget_parent(path, one->format, name, error))
+            return false;
+    }
+    return true;
+}
+
 static bool tell_those_above(const struct merging *g, GError **error)
 {
     g_autofree char *name = seen_from_snapshots(g->parent);
@@ -142,7 +155,9 @@ static int merge(void *ctx, int answer)
     g_autofree char *path = path_of(g->folder, g->child);
     g_autoptr(GError) error = NULL;
     g->answer = answer;
-    return disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error) ? 0 : refuse(answer, error);
+    bool good =
+        forget_above(g, &error) && disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error);
+    return good ? 0 : refuse(answer, error);
 }
 
 static void allow_writing(struct fence_files *f, const char *folder, const char *file)

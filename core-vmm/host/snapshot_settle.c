@@ -7,9 +7,12 @@
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define NS_PER_S INT64_C(1000000000)
 
 static bool failed(const char *path, GError **error)
 {
@@ -147,11 +150,54 @@ void snapshots_remove_leftovers(const char *folder, const struct snapshot_record
             g_debug("%s: %s", (char *)left->pdata[k], g_strerror(errno));
 }
 
+/* ---- times that a killed merge has not put back ---- */
+
+/* A merge writes to the head of a frozen image, and then puts its time back, by which those above it know it.  Its size stays:
+ * one that has another is another one. */
+static void put_time_back(const char *folder, const struct snapshot_image *i)
+{
+    g_autofree char *path = g_canonicalize_filename(i->file, folder);
+    const struct timespec time[2] = {{.tv_nsec = UTIME_OMIT}, {i->changed_ns / NS_PER_S, i->changed_ns % NS_PER_S}};
+    struct snapshot_image now = {.file = i->file};
+    if (!i->frozen || i->changed_ns <= 0 || !snapshot_note_time(folder, &now, NULL) || now.bytes != i->bytes ||
+        now.changed_ns == i->changed_ns)
+        return;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || futimens(fd, time) || fsync(fd))
+        g_debug("%s: its time could not be set: %s", path, g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Of those on top of it, and of so many levels above them. */
+static void put_times_back(const char *folder, const struct snapshot_record *r, const char *file, unsigned levels)
+{
+    for (guint i = 0; i < r->images->len; i++) {
+        const struct snapshot_image *image = r->images->pdata[i];
+        if (g_strcmp0(image->on, file))
+            continue;
+        put_time_back(folder, image);
+        if (levels)
+            put_times_back(folder, r, image->file, levels - 1);
+    }
+}
+
+static void mend_merges(const char *folder, const struct snapshot_record *r)
+{
+    for (guint i = 0; i < r->images->len; i++) {
+        const struct snapshot_image *image = r->images->pdata[i];
+        if (image->merging)
+            put_times_back(folder, r, image->file, 1);
+    }
+}
+
 /* ---- before anybody reads machine.ini ---- */
 
 bool snapshots_settle_held(const char *folder, GError **error)
 {
     struct snapshot_record *r = record_load(folder, error);
+    if (r)
+        mend_merges(folder, r);
     bool good = r && snapshots_do_pending(folder, r, error);
     if (good)
         snapshots_remove_leftovers(folder, r);

@@ -99,6 +99,13 @@ class Host:
         with open(raw, "rb") as f:
             return hashlib.sha256(f.read()).hexdigest()
 
+    def raw_sum(self, file):
+        """As vmctl reads it, which is strict with what an image builds upon."""
+        raw = self.base + "/raw"
+        self.want("disk", "convert", self.path(file), raw, "-O", "raw", "--force", "-q")
+        with open(raw, "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()
+
     def write(self, rng, point):
         """In what the present writes to."""
         for disk in DISKS:
@@ -367,6 +374,78 @@ def case_options_and_names(h):
         assert "\u00e4 c: first second^[[2J" in out and out.count("\n") == 1, out
     listed = json.loads(h.want("snapshot", "list", "m", "-o", "json"))["snapshots"]
     assert listed[0]["description"] == "first\nsecond\x1b[2J", listed
+
+
+def four(h):
+    """Snapshots on top of each other; what the present has."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for number, name in enumerate("abcd"):
+        s = h.settings()["ide0"]
+        h.tool("qemu-io", "-f", s["format"], "-c", f"write -P {number + 1} {number * BLOCK} {3 * BLOCK}", h.path(s["file"]))
+        h.want("snapshot", "take", "m", name)
+    return present_sum(h)
+
+
+def present_sum(h):
+    return h.raw_sum(h.settings()["ide0"]["file"])
+
+
+def kill_in_merge(h, call, when, which):
+    """At the so-manieth call in the process that merges.  True: there was such a one."""
+    inject = f"inject={call}:error=EPERM:signal=KILL:when={when}"
+    p = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, VMCTL, "snapshot", "delete", "m",
+                        which], env=h.env, capture_output=True, text=True, timeout=120, check=False)
+    return p.returncode == -signal.SIGKILL or "ended with" in p.stderr
+
+
+def case_merge_killed(h):
+    """Between any write to a header and its time, once and again: every disk can be read, and the merge is done at last."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:
+        return "there is no strace, or nothing to trace with"
+    if not shutil.which("qemu-io"):
+        return "there is no qemu-io"
+    whole = four(h)
+    shutil.copytree(h.folder, h.base + "/four", copy_function=shutil.copy2)
+    calls = [(c, n) for c in ("utimensat", "pwritev") for n in (1, 2)]
+    done = [0, 0]
+    for first, second in [(f, s) for f in calls for s in calls]:
+        shutil.rmtree(h.folder)
+        shutil.copytree(h.base + "/four", h.folder, copy_function=shutil.copy2)
+        if not kill_in_merge(h, *first, "b"):
+            continue
+        done[0] += 1
+        h.want("set", "m", "machine.memory=64M")  # whoever reads machine.ini settles it first
+        assert present_sum(h) == whole, f"{first}"
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "take", "m", "e")
+        done[1] += kill_in_merge(h, *second, "e")
+        h.want("set", "m", "machine.memory=64M")
+        assert present_sum(h) == whole, f"{first}, then {second}"
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "take", "m", "f")
+        h.want("snapshot", "delete", "m", "f")
+        h.want("snapshot", "verify", "m")
+        assert present_sum(h) == whole and not [i for i in h.record()["images"] if i["merging"]], h.record()
+    assert done[0] > 3 and done[1] > 1, done
+    return None
+
+
+def case_merge_time(h):
+    """Killed between a write to a head and its time: whoever comes next puts the time back, and not that of another image."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for unused in "abcd":
+        h.want("snapshot", "take", "m")
+    record = h.record()
+    next(i for i in record["images"] if i["file"].endswith("ide0-1.qcow2"))["merging"] = True
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    images = [h.path(f"snapshots/ide0-{n}.qcow2") for n in range(1, 5)]
+    before = [os.stat(i).st_mtime_ns for i in images]
+    for image in images:
+        os.utime(image)
+    h.want("set", "m", "machine.memory=64M")
+    same = [os.stat(i).st_mtime_ns == t for i, t in zip(images, before)]
+    assert same == [False, True, True, False], same
 
 
 def cases():
