@@ -185,12 +185,13 @@ bool images_merge(const char *folder, const struct snapshot_image *child, const 
 
 struct looked_at {
     const char *path, *format;
+    bool alone;
 };
 
 static int check_image(void *ctx, int answer)
 {
     const struct looked_at *l = ctx;
-    struct image_how how = {.format = l->format, .unlocked = true};
+    struct image_how how = {.format = l->format, .unlocked = true, .no_parent = l->alone};
     g_autoptr(GError) error = NULL;
     struct image *im = image_open(l->path, &how, &error);
     struct image_check c;
@@ -235,12 +236,12 @@ static char *look(int (*fn)(void *ctx, int answer), struct looked_at *l)
     return *text ? g_steal_pointer(&text) : NULL;
 }
 
-char *image_damage(const char *path, const char *format)
+char *image_damage(const char *path, const char *format, bool alone)
 {
-    return look(check_image, &(struct looked_at){path, format});
+    return look(check_image, &(struct looked_at){path, format, alone});
 }
 
 char *state_damage(const char *path)
 {
-    return look(check_state, &(struct looked_at){path, NULL});
+    return look(check_state, &(struct looked_at){.path = path});
 }

@@ -134,15 +134,24 @@ bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GEr
     return false;
 }
 
-GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s)
+GPtrArray *snapshot_disk_chain(const struct snapshot_record *r, const struct snapshot_disk *d)
 {
     GPtrArray *chain = g_ptr_array_new();
-    for (guint k = 0; k < s->disks->len; k++) {
-        struct snapshot_image *i = record_image(r, ((struct snapshot_disk *)s->disks->pdata[k])->file);
-        for (; i && !g_ptr_array_find(chain, i, NULL); i = i->on ? record_image(r, i->on) : NULL)
-            g_ptr_array_add(chain, i);
-    }
+    for (struct snapshot_image *i = record_image(r, d->file); i; i = i->on ? record_image(r, i->on) : NULL)
+        g_ptr_array_add(chain, i);
     return chain;
+}
+
+GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s)
+{
+    GPtrArray *all = g_ptr_array_new();
+    for (guint k = 0; k < s->disks->len; k++) {
+        g_autoptr(GPtrArray) chain = snapshot_disk_chain(r, s->disks->pdata[k]);
+        for (guint i = 0; i < chain->len; i++)
+            if (!g_ptr_array_find(all, chain->pdata[i], NULL))
+                g_ptr_array_add(all, chain->pdata[i]);
+    }
+    return all;
 }
 
 /* ---- the present's disks ---- */
@@ -376,13 +385,12 @@ static GKeyFile *settings_of(const struct change *c, const struct snapshot *s, G
 static bool is_whole(const struct change *c, const struct snapshot *s, GError **error)
 {
     g_autoptr(GPtrArray) chain = snapshot_chain(c->record, s);
-    g_autofree char *state = snapshot_path(c->folder, s->id, "state");
     for (guint i = 0; i < chain->len; i++)
         if (!snapshot_image_same(c->folder, chain->pdata[i], error))
             return false;
-    g_autofree char *damage = s->state_bytes ? state_damage(state) : NULL;
+    g_autofree char *damage = snapshot_state_damage(c->folder, s);
     if (damage)
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s: %s", state, damage);
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "snapshot %u: %s", s->id, damage);
     return !damage;
 }
 

@@ -40,6 +40,6 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
 /* child's blocks into parent, and parent instead of child below all of above. */
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
                   GPtrArray *above, struct machine_job *job, GError **error);
-/* What is wrong with an image or a state file; NULL: nothing.  g_free. */
-char *image_damage(const char *path, const char *format);
+/* What is wrong with an image (alone: without what it builds upon) or a state file; NULL: nothing.  g_free. */
+char *image_damage(const char *path, const char *format, bool alone);
 char *state_damage(const char *path);

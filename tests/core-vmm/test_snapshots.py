@@ -448,6 +448,35 @@ def case_merge_time(h):
     assert same == [False, True, True, False], same
 
 
+def case_verify(h):
+    """What is wrong is told once, with whose it is; and nothing is wrong while somebody changes snapshots."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for unused in range(3):
+        h.want("snapshot", "take", "m")
+    os.utime(h.path("disk.img"))
+    os.utime(h.path("snapshots/ide0-2.qcow2"))
+    out = json.loads(h.want("snapshot", "verify", "m", "-o", "json", code=1))
+    assert out["findings"] == ["snapshots 1, 2, 3: disk.img was changed since the snapshot was taken",
+                               "snapshot 3: snapshots/ide0-2.qcow2 was changed since the snapshot was taken"], out
+    out = json.loads(h.want("snapshot", "verify", "m", "2", "-o", "json", code=1))
+    assert out["findings"] == ["snapshot 2: disk.img was changed since the snapshot was taken"], out
+
+
+def case_verify_beside_changes(h):
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for unused in range(16):
+        h.want("snapshot", "take", "m")
+    script = f"for i in 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2; do '{VMCTL}' snapshot delete m $i || exit 1; done"
+    changing = subprocess.Popen(["sh", "-c", script], env=h.env)
+    said = []
+    while changing.poll() is None:
+        p = h.popen("snapshot", "verify", "m")
+        _, err = p.communicate(timeout=120)
+        said += [err] if p.returncode and "try again" not in err else []
+    assert changing.returncode == 0 and not said, said
+    h.want("snapshot", "verify", "m")
+
+
 def cases():
     tests = [(n[5:], f) for n, f in globals().items() if n.startswith("case_")]
     failed = 0

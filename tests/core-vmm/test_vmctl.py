@@ -404,6 +404,15 @@ def test_snapshots_with_state(h):
     h.want(0, "snapshot", "edit", "m", "seven", "--name", "lucky")
     h.want(0, "snapshot", "list", "m", out="lucky: a test")
     h.want(1, "delete", "m", "--keep-disks", err="has snapshots")
+    with open(folder + "/snapshots/record.json") as f:
+        good = f.read()
+    with open(folder + "/snapshots/record.json", "w") as f:
+        f.write(re.sub(r'"state-bytes" : (\d+)', lambda m: f'"state-bytes" : {int(m[1]) + 1}', good))
+    h.want(1, "snapshot", "verify", "m", err="its state has ")
+    h.want(1, "snapshot", "restore", "m", "lucky", err="its state has ")
+    with open(folder + "/snapshots/record.json", "w") as f:
+        f.write(good)
+    h.want(0, "snapshot", "verify", "m")
     with open(folder + "/snapshots/2.state", "r+b") as f:
         f.seek(3000)
         byte = f.read(1)
