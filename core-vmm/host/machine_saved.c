@@ -15,13 +15,6 @@
 
 #define SAVING ".saving-" /* how names begin of states on their way */
 
-static bool failed(const char *path, GError **error)
-{
-    int e = errno;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));
-    return false;
-}
-
 /* What killed ones have left: nobody has its lock.  How much was removed. */
 static unsigned sweep(const char *folder)
 {
@@ -49,7 +42,7 @@ int saved_new(const char *folder, char **path, GError **error)
         fd = -1;
     }
     if (fd < 0)
-        failed(fresh, error);
+        path_failed(fresh, error);
     else
         *path = g_steal_pointer(&fresh);
     return fd;
@@ -58,7 +51,7 @@ int saved_new(const char *folder, char **path, GError **error)
 bool saved_publish(const char *folder, const char *path, GError **error)
 {
     g_autofree char *final = g_build_filename(folder, PATHS_SAVED, NULL);
-    return rename(path, final) ? failed(final, error) : folder_sync(folder, error);
+    return rename(path, final) ? path_failed(final, error) : folder_sync(folder, error);
 }
 
 bool saved_look(const char *name, struct machine_saved *out)
@@ -83,7 +76,7 @@ static bool discard(const char *name, const char *folder, GError **error)
     unsigned removed = sweep(folder);
     bool there = !unlink(path);
     if (!there && errno != ENOENT)
-        return failed(path, error);
+        return path_failed(path, error);
     if (!there && !removed)
         return none(name, error);
     return folder_sync(folder, error);

@@ -48,15 +48,6 @@ static char *needed_by_others(const struct change *c, const struct snapshot_imag
 
 /* ---- merging ---- */
 
-static GPtrArray *those_above(const struct snapshot_record *r, const char *file)
-{
-    GPtrArray *above = g_ptr_array_new();
-    for (guint i = 0; i < r->images->len; i++)
-        if (!g_strcmp0(((struct snapshot_image *)r->images->pdata[i])->on, file))
-            g_ptr_array_add(above, r->images->pdata[i]);
-    return above;
-}
-
 /* In the present's settings, if it writes to that image; NULL: it does not, or an error. */
 static GKeyFile *settings_with(const struct change *c, const struct snapshot_image *child,
                                const struct snapshot_image *parent, GError **error)
@@ -112,7 +103,7 @@ static bool take_place(struct change *c, struct snapshot_image *child, struct sn
 static bool merge(struct change *c, struct snapshot_image *child, struct snapshot_image *parent,
                   struct machine_job *job, GError **error)
 {
-    g_autoptr(GPtrArray) above = those_above(c->record, child->file);
+    g_autoptr(GPtrArray) above = record_children(c->record, child->file);
     parent->merging = true;
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) &&
            images_merge(c->folder, child, parent, above, job, error) && take_place(c, child, parent, above, error);
@@ -154,17 +145,16 @@ static char *why_it_stays(const struct change *c, const struct snapshot_image *i
 static enum outcome simplify_one(struct change *c, struct snapshot_image *i, struct machine_job *job, GPtrArray *kept,
                                  GError **error)
 {
-    unsigned count;
-    struct snapshot_image *child = record_child(c->record, i->file, &count);
+    g_autoptr(GPtrArray) children = record_children(c->record, i->file);
     if (!i->frozen || record_needs(c->record, i->file))
         return NOTHING;
-    char *why = why_it_stays(c, i, count);
+    char *why = why_it_stays(c, i, children->len);
     if (why) {
         g_ptr_array_add(kept, why);
         return NOTHING;
     }
-    if (count)
-        return merge_or_keep(c, child, i, job, kept, error);
+    if (children->len)
+        return merge_or_keep(c, children->pdata[0], i, job, kept, error);
     g_ptr_array_remove(c->record->images, i);
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? DONE : FAILED;
 }

@@ -12,11 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *path_of(const char *folder, const char *file)
-{
-    return g_canonicalize_filename(file, folder);
-}
-
 /* As seen from the folder of snapshots, where all images are that build upon others. */
 static char *seen_from_snapshots(const char *file)
 {
@@ -84,7 +79,8 @@ static int create_all(void *ctx, int answer)
 {
     const struct overlays *o = ctx;
     for (guint i = 0; i < o->n; i++) {
-        g_autofree char *path = path_of(o->folder, o->list[i].file), *parent = seen_from_snapshots(o->list[i].on);
+        g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder),
+                        *parent = seen_from_snapshots(o->list[i].on);
         struct image_options options = {.parent = parent, .parent_format = o->list[i].format};
         g_autoptr(GError) error = NULL;
         if (!image_create(path, "qcow2", &options, false, &error))
@@ -102,7 +98,7 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
     fence_allow(f, folder, FENCE_READ);
     fence_allow(f, in, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
     for (guint i = 0; i < n; i++) {
-        g_autofree char *path = path_of(folder, list[i].on);
+        g_autofree char *path = g_canonicalize_filename(list[i].on, folder);
         fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
     return run(create_all, &o, f, NULL, error);
@@ -129,7 +125,7 @@ static bool forget_above(const struct merging *g, GError **error)
     g_autofree char *name = seen_from_snapshots(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
-        g_autofree char *path = path_of(g->folder, one->file);
+        g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
         if (!disk_forget_parent(path, one->format, name, error))
             return false;
     }
@@ -141,7 +137,7 @@ static bool tell_those_above(const struct merging *g, GError **error)
     g_autofree char *name = seen_from_snapshots(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
-        g_autofree char *path = path_of(g->folder, one->file);
+        g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
         if (!disk_set_parent(path, one->format, name, g->parent_format, error))
             return false;
     }
@@ -152,7 +148,7 @@ static int merge(void *ctx, int answer)
 {
     struct merging *g = ctx;
     struct disk_job job = {.progress = tell_progress, .ctx = g};
-    g_autofree char *path = path_of(g->folder, g->child);
+    g_autofree char *path = g_canonicalize_filename(g->child, g->folder);
     g_autoptr(GError) error = NULL;
     g->answer = answer;
     bool good =
@@ -162,7 +158,7 @@ static int merge(void *ctx, int answer)
 
 static void allow_writing(struct fence_files *f, const char *folder, const char *file)
 {
-    g_autofree char *path = path_of(folder, file);
+    g_autofree char *path = g_canonicalize_filename(file, folder);
     fence_allow_beside(f, path, FENCE_READ);
     fence_allow_file(f, path, FENCE_READ | FENCE_WRITE | FENCE_DEVICE);
 }

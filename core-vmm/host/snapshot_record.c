@@ -101,18 +101,13 @@ struct snapshot_image *record_image(const struct snapshot_record *r, const char 
     return NULL;
 }
 
-struct snapshot_image *record_child(const struct snapshot_record *r, const char *file, unsigned *count)
+GPtrArray *record_children(const struct snapshot_record *r, const char *file)
 {
-    struct snapshot_image *child = NULL;
-    *count = 0;
-    for (guint i = 0; i < r->images->len; i++) {
-        struct snapshot_image *one = r->images->pdata[i];
-        if (!g_strcmp0(one->on, file)) {
-            child = one;
-            ++*count;
-        }
-    }
-    return child;
+    GPtrArray *children = g_ptr_array_new();
+    for (guint i = 0; i < r->images->len; i++)
+        if (!g_strcmp0(((struct snapshot_image *)r->images->pdata[i])->on, file))
+            g_ptr_array_add(children, r->images->pdata[i]);
+    return children;
 }
 
 bool record_needs(const struct snapshot_record *r, const char *file)

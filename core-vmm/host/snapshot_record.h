@@ -53,8 +53,8 @@ bool record_store(const char *folder, const struct snapshot_record *r,
 
 struct snapshot *record_snapshot(const struct snapshot_record *r, unsigned id); /* NULL: none */
 struct snapshot_image *record_image(const struct snapshot_record *r, const char *file);
-struct snapshot_image *record_child(const struct snapshot_record *r, const char *file,
-                                    unsigned *count);                 /* one of them */
+/* Those that build upon it: struct snapshot_image; g_ptr_array_unref. */
+GPtrArray *record_children(const struct snapshot_record *r, const char *file);
 bool record_needs(const struct snapshot_record *r, const char *file); /* a snapshot has it as a disk */
 struct snapshot *snapshot_new(unsigned id);
 void snapshot_add_disk(struct snapshot *s, const char *drive, const char *file);

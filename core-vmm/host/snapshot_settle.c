@@ -14,13 +14,6 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-static bool failed(const char *path, GError **error)
-{
-    int e = errno;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));
-    return false;
-}
-
 /* ---- what was decided is done ---- */
 
 static bool put_state(const char *folder, int state, GError **error)
@@ -30,9 +23,9 @@ static bool put_state(const char *folder, int state, GError **error)
     if (state == PENDING_STATE_STAYS)
         return true;
     if (unlink(path) && errno != ENOENT)
-        return failed(path, error);
+        return path_failed(path, error);
     if (from && link(from, path))
-        return failed(path, error);
+        return path_failed(path, error);
     return folder_sync(folder, error);
 }
 
@@ -172,10 +165,9 @@ static void put_time_back(const char *folder, const struct snapshot_image *i)
 /* Of those on top of it, and of so many levels above them. */
 static void put_times_back(const char *folder, const struct snapshot_record *r, const char *file, unsigned levels)
 {
-    for (guint i = 0; i < r->images->len; i++) {
-        const struct snapshot_image *image = r->images->pdata[i];
-        if (g_strcmp0(image->on, file))
-            continue;
+    g_autoptr(GPtrArray) children = record_children(r, file);
+    for (guint i = 0; i < children->len; i++) {
+        const struct snapshot_image *image = children->pdata[i];
         put_time_back(folder, image);
         if (levels)
             put_times_back(folder, r, image->file, levels - 1);

@@ -17,13 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool failed(const char *path, GError **error)
-{
-    int e = errno;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));
-    return false;
-}
-
 /* ---- a change ---- */
 
 /* An older record knows neither what lies beside it nor which numbers are taken. */
@@ -117,7 +110,7 @@ bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **e
     g_autofree char *path = g_canonicalize_filename(i->file, folder);
     struct stat st;
     if (stat(path, &st))
-        return failed(path, error);
+        return path_failed(path, error);
     i->bytes = S_ISREG(st.st_mode) ? st.st_size : 0;
     i->changed_ns = S_ISREG(st.st_mode) ? changed_ns(&st) : 0;
     return true;
@@ -251,9 +244,9 @@ static bool keep_files(struct change *c, struct snapshot *s, GError **error)
         return false;
     s->settings = crc32c(0, text, n);
     if (lstat(saved, &st))
-        return errno == ENOENT || failed(saved, error);
+        return errno == ENOENT || path_failed(saved, error);
     s->state_bytes = st.st_size;
-    return !link(saved, state) || failed(state, error);
+    return !link(saved, state) || path_failed(state, error);
 }
 
 static bool take(struct change *c, struct snapshot *s, GError **error)
@@ -271,7 +264,7 @@ static bool begin_record(const struct change *c, GError **error)
 {
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     if (g_mkdir_with_parents(in, 0700))
-        return failed(in, error);
+        return path_failed(in, error);
     return c->record->next > 1 || record_store(c->folder, c->record, error);
 }
 
