@@ -46,6 +46,21 @@ static char *needed_by_others(const struct change *c, const struct snapshot_imag
                            users ? (char *)users->pdata[0] : "another machine perhaps");
 }
 
+/* Somebody has set it by hand: then it would show another disk, or be gone. */
+static char *needed_by_present(const struct change *c, const struct snapshot_image *i)
+{
+    g_autoptr(GKeyFile) file = machines_settings(c->name, NULL);
+    g_auto(GStrv) sections = file ? g_key_file_get_groups(file, NULL) : NULL;
+    bool named = !file;
+    for (char **s = sections; s && *s && !named; s++) {
+        g_autofree char *image = g_key_file_get_string(file, *s, "file", NULL);
+        named = image && snapshot_same_file(c->folder, image, i->file);
+    }
+    return named ? g_strdup_printf("%s stays, for %s", i->file,
+                                   file ? "machine.ini names it" : "what machine.ini needs cannot be read")
+                 : NULL;
+}
+
 /* ---- merging ---- */
 
 /* In the present's settings, if it writes to that image; NULL: it does not, or an error. */
@@ -135,9 +150,11 @@ static char *why_it_stays(const struct change *c, const struct snapshot_image *i
 {
     if (count > 1)
         return g_strdup_printf("%s stays, for %u images build upon it", i->file, count);
-    if (!count)
-        return i->ours ? needed_by_others(c, i) : NULL; /* else its file is not removed */
-    char *why = needed_by_state(c, i);
+    if (!count && !i->ours) /* its file is not removed */
+        return NULL;
+    char *why = count ? needed_by_state(c, i) : NULL;
+    if (!why)
+        why = needed_by_present(c, i);
     return why ? why : needed_by_others(c, i);
 }
 

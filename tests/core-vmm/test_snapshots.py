@@ -448,6 +448,20 @@ def case_merge_time(h):
     assert same == [False, True, True, False], same
 
 
+def case_present_names_it(h):
+    """An image that was frozen, and that somebody has put into machine.ini by hand, does not become another one."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    h.want("set", "m", f"ide0.file={h.path('disk.img')}", "ide0.format=raw")
+    before = os.stat(h.path("disk.img")).st_mtime_ns
+    h.want("snapshot", "delete", "m", "1", err="disk.img stays, for machine.ini names it")
+    assert "ide0-1.qcow2" in in_snapshots(h) and os.stat(h.path("disk.img")).st_mtime_ns == before
+    h.want("set", "m", "ide0.file=snapshots/ide0-1.qcow2", "ide0.format=qcow2")
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "delete", "m", "2")
+    assert h.settings()["ide0"]["file"] == "disk.img" and in_snapshots(h) == ["record.json"], in_snapshots(h)
+
+
 def case_verify(h):
     """What is wrong is told once, with whose it is; and nothing is wrong while somebody changes snapshots."""
     h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
