@@ -2,16 +2,11 @@
 /* client_save.c - a machine's state into a file: made here, with the user's rights, and written by the VM process, which
  * may make no files. */
 #include "core-vmm/control/client.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
-
-static bool failed(const char *path, GError **error)
-{
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
-    return false;
-}
 
 /* The new name, on stable storage. */
 static bool publish(const char *fresh, const char *path, GError **error)
@@ -20,7 +15,7 @@ static bool publish(const char *fresh, const char *path, GError **error)
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool good = fd >= 0 && !rename(fresh, path) && !fsync(fd);
     if (!good)
-        failed(path, error);
+        path_failed(path, error);
     if (fd >= 0)
         close(fd);
     return good;
@@ -31,7 +26,7 @@ bool client_save(struct client *c, const char *file, GError **error)
     g_autofree char *path = g_canonicalize_filename(file, NULL), *fresh = g_strconcat(path, ".XXXXXX", NULL);
     int fd = g_mkstemp_full(fresh, O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
-        return failed(path, error);
+        return path_failed(path, error);
     JsonObject *result = client_call_fds(c, "debug.save", NULL, &fd, 1, NULL, NULL, -1, error);
     close(fd);
     bool good = result && publish(fresh, path, error);

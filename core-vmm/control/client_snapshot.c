@@ -9,10 +9,25 @@ static bool go_on(const char *name, GError **error)
 {
     struct machine_start how = {.seconds = MACHINE_START_SECONDS};
     struct machine_run r;
-    bool good = machines_start(name, &how, &r, error);
-    if (!good)
-        g_prefix_error(error, "%s was saved for the snapshot, and does not go on: ", name);
-    return good;
+    return machines_start(name, &how, &r, error);
+}
+
+/* It is saved, and goes on whatever becomes of the snapshot; of two errors none is kept back. */
+static bool take_and_go_on(const char *machine, const char *name, const char *description, struct snapshot_taken *out,
+                           GError **error)
+{
+    GError *taking = NULL, *starting = NULL;
+    bool taken = snapshots_take(machine, name, description, &out->id, &taking);
+    out->went_on = go_on(machine, &starting);
+    if (starting && taking)
+        g_prefix_error(&starting, "%s; and %s is saved and does not run: ", taking->message, machine);
+    else if (starting)
+        g_prefix_error(&starting, "snapshot %u was taken, and %s is saved and does not run: ", out->id, machine);
+    if (starting)
+        g_clear_error(&taking);
+    if (starting || taking)
+        g_propagate_error(error, starting ? starting : taking);
+    return taken && out->went_on;
 }
 
 bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
@@ -24,9 +39,6 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
         return false;
     if (!machine_lock_holder(folder))
         return snapshots_take(exact, name, description, &out->id, error);
-    if (!client_suspend(exact, job, NULL, error))
-        return false;
-    bool taken = snapshots_take(exact, name, description, &out->id, error);
-    out->went_on = go_on(exact, taken ? error : NULL);
-    return taken && out->went_on;
+    return snapshots_may_take(exact, name, description, error) && client_suspend(exact, job, NULL, error) &&
+           take_and_go_on(exact, name, description, out, error);
 }

@@ -92,15 +92,6 @@ static bool open_log(struct descriptors *d, const char *folder, GError **error)
     return false;
 }
 
-/* The switch wants to know it, also if the file does not say it. */
-static void set_mac(const struct config *c, GKeyFile *settings)
-{
-    uint8_t m[6];
-    net_mac(c, m);
-    g_autofree char *text = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-    g_key_file_set_string(settings, c->section, "mac", text);
-}
-
 /* The folder of a card's `tftp`, if it says one. */
 static bool open_tftp(struct descriptors *d, const struct config *c, GError **error)
 {
@@ -116,6 +107,7 @@ static bool open_tftp(struct descriptors *d, const struct config *c, GError **er
     return add_named(d, key, fd, error);
 }
 
+/* The switch wants to know it, also if the file does not say it. */
 static char *mac_of(const struct config *c)
 {
     uint8_t m[6];
@@ -163,8 +155,6 @@ static bool open_all(struct descriptors *d, const char *socket, GKeyFile *file, 
     bool good = listening >= 0 && add_descriptor(d, listening, error) && open_log(d, folder, error);
     for (char **s = sections; *s && good; s++) {
         const struct config c = {file, ini, *s};
-        if (is_card(*s))
-            set_mac(&c, settings);
         good = !is_card(*s) || (open_tftp(d, &c, error) && machine_networks_card(&c, add_named, d, error));
     }
     good = good && machine_networks_all(settings, add_named, d, error);

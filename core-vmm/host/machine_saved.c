@@ -15,26 +15,21 @@
 
 #define SAVING ".saving-" /* how names begin of states on their way */
 
-static bool failed(const char *path, GError **error)
+/* What killed ones have left: nobody has its lock.  How much was removed. */
+static unsigned sweep(const char *folder)
 {
-    int e = errno;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));
-    return false;
-}
-
-/* What killed ones have left: nobody has its lock. */
-static void sweep(const char *folder)
-{
+    unsigned removed = 0;
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
         int fd = g_str_has_prefix(name, SAVING) ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-        if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
-            unlink(path);
+        if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) && !unlink(path))
+            removed++;
         if (fd >= 0)
             close(fd);
     }
+    return removed;
 }
 
 int saved_new(const char *folder, char **path, GError **error)
@@ -47,7 +42,7 @@ int saved_new(const char *folder, char **path, GError **error)
         fd = -1;
     }
     if (fd < 0)
-        failed(fresh, error);
+        path_failed(fresh, error);
     else
         *path = g_steal_pointer(&fresh);
     return fd;
@@ -56,7 +51,7 @@ int saved_new(const char *folder, char **path, GError **error)
 bool saved_publish(const char *folder, const char *path, GError **error)
 {
     g_autofree char *final = g_build_filename(folder, PATHS_SAVED, NULL);
-    return rename(path, final) ? failed(final, error) : folder_sync(folder, error);
+    return rename(path, final) ? path_failed(final, error) : folder_sync(folder, error);
 }
 
 bool saved_look(const char *name, struct machine_saved *out)
@@ -78,9 +73,12 @@ static bool none(const char *name, GError **error)
 static bool discard(const char *name, const char *folder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, PATHS_SAVED, NULL);
-    sweep(folder);
-    if (unlink(path))
-        return errno == ENOENT ? none(name, error) : failed(path, error);
+    unsigned removed = sweep(folder);
+    bool there = !unlink(path);
+    if (!there && errno != ENOENT)
+        return path_failed(path, error);
+    if (!there && !removed)
+        return none(name, error);
     return folder_sync(folder, error);
 }
 

@@ -134,7 +134,8 @@ struct machine_saved {
     uint64_t bytes; /* of the file */
 };
 bool saved_look(const char *name, struct machine_saved *out); /* false: it is not */
-/* Gives the state up: the machine's next start is one from the beginning.  By the whole name, and not while it runs. */
+/* Gives the state up, and what a save that was killed has left of one: the machine's next start is one from the beginning.  By
+ * the whole name, and not while it runs. */
 bool machines_discard_saved(const char *name, GError **error);
 /* A new file in the machine's folder for a state, open and locked; *path: g_free.  It becomes the machine's saved state. */
 int saved_new(const char *folder, char **path, GError **error);

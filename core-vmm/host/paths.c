@@ -13,8 +13,9 @@
 #define LOCK_TRIES     50
 #define LOCK_US        10000
 
-static bool set_errno(GError **error, int e, const char *path)
+bool path_failed(const char *path, GError **error)
 {
+    int e = errno;
     g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));
     return false;
 }
@@ -63,9 +64,9 @@ static bool make_private(const char *path, GError **error)
 {
     struct stat st;
     if (mkdir(path, 0700) && errno != EEXIST)
-        return set_errno(error, errno, path);
+        return path_failed(path, error);
     if (lstat(path, &st))
-        return set_errno(error, errno, path);
+        return path_failed(path, error);
     if (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077))
         return true;
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
@@ -206,7 +207,7 @@ int machine_lock(const char *folder, pid_t *holder, GError **error)
     *holder = 0;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        set_errno(error, errno, path);
+        path_failed(path, error);
         return -1;
     }
     if (lock_whole(fd)) {
@@ -218,7 +219,7 @@ int machine_lock(const char *folder, pid_t *holder, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "the machine in %s is running already (process %d)", folder,
                     *holder);
     } else {
-        set_errno(error, errno, path);
+        path_failed(path, error);
     }
     close(fd);
     return -1;
@@ -285,10 +286,10 @@ static bool remove_at(int parent, const char *name, const char *path, GError **e
     int fd = errno == EISDIR ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
     if (fd < 0 && errno == ENOENT)
         return true;
-    bool good = fd >= 0 ? remove_children(fd, path, error) : set_errno(error, errno, path);
+    bool good = fd >= 0 ? remove_children(fd, path, error) : path_failed(path, error);
     if (fd >= 0)
         close(fd);
-    return good && (!unlinkat(parent, name, AT_REMOVEDIR) || errno == ENOENT || set_errno(error, errno, path));
+    return good && (!unlinkat(parent, name, AT_REMOVEDIR) || errno == ENOENT || path_failed(path, error));
 }
 
 bool folder_remove(const char *path, GError **error)
@@ -301,7 +302,7 @@ bool folder_sync(const char *path, GError **error)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool good = fd >= 0 && !fsync(fd);
     if (!good)
-        set_errno(error, errno, path);
+        path_failed(path, error);
     if (fd >= 0)
         close(fd);
     return good;

@@ -50,6 +50,9 @@ char *paths_network_log(const char *folder);
 char *paths_debug_log(const char *folder); /* what [debug-port] writes to if it has no target */
 void log_rotate(const char *log);
 
+/* Sets what errno says of it as the error; false. */
+bool path_failed(const char *path, GError **error);
+
 /* And all in it; follows no link.  What is gone already, or goes meanwhile, is fine. */
 bool folder_remove(const char *path, GError **error);
 /* What was made, renamed or removed in it is on stable storage. */

@@ -13,7 +13,7 @@
 
 /* ---- may two images become one? ---- */
 
-static bool in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top)
+bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top)
 {
     for (const struct snapshot_image *at = record_image(r, top); at; at = at->on ? record_image(r, at->on) : NULL)
         if (at == i)
@@ -29,7 +29,7 @@ static char *needed_by_state(const struct change *c, const struct snapshot_image
     for (guint k = 0; k < r->snapshots->len; k++) {
         const struct snapshot *s = r->snapshots->pdata[k];
         for (guint d = 0; s->state_bytes && d < s->disks->len; d++)
-            if (in_chain_of(r, i, ((struct snapshot_disk *)s->disks->pdata[d])->file))
+            if (snapshot_in_chain_of(r, i, ((struct snapshot_disk *)s->disks->pdata[d])->file))
                 return g_strdup_printf("%s stays until snapshot %u, which has a saved state, is deleted", i->file,
                                        s->id);
     }
@@ -46,16 +46,22 @@ static char *needed_by_others(const struct change *c, const struct snapshot_imag
                            users ? (char *)users->pdata[0] : "another machine perhaps");
 }
 
-/* ---- merging ---- */
-
-static GPtrArray *those_above(const struct snapshot_record *r, const char *file)
+/* Somebody has set it by hand: then it would show another disk, or be gone. */
+static char *needed_by_present(const struct change *c, const struct snapshot_image *i)
 {
-    GPtrArray *above = g_ptr_array_new();
-    for (guint i = 0; i < r->images->len; i++)
-        if (!g_strcmp0(((struct snapshot_image *)r->images->pdata[i])->on, file))
-            g_ptr_array_add(above, r->images->pdata[i]);
-    return above;
+    g_autoptr(GKeyFile) file = machines_settings(c->name, NULL);
+    g_auto(GStrv) sections = file ? g_key_file_get_groups(file, NULL) : NULL;
+    bool named = !file;
+    for (char **s = sections; s && *s && !named; s++) {
+        g_autofree char *image = g_key_file_get_string(file, *s, "file", NULL);
+        named = image && snapshot_same_file(c->folder, image, i->file);
+    }
+    return named ? g_strdup_printf("%s stays, for %s", i->file,
+                                   file ? "machine.ini names it" : "what machine.ini needs cannot be read")
+                 : NULL;
 }
+
+/* ---- merging ---- */
 
 /* In the present's settings, if it writes to that image; NULL: it does not, or an error. */
 static GKeyFile *settings_with(const struct change *c, const struct snapshot_image *child,
@@ -66,7 +72,7 @@ static GKeyFile *settings_with(const struct change *c, const struct snapshot_ima
     bool any = false;
     for (char **s = sections; s && *s; s++) {
         g_autofree char *image = g_key_file_get_string(file, *s, "file", NULL);
-        if (g_strcmp0(image, child->file))
+        if (!image || !snapshot_same_file(c->folder, image, child->file))
             continue;
         any = true;
         g_key_file_set_string(file, *s, "file", parent->file);
@@ -112,7 +118,7 @@ static bool take_place(struct change *c, struct snapshot_image *child, struct sn
 static bool merge(struct change *c, struct snapshot_image *child, struct snapshot_image *parent,
                   struct machine_job *job, GError **error)
 {
-    g_autoptr(GPtrArray) above = those_above(c->record, child->file);
+    g_autoptr(GPtrArray) above = record_children(c->record, child->file);
     parent->merging = true;
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) &&
            images_merge(c->folder, child, parent, above, job, error) && take_place(c, child, parent, above, error);
@@ -139,25 +145,35 @@ static enum outcome merge_or_keep(struct change *c, struct snapshot_image *child
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? NOTHING : FAILED;
 }
 
+/* count: images on top of it.  g_free; NULL: it need not. */
+static char *why_it_stays(const struct change *c, const struct snapshot_image *i, unsigned count)
+{
+    if (count > 1)
+        return g_strdup_printf("%s stays, for %u images build upon it", i->file, count);
+    if (!count && !i->ours) /* its file is not removed */
+        return NULL;
+    char *why = count ? needed_by_state(c, i) : NULL;
+    if (!why)
+        why = needed_by_present(c, i);
+    return why ? why : needed_by_others(c, i);
+}
+
 /* One step: an image goes, or two become one.  kept: sentences about those that cannot. */
 static enum outcome simplify_one(struct change *c, struct snapshot_image *i, struct machine_job *job, GPtrArray *kept,
                                  GError **error)
 {
-    unsigned count;
-    struct snapshot_image *child = record_child(c->record, i->file, &count);
-    char *why = NULL;
+    g_autoptr(GPtrArray) children = record_children(c->record, i->file);
     if (!i->frozen || record_needs(c->record, i->file))
         return NOTHING;
-    if (!count) {
-        g_ptr_array_remove(c->record->images, i);
-        return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? DONE : FAILED;
+    char *why = why_it_stays(c, i, children->len);
+    if (why) {
+        g_ptr_array_add(kept, why);
+        return NOTHING;
     }
-    if (count > 1)
-        why = g_strdup_printf("%s stays, for %u images build upon it", i->file, count);
-    else if (!(why = needed_by_state(c, i)) && !(why = needed_by_others(c, i)))
-        return merge_or_keep(c, child, i, job, kept, error);
-    g_ptr_array_add(kept, why);
-    return NOTHING;
+    if (children->len)
+        return merge_or_keep(c, children->pdata[0], i, job, kept, error);
+    g_ptr_array_remove(c->record->images, i);
+    return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? DONE : FAILED;
 }
 
 static bool simplify(struct change *c, struct machine_job *job, char **kept, GError **error)

@@ -12,11 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *path_of(const char *folder, const char *file)
-{
-    return g_canonicalize_filename(file, folder);
-}
-
 /* As seen from the folder of snapshots, where all images are that build upon others. */
 static char *seen_from_snapshots(const char *file)
 {
@@ -84,7 +79,8 @@ static int create_all(void *ctx, int answer)
 {
     const struct overlays *o = ctx;
     for (guint i = 0; i < o->n; i++) {
-        g_autofree char *path = path_of(o->folder, o->list[i].file), *parent = seen_from_snapshots(o->list[i].on);
+        g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder),
+                        *parent = seen_from_snapshots(o->list[i].on);
         struct image_options options = {.parent = parent, .parent_format = o->list[i].format};
         g_autoptr(GError) error = NULL;
         if (!image_create(path, "qcow2", &options, false, &error))
@@ -102,7 +98,7 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
     fence_allow(f, folder, FENCE_READ);
     fence_allow(f, in, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
     for (guint i = 0; i < n; i++) {
-        g_autofree char *path = path_of(folder, list[i].on);
+        g_autofree char *path = g_canonicalize_filename(list[i].on, folder);
         fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
     return run(create_all, &o, f, NULL, error);
@@ -123,12 +119,25 @@ static void tell_progress(void *ctx, uint64_t done, uint64_t total)
     disk_answer(g->answer, line);
 }
 
+/* A merge that was killed may have told some of them already. */
+static bool forget_above(const struct merging *g, GError **error)
+{
+    g_autofree char *name = seen_from_snapshots(g->parent);
+    for (guint i = 0; i < g->above->len; i++) {
+        const struct snapshot_image *one = g->above->pdata[i];
+        g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
+        if (!disk_forget_parent(path, one->format, name, error))
+            return false;
+    }
+    return true;
+}
+
 static bool tell_those_above(const struct merging *g, GError **error)
 {
     g_autofree char *name = seen_from_snapshots(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
-        g_autofree char *path = path_of(g->folder, one->file);
+        g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
         if (!disk_set_parent(path, one->format, name, g->parent_format, error))
             return false;
     }
@@ -139,15 +148,17 @@ static int merge(void *ctx, int answer)
 {
     struct merging *g = ctx;
     struct disk_job job = {.progress = tell_progress, .ctx = g};
-    g_autofree char *path = path_of(g->folder, g->child);
+    g_autofree char *path = g_canonicalize_filename(g->child, g->folder);
     g_autoptr(GError) error = NULL;
     g->answer = answer;
-    return disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error) ? 0 : refuse(answer, error);
+    bool good =
+        forget_above(g, &error) && disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error);
+    return good ? 0 : refuse(answer, error);
 }
 
 static void allow_writing(struct fence_files *f, const char *folder, const char *file)
 {
-    g_autofree char *path = path_of(folder, file);
+    g_autofree char *path = g_canonicalize_filename(file, folder);
     fence_allow_beside(f, path, FENCE_READ);
     fence_allow_file(f, path, FENCE_READ | FENCE_WRITE | FENCE_DEVICE);
 }
@@ -170,12 +181,13 @@ bool images_merge(const char *folder, const struct snapshot_image *child, const 
 
 struct looked_at {
     const char *path, *format;
+    bool alone;
 };
 
 static int check_image(void *ctx, int answer)
 {
     const struct looked_at *l = ctx;
-    struct image_how how = {.format = l->format, .unlocked = true};
+    struct image_how how = {.format = l->format, .unlocked = true, .no_parent = l->alone};
     g_autoptr(GError) error = NULL;
     struct image *im = image_open(l->path, &how, &error);
     struct image_check c;
@@ -220,12 +232,12 @@ static char *look(int (*fn)(void *ctx, int answer), struct looked_at *l)
     return *text ? g_steal_pointer(&text) : NULL;
 }
 
-char *image_damage(const char *path, const char *format)
+char *image_damage(const char *path, const char *format, bool alone)
 {
-    return look(check_image, &(struct looked_at){path, format});
+    return look(check_image, &(struct looked_at){path, format, alone});
 }
 
 char *state_damage(const char *path)
 {
-    return look(check_state, &(struct looked_at){path, NULL});
+    return look(check_state, &(struct looked_at){.path = path});
 }

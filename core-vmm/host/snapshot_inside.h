@@ -17,5 +17,19 @@ bool change_commit(struct change *c, GKeyFile *settings, int state, GError **err
 bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **error); /* as its file is now */
 /* Is its file as it was when it was frozen?  False: a sentence. */
 bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GError **error);
+/* All that a disk consists of, from it down: struct snapshot_image; g_ptr_array_unref. */
+GPtrArray *snapshot_disk_chain(const struct snapshot_record *r, const struct snapshot_disk *d);
 /* All that its disks consist of, from them down: struct snapshot_image, each once; g_ptr_array_unref. */
 GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s);
+/* Is i that image, or below it? */
+bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
+bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
+
+/* What is wrong with its state, if it is to have one; g_free; NULL: nothing. */
+char *snapshot_state_damage(const char *folder, const struct snapshot *s);
+
+/* ---- snapshot_settle.c ---- */
+bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError **error);
+void snapshots_remove_leftovers(const char *folder, const struct snapshot_record *r);
+/* A file of a number that the record has not given: it is an older record.  g_free; NULL: there is none. */
+char *snapshot_newer_file(const char *folder, const struct snapshot_record *r);

@@ -2,6 +2,7 @@
 /* snapshot_record.c - see snapshot_record.h.  Only programs of the user's write the file, never the VM process; it is checked all
  * the same, so that an edited or damaged one is refused in one sentence and leads nowhere. */
 #include "core-vmm/host/snapshot_record.h"
+#include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/paths.h"
 #include <gio/gio.h>
 #include <json-glib/json-glib.h>
@@ -100,18 +101,13 @@ struct snapshot_image *record_image(const struct snapshot_record *r, const char 
     return NULL;
 }
 
-struct snapshot_image *record_child(const struct snapshot_record *r, const char *file, unsigned *count)
+GPtrArray *record_children(const struct snapshot_record *r, const char *file)
 {
-    struct snapshot_image *child = NULL;
-    *count = 0;
-    for (guint i = 0; i < r->images->len; i++) {
-        struct snapshot_image *one = r->images->pdata[i];
-        if (!g_strcmp0(one->on, file)) {
-            child = one;
-            ++*count;
-        }
-    }
-    return child;
+    GPtrArray *children = g_ptr_array_new();
+    for (guint i = 0; i < r->images->len; i++)
+        if (!g_strcmp0(((struct snapshot_image *)r->images->pdata[i])->on, file))
+            g_ptr_array_add(children, r->images->pdata[i]);
+    return children;
 }
 
 bool record_needs(const struct snapshot_record *r, const char *file)
@@ -128,6 +124,14 @@ bool record_needs(const struct snapshot_record *r, const char *file)
 char *snapshot_path(const char *folder, unsigned id, const char *ending)
 {
     return g_strdup_printf("%s/" SNAPSHOTS_FOLDER "/%u.%s", folder, id, ending);
+}
+
+guint64 snapshot_file_number(const char *name)
+{
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+        return 0;
+    const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
+    return g_ascii_strtoull(digits, NULL, 10);
 }
 
 /* ---- writing ---- */
@@ -301,30 +305,80 @@ static bool is_own_name(const char *file)
     return g_str_has_prefix(file, SNAPSHOTS_FOLDER "/") && !strchr(file + strlen(SNAPSHOTS_FOLDER) + 1, '/');
 }
 
-static int by_file(gconstpointer a, gconstpointer b)
+/* As a key of images by their files; NULL: two have one. */
+static GHashTable *by_file(const struct snapshot_record *r)
 {
-    return g_strcmp0((*(struct snapshot_image *const *)a)->file, (*(struct snapshot_image *const *)b)->file);
+    GHashTable *images = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < r->images->len; i++) {
+        struct snapshot_image *image = r->images->pdata[i];
+        if (!g_hash_table_insert(images, image->file, image)) {
+            g_hash_table_unref(images);
+            return NULL;
+        }
+    }
+    return images;
 }
 
-/* Numbers that are there, no two alike, parents before their children; images that may be removed are where ours are. */
+/* Whoever follows "on" comes to an end.  ends: images of which that is known. */
+static bool chain_ends(GHashTable *images, const struct snapshot_image *top, GHashTable *ends)
+{
+    guint steps = 0, most = g_hash_table_size(images);
+    const struct snapshot_image *i = top;
+    for (; i && !g_hash_table_contains(ends, i) && steps <= most; steps++)
+        i = i->on ? g_hash_table_lookup(images, i->on) : NULL;
+    if (steps > most)
+        return false;
+    for (i = top; i && g_hash_table_add(ends, (gpointer)i);)
+        i = i->on ? g_hash_table_lookup(images, i->on) : NULL;
+    return true;
+}
+
+/* What is below another image, or in a snapshot, is written to by nobody; what may be removed is where ours are. */
+static bool images_fit(const struct snapshot_record *r, GHashTable *images)
+{
+    g_autoptr(GHashTable) ends = g_hash_table_new(NULL, NULL);
+    bool good = true;
+    for (guint i = 0; i < r->images->len && good; i++) {
+        const struct snapshot_image *image = r->images->pdata[i];
+        const struct snapshot_image *below = image->on ? g_hash_table_lookup(images, image->on) : NULL;
+        good = (!image->ours || is_own_name(image->file)) && (!image->on || (below && below->frozen)) &&
+               chain_ends(images, image, ends);
+    }
+    return good;
+}
+
+/* The name becomes a section of machine.ini and part of a file's name. */
+static bool disk_fits(const struct snapshot_disk *d, GHashTable *images)
+{
+    const struct schema_section *section = schema_find_section(d->drive);
+    const struct snapshot_image *image = g_hash_table_lookup(images, d->file);
+    return section && section->drive && image && image->frozen;
+}
+
+static bool disks_fit(const struct snapshot *s, GHashTable *images)
+{
+    bool good = true;
+    for (guint i = 0; i < s->disks->len && good; i++) {
+        const struct snapshot_disk *d = s->disks->pdata[i];
+        good = disk_fits(d, images);
+        for (guint k = 0; k < i && good; k++)
+            good = strcmp(d->drive, ((struct snapshot_disk *)s->disks->pdata[k])->drive);
+    }
+    return good;
+}
+
+/* Numbers that are there, no two alike, parents before their children. */
 static bool fits_together(const struct snapshot_record *r)
 {
     unsigned before = 0;
-    bool good = r->snapshots->len <= SNAPSHOTS_MAX && (!r->current || record_snapshot(r, r->current));
-    g_autoptr(GPtrArray) sorted = g_ptr_array_new();
-    g_ptr_array_extend(sorted, r->images, NULL, NULL);
-    g_ptr_array_sort(sorted, by_file);
+    g_autoptr(GHashTable) images = by_file(r);
+    bool good = images && images_fit(r, images) && r->snapshots->len <= SNAPSHOTS_MAX &&
+                (!r->current || record_snapshot(r, r->current));
     for (guint i = 0; i < r->snapshots->len && good; i++) {
         const struct snapshot *s = r->snapshots->pdata[i];
-        good = s->id > before && s->id < r->next && s->parent < s->id && (!s->parent || record_snapshot(r, s->parent));
-        for (guint k = 0; k < s->disks->len && good; k++)
-            good = record_image(r, ((struct snapshot_disk *)s->disks->pdata[k])->file);
+        good = s->id > before && s->id < r->next && s->parent < s->id &&
+               (!s->parent || record_snapshot(r, s->parent)) && disks_fit(s, images);
         before = s->id;
-    }
-    for (guint i = 0; i < sorted->len && good; i++) {
-        const struct snapshot_image *image = sorted->pdata[i];
-        good = (!image->ours || is_own_name(image->file)) && (!image->on || record_image(r, image->on)) &&
-               (!i || by_file(&sorted->pdata[i - 1], &sorted->pdata[i]));
     }
     return good && (r->pending_state <= 0 || record_snapshot(r, r->pending_state));
 }
@@ -339,7 +393,7 @@ static void read_all(struct reading *g, JsonObject *o)
         read_snapshot(g, element(g, snapshots, i));
     for (guint i = 0; !g->bad && i < json_array_get_length(images); i++)
         read_image(g, element(g, images, i));
-    r->pending = text(g, o, "pending-settings", RECORD_MAX, false);
+    r->pending = text(g, o, "pending-settings", RECORD_MAX, member(o, "pending-settings"));
     if (r->pending)
         r->pending_state = number(g, o, "pending-state", PENDING_STATE_GOES, G_MAXINT32);
     g->bad = g->bad || !fits_together(r);
@@ -388,6 +442,18 @@ struct snapshot_record *record_parse(const char *data, gsize n, const char *path
     return g.bad ? refuse(g.record, path, "what is in it makes no sense", error) : g.record;
 }
 
+/* One of the files that are never there without a record; g_free; NULL: there is none. */
+static char *any_file(const char *folder)
+{
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    g_autoptr(GDir) dir = g_dir_open(in, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir)))
+        if (snapshot_file_number(name))
+            return g_strdup(name);
+    return NULL;
+}
+
 struct snapshot_record *record_load(const char *folder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, SNAPSHOTS_FOLDER, RECORD, NULL), *data = NULL;
@@ -395,8 +461,16 @@ struct snapshot_record *record_load(const char *folder, GError **error)
     gsize n;
     if (g_file_get_contents(path, &data, &n, &why))
         return record_parse(data, n, path, error);
-    if (g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+    g_autofree char *other = any_file(folder);
+    if (!g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    if (!other)
         return record_new();
-    g_propagate_error(error, g_steal_pointer(&why));
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                "%s is missing, and %s beside it may be needed: put it back from a copy; or go on without these "
+                "snapshots: rename the folder " SNAPSHOTS_FOLDER ", and in machine.ini the images that are in it",
+                path, other);
     return NULL;
 }

@@ -46,18 +46,20 @@ void record_free(struct snapshot_record *r);
 /* Of what a file says; NULL: it is none, in one sentence.  path: for that. */
 struct snapshot_record *record_parse(const char *text, gsize n, const char *path, GError **error);
 char *record_print(const struct snapshot_record *r); /* g_free */
-/* Of a machine's folder; without a file, an empty one. */
+/* Of a machine's folder; an empty one if it has no snapshots.  A record that is missing beside their files is an error. */
 struct snapshot_record *record_load(const char *folder, GError **error);
 bool record_store(const char *folder, const struct snapshot_record *r,
                   GError **error); /* on stable storage on return */
 
 struct snapshot *record_snapshot(const struct snapshot_record *r, unsigned id); /* NULL: none */
 struct snapshot_image *record_image(const struct snapshot_record *r, const char *file);
-struct snapshot_image *record_child(const struct snapshot_record *r, const char *file,
-                                    unsigned *count);                 /* one of them */
+/* Those that build upon it: struct snapshot_image; g_ptr_array_unref. */
+GPtrArray *record_children(const struct snapshot_record *r, const char *file);
 bool record_needs(const struct snapshot_record *r, const char *file); /* a snapshot has it as a disk */
 struct snapshot *snapshot_new(unsigned id);
 void snapshot_add_disk(struct snapshot *s, const char *drive, const char *file);
 struct snapshot_image *record_add_image(struct snapshot_record *r, const char *file, const char *format,
                                         const char *on);
 char *snapshot_path(const char *folder, unsigned id, const char *ending); /* FOLDER/snapshots/ID.ENDING; g_free */
+/* The number in a name that is given in the folder of snapshots (docs/snapshots.md); 0: it is another name. */
+guint64 snapshot_file_number(const char *name);

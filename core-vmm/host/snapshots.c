@@ -17,100 +17,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool failed(const char *path, GError **error)
-{
-    int e = errno;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "%s: %s", path, g_strerror(e));
-    return false;
-}
-
-/* ---- what was decided is done ---- */
-
-static bool put_state(const char *folder, int state, GError **error)
-{
-    g_autofree char *path = g_build_filename(folder, PATHS_SAVED, NULL);
-    g_autofree char *from = state > 0 ? snapshot_path(folder, state, "state") : NULL;
-    if (state == PENDING_STATE_STAYS)
-        return true;
-    if (unlink(path) && errno != ENOENT)
-        return failed(path, error);
-    if (from && link(from, path))
-        return failed(path, error);
-    return folder_sync(folder, error);
-}
-
-static bool do_pending(const char *folder, struct snapshot_record *r, GError **error)
-{
-    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
-    if (!r->pending)
-        return true;
-    if (!file_replace(ini, r->pending, strlen(r->pending), error) || !put_state(folder, r->pending_state, error))
-        return false;
-    g_clear_pointer(&r->pending, g_free);
-    r->pending_state = PENDING_STATE_STAYS;
-    return record_store(folder, r, error);
-}
-
-/* ---- what is left over ---- */
-
-static bool is_needed(const struct snapshot_record *r, const char *name)
-{
-    static const char *const endings[] = {"ini", "state"};
-    g_autofree char *file = g_build_filename(SNAPSHOTS_FOLDER, name, NULL);
-    bool needed = !strcmp(name, "record.json") || record_image(r, file);
-    for (guint i = 0; i < r->snapshots->len && !needed; i++)
-        for (unsigned k = 0; k < G_N_ELEMENTS(endings) && !needed; k++) {
-            const struct snapshot *s = r->snapshots->pdata[i];
-            g_autofree char *own = g_strdup_printf("%u.%s", s->id, endings[k]);
-            needed = !strcmp(name, own);
-        }
-    return needed;
-}
-
-/* Names that are given here, or by those who write files anew for us. */
-static bool is_ours(const char *name)
-{
-    return g_regex_match_simple(
-        "^(record\\.json|[0-9]+\\.ini)\\..{6}$|^[0-9]+\\.(ini|state)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0);
-}
-
-static void remove_leftovers(const char *folder, const struct snapshot_record *r)
-{
-    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
-    g_autoptr(GDir) dir = g_dir_open(in, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(in, name, NULL);
-        if (is_ours(name) && !is_needed(r, name) && unlink(path))
-            g_debug("%s: %s", path, g_strerror(errno));
-    }
-}
-
-/* ---- before anybody reads machine.ini ---- */
-
-bool snapshots_settle_held(const char *folder, GError **error)
-{
-    struct snapshot_record *r = record_load(folder, error);
-    bool good = r && do_pending(folder, r, error);
-    if (good)
-        remove_leftovers(folder, r);
-    record_free(r);
-    return good;
-}
-
-bool snapshots_settle(const char *folder, GError **error)
-{
-    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
-    if (!g_file_test(in, G_FILE_TEST_IS_DIR))
-        return true;
-    int held = settings_hold(folder, error);
-    bool good = held >= 0 && snapshots_settle_held(folder, error);
-    if (held >= 0)
-        close(held);
-    return good;
-}
-
 /* ---- a change ---- */
+
+/* An older record knows neither what lies beside it nor which numbers are taken. */
+static bool is_newest(const struct change *c, GError **error)
+{
+    g_autofree char *newer = snapshot_newer_file(c->folder, c->record);
+    if (newer)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                    "%s/" SNAPSHOTS_FOLDER
+                    "/record.json is older than %s beside it, so that nobody knows what is needed: "
+                    "put the newest record back from a copy",
+                    c->folder, newer);
+    return !newer;
+}
 
 bool change_begin(struct change *c, const char *name, GError **error)
 {
@@ -132,7 +52,7 @@ bool change_begin(struct change *c, const char *name, GError **error)
     c->held = c->lock >= 0 ? settings_hold(c->folder, error) : -1;
     if (c->held >= 0 && snapshots_settle_held(c->folder, error))
         c->record = record_load(c->folder, error);
-    return c->record;
+    return c->record && is_newest(c, error);
 }
 
 /* What was made for nothing would keep those that it is on top of from being written to. */
@@ -155,17 +75,29 @@ bool change_commit(struct change *c, GKeyFile *settings, int state, GError **err
         r->pending = g_key_file_to_data(settings, NULL, NULL);
         r->pending_state = state;
     }
-    if (!record_store(c->folder, r, error) || !do_pending(c->folder, r, error))
+    if (!record_store(c->folder, r, error) || !snapshots_do_pending(c->folder, r, error))
         return false;
-    remove_leftovers(c->folder, r);
+    snapshots_remove_leftovers(c->folder, r);
     return true;
 }
 
 /* ---- images ---- */
 
-static char *path_of(const char *folder, const char *file)
+bool snapshot_same_file(const char *folder, const char *a, const char *b)
 {
-    return g_canonicalize_filename(file, folder);
+    g_autofree char *x = g_canonicalize_filename(a, folder), *y = g_canonicalize_filename(b, folder);
+    struct stat s, t;
+    return !strcmp(x, y) || (!stat(x, &s) && !stat(y, &t) && s.st_dev == t.st_dev && s.st_ino == t.st_ino);
+}
+
+static struct snapshot_image *image_at(const struct change *c, const char *file)
+{
+    struct snapshot_image *known = record_image(c->record, file);
+    for (guint i = 0; i < c->record->images->len && !known; i++) {
+        struct snapshot_image *one = c->record->images->pdata[i];
+        known = snapshot_same_file(c->folder, one->file, file) ? one : NULL;
+    }
+    return known;
 }
 
 static int64_t changed_ns(const struct stat *st)
@@ -175,10 +107,10 @@ static int64_t changed_ns(const struct stat *st)
 
 bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **error)
 {
-    g_autofree char *path = path_of(folder, i->file);
+    g_autofree char *path = g_canonicalize_filename(i->file, folder);
     struct stat st;
     if (stat(path, &st))
-        return failed(path, error);
+        return path_failed(path, error);
     i->bytes = S_ISREG(st.st_mode) ? st.st_size : 0;
     i->changed_ns = S_ISREG(st.st_mode) ? changed_ns(&st) : 0;
     return true;
@@ -195,15 +127,24 @@ bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GEr
     return false;
 }
 
-GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s)
+GPtrArray *snapshot_disk_chain(const struct snapshot_record *r, const struct snapshot_disk *d)
 {
     GPtrArray *chain = g_ptr_array_new();
-    for (guint k = 0; k < s->disks->len; k++) {
-        struct snapshot_image *i = record_image(r, ((struct snapshot_disk *)s->disks->pdata[k])->file);
-        for (; i && !g_ptr_array_find(chain, i, NULL); i = i->on ? record_image(r, i->on) : NULL)
-            g_ptr_array_add(chain, i);
-    }
+    for (struct snapshot_image *i = record_image(r, d->file); i; i = i->on ? record_image(r, i->on) : NULL)
+        g_ptr_array_add(chain, i);
     return chain;
+}
+
+GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s)
+{
+    GPtrArray *all = g_ptr_array_new();
+    for (guint k = 0; k < s->disks->len; k++) {
+        g_autoptr(GPtrArray) chain = snapshot_disk_chain(r, s->disks->pdata[k]);
+        for (guint i = 0; i < chain->len; i++)
+            if (!g_ptr_array_find(all, chain->pdata[i], NULL))
+                g_ptr_array_add(all, chain->pdata[i]);
+    }
+    return all;
 }
 
 /* ---- the present's disks ---- */
@@ -219,12 +160,12 @@ static char *written_image(GKeyFile *file, const char *section)
     return disk && image && *image && g_strcmp0(readonly, "on") ? g_steal_pointer(&image) : NULL;
 }
 
-static struct snapshot_image *image_for(struct snapshot_record *r, GKeyFile *file, const char *section,
-                                        const char *image)
+/* One image has one name in the record, whatever machine.ini calls it. */
+static struct snapshot_image *image_for(struct change *c, GKeyFile *file, const char *section, const char *image)
 {
-    struct snapshot_image *known = record_image(r, image);
+    struct snapshot_image *known = image_at(c, image);
     g_autofree char *format = g_key_file_get_string(file, section, "format", NULL);
-    return known ? known : record_add_image(r, image, format ? format : image_format_by_name(image), NULL);
+    return known ? known : record_add_image(c->record, image, format ? format : image_format_by_name(image), NULL);
 }
 
 static bool may_freeze(GKeyFile *file, const char *section, GError **error)
@@ -273,19 +214,20 @@ static bool find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GEr
             continue;
         if (!may_freeze(file, *section, error))
             return false;
-        image_for(c->record, file, *section, image);
-        snapshot_add_disk(s, *section, image);
+        snapshot_add_disk(s, *section, image_for(c, file, *section, image)->file);
     }
     return true;
 }
 
+/* One that is frozen already, and was written to all the same, is damage to other snapshots, which must stay to be seen. */
 static bool freeze(struct change *c, const struct snapshot *s, GError **error)
 {
     for (guint i = 0; i < s->disks->len; i++) {
         struct snapshot_image *image = record_image(c->record, ((struct snapshot_disk *)s->disks->pdata[i])->file);
-        image->frozen = true;
-        if (!snapshot_note_time(c->folder, image, error))
+        if (image->frozen ? !snapshot_image_same(c->folder, image, error)
+                          : !snapshot_note_time(c->folder, image, error))
             return false;
+        image->frozen = true;
     }
     return true;
 }
@@ -302,21 +244,28 @@ static bool keep_files(struct change *c, struct snapshot *s, GError **error)
         return false;
     s->settings = crc32c(0, text, n);
     if (lstat(saved, &st))
-        return errno == ENOENT || failed(saved, error);
+        return errno == ENOENT || path_failed(saved, error);
     s->state_bytes = st.st_size;
-    return !link(saved, state) || failed(state, error);
+    return !link(saved, state) || path_failed(state, error);
 }
 
 static bool take(struct change *c, struct snapshot *s, GError **error)
 {
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     g_autoptr(GKeyFile) file = machines_settings(c->name, error);
-    if (g_mkdir_with_parents(in, 0700))
-        return failed(in, error);
     if (!file || !find_disks(c, file, s, error) || !put_on_top(c, file, s->disks, s->id, error) ||
         !freeze(c, s, error) || !keep_files(c, s, error) || !folder_sync(in, error))
         return false;
     return change_commit(c, file, PENDING_STATE_STAYS, error);
+}
+
+/* Images are never there without a record, so one that is missing is seen to be. */
+static bool begin_record(const struct change *c, GError **error)
+{
+    g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
+    if (g_mkdir_with_parents(in, 0700))
+        return path_failed(in, error);
+    return c->record->next > 1 || record_store(c->folder, c->record, error);
 }
 
 static bool text_fits(const char *text, const char *what, GError **error)
@@ -341,22 +290,43 @@ static bool name_fits(const struct snapshot_record *r, const struct snapshot *ow
             return false;
         }
     }
-    if (!name || (*name && strspn(name, "0123456789") < strlen(name)))
+    bool empty = name && strspn(name, "0123456789") == strlen(name), control = false;
+    for (const char *p = name; p && *p && !control; p = g_utf8_next_char(p))
+        control = g_unichar_iscntrl(g_utf8_get_char(p));
+    if (empty)
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a snapshot's name cannot be empty or a number");
+    else if (control)
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a snapshot's name cannot have control characters");
+    return !empty && !control;
+}
+
+/* Can so many more things be made?  The record holds the number behind the last one too. */
+static bool numbers_left(const struct change *c, unsigned count, GError **error)
+{
+    if (c->record->next <= G_MAXINT32 - count)
         return true;
-    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "a snapshot's name cannot be empty or a number");
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "the record of %s's snapshots has no more numbers to give",
+                c->name);
+    return false;
+}
+
+static bool may_take_next(const struct change *c, const char *name, const char *description, GError **error)
+{
+    const struct snapshot_record *r = c->record;
+    if (!name_fits(r, NULL, name, error) || !text_fits(description, "description", error) || !numbers_left(c, 1, error))
+        return false;
+    if (r->snapshots->len < SNAPSHOTS_MAX)
+        return true;
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s has %u snapshots, and can have no more", c->name,
+                r->snapshots->len);
     return false;
 }
 
 static bool take_next(struct change *c, const char *name, const char *description, unsigned *id, GError **error)
 {
     struct snapshot_record *r = c->record;
-    if (!name_fits(r, NULL, name, error) || !text_fits(description, "description", error))
+    if (!may_take_next(c, name, description, error) || !begin_record(c, error))
         return false;
-    if (r->snapshots->len >= SNAPSHOTS_MAX) {
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s has %u snapshots, and can have no more", c->name,
-                    r->snapshots->len);
-        return false;
-    }
     struct snapshot *s = snapshot_new(r->next++);
     s->parent = r->current;
     s->name = g_strdup(name);
@@ -372,6 +342,22 @@ bool snapshots_take(const char *machine, const char *name, const char *descripti
     struct change c;
     bool good = change_begin(&c, machine, error) && take_next(&c, name, description, id, error);
     change_end(&c);
+    return good;
+}
+
+/* In a record that is read for this, and thrown away. */
+bool snapshots_may_take(const char *machine, const char *name, const char *description, GError **error)
+{
+    g_autofree char *folder = machines_folder(machine);
+    struct change c = {.name = machine, .folder = folder, .record = record_load(folder, error), .lock = -1, .held = -1};
+    g_autoptr(GKeyFile) file = c.record ? machines_settings(machine, error) : NULL;
+    bool good = file && is_newest(&c, error) && may_take_next(&c, name, description, error);
+    if (good) {
+        struct snapshot *s = snapshot_new(c.record->next);
+        g_ptr_array_add(c.record->snapshots, s);
+        good = find_disks(&c, file, s, error) && freeze(&c, s, error);
+    }
+    record_free(c.record);
     return good;
 }
 
@@ -392,13 +378,12 @@ static GKeyFile *settings_of(const struct change *c, const struct snapshot *s, G
 static bool is_whole(const struct change *c, const struct snapshot *s, GError **error)
 {
     g_autoptr(GPtrArray) chain = snapshot_chain(c->record, s);
-    g_autofree char *state = snapshot_path(c->folder, s->id, "state");
     for (guint i = 0; i < chain->len; i++)
         if (!snapshot_image_same(c->folder, chain->pdata[i], error))
             return false;
-    g_autofree char *damage = s->state_bytes ? state_damage(state) : NULL;
+    g_autofree char *damage = snapshot_state_damage(c->folder, s);
     if (damage)
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s: %s", state, damage);
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "snapshot %u: %s", s->id, damage);
     return !damage;
 }
 
@@ -408,7 +393,7 @@ static bool drop_present(struct change *c, GError **error)
     struct snapshot_record *r = c->record;
     for (guint i = r->images->len; i-- > 0;) {
         const struct snapshot_image *image = r->images->pdata[i];
-        g_autofree char *path = path_of(c->folder, image->file);
+        g_autofree char *path = g_canonicalize_filename(image->file, c->folder);
         if (image->frozen || !image->ours)
             continue;
         g_autoptr(GPtrArray) users = disk_users(path, c->name, error);
@@ -424,14 +409,13 @@ static bool drop_present(struct change *c, GError **error)
     return true;
 }
 
-static bool restore(struct change *c, const struct snapshot *s, GError **error)
+/* file: its settings; it is whole. */
+static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, GError **error)
 {
-    struct snapshot_record *r = c->record;
-    g_autoptr(GKeyFile) file = is_whole(c, s, error) ? settings_of(c, s, error) : NULL;
-    if (!file || !drop_present(c, error) || !put_on_top(c, file, s->disks, r->next, error))
+    unsigned number = c->record->next++;
+    if (!drop_present(c, error) || !put_on_top(c, file, s->disks, number, error))
         return false;
-    r->next++;
-    r->current = s->id;
+    c->record->current = s->id;
     return change_commit(c, file, s->state_bytes ? (int)s->id : PENDING_STATE_GOES, error);
 }
 
@@ -441,7 +425,9 @@ bool snapshots_restore(const char *machine, const char *which, const char *keep,
     unsigned kept;
     bool good = change_begin(&c, machine, error);
     struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
-    good = s && (!keep || take_next(&c, keep, NULL, &kept, error)) && restore(&c, s, error);
+    g_autoptr(GKeyFile) file = s && is_whole(&c, s, error) ? settings_of(&c, s, error) : NULL;
+    good = file && numbers_left(&c, keep ? 2 : 1, error) && (!keep || take_next(&c, keep, NULL, &kept, error)) &&
+           restore(&c, s, file, error);
     change_end(&c);
     return good;
 }

@@ -2,7 +2,7 @@
 /* snapshots.h - points that a machine can go back to: its settings, what its disks hold, and its saved state if it is suspended.
  * docs/snapshots.md has what lies on the disk and the order in which that is written.
  *
- * All of them are for machines that stand still, by the whole name.  They look into images and change them in fenced children, so
+ * Those that change anything are for machines that stand still, by the whole name.  They look into images and change them in fenced children, so
  * they fork: from a process with one thread.  Whenever one is killed, the machine is as before it or as after it; what is left
  * over, and a merge that is not done, is seen to by the next one. */
 #pragma once
@@ -17,6 +17,8 @@ struct snapshot *snapshots_find(const struct snapshot_record *r, const char *mac
 
 /* name, description: may be NULL.  *id: its number. */
 bool snapshots_take(const char *machine, const char *name, const char *description, unsigned *id, GError **error);
+/* What of it can be known of a machine that runs: for whoever is about to save it for that. */
+bool snapshots_may_take(const char *machine, const char *name, const char *description, GError **error);
 /* The present becomes that snapshot; what it was is lost, unless keep is the name of a snapshot of it to be taken first. */
 bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error);
 /* Merges its images into others where that can be; those of *kept (a sentence why, g_free) stay until it can. */
@@ -38,6 +40,6 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
 /* child's blocks into parent, and parent instead of child below all of above. */
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
                   GPtrArray *above, struct machine_job *job, GError **error);
-/* What is wrong with an image or a state file; NULL: nothing.  g_free. */
-char *image_damage(const char *path, const char *format);
+/* What is wrong with an image (alone: without what it builds upon) or a state file; NULL: nothing.  g_free. */
+char *image_damage(const char *path, const char *format, bool alone);
 char *state_damage(const char *path);

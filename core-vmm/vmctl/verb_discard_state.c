@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_discard_state.c - vmctl discard-state. */
 #include "core-vmm/vmctl/verbs.h"
+#include <string.h>
 
 static int discard(const struct verb *v, int argc, char **argv)
 {
@@ -10,7 +11,8 @@ static int discard(const struct verb *v, int argc, char **argv)
         return code;
     if (machines_discard_saved(argv[1], &error))
         return EXIT_CODE_OK;
-    if (g_error_matches(error, MACHINE_ERROR, MACHINE_ERROR_NOT_FOUND)) /* no prefixes here: what is gone is gone */
+    g_autofree char *exact = machines_find(argv[1], NULL);
+    if (exact && strcmp(exact, argv[1])) /* no prefixes here: what is gone is gone */
         return fail(EXIT_CODE_NOT_FOUND, "%s (discard-state wants the whole name)", error->message);
     return fail_error(error);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_snapshot.c - vmctl snapshot. */
 #include "core-vmm/host/snapshots.h"
+#include "core-vmm/host/terminal.h"
 #include "core-vmm/vmctl/verbs.h"
 #include <string.h>
 #include <unistd.h>
@@ -35,11 +36,17 @@ static JsonObject *snapshot_object(const struct snapshot *s, bool current)
     return o;
 }
 
+/* In a row, and on whatever the terminal is. */
+static char *one_line(const char *text)
+{
+    return text ? g_strdelimit(terminal_text(text, strlen(text)), "\n\t", ' ') : NULL;
+}
+
 static void print_row(const struct snapshot *s, unsigned depth, bool current)
 {
-    g_autofree char *when = time_text(s->time);
+    g_autofree char *when = time_text(s->time), *name = one_line(s->name), *description = one_line(s->description);
     print("%*s%-4u %s  %-6s %s%s%s%s\n", (int)depth * 2, "", s->id, when, s->state_bytes ? "saved" : "off",
-          s->name ? s->name : "-", s->description ? ": " : "", s->description ? s->description : "",
+          name ? name : "-", description ? ": " : "", description ? description : "",
           current ? "  (the present is here)" : "");
 }
 
@@ -120,10 +127,10 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
     struct snapshot_taken taken;
     bool good = client_snapshot(name, snapshot, o->description, &job, &taken, &error);
     progress_end(&bar);
-    if (!good)
-        return fail_error(error);
     if (taken.went_on)
         note("%s was saved for the snapshot, and goes on", name);
+    if (!good)
+        return fail_error(error);
     if (how == OUTPUT_JSON) {
         JsonObject *answer = json_object_new();
         json_object_set_int_member(answer, "id", taken.id);
@@ -147,12 +154,25 @@ static int delete_one(const char *name, const char *which, const struct snapshot
     return good ? EXIT_CODE_OK : fail_error(error);
 }
 
+/* What a part does not know would be lost without a word. */
+static bool options_fit(const char *part, const struct snapshot_options *o)
+{
+    bool take = !strcmp(part, "take"), edit = !strcmp(part, "edit"), restore = !strcmp(part, "restore");
+    return (!o->name || edit) && (!o->keep || restore) && (!o->description || take || edit);
+}
+
 static int dispatch(const struct verb *v, int argc, char **argv, const struct snapshot_options *o)
 {
     g_autoptr(GError) error = NULL;
     enum output how;
     int code;
     const char *part = argv[1], *third = argc > 3 ? argv[3] : NULL;
+    if (!options_fit(part, o))
+        return fail(
+            EXIT_CODE_USAGE,
+            "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --keep of "
+            "restore",
+            part);
     if (!output_parse(o->output, &how, &code))
         return code;
     g_autofree char *name = machine_resolve(argv[2], &code);

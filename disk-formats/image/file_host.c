@@ -619,6 +619,7 @@ int64_t blk_mtime(struct blk_file *f)
 void blk_set_mtime(struct blk_file *f, int64_t time)
 {
     struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {time / 1000000000, time % 1000000000}};
-    if (time > 0 && f->ops == &host_ops && futimens(((struct host *)f->state)->fd, t))
+    int fd = f->ops == &host_ops && time > 0 ? ((struct host *)f->state)->fd : -1;
+    if (fd >= 0 && (futimens(fd, t) || fsync(fd)))
         g_debug("%s: its time could not be set: %s", f->path, g_strerror(errno));
 }

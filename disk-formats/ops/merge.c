@@ -4,7 +4,8 @@
  *
  * The image is left as it is, but for what it notes of its parent, which is about to change; and its time of last change is put
  * back, for what is on top of it knows it by that.  So at every moment it shows the same disk, and so do those above; a merge that
- * was killed is done again.  When it is done, the parent shows that disk too, and those above can be told to build upon it. */
+ * was killed is done again.  When it is done, the parent shows that disk too, and those above can be told to build upon it.  If it
+ * was killed while they were told, those that know the parent already must forget by which time before it is written to again. */
 #include "disk-formats/ops/ops.h"
 #include <errno.h>
 
@@ -70,6 +71,15 @@ bool disk_merge(const char *path, const char *format, struct disk_job *job, GErr
         good = disk_fail_errno(error, -err, "%s", name);
     if (im && !name && error && !*error)
         disk_fail(error, DISK_ERROR_USAGE, "%s has no parent", path);
+    image_close(im);
+    return good;
+}
+
+bool disk_forget_parent(const char *path, const char *format, const char *name, GError **error)
+{
+    struct image_how how = {.format = format, .write = true, .no_parent = true};
+    struct image *im = image_open(path, &how, error);
+    bool good = im && (g_strcmp0(im->parent_name, name) || forget_parent_id(im, error));
     image_close(im);
     return good;
 }

@@ -31,6 +31,8 @@ bool disk_pull(const char *path, const struct image_how *how, struct disk_job *j
  * every moment it shows what it did, and after a kill the same again completes it.  What changed of it does not count as a
  * change to those above. */
 bool disk_merge(const char *path, const char *format, struct disk_job *job, GError **error);
+/* If an image's parent has that name, as seen from its folder, the image notes no more by which time it knows it. */
+bool disk_forget_parent(const char *path, const char *format, const char *name, GError **error);
 /* Its parent is another one that shows the same disk: name, as seen from its folder.  As before that is no change to others. */
 bool disk_set_parent(const char *path, const char *format, const char *name, const char *parent_format, GError **error);
 /* In place, or for growing by a copy that takes the old one's place (im goes on showing the old file: close it). */

@@ -25,9 +25,13 @@ static struct snapshot_record *some(void)
     base->frozen = true;
     base->bytes = 1ull << 41;
     base->changed_ns = 1796029470123456789;
-    record_add_image(r, "snapshots/ide0-1.qcow2", "qcow2", base->file)->ours = true;
-    record_add_image(r, "snapshots/ide0-3.qcow2", "qcow2", base->file)->ours = true;
-    r->next = 4;
+    for (unsigned id = 1; id < 4; id += 2) {
+        g_autofree char *file = g_strdup_printf("snapshots/ide0-%u.qcow2", id);
+        struct snapshot_image *image = record_add_image(r, file, "qcow2", base->file);
+        image->ours = image->frozen = true;
+    }
+    record_add_image(r, "snapshots/ide0-4.qcow2", "qcow2", "snapshots/ide0-1.qcow2")->ours = true;
+    r->next = 5;
     r->current = 2;
     r->pending = g_strdup("[machine]\nmemory=1G\n");
     r->pending_state = 3;
@@ -43,9 +47,8 @@ static void test_there_and_back(void)
     g_assert_no_error(error);
     g_autofree char *again = record_print(back);
     g_assert_cmpstr(text, ==, again);
-    unsigned count;
-    g_assert_nonnull(record_child(back, "/elsewhere/disk.img", &count));
-    g_assert_cmpuint(count, ==, 2);
+    g_autoptr(GPtrArray) children = record_children(back, "/elsewhere/disk.img");
+    g_assert_cmpuint(children->len, ==, 2);
     g_assert_true(record_needs(back, "snapshots/ide0-3.qcow2") && !record_needs(back, "x"));
     g_assert_cmpint(record_image(back, "/elsewhere/disk.img")->changed_ns, ==, 1796029470123456789);
     g_assert_cmpuint(record_snapshot(back, 3)->state_bytes, ==, 1ull << 40);
@@ -80,7 +83,18 @@ static void test_changed(void)
         {"\"ours\" : false", "\"ours\" : true"},
         {"\"pending-state\" : 3", "\"pending-state\" : 8"},
         {"\"images\" : [", "\"images\" : [ 1,"},
-        {"\"next\" : 4", "\"next\" : 1e99"},
+        {"\"next\" : 5", "\"next\" : 1e99"},
+        {"\"next\" : 5", "\"next\" : 2147483648"},
+        {"\"drive\" : \"ide0\"", "\"drive\" : \"Evil\""},
+        {"\"drive\" : \"ide0\"", "\"drive\" : \"evil\""},
+        {"\"drive\" : \"ide0\"", "\"drive\" : \"machine\""},
+        {"\"drive\" : \"ide0\"", "\"drive\" : \"../../t1/evil\""},
+        {"\"pending-settings\" : \"[machine]\\nmemory=1G\\n\"", "\"pending-settings\" : \"\""},
+        {"\"on\" : \"snapshots/ide0-1.qcow2\"", "\"on\" : \"snapshots/ide0-4.qcow2\""},
+        {"\"on\" : \"/elsewhere/disk.img\"", "\"on\" : \"snapshots/ide0-1.qcow2\""},
+        {"\"on\" : \"/elsewhere/disk.img\"", "\"on\" : \"snapshots/ide0-4.qcow2\""},
+        {"\"frozen\" : true", "\"frozen\" : false"},
+        {"\"file\" : \"snapshots/ide0-3.qcow2\"", "\"file\" : \"snapshots/ide0-4.qcow2\""},
     };
     struct snapshot_record *r = some();
     g_autofree char *text = record_print(r);
@@ -99,6 +113,47 @@ static void test_changed(void)
     record_free(r);
 }
 
+/* The same in one where more than a word is another. */
+static void test_disks(void)
+{
+    struct snapshot_record *r = some();
+    snapshot_add_disk(r->snapshots->pdata[0], "ide0", "snapshots/ide0-3.qcow2");
+    g_autofree char *twice = record_print(r);
+    refused(twice, "makes no sense");
+    record_free(r);
+    r = some();
+    record_image(r, "snapshots/ide0-1.qcow2")->on = g_strdup("snapshots/ide0-3.qcow2");
+    record_image(r, "snapshots/ide0-3.qcow2")->on = g_strdup("snapshots/ide0-1.qcow2");
+    g_autofree char *circle = record_print(r);
+    refused(circle, "makes no sense");
+    record_free(r);
+}
+
+/* As long as can be, and as quickly as it must be. */
+static void test_long_chain(void)
+{
+    enum { IMAGES = 45000 };
+    struct snapshot_record *r = record_new();
+    g_autofree char *on = NULL;
+    for (unsigned i = 0; i < IMAGES; i++) {
+        g_autofree char *file = g_strdup_printf("%u", i);
+        record_add_image(r, file, "raw", on)->frozen = true;
+        g_free(on);
+        on = g_steal_pointer(&file);
+    }
+    g_autofree char *text = record_print(r);
+    g_autoptr(GError) error = NULL;
+    struct snapshot_record *back = record_parse(text, strlen(text), "x", &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(back->images->len, ==, IMAGES);
+    record_free(back);
+    struct snapshot_image *first = r->images->pdata[0];
+    first->on = g_strdup(on);
+    g_autofree char *circle = record_print(r);
+    refused(circle, "makes no sense");
+    record_free(r);
+}
+
 static void test_nonsense(void)
 {
     g_autofree char *deep = g_strnfill(100000, '[');
@@ -114,6 +169,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/record/there-and-back", test_there_and_back);
     g_test_add_func("/record/changed", test_changed);
+    g_test_add_func("/record/disks", test_disks);
+    g_test_add_func("/record/long-chain", test_long_chain);
     g_test_add_func("/record/nonsense", test_nonsense);
     return g_test_run();
 }

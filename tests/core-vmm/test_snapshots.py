@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshots beside a model.  Two disks are written to (qemu-io), snapshots taken, restored, deleted, edited at random; then what
 every snapshot and the present have (by qemu-img) is what the model says.  With kill, verbs are killed (SIGKILL) at random
-instants: then all is as before the verb or as after it.  Prints TAP.
-Usage: test_snapshots.py VMCTL model|kill [STEPS]; seed: TEST_SEED in the environment"""
+instants: then all is as before the verb or as after it.  With cases, one thing after the other that must not lose anything.
+Prints TAP.  Usage: test_snapshots.py VMCTL model|kill|cases [STEPS]; seed: TEST_SEED in the environment"""
 import copy
 import hashlib
 import json
@@ -71,10 +71,11 @@ class Host:
     def popen(self, *args):
         return subprocess.Popen([VMCTL, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def want(self, *args, code=0):
+    def want(self, *args, code=0, err=""):
         p = self.popen(*args)
-        out, err = p.communicate(timeout=120)
-        assert p.returncode == code, f"vmctl {' '.join(args)}: {p.returncode}: {out}{err}"
+        out, said = p.communicate(timeout=120)
+        assert p.returncode == code, f"vmctl {' '.join(args)}: {p.returncode}: {out}{said}"
+        assert err in said, f"vmctl {' '.join(args)}: stderr has no {err!r}: {said!r}"
         return out
 
     def tool(self, *args, good=(0,)):
@@ -95,6 +96,13 @@ class Host:
     def sum(self, file, form):
         raw = self.base + "/raw"
         self.tool("qemu-img", "convert", "-f", form, "-O", "raw", self.path(file), raw)
+        with open(raw, "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()
+
+    def raw_sum(self, file):
+        """As vmctl reads it, which is strict with what an image builds upon."""
+        raw = self.base + "/raw"
+        self.want("disk", "convert", self.path(file), raw, "-O", "raw", "--force", "-q")
         with open(raw, "rb") as f:
             return hashlib.sha256(f.read()).hexdigest()
 
@@ -183,7 +191,326 @@ def killed_step(h, rng, model):
     return killed
 
 
+def in_snapshots(h):
+    return sorted(os.listdir(h.path("snapshots")))
+
+
+def case_record_missing(h):
+    """Nothing is removed, and the advice is good."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    os.remove(h.path("snapshots/record.json"))
+    h.want("set", "m", "machine.memory=64M", code=1, err="record.json is missing, and ")
+    h.want("start", "m", code=1, err="record.json is missing, and ")
+    h.want("snapshot", "list", "m", code=1, err="rename the folder snapshots")
+    h.want("snapshot", "take", "m", code=1, err="record.json is missing, and ")
+    h.want("delete", "m", "--keep-disks", code=1, err="has snapshots")
+    assert in_snapshots(h) == ["1.ini", "ide0-1.qcow2"], in_snapshots(h)
+    os.rename(h.path("snapshots"), h.path("before"))
+    with open(h.path("machine.ini"), encoding="utf-8") as f:
+        text = f.read()
+    with open(h.path("machine.ini"), "w", encoding="utf-8") as f:
+        f.write(text.replace("=snapshots/", "=before/"))
+    h.want("set", "m", "machine.memory=64M")
+    h.want("disk", "check", h.path("before/ide0-1.qcow2"))
+    h.want("snapshot", "take", "m")
+
+
+def case_first_take_killed(h):
+    """Whatever the first take leaves, nothing is refused afterwards."""
+    h.want("create", "m", "--disk", "1M")
+    os.mkdir(h.path("snapshots"))
+    with open(h.path("snapshots/record.json.ABCDEF"), "w", encoding="utf-8"):
+        pass
+    h.want("set", "m", "machine.memory=64M")
+    assert not in_snapshots(h)
+    with open(h.path("snapshots/ide0-1.qcow2"), "w", encoding="utf-8"):
+        pass
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump({"layout": 1, "next": 1, "current": 0, "snapshots": [], "images": []}, f)
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "verify", "m")
+
+
+def case_record_older(h):
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    with open(h.path("snapshots/record.json"), encoding="utf-8") as f:
+        first = f.read()
+    for unused in range(2):
+        h.want("snapshot", "take", "m")
+    with open(h.path("snapshots/record.json"), encoding="utf-8") as f:
+        last = f.read()
+    before = in_snapshots(h)
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        f.write(first)
+    h.want("set", "m", "machine.memory=64M")
+    for verb in (["take", "m"], ["restore", "m", "1"], ["delete", "m", "1"]):
+        h.want("snapshot", *verb, code=1, err="record.json is older than ")
+    assert in_snapshots(h) == before, in_snapshots(h)
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        f.write(last)
+    h.want("snapshot", "verify", "m")
+    h.want("snapshot", "delete", "m", "3")
+    with open(h.path("snapshots/record.json"), encoding="utf-8") as f:
+        record = json.load(f)
+    record["images"] = [i for i in record["images"] if i["frozen"]]  # as if it did not know what the present has
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    h.want("set", "m", "machine.memory=32M", f"ide0.file={h.path(h.settings()['ide0']['file'])}")
+    h.want("set", "m", "machine.memory=64M")
+    assert os.path.exists(h.settings()["ide0"]["file"]), "what the present writes to is gone"
+
+
+def aliases(h):
+    """Other names of ide0-1.qcow2."""
+    os.symlink("snapshots", h.path("link"))
+    return "./snapshots/ide0-1.qcow2", h.path("snapshots/ide0-1.qcow2"), "link/ide0-1.qcow2"
+
+
+def case_alias_delete(h):
+    """An image is the same by any name: merging it does not lose it."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for alias in aliases(h):
+        number = h.want("snapshot", "take", "m").strip()
+        h.want("set", "m", f"ide0.file={alias.replace('-1.', f'-{number}.')}")
+        h.want("snapshot", "delete", "m", number)
+        assert h.settings()["ide0"]["file"] == "disk.img", h.settings()["ide0"]
+        assert in_snapshots(h) == ["record.json"], in_snapshots(h)
+
+
+def case_alias_take(h):
+    """Nor does going back."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m", "a")
+    for number, alias in enumerate(aliases(h)):
+        h.want("set", "m", f"ide0.file={alias}")
+        h.want("snapshot", "take", "m", f"b{number}")
+        h.want("snapshot", "restore", "m", "a")
+        assert "ide0-1.qcow2" in in_snapshots(h)
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "restore", "m", f"b{number}")
+        h.want("snapshot", "delete", "m", f"b{number}")
+        h.want("snapshot", "verify", "m")
+        files = [i["file"] for i in h.record()["images"]]
+        assert not [f for f in files if alias in f and alias != "snapshots/ide0-1.qcow2"], files
+        h.want("snapshot", "restore", "m", "a")
+        if "ide0-1.qcow2" not in in_snapshots(h):
+            break
+
+
+def case_other_machine_needs_it(h):
+    """What a snapshot had, and another machine builds upon, stays."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m", "a")
+    h.want("snapshot", "take", "m", "b")
+    h.want("snapshot", "restore", "m", "a")
+    own = h.base + "/own.qcow2"
+    h.want("disk", "create", own, "--backing", h.path("snapshots/ide0-1.qcow2"), "--backing-format", "qcow2")
+    h.want("create", "n", "--disk", own)
+    h.want("snapshot", "delete", "m", "b", err="ide0-1.qcow2 stays, for n needs it")
+    assert "ide0-1.qcow2" in in_snapshots(h)
+    h.want("disk", "check", own)
+    h.want("delete", "n", "--keep-disks")
+    h.want("snapshot", "take", "m", "c")
+    h.want("snapshot", "delete", "m", "c")
+    assert "ide0-1.qcow2" not in in_snapshots(h)
+
+
+def case_frozen_was_changed(h):
+    """A take does not hide it."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    h.want("set", "m", "ide0.file=disk.img", "ide0.format=raw")
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "verify", "m")
+    h.want("set", "m", "ide0.file=disk.img", "ide0.format=raw")
+    with open(h.path("disk.img"), "r+b") as f:
+        f.write(b"other")
+    h.want("snapshot", "take", "m", code=1, err="disk.img was changed since the snapshot was taken")
+    h.want("snapshot", "verify", "m", code=1, err="disk.img was changed since the snapshot was taken")
+
+
+def case_restore_refused(h):
+    """Then the present is not kept either."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m", "x")
+    with open(h.path("snapshots/1.ini"), "a", encoding="utf-8") as f:
+        f.write("\n")
+    before, files = h.record(), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "x", "--keep", "y", code=1, err="1.ini was changed")
+    assert h.record() == before and in_snapshots(h) == files, in_snapshots(h)
+
+
+def case_no_more_numbers(h):
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    record = h.record()
+    record["next"] = 2147483645
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "restore", "m", "1", "--keep", "both", code=1, err="no more numbers")
+    h.want("snapshot", "restore", "m", "1")
+    for verb in (["take", "m"], ["restore", "m", "1"]):
+        h.want("snapshot", *verb, code=1, err="no more numbers")
+    h.want("snapshot", "verify", "m")
+
+
+def case_options_and_names(h):
+    """Nothing is lost without a word, and nothing harms the terminal."""
+    h.want("create", "m", "--disk", "1M")
+    for words in (["take", "m", "--name", "x"], ["take", "m", "--keep", "x"], ["restore", "m", "1", "--name", "x"],
+                  ["restore", "m", "1", "--description", "x"], ["edit", "m", "1", "--name", "x", "--keep", "x"],
+                  ["delete", "m", "1", "--description", "x"], ["list", "m", "--name", "x"], ["verify", "m", "--keep", "x"]):
+        h.want("snapshot", *words, code=2, err="has no such option")
+    for name in ("a\x1b[2Jb", "a\nb", "\x9b", "\x7f"):
+        h.want("snapshot", "take", "m", name, code=2, err="cannot have control characters")
+    h.want("snapshot", "take", "m", "\u00e4 b", "--description", "first\nsecond\x1b[2J")
+    h.want("snapshot", "edit", "m", "1", "--name", "a\tb", code=2, err="cannot have control characters")
+    h.want("snapshot", "edit", "m", "1", "--name", "\u00e4 c")
+    for verb in ("list", "tree"):
+        out = h.want("snapshot", verb, "m")
+        assert "\u00e4 c: first second^[[2J" in out and out.count("\n") == 1, out
+    listed = json.loads(h.want("snapshot", "list", "m", "-o", "json"))["snapshots"]
+    assert listed[0]["description"] == "first\nsecond\x1b[2J", listed
+
+
+def four(h):
+    """Snapshots on top of each other; what the present has."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for number, name in enumerate("abcd"):
+        s = h.settings()["ide0"]
+        h.tool("qemu-io", "-f", s["format"], "-c", f"write -P {number + 1} {number * BLOCK} {3 * BLOCK}", h.path(s["file"]))
+        h.want("snapshot", "take", "m", name)
+    return present_sum(h)
+
+
+def present_sum(h):
+    return h.raw_sum(h.settings()["ide0"]["file"])
+
+
+def kill_in_merge(h, call, when, which):
+    """At the so-manieth call in the process that merges.  True: there was such a one."""
+    inject = f"inject={call}:error=EPERM:signal=KILL:when={when}"
+    p = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, VMCTL, "snapshot", "delete", "m",
+                        which], env=h.env, capture_output=True, text=True, timeout=120, check=False)
+    return p.returncode == -signal.SIGKILL or "ended with" in p.stderr
+
+
+def case_merge_killed(h):
+    """Between any write to a header and its time, once and again: every disk can be read, and the merge is done at last."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:
+        return "there is no strace, or nothing to trace with"
+    if not shutil.which("qemu-io"):
+        return "there is no qemu-io"
+    whole = four(h)
+    shutil.copytree(h.folder, h.base + "/four", copy_function=shutil.copy2)
+    calls = [(c, n) for c in ("utimensat", "pwritev") for n in (1, 2)]
+    done = [0, 0]
+    for first, second in [(f, s) for f in calls for s in calls]:
+        shutil.rmtree(h.folder)
+        shutil.copytree(h.base + "/four", h.folder, copy_function=shutil.copy2)
+        if not kill_in_merge(h, *first, "b"):
+            continue
+        done[0] += 1
+        h.want("set", "m", "machine.memory=64M")  # whoever reads machine.ini settles it first
+        assert present_sum(h) == whole, f"{first}"
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "take", "m", "e")
+        done[1] += kill_in_merge(h, *second, "e")
+        h.want("set", "m", "machine.memory=64M")
+        assert present_sum(h) == whole, f"{first}, then {second}"
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "take", "m", "f")
+        h.want("snapshot", "delete", "m", "f")
+        h.want("snapshot", "verify", "m")
+        assert present_sum(h) == whole and not [i for i in h.record()["images"] if i["merging"]], h.record()
+    assert done[0] > 3 and done[1] > 1, done
+    return None
+
+
+def case_merge_time(h):
+    """Killed between a write to a head and its time: whoever comes next puts the time back, and not that of another image."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for unused in "abcd":
+        h.want("snapshot", "take", "m")
+    record = h.record()
+    next(i for i in record["images"] if i["file"].endswith("ide0-1.qcow2"))["merging"] = True
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    images = [h.path(f"snapshots/ide0-{n}.qcow2") for n in range(1, 5)]
+    before = [os.stat(i).st_mtime_ns for i in images]
+    for image in images:
+        os.utime(image)
+    h.want("set", "m", "machine.memory=64M")
+    same = [os.stat(i).st_mtime_ns == t for i, t in zip(images, before)]
+    assert same == [False, True, True, False], same
+
+
+def case_present_names_it(h):
+    """An image that was frozen, and that somebody has put into machine.ini by hand, does not become another one."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    h.want("snapshot", "take", "m")
+    h.want("set", "m", f"ide0.file={h.path('disk.img')}", "ide0.format=raw")
+    before = os.stat(h.path("disk.img")).st_mtime_ns
+    h.want("snapshot", "delete", "m", "1", err="disk.img stays, for machine.ini names it")
+    assert "ide0-1.qcow2" in in_snapshots(h) and os.stat(h.path("disk.img")).st_mtime_ns == before
+    h.want("set", "m", "ide0.file=snapshots/ide0-1.qcow2", "ide0.format=qcow2")
+    h.want("snapshot", "take", "m")
+    h.want("snapshot", "delete", "m", "2")
+    assert h.settings()["ide0"]["file"] == "disk.img" and in_snapshots(h) == ["record.json"], in_snapshots(h)
+
+
+def case_verify(h):
+    """What is wrong is told once, with whose it is; and nothing is wrong while somebody changes snapshots."""
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for unused in range(3):
+        h.want("snapshot", "take", "m")
+    os.utime(h.path("disk.img"))
+    os.utime(h.path("snapshots/ide0-2.qcow2"))
+    out = json.loads(h.want("snapshot", "verify", "m", "-o", "json", code=1))
+    assert out["findings"] == ["snapshots 1, 2, 3: disk.img was changed since the snapshot was taken",
+                               "snapshot 3: snapshots/ide0-2.qcow2 was changed since the snapshot was taken"], out
+    out = json.loads(h.want("snapshot", "verify", "m", "2", "-o", "json", code=1))
+    assert out["findings"] == ["snapshot 2: disk.img was changed since the snapshot was taken"], out
+
+
+def case_verify_beside_changes(h):
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    for unused in range(16):
+        h.want("snapshot", "take", "m")
+    script = f"for i in 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2; do '{VMCTL}' snapshot delete m $i || exit 1; done"
+    changing = subprocess.Popen(["sh", "-c", script], env=h.env)
+    said = []
+    while changing.poll() is None:
+        p = h.popen("snapshot", "verify", "m")
+        _, err = p.communicate(timeout=120)
+        said += [err] if p.returncode and "try again" not in err else []
+    assert changing.returncode == 0 and not said, said
+    h.want("snapshot", "verify", "m")
+
+
+def cases():
+    tests = [(n[5:], f) for n, f in globals().items() if n.startswith("case_")]
+    failed = 0
+    print(f"1..{len(tests)}", flush=True)
+    for number, (name, test) in enumerate(tests, 1):
+        h = Host()
+        try:
+            skip = test(h)
+            print(f"ok {number} {name}" + (f" # SKIP {skip}" if skip else ""), flush=True)
+        except Exception as e:  # a test that breaks has failed
+            failed += 1
+            print(f"not ok {number} {name}\n# {type(e).__name__}: {e}".replace("\n", "\n# ").replace("# #", "#"), flush=True)
+        finally:
+            shutil.rmtree(h.base)
+    return failed > 0
+
+
 def main():
+    if KIND == "cases":
+        return cases()
     print(f"1..1\n# TEST_SEED={SEED}", flush=True)
     if not shutil.which("qemu-io"):
         print(f"ok 1 {KIND} # SKIP there is no qemu-io")

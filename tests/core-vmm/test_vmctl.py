@@ -292,7 +292,14 @@ def until_gone(path):
 def test_save(h):
     h.want(0, "create", "m", "--memory", "64M")
     h.want(4, "save", "m", err="is not running")
-    h.want(3, "discard-state", "m", err="has no saved state")
+    assert h.run("discard-state", "m")[::2] == (3, "vmctl: m has no saved state\n")
+    with open(f"{h.base}/data/terrarium/machines/m/.saving-ABCDEF", "w"):
+        pass
+    h.want(0, "discard-state", "m")
+    assert ".saving-ABCDEF" not in os.listdir(f"{h.base}/data/terrarium/machines/m")
+    h.want(0, "create", "long")
+    h.want(3, "discard-state", "lon", err="there is no machine lon (discard-state wants the whole name)")
+    h.want(0, "delete", "long")
     h.want(0, "start", "m")
     h.want(0, "serial", "m", "--send", r"keep 4711\n")
     assert kept(h) == 4711
@@ -354,6 +361,10 @@ def test_saved_state_that_does_not_fit(h):
     assert kept(h) == 1
 
 
+def running_pid(h):
+    return json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
+
+
 def test_snapshots_with_state(h):
     """A snapshot of a suspended machine goes on where it was, again and again, whatever was done since."""
     folder = f"{h.base}/data/terrarium/machines/m"
@@ -366,7 +377,10 @@ def test_snapshots_with_state(h):
     assert h.want(0, "snapshot", "take", "m", "six", err="goes on") == "1\n"
     assert kept(h) == 6
     h.want(4, "snapshot", "restore", "m", "six", err="stop it, or save it")
+    pid = running_pid(h)
     h.want(7, "snapshot", "take", "m", "six", err="is called")
+    h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
+    assert running_pid(h) == pid, "it was saved and started for nothing"
     h.want(0, "serial", "m", "--send", r"keep 7\n")
     assert kept(h) == 7
     h.want(0, "save", "m")
@@ -390,6 +404,15 @@ def test_snapshots_with_state(h):
     h.want(0, "snapshot", "edit", "m", "seven", "--name", "lucky")
     h.want(0, "snapshot", "list", "m", out="lucky: a test")
     h.want(1, "delete", "m", "--keep-disks", err="has snapshots")
+    with open(folder + "/snapshots/record.json") as f:
+        good = f.read()
+    with open(folder + "/snapshots/record.json", "w") as f:
+        f.write(re.sub(r'"state-bytes" : (\d+)', lambda m: f'"state-bytes" : {int(m[1]) + 1}', good))
+    h.want(1, "snapshot", "verify", "m", err="its state has ")
+    h.want(1, "snapshot", "restore", "m", "lucky", err="its state has ")
+    with open(folder + "/snapshots/record.json", "w") as f:
+        f.write(good)
+    h.want(0, "snapshot", "verify", "m")
     with open(folder + "/snapshots/2.state", "r+b") as f:
         f.seek(3000)
         byte = f.read(1)
@@ -403,6 +426,42 @@ def test_snapshots_with_state(h):
     h.want(0, "snapshot", "delete", "m", "lucky")
     assert os.listdir(folder + "/snapshots") == ["record.json"] and "file=disk.img" in h.ini("m")
     h.want(0, "start", "m")
+
+
+def test_snapshot_of_running_fails(h):
+    """The machine goes on, or it is said that it does not."""
+    folder = f"{h.base}/data/terrarium/machines/m"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    h.want(0, "snapshot", "take", "m")
+    pid = running_pid(h)
+    before = h.ini("m")
+    with open(f"{h.base}/slice.img", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(0, "set", "m", f"ide1.file={h.base}/slice.img", "ide1.size=512K")
+    h.want(1, "snapshot", "take", "m", err="[ide1] is a part of a file")
+    assert running_pid(h) == pid, "it was saved and started for nothing"
+    with open(folder + "/machine.ini", "w") as f:
+        f.write(before)
+    os.mkdir(folder + "/snapshots/2.ini")
+    h.want(1, "snapshot", "take", "m", err="2.ini is no regular file")
+    assert kept(h) == 5 and running_pid(h) != pid
+    vm = h.env["TERRARIUM_VM"]
+    h.env["TERRARIUM_VM"] = "/bin/false"
+    _, _, err = h.run("snapshot", "take", "m")
+    assert "2.ini is no regular file" in err and "; and m is saved and does not run: " in err, err
+    h.env["TERRARIUM_VM"] = vm
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    os.rmdir(folder + "/snapshots/2.ini")
+    h.env["TERRARIUM_VM"] = "/bin/false"
+    code, _, err = h.run("snapshot", "take", "m", "b")
+    assert code and "snapshot 2 was taken, and m is saved and does not run: " in err, err
+    h.env["TERRARIUM_VM"] = vm
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
+    h.want(0, "snapshot", "list", "m", out="b")
 
 
 def test_snapshot_on_what_stays(h):

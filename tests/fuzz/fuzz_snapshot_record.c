@@ -8,11 +8,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void look_around(const struct snapshot_record *r)
 {
-    unsigned count;
     for (guint i = 0; i < r->snapshots->len; i++)
         g_ptr_array_unref(snapshot_chain(r, r->snapshots->pdata[i]));
-    for (guint i = 0; i < r->images->len; i++)
-        record_child(r, ((struct snapshot_image *)r->images->pdata[i])->file, &count);
+    for (guint i = 0; i < r->images->len; i++) {
+        const struct snapshot_image *image = r->images->pdata[i];
+        g_ptr_array_unref(record_children(r, image->file));
+        for (guint k = 0; k < r->images->len; k++)
+            snapshot_in_chain_of(r, image, ((struct snapshot_image *)r->images->pdata[k])->file);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
