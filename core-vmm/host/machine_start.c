@@ -34,8 +34,8 @@ static char *own_folder(void)
 
 char *program_find(const char *name)
 {
-    static const char *const beside[] = {".", "../vm", "../../gui/screen", "../../network-modes",
-                                         "../libexec/terrarium"};
+    static const char *const beside[] = {".", "../vm", "../look", "../../gui/screen", "../../network-modes",
+                                         "../../core-vmm/vm", "../../core-vmm/look", "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
     g_autofree char *variable = g_ascii_strup(name, -1);
     const char *told = g_getenv(g_strdelimit(variable, "-", '_')); /* TERRARIUM_VM: for tests and developers */
