@@ -143,6 +143,8 @@ static const char *boot_kind(struct machine *m, const struct bootable *b, const 
 
 static void boot_add(struct machine *m, GPtrArray *order, const char *kind)
 {
+    if (!strcmp(kind, "kernel"))
+        g_ptr_array_add(order, g_strdup(PC_FIRMWARE_DIRECT_BOOT));
     for (unsigned i = 0; i < G_N_ELEMENTS(bootables); i++)
         for (unsigned n = 0; n < bootables[i].count; n++) {
             g_autofree char *section = NULL;
