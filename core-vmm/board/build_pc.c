@@ -204,7 +204,7 @@ static void clear_disk(void *disk)
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
-    g_autofree char *kernel = config_string(&c, "kernel"), *initrd = config_string(&c, "initrd");
+    g_autofree char *kernel = config_path(&c, "kernel"), *initrd = config_path(&c, "initrd");
     g_autofree char *cmdline = config_string(&c, "cmdline");
     g_autoptr(GPtrArray) order = boot_order(m, &c);
     g_autoptr(GArray) disks = tell_geometry(m);
