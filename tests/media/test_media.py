@@ -24,8 +24,8 @@ def test_debian(h):
         unattended="debian", kernel="install.amd/vmlinuz", initrd="install.amd/initrd.gz", volume="Debian 12.5.0 amd64 n", bios=False)
     h.want(0, "media", "detect", "d.iso", out="debian12")
     assert h.inside("d.iso", "install.amd/initrd.gz") == DEBIAN["install.amd/initrd.gz"]
-    del DEBIAN["install.amd/initrd.gz"]
-    h.iso("live.iso", {**DEBIAN, "live/filesystem.squashfs": "x"})
+    live = {k: v for k, v in DEBIAN.items() if not k.endswith("initrd.gz")}
+    h.iso("live.iso", {**live, "live/filesystem.squashfs": "x"})
     is_(h.detect("live.iso"), kind="live", id="debian12", unattended="none")
 
 
