@@ -205,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     look_at(m, size > 1                ? NULL
                : !size || !(*data & 7) ? ".disk/info"
                : (*data & 15) == 1     ? ".treeinfo"
-               : (*data & 3) == 3      ? "sources/install.wim"
+               : (*data & 11) == 3     ? "sources/install.wim"
                                        : NULL);
     g_free(m);
     return 0;
