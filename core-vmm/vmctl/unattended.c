@@ -22,6 +22,7 @@ GOptionEntry *answer_entries(struct answer_options *a)
         {"keyboard", 0, 0, G_OPTION_ARG_STRING, &a->u.keyboard, "Unattended: a layout like de or us(intl)", "LAYOUT"},
         {"edition", 0, 0, G_OPTION_ARG_STRING, &a->u.edition, "Windows: an edition's number, id or name", "EDITION"},
         {"key", 0, 0, G_OPTION_ARG_STRING, &a->u.key, "Windows: the product key", "KEY"},
+        {"drivers", 0, 0, G_OPTION_ARG_FILENAME, &a->u.drivers, "Windows: a folder with drivers for it", "FOLDER"},
         {"mirror", 0, 0, G_OPTION_ARG_STRING, &a->u.mirror, "Debian: where packages come from", "URL"},
         {"packages", 0, 0, G_OPTION_ARG_STRING, &a->u.packages, "Linux: what is installed too, with spaces between",
          "NAMES"},
@@ -34,7 +35,7 @@ GOptionEntry *answer_entries(struct answer_options *a)
 bool answers_said(const struct answer_options *a)
 {
     return a->u.user || a->password_file || a->u.full_name || a->u.hostname || a->u.locale || a->u.time_zone ||
-           a->u.keyboard || a->u.edition || a->u.key || a->u.mirror || a->u.packages || a->serial;
+           a->u.keyboard || a->u.edition || a->u.key || a->u.drivers || a->u.mirror || a->u.packages || a->serial;
 }
 
 void answers_clear(struct answer_options *a)

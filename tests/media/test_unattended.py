@@ -137,6 +137,10 @@ def test_windows_names(h):
     root = windows_answers.check(text, 22631)
     assert windows_answers.get(root, "ProductKey") == ["ABCDE-12345-ABCDE-12345-ABCDE"]
     assert not windows_answers.get(root, "ImageInstall/OSImage/InstallFrom/MetaData/Value"), "the key says which"
+    h.tree("drivers", {"viostor/w11/viostor.inf": "[Version]", "viostor/w11/viostor.sys": b"\0" * 100000, "README": "x"})
+    out = answers(h, "windows", iso, "--user", "Ann", "--drivers", "drivers")
+    assert h.inside(out, "$WinPEDriver$/viostor/w11/viostor.sys") == b"\0" * 100000 and h.inside(out, "autounattend.xml")
+    h.want(2, "unattended", "windows", iso, "--user", "Ann", "--drivers", "none", "-o", "x.iso", err="no such folder")
     h.want(2, "unattended", "windows", iso, "--user", "Ann", "--edition", "Ultimate", err="there are 1 (Windows X Home), 2 (Windows X Pro)")
     return None
 
@@ -200,6 +204,7 @@ def test_create(h):
     """The machine's settings, and what lies in its folder."""
     h.iso("d.iso", DEBIAN)
     ini = create(h, "deb", "d.iso", "--hostname", "h1")
+    assert json.loads(h.want(0, "info", "deb", "-o", "json"))["installing"] is True
     assert ini["kernel"] == "installer-kernel" and ini["boot"] == "disk,kernel,cdrom" and "priority=critical" in ini["cmdline"]
     with open(folder(h, "deb") + "/installer-initrd", "rb") as f:
         initrd = f.read()
@@ -254,6 +259,17 @@ def test_password_is_not_seen(h):
     h.want(0, "create", "m", "--cdrom", "d.iso", "--unattended", "--user", "ann", "--password-file", "pw", "--disk", "1G")
     p = subprocess.run(["grep", "-rl", "very-secret-word", folder(h, "m")], capture_output=True, check=False)
     assert p.returncode == 1 and not p.stdout
+
+
+def test_detected(h):
+    """create --os detect: what the system should have, and nothing of an installation."""
+    h.iso("f.iso", {"x": "x"}, "14_0_RELEASE_AMD64_CD")
+    h.want(0, "create", "m", "--os", "detect", "--cdrom", "f.iso", "--cpus", "1", err="FreeBSD")
+    ini = h.ini("m")
+    assert "[sata0]" in ini and "file=disk.qcow2" in ini and "model=e1000" in ini and "memory=1G" in ini and "kernel" not in ini, ini
+    h.want(2, "create", "n", "--os", "detect", err="--cdrom ISO")
+    h.want(0, "create", "o", "--os", "detect", "--cdrom", "f.iso", "--memory", "64M", "--disk", "5M", "--nic", "none")
+    assert "memory=64M" in h.ini("o") and "[nic1]" not in h.ini("o")
 
 
 def test_json(h):
