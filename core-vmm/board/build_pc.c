@@ -143,6 +143,8 @@ static const char *boot_kind(struct machine *m, const struct bootable *b, const 
 
 static void boot_add(struct machine *m, GPtrArray *order, const char *kind)
 {
+    if (!strcmp(kind, "kernel"))
+        g_ptr_array_add(order, g_strdup(PC_FIRMWARE_DIRECT_BOOT));
     for (unsigned i = 0; i < G_N_ELEMENTS(bootables); i++)
         for (unsigned n = 0; n < bootables[i].count; n++) {
             g_autofree char *section = NULL;
@@ -202,7 +204,7 @@ static void clear_disk(void *disk)
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
-    g_autofree char *kernel = config_string(&c, "kernel"), *initrd = config_string(&c, "initrd");
+    g_autofree char *kernel = config_path(&c, "kernel"), *initrd = config_path(&c, "initrd");
     g_autofree char *cmdline = config_string(&c, "cmdline");
     g_autoptr(GPtrArray) order = boot_order(m, &c);
     g_autoptr(GArray) disks = tell_geometry(m);

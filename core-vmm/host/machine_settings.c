@@ -294,7 +294,8 @@ bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GErr
     for (char **a = s->sets; a && *a; a++)
         if (!assign(file, "--set", *a, error))
             return false;
-    return schema_check_together(file, "setting", folder, error);
+    return (!s->more || s->more(s->more_ctx, file, folder, error)) &&
+           schema_check_together(file, "setting", folder, error);
 }
 
 bool settings_write(GKeyFile *file, const char *path, GError **error)

@@ -19,10 +19,16 @@ static void add_e820(struct device *fw_cfg, const struct pc_firmware *p)
     fw_cfg_add_file(fw_cfg, "etc/e820", map, p->ram_above_4g ? sizeof map : E820_ENTRY);
 }
 
-/* What is booted directly comes first; the ROM that does it is a file of fw_cfg. */
+static bool in_order(const struct pc_firmware *p, const char *path)
+{
+    return p->boot && g_strv_contains(p->boot, path);
+}
+
+/* What is booted directly comes first, unless its place is said; the ROM that does it is a file of fw_cfg. */
 static void add_boot_order(struct device *fw_cfg, const struct pc_firmware *p)
 {
-    g_autoptr(GString) order = g_string_new(p->kernel ? "/rom@genroms/directboot.bin" : "");
+    bool first = p->kernel && !in_order(p, PC_FIRMWARE_DIRECT_BOOT);
+    g_autoptr(GString) order = g_string_new(first ? PC_FIRMWARE_DIRECT_BOOT : "");
 
     for (unsigned n = 0; p->boot && p->boot[n]; n++)
         g_string_append_printf(order, "%s%s", order->len ? "\n" : "", p->boot[n]);

@@ -5,6 +5,8 @@
 #include "core-vmm/api/device.h"
 #include "devices/storage/disk_geometry.h"
 
+#define PC_FIRMWARE_DIRECT_BOOT "/rom@genroms/directboot.bin" /* the kernel's place in the boot order */
+
 struct pc_firmware_disk {
     char *path; /* Open Firmware's */
     struct disk_geometry bios;
