@@ -57,6 +57,9 @@ MAY = {
 NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
+    "core-vmm/host/disk_work.c": ["disk-formats/image"],  # a child's errors are those of images
+    "core-vmm/host/disk_work.h": ["core-vmm/fence"],  # what a child may do there
+    "core-vmm/host/machine_clone.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # images are copied in a fenced child
     "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
     "core-vmm/host/snapshot_images.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # works on images in fenced children
     "core-vmm/host/snapshot_delete.c": ["disk-formats/image"],  # which images cannot be merged into
