@@ -3,7 +3,8 @@
 # Sourced by sh from the root of the tree.
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 acpica-tools binutils libglib2.0-dev libjson-glib-dev
-libslirp-dev libsdl2-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev"
+libslirp-dev libsdl2-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev libxml2-dev
+libarchive-dev"
 RUN_PACKAGES="seabios"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools"

@@ -99,7 +99,7 @@ static bool write_new(struct settings *s, GKeyFile *file, const char *folder, GE
            settings_apply(s, file, folder, error) && settings_write(file, ini, error);
 }
 
-static void add_heading(GKeyFile *file)
+void settings_heading(GKeyFile *file)
 {
     g_key_file_set_comment(file, NULL, NULL, " A Terrarium machine; vmctl set changes it, docs/machine.md explains it.",
                            NULL);
@@ -112,7 +112,7 @@ static bool fill_new(void *ctx, const char *folder, GError **error)
     const struct os_defaults *os = os_defaults_find(s->os ? s->os : os_defaults[0].os);
     if (!s->nic) /* a new machine is online; an unknown system is complained about where the rest of it is used */
         s->nic = g_strdup(os ? os->nic : os_defaults[0].nic);
-    add_heading(file);
+    settings_heading(file);
     return write_new(ctx, file, folder, error);
 }
 

@@ -7,5 +7,6 @@
 typedef bool (*machine_fill)(void *ctx, const char *folder, GError **error);
 /* A machine of that name, complete or not at all, also after a kill. */
 bool machine_make(const char *name, machine_fill fill, void *ctx, GError **error);
+void settings_heading(GKeyFile *file); /* the comment at the top of a new machine.ini */
 /* Tells the user; text is taken.  remarks may be NULL. */
 void machine_remark(GPtrArray *remarks, char *text);

@@ -77,6 +77,8 @@ struct settings { /* what a new machine is to have; strings NULL: not said */
 void settings_clear(struct settings *s);
 /* Into file; paths become absolute.  folder: where a disk given as a size is made.  Looks into images: forks. */
 bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GError **error);
+/* "section.key=value", checked; path: where it is from, for messages. */
+bool settings_assign(GKeyFile *file, const char *path, const char *assignment, GError **error);
 /* Gives a card a new random address, 52:54:00 and three bytes. */
 void settings_new_mac(GKeyFile *file, const char *card);
 bool settings_write(GKeyFile *file, const char *path, GError **error);

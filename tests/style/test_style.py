@@ -21,9 +21,10 @@ MAY = {
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,
     "core-vmm/outer": [],
+    "core-vmm/foreign": ["core-vmm/host", "core-vmm/fence", "disk-formats/image", "disk-formats/ops"] + PLUGS,
     "core-vmm/exit": ["core-vmm/host", "core-vmm/control", "disk-formats/image"] + PLUGS,  # it knows all domains of errors
     "core-vmm/vm": ["core-vmm/machine", "core-vmm/outer", "core-vmm/host", "core-vmm/control", "core-vmm/exit", "core-vmm/fence"] + PLUGS,
-    "core-vmm/vmctl": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
+    "core-vmm/vmctl": ["core-vmm/host", "core-vmm/foreign", "core-vmm/control", "core-vmm/exit"] + PLUGS,
     "core-vmm/vmctl/disk": ["core-vmm/vmctl", "core-vmm/host", "core-vmm/fence", "disk-formats/ops"] + PLUGS,
     "devices": PLUGS,
     "devices/chipset": ["devices"] + PLUGS,
