@@ -3,6 +3,7 @@
  *
  * Where another program has hardware that we have too, the guest finds it at the same place.  Where not, it gets what its system
  * surely drives: a disk of a foreign SCSI adapter goes to SATA, or to IDE for systems older than that. */
+#include "core-vmm/api/config.h"
 #include "core-vmm/base/os_defaults.h"
 #include "core-vmm/foreign/found.h"
 #include <string.h>
@@ -44,8 +45,7 @@ static void plan_memory(struct planning *p)
         return;
     }
     uint64_t kept = CLAMP(bytes, MEMORY_MIN, MEMORY_MAX);
-    g_autofree char *text = kept % MEMORY_MIN ? g_strdup_printf("%" G_GUINT64_FORMAT "K", kept >> 10)
-                                              : g_strdup_printf("%" G_GUINT64_FORMAT "M", kept >> 20);
+    g_autofree char *text = size_format(kept);
     set(p, "machine", "memory", text);
     say(p->plan->mapped, "%s of memory", text);
     if (kept != bytes)
@@ -134,7 +134,8 @@ static char *place_for(struct planning *p, const struct found_drive *d, const st
     if (d->section && g_hash_table_add(p->used, g_strdup(d->section)))
         return g_strdup(d->section);
     *bus = bus_for(p, d);
-    char *section = place_on(p, *bus, d->place);
+    bool last = d->media == FOUND_CDROM && d->place < 0; /* CDs leave the first places to disks */
+    char *section = place_on(p, *bus, last ? (int)(*bus)->count / 2 : d->place);
     for (unsigned i = 0; i < G_N_ELEMENTS(others) && !section; i++) {
         *bus = bus_named(others[i]);
         if (d->media != FOUND_CDROM || (*bus)->cdroms)
