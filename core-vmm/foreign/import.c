@@ -236,9 +236,10 @@ static bool set_disks(struct importing *i, GKeyFile *file, const char *text, GEr
 static struct fence_files *files_to_copy(const struct importing *i)
 {
     struct fence_files *f = files_for(i->path);
+    g_autofree char *full = g_canonicalize_filename(i->path, NULL), *folder = g_path_get_dirname(full);
     for (guint n = 0; n < i->plan->disks->len && i->how->outside; n++) {
         const char *file = g_array_index(i->plan->disks, struct plan_disk, n).file;
-        g_autofree char *folder = g_path_get_dirname(i->path), *path = g_canonicalize_filename(file, folder);
+        g_autofree char *path = g_canonicalize_filename(file, folder);
         fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
     if (i->folder)

@@ -302,13 +302,12 @@ static bool read_ours(struct ovf *o, GError **error)
             g_ptr_array_add(o->f->settings, g_strdup_printf("%s=%s", key, value));
     }
     for (xmlNode *n = xml_first(ours, "Image"); n; n = xml_next(n, "Image")) {
-        g_autofree char *id = xml_attribute(n, "diskId"), *file = xml_attribute(n, "fileRef");
+        g_autofree char *id = xml_attribute(n, "diskId");
         struct found_drive *d = found_add_drive(o->f, FOUND_ANY_BUS, -1);
         d->section = xml_attribute(n, "section");
-        d->media = file ? FOUND_CDROM : FOUND_DISK;
         if (!d->section)
             return disk_fail(error, DISK_ERROR_CORRUPT, "an image belongs to no section");
-        if (!(file ? take_file(o, d, file, error) : take_disk(o, d, id ? id : "", error)))
+        if (!take_disk(o, d, id ? id : "", error))
             return false;
     }
     return true;

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""vmctl import: descriptions as other programs write them, written here from the standards and the programs' manuals; what of them
+"""vmctl import and export: descriptions as other programs write them, written here from the standards and the programs' manuals; what of them
 came along, disks by qemu-img; and packages that want something else.  Prints TAP.  Usage: test_import.py VMCTL"""
 import configparser
 import hashlib
 import io
 import json
 import os
+import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import traceback
 
 VMCTL = os.path.abspath(sys.argv[1])
@@ -435,9 +438,83 @@ def secrets(h):
     h.refused(pack(d, ["x.ovf", "d.qcow2"]), "other files, too")
 
 
+# ---- export ----
+
+def members(path):
+    with tarfile.open(path, "r:") as t:
+        return {m.name: t.extractfile(m).read() for m in t.getmembers()}
+
+
+def check_sums(files, manifest):
+    lines = dict(re.fullmatch(r"SHA256\((.*)\)= ([0-9a-f]{64})", line).groups() for line in manifest.decode().splitlines())
+    assert lines == {n: hashlib.sha256(d).hexdigest() for n, d in files.items() if not n.endswith(".mf")}, lines
+
+
+def export(h):
+    d = h.folder()
+    h.image(d, "disk.qcow2", "qcow2")
+    h.want(0, "create", "out", "--os", "linux", "--disk", d + "/disk.qcow2", "--disk", "2M", "--cdrom", "", "--set", "sata3.media=cdrom", "--set", "rng.virtio=modern",
+           "--set", f"machine.uuid={UUID}", "--set", "machine.memory=320M", "--set", "nic1.forward=tcp 2222 22", "--set", "machine.name=<&\">")
+    before = h.settings("out")
+    report = json.loads(h.want(0, "export", "out", d + "/a.ova", "-o", "json", "-q"))
+    has(report["left"], "virtio-disk0 is on SATA")
+    files = members(d + "/a.ova")
+    assert list(files) == ["a.ovf", "a-disk1.vmdk", "a-disk2.vmdk", "a.mf"], list(files)
+    check_sums(files, files["a.mf"])
+    h.want(7, "export", "out", d + "/a.ova", err="exists already")
+    h.want(2, "export", "out", d + "/a.tar", err=".ova")
+    # again here: the same
+    report, after = h.take(d + "/a.ova", "back")
+    assert not report["left"], report
+    for s in (before, after):
+        for disk in ("virtio-disk0", "virtio-disk1"):
+            del s[disk]
+    assert after == before, (before, after)
+    h.same_disk("back", "virtio-disk0")
+    # for other programs: what they read
+    for name, data in files.items():
+        write(d + "/" + name, data)
+    h.tool("qemu-img", "compare", "-f", "vmdk", "-F", "raw", d + "/a-disk1.vmdk", h.base + "/raw")
+    h.tool("xmllint", "--noout", "--nonet", d + "/a.ovf")
+    write(d + "/b.ovf", re.sub(rb"(?s)<tr:Settings.*</tr:Settings>", b"", files["a.ovf"]))
+    report, s = h.take(d + "/b.ovf", "foreign")
+    assert {"sata0", "sata1", "ide2", "sata3", "nic1"} <= set(s) and s["machine"]["memory"] == "320M" and s["nic1"]["model"] == "virtio-net", s
+    h.same_disk("foreign", "sata0")
+    # several files, and a domain
+    h.want(0, "export", "out", d + "/c.ovf", "-q")
+    assert {n for n in os.listdir(d) if n.startswith("c")} == {"c.ovf", "c-disk1.vmdk", "c-disk2.vmdk", "c.mf"}, os.listdir(d)
+    files = {n: open(d + "/" + n, "rb").read() for n in os.listdir(d) if n.startswith("c")}
+    check_sums(files, files["c.mf"])
+    h.take(d + "/c.ovf", "several")
+    h.same_disk("several", "virtio-disk0")
+    h.want(0, "export", "out", d + "/d.xml", "--format", "libvirt")
+    report, s = h.take(d + "/d.xml", "domain", "--outside")
+    assert s["nic1"]["mac"] == before["nic1"]["mac"] and s["machine"]["uuid"] == UUID, s
+    h.same_disk("domain", "virtio-disk0")
+
+
+def export_killed(h):
+    d, rng = h.folder(), random.Random(1)
+    h.want(0, "create", "big", "--disk", "64M", "--disk-format", "qcow2")
+    h.tool("qemu-io", "-f", "qcow2", "-c", "write -P 7 0 60M", h.machines + "big/disk.qcow2")
+    for n in range(6):
+        file = d + ("/x.ova" if n % 2 else "/x.ovf")
+        p = subprocess.Popen([VMCTL, "export", "big", file, "-q"], env=h.env, stderr=subprocess.DEVNULL)
+        time.sleep(rng.random() * 0.3)
+        p.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM]))
+        p.wait(60)
+        time.sleep(0.1)  # the child goes with it
+        there = sorted(os.listdir(d))
+        assert os.path.exists(file) or not there or all(t.endswith((".vmdk", ".mf")) for t in there), there
+        if os.path.exists(file):
+            h.want(0, "import", file, "--dry-run", "-q")
+        for name in there:
+            os.remove(d + "/" + name)
+
+
 def main():
     h, failed = Host(), 0
-    parts = [ova_virtualbox, ova_vmware, ovf_2, vmx, vbox, libvirt, utm, quickemu, archives, descriptions, secrets]
+    parts = [ova_virtualbox, ova_vmware, ovf_2, vmx, vbox, libvirt, utm, quickemu, archives, descriptions, secrets, export, export_killed]
     print(f"1..{len(parts)}", flush=True)
     for n, part in enumerate(parts, 1):
         try:
