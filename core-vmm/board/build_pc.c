@@ -201,6 +201,19 @@ static void clear_disk(void *disk)
     g_free(((struct pc_firmware_disk *)disk)->path);
 }
 
+/* Its text form, which the schema has found good; false: there is none. */
+static bool uuid_of(const struct config *c, uint8_t uuid[16])
+{
+    g_autofree char *text = config_string(c, "uuid");
+    unsigned digits = 0;
+    for (const char *p = text; p && *p && digits < 32; p++)
+        if (g_ascii_isxdigit(*p)) {
+            uuid[digits / 2] = uuid[digits / 2] << 4 | g_ascii_xdigit_value(*p);
+            digits++;
+        }
+    return digits == 32;
+}
+
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
@@ -209,7 +222,8 @@ static bool tell_firmware(struct machine *m, GError **error)
     g_autoptr(GPtrArray) order = boot_order(m, &c);
     g_autoptr(GArray) disks = tell_geometry(m);
     g_array_set_clear_func(disks, clear_disk);
-    bool boot_menu;
+    uint8_t uuid[16];
+    bool boot_menu, named = uuid_of(&c, uuid);
     if (!config_flag(&c, "boot-menu", &boot_menu, error))
         return false;
     struct pc_firmware p = {
@@ -223,6 +237,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .boot_menu = boot_menu,
         .no_display = !has_video(m),
         .boot = (const char *const *)order->pdata,
+        .uuid = named ? uuid : NULL,
         .disks = (const struct pc_firmware_disk *)disks->data,
         .disk_count = disks->len,
         .kernel = kernel,

@@ -26,6 +26,7 @@
 
 static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing", .at_once = true},
+    {"uuid", SCHEMA_UUID, NULL, .help = "what SMBIOS calls the machine; if missing, it has none"},
     {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole pages of 4K", .step = 4096},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
     {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
@@ -319,6 +320,7 @@ char *schema_describe_type(const struct schema_key *k)
     case SCHEMA_IPV4_NET:
         return g_strdup_printf("an IPv4 network like 10.0.2.0/24, with a prefix of %d to %d bits", NET_RANGE_SHORTEST,
                                NET_RANGE_LONGEST);
+    case SCHEMA_UUID: return g_strdup("a UUID like 2b7f3e52-7b1c-4a0e-9d5f-0c8a6f1e2d34");
     case SCHEMA_MAC: return g_strdup("a card's address like 52:54:00:12:34:56 (the first byte even, not all zeroes)");
     case SCHEMA_TEXT: break;
     }
@@ -384,6 +386,7 @@ static bool value_valid(const struct schema_key *k, const char *value)
     case SCHEMA_PATH: return *value;
     case SCHEMA_FORWARDS: return forwards_valid(value);
     case SCHEMA_IPV4_NET: return net_range_parse(value, &(struct net_range){0});
+    case SCHEMA_UUID: return g_uuid_string_is_valid(value);
     case SCHEMA_MAC: return mac_parse(value, (uint8_t[6]){0});
     case SCHEMA_TEXT: break;
     }

@@ -17,6 +17,7 @@ enum schema_type {
     SCHEMA_PATH,     /* relative ones start at the machine's folder */
     SCHEMA_FORWARDS, /* ports of the host that lead into the guest: base/forward.h */
     SCHEMA_IPV4_NET, /* base/net_range.h */
+    SCHEMA_UUID,     /* RFC 4122's text form */
     SCHEMA_MAC,      /* an Ethernet address of one card, bytes by colons */
     SCHEMA_CHAR,     /* the far end of a serial line: see char_target_valid() */
 };
