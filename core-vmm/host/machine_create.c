@@ -158,8 +158,8 @@ static bool is_hard_disk(GKeyFile *file, const char *section)
 static void keep_paths(GKeyFile *file, const char *section, const char *folder)
 {
     for (const struct schema_key *k = schema_find_section(section)->keys; k->name; k++) {
-        g_autofree char *path = k->type == SCHEMA_PATH ? g_key_file_get_string(file, section, k->name, NULL) : NULL;
-        g_autofree char *full = path ? g_canonicalize_filename(path, folder) : NULL;
+        g_autofree char *path = g_key_file_get_string(file, section, k->name, NULL);
+        g_autofree char *full = schema_is_path(k, path) ? g_canonicalize_filename(path, folder) : NULL;
         if (full)
             g_key_file_set_string(file, section, k->name, full);
     }
