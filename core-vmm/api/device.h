@@ -106,11 +106,6 @@ void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes);
 unsigned dev_map_count(struct device *d);
 /* Memory of the device itself (video RAM, a ROM), in the memory file: the guest reads (and writes) it without a call. */
 uint8_t *dev_memory(struct device *d, unsigned region, uint64_t bytes, bool readonly); /* in init only */
-/* Hidden, the guest's reads come to read(); at first it is shown.  Writes to read-only memory: struct region. */
-void dev_memory_show(struct device *d, unsigned region, bool shown);
-/* A file in the machine's folder with what the chip keeps without power, open for reading and writing; the chip closes it.
- * -1: an error.  In init only. */
-int dev_kept_file(struct device *d, const char *name, GError **error);
 void dev_memory_dirty(struct device *d, unsigned region, uint64_t *bitmap); /* ORs pages written since last call */
 uint8_t *dev_pci_config(struct device *d);                                  /* 256 bytes */
 uint8_t *dev_pci_writable(struct device *d); /* 256 bytes: a mask of the bits that the guest may write */

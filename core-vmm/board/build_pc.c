@@ -5,7 +5,6 @@
 #include "core-vmm/board/firmware_rom.h"
 #include "core-vmm/host/firmware.h"
 #include "devices/chipset/mc146818.h"
-#include "devices/chipset/piix4_pm.h"
 #include "devices/firmware/pc_firmware.h"
 #include "devices/storage/ata_board.h"
 #include <string.h>
@@ -241,8 +240,6 @@ static bool tell_firmware(struct machine *m, GError **error)
         .initrd = initrd,
         .cmdline = cmdline,
     };
-    if (p.uefi)
-        piix4_pm_set_up(machine_device(m, "pm"));
     return pc_firmware_setup(machine_device(m, "fw-cfg"), &p, error);
 }
 

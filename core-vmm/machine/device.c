@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* device.c - core's half of a device: lock, regions, timers, log. */
+#include "core-vmm/api/flash.h"
 #include "core-vmm/api/input.h"
 #include "core-vmm/machine/core.h"
 #include <errno.h>

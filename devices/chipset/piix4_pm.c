@@ -30,7 +30,6 @@ struct piix4_pm {
     uint64_t timer_top; /* how often the timer's top bit had changed when that was last looked at */
     uint8_t smi_command;
     uint8_t smbus[SMB_BYTES];
-    bool set_up; /* not state: the ports are where the tables say from reset on */
 };
 
 static uint64_t timer_count(struct device *d)
@@ -239,23 +238,11 @@ static void piix4_pm_reset(struct device *d)
     memset(config + CFG_PMBASE, 0, 0x100 - CFG_PMBASE);
     config[CFG_PMBASE] = config[CFG_SMBBASE] = 1;
     config[CFG_DEVACTB + 3] = 2; /* "APMC_EN": see the top of this file */
-    bool set_up = s->set_up;
-
     memset(s, 0, sizeof *s);
-    s->set_up = set_up;
-    if (set_up) {
-        put_le16(config + CFG_PMBASE, PM_BASE | 1);
-        config[CFG_PMREGMISC] = 1;
-    }
     s->timer_top = timer_count(d) >> TIMER_TOP_BIT;
     map_ports(d);
     update_timer(d);
     update_sci(d);
-}
-
-void piix4_pm_set_up(struct device *pm)
-{
-    ((struct piix4_pm *)pm->state)->set_up = true;
 }
 
 static bool piix4_pm_sync(struct device *d, struct stream *s, uint32_t version)

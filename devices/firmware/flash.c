@@ -9,7 +9,7 @@
  * Two things are as firmware for virtual machines expects them, not as in the datasheet: after "clear status" the status is
  * 00h with the ready bit clear, until the next operation ends (by this OVMF tells flash from RAM and ROM); and programming
  * sets a byte to what is written, while a real part can only clear bits of it. */
-#include "core-vmm/base/bytes.h"
+#include "core-vmm/api/flash.h"
 #include "devices/all.h"
 #include <errno.h>
 #include <string.h>
