@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* build_pc.c - the PC of board_pc.c's list and of what machine.ini chooses, and what its firmware is told. */
 #include "core-vmm/base/device_models.h"
+#include "core-vmm/base/host_cpu.h"
 #include "core-vmm/board/board_pc.h"
 #include "core-vmm/board/firmware_rom.h"
 #include "core-vmm/host/firmware.h"
@@ -211,6 +212,16 @@ static void clear_disk(void *disk)
     g_free(((struct pc_firmware_disk *)disk)->path);
 }
 
+/* As the engines' CPUID says it: only KVM shows more than 40 bits, and only of the host's own CPU. */
+static unsigned gpa_bits(struct machine *m)
+{
+    enum { USUAL = 40 };
+    struct host_cpu h;
+    host_cpu_learn(&h);
+    bool all = !strcmp(m->engine->name, "kvm") && !strcmp(m->cpu_model, "host");
+    return all ? h.gpa_bits : !strcmp(m->cpu_model, "host") ? USUAL : MIN(h.gpa_bits, USUAL);
+}
+
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
@@ -232,6 +243,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
         .no_display = !has_video(m),
+        .gpa_bits = gpa_bits(m),
         .uefi = firmware_rom_is_uefi(machine_device(m, "firmware")),
         .boot = (const char *const *)order->pdata,
         .disks = (const struct pc_firmware_disk *)disks->data,
@@ -248,8 +260,15 @@ static bool variables_good(struct machine *m, GError **error)
 {
     const struct device *flash = machine_device(m, "flash");
     const struct mapped_region *r = flash ? &flash->core->region[0] : NULL;
-    g_autofree char *path = g_build_filename(m->folder, FIRMWARE_VARS_FILE, NULL);
-    return !flash || firmware_vars_check(m->memory.base + r->memory, r->memory_bytes, path, error);
+    const struct config c = {m->file, m->path, "machine"};
+    g_autofree char *path = g_build_filename(m->folder, FIRMWARE_VARS_FILE, NULL), *kind = config_string(&c, "firmware");
+    if (!flash || !firmware_vars_check(m->memory.base + r->memory, r->memory_bytes, path, error))
+        return !flash;
+    if (strcmp(kind, "uefi-secure") || firmware_vars_keyed(m->memory.base + r->memory, r->memory_bytes))
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                "%s has no platform key, so Secure Boot would be off; vmctl firmware enroll makes one that has", path);
+    return false;
 }
 
 bool board_pc_build(struct machine *m, GError **error)

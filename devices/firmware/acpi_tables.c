@@ -147,6 +147,19 @@ static void set_ports(uint8_t *table, uint32_t bytes, uint16_t base)
     put_le16(at + 4, base);
 }
 
+/* OVMF puts 64-bit BARs into the last eighth of what the CPU can address. */
+static void set_window(uint8_t *table, uint32_t bytes, unsigned gpa_bits)
+{
+    static const uint8_t declared[] = {0x00, 0x00, 0x00, 0x00, 0xf0, 0xf0, 0xf0, 0xe0}; /* the first address there */
+    uint8_t *at = memmem(table, bytes, declared, sizeof declared);
+    uint64_t end = 1ull << gpa_bits;
+
+    g_assert(at);
+    put_le64(at, end - end / 8);
+    put_le64(at + 8, end - 1);
+    put_le64(at + 24, end / 8);
+}
+
 static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
 {
     uint32_t at = (t->data->len + 15) & ~15u;
@@ -157,6 +170,9 @@ static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
     table = t->data->data + at;
     set_name(table, sizeof dsdt_aml, "PCIB", MAX(p->ram_below_4g, 0x80000000u)); /* as the BIOS places it */
     set_name(table, sizeof dsdt_aml, "ISAD", p->serial1 | p->serial2 << 1 | p->floppy << 2);
+    set_name(table, sizeof dsdt_aml, "PC64", p->uefi && p->gpa_bits);
+    if (p->uefi && p->gpa_bits)
+        set_window(table, sizeof dsdt_aml, p->gpa_bits);
     set_ports(table, sizeof dsdt_aml, pm_base(p));
     table[CHECKSUM_AT] = 0;
     table_end(t, at);
