@@ -261,7 +261,8 @@ static bool variables_good(struct machine *m, GError **error)
     const struct device *flash = machine_device(m, "flash");
     const struct mapped_region *r = flash ? &flash->core->region[0] : NULL;
     const struct config c = {m->file, m->path, "machine"};
-    g_autofree char *path = g_build_filename(m->folder, FIRMWARE_VARS_FILE, NULL), *kind = config_string(&c, "firmware");
+    g_autofree char *path = g_build_filename(m->folder, FIRMWARE_VARS_FILE, NULL),
+                    *kind = config_string(&c, "firmware");
     if (!flash || !firmware_vars_check(m->memory.base + r->memory, r->memory_bytes, path, error))
         return !flash;
     if (strcmp(kind, "uefi-secure") || firmware_vars_keyed(m->memory.base + r->memory, r->memory_bytes))

@@ -67,8 +67,8 @@ char *certificate_name(const uint8_t *der, size_t n)
 {
     struct der all = {der, der + n}, certificate, body, part;
     uint8_t tag;
-    if (!take_as(&all, SEQUENCE, &certificate) || !take_as(&certificate, SEQUENCE, &body) || !take(&body, &tag, &part) ||
-        (tag == VERSION && !take(&body, &tag, &part)))
+    if (!take_as(&all, SEQUENCE, &certificate) || !take_as(&certificate, SEQUENCE, &body) ||
+        !take(&body, &tag, &part) || (tag == VERSION && !take(&body, &tag, &part)))
         return NULL;
     for (unsigned skip = 0; skip < 3; skip++) /* algorithm, issuer, validity */
         if (!take_as(&body, SEQUENCE, &part))
@@ -136,8 +136,9 @@ GBytes *certificate_search(const char *path, const char *digest)
     g_autoptr(GBytes) pem = from_pem(text, n);
     const uint8_t *data = pem ? g_bytes_get_data(pem, &n) : (const uint8_t *)text;
     for (gsize at = 0; at + LEAST < n; at++)
-        if (data[at] == SEQUENCE && data[at + 1] == LONG_FORM && (length = certificate_bytes(data + at, n - at)) > LEAST &&
-            data[at + 4] == SEQUENCE && has_digest(data + at, length, digest))
+        if (data[at] == SEQUENCE && data[at + 1] == LONG_FORM &&
+            (length = certificate_bytes(data + at, n - at)) > LEAST && data[at + 4] == SEQUENCE &&
+            has_digest(data + at, length, digest))
             return g_bytes_new(data + at, length);
     return NULL;
 }

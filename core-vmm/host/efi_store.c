@@ -35,7 +35,8 @@ static bool look(const uint8_t *flash, uint32_t at, uint32_t end, struct efi_var
 {
     if (at > end || end - at < HEADER || get_le16(flash + at) != START)
         return false;
-    uint32_t name = get_le32(flash + at + NAME_SIZE_AT), data = get_le32(flash + at + DATA_SIZE_AT), room = end - at - HEADER;
+    uint32_t name = get_le32(flash + at + NAME_SIZE_AT), data = get_le32(flash + at + DATA_SIZE_AT),
+             room = end - at - HEADER;
     if (name > room || data > room - name)
         return false;
     *v = (struct efi_variable){.name = flash + at + HEADER,
@@ -90,8 +91,8 @@ static uint32_t free_place(const uint8_t *flash, uint32_t begin, uint32_t end)
     return at;
 }
 
-bool efi_store_append(uint8_t *flash, size_t bytes, const char *name, const uint8_t *guid, const uint8_t *data, uint32_t n,
-                      GError **error)
+bool efi_store_append(uint8_t *flash, size_t bytes, const char *name, const uint8_t *guid, const uint8_t *data,
+                      uint32_t n, GError **error)
 {
     struct efi_variable old;
     uint32_t begin, end;
@@ -101,7 +102,8 @@ bool efi_store_append(uint8_t *flash, size_t bytes, const char *name, const uint
     }
     uint32_t at = free_place(flash, begin, end), all = HEADER + old.name_bytes + old.bytes + n;
     if (at > end || all > end - at) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "There is no room in the variable store for so large a %s", name);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "There is no room in the variable store for so large a %s",
+                    name);
         return false;
     }
     memcpy(flash + at, flash + old.header, HEADER + old.name_bytes + old.bytes);

@@ -10,7 +10,7 @@
 extern const uint8_t efi_global_guid[EFI_GUID_BYTES];   /* of PK and KEK */
 extern const uint8_t efi_security_guid[EFI_GUID_BYTES]; /* of db and dbx */
 
-struct efi_variable { /* data lies in the store */
+struct efi_variable {    /* data lies in the store */
     const uint8_t *name; /* UTF-16, little-endian */
     const uint8_t *guid, *data;
     uint32_t name_bytes, bytes, attributes, header; /* header: where it begins */
@@ -18,7 +18,8 @@ struct efi_variable { /* data lies in the store */
 /* The next one that counts; *at: 0 at first.  False: there is no other. */
 bool efi_store_next(const uint8_t *flash, size_t bytes, uint32_t *at, struct efi_variable *out);
 /* name: ASCII. */
-bool efi_store_find(const uint8_t *flash, size_t bytes, const char *name, const uint8_t *guid, struct efi_variable *out);
+bool efi_store_find(const uint8_t *flash, size_t bytes, const char *name, const uint8_t *guid,
+                    struct efi_variable *out);
 /* Appends data to a variable that is there: with its attributes and time, in place of the old one. */
-bool efi_store_append(uint8_t *flash, size_t bytes, const char *name, const uint8_t *guid, const uint8_t *data, uint32_t n,
-                      GError **error);
+bool efi_store_append(uint8_t *flash, size_t bytes, const char *name, const uint8_t *guid, const uint8_t *data,
+                      uint32_t n, GError **error);

@@ -160,7 +160,8 @@ static bool enrol_all(char *store, const struct firmware_enrol *e, GError **erro
     return good && (!e || (add_files(store, e->kek, true, error) && add_files(store, e->db, false, error)));
 }
 
-bool firmware_vars_reset(const char *folder, const struct firmware_choice *f, const struct firmware_enrol *enrol, GError **error)
+bool firmware_vars_reset(const char *folder, const struct firmware_choice *f, const struct firmware_enrol *enrol,
+                         GError **error)
 {
     const char *from = f->secure ? OVMF_KEYS : OVMF_VARS;
     g_autofree char *path = g_build_filename(folder, FIRMWARE_VARS_FILE, NULL), *data = NULL;

@@ -23,10 +23,11 @@ bool firmware_vars_prepare(const char *folder, const struct firmware_choice *f, 
 /* A new file of variables takes the place of the one that is there: for Secure Boot one with the distribution's keys, those of
  * Microsoft's certificates of 2023 that are found on this host, and those of enrol.  The machine stands still. */
 struct firmware_enrol {
-    char **kek, **db; /* files of certificates; NULL: none */
+    char **kek, **db;   /* files of certificates; NULL: none */
     GPtrArray *missing; /* takes the names of certificates of 2023 that were not found; NULL: nobody asks */
 };
-bool firmware_vars_reset(const char *folder, const struct firmware_choice *f, const struct firmware_enrol *enrol, GError **error);
+bool firmware_vars_reset(const char *folder, const struct firmware_choice *f, const struct firmware_enrol *enrol,
+                         GError **error);
 /* Is it a UEFI variable store of that size?  path: for the message. */
 bool firmware_vars_check(const uint8_t *data, size_t bytes, const char *path, GError **error);
 /* Does it hold a platform key, without which Secure Boot is off? */

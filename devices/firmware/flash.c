@@ -185,8 +185,13 @@ static bool flash_sync(struct device *d, struct stream *s, uint32_t version)
     if (!s->loading || !stream_ok(s))
         return stream_ok(s);
     f->loaded = true;
+    if (!memchr(commands, f->command, sizeof commands) || f->behind > f->behind_end || f->behind_end > BYTES) {
+        f->command = READ_ARRAY;
+        f->behind = f->behind_end = 0;
+        return false;
+    }
     dev_memory_show(d, 0, f->command == READ_ARRAY);
-    return memchr(commands, f->command, sizeof commands) && f->behind <= f->behind_end && f->behind_end <= BYTES;
+    return true;
 }
 
 static void flash_fini(struct device *d)
