@@ -6,6 +6,7 @@
   cd, sata, sata-cd, virtio, nvme, scsi   GRUB and a Linux from that drive
   order      of two drives the one that `boot` names first
   variables  what the guest sets lasts beyond a power cut, and not beyond vmctl firmware reset
+  secure     Secure Boot: signed shim, GRUB and kernel start and know of it; what is not signed is refused
   setup      the firmware's own shell on the screen, which nothing else to start leads to"""
 import argparse
 import os
@@ -84,6 +85,21 @@ def variables(guest, cache):
     need(shell.run(f"ls {VARIABLE}")[1] != 0, "vmctl firmware reset has left the variable")
 
 
+def secure(guest, cache):
+    guest.create("uefi-secure", *drive_of("sata0", cache, "uefi-signed.img"))
+    shell, said = guest.start()
+    need("FROM signed" in said and "EFI Secure Boot" in said, f"the kernel does not know of Secure Boot: {said[-400:]}")
+    need("none [integrity]" in said, "the kernel is not locked down")
+    keys = guest.run("firmware", "info", guest.name).stdout
+    need("secure boot  on" in keys and "Microsoft Corporation UEFI CA 2011" in keys, keys)
+    guest.run("stop", guest.name, "--force")
+    guest.run("set", guest.name, *drive_of("sata0", cache))
+    guest.run("start", guest.name)
+    guest.step("serial", "Access Denied", 60 * guest.options.scale)
+    time.sleep(3)
+    need("FROM" not in guest.run("serial", guest.name, "--tail").stdout, "a program without a signature was started")
+
+
 def setup(guest, _):
     guest.create("uefi")
     guest.run("start", guest.name)
@@ -100,7 +116,7 @@ def setup(guest, _):
 
 
 TESTS = {**{name: (from_drive, [GUEST]) for name in DRIVES}, "order": (order, [GUEST, "uefi-signed.img"]),
-         "variables": (variables, [GUEST]), "setup": (setup, [])}
+         "variables": (variables, [GUEST]), "secure": (secure, [GUEST, "uefi-signed.img"]), "setup": (setup, [])}
 
 
 def missing(guests):
