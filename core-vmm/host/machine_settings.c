@@ -74,6 +74,8 @@ static bool set_file(GKeyFile *file, const char *section, const char *key, const
 {
     if (!path)
         return true;
+    if (*path && !schema_is_path(schema_find(section, key, NULL), path))
+        return set(file, section, key, path, error);
     g_autofree char *full = g_canonicalize_filename(path, NULL);
     struct stat st;
     if (!*path) {

@@ -68,7 +68,7 @@ struct mapped_region {
     bool on, registers; /* registers: as in the chip's table, here because every port access looks at it */
     uint64_t memory;    /* offset in the memory file, or NO_MEMORY */
     uint64_t memory_bytes, bar_bytes;
-    bool readonly;
+    bool readonly, hidden;
 };
 struct wiring { /* a row of the board's list */
     const struct device_ops *ops;

@@ -166,12 +166,12 @@ static void paint_devices(struct machine *m, struct painting *p)
                 continue;
             struct flat f = {.gpa = at->base,
                              .bytes = bytes,
-                             .offset = at->memory,
+                             .offset = at->hidden ? NO_MEMORY : at->memory,
                              .store_offset = NO_MEMORY,
                              .device = d,
                              .region = r,
                              .readonly = at->readonly,
-                             .log = at->memory != NO_MEMORY && !at->readonly};
+                             .log = at->memory != NO_MEMORY && !at->readonly && !at->hidden};
             paint(p, &f);
         }
     }

@@ -322,6 +322,37 @@ def test_save(h):
     h.want(0, "stop", "--force", "m")
 
 
+def test_firmware(h):
+    if not os.path.exists("/usr/share/OVMF/OVMF_VARS_4M.fd"):
+        return
+    store = f"{h.base}/data/terrarium/machines/m/vars.fd"
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "firmware", "info", "m", out="firmware     bios")
+    h.want(1, "firmware", "reset", "m", err="keeps no variables; for UEFI: vmctl set m machine.firmware=uefi")
+    h.want(2, "firmware", "renew", "m", err="there are info, reset and enroll")
+    h.want(0, "set", "m", "machine.firmware=uefi")
+    h.want(1, "firmware", "enroll", "m", err="Secure Boot is with vmctl set m machine.firmware=uefi-secure")
+    h.want(0, "firmware", "info", "m", out="none yet")
+    h.want(0, "firmware", "reset", "m")
+    h.want(0, "firmware", "info", "m", out="secure boot  off")
+    h.want(0, "set", "m", "machine.firmware=uefi-secure")
+    with open(f"{h.base}/x.pem", "w") as f:
+        f.write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    h.want(1, "firmware", "enroll", "m", "--db", f"{h.base}/x.pem", err="x.pem is no X.509 certificate")
+    h.want(0, "firmware", "enroll", "m")
+    o = json.loads(h.out("firmware", "info", "m", "-o", "json"))
+    assert o["secure-boot"] and "Microsoft Corporation UEFI CA 2011" in o["db"] and o["pk"], o
+    with open(store, "r+b") as f:
+        f.truncate(1000)
+    h.want(1, "firmware", "info", "m", err="vars.fd has 1000 bytes, and a store of UEFI variables has 540672")
+    h.want(1, "start", "m", err="vars.fd has 1000 bytes")
+    with open(store, "wb") as f:
+        f.write(bytes(540672))
+    h.want(1, "firmware", "info", "m", err="is no store of UEFI variables")
+    h.want(0, "firmware", "reset", "m")
+    assert os.stat(store).st_mode & 0o777 == 0o600
+
+
 def refuses_to_start(h, why):
     """With a sentence; and what was saved stays."""
     before = os.stat(saved_file(h))
