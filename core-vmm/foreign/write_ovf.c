@@ -210,10 +210,10 @@ static void each_section(struct writer *w, const char *const *prefixes,
 /* ---- the machine as it is ---- */
 
 /* Not what belongs to this host: files, and where serial lines go. */
-static bool travels(const struct schema_key *k)
+static bool travels(const struct schema_key *k, const char *value)
 {
     static const char *const set_anew[] = {"format", "offset", "size", NULL};
-    return k->type != SCHEMA_PATH && k->type != SCHEMA_CHAR && !g_strv_contains(set_anew, k->name);
+    return !schema_is_path(k, value) && k->type != SCHEMA_CHAR && !g_strv_contains(set_anew, k->name);
 }
 
 static void add_setting(struct writer *w, const char *section, const char *key, const char *value)
@@ -228,15 +228,15 @@ static void add_settings_of(struct writer *w, const char *section)
     unsigned count = d && d->file; /* then the section will be there */
     for (const struct schema_key *k = s->keys; k->name; k++) {
         g_autofree char *value = g_key_file_get_string(w->e->settings, section, k->name, NULL);
-        if (value && travels(k)) {
+        if (value && travels(k, value)) {
             add_setting(w, section, k->name, value);
             count++;
-        } else if (value && k->type == SCHEMA_PATH && strcmp(k->name, "file") && strcmp(value, "auto")) {
+        } else if (schema_is_path(k, value) && strcmp(k->name, "file")) {
             export_remark(w->e, "%s.%s, a file of this host: %s", section, k->name, value);
         }
     }
     for (const struct schema_key *k = s->keys; k->name && !count; k++)
-        if (k->otherwise && (travels(k) || k->type == SCHEMA_CHAR)) { /* the section counts by being there */
+        if (k->otherwise && (travels(k, k->otherwise) || k->type == SCHEMA_CHAR)) { /* the section counts by being there */
             add_setting(w, section, k->name, k->type == SCHEMA_CHAR ? "none" : k->otherwise);
             count++;
         }
