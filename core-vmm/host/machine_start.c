@@ -34,7 +34,12 @@ static char *own_folder(void)
 
 char *program_find(const char *name)
 {
-    static const char *const beside[] = {".", "../vm", "../../gui/screen", "../../network-modes",
+    static const char *const beside[] = {".",
+                                         "../vm",
+                                         "../../core-vmm/vm",
+                                         "../../core-vmm/vmctl",
+                                         "../../gui/screen",
+                                         "../../network-modes",
                                          "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
     g_autofree char *variable = g_ascii_strup(name, -1);
