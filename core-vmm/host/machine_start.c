@@ -36,10 +36,12 @@ char *program_find(const char *name)
 {
     static const char *const beside[] = {".",
                                          "../vm",
-                                         "../../core-vmm/vm",
-                                         "../../core-vmm/vmctl",
+                                         "../look",
                                          "../../gui/screen",
                                          "../../network-modes",
+                                         "../../core-vmm/vm",
+                                         "../../core-vmm/vmctl",
+                                         "../../core-vmm/look",
                                          "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
     g_autofree char *variable = g_ascii_strup(name, -1);
