@@ -27,6 +27,8 @@
 static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing", .at_once = true},
     {"uuid", SCHEMA_UUID, NULL, .help = "what SMBIOS calls the machine; if missing, it has none"},
+    {"os", SCHEMA_TEXT, NULL, .help = "the system in it, as vmctl create --os spells it: for people and icons",
+     .at_once = true},
     {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole pages of 4K", .step = 4096},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
     {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
