@@ -41,6 +41,7 @@ char *program_find(const char *name)
                                          "../../gui/screen",
                                          "../../network-modes",
                                          "../../core-vmm/vm",
+                                         "../../core-vmm/vmctl",
                                          "../../core-vmm/look",
                                          "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
