@@ -43,13 +43,14 @@ static void unreachable(GPtrArray *findings, const char *machine, const char *se
                     : g_strdup_printf("vmctl set %s --unset %s.file", named, section));
 }
 
-static void look_into(GPtrArray *findings, const char *machine, GKeyFile *file, const char *section, const char *path)
+static void look_into(GPtrArray *findings, const char *machine, const char *folder, GKeyFile *file, const char *section,
+                      const char *path)
 {
-    g_autofree char *format = g_key_file_get_string(file, section, "format", NULL);
-    g_autoptr(GError) error = NULL;
     g_autofree char *quoted = doctor_word(path);
+    g_autoptr(GError) error = NULL;
     struct disk_table t;
-    if (!look_at_disk(path, format ? format : "raw", &t, &error))
+    if (!look_at_drive(file, section, folder, &t, &error) &&
+        !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
         add(findings, machine, "image-damaged", FINDING_PROBLEM,
             g_strdup_printf("%s cannot start: a disk image of it cannot be opened", machine), g_strdup(error->message),
             g_strdup_printf("[%s] %s", section, path), g_strdup_printf("vmctl disk check %s", quoted));
@@ -76,7 +77,7 @@ static void drive(GPtrArray *findings, const char *machine, const char *folder, 
             g_strdup("another process has it open for itself: another machine that names it, or another product"),
             g_strdup_printf("[%s] %s is locked", section, path), g_strdup_printf("fuser -v %s", quoted));
     else if (disk && !runs)
-        look_into(findings, machine, file, section, path);
+        look_into(findings, machine, folder, file, section, path);
 }
 
 static void file_of(GPtrArray *findings, const char *machine, const char *folder, bool runs)

@@ -102,9 +102,33 @@ static void cancelled(void)
     g_remove(path);
 }
 
+/* One that was taken over by what it reads: it writes without end. */
+static void too_much(void)
+{
+    g_autofree char *path = make_iso("FREEDOS"), *script = g_strconcat(path, ".sh", NULL),
+                    *to = g_strconcat(path, ".out", NULL);
+    g_autofree char *was = g_strdup(g_getenv("TERRARIUM_LOOK"));
+    g_autoptr(GError) error = NULL;
+    g_file_set_contents(script, "#!/bin/sh\nexec yes\n", -1, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(g_chmod(script, 0700), ==, 0);
+    g_setenv("TERRARIUM_LOOK", script, TRUE);
+    g_assert_false(medium_extract(path, "x", to, 100000, &error));
+    g_assert_nonnull(error);
+    g_assert_false(g_file_test(to, G_FILE_TEST_EXISTS));
+    g_clear_error(&error);
+    g_assert_null(medium_detect(path, &error));
+    g_assert_nonnull(error);
+    if (was)
+        g_setenv("TERRARIUM_LOOK", was, TRUE);
+    g_remove(path);
+    g_remove(script);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/medium/too-much", too_much); /* before there are threads: it changes the environment */
     g_test_add_func("/medium/threads", threads);
     g_test_add_func("/medium/without-waiting", without_waiting);
     g_test_add_func("/medium/cancelled", cancelled);

@@ -63,6 +63,16 @@ def test_images(h):
     assert ("image-missing", "c") not in look(h, 1), "the fix mends it"
 
 
+def test_formats(h):
+    """A disk without a format has the one that its name says, as at a start."""
+    h.want(0, "disk", "create", "d.qcow2", "10M")
+    machine(h, "m", "--disk", "d.qcow2")
+    h.want(0, "set", "m", "--unset", "ide0.format")
+    assert not [k for k in look(h) if isinstance(k, tuple)]
+    h.write("d.qcow2", b"\0" * 100000)
+    assert "d.qcow2" in look(h, 1)["image-damaged", "m"]["evidence"]
+
+
 def test_locked(h):
     folder = machine(h, "m", "--disk", "10M")
     with open(folder + "/disk.img", "rb") as f:
