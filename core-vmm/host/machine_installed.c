@@ -132,9 +132,27 @@ static bool settle(const char *folder, GKeyFile *mark, GError **error)
     return !t.any || !disarm(file) || settings_write(file, ini, error);
 }
 
+/* Settings from before the end, which a snapshot has brought back: what they name is gone. */
+static bool forget(const char *folder, GError **error)
+{
+    g_autofree char *ini = in_folder(folder, "machine.ini"), *text = NULL,
+                    *kernel = in_folder(folder, INSTALLING_KERNEL);
+    if (!g_file_get_contents(ini, &text, NULL, NULL) || !strstr(text, "kernel=" INSTALLING_KERNEL) ||
+        g_file_test(kernel, G_FILE_TEST_EXISTS) || machine_lock_holder(folder))
+        return true;
+    int held = settings_hold(folder, error);
+    g_autoptr(GKeyFile) file = held >= 0 ? schema_load(ini, NULL) : NULL;
+    bool good = held >= 0 && (!file || finish(folder, file, ini, error));
+    if (held >= 0)
+        close(held);
+    return good;
+}
+
 bool installed_settle(const char *folder, GError **error)
 {
     g_autoptr(GKeyFile) mark = is_installing(folder) ? mark_read(folder, NULL) : NULL;
+    if (!is_installing(folder))
+        return forget(folder, error);
     if (!mark || !g_key_file_get_boolean(mark, GROUP, "seen", NULL) || machine_lock_holder(folder))
         return true;
     int held = settings_hold(folder, error);

@@ -256,6 +256,10 @@ def test_end(h):
     h.want(0, "stop", "--force", "m")
     over(h, "m")
     h.want(3, "unattended", "finish", "m", err="no installation")
+    h.write("data/terrarium/machines/m/machine.ini", before)  # as a snapshot from before would be restored
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    over(h, "m")
 
 
 def test_unknown_end(h):
