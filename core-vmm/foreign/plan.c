@@ -146,10 +146,11 @@ static char *place_for(struct planning *p, const struct found_drive *d, const st
 
 static void add_image(struct planning *p, const struct found_drive *d, const char *section)
 {
+    if (!d->file)
+        return;
     struct plan_disk image = {g_strdup(section), g_strdup(d->file), g_strdup(d->format), d->media == FOUND_CDROM,
                               d->bus == FOUND_FLOPPY};
-    if (d->file)
-        g_array_append_val(p->plan->disks, image);
+    g_array_append_val(p->plan->disks, image);
 }
 
 static void plan_floppy(struct planning *p, const struct found_drive *d)
