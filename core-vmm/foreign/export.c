@@ -57,6 +57,12 @@ bool export_is_drive(const char *section)
     return s && s->drive;
 }
 
+bool export_is_uefi(const struct exporting *e)
+{
+    g_autofree char *firmware = export_setting(e, "machine", "firmware");
+    return firmware && g_str_has_prefix(firmware, "uefi");
+}
+
 void export_remark(const struct exporting *e, const char *format, ...)
 {
     va_list ap;
@@ -314,6 +320,8 @@ static bool export_held(struct export_job *j, const char *folder, struct machine
         return false;
     if (saved_look(j->e.name, &saved))
         machine_remark(remarks, g_strdup("its saved state: the disks are as after a power cut"));
+    if (export_is_uefi(&j->e))
+        machine_remark(remarks, g_strdup("what its UEFI remembers, with the keys of Secure Boot"));
     struct fence_files *f = fence_files_new();
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);

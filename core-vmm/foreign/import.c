@@ -190,11 +190,24 @@ static void drop_missing(struct importing *i)
     }
 }
 
+/* "section.key=value" that reaches files of this host: nobody else says so. */
+static bool reaches_out(const char *setting)
+{
+    const char *dot = strchr(setting, '.'), *equals = strchr(setting, '=');
+    g_autofree char *section = dot ? g_strndup(setting, dot - setting) : NULL;
+    g_autofree char *key = dot && equals > dot ? g_strndup(dot + 1, equals - dot - 1) : NULL;
+    const struct schema_key *k = key ? schema_find(section, key, NULL) : NULL;
+    return k && (schema_is_path(k, equals + 1) || (k->type == SCHEMA_CHAR && strcmp(equals + 1, "none")));
+}
+
 static void set_planned(struct importing *i, GKeyFile *file)
 {
     for (guint n = 0; n < i->plan->settings->len; n++) {
         g_autoptr(GError) error = NULL;
-        if (!settings_assign(file, "the description", i->plan->settings->pdata[n], &error))
+        if (reaches_out(i->plan->settings->pdata[n]))
+            g_ptr_array_add(i->plan->left, g_strdup_printf("%s, which would reach into this host",
+                                                           (char *)i->plan->settings->pdata[n]));
+        else if (!settings_assign(file, "the description", i->plan->settings->pdata[n], &error))
             g_ptr_array_add(i->plan->left, g_strdup(error->message));
     }
 }

@@ -8,6 +8,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/disk_work.h"
+#include "core-vmm/host/firmware.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshots.h"
 #include "disk-formats/ops/ops.h"
@@ -194,12 +195,14 @@ static bool copy_file(const char *folder, const char *section, const char *path,
     return good;
 }
 
-static bool keep_path(struct cloning *c, const char *folder, const char *section, const char *key, GError **error)
+static bool keep_path(struct cloning *c, const char *folder, const char *section, const struct schema_key *k,
+                      GError **error)
 {
+    const char *key = k->name;
     g_autofree char *path = g_key_file_get_string(c->file, section, key, NULL);
-    g_autofree char *full = path && *path ? g_canonicalize_filename(path, c->from) : NULL;
+    g_autofree char *full = schema_is_path(k, path) ? g_canonicalize_filename(path, c->from) : NULL;
     g_autofree char *inside = g_strconcat(c->from, "/", NULL), *name = NULL;
-    if (!full || !strcmp(path, "auto") || !strcmp(path, "off"))
+    if (!full)
         return true;
     if (!strcmp(key, "file") && is_own(c, section, full)) {
         add_disk(c, section, full);
@@ -220,9 +223,19 @@ static bool keep_paths(struct cloning *c, const char *folder, GError **error)
     g_auto(GStrv) sections = g_key_file_get_groups(c->file, NULL);
     for (char **s = sections; *s; s++)
         for (const struct schema_key *k = schema_find_section(*s)->keys; k->name; k++)
-            if (k->type == SCHEMA_PATH && !keep_path(c, folder, *s, k->name, error))
+            if (!keep_path(c, folder, *s, k, error))
                 return false;
     return true;
+}
+
+/* What UEFI remembers: where the disks' systems are, and the keys of Secure Boot. */
+static bool keep_variables(struct cloning *c, const char *folder, GError **error)
+{
+    g_autofree char *from = c->snapshot ? snapshot_path(c->from, c->snapshot->id, "vars")
+                                        : g_build_filename(c->from, FIRMWARE_VARS_FILE, NULL);
+    g_autofree char *to = g_build_filename(folder, FIRMWARE_VARS_FILE, NULL), *data = NULL;
+    gsize n;
+    return access(from, F_OK) || (g_file_get_contents(from, &data, &n, error) && file_replace(to, data, n, error));
 }
 
 /* ---- settings ---- */
@@ -264,7 +277,7 @@ static bool fill_held(struct cloning *c, const char *folder, const char *which, 
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
     bool good = read_source(c, which, error);
     close(held); /* it is known; that the source stays as it is, its own lock sees to */
-    if (!good || !keep_paths(c, folder, error) || !work(c, folder, error))
+    if (!good || !keep_paths(c, folder, error) || !keep_variables(c, folder, error) || !work(c, folder, error))
         return false;
     rename_parts(c);
     return settings_write(c->file, ini, error) && folder_sync(folder, error);

@@ -73,6 +73,9 @@ struct settings { /* what a new machine is to have; strings NULL: not said */
     char **disks, **cdroms, **floppies, **serials, **sets; /* disks: a file, or a size for a new one; sets: "a.b=c" */
     gboolean boot_menu, debug_exit, testdev, no_video;
     GPtrArray *remarks; /* of char *: what was decided for the user; made by who decides */
+    /* What else belongs into a new machine's file and folder; NULL: nothing. */
+    bool (*more)(void *ctx, GKeyFile *file, const char *folder, GError **error);
+    void *more_ctx;
 };
 void settings_clear(struct settings *s);
 /* Into file; paths become absolute.  folder: where a disk given as a size is made.  Looks into images: forks. */

@@ -34,7 +34,8 @@ static int create_all(void *ctx, int answer)
     for (guint i = 0; i < o->n; i++) {
         g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder),
                         *parent = seen_from_snapshots(o->list[i].on);
-        struct image_options options = {.parent = parent, .parent_format = o->list[i].format};
+        struct image_options options = {
+            .parent = parent, .parent_format = o->list[i].format, .parent_changes = o->list[i].live};
         g_autoptr(GError) error = NULL;
         if (!image_create(path, "qcow2", &options, false, &error))
             return disk_refuse(answer, error);
