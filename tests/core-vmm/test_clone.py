@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""vmctl clone, rename and snapshot diff: what clones have on their disks (by qemu-img), what keeps a linked one's images, and clones that are
+"""vmctl clone, rename, move and snapshot diff: what clones have on their disks (by qemu-img), what keeps a linked one's images, and clones that are
 killed at random, after which there is a whole machine or none.  Prints TAP.
 Usage: test_clone.py VMCTL [KILLS]; seed: TEST_SEED in the environment"""
 import json
@@ -168,6 +168,26 @@ def differences(h):
     h.want(2, "snapshot", "restore", "d", "a", "b", err="usage")
 
 
+def moving(h):
+    to = h.base + "/large"
+    h.want(0, "create", "v", "--disk", "8M", "--disk-format", "qcow2", "--disk", "2M")
+    h.write("v", "ide0", 7)
+    shows = h.raw("v", "ide0", "a")
+    h.want(3, "move", "v", to, err="no such folder")
+    os.mkdir(to)
+    with open(to + "/v-ide1.qcow2", "wb"):
+        h.want(7, "move", "v", to, err="exists already")
+    os.remove(to + "/v-ide1.qcow2")
+    h.want(0, "move", "v", to)
+    assert h.disk("v", "ide0") == (to + "/v-ide0.qcow2", "qcow2") and h.raw("v", "ide0", "b") == shows
+    assert sorted(os.listdir(to)) == ["v-ide0.qcow2", "v-ide1.qcow2"] and set(os.listdir(h.machines + "v")) <= {"machine.ini", "lock"}, os.listdir(h.machines + "v")
+    os.mkdir(h.base + "/other")
+    h.want(0, "clone", "v", "v2", "--linked")
+    h.want(1, "move", "v", h.base + "/other", err="belong to snapshots")
+    h.want(1, "move", "v2", h.base + "/other", err="builds upon")
+    assert not os.listdir(h.base + "/other")
+
+
 def kill(h, seed):
     rng = random.Random(seed)
     h.want(0, "create", "big", "--disk", "32M", "--disk-format", "qcow2")
@@ -192,8 +212,8 @@ def kill(h, seed):
 
 def main():
     h, failed = Host(), 0
-    parts = [full, snapshot, linked, files, differences, lambda host: kill(host, SEED)]
-    names = ["full clones", "clones of a snapshot", "linked clones", "other files", "differences of snapshots", "killed"]
+    parts = [full, snapshot, linked, files, differences, moving, lambda host: kill(host, SEED)]
+    names = ["full clones", "clones of a snapshot", "linked clones", "other files", "differences of snapshots", "moved disks", "killed"]
     print(f"1..{len(parts)}\n# TEST_SEED={SEED}", flush=True)
     for n, (part, name) in enumerate(zip(parts, names), 1):
         try:
