@@ -219,7 +219,7 @@ def main():
         try:
             part(h)
             print(f"ok {n} {name}", flush=True)
-        except AssertionError as e:
+        except (AssertionError, OSError, KeyError, ValueError) as e:
             failed += 1
             print(f"not ok {n} {name}\n# " + str(e).replace("\n", "\n# "), flush=True)
     shutil.rmtree(h.base)
