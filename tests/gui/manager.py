@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The manager as a user with a screen reader meets it: the real program on a display and a session bus of its own, seen and
-steered by AT-SPI.  Warnings of GTK and GLib end it (G_DEBUG)."""
+steered by AT-SPI.  Warnings of GTK and GLib end it
+(G_DEBUG)."""
 import os
 import shutil
 import subprocess
@@ -110,7 +111,13 @@ class Desk:
             self.app.wait()
         self.app = None
 
+    def focus(self):
+        """There is no window manager: the newest window of the manager gets the keys."""
+        windows = self.run("xdotool", "search", "--onlyvisible", "--pid", str(self.app.pid), check=False).split()
+        self.run("xdotool", "windowfocus", "--sync", windows[-1], check=False)
+
     def keys(self, *names):
+        self.focus()
         self.run("xdotool", "key", "--clearmodifiers", *names)
 
     def picture(self, name):
@@ -199,15 +206,34 @@ class Desk:
             return node.do_action(0)
         wait_for(f"{role or 'thing'} to click named {name!r} (there are: {self.names()})", act)
 
+    def fields(self):
+        """Name and node of all that can be typed into."""
+        from gi.repository import Atspi
+        for node in self.walk():
+            if node.get_state_set().contains(Atspi.StateType.EDITABLE):
+                yield node.get_name() or "", node
+
+    def field(self, name):
+        return wait_for(f"field named {name!r} (there are: {[n for n, _ in self.fields()]})",
+                        lambda: next((node for n, node in self.fields() if name in n), None))
+
     def type_into(self, name, text):
         from gi.repository import Atspi
+        assert Atspi.EditableText.set_text_contents(self.field(name), text)
 
-        def act():
-            for node in self.walk():
-                if name in (node.get_name() or "") and node.get_state_set().contains(Atspi.StateType.EDITABLE):
-                    return Atspi.EditableText.set_text_contents(node, text)
-            return False
-        wait_for(f"field named {name!r} (there are: {self.names()})", act)
+    def typed(self, name, text):
+        """Waits until the field has a text that begins so; the text."""
+        from gi.repository import Atspi
+
+        def read():
+            node = self.field(name)
+            content = Atspi.Text.get_text(node, 0, Atspi.Text.get_character_count(node))
+            return content if content.startswith(text) else seen.append(content)
+        seen = []
+        try:
+            return wait_for(f"{text!r} in {name!r}", read)
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}; but {seen[-1:]}") from None
 
 
 def run_tests(tests, arguments, size="1280x900", vm=True):

@@ -53,7 +53,7 @@ MAY = {
     "patcher/memory": ENGINE,
     "patcher/native": ENGINE,
     "patcher/translate": ENGINE,
-    "gui/manager": ["core-vmm/host", "core-vmm/control"] + PLUGS,
+    "gui/manager": ["core-vmm/host", "core-vmm/control", "core-vmm/install"] + PLUGS,
     "gui/screen": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
 }
 # What only these files of a folder may include beside that, for the reason given.
