@@ -78,7 +78,7 @@ void vm_amount_set_up(VmAmount *a, enum amount_kind kind, uint64_t most, uint64_
 {
     a->kind = kind;
     a->safe = safe;
-    a->warning = g_markup_escape_text(warning, -1);
+    a->warning = g_strdup(warning);
     if (kind == AMOUNT_MEMORY)
         fill(a, memory_steps, G_N_ELEMENTS(memory_steps), MIB, most);
     else if (kind == AMOUNT_DISK)
@@ -117,6 +117,7 @@ static void vm_amount_init(VmAmount *a)
     gtk_widget_set_size_request(GTK_WIDGET(a->scale), 120, -1);
     gtk_widget_set_hexpand(GTK_WIDGET(a->scale), TRUE);
     gtk_widget_set_valign(GTK_WIDGET(a->scale), GTK_ALIGN_CENTER);
+    adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(a), FALSE);
     gtk_label_set_width_chars(a->label, 9);
     gtk_label_set_xalign(a->label, 1);
     gtk_widget_add_css_class(GTK_WIDGET(a->label), "numeric");

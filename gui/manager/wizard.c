@@ -166,8 +166,7 @@ static char *describe(const struct medium *m)
 
 static void set_detected(VmWizard *z, const char *text)
 {
-    g_autofree char *escaped = g_markup_escape_text(text, -1);
-    adw_action_row_set_subtitle(z->detected, escaped);
+    adw_action_row_set_subtitle(z->detected, text);
 }
 
 static void take_medium(VmWizard *z, struct medium *m)

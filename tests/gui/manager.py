@@ -120,6 +120,14 @@ class Desk:
         self.focus()
         self.run("xdotool", "key", "--clearmodifiers", *names)
 
+    def action(self, name, parameter=""):
+        """An action of the window, by the bus: of what AT-SPI has no action for in GTK 4.8."""
+        self.run("gdbus", "call", "--session", "-d", "org.terrarium.Terrarium", "-o", "/org/terrarium/Terrarium/window/1",
+                 "-m", "org.gtk.Actions.Activate", name, f"[<'{parameter}'>]", "{}")
+
+    def show_page(self, page):
+        self.action("page", page)
+
     def picture(self, name):
         folder = os.environ.get("TERRARIUM_PICTURES")
         if folder and shutil.which("import"):
@@ -151,7 +159,8 @@ class Desk:
         return None
 
     def walk(self, node=None):
-        """All that shows, depth first."""
+        """All that shows, depth first, the newest window first.  (GTK 4.8 has pages of a stack that are not shown among it: of two
+        things the first is meant.)"""
         from gi.repository import Atspi
         top = node is None
         node = node or self.application()
@@ -163,25 +172,23 @@ class Desk:
             if not top and node.get_role_name() not in ("application",) and not states.contains(Atspi.StateType.VISIBLE):
                 return
             yield node
-            for i in range(node.get_child_count()):
+            order = range(node.get_child_count())
+            for i in reversed(order) if top else order:
                 child = node.get_child_at_index(i)
                 if child is not None:
                     yield from self.walk(child)
         except Exception:  # gone meanwhile
             return
 
-    def find(self, role=None, name=None, last=False):
-        """The first (last) that shows with that role and that name, or a name that holds it."""
-        found = None
+    def find(self, role=None, name=None):
+        """The first with that role and that name, or a name that holds it."""
         for node in self.walk():
             try:
-                fits = (role is None or node.get_role_name() == role) and (name is None or name in (node.get_name() or ""))
-            except Exception:
+                if (role is None or node.get_role_name() == role) and (name is None or name in (node.get_name() or "")):
+                    return node
+            except Exception:  # gone meanwhile
                 continue
-            if fits and not last:
-                return node
-            found = node if fits else found
-        return found
+        return None
 
     def see(self, name, role=None, seconds=WAIT):
         def look():
@@ -200,7 +207,7 @@ class Desk:
 
         def act():
             self.alive()
-            node = self.find(role, name, last=True)
+            node = self.find(role, name)
             if not node or not node.get_state_set().contains(Atspi.StateType.SENSITIVE) or not node.get_n_actions():
                 return False
             return node.do_action(0)
