@@ -15,6 +15,11 @@ extern const struct device_ops lapic_ops; /* all local APICs */
 extern const struct device_ops ioapic_ops;
 extern const struct device_ops fw_cfg_ops;
 
+/* The variables of UEFI firmware, in the file vars.fd of the machine's folder. */
+#define FLASH_BASE  0xffc00000u
+#define FLASH_BYTES 0x84000u
+extern const struct device_ops flash_ops;
+
 /* Video */
 extern const struct device_ops vga_ops;
 

@@ -15,6 +15,7 @@ const struct board_row board_pc[] = {
     {ALWAYS, {&piix4_pm_ops, "pm", .slot = 1, .function = 3, .irq = {9}, .irqs = 1}},
     {ALWAYS, {&pci_hotplug_ops, "pci-hotplug", ISA}},
     {ALWAYS, {&firmware_rom_ops, "firmware", "machine", ISA}},
+    {VARIABLES, {&flash_ops, "flash", "machine", ISA}},
     /* interrupts, time, DMA */
     {ALWAYS, {&i8259_ops, "pic", ISA, .irqchip = true}},
     {ALWAYS, {&ioapic_ops, "ioapic", ISA, .irqchip = true}},

@@ -14,11 +14,16 @@ struct machine_job;
  * fails, or is cancelled, the machine goes on as before.  *name (may be NULL): its name, g_free. */
 bool client_suspend(const char *given, struct machine_job *job, char **name, GError **error);
 
-/* Takes a snapshot, with its state if it is suspended or runs.  One that runs is saved for that, and goes on in a new VM process,
- * which whoever is connected to the old one notices.  name, description: may be NULL.  Forks: see snapshots.h. */
+/* The command "save" or "live.save" with an empty file; the result, or NULL: an error, or job's cancel.  json_object_unref. */
+JsonObject *client_ask_to_save(struct client *c, const char *command, int file, struct machine_job *job,
+                               GError **error);
+
+/* Takes a snapshot, with its state if it is suspended or runs.  One that runs goes on meanwhile, and stands still for a moment: that
+ * is what the snapshot has.  name, description: may be NULL.  Forks: see snapshots.h. */
 struct snapshot_taken {
     unsigned id;
-    bool went_on; /* it ran, and does so again */
+    bool ran;
+    int64_t stood_us; /* it ran: how long it stood still */
 };
 bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
                      struct snapshot_taken *out, GError **error);

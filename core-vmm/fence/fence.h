@@ -75,6 +75,7 @@ struct fence_job {
     /* What it writes as it comes, instead of all of it at the end; NULL: at the end. */
     void (*hear)(void *ctx, const char *data, gsize n);
     void *hear_ctx;
+    const gint *cancel; /* set by another thread: the child is killed within a moment; NULL: never */
 };
 /* Forks: from a process with one thread.  *answer may be NULL: then the child gets -1.  The child's exit code; 128 and a
  * signal's number if one ended it; -1: it could not be started, or not be fenced. */

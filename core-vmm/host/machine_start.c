@@ -4,6 +4,7 @@
  * The process has the write end of a pipe, says "ready" or "error CODE MESSAGE" there (core-vmm/vm/main.c), and closes it.
  * One that says neither in time is ended: whoever waits for a machine waits for an answer.  Waiting is done here, or by the
  * caller's main loop; what is heard is judged by the same code. */
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/machine_outer.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
@@ -128,8 +129,8 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
         return false;
     }
     /* Before the pipe: those processes live longer than its other end may. */
-    if (!snapshots_settle(folder, error) || !machine_outer_start(folder, &s->outer, error) ||
-        !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
+    if (!snapshots_settle(folder, error) || !installed_settle(folder, error) ||
+        !machine_outer_start(folder, &s->outer, error) || !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
         machine_outer_end(&s->outer, true);
         return false;
     }

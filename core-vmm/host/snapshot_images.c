@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* snapshot_images.c - what snapshots do with disk images and states, which a guest may have written: each in a child inside a
- * fence, which may write where its work is and nowhere else.  A child's answer: lines "DONE TOTAL", then nothing if all went well,
- * or "!", an enum disk_error in two digits and a sentence. */
+ * fence, which may write where its work is and nowhere else (disk_work.h). */
 #include "core-vmm/base/state_file.h"
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/disk_work.h"
 #include "core-vmm/host/snapshots.h"
 #include "disk-formats/ops/ops.h"
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,52 +18,6 @@ static char *seen_from_snapshots(const char *file)
         return g_strdup(file);
     return g_str_has_prefix(file, SNAPSHOTS_FOLDER "/") ? g_strdup(file + strlen(SNAPSHOTS_FOLDER "/"))
                                                         : g_build_filename("..", file, NULL);
-}
-
-static int refuse(int to, const GError *error)
-{
-    int code = error->domain == DISK_ERROR ? error->code : DISK_ERROR_USAGE;
-    g_autofree char *text = g_strdup_printf("!%02d%s", code, error->message);
-    disk_answer(to, text);
-    return 0;
-}
-
-/* ---- the parent's side ---- */
-
-struct hearing {
-    GString *rest; /* behind the last line */
-    struct machine_job *job;
-};
-
-static void hear(void *ctx, const char *data, gsize n)
-{
-    struct hearing *h = ctx;
-    char *end;
-    g_string_append_len(h->rest, data, n);
-    while ((end = strchr(h->rest->str, '\n')) && *h->rest->str != '!') {
-        guint64 done, total;
-        if (h->job && h->job->progress &&
-            sscanf(h->rest->str, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &done, &total) == 2 && done <= total)
-            h->job->progress(h->job->ctx, done, total);
-        g_string_erase(h->rest, 0, end + 1 - h->rest->str);
-    }
-}
-
-static bool run(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *files, struct machine_job *job,
-                GError **error)
-{
-    g_autoptr(GBytes) none = NULL;
-    struct hearing h = {g_string_new(NULL), job};
-    const struct fence_job work = {
-        .kind = FENCE_TOOL, .files = files, .fn = fn, .ctx = ctx, .hear = hear, .hear_ctx = &h};
-    int code = fence_run(&work, &none, error), disk;
-    g_autofree char *said = fence_text(h.rest->str, h.rest->len);
-    g_string_free(h.rest, TRUE);
-    if (code > 0)
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the process that works on disk images ended with %d", code);
-    else if (code == 0 && sscanf(said, "!%2d", &disk) == 1 && strlen(said) > 3)
-        return disk_fail(error, disk, "%s", said + 3);
-    return code == 0;
 }
 
 /* ---- new images on top ---- */
@@ -81,10 +34,11 @@ static int create_all(void *ctx, int answer)
     for (guint i = 0; i < o->n; i++) {
         g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder),
                         *parent = seen_from_snapshots(o->list[i].on);
-        struct image_options options = {.parent = parent, .parent_format = o->list[i].format};
+        struct image_options options = {
+            .parent = parent, .parent_format = o->list[i].format, .parent_changes = o->list[i].live};
         g_autoptr(GError) error = NULL;
         if (!image_create(path, "qcow2", &options, false, &error))
-            return refuse(answer, error);
+            return disk_refuse(answer, error);
     }
     return 0;
 }
@@ -101,7 +55,7 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
         g_autofree char *path = g_canonicalize_filename(list[i].on, folder);
         fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
-    return run(create_all, &o, f, NULL, error);
+    return disk_work(create_all, &o, f, NULL, NULL, error);
 }
 
 /* ---- merging ---- */
@@ -115,8 +69,7 @@ struct merging {
 static void tell_progress(void *ctx, uint64_t done, uint64_t total)
 {
     const struct merging *g = ctx;
-    g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n", done, total);
-    disk_answer(g->answer, line);
+    disk_tell_progress(g->answer, done, total);
 }
 
 /* A merge that was killed may have told some of them already. */
@@ -153,7 +106,7 @@ static int merge(void *ctx, int answer)
     g->answer = answer;
     bool good =
         forget_above(g, &error) && disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error);
-    return good ? 0 : refuse(answer, error);
+    return good ? 0 : disk_refuse(answer, error);
 }
 
 static void allow_writing(struct fence_files *f, const char *folder, const char *file)
@@ -174,7 +127,7 @@ bool images_merge(const char *folder, const struct snapshot_image *child, const 
     allow_writing(f, folder, parent->file);
     for (guint i = 0; i < above->len; i++)
         allow_writing(f, folder, ((struct snapshot_image *)above->pdata[i])->file);
-    return run(merge, &g, f, job, error);
+    return disk_work(merge, &g, f, job, NULL, error);
 }
 
 /* ---- looking for damage ---- */
@@ -193,7 +146,7 @@ static int check_image(void *ctx, int answer)
     struct image_check c;
     image_check_init(&c);
     if (!im || (im->format->check && !image_check(im, false, &c, &error)))
-        refuse(answer, error);
+        disk_refuse(answer, error);
     else if (c.corruptions)
         disk_answer(answer, c.text->str);
     image_check_clear(&c);

@@ -6,7 +6,7 @@
 struct change { /* of one machine that stands still; its locks are held */
     const char *name;
     char *folder;
-    int lock, held;
+    int lock, held; /* lock -1: it runs */
     struct snapshot_record *record;
 };
 /* Settled, and without leftovers. */
@@ -24,6 +24,16 @@ GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot
 /* Is i that image, or below it? */
 bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
 bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
+
+/* ---- snapshots.c: of taking one ---- */
+bool snapshot_is_newest(const struct change *c, GError **error);
+bool snapshot_may_take_next(const struct change *c, const char *name, const char *description, GError **error);
+/* A name stands for one snapshot, and is no number; own: whose it is to be, or NULL. */
+bool snapshot_name_fits(const struct snapshot_record *r, const struct snapshot *own, const char *name, GError **error);
+bool snapshot_begin_record(const struct change *c, GError **error); /* the folder and the record are there */
+bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GError **error);
+/* New images on top of those of the list's drives, into the settings and the record. */
+bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsigned number, GError **error);
 
 /* What is wrong with its state, if it is to have one; g_free; NULL: nothing. */
 char *snapshot_state_damage(const char *folder, const struct snapshot *s);

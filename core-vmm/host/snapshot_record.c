@@ -23,7 +23,7 @@ static void disk_free(gpointer disk)
     g_free(d);
 }
 
-static void snapshot_free(gpointer snapshot)
+void snapshot_free(gpointer snapshot)
 {
     struct snapshot *s = snapshot;
     g_free(s->name);
@@ -128,7 +128,7 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending)
 
 guint64 snapshot_file_number(const char *name)
 {
-    if (!g_regex_match_simple("^[0-9]+\\.(ini|state)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
         return 0;
     const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
     return g_ascii_strtoull(digits, NULL, 10);
@@ -177,6 +177,8 @@ static JsonObject *image_object(const struct snapshot_image *i)
         return o;
     json_object_set_int_member(o, "bytes", i->bytes);
     json_object_set_int_member(o, "changed-ns", i->changed_ns);
+    if (i->live)
+        json_object_set_boolean_member(o, "live", true);
     return o;
 }
 
@@ -298,6 +300,7 @@ static void read_image(struct reading *g, JsonObject *o)
         return;
     i->bytes = number(g, o, "bytes", 0, G_MAXINT64);
     i->changed_ns = number(g, o, "changed-ns", G_MININT64, G_MAXINT64);
+    i->live = member(o, "live") && flag(g, o, "live");
 }
 
 static bool is_own_name(const char *file)

@@ -50,6 +50,7 @@ struct drive {
     GMutex lock; /* of all below; taken inside the device's lock */
     GCond idle;
     struct medium *medium;
+    struct medium *overlay; /* ready to be put on top: drive_overlay.c; loop thread */
     bool changed, guest_locked, closing, full;
     bool called;            /* a worker was called that has not come yet */
     unsigned workers_there; /* called, and not gone again */
@@ -80,3 +81,12 @@ void drive_tell_guest(struct drive *v);       /* that its medium is another one 
 void drive_wait_for_workers(struct drive *v); /* not with the device's lock: see drive_quiesce() */
 /* A guest that writes to an image makes those on top of it useless. */
 bool drive_nothing_above_file(const char *path, GError **error);
+
+/* drive_state.c */
+struct drive_identity { /* which medium it is: the image, and all that it builds upon; NULL: there is none */
+    GArray *layers;
+    bool writable;
+};
+struct drive_identity drive_identify(const struct image *im);
+void drive_identity_clear(struct drive_identity *id);
+void drive_put_state(struct stream *s, char *section, struct drive_identity *id, bool changed, bool locked);

@@ -41,10 +41,6 @@ struct layer {
     char *path, *format;
     uint64_t bytes, file_bytes, changed_ns; /* what it shows; of the file: its size, the time of its last change */
 };
-struct identity {   /* no layers: there is no medium */
-    GArray *layers; /* struct layer, the image first */
-    bool writable;
-};
 
 static void layer_clear(void *layer)
 {
@@ -53,8 +49,9 @@ static void layer_clear(void *layer)
     g_free(l->format);
 }
 
-static struct layer layer_of(const struct image *im, const char *path)
+static struct layer layer_of(const struct image *im)
 {
+    const char *path = im->file->path;
     struct layer l = {.path = g_strdup(path), .format = g_strdup(im->format->name), .bytes = im->bytes};
     struct stat st;
     if (!stat(path, &st) && S_ISREG(st.st_mode)) {
@@ -64,24 +61,29 @@ static struct layer layer_of(const struct image *im, const char *path)
     return l;
 }
 
-static struct identity identify(const struct drive *v)
+/* The image first; no layers: there is no medium. */
+struct drive_identity drive_identify(const struct image *im)
 {
-    const struct medium *m = v->medium;
-    struct identity id = {g_array_new(FALSE, TRUE, sizeof(struct layer)), m && m->image->writable};
+    struct drive_identity id = {g_array_new(FALSE, TRUE, sizeof(struct layer)), im && im->writable};
     g_array_set_clear_func(id.layers, layer_clear);
-    for (const struct image *im = m ? m->image : NULL; im; im = im->parent) {
-        struct layer l = layer_of(im, im == m->image ? m->path : im->file->path);
+    for (; im; im = im->parent) {
+        struct layer l = layer_of(im);
         g_array_append_val(id.layers, l);
     }
     return id;
 }
 
-static void identity_clear(struct identity *id)
+static struct drive_identity identify(const struct drive *v)
 {
-    g_array_unref(id->layers);
+    return drive_identify(v->medium ? v->medium->image : NULL);
 }
 
-static void sync_identity(struct identity *id, struct stream *s)
+void drive_identity_clear(struct drive_identity *id)
+{
+    g_clear_pointer(&id->layers, g_array_unref);
+}
+
+static void sync_identity(struct drive_identity *id, struct stream *s)
 {
     uint32_t n = id->layers->len;
     stream_bool(s, &id->writable);
@@ -138,7 +140,8 @@ static bool same_layer(const struct drive *v, const struct layer *was, const str
     return true;
 }
 
-static bool same_medium(const struct drive *v, const struct identity *was, const struct identity *is, GError **error)
+static bool same_medium(const struct drive *v, const struct drive_identity *was, const struct drive_identity *is,
+                        GError **error)
 {
     const struct layer *first = &g_array_index(was->layers, struct layer, 0);
     unsigned all = is->layers->len, more = all > was->layers->len ? all - was->layers->len : 0;
@@ -158,9 +161,9 @@ static bool same_medium(const struct drive *v, const struct identity *was, const
 }
 
 /* What the guest has ejected is taken out here too. */
-static bool match_medium(struct drive *v, const struct identity *was, GError **error)
+static bool match_medium(struct drive *v, const struct drive_identity *was, GError **error)
 {
-    struct identity is = identify(v);
+    struct drive_identity is = identify(v);
     bool was_there = was->layers->len, is_there = is.layers->len;
     bool good = !was_there || same_medium(v, was, &is, error);
     if (!was_there && is_there && !drive_removable(v))
@@ -170,13 +173,21 @@ static bool match_medium(struct drive *v, const struct identity *was, GError **e
         drive_change_medium(v, NULL);
         drive_tell_guest(v);
     }
-    identity_clear(&is);
+    drive_identity_clear(&is);
     return good;
+}
+
+void drive_put_state(struct stream *s, char *section, struct drive_identity *id, bool changed, bool locked)
+{
+    stream_text(s, &section);
+    sync_identity(id, s);
+    stream_bool(s, &changed);
+    stream_bool(s, &locked);
 }
 
 static bool sync_drive(struct drive *v, struct stream *s, GError **error)
 {
-    struct identity id = identify(v);
+    struct drive_identity id = identify(v);
     bool changed = v->changed, locked = v->guest_locked;
     sync_identity(&id, s);
     stream_bool(s, &changed);
@@ -184,7 +195,7 @@ static bool sync_drive(struct drive *v, struct stream *s, GError **error)
     bool good = stream_ok(s) && (!s->loading || match_medium(v, &id, error));
     v->changed = changed;
     v->guest_locked = locked;
-    identity_clear(&id);
+    drive_identity_clear(&id);
     return good;
 }
 

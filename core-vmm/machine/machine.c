@@ -323,6 +323,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
 void machine_free(struct machine *m)
 {
     vcpus_stop(m);
+    live_abandon(m);
     drives_hush(m, NULL);
     while (g_source_remove_by_user_data(m))
         ;

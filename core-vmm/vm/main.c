@@ -9,6 +9,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/exit/exit_codes.h"
+#include "core-vmm/host/firmware.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/stdio_guard.h"
 #include "core-vmm/vm/ends.h"
@@ -49,6 +50,7 @@ struct process {
     struct net_line *network;
     struct server_options server_options;
     struct server *server;
+    bool variables;    /* its firmware keeps some */
     bool taken;        /* another process has the machine */
     bool paused_by_us; /* a full disk */
     int exit_code;
@@ -144,11 +146,23 @@ static bool open_state(struct process *p, GError **error)
     return true;
 }
 
+/* The file is there before the fence closes, and is opened inside of it like an image. */
+static bool prepare_variables(struct process *p, GKeyFile *file, GError **error)
+{
+    const struct config c = {file, p->ini, "machine"};
+    struct firmware_choice f;
+    bool good = firmware_choose(&c, &f, error) && firmware_vars_prepare(p->o.folder, &f, error);
+    p->variables = good && f.variables;
+    firmware_choice_clear(&f);
+    return good;
+}
+
 /* All that comes from outside and is not an image: nothing of it can be opened later. */
 static bool open_outside(struct process *p, GKeyFile *file, GError **error)
 {
     p->runtime = paths_runtime_of(p->name, error);
-    if (!p->runtime || !open_state(p, error) || (!p->o.no_jail && !images_free(p, file, error)))
+    if (!p->runtime || !prepare_variables(p, file, error) || !open_state(p, error) ||
+        (!p->o.no_jail && !images_free(p, file, error)))
         return false;
     p->socket = g_build_filename(p->runtime, "control", NULL);
     p->listening = socket_listen(p->socket, error);
@@ -158,7 +172,7 @@ static bool open_outside(struct process *p, GKeyFile *file, GError **error)
 
 static bool fence(struct process *p, GKeyFile *file, GError **error)
 {
-    struct jail jail = {p->o.folder, file, p->ini};
+    struct jail jail = {p->o.folder, file, p->ini, p->variables};
     g_autoptr(GPtrArray) names = ends_names(p->ends);
     g_autofree char *network = g_build_filename(p->runtime, PATHS_NETWORK, NULL);
     g_ptr_array_add(names, p->socket);

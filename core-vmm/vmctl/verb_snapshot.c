@@ -122,18 +122,24 @@ static int verify(const char *name, const char *which, enum output how)
 static int take(const char *name, const char *snapshot, const struct snapshot_options *o, enum output how)
 {
     g_autoptr(GError) error = NULL;
-    struct progress bar = {.what = "Saving", .terminal = !o->quiet && isatty(STDERR_FILENO), .shown = -1};
+    struct progress bar = {.shown = -1};
     struct machine_job job = {progress_show, &bar};
     struct snapshot_taken taken;
+    struct machine_entry *e = machines_glance(name);
+    if (e->state == ENTRY_RUNS) /* the rest takes no time, and nobody needs to end it in good order */
+        progress_start(&bar, "Saving", o->quiet, &job.cancel);
+    machine_entry_free(e);
     bool good = client_snapshot(name, snapshot, o->description, &job, &taken, &error);
     progress_end(&bar);
-    if (taken.went_on)
-        note("%s was saved for the snapshot, and goes on", name);
+    if (good && taken.ran)
+        note("%s stood still for %.1f ms", name, (double)taken.stood_us / 1000);
     if (!good)
         return fail_error(error);
     if (how == OUTPUT_JSON) {
         JsonObject *answer = json_object_new();
         json_object_set_int_member(answer, "id", taken.id);
+        if (taken.ran)
+            json_object_set_double_member(answer, "stood-ms", (double)taken.stood_us / 1000);
         print_json(answer);
     } else {
         print("%u\n", taken.id);

@@ -22,6 +22,7 @@ const struct verb *verb_find(const char *name);
  * everything has been said (help, or what is wrong). */
 bool verb_options(const struct verb *v, const GOptionEntry *entries, int *argc, char ***argv, int min, int max,
                   int *code);
+GOptionEntry *entries_join(const GOptionEntry *a, const GOptionEntry *b); /* settings.c; b may be NULL; g_free */
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NAME };
 /* "table", "json", "name" or NULL (table). */
 bool output_parse(const char *text, enum output *out, int *code);

@@ -131,6 +131,35 @@ static void set_name(uint8_t *table, uint32_t bytes, const char *name, uint32_t 
     put_le32(at + sizeof declaration, value);
 }
 
+static unsigned pm_base(const struct pc_firmware *p)
+{
+    return p->uefi ? PM_BASE_OVMF : PM_BASE;
+}
+
+/* The ports of power management, which the DSDT lists among the board's own: an IO descriptor (ACPI 1.0b, 6.4.2.5). */
+static void set_ports(uint8_t *table, uint32_t bytes, uint16_t base)
+{
+    static const uint8_t listed[] = {0x47, 0x01, PM_BASE & 0xff, PM_BASE >> 8, PM_BASE & 0xff, PM_BASE >> 8};
+    uint8_t *at = memmem(table, bytes, listed, sizeof listed);
+
+    g_assert(at);
+    put_le16(at + 2, base);
+    put_le16(at + 4, base);
+}
+
+/* OVMF puts 64-bit BARs into the last eighth of what the CPU can address. */
+static void set_window(uint8_t *table, uint32_t bytes, unsigned gpa_bits)
+{
+    static const uint8_t declared[] = {0x00, 0x00, 0x00, 0x00, 0xf0, 0xf0, 0xf0, 0xe0}; /* the first address there */
+    uint8_t *at = memmem(table, bytes, declared, sizeof declared);
+    uint64_t end = 1ull << gpa_bits;
+
+    g_assert(at);
+    put_le64(at, end - end / 8);
+    put_le64(at + 8, end - 1);
+    put_le64(at + 24, end / 8);
+}
+
 static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
 {
     uint32_t at = (t->data->len + 15) & ~15u;
@@ -141,6 +170,10 @@ static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
     table = t->data->data + at;
     set_name(table, sizeof dsdt_aml, "PCIB", MAX(p->ram_below_4g, 0x80000000u)); /* as the BIOS places it */
     set_name(table, sizeof dsdt_aml, "ISAD", p->serial1 | p->serial2 << 1 | p->floppy << 2);
+    set_name(table, sizeof dsdt_aml, "PC64", p->uefi && p->gpa_bits);
+    if (p->uefi && p->gpa_bits)
+        set_window(table, sizeof dsdt_aml, p->gpa_bits);
+    set_ports(table, sizeof dsdt_aml, pm_base(p));
     table[CHECKSUM_AT] = 0;
     table_end(t, at);
     return at;
@@ -170,7 +203,7 @@ static uint32_t add_ssdt(struct tables *t, const struct pc_firmware *p)
     return at;
 }
 
-static uint32_t add_fadt(struct tables *t, uint32_t facs, uint32_t dsdt)
+static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t facs, uint32_t dsdt)
 {
     enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32 };
     uint32_t at = table_begin(t, "FACP", 1);
@@ -185,10 +218,10 @@ static uint32_t add_fadt(struct tables *t, uint32_t facs, uint32_t dsdt)
     put_le32(f + 48, PM_SMI_COMMAND);
     f[52] = PM_ACPI_ENABLE;
     f[53] = PM_ACPI_DISABLE;
-    put_le32(f + 56, PM_BASE + PM_EVENT);
-    put_le32(f + 64, PM_BASE + PM_CONTROL);
-    put_le32(f + 76, PM_BASE + PM_TIMER);
-    put_le32(f + 80, PM_BASE + PM_GPE);
+    put_le32(f + 56, pm_base(p) + PM_EVENT);
+    put_le32(f + 64, pm_base(p) + PM_CONTROL);
+    put_le32(f + 76, pm_base(p) + PM_TIMER);
+    put_le32(f + 80, pm_base(p) + PM_GPE);
     f[88] = 4; /* bytes of the event, control, timer and GPE blocks */
     f[89] = 2;
     f[91] = 4;
@@ -275,7 +308,7 @@ void acpi_tables_setup(struct device *fw_cfg, const struct pc_firmware *p)
     script_allocate(&t, TABLES_FILE, 64, ZONE_HIGH);
     facs = add_facs(&t);
     dsdt = add_dsdt(&t, p);
-    list[0] = add_fadt(&t, facs, dsdt);
+    list[0] = add_fadt(&t, p, facs, dsdt);
     list[1] = add_madt(&t, p);
     list[2] = add_ssdt(&t, p);
     add_rsdp(fw_cfg, &t, add_rsdt(&t, list, G_N_ELEMENTS(list)));

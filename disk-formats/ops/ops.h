@@ -21,6 +21,11 @@ struct disk_convert {
     unsigned threads; /* 0: as many as there are CPUs, from 2 to 4, or to 8 if they compress */
 };
 bool disk_convert(const struct disk_convert *c, struct disk_job *job, GError **error);
+/* The same of an image that is open; source and how do not count. */
+bool disk_convert_image(struct image *from, const struct disk_convert *c, struct disk_job *job, GError **error);
+/* The same into a new file, which gets no name by this; target does not count. */
+bool disk_fill(struct image *from, struct blk_file *f, const struct disk_convert *c, struct disk_job *job,
+               GError **error);
 
 /* Merges an image's own blocks into its parent, and empties the image.  After a kill, the same again completes it.
  * force: although the parent was changed since the image was made. */

@@ -43,6 +43,7 @@ const struct chip chips[] = {
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},
+    {&flash_ops, "flash"},
     {NULL},
 };
 

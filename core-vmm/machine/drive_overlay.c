@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* drive_overlay.c - fresh images on top of those of running drives: see drive_overlay.h.
+ *
+ * Until the lower image is flushed it stays open for writing, and a flush of the guest's flushes it too (image_flush()): what
+ * the guest was told is on the disk is there, whatever happens when. */
+#include "core-vmm/machine/drive_overlay.h"
+#include "core-vmm/machine/drive_inside.h"
+#include <string.h>
+
+/* ---- making ready ---- */
+
+static unsigned depth_of(const struct image *im)
+{
+    unsigned n = 0;
+    for (; im; im = im->parent)
+        n++;
+    return n;
+}
+
+static bool fits(struct drive *v, const struct image *im, const char *on, GError **error)
+{
+    const struct image *below = v->medium ? v->medium->image : NULL;
+    if (v->media != MEDIA_DISK || !below || !below->writable || strcmp(v->medium->path, on))
+        return disk_fail(error, DISK_ERROR_USAGE, "drive %s does not write to %s", v->section, on);
+    if (v->overlay)
+        return disk_fail(error, DISK_ERROR_USAGE, "drive %s has an image ready already", v->section);
+    if (!im->parent_name || im->bytes != below->bytes)
+        return disk_fail(error, DISK_ERROR_USAGE, "%s is not an image on top of %s", im->file->path, on);
+    return depth_of(below) < IMAGE_MAX_CHAIN ||
+           disk_fail(error, DISK_ERROR_UNSUPPORTED,
+                     "the disk of drive %s consists of %u images, and cannot of more: delete a snapshot", v->section,
+                     IMAGE_MAX_CHAIN);
+}
+
+bool drive_overlay_open(struct drive *v, int fd, const char *path, const char *on, GError **error)
+{
+    struct image_how how = {.format = "qcow2", .write = true, .no_parent = true, .cache = v->cache};
+    struct image *im = image_open_fd(fd, path, &how, error);
+    if (!im || !fits(v, im, on, error)) {
+        image_close(im);
+        return false;
+    }
+    v->overlay = g_new0(struct medium, 1);
+    *v->overlay = (struct medium){1, im, g_strdup(path)};
+    return true;
+}
+
+void drive_overlays_close(struct machine *m)
+{
+    for (struct drive *v = m->drives; v; v = v->next)
+        g_clear_pointer(&v->overlay, drive_medium_release);
+}
+
+/* ---- the moment ---- */
+
+/* Nobody else has the old medium: no request is under way. */
+static void put_on_top(struct drive *v)
+{
+    struct medium *old = v->medium;
+    v->overlay->image->parent = old->image;
+    g_mutex_lock(&v->lock);
+    v->medium = g_steal_pointer(&v->overlay);
+    g_mutex_unlock(&v->lock);
+    g_free(old->path);
+    g_free(old);
+}
+
+void drives_put_on_top(struct machine *m)
+{
+    for (struct drive *v = m->drives; v; v = v->next)
+        if (v->overlay)
+            put_on_top(v);
+}
+
+/* ---- afterwards ---- */
+
+struct frozen { /* of one drive */
+    char *section;
+    struct medium *medium; /* with what was put on top; NULL: nothing was */
+    struct drive_identity id;
+    bool changed, locked;
+};
+struct drives_frozen {
+    GArray *list; /* struct frozen */
+};
+
+static void frozen_clear(void *frozen)
+{
+    struct frozen *f = frozen;
+    drive_medium_release(f->medium);
+    drive_identity_clear(&f->id);
+    g_free(f->section);
+}
+
+static struct frozen freeze(struct drive *v)
+{
+    struct frozen f = {.section = g_strdup(v->section), .changed = v->changed, .locked = v->guest_locked};
+    if (v->overlay)
+        f.medium = drive_medium_use(v->overlay);
+    else
+        f.id = drive_identify(v->medium ? v->medium->image : NULL);
+    return f;
+}
+
+bool drives_freeze(struct machine *m, struct drives_frozen **out, GError **error)
+{
+    *out = g_new0(struct drives_frozen, 1);
+    (*out)->list = g_array_new(FALSE, FALSE, sizeof(struct frozen));
+    g_array_set_clear_func((*out)->list, frozen_clear);
+    for (struct drive *v = m->drives; v; v = v->next) {
+        if (v->overlay && v->medium->users != 1)
+            return disk_fail(error, DISK_ERROR_LOCKED, "drive %s is in use", v->section);
+        if (!v->overlay && !drive_sync(v, error))
+            return false;
+        struct frozen f = freeze(v);
+        g_array_append_val((*out)->list, f);
+    }
+    return true;
+}
+
+static bool for_each_below(struct drives_frozen *f, int (*fn)(struct image *top), GError **error)
+{
+    for (guint i = 0; i < f->list->len; i++) {
+        struct medium *m = g_array_index(f->list, struct frozen, i).medium;
+        int err = m ? fn(m->image) : 0;
+        if (err)
+            return disk_fail_errno(error, -err, "%s", m->image->parent->file->path);
+    }
+    return true;
+}
+
+static int flush_parent(struct image *top)
+{
+    return image_flush(top->parent);
+}
+
+bool drives_frozen_flush(struct drives_frozen *f, GError **error)
+{
+    return for_each_below(f, flush_parent, error);
+}
+
+void drives_frozen_settle(struct drives_frozen *f)
+{
+    for (guint i = 0; i < f->list->len; i++) {
+        struct frozen *one = &g_array_index(f->list, struct frozen, i);
+        if (!one->medium)
+            continue;
+        image_freeze(one->medium->image->parent);
+        one->id = drive_identify(one->medium->image->parent);
+        one->id.writable = true; /* at that moment */
+    }
+}
+
+bool drives_frozen_note(struct drives_frozen *f, GError **error)
+{
+    return for_each_below(f, image_note_parent, error);
+}
+
+GByteArray *drives_frozen_save(struct drives_frozen *f)
+{
+    struct stream s;
+    stream_init_save(&s);
+    for (guint i = 0; i < f->list->len; i++) {
+        struct frozen *one = &g_array_index(f->list, struct frozen, i);
+        drive_put_state(&s, one->section, &one->id, one->changed, one->locked);
+    }
+    GByteArray *bytes = g_byte_array_ref(s.bytes);
+    stream_clear(&s);
+    return bytes;
+}
+
+void drives_frozen_free(struct drives_frozen *f)
+{
+    if (f)
+        g_array_unref(f->list);
+    g_free(f);
+}
