@@ -3,6 +3,7 @@
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/api/config.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include <stdio.h>
 
@@ -101,6 +102,8 @@ static JsonObject *describe(const char *name, GError **error)
                                   : runs  ? "no answer"
                                   : saved ? "saved"
                                           : "stopped");
+    if (is_installing(folder))
+        json_object_set_boolean_member(o, "installing", true);
     if (saved && !runs)
         json_object_set_object_member(o, "saved", saved_object(&state));
     if (running)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_start.c - vmctl start. */
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/vmctl/verbs.h"
 #include <errno.h>
 #include <sys/wait.h>
@@ -20,6 +22,19 @@ static void tell_network(const char *name)
     g_autoptr(GPtrArray) remarks = network_remarks(name);
     for (unsigned i = 0; i < remarks->len; i++)
         note("%s", (char *)remarks->pdata[i]);
+}
+
+static void tell_installing(const char *name)
+{
+    g_autofree char *folder = machines_folder(name), *ini = machines_ini(name);
+    g_autoptr(GKeyFile) file = is_installing(folder) ? schema_load(ini, NULL) : NULL;
+    if (file && g_key_file_has_key(file, "machine", "kernel", NULL))
+        note("it installs its system; the start after that is an ordinary one");
+    else if (file)
+        note("its installation is not known to be over: vmctl unattended finish %s ends it, vmctl unattended again %s "
+             "lets the "
+             "next start begin it again, over what is on the disk",
+             name, name);
 }
 
 static void tell_saved(const struct machine_saved *s)
@@ -50,6 +65,7 @@ static int start_machine(const char *name, const struct machine_start *how)
     if (goes_on)
         tell_saved(&saved);
     tell_network(name);
+    tell_installing(name);
     return how->terminal ? wait_for(r.pid) : EXIT_CODE_OK;
 }
 

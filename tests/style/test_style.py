@@ -62,7 +62,7 @@ NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
     "core-vmm/host/machine_firmware.c": ["core-vmm/fence"],  # what a guest wrote is looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
-    "core-vmm/host/look_program.c": ["core-vmm/control", "core-vmm/fence"],  # an answer from inside of a fence
+    "core-vmm/host/look_program.c": ["core-vmm/control", "core-vmm/fence", "disk-formats/image"],  # an answer from inside of a fence; which format a name means
     "core-vmm/host/disk_work.c": ["disk-formats/image"],  # a child's errors are those of images
     "core-vmm/host/disk_work.h": ["core-vmm/fence"],  # what a child may do there
     "core-vmm/host/machine_clone.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # images are copied in a fenced child
