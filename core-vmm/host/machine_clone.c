@@ -33,10 +33,9 @@ struct cloning {
     GKeyFile *file;                 /* what is to be the clone's settings */
     struct snapshot_record *record; /* the source's */
     const struct snapshot *snapshot;
-    GArray *disks;        /* struct clone_disk */
-    const char *folder;   /* the clone's, for the children */
-    int answer;           /* there: where to */
-    uint64_t done, total; /* there: bytes of disks */
+    GArray *disks;           /* struct clone_disk */
+    const char *folder;      /* the clone's, for the children */
+    struct disk_steps steps; /* there */
 };
 
 void machine_remark(GPtrArray *remarks, char *text)
@@ -67,24 +66,16 @@ static bool sum_up(struct cloning *c, GError **error)
         struct image *im = d->linked ? NULL : image_open(d->from, &how, error);
         if (!im && !d->linked)
             return false;
-        c->total += im ? im->bytes : 0;
+        c->steps.total += im ? im->bytes : 0;
         image_close(im);
     }
     return true;
 }
 
-static void tell(void *ctx, uint64_t done, uint64_t total)
-{
-    struct cloning *c = ctx;
-    disk_tell_progress(c->answer, MIN(c->done + done, c->total), c->total);
-    if (done == total)
-        c->done += total;
-}
-
 static bool make_image(struct cloning *c, const struct clone_disk *d, GError **error)
 {
     g_autofree char *path = g_build_filename(c->folder, d->name, NULL);
-    struct disk_job job = {.progress = tell, .ctx = c};
+    struct disk_job job = {.progress = disk_tell_step, .ctx = &c->steps};
     struct image_options on_top = {.parent = d->from, .parent_format = d->format};
     struct disk_convert copy = {.source = d->from, .target = path, .format = d->new_format, .sync = true};
     copy.how = (struct image_how){.format = d->format, .slice = d->sliced ? &d->slice : NULL};
@@ -95,7 +86,7 @@ static int make_images(void *ctx, int answer)
 {
     struct cloning *c = ctx;
     g_autoptr(GError) error = NULL;
-    c->answer = answer;
+    c->steps.answer = answer;
     bool good = sum_up(c, &error);
     for (guint i = 0; good && i < c->disks->len; i++)
         good = make_image(c, &g_array_index(c->disks, struct clone_disk, i), &error);

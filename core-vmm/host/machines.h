@@ -113,6 +113,10 @@ struct machine_clone {
 bool machines_clone(const char *source, const char *name, const struct machine_clone *how, struct machine_job *job,
                     GPtrArray *remarks, GError **error);
 
+/* ---- machine_move.c ---- */
+/* The hard disks of a machine that stands still and has no snapshots go to a folder; the machine stays.  Forks. */
+bool machines_move(const char *name, const char *folder, struct machine_job *job, GError **error);
+
 /* ---- machine_delete.c ---- */
 /* By the whole name.  keep_disks: all but its disk images goes; *left: some stay, and with them the name is taken.  Looks
  * into images: forks. */

@@ -64,6 +64,9 @@ int print_text(JsonObject *answer); /* its member "text", or what is wrong with 
 /* ---- verb_nic.c ---- */
 void network_print(JsonObject *list); /* the cards of network_list(), a line each */
 
+/* ---- snapshot_diff.c ---- */
+int snapshot_diff_show(const char *name, const char *a, const char *b, enum output how); /* b NULL: the present */
+
 /* ---- window.c ---- */
 /* Opens a machine's window; 0 if it cannot.  stays: it outlives us, and was asked for, so say also if there is no display. */
 GPid window_open(const char *name, bool stays);

@@ -65,9 +65,11 @@ NARROW = {
     "core-vmm/host/look_program.c": ["core-vmm/control", "core-vmm/fence", "disk-formats/image"],  # an answer from inside of a fence; which format a name means
     "core-vmm/host/disk_work.c": ["disk-formats/image"],  # a child's errors are those of images
     "core-vmm/host/disk_work.h": ["core-vmm/fence"],  # what a child may do there
+    "core-vmm/host/machine_move.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # the same
     "core-vmm/host/machine_clone.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # images are copied in a fenced child
     "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
     "core-vmm/host/snapshot_images.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # works on images in fenced children
+    "core-vmm/host/snapshot_diff.c": ["disk-formats/image"],  # maps of images, in a fenced child
     "core-vmm/host/snapshot_delete.c": ["disk-formats/image"],  # which images cannot be merged into
     "core-vmm/host/snapshots.c": ["disk-formats/image"],  # which format a name promises
     "core-vmm/host/machine_settings.c": ["disk-formats/image"],  # a new machine's new disk is made
