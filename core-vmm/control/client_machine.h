@@ -28,6 +28,9 @@ struct snapshot_taken {
 bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
                      struct snapshot_taken *out, GError **error);
 
+/* snapshots_delete(), also of one that runs. */
+bool client_snapshot_delete(const char *given, const char *which, struct machine_job *job, char **kept, GError **error);
+
 /* Both wait until the VM process has gone. */
 /* Presses the power button, and gives the guest so many seconds. */
 bool client_power_off(const char *given, double seconds, GError **error);

@@ -75,6 +75,7 @@ struct fence_job {
     /* What it writes as it comes, instead of all of it at the end; NULL: at the end. */
     void (*hear)(void *ctx, const char *data, gsize n);
     void *hear_ctx;
+    const gint *cancel; /* any thread sets it to 1: the child is killed; NULL: nobody does */
 };
 /* Forks: from a process with one thread.  *answer may be NULL: then the child gets -1.  The child's exit code; 128 and a
  * signal's number if one ended it; -1: it could not be started, or not be fenced. */

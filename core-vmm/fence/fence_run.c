@@ -3,6 +3,7 @@
 #include "core-vmm/fence/fence.h"
 #include <errno.h>
 #include <gio/gio.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define ANSWER_MAX (1 << 20)
+#define CANCEL_MS  100
 #define UNFENCED   125 /* the child's exit code if the fence did not close */
 
 char *fence_text(const char *text, gsize n)
@@ -48,16 +50,30 @@ static void child(const struct fence_job *job, int answer, pid_t parent)
     _exit(code);
 }
 
-static GBytes *read_answer(const struct fence_job *job, int from)
+/* Until there is something to read; the child is killed if that is not to be waited for. */
+static void wait_readable(const struct fence_job *job, int from, pid_t pid)
+{
+    struct pollfd p = {from, POLLIN, 0};
+    while (job->cancel && poll(&p, 1, CANCEL_MS) == 0)
+        if (g_atomic_int_get(job->cancel))
+            kill(pid, SIGKILL);
+    if (job->cancel && g_atomic_int_get(job->cancel))
+        kill(pid, SIGKILL);
+}
+
+static GBytes *read_answer(const struct fence_job *job, int from, pid_t pid)
 {
     GByteArray *bytes = g_byte_array_new();
     uint8_t some[4096];
     ssize_t n;
-    while (bytes->len < ANSWER_MAX && ((n = read(from, some, sizeof some)) > 0 || (n < 0 && errno == EINTR)))
+    wait_readable(job, from, pid);
+    while (bytes->len < ANSWER_MAX && ((n = read(from, some, sizeof some)) > 0 || (n < 0 && errno == EINTR))) {
         if (n > 0 && job->hear)
             job->hear(job->hear_ctx, (const char *)some, n);
         else if (n > 0)
             g_byte_array_append(bytes, some, n);
+        wait_readable(job, from, pid);
+    }
     return g_byte_array_free_to_bytes(bytes);
 }
 
@@ -84,7 +100,7 @@ int fence_run(const struct fence_job *job, GBytes **answer, GError **error)
     if (answer)
         close(ends[1]);
     if (pid > 0 && answer)
-        *answer = read_answer(job, ends[0]);
+        *answer = read_answer(job, ends[0], pid);
     if (answer)
         close(ends[0]);
     int code = pid > 0 ? wait_for(pid) : -1;

@@ -5,7 +5,7 @@
 #include "core-vmm/base/state_file.h"
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/host/disk_look.h"
-#include "core-vmm/host/snapshots.h"
+#include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/ops/ops.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* As seen from the folder of snapshots, where all images are that build upon others. */
-static char *seen_from_snapshots(const char *file)
+char *snapshot_seen_from_inside(const char *file)
 {
     if (g_path_is_absolute(file))
         return g_strdup(file);
@@ -21,7 +21,7 @@ static char *seen_from_snapshots(const char *file)
                                                         : g_build_filename("..", file, NULL);
 }
 
-static int refuse(int to, const GError *error)
+int snapshot_refuse(int to, const GError *error)
 {
     int code = error->domain == DISK_ERROR ? error->code : DISK_ERROR_USAGE;
     g_autofree char *text = g_strdup_printf("!%02d%s", code, error->message);
@@ -50,17 +50,24 @@ static void hear(void *ctx, const char *data, gsize n)
     }
 }
 
-static bool run(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *files, struct machine_job *job,
-                GError **error)
+bool snapshot_run_fenced(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *files,
+                         struct machine_job *job, GError **error)
 {
     g_autoptr(GBytes) none = NULL;
     struct hearing h = {g_string_new(NULL), job};
-    const struct fence_job work = {
-        .kind = FENCE_TOOL, .files = files, .fn = fn, .ctx = ctx, .hear = hear, .hear_ctx = &h};
+    const struct fence_job work = {.kind = FENCE_TOOL,
+                                   .files = files,
+                                   .fn = fn,
+                                   .ctx = ctx,
+                                   .hear = hear,
+                                   .hear_ctx = &h,
+                                   .cancel = job ? &job->cancel : NULL};
     int code = fence_run(&work, &none, error), disk;
     g_autofree char *said = fence_text(h.rest->str, h.rest->len);
     g_string_free(h.rest, TRUE);
-    if (code > 0)
+    if (code > 0 && job && g_atomic_int_get(&job->cancel))
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled; the next snapshot delete goes on with it");
+    else if (code > 0)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the process that works on disk images ended with %d", code);
     else if (code == 0 && sscanf(said, "!%2d", &disk) == 1 && strlen(said) > 3)
         return disk_fail(error, disk, "%s", said + 3);
@@ -80,12 +87,12 @@ static int create_all(void *ctx, int answer)
     const struct overlays *o = ctx;
     for (guint i = 0; i < o->n; i++) {
         g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder),
-                        *parent = seen_from_snapshots(o->list[i].on);
+                        *parent = snapshot_seen_from_inside(o->list[i].on);
         struct image_options options = {
             .parent = parent, .parent_format = o->list[i].format, .parent_changes = o->list[i].live};
         g_autoptr(GError) error = NULL;
         if (!image_create(path, "qcow2", &options, false, &error))
-            return refuse(answer, error);
+            return snapshot_refuse(answer, error);
     }
     return 0;
 }
@@ -102,7 +109,7 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
         g_autofree char *path = g_canonicalize_filename(list[i].on, folder);
         fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
-    return run(create_all, &o, f, NULL, error);
+    return snapshot_run_fenced(create_all, &o, f, NULL, error);
 }
 
 /* ---- merging ---- */
@@ -110,6 +117,7 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
 struct merging {
     const char *folder, *child, *child_format, *parent, *parent_format;
     GPtrArray *above;
+    bool in_use; /* the machine runs: what it writes to is told by it alone */
     int answer;
 };
 
@@ -120,14 +128,21 @@ static void tell_progress(void *ctx, uint64_t done, uint64_t total)
     disk_answer(g->answer, line);
 }
 
+static bool tells_itself(const struct merging *g, const struct snapshot_image *i)
+{
+    return g->in_use && !i->frozen;
+}
+
 /* A merge that was killed may have told some of them already. */
 static bool forget_above(const struct merging *g, GError **error)
 {
-    g_autofree char *name = seen_from_snapshots(g->parent);
+    g_autofree char *name = snapshot_seen_from_inside(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
         g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
-        if (!disk_forget_parent(path, one->format, name, error))
+        if (tells_itself(g, one))
+            continue;
+        if (!disk_forget_parent(path, one->format, name, g->in_use, error))
             return false;
     }
     return true;
@@ -135,11 +150,13 @@ static bool forget_above(const struct merging *g, GError **error)
 
 static bool tell_those_above(const struct merging *g, GError **error)
 {
-    g_autofree char *name = seen_from_snapshots(g->parent);
+    g_autofree char *name = snapshot_seen_from_inside(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
         g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
-        if (!disk_set_parent(path, one->format, name, g->parent_format, error))
+        if (tells_itself(g, one))
+            continue;
+        if (!disk_set_parent(path, one->format, name, g->parent_format, g->in_use, error))
             return false;
     }
     return true;
@@ -152,9 +169,9 @@ static int merge(void *ctx, int answer)
     g_autofree char *path = g_canonicalize_filename(g->child, g->folder);
     g_autoptr(GError) error = NULL;
     g->answer = answer;
-    bool good =
-        forget_above(g, &error) && disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error);
-    return good ? 0 : refuse(answer, error);
+    bool good = forget_above(g, &error) && disk_merge(path, g->child_format, g->in_use, &job, &error) &&
+                tell_those_above(g, &error);
+    return good ? 0 : snapshot_refuse(answer, error);
 }
 
 static void allow_writing(struct fence_files *f, const char *folder, const char *file)
@@ -165,9 +182,9 @@ static void allow_writing(struct fence_files *f, const char *folder, const char 
 }
 
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
-                  GPtrArray *above, struct machine_job *job, GError **error)
+                  GPtrArray *above, bool in_use, struct machine_job *job, GError **error)
 {
-    struct merging g = {folder, child->file, child->format, parent->file, parent->format, above, -1};
+    struct merging g = {folder, child->file, child->format, parent->file, parent->format, above, in_use, -1};
     struct fence_files *f = fence_files_new();
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);
@@ -175,7 +192,7 @@ bool images_merge(const char *folder, const struct snapshot_image *child, const 
     allow_writing(f, folder, parent->file);
     for (guint i = 0; i < above->len; i++)
         allow_writing(f, folder, ((struct snapshot_image *)above->pdata[i])->file);
-    return run(merge, &g, f, job, error);
+    return snapshot_run_fenced(merge, &g, f, job, error);
 }
 
 /* ---- looking for damage ---- */
@@ -194,7 +211,7 @@ static int check_image(void *ctx, int answer)
     struct image_check c;
     image_check_init(&c);
     if (!im || (im->format->check && !image_check(im, false, &c, &error)))
-        refuse(answer, error);
+        snapshot_refuse(answer, error);
     else if (c.corruptions)
         disk_answer(answer, c.text->str);
     image_check_clear(&c);

@@ -7,10 +7,13 @@ struct change { /* of one machine that stands still; its locks are held */
     const char *name;
     char *folder;
     int lock, held; /* lock -1: it runs */
+    int busy;       /* then: nobody else takes or deletes */
     struct snapshot_record *record;
 };
 /* Settled, and without leftovers. */
 bool change_begin(struct change *c, const char *name, GError **error);
+/* The same of one that runs. */
+bool change_begin_live(struct change *c, const char *name, GError **error);
 void change_end(struct change *c); /* whether it was begun or not */
 /* The record as it is, and with it this machine.ini (NULL: as it is) and saved state: decides, and does it. */
 bool change_commit(struct change *c, GKeyFile *settings, int state, GError **error);
@@ -24,6 +27,18 @@ GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot
 /* Is i that image, or below it? */
 bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
 bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
+
+/* ---- snapshot_images.c ---- */
+/* A child that may write to images; what it answers is as that file says. */
+struct fence_files;
+bool snapshot_run_fenced(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *files,
+                         struct machine_job *job, GError **error);
+int snapshot_refuse(int answer, const GError *error); /* in such a child: its exit code */
+char *snapshot_seen_from_inside(const char *file);    /* from the folder of snapshots; g_free */
+
+/* ---- snapshot_state.c ---- */
+/* The snapshot's state with what its disks consist of now, into a new file. */
+bool snapshot_retell_state(const struct change *c, const struct snapshot *s, const char *to, GError **error);
 
 /* ---- snapshots.c: of taking one ---- */
 bool snapshot_is_newest(const struct change *c, GError **error);

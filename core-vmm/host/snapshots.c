@@ -47,7 +47,7 @@ static bool settle_live(struct change *c, GError **error)
 bool change_begin(struct change *c, const char *name, GError **error)
 {
     GError *why = NULL;
-    *c = (struct change){.name = name, .lock = -1, .held = -1};
+    *c = (struct change){.name = name, .lock = -1, .held = -1, .busy = -1};
     if (!vm_name_check(name, error))
         return false;
     c->folder = paths_machine(name);
@@ -74,6 +74,8 @@ void change_end(struct change *c)
         snapshots_settle_held(c->folder, NULL);
     if (c->held >= 0)
         close(c->held);
+    if (c->busy >= 0)
+        close(c->busy);
     if (c->lock >= 0)
         close(c->lock);
     record_free(c->record);
@@ -410,10 +412,13 @@ static bool drop_present(struct change *c, GError **error)
 static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, GError **error)
 {
     unsigned number = c->record->next++;
-    if (!drop_present(c, error) || !snapshot_put_on_top(c, file, s->disks, number, error))
+    int state = !s->state_bytes ? PENDING_STATE_GOES : s->moved ? (int)number : (int)s->id;
+    g_autofree char *retold = snapshot_path(c->folder, number, "state");
+    if (!drop_present(c, error) || !snapshot_put_on_top(c, file, s->disks, number, error) ||
+        (state == (int)number && !snapshot_retell_state(c, s, retold, error)))
         return false;
     c->record->current = s->id;
-    return change_commit(c, file, s->state_bytes ? (int)s->id : PENDING_STATE_GOES, error);
+    return change_commit(c, file, state, error);
 }
 
 bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error)

@@ -22,3 +22,7 @@ bool drives_frozen_note(struct drives_frozen *f, GError **error);
 /* After they are settled: the part "drives" of a state; g_byte_array_unref. */
 GByteArray *drives_frozen_save(struct drives_frozen *f);
 void drives_frozen_free(struct drives_frozen *f); /* NULL is fine */
+
+/* The image at path `gone`, which the drive reads through, is merged into what it was on top of: fd, open for reading, at path.  Whatever was on top of it is now on top of that, and if the guest writes to it notes so; name: as seen from its folder.  One that does not read through it stays as
+ * it is. */
+bool drive_images_merged(struct drive *v, int fd, const char *path, const char *gone, const char *name, GError **error);
