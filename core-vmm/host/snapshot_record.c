@@ -386,7 +386,8 @@ static bool fits_together(const struct snapshot_record *r)
                (!s->parent || record_snapshot(r, s->parent)) && disks_fit(s, images);
         before = s->id;
     }
-    return good && r->pending_state < (int)r->next;
+    bool last = r->pending_state == (int)r->next - 1; /* a retold one (snapshot_state.c) */
+    return good && (r->pending_state <= 0 || last || record_snapshot(r, r->pending_state));
 }
 
 static void read_all(struct reading *g, JsonObject *o)

@@ -81,7 +81,7 @@ static void test_changed(void)
         {"snapshots/ide0-1.qcow2\",\n      \"format\"", "snapshots/ide0-3.qcow2\",\n      \"format\""},
         {"\"on\" : \"/elsewhere/disk.img\"", "\"on\" : \"other\""},
         {"\"ours\" : false", "\"ours\" : true"},
-        {"\"pending-state\" : 3", "\"pending-state\" : 800"},
+        {"\"pending-state\" : 3", "\"pending-state\" : 8"},
         {"\"images\" : [", "\"images\" : [ 1,"},
         {"\"next\" : 5", "\"next\" : 1e99"},
         {"\"next\" : 5", "\"next\" : 2147483648"},
