@@ -117,7 +117,8 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
 
 /* ---- deleting ---- */
 
-static bool tell_merged(void *client, const char *path, const char *gone, const char *name, GError **error)
+static bool tell_merged(void *client, const char *path, const char *gone, const char *name, const char *writes,
+                        GError **error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
@@ -126,6 +127,7 @@ static bool tell_merged(void *client, const char *path, const char *gone, const 
     json_object_set_string_member(args, "file", path);
     json_object_set_string_member(args, "gone", gone);
     json_object_set_string_member(args, "name", name);
+    json_object_set_string_member(args, "writes", writes);
     JsonObject *result = client_call_fds(client, "live.merged", args, &fd, 1, NULL, NULL, PATIENCE_MS, error);
     bool good = result;
     close(fd);

@@ -113,21 +113,22 @@ static void live_drop(struct call *c)
     call_reply(c, NULL);
 }
 
-/* All drives that read through the one that goes. */
+/* All drives that read through the one that goes.  The one that writes to what is on top of it must be among them: nobody else may
+ * tell its image. */
 static void live_merged(struct call *c)
 {
     g_autoptr(GError) error = NULL;
-    const char *file = call_text(c, "file", ""), *gone = call_text(c, "gone", ""), *name = call_text(c, "name", "");
-    int fd = call_take_fd(c, 0);
-    bool free = is_free(c), good = free;
+    const struct merged_images g = {call_take_fd(c, 0), call_text(c, "file", ""), call_text(c, "gone", ""),
+                                    call_text(c, "name", ""), call_text(c, "writes", "")};
+    bool free = is_free(c), good = free, told = !*g.writes;
     struct machine *m = free ? call_machine(c) : NULL;
     for (struct drive *v = m ? drive_next(m, NULL) : NULL; v && good; v = drive_next(m, v))
-        good = drive_images_merged(v, fd, file, gone, name, &error);
-    if (good)
+        good = drive_images_merged(v, &g, &told, &error);
+    if (good && told)
         call_reply(c, NULL);
     else if (free)
-        call_fail(c, CONTROL_FAILED, "%s", error->message);
-    close(fd);
+        call_fail(c, CONTROL_FAILED, "%s", error ? error->message : "the machine does not write to that image");
+    close(g.fd);
 }
 
 const struct command live_commands[] = {
@@ -143,7 +144,7 @@ const struct command live_commands[] = {
      .handler = live_save,
      .fds = 2},
     {"live.merged",
-     {{"file", PARAM_TEXT, true}, {"gone", PARAM_TEXT, true}, {"name", PARAM_TEXT, true}},
+     {{"file", PARAM_TEXT, true}, {"gone", PARAM_TEXT, true}, {"name", PARAM_TEXT, true}, {"writes", PARAM_TEXT}},
      .summary = "an image that disks read through has gone into the one below, of which this is a descriptor",
      .handler = live_merged,
      .fds = 1},

@@ -137,12 +137,17 @@ static void note_moved(const struct snapshot_record *r, const struct snapshot_im
 }
 
 static bool tell_running(const struct deletion *x, const struct snapshot_image *child,
-                         const struct snapshot_image *parent, GError **error)
+                         const struct snapshot_image *parent, GPtrArray *above, GError **error)
 {
-    g_autofree char *path = g_canonicalize_filename(parent->file, x->change.folder);
-    g_autofree char *gone = g_canonicalize_filename(child->file, x->change.folder);
-    g_autofree char *name = snapshot_seen_from_inside(parent->file);
-    return !x->live || x->live->merged(x->live->ctx, path, gone, name, error);
+    const char *folder = x->change.folder;
+    g_autofree char *path = g_canonicalize_filename(parent->file, folder);
+    g_autofree char *gone = g_canonicalize_filename(child->file, folder);
+    g_autofree char *name = snapshot_seen_from_inside(parent->file), *writes = NULL;
+    for (guint i = 0; i < above->len && !writes; i++) {
+        const struct snapshot_image *one = above->pdata[i];
+        writes = one->frozen ? NULL : g_canonicalize_filename(one->file, folder);
+    }
+    return !x->live || x->live->merged(x->live->ctx, path, gone, name, writes ? writes : "", error);
 }
 
 static bool merge(struct deletion *x, struct snapshot_image *child, struct snapshot_image *parent, GError **error)
@@ -153,7 +158,7 @@ static bool merge(struct deletion *x, struct snapshot_image *child, struct snaps
     note_moved(c->record, parent);
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) &&
            images_merge(c->folder, child, parent, above, x->live, x->job, error) &&
-           tell_running(x, child, parent, error) && take_place(c, child, parent, above, error);
+           tell_running(x, child, parent, above, error) && take_place(c, child, parent, above, error);
 }
 
 /* ---- what nobody needs ---- */

@@ -21,9 +21,10 @@ bool snapshots_take(const char *machine, const char *name, const char *descripti
 bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error);
 /* Merges its images into others where that can be; those of *kept (a sentence why, g_free) stay until it can.  Cancelled, or killed, it
  * goes on with the next one.  live: the machine runs; merged() has its VM process read what two images have become, at path, instead of
- * the one of path `gone`, which goes then; name: as seen from the folder of snapshots. */
+ * the one of path `gone`, which goes then.  name: as seen from the folder of snapshots; writes: the path of the image on top of it that
+ * the VM process writes to, which it tells, or "". */
 struct live_merges {
-    bool (*merged)(void *ctx, const char *path, const char *gone, const char *name, GError **error);
+    bool (*merged)(void *ctx, const char *path, const char *gone, const char *name, const char *writes, GError **error);
     void *ctx;
 };
 bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, const struct live_merges *live,

@@ -211,8 +211,6 @@ static void take_out(struct image *above, struct image *merged)
 static bool tell_top(struct drive *v, struct image *above, const char *name, const struct image *merged, GError **error)
 {
     int err = 0;
-    if (!above->writable)
-        return true;
     g_free(above->parent_name);
     g_free(above->parent_format);
     above->parent_name = g_strdup(name);
@@ -237,18 +235,32 @@ static bool stand_and_take_out(struct machine *m, struct image *above, struct im
     return good;
 }
 
-bool drive_images_merged(struct drive *v, int fd, const char *path, const char *gone, const char *name, GError **error)
+/* The one that is told must be the one that is meant: a machine may run on images of its own, on top of the one in machine.ini. */
+static bool tell_if_written(struct drive *v, const struct merged_images *g, struct image *above,
+                            const struct image *merged, bool *told, GError **error)
 {
-    struct image *above = image_above(v, gone);
+    bool meant = !strcmp(above->file->path, g->writes);
+    if (meant != above->writable)
+        return disk_fail(error, DISK_ERROR_USAGE, "what drive %s writes to is not what is on top of %s", v->section,
+                         g->gone);
+    *told |= meant;
+    return !meant || tell_top(v, above, g->name, merged, error);
+}
+
+bool drive_images_merged(struct drive *v, const struct merged_images *g, bool *told, GError **error)
+{
+    struct image *above = image_above(v, g->gone), *top = v->medium ? v->medium->image : NULL;
     struct image_how how = {.no_parent = true, .cache = v->cache};
+    *told |=
+        !above && top && top->writable && !strcmp(top->file->path, g->writes) && !g_strcmp0(top->parent_name, g->name);
     if (!above)
         return true;
     how.format = above->parent->parent ? above->parent->parent->format->name : "raw";
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* several drives may read through it */
-    struct image *merged = own < 0 ? NULL : image_open_fd(own, path, &how, error);
+    int own = fcntl(g->fd, F_DUPFD_CLOEXEC, 0); /* several drives may read through it */
+    struct image *merged = own < 0 ? NULL : image_open_fd(own, g->path, &how, error);
     if (own < 0)
-        disk_fail_errno(error, errno, "%s", path);
-    if (merged && is_merged(above, merged, error) && tell_top(v, above, name, merged, error) &&
+        disk_fail_errno(error, errno, "%s", g->path);
+    if (merged && is_merged(above, merged, error) && tell_if_written(v, g, above, merged, told, error) &&
         stand_and_take_out(v->device->machine, above, merged, error))
         return true;
     image_close(merged);
