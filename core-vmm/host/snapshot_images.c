@@ -97,11 +97,10 @@ static int create_all(void *ctx, int answer)
     return 0;
 }
 
-bool overlays_create(const char *folder, const struct overlay *list, guint n, GError **error)
+bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error)
 {
     struct overlays o = {folder, list, n};
     struct fence_files *f = fence_files_new();
-    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);
     fence_allow(f, in, FENCE_READ | FENCE_WRITE | FENCE_MAKE);

@@ -41,6 +41,10 @@ char *snapshot_seen_from_inside(const char *file);    /* from the folder of snap
 bool snapshot_retell_state(const struct change *c, const struct snapshot *s, const char *to, GError **error);
 
 /* ---- snapshots.c: of taking one ---- */
+/* The image of a drive that a guest writes to; what is removable, or is only read, is as it is.  g_free; NULL: none. */
+char *snapshot_written_image(GKeyFile *file, const char *section);
+char *snapshot_format_of(GKeyFile *file, const char *section, const char *image); /* g_free */
+bool snapshot_may_freeze(GKeyFile *file, const char *section, GError **error); /* something can be put on top of it */
 bool snapshot_is_newest(const struct change *c, GError **error);
 bool snapshot_may_take_next(const struct change *c, const char *name, const char *description, GError **error);
 /* A name stands for one snapshot, and is no number; own: whose it is to be, or NULL. */

@@ -164,7 +164,7 @@ GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot
 /* ---- the present's disks ---- */
 
 /* Those that a guest writes to; what is removable, or is only read, is as it is. */
-static char *written_image(GKeyFile *file, const char *section)
+char *snapshot_written_image(GKeyFile *file, const char *section)
 {
     const struct schema_section *s = schema_find_section(section);
     g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
@@ -174,15 +174,21 @@ static char *written_image(GKeyFile *file, const char *section)
     return disk && image && *image && g_strcmp0(readonly, "on") ? g_steal_pointer(&image) : NULL;
 }
 
+char *snapshot_format_of(GKeyFile *file, const char *section, const char *image)
+{
+    char *format = g_key_file_get_string(file, section, "format", NULL);
+    return format ? format : g_strdup(image_format_by_name(image));
+}
+
 /* One image has one name in the record, whatever machine.ini calls it. */
 static struct snapshot_image *image_for(struct change *c, GKeyFile *file, const char *section, const char *image)
 {
     struct snapshot_image *known = image_at(c, image);
-    g_autofree char *format = g_key_file_get_string(file, section, "format", NULL);
-    return known ? known : record_add_image(c->record, image, format ? format : image_format_by_name(image), NULL);
+    g_autofree char *format = snapshot_format_of(file, section, image);
+    return known ? known : record_add_image(c->record, image, format, NULL);
 }
 
-static bool may_freeze(GKeyFile *file, const char *section, GError **error)
+bool snapshot_may_freeze(GKeyFile *file, const char *section, GError **error)
 {
     if (!g_key_file_has_key(file, section, "offset", NULL) && !g_key_file_has_key(file, section, "size", NULL))
         return true;
@@ -198,6 +204,7 @@ bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, uns
 {
     g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(struct overlay));
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *d = disks->pdata[i];
         char *name = g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", d->drive, number);
@@ -205,7 +212,7 @@ bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, uns
         g_ptr_array_add(names, name);
         g_array_append_val(list, o);
     }
-    if (!overlays_create(c->folder, (const struct overlay *)list->data, list->len, error))
+    if (!overlays_create(c->folder, in, (const struct overlay *)list->data, list->len, error))
         return false;
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *d = disks->pdata[i];
@@ -223,10 +230,10 @@ bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, G
 {
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
     for (char **section = sections; *section; section++) {
-        g_autofree char *image = written_image(file, *section);
+        g_autofree char *image = snapshot_written_image(file, *section);
         if (!image)
             continue;
-        if (!may_freeze(file, *section, error))
+        if (!snapshot_may_freeze(file, *section, error))
             return false;
         snapshot_add_disk(s, *section, image_for(c, file, *section, image)->file);
     }

@@ -462,6 +462,32 @@ def test_snapshot_of_running_fails(h):
     assert kept(h) == 5
 
 
+def test_disposable(h):
+    """Nothing of such a run stays, nor of one that was killed; a state that it goes on from is there again."""
+    folder = f"{h.base}/data/terrarium/machines/m"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    h.want(0, "save", "m")
+    before = {e: os.stat(f"{folder}/{e}").st_mtime_ns for e in os.listdir(folder) if e not in ("logs", "lock")}
+    os.mkdir(folder + "/.disposable-killed")
+    open(folder + "/.disposable-killed/ide0.qcow2", "w").close()
+    for unused in range(2):
+        h.want(0, "start", "m", "--disposable", err="what its disks get is gone when it ends")
+        assert f"{folder}/.disposable-" in h.want(0, "info", "m", "-o", "json")
+        assert kept(h) == 5
+        h.want(0, "serial", "m", "--send", r"keep 6\n")
+        assert kept(h) == 6
+        h.want(1, "save", "m", err="nothing of a disposable run stays")
+        h.want(1, "snapshot", "take", "m", err="and the running machine has ")
+        h.want(0, "stop", "--force", "m")
+        left = {e: os.stat(f"{folder}/{e}").st_mtime_ns for e in os.listdir(folder) if e not in ("logs", "lock", "snapshots")}
+        assert left == before, f"there is {left}, and was {before}"
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
+
+
 def test_snapshot_on_what_stays(h):
     """An image of several files gets nothing merged into it; a part of a file gets nothing on top of it."""
     h.want(0, "create", "m", "--memory", "64M")
