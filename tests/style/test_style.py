@@ -70,6 +70,7 @@ NARROW = {
     "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
     "core-vmm/host/snapshot_images.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # works on images in fenced children
     "core-vmm/host/snapshot_diff.c": ["disk-formats/image"],  # maps of images, in a fenced child
+    "core-vmm/host/snapshot_state.c": ["core-vmm/fence", "disk-formats/image"],  # and on states, there too
     "core-vmm/host/snapshot_delete.c": ["disk-formats/image"],  # which images cannot be merged into
     "core-vmm/host/snapshots.c": ["disk-formats/image"],  # which format a name promises
     "core-vmm/host/machine_settings.c": ["disk-formats/image"],  # a new machine's new disk is made
