@@ -92,9 +92,17 @@ static bool spell_out(GKeyFile *file, const char *section, const char *key, GErr
     return k != NULL;
 }
 
+/* New machines have the newest board, and keep it. */
+static void newest_board(GKeyFile *file)
+{
+    g_autofree char *newest = g_strdup_printf("%" G_GINT64_FORMAT, schema_find("machine", "board", NULL)->high);
+    g_key_file_set_string(file, "machine", "board", newest);
+}
+
 static bool write_new(struct settings *s, GKeyFile *file, const char *folder, GError **error)
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    newest_board(file);
     return spell_out(file, "machine", "memory", error) && spell_out(file, "serial1", "target", error) &&
            settings_apply(s, file, folder, error) && settings_write(file, ini, error);
 }

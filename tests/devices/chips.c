@@ -44,6 +44,7 @@ const struct chip chips[] = {
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},
     {&flash_ops, "flash"},
+    {&hpet_ops, "hpet"},
     {NULL},
 };
 
