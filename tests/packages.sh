@@ -3,11 +3,12 @@
 # Sourced by sh from the root of the tree.
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 acpica-tools binutils libglib2.0-dev libjson-glib-dev
-libslirp-dev libsdl2-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev"
-RUN_PACKAGES="seabios"
+libslirp-dev libvncserver-dev libxkbcommon-dev libsdl2-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev"
+RUN_PACKAGES="seabios xkb-data"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools"
-TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool"
+TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool openssl vncsnapshot
+gvncviewer"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network

@@ -4,6 +4,7 @@
 #include "core-vmm/control/answer.h"
 #include "core-vmm/control/client_machine.h"
 #include "core-vmm/control/client_network.h"
+#include "core-vmm/control/client_vnc.h"
 #include "core-vmm/exit/exit_codes.h"
 #include "core-vmm/host/machines.h"
 

@@ -20,7 +20,7 @@ MAY = {
     "core-vmm/board": ["core-vmm/machine", "core-vmm/host", "devices", "devices/chipset", "devices/firmware",
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,
-    "core-vmm/outer": [],
+    "core-vmm/outer": ["core-vmm/base"],
     "core-vmm/exit": ["core-vmm/host", "core-vmm/control", "disk-formats/image"] + PLUGS,  # it knows all domains of errors
     "core-vmm/vm": ["core-vmm/machine", "core-vmm/outer", "core-vmm/host", "core-vmm/control", "core-vmm/exit", "core-vmm/fence"] + PLUGS,
     "core-vmm/vmctl": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
@@ -52,12 +52,14 @@ MAY = {
     "patcher/native": ENGINE,
     "patcher/translate": ENGINE,
     "gui/screen": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
+    "gui/vnc": ["core-vmm/control", "core-vmm/fence", "core-vmm/outer"] + PLUGS,
 }
 # What only these files of a folder may include beside that, for the reason given.
 NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
     "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
+    "core-vmm/host/machine_vnc.c": ["core-vmm/outer"],  # so is this one
     "core-vmm/host/snapshot_images.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # works on images in fenced children
     "core-vmm/host/snapshot_delete.c": ["disk-formats/image"],  # which images cannot be merged into
     "core-vmm/host/snapshots.c": ["disk-formats/image"],  # which format a name promises
