@@ -82,6 +82,8 @@ static enum websocket_said answer(const char *request, GByteArray *out)
 
 enum websocket_said websocket_open(GByteArray *in, GByteArray *out)
 {
+    if (!in->len)
+        return WEBSOCKET_MORE;
     g_autofree char *text = g_strndup((const char *)in->data, MIN(in->len, REQUEST_MOST));
     const char *end = strstr(text, "\r\n\r\n");
     if (!end)
