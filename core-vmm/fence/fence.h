@@ -48,6 +48,7 @@ enum fence_kind {
     FENCE_LOOK,   /* a child that says which files an image consists of */
     FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
     FENCE_NET,    /* the network process around a VM: network-modes/ */
+    FENCE_VNC,    /* its VNC server: gui/vnc/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */

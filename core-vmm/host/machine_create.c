@@ -2,6 +2,7 @@
 /* machine_create.c - new machines, and new names for old ones; clones and imports are made by its rules, too.
  *
  * A machine is made in a folder beside the others and renamed into place when it is complete. */
+#include "core-vmm/host/machine_autostart.h"
 #include "core-vmm/host/machine_inside.h"
 #include "core-vmm/base/os_defaults.h"
 #include "core-vmm/host/config_schema.h"
@@ -169,6 +170,14 @@ static bool needs_path(const char *name, const char *folder, GError **error)
     return true;
 }
 
+static void move_autostart(const char *from, const char *to)
+{
+    g_autoptr(GError) error = NULL;
+    bool told;
+    if (!machine_autostart_set(from, false, &told, &error) || !machine_autostart_set(to, true, &told, &error))
+        g_warning("%s does not start by itself any more: %s", to, error->message);
+}
+
 bool machines_rename(const char *from, const char *to, GError **error)
 {
     g_autofree char *folder = paths_machine(from), *machines = paths_machines();
@@ -181,5 +190,7 @@ bool machines_rename(const char *from, const char *to, GError **error)
     close(lock);
     if (good)
         folder_sync(machines, NULL);
+    if (good && machine_autostart_get(from))
+        move_autostart(from, to);
     return good;
 }

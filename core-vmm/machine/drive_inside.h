@@ -59,6 +59,7 @@ struct drive {
     unsigned running;       /* waiting for a worker, or with one */
     bool telling;           /* a worker tells the device */
     GQueue waiting, finished, stalled;
+    struct drive_counts counts;
 };
 
 /* drive.c */

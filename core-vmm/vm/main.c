@@ -175,9 +175,11 @@ static bool fence(struct process *p, GKeyFile *file, GError **error)
 {
     struct jail jail = {p->o.folder, file, p->ini, p->variables};
     g_autoptr(GPtrArray) names = ends_names(p->ends);
-    g_autofree char *network = g_build_filename(p->runtime, PATHS_NETWORK, NULL);
-    g_ptr_array_add(names, p->socket);
-    g_ptr_array_add(names, network);
+    static const char *const others[] = {PATHS_NETWORK, PATHS_VNC, PATHS_VNC_SCREEN};
+    g_ptr_array_set_free_func(names, g_free);
+    g_ptr_array_add(names, g_strdup(p->socket));
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)
+        g_ptr_array_add(names, g_build_filename(p->runtime, others[i], NULL));
     g_ptr_array_add(names, NULL);
     p->filters = p->o.no_jail ? NULL : fence_filters_new(error);
     p->sweeping.lock = p->lock;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_info.c - vmctl info. */
+#include "core-vmm/host/machine_autostart.h"
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/api/config.h"
@@ -108,6 +109,7 @@ static JsonObject *describe(const char *name, GError **error)
         json_object_set_object_member(o, "saved", saved_object(&state));
     if (running)
         json_object_set_object_member(o, "running", running);
+    json_object_set_boolean_member(o, "autostart", machine_autostart_get(name));
     JsonObject *network = network_list(name, NULL);
     if (network && network_card(network, 0))
         json_object_set_object_member(o, "network", network);

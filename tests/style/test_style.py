@@ -20,7 +20,7 @@ MAY = {
     "core-vmm/board": ["core-vmm/machine", "core-vmm/host", "devices", "devices/chipset", "devices/firmware",
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host"] + PLUGS,
-    "core-vmm/outer": [],
+    "core-vmm/outer": ["core-vmm/base"],
     "core-vmm/foreign": ["core-vmm/host", "core-vmm/fence", "disk-formats/image", "disk-formats/ops"] + PLUGS,
     "core-vmm/exit": ["core-vmm/host", "core-vmm/control", "disk-formats/image"] + PLUGS,  # it knows all domains of errors
     "core-vmm/vm": ["core-vmm/machine", "core-vmm/outer", "core-vmm/host", "core-vmm/control", "core-vmm/exit", "core-vmm/fence"] + PLUGS,
@@ -56,6 +56,7 @@ MAY = {
     "patcher/translate": ENGINE,
     "gui/manager": ["core-vmm/host", "core-vmm/control", "core-vmm/install"] + PLUGS,
     "gui/screen": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
+    "gui/vnc": ["core-vmm/control", "core-vmm/fence", "core-vmm/outer"] + PLUGS,
 }
 # What only these files of a folder may include beside that, for the reason given.
 NARROW = {
@@ -68,6 +69,7 @@ NARROW = {
     "core-vmm/host/machine_move.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # the same
     "core-vmm/host/machine_clone.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # images are copied in a fenced child
     "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
+    "core-vmm/host/machine_vnc.c": ["core-vmm/outer"],  # so is this one
     "core-vmm/host/snapshot_images.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # works on images in fenced children
     "core-vmm/host/snapshot_diff.c": ["disk-formats/image"],  # maps of images, in a fenced child
     "core-vmm/host/snapshot_state.c": ["core-vmm/fence", "disk-formats/image"],  # and on states, there too
