@@ -47,6 +47,7 @@ struct process {
     struct machine *machine;
     struct outer *outer; /* NULL: whoever started us made no processes around this one */
     struct net_line *network;
+    struct additions *additions; /* NULL: the machine has none */
     struct server_options server_options;
     struct server *server;
     bool taken;        /* another process has the machine */
@@ -212,6 +213,8 @@ static bool build(struct process *p, GError **error)
         return false;
     watch_signals(p);
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
+    if (p->machine && g_key_file_has_group(file, "additions"))
+        p->additions = additions_new(p->machine);
     if (!p->machine || !restore(p, error))
         return false;
     if (p->state >= 0)
@@ -239,7 +242,8 @@ static void attach_ends(struct process *p)
 
 static void serve(struct process *p)
 {
-    p->server_options = (struct server_options){p->machine, p->name, p->o.folder, g_get_monotonic_time()};
+    p->server_options =
+        (struct server_options){p->machine, p->name, p->o.folder, g_get_monotonic_time(), p->additions, NULL};
     p->server = server_new(&p->server_options, p->listening, p->socket);
     p->listening = -1;
 }
@@ -285,6 +289,7 @@ static void clean_up(struct process *p)
     outer_free(p->outer);
     if (p->machine)
         machine_free(p->machine);
+    additions_free(p->additions);
     g_clear_pointer(&p->ends, g_hash_table_unref);
     if (p->listening >= 0)
         close(p->listening);
