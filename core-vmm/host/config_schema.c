@@ -222,6 +222,12 @@ static const struct schema_key vnc_keys[] = {
     {NULL},
 };
 static const struct schema_key no_keys[] = {{NULL}};
+static const struct schema_key additions_keys[] = {
+    {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
+     .help =
+         "as whose virtual machine CPUID shows it: VMware's, which open-vm-tools demands, or KVM's; auto: VMware's"},
+    {NULL},
+};
 
 static const struct schema_section sections[] = {
     {"machine", 0, 0, "the machine as a whole", machine_keys},
@@ -243,6 +249,8 @@ static const struct schema_section sections[] = {
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {"additions", 0, 0, "VMware's backdoor, for open-vm-tools and the absolute mouse; present if listed",
+     additions_keys},
     {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},

@@ -49,6 +49,7 @@ struct process {
     struct machine *machine;
     struct outer *outer; /* NULL: whoever started us made no processes around this one */
     struct net_line *network;
+    struct additions *additions; /* NULL: the machine has none */
     struct server_options server_options;
     struct server *server;
     bool variables;    /* its firmware keeps some */
@@ -244,6 +245,8 @@ static bool build(struct process *p, GError **error)
         return false;
     watch_signals(p);
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
+    if (p->machine && g_key_file_has_group(file, "additions"))
+        p->additions = additions_new(p->machine);
     if (!p->machine || !restore(p, error))
         return false;
     if (p->state >= 0)
@@ -275,6 +278,7 @@ static void serve(struct process *p)
                                                 .name = p->name,
                                                 .folder = p->o.folder,
                                                 .started_us = g_get_monotonic_time(),
+                                                .additions = p->additions,
                                                 .disposable = p->o.disposable != NULL};
     p->server = server_new(&p->server_options, p->listening, p->socket);
     p->listening = -1;
@@ -321,6 +325,7 @@ static void clean_up(struct process *p)
     outer_free(p->outer);
     if (p->machine)
         machine_free(p->machine);
+    additions_free(p->additions);
     g_clear_pointer(&p->ends, g_hash_table_unref);
     if (p->listening >= 0)
         close(p->listening);
