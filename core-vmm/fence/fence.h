@@ -8,6 +8,7 @@
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* ---- fence_files.c: which files may still be opened ---- */
 enum fence_access {
@@ -47,6 +48,7 @@ enum fence_kind {
     FENCE_LOOK,   /* a child that says which files an image consists of */
     FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
     FENCE_NET,    /* the network process around a VM: network-modes/ */
+    FENCE_VNC,    /* its VNC server: gui/vnc/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */
@@ -80,5 +82,6 @@ struct fence_job {
 /* Forks: from a process with one thread.  *answer may be NULL: then the child gets -1.  The child's exit code; 128 and a
  * signal's number if one ended it; -1: it could not be started, or not be fenced. */
 int fence_run(const struct fence_job *job, GBytes **answer, GError **error);
+int fence_wait(pid_t pid); /* until it ends; as fence_run() returns it, or -1 */
 /* A child's words for people: whoever took it over must not reach their terminal.  g_free. */
 char *fence_text(const char *text, gsize n);

@@ -6,6 +6,7 @@
 #include "core-vmm/base/device_models.h"
 #include "core-vmm/base/forward.h"
 #include "core-vmm/base/net_range.h"
+#include "core-vmm/base/vnc_listen.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/char_target.h"
 #include "core-vmm/host/suggest.h"
@@ -40,6 +41,8 @@ static const struct schema_key machine_keys[] = {
      .help = "what CPUID shows: this host's CPU, or a level that is the same on every host of that level"},
     {"firmware", SCHEMA_PATH, "bios", .words = WORDS("bios", "uefi", "uefi-secure"),
      .help = "SeaBIOS, UEFI, UEFI that starts signed programs only, or a firmware image's path"},
+    {"board", SCHEMA_NUMBER, "1", 1, 2,
+     .help = "the mainboard's version, which new machines say and keep: 1 has no HPET (and no WAET table)"},
     {"kernel", SCHEMA_PATH, NULL, .help = "boot this Linux kernel or Multiboot image directly"},
     {"initrd", SCHEMA_PATH, NULL, .help = "with kernel: the initial RAM disk; for Multiboot the modules, by commas"},
     {"cmdline", SCHEMA_TEXT, NULL, .help = "with kernel: its command line"},
@@ -205,7 +208,26 @@ static const struct schema_key balloon_keys[] = {
     {NULL},
 };
 static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
+static const struct schema_key vnc_keys[] = {
+    {"enabled", SCHEMA_FLAG, "on", .help = "a start starts the VNC server too"},
+    {"listen", SCHEMA_VNC, "auto",
+     .help = "where, on this host: auto (the first port from 5900 on that is free), a display like :1, or unix"},
+    {"view-only", SCHEMA_FLAG, "off", .help = "clients may look, but not use keys and pointer"},
+    {"sharing", SCHEMA_CHOICE, "shared", .words = WORDS("shared", "exclusive"),
+     .help = "several clients at once, or one, which a new one replaces"},
+    {"clients", SCHEMA_NUMBER, "8", 1, 32, .help = "how many there may be at once"},
+    {"keyboard", SCHEMA_TEXT, "us",
+     .help = "the guest's keyboard layout as X names it, like de or fr(oss), for clients that do not say which place a "
+             "key has"},
+    {NULL},
+};
 static const struct schema_key no_keys[] = {{NULL}};
+static const struct schema_key additions_keys[] = {
+    {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
+     .help =
+         "as whose virtual machine CPUID shows it: VMware's, which open-vm-tools demands, or KVM's; auto: VMware's"},
+    {NULL},
+};
 
 static const struct schema_section sections[] = {
     {"machine", 0, 0, "the machine as a whole", machine_keys},
@@ -223,9 +245,12 @@ static const struct schema_section sections[] = {
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},
+    {"vnc", 0, 0, "a VNC server for its screen; there if listed", vnc_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
+    {"additions", 0, 0, "VMware's backdoor, for open-vm-tools and the absolute mouse; present if listed",
+     additions_keys},
     {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
@@ -325,6 +350,8 @@ char *schema_describe_type(const struct schema_key *k)
                                NET_RANGE_LONGEST);
     case SCHEMA_UUID: return g_strdup("a UUID like 2b7f3e52-7b1c-4a0e-9d5f-0c8a6f1e2d34");
     case SCHEMA_MAC: return g_strdup("a card's address like 52:54:00:12:34:56 (the first byte even, not all zeroes)");
+    case SCHEMA_VNC:
+        return g_strdup("auto, a display like :1, 127.0.0.1:1 or [::1]:1, a port like 127.0.0.1::7000, or unix");
     case SCHEMA_TEXT: break;
     }
     return g_strdup("text");
@@ -395,6 +422,7 @@ static bool value_valid(const struct schema_key *k, const char *value)
     case SCHEMA_FORWARDS: return forwards_valid(value);
     case SCHEMA_IPV4_NET: return net_range_parse(value, &(struct net_range){0});
     case SCHEMA_UUID: return g_uuid_string_is_valid(value);
+    case SCHEMA_VNC: return vnc_listen_parse(value, &(struct vnc_listen){0}, NULL);
     case SCHEMA_MAC: return mac_parse(value, (uint8_t[6]){0});
     case SCHEMA_TEXT: break;
     }
@@ -411,6 +439,13 @@ bool schema_check_value(const char *path, const char *section, const char *key, 
     }
     if (value_valid(k, value))
         return true;
+    GError *why = NULL;
+    if (k->type == SCHEMA_VNC &&
+        !vnc_listen_parse(value, &(struct vnc_listen){0}, &why)) { /* it says what to do instead */
+        config_error(error, path, section, key, value, "%s", why->message);
+        g_error_free(why);
+        return false;
+    }
     g_autofree char *right = schema_describe_type(k);
     config_error(error, path, section, key, value, "must be %s", right);
     return false;

@@ -19,6 +19,7 @@ enum schema_type {
     SCHEMA_IPV4_NET, /* base/net_range.h */
     SCHEMA_UUID,     /* RFC 4122's text form */
     SCHEMA_MAC,      /* an Ethernet address of one card, bytes by colons */
+    SCHEMA_VNC,      /* where a VNC server listens: base/vnc_listen.h */
     SCHEMA_CHAR,     /* the far end of a serial line: see char_target_valid() */
 };
 struct schema_key {

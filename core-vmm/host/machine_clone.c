@@ -9,6 +9,7 @@
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/disk_work.h"
 #include "core-vmm/host/firmware.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshots.h"
 #include "disk-formats/ops/ops.h"
@@ -318,5 +319,10 @@ bool machines_clone(const char *source, const char *name, const struct machine_c
     static const struct machine_clone full;
     g_autofree char *from = paths_machine(source);
     struct cloning c = {.source = source, .how = how ? how : &full, .job = job, .remarks = remarks, .from = from};
+    if (is_installing(from)) { /* what its installation needs has names that are its own */
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                    "%s has an installation that is under way; clone it when that is over (vmctl unattended finish)", source);
+        return false;
+    }
     return vm_name_check(source, error) && machine_make(name, fill_clone, &c, error);
 }

@@ -11,11 +11,11 @@
 #include "core-vmm/host/machine_networks.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/outer/end_settings.h"
 #include "core-vmm/outer/outer.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,21 +34,6 @@ static void copy_section(GKeyFile *to, GKeyFile *from, const char *section)
         g_autofree char *value = g_key_file_get_value(from, section, *k, NULL);
         g_key_file_set_value(to, section, *k, value);
     }
-}
-
-/* A memfd, or -1. */
-static int memory_of(GKeyFile *settings, GError **error)
-{
-    gsize n;
-    g_autofree char *text = g_key_file_to_data(settings, &n, NULL);
-    int fd = memfd_create("terrarium-network", MFD_CLOEXEC);
-    if (fd >= 0 && write(fd, text, n) == (ssize_t)n)
-        return fd;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "no memory for the network's settings: %s",
-                g_strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
 }
 
 /* What a card's process gets opened, with where it stands in its settings. */
@@ -158,7 +143,7 @@ static bool open_all(struct descriptors *d, const char *socket, GKeyFile *file, 
         good = !is_card(*s) || (open_tftp(d, &c, error) && machine_networks_card(&c, add_named, d, error));
     }
     good = good && machine_networks_all(settings, add_named, d, error);
-    d->fd[0] = good ? memory_of(settings, error) : -1;
+    d->fd[0] = good ? end_settings_new(settings, error) : -1;
     return d->fd[0] >= 0;
 }
 

@@ -151,6 +151,7 @@ struct irq {
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     uint32_t pirq_sources[4];       /* the same of the PCI router's inputs */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
+    struct device *legacy;      /* who has ISA IRQs 0 and 8 for itself (HPET); NULL: nobody */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
     bool loading;
     _Atomic uint64_t apic_page[MAX_CPUS];

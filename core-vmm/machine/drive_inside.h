@@ -11,6 +11,7 @@
  * one thread has told of very much.  The medium is counted by the requests that use it, so that it can be
  * changed while some are under way. */
 #pragma once
+#include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/core.h"
 #include "disk-formats/ops/ops.h"
@@ -58,6 +59,7 @@ struct drive {
     unsigned running;       /* waiting for a worker, or with one */
     bool telling;           /* a worker tells the device */
     GQueue waiting, finished, stalled;
+    struct drive_counts counts;
 };
 
 /* drive.c */
@@ -83,10 +85,5 @@ void drive_wait_for_workers(struct drive *v); /* not with the device's lock: see
 bool drive_nothing_above_file(const char *path, GError **error);
 
 /* drive_state.c */
-struct drive_identity { /* which medium it is: the image, and all that it builds upon; NULL: there is none */
-    GArray *layers;
-    bool writable;
-};
-struct drive_identity drive_identify(const struct image *im);
-void drive_identity_clear(struct drive_identity *id);
-void drive_put_state(struct stream *s, char *section, struct drive_identity *id, bool changed, bool locked);
+struct disk_layers drive_identify(const struct image *im); /* NULL: there is no medium */
+void drive_put_state(struct stream *s, char *section, struct disk_layers *id, bool changed, bool locked);

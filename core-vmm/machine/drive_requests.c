@@ -120,6 +120,23 @@ static bool run_at_once(struct job *j)
     return true;
 }
 
+static void count(struct drive_counts *c, const struct drive_request *r, int error)
+{
+    bool reads = r->op == DRIVE_READ && !error, writes = r->op == DRIVE_WRITE && !error;
+    c->reads += reads;
+    c->read_bytes += reads ? r->bytes : 0;
+    c->writes += writes;
+    c->written_bytes += writes ? r->bytes : 0;
+}
+
+struct drive_counts drive_counts(struct drive *v)
+{
+    g_mutex_lock(&v->lock);
+    struct drive_counts c = v->counts;
+    g_mutex_unlock(&v->lock);
+    return c;
+}
+
 void drive_submit(struct drive *v, struct drive_request *r)
 {
     struct job *j = g_slice_new0(struct job);
@@ -131,6 +148,7 @@ void drive_submit(struct drive *v, struct drive_request *r)
     j->error = j->medium ? check_request(j->medium->image, r) : -ENOMEDIUM;
     bool through = j->error || run_at_once(j);
     g_mutex_lock(&v->lock);
+    count(&v->counts, r, j->error);
     g_queue_push_tail(through ? &v->finished : &v->waiting, j);
     v->running += !through;
     call_worker(v);

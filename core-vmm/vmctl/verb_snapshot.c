@@ -4,7 +4,6 @@
 #include "core-vmm/host/terminal.h"
 #include "core-vmm/vmctl/verbs.h"
 #include <string.h>
-#include <unistd.h>
 
 struct snapshot_options {
     char *name, *description, *keep, *output;
@@ -151,9 +150,10 @@ static int delete_one(const char *name, const char *which, const struct snapshot
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *kept = NULL;
-    struct progress bar = {.what = "Merging", .terminal = !o->quiet && isatty(STDERR_FILENO), .shown = -1};
+    struct progress bar;
     struct machine_job job = {progress_show, &bar};
-    bool good = snapshots_delete(name, which, &job, &kept, &error);
+    progress_start(&bar, "Merging", o->quiet, &job.cancel);
+    bool good = client_snapshot_delete(name, which, &job, &kept, &error);
     progress_end(&bar);
     if (kept)
         note("%s", kept);

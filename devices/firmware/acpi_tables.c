@@ -7,6 +7,7 @@
  * pointer (which holds an offset in the file until then) and completes the checksums.  FACS first: it needs 64-byte
  * alignment. */
 #include "core-vmm/base/bytes.h"
+#include "devices/all.h"
 #include "dsdt_aml.h"
 #include "devices/firmware/fw_cfg.h"
 #include "devices/firmware/pc_firmware.h"
@@ -170,6 +171,7 @@ static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
     table = t->data->data + at;
     set_name(table, sizeof dsdt_aml, "PCIB", MAX(p->ram_below_4g, 0x80000000u)); /* as the BIOS places it */
     set_name(table, sizeof dsdt_aml, "ISAD", p->serial1 | p->serial2 << 1 | p->floppy << 2);
+    set_name(table, sizeof dsdt_aml, "HPTP", p->hpet);
     set_name(table, sizeof dsdt_aml, "PC64", p->uefi && p->gpa_bits);
     if (p->uefi && p->gpa_bits)
         set_window(table, sizeof dsdt_aml, p->gpa_bits);
@@ -205,7 +207,7 @@ static uint32_t add_ssdt(struct tables *t, const struct pc_firmware *p)
 
 static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t facs, uint32_t dsdt)
 {
-    enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32 };
+    enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32, PLATFORM_CLOCK = 1 << 15 };
     uint32_t at = table_begin(t, "FACP", 1);
     uint8_t *f;
 
@@ -229,7 +231,7 @@ static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t
     put_le16(f + 96, 0xfff); /* C2 and C3: none */
     put_le16(f + 98, 0xfff);
     f[108] = 0x32; /* century in CMOS */
-    put_le32(f + 112, WBINVD | PROC_C1 | NO_SLEEP_BUTTON);
+    put_le32(f + 112, WBINVD | PROC_C1 | NO_SLEEP_BUTTON | (p->hpet ? PLATFORM_CLOCK : 0));
     script_pointer(t, TABLES_FILE, at + 36);
     script_pointer(t, TABLES_FILE, at + 40);
     table_end(t, at);
@@ -276,6 +278,33 @@ static uint32_t add_madt(struct tables *t, const struct pc_firmware *p)
     return at;
 }
 
+/* Where the timers are, and how they identify themselves (IA-PC HPET specification, 3.2.4). */
+static uint32_t add_hpet(struct tables *t)
+{
+    uint32_t at = table_begin(t, "HPET", 1);
+
+    add32(t->data, HPET_ID);
+    add32(t->data, 0); /* in memory */
+    add32(t->data, HPET_BASE);
+    add32(t->data, 0);
+    add8(t->data, 0);  /* the first one */
+    add16(t->data, 0); /* no least distance between ticks */
+    add8(t->data, 0);
+    table_end(t, at);
+    return at;
+}
+
+/* Windows: the PM timer's value is right when it is read once. */
+static uint32_t add_waet(struct tables *t)
+{
+    enum { PM_TIMER_GOOD = 2 };
+    uint32_t at = table_begin(t, "WAET", 1);
+
+    add32(t->data, PM_TIMER_GOOD);
+    table_end(t, at);
+    return at;
+}
+
 static uint32_t add_rsdt(struct tables *t, const uint32_t *tables, unsigned count)
 {
     uint32_t at = table_begin(t, "RSDT", 1);
@@ -302,7 +331,8 @@ void acpi_tables_setup(struct device *fw_cfg, const struct pc_firmware *p)
 {
     g_autoptr(GByteArray) data = g_byte_array_new(), script = g_byte_array_new();
     struct tables t = {data, script};
-    uint32_t facs, dsdt, list[3];
+    uint32_t facs, dsdt, list[5];
+    unsigned count = 3;
 
     script_allocate(&t, RSDP_FILE, 16, ZONE_FSEG);
     script_allocate(&t, TABLES_FILE, 64, ZONE_HIGH);
@@ -311,7 +341,11 @@ void acpi_tables_setup(struct device *fw_cfg, const struct pc_firmware *p)
     list[0] = add_fadt(&t, p, facs, dsdt);
     list[1] = add_madt(&t, p);
     list[2] = add_ssdt(&t, p);
-    add_rsdp(fw_cfg, &t, add_rsdt(&t, list, G_N_ELEMENTS(list)));
+    if (p->hpet) {
+        list[count++] = add_hpet(&t);
+        list[count++] = add_waet(&t);
+    }
+    add_rsdp(fw_cfg, &t, add_rsdt(&t, list, count));
     fw_cfg_add_file(fw_cfg, TABLES_FILE, data->data, data->len);
     fw_cfg_add_file(fw_cfg, "etc/table-loader", script->data, script->len);
 }

@@ -45,6 +45,7 @@ struct guest {
     GString *line;           /* of an order */
     uint8_t leds;
     bool leds_sent, extended, fails, stubborn;
+    unsigned pause;            /* bytes of that key that are still to come */
     _Atomic uint64_t *written; /* a bit per page of the memory file, for dirty() */
 };
 
@@ -188,7 +189,12 @@ static void on_serial(struct guest *g)
 /* Of scan code set 1; 0: none.  Most have the number that they had there. */
 static unsigned key_of(uint8_t code, bool extended)
 {
-    static const uint8_t others[][2] = {{0x1d, KEY_RIGHTCTRL}, {0x38, KEY_RIGHTALT}, {0x53, KEY_DELETE}};
+    static const uint8_t others[][2] = {
+        {0x1c, KEY_KPENTER},  {0x1d, KEY_RIGHTCTRL}, {0x35, KEY_KPSLASH},  {0x37, KEY_SYSRQ},  {0x38, KEY_RIGHTALT},
+        {0x47, KEY_HOME},     {0x48, KEY_UP},        {0x49, KEY_PAGEUP},   {0x4b, KEY_LEFT},   {0x4d, KEY_RIGHT},
+        {0x4f, KEY_END},      {0x50, KEY_DOWN},      {0x51, KEY_PAGEDOWN}, {0x52, KEY_INSERT}, {0x53, KEY_DELETE},
+        {0x5b, KEY_LEFTMETA}, {0x5c, KEY_RIGHTMETA}, {0x5d, KEY_COMPOSE},
+    };
     for (unsigned i = 0; extended && i < G_N_ELEMENTS(others); i++)
         if (others[i][0] == code)
             return others[i][1];
@@ -207,7 +213,15 @@ static void on_keyboard(struct guest *g)
         g->extended = byte == 0xe0;
         return;
     }
-    unsigned key = key_of(byte & 0x7f, g->extended);
+    if (g->extended && (byte & 0x7f) == 0x2a) { /* the shift before Print Screen is none */
+        g->extended = false;
+        return;
+    }
+    bool pause = g->pause == 1; /* E1 1D 45, E1 9D C5 */
+    g->pause = byte == 0xe1 ? 2 : g->pause ? g->pause - 1 : 0;
+    if (g->pause)
+        return;
+    unsigned key = pause ? KEY_PAUSE : key_of(byte & 0x7f, g->extended);
     g->extended = false;
     text = g_strdup_printf("%c%u ", byte & 0x80 ? '-' : '+', key);
     say(g, text);

@@ -377,6 +377,19 @@ static void test_linux(void)
     file_free(disk);
 }
 
+/* A kernel whose place in the order is said does not come first. */
+static void test_linux_in_order(void)
+{
+    static const char *const boot[] = {"/a/disk", PC_FIRMWARE_DIRECT_BOOT, "/a/cdrom", NULL};
+    struct file *k = make_linux();
+    struct pc_firmware p = {.cpus = 1, .ram_below_4g = RAM, .kernel = written(k), .boot = boot};
+    struct bench *b = board(&p, NULL);
+    g_autoptr(GByteArray) order = read_file(b, "bootorder");
+    g_assert_cmpstr((char *)order->data, ==, "/a/disk\n" PC_FIRMWARE_DIRECT_BOOT "\n/a/cdrom");
+    bench_free(b);
+    file_free(k);
+}
+
 static void test_linux_refused(void)
 {
     struct file *k = make_linux(), *disk = file_new(0);
@@ -528,6 +541,7 @@ int main(int argc, char **argv)
     g_test_add_func("/firmware/smbios", test_smbios);
     g_test_add_func("/firmware/memory-and-boot", test_memory_and_boot);
     g_test_add_func("/direct-boot/linux", test_linux);
+    g_test_add_func("/direct-boot/linux-in-order", test_linux_in_order);
     g_test_add_func("/direct-boot/linux-refused", test_linux_refused);
     g_test_add_func("/direct-boot/multiboot-addresses", test_multiboot_addresses);
     g_test_add_func("/direct-boot/multiboot-elf", test_multiboot_elf);
