@@ -72,8 +72,6 @@ static GBytes *read_answer(const struct fence_job *job, int from, pid_t pid)
             job->hear(job->hear_ctx, (const char *)some, n);
         else if (n > 0)
             g_byte_array_append(bytes, some, n);
-        wait_readable(job, from, pid);
-    }
     return g_byte_array_free_to_bytes(bytes);
 }
 

@@ -34,6 +34,7 @@ struct cloning {
     struct snapshot_record *record; /* the source's */
     const struct snapshot *snapshot;
     GArray *disks;           /* struct clone_disk */
+    int lock;                /* the source's, held until the clone is seen by who asks for users of images; -1: none */
     const char *folder;      /* the clone's, for the children */
     struct disk_steps steps; /* there */
 };
@@ -277,17 +278,22 @@ static bool fill_held(struct cloning *c, const char *folder, const char *which, 
 
 static bool fill_from(struct cloning *c, const char *folder, const char *which, GError **error)
 {
-    int lock = machines_hold(c->source, error);
-    int held = lock >= 0 ? settings_hold(c->from, error) : -1;
+    c->lock = machines_hold(c->source, error);
+    int held = c->lock >= 0 ? settings_hold(c->from, error) : -1;
     c->disks = g_array_new(FALSE, FALSE, sizeof(struct clone_disk));
     g_array_set_clear_func(c->disks, clear_disk);
     bool good = held >= 0 && fill_held(c, folder, which, held, error);
-    if (lock >= 0)
-        close(lock);
     g_array_unref(c->disks);
     g_clear_pointer(&c->file, g_key_file_unref);
     g_clear_pointer(&c->record, record_free);
     return good;
+}
+
+static void let_go(struct cloning *c)
+{
+    if (c->lock >= 0)
+        close(c->lock);
+    c->lock = -1;
 }
 
 /* The present, frozen; when the clone failed, nobody needs that. */
@@ -297,13 +303,14 @@ static bool fill_linked(struct cloning *c, const char *folder, GError **error)
     if (!snapshots_take(c->source, NULL, "what a linked clone builds upon", &id, error))
         return false;
     g_autofree char *which = g_strdup_printf("%u", id), *kept = NULL;
-    bool good = fill_from(c, folder, which, error);
-    if (good)
+    if (fill_from(c, folder, which, error)) {
         machine_remark(c->remarks,
                        g_strdup_printf("%s has a new snapshot, %u, that the clone builds upon", c->source, id));
-    else
-        snapshots_delete(c->source, which, NULL, &kept, NULL);
-    return good;
+        return true;
+    }
+    let_go(c);
+    snapshots_delete(c->source, which, NULL, NULL, &kept, NULL);
+    return false;
 }
 
 static bool fill_clone(void *ctx, const char *folder, GError **error)
@@ -318,11 +325,15 @@ bool machines_clone(const char *source, const char *name, const struct machine_c
 {
     static const struct machine_clone full;
     g_autofree char *from = paths_machine(source);
-    struct cloning c = {.source = source, .how = how ? how : &full, .job = job, .remarks = remarks, .from = from};
+    struct cloning c = {
+        .source = source, .how = how ? how : &full, .job = job, .remarks = remarks, .from = from, .lock = -1};
     if (is_installing(from)) { /* what its installation needs has names that are its own */
         g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
-                    "%s has an installation that is under way; clone it when that is over (vmctl unattended finish)", source);
+                    "%s has an installation that is under way; clone it when that is over (vmctl unattended finish)",
+                    source);
         return false;
     }
-    return vm_name_check(source, error) && machine_make(name, fill_clone, &c, error);
+    bool good = vm_name_check(source, error) && machine_make(name, fill_clone, &c, error);
+    let_go(&c);
+    return good;
 }
