@@ -36,6 +36,7 @@ const struct board_row board_pc[] = {
     {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
+    {LISTED, {&tpm_crb_ops, "tpm", ISA}},
     /* for tests and firmware developers */
     {LISTED, {&debugport_ops, "debug-port", ISA}},
     {LISTED, {&debugexit_ops, "debug-exit", ISA}},
