@@ -221,6 +221,10 @@ static const struct schema_key vnc_keys[] = {
              "key has"},
     {NULL},
 };
+static const struct schema_key tpm_keys[] = {
+    {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
+    {NULL},
+};
 static const struct schema_key no_keys[] = {{NULL}};
 static const struct schema_key additions_keys[] = {
     {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
@@ -254,6 +258,7 @@ static const struct schema_section sections[] = {
     {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
+    {"tpm", 0, 0, "a TPM 2.0 (the program swtpm); present if listed", tpm_keys},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };
