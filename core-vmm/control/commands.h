@@ -9,7 +9,8 @@
     "in text mode with nomodeset, or writes to the serial port with console=ttyS0"
 
 extern const struct command state_commands[], media_commands[], screen_commands[], display_commands[], input_commands[],
-    serial_commands[], wait_commands[], device_commands[], balloon_commands[], save_commands[], debug_commands[];
+    serial_commands[], wait_commands[], device_commands[], balloon_commands[], save_commands[], limits_commands[],
+    debug_commands[];
 
 const char *state_name(enum machine_state s);
 const char *end_name(enum machine_end e);
