@@ -227,6 +227,13 @@ struct event_handler {
     void (*fn)(void *ctx, const struct machine_event *e);
     void *ctx;
 };
+struct cpu_limit { /* cpu_limit.c */
+    unsigned percent;
+    guint timer;
+    bool holds;
+    int64_t credit, wall, cpu; /* ns */
+    uint64_t held_ns;
+};
 struct machine {
     GKeyFile *file;
     char *path, *folder, *name;
@@ -247,6 +254,7 @@ struct machine {
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;
     unsigned hold;
+    struct cpu_limit cpu_limit;
     unsigned begun; /* threads of virtual CPUs that have their names and fences */
     bool quit;
     _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
