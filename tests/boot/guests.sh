@@ -315,9 +315,10 @@ disk_initrd() { # name busybox-package kernel-package
 }
 
 # A shell on the first serial line, all of busybox, and drivers of network cards, loaded by `cards`.
-network_tree() { # tree busybox-package kernel-package
+network_tree() { # tree busybox-package kernel-package [more modules]
 	local t=$1
-	drivers_tree "$t" "$2" "$3" af_packet ipv6 virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too
+	# shellcheck disable=SC2086
+	drivers_tree "$t" "$2" "$3" af_packet ipv6 virtio_pci virtio_net e1000 e1000e pcnet32 8139cp 8139too $4
 	cat >"$t/init" <<-'INIT'
 		#!/bin/sh
 		export PATH=/bin TERM=dumb
@@ -356,14 +357,14 @@ network_tree() { # tree busybox-package kernel-package
 }
 
 network_initrd() { # name busybox-package kernel-package
-	network_tree "$CACHE/.tree.$$" "$2" "$3"
+	network_tree "$CACHE/.tree.$$" "$2" "$3" ""
 	pack_tree "$CACHE/.tree.$$" "$1"
 }
 
 # The same with an SSH server, started by `sshd` with the public keys that it is given: for root, and by key only.
 ssh_initrd() { # name busybox-package kernel-package package...
 	local name=$1 d p t=$CACHE/.tree.$$
-	network_tree "$t" "$2" "$3"
+	network_tree "$t" "$2" "$3" ""
 	shift 3
 	mkdir -p "$t"/{lib,lib64,etc/dropbear,usr/lib,usr/sbin}
 	mkdir -m 700 -p "$t"/me{,/.ssh}
@@ -388,6 +389,30 @@ ssh_initrd() { # name busybox-package kernel-package package...
 	pack_tree "$t" "$name"
 }
 DROPBEAR="dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 zlib1g"
+
+# The same with open-vm-tools as the package has them, and the drivers of a PS/2 mouse.
+tools_initrd() { # name busybox-package kernel-package package...
+	local name=$1 d p t=$CACHE/.tree.$$
+	network_tree "$t" "$2" "$3" "psmouse evdev"
+	shift 3
+	mkdir -p "$t"/{lib,lib64,usr/lib,usr/bin,sbin,etc,var/log,var/run,run,usr/share}
+	for p in "$@"; do
+		d=$(unpack "$p")
+		for p in lib lib64 usr/lib usr/bin usr/sbin etc usr/share/open-vm-tools; do
+			[ ! -d "$d/$p" ] || { mkdir -p "$t/$p" && cp -a "$d/$p/." "$t/$p/"; }
+		done
+	done
+	rm -rf "$t"/usr/lib/x86_64-linux-gnu/{gconv,audit} "$t/usr/lib/systemd" "$t"/usr/lib/x86_64-linux-gnu/libicutu* \
+		"$t"/usr/lib/x86_64-linux-gnu/libicui18n*
+	echo "root:x:0:0:root:/:/bin/sh" >"$t/etc/passwd"
+	echo "root:x:0:" >"$t/etc/group"
+	printf '#!/bin/sh\nexec poweroff -f\n' >"$t/sbin/shutdown" # what the tools call
+	chmod +x "$t/sbin/shutdown"
+	pack_tree "$t" "$name"
+}
+OPEN_VM_TOOLS="open-vm-tools libc6 libdrm2 libfuse3-3 libgcc-s1 libglib2.0-0 libmspack0 libssl3 libtirpc3 libudev1 libxml2 libxmlsec1
+libxmlsec1-openssl libxslt1.1 libpcre2-8-0 libffi8 zlib1g liblzma5 libicu72 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libcom-err2
+libkrb5support0 libkeyutils1 libpam0g libaudit1 libcap-ng0 libmount1 libselinux1 libblkid1 libstdc++6"
 
 # Linux with the drivers of virtio, which does with each device that it finds what its command line says: do=rng,disk,...
 virtio_initrd() { # name busybox-package kernel-package
@@ -525,6 +550,8 @@ make_guest() {
 	network-initrd64.gz) network_initrd "$1" busybox-static linux-image-amd64 ;;
 	# shellcheck disable=SC2086
 	ssh-initrd64.gz) ssh_initrd "$1" busybox-static linux-image-amd64 $DROPBEAR ;;
+	# shellcheck disable=SC2086
+	tools-initrd64.gz) tools_initrd "$1" busybox-static linux-image-amd64 $OPEN_VM_TOOLS ;;
 	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	disk-initrd64.gz) disk_initrd "$1" busybox-static linux-image-amd64 ;;
 	disk-initrd32.gz) disk_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
