@@ -17,6 +17,7 @@ enum fence_access {
     FENCE_WRITE = 4,  /* also cut it short */
     FENCE_DEVICE = 8, /* commands to a device: the size of a host disk, KVM */
     FENCE_MAKE = 16,  /* in a folder and below it: new regular files, renaming, removing */
+    FENCE_RUN = 64,   /* become that program, or what is in the folder */
     FENCE_MEET = 32,  /* the same: sockets, and folders for them */
 };
 struct fence_files;
@@ -48,6 +49,7 @@ enum fence_kind {
     FENCE_LOOK,   /* a child that says which files an image consists of */
     FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
     FENCE_NET,    /* the network process around a VM: network-modes/ */
+    FENCE_VNC,    /* its VNC server: gui/vnc/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */

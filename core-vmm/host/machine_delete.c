@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* machine_delete.c - a machine goes, with its disk images or without. */
+#include "core-vmm/host/machine_autostart.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
@@ -114,5 +115,7 @@ bool machines_delete(const char *name, bool keep_disks, bool *left, GError **err
     else if (!is_needed(name, folder, error))
         good = remove_all(folder, error);
     close(lock);
+    if (good && machine_autostart_get(name))
+        machine_autostart_set(name, false, &(bool){false}, NULL);
     return good;
 }

@@ -15,6 +15,7 @@ static const struct {
     const char *keys[3];
 } keys[] = {
     {"app.quit", {"<ctrl>q"}},
+    {"app.shortcuts", {"<ctrl>question", "F1"}},
     {"win.new", {"<ctrl>n"}},
     {"win.search", {"<ctrl>f"}},
     {"win.other-view", {"<ctrl>g"}},
@@ -49,6 +50,16 @@ static void on_about(GSimpleAction *a, GVariant *parameter, gpointer app)
                           _("Whole operating systems in windows on a Linux desktop."), NULL);
 }
 
+/* Made when it is wanted: GTK 4.8 ends the program when a screen reader asks for a window beyond the last while there is a hidden
+ * one, as GtkApplicationWindow's own help overlay is. */
+static void on_shortcuts(GSimpleAction *a, GVariant *parameter, gpointer app)
+{
+    g_autoptr(GtkBuilder) b = gtk_builder_new_from_resource("/org/terrarium/Terrarium/ui/shortcuts.ui");
+    GtkWindow *w = GTK_WINDOW(gtk_builder_get_object(b, "shortcuts"));
+    gtk_window_set_transient_for(w, gtk_application_get_active_window(app));
+    gtk_window_present(w);
+}
+
 static VmWindow *window_of(VmApp *a)
 {
     GtkWindow *w = gtk_application_get_active_window(GTK_APPLICATION(a));
@@ -71,7 +82,7 @@ static void open_files(GApplication *app, GFile **files, int n, const char *hint
 
 static void startup(GApplication *app)
 {
-    static const GActionEntry entries[] = {{"quit", on_quit}, {"about", on_about}};
+    static const GActionEntry entries[] = {{"quit", on_quit}, {"about", on_about}, {"shortcuts", on_shortcuts}};
     G_APPLICATION_CLASS(vm_app_parent_class)->startup(app);
     g_action_map_add_action_entries(G_ACTION_MAP(app), entries, G_N_ELEMENTS(entries), app);
     for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++)

@@ -26,6 +26,18 @@ static struct question *question_new(VmWindow *w, VmItem *m, ask_answer sure)
     return g_memdup2(&q, sizeof q);
 }
 
+/* A key that repeats asks once. */
+static bool asks_already(VmWindow *w)
+{
+    GListModel *all = gtk_window_get_toplevels();
+    bool asks = false;
+    for (guint i = 0; i < g_list_model_get_n_items(all) && !asks; i++) {
+        g_autoptr(GtkWindow) t = g_list_model_get_item(all, i);
+        asks = gtk_window_get_transient_for(t) == GTK_WINDOW(w) && gtk_window_get_modal(t);
+    }
+    return asks;
+}
+
 static AdwMessageDialog *dialog_new(VmWindow *w, const char *title, const char *text, const char *verb,
                                     AdwResponseAppearance appearance)
 {
@@ -52,6 +64,8 @@ static void on_sure(AdwMessageDialog *d, const char *response, gpointer question
 
 void ask_sure(VmWindow *w, VmItem *m, const char *title, const char *text, const char *verb, ask_answer sure)
 {
+    if (asks_already(w))
+        return;
     AdwMessageDialog *d = dialog_new(w, title, text, verb, ADW_RESPONSE_DESTRUCTIVE);
     present(d, G_CALLBACK(on_sure), question_new(w, m, sure));
 }
@@ -70,12 +84,16 @@ static void on_delete(AdwMessageDialog *d, const char *response, gpointer questi
 
 void ask_delete(VmWindow *w, VmItem *m)
 {
+    if (asks_already(w))
+        return;
     g_autofree char *title = g_strdup_printf(_("Delete “%s”?"), vm_item_title(m));
-    AdwMessageDialog *d = dialog_new(
-        w, title,
-        _("Its settings, snapshots and the disks in its folder are removed for good. Images that lie elsewhere stay."),
-        _("_Delete"), ADW_RESPONSE_DESTRUCTIVE);
-    adw_message_dialog_add_response(d, "keep", _("_Keep Disks"));
+    AdwMessageDialog *d =
+        ADW_MESSAGE_DIALOG(adw_message_dialog_new(GTK_WINDOW(w), title,
+                                                  _("Its settings, snapshots and the disks in its folder are removed "
+                                                    "for good. Images that lie elsewhere stay.")));
+    adw_message_dialog_add_responses(d, "cancel", _("_Cancel"), "keep", _("_Keep Disks"), "delete", _("_Delete"), NULL);
+    adw_message_dialog_set_response_appearance(d, "delete", ADW_RESPONSE_DESTRUCTIVE);
+    adw_message_dialog_set_close_response(d, "cancel");
     present(d, G_CALLBACK(on_delete), question_new(w, m, NULL));
 }
 
@@ -91,6 +109,8 @@ static void on_title(AdwMessageDialog *d, const char *response, gpointer questio
 
 void ask_title(VmWindow *w, VmItem *m)
 {
+    if (asks_already(w))
+        return;
     AdwMessageDialog *d = dialog_new(w, _("Rename"), _("What you call it. Its folder keeps its name."), _("_Rename"),
                                      ADW_RESPONSE_SUGGESTED);
     struct question *q = question_new(w, m, NULL);

@@ -2,7 +2,10 @@
 /* details.c - see details.h. */
 #include "gui/manager/details.h"
 #include "gui/manager/machine_menu.h"
+#include "gui/manager/log_page.h"
 #include "gui/manager/overview.h"
+#include "gui/manager/settings_page.h"
+#include "gui/manager/snapshots_page.h"
 #include <adwaita.h>
 
 struct _VmDetails {
@@ -103,6 +106,9 @@ static void vm_details_class_init(VmDetailsClass *c)
     g_object_class_install_property(o, PROP_ITEM, g_param_spec_object("item", NULL, NULL, vm_item_get_type(), flags));
     g_object_class_install_property(o, PROP_FOLDED, g_param_spec_boolean("folded", NULL, NULL, FALSE, flags));
     g_type_ensure(vm_overview_get_type());
+    g_type_ensure(vm_settings_get_type());
+    g_type_ensure(vm_log_get_type());
+    g_type_ensure(vm_snapshots_get_type());
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/details.ui");
     gtk_widget_class_bind_template_child(w, VmDetails, switcher);
     gtk_widget_class_bind_template_child(w, VmDetails, stack);

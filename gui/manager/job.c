@@ -133,12 +133,13 @@ static void listen_to(VmJob *j)
     g_subprocess_wait_async(j->process, NULL, on_end, j);
 }
 
-static GSubprocess *spawn(const char *const *words, GError **error)
+static GSubprocess *spawn(const char *const *words, bool secret, GError **error)
 {
     g_autofree char *program = program_find("vmctl");
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autoptr(GSubprocessLauncher) l =
-        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE |
+                                  (secret ? G_SUBPROCESS_FLAGS_STDIN_PIPE : G_SUBPROCESS_FLAGS_NONE));
     if (!program) {
         g_set_error_literal(error, MACHINE_ERROR, MACHINE_ERROR_NO_PROGRAM,
                             _("the program vmctl is missing; install Terrarium anew"));
@@ -152,13 +153,29 @@ static GSubprocess *spawn(const char *const *words, GError **error)
     return g_subprocess_launcher_spawnv(l, (const char *const *)argv->pdata, error);
 }
 
+/* It is short, so a pipe takes it at once. */
+static void tell(VmJob *j, const char *line)
+{
+    GOutputStream *in = g_subprocess_get_stdin_pipe(j->process);
+    if (g_output_stream_write_all(in, line, strlen(line), NULL, NULL, NULL))
+        g_output_stream_write_all(in, "\n", 1, NULL, NULL, NULL);
+    g_output_stream_close(in, NULL, NULL);
+}
+
 VmJob *vm_job_new(const char *title, const char *const *words)
+{
+    return vm_job_new_secret(title, words, NULL);
+}
+
+VmJob *vm_job_new_secret(const char *title, const char *const *words, const char *line)
 {
     VmJob *j = g_object_new(vm_job_get_type(), NULL);
     g_autoptr(GError) error = NULL;
     j->title = g_strdup(title);
-    j->process = spawn(words, &error);
+    j->process = spawn(words, line, &error);
     g_object_ref(j);
+    if (j->process && line)
+        tell(j, line);
     if (j->process) {
         listen_to(j);
         return j;

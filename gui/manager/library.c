@@ -32,6 +32,12 @@ VmItem *vm_library_add(VmLibrary *l, const char *name)
     return fresh;
 }
 
+static bool is_there(const char *name)
+{
+    g_autofree char *folder = machines_folder(name);
+    return g_file_test(folder, G_FILE_TEST_IS_DIR);
+}
+
 static void take_away(VmLibrary *l, const char *name)
 {
     guint at;
@@ -43,15 +49,16 @@ static void take_away(VmLibrary *l, const char *name)
     g_list_store_remove(l->items, at);
 }
 
+/* Whatever is told: what counts is whether its folder is there now.  Several changes may be told late, and together. */
 static void on_change(void *ctx, const char *name, enum machine_change change)
 {
     VmLibrary *l = ctx;
     VmItem *m = vm_library_find(l, name);
-    if (change == MACHINE_DELETED)
+    if (!is_there(name))
         take_away(l, name);
     else if (m)
         vm_item_look(m);
-    else if (change != MACHINE_ENDED)
+    else
         vm_library_add(l, name);
 }
 
@@ -66,8 +73,7 @@ static void load(VmLibrary *l)
     g_autoptr(GPtrArray) names = paths_list(NULL), items = g_ptr_array_new_with_free_func(g_object_unref);
     machines_sweep();
     for (guint i = 0; names && i < names->len; i++) {
-        g_autofree char *folder = machines_folder(names->pdata[i]);
-        if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
+        if (!is_there(names->pdata[i]))
             continue;
         VmItem *m = vm_item_new(names->pdata[i]);
         g_hash_table_insert(l->by_name, (gpointer)vm_item_name(m), m);

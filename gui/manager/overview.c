@@ -123,9 +123,7 @@ static void on_facts(VmOverview *v)
         GtkWidget *row = adw_action_row_new();
         adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(row), FALSE);
         adw_preferences_row_set_title(ADW_PREFERENCES_ROW(row), f->what);
-        g_autofree char *escaped =
-            g_markup_escape_text(f->value, -1); /* 1.2 takes a subtitle for markup whatever one says */
-        adw_action_row_set_subtitle(ADW_ACTION_ROW(row), escaped);
+        adw_action_row_set_subtitle(ADW_ACTION_ROW(row), f->value);
         adw_action_row_set_subtitle_lines(ADW_ACTION_ROW(row), 3);
         adw_preferences_group_add(v->facts, row);
         g_ptr_array_add(v->rows, row);

@@ -2,7 +2,7 @@
 /* window_actions.c - what the window's menus and keys do with the window. */
 #include "gui/manager/remembered.h"
 #include "gui/manager/window.h"
-#include <glib/gi18n.h>
+#include "gui/manager/wizard.h"
 #include <string.h>
 
 static void on_back(GSimpleAction *a, GVariant *parameter, gpointer window)
@@ -47,7 +47,7 @@ static void on_page(GSimpleAction *a, GVariant *parameter, gpointer window)
 
 static void on_new(GSimpleAction *a, GVariant *parameter, gpointer window)
 {
-    vm_window_toast(window, _("The wizard is not there yet; vmctl create makes machines."));
+    vm_wizard_show(window, parameter ? g_variant_get_string(parameter, NULL) : NULL);
 }
 
 void window_actions_add(VmWindow *w, const char *view, const char *sort)

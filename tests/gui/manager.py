@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The manager as a user with a screen reader meets it: the real program on a display and a session bus of its own, seen and
-steered by AT-SPI.  Warnings of GTK and GLib end it (G_DEBUG)."""
+steered by AT-SPI.  Warnings of GTK and GLib end it
+(G_DEBUG)."""
 import os
 import shutil
 import subprocess
@@ -110,8 +111,22 @@ class Desk:
             self.app.wait()
         self.app = None
 
+    def focus(self):
+        """There is no window manager: the newest window of the manager gets the keys."""
+        windows = self.run("xdotool", "search", "--onlyvisible", "--pid", str(self.app.pid), check=False).split()
+        self.run("xdotool", "windowfocus", "--sync", windows[-1], check=False)
+
     def keys(self, *names):
+        self.focus()
         self.run("xdotool", "key", "--clearmodifiers", *names)
+
+    def action(self, name, parameter=""):
+        """An action of the window, by the bus: of what AT-SPI has no action for in GTK 4.8."""
+        self.run("gdbus", "call", "--session", "-d", "org.terrarium.Terrarium", "-o", "/org/terrarium/Terrarium/window/1",
+                 "-m", "org.gtk.Actions.Activate", name, f"[<'{parameter}'>]", "{}")
+
+    def show_page(self, page):
+        self.action("page", page)
 
     def picture(self, name):
         folder = os.environ.get("TERRARIUM_PICTURES")
@@ -144,7 +159,8 @@ class Desk:
         return None
 
     def walk(self, node=None):
-        """All that shows, depth first."""
+        """All that shows, depth first, the newest window first.  (GTK 4.8 has pages of a stack that are not shown among it: of two
+        things the first is meant.)"""
         from gi.repository import Atspi
         top = node is None
         node = node or self.application()
@@ -156,25 +172,23 @@ class Desk:
             if not top and node.get_role_name() not in ("application",) and not states.contains(Atspi.StateType.VISIBLE):
                 return
             yield node
-            for i in range(node.get_child_count()):
+            order = range(node.get_child_count())
+            for i in reversed(order) if top else order:
                 child = node.get_child_at_index(i)
                 if child is not None:
                     yield from self.walk(child)
         except Exception:  # gone meanwhile
             return
 
-    def find(self, role=None, name=None, last=False):
-        """The first (last) that shows with that role and that name, or a name that holds it."""
-        found = None
+    def find(self, role=None, name=None):
+        """The first with that role and that name, or a name that holds it."""
         for node in self.walk():
             try:
-                fits = (role is None or node.get_role_name() == role) and (name is None or name in (node.get_name() or ""))
-            except Exception:
+                if (role is None or node.get_role_name() == role) and (name is None or name in (node.get_name() or "")):
+                    return node
+            except Exception:  # gone meanwhile
                 continue
-            if fits and not last:
-                return node
-            found = node if fits else found
-        return found
+        return None
 
     def see(self, name, role=None, seconds=WAIT):
         def look():
@@ -193,21 +207,40 @@ class Desk:
 
         def act():
             self.alive()
-            node = self.find(role, name, last=True)
+            node = self.find(role, name)
             if not node or not node.get_state_set().contains(Atspi.StateType.SENSITIVE) or not node.get_n_actions():
                 return False
             return node.do_action(0)
         wait_for(f"{role or 'thing'} to click named {name!r} (there are: {self.names()})", act)
 
+    def fields(self):
+        """Name and node of all that can be typed into."""
+        from gi.repository import Atspi
+        for node in self.walk():
+            if node.get_state_set().contains(Atspi.StateType.EDITABLE):
+                yield node.get_name() or "", node
+
+    def field(self, name):
+        return wait_for(f"field named {name!r} (there are: {[n for n, _ in self.fields()]})",
+                        lambda: next((node for n, node in self.fields() if name in n), None))
+
     def type_into(self, name, text):
         from gi.repository import Atspi
+        assert Atspi.EditableText.set_text_contents(self.field(name), text)
 
-        def act():
-            for node in self.walk():
-                if name in (node.get_name() or "") and node.get_state_set().contains(Atspi.StateType.EDITABLE):
-                    return Atspi.EditableText.set_text_contents(node, text)
-            return False
-        wait_for(f"field named {name!r} (there are: {self.names()})", act)
+    def typed(self, name, text):
+        """Waits until the field has a text that begins so; the text."""
+        from gi.repository import Atspi
+
+        def read():
+            node = self.field(name)
+            content = Atspi.Text.get_text(node, 0, Atspi.Text.get_character_count(node))
+            return content if content.startswith(text) else seen.append(content)
+        seen = []
+        try:
+            return wait_for(f"{text!r} in {name!r}", read)
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}; but {seen[-1:]}") from None
 
 
 def run_tests(tests, arguments, size="1280x900", vm=True):

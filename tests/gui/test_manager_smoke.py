@@ -34,6 +34,19 @@ def starts_and_stops(desk):
     desk.see("Off")
 
 
+def settings_show_and_follow(desk):
+    """Names with markup in them are names; what vmctl sets is seen on the page."""
+    desk.vmctl("set", "first", "machine.cmdline=<i>&'", "ide0.file=a<b>&'.img", "ide0.format=raw")
+    desk.see("a<b>&'.img")
+    desk.show_page("settings")
+    desk.see("Search settings")
+    desk.vmctl("set", "first", "machine.cpus=2")
+    desk.typed("Processors", "2")
+    desk.show_page("log")
+    desk.see("Search the log")
+    desk.show_page("overview")
+
+
 def a_damaged_machine_is_shown(desk):
     folder = desk.home + "/data/terrarium/machines/broken"
     os.mkdir(folder)
@@ -49,4 +62,4 @@ def last_one_deleted(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([empty_start, follows_vmctl, starts_and_stops, a_damaged_machine_is_shown, last_one_deleted], sys.argv[1:])
+run_tests([empty_start, follows_vmctl, starts_and_stops, settings_show_and_follow, a_damaged_machine_is_shown, last_one_deleted], sys.argv[1:])
