@@ -25,6 +25,10 @@ extern const struct device_ops hpet_ops;
 #define FLASH_BYTES 0x84000u
 extern const struct device_ops flash_ops;
 
+/* The interface of a TPM, which is a program of the host. */
+#define TPM_CRB_BASE 0xfed40000u
+extern const struct device_ops tpm_crb_ops;
+
 /* Video */
 extern const struct device_ops vga_ops;
 

@@ -37,6 +37,7 @@ const struct board_row board_pc[] = {
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     {LISTED, {&vmware_backdoor_ops, "additions", ISA}},
+    {LISTED, {&tpm_crb_ops, "tpm", ISA}},
     /* for tests and firmware developers */
     {LISTED, {&debugport_ops, "debug-port", ISA}},
     {LISTED, {&debugexit_ops, "debug-exit", ISA}},

@@ -269,6 +269,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .boot_menu = boot_menu,
         .no_display = !has_video(m),
         .hpet = is_board_2(m),
+        .tpm = g_key_file_has_group(m->file, "tpm"),
         .gpa_bits = gpa_bits(m),
         .uefi = firmware_rom_is_uefi(machine_device(m, "firmware")),
         .boot = (const char *const *)order->pdata,

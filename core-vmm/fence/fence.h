@@ -17,6 +17,7 @@ enum fence_access {
     FENCE_WRITE = 4,  /* also cut it short */
     FENCE_DEVICE = 8, /* commands to a device: the size of a host disk, KVM */
     FENCE_MAKE = 16,  /* in a folder and below it: new regular files, renaming, removing */
+    FENCE_RUN = 64,   /* become that program, or what is in the folder */
     FENCE_MEET = 32,  /* the same: sockets, and folders for them */
 };
 struct fence_files;

@@ -32,6 +32,8 @@ static const struct schema_key machine_keys[] = {
      .at_once = true},
     {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole pages of 4K", .step = 4096},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
+    {"cpu-limit", SCHEMA_NUMBER, NULL, 1, 6400, .at_once = true,
+     .help = "how much of the host's CPUs the VM process may use, in percent of one; if missing, all there is"},
     {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
     {"engine", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "kvm", "soft", "interp"),
      .help = "what runs the guest's code: hardware virtualization, the translator, the interpreter, or the best that "
@@ -81,6 +83,18 @@ static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhd
         "size", SCHEMA_SIZE, NULL, 512, TIB << 16, .step = 512,                                                        \
                                                    .help = "and how long it is; if missing, up to the end"             \
     }
+#define LIMIT_KEYS                                                                                                     \
+    {"limit-bytes",                                                                                                    \
+     SCHEMA_SIZE,                                                                                                      \
+     NULL,                                                                                                             \
+     4 * KIB,                                                                                                          \
+     TIB,                                                                                                              \
+     .at_once = true,                                                                                                  \
+     .help = "bytes that it may move in a second; if missing, any number"},                                            \
+    {                                                                                                                  \
+        "limit-operations", SCHEMA_NUMBER, NULL, 1, 100000000, .at_once = true,                                        \
+                                                               .help = "requests in a second; if missing, any number"  \
+    }
 static const struct schema_key drive_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA or SCSI bay"},
     {"format", SCHEMA_CHOICE, NULL, .words = formats,
@@ -91,6 +105,7 @@ static const struct schema_key drive_keys[] = {
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
     SLICE_KEYS,
+    LIMIT_KEYS,
     {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
      .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     {NULL},
@@ -102,6 +117,7 @@ static const struct schema_key floppy_keys[] = {
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "as for ide"},
     SLICE_KEYS,
+    LIMIT_KEYS,
     {"speed", SCHEMA_CHOICE, "fast", .words = WORDS("fast", "real"),
      .help = "as fast as the host can, or with a real drive's times for steps, turns and errors"},
     {NULL},
@@ -190,6 +206,7 @@ static const struct schema_key virtio_disk_keys[] = {
     {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
      .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     SLICE_KEYS,
+    LIMIT_KEYS,
     SLOT_KEY("if missing, 14 for the first, 15 for the second ..."),
     VIRTIO_KEYS,
     {NULL},
@@ -219,6 +236,10 @@ static const struct schema_key vnc_keys[] = {
     {"keyboard", SCHEMA_TEXT, "us",
      .help = "the guest's keyboard layout as X names it, like de or fr(oss), for clients that do not say which place a "
              "key has"},
+    {NULL},
+};
+static const struct schema_key tpm_keys[] = {
+    {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
     {NULL},
 };
 static const struct schema_key no_keys[] = {{NULL}};
@@ -254,6 +275,7 @@ static const struct schema_section sections[] = {
     {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
+    {"tpm", 0, 0, "a TPM 2.0 (the program swtpm); present if listed", tpm_keys},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };

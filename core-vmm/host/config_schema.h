@@ -29,7 +29,8 @@ struct schema_key {
     int64_t low, high;
     const char *const *words;
     const char *help;
-    bool at_once; /* only people read it: a change counts while the machine runs; others from its next start */
+    bool
+        at_once; /* a change counts while the machine runs: only people read it, or it can be told; others from its next start */
     char separator;
     uint32_t step; /* SCHEMA_SIZE: a multiple of it; 0: any; 1: a power of two */
 };

@@ -227,6 +227,13 @@ struct event_handler {
     void (*fn)(void *ctx, const struct machine_event *e);
     void *ctx;
 };
+struct cpu_limit { /* cpu_limit.c */
+    unsigned percent;
+    guint timer;
+    bool holds;
+    int64_t credit, wall, cpu; /* ns */
+    uint64_t held_ns;
+};
 struct machine {
     GKeyFile *file;
     char *path, *folder, *name;
@@ -247,6 +254,7 @@ struct machine {
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;
     unsigned hold;
+    struct cpu_limit cpu_limit;
     unsigned begun; /* threads of virtual CPUs that have their names and fences */
     bool quit;
     _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
@@ -273,6 +281,7 @@ struct machine {
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
+    struct tpm_port *tpm; /* tpm.c; NULL: there is no such device */
     GPtrArray *char_ports;          /* struct char_port: char.c */
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;

@@ -17,6 +17,7 @@
 #include "core-vmm/vm/log.h"
 #include "core-vmm/vm/net_line.h"
 #include "core-vmm/vm/probe.h"
+#include "core-vmm/vm/tpm_line.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -50,6 +51,7 @@ struct process {
     struct outer *outer; /* NULL: whoever started us made no processes around this one */
     struct net_line *network;
     struct additions *additions; /* NULL: the machine has none */
+    struct tpm_line *tpm;
     struct server_options server_options;
     struct server *server;
     bool variables;    /* its firmware keeps some */
@@ -270,6 +272,8 @@ static void attach_ends(struct process *p)
     for (unsigned i = 0; names[i]; i++)
         if (!strcmp(names[i], "network") && !p->network)
             p->network = net_line_new(p->machine, p->outer, i);
+        else if (!strcmp(names[i], "tpm") && !p->tpm)
+            p->tpm = tpm_line_new(p->machine, p->outer, i);
 }
 
 static void serve(struct process *p)
@@ -322,6 +326,7 @@ static void clean_up(struct process *p)
         drive_give_up(v);
     server_free(p->server);
     net_line_free(p->network);
+    tpm_line_free(p->tpm);
     outer_free(p->outer);
     if (p->machine)
         machine_free(p->machine);
@@ -373,7 +378,7 @@ static bool parse(struct options *o, int argc, char **argv)
         {"foreground", 0, 0, G_OPTION_ARG_NONE, &o->foreground, "Warnings and the machine's end on stderr too", NULL},
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &o->ready_fd, "Tell on this descriptor how the start went", "FD"},
         {"line-fd", 0, 0, G_OPTION_ARG_INT, &o->line_fd, "What keeps the processes around this one talks here", "FD"},
-        {"outer", 0, 0, G_OPTION_ARG_STRING, &o->outer, "Which of them there are, by commas: network", "NAMES"},
+        {"outer", 0, 0, G_OPTION_ARG_STRING, &o->outer, "Which of them there are, by commas: network, tpm", "NAMES"},
         {"die-with-parent", 0, 0, G_OPTION_ARG_NONE, &o->die_with_parent, "Stop when whoever started this ends", NULL},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o->no_jail, "Keep all privileges, for debugging", NULL},
         {"load", 0, 0, G_OPTION_ARG_FILENAME, &o->load, "Go on from a saved state (vmctl debug save)", "FILE"},

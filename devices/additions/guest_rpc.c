@@ -23,6 +23,7 @@ enum {
     STATUS_AGAIN = 0x10,
     STATUS_FAST = 0x80 /* the high-bandwidth port works */
 };
+#define LEFT_NS         (60ull * 1000000000) /* a channel that is not used for so long may be taken away */
 #define PROTOCOL_RPCI   0x49435052u
 #define PROTOCOL_TCLO   0x4f4c4354u
 #define PROTOCOL_COOKIE 0x80000000u /* or-ed */
@@ -34,6 +35,7 @@ struct rpc_channel {
     uint8_t *in;          /* of `size` bytes, `have` of them there; NULL: none is coming */
     uint32_t size, have;  /* size 0 and in NULL: none */
     GBytes *out;          /* the message that the guest fetches, or NULL */
+    uint64_t used_at;     /* ns: the last call that was about it */
     uint32_t taken;       /* bytes of it */
     struct channel *talk; /* TCLO: to the service */
 };
@@ -80,28 +82,43 @@ static bool begin(struct rpc_channel *c)
     return c->talk != NULL;
 }
 
+/* A free one; or the one that nobody has used for the longest time, if that is a minute: programs are killed. */
+static struct rpc_channel *room(struct guest_rpc *g)
+{
+    struct rpc_channel *oldest = &g->channel[0];
+    for (struct rpc_channel *c = g->channel; c < g->channel + GUEST_RPC_CHANNELS; c++) {
+        if (!c->open)
+            return c;
+        if (c->used_at < oldest->used_at)
+            oldest = c;
+    }
+    if (dev_now(g->device) < oldest->used_at + LEFT_NS)
+        return NULL;
+    close_channel(oldest);
+    return oldest;
+}
+
 static uint32_t open_channel(struct guest_rpc *g, struct port_call *p)
 {
     uint32_t wanted = p->gpr[X86_RBX], protocol = wanted & ~PROTOCOL_COOKIE;
-    unsigned n = 0;
-    while (n < GUEST_RPC_CHANNELS && g->channel[n].open)
-        n++;
-    if (n == GUEST_RPC_CHANNELS || (protocol != PROTOCOL_RPCI && protocol != PROTOCOL_TCLO)) {
+    bool known = protocol == PROTOCOL_RPCI || protocol == PROTOCOL_TCLO;
+    struct rpc_channel *c = known ? room(g) : NULL;
+    if (!c) {
         dev_log(g->device, "the guest cannot have a channel of protocol %#x: %s", protocol,
-                n == GUEST_RPC_CHANNELS ? "it has as many as there are" : "there is none");
+                known ? "it has as many as there are" : "there is no such protocol");
         return 0;
     }
-    struct rpc_channel *c = &g->channel[n];
     c->protocol = protocol;
     if (!begin(c))
         return 0;
     c->open = true;
+    c->used_at = dev_now(g->device);
     c->has_cookie = wanted & PROTOCOL_COOKIE;
     if (c->has_cookie) {
         p->gpr[X86_RSI] = c->cookie_high = g_random_int();
         p->gpr[X86_RDI] = c->cookie_low = g_random_int();
     }
-    p->gpr[X86_RDX] = (p->gpr[X86_RDX] & 0xffff) | n << 16;
+    p->gpr[X86_RDX] = (p->gpr[X86_RDX] & 0xffff) | (c - g->channel) << 16;
     return STATUS_SUCCESS;
 }
 
@@ -111,7 +128,10 @@ static struct rpc_channel *called(struct guest_rpc *g, const struct port_call *p
     unsigned n = p->gpr[X86_RDX] >> 16 & 0xffff;
     struct rpc_channel *c = n < GUEST_RPC_CHANNELS ? &g->channel[n] : NULL;
     bool known = c && c->open && (!c->has_cookie || (c->cookie_high == high && c->cookie_low == low));
-    return known ? c : NULL;
+    if (!known)
+        return NULL;
+    c->used_at = dev_now(g->device);
+    return c;
 }
 
 /* ---- a message from the guest ---- */
@@ -321,6 +341,7 @@ static void sync_channel(struct rpc_channel *c, struct stream *s)
     stream_bool(s, &c->has_cookie);
     stream_u32(s, &c->cookie_high);
     stream_u32(s, &c->cookie_low);
+    stream_u64(s, &c->used_at);
     stream_bool(s, &again);
     if (s->loading)
         c->again = again;
@@ -329,6 +350,10 @@ static void sync_channel(struct rpc_channel *c, struct stream *s)
         sync_out(c, s);
     } else {
         s->failed |= c->protocol != PROTOCOL_TCLO;
+    }
+    s->failed |= c->used_at > dev_now(c->rpc->device);
+    if (s->failed) {
+        c->used_at = 0;
     }
 }
 

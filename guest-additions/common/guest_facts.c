@@ -44,9 +44,21 @@ static char *checked_text(const char *value, size_t bytes, size_t most)
     return good ? g_strndup(value, bytes) : NULL;
 }
 
+/* A fact is a line for people. */
+static char *checked_line(const char *value, size_t bytes, size_t most)
+{
+    g_autofree char *text = checked_text(value, bytes, most);
+    GString *line = text ? g_string_new(NULL) : NULL;
+    for (const char *at = text; at && *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+        g_string_append_unichar(line, g_unichar_iscntrl(c) ? ' ' : c);
+    }
+    return line ? g_string_free(line, FALSE) : NULL;
+}
+
 bool guest_facts_set(struct guest_facts *f, const char *name, const char *value, size_t bytes)
 {
-    char *text = checked_text(value, bytes, FACT_BYTES);
+    char *text = checked_line(value, bytes, FACT_BYTES);
     if (!text)
         return false;
     g_mutex_lock(&f->lock);

@@ -67,6 +67,7 @@ static bool may_log(struct additions *a)
 
 static bool log_line(struct question *q)
 {
+    without_zero(q);
     g_autofree char *text = g_utf8_make_valid(q->rest, MIN(q->bytes, LOG_BYTES));
     g_strdelimit(text, "\r\n\t\x1b", ' ');
     if (may_log(q->additions))

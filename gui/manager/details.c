@@ -5,6 +5,7 @@
 #include "gui/manager/log_page.h"
 #include "gui/manager/overview.h"
 #include "gui/manager/settings_page.h"
+#include "gui/manager/snapshots_page.h"
 #include <adwaita.h>
 
 struct _VmDetails {
@@ -107,6 +108,7 @@ static void vm_details_class_init(VmDetailsClass *c)
     g_type_ensure(vm_overview_get_type());
     g_type_ensure(vm_settings_get_type());
     g_type_ensure(vm_log_get_type());
+    g_type_ensure(vm_snapshots_get_type());
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/details.ui");
     gtk_widget_class_bind_template_child(w, VmDetails, switcher);
     gtk_widget_class_bind_template_child(w, VmDetails, stack);

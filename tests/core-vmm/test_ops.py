@@ -129,7 +129,69 @@ def autostart(h):
     assert not [u for u in os.listdir(units) if u.startswith("terrarium")], "a deleted machine would be started"
 
 
-TESTS = [events, top, autostart]
+class Busy:
+    """A real machine that boots a sector of code which counts on its serial port."""
+
+    def __init__(self, h, code, *options):
+        self.h, self.serial = h, h.path + "/out"
+        h.env.pop("TERRARIUM_VM")
+        with open(h.path + "/boot.img", "wb") as f:
+            f.write(bytes.fromhex(code).ljust(510, b"\0") + b"\x55\xaa" + bytes((8 << 20) - 512))
+        h.vmctl("create", "vm", "--nic", "none", "--engine", "soft", "--disk", h.path + "/boot.img", "--serial", self.serial, *options)
+        h.vmctl("start", "vm")
+        end = time.monotonic() + WAIT
+        while not self.count() and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def count(self):
+        return os.path.getsize(self.serial)
+
+    def look(self):
+        return json.loads(self.h.vmctl("top", "vm", "--once", "-o", "json", "-i", SECONDS))["machines"][0]
+
+
+def cpu_limit(h):
+    """l: mov ecx, 400000h; a: dec ecx; jnz a; out 3f8h, "."; jmp l"""
+    vm = Busy(h, "ba f8 03 66 b9 00 00 40 00 66 49 75 fc b0 2e ee eb f1", "--set", "machine.cpu-limit=10")
+    for limit in (10, 5):
+        h.vmctl("set", "vm", f"machine.cpu-limit={limit}")
+        seen = vm.look()
+        print(f"# limit {limit}: {seen['cpu-percent']:.2f} %, held {seen['cpu-held-percent']:.0f} %")
+        assert seen["cpu-limit"] == limit and seen["cpu-percent"] <= limit * BEYOND, seen
+        assert seen["cpu-percent"] >= limit / BEYOND or seen["cpu-held-percent"] < 5, seen  # the host has no more to give
+    h.vmctl("pause", "vm")
+    h.vmctl("resume", "vm")
+    before = vm.count()
+    h.vmctl("set", "vm", "--unset", "machine.cpu-limit")
+    assert "cpu-limit" not in vm.look() and vm.count() > before
+    h.vmctl("set", "vm", "machine.cpu-limit=1")
+    begin = time.monotonic()
+    h.vmctl("stop", "--force", "vm")  # does not wait for its share
+    assert time.monotonic() - begin < 5
+
+
+def disk_limits(h):
+    """Reads 32 KiB by INT 13h, then ".", for ever."""
+    vm = Busy(h, "31c0 8ed8 be157c b442 b280 cd13 baf803 b02e ee ebef 10004000008000000000000000000000")
+    for setting, what, wanted in (("limit-bytes=1M", "read-bytes-per-second", 1 << 20), ("limit-operations=20", "reads-per-second", 20)):
+        h.vmctl("set", "vm", "ide0." + setting)
+        before = vm.count()
+        seen = vm.look()
+        print(f"# {setting}: {seen[what]}")
+        assert wanted / BEYOND - 1 <= seen[what] <= wanted * BEYOND + 1 and seen["disk-requests-held-per-second"] > 0, seen
+        assert abs((vm.count() - before) / float(SECONDS) - seen["reads-per-second"]) < 5, "the guest saw something else"
+        h.vmctl("set", "vm", "--unset", "ide0." + setting.split("=")[0])
+    assert vm.look()["reads-per-second"] > 40
+    h.vmctl("set", "vm", "ide0.limit-operations=1")
+    begin = time.monotonic()
+    h.vmctl("save", "vm")  # what waits goes first
+    assert time.monotonic() - begin < 20
+    h.vmctl("discard-state", "vm")
+
+
+SECONDS = os.environ.get("SECONDS", "4")
+BEYOND = 1.05 if float(SECONDS) >= 30 else 1.1
+TESTS = [events, top, autostart, cpu_limit, disk_limits]
 
 
 def main():

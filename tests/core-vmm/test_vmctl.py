@@ -1148,6 +1148,23 @@ def test_balloon(h):
     h.want(4, "balloon", "m", err="has no balloon")
 
 
+def test_guestinfo(h):
+    h.want(0, "create", "m", "--set", "additions.identity=kvm")
+    h.want(0, "create", "n")
+    h.want(4, "guestinfo", "m", "k", err="is not running")
+    h.want(0, "start", "m")
+    h.want(0, "start", "n")
+    h.want(4, "guestinfo", "n", "k", err="add a section [additions]")
+    h.want(3, "guestinfo", "m", "k", err="guestinfo.k is not set")
+    h.want(0, "guestinfo", "m", "k", "two words")
+    h.want(0, "guestinfo", "m", "k", out="two words\n")
+    h.want(0, "guestinfo", "m", "k", "")
+    h.want(0, "guestinfo", "m", "k", out="\n")
+    h.want(2, "guestinfo", "m", "k" * 257, "v", err="up to 256 bytes")
+    h.want(2, "guestinfo", "m", err="vmctl guestinfo")
+    h.want(2, "set", "m", "additions.identity=xen", err="auto, vmware, kvm")
+
+
 def test_changed_parent(h):
     """The reason is said, and not that the fence keeps the file away."""
     os.mkdir(h.base + "/other")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* caller.c - see caller.h. */
 #include "tests/guest-additions/caller.h"
+#include "tests/core-vmm/stepped.h"
 #include <string.h>
 
 enum { PORT = 0x5658, FAST_PORT = 0x5659, MAGIC = 0x564d5868, MESSAGE = 30 };
@@ -8,36 +9,58 @@ enum { OPEN, SEND_SIZE, SEND, RECEIVE_SIZE, RECEIVE, RECEIVED };
 
 static void registers(struct caller *c, bool set)
 {
-    g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
     struct machine *m = c->machine;
-    m->engine->get_state(m->vcpu[0].engine_vcpu, s);
-    for (unsigned n = 0; n < 8; n++)
-        if (set)
-            s->gpr[n] = c->r[n];
-        else
-            c->r[n] = s->gpr[n];
-    if (set)
-        m->engine->set_state(m->vcpu[0].engine_vcpu, s);
+    uint64_t gpr[8];
+    for (unsigned n = 0; n < 8 && set; n++)
+        gpr[n] = c->r[n];
+    m->engine->registers(m->vcpu[0].engine_vcpu, gpr, set);
+    for (unsigned n = 0; n < 8 && !set; n++)
+        c->r[n] = gpr[n];
 }
 
 struct caller *caller_new(const char *keys, bool served)
 {
     struct caller *c = g_new0(struct caller, 1);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autoptr(GError) error = NULL;
-    g_autofree char *text = g_strdup_printf("[machine]\nmemory=16M\nengine=interp\n[additions]\n%s\n", keys);
-    g_key_file_load_from_data(file, text, -1, G_KEY_FILE_NONE, NULL);
-    c->machine = machine_new(file, "machine.ini", g_get_tmp_dir(), NULL, &error);
-    g_assert_no_error(error);
+    g_autofree char *text = g_strdup_printf("[additions]\n%s\n", keys);
+    c->stepped = stepped_new(text);
+    c->machine = c->stepped->m;
     c->additions = served ? additions_new(c->machine) : NULL;
     return c;
 }
 
 void caller_free(struct caller *c)
 {
-    machine_free(c->machine);
+    stepped_free(c->stepped);
     additions_free(c->additions);
     g_free(c);
+}
+
+void caller_wait(struct caller *c, uint64_t ns)
+{
+    stepped_ns(c->stepped, ns);
+}
+
+void caller_reset(struct caller *c)
+{
+    stepped_reset(c->stepped);
+}
+
+void caller_save_load(struct caller *from, struct caller *to)
+{
+    struct device *a = machine_device(from->machine, "additions"), *b = machine_device(to->machine, "additions");
+    struct stream save, load, again;
+    stream_init_save(&save);
+    g_assert_true(a->ops->sync(a, &save, a->ops->version));
+    stream_init_load(&load, save.bytes->data, save.bytes->len);
+    g_assert_true(b->ops->sync(b, &load, b->ops->version));
+    g_assert_cmpuint(load.at, ==, save.bytes->len);
+    stream_init_save(&again);
+    g_assert_true(b->ops->sync(b, &again, b->ops->version));
+    g_assert_cmpmem(save.bytes->data, save.bytes->len, again.bytes->data, again.bytes->len);
+    stream_clear(&save);
+    stream_clear(&load);
+    stream_clear(&again);
+    memcpy(to->cookie, from->cookie, sizeof to->cookie);
 }
 
 static uint32_t call(struct caller *c)

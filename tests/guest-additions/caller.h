@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* caller.h - a program in the guest, as the backdoor sees it: a machine with additions whose CPU does not run, and whose registers
- * the test sets and reads around each access to the ports. */
+/* caller.h - a program in the guest, as the backdoor sees it: the stepped machine with additions; the test sets the CPU's registers
+ * before each access to the ports, and reads them afterwards. */
 #pragma once
 #include "core-vmm/machine/core.h"
 #include "guest-additions/common/additions.h"
 
 struct caller {
-    struct machine *machine;
+    struct stepped *stepped;
+    struct machine *machine;     /* its */
     struct additions *additions; /* NULL: nobody serves */
     uint32_t r[8];               /* before the access, and after it, by their numbers in x86_state.h */
     uint32_t cookie[2];
@@ -14,6 +15,10 @@ struct caller {
 
 struct caller *caller_new(const char *additions_keys, bool served); /* keys: lines of the section [additions] */
 void caller_free(struct caller *c);
+void caller_wait(struct caller *c, uint64_t ns);
+void caller_reset(struct caller *c); /* the machine's reset line */
+/* The device is saved, and loaded into that one, or into itself. */
+void caller_save_load(struct caller *from, struct caller *to);
 /* The command with that argument; returns EAX.  What is not said is zero. */
 uint32_t caller_command(struct caller *c, unsigned command, uint32_t argument);
 /* A channel, by its cookie; -1: there is none. */

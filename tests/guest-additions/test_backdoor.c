@@ -53,6 +53,7 @@ static void enable(struct caller *c)
 /* Bytes of the mouse's port; 0x100: there is none. */
 static unsigned mouse_byte(struct caller *c)
 {
+    caller_wait(c, 1000000);
     for (unsigned i = 0; i < 20; i++)
         if (machine_in(c->machine, 0, 0x64, 1) & 1)
             return machine_in(c->machine, 0, 0x60, 1);
@@ -173,6 +174,23 @@ static void channels(void)
     caller_free(c);
 }
 
+/* What a program left open when it was killed is taken away when others want it, a minute later. */
+static void left_open(void)
+{
+    struct caller *c = caller_new("", true);
+    for (unsigned i = 0; i < 128; i++) {
+        g_assert_cmpint(caller_open(c, CALLER_TCLO), ==, i);
+        caller_wait(c, 1000000);
+    }
+    g_assert_cmpuint(caller_message(c, 127, RECEIVE_SIZE, 0) & CALLER_SUCCESS, ==, CALLER_SUCCESS);
+    g_assert_cmpint(caller_open(c, CALLER_RPCI), ==, -1);
+    caller_wait(c, 60ull * 1000000000);
+    g_assert_cmpint(caller_open(c, CALLER_RPCI), ==, 0);
+    g_assert_cmpint(caller_open(c, CALLER_RPCI), ==, 1);
+    g_assert_true(caller_send(c, 1, "log x", 5, false) & CALLER_SUCCESS);
+    caller_free(c);
+}
+
 static void unserved(void)
 {
     struct caller *c = caller_new("", false);
@@ -244,6 +262,33 @@ static void wishes(void)
     g_assert_cmpint(answer, ==, -1);
     g_assert_false(additions_listening(c->additions));
     caller_free(c);
+}
+
+/* A question goes on where it was; what the host wanted is asked anew. */
+static void saved(void)
+{
+    struct caller *from = caller_new("", true), *to = caller_new("", true);
+    enable(from);
+    int n = caller_open(from, CALLER_RPCI);
+    g_assert_true(caller_message(from, n, SEND_SIZE, 8) & CALLER_SUCCESS);
+    g_assert_true(caller_message(from, n, SEND, 0x20676f6c) & CALLER_SUCCESS); /* "log " */
+    caller_save_load(from, to);
+    g_assert_true(machine_takes_absolute(to->machine));
+    g_assert_true(caller_message(to, n, SEND, 0x64636261) & CALLER_SUCCESS);
+    caller_save_load(to, from); /* with the answer waiting */
+    g_autoptr(GBytes) answer = caller_receive(from, n, false);
+    g_assert_cmpmem(g_bytes_get_data(answer, NULL), g_bytes_get_size(answer), "1 ", 2);
+    int t = begin(to);
+    g_assert_true(additions_say(to->additions, ADDITIONS_HALT, NULL, NULL));
+    g_assert_true(caller_message(to, t, RECEIVE_SIZE, 0) & CALLER_WAITS);
+    caller_save_load(to, from);
+    settle();
+    g_assert_cmpuint(caller_message(from, t, RECEIVE, CALLER_SUCCESS), ==, 0x10); /* start over */
+    g_assert_cmpuint(caller_message(from, t, RECEIVED, CALLER_SUCCESS), ==, 0x10);
+    g_autoptr(GBytes) reset = caller_receive(from, t, false);
+    g_assert_cmpmem(g_bytes_get_data(reset, NULL), g_bytes_get_size(reset), "reset", 5);
+    caller_free(from);
+    caller_free(to);
 }
 
 /* An agent that says anything but its name is not the service. */
@@ -356,8 +401,10 @@ int main(int argc, char **argv)
     g_test_add_func("/messages/questions", questions);
     g_test_add_func("/messages/long", long_messages);
     g_test_add_func("/messages/channels", channels);
+    g_test_add_func("/messages/left-open", left_open);
     g_test_add_func("/messages/unserved", unserved);
     g_test_add_func("/wishes/answered", wishes);
+    g_test_add_func("/saved", saved);
     g_test_add_func("/wishes/strangers", strangers);
     g_test_add_func("/facts/addresses", addresses);
     g_test_add_func("/facts/variables", variables);

@@ -18,8 +18,8 @@ def des(key, block):
 
 
 class Rfb:
-    def __init__(self, port, timeout=10):
-        self.s = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=10, opened=None):
+        self.s = opened or socket.create_connection(("127.0.0.1", port), timeout)
         self.led = self.keys_known = None
         self.pixels = {}
 

@@ -83,19 +83,47 @@ def wizard_from_a_file(desk):
 
 # ---- a machine's life ----
 
-def deleting(desk):
+def snapshots(desk):
+    """Taken while it runs, the present changed, restored with the present kept, renamed by vmctl, deleted."""
     desk.vmctl("stop", "--force", "second")
+    desk.vmctl("delete", "second")
+    desk.gone("second")
+    desk.show_page("snapshots")
+    desk.click("Take Snapshot", "push button")
+    desk.type_into("Name", "before")
+    desk.type_into("Description", "all is well")
+    desk.click("Take", "push button")
+    wait_for("snapshot", lambda: "before" in desk.vmctl("snapshot", "list", "Größe 7.5"))
+    desk.see("before")
+    desk.see("The Present")
+    assert info(desk, "Größe 7.5")["state"] == "running"
+    desk.click("Restore", "push button")
+    desk.see("while the machine is off")
+    desk.click("Dismiss", "push button")
     desk.vmctl("stop", "--force", "Größe 7.5")
-    for name in ("second", "Größe 7.5"):
-        wait_for("off", lambda: info(desk, name)["state"] == "stopped")
-    for left in (1, 0):
-        desk.see("Off")
-        desk.keys("ctrl+Delete")
-        desk.see("Delete “")
-        desk.click("Delete", "push button")
-        desk.gone("Delete “")
-        wait_for("deleted", lambda: len(desk.vmctl("list", "-o", "name").splitlines()) == left)
+    desk.vmctl("set", "Größe 7.5", "machine.cpus=2")
+    desk.click("Restore", "push button")
+    desk.see("Restore this Snapshot?")
+    desk.click("Restore", "push button")
+    wait_for("restored", lambda: info(desk, "Größe 7.5")["settings"]["machine"]["cpus"] == "1")
+    desk.see("Before restoring")
+    desk.vmctl("snapshot", "edit", "Größe 7.5", "before", "--name", "renamed <&>")
+    desk.see("renamed <&>")
+    desk.picture("snapshots")
+    for name in ("renamed <&>", "2"):
+        desk.vmctl("snapshot", "delete", "Größe 7.5", name)
+    desk.see("No Snapshots")
+    desk.show_page("overview")
+
+
+def deleting(desk):
+    wait_for("off", lambda: info(desk, "Größe 7.5")["state"] in ("stopped", "saved"))
+    desk.keys("ctrl+Delete")
+    desk.see("Delete “")
+    desk.click("Delete", "push button")
+    desk.gone("Delete “")
+    wait_for("deleted", lambda: not desk.vmctl("list", "-o", "name").strip())
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, deleting], sys.argv[1:])

@@ -94,6 +94,41 @@ class Machine:
         shutil.rmtree(self.home)
 
 
+class WebSocket:
+    """As a socket, of what ask() of web() gives."""
+
+    def __init__(self, asked):
+        self.s, answer = asked
+        self.raw, self.data = answer.split(b"\r\n\r\n", 1)[1], b""
+
+    def take(self):
+        """A frame, if it is there; a server's are not masked."""
+        if len(self.raw) < 2:
+            return False
+        extra = {126: 2, 127: 8}.get(self.raw[1], 0)
+        n = int.from_bytes(self.raw[2:2 + extra], "big") if extra else self.raw[1]
+        if len(self.raw) < 2 + extra + n or len(self.raw) < 2 + extra:
+            return False
+        self.data += self.raw[2 + extra:2 + extra + n]
+        self.raw = self.raw[2 + extra + n:]
+        return True
+
+    def recv(self, n):
+        while not self.data:
+            if not self.take():
+                self.raw += self.s.recv(1 << 16)
+        out, self.data = self.data[:n], self.data[n:]
+        return out
+
+    def sendall(self, data):
+        assert len(data) < 126
+        mask = b"\x11\x22\x33\x44"
+        self.s.sendall(bytes([0x82, 0x80 | len(data)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+
+    def close(self):
+        self.s.close()
+
+
 # ---- tests: each gets a machine ----
 
 def picture(m):
@@ -239,6 +274,51 @@ def cursor(m):
     c.encodings(0, -239)
     c.picture()
     assert c.cursor == (5, 5)
+    c.close()
+
+
+def pointer(m):
+    m.order("mouse\\ndone")
+    c = m.client()
+    c.pointer(100, 100)
+    c.pointer(110, 95)
+    m.gets("m 0,10,5,0")  # a mouse counts upwards
+    c.pointer(110, 95, 1)
+    m.gets("m 1,0,0,0")
+    c.pointer(120, 95, 1)
+    m.gets("m 1,10,0,0")
+    c.pointer(120, 95, 0)
+    c.pointer(120, 95, 4)
+    m.gets("m 2,0,0,0")
+    c.pointer(120, 95, 0)
+    c.pointer(120, 95, 8)
+    c.pointer(120, 95, 0)
+    m.gets("m 0,0,0,-1")  # away from the user
+    c.pointer(120, 95, 16)
+    c.pointer(120, 95, 0)
+    m.gets("m 0,0,0,1")
+    c.pointer(120, 95, 2)
+    m.gets("m 4,0,0,0")
+    before = m.heard().count("m 0,0,0,0")
+    c.close()  # with a button down
+    wait_for("release", lambda: m.heard().count("m 0,0,0,0") > before)
+
+
+def crowd_of_slow_ones(m):
+    """Who asks for much and reads nothing holds up nobody."""
+    m.order("mode 1024")
+    slow = [m.client() for _ in range(4)]
+    for c in slow:
+        for _ in range(100):
+            c.request()
+    c = m.client()
+    begin = time.monotonic()
+    assert c.picture() == m.shot()
+    assert time.monotonic() - begin < 5
+    c.tap(ord("a"))
+    m.gets("+30 -30")
+    for other in slow:
+        other.close()
     c.close()
 
 
@@ -392,6 +472,12 @@ def web(m):
     s.sendall(b"\x82\x8c" + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(text)))
     assert s.recv(100) == b"\x82\2\1\1"
     s.close()
+    m.text()
+    c = Rfb(m.port, opened=WebSocket(ask("Origin: http://127.0.0.1:6080")))
+    assert c.begin() and c.picture() == m.shot() and m.clients()[0]["web"]
+    c.tap(ord("a"))
+    m.gets("+30 -30")
+    c.close()
 
 
 def ports(m):
@@ -425,7 +511,7 @@ def ends_with_machine(m):
 
 
 TESTS = [(picture, []), (other_clients, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
-         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (passwords, []), (strangers, []),
+         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (strangers, []),
          (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (ports, []), (ends_with_machine, [])]
 
 

@@ -358,6 +358,10 @@ def test_password_is_not_seen(h):
     h.want(0, "create", "m", "--cdrom", "d.iso", "--unattended", "--user", "ann", "--password-file", "pw", "--disk", "1G")
     p = subprocess.run(["grep", "-rl", "very-secret-word", folder(h, "m")], capture_output=True, check=False)
     assert p.returncode == 1 and not p.stdout
+    h.iso("f.iso", FEDORA, "Fedora")
+    create(h, "f", "f.iso")
+    h.want(0, "delete", "f", "--keep-disks")
+    assert os.listdir(folder(h, "f")) == ["disk.img"]
 
 
 def test_detected(h):
