@@ -117,6 +117,8 @@ static enum need machine_needs(const char *name, const struct user_question *q)
 {
     g_autofree char *own = paths_machine(name), *ini = paths_machine_ini(name);
     g_autoptr(GKeyFile) file = g_key_file_new();
+    if (!g_file_test(own, G_FILE_TEST_IS_DIR)) /* something else that has taken a name */
+        return NEEDS_NOT;
     enum need needs = snapshots_need(own, q);
     if (needs == NEEDS || !g_key_file_load_from_file(file, ini, 0, NULL))
         return MAX(needs, cannot_tell(ini));
