@@ -141,10 +141,10 @@ class Desk:
         self.focus()
         self.run("xdotool", "key", "--clearmodifiers", *names)
 
-    def action(self, name, parameter=""):
+    def action(self, name, parameter=None):
         """An action of the window, by the bus: of what AT-SPI has no action for in GTK 4.8."""
         self.run("gdbus", "call", "--session", "-d", "org.terrarium.Terrarium", "-o", "/org/terrarium/Terrarium/window/1",
-                 "-m", "org.gtk.Actions.Activate", name, f"[<'{parameter}'>]", "{}")
+                 "-m", "org.gtk.Actions.Activate", name, "[]" if parameter is None else f"[<'{parameter}'>]", "{}")
 
     def show_page(self, page):
         self.action("page", page)
