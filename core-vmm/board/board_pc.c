@@ -22,6 +22,7 @@ const struct board_row board_pc[] = {
     {OWN_APIC, {&lapic_ops, "lapic", ISA, .irqchip = true}},
     {ALWAYS, {&i8254_ops, "pit", ISA, .irq = {0}, .irqs = 1}},
     {ALWAYS, {&mc146818_ops, "rtc", "machine", ISA, .irq = {8}, .irqs = 1}},
+    {BOARD_2, {&hpet_ops, "hpet", ISA, .irqchip = true}},
     {ALWAYS, {&i8237_ops, "dma", ISA}},
     /* the user's end */
     {ALWAYS, {&i8042_ops, "keyboard", ISA, .irq = {1, 12}, .irqs = 2}},
@@ -35,6 +36,8 @@ const struct board_row board_pc[] = {
     {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
+    {LISTED, {&vmware_backdoor_ops, "additions", ISA}},
+    {LISTED, {&tpm_crb_ops, "tpm", ISA}},
     /* for tests and firmware developers */
     {LISTED, {&debugport_ops, "debug-port", ISA}},
     {LISTED, {&debugexit_ops, "debug-exit", ISA}},

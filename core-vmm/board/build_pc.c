@@ -22,6 +22,14 @@ static bool has_video(struct machine *m)
     return strcmp(type, "none") != 0;
 }
 
+/* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET. */
+static bool is_board_2(struct machine *m)
+{
+    const struct config c = {m->file, m->path, "machine"};
+    int64_t board = 1;
+    return config_number(&c, "board", &board, NULL) && board >= 2;
+}
+
 static bool keeps_variables(struct machine *m)
 {
     const struct config c = {m->file, m->path, "machine"};
@@ -37,6 +45,7 @@ static bool wanted(struct machine *m, const struct board_row *r)
     case LISTED: return g_key_file_has_group(m->file, r->wiring.name);
     case OWN_APIC: return !m->engine->msi;
     case VIDEO: return has_video(m);
+    case BOARD_2: return is_board_2(m);
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
     case ALWAYS: break;
@@ -259,6 +268,8 @@ static bool tell_firmware(struct machine *m, GError **error)
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
         .no_display = !has_video(m),
+        .hpet = is_board_2(m),
+        .tpm = g_key_file_has_group(m->file, "tpm"),
         .gpa_bits = gpa_bits(m),
         .uefi = firmware_rom_is_uefi(machine_device(m, "firmware")),
         .boot = (const char *const *)order->pdata,

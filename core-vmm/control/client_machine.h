@@ -28,6 +28,17 @@ struct snapshot_taken {
 bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
                      struct snapshot_taken *out, GError **error);
 
+/* snapshots_delete(), also of one that runs. */
+bool client_snapshot_delete(const char *given, const char *which, struct machine_job *job, char **kept, GError **error);
+
+/* ---- client_try.c: by the whole name; forks ---- */
+/* Takes a snapshot, and starts the machine if it does not run; later one of the others.  MACHINE_ERROR_EXISTS: it is being tried. */
+bool client_try_begin(const char *name, struct machine_job *job, struct snapshot_taken *out, GError **error);
+/* *kept: as of snapshots_delete(). */
+bool client_try_keep(const char *name, struct machine_job *job, char **kept, GError **error);
+/* *goes_on: it ran now and before, and does so from that moment. */
+bool client_try_undo(const char *name, struct machine_job *job, bool *goes_on, GError **error);
+
 /* Both wait until the VM process has gone. */
 /* Presses the power button, and gives the guest so many seconds. */
 bool client_power_off(const char *given, double seconds, GError **error);

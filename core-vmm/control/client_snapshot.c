@@ -114,3 +114,38 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
         return snapshots_take(exact, name, description, &out->id, error);
     return take_live(exact, name, description, job, out, error);
 }
+
+/* ---- deleting ---- */
+
+static bool tell_merged(void *client, const char *path, const char *gone, const char *name, const char *writes,
+                        GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return path_failed(path, error);
+    JsonObject *args = json_object_new();
+    json_object_set_string_member(args, "file", path);
+    json_object_set_string_member(args, "gone", gone);
+    json_object_set_string_member(args, "name", name);
+    json_object_set_string_member(args, "writes", writes);
+    JsonObject *result = client_call_fds(client, "live.merged", args, &fd, 1, NULL, NULL, PATIENCE_MS, error);
+    bool good = result;
+    close(fd);
+    g_clear_pointer(&result, json_object_unref);
+    return good;
+}
+
+bool client_snapshot_delete(const char *given, const char *which, struct machine_job *job, char **kept, GError **error)
+{
+    g_autofree char *exact = machines_find(given, error), *folder = exact ? machines_folder(exact) : NULL;
+    *kept = NULL;
+    if (!exact)
+        return false;
+    if (!machine_lock_holder(folder))
+        return snapshots_delete(exact, which, job, NULL, kept, error);
+    struct client *c = client_connect_machine(exact, NULL, error);
+    const struct live_merges live = {tell_merged, c};
+    bool good = c && snapshots_delete(exact, which, job, &live, kept, error);
+    client_free(c);
+    return good;
+}

@@ -3,6 +3,7 @@
  * (host/snapshot_live.c): it passes what this process may not open, a fresh image for each disk (live.disk) and a file for the
  * state (live.save), and hears when the one is in use and the other whole. */
 #include "core-vmm/control/commands.h"
+#include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/drive_overlay.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -112,6 +113,24 @@ static void live_drop(struct call *c)
     call_reply(c, NULL);
 }
 
+/* All drives that read through the one that goes.  The one that writes to what is on top of it must be among them: nobody else may
+ * tell its image. */
+static void live_merged(struct call *c)
+{
+    g_autoptr(GError) error = NULL;
+    const struct merged_images g = {call_take_fd(c, 0), call_text(c, "file", ""), call_text(c, "gone", ""),
+                                    call_text(c, "name", ""), call_text(c, "writes", "")};
+    bool free = is_free(c), good = free, told = !*g.writes;
+    struct machine *m = free ? call_machine(c) : NULL;
+    for (struct drive *v = m ? drive_next(m, NULL) : NULL; v && good; v = drive_next(m, v))
+        good = drive_images_merged(v, &g, &told, &error);
+    if (good && told)
+        call_reply(c, NULL);
+    else if (free)
+        call_fail(c, CONTROL_FAILED, "%s", error ? error->message : "the machine does not write to that image");
+    close(g.fd);
+}
+
 const struct command live_commands[] = {
     {"live.disk",
      {{"drive", PARAM_TEXT, true}, {"file", PARAM_TEXT, true}, {"on", PARAM_TEXT, true}},
@@ -124,6 +143,11 @@ const struct command live_commands[] = {
      .summary = "save the running machine into a file, and from that moment use those images; 2nd: a pipe",
      .handler = live_save,
      .fds = 2},
+    {"live.merged",
+     {{"file", PARAM_TEXT, true}, {"gone", PARAM_TEXT, true}, {"name", PARAM_TEXT, true}, {"writes", PARAM_TEXT}},
+     .summary = "an image that disks read through has gone into the one below, of which this is a descriptor",
+     .handler = live_merged,
+     .fds = 1},
     {"live.switch", {}, .summary = "use those images, and save nothing", .handler = live_switch},
     {NULL},
 };

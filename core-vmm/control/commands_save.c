@@ -113,6 +113,8 @@ static void save(struct call *c)
     bool ran = machine_state(call_machine(c)) == MACHINE_RUNNING;
     if (save_holds(call_server(c)) || machine_saves_live(call_machine(c))) {
         call_fail(c, CONTROL_WRONG_STATE, "the machine is being saved already");
+    } else if (call_options(c)->disposable) {
+        call_fail(c, CONTROL_UNSUPPORTED, "nothing of a disposable run stays: it cannot go on later");
     } else if (save_into(c, file, pipe)) {
         hold_until_gone(c, file, ran);
         call_reply(c, NULL);

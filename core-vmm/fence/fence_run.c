@@ -75,8 +75,7 @@ static GBytes *read_answer(const struct fence_job *job, int from, pid_t pid)
     return g_byte_array_free_to_bytes(bytes);
 }
 
-/* Exit code of the child. */
-static int wait_for(pid_t pid)
+int fence_wait(pid_t pid)
 {
     int status;
     while (waitpid(pid, &status, 0) < 0)
@@ -101,7 +100,7 @@ int fence_run(const struct fence_job *job, GBytes **answer, GError **error)
         *answer = read_answer(job, ends[0], pid);
     if (answer)
         close(ends[0]);
-    int code = pid > 0 ? wait_for(pid) : -1;
+    int code = pid > 0 ? fence_wait(pid) : -1;
     if (pid < 0)
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "no process to look at disk images in: %s",
                     g_strerror(e));

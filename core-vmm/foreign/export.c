@@ -26,8 +26,7 @@ struct export_job {
     struct exporting e;
     const char *path, *base; /* of the new file; its name without the ending */
     enum export_format format;
-    int answer;
-    uint64_t done, total; /* bytes of disks */
+    struct disk_steps steps;
     /* an OVA: */
     struct blk_file *file;
     struct archive *archive;
@@ -57,6 +56,12 @@ bool export_is_drive(const char *section)
     return s && s->drive;
 }
 
+bool export_is_uefi(const struct exporting *e)
+{
+    g_autofree char *firmware = export_setting(e, "machine", "firmware");
+    return firmware && g_str_has_prefix(firmware, "uefi");
+}
+
 void export_remark(const struct exporting *e, const char *format, ...)
 {
     va_list ap;
@@ -66,14 +71,6 @@ void export_remark(const struct exporting *e, const char *format, ...)
 }
 
 /* ---- disks ---- */
-
-static void tell(void *ctx, uint64_t done, uint64_t total)
-{
-    struct export_job *j = ctx;
-    disk_tell_progress(j->answer, MIN(j->done + done, j->total), j->total);
-    if (done == total)
-        j->done += total;
-}
 
 static struct image *open_disk(const struct export_disk *d, GError **error)
 {
@@ -91,7 +88,7 @@ static bool measure(struct export_job *j, uint64_t *most, GError **error)
         uint64_t need = 0;
         bool good = !d->file || (im && disk_estimate(im, &need, error));
         d->bytes = im ? im->bytes : 0;
-        j->total += d->bytes;
+        j->steps.total += d->bytes;
         *most = MAX(*most, need + need / 8);
         image_close(im);
         if (!good)
@@ -105,7 +102,7 @@ static bool pack_disk(struct export_job *j, const struct export_disk *d, struct 
     static char subformat[] = "subformat=streamOptimized";
     char *options[] = {subformat, NULL};
     struct disk_convert c = {.format = "vmdk", .compress = true, .sync = true, .options = {.options = options}};
-    struct disk_job job = {.progress = tell, .ctx = j};
+    struct disk_job job = {.progress = disk_tell_step, .ctx = &j->steps};
     struct image *im = open_disk(d, error);
     bool good = im && disk_fill(im, f, &c, &job, error);
     image_close(im);
@@ -246,7 +243,7 @@ static int export_all(void *ctx, int answer)
     struct export_job *j = ctx;
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) remarks = g_ptr_array_new_with_free_func(g_free);
-    j->answer = answer;
+    j->steps.answer = answer;
     j->e.remarks = remarks;
     if (!write_package(j, &error))
         return disk_refuse(answer, error);
@@ -314,6 +311,8 @@ static bool export_held(struct export_job *j, const char *folder, struct machine
         return false;
     if (saved_look(j->e.name, &saved))
         machine_remark(remarks, g_strdup("its saved state: the disks are as after a power cut"));
+    if (export_is_uefi(&j->e))
+        machine_remark(remarks, g_strdup("what its UEFI remembers, with the keys of Secure Boot"));
     struct fence_files *f = fence_files_new();
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);

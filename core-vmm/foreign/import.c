@@ -21,9 +21,8 @@ struct importing {
     struct plan *plan;
     const struct import_how *how;
     struct machine_job *job;
-    const char *folder; /* of the new machine; NULL: it is only looked at */
-    int answer;         /* in a child */
-    uint64_t done, total;
+    const char *folder;      /* of the new machine; NULL: it is only looked at */
+    struct disk_steps steps; /* in a child */
 };
 
 /* ---- in the first child ---- */
@@ -31,8 +30,8 @@ struct importing {
 static void tell_read(void *ctx, uint64_t bytes)
 {
     struct importing *i = ctx;
-    i->done += bytes;
-    disk_tell_progress(i->answer, MIN(i->done, i->total), i->total);
+    i->steps.done += bytes;
+    disk_tell_progress(i->steps.answer, MIN(i->steps.done, i->steps.total), i->steps.total);
 }
 
 static bool look(struct importing *i, struct package *p, GError **error)
@@ -45,8 +44,8 @@ static bool look(struct importing *i, struct package *p, GError **error)
     else
         g_propagate_prefixed_error(error, why, "%s: ", p->about);
     found_clear(&f);
-    i->total = p->ova ? p->ova->bytes : 0;
-    return i->plan && package_verify(p, i->total ? tell_read : NULL, i, i->plan, error);
+    i->steps.total = p->ova ? p->ova->bytes : 0;
+    return i->plan && package_verify(p, i->steps.total ? tell_read : NULL, i, i->plan, error);
 }
 
 static int look_inside(void *ctx, int answer)
@@ -54,7 +53,7 @@ static int look_inside(void *ctx, int answer)
     struct importing *i = ctx;
     struct package p;
     g_autoptr(GError) error = NULL;
-    i->answer = answer;
+    i->steps.answer = answer;
     if (!package_open(&p, i->path, &error) || !look(i, &p, &error))
         return disk_refuse(answer, error);
     g_autofree char *text = plan_print(i->plan);
@@ -90,14 +89,6 @@ struct plan *import_look(const char *path, struct machine_job *job, GError **err
 
 /* ---- in the second ---- */
 
-static void tell_copied(void *ctx, uint64_t done, uint64_t total)
-{
-    struct importing *i = ctx;
-    disk_tell_progress(i->answer, MIN(i->done + done, i->total), i->total);
-    if (done == total)
-        i->done += total;
-}
-
 /* "Is it one that a guest can write to?", and how the settings are to name it. */
 static bool use_in_place(const struct importing *i, struct package *p, const struct plan_disk *d, struct image *im,
                          JsonObject *names, GError **error)
@@ -118,7 +109,7 @@ static bool copy(struct importing *i, const struct plan_disk *d, struct image *i
     g_autofree char *name = g_strdup_printf("%s.%s", d->section, d->cdrom ? "iso" : plain ? "img" : "qcow2");
     g_autofree char *path = g_build_filename(i->folder, name, NULL), *key = g_strconcat(d->section, ".format", NULL);
     struct disk_convert c = {.target = path, .format = plain ? "raw" : "qcow2", .sync = true};
-    struct disk_job job = {.progress = tell_copied, .ctx = i};
+    struct disk_job job = {.progress = disk_tell_step, .ctx = &i->steps};
     json_object_set_string_member(names, d->section, name);
     json_object_set_string_member(names, key, c.format);
     return disk_convert_image(im, &c, &job, error);
@@ -148,7 +139,7 @@ static bool sum_up(struct importing *i, struct package *p, GError **error)
         struct image *im = package_image(p, d, i->how->outside, error);
         if (!im)
             return false;
-        i->total += stays(i, p, d) ? 0 : im->bytes;
+        i->steps.total += stays(i, p, d) ? 0 : im->bytes;
         image_close(im);
     }
     return true;
@@ -160,7 +151,7 @@ static int take_disks(void *ctx, int answer)
     struct package p;
     g_autoptr(GError) error = NULL;
     g_autoptr(JsonObject) names = json_object_new();
-    i->answer = answer;
+    i->steps.answer = answer;
     bool good = package_open(&p, i->path, &error) && sum_up(i, &p, &error);
     for (guint n = 0; good && i->folder && n < i->plan->disks->len; n++)
         good = take_disk(i, &p, n, names, &error);
@@ -190,11 +181,24 @@ static void drop_missing(struct importing *i)
     }
 }
 
+/* "section.key=value" that reaches files of this host: nobody else says so. */
+static bool reaches_out(const char *setting)
+{
+    const char *dot = strchr(setting, '.'), *equals = strchr(setting, '=');
+    g_autofree char *section = dot ? g_strndup(setting, dot - setting) : NULL;
+    g_autofree char *key = dot && equals > dot ? g_strndup(dot + 1, equals - dot - 1) : NULL;
+    const struct schema_key *k = key ? schema_find(section, key, NULL) : NULL;
+    return k && (schema_is_path(k, equals + 1) || (k->type == SCHEMA_CHAR && strcmp(equals + 1, "none")));
+}
+
 static void set_planned(struct importing *i, GKeyFile *file)
 {
     for (guint n = 0; n < i->plan->settings->len; n++) {
         g_autoptr(GError) error = NULL;
-        if (!settings_assign(file, "the description", i->plan->settings->pdata[n], &error))
+        if (reaches_out(i->plan->settings->pdata[n]))
+            g_ptr_array_add(i->plan->left, g_strdup_printf("%s, which would reach into this host",
+                                                           (char *)i->plan->settings->pdata[n]));
+        else if (!settings_assign(file, "the description", i->plan->settings->pdata[n], &error))
             g_ptr_array_add(i->plan->left, g_strdup(error->message));
     }
 }

@@ -184,7 +184,7 @@ static bool read_line(const char *text, struct manifest_line *l)
     const char *open = strchr(text, '('), *close = strrchr(text, ')'), *equals = close ? strchr(close, '=') : NULL;
     g_autofree char *word = open ? g_strstrip(g_strndup(text, open - text)) : NULL;
     g_autofree char *sum = equals ? g_strstrip(g_ascii_strdown(equals + 1, -1)) : NULL;
-    for (unsigned i = 0; sum && close > open && i < G_N_ELEMENTS(kinds); i++)
+    for (unsigned i = 0; word && sum && close > open && i < G_N_ELEMENTS(kinds); i++)
         if (!g_ascii_strcasecmp(word, kinds[i].word)) {
             *l = (struct manifest_line){kinds[i].type, g_strndup(open + 1, close - open - 1), g_steal_pointer(&sum)};
             return true;

@@ -75,8 +75,13 @@ static void plan_machine(struct planning *p)
         say(p->plan->mapped, "its system, %s, is of the kind %s", p->f->system, p->os->os);
     else if (p->f->system)
         say(p->plan->left, "its system, %s, is not known; it gets what every system drives", p->f->system);
-    if (p->f->efi)
-        say(p->plan->left, "it starts by UEFI firmware: machine.firmware must name one");
+    if (p->os)
+        set(p, "machine", "os", p->os->os);
+    if (!p->f->efi)
+        return;
+    set(p, "machine", "firmware", "uefi");
+    say(p->plan->mapped, "UEFI firmware");
+    say(p->plan->left, "what its UEFI remembers; it looks for systems to start as on a new machine");
 }
 
 /* ---- drives ---- */
@@ -146,10 +151,11 @@ static char *place_for(struct planning *p, const struct found_drive *d, const st
 
 static void add_image(struct planning *p, const struct found_drive *d, const char *section)
 {
+    if (!d->file)
+        return;
     struct plan_disk image = {g_strdup(section), g_strdup(d->file), g_strdup(d->format), d->media == FOUND_CDROM,
                               d->bus == FOUND_FLOPPY};
-    if (d->file)
-        g_array_append_val(p->plan->disks, image);
+    g_array_append_val(p->plan->disks, image);
 }
 
 static void plan_floppy(struct planning *p, const struct found_drive *d)

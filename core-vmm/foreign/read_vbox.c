@@ -129,7 +129,7 @@ static void read_rest(struct vbox *v)
     if (xml_first(xml_first(v->hardware, "SharedFolders"), "SharedFolder"))
         found_leave(f, "shared folders");
     if (xml_attribute_is(xml_first(bios, "SecureBoot"), "enabled", "true"))
-        found_leave(f, "Secure Boot");
+        found_leave(f, "Secure Boot; see vmctl firmware enroll");
     if (xml_first(v->machine, "Snapshot"))
         found_leave(f, "its snapshots; what comes is the present");
     g_autofree char *state = xml_attribute(v->machine, "stateFile");

@@ -151,7 +151,7 @@ static void read_rest(struct vmx *v)
     if (get(v, "encryption.keysafe"))
         found_leave(v->f, "the encryption of the machine");
     if (is(get(v, "uefi.secureboot.enabled"), "true"))
-        found_leave(v->f, "Secure Boot");
+        found_leave(v->f, "Secure Boot; see vmctl firmware enroll");
     const char *saved = get(v, "checkpoint.vmstate");
     if (saved && *saved)
         found_leave(v->f, "its saved state; its disks are as after a power cut");

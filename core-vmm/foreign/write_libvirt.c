@@ -144,7 +144,8 @@ static void add_machine(struct writer *w)
     if (uuid)
         add(w, "  <uuid>%s</uuid>\n", uuid);
     add(w, "  <memory unit='KiB'>%" G_GUINT64_FORMAT "</memory>\n  <vcpu>%s</vcpu>\n", bytes >> 10, cpus);
-    g_string_append(w->out, "  <os>\n    <type arch='x86_64' machine='pc'>hvm</type>\n");
+    g_string_append_printf(w->out, "  <os%s>\n", export_is_uefi(e) ? " firmware='efi'" : "");
+    g_string_append(w->out, "    <type arch='x86_64' machine='pc'>hvm</type>\n");
     add_boot(w);
     g_string_append(w->out, "  </os>\n  <features>\n    <acpi/>\n    <apic/>\n  </features>\n");
     if (packages)

@@ -236,7 +236,8 @@ static void add_settings_of(struct writer *w, const char *section)
         }
     }
     for (const struct schema_key *k = s->keys; k->name && !count; k++)
-        if (k->otherwise && (travels(k, k->otherwise) || k->type == SCHEMA_CHAR)) { /* the section counts by being there */
+        if (k->otherwise &&
+            (travels(k, k->otherwise) || k->type == SCHEMA_CHAR)) { /* the section counts by being there */
             add_setting(w, section, k->name, k->type == SCHEMA_CHAR ? "none" : k->otherwise);
             count++;
         }
@@ -267,7 +268,8 @@ static void add_head(struct writer *w)
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         "<Envelope ovf:version=\"1.0\" xml:lang=\"en-US\" xmlns=\"http://schemas.dmtf.org/ovf/envelope/1\"\n"
         "  xmlns:ovf=\"http://schemas.dmtf.org/ovf/envelope/1\" xmlns:rasd=\"" CIM "ResourceAllocationSettingData\"\n"
-        "  xmlns:vssd=\"" CIM "VirtualSystemSettingData\" xmlns:tr=\"" OURS "\">\n  <References>\n");
+        "  xmlns:vssd=\"" CIM "VirtualSystemSettingData\" xmlns:tr=\"" OURS
+        "\"\n  xmlns:vmw=\"http://www.vmware.com/schema/ovf\">\n  <References>\n");
     for (guint i = 0; i < e->disks->len; i++) {
         const struct export_disk *d = &g_array_index(e->disks, struct export_disk, i);
         if (d->file)
@@ -293,6 +295,28 @@ static void add_networks(struct writer *w)
             names[i]);
 }
 
+/* Numbers as in CIM_OperatingSystem.OSType; names as VMware has them. */
+static void add_system(struct writer *w)
+{
+    static const struct {
+        const char *os, *vmware, *people;
+        unsigned number;
+    } systems[] = {{"linux", "otherLinux64Guest", "Linux", 101},
+                   {"bsd", "freebsd64Guest", "FreeBSD 64-Bit", 78},
+                   {"windows", "windows9_64Guest", "Windows 10", 103},
+                   {"windows-old", "winXPProGuest", "Windows XP", 67},
+                   {"dos", "dosGuest", "MS-DOS", 15}};
+    g_autofree char *os = export_setting(w->e, "machine", "os");
+    unsigned i = 0;
+    while (i < G_N_ELEMENTS(systems) && g_strcmp0(os, systems[i].os))
+        i++;
+    bool known = i < G_N_ELEMENTS(systems);
+    add(w->out,
+        "    <OperatingSystemSection ovf:id=\"%u\" vmw:osType=\"%s\">\n      <Info>The system</Info>\n"
+        "      <Description>%s</Description>\n    </OperatingSystemSection>\n",
+        known ? systems[i].number : 1, known ? systems[i].vmware : "otherGuest64", known ? systems[i].people : "Other");
+}
+
 char *write_ovf(const struct exporting *e)
 {
     static const char *const drives[] = {"ide", "sata", "nvme", "scsi", "virtio-disk", "floppy", NULL};
@@ -305,9 +329,8 @@ char *write_ovf(const struct exporting *e)
     add(whole,
         "  </NetworkSection>\n  <VirtualSystem ovf:id=\"%s\">\n    <Info>A machine</Info>\n    <Name>%s</Name>\n",
         e->name, e->name);
-    g_string_append(whole, "    <OperatingSystemSection ovf:id=\"1\">\n      <Info>The system</Info>\n"
-                           "      <Description>Other</Description>\n    </OperatingSystemSection>\n"
-                           "    <VirtualHardwareSection>\n      <Info>The hardware</Info>\n      <System>\n"
+    add_system(&w);
+    g_string_append(whole, "    <VirtualHardwareSection>\n      <Info>The hardware</Info>\n      <System>\n"
                            "        <vssd:ElementName>Virtual Hardware Family</vssd:ElementName>\n"
                            "        <vssd:InstanceID>0</vssd:InstanceID>\n");
     add(whole, "        <vssd:VirtualSystemIdentifier>%s</vssd:VirtualSystemIdentifier>\n", e->name);
@@ -319,6 +342,8 @@ char *write_ovf(const struct exporting *e)
     w.out = whole;
     add_controllers(&w);
     g_string_append(whole, items->str);
+    if (export_is_uefi(e))
+        g_string_append(whole, "      <vmw:Config ovf:required=\"false\" vmw:key=\"firmware\" vmw:value=\"efi\"/>\n");
     g_string_append(whole, "    </VirtualHardwareSection>\n");
     add_ours(&w);
     g_string_append(whole, "  </VirtualSystem>\n</Envelope>\n");

@@ -19,6 +19,7 @@ enum schema_type {
     SCHEMA_IPV4_NET, /* base/net_range.h */
     SCHEMA_UUID,     /* RFC 4122's text form */
     SCHEMA_MAC,      /* an Ethernet address of one card, bytes by colons */
+    SCHEMA_VNC,      /* where a VNC server listens: base/vnc_listen.h */
     SCHEMA_CHAR,     /* the far end of a serial line: see char_target_valid() */
 };
 struct schema_key {
@@ -28,7 +29,8 @@ struct schema_key {
     int64_t low, high;
     const char *const *words;
     const char *help;
-    bool at_once; /* only people read it: a change counts while the machine runs; others from its next start */
+    bool
+        at_once; /* a change counts while the machine runs: only people read it, or it can be told; others from its next start */
     char separator;
     uint32_t step; /* SCHEMA_SIZE: a multiple of it; 0: any; 1: a power of two */
 };

@@ -22,6 +22,14 @@ void disk_tell_progress(int to, uint64_t done, uint64_t total)
     disk_answer(to, line);
 }
 
+void disk_tell_step(void *ctx, uint64_t done, uint64_t total)
+{
+    struct disk_steps *s = ctx;
+    disk_tell_progress(s->answer, MIN(s->done + done, s->total), s->total);
+    if (done == total)
+        s->done += total;
+}
+
 struct hearing {
     GString *rest; /* behind the last line */
     struct machine_job *job;

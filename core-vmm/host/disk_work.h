@@ -13,3 +13,8 @@ bool disk_work(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *
 /* In the child: */
 int disk_refuse(int to, const GError *error); /* returns 0, to end with */
 void disk_tell_progress(int to, uint64_t done, uint64_t total);
+struct disk_steps {       /* several disks, one after the other */
+    int answer;           /* where to tell it */
+    uint64_t done, total; /* bytes; done: of those that are through */
+};
+void disk_tell_step(void *steps, uint64_t done, uint64_t total); /* progress of a disk_job for each */

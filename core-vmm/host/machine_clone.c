@@ -9,6 +9,7 @@
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/disk_work.h"
 #include "core-vmm/host/firmware.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshots.h"
 #include "disk-formats/ops/ops.h"
@@ -32,10 +33,10 @@ struct cloning {
     GKeyFile *file;                 /* what is to be the clone's settings */
     struct snapshot_record *record; /* the source's */
     const struct snapshot *snapshot;
-    GArray *disks;        /* struct clone_disk */
-    const char *folder;   /* the clone's, for the children */
-    int answer;           /* there: where to */
-    uint64_t done, total; /* there: bytes of disks */
+    GArray *disks;           /* struct clone_disk */
+    int lock;                /* the source's, held until the clone is seen by who asks for users of images; -1: none */
+    const char *folder;      /* the clone's, for the children */
+    struct disk_steps steps; /* there */
 };
 
 void machine_remark(GPtrArray *remarks, char *text)
@@ -66,24 +67,16 @@ static bool sum_up(struct cloning *c, GError **error)
         struct image *im = d->linked ? NULL : image_open(d->from, &how, error);
         if (!im && !d->linked)
             return false;
-        c->total += im ? im->bytes : 0;
+        c->steps.total += im ? im->bytes : 0;
         image_close(im);
     }
     return true;
 }
 
-static void tell(void *ctx, uint64_t done, uint64_t total)
-{
-    struct cloning *c = ctx;
-    disk_tell_progress(c->answer, MIN(c->done + done, c->total), c->total);
-    if (done == total)
-        c->done += total;
-}
-
 static bool make_image(struct cloning *c, const struct clone_disk *d, GError **error)
 {
     g_autofree char *path = g_build_filename(c->folder, d->name, NULL);
-    struct disk_job job = {.progress = tell, .ctx = c};
+    struct disk_job job = {.progress = disk_tell_step, .ctx = &c->steps};
     struct image_options on_top = {.parent = d->from, .parent_format = d->format};
     struct disk_convert copy = {.source = d->from, .target = path, .format = d->new_format, .sync = true};
     copy.how = (struct image_how){.format = d->format, .slice = d->sliced ? &d->slice : NULL};
@@ -94,7 +87,7 @@ static int make_images(void *ctx, int answer)
 {
     struct cloning *c = ctx;
     g_autoptr(GError) error = NULL;
-    c->answer = answer;
+    c->steps.answer = answer;
     bool good = sum_up(c, &error);
     for (guint i = 0; good && i < c->disks->len; i++)
         good = make_image(c, &g_array_index(c->disks, struct clone_disk, i), &error);
@@ -285,17 +278,22 @@ static bool fill_held(struct cloning *c, const char *folder, const char *which, 
 
 static bool fill_from(struct cloning *c, const char *folder, const char *which, GError **error)
 {
-    int lock = machines_hold(c->source, error);
-    int held = lock >= 0 ? settings_hold(c->from, error) : -1;
+    c->lock = machines_hold(c->source, error);
+    int held = c->lock >= 0 ? settings_hold(c->from, error) : -1;
     c->disks = g_array_new(FALSE, FALSE, sizeof(struct clone_disk));
     g_array_set_clear_func(c->disks, clear_disk);
     bool good = held >= 0 && fill_held(c, folder, which, held, error);
-    if (lock >= 0)
-        close(lock);
     g_array_unref(c->disks);
     g_clear_pointer(&c->file, g_key_file_unref);
     g_clear_pointer(&c->record, record_free);
     return good;
+}
+
+static void let_go(struct cloning *c)
+{
+    if (c->lock >= 0)
+        close(c->lock);
+    c->lock = -1;
 }
 
 /* The present, frozen; when the clone failed, nobody needs that. */
@@ -305,13 +303,14 @@ static bool fill_linked(struct cloning *c, const char *folder, GError **error)
     if (!snapshots_take(c->source, NULL, "what a linked clone builds upon", &id, error))
         return false;
     g_autofree char *which = g_strdup_printf("%u", id), *kept = NULL;
-    bool good = fill_from(c, folder, which, error);
-    if (good)
+    if (fill_from(c, folder, which, error)) {
         machine_remark(c->remarks,
                        g_strdup_printf("%s has a new snapshot, %u, that the clone builds upon", c->source, id));
-    else
-        snapshots_delete(c->source, which, NULL, &kept, NULL);
-    return good;
+        return true;
+    }
+    let_go(c);
+    snapshots_delete(c->source, which, NULL, NULL, &kept, NULL);
+    return false;
 }
 
 static bool fill_clone(void *ctx, const char *folder, GError **error)
@@ -326,6 +325,15 @@ bool machines_clone(const char *source, const char *name, const struct machine_c
 {
     static const struct machine_clone full;
     g_autofree char *from = paths_machine(source);
-    struct cloning c = {.source = source, .how = how ? how : &full, .job = job, .remarks = remarks, .from = from};
-    return vm_name_check(source, error) && machine_make(name, fill_clone, &c, error);
+    struct cloning c = {
+        .source = source, .how = how ? how : &full, .job = job, .remarks = remarks, .from = from, .lock = -1};
+    if (is_installing(from)) { /* what its installation needs has names that are its own */
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                    "%s has an installation that is under way; clone it when that is over (vmctl unattended finish)",
+                    source);
+        return false;
+    }
+    bool good = vm_name_check(source, error) && machine_make(name, fill_clone, &c, error);
+    let_go(&c);
+    return good;
 }

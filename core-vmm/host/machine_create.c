@@ -2,6 +2,7 @@
 /* machine_create.c - new machines, and new names for old ones; clones and imports are made by its rules, too.
  *
  * A machine is made in a folder beside the others and renamed into place when it is complete. */
+#include "core-vmm/host/machine_autostart.h"
 #include "core-vmm/host/machine_inside.h"
 #include "core-vmm/base/os_defaults.h"
 #include "core-vmm/host/config_schema.h"
@@ -92,9 +93,17 @@ static bool spell_out(GKeyFile *file, const char *section, const char *key, GErr
     return k != NULL;
 }
 
+/* New machines have the newest board, and keep it. */
+static void newest_board(GKeyFile *file)
+{
+    g_autofree char *newest = g_strdup_printf("%" G_GINT64_FORMAT, schema_find("machine", "board", NULL)->high);
+    g_key_file_set_string(file, "machine", "board", newest);
+}
+
 static bool write_new(struct settings *s, GKeyFile *file, const char *folder, GError **error)
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    newest_board(file);
     return spell_out(file, "machine", "memory", error) && spell_out(file, "serial1", "target", error) &&
            settings_apply(s, file, folder, error) && settings_write(file, ini, error);
 }
@@ -161,6 +170,14 @@ static bool needs_path(const char *name, const char *folder, GError **error)
     return true;
 }
 
+static void move_autostart(const char *from, const char *to)
+{
+    g_autoptr(GError) error = NULL;
+    bool told;
+    if (!machine_autostart_set(from, false, &told, &error) || !machine_autostart_set(to, true, &told, &error))
+        g_warning("%s does not start by itself any more: %s", to, error->message);
+}
+
 bool machines_rename(const char *from, const char *to, GError **error)
 {
     g_autofree char *folder = paths_machine(from), *machines = paths_machines();
@@ -173,5 +190,7 @@ bool machines_rename(const char *from, const char *to, GError **error)
     close(lock);
     if (good)
         folder_sync(machines, NULL);
+    if (good && machine_autostart_get(from))
+        move_autostart(from, to);
     return good;
 }

@@ -113,6 +113,10 @@ struct machine_clone {
 bool machines_clone(const char *source, const char *name, const struct machine_clone *how, struct machine_job *job,
                     GPtrArray *remarks, GError **error);
 
+/* ---- machine_move.c ---- */
+/* The hard disks of a machine that stands still and has no snapshots go to a folder; the machine stays.  Forks. */
+bool machines_move(const char *name, const char *folder, struct machine_job *job, GError **error);
+
 /* ---- machine_delete.c ---- */
 /* By the whole name.  keep_disks: all but its disk images goes; *left: some stay, and with them the name is taken.  Looks
  * into images: forks. */
@@ -124,7 +128,9 @@ struct machine_start {
     bool terminal; /* it inherits stdio, and ends with us; else it goes its own way */
     bool unfenced; /* for debugging */
     double seconds;
+    const char *vnc;  /* where a VNC server listens this time (base/vnc_listen.h); NULL: as machine.ini says */
     const char *load; /* a state of `vmctl debug save` to go on from; NULL: none */
+    bool disposable;  /* nothing of this run stays; one that is suspended goes on, and stays suspended */
 };
 struct machine_run {
     GPid pid;    /* whoever started it reaps it */
@@ -138,6 +144,14 @@ bool machines_start_folder(const char *folder, const struct machine_start *how, 
 void machines_start_async(const char *name, const struct machine_start *how, GCancellable *cancel,
                           GAsyncReadyCallback done, gpointer data);
 bool machines_start_finish(GAsyncResult *result, GError **error);
+/* ---- machine_disposable.c: images for a run that leaves nothing.  Forks ---- */
+struct disposable {
+    char *folder; /* with an image for each drive, DRIVE.qcow2; NULL: there is none */
+    int lock;
+};
+bool disposable_new(const char *folder, struct disposable *d, GError **error);
+void disposable_forget(struct disposable *d); /* the VM process has them open, or does not need them */
+
 /* A program of ours: beside the one that runs, in the build tree, libexec or PATH; g_free; NULL. */
 char *program_find(const char *name);
 void program_in_child(gpointer detached); /* for g_spawn_async(): what of us a program must not inherit */

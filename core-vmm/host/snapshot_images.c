@@ -5,14 +5,14 @@
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/disk_work.h"
-#include "core-vmm/host/snapshots.h"
+#include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/ops/ops.h"
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 /* As seen from the folder of snapshots, where all images are that build upon others. */
-static char *seen_from_snapshots(const char *file)
+char *snapshot_seen_from_inside(const char *file)
 {
     if (g_path_is_absolute(file))
         return g_strdup(file);
@@ -33,7 +33,7 @@ static int create_all(void *ctx, int answer)
     const struct overlays *o = ctx;
     for (guint i = 0; i < o->n; i++) {
         g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder),
-                        *parent = seen_from_snapshots(o->list[i].on);
+                        *parent = snapshot_seen_from_inside(o->list[i].on);
         struct image_options options = {
             .parent = parent, .parent_format = o->list[i].format, .parent_changes = o->list[i].live};
         g_autoptr(GError) error = NULL;
@@ -43,11 +43,10 @@ static int create_all(void *ctx, int answer)
     return 0;
 }
 
-bool overlays_create(const char *folder, const struct overlay *list, guint n, GError **error)
+bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error)
 {
     struct overlays o = {folder, list, n};
     struct fence_files *f = fence_files_new();
-    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);
     fence_allow(f, in, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
@@ -63,6 +62,7 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
 struct merging {
     const char *folder, *child, *child_format, *parent, *parent_format;
     GPtrArray *above;
+    bool in_use; /* the machine runs: what it writes to is told by it alone */
     int answer;
 };
 
@@ -72,14 +72,21 @@ static void tell_progress(void *ctx, uint64_t done, uint64_t total)
     disk_tell_progress(g->answer, done, total);
 }
 
+static bool tells_itself(const struct merging *g, const struct snapshot_image *i)
+{
+    return g->in_use && !i->frozen;
+}
+
 /* A merge that was killed may have told some of them already. */
 static bool forget_above(const struct merging *g, GError **error)
 {
-    g_autofree char *name = seen_from_snapshots(g->parent);
+    g_autofree char *name = snapshot_seen_from_inside(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
         g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
-        if (!disk_forget_parent(path, one->format, name, error))
+        if (tells_itself(g, one))
+            continue;
+        if (!disk_forget_parent(path, one->format, name, g->in_use, error))
             return false;
     }
     return true;
@@ -87,11 +94,13 @@ static bool forget_above(const struct merging *g, GError **error)
 
 static bool tell_those_above(const struct merging *g, GError **error)
 {
-    g_autofree char *name = seen_from_snapshots(g->parent);
+    g_autofree char *name = snapshot_seen_from_inside(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
         g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
-        if (!disk_set_parent(path, one->format, name, g->parent_format, error))
+        if (tells_itself(g, one))
+            continue;
+        if (!disk_set_parent(path, one->format, name, g->parent_format, g->in_use, error))
             return false;
     }
     return true;
@@ -104,8 +113,8 @@ static int merge(void *ctx, int answer)
     g_autofree char *path = g_canonicalize_filename(g->child, g->folder);
     g_autoptr(GError) error = NULL;
     g->answer = answer;
-    bool good =
-        forget_above(g, &error) && disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error);
+    bool good = forget_above(g, &error) && disk_merge(path, g->child_format, g->in_use, &job, &error) &&
+                tell_those_above(g, &error);
     return good ? 0 : disk_refuse(answer, error);
 }
 
@@ -117,9 +126,9 @@ static void allow_writing(struct fence_files *f, const char *folder, const char 
 }
 
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
-                  GPtrArray *above, struct machine_job *job, GError **error)
+                  GPtrArray *above, bool in_use, struct machine_job *job, GError **error)
 {
-    struct merging g = {folder, child->file, child->format, parent->file, parent->format, above, -1};
+    struct merging g = {folder, child->file, child->format, parent->file, parent->format, above, in_use, -1};
     struct fence_files *f = fence_files_new();
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);

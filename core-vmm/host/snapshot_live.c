@@ -35,7 +35,7 @@ static void disk_free(gpointer disk)
 
 static bool open_record(struct change *c, const char *machine, GError **error)
 {
-    *c = (struct change){.name = machine, .folder = machines_folder(machine), .lock = -1, .held = -1};
+    *c = (struct change){.name = machine, .folder = machines_folder(machine), .lock = -1, .held = -1, .busy = -1};
     if (!machine_lock_holder(c->folder)) {
         machines_not_running(machine, error);
         return false;
@@ -59,6 +59,14 @@ static int only_one(const char *folder, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "another snapshot of the machine is under way; try again");
     }
     return fd;
+}
+
+bool change_begin_live(struct change *c, const char *name, GError **error)
+{
+    bool good = open_record(c, name, error);
+    if (good)
+        c->busy = only_one(c->folder, error);
+    return good && c->busy >= 0;
 }
 
 /* ---- fresh images ---- */

@@ -153,6 +153,8 @@ static JsonObject *snapshot_object(const struct snapshot *s)
     json_object_set_int_member(o, "time", s->time);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_int_member(o, "settings-crc", s->settings);
+    if (s->moved)
+        json_object_set_boolean_member(o, "moved", true);
     for (guint i = 0; i < s->disks->len; i++) {
         const struct snapshot_disk *d = s->disks->pdata[i];
         JsonObject *one = json_object_new();
@@ -284,6 +286,7 @@ static void read_snapshot(struct reading *g, JsonObject *o)
     s->time = number(g, o, "time", 0, G_MAXINT64);
     s->state_bytes = number(g, o, "state-bytes", 0, G_MAXINT64);
     s->settings = number(g, o, "settings-crc", 0, G_MAXUINT32);
+    s->moved = member(o, "moved") && flag(g, o, "moved");
     read_disks(g, o, s);
     g_ptr_array_add(g->record->snapshots, s);
 }
@@ -383,7 +386,8 @@ static bool fits_together(const struct snapshot_record *r)
                (!s->parent || record_snapshot(r, s->parent)) && disks_fit(s, images);
         before = s->id;
     }
-    return good && (r->pending_state <= 0 || record_snapshot(r, r->pending_state));
+    bool last = r->pending_state == (int)r->next - 1; /* a retold one (snapshot_state.c) */
+    return good && (r->pending_state <= 0 || last || record_snapshot(r, r->pending_state));
 }
 
 static void read_all(struct reading *g, JsonObject *o)

@@ -21,6 +21,7 @@ struct snapshot {
     char *name, *description;
     gint64 time;          /* Unix */
     uint64_t state_bytes; /* of its saved state; 0: it was off */
+    bool moved;           /* its disks consist of other files than its state says */
     uint32_t settings;    /* CRC-32C of its settings */
     GPtrArray *disks;     /* struct snapshot_disk */
 };
@@ -39,7 +40,7 @@ struct snapshot_record {
     unsigned next, current; /* next: the number of the next snapshot or image; current: what the present builds upon */
     GPtrArray *snapshots, *images;
     char *pending;     /* the machine.ini that is to be; NULL: nothing is pending */
-    int pending_state; /* and what saved.state is to be: the number of a snapshot, or one of above */
+    int pending_state; /* and what saved.state is to be: that of this number, or one of above */
 };
 
 struct snapshot_record *record_new(void);

@@ -48,7 +48,7 @@ static bool settle_live(struct change *c, GError **error)
 bool change_begin(struct change *c, const char *name, GError **error)
 {
     GError *why = NULL;
-    *c = (struct change){.name = name, .lock = -1, .held = -1};
+    *c = (struct change){.name = name, .lock = -1, .held = -1, .busy = -1};
     if (!vm_name_check(name, error))
         return false;
     c->folder = paths_machine(name);
@@ -75,6 +75,8 @@ void change_end(struct change *c)
         snapshots_settle_held(c->folder, NULL);
     if (c->held >= 0)
         close(c->held);
+    if (c->busy >= 0)
+        close(c->busy);
     if (c->lock >= 0)
         close(c->lock);
     record_free(c->record);
@@ -163,7 +165,7 @@ GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot
 /* ---- the present's disks ---- */
 
 /* Those that a guest writes to; what is removable, or is only read, is as it is. */
-static char *written_image(GKeyFile *file, const char *section)
+char *snapshot_written_image(GKeyFile *file, const char *section)
 {
     const struct schema_section *s = schema_find_section(section);
     g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
@@ -173,15 +175,21 @@ static char *written_image(GKeyFile *file, const char *section)
     return disk && image && *image && g_strcmp0(readonly, "on") ? g_steal_pointer(&image) : NULL;
 }
 
+char *snapshot_format_of(GKeyFile *file, const char *section, const char *image)
+{
+    char *format = g_key_file_get_string(file, section, "format", NULL);
+    return format ? format : g_strdup(image_format_by_name(image));
+}
+
 /* One image has one name in the record, whatever machine.ini calls it. */
 static struct snapshot_image *image_for(struct change *c, GKeyFile *file, const char *section, const char *image)
 {
     struct snapshot_image *known = image_at(c, image);
-    g_autofree char *format = g_key_file_get_string(file, section, "format", NULL);
-    return known ? known : record_add_image(c->record, image, format ? format : image_format_by_name(image), NULL);
+    g_autofree char *format = snapshot_format_of(file, section, image);
+    return known ? known : record_add_image(c->record, image, format, NULL);
 }
 
-static bool may_freeze(GKeyFile *file, const char *section, GError **error)
+bool snapshot_may_freeze(GKeyFile *file, const char *section, GError **error)
 {
     if (!g_key_file_has_key(file, section, "offset", NULL) && !g_key_file_has_key(file, section, "size", NULL))
         return true;
@@ -197,6 +205,7 @@ bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, uns
 {
     g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(struct overlay));
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *d = disks->pdata[i];
         char *name = g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", d->drive, number);
@@ -204,7 +213,7 @@ bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, uns
         g_ptr_array_add(names, name);
         g_array_append_val(list, o);
     }
-    if (!overlays_create(c->folder, (const struct overlay *)list->data, list->len, error))
+    if (!overlays_create(c->folder, in, (const struct overlay *)list->data, list->len, error))
         return false;
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *d = disks->pdata[i];
@@ -222,10 +231,10 @@ bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, G
 {
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
     for (char **section = sections; *section; section++) {
-        g_autofree char *image = written_image(file, *section);
+        g_autofree char *image = snapshot_written_image(file, *section);
         if (!image)
             continue;
-        if (!may_freeze(file, *section, error))
+        if (!snapshot_may_freeze(file, *section, error))
             return false;
         snapshot_add_disk(s, *section, image_for(c, file, *section, image)->file);
     }
@@ -424,10 +433,13 @@ static bool drop_present(struct change *c, GError **error)
 static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, GError **error)
 {
     unsigned number = c->record->next++;
-    if (!drop_present(c, error) || !snapshot_put_on_top(c, file, s->disks, number, error))
+    int state = !s->state_bytes ? PENDING_STATE_GOES : s->moved ? (int)number : (int)s->id;
+    g_autofree char *retold = snapshot_path(c->folder, number, "state");
+    if (!drop_present(c, error) || !snapshot_put_on_top(c, file, s->disks, number, error) ||
+        (state == (int)number && !snapshot_retell_state(c, s, retold, error)))
         return false;
     c->record->current = s->id;
-    return change_commit(c, file, s->state_bytes ? (int)s->id : PENDING_STATE_GOES, error);
+    return change_commit(c, file, state, error);
 }
 
 bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error)

@@ -19,8 +19,16 @@ struct snapshot *snapshots_find(const struct snapshot_record *r, const char *mac
 bool snapshots_take(const char *machine, const char *name, const char *description, unsigned *id, GError **error);
 /* The present becomes that snapshot; what it was is lost, unless keep is the name of a snapshot of it to be taken first. */
 bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error);
-/* Merges its images into others where that can be; those of *kept (a sentence why, g_free) stay until it can. */
-bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, char **kept, GError **error);
+/* Merges its images into others where that can be; those of *kept (a sentence why, g_free) stay until it can.  Cancelled, or killed, it
+ * goes on with the next one.  live: the machine runs; merged() has its VM process read what two images have become, at path, instead of
+ * the one of path `gone`, which goes then.  name: as seen from the folder of snapshots; writes: the path of the image on top of it that
+ * the VM process writes to, which it tells, or "". */
+struct live_merges {
+    bool (*merged)(void *ctx, const char *path, const char *gone, const char *name, const char *writes, GError **error);
+    void *ctx;
+};
+bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, const struct live_merges *live,
+                      char **kept, GError **error);
 /* NULL: as it is. */
 bool snapshots_edit(const char *machine, const char *which, const char *name, const char *description, GError **error);
 /* Findings about one (NULL: all), sentences; none: it is whole.  g_ptr_array_unref; NULL: an error. */
@@ -58,10 +66,12 @@ struct overlay { /* a new image on top of another; relative to the machine's fol
     const char *file, *on, *format;
     bool live; /* somebody writes to the one below */
 };
-bool overlays_create(const char *folder, const struct overlay *list, guint n, GError **error);
-/* child's blocks into parent, and parent instead of child below all of above. */
+/* in: the folder that they all come into. */
+bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error);
+/* child's blocks into parent, and parent instead of child below all of above.  in_use: a machine that runs reads them, and sees to what it
+ * writes to itself. */
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
-                  GPtrArray *above, struct machine_job *job, GError **error);
+                  GPtrArray *above, bool in_use, struct machine_job *job, GError **error);
 /* What is wrong with an image (alone: without what it builds upon) or a state file; NULL: nothing.  g_free. */
 char *image_damage(const char *path, const char *format, bool alone);
 char *state_damage(const char *path);

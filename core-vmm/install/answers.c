@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* answers.c - the files of answers, and the medium with them: an ISO 9660 with Joliet and Rock Ridge names, by libarchive. */
 #include "core-vmm/install/answers.h"
+#include "core-vmm/install/answers_tree.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/paths.h"
 #include <archive.h>
@@ -96,7 +97,9 @@ static bool add_file(struct archive *a, const struct unattended_file *f)
     return good;
 }
 
-static bool write_iso(int fd, const char *label, const GPtrArray *files, const char *path, GError **error)
+/* drivers: a folder of the host, or NULL. */
+static bool write_iso(int fd, const char *label, const GPtrArray *files, const char *drivers, const char *path,
+                      GError **error)
 {
     struct archive *a = archive_write_new();
     g_autofree char *options = g_strdup_printf("volume-id=%s", label);
@@ -104,8 +107,9 @@ static bool write_iso(int fd, const char *label, const GPtrArray *files, const c
                 archive_write_set_options(a, options) == ARCHIVE_OK && archive_write_open_fd(a, fd) == ARCHIVE_OK;
     for (guint i = 0; good && i < files->len; i++)
         good = add_file(a, files->pdata[i]);
-    good = good && archive_write_close(a) == ARCHIVE_OK;
-    if (!good) {
+    bool told = good && drivers && !answers_tree(a, drivers, "$WinPEDriver$", error);
+    good = good && !told && archive_write_close(a) == ARCHIVE_OK;
+    if (!good && !told) {
         int e = archive_errno(a);
         g_set_error(error, G_IO_ERROR, e > 0 ? g_io_error_from_errno(e) : G_IO_ERROR_FAILED,
                     "the medium with the answers, %s, cannot be written: %s", path, archive_error_string(a));
@@ -120,7 +124,7 @@ bool unattended_write(const struct unattended *u, const struct medium *m, const 
     int fd = files ? open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
     if (fd < 0)
         return files && path_failed(to, error);
-    bool good = write_iso(fd, answers_label(u->kind), files, to, error);
+    bool good = write_iso(fd, answers_label(u->kind), files, u->drivers, to, error);
     if (close(fd) && good)
         good = path_failed(to, error);
     if (!good)

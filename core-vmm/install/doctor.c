@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* doctor.c - see doctor.h. */
 #include "core-vmm/install/doctor_inside.h"
+#include <string.h>
 
 static void finding_free(gpointer finding)
 {
@@ -19,6 +20,12 @@ void doctor_add(GPtrArray *findings, const char *id, enum finding_grade grade, c
     struct finding *f = g_new0(struct finding, 1);
     *f = (struct finding){id, grade, what, cause, evidence, fix, NULL};
     g_ptr_array_add(findings, f);
+}
+
+char *doctor_word(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+";
+    return *text && strspn(text, plain) == strlen(text) ? g_strdup(text) : g_shell_quote(text);
 }
 
 const char *finding_grade_name(enum finding_grade grade)

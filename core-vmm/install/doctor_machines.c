@@ -33,7 +33,7 @@ static bool is_locked(const char *path)
 static void unreachable(GPtrArray *findings, const char *machine, const char *section, const char *path, bool disk)
 {
     int e = errno;
-    g_autofree char *quoted = g_shell_quote(path), *named = g_shell_quote(machine);
+    g_autofree char *quoted = doctor_word(path), *named = doctor_word(machine);
     add(findings, machine, "image-missing", FINDING_PROBLEM,
         g_strdup_printf("%s cannot start: a file of it %s", machine, e == ENOENT ? "is not there" : "cannot be read"),
         g_strdup_printf("[%s] names %s: %s", section, path, g_strerror(e)),
@@ -43,13 +43,14 @@ static void unreachable(GPtrArray *findings, const char *machine, const char *se
                     : g_strdup_printf("vmctl set %s --unset %s.file", named, section));
 }
 
-static void look_into(GPtrArray *findings, const char *machine, GKeyFile *file, const char *section, const char *path)
+static void look_into(GPtrArray *findings, const char *machine, const char *folder, GKeyFile *file, const char *section,
+                      const char *path)
 {
-    g_autofree char *format = g_key_file_get_string(file, section, "format", NULL);
+    g_autofree char *quoted = doctor_word(path);
     g_autoptr(GError) error = NULL;
-    g_autofree char *quoted = g_shell_quote(path);
     struct disk_table t;
-    if (!look_at_disk(path, format ? format : "raw", &t, &error))
+    if (!look_at_drive(file, section, folder, &t, &error) &&
+        !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
         add(findings, machine, "image-damaged", FINDING_PROBLEM,
             g_strdup_printf("%s cannot start: a disk image of it cannot be opened", machine), g_strdup(error->message),
             g_strdup_printf("[%s] %s", section, path), g_strdup_printf("vmctl disk check %s", quoted));
@@ -63,7 +64,7 @@ static void drive(GPtrArray *findings, const char *machine, const char *folder, 
     g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
     g_autofree char *path = name && *name ? g_canonicalize_filename(name, folder) : NULL;
     bool disk = s && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom");
-    g_autofree char *quoted = path ? g_shell_quote(path) : NULL;
+    g_autofree char *quoted = path ? doctor_word(path) : NULL;
     if (!path)
         return;
     if (access(path, R_OK)) {
@@ -76,7 +77,7 @@ static void drive(GPtrArray *findings, const char *machine, const char *folder, 
             g_strdup("another process has it open for itself: another machine that names it, or another product"),
             g_strdup_printf("[%s] %s is locked", section, path), g_strdup_printf("fuser -v %s", quoted));
     else if (disk && !runs)
-        look_into(findings, machine, file, section, path);
+        look_into(findings, machine, folder, file, section, path);
 }
 
 static void file_of(GPtrArray *findings, const char *machine, const char *folder, bool runs)
@@ -97,7 +98,7 @@ static void file_of(GPtrArray *findings, const char *machine, const char *folder
 
 static void no_machine(GPtrArray *findings, const char *name, const char *folder)
 {
-    g_autofree char *quoted = g_shell_quote(name);
+    g_autofree char *quoted = doctor_word(name);
     add(findings, name, "no-machine-ini", FINDING_WARNING,
         g_strdup_printf("The name %s is taken by a folder that is no machine", name),
         g_strdup("it has no machine.ini: its machine was deleted with --keep-disks, or somebody put it there"),
@@ -106,7 +107,7 @@ static void no_machine(GPtrArray *findings, const char *name, const char *folder
 
 static void one(GPtrArray *findings, const char *name)
 {
-    g_autofree char *folder = machines_folder(name), *ini = machines_ini(name), *quoted = g_shell_quote(name);
+    g_autofree char *folder = machines_folder(name), *ini = machines_ini(name), *quoted = doctor_word(name);
     bool runs = machine_lock_holder(folder) != 0;
     if (!g_file_test(ini, G_FILE_TEST_EXISTS)) {
         no_machine(findings, name, folder);

@@ -9,6 +9,8 @@
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/firmware.h"
+#include "core-vmm/host/look_program.h"
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/install/answers.h"
@@ -91,26 +93,17 @@ static bool append(const char *path, const GPtrArray *files, GError **error)
     return good;
 }
 
-static bool set(GKeyFile *file, const char *section, const char *key, const char *value, GError **error)
-{
-    if (!schema_check_value("setting", section, key, value, error))
-        return false;
-    g_key_file_set_string(file, section, key, value);
-    return true;
-}
-
 struct making {
     const struct medium *m;
-    const struct unattended *u;
+    struct unattended *u;
 };
 
-static bool add_kernel(const struct making *n, GKeyFile *file, const char *folder, const GPtrArray *files,
-                       GError **error)
+static bool add_kernel(const struct making *n, const struct installing *i, GKeyFile *file, const char *folder,
+                       const GPtrArray *files, GError **error)
 {
     g_autofree char *kernel = g_build_filename(folder, INSTALLING_KERNEL, NULL);
     g_autofree char *initrd = g_build_filename(folder, INSTALLING_INITRD, NULL);
-    g_autofree char *cmdline = answers_cmdline(n->u, n->m);
-    if (!cmdline)
+    if (!i->cmdline)
         return true;
     if (!n->m->kernel || !n->m->initrd) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "%s has no kernel for the installer that is known",
@@ -119,12 +112,7 @@ static bool add_kernel(const struct making *n, GKeyFile *file, const char *folde
     }
     return medium_extract(n->m->path, n->m->kernel, kernel, KERNEL_MOST, error) &&
            medium_extract(n->m->path, n->m->initrd, initrd, INITRD_MOST, error) &&
-           (n->u->kind != UNATTENDED_DEBIAN || append(initrd, files, error)) &&
-           set(file, "machine", "kernel", INSTALLING_KERNEL, error) &&
-           set(file, "machine", "initrd", INSTALLING_INITRD, error) &&
-           set(file, "machine", "cmdline", cmdline, error) &&
-           set(file, "machine", "boot", n->u->uefi ? "kernel,disk,cdrom" : "disk,kernel,cdrom", error) &&
-           (!n->u->uefi || set(file, "machine", "on-reset", "stop", error));
+           (n->u->kind != UNATTENDED_DEBIAN || append(initrd, files, error)) && installing_arm(file, i, false, error);
 }
 
 /* ---- the machine's folder ---- */
@@ -138,38 +126,74 @@ static bool add_answers(const struct making *n, GKeyFile *file, const char *fold
         return true;
     for (char **s = sections; *s; s++) {
         g_autofree char *media = g_key_file_get_string(file, *s, "media", NULL);
+        g_autofree char *assignment = g_strdup_printf("%s.file=%s", *s, INSTALLING_ANSWERS);
         if (!g_strcmp0(media, "cdrom") && !g_key_file_has_key(file, *s, "file", NULL))
-            return unattended_write(n->u, n->m, path, error) && set(file, *s, "file", INSTALLING_ANSWERS, error);
+            return unattended_write(n->u, n->m, path, error) && settings_assign(file, "setting", assignment, error);
     }
     g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is no CD drive for the medium with the answers");
     return false;
 }
 
-/* The first hard disk, in the order of the file. */
-static char *first_disk(GKeyFile *file)
+static bool is_hard_disk(GKeyFile *file, const char *section)
+{
+    const struct schema_section *k = schema_find_section(section);
+    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
+    return k && k->drive && strcmp(k->name, "floppy") && g_strcmp0(media, "cdrom");
+}
+
+/* The machine's only one; g_free.  Which of several an installer takes, or wipes, is not for sure; and what is on one is worth a
+ * question, which nobody would answer. */
+static char *only_disk(GKeyFile *file, const char *folder, GError **error)
 {
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
-    for (char **s = sections; *s; s++) {
-        const struct schema_section *k = schema_find_section(*s);
-        g_autofree char *media = g_key_file_get_string(file, *s, "media", NULL);
-        if (k && k->drive && strcmp(k->name, "floppy") && g_strcmp0(media, "cdrom"))
-            return g_strdup(*s);
-    }
-    return NULL;
+    const char *disk = NULL;
+    unsigned disks = 0;
+    for (char **s = sections; *s; s++)
+        if (is_hard_disk(file, *s)) {
+            disk = *s;
+            disks++;
+        }
+    struct disk_table t;
+    if (disks != 1)
+        g_set_error(
+            error, CONFIG_ERROR, CONFIG_VALUE, "%s",
+            disks ? "an installation without questions may wipe any disk that it finds: make the machine with one "
+                    "disk, and give it the others when the system is installed"
+                  : "there is no disk to install to; say --disk SIZE");
+    else if (look_at_drive(file, disk, folder, &t, error) && t.any)
+        g_set_error(
+            error, CONFIG_ERROR, CONFIG_VALUE,
+            "the disk has partitions already, which an installation without questions would overwrite; say --disk "
+            "SIZE for a new one");
+    return error && *error ? NULL : g_strdup(disk);
+}
+
+/* What is no SeaBIOS is told from its image. */
+static bool is_uefi(GKeyFile *file)
+{
+    g_autofree char *firmware = g_key_file_get_string(file, "machine", "firmware", NULL), *image = NULL;
+    gsize bytes;
+    if (!firmware || !strcmp(firmware, "bios") || g_str_has_prefix(firmware, "uefi"))
+        return firmware && strcmp(firmware, "bios");
+    return g_file_get_contents(firmware, &image, &bytes, NULL) && firmware_is_uefi((uint8_t *)image, bytes);
 }
 
 static bool more(void *ctx, GKeyFile *file, const char *folder, GError **error)
 {
-    const struct making *n = ctx;
-    g_autoptr(GPtrArray) files = unattended_files(n->u, n->m, error);
-    g_autofree char *disk = first_disk(file);
-    if (files && !disk) {
-        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "there is no disk to install to; say --disk SIZE");
+    struct making *n = ctx;
+    g_autoptr(GError) why = NULL;
+    g_autofree char *disk = only_disk(file, folder, &why), *cmdline = NULL;
+    if (!disk) {
+        g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }
+    n->u->uefi = is_uefi(file);
+    g_autoptr(GPtrArray) files = unattended_files(n->u, n->m, error);
+    cmdline = files ? answers_cmdline(n->u, n->m) : NULL;
     /* Windows' boot code is on the disk long before it is done. */
-    return files && add_kernel(n, file, folder, files, error) && add_answers(n, file, folder, error) &&
-           installing_mark(folder, disk, n->u->uefi, n->u->kind != UNATTENDED_WINDOWS, error);
+    const struct installing i = {disk, n->u->uefi, n->u->kind != UNATTENDED_WINDOWS, cmdline};
+    return files && add_kernel(n, &i, file, folder, files, error) && add_answers(n, file, folder, error) &&
+           installing_mark(folder, &i, error);
 }
 
 /* ---- all ---- */
@@ -216,7 +240,6 @@ bool installing_create(const char *name, struct settings *s, const struct medium
         g_set_error(error, CONFIG_ERROR, CONFIG_VALUE, "an installation without questions brings its own kernel");
         return false;
     }
-    u->uefi = u->uefi || (s->firmware && g_str_has_prefix(s->firmware, "uefi"));
     if (!takes_answers(m, u, error))
         return false;
     unattended_complete(u, name);

@@ -12,7 +12,7 @@
  * as far as the host has them (half of it at most). */
 void installing_defaults(struct settings *s, const struct medium *m);
 /* As machines_create(), with the medium in the first CD drive and, if u is not NULL, an installation that asks nothing.  u is
- * completed and checked. */
+ * completed and checked, and the firmware is the machine's.  The machine must have one disk, with nothing on it. */
 bool installing_create(const char *name, struct settings *s, const struct medium *m, struct unattended *u,
                        GError **error);
 
@@ -20,4 +20,5 @@ enum installing_state {
     INSTALLING_NOT,       /* nothing to do with it */
     INSTALLING_UNDER_WAY, /* what is needed for it is still in its folder */
 };
+/* From under way to not by the start that finds the system on the disk; machine_installed.h has the other ends. */
 enum installing_state installing_look(const char *name);

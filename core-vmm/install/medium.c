@@ -13,15 +13,6 @@
 
 enum { EDITIONS_MOST = 64, LANGUAGES_MOST = 64 };
 
-static void edition_free(gpointer edition)
-{
-    struct medium_edition *e = edition;
-    g_free(e->id);
-    g_free(e->name);
-    g_free(e->architecture);
-    g_free(e);
-}
-
 void medium_free(struct medium *m)
 {
     if (!m)
@@ -73,7 +64,7 @@ static struct medium *medium_of(const char *path, JsonObject *o)
     struct medium *m = g_new0(struct medium, 1);
     const char *os = answer_text(o, "os", os_defaults[0].os);
     m->path = g_canonicalize_filename(path, NULL);
-    m->kind = answer_number(o, "kind", MEDIUM_UNKNOWN, MEDIUM_LIVE, MEDIUM_UNKNOWN);
+    m->kind = medium_kind_find(answer_text(o, "kind", "unknown"));
     m->id = g_strdup(answer_text(o, "id", "unknown"));
     m->os = g_strdup(os_defaults_find(os) ? os : os_defaults[0].os);
     m->name = g_strdup(answer_text(o, "name", "unknown system"));
@@ -90,7 +81,7 @@ static struct medium *medium_of(const char *path, JsonObject *o)
     m->memory = answer_number(o, "memory", 0, INT64_C(1) << 40, 0);
     m->disk = answer_number(o, "disk", 0, INT64_C(1) << 50, 0);
     m->cpus = answer_number(o, "cpus", 0, 32, 0);
-    m->editions = g_ptr_array_new_with_free_func(edition_free);
+    m->editions = g_ptr_array_new_with_free_func(medium_edition_free);
     take_editions(m, answer_array(o, "editions"));
     m->languages = languages_of(answer_array(o, "languages"));
     return m;
@@ -118,7 +109,7 @@ static struct medium *disk_medium(const char *path, GError **error)
     m->uefi = t.esp;
     m->bios = t.bios || (t.any && !t.esp);
     m->disk = t.bytes;
-    m->editions = g_ptr_array_new_with_free_func(edition_free);
+    m->editions = g_ptr_array_new_with_free_func(medium_edition_free);
     m->languages = g_new0(char *, 1);
     return m;
 }
@@ -187,7 +178,7 @@ bool medium_extract(const char *path, const char *inside, const char *to, uint64
     int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return path_failed(to, error);
-    bool good = look_program_into(arguments, fd, error);
+    bool good = look_program_into(arguments, fd, most, error);
     if (close(fd) && good)
         good = path_failed(to, error);
     if (!good)

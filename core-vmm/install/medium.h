@@ -7,6 +7,7 @@
 #pragma once
 #include "core-vmm/install/unattended.h"
 #include <gio/gio.h>
+#include <json-glib/json-glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -55,3 +56,7 @@ struct medium *medium_detect_finish(GAsyncResult *result, GError **error);
 /* Copies a file of the medium, of at most most bytes, to a new file of the host. */
 bool medium_extract(const char *path, const char *inside, const char *to, uint64_t most, GError **error);
 const char *medium_kind_name(enum medium_kind kind); /* "installer" */
+enum medium_kind medium_kind_find(const char *name); /* MEDIUM_UNKNOWN: there is none of that name */
+void medium_edition_free(gpointer edition);
+/* As `vmctl media detect -o json` shows it, and terrarium-look answers; json_object_unref. */
+JsonObject *medium_json(const struct medium *m);

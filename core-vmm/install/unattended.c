@@ -6,8 +6,8 @@
 
 void unattended_clear(struct unattended *u)
 {
-    char *const texts[] = {u->user,     u->full_name, u->password, u->hostname, u->locale,  u->time_zone,
-                           u->keyboard, u->edition,   u->key,      u->mirror,   u->packages};
+    char *const texts[] = {u->user,     u->full_name, u->password, u->hostname, u->locale,   u->time_zone,
+                           u->keyboard, u->edition,   u->key,      u->mirror,   u->packages, u->drivers};
     if (u->password)
         explicit_bzero(u->password, strlen(u->password));
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)

@@ -28,6 +28,7 @@ struct unattended { /* strings NULL: not said, see unattended_complete() */
     char *keyboard;  /* a layout of X: "de"; with a variant "us(intl)" */
     char *edition;   /* Windows: an edition's number, id or name; not said: the first, or what the key says */
     char *key;       /* Windows: a product key; not said: none */
+    char *drivers;   /* Windows: a folder of the host with drivers, which goes onto the medium; not said: none */
     char *mirror;    /* Debian: "http://deb.debian.org/debian"; not said: that one */
     char *packages;  /* Debian, Ubuntu, Fedora: more to install, with spaces between */
     bool uefi;       /* the machine's firmware, on which the disk's layout depends */

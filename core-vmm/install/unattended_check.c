@@ -97,6 +97,9 @@ static bool check_system(const struct unattended *u, GError **error)
     if ((u->key || u->edition) && u->kind != UNATTENDED_WINDOWS)
         return refuse(error, u->key ? "the product key" : "the edition", u->key ? u->key : u->edition,
                       "only Windows has one");
+    if (u->drivers && (u->kind != UNATTENDED_WINDOWS || !g_file_test(u->drivers, G_FILE_TEST_IS_DIR)))
+        return refuse(error, "the folder of drivers", u->drivers,
+                      u->kind == UNATTENDED_WINDOWS ? "there is no such folder" : "only Windows takes one");
     if (u->edition && !is_text(u->edition))
         return refuse(error, "the edition", "...", "no control characters");
     if (!matches(u->mirror, "http://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?"))

@@ -20,7 +20,6 @@ struct medium *look_medium_new(void);
 
 /* ---- wim.c: images in sources/install.wim or .esd; false: it is none ---- */
 bool wim_look(const struct source *s, const struct node *file, struct medium *m);
-void medium_edition_free(gpointer edition);
 
 /* ---- systems.c: what the medium says of itself ---- */
 void systems_look(struct look *l);

@@ -28,16 +28,17 @@ static int fail(const char *path, const char *why)
     return EXIT_FAILURE;
 }
 
-static bool fence(const char *path, bool image)
+/* with_parents: what an image builds upon may lie anywhere. */
+static bool fence(const char *path, bool disk, bool with_parents)
 {
     g_autoptr(GError) error = NULL;
     struct fence_files *f = fence_files_new();
-    if (image) {
-        fence_allow_images(f);
+    if (disk)
         fence_allow_beside(f, path, FENCE_READ);
-    } else {
+    if (with_parents)
+        fence_allow_images(f);
+    if (!disk)
         fence_allow(f, osinfo_folder(), FENCE_READ);
-    }
     if (fence_files_close(f, &error) && fence_calls_close(FENCE_LOOK, &error) && fence_holds(&error))
         return true;
     g_printerr("%s\n", error->message);
@@ -55,61 +56,6 @@ static bool open_source(struct source *s, const char *path)
 }
 
 /* ---- JSON ---- */
-
-static void set_text(JsonObject *o, const char *name, const char *text)
-{
-    if (text)
-        json_object_set_string_member(o, name, text);
-}
-
-static JsonArray *editions_json(const struct medium *m)
-{
-    JsonArray *a = json_array_new();
-    for (guint i = 0; i < m->editions->len; i++) {
-        const struct medium_edition *e = m->editions->pdata[i];
-        JsonObject *o = json_object_new();
-        json_object_set_int_member(o, "index", e->index);
-        set_text(o, "id", e->id);
-        set_text(o, "name", e->name);
-        set_text(o, "architecture", e->architecture);
-        json_object_set_int_member(o, "build", e->build);
-        json_array_add_object_element(a, o);
-    }
-    return a;
-}
-
-static void set_languages(JsonObject *o, const struct medium *m)
-{
-    JsonArray *a = json_array_new();
-    for (char **l = m->languages; *l; l++)
-        json_array_add_string_element(a, *l);
-    json_object_set_array_member(o, "languages", a);
-}
-
-static JsonObject *medium_json(const struct medium *m)
-{
-    JsonObject *o = json_object_new();
-    json_object_set_int_member(o, "kind", m->kind);
-    set_text(o, "id", m->id);
-    set_text(o, "os", m->os);
-    set_text(o, "name", m->name);
-    set_text(o, "version", m->version);
-    set_text(o, "architecture", m->architecture);
-    set_text(o, "volume", m->volume);
-    set_text(o, "by", m->by);
-    json_object_set_boolean_member(o, "bios", m->bios);
-    json_object_set_boolean_member(o, "uefi", m->uefi);
-    json_object_set_boolean_member(o, "secure-boot", m->wants_secure_boot);
-    json_object_set_string_member(o, "unattended", unattended_kind_name(m->unattended));
-    set_text(o, "kernel", m->kernel);
-    set_text(o, "initrd", m->initrd);
-    json_object_set_int_member(o, "memory", MIN(m->memory, G_MAXINT64));
-    json_object_set_int_member(o, "disk", MIN(m->disk, G_MAXINT64));
-    json_object_set_int_member(o, "cpus", m->cpus);
-    json_object_set_array_member(o, "editions", editions_json(m));
-    set_languages(o, m);
-    return o;
-}
 
 static int print_json(JsonObject *o)
 {
@@ -160,7 +106,7 @@ static int look_at_disk(const char *path, const char *format)
 static int look_at_medium(const char *path)
 {
     struct look l = {.m = look_medium_new()};
-    if (!open_source(&l.source, path) || !fence(path, false))
+    if (!open_source(&l.source, path) || !fence(path, false, false))
         return EXIT_FAILURE;
     if (!look_open(&l))
         return 3; /* no ISO: whoever asks tries it as a disk */
@@ -185,7 +131,7 @@ static int extract(const char *path, const char *inside, uint64_t most)
 {
     struct look l = {.m = look_medium_new()};
     struct node file;
-    if (!open_source(&l.source, path) || !fence(path, false))
+    if (!open_source(&l.source, path) || !fence(path, false, false))
         return EXIT_FAILURE;
     if (!look_open(&l) || !look_find(&l, inside, &file) || file.folder)
         return fail(path, "the medium has no such file");
@@ -211,7 +157,7 @@ int main(int argc, char **argv)
     if (!strcmp(what, "medium") && argc == 3)
         return look_at_medium(argv[2]);
     if (!strcmp(what, "disk") && (argc == 3 || argc == 4))
-        return fence(argv[2], true) ? look_at_disk(argv[2], argc > 3 ? argv[3] : NULL) : EXIT_FAILURE;
+        return fence(argv[2], true, argc > 3) ? look_at_disk(argv[2], argc > 3 ? argv[3] : NULL) : EXIT_FAILURE;
     if (!strcmp(what, "extract") && argc == 5)
         return extract(argv[2], argv[3], g_ascii_strtoull(argv[4], NULL, 10));
     g_printerr("usage: terrarium-look medium FILE | disk FILE [FORMAT] | extract FILE PATH MOST\n");

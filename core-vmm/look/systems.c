@@ -2,8 +2,8 @@
 /* systems.c - which system a medium installs, by what it says of itself.
  *
  * In this order, and what was said first stays: .disk/info (Debian and its relatives: one line), .treeinfo (Fedora and its
- * relatives: a key file), sources/install.wim (Windows since Vista), os-release, then volume identifiers by our own table.
- * osinfo-db, where it is installed, adds what is missing. */
+ * relatives: a key file), sources/install.wim (Windows since Vista), os-release, osinfo-db where it is installed, which also adds
+ * what the others did not tell, and then volume identifiers by our own table. */
 #include "core-vmm/look/look.h"
 #include <string.h>
 
@@ -397,8 +397,8 @@ void systems_look(struct look *l)
     look_tree(l);
     look_windows(l);
     look_release(l);
-    look_volume(l);
     look_osinfo(l);
+    look_volume(l);
     look_boot(l);
     if (!m->architecture && m->volume)
         m->architecture = g_strdup(architecture_in(m->volume));

@@ -28,15 +28,6 @@ struct parse {
     GPtrArray *languages;
 };
 
-void medium_edition_free(gpointer edition)
-{
-    struct medium_edition *e = edition;
-    g_free(e->id);
-    g_free(e->name);
-    g_free(e->architecture);
-    g_free(e);
-}
-
 static void start(GMarkupParseContext *c, const char *element, const char **names, const char **values, void *data,
                   GError **error)
 {

@@ -151,6 +151,7 @@ struct irq {
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     uint32_t pirq_sources[4];       /* the same of the PCI router's inputs */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
+    struct device *legacy;      /* who has ISA IRQs 0 and 8 for itself (HPET); NULL: nobody */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
     bool loading;
     _Atomic uint64_t apic_page[MAX_CPUS];
@@ -226,6 +227,13 @@ struct event_handler {
     void (*fn)(void *ctx, const struct machine_event *e);
     void *ctx;
 };
+struct cpu_limit { /* cpu_limit.c */
+    unsigned percent;
+    guint timer;
+    bool holds;
+    int64_t credit, wall, cpu; /* ns */
+    uint64_t held_ns;
+};
 struct machine {
     GKeyFile *file;
     char *path, *folder, *name;
@@ -246,6 +254,7 @@ struct machine {
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;
     unsigned hold;
+    struct cpu_limit cpu_limit;
     unsigned begun; /* threads of virtual CPUs that have their names and fences */
     bool quit;
     _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
@@ -272,6 +281,7 @@ struct machine {
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
+    struct tpm_port *tpm; /* tpm.c; NULL: there is no such device */
     GPtrArray *char_ports;          /* struct char_port: char.c */
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;

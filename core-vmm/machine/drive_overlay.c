@@ -5,6 +5,9 @@
  * the guest was told is on the disk is there, whatever happens when. */
 #include "core-vmm/machine/drive_overlay.h"
 #include "core-vmm/machine/drive_inside.h"
+#include "core-vmm/machine/state.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 /* ---- making ready ---- */
@@ -77,7 +80,7 @@ void drives_put_on_top(struct machine *m)
 struct frozen { /* of one drive */
     char *section;
     struct medium *medium; /* with what was put on top; NULL: nothing was */
-    struct drive_identity id;
+    struct disk_layers id;
     bool changed, locked;
 };
 struct drives_frozen {
@@ -88,7 +91,7 @@ static void frozen_clear(void *frozen)
 {
     struct frozen *f = frozen;
     drive_medium_release(f->medium);
-    drive_identity_clear(&f->id);
+    disk_layers_clear(&f->id);
     g_free(f->section);
 }
 
@@ -174,4 +177,92 @@ void drives_frozen_free(struct drives_frozen *f)
     if (f)
         g_array_unref(f->list);
     g_free(f);
+}
+
+/* ---- two images have become one ---- */
+
+/* The image of a drive that is on top of the one of that path; NULL: there is none. */
+static struct image *image_above(const struct drive *v, const char *path)
+{
+    struct image *im = v->medium ? v->medium->image : NULL;
+    while (im && im->parent && strcmp(im->parent->file->path, path))
+        im = im->parent;
+    return im && im->parent ? im : NULL;
+}
+
+static bool is_merged(const struct image *above, const struct image *merged, GError **error)
+{
+    const struct image *lower = above->parent->parent;
+    return (lower && blk_same(lower->file, merged->file) && lower->bytes <= merged->bytes) ||
+           disk_fail(error, DISK_ERROR_USAGE, "%s is not what %s was on top of", merged->file->path,
+                     above->parent->file->path);
+}
+
+/* The vCPUs stand, and no request is under way. */
+static void take_out(struct image *above, struct image *merged)
+{
+    struct image *gone = above->parent, *lower = gone->parent;
+    merged->parent = g_steal_pointer(&lower->parent);
+    above->parent = merged;
+    image_close(gone);
+}
+
+/* By name only: the other one may get the same blocks once more, if whoever merges is killed.  Before it is so: both are right. */
+static bool tell_top(struct drive *v, struct image *above, const char *name, const struct image *merged, GError **error)
+{
+    int err = 0;
+    g_free(above->parent_name);
+    g_free(above->parent_format);
+    above->parent_name = g_strdup(name);
+    above->parent_format = g_strdup(merged->format->name);
+    g_rw_lock_writer_lock(&above->lock);
+    err = above->format->set_parent ? above->format->set_parent(above, name, above->parent_format, NULL) : -EINVAL;
+    g_rw_lock_writer_unlock(&above->lock);
+    return !err || disk_fail_errno(error, -err, "drive %s: %s", v->section, above->file->path);
+}
+
+static bool stand_and_take_out(struct machine *m, struct image *above, struct image *merged, GError **error)
+{
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    clock_stand(m->clock);
+    bool good = save_settle(m, error);
+    if (good)
+        take_out(above, merged);
+    if (m->state == MACHINE_RUNNING)
+        clock_go(m->clock);
+    vcpus_release(m);
+    return good;
+}
+
+/* The one that is told must be the one that is meant: a machine may run on images of its own, on top of the one in machine.ini. */
+static bool tell_if_written(struct drive *v, const struct merged_images *g, struct image *above,
+                            const struct image *merged, bool *told, GError **error)
+{
+    bool meant = !strcmp(above->file->path, g->writes);
+    if (meant != above->writable)
+        return disk_fail(error, DISK_ERROR_USAGE, "what drive %s writes to is not what is on top of %s", v->section,
+                         g->gone);
+    *told |= meant;
+    return !meant || tell_top(v, above, g->name, merged, error);
+}
+
+bool drive_images_merged(struct drive *v, const struct merged_images *g, bool *told, GError **error)
+{
+    struct image *above = image_above(v, g->gone), *top = v->medium ? v->medium->image : NULL;
+    struct image_how how = {.no_parent = true, .cache = v->cache};
+    *told |=
+        !above && top && top->writable && !strcmp(top->file->path, g->writes) && !g_strcmp0(top->parent_name, g->name);
+    if (!above)
+        return true;
+    how.format = above->parent->parent ? above->parent->parent->format->name : "raw";
+    int own = fcntl(g->fd, F_DUPFD_CLOEXEC, 0); /* several drives may read through it */
+    struct image *merged = own < 0 ? NULL : image_open_fd(own, g->path, &how, error);
+    if (own < 0)
+        disk_fail_errno(error, errno, "%s", g->path);
+    if (merged && is_merged(above, merged, error) && tell_if_written(v, g, above, merged, told, error) &&
+        stand_and_take_out(v->device->machine, above, merged, error))
+        return true;
+    image_close(merged);
+    return false;
 }

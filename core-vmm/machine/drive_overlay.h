@@ -22,3 +22,13 @@ bool drives_frozen_note(struct drives_frozen *f, GError **error);
 /* After they are settled: the part "drives" of a state; g_byte_array_unref. */
 GByteArray *drives_frozen_save(struct drives_frozen *f);
 void drives_frozen_free(struct drives_frozen *f); /* NULL is fine */
+
+/* An image that drives read through has been merged into the one that it was on top of. */
+struct merged_images {
+    int fd;                  /* of what the two have become, open for reading */
+    const char *path, *gone; /* of that; of the one that is no longer needed */
+    const char *name;        /* what the image on top of them notes, as seen from its folder */
+    const char *writes;      /* the path of that image, if a drive writes to it; else "" */
+};
+/* The drive reads that from then on, if it read through the other; *told: it writes to the image on top, which notes so now. */
+bool drive_images_merged(struct drive *v, const struct merged_images *g, bool *told, GError **error);

@@ -5,6 +5,7 @@
  * vCPUs are told to stand, and the loop thread carries it out (wishes_run). */
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
+#include "core-vmm/machine/limits.h"
 #include "core-vmm/machine/display.h"
 #include "core-vmm/machine/state.h"
 #include <string.h>
@@ -239,6 +240,16 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     return true;
 }
 
+/* As VMware's machine only where its backdoor is: guests go by both. */
+static bool shown_as_vmware(struct machine *m)
+{
+    struct config c = {m->file, m->path, "additions"};
+    if (!g_key_file_has_group(m->file, c.section))
+        return false;
+    g_autofree char *identity = config_string(&c, "identity");
+    return strcmp(identity, "kvm") != 0;
+}
+
 static bool engine_start(struct machine *m, GError **error)
 {
     m->cpu_vm = (struct cpu_vm){.machine = m,
@@ -250,6 +261,7 @@ static bool engine_start(struct machine *m, GError **error)
                                 .tsc_offset = clock_tsc_offset(m->clock),
                                 .tsc_khz = clock_tsc_khz(m->clock),
                                 .model = m->cpu_model,
+                                .vmware = shown_as_vmware(m),
                                 .options = m->engine_options};
     m->engine_vm = m->engine->vm_new(&m->cpu_vm, error);
     if (!m->engine_vm || !memory_map_engine(m, error))
@@ -371,8 +383,14 @@ void machine_on_halt(struct machine *m, struct halt_hook hook)
 
 bool machine_start(struct machine *m, GError **error)
 {
+    const struct config c = {m->file, m->path, "machine"};
+    int64_t percent = 0;
+    if (!config_number(&c, "cpu-limit", &percent, error))
+        return false;
     clock_go(m->clock);
     tell(m, MACHINE_RUNNING);
+    if (percent)
+        cpu_limit_set(m, percent);
     return vcpus_start(m, error);
 }
 

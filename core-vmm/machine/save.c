@@ -6,6 +6,7 @@
  * nothing more of that: no request is ever in a state.  Disks are flushed, not saved.
  * Loading: the file is read through once and must be whole; then part by part goes to the machine that was built from the
  * same machine.ini and has not started.  One that could not be loaded is not to be started. */
+#include "core-vmm/api/tpm.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/state.h"
 #include <gio/gio.h>
@@ -72,6 +73,12 @@ bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GEr
     bool runs = m->state == MACHINE_RUNNING;
     if (save_ended(m)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
+        return false;
+    }
+    if (m->tpm && tpm_attached(m->tpm)) {
+        g_set_error(
+            error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+            "A running machine with a TPM cannot be saved: what its TPM knows until the next reset would be lost");
         return false;
     }
     vcpus_ask_hold(m);

@@ -10,6 +10,7 @@
  * memory goes out.
  *
  * Steps that take long run on a thread of their own; everything else, and all that touches the machine, on the loop thread. */
+#include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/drive_overlay.h"
 #include "core-vmm/machine/state.h"
 #include <errno.h>
@@ -341,7 +342,7 @@ static bool prepare(struct live *l, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
-    while (strcmp(g_array_index(l->table, struct state_part, l->drives_part).name, "drives"))
+    while (strcmp(g_array_index(l->table, struct state_part, l->drives_part).name, DISK_LAYERS_PART))
         l->drives_part++;
     g_ptr_array_set_size(l->parts, l->table->len);
     l->changed = g_new0(uint64_t, m->memory.bytes / PAGE / 64 + 1);

@@ -4,55 +4,6 @@
 #include "core-vmm/api/config.h"
 #include "core-vmm/vmctl/media.h"
 
-static void set_text(JsonObject *o, const char *name, const char *text)
-{
-    if (text)
-        json_object_set_string_member(o, name, text);
-}
-
-static JsonArray *editions_json(const struct medium *m)
-{
-    JsonArray *a = json_array_new();
-    for (guint i = 0; i < m->editions->len; i++) {
-        const struct medium_edition *e = m->editions->pdata[i];
-        JsonObject *o = json_object_new();
-        json_object_set_int_member(o, "index", e->index);
-        set_text(o, "id", e->id);
-        set_text(o, "name", e->name);
-        set_text(o, "architecture", e->architecture);
-        json_object_set_int_member(o, "build", e->build);
-        json_array_add_object_element(a, o);
-    }
-    return a;
-}
-
-static JsonObject *medium_json(const struct medium *m)
-{
-    JsonObject *o = json_object_new();
-    JsonArray *languages = json_array_new();
-    json_object_set_string_member(o, "kind", medium_kind_name(m->kind));
-    set_text(o, "id", m->id);
-    set_text(o, "os", m->os);
-    set_text(o, "name", m->name);
-    set_text(o, "version", m->version);
-    set_text(o, "architecture", m->architecture);
-    set_text(o, "volume", m->volume);
-    set_text(o, "by", m->by);
-    json_object_set_boolean_member(o, "bios", m->bios);
-    json_object_set_boolean_member(o, "uefi", m->uefi);
-    json_object_set_string_member(o, "unattended", unattended_kind_name(m->unattended));
-    set_text(o, "kernel", m->kernel);
-    set_text(o, "initrd", m->initrd);
-    json_object_set_int_member(o, "memory", m->memory);
-    json_object_set_int_member(o, "disk", m->disk);
-    json_object_set_int_member(o, "cpus", m->cpus);
-    json_object_set_array_member(o, "editions", editions_json(m));
-    for (char **l = m->languages; *l; l++)
-        json_array_add_string_element(languages, *l);
-    json_object_set_array_member(o, "languages", languages);
-    return o;
-}
-
 static void row(const char *what, const char *value)
 {
     if (value)

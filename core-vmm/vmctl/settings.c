@@ -28,7 +28,9 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
         {"cpus", 'c', 0, G_OPTION_ARG_STRING, &s->cpus, "Virtual CPUs", "N"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &s->engine, "auto, kvm, soft or interp", "ENGINE"},
         {"os", 0, 0, G_OPTION_ARG_STRING, &s->os,
-         "What it is for, which decides what is not said: linux, bsd, windows, windows-old, dos, other", "SYSTEM"},
+         "What it is for, which decides what is not said: linux, bsd, windows, windows-old, dos, other; of create also "
+         "detect: by the medium in --cdrom",
+         "SYSTEM"},
         {"disk", 'd', 0, G_OPTION_ARG_FILENAME_ARRAY, &s->disks, "A disk image, or a size for a new one; repeatable",
          "FILE|SIZE"},
         {"disk-format", 0, 0, G_OPTION_ARG_STRING, &s->disk_format,

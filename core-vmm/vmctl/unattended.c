@@ -3,7 +3,10 @@
 #include "core-vmm/vmctl/unattended.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -22,6 +25,7 @@ GOptionEntry *answer_entries(struct answer_options *a)
         {"keyboard", 0, 0, G_OPTION_ARG_STRING, &a->u.keyboard, "Unattended: a layout like de or us(intl)", "LAYOUT"},
         {"edition", 0, 0, G_OPTION_ARG_STRING, &a->u.edition, "Windows: an edition's number, id or name", "EDITION"},
         {"key", 0, 0, G_OPTION_ARG_STRING, &a->u.key, "Windows: the product key", "KEY"},
+        {"drivers", 0, 0, G_OPTION_ARG_FILENAME, &a->u.drivers, "Windows: a folder with drivers for it", "FOLDER"},
         {"mirror", 0, 0, G_OPTION_ARG_STRING, &a->u.mirror, "Debian: where packages come from", "URL"},
         {"packages", 0, 0, G_OPTION_ARG_STRING, &a->u.packages, "Linux: what is installed too, with spaces between",
          "NAMES"},
@@ -34,7 +38,7 @@ GOptionEntry *answer_entries(struct answer_options *a)
 bool answers_said(const struct answer_options *a)
 {
     return a->u.user || a->password_file || a->u.full_name || a->u.hostname || a->u.locale || a->u.time_zone ||
-           a->u.keyboard || a->u.edition || a->u.key || a->u.mirror || a->u.packages || a->serial;
+           a->u.keyboard || a->u.edition || a->u.key || a->u.drivers || a->u.mirror || a->u.packages || a->serial;
 }
 
 void answers_clear(struct answer_options *a)
@@ -62,19 +66,52 @@ static char *first_line(int fd, const char *name, int *code)
     return line;
 }
 
+/* Whoever types may change his mind: then the terminal is put right before the signal does its work.  The signals are blocked
+ * meanwhile, and come by a descriptor. */
+static int wait_for_line(const sigset_t *signals)
+{
+    int fd = signalfd(-1, signals, SFD_CLOEXEC);
+    struct pollfd p[] = {{STDIN_FILENO, POLLIN, 0}, {fd, POLLIN, 0}};
+    struct signalfd_siginfo came = {0};
+    while (poll(p, 2, -1) < 0 && errno == EINTR)
+        ;
+    if (p[1].revents && read(fd, &came, sizeof came) != sizeof came)
+        came.ssi_signo = SIGTERM;
+    close(fd);
+    return came.ssi_signo;
+}
+
+/* On a terminal, without echo.  NULL: *code. */
 static char *ask(const char *what, int *code)
 {
     struct termios was, quiet;
-    bool terminal = !tcgetattr(STDIN_FILENO, &was);
-    quiet = was;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
-    g_printerr("%s: ", what);
-    if (terminal)
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    char *line = first_line(STDIN_FILENO, "the terminal", code);
-    if (terminal)
+    sigset_t signals, before;
+    char *line = NULL;
+    int came;
+    sigemptyset(&signals);
+    for (const int *s = (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, 0}; *s; s++)
+        sigaddset(&signals, *s);
+    do {
+        if (tcgetattr(STDIN_FILENO, &was)) {
+            *code = fail(EXIT_CODE_FAILED, "the terminal: %s (--password-file)", g_strerror(errno));
+            return NULL;
+        }
+        quiet = was;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        pthread_sigmask(SIG_BLOCK, &signals, &before);
+        bool hidden = !tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        g_printerr("%s: ", what);
+        came = hidden ? wait_for_line(&signals) : 0;
+        if (hidden && !came)
+            line = first_line(STDIN_FILENO, "the terminal", code);
+        if (!hidden)
+            *code = fail(EXIT_CODE_FAILED, "the terminal would show the password (--password-file)");
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
-    g_printerr("\n");
+        g_printerr("\n");
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (came)
+            raise(came); /* after SIGTSTP it goes on here */
+    } while (came);
     return line;
 }
 

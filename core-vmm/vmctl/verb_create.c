@@ -26,6 +26,24 @@ static int create_unattended(const char *name, struct settings *s, struct answer
     return code;
 }
 
+/* --os detect */
+static int create_detected(const char *name, struct settings *s)
+{
+    g_autoptr(GError) error = NULL;
+    if (!s->cdroms || !*s->cdroms || !**s->cdroms)
+        return fail(EXIT_CODE_USAGE, "--os detect needs a medium: --cdrom ISO");
+    struct medium *m = medium_detect(s->cdroms[0], &error);
+    if (!m)
+        return fail_error(error);
+    g_clear_pointer(&s->os, g_free);
+    bool good = installing_create(name, s, m, NULL, &error);
+    settings_tell(s);
+    if (good)
+        note("the medium is %s", m->name);
+    medium_free(m);
+    return good ? EXIT_CODE_OK : fail_error(error);
+}
+
 static int create(const struct verb *v, int argc, char **argv)
 {
     struct settings s = {0};
@@ -44,6 +62,8 @@ static int create(const struct verb *v, int argc, char **argv)
             code = create_unattended(argv[1], &s, &a);
         } else if (answers_said(&a)) {
             code = fail(EXIT_CODE_USAGE, "answers for an installer count with --unattended only");
+        } else if (!g_strcmp0(s.os, "detect")) {
+            code = create_detected(argv[1], &s);
         } else {
             bool good = machines_create(argv[1], &s, &error);
             settings_tell(&s);

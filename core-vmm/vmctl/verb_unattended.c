@@ -25,20 +25,22 @@ static int write_medium(struct answer_options *a, const char *iso, const char *o
     return code;
 }
 
-static int finish(const char *given)
+static int finish(const char *given, bool again)
 {
     g_autoptr(GError) error = NULL;
     int code;
     g_autofree char *name = machine_resolve(given, &code);
     if (!name)
         return code;
-    return machines_installed(name, &error) ? EXIT_CODE_OK : fail_error(error);
+    return (again ? machines_install_again : machines_installed)(name, &error) ? EXIT_CODE_OK : fail_error(error);
 }
 
 static int dispatch(const struct verb *v, char **argv, struct answer_options *a, const char *out)
 {
-    if (!strcmp(argv[1], "finish"))
-        return answers_said(a) || out ? fail(EXIT_CODE_USAGE, "unattended finish takes no options") : finish(argv[2]);
+    bool again = !strcmp(argv[1], "again");
+    if (again || !strcmp(argv[1], "finish"))
+        return answers_said(a) || out ? fail(EXIT_CODE_USAGE, "unattended %s takes no options", argv[1])
+                                      : finish(argv[2], again);
     a->u.kind = unattended_kind_find(argv[1]);
     if (a->u.kind == UNATTENDED_NONE)
         return fail(EXIT_CODE_USAGE, "there are no answers for \"%s\"; usage: vmctl unattended %s", argv[1], v->args);
@@ -64,7 +66,8 @@ static int unattended(const struct verb *v, int argc, char **argv)
 }
 
 const struct verb verb_unattended = {
-    "unattended", "debian|ubuntu|fedora|windows ISO | finish NAME", "make a medium with answers for an installer",
+    "unattended", "debian|ubuntu|fedora|windows ISO | finish NAME | again NAME",
+    "make a medium with answers for an installer",
     "  vmctl unattended windows win11.iso --user ann --password-file pw -o answers.iso\n"
     "  vmctl unattended finish win",
     unattended};

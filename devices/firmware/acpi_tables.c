@@ -7,13 +7,16 @@
  * pointer (which holds an offset in the file until then) and completes the checksums.  FACS first: it needs 64-byte
  * alignment. */
 #include "core-vmm/base/bytes.h"
+#include "devices/all.h"
 #include "dsdt_aml.h"
 #include "devices/firmware/fw_cfg.h"
 #include "devices/firmware/pc_firmware.h"
 #include "devices/chipset/piix4_pm.h"
 
-#define TABLES_FILE "etc/acpi/tables"
-#define RSDP_FILE   "etc/acpi/rsdp"
+#define TABLES_FILE  "etc/acpi/tables"
+#define RSDP_FILE    "etc/acpi/rsdp"
+#define TPM_LOG_FILE "etc/tpm/log"
+enum { TPM_LOG_BYTES = 64 << 10 };
 enum { HEADER_BYTES = 36, CHECKSUM_AT = 9, FADT_BYTES = 116, RSDP_BYTES = 20, FACS_BYTES = 64 };
 enum { LOADER_ALLOCATE = 1, LOADER_POINTER, LOADER_CHECKSUM, LOADER_BYTES = 128, LOADER_NAME = 56 };
 enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
@@ -44,15 +47,21 @@ static void script_allocate(struct tables *t, const char *file, uint32_t align, 
     e[LOADER_NAME + 4] = zone;
 }
 
-/* The 32 bits at offset in file point into the tables. */
-static void script_pointer(struct tables *t, const char *file, uint32_t offset)
+/* So many bytes at offset in file point into another one. */
+static void script_pointer_to(struct tables *t, const char *file, uint32_t offset, uint8_t bytes, const char *to)
 {
     uint8_t *e = script_entry(t, LOADER_POINTER);
 
     g_strlcpy((char *)e, file, LOADER_NAME);
-    g_strlcpy((char *)e + LOADER_NAME, TABLES_FILE, LOADER_NAME);
+    g_strlcpy((char *)e + LOADER_NAME, to, LOADER_NAME);
     put_le32(e + 2 * LOADER_NAME, offset);
-    e[2 * LOADER_NAME + 4] = 4;
+    e[2 * LOADER_NAME + 4] = bytes;
+}
+
+/* The 32 bits at offset in file point into the tables. */
+static void script_pointer(struct tables *t, const char *file, uint32_t offset)
+{
+    script_pointer_to(t, file, offset, 4, TABLES_FILE);
 }
 
 static void script_checksum(struct tables *t, const char *file, uint32_t at, uint32_t start, uint32_t bytes)
@@ -170,6 +179,8 @@ static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
     table = t->data->data + at;
     set_name(table, sizeof dsdt_aml, "PCIB", MAX(p->ram_below_4g, 0x80000000u)); /* as the BIOS places it */
     set_name(table, sizeof dsdt_aml, "ISAD", p->serial1 | p->serial2 << 1 | p->floppy << 2);
+    set_name(table, sizeof dsdt_aml, "HPTP", p->hpet);
+    set_name(table, sizeof dsdt_aml, "TPMP", p->tpm);
     set_name(table, sizeof dsdt_aml, "PC64", p->uefi && p->gpa_bits);
     if (p->uefi && p->gpa_bits)
         set_window(table, sizeof dsdt_aml, p->gpa_bits);
@@ -205,7 +216,7 @@ static uint32_t add_ssdt(struct tables *t, const struct pc_firmware *p)
 
 static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t facs, uint32_t dsdt)
 {
-    enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32 };
+    enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32, PLATFORM_CLOCK = 1 << 15 };
     uint32_t at = table_begin(t, "FACP", 1);
     uint8_t *f;
 
@@ -229,7 +240,7 @@ static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t
     put_le16(f + 96, 0xfff); /* C2 and C3: none */
     put_le16(f + 98, 0xfff);
     f[108] = 0x32; /* century in CMOS */
-    put_le32(f + 112, WBINVD | PROC_C1 | NO_SLEEP_BUTTON);
+    put_le32(f + 112, WBINVD | PROC_C1 | NO_SLEEP_BUTTON | (p->hpet ? PLATFORM_CLOCK : 0));
     script_pointer(t, TABLES_FILE, at + 36);
     script_pointer(t, TABLES_FILE, at + 40);
     table_end(t, at);
@@ -276,6 +287,52 @@ static uint32_t add_madt(struct tables *t, const struct pc_firmware *p)
     return at;
 }
 
+/* Where the timers are, and how they identify themselves (IA-PC HPET specification, 3.2.4). */
+static uint32_t add_hpet(struct tables *t)
+{
+    uint32_t at = table_begin(t, "HPET", 1);
+
+    add32(t->data, HPET_ID);
+    add32(t->data, 0); /* in memory */
+    add32(t->data, HPET_BASE);
+    add32(t->data, 0);
+    add8(t->data, 0);  /* the first one */
+    add16(t->data, 0); /* no least distance between ticks */
+    add8(t->data, 0);
+    table_end(t, at);
+    return at;
+}
+
+/* Windows: the PM timer's value is right when it is read once. */
+static uint32_t add_waet(struct tables *t)
+{
+    enum { PM_TIMER_GOOD = 2 };
+    uint32_t at = table_begin(t, "WAET", 1);
+
+    add32(t->data, PM_TIMER_GOOD);
+    table_end(t, at);
+    return at;
+}
+
+/* Where the TPM is, and room for what the firmware measures (TCG ACPI specification 1.2, 7.3). */
+static uint32_t add_tpm2(struct tables *t)
+{
+    enum { CLIENT = 0, BY_CRB = 7, PARAMETERS = 12, CONTROL_AREA = 0x40 };
+    uint32_t at = table_begin(t, "TPM2", 4);
+
+    add32(t->data, CLIENT);
+    add32(t->data, TPM_CRB_BASE + CONTROL_AREA);
+    add32(t->data, 0);
+    add32(t->data, BY_CRB);
+    g_byte_array_append(t->data, (const uint8_t[PARAMETERS]){0}, PARAMETERS);
+    add32(t->data, TPM_LOG_BYTES);
+    script_pointer_to(t, TABLES_FILE, t->data->len, 8, TPM_LOG_FILE);
+    add32(t->data, 0);
+    add32(t->data, 0);
+    table_end(t, at);
+    return at;
+}
+
 static uint32_t add_rsdt(struct tables *t, const uint32_t *tables, unsigned count)
 {
     uint32_t at = table_begin(t, "RSDT", 1);
@@ -298,20 +355,37 @@ static void add_rsdp(struct device *fw_cfg, struct tables *t, uint32_t rsdt)
     fw_cfg_add_file(fw_cfg, RSDP_FILE, rsdp, RSDP_BYTES);
 }
 
+static void add_tpm_log(struct device *fw_cfg, struct tables *t)
+{
+    g_autofree uint8_t *log = g_malloc0(TPM_LOG_BYTES);
+
+    script_allocate(t, TPM_LOG_FILE, 1, ZONE_HIGH);
+    fw_cfg_add_file(fw_cfg, TPM_LOG_FILE, log, TPM_LOG_BYTES);
+}
+
 void acpi_tables_setup(struct device *fw_cfg, const struct pc_firmware *p)
 {
     g_autoptr(GByteArray) data = g_byte_array_new(), script = g_byte_array_new();
     struct tables t = {data, script};
-    uint32_t facs, dsdt, list[3];
+    uint32_t facs, dsdt, list[6];
+    unsigned count = 3;
 
     script_allocate(&t, RSDP_FILE, 16, ZONE_FSEG);
     script_allocate(&t, TABLES_FILE, 64, ZONE_HIGH);
+    if (p->tpm)
+        add_tpm_log(fw_cfg, &t);
     facs = add_facs(&t);
     dsdt = add_dsdt(&t, p);
     list[0] = add_fadt(&t, p, facs, dsdt);
     list[1] = add_madt(&t, p);
     list[2] = add_ssdt(&t, p);
-    add_rsdp(fw_cfg, &t, add_rsdt(&t, list, G_N_ELEMENTS(list)));
+    if (p->hpet) {
+        list[count++] = add_hpet(&t);
+        list[count++] = add_waet(&t);
+    }
+    if (p->tpm)
+        list[count++] = add_tpm2(&t);
+    add_rsdp(fw_cfg, &t, add_rsdt(&t, list, count));
     fw_cfg_add_file(fw_cfg, TABLES_FILE, data->data, data->len);
     fw_cfg_add_file(fw_cfg, "etc/table-loader", script->data, script->len);
 }

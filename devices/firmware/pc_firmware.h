@@ -17,6 +17,8 @@ struct pc_firmware {
     bool serial1, serial2, floppy;        /* there is such a chip: what the ACPI namespace shows */
     bool uefi;                            /* it is no BIOS */
     unsigned gpa_bits;                    /* how long the CPU's physical addresses are; UEFI: 0: no window above RAM */
+    bool hpet;                            /* there is one, and the tables of boards of that age */
+    bool tpm;                             /* there is one */
     bool boot_menu;                       /* offer "press ESC for boot menu" */
     const struct pc_firmware_disk *disks; /* whose geometry the BIOS must not choose itself */
     unsigned disk_count;

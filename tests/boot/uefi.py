@@ -7,10 +7,12 @@
   order      of two drives the one that `boot` names first
   variables  what the guest sets lasts beyond a power cut, and not beyond vmctl firmware reset
   secure     Secure Boot: signed shim, GRUB and kernel start and know of it; what is not signed is refused
+  tpm        a TPM 2.0 with tpm2-tools; the firmware has measured into it; what is sealed to PCRs opens after a power cut
   setup      the firmware's own shell on the screen, which nothing else to start leads to"""
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -78,7 +80,6 @@ def variables(guest, cache):
     shell, _ = guest.start()
     out = shell.good(f"dd if={VARIABLE} bs=1 skip=4 2>/dev/null")
     need(out == "terrarium", f"the variable is {out!r}")
-    shell.good(f"chattr -i {VARIABLE}; rm {VARIABLE}; printf '\\007\\000\\000\\000again' >{VARIABLE}")
     guest.run("stop", guest.name, "--force")
     guest.run("firmware", "reset", guest.name)
     shell, _ = guest.start()
@@ -100,6 +101,26 @@ def secure(guest, cache):
     need("FROM" not in guest.run("serial", guest.name, "--tail").stdout, "a program without a signature was started")
 
 
+def tpm(guest, cache):
+    guest.create("uefi", *drive_of("sata0", cache, "uefi-tpm.iso"), "tpm.model=crb")
+    shell, _ = guest.start()
+    shell.good("export TPM2TOOLS_TCTI=device:/dev/tpm0; tpm2_getrandom 8 --hex", 60)
+    before = shell.good("tpm2_pcrread sha256:0,4,7", 60)
+    need(before.count("0x") == 3 and "0x" + "0" * 64 not in before, f"the firmware has measured nothing: {before}")
+    shell.good("cd /tmp; tpm2_createprimary -Q -C o -c p.ctx; tpm2_startauthsession -Q -S s; tpm2_policypcr -Q -S s -l sha256:0,7 "
+               "-L policy; tpm2_flushcontext s; echo -n kept | tpm2_create -Q -C p.ctx -L policy -i - -u o.pub -r o.priv", 120)
+    shell.good("tpm2_load -Q -C p.ctx -u o.pub -r o.priv -c o.ctx; tpm2_evictcontrol -Q -C o -c o.ctx 0x81000001", 60)
+    guest.run("stop", guest.name, "--force")
+    shell, _ = guest.start()
+    shell.good("export TPM2TOOLS_TCTI=device:/dev/tpm0")
+    need(shell.good("tpm2_pcrread sha256:0,4,7", 60) == before, "the same start gave other measurements")
+    need(shell.good("tpm2_unseal -c 0x81000001 -p pcr:sha256:0,7", 60) == "kept", "what was sealed does not open")
+    shell.good("tpm2_pcrextend 7:sha256=" + "1" * 64, 60)
+    need(shell.run("tpm2_unseal -c 0x81000001 -p pcr:sha256:0,7", 60)[1] != 0, "it opens with other measurements too")
+    p = guest.run("save", guest.name, check=False)
+    need(p.returncode and "with a TPM cannot be saved" in p.stderr, p.stderr)
+
+
 def setup(guest, _):
     guest.create("uefi")
     guest.run("start", guest.name)
@@ -116,13 +137,15 @@ def setup(guest, _):
 
 
 TESTS = {**{name: (from_drive, [GUEST]) for name in DRIVES}, "order": (order, [GUEST, "uefi-signed.img"]),
-         "variables": (variables, [GUEST]), "secure": (secure, [GUEST, "uefi-signed.img"]), "setup": (setup, [])}
+         "variables": (variables, [GUEST]), "secure": (secure, [GUEST, "uefi-signed.img"]), "tpm": (tpm, ["uefi-tpm.iso"]), "setup": (setup, [])}
 
 
 def missing(guests):
     """None, or why the test cannot be run."""
     if not os.path.exists("/usr/share/OVMF/OVMF_CODE_4M.fd"):
         return "no OVMF here (package ovmf)"
+    if "uefi-tpm.iso" in guests and not shutil.which("swtpm"):
+        return "no swtpm here (package swtpm)"
     return boot.guests_ready(guests) if guests else None
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""vmctl clone and rename: what clones have on their disks (by qemu-img), what keeps a linked one's images, and clones that are
+"""vmctl clone, rename, move and snapshot diff: what clones have on their disks (by qemu-img), what keeps a linked one's images, and clones that are
 killed at random, after which there is a whole machine or none.  Prints TAP.
 Usage: test_clone.py VMCTL [KILLS]; seed: TEST_SEED in the environment"""
 import json
@@ -136,6 +136,58 @@ def files(h):
     assert not os.path.exists(h.machines + "broken") and not h.leftovers()
 
 
+def differences(h):
+    """Areas beside those where the disks really differ."""
+    h.want(0, "create", "d", "--disk", "8M", "--disk", "2M")
+    h.write("d", "ide0", 1)
+    h.want(0, "snapshot", "take", "d", "a")
+    for where in (1024, 1088, 4096):
+        h.write("d", "ide0", 2, where)
+    h.want(0, "set", "d", "machine.memory=2G", "nic1.connected=off", "--unset", "nic1.mac")
+    h.want(0, "snapshot", "take", "d", "b")
+    h.write("d", "ide0", 3, 6144)
+    h.want(0, "set", "d", "sata0.file=" + h.disk("m", "ide0")[0])
+
+    def diff(*which):
+        d = json.loads(h.want(0, "snapshot", "diff", "d", *which, "-o", "json"))
+        disks = {x["drive"]: x.get("only-in") or [(a["offset"] >> 10, a["bytes"] >> 10) for a in x["areas"]] for x in d["disks"]}
+        return {x["key"]: (x.get("first"), x.get("second")) for x in d["settings"]}, disks
+    settings, disks = diff("a", "b")
+    assert settings.pop("nic1.mac")[1] is None
+    assert settings == {"machine.memory": ("1G", "2G"), "nic1.connected": (None, "off")}, settings
+    assert disks == {"ide0": [(1024, 128), (4096, 64)], "ide1": []}, disks
+    assert diff("b", "a")[1] == disks
+    settings, disks = diff("b")
+    assert list(settings) == ["sata0.file"] and disks == {"ide0": [(6144, 64)], "ide1": [], "sata0": "second"}, (settings, disks)
+    assert diff("a")[1]["ide0"] == [(1024, 128), (4096, 64), (6144, 64)]
+    assert diff("b", "b") == ({}, {})
+    h.want(0, "snapshot", "restore", "d", "a")
+    assert diff("b")[1]["ide0"] == [(1024, 128), (4096, 64)] and diff("a")[1] == {"ide0": [], "ide1": []}
+    h.want(3, "snapshot", "diff", "d", "a", "c", err="no snapshot c")
+    h.want(2, "snapshot", "diff", "d", err="usage")
+    h.want(2, "snapshot", "restore", "d", "a", "b", err="usage")
+
+
+def moving(h):
+    to = h.base + "/large"
+    h.want(0, "create", "v", "--disk", "8M", "--disk-format", "qcow2", "--disk", "2M")
+    h.write("v", "ide0", 7)
+    shows = h.raw("v", "ide0", "a")
+    h.want(3, "move", "v", to, err="no such folder")
+    os.mkdir(to)
+    with open(to + "/v-ide1.qcow2", "wb"):
+        h.want(7, "move", "v", to, err="exists already")
+    os.remove(to + "/v-ide1.qcow2")
+    h.want(0, "move", "v", to)
+    assert h.disk("v", "ide0") == (to + "/v-ide0.qcow2", "qcow2") and h.raw("v", "ide0", "b") == shows
+    assert sorted(os.listdir(to)) == ["v-ide0.qcow2", "v-ide1.qcow2"] and set(os.listdir(h.machines + "v")) <= {"machine.ini", "lock"}, os.listdir(h.machines + "v")
+    os.mkdir(h.base + "/other")
+    h.want(0, "clone", "v", "v2", "--linked")
+    h.want(1, "move", "v", h.base + "/other", err="belong to snapshots")
+    h.want(1, "move", "v2", h.base + "/other", err="builds upon")
+    assert not os.listdir(h.base + "/other")
+
+
 def kill(h, seed):
     rng = random.Random(seed)
     h.want(0, "create", "big", "--disk", "32M", "--disk-format", "qcow2")
@@ -160,14 +212,14 @@ def kill(h, seed):
 
 def main():
     h, failed = Host(), 0
-    parts = [full, snapshot, linked, files, lambda host: kill(host, SEED)]
-    names = ["full clones", "clones of a snapshot", "linked clones", "other files", "killed"]
+    parts = [full, snapshot, linked, files, differences, moving, lambda host: kill(host, SEED)]
+    names = ["full clones", "clones of a snapshot", "linked clones", "other files", "differences of snapshots", "moved disks", "killed"]
     print(f"1..{len(parts)}\n# TEST_SEED={SEED}", flush=True)
     for n, (part, name) in enumerate(zip(parts, names), 1):
         try:
             part(h)
             print(f"ok {n} {name}", flush=True)
-        except AssertionError as e:
+        except (AssertionError, OSError, KeyError, ValueError) as e:
             failed += 1
             print(f"not ok {n} {name}\n# " + str(e).replace("\n", "\n# "), flush=True)
     shutil.rmtree(h.base)

@@ -181,9 +181,10 @@ def ova_vmware(h):
     write(d + "/x.ovf", text.replace('ovf:id="96"', 'ovf:id="103" vmw:osType="windows9_64Guest"'))
     report, s = h.take(pack(d, ["x.ovf", "disk.vmdk", "cd.iso"]), "ova2", "--set", "machine.memory=1G")
     assert report["from"] == "VMware (OVF)" and report["os"] == "windows", report
-    for what in ("UEFI", "was on lsilogicsas 0", 'network "VM Network"', "VmxNet3"):
+    has(report["mapped"], "UEFI firmware")
+    for what in ("what its UEFI remembers", "was on lsilogicsas 0", 'network "VM Network"', "VmxNet3"):
         has(report["left"], what)
-    assert s["machine"]["memory"] == "1G" and s["machine"]["clock"] == "local" and s["machine"]["sockets"] == "1", s
+    assert s["machine"]["firmware"] == "uefi" and s["machine"]["os"] == "windows" and s["machine"]["memory"] == "1G" and s["machine"]["clock"] == "local" and s["machine"]["sockets"] == "1", s
     assert s["nic1"]["model"] == "e1000e" and "floppy0" in s and s["ide3"] == {"media": "cdrom", "file": "ide3.iso"}, s
     h.same_disk("ova2", "sata0")
     with open(h.machines + "ova2/ide3.iso", "rb") as f:
@@ -436,6 +437,12 @@ def secrets(h):
     h.tool("qemu-img", "compare", "-F", "raw", h.machines + "trusted/ide0.qcow2", other + "/base.raw")
     write(d + "/x.ovf", ovf(BASIC + SATA + DISK, files=(("file1", "d.qcow2"),), disks='<Disk ovf:capacity="1" ovf:diskId="d1" ovf:fileRef="file1"/>'))
     h.refused(pack(d, ["x.ovf", "d.qcow2"]), "other files, too")
+    bad = {"nic1.tftp": other, "serial1.target": f"file:{other}/log", "machine.kernel": secret, "ide1.file": secret, "nic1.model": "e1000"}
+    ours = '<tr:Settings xmlns:tr="x">' + "".join(f'<tr:Setting key="{k}" value="{v}"/>' for k, v in bad.items()) + "</tr:Settings>"
+    report, s = h.take(write(d + "/ours.ovf", ovf(BASIC, extra=ours)), "ours")
+    assert s == {"nic1": {"model": "e1000"}}, s
+    for key in list(bad)[:4]:
+        has(report["left"], key)
 
 
 # ---- export ----

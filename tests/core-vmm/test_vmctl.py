@@ -493,6 +493,66 @@ def test_snapshot_of_running_fails(h):
     assert kept(h) == 5
 
 
+def test_try(h):
+    """What was tried is kept or undone, of a machine that runs, is off, or was saved."""
+    def keep(number):
+        h.want(0, "serial", "m", "--send", fr"keep {number}\n")
+        assert kept(h) == number
+
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(3, "try", "m", "--keep", err="is not being tried")
+    h.want(0, "try", "m", "--headless", err="m runs; vmctl try m --keep")
+    h.want(7, "try", "m", err="is being tried already")
+    keep(5)
+    h.want(0, "try", "m", "--undo", err="m is as it was before")
+    h.want(0, "list", out="stopped")
+    h.want(0, "start", "m")
+    keep(6)
+    pid = running_pid(h)
+    h.want(0, "try", "m", "--headless")
+    keep(7)
+    h.want(0, "try", "m", "--keep", err="kept")
+    assert running_pid(h) == pid and kept(h) == 7
+    h.want(0, "try", "m", "--headless")
+    keep(8)
+    h.want(0, "try", "m", "--undo", err="runs on from there")
+    assert kept(h) == 7
+    h.want(0, "save", "m")
+    h.want(0, "try", "m", "--headless")
+    keep(9)
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "try", "m", "--undo", err="vmctl start goes on from there")
+    h.want(0, "start", "m")
+    assert kept(h) == 7
+    assert json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"] == []
+
+
+def test_disposable(h):
+    """Nothing of such a run stays, nor of one that was killed; a state that it goes on from is there again."""
+    folder = f"{h.base}/data/terrarium/machines/m"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    h.want(0, "save", "m")
+    before = {e: os.stat(f"{folder}/{e}").st_mtime_ns for e in os.listdir(folder) if e not in ("logs", "lock")}
+    os.mkdir(folder + "/.disposable-killed")
+    open(folder + "/.disposable-killed/ide0.qcow2", "w").close()
+    for unused in range(2):
+        h.want(0, "start", "m", "--disposable", err="what its disks get is gone when it ends")
+        assert f"{folder}/.disposable-" in h.want(0, "info", "m", "-o", "json")
+        assert kept(h) == 5
+        h.want(0, "serial", "m", "--send", r"keep 6\n")
+        assert kept(h) == 6
+        h.want(1, "save", "m", err="nothing of a disposable run stays")
+        h.want(1, "snapshot", "take", "m", err="and the running machine has ")
+        h.want(0, "stop", "--force", "m")
+        left = {e: os.stat(f"{folder}/{e}").st_mtime_ns for e in os.listdir(folder) if e not in ("logs", "lock", "snapshots")}
+        assert left == before, f"there is {left}, and was {before}"
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
+
+
 def test_snapshot_on_what_stays(h):
     """An image of several files gets nothing merged into it; a part of a file gets nothing on top of it."""
     h.want(0, "create", "m", "--memory", "64M")
@@ -1086,6 +1146,23 @@ def test_balloon(h):
     h.want(0, "info", "m", out="memory-on-host   ")
     h.want(0, "unplug", "m", "balloon", "--force")
     h.want(4, "balloon", "m", err="has no balloon")
+
+
+def test_guestinfo(h):
+    h.want(0, "create", "m", "--set", "additions.identity=kvm")
+    h.want(0, "create", "n")
+    h.want(4, "guestinfo", "m", "k", err="is not running")
+    h.want(0, "start", "m")
+    h.want(0, "start", "n")
+    h.want(4, "guestinfo", "n", "k", err="add a section [additions]")
+    h.want(3, "guestinfo", "m", "k", err="guestinfo.k is not set")
+    h.want(0, "guestinfo", "m", "k", "two words")
+    h.want(0, "guestinfo", "m", "k", out="two words\n")
+    h.want(0, "guestinfo", "m", "k", "")
+    h.want(0, "guestinfo", "m", "k", out="\n")
+    h.want(2, "guestinfo", "m", "k" * 257, "v", err="up to 256 bytes")
+    h.want(2, "guestinfo", "m", err="vmctl guestinfo")
+    h.want(2, "set", "m", "additions.identity=xen", err="auto, vmware, kvm")
 
 
 def test_changed_parent(h):

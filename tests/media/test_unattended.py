@@ -6,15 +6,17 @@ import base64
 import ctypes
 import json
 import os
+import pty
 import re
 import shlex
 import stat
 import subprocess
 import sys
+import termios
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 import windows_answers  # noqa: E402
-from make import DEBIAN, FEDORA, UBUNTU, main, missing  # noqa: E402
+from make import DEBIAN, FEDORA, UBUNTU, VMCTL, main, missing  # noqa: E402
 
 VM = os.path.abspath(sys.argv[3])
 NAMES = ["Ann", "O'Neil \"Ann\"", "<&>'\"]]>&amp;", "# - {a: [b]}: *c &d !e %f", "$(touch x) `x` ${HOME}", "Ännchen 漢字 😀", "'", "a=b", "%s%n"]
@@ -137,6 +139,10 @@ def test_windows_names(h):
     root = windows_answers.check(text, 22631)
     assert windows_answers.get(root, "ProductKey") == ["ABCDE-12345-ABCDE-12345-ABCDE"]
     assert not windows_answers.get(root, "ImageInstall/OSImage/InstallFrom/MetaData/Value"), "the key says which"
+    h.tree("drivers", {"viostor/w11/viostor.inf": "[Version]", "viostor/w11/viostor.sys": b"\0" * 100000, "README": "x"})
+    out = answers(h, "windows", iso, "--user", "Ann", "--drivers", "drivers")
+    assert h.inside(out, "$WinPEDriver$/viostor/w11/viostor.sys") == b"\0" * 100000 and h.inside(out, "autounattend.xml")
+    h.want(2, "unattended", "windows", iso, "--user", "Ann", "--drivers", "none", "-o", "x.iso", err="no such folder")
     h.want(2, "unattended", "windows", iso, "--user", "Ann", "--edition", "Ultimate", err="there are 1 (Windows X Home), 2 (Windows X Pro)")
     return None
 
@@ -200,6 +206,7 @@ def test_create(h):
     """The machine's settings, and what lies in its folder."""
     h.iso("d.iso", DEBIAN)
     ini = create(h, "deb", "d.iso", "--hostname", "h1")
+    assert json.loads(h.want(0, "info", "deb", "-o", "json"))["installing"] is True
     assert ini["kernel"] == "installer-kernel" and ini["boot"] == "disk,kernel,cdrom" and "priority=critical" in ini["cmdline"]
     with open(folder(h, "deb") + "/installer-initrd", "rb") as f:
         initrd = f.read()
@@ -221,30 +228,127 @@ def put(h, name, at, data):
         f.write(data)
 
 
-def test_end(h):
-    """An empty disk, an interrupted installation, one that is over."""
-    h.env["TERRARIUM_VM"] = VM
-    h.iso("f.iso", FEDORA, "Fedora")
-    before = create(h, "m", "f.iso", "--disk-format", "raw", "--nic", "none", "--set", "machine.engine=interp")
-    h.run("start", "m")  # which cannot boot that kernel
-    assert create(h, "n", "f.iso", "--nic", "none") and before == dict(
-        line.split("=", 1) for line in h.ini("m").splitlines() if "=" in line and not line.startswith("#")), "an empty disk changes nothing"
-    put(h, "m", 446, b"\x80\0\0\0\x83\0\0\0\0\x08\0\0\0\x10\0\0")
-    put(h, "m", 510, b"\x55\xaa")
-    h.run("start", "m")
-    assert "boot=kernel,disk,cdrom" in h.ini("m") and "on-reset=stop" in h.ini("m"), h.ini("m")
-    put(h, "m", 0, b"\xeb\x63\x90" + b"\0" * 0x17d + b"GRUB \0")
-    h.want(0, "start", "m")
-    h.want(0, "stop", "--force", "m")
-    ini = h.ini("m")
+PARTITION = (446, b"\x80\0\0\0\x83\0\0\0\0\x08\0\0\0\x10\0\0"), (510, b"\x55\xaa")
+GRUB = 0, b"\xeb\x63\x90" + b"\0" * 0x17d + b"GRUB \0"
+PLAIN = "--disk-format", "raw", "--nic", "none", "--set", "machine.engine=interp"
+
+
+def over(h, name):
+    """The installation has left nothing."""
+    ini = h.ini(name)
     for word in ("installer-", "cmdline", "boot=", "on-reset", "answers.iso", "f.iso"):
         assert word not in ini, f"{word} is left: {ini}"
-    assert "media=cdrom" in ini and "file=disk.img" in ini
-    left = set(os.listdir(folder(h, "m"))) - {"machine.ini", "disk.img", "logs", "lock"}
-    assert not left, left
-    h.want(0, "unattended", "finish", "n")
-    assert "answers.iso" not in h.ini("n") and not os.path.exists(folder(h, "n") + "/installing")
-    h.want(3, "unattended", "finish", "n", err="no installation")
+    left = set(os.listdir(folder(h, name))) - {"machine.ini", "disk.img", "logs", "lock"}
+    assert "media=cdrom" in ini and "file=disk.img" in ini and not left, (left, ini)
+
+
+def test_end(h):
+    """An empty disk changes nothing; a boot loader on it ends the installation."""
+    h.env["TERRARIUM_VM"] = VM
+    h.iso("f.iso", FEDORA, "Fedora")
+    create(h, "m", "f.iso", *PLAIN)
+    before = h.ini("m")
+    h.run("start", "m")  # which cannot boot that kernel
+    assert h.ini("m") == before
+    for at, data in PARTITION + (GRUB,):
+        put(h, "m", at, data)
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    over(h, "m")
+    h.want(3, "unattended", "finish", "m", err="no installation")
+    h.write("data/terrarium/machines/m/machine.ini", before)  # as a snapshot from before would be restored
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    over(h, "m")
+
+
+def test_unknown_end(h):
+    """What is on the disk and no known boot loader is left alone: the installer does not start again by itself."""
+    h.env["TERRARIUM_VM"] = VM
+    h.iso("f.iso", FEDORA, "Fedora")
+    create(h, "m", "f.iso", *PLAIN)
+    for at, data in PARTITION:
+        put(h, "m", at, data)
+    h.want(0, "start", "m", err="vmctl unattended again m")
+    h.want(4, "unattended", "again", "m", err="is running")
+    h.want(0, "stop", "--force", "m")
+    assert "kernel" not in h.ini("m") and "on-reset" not in h.ini("m") and "f.iso" in h.ini("m") and "answers.iso" in h.ini("m")
+    h.want(0, "unattended", "again", "m")
+    for _ in range(2):  # only the next start is one of the installer
+        again = h.ini("m")
+        h.run("start", "m")
+        if _ == 0:
+            assert "kernel=installer-kernel" in again and "boot=kernel,disk,cdrom" in again and "on-reset=stop" in again and h.ini("m") == again
+            assert "inst.ks" in again
+    assert "kernel" not in h.ini("m")
+    h.run("stop", "--force", "m")
+    h.want(0, "unattended", "finish", "m")
+    over(h, "m")
+
+
+def test_uefi(h):
+    """The machine's firmware decides, by its name or by what its image is."""
+    if not os.path.exists("/usr/share/OVMF/OVMF_CODE_4M.fd"):
+        return "OVMF is not installed"
+    h.iso("f.iso", FEDORA, "Fedora")
+    for i, more in enumerate((["--firmware", "uefi"], ["--firmware", "/usr/share/OVMF/OVMF_CODE_4M.fd"], ["--set", "machine.firmware=uefi"])):
+        ini = create(h, f"u{i}", "f.iso", *more)
+        assert ini["boot"] == "kernel,disk,cdrom" and ini["on-reset"] == "stop", (more, ini)
+        with open(folder(h, f"u{i}") + "/installing", encoding="utf-8") as f:
+            assert "uefi=true" in f.read()
+    assert create(h, "b", "f.iso", "--firmware", "bios")["boot"] == "disk,kernel,cdrom"
+    return None
+
+
+def test_other_disks(h):
+    """Nothing that may be worth something is wiped."""
+    h.iso("f.iso", FEDORA, "Fedora")
+    h.write("pw", "secret\n")
+    unattended = "--cdrom", "f.iso", "--unattended", "--user", "ann", "--password-file", "pw"
+    h.want(0, "disk", "create", "data.qcow2", "1G")
+    h.want(2, "create", "m", *unattended, "--disk", "1G", "--disk", "data.qcow2", err="with one disk")
+    h.want(2, "create", "m", *unattended, "--disk", "1G", "--set", "sata0.file=x.img", err="with one disk")
+    h.write("old.img", b"\0" * 446 + PARTITION[0][1] + b"\0" * 48 + b"\x55\xaa" + b"\0" * (1 << 20))
+    h.want(2, "create", "m", *unattended, "--disk", "old.img", err="has partitions already")
+    h.want(0, "create", "m", *unattended, "--disk", "data.qcow2")
+
+
+def test_clone(h):
+    h.iso("f.iso", FEDORA, "Fedora")
+    create(h, "m", "f.iso", *PLAIN)
+    code, _, err = h.run("clone", "m", "n")
+    assert code and "under way" in err, (code, err)
+    h.want(0, "unattended", "finish", "m")
+    h.want(0, "clone", "m", "n")
+
+
+def test_prompt(h):
+    """Ctrl-C at the question for the password leaves a terminal with echo, and no medium."""
+    h.iso("d.iso", DEBIAN)
+    for ending in (b"\x03", b"secret\nsecret\n"):
+        pid, fd = pty.fork()
+        if not pid:
+            os.chdir(h.base)
+            os.execve(VMCTL, [VMCTL, "unattended", "debian", "d.iso", "--user", "ann", "-o", "x.iso"], h.env)
+        said = b""
+        while b"Password" not in said:
+            said += os.read(fd, 4096)
+        assert not termios.tcgetattr(fd)[3] & termios.ECHO, "it is not shown"
+        for line in ending.splitlines(keepends=True):
+            os.write(fd, line)
+            while line.startswith(b"secret") and b"again" not in said:
+                said += os.read(fd, 4096)
+        try:
+            while True:
+                said += os.read(fd, 4096)
+                echo = termios.tcgetattr(fd)[3] & termios.ECHO
+        except OSError:
+            pass
+        _, status = os.waitpid(pid, 0)
+        os.close(fd)
+        assert echo, "the terminal has its echo again"
+        assert b"secret" not in said, said
+        assert os.path.exists(h.path("x.iso")) == (ending != b"\x03") and (os.WIFSIGNALED(status) if ending == b"\x03" else status == 0), status
 
 
 def test_password_is_not_seen(h):
@@ -254,6 +358,21 @@ def test_password_is_not_seen(h):
     h.want(0, "create", "m", "--cdrom", "d.iso", "--unattended", "--user", "ann", "--password-file", "pw", "--disk", "1G")
     p = subprocess.run(["grep", "-rl", "very-secret-word", folder(h, "m")], capture_output=True, check=False)
     assert p.returncode == 1 and not p.stdout
+    h.iso("f.iso", FEDORA, "Fedora")
+    create(h, "f", "f.iso")
+    h.want(0, "delete", "f", "--keep-disks")
+    assert os.listdir(folder(h, "f")) == ["disk.img"]
+
+
+def test_detected(h):
+    """create --os detect: what the system should have, and nothing of an installation."""
+    h.iso("f.iso", {"x": "x"}, "14_0_RELEASE_AMD64_CD")
+    h.want(0, "create", "m", "--os", "detect", "--cdrom", "f.iso", "--cpus", "1", err="FreeBSD")
+    ini = h.ini("m")
+    assert "[sata0]" in ini and "file=disk.qcow2" in ini and "model=e1000" in ini and "memory=1G" in ini and "kernel" not in ini, ini
+    h.want(2, "create", "n", "--os", "detect", err="--cdrom ISO")
+    h.want(0, "create", "o", "--os", "detect", "--cdrom", "f.iso", "--memory", "64M", "--disk", "5M", "--nic", "none")
+    assert "memory=64M" in h.ini("o") and "[nic1]" not in h.ini("o")
 
 
 def test_json(h):

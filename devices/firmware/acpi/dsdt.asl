@@ -5,6 +5,8 @@
 DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
 {
     Name (PCIB, 0xF0F0F0F0) /* first address of the PCI memory window */
+    Name (HPTP, 0xF0F0F0F0) /* 1: there are high precision event timers */
+    Name (TPMP, 0xF0F0F0F0) /* 1: there is a TPM */
     Name (PC64, 0xF0F0F0F0) /* 1: there is a window for 64-bit BARs too, CR64 */
     Name (ISAD, 0xF0F0F0F0) /* a bit per ISA device that not every VM has: COM1, COM2, floppy controller */
 
@@ -762,6 +764,43 @@ DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
                 }
                 Return (0)
             }
+        }
+
+        Device (HPET)
+        {
+            Name (_HID, EisaId ("PNP0103"))
+            Name (_UID, 0)
+            Method (_STA, 0, NotSerialized)
+            {
+                If (\HPTP)
+                {
+                    Return (0x0F)
+                }
+                Return (0)
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadOnly, 0xFED00000, 0x00000400)
+            })
+        }
+
+        Device (TPM)
+        {
+            Name (_HID, "MSFT0101")
+            Name (_STR, Unicode ("TPM 2.0 Device"))
+            Name (_UID, 1)
+            Method (_STA, 0, NotSerialized)
+            {
+                If (\TPMP)
+                {
+                    Return (0x0F)
+                }
+                Return (0)
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadWrite, 0xFED40000, 0x00001000)
+            })
         }
 
         /* Interrupt links: the current IRQ from the routing register, 80h is none. */
