@@ -104,7 +104,7 @@ def secure(guest, cache):
 def tpm(guest, cache):
     guest.create("uefi", *drive_of("sata0", cache, "uefi-tpm.iso"), "tpm.model=crb")
     shell, _ = guest.start()
-    shell.good("export TPM2TOOLS_TCTI=device:/dev/tpm0; tpm2_getrandom 8 --hex", 60)
+    shell.good("export TPM2TOOLS_TCTI=device:/dev/tpmrm0; tpm2_getrandom 8 --hex", 60)
     before = shell.good("tpm2_pcrread sha256:0,4,7", 60)
     need(before.count("0x") == 3 and "0x" + "0" * 64 not in before, f"the firmware has measured nothing: {before}")
     shell.good("cd /tmp; tpm2_createprimary -Q -C o -c p.ctx; tpm2_startauthsession -Q -S s; tpm2_policypcr -Q -S s -l sha256:0,7 "
@@ -112,7 +112,7 @@ def tpm(guest, cache):
     shell.good("tpm2_load -Q -C p.ctx -u o.pub -r o.priv -c o.ctx; tpm2_evictcontrol -Q -C o -c o.ctx 0x81000001", 60)
     guest.run("stop", guest.name, "--force")
     shell, _ = guest.start()
-    shell.good("export TPM2TOOLS_TCTI=device:/dev/tpm0")
+    shell.good("export TPM2TOOLS_TCTI=device:/dev/tpmrm0")
     need(shell.good("tpm2_pcrread sha256:0,4,7", 60) == before, "the same start gave other measurements")
     need(shell.good("tpm2_unseal -c 0x81000001 -p pcr:sha256:0,7", 60) == "kept", "what was sealed does not open")
     shell.good("tpm2_pcrextend 7:sha256=" + "1" * 64, 60)
