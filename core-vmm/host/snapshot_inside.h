@@ -3,6 +3,12 @@
 #pragma once
 #include "core-vmm/host/snapshots.h"
 
+/* Small files of the machine's folder of which a snapshot has copies, by these endings. */
+struct snapshot_kept {
+    const char *file, *ending;
+};
+extern const struct snapshot_kept snapshot_kept[]; /* ends with a NULL file */
+
 struct change { /* of one machine that stands still; its locks are held */
     const char *name;
     char *folder;

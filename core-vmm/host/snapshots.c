@@ -8,7 +8,6 @@
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
-#include "core-vmm/host/firmware.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/image/image.h"
@@ -254,15 +253,18 @@ static bool freeze(struct change *c, const struct snapshot *s, GError **error)
     return true;
 }
 
-/* A copy, for the present goes on writing to its file. */
-static bool keep_variables(const struct change *c, unsigned id, GError **error)
+/* Copies, for the present goes on writing to its own. */
+static bool keep_small(const struct change *c, unsigned id, GError **error)
 {
-    g_autofree char *path = g_build_filename(c->folder, FIRMWARE_VARS_FILE, NULL), *data = NULL;
-    g_autofree char *copy = snapshot_path(c->folder, id, "vars");
-    gsize n;
-    if (access(path, F_OK))
-        return true;
-    return g_file_get_contents(path, &data, &n, error) && file_replace(copy, data, n, error);
+    bool good = true;
+    for (const struct snapshot_kept *k = snapshot_kept; good && k->file; k++) {
+        g_autofree char *path = g_build_filename(c->folder, k->file, NULL), *data = NULL;
+        g_autofree char *copy = snapshot_path(c->folder, id, k->ending);
+        gsize n;
+        if (!access(path, F_OK))
+            good = g_file_get_contents(path, &data, &n, error) && file_replace(copy, data, n, error);
+    }
+    return good;
 }
 
 /* The settings as they are, and the saved state if there is one: the same file under another name. */
@@ -276,7 +278,7 @@ static bool keep_files(struct change *c, struct snapshot *s, GError **error)
     if (!g_file_get_contents(ini, &text, &n, error) || !file_replace(copy, text, n, error))
         return false;
     s->settings = crc32c(0, text, n);
-    if (!keep_variables(c, s->id, error))
+    if (!keep_small(c, s->id, error))
         return false;
     if (lstat(saved, &st))
         return errno == ENOENT || path_failed(saved, error);

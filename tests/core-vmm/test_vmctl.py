@@ -353,6 +353,19 @@ def test_firmware(h):
     assert os.stat(store).st_mode & 0o777 == 0o600
 
 
+def test_tpm(h):
+    h.want(0, "create", "m", "--memory", "64M", "--set", "tpm.model=crb")
+    path, h.env["PATH"] = h.env["PATH"], h.base
+    h.want(6, "start", "m", err="swtpm, which is the machine's TPM, is missing: install the package swtpm")
+    h.env["PATH"] = path
+    if not shutil.which("swtpm"):
+        return
+    h.want(0, "start", "m")
+    h.want(1, "save", "m", err="with a TPM cannot be saved")
+    h.want(0, "stop", "--force", "m")
+    assert "tpm2-00.permall" in os.listdir(f"{h.base}/data/terrarium/machines/m/tpm")
+
+
 def refuses_to_start(h, why):
     """With a sentence; and what was saved stays."""
     before = os.stat(saved_file(h))
