@@ -393,6 +393,8 @@ def strangers(m):
     for s in waiting[::3]:
         s.sendall(b"RFB 003.0")
     m.client().close()
+    held = len(os.listdir(f"/proc/{m.process()}/fd"))
+    assert held < 50, f"200 connections that say nothing hold {held} descriptors"
     for s in waiting:
         s.close()
     for _ in range(100):
