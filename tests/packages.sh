@@ -7,8 +7,8 @@ libslirp-dev libvncserver-dev libxkbcommon-dev libsdl2-dev libpango1.0-dev libpn
 RUN_PACKAGES="seabios xkb-data"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools"
-TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool openssl vncsnapshot tigervnc-viewer imagemagick
-gvncviewer"
+TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool openssl vncsnapshot tigervnc-viewer imagemagick novnc
+gvncviewer dbus gir1.2-webkit2-4.1 python3-gi"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network

@@ -4,6 +4,8 @@
 serial port as evdev codes, "+30 -30".  Clients are one of our own (rfb.py) and those of the distribution.  Prints TAP.
 Usage: test_vnc.py VMCTL SCRIPTED_VM"""
 import base64
+import functools
+import http.server
 import json
 import os
 import random
@@ -14,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -520,6 +523,27 @@ def web(m):
     c.close()
 
 
+def novnc(m):
+    """The distribution's noVNC in a browser engine, from a web server of this host."""
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "web_page.py")
+    has = "import gi; gi.require_version('WebKit2', '4.1'); gi.require_version('Gtk', '3.0')"
+    if not os.path.exists("/usr/share/novnc/vnc_lite.html") or not shutil.which("dbus-run-session") or subprocess.run(
+            ["/usr/bin/python3", "-c", has], capture_output=True).returncode:
+        return "not installed: novnc, dbus, or gir1.2-webkit2-4.1"
+    m.order("mode 320")
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/usr/share/novnc")
+    serve.func.log_message = lambda *a: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    env = dict(m.env, WEBKIT_DISABLE_COMPOSITING_MODE="1", WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS="1")
+    url = f"http://localhost:{server.server_port}/vnc_lite.html?host=localhost&port={m.port}&path="
+    seen = subprocess.run(["xvfb-run", "-a", "dbus-run-session", "/usr/bin/python3", page, url, "40"], env=env, capture_output=True, text=True,
+                          timeout=90).stdout
+    server.shutdown()
+    assert "320x48 16,32,48" in seen, seen
+    return None
+
+
 def ports(m):
     taken = socket.create_server(("127.0.0.1", 0))
     busy = m.run("vnc", "vm", "on", "--listen", f"127.0.0.1::{taken.getsockname()[1]}")
@@ -552,7 +576,7 @@ def ends_with_machine(m):
 
 TESTS = [(picture, []), (other_clients, []), (tigervnc, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
          (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (strangers, []),
-         (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (ports, []), (ends_with_machine, [])]
+         (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (novnc, []), (ports, []), (ends_with_machine, [])]
 
 
 def main():
