@@ -574,9 +574,26 @@ def ends_with_machine(m):
     m.client().close()
 
 
+def next_process(m):
+    """A snapshot ends the VM process and starts another: the server is there again, at the same place."""
+    free = socket.create_server(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    m.vmctl("vnc", "vm", "on", "--listen", f"127.0.0.1::{port}")
+    m.find()
+    assert m.port == port
+    before = m.process()
+    for _ in range(3):
+        m.vmctl("snapshot", "take", "vm")
+        m.find()
+        assert m.port == port
+    assert m.process() != before
+    m.client().close()
+
+
 TESTS = [(picture, []), (other_clients, []), (tigervnc, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
          (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (strangers, []),
-         (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (novnc, []), (ports, []), (ends_with_machine, [])]
+         (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
 
 
 def main():
