@@ -489,6 +489,23 @@ def several(m):
     m.client().close()
 
 
+def one_place(m):
+    """Each takes over from the one before."""
+    before = None
+    for _ in range(5):
+        c = m.client()
+        c.request()
+        c.update()
+        assert before is None or before.is_closed()
+        before = c
+    assert len(m.clients()) == 1
+    before.key(ord("a"), True)
+    m.gets("+30")
+    m.vmctl("stop", "--force", "vm")  # with a key down
+    assert before.is_closed()
+    wait_for("end in good order", lambda: "VNC ends" in open(m.folder + "/logs/vnc.log").read())
+
+
 def web(m):
     def ask(*headers):
         s = socket.create_connection(("127.0.0.1", m.port), 10)
@@ -593,7 +610,7 @@ def next_process(m):
 
 TESTS = [(picture, []), (other_clients, []), (tigervnc, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
          (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (strangers, []),
-         (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
+         (bad_messages, []), (killed, []), (look_on, []), (several, []), (one_place, ["vnc.clients=1", "vnc.sharing=exclusive"]), (web, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
 
 
 def main():
