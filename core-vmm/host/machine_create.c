@@ -174,7 +174,8 @@ static bool fill_clone(void *ctx, const char *folder, GError **error)
         return false;
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
     for (char **s = sections; *s; s++)
-        if (is_hard_disk(file, *s))
+        if (is_hard_disk(file, *s) ||
+            !strcmp(*s, "vnc")) /* its port is the other's, and its password not among the settings */
             g_key_file_remove_group(file, *s, NULL);
         else
             keep_paths(file, *s, from);

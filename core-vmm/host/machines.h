@@ -85,12 +85,14 @@ int settings_hold(const char *folder, GError **error);
 GKeyFile *machines_settings(const char *name, GError **error); /* checked; g_key_file_unref */
 enum settings_count { SETTINGS_COUNT_NOW, SETTINGS_COUNT_FROM_NEXT_START };
 /* assignments "section.key=value", removals "section" or "section.key"; NULL-terminated, or NULL.  All or nothing; *count
- * says from when on the new settings do.  A running VM has read its file: only what people read counts at once. */
+ * says from when on the new settings do.  A running VM has read its file: only what people read counts at once, and what it is told
+ * (limits: limits_tell() of control/client_limits.h, which whoever changes them calls). */
 bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error);
 
 /* ---- machine_create.c: a machine appears complete or not at all ---- */
 bool machines_create(const char *name, struct settings *s, GError **error); /* looks into images: forks */
-/* A new machine with another one's settings.  Its hard disks stay the other one's: two machines cannot write to one. */
+/* A new machine with another one's settings.  Its hard disks stay the other one's, for two machines cannot write to one, and so does
+ * its VNC server. */
 bool machines_clone(const char *source, const char *name, GError **error);
 /* Not while it runs, nor if another machine, or its own machine.ini, names a file of it by its folder.  Its images must find
  * their parents in it by relative names, as ours do.  Looks into images: forks. */

@@ -288,7 +288,7 @@ static void clones(void)
     create("m", "machine.cpus=3");
     g_autofree char *ini = file_in("m", "machine.ini");
     write_file(ini, "[machine]\ncpus=3\nname=People's\nkernel=vmlinuz\n[ide0]\nfile=disk.img\n[ide2]\nmedia=cdrom\n"
-                    "file=/cd.iso\n");
+                    "file=/cd.iso\n[vnc]\nlisten=:1\n");
     g_assert_true(machines_clone("m", "n", NULL));
     g_autoptr(GKeyFile) file = machines_settings("n", NULL);
     g_autofree char *kernel = g_key_file_get_string(file, "machine", "kernel", NULL), *there = file_in("m", "vmlinuz");
@@ -296,7 +296,8 @@ static void clones(void)
     g_assert_cmpint(g_key_file_get_integer(file, "machine", "cpus", NULL), ==, 3);
     g_assert_cmpstr(kernel, ==, there);
     g_assert_cmpstr(cd, ==, "/cd.iso");
-    g_assert_false(g_key_file_has_group(file, "ide0") || g_key_file_has_key(file, "machine", "name", NULL));
+    g_assert_false(g_key_file_has_group(file, "ide0") || g_key_file_has_group(file, "vnc") ||
+                   g_key_file_has_key(file, "machine", "name", NULL));
     assert_refused(machines_clone("m", "n", error), MACHINE_ERROR, MACHINE_ERROR_EXISTS);
     write_file(ini, "[machine]\nmemory=lots\n");
     assert_refused(machines_clone("m", "o", error), CONFIG_ERROR, CONFIG_VALUE);
