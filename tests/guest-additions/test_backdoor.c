@@ -229,6 +229,7 @@ static unsigned begin(struct caller *c)
                                           {"OK ATR toolbox", "Capabilities_Register"},
                                           {"OK ", "Set_Option synctime 0"},
                                           {"OK ", "Set_Option broadcastIP 1"},
+                                          {"OK ", "Time_Synchronize 1"},
                                           {"OK ", NULL}};
     int n = caller_open(c, CALLER_TCLO);
     settle();
@@ -254,6 +255,9 @@ static void wishes(void)
     g_assert_null(none);
     g_assert_cmpint(answer, ==, true);
     g_assert_cmpint(other, ==, false);
+    additions_resumed(c->additions);
+    g_autofree char *clock = wish(c, n, "");
+    g_assert_cmpstr(clock, ==, "Time_Synchronize 1");
     answer = -1;
     g_assert_true(additions_say(c->additions, ADDITIONS_HALT, note, &answer));
     additions_forget(c->additions, &answer);
