@@ -98,6 +98,9 @@ static void pointer_errors(void)
     g_assert_cmphex(caller_command(c, POINTER_STATUS, 0), ==, 0xffff0000);
     g_assert_false(machine_takes_absolute(c->machine));
     enable(c);
+    caller_command(c, POINTER_DATA, 4); /* there are none */
+    g_assert_cmphex(caller_command(c, POINTER_STATUS, 0), ==, 0xffff0000);
+    enable(c);
     caller_command(c, POINTER_DATA, 0xffffffff);
     g_assert_cmphex(caller_command(c, POINTER_STATUS, 0), ==, 0xffff0000);
     caller_free(c);
@@ -164,6 +167,11 @@ static void channels(void)
     g_assert_cmpint(caller_open(c, CALLER_RPCI), ==, -1);
     g_assert_cmpuint(caller_message(c, 127, SEND_SIZE, 8) & CALLER_SUCCESS, ==, CALLER_SUCCESS);
     g_assert_cmpuint(caller_message(c, 126, SEND_SIZE, 8), ==, 0); /* another's cookie */
+    for (unsigned half = 0; half < 2; half++) {
+        c->cookie[half] ^= 1;
+        g_assert_cmpuint(caller_message(c, 127, SEND_SIZE, 8), ==, 0);
+        c->cookie[half] ^= 1;
+    }
     g_assert_cmpuint(caller_message(c, 128, SEND_SIZE, 8), ==, 0);
     g_assert_cmpuint(caller_message(c, 0xffff, CLOSE, 0), ==, 0);
     g_assert_cmpuint(caller_message(c, 127, 7, 0), ==, 0);
