@@ -153,6 +153,11 @@ static void long_messages(void)
         g_assert_cmpuint(g_bytes_get_size(back), ==, 65002);
         g_assert_false(memcmp((const char *)g_bytes_get_data(back, NULL) + 2, long_text, 65000));
     }
+    g_assert_true(caller_send(c, n, "log x", 5, false) & CALLER_SUCCESS);
+    caller_message(c, n, RECEIVE_SIZE, 0);
+    g_assert_cmpuint(caller_message(c, n, RECEIVE, CALLER_SUCCESS), ==, CALLER_SUCCESS);
+    g_assert_cmphex(c->r[X86_RBX], ==, 0x2031); /* "1 ", and nothing behind it */
+    g_assert_cmpuint(caller_message(c, n, RECEIVE, CALLER_SUCCESS), ==, 0);
     g_assert_cmpuint(caller_message(c, n, SEND_SIZE, 65537), ==, 0);
     g_assert_cmpuint(caller_message(c, n, SEND_SIZE, UINT32_MAX), ==, 0);
     g_assert_cmpuint(caller_message(c, n, SEND, 0), ==, 0);
