@@ -1169,6 +1169,7 @@ def test_guestinfo(h):
     h.want(0, "start", "n")
     h.want(4, "guestinfo", "n", "k", err="add a section [additions]")
     h.want(3, "guestinfo", "m", "k", err="guestinfo.k is not set")
+    h.want(4, "reset", "m", "--ask", err="no tools of the guest listen")
     h.want(0, "guestinfo", "m", "k", "two words")
     h.want(0, "guestinfo", "m", "k", out="two words\n")
     h.want(0, "guestinfo", "m", "k", "")
