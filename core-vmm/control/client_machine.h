@@ -31,6 +31,12 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
 /* snapshots_delete(), also of one that runs. */
 bool client_snapshot_delete(const char *given, const char *which, struct machine_job *job, char **kept, GError **error);
 
+/* ---- client_automatic.c: by the whole name; forks ---- */
+/* Deletes the automatic snapshots that need not stay; *gone: so many. */
+bool client_snapshot_thin(const char *name, unsigned *gone, GError **error);
+bool client_snapshot_automatic(const char *name, struct snapshot_taken *out, GError **error); /* takes one, and thins */
+void client_snapshot_watch(const char *name); /* takes them when they are due, until the machine ends */
+
 /* ---- client_try.c: by the whole name; forks ---- */
 /* Takes a snapshot, and starts the machine if it does not run; later one of the others.  MACHINE_ERROR_EXISTS: it is being tried. */
 bool client_try_begin(const char *name, struct machine_job *job, struct snapshot_taken *out, GError **error);

@@ -153,6 +153,8 @@ static JsonObject *snapshot_object(const struct snapshot *s)
     json_object_set_int_member(o, "time", s->time);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_int_member(o, "settings-crc", s->settings);
+    if (s->automatic)
+        json_object_set_boolean_member(o, "automatic", true);
     if (s->moved)
         json_object_set_boolean_member(o, "moved", true);
     for (guint i = 0; i < s->disks->len; i++) {
@@ -286,6 +288,7 @@ static void read_snapshot(struct reading *g, JsonObject *o)
     s->time = number(g, o, "time", 0, G_MAXINT64);
     s->state_bytes = number(g, o, "state-bytes", 0, G_MAXINT64);
     s->settings = number(g, o, "settings-crc", 0, G_MAXUINT32);
+    s->automatic = member(o, "automatic") && flag(g, o, "automatic");
     s->moved = member(o, "moved") && flag(g, o, "moved");
     read_disks(g, o, s);
     g_ptr_array_add(g->record->snapshots, s);

@@ -7,7 +7,7 @@
 
 struct snapshot_options {
     char *name, *description, *keep, *output;
-    gboolean quiet;
+    gboolean quiet, automatic;
 };
 
 /* ---- looking ---- */
@@ -29,6 +29,8 @@ static JsonObject *snapshot_object(const struct snapshot *s, bool current)
     if (s->description)
         json_object_set_string_member(o, "description", s->description);
     json_object_set_int_member(o, "time", s->time);
+    if (s->automatic)
+        json_object_set_boolean_member(o, "automatic", true);
     json_object_set_boolean_member(o, "state", s->state_bytes > 0);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_boolean_member(o, "current", current);
@@ -128,7 +130,8 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
     if (e->state == ENTRY_RUNS) /* the rest takes no time, and nobody needs to end it in good order */
         progress_start(&bar, "Saving", o->quiet, &job.cancel);
     machine_entry_free(e);
-    bool good = client_snapshot(name, snapshot, o->description, &job, &taken, &error);
+    bool good = o->automatic ? client_snapshot_automatic(name, &taken, &error)
+                             : client_snapshot(name, snapshot, o->description, &job, &taken, &error);
     progress_end(&bar);
     if (good && taken.ran)
         note("%s stood still for %.1f ms", name, (double)taken.stood_us / 1000);
@@ -143,6 +146,22 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
     } else {
         print("%u\n", taken.id);
     }
+    return EXIT_CODE_OK;
+}
+
+static int thin(const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    unsigned gone;
+    if (!client_snapshot_thin(name, &gone, &error))
+        return fail_error(error);
+    note("%u automatic snapshot%s went", gone, gone == 1 ? "" : "s");
+    return EXIT_CODE_OK;
+}
+
+static int watch(const char *name)
+{
+    client_snapshot_watch(name);
     return EXIT_CODE_OK;
 }
 
@@ -164,7 +183,7 @@ static int delete_one(const char *name, const char *which, const struct snapshot
 static bool options_fit(const char *part, const struct snapshot_options *o)
 {
     bool take = !strcmp(part, "take"), edit = !strcmp(part, "edit"), restore = !strcmp(part, "restore");
-    return (!o->name || edit) && (!o->keep || restore) && (!o->description || take || edit);
+    return (!o->name || edit) && (!o->keep || restore) && (!o->description || take || edit) && (!o->automatic || take);
 }
 
 static int dispatch(const struct verb *v, int argc, char **argv, const struct snapshot_options *o)
@@ -176,18 +195,22 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
     if (!options_fit(part, o))
         return fail(
             EXIT_CODE_USAGE,
-            "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --keep of "
-            "restore",
+            "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --automatic of "
+            "take, --keep of restore",
             part);
     if (!output_parse(o->output, &how, &code))
         return code;
     g_autofree char *name = machine_resolve(argv[2], &code);
     if (!name)
         return code;
-    if (!strcmp(part, "take"))
+    if (!strcmp(part, "take") && (!third || !o->automatic))
         return take(name, third, o, how);
     if ((!strcmp(part, "list") || !strcmp(part, "tree")) && !third)
         return show(name, *part == 't', how);
+    if (!strcmp(part, "thin") && !third)
+        return thin(name);
+    if (!strcmp(part, "watch") && !third)
+        return watch(name);
     if (!strcmp(part, "verify"))
         return verify(name, third, how);
     if (!strcmp(part, "restore") && third)
@@ -207,6 +230,7 @@ static int snapshot(const struct verb *v, int argc, char **argv)
         {"description", 0, 0, G_OPTION_ARG_STRING, &o.description, "Of take and edit: what people are to know", "TEXT"},
         {"keep", 0, 0, G_OPTION_ARG_STRING, &o.keep, "Of restore: first take a snapshot of the present, so called",
          "NAME"},
+        {"automatic", 0, 0, G_OPTION_ARG_NONE, &o.automatic, "Of take: as if nobody had asked for it; then thin", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "No progress bar", NULL},
         {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of take, list, tree and verify: table, json or name",
          "HOW"},
@@ -223,7 +247,9 @@ static int snapshot(const struct verb *v, int argc, char **argv)
 }
 
 const struct verb verb_snapshot = {
-    "snapshot", "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT]",
+    "snapshot",
+    "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT] "
+    "| thin NAME",
     "points that a machine can go back to",
     "  vmctl snapshot take demo before-update --description 'all is well'\n"
     "  vmctl snapshot restore demo before-update --keep broken\n"

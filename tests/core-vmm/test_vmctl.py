@@ -496,6 +496,33 @@ def test_try(h):
     assert json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"] == []
 
 
+def test_automatic_snapshots(h):
+    """They thin themselves; what somebody took or renamed stays, and what is off is not taken."""
+    def names():
+        listed = json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"]
+        return [(s["id"], s.get("automatic", False)) for s in listed]
+
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M", "--set", "snapshots.keep-hourly=1", "--set", "snapshots.keep-daily=0",
+           "--set", "snapshots.before-stop=on", "--set", "snapshots.every=60")
+    h.want(0, "snapshot", "take", "m", "mine")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    assert names() == [(1, False), (3, True)], names()
+    h.want(0, "snapshot", "list", "m", out="automatic 20")
+    h.want(0, "snapshot", "edit", "m", "3", "--name", "kept")
+    h.want(0, "start", "m")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    assert names() == [(1, False), (3, False), (5, True)], names()
+    h.want(0, "stop", "m")
+    assert names() == [(1, False), (3, False), (6, True)], names()
+    h.want(0, "set", "m", "snapshots.keep-hourly=0")
+    h.want(0, "snapshot", "thin", "m", err="1 automatic snapshot went")
+    h.want(2, "snapshot", "thin", "m", "x", err="usage")
+    h.want(2, "set", "m", "snapshots.every=-1", err="every")
+    assert names() == [(1, False), (3, False)], names()
+
+
 def test_disposable(h):
     """Nothing of such a run stays, nor of one that was killed; a state that it goes on from is there again."""
     folder = f"{h.base}/data/terrarium/machines/m"
