@@ -9,6 +9,9 @@ struct client *client_connect_machine(const char *given, char **name, GError **e
 /* What the VM tells of itself, as the command "info"; NULL: it does not answer so long.  json_object_unref. */
 JsonObject *client_info(const char *name, int timeout_ms, GError **error);
 
+/* Its screen as a PNG that is at most so wide. */
+bool client_picture(struct client *c, const char *path, unsigned width, GError **error);
+
 struct machine_job;
 /* Saves the machine to the disk and ends it: its next start goes on from there.  Waits until the VM process has gone.  If it
  * fails, or is cancelled, the machine goes on as before.  *name (may be NULL): its name, g_free. */

@@ -128,7 +128,7 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending)
 
 guint64 snapshot_file_number(const char *name)
 {
-    if (!g_regex_match_simple("^[0-9]+\\.(ini|state)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|png)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
         return 0;
     const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
     return g_ascii_strtoull(digits, NULL, 10);

@@ -46,7 +46,7 @@ bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError 
 /* Names that are given here, or by those who write files anew for us. */
 static bool is_ours(const char *name)
 {
-    return snapshot_file_number(name) || g_regex_match_simple("^(record\\.json|[0-9]+\\.ini)\\..{6}$", name, 0, 0);
+    return snapshot_file_number(name) || g_regex_match_simple("^(record\\.json|[0-9]+\\.ini|[0-9]+\\.png)\\..{6}$", name, 0, 0);
 }
 
 char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
@@ -63,7 +63,7 @@ char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
 /* Canonical names of all that the record has. */
 static GHashTable *names_of(const char *folder, const struct snapshot_record *r)
 {
-    static const char *const endings[] = {"ini", "state"};
+    static const char *const endings[] = {"ini", "state", "png"};
     GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < r->images->len; i++)
         g_hash_table_add(names, g_canonicalize_filename(((struct snapshot_image *)r->images->pdata[i])->file, folder));

@@ -18,8 +18,9 @@ static char *time_text(gint64 time)
     return t ? g_date_time_format(t, "%F %T") : g_strdup("?");
 }
 
-static JsonObject *snapshot_object(const struct snapshot *s, bool current)
+static JsonObject *snapshot_object(const char *folder, const struct snapshot *s, bool current)
 {
+    g_autofree char *picture = snapshot_path(folder, s->id, "png");
     JsonObject *o = json_object_new();
     json_object_set_int_member(o, "id", s->id);
     if (s->parent)
@@ -34,6 +35,8 @@ static JsonObject *snapshot_object(const struct snapshot *s, bool current)
     json_object_set_boolean_member(o, "state", s->state_bytes > 0);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_boolean_member(o, "current", current);
+    if (g_file_test(picture, G_FILE_TEST_IS_REGULAR))
+        json_object_set_string_member(o, "picture", picture);
     return o;
 }
 
@@ -62,7 +65,7 @@ static void print_branch(const struct snapshot_record *r, unsigned parent, unsig
     }
 }
 
-static int print_all(const struct snapshot_record *r, enum output how)
+static int print_all(const char *folder, const struct snapshot_record *r, enum output how)
 {
     JsonObject *o = json_object_new();
     JsonArray *list = json_array_new();
@@ -72,7 +75,7 @@ static int print_all(const struct snapshot_record *r, enum output how)
             print_row(s, 0, s->id == r->current);
         else if (how == OUTPUT_NAME)
             print("%u\n", s->id);
-        json_array_add_object_element(list, snapshot_object(s, s->id == r->current));
+        json_array_add_object_element(list, snapshot_object(folder, s, s->id == r->current));
     }
     json_object_set_array_member(o, "snapshots", list);
     if (how == OUTPUT_JSON)
@@ -85,13 +88,14 @@ static int print_all(const struct snapshot_record *r, enum output how)
 static int show(const char *name, bool tree, enum output how)
 {
     g_autoptr(GError) error = NULL;
+    g_autofree char *folder = machines_folder(name);
     struct snapshot_record *r = snapshots_list(name, &error);
     if (!r)
         return fail_error(error);
     if (tree && how == OUTPUT_TABLE)
         print_branch(r, 0, 0);
     else
-        print_all(r, how);
+        print_all(folder, r, how);
     record_free(r);
     return EXIT_CODE_OK;
 }

@@ -377,6 +377,9 @@ def test_snapshots_with_state(h):
     pid = running_pid(h)
     assert h.want(0, "snapshot", "take", "m", "six", err="m stood still for ") == "1\n"
     assert running_pid(h) == pid and kept(h) == 6
+    picture = json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"][0]["picture"]
+    with open(picture, "rb") as f:
+        assert f.read(8) == b"\x89PNG\r\n\x1a\n"
     h.want(4, "snapshot", "restore", "m", "six", err="stop it, or save it")
     h.want(7, "snapshot", "take", "m", "six", err="is called")
     h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
@@ -385,6 +388,7 @@ def test_snapshots_with_state(h):
     assert kept(h) == 7
     h.want(0, "save", "m")
     h.want(0, "snapshot", "delete", "m", "six", err="stays while m is saved")
+    assert not os.path.exists(picture)
     assert h.want(0, "snapshot", "take", "m", "seven", "--description", "a test") == "2\n"
     h.want(7, "snapshot", "take", "m", "seven", err="is called")
     h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
