@@ -121,6 +121,11 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
     *out = (struct snapshot_taken){0};
     if (!exact)
         return false;
+    if (paths_is_throwaway(exact)) {
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                    "%s is a throw-away machine: it is gone when it ends, and cannot go back to anything", exact);
+        return false;
+    }
     if (!machine_lock_holder(folder))
         return snapshots_take(exact, name, description, &out->id, error);
     return take_live(exact, name, description, job, out, error);
