@@ -28,7 +28,8 @@ static const char *const right[FOREIGN_KINDS] = {
         "<AddressOnParent>1</AddressOnParent><HostResource>/disk/d</HostResource><ResourceType>17</ResourceType></"
         "Item><Item>"
         "<Connection>NAT</Connection><ResourceSubType>E1000</ResourceSubType><ResourceType>10</ResourceType></Item>"
-        "</VirtualHardwareSection><Settings><Setting key='machine.cpus' value='2'/><Image section='ide0' "
+        "</VirtualHardwareSection><Settings xmlns='" OVF_OURS
+        "'><Setting key='machine.cpus' value='2'/><Image section='ide0' "
         "diskId='d'/></Settings>"
         "</VirtualSystem></Envelope>",
     [FOREIGN_VMX] =
