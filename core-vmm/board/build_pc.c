@@ -243,7 +243,7 @@ static unsigned gpa_bits(struct machine *m)
     struct host_cpu h;
     host_cpu_learn(&h);
     bool all = !strcmp(m->engine->name, "kvm") && !strcmp(m->cpu_model, "host");
-    return all ? h.gpa_bits : !strcmp(m->cpu_model, "host") ? USUAL : MIN(h.gpa_bits, USUAL);
+    return all ? h.gpa_bits : MIN(h.gpa_bits, USUAL);
 }
 
 static bool tell_firmware(struct machine *m, GError **error)

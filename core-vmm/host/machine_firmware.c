@@ -88,7 +88,11 @@ static bool look_inside(const char *path, struct machine_firmware *f, GError **e
     g_autoptr(GBytes) answer = NULL;
     fence_allow_file(files, path, FENCE_READ);
     const struct fence_job job = {FENCE_LOOK, files, look, (void *)path, LOOK_SECONDS};
-    if (fence_run(&job, &answer, error) < 0)
+    int code = fence_run(&job, &answer, error);
+    if (code > 0)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s: the process that looked at it ended with %d", path,
+                    code);
+    if (code)
         return false;
     g_auto(GStrv) lines = lines_of(answer);
     if (lines[0] && g_str_has_prefix(lines[0], "! ")) {

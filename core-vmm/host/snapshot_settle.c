@@ -37,14 +37,15 @@ const struct snapshot_kept snapshot_kept[] = {
     {NULL},
 };
 
-/* As it was at the snapshot that the present goes back to; it may have been nothing. */
+/* As it was at the snapshot that the present goes back to.  One that has no copy says nothing of it: the present's stays, for
+ * keys that are lost cannot be made again. */
 static bool put_back(const char *folder, unsigned snapshot, const struct snapshot_kept *k, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, k->file, NULL), *data = NULL, *in = g_path_get_dirname(path);
     g_autofree char *from = snapshot_path(folder, snapshot, k->ending);
     gsize n;
     if (access(from, F_OK))
-        return !unlink(path) || errno == ENOENT || path_failed(path, error);
+        return errno == ENOENT || path_failed(from, error);
     if (g_mkdir_with_parents(in, 0700))
         return path_failed(in, error);
     return g_file_get_contents(from, &data, &n, error) && file_replace(path, data, n, error);

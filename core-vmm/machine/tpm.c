@@ -70,7 +70,7 @@ static void put(struct tpm_port *p, uint8_t kind, uint8_t locality, const void *
 {
     struct block b = {kind, locality};
     const struct iovec iov[] = {{&b, sizeof b}, {(void *)data, bytes}};
-    if (!mailbox_put(p->to_end, iov, G_N_ELEMENTS(iov)) && kind == COMMAND)
+    if (!mailbox_put(p->to_end, iov, bytes ? 2 : 1) && kind == COMMAND)
         p->chip->answer(p->device, NULL, 0); /* a guest that only resets and asks */
 }
 

@@ -34,7 +34,7 @@ enum { WRITABLE = LEVEL | INTERRUPT | PERIODIC | SET_VALUE | ONLY_32 | ROUTE };
 struct hpet {
     uint8_t config, status;
     uint64_t held;   /* the counter while it stands */
-    uint64_t origin; /* when it was 0, in ns, while it runs; it may be before the machine began: modulo 2^64 */
+    uint64_t origin; /* the tick of guest time at which it was 0, while it runs: modulo 2^64 */
     struct comparator {
         uint32_t config;
         uint64_t value, period;
@@ -44,7 +44,7 @@ struct hpet {
 static uint64_t counter(struct device *d)
 {
     const struct hpet *s = d->state;
-    return s->config & ENABLE ? (dev_now(d) - s->origin) / NS_PER_TICK : s->held;
+    return s->config & ENABLE ? dev_now(d) / NS_PER_TICK - s->origin : s->held;
 }
 
 static uint64_t width(const struct comparator *t)
@@ -129,7 +129,7 @@ static void arm(struct device *d, unsigned n)
     if (t->config & PERIODIC)
         ticks = MAX(ticks, SHORTEST);
     if (may_interrupt(s, n) && ticks < UINT64_MAX / NS_PER_TICK / 4)
-        at = s->origin + (counter(d) + ticks + 1) * NS_PER_TICK;
+        at = (dev_now(d) / NS_PER_TICK + ticks + 1) * NS_PER_TICK;
     dev_timer(d, n, at, due[n]);
 }
 
@@ -202,7 +202,7 @@ static void config_write(struct device *d, uint8_t value)
     bool ran = s->config & ENABLE;
     s->config = value & (ENABLE | LEGACY);
     if (!ran && s->config & ENABLE)
-        s->origin = dev_now(d) - s->held * NS_PER_TICK;
+        s->origin = dev_now(d) / NS_PER_TICK - s->held;
     else if (ran && !(s->config & ENABLE))
         s->held = now;
     irq_legacy(d, s->config & LEGACY);

@@ -33,6 +33,7 @@ enum { MAKER_INTEL = 0x89, PART = 0x18 };
 struct flash {
     uint8_t command; /* READ_ARRAY: reads see the memory; PROGRAM, ERASE: the next write is its second cycle */
     uint8_t status;
+    uint64_t loaded_at;          /* guest time */
     bool loaded;                 /* the memory came from a saved state: the file may have something else */
     uint32_t behind, behind_end; /* what of the memory the file does not have yet; empty: all is there */
     uint8_t *memory;
@@ -55,7 +56,7 @@ static void write_file(struct device *d)
     uint32_t at = s->behind;
     while (at < s->behind_end) {
         ssize_t n = pwrite(s->file, s->memory + at, s->behind_end - at, at);
-        if (n <= 0 && errno != EINTR)
+        if (n == 0 || (n < 0 && errno != EINTR))
             break;
         at += MAX(n, 0);
     }
@@ -91,13 +92,19 @@ static uint64_t flash_read(struct device *d, unsigned region, uint64_t offset, u
 
 /* ---- commands ---- */
 
+/* All of what was loaded is the file's from now on. */
+static void keep_loaded(struct flash *s)
+{
+    if (s->loaded)
+        note(s, 0, BYTES);
+    s->loaded = false;
+}
+
 static void change(struct device *d, uint32_t from, uint32_t bytes, uint8_t value)
 {
     struct flash *s = d->state;
 
-    if (s->loaded)
-        note(s, 0, BYTES);
-    s->loaded = false;
+    keep_loaded(s);
     memset(s->memory + from, value, bytes);
     note(s, from, from + bytes);
     s->status |= READY;
@@ -185,6 +192,7 @@ static bool flash_sync(struct device *d, struct stream *s, uint32_t version)
     if (!s->loading || !stream_ok(s))
         return stream_ok(s);
     f->loaded = true;
+    f->loaded_at = dev_now(d);
     if (!memchr(commands, f->command, sizeof commands) || f->behind > f->behind_end || f->behind_end > BYTES) {
         f->command = READ_ARRAY;
         f->behind = f->behind_end = 0;
@@ -198,6 +206,8 @@ static void flash_fini(struct device *d)
 {
     struct flash *s = d->state;
 
+    if (dev_now(d) > s->loaded_at) /* else it was loaded and never ran: perhaps what was loaded is not whole */
+        keep_loaded(s);
     if (s->behind != s->behind_end && !s->loaded)
         write_file(d);
     fdatasync(s->file);

@@ -80,7 +80,7 @@ static uint64_t tpm_crb_read(struct device *d, unsigned region, uint64_t offset,
     uint64_t v = 0;
 
     if (offset >= BUFFER)
-        memcpy(&v, s->buffer + offset - BUFFER, MIN(size, ALL - offset));
+        memcpy(&v, s->buffer + (offset - BUFFER), MIN(size, ALL - offset));
     else
         v = tpm_register(s, offset & ~3u) >> (offset & 3) * 8;
     return le64toh(v);
@@ -139,7 +139,7 @@ static void tpm_crb_write(struct device *d, unsigned region, uint64_t offset, un
     if (offset < BUFFER)
         control_write(d, offset & ~3u, (uint32_t)le64toh(value) << (offset & 3) * 8);
     else if (!s->started)
-        memcpy(s->buffer + offset - BUFFER, &value, MIN(size, ALL - offset));
+        memcpy(s->buffer + (offset - BUFFER), &value, MIN(size, ALL - offset));
 }
 
 /* ---- coming and going ---- */

@@ -74,11 +74,30 @@ static void test_loaded(void)
     bench_free(b);
 }
 
+/* It went on from a saved state and ends without a change: the file has what the guest saw. */
+static void test_loaded_and_ended(void)
+{
+    static const uint8_t other = 0x99;
+    uint8_t byte;
+    struct bench *b = a_part();
+    write_byte(b, 100, 0x11);
+    bench_store(b, FLASH_BASE, 1, READ_ARRAY);
+    g_assert_null(bench_save_load(b));
+    g_assert_cmpint(pwrite(bench_kept_file(b), &other, 1, 100), ==, 1);
+    int file = dup(bench_kept_file(b));
+    bench_step(b, 1000);
+    bench_free(b);
+    g_assert_cmpint(pread(file, &byte, 1, 100), ==, 1);
+    g_assert_cmphex(byte, ==, 0x11);
+    close(file);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/flash/through", test_through);
     g_test_add_func("/flash/reset", test_reset);
     g_test_add_func("/flash/loaded", test_loaded);
+    g_test_add_func("/flash/loaded-and-ended", test_loaded_and_ended);
     return g_test_run();
 }
