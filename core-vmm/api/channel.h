@@ -18,6 +18,8 @@ bool channel_from_guest(struct channel *c, const void *data,
                         size_t bytes);   /* false: too large, or too much waits; dropped */
 GBytes *channel_take(struct channel *c); /* the next message for the guest (g_bytes_unref), or NULL */
 void channel_close(struct channel *c);   /* by the guest, by reset, in fini: forget c */
+/* A question without a channel, answered at once by the service of that name; NULL: there is none, or it was too long. */
+GBytes *channel_ask(struct device *d, const char *service, const void *data, size_t bytes);
 
 /* ---- the service; loop thread, no device lock held ---- */
 struct channel_service {
@@ -27,6 +29,8 @@ struct channel_service {
     void (*message)(void *talk, const void *data, size_t bytes);
     void (*closed)(void *talk);
     void *ctx;
+    /* Answers channel_ask(): on a vCPU's thread with the device's lock held, so it may take leaf locks only and must not wait. */
+    GBytes *(*answer)(void *ctx, const void *data, size_t bytes);
 };
 void channel_offer(struct machine *m, const struct channel_service *s); /* before machine_start(); *s stays valid */
 bool channel_send(struct channel *c, const void *data, size_t bytes);   /* to the guest; false: too much waits */

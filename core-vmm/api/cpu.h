@@ -37,6 +37,7 @@ struct cpu_vm {
     const _Atomic int64_t *tsc_offset; /* guest TSC = host TSC + this + what the vCPU's own WRMSR added */
     uint64_t tsc_khz;
     const char *model;   /* CPUID model: "host" or "x86-64-v2" */
+    bool vmware;         /* CPUID names VMware as the hypervisor */
     const char *options; /* of this engine, from the config key engine-options; may be "" */
 };
 

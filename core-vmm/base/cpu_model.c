@@ -60,12 +60,14 @@ static void topology(const struct cpu_model *c, uint32_t subleaf, uint32_t *r)
  * that know it do not measure whether timer interrupts come in time (on a busy host they may not), do not wait after port
  * I/O for devices that need no wait, spin with the hypervisor in mind, and use x2APIC without interrupt remapping.  Of the
  * features none is offered: the engines could not carry them to each other.  Leaf 0x40000010 has the frequencies, by
- * VMware's convention. */
+ * VMware's convention.  Where the machine has VMware's backdoor, the signature may be VMware's: open-vm-tools will not run under
+ * KVM's, and Linux then asks the backdoor for the frequencies and does without measuring, too.  That ECX of leaf 0x40000010 is zero
+ * says that the backdoor is reached by its port, not by VMCALL. */
 static void hypervisor(const struct cpu_model *c, uint32_t leaf, uint32_t *r)
 {
     if (leaf == 0x40000000) {
         r[EAX] = 0x40000010;
-        memcpy(&r[EBX], "KVMKVMKVM\0\0\0", 12);
+        memcpy(&r[EBX], c->vmware ? "VMwareVMware" : "KVMKVMKVM\0\0\0", 12);
     } else if (leaf == 0x40000010) {
         r[EAX] = c->tsc_khz;
         r[EBX] = 1000000; /* local APIC timer: kHz */

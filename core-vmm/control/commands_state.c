@@ -50,6 +50,13 @@ static void set_memory_used(JsonObject *r, struct machine *m)
     json_object_set_object_member(r, "memory-on-host", o);
 }
 
+static void set_guest(JsonObject *r, struct additions *a)
+{
+    JsonObject *guest = a ? additions_describe(a) : NULL;
+    if (guest)
+        json_object_set_object_member(r, "guest", guest);
+}
+
 static void set_cpu_limit(JsonObject *r, struct machine *m)
 {
     const struct cpu_limit_state s = cpu_limit_look(m);
@@ -82,6 +89,7 @@ static void info(struct call *c)
     json_object_set_int_member(r, "uptime", (g_get_monotonic_time() - o->started_us) / G_USEC_PER_SEC);
     json_object_set_boolean_member(r, "has-display", machine_display(m, 0) != NULL);
     json_object_set_boolean_member(r, "absolute-pointer", machine_takes_absolute(m));
+    set_guest(r, o->additions);
     json_object_set_array_member(r, "serial", serial_describe(m));
     json_object_set_array_member(r, "drives", media_describe(m));
     call_reply(c, r);
@@ -125,13 +133,18 @@ static void stop(struct call *c)
     call_reply(c, NULL);
 }
 
-static void powerbutton(struct call *c)
+static void press(struct call *c)
 {
     g_autoptr(GError) error = NULL;
     if (machine_power_button(call_machine(c), &error))
         call_reply(c, NULL);
     else
         call_fail(c, CONTROL_WRONG_STATE, "%s", error->message);
+}
+
+static void powerbutton(struct call *c)
+{
+    ask_tools(c, ADDITIONS_HALT, press);
 }
 
 const struct command state_commands[] = {

@@ -7,6 +7,7 @@
 #pragma once
 #include "core-vmm/machine/machine.h"
 #include "core-vmm/control/client.h"
+#include "guest-additions/common/additions.h"
 
 struct server;
 struct call;
@@ -32,8 +33,10 @@ struct command {
 struct server_options {      /* borrowed for the server's life */
     struct machine *machine; /* NULL: this is not the VM process */
     const char *name, *folder;
-    int64_t started_us; /* monotonic */
-    void *ctx;          /* for the handlers of another process */
+    int64_t started_us;          /* monotonic */
+    struct additions *additions; /* NULL: the machine has none */
+    bool disposable;             /* the machine writes to images that nobody has later */
+    void *ctx;                   /* for the handlers of another process */
 };
 /* listening: a socket of socket_listen(), taken; path: where that is, to be removed at the end where one may; or NULL. */
 struct server *server_new(const struct server_options *o, int listening, const char *path);

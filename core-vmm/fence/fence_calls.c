@@ -65,6 +65,7 @@ static const struct {
      CALLS(SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_lseek, SYS_fsync, SYS_fdatasync, SYS_ftruncate,
            SYS_fallocate),
      "disk images"},
+    {VCPU, CALLS(SYS_pwrite64), "UEFI variables"},
     {VM | LOOP | CHILDREN,
      CALLS(SYS_open, SYS_openat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_stat, SYS_lstat, SYS_newfstatat,
            SYS_statx, SYS_readlink, SYS_readlinkat, SYS_getdents64, SYS_getcwd),

@@ -5,6 +5,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/fresh.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_record.h"
 #include <stdio.h>
@@ -38,6 +39,7 @@ static GHashTable *named_images(GKeyFile *file)
         if (image)
             g_hash_table_add(images, image);
     }
+    g_hash_table_remove(images, INSTALLING_ANSWERS); /* passwords are on it */
     return images;
 }
 

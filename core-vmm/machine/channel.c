@@ -76,7 +76,7 @@ static const struct channel_service *service_named(struct machine *m, const char
 struct channel *channel_open(struct device *d, const char *service, const struct channel_carrier *carrier, void *tag)
 {
     const struct channel_service *s = service_named(d->machine, service);
-    if (!s)
+    if (!s || !s->opened)
         return NULL;
     struct channel *c = g_new0(struct channel, 1);
     c->machine = d->machine;
@@ -114,6 +114,12 @@ void channel_close(struct channel *c)
 {
     atomic_store(&c->device, NULL);
     post(c, CLOSED, NULL, 0);
+}
+
+GBytes *channel_ask(struct device *d, const char *service, const void *data, size_t bytes)
+{
+    const struct channel_service *s = service_named(d->machine, service);
+    return s && s->answer && bytes <= s->most ? s->answer(s->ctx, data, bytes) : NULL;
 }
 
 /* ---- the service's side ---- */

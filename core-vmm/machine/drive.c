@@ -195,6 +195,7 @@ void drive_close(struct drive *v)
     g_thread_pool_free(v->workers, FALSE, TRUE);
     close(v->wake);
     drop_jobs(v);
+    drive_medium_release(v->overlay);
     drive_medium_release(v->medium);
     struct drive **link = &v->device->machine->drives;
     while (*link && *link != v)

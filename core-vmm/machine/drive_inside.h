@@ -11,6 +11,7 @@
  * one thread has told of very much.  The medium is counted by the requests that use it, so that it can be
  * changed while some are under way. */
 #pragma once
+#include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/core.h"
 #include "disk-formats/ops/ops.h"
@@ -50,6 +51,7 @@ struct drive {
     GMutex lock; /* of all below; taken inside the device's lock */
     GCond idle;
     struct medium *medium;
+    struct medium *overlay; /* ready to be put on top: drive_overlay.c; loop thread */
     bool changed, guest_locked, closing, full;
     bool called;                             /* a worker was called that has not come yet */
     unsigned workers_there;                  /* called, and not gone again */
@@ -93,3 +95,7 @@ void drive_tell_guest(struct drive *v);       /* that its medium is another one 
 void drive_wait_for_workers(struct drive *v); /* not with the device's lock: see drive_quiesce() */
 /* A guest that writes to an image makes those on top of it useless. */
 bool drive_nothing_above_file(const char *path, GError **error);
+
+/* drive_state.c */
+struct disk_layers drive_identify(const struct image *im); /* NULL: there is no medium */
+void drive_put_state(struct stream *s, char *section, struct disk_layers *id, bool changed, bool locked);

@@ -4,6 +4,7 @@
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/api/config.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include <stdio.h>
 
@@ -59,6 +60,23 @@ static void print_object(JsonObject *o, const char *indent)
         print_value(o, l->data, indent);
 }
 
+/* What the guest tells of itself; it may tell anything. */
+static void print_guest(JsonObject *guest)
+{
+    JsonArray *addresses = answer_array(guest, "addresses");
+    print("  guest\n");
+    print_object(guest, "    ");
+    for (unsigned n = 0; n < answer_count(addresses); n++)
+        print("    %-16s %s\n", n ? "" : "addresses", answer_element_text(addresses, n));
+}
+
+static void print_running(JsonObject *running)
+{
+    print_object(running, "  ");
+    if (answer_has(running, "guest"))
+        print_guest(answer_object(running, "guest"));
+}
+
 static void print_table(JsonObject *o)
 {
     JsonObject *settings = answer_object(o, "settings");
@@ -67,7 +85,7 @@ static void print_table(JsonObject *o)
     if (answer_has(o, "saved"))
         print_object(answer_object(o, "saved"), "  ");
     if (answer_has(o, "running"))
-        print_object(answer_object(o, "running"), "  ");
+        print_running(answer_object(o, "running"));
     g_autoptr(GList) sections = json_object_get_members(settings);
     for (GList *l = sections; l; l = l->next) {
         print("[%s]\n", (char *)l->data);
@@ -102,6 +120,8 @@ static JsonObject *describe(const char *name, GError **error)
                                   : runs  ? "no answer"
                                   : saved ? "saved"
                                           : "stopped");
+    if (is_installing(folder))
+        json_object_set_boolean_member(o, "installing", true);
     if (saved && !runs)
         json_object_set_object_member(o, "saved", saved_object(&state));
     if (running)

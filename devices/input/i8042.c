@@ -178,6 +178,15 @@ static bool kbc_pointer(struct device *d, int dx, int dy, int wheel, unsigned bu
     return done;
 }
 
+void i8042_mouse_report(struct device *d)
+{
+    struct kbc *k = d->state;
+    dev_lock(d);
+    ps2_mouse_report(&k->mouse);
+    fill(d);
+    dev_unlock(d);
+}
+
 static unsigned kbc_leds(struct device *d)
 {
     return ((struct kbc *)d->state)->keyboard.leds;

@@ -66,4 +66,5 @@ void ps2_mouse_reset(struct ps2_mouse *m);
 void ps2_mouse_write(struct ps2_mouse *m, uint8_t byte);
 bool ps2_mouse_move(struct ps2_mouse *m, int dx, int dy, int wheel, unsigned buttons); /* as input.h's pointer() */
 void ps2_mouse_fill(struct ps2_mouse *m); /* makes the next report, if there is something and the queue is empty */
+void ps2_mouse_report(struct ps2_mouse *m); /* makes one with or without news, if the queue is empty */
 void ps2_mouse_sync(struct ps2_mouse *m, struct stream *s);

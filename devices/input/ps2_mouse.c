@@ -62,11 +62,16 @@ static void put_report(struct ps2_mouse *m)
                 (wheel & 15) | (m->buttons & POINTER_SIDE ? 0x10 : 0) | (m->buttons & POINTER_EXTRA ? 0x20 : 0));
 }
 
+void ps2_mouse_report(struct ps2_mouse *m)
+{
+    if (m->reporting && !m->remote && !m->wrap && m->out.count == 0)
+        put_report(m);
+}
+
 void ps2_mouse_fill(struct ps2_mouse *m)
 {
-    bool news = m->x || m->y || (m->wheel && m->id) || m->buttons != m->sent_buttons;
-    if (m->reporting && !m->remote && !m->wrap && m->out.count == 0 && news)
-        put_report(m);
+    if (m->x || m->y || (m->wheel && m->id) || m->buttons != m->sent_buttons)
+        ps2_mouse_report(m);
 }
 
 /* A click must not vanish because its release comes before the report: then the caller tries again. */

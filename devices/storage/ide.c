@@ -101,10 +101,16 @@ static void want_block(struct device *d, struct ide_channel *c, bool interrupt)
         raise_interrupt(d, c);
 }
 
+/* So many bytes are or will be in the buffer, and none of them has been asked for. */
+static void new_buffer(struct ide_transfer *t, uint32_t bytes)
+{
+    t->position = t->end = 0;
+    t->filled = bytes;
+}
+
 static void want(struct device *d, struct ide_channel *c, uint32_t bytes, bool interrupt)
 {
-    c->t.position = 0;
-    c->t.filled = bytes;
+    new_buffer(&c->t, bytes);
     want_block(d, c, interrupt);
 }
 
@@ -123,8 +129,7 @@ static void reply(struct device *d, struct ide_channel *c, uint32_t bytes)
 {
     c->t.task = TASK_REPLY;
     c->t.left = c->t.chunk = 0;
-    c->t.position = 0;
-    c->t.filled = bytes;
+    new_buffer(&c->t, bytes);
     to_guest(d, c);
 }
 
@@ -168,8 +173,7 @@ static void start(struct device *d, struct ide_channel *c)
     struct ide_transfer *t = &c->t;
 
     t->chunk = MIN(t->left, IDE_BUFFER / (t->raw ? CD_RAW_SECTOR : t->sector_bytes));
-    t->position = 0;
-    t->filled = t->chunk * (t->raw ? CD_RAW_SECTOR : t->sector_bytes);
+    new_buffer(t, t->chunk * (t->raw ? CD_RAW_SECTOR : t->sector_bytes));
     if (t->task != TASK_WRITE) {
         submit_chunk(d, c);
     } else if (t->dma) {

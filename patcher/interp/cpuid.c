@@ -81,6 +81,7 @@ static struct cpu_model describe(const struct cpu_vm *vm, const struct host_cpu 
         .gpa_bits = MIN(GPA_BITS, h->gpa_bits),
         .cpus = vm->cpus / MAX(vm->sockets, 1),
         .tsc_khz = vm->tsc_khz,
+        .vmware = vm->vmware,
         .x2apic = true,
         .deadline = true,
     };

@@ -193,7 +193,11 @@ class Watch:
         ptrace(SETOPTIONS, self.first, 0, GOOD | EVENTS | EXITKILL)
         self.inside[self.first] = False
         ptrace(SYSCALL, self.first)
-        self.code = self._loop(enough)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        try:
+            self.code = self._loop(enough)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _loop(self, enough):
         end, deadline = None, time.monotonic() + 60
@@ -216,8 +220,8 @@ class Watch:
                     continue
                 del self.inside[tid]
                 end = status if tid == self.first else end
-            if not seen:
-                time.sleep(.001)
+            if not seen:  # each stop is told by a signal, which waits for us when it came before
+                signal.sigtimedwait({signal.SIGCHLD}, .05)
         return end
 
     def _stopped(self, tid, status):

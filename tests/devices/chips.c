@@ -18,6 +18,7 @@ const struct chip chips[] = {
     {&debugport_ops, "debug-port", "debug-port.target=none"},
     {&debugexit_ops, "debug-exit"},
     {&testdev_ops, "testdev"},
+    {&vmware_backdoor_ops, "additions", NULL, "keyboard"},
     {&virtio_net_ops, "nic8", "nic8.queues=2 nic8.mtu=1400 nic8.packed=on nic8.rom=off"},
     {&virtio_blk_ops, "virtio-disk0", "virtio-disk0.file=zero:4M"},
     {&virtio_rng_ops, "rng"},
@@ -43,6 +44,9 @@ const struct chip chips[] = {
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},
+    {&flash_ops, "flash"},
+    {&hpet_ops, "hpet"},
+    {&tpm_crb_ops, "tpm"},
     {NULL},
 };
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* additions.h - the host's side of what programs in the guest and the host tell each other (docs/additions.md): services of one
+ * machine that has a section [additions].
+ *
+ * The guest asks (rpci.c: a table of names and handlers, on a vCPU's thread), and does what the host wants (tclo.c: a conversation
+ * with each agent in the guest, on the loop thread).  What is known of the guest is in guest_facts.c, behind a lock.
+ * All that comes from the guest is hostile: bounded, and text is UTF-8 or refused. */
+#pragma once
+#include "core-vmm/api/channel.h"
+#include <json-glib/json-glib.h>
+
+/* Loop thread, all of it. */
+struct additions;
+struct additions *additions_new(struct machine *m); /* before machine_start(); outlives the machine */
+void additions_free(struct additions *a);
+bool additions_listening(struct additions *a); /* open-vm-tools' service runs in the guest */
+/* Says it to that service; done hears whether it has agreed to, or false after a while without an answer.  False: there is none. */
+typedef void (*additions_done)(void *ctx, bool agreed);
+bool additions_say(struct additions *a, const char *wish, additions_done done, void *ctx);
+void additions_forget(struct additions *a, void *ctx); /* done is not called any more for that ctx */
+#define ADDITIONS_HALT   "OS_Halt"
+#define ADDITIONS_REBOOT "OS_Reboot"
+
+/* What the guest has told of itself, for people and programs; NULL: nothing. */
+JsonObject *additions_describe(struct additions *a);
+/* guestinfo.KEY, which both sides may read and write; g_free, NULL: it is not set. */
+char *additions_variable(struct additions *a, const char *key);
+bool additions_set_variable(struct additions *a, const char *key, const char *value, GError **error);

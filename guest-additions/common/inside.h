@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* inside.h - what the files of the host's side of the additions share. */
+#pragma once
+#include "guest-additions/common/additions.h"
+#include <stdatomic.h>
+
+/* ---- guest_facts.c: what the guest has told; any thread ---- */
+#define FACT_BYTES      4096 /* of one */
+#define FACTS_MOST      64
+#define VARIABLE_KEY    256
+#define VARIABLE_BYTES  65536
+#define VARIABLES_MOST  256
+#define VARIABLES_BYTES (1u << 20) /* of all, keys and values */
+#define ADDRESSES_MOST  64
+struct guest_facts;
+struct guest_facts *guest_facts_new(void);
+void guest_facts_free(struct guest_facts *f);
+void guest_facts_clear(struct guest_facts *f); /* of the guest that was; variables stay */
+/* False: too long, too many, or not UTF-8. */
+bool guest_facts_set(struct guest_facts *f, const char *name, const char *value, size_t bytes);
+char *guest_facts_get(struct guest_facts *f, const char *name); /* g_free; NULL */
+void guest_facts_set_addresses(struct guest_facts *f, GPtrArray *addresses);
+bool guest_facts_set_variable(struct guest_facts *f, const char *key, const char *value, size_t bytes);
+char *guest_facts_variable(struct guest_facts *f, const char *key);
+JsonObject *guest_facts_describe(struct guest_facts *f);
+
+/* ---- guest_nics.c ---- */
+/* The addresses in a description of the guest's network cards (open-vm-tools, nicinfo.x, version 3, XDR of RFC 4506): texts
+ * like "10.0.2.15/24", at most ADDRESSES_MOST.  NULL: it makes no sense. */
+GPtrArray *guest_nics_parse(const void *data, size_t bytes);
+
+/* ---- rpci.c; a vCPU's thread ---- */
+GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes);
+
+/* ---- tclo.c; loop thread ---- */
+void *tclo_opened(void *additions, struct channel *c);
+void tclo_message(void *talk, const void *data, size_t bytes);
+void tclo_closed(void *talk);
+
+struct additions {
+    struct guest_facts *facts;
+    struct channel_service rpci, tclo;
+    GPtrArray *talks;           /* struct tclo */
+    _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
+    _Atomic unsigned telling;   /* that it does is about to be told to the service */
+    _Atomic gint64 log_second;  /* of the guest's words in our log, at most LOG_A_SECOND each */
+    _Atomic unsigned log_count;
+};
