@@ -55,10 +55,10 @@ static struct additions *additions_of(struct call *c)
 
 static void get(struct call *c)
 {
-    struct additions *a = additions_of(c);
-    const char *key = call_text(c, "key", "");
+    struct additions *a = additions_of(c); /* NULL: the call is gone */
     if (!a)
         return;
+    const char *key = call_text(c, "key", "");
     g_autofree char *value = additions_variable(a, key);
     if (!value) {
         call_fail(c, CONTROL_NOT_FOUND, "guestinfo.%s is not set", key);

@@ -147,11 +147,24 @@ static void powerbutton(struct call *c)
     ask_tools(c, ADDITIONS_HALT, press);
 }
 
+static void no_tools(struct call *c)
+{
+    call_fail(c, CONTROL_WRONG_STATE,
+              "no tools of the guest listen that could be asked, or they do not agree; ask in the guest, or press the "
+              "reset button (vmctl reset)");
+}
+
+static void reboot(struct call *c)
+{
+    ask_tools(c, ADDITIONS_REBOOT, no_tools);
+}
+
 const struct command state_commands[] = {
     {"info", .summary = "what this machine is and does", .handler = info},
     {"pause", .summary = "stop the guest's time", .handler = pause_machine},
     {"resume", .summary = "let it run on", .handler = resume},
     {"reset", .summary = "the reset button", .handler = reset},
+    {"reboot", .summary = "ask the guest's tools to start it anew", .handler = reboot},
     {"stop", .summary = "cut the power; the VM process ends", .handler = stop},
     {"powerbutton", .summary = "ask the guest to shut down", .handler = powerbutton},
     {NULL},

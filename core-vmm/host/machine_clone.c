@@ -270,8 +270,8 @@ static void rename_parts(struct cloning *c)
         g_autofree char *uuid = g_uuid_string_random();
         g_key_file_set_string(c->file, "machine", "uuid", uuid);
     }
+    g_key_file_remove_group(c->file, "vnc", NULL); /* its port is the source's, and its password not among the settings */
     g_key_file_remove_key(c->file, "machine", "name", NULL);
-    g_key_file_remove_group(c->file, "vnc", NULL); /* its port is the other's, and its password not among the settings */
 }
 
 /* The locks are the caller's. */

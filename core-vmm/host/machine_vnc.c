@@ -174,7 +174,7 @@ static int open_log(const char *folder, GError **error)
     return fd;
 }
 
-/* The server of a VM process that has just gone (a snapshot ends one and starts the next) goes a moment after it; with it its keeper,
+/* The server of a VM process that has just gone goes a moment after it, which may be the next start's; with it its keeper,
  * which has the port. */
 static void wait_for_old(const char *socket)
 {

@@ -78,7 +78,7 @@ bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError 
 static bool is_ours(const char *name)
 {
     return snapshot_file_number(name) ||
-           g_regex_match_simple("^(record\\.json|[0-9]+\\.(ini|vars|tpm))\\..{6}$", name, 0, 0);
+           g_regex_match_simple("^(record\\.json|[0-9]+\\.(ini|vars|tpm|png))\\..{6}$", name, 0, 0);
 }
 
 char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
@@ -95,7 +95,7 @@ char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
 /* Canonical names of all that the record has. */
 static GHashTable *names_of(const char *folder, const struct snapshot_record *r)
 {
-    static const char *const endings[] = {"ini", "state", "vars", "tpm"};
+    static const char *const endings[] = {"ini", "state", "vars", "tpm", "png"};
     GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < r->images->len; i++)
         g_hash_table_add(names, g_canonicalize_filename(((struct snapshot_image *)r->images->pdata[i])->file, folder));

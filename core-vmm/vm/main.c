@@ -69,6 +69,8 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
     g_message("the machine is %s%s%s", names[e->state], e->message ? ": " : "", e->message ? e->message : "");
     if (p->server)
         server_state_changed(p->server, e);
+    if (e->state == MACHINE_RUNNING && p->additions)
+        additions_resumed(p->additions);
     if (e->state != MACHINE_STOPPED)
         return;
     p->exit_code = exit_code_of_end(e->end, e->code);
@@ -237,6 +239,15 @@ static void use_disposable(struct process *p, GKeyFile *file)
     }
 }
 
+/* A guest whose real-time clock stands while the machine does is to be left alone. */
+static void add_additions(struct process *p, GKeyFile *file)
+{
+    struct config c = {file, p->ini, "machine"};
+    g_autofree char *rtc = config_string(&c, "rtc");
+    if (g_key_file_has_group(file, "additions"))
+        p->additions = additions_new(p->machine, !strcmp(rtc, "host"));
+}
+
 static bool build(struct process *p, GError **error)
 {
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
@@ -247,8 +258,8 @@ static bool build(struct process *p, GError **error)
         return false;
     watch_signals(p);
     p->machine = machine_new(file, p->ini, p->o.folder, p->ends, error);
-    if (p->machine && g_key_file_has_group(file, "additions"))
-        p->additions = additions_new(p->machine);
+    if (p->machine)
+        add_additions(p, file);
     if (!p->machine || !restore(p, error))
         return false;
     if (p->state >= 0)

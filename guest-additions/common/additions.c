@@ -10,9 +10,10 @@ static GBytes *answer(void *ctx, const void *data, size_t bytes)
     return rpci_answer(ctx, data, bytes);
 }
 
-struct additions *additions_new(struct machine *m)
+struct additions *additions_new(struct machine *m, bool keep_time)
 {
     struct additions *a = g_new0(struct additions, 1);
+    a->keep_time = keep_time;
     a->facts = guest_facts_new();
     a->talks = g_ptr_array_new();
     a->rpci = (struct channel_service){.name = "rpci", .most = MESSAGE_MOST, .ctx = a, .answer = answer};

@@ -11,8 +11,11 @@
 
 /* Loop thread, all of it. */
 struct additions;
-struct additions *additions_new(struct machine *m); /* before machine_start(); outlives the machine */
+/* Before machine_start(); outlives the machine.  keep_time: the guest's clock is set by the host's when its tools come up, and
+ * after the machine stood still. */
+struct additions *additions_new(struct machine *m, bool keep_time);
 void additions_free(struct additions *a);
+void additions_resumed(struct additions *a);   /* the machine stood still, and runs on */
 bool additions_listening(struct additions *a); /* open-vm-tools' service runs in the guest */
 /* Says it to that service; done hears whether it has agreed to, or false after a while without an answer.  False: there is none. */
 typedef void (*additions_done)(void *ctx, bool agreed);

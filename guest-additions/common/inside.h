@@ -40,7 +40,8 @@ void tclo_closed(void *talk);
 struct additions {
     struct guest_facts *facts;
     struct channel_service rpci, tclo;
-    GPtrArray *talks;           /* struct tclo */
+    GPtrArray *talks; /* struct tclo */
+    bool keep_time;
     _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
     _Atomic unsigned telling;   /* that it does is about to be told to the service */
     _Atomic gint64 log_second;  /* of the guest's words in our log, at most LOG_A_SECOND each */

@@ -9,6 +9,7 @@
 
 #define ANSWER_SECONDS 5
 #define NAME_BYTES     32
+#define SET_CLOCK      "Time_Synchronize 1" /* backwards too */
 
 struct wish {
     char *text;
@@ -73,6 +74,8 @@ static void begin(struct tclo *t)
         return;
     want(t, atomic_load(&a->sync_time) ? "Set_Option synctime 1" : "Set_Option synctime 0", NULL, NULL);
     want(t, "Set_Option broadcastIP 1", NULL, NULL);
+    if (a->keep_time)
+        want(t, SET_CLOCK, NULL, NULL);
 }
 
 /* Its name is a plain word. */
@@ -142,6 +145,12 @@ static struct tclo *service(struct additions *a)
 bool additions_listening(struct additions *a)
 {
     return service(a) != NULL;
+}
+
+void additions_resumed(struct additions *a)
+{
+    if (a->keep_time)
+        additions_say(a, SET_CLOCK, NULL, NULL);
 }
 
 bool additions_say(struct additions *a, const char *wish, additions_done done, void *ctx)

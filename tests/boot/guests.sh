@@ -406,7 +406,10 @@ tools_initrd() { # name busybox-package kernel-package package...
 		"$t"/usr/lib/x86_64-linux-gnu/libicui18n*
 	echo "root:x:0:0:root:/:/bin/sh" >"$t/etc/passwd"
 	echo "root:x:0:" >"$t/etc/group"
-	printf '#!/bin/sh\nexec poweroff -f\n' >"$t/sbin/shutdown" # what the tools call
+	cat >"$t/sbin/shutdown" <<-'SHUTDOWN' # what the tools call
+		#!/bin/sh
+		case $1 in -r) exec reboot -f ;; *) exec poweroff -f ;; esac
+	SHUTDOWN
 	chmod +x "$t/sbin/shutdown"
 	pack_tree "$t" "$name"
 }

@@ -302,7 +302,7 @@ static void clones(void)
     g_autofree char *disk = g_key_file_get_string(file, "ide0", "file", NULL), *copy = file_in("n", "ide0.img");
     g_assert_cmpstr(disk, ==, "ide0.img");
     g_assert_true(g_file_test(copy, G_FILE_TEST_IS_REGULAR));
-    g_assert_false(g_key_file_has_key(file, "machine", "name", NULL) || g_key_file_has_group(file, "vnc"));
+    g_assert_false(g_key_file_has_group(file, "vnc") || g_key_file_has_key(file, "machine", "name", NULL));
     assert_refused(machines_clone("m", "n", NULL, NULL, NULL, error), MACHINE_ERROR, MACHINE_ERROR_EXISTS);
     write_file(ini, "[machine]\nmemory=lots\n");
     assert_refused(machines_clone("m", "o", NULL, NULL, NULL, error), CONFIG_ERROR, CONFIG_VALUE);

@@ -98,6 +98,9 @@ static void pointer_errors(void)
     g_assert_cmphex(caller_command(c, POINTER_STATUS, 0), ==, 0xffff0000);
     g_assert_false(machine_takes_absolute(c->machine));
     enable(c);
+    caller_command(c, POINTER_DATA, 4); /* there are none */
+    g_assert_cmphex(caller_command(c, POINTER_STATUS, 0), ==, 0xffff0000);
+    enable(c);
     caller_command(c, POINTER_DATA, 0xffffffff);
     g_assert_cmphex(caller_command(c, POINTER_STATUS, 0), ==, 0xffff0000);
     caller_free(c);
@@ -150,6 +153,11 @@ static void long_messages(void)
         g_assert_cmpuint(g_bytes_get_size(back), ==, 65002);
         g_assert_false(memcmp((const char *)g_bytes_get_data(back, NULL) + 2, long_text, 65000));
     }
+    g_assert_true(caller_send(c, n, "log x", 5, false) & CALLER_SUCCESS);
+    caller_message(c, n, RECEIVE_SIZE, 0);
+    g_assert_cmpuint(caller_message(c, n, RECEIVE, CALLER_SUCCESS), ==, CALLER_SUCCESS);
+    g_assert_cmphex(c->r[X86_RBX], ==, 0x2031); /* "1 ", and nothing behind it */
+    g_assert_cmpuint(caller_message(c, n, RECEIVE, CALLER_SUCCESS), ==, 0);
     g_assert_cmpuint(caller_message(c, n, SEND_SIZE, 65537), ==, 0);
     g_assert_cmpuint(caller_message(c, n, SEND_SIZE, UINT32_MAX), ==, 0);
     g_assert_cmpuint(caller_message(c, n, SEND, 0), ==, 0);
@@ -164,6 +172,11 @@ static void channels(void)
     g_assert_cmpint(caller_open(c, CALLER_RPCI), ==, -1);
     g_assert_cmpuint(caller_message(c, 127, SEND_SIZE, 8) & CALLER_SUCCESS, ==, CALLER_SUCCESS);
     g_assert_cmpuint(caller_message(c, 126, SEND_SIZE, 8), ==, 0); /* another's cookie */
+    for (unsigned half = 0; half < 2; half++) {
+        c->cookie[half] ^= 1;
+        g_assert_cmpuint(caller_message(c, 127, SEND_SIZE, 8), ==, 0);
+        c->cookie[half] ^= 1;
+    }
     g_assert_cmpuint(caller_message(c, 128, SEND_SIZE, 8), ==, 0);
     g_assert_cmpuint(caller_message(c, 0xffff, CLOSE, 0), ==, 0);
     g_assert_cmpuint(caller_message(c, 127, 7, 0), ==, 0);
@@ -229,6 +242,7 @@ static unsigned begin(struct caller *c)
                                           {"OK ATR toolbox", "Capabilities_Register"},
                                           {"OK ", "Set_Option synctime 0"},
                                           {"OK ", "Set_Option broadcastIP 1"},
+                                          {"OK ", "Time_Synchronize 1"},
                                           {"OK ", NULL}};
     int n = caller_open(c, CALLER_TCLO);
     settle();
@@ -254,6 +268,9 @@ static void wishes(void)
     g_assert_null(none);
     g_assert_cmpint(answer, ==, true);
     g_assert_cmpint(other, ==, false);
+    additions_resumed(c->additions);
+    g_autofree char *clock = wish(c, n, "");
+    g_assert_cmpstr(clock, ==, "Time_Synchronize 1");
     answer = -1;
     g_assert_true(additions_say(c->additions, ADDITIONS_HALT, note, &answer));
     additions_forget(c->additions, &answer);

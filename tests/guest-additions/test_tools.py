@@ -39,6 +39,9 @@ class Desk:
                    f"socket:{self.base}/g", "--set", f"machine.engine={ENGINE}", "--set", "additions.identity=auto")
         self.vmctl("start", "g")
         self.shell = Shell(self.base + "/g", PATIENCE)
+        self.boot()
+
+    def boot(self):
         self.shell.boot()
         self.shell.good("export PATH=/bin:/sbin:/usr/bin:/usr/sbin; hostname desk")
         self.shell.good("cards; udhcpc -i eth0 -n -q -t 10 -s /bin/lease", 90)
@@ -61,6 +64,10 @@ class Desk:
 
     def guest(self):
         return json.loads(self.vmctl("info", "g", "-o", "json"))["running"].get("guest", {})
+
+    def behind(self):
+        """Seconds between the guest's clock and the host's."""
+        return abs(int(self.shell.good("date +%s").split()[-1]) - time.time())
 
     def wait(self, what, good, seconds=60):
         end = time.monotonic() + seconds * PATIENCE
@@ -138,9 +145,21 @@ def clock(d):
     """The guest's clock follows the host's where the guest asks for it."""
     d.shell.good("date -s '2001-02-03 04:05:06' >/dev/null; vmware-toolbox-cmd timesync enable", 60)
     end = time.monotonic() + 60 * PATIENCE
-    while abs(int(d.shell.good("date +%s")) - time.time()) > 3:
+    while d.behind() > 3:
         assert time.monotonic() < end, "the guest's clock stays behind"
         time.sleep(1)
+
+
+def paused(d):
+    """After a pause, in which guest time stands, the service sets the clock at once, not when a minute is over."""
+    d.shell.good("vmware-toolbox-cmd timesync disable")
+    d.vmctl("pause", "g")
+    time.sleep(8)
+    d.vmctl("resume", "g")
+    end = time.monotonic() + 20 * PATIENCE
+    while d.behind() > 3:
+        assert time.monotonic() < end, "the guest's clock is behind by the pause"
+        time.sleep(0.5)
 
 
 def suspended(d):
@@ -162,6 +181,17 @@ def killed(d):
     time.sleep(3)
 
 
+def restart(d):
+    """vmctl reset --ask: the guest comes up anew, and its facts are gone."""
+    d.vmctl("guestinfo", "g", "role", "web server")
+    d.vmctl("reset", "g", "--ask")
+    d.boot()
+    assert "addresses" not in d.guest(), d.guest()
+    d.vmctl("reset", "g", "--ask", code=4)
+    assert d.vmctl("guestinfo", "g", "role") == "web server\n"
+    service(d)
+
+
 def shutdown(d):
     """vmctl stop asks the tools, which the log shows."""
     d.vmctl("stop", "g")
@@ -169,7 +199,19 @@ def shutdown(d):
     assert "Executing script for state change 'OS_Halt'" in log, log[-2000:]
 
 
-TESTS = [kernel, mouse, questions, service, clock, suspended, killed, shutdown]
+def as_kvm(d):
+    """Under KVM's name the mouse works just as well, and the tools stay away."""
+    d.vmctl("set", "g", "additions.identity=kvm")
+    d.vmctl("start", "g")
+    d.shell.close()
+    d.shell = Shell(d.base + "/g", PATIENCE)
+    d.boot()
+    assert "Hypervisor detected: KVM" in d.shell.good("dmesg | grep Hypervisor")
+    mouse(d)
+    assert d.shell.run("vmware-checkvm")[1] == 1
+
+
+TESTS = [kernel, mouse, questions, service, clock, paused, suspended, killed, restart, shutdown, as_kvm]
 
 
 def main():
