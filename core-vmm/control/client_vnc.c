@@ -59,7 +59,9 @@ static void add_text(JsonObject *o, const struct config *c, const char *key)
 JsonObject *vnc_status(const char *name, GError **error)
 {
     g_autofree char *ini = machines_ini(name), *folder = machines_folder(name);
-    g_autofree char *password = machine_vnc_password(folder);
+    g_autofree char *password = NULL;
+    if (!machine_vnc_password(folder, &password, error))
+        return NULL;
     g_autoptr(GKeyFile) file = machines_settings(name, error);
     if (!file)
         return NULL;

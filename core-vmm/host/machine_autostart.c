@@ -80,6 +80,7 @@ static char *unit_text(const char *name, const char *vmctl)
     add_environment(s);
     g_string_append_printf(s, "ExecStart=%s start %s\n", program, machine);
     g_string_append_printf(s, "ExecStop=-%s save %s\n", program, machine);
+    g_string_append_printf(s, "ExecStop=-%s stop %s\n", program, machine); /* one that cannot be saved shuts down */
     g_string_append_printf(s, "TimeoutStopSec=%s\n\n[Install]\nWantedBy=default.target\n", SAVE_SECONDS);
     return g_string_free(s, FALSE);
 }

@@ -22,13 +22,26 @@ enum { AGAIN_MS = 1000, PASSWORD_MOST = 8, QUEUE = 32, GONE_US = 3000000, LOOK_U
 
 /* ---- the password ---- */
 
-char *machine_vnc_password(const char *folder)
+bool machine_vnc_password(const char *folder, char **password, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, VNC_PASSWORD_FILE, NULL), *text = NULL;
-    gsize n;
-    if (!g_file_get_contents(path, &text, &n, NULL) || !*g_strchomp(text) || strlen(text) > PASSWORD_MOST)
-        return NULL;
-    return g_steal_pointer(&text);
+    GError *why = NULL;
+    *password = NULL;
+    if (!g_file_get_contents(path, &text, NULL, &why)) {
+        bool absent = g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+        if (!absent)
+            g_propagate_error(error, g_steal_pointer(&why));
+        g_clear_error(&why);
+        return absent;
+    }
+    if (*g_strchomp(text) && strlen(text) <= PASSWORD_MOST) {
+        *password = g_steal_pointer(&text);
+        return true;
+    }
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                "%s: this is no password of VNC (1 to %d characters); vmctl vnc NAME password writes another", path,
+                PASSWORD_MOST);
+    return false;
 }
 
 bool machine_vnc_set_password(const char *folder, const char *password, GError **error)
@@ -143,11 +156,15 @@ static bool copy_text(GKeyFile *to, const struct config *c, const char *key)
     return value != NULL;
 }
 
-static GKeyFile *settings_of(const struct config *c, const char *folder, const char *runtime, const char *where)
+static GKeyFile *settings_of(const struct config *c, const char *folder, const char *runtime, const char *where,
+                             GError **error)
 {
+    g_autofree char *password = NULL;
+    if (!machine_vnc_password(folder, &password, error))
+        return NULL;
     GKeyFile *s = g_key_file_new();
     g_autofree char *machine = g_path_get_basename(folder), *control = g_build_filename(runtime, "control", NULL);
-    g_autofree char *password = machine_vnc_password(folder), *sharing = config_string(c, "sharing");
+    g_autofree char *sharing = config_string(c, "sharing");
     bool view_only = false;
     config_flag(c, "view-only", &view_only, NULL);
     g_key_file_set_string(s, "vnc", "machine", machine);
@@ -174,7 +191,7 @@ static int open_log(const char *folder, GError **error)
     return fd;
 }
 
-/* The server of a VM process that has just gone (a snapshot ends one and starts the next) goes a moment after it; with it its keeper,
+/* The server of a VM process that has just gone goes a moment after it, which may be the next start's; with it its keeper,
  * which has the port. */
 static void wait_for_old(const char *socket)
 {
@@ -198,9 +215,9 @@ static bool open_all(const struct config *c, const char *folder, const char *lis
     if (socket)
         wait_for_old(socket);
     bool good = runtime && listen_all(&listening, said, runtime, error);
-    g_autoptr(GKeyFile) settings = good ? settings_of(c, folder, runtime, listening.where) : NULL;
+    g_autoptr(GKeyFile) settings = good ? settings_of(c, folder, runtime, listening.where, error) : NULL;
     v->where = listening.where;
-    good = good && add(v, end_settings_new(settings, error)) && add(v, socket_listen(socket, error)) &&
+    good = settings && add(v, end_settings_new(settings, error)) && add(v, socket_listen(socket, error)) &&
            add(v, open_log(folder, error));
     for (unsigned i = 0; i < listening.count; i++)
         add(v, listening.fd[i]); /* also on failure: it is closed with the others */

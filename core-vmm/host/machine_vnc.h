@@ -25,7 +25,7 @@ void machine_vnc_close(struct machine_vnc *v); /* our copies */
 /* All of that for a machine that runs; listen: as above. */
 bool machine_vnc_begin(const char *name, const char *listen, GError **error);
 
-/* NULL: none.  g_free. */
-char *machine_vnc_password(const char *folder);
+/* *password: NULL if there is none; g_free.  False: there is one that cannot be read or is no password, which is not the same. */
+bool machine_vnc_password(const char *folder, char **password, GError **error);
 /* At most 8 characters, which is what VNC has; NULL or empty: it goes. */
 bool machine_vnc_set_password(const char *folder, const char *password, GError **error);

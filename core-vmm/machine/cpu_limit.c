@@ -10,7 +10,7 @@
 #include <time.h>
 
 enum { TICK_MS = 20, SAVED_TICKS = 2 };
-#define DEBT_MOST (INT64_C(500) * 1000 * 1000) /* ns: it does not stand longer for what is behind it */
+#define STAND_MOST (INT64_C(500) * 1000 * 1000) /* ns: it does not stand longer for what is behind it */
 
 static int64_t now_of(clockid_t clock)
 {
@@ -37,7 +37,7 @@ static gboolean tick(gpointer data)
     int64_t wall = now_of(CLOCK_MONOTONIC), cpu = now_of(CLOCK_PROCESS_CPUTIME_ID), passed = wall - l->wall;
     int64_t most = (int64_t)TICK_MS * SAVED_TICKS * 1000000 / 100 * l->percent;
     l->held_ns += l->holds ? passed : 0;
-    l->credit = CLAMP(l->credit + passed / 100 * l->percent - (cpu - l->cpu), -DEBT_MOST, most);
+    l->credit = CLAMP(l->credit + passed / 100 * l->percent - (cpu - l->cpu), -(STAND_MOST / 100 * l->percent), most);
     l->wall = wall;
     l->cpu = cpu;
     hold(l, m, l->credit < 0);

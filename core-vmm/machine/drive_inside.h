@@ -60,6 +60,7 @@ struct drive {
     bool telling;                            /* a worker tells the device */
     GQueue waiting, finished, stalled, held; /* held: until its limit lets them go */
     struct drive_counts counts;
+    unsigned draining; /* how many wait for it to stand still */
     struct drive_limit {
         uint64_t bytes, operations; /* a second; 0: any number */
         double may_bytes, may_run;
@@ -69,7 +70,8 @@ struct drive {
 
 /* drive_limit.c; the first two with the lock held */
 bool drive_limit_holds(struct drive *v, struct job *j); /* then it is in held */
-void drive_limit_let_go(struct drive *v);               /* all of them, now */
+/* Whoever waits for the drive to stand still says so before and after: all that is held goes, and nothing more is. */
+void drive_limit_drain(struct drive *v, bool on);
 void drive_limit_stop(struct drive *v);
 bool drive_limit_read(struct drive *v, const struct config *c, GError **error);
 

@@ -33,8 +33,8 @@ static void take(struct drive_limit *l, const struct drive_request *r)
 bool drive_limit_holds(struct drive *v, struct job *j)
 {
     struct drive_limit *l = &v->limit;
-    if (!l->bytes && !l->operations)
-        return false;
+    if ((!l->bytes && !l->operations) || v->draining || v->closing)
+        return false; /* who waits on the loop thread would wait for its tick, too */
     grow(l);
     if (!v->held.length && may(l)) {
         take(l, j->request);
@@ -45,11 +45,18 @@ bool drive_limit_holds(struct drive *v, struct job *j)
     return true;
 }
 
-void drive_limit_let_go(struct drive *v)
+static void let_go(struct drive *v)
 {
     while (v->held.length)
         g_queue_push_tail(&v->waiting, g_queue_pop_head(&v->held));
     drive_call_worker(v);
+}
+
+void drive_limit_drain(struct drive *v, bool on)
+{
+    v->draining += on ? 1 : -1;
+    if (on)
+        let_go(v);
 }
 
 static gboolean tick(gpointer data)
@@ -79,7 +86,7 @@ void drive_limit_set(struct drive *v, uint64_t bytes, uint64_t operations)
     drive_limit_stop(v);
     g_mutex_lock(&v->lock);
     v->limit = (struct drive_limit){.bytes = bytes, .operations = operations, .since = g_get_monotonic_time()};
-    drive_limit_let_go(v);
+    let_go(v);
     g_mutex_unlock(&v->lock);
     if (!bytes && !operations)
         return;

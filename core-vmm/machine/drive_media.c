@@ -157,9 +157,10 @@ bool drive_eject(struct drive *v, bool force, GError **error)
 void drive_wait_for_workers(struct drive *v)
 {
     g_mutex_lock(&v->lock);
-    drive_limit_let_go(v);
+    drive_limit_drain(v, true);
     while (v->running || v->telling)
         g_cond_wait(&v->idle, &v->lock);
+    drive_limit_drain(v, false);
     g_mutex_unlock(&v->lock);
 }
 
@@ -196,9 +197,10 @@ bool drive_insert(struct drive *v, int fd, const char *path, const char *format,
 bool drive_sync(struct drive *v, GError **error)
 {
     g_mutex_lock(&v->lock);
-    drive_limit_let_go(v);
+    drive_limit_drain(v, true);
     while (v->running || v->telling)
         g_cond_wait(&v->idle, &v->lock);
+    drive_limit_drain(v, false);
     struct medium *m = drive_medium_use(v->medium);
     g_mutex_unlock(&v->lock);
     int err = m ? image_flush(m->image) : 0;

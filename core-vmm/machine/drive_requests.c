@@ -297,9 +297,10 @@ void drive_give_up(struct drive *v)
 void drive_quiesce(struct drive *v)
 {
     g_mutex_lock(&v->lock);
-    drive_limit_let_go(v);
+    drive_limit_drain(v, true);
     while (v->running)
         g_cond_wait(&v->idle, &v->lock);
+    drive_limit_drain(v, false);
     bool any = v->stalled.length;
     while (v->stalled.length)
         g_queue_push_tail(&v->finished, g_queue_pop_head(&v->stalled));

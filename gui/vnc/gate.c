@@ -315,6 +315,7 @@ static gboolean on_turn(gpointer data)
     }
     if (is_right(g)) {
         v->wrong = 0;
+        g->late = g_timeout_add(SHAKE_MS, on_late, g);
         put_number(g, 0);
         g->step = STEP_INIT;
         look(g);
@@ -365,7 +366,7 @@ static bool start_viewer(struct gate *g)
     g_unix_set_fd_nonblocking(g->inner, TRUE, NULL);
     if (send(g->inner, g->to_inner->data, 12, MSG_NOSIGNAL) == 12) /* it looks for that at once */
         g_byte_array_remove_range(g->to_inner, 0, 12);
-    g->viewer = viewer_new(g->vnc, pair[1], !g->view_only);
+    g->viewer = viewer_new(g->vnc, pair[1], !g->vnc->view_only);
     if (!g->viewer) {
         refuse(g, "there are as many clients as may be");
         return false;
@@ -380,6 +381,7 @@ static bool take_picture(struct gate *g)
         return false;
     stop_source(&g->late);
     g->step = STEP_IN;
+    g->view_only = v->view_only; /* it may have changed since it connected */
     messages_init(&g->messages, v->keymap, send_key, g);
     g->messages.keys.leds = machine_leds_now(v->machine);
     g_message("VNC client %u (%s) is let in%s", g->id, g->peer, g->view_only ? ", to look on" : "");
@@ -483,7 +485,8 @@ static void watch(struct gate *g)
 {
     if (g->closing)
         return;
-    wait_for(&g->watch, g->fd, g->in->len + g->raw->len <= BACKLOG, g->out->len, on_client, g);
+    bool room = g->in->len <= BACKLOG && g->out->len <= BACKLOG && g->raw->len <= WEBSOCKET_FRAME_MOST + PIECE;
+    wait_for(&g->watch, g->fd, room, g->out->len, on_client, g);
     if (g->inner >= 0)
         wait_for(&g->inner_watch, g->inner, g->out->len < BACKLOG, g->to_inner->len, on_inner, g);
 }
@@ -567,7 +570,8 @@ static void make_room(struct vnc *v)
         if (g->step == STEP_IN || g->closing)
             continue;
         waiting++;
-        oldest = oldest ? oldest : g;
+        if (!oldest || (oldest->step == STEP_TRY && g->step != STEP_TRY)) /* who has answered waits for its turn */
+            oldest = g;
     }
     if (waiting >= WAITING_MOST)
         refuse(oldest, "too many others wait to be let in");

@@ -3,7 +3,7 @@
 #include "gui/vnc/websocket.h"
 #include <string.h>
 
-enum { REQUEST_MOST = 8192, FRAME_MOST = 1 << 20, CONTROL_MOST = 125 };
+enum { REQUEST_MOST = 8192, FRAME_MOST = WEBSOCKET_FRAME_MOST, CONTROL_MOST = 125, PONGS_MOST = 4096 };
 enum { OP_MORE = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10, FINAL = 0x80, MASKED = 0x80 };
 
 /* ---- opening ---- */
@@ -148,7 +148,10 @@ static bool take_one(const struct frame *f, const guint8 *payload, GByteArray *d
     switch (f->op) {
     case OP_MORE:
     case OP_BINARY: g_byte_array_append(data, payload, f->length); return true;
-    case OP_PING: put(out, OP_PONG, payload, f->length); return true;
+    case OP_PING:
+        if (out->len < PONGS_MOST) /* RFC 6455, 5.5.3: not each needs an answer */
+            put(out, OP_PONG, payload, f->length);
+        return true;
     case OP_PONG: return true;
     case OP_CLOSE: put(out, OP_CLOSE, payload, MIN(f->length, 2)); return false;
     default: return false; /* text is not RFB */

@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
+enum { WEBSOCKET_FRAME_MOST = 1 << 20 };
 enum websocket_said { WEBSOCKET_MORE, WEBSOCKET_OPEN, WEBSOCKET_REFUSED };
 /* Reads the request, takes it from in, appends the answer to out. */
 enum websocket_said websocket_open(GByteArray *in, GByteArray *out);

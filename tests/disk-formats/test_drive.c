@@ -34,7 +34,8 @@ struct controller {
     char *folder;
     struct drive *drive;
     unsigned done, failed, changes, full, free;
-    bool endless; /* what is done is asked for again */
+    bool endless;   /* what is done is asked for again */
+    unsigned again; /* so often, at least */
     int last;
 };
 
@@ -45,8 +46,10 @@ static void on_done(struct device *d, struct drive_request *r, int error)
     c->done++;
     c->failed += error != 0;
     c->last = error;
-    if (c->endless)
+    if (c->endless || c->again) {
+        c->again -= c->again > 0;
         drive_submit(c->drive, r);
+    }
 }
 
 static void on_change(struct device *d, struct drive *v)
@@ -233,6 +236,32 @@ static void test_quiesce(void)
     }
     g_assert_cmpuint(counted, >, 0);
     g_assert_cmpuint(c->failed, ==, 0);
+    controller_free(c);
+}
+
+/* A limit lets go of requests by the loop thread's clock: who waits there for the drive to stand still is not to wait for that,
+ * also if what is done leads to further requests. */
+static void test_limited_sync(void)
+{
+    enum { AGAIN = 20, PATIENCE = 30 };
+    struct controller *c = controller_new("[sata0]\nfile=a.raw\nlimit-operations=1\n");
+    static uint8_t data[4096];
+    struct iovec iov = {data, sizeof data};
+    struct drive_request r[2];
+    GError *error = NULL;
+    make_disk(c, "a.raw", "raw");
+    attach(c);
+    c->machine.at_once = 1;
+    c->again = AGAIN;
+    alarm(PATIENCE); /* it would wait for ever */
+    for (unsigned i = 0; i < G_N_ELEMENTS(r); i++) {
+        r[i] = (struct drive_request){DRIVE_WRITE, i * sizeof data, sizeof data, &iov, 1};
+        submit(c, &r[i]);
+    }
+    g_assert_true(drive_sync(c->drive, &error));
+    alarm(0);
+    g_assert_cmpuint(c->done, ==, AGAIN + G_N_ELEMENTS(r));
+    g_assert_cmpuint(drive_counts(c->drive).held, >, 0);
     controller_free(c);
 }
 
@@ -503,6 +532,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/disk/drive/at-once-qcow2", "qcow2", test_at_once);
     g_test_add_func("/disk/drive/endless", test_endless);
     g_test_add_func("/disk/drive/quiesce", test_quiesce);
+    g_test_add_func("/disk/drive/limited-sync", test_limited_sync);
     g_test_add_func("/disk/drive/hush", test_hush);
     g_test_add_func("/disk/drive/media", test_media);
     g_test_add_func("/disk/drive/insert-again", test_insert_again);

@@ -387,6 +387,28 @@ def passwords(m):
     assert c.is_closed()
     m.vmctl("vnc", "vm", "password", "--remove")
     m.client().close()
+    m.vmctl("vnc", "vm", "off")
+    for wrong in ("far too long for VNC", ""):  # what is there, but is none, does not mean that none is wanted
+        with open(m.folder + "/vnc.password", "w") as f:
+            f.write(wrong)
+        refused = m.run("vnc", "vm", "on")
+        assert refused.returncode and "no password of VNC" in refused.stderr and not m.process(), refused
+
+
+def late_choice(m):
+    """A client that has shown its password, but is not in yet, is let in by what holds then."""
+    m.vmctl("vnc", "vm", "password", input="secret\n")
+    c = Rfb(m.port)
+    c.greet()
+    c.put("B", 2)
+    assert c.prove("secret") == 0
+    m.vmctl("vnc", "vm", "on", "--view-only")
+    c.put("B", 1)
+    c.get(24 + 2)
+    c.tap(ord("a"))
+    wait_for("client", lambda: m.clients())
+    assert m.clients()[0]["view-only"] and "+30" not in m.heard()
+    c.close()
 
 
 def strangers(m):
@@ -521,6 +543,17 @@ def web(m):
     s, answer = ask("Origin: http://evil.example")
     assert b" 403 " in answer
     s.close()
+    s, answer = ask()  # only pings, and nothing is read
+    s.settimeout(0.5)
+    sent, ping = 0, (b"\x89\xfd" + bytes(4 + 125)) * 100
+    try:
+        while sent < 64 << 20:
+            sent += s.send(ping)
+    except OSError:
+        pass
+    memory = int(open(f"/proc/{m.process()}/statm").read().split()[1]) * 4096
+    assert memory < 100 << 20, f"{sent} bytes of pings hold {memory} bytes"
+    s.close()
     s, answer = ask("Origin: http://localhost:6080")
     assert b" 101 " in answer and b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=" in answer, answer
     rest = answer.split(b"\r\n\r\n", 1)[1]
@@ -592,7 +625,7 @@ def ends_with_machine(m):
 
 
 def next_process(m):
-    """A snapshot ends the VM process and starts another: the server is there again, at the same place."""
+    """A machine that is saved and started again at once has its server at the same place."""
     free = socket.create_server(("127.0.0.1", 0))
     port = free.getsockname()[1]
     free.close()
@@ -601,7 +634,8 @@ def next_process(m):
     assert m.port == port
     before = m.process()
     for _ in range(3):
-        m.vmctl("snapshot", "take", "vm")
+        m.vmctl("save", "vm")
+        m.vmctl("start", "vm")
         m.find()
         assert m.port == port
     assert m.process() != before
@@ -609,7 +643,7 @@ def next_process(m):
 
 
 TESTS = [(picture, []), (other_clients, []), (tigervnc, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
-         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (strangers, []),
+         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (late_choice, []), (strangers, []),
          (bad_messages, []), (killed, []), (look_on, []), (several, []), (one_place, ["vnc.clients=1", "vnc.sharing=exclusive"]), (web, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
 
 
