@@ -15,6 +15,20 @@ extern const struct device_ops lapic_ops; /* all local APICs */
 extern const struct device_ops ioapic_ops;
 extern const struct device_ops fw_cfg_ops;
 
+/* Timers; lines 0 and 8: ISA IRQs, 20-23: pins of the I/O APIC. */
+#define HPET_BASE 0xfed00000u
+#define HPET_ID   0x8086a201u /* three timers, a counter of 64 bits, legacy replacement */
+extern const struct device_ops hpet_ops;
+
+/* The variables of UEFI firmware, in the file vars.fd of the machine's folder. */
+#define FLASH_BASE  0xffc00000u
+#define FLASH_BYTES 0x84000u
+extern const struct device_ops flash_ops;
+
+/* The interface of a TPM, which is a program of the host. */
+#define TPM_CRB_BASE 0xfed40000u
+extern const struct device_ops tpm_crb_ops;
+
 /* Video */
 extern const struct device_ops vga_ops;
 

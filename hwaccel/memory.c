@@ -151,12 +151,37 @@ static bool already_so(struct hw_memory *mem, const struct hw_slot *wanted)
     return false;
 }
 
+/* The slot that is so but for its log: KVM can change that in place, and keeps what it knows of the guest's pages. */
+static struct hw_slot *slot_but_log(struct hw_memory *mem, const struct hw_slot *wanted)
+{
+    for (unsigned i = 0; i < mem->slots->len; i++) {
+        struct hw_slot *s = slot_at(mem, i);
+        if (s->gpa == wanted->gpa && s->bytes == wanted->bytes && s->offset == wanted->offset)
+            return (s->flags ^ wanted->flags) == KVM_MEM_LOG_DIRTY_PAGES ? s : NULL;
+    }
+    return NULL;
+}
+
+static bool change_log(struct hw_vm *vm, struct hw_slot *s, uint32_t flags)
+{
+    uint32_t old = s->flags;
+    harvest(vm, s);
+    s->flags = flags;
+    if (tell_kvm(vm, s, s->bytes))
+        return true;
+    s->flags = old;
+    return false;
+}
+
 static bool map_locked(struct hw_vm *vm, const struct hw_slot *wanted, bool empty, GError **error)
 {
     if (empty ? !any_overlaps(&vm->memory, wanted->gpa, wanted->bytes) : already_so(&vm->memory, wanted))
         return true;
     if (!any_overlaps(&vm->memory, wanted->gpa, wanted->bytes))
         return add(vm, *wanted, error);
+    struct hw_slot *same = empty ? NULL : slot_but_log(&vm->memory, wanted);
+    if (same && change_log(vm, same, wanted->flags))
+        return true;
     hw_hold(vm);
     bool ok = clear(vm, wanted->gpa, wanted->bytes, error) && (empty || add(vm, *wanted, error));
     hw_release(vm);

@@ -6,6 +6,7 @@
  * It closes its fence before it hears a byte from the VM process or from a network: sockets of the Internet protocols stay, and
  * of files what was opened for it. */
 #include "core-vmm/fence/fence.h"
+#include "core-vmm/outer/end_log.h"
 #include "core-vmm/outer/outer.h"
 #include "network-modes/passt_host.h"
 #include "network-modes/process.h"
@@ -88,7 +89,7 @@ int main(void)
     signal(SIGXFSZ, SIG_IGN); /* a capture that grows too long fails like one on a full disk */
     p.resolver = resolver_new();
     bool good = settings_read(&p, &error);
-    log_start(good ? process_fd(&p, "log") : -1);
+    end_log_start(good ? process_fd(&p, "log") : -1);
     g_message("the network process of %s begins, number %d", good ? p.machine : "?", (int)getpid());
     p.passt = good && wants_passt(p.settings) ? passt_host_new() : NULL;
     if (!good || !fence(&p, &error)) {

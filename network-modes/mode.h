@@ -40,7 +40,7 @@ unsigned port_guest_can(const struct net_port *p);  /* what may be left to the g
 void port_deliver(struct net_port *p, const uint8_t *frame, size_t bytes, const struct net_offload *left);
 void port_link(struct net_port *p, bool up); /* the mode's far end is there, or not: up until told otherwise */
 void port_dropped(struct net_port *p, const char *why);                         /* counted by reason; why: a constant */
-void port_log(struct net_port *p, const char *format, ...) G_GNUC_PRINTF(2, 3); /* log.c writes so many a second */
+void port_log(struct net_port *p, const char *format, ...) G_GNUC_PRINTF(2, 3); /* the log has room for so many a second */
 bool port_has_card(const struct net_port *p);             /* false: it is inside of another mode */
 unsigned port_number(const struct net_port *p);           /* of the card, from 0 */
 struct passt_host *port_passt(const struct net_port *p);  /* network-modes/passt_host.h; NULL: no passt is to be had */

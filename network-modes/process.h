@@ -95,10 +95,6 @@ struct config port_config(const struct net_port *p);
 /* ---- modes.c ---- */
 const struct net_mode *mode_find(const char *name); /* NULL: there is none */
 
-/* ---- log.c ---- */
-void log_start(
-    int fd); /* what g_message() and the like say goes into that file, opened for reading and appending; -1: nowhere */
-
 /* ---- settings.c ---- */
 bool settings_read(struct net_process *p, GError **error);
 void settings_keep(struct net_process *p); /* what has changed counts after a restart of this process too */

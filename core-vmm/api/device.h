@@ -20,6 +20,7 @@ struct region {
     bool off;                   /* not mapped until dev_map() */
     bool wide, prefetchable;    /* of a memory BAR: 64 bits, with the next BAR's register; reading changes nothing */
     bool registers;             /* of ports: whole accesses come to port_call(), with the CPU's registers */
+    bool commands;              /* of read-only memory: what the guest writes there comes to write() */
     bool any_ring; /* of ports: the guest's user programs may use them, too (KVM: only with enable_vmware_backdoor) */
 };
 #define DEV_REGIONS 12

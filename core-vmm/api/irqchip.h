@@ -44,4 +44,6 @@ struct lapic_ops { /* one device holds the local APICs of all vCPUs */
 void irq_pic_output(struct device *d, bool level);                                  /* the 8259A's INT pin */
 bool irq_message(struct device *d, const struct apic_message *msg);                 /* from I/O APIC and MSI writes */
 void irq_cpu(struct device *d, unsigned cpu, enum cpu_signal what, unsigned value); /* from the local APIC to its CPU */
+/* The HPET's "legacy replacement": ISA IRQs 0 and 8 are this device's, and whoever else has them is not heard. */
+void irq_legacy(struct device *d, bool on);
 void irq_eoi(struct device *d, uint8_t vector); /* from the local APIC to all I/O APICs */

@@ -17,6 +17,7 @@ enum {
     TYPE_IPV4 = 0x0800,
     TYPE_IPV6 = 0x86dd,
     PROTOCOL_TCP = 6,
+    UDP_CHECKSUM = 6, /* where it is in UDP's header, and in no other */
     HEADERS_MOST = 192,
     SEGMENT_LEAST = 32, /* TCP has none below 88; nobody is to make thousands of frames out of one */
     FIN = 1,
@@ -62,7 +63,7 @@ bool offload_checksum(uint8_t *frame, size_t bytes, const struct net_offload *le
     if (left->checksum_start > bytes || at + 2 > bytes)
         return false;
     uint16_t sum = ~offload_fold(offload_sum(frame + left->checksum_start, bytes - left->checksum_start, 0));
-    if (!sum) /* of UDP that would say that there is none; for TCP both mean the same */
+    if (!sum && left->checksum_offset == UDP_CHECKSUM) /* there it would say that there is none (RFC 768) */
         sum = 0xffff;
     memcpy(frame + at, &sum, sizeof sum);
     return true;

@@ -15,12 +15,14 @@ const struct board_row board_pc[] = {
     {ALWAYS, {&piix4_pm_ops, "pm", .slot = 1, .function = 3, .irq = {9}, .irqs = 1}},
     {ALWAYS, {&pci_hotplug_ops, "pci-hotplug", ISA}},
     {ALWAYS, {&firmware_rom_ops, "firmware", "machine", ISA}},
+    {VARIABLES, {&flash_ops, "flash", "machine", ISA}},
     /* interrupts, time, DMA */
     {ALWAYS, {&i8259_ops, "pic", ISA, .irqchip = true}},
     {ALWAYS, {&ioapic_ops, "ioapic", ISA, .irqchip = true}},
     {OWN_APIC, {&lapic_ops, "lapic", ISA, .irqchip = true}},
     {ALWAYS, {&i8254_ops, "pit", ISA, .irq = {0}, .irqs = 1}},
     {ALWAYS, {&mc146818_ops, "rtc", "machine", ISA, .irq = {8}, .irqs = 1}},
+    {BOARD_2, {&hpet_ops, "hpet", ISA, .irqchip = true}},
     {ALWAYS, {&i8237_ops, "dma", ISA}},
     /* the user's end */
     {ALWAYS, {&i8042_ops, "keyboard", ISA, .irq = {1, 12}, .irqs = 2}},
@@ -35,6 +37,7 @@ const struct board_row board_pc[] = {
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     {LISTED, {&vmware_backdoor_ops, "additions", ISA}},
+    {LISTED, {&tpm_crb_ops, "tpm", ISA}},
     /* for tests and firmware developers */
     {LISTED, {&debugport_ops, "debug-port", ISA}},
     {LISTED, {&debugexit_ops, "debug-exit", ISA}},

@@ -8,6 +8,8 @@ enum board_when {
     LISTED /* its section is in machine.ini */,
     OWN_APIC /* the engine brings no local APICs */,
     VIDEO,
+    BOARD_2 /* its second version */,
+    VARIABLES /* its firmware keeps some */,
     FLOPPY
 };
 struct board_row {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* build_pc.c - the PC of board_pc.c's list and of what machine.ini chooses, and what its firmware is told. */
 #include "core-vmm/base/device_models.h"
+#include "core-vmm/base/host_cpu.h"
 #include "core-vmm/board/board_pc.h"
+#include "core-vmm/board/firmware_rom.h"
+#include "core-vmm/host/firmware.h"
 #include "devices/chipset/mc146818.h"
 #include "devices/firmware/pc_firmware.h"
 #include "devices/storage/ata_board.h"
@@ -19,12 +22,31 @@ static bool has_video(struct machine *m)
     return strcmp(type, "none") != 0;
 }
 
+/* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET. */
+static bool is_board_2(struct machine *m)
+{
+    const struct config c = {m->file, m->path, "machine"};
+    int64_t board = 1;
+    return config_number(&c, "board", &board, NULL) && board >= 2;
+}
+
+static bool keeps_variables(struct machine *m)
+{
+    const struct config c = {m->file, m->path, "machine"};
+    struct firmware_choice f;
+    bool keeps = firmware_choose(&c, &f, NULL) && f.variables;
+    firmware_choice_clear(&f);
+    return keeps;
+}
+
 static bool wanted(struct machine *m, const struct board_row *r)
 {
     switch (r->when) {
     case LISTED: return g_key_file_has_group(m->file, r->wiring.name);
     case OWN_APIC: return !m->engine->msi;
     case VIDEO: return has_video(m);
+    case BOARD_2: return is_board_2(m);
+    case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
     case ALWAYS: break;
     }
@@ -90,7 +112,7 @@ static bool add_optional(struct machine *m, GError **error)
 /* ---- what the firmware is told ---- */
 
 /* Everything that can be booted from, in the order in which those of one kind are tried: the sections, and the Open Firmware
- * path by which SeaBIOS knows each.  In a path, "{slot}" is the function's PCI slot (hexadecimal), "{n}" the section's number. */
+ * path by which the firmware knows each: SeaBIOS by the place alone, OVMF by those names, whatever controller it is.  In a path, "{slot}" is the function's PCI slot (hexadecimal), "{n}" the section's number. */
 static const struct bootable {
     const char *section;
     unsigned first, count;
@@ -101,8 +123,8 @@ static const struct bootable {
     {"ide", 1, 1, "/pci@i0cf8/ide@1,1/drive@0/disk@1"},
     {"ide", 2, 1, "/pci@i0cf8/ide@1,1/drive@1/disk@0"},
     {"ide", 3, 1, "/pci@i0cf8/ide@1,1/drive@1/disk@1"},
-    {"sata", 0, 6, "/pci@i0cf8/sata@{slot}/drive@{n}/disk@0"},
-    {"nvme", 0, 2, "/pci@i0cf8/nvme@{slot}/namespace@1,0"},
+    {"sata", 0, 6, "/pci@i0cf8/pci8086,2922@{slot}/drive@{n}/disk@0"},
+    {"nvme", 0, 2, "/pci@i0cf8/pci8086,5845@{slot}/namespace@1,0"},
     {"virtio-disk", 0, 4, "/pci@i0cf8/scsi@{slot}/disk@0,0"},
     {"scsi", 0, 7, "/pci@i0cf8/scsi@{slot}/channel@0/disk@{n},0"},
     {"nic", 1, 8, "/pci@i0cf8/ethernet@{slot}"},
@@ -143,6 +165,8 @@ static const char *boot_kind(struct machine *m, const struct bootable *b, const 
 
 static void boot_add(struct machine *m, GPtrArray *order, const char *kind)
 {
+    if (!strcmp(kind, "kernel"))
+        g_ptr_array_add(order, g_strdup(PC_FIRMWARE_DIRECT_BOOT));
     for (unsigned i = 0; i < G_N_ELEMENTS(bootables); i++)
         for (unsigned n = 0; n < bootables[i].count; n++) {
             g_autofree char *section = NULL;
@@ -199,15 +223,39 @@ static void clear_disk(void *disk)
     g_free(((struct pc_firmware_disk *)disk)->path);
 }
 
+/* Its text form, which the schema has found good; false: there is none. */
+static bool uuid_of(const struct config *c, uint8_t uuid[16])
+{
+    g_autofree char *text = config_string(c, "uuid");
+    unsigned digits = 0;
+    for (const char *p = text; p && *p && digits < 32; p++)
+        if (g_ascii_isxdigit(*p)) {
+            uuid[digits / 2] = uuid[digits / 2] << 4 | g_ascii_xdigit_value(*p);
+            digits++;
+        }
+    return digits == 32;
+}
+
+/* As the engines' CPUID says it: only KVM shows more than 40 bits, and only of the host's own CPU. */
+static unsigned gpa_bits(struct machine *m)
+{
+    enum { USUAL = 40 };
+    struct host_cpu h;
+    host_cpu_learn(&h);
+    bool all = !strcmp(m->engine->name, "kvm") && !strcmp(m->cpu_model, "host");
+    return all ? h.gpa_bits : !strcmp(m->cpu_model, "host") ? USUAL : MIN(h.gpa_bits, USUAL);
+}
+
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
-    g_autofree char *kernel = config_string(&c, "kernel"), *initrd = config_string(&c, "initrd");
+    g_autofree char *kernel = config_path(&c, "kernel"), *initrd = config_path(&c, "initrd");
     g_autofree char *cmdline = config_string(&c, "cmdline");
     g_autoptr(GPtrArray) order = boot_order(m, &c);
     g_autoptr(GArray) disks = tell_geometry(m);
     g_array_set_clear_func(disks, clear_disk);
-    bool boot_menu;
+    uint8_t uuid[16];
+    bool boot_menu, named = uuid_of(&c, uuid);
     if (!config_flag(&c, "boot-menu", &boot_menu, error))
         return false;
     struct pc_firmware p = {
@@ -220,7 +268,12 @@ static bool tell_firmware(struct machine *m, GError **error)
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
         .no_display = !has_video(m),
+        .hpet = is_board_2(m),
+        .tpm = g_key_file_has_group(m->file, "tpm"),
+        .gpa_bits = gpa_bits(m),
+        .uefi = firmware_rom_is_uefi(machine_device(m, "firmware")),
         .boot = (const char *const *)order->pdata,
+        .uuid = named ? uuid : NULL,
         .disks = (const struct pc_firmware_disk *)disks->data,
         .disk_count = disks->len,
         .kernel = kernel,
@@ -228,6 +281,23 @@ static bool tell_firmware(struct machine *m, GError **error)
         .cmdline = cmdline,
     };
     return pc_firmware_setup(machine_device(m, "fw-cfg"), &p, error);
+}
+
+/* What somebody else's file holds is looked at inside of the fence. */
+static bool variables_good(struct machine *m, GError **error)
+{
+    const struct device *flash = machine_device(m, "flash");
+    const struct mapped_region *r = flash ? &flash->core->region[0] : NULL;
+    const struct config c = {m->file, m->path, "machine"};
+    g_autofree char *path = g_build_filename(m->folder, FIRMWARE_VARS_FILE, NULL),
+                    *kind = config_string(&c, "firmware");
+    if (!flash || !firmware_vars_check(m->memory.base + r->memory, r->memory_bytes, path, error))
+        return !flash;
+    if (strcmp(kind, "uefi-secure") || firmware_vars_keyed(m->memory.base + r->memory, r->memory_bytes))
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                "%s has no platform key, so Secure Boot would be off; vmctl firmware enroll makes one that has", path);
+    return false;
 }
 
 bool board_pc_build(struct machine *m, GError **error)
@@ -240,5 +310,5 @@ bool board_pc_build(struct machine *m, GError **error)
     for (unsigned i = 0; i < m->devices; i++)
         if (!device_init(m->device[i], error))
             return false;
-    return tell_firmware(m, error);
+    return variables_good(m, error) && tell_firmware(m, error);
 }

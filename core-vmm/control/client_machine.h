@@ -14,14 +14,30 @@ struct machine_job;
  * fails, or is cancelled, the machine goes on as before.  *name (may be NULL): its name, g_free. */
 bool client_suspend(const char *given, struct machine_job *job, char **name, GError **error);
 
-/* Takes a snapshot, with its state if it is suspended or runs.  One that runs is saved for that, and goes on in a new VM process,
- * which whoever is connected to the old one notices.  name, description: may be NULL.  Forks: see snapshots.h. */
+/* The command "save" or "live.save" with an empty file; the result, or NULL: an error, or job's cancel.  json_object_unref. */
+JsonObject *client_ask_to_save(struct client *c, const char *command, int file, struct machine_job *job,
+                               GError **error);
+
+/* Takes a snapshot, with its state if it is suspended or runs.  One that runs goes on meanwhile, and stands still for a moment: that
+ * is what the snapshot has.  name, description: may be NULL.  Forks: see snapshots.h. */
 struct snapshot_taken {
     unsigned id;
-    bool went_on; /* it ran, and does so again */
+    bool ran;
+    int64_t stood_us; /* it ran: how long it stood still */
 };
 bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
                      struct snapshot_taken *out, GError **error);
+
+/* snapshots_delete(), also of one that runs. */
+bool client_snapshot_delete(const char *given, const char *which, struct machine_job *job, char **kept, GError **error);
+
+/* ---- client_try.c: by the whole name; forks ---- */
+/* Takes a snapshot, and starts the machine if it does not run; later one of the others.  MACHINE_ERROR_EXISTS: it is being tried. */
+bool client_try_begin(const char *name, struct machine_job *job, struct snapshot_taken *out, GError **error);
+/* *kept: as of snapshots_delete(). */
+bool client_try_keep(const char *name, struct machine_job *job, char **kept, GError **error);
+/* *goes_on: it ran now and before, and does so from that moment. */
+bool client_try_undo(const char *name, struct machine_job *job, bool *goes_on, GError **error);
 
 /* Both wait until the VM process has gone. */
 /* Presses the power button, and gives the guest so many seconds. */

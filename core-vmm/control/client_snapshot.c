@@ -1,33 +1,106 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* client_snapshot.c - a snapshot of a machine, also while it runs: then it is saved to the disk, the snapshot is taken, and it goes on
- * from there in a new VM process.  Whoever is killed in between leaves a machine that runs, or is saved. */
+/* client_snapshot.c - a snapshot of a machine, also while it runs: files are made and opened here, with the user's rights, and used by
+ * the VM process; snapshot_live.c says why whoever is killed when leaves a machine that has all it had. */
+#include "core-vmm/control/answer.h"
 #include "core-vmm/control/client_machine.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshots.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
-static bool go_on(const char *name, GError **error)
+#define PATIENCE_MS 60000
+
+/* The path of what is in each drive, by its section; NULL: an error. */
+static GHashTable *present_images(struct client *c, GError **error)
 {
-    struct machine_start how = {.seconds = MACHINE_START_SECONDS};
-    struct machine_run r;
-    return machines_start(name, &how, &r, error);
+    JsonObject *listed = client_call(c, "media.list", NULL, PATIENCE_MS, error);
+    GHashTable *present = listed ? g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) : NULL;
+    JsonArray *drives = listed ? answer_array(listed, "drives") : NULL;
+    for (unsigned i = 0; i < answer_count(drives); i++) {
+        JsonObject *o = answer_element(drives, i);
+        const char *file = answer_text(o, "file", NULL);
+        if (file)
+            g_hash_table_insert(present, g_strdup(answer_text(o, "drive", "")), g_strdup(file));
+    }
+    g_clear_pointer(&listed, json_object_unref);
+    return present;
 }
 
-/* It is saved, and goes on whatever becomes of the snapshot; of two errors none is kept back. */
-static bool take_and_go_on(const char *machine, const char *name, const char *description, struct snapshot_taken *out,
-                           GError **error)
+static bool pass_disk(struct client *c, const struct live_disk *d, GHashTable *present, GError **error)
 {
-    GError *taking = NULL, *starting = NULL;
-    bool taken = snapshots_take(machine, name, description, &out->id, &taking);
-    out->went_on = go_on(machine, &starting);
-    if (starting && taking)
-        g_prefix_error(&starting, "%s; and %s is saved and does not run: ", taking->message, machine);
-    else if (starting)
-        g_prefix_error(&starting, "snapshot %u was taken, and %s is saved and does not run: ", out->id, machine);
-    if (starting)
-        g_clear_error(&taking);
-    if (starting || taking)
-        g_propagate_error(error, starting ? starting : taking);
-    return taken && out->went_on;
+    int fd = open(d->file_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return path_failed(d->file_path, error);
+    JsonObject *args = json_object_new();
+    json_object_set_string_member(args, "drive", d->drive);
+    json_object_set_string_member(args, "file", d->file_path);
+    json_object_set_string_member(args, "on", g_hash_table_lookup(present, d->drive));
+    JsonObject *result = client_call_fds(c, "live.disk", args, &fd, 1, NULL, NULL, PATIENCE_MS, error);
+    bool good = result;
+    close(fd);
+    g_clear_pointer(&result, json_object_unref);
+    return good;
+}
+
+static bool pass_disks(struct client *c, const struct snapshot_live *l, GHashTable *present, GError **error)
+{
+    bool good = true;
+    for (guint i = 0; i < l->disks->len && good; i++)
+        good = pass_disk(c, l->disks->pdata[i], present, error);
+    return good;
+}
+
+/* If the VM process says that it has used none of the fresh images, they go. */
+static void give_up(struct client *c, struct snapshot_live *l)
+{
+    JsonObject *dropped = client_call(c, "live.drop", NULL, PATIENCE_MS, NULL);
+    g_autoptr(GHashTable) present = dropped ? present_images(c, NULL) : NULL;
+    g_autoptr(GError) error = NULL;
+    bool unused = present;
+    for (guint i = 0; i < l->disks->len && unused; i++) {
+        const struct live_disk *d = l->disks->pdata[i];
+        const char *path = g_hash_table_lookup(present, d->drive);
+        unused = !g_strcmp0(path, d->on_path);
+    }
+    if (unused && !snapshots_live_undo(l, &error))
+        g_debug("%s", error->message);
+    g_clear_pointer(&dropped, json_object_unref);
+}
+
+static bool save(struct client *c, struct snapshot_live *l, struct machine_job *job, struct snapshot_taken *out,
+                 GError **error)
+{
+    g_autofree char *folder = machines_folder(l->machine), *path = NULL;
+    int file = saved_new(folder, &path, error);
+    if (file < 0)
+        return false;
+    JsonObject *result = client_ask_to_save(c, "live.save", file, job, error);
+    bool good = result && snapshots_live_finish(l, path, error);
+    if (good) {
+        out->id = l->number;
+        out->ran = true;
+        out->stood_us = answer_number(result, "stood-us", 0, INT64_MAX, 0);
+    }
+    g_clear_pointer(&result, json_object_unref);
+    unlink(path);
+    close(file);
+    return good;
+}
+
+static bool take_live(const char *machine, const char *name, const char *description, struct machine_job *job,
+                      struct snapshot_taken *out, GError **error)
+{
+    struct client *c = client_connect_machine(machine, NULL, error);
+    g_autoptr(GHashTable) present = c ? present_images(c, error) : NULL;
+    struct snapshot_live l = {.busy = -1};
+    bool begun = present && snapshots_live_begin(&l, machine, name, description, present, error);
+    bool good = begun && pass_disks(c, &l, present, error) && save(c, &l, job, out, error);
+    if (begun && !good)
+        give_up(c, &l);
+    snapshots_live_end(&l);
+    client_free(c);
+    return good;
 }
 
 bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
@@ -39,6 +112,40 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
         return false;
     if (!machine_lock_holder(folder))
         return snapshots_take(exact, name, description, &out->id, error);
-    return snapshots_may_take(exact, name, description, error) && client_suspend(exact, job, NULL, error) &&
-           take_and_go_on(exact, name, description, out, error);
+    return take_live(exact, name, description, job, out, error);
+}
+
+/* ---- deleting ---- */
+
+static bool tell_merged(void *client, const char *path, const char *gone, const char *name, const char *writes,
+                        GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return path_failed(path, error);
+    JsonObject *args = json_object_new();
+    json_object_set_string_member(args, "file", path);
+    json_object_set_string_member(args, "gone", gone);
+    json_object_set_string_member(args, "name", name);
+    json_object_set_string_member(args, "writes", writes);
+    JsonObject *result = client_call_fds(client, "live.merged", args, &fd, 1, NULL, NULL, PATIENCE_MS, error);
+    bool good = result;
+    close(fd);
+    g_clear_pointer(&result, json_object_unref);
+    return good;
+}
+
+bool client_snapshot_delete(const char *given, const char *which, struct machine_job *job, char **kept, GError **error)
+{
+    g_autofree char *exact = machines_find(given, error), *folder = exact ? machines_folder(exact) : NULL;
+    *kept = NULL;
+    if (!exact)
+        return false;
+    if (!machine_lock_holder(folder))
+        return snapshots_delete(exact, which, job, NULL, kept, error);
+    struct client *c = client_connect_machine(exact, NULL, error);
+    const struct live_merges live = {tell_merged, c};
+    bool good = c && snapshots_delete(exact, which, job, &live, kept, error);
+    client_free(c);
+    return good;
 }

@@ -52,20 +52,26 @@ static void on_tick(void *ctx)
     w->pipe = -1;
 }
 
-static bool ask_to_save(struct client *c, int file, struct machine_job *job, GError **error)
+JsonObject *client_ask_to_save(struct client *c, const char *command, int file, struct machine_job *job, GError **error)
 {
     struct machine_job nobody = {.cancel = 0};
     int ends[2];
     if (!g_unix_open_pipe(ends, FD_CLOEXEC, error))
-        return false;
+        return NULL;
     struct watching w = {.job = job ? job : &nobody, .pipe = ends[0]};
     struct client_tick tick = {ends[0], on_tick, &w};
     g_unix_set_fd_nonblocking(ends[0], TRUE, NULL);
-    JsonObject *result = client_call_ticking(c, "save", (int[]){file, ends[1]}, 2, &tick, error);
+    JsonObject *result = client_call_ticking(c, command, (int[]){file, ends[1]}, 2, &tick, error);
     close(ends[1]);
     if (w.pipe >= 0)
         close(w.pipe);
-    bool good = result != NULL;
+    return result;
+}
+
+static bool ask_to_save(struct client *c, int file, struct machine_job *job, GError **error)
+{
+    JsonObject *result = client_ask_to_save(c, "save", file, job, error);
+    bool good = result;
     g_clear_pointer(&result, json_object_unref);
     return good;
 }

@@ -9,7 +9,8 @@
     "in text mode with nomodeset, or writes to the serial port with console=ttyS0"
 
 extern const struct command state_commands[], media_commands[], screen_commands[], display_commands[], input_commands[],
-    serial_commands[], wait_commands[], device_commands[], balloon_commands[], save_commands[], additions_commands[], debug_commands[];
+    serial_commands[], wait_commands[], device_commands[], balloon_commands[], save_commands[], live_commands[],
+    additions_commands[], limits_commands[], debug_commands[];
 
 const char *state_name(enum machine_state s);
 const char *end_name(enum machine_end e);
@@ -21,6 +22,10 @@ struct char_port;
 struct char_port *call_serial(struct call *c);
 /* The guest's tools are asked; if they are not there, refuse or do not answer, otherwise() is called, which answers the call. */
 void ask_tools(struct call *c, const char *wish, void (*otherwise)(struct call *c));
-bool save_holds(struct server *s); /* the machine is saved, and waits for being stopped (commands_save.c) */
+/* ---- commands_save.c ---- */
+bool save_holds(struct server *s);       /* the machine is saved, and waits for being stopped */
+bool save_is_usable(int file, int pipe); /* a state can be written to that file; pipe: one for who looks on, or -1 */
+/* A pipe gets a line "DONE TOTAL" now and then; one that nobody reads any more ends the saving.  Any thread. */
+bool save_tell_progress(int pipe, uint64_t done, uint64_t total, GError **error);
 /* The text screen, or NULL with an error (no display, a graphics mode). */
 char *screen_read_text(struct machine *m, GError **error);

@@ -3,6 +3,18 @@
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/control/commands.h"
 
+static JsonObject *describe_counts(struct drive *v)
+{
+    JsonObject *o = json_object_new();
+    const struct drive_counts c = drive_counts(v);
+    json_object_set_int_member(o, "reads", c.reads);
+    json_object_set_int_member(o, "read-bytes", c.read_bytes);
+    json_object_set_int_member(o, "writes", c.writes);
+    json_object_set_int_member(o, "written-bytes", c.written_bytes);
+    json_object_set_int_member(o, "held", c.held);
+    return o;
+}
+
 static JsonObject *describe(struct drive *v)
 {
     JsonObject *o = json_object_new();
@@ -10,6 +22,7 @@ static JsonObject *describe(struct drive *v)
     json_object_set_string_member(o, "drive", drive_section(v));
     json_object_set_string_member(o, "media", drive_kind(v));
     json_object_set_boolean_member(o, "removable", drive_removable(v));
+    json_object_set_object_member(o, "counts", describe_counts(v));
     if (file) {
         json_object_set_string_member(o, "file", file);
         json_object_set_int_member(o, "bytes", drive_bytes(v));

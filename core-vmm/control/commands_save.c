@@ -16,15 +16,19 @@
 
 /* ---- who looks on ---- */
 
-/* Its pipe gets a line "DONE TOTAL" now and then; one that nobody reads any more ends the saving. */
-static bool goes_on(void *ctx, uint64_t done, uint64_t total, GError **error)
+bool save_tell_progress(int pipe, uint64_t done, uint64_t total, GError **error)
 {
     char line[64];
     int n = g_snprintf(line, sizeof line, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n", done, total);
-    if (write(*(int *)ctx, line, n) > 0 || errno != EPIPE)
+    if (pipe < 0 || write(pipe, line, n) > 0 || errno != EPIPE)
         return true;
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "whoever asked for the state does not want it any more");
     return false;
+}
+
+static bool goes_on(void *pipe, uint64_t done, uint64_t total, GError **error)
+{
+    return save_tell_progress(*(int *)pipe, done, total, error);
 }
 
 /* ---- what happens when the client goes ---- */
@@ -71,7 +75,7 @@ bool save_holds(struct server *s)
 
 /* ---- the commands ---- */
 
-static bool is_usable(int file, int pipe)
+bool save_is_usable(int file, int pipe)
 {
     struct stat st;
     return !fstat(file, &st) && S_ISREG(st.st_mode) && !st.st_size && (fcntl(file, F_GETFL) & O_ACCMODE) != O_RDONLY &&
@@ -86,7 +90,7 @@ static bool save_into(struct call *c, int file, int pipe)
     g_autoptr(GError) error = NULL;
     bool ran = machine_state(m) == MACHINE_RUNNING;
     const struct save_watch watch = {goes_on, &pipe};
-    if (!is_usable(file, pipe)) {
+    if (!save_is_usable(file, pipe)) {
         call_fail(c, CONTROL_USAGE, "the descriptor must be of an empty regular file that is open for writing");
         return false;
     }
@@ -107,8 +111,10 @@ static void save(struct call *c)
 {
     int file = call_take_fd(c, 0), pipe = call_take_fd(c, 1);
     bool ran = machine_state(call_machine(c)) == MACHINE_RUNNING;
-    if (save_holds(call_server(c))) {
+    if (save_holds(call_server(c)) || machine_saves_live(call_machine(c))) {
         call_fail(c, CONTROL_WRONG_STATE, "the machine is being saved already");
+    } else if (call_options(c)->disposable) {
+        call_fail(c, CONTROL_UNSUPPORTED, "nothing of a disposable run stays: it cannot go on later");
     } else if (save_into(c, file, pipe)) {
         hold_until_gone(c, file, ran);
         call_reply(c, NULL);
@@ -121,7 +127,9 @@ static void save(struct call *c)
 static void debug_save(struct call *c)
 {
     int file = call_take_fd(c, 0);
-    if (save_into(c, file, -1))
+    if (machine_saves_live(call_machine(c)))
+        call_fail(c, CONTROL_BUSY, "the machine is being saved already");
+    else if (save_into(c, file, -1))
         call_reply(c, NULL);
     close(file);
 }

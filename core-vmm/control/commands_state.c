@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* commands_state.c - info, and what starts, holds, resets and ends a machine. */
 #include "core-vmm/control/commands.h"
+#include "core-vmm/machine/limits.h"
 #include <unistd.h>
 
 #define PROTOCOL 1
@@ -56,6 +57,17 @@ static void set_guest(JsonObject *r, struct additions *a)
         json_object_set_object_member(r, "guest", guest);
 }
 
+static void set_cpu_limit(JsonObject *r, struct machine *m)
+{
+    const struct cpu_limit_state s = cpu_limit_look(m);
+    if (!s.percent && !s.held_ns)
+        return;
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "percent", s.percent);
+    json_object_set_int_member(o, "held-ms", s.held_ns / 1000000);
+    json_object_set_object_member(r, "cpu-limit", o);
+}
+
 static void info(struct call *c)
 {
     struct machine *m = call_machine(c);
@@ -73,6 +85,7 @@ static void info(struct call *c)
     json_object_set_int_member(r, "cpus", machine_cpus(m));
     json_object_set_int_member(r, "memory", machine_memory(m));
     set_memory_used(r, m);
+    set_cpu_limit(r, m);
     json_object_set_int_member(r, "uptime", (g_get_monotonic_time() - o->started_us) / G_USEC_PER_SEC);
     json_object_set_boolean_member(r, "has-display", machine_display(m, 0) != NULL);
     json_object_set_boolean_member(r, "absolute-pointer", machine_takes_absolute(m));

@@ -35,6 +35,7 @@ struct server_options {      /* borrowed for the server's life */
     const char *name, *folder;
     int64_t started_us;          /* monotonic */
     struct additions *additions; /* NULL: the machine has none */
+    bool disposable;             /* the machine writes to images that nobody has later */
     void *ctx;                   /* for the handlers of another process */
 };
 /* listening: a socket of socket_listen(), taken; path: where that is, to be removed at the end where one may; or NULL. */

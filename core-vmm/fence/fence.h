@@ -8,6 +8,7 @@
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* ---- fence_files.c: which files may still be opened ---- */
 enum fence_access {
@@ -16,6 +17,7 @@ enum fence_access {
     FENCE_WRITE = 4,  /* also cut it short */
     FENCE_DEVICE = 8, /* commands to a device: the size of a host disk, KVM */
     FENCE_MAKE = 16,  /* in a folder and below it: new regular files, renaming, removing */
+    FENCE_RUN = 64,   /* become that program, or what is in the folder */
     FENCE_MEET = 32,  /* the same: sockets, and folders for them */
 };
 struct fence_files;
@@ -47,6 +49,7 @@ enum fence_kind {
     FENCE_LOOK,   /* a child that says which files an image consists of */
     FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
     FENCE_NET,    /* the network process around a VM: network-modes/ */
+    FENCE_VNC,    /* its VNC server: gui/vnc/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */
@@ -75,9 +78,11 @@ struct fence_job {
     /* What it writes as it comes, instead of all of it at the end; NULL: at the end. */
     void (*hear)(void *ctx, const char *data, gsize n);
     void *hear_ctx;
+    const gint *cancel; /* set by another thread: the child is killed within a moment; NULL: never */
 };
 /* Forks: from a process with one thread.  *answer may be NULL: then the child gets -1.  The child's exit code; 128 and a
  * signal's number if one ended it; -1: it could not be started, or not be fenced. */
 int fence_run(const struct fence_job *job, GBytes **answer, GError **error);
+int fence_wait(pid_t pid); /* until it ends; as fence_run() returns it, or -1 */
 /* A child's words for people: whoever took it over must not reach their terminal.  g_free. */
 char *fence_text(const char *text, gsize n);

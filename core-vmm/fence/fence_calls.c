@@ -43,9 +43,10 @@ enum {
     LOOK = 1 << FENCE_LOOK,
     TOOL = 1 << FENCE_TOOL,
     NET = 1 << FENCE_NET,
+    VNC = 1 << FENCE_VNC,
     CHILDREN = LOOK | TOOL,
     ANY = (1 << FENCE_KINDS) - 1,
-    IN_VM = ANY & ~(TOOL | NET), /* what any part of the VM process does, at any time */
+    IN_VM = ANY & ~(TOOL | NET | VNC), /* what any part of the VM process does, at any time */
 };
 
 /* ---- calls that stay whatever their arguments are ---- */
@@ -64,6 +65,7 @@ static const struct {
      CALLS(SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_lseek, SYS_fsync, SYS_fdatasync, SYS_ftruncate,
            SYS_fallocate),
      "disk images"},
+    {VCPU, CALLS(SYS_pwrite64), "UEFI variables"},
     {VM | LOOP | CHILDREN,
      CALLS(SYS_open, SYS_openat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_stat, SYS_lstat, SYS_newfstatat,
            SYS_statx, SYS_readlink, SYS_readlinkat, SYS_getdents64, SYS_getcwd),
@@ -80,7 +82,14 @@ static const struct {
      "faults of translated code, being kicked"},
     {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
     {VM | LOOP | CHILDREN, CALLS(SYS_fgetxattr), "which images build upon an open one"},
-    {NET, CALLS(SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_ftruncate), "its settings; captures"},
+    {NET | VNC, CALLS(SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_ftruncate),
+     "its settings; captures; the older half of a log"},
+    {VNC,
+     CALLS(SYS_accept, SYS_accept4, SYS_shutdown, SYS_getsockopt, SYS_setsockopt, SYS_getsockname, SYS_getpeername,
+           SYS_recvmsg, SYS_sendmsg),
+     "its clients"},
+    {VNC, CALLS(SYS_select, SYS_pselect6), "libvncserver waits so"},
+    {VNC, CALLS(SYS_newfstatat), "how large is a picture?  fstat() asks so"},
     {NET,
      CALLS(SYS_open, SYS_openat, SYS_getdents64, SYS_stat, SYS_newfstatat, SYS_lstat, SYS_statx, SYS_access,
            SYS_readlink, SYS_readlinkat),
@@ -98,14 +107,14 @@ static const struct {
     {NET, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "limits of bandwidth, delays"},
     {VM | LOOP | VCPU, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "guest time"},
     {WORKER, CALLS(SYS_timerfd_settime), "a disk's chip that sets a timer when a request is through"},
-    {VM | LOOP | VCPU | NET, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
+    {VM | LOOP | VCPU | NET | VNC, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
     {VM, CALLS(SYS_epoll_create1), "the same"},
     {VM | LOOP | VCPU, CALLS(SYS_epoll_ctl), "whose turn it is to wait for frames"},
     {VM | LOOP, CALLS(SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown),
      "control clients"},
-    {VM | LOOP | VCPU | TOOL | NET, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
+    {VM | LOOP | VCPU | TOOL | NET | VNC, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
     {ANY, CALLS(SYS_sched_getaffinity), "the same; pthread_getattr_np() asks by the thread's number"},
-    {VM | LOOP | CHILDREN | NET, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
+    {VM | LOOP | CHILDREN | NET | VNC, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
     /* Until the closer fences are there. */
     {START, CALLS(SYS_execve, SYS_arch_prctl, SYS_set_tid_address, SYS_tgkill), "becoming the program"},
     {START, CALLS(SYS_getrlimit, SYS_getresuid, SYS_getresgid, SYS_getppid, SYS_statfs, SYS_fstatfs), "questions"},
@@ -150,7 +159,7 @@ static const struct {
     {ANY, SYS_mprotect, 1, {MASKED(2, PROT_EXEC, 0)}},
     /* A thread, nothing else.  Not from a vCPU or the loop: GLib may not ask for scheduling here (sched_getattr), and so
      * makes its workers from a thread of its own, "pool-spawner", whose filter is theirs until they take on a closer one. */
-    {VM | TOOL, SYS_clone, 1, {MASKED(0, THREAD_FLAGS | NOT_THREAD_FLAGS, THREAD_FLAGS)}},
+    {VM | TOOL | VNC, SYS_clone, 1, {MASKED(0, THREAD_FLAGS | NOT_THREAD_FLAGS, THREAD_FLAGS)}},
     {VM, SYS_seccomp, 1, {IS(0, SECCOMP_SET_MODE_FILTER)}},
     {VM, SYS_prctl, 2, {IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)}},
     {ANY, SYS_prctl, 1, {IS(0, PR_SET_NAME)}},
@@ -162,17 +171,18 @@ static const struct {
     {ANY, SYS_prlimit64, 2, {IS(0, 0), IS(2, 0)}},
     /* No owner, no signal for what happens to a descriptor. */
     {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
-    {VM | LOOP | TOOL | NET, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
-    {VM | LOOP | CHILDREN | NET, SYS_fcntl, 1, {IS(1, F_GETFD)}},
-    {VM | LOOP | CHILDREN | NET, SYS_fcntl, 1, {IS(1, F_SETFD)}},
-    {VM | LOOP | TOOL | NET, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
+    {VM | LOOP | TOOL | NET | VNC, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
+    {VM | LOOP | CHILDREN | NET | VNC, SYS_fcntl, 1, {IS(1, F_GETFD)}},
+    {VM | LOOP | CHILDREN | NET | VNC, SYS_fcntl, 1, {IS(1, F_SETFD)}},
+    {VM | LOOP | TOOL | NET | VNC, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_GETLK)}},
     {VM | LOOP, SYS_fcntl, 1, {IS(1, F_ADD_SEALS)}},
+    {VNC, SYS_fcntl, 1, {IS(1, F_GET_SEALS)}},
     /* Connected stream sockets only. */
-    {VM | LOOP | VCPU, SYS_sendto, 1, {IS(4, 0)}},
-    {VM | LOOP, SYS_recvfrom, 1, {IS(4, 0)}},
-    {VM | LOOP, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
+    {VM | LOOP | VCPU | VNC, SYS_sendto, 1, {IS(4, 0)}},
+    {VM | LOOP | VNC, SYS_recvfrom, 1, {IS(4, 0)}},
+    {VM | LOOP | VNC, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
     /* TCP, UDP and pings; packets between a user's VMs.  No other Unix sockets: a user's other programs listen there. */
     {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
     {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},

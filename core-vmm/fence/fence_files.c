@@ -23,7 +23,9 @@
 #define NET_BIND_CONNECT 3ull /* ABI 4: TCP */
 #define SCOPES           3ull /* ABI 6: abstract sockets, signals */
 
-#define FOR_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE | ACCESS_IOCTL_DEV)
+#define FOR_FILES                                                                                                      \
+    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE |     \
+     ACCESS_IOCTL_DEV)
 
 struct ruleset { /* struct landlock_ruleset_attr of ABI 6 */
     uint64_t files, net, scopes;
@@ -44,6 +46,7 @@ static uint64_t bits_of(unsigned access)
         ACCESS_IOCTL_DEV,
         LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | ACCESS_REFER,
         LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE,
+        LANDLOCK_ACCESS_FS_EXECUTE,
     };
     uint64_t all = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(bits); i++)

@@ -3,6 +3,7 @@
 #include "core-vmm/fence/fence.h"
 #include <errno.h>
 #include <gio/gio.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,8 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ANSWER_MAX (1 << 20)
-#define UNFENCED   125 /* the child's exit code if the fence did not close */
+#define ANSWER_MAX     (1 << 20)
+#define CANCEL_POLL_MS 100
+#define UNFENCED       125 /* the child's exit code if the fence did not close */
 
 char *fence_text(const char *text, gsize n)
 {
@@ -48,12 +50,24 @@ static void child(const struct fence_job *job, int answer, pid_t parent)
     _exit(code);
 }
 
-static GBytes *read_answer(const struct fence_job *job, int from)
+/* Kills the child if that is wanted before it says something. */
+static void wait_for_word(const struct fence_job *job, int from, pid_t pid)
+{
+    struct pollfd p = {from, POLLIN, 0};
+    while (job->cancel && poll(&p, 1, CANCEL_POLL_MS) <= 0)
+        if (g_atomic_int_get(job->cancel)) {
+            kill(pid, SIGKILL);
+            return;
+        }
+}
+
+static GBytes *read_answer(const struct fence_job *job, int from, pid_t pid)
 {
     GByteArray *bytes = g_byte_array_new();
     uint8_t some[4096];
     ssize_t n;
-    while (bytes->len < ANSWER_MAX && ((n = read(from, some, sizeof some)) > 0 || (n < 0 && errno == EINTR)))
+    while (wait_for_word(job, from, pid),
+           bytes->len < ANSWER_MAX && ((n = read(from, some, sizeof some)) > 0 || (n < 0 && errno == EINTR)))
         if (n > 0 && job->hear)
             job->hear(job->hear_ctx, (const char *)some, n);
         else if (n > 0)
@@ -61,8 +75,7 @@ static GBytes *read_answer(const struct fence_job *job, int from)
     return g_byte_array_free_to_bytes(bytes);
 }
 
-/* Exit code of the child. */
-static int wait_for(pid_t pid)
+int fence_wait(pid_t pid)
 {
     int status;
     while (waitpid(pid, &status, 0) < 0)
@@ -84,10 +97,10 @@ int fence_run(const struct fence_job *job, GBytes **answer, GError **error)
     if (answer)
         close(ends[1]);
     if (pid > 0 && answer)
-        *answer = read_answer(job, ends[0]);
+        *answer = read_answer(job, ends[0], pid);
     if (answer)
         close(ends[0]);
-    int code = pid > 0 ? wait_for(pid) : -1;
+    int code = pid > 0 ? fence_wait(pid) : -1;
     if (pid < 0)
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "no process to look at disk images in: %s",
                     g_strerror(e));

@@ -6,6 +6,7 @@
 #include "core-vmm/base/device_models.h"
 #include "core-vmm/base/forward.h"
 #include "core-vmm/base/net_range.h"
+#include "core-vmm/base/vnc_listen.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/char_target.h"
 #include "core-vmm/host/suggest.h"
@@ -26,8 +27,13 @@
 
 static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing", .at_once = true},
+    {"uuid", SCHEMA_UUID, NULL, .help = "what SMBIOS calls the machine; if missing, it has none"},
+    {"os", SCHEMA_TEXT, NULL, .help = "the system in it, as vmctl create --os spells it: for people and icons",
+     .at_once = true},
     {"memory", SCHEMA_SIZE, "1G", MIB, TIB / 2, .help = "the guest's RAM, in whole pages of 4K", .step = 4096},
     {"cpus", SCHEMA_NUMBER, "1", 1, 32, .help = "virtual CPUs"},
+    {"cpu-limit", SCHEMA_NUMBER, NULL, 1, 6400, .at_once = true,
+     .help = "how much of the host's CPUs the VM process may use, in percent of one; if missing, all there is"},
     {"sockets", SCHEMA_NUMBER, NULL, 1, 32, .help = "packages that the CPUs are spread over; if missing, one each"},
     {"engine", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "kvm", "soft", "interp"),
      .help = "what runs the guest's code: hardware virtualization, the translator, the interpreter, or the best that "
@@ -35,12 +41,15 @@ static const struct schema_key machine_keys[] = {
     {"engine-options", SCHEMA_TEXT, NULL, .help = "for whoever debugs an engine: comma-separated, see its page"},
     {"cpu-model", SCHEMA_CHOICE, "host", .words = cpu_model_names,
      .help = "what CPUID shows: this host's CPU, or a level that is the same on every host of that level"},
-    {"firmware", SCHEMA_PATH, NULL, .help = "firmware image; SeaBIOS if missing"},
+    {"firmware", SCHEMA_PATH, "bios", .words = WORDS("bios", "uefi", "uefi-secure"),
+     .help = "SeaBIOS, UEFI, UEFI that starts signed programs only, or a firmware image's path"},
+    {"board", SCHEMA_NUMBER, "1", 1, 2,
+     .help = "the mainboard's version, which new machines say and keep: 1 has no HPET (and no WAET table)"},
     {"kernel", SCHEMA_PATH, NULL, .help = "boot this Linux kernel or Multiboot image directly"},
     {"initrd", SCHEMA_PATH, NULL, .help = "with kernel: the initial RAM disk; for Multiboot the modules, by commas"},
     {"cmdline", SCHEMA_TEXT, NULL, .help = "with kernel: its command line"},
-    {"boot", SCHEMA_LIST, "disk,cdrom,floppy,network", .words = WORDS("disk", "cdrom", "floppy", "network"),
-     .help = "what the firmware tries, in this order"},
+    {"boot", SCHEMA_LIST, "disk,cdrom,floppy,network", .words = WORDS("disk", "cdrom", "floppy", "network", "kernel"),
+     .help = "what the firmware tries, in this order; a kernel that is not among them comes first"},
     {"boot-menu", SCHEMA_FLAG, "off", .help = "the firmware waits for ESC and offers what it can boot"},
     {"floppy-signature", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "on", "off"),
      .help = "must a floppy's boot sector end with 55 AA; auto: not if it begins like boot code"},
@@ -74,6 +83,18 @@ static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhd
         "size", SCHEMA_SIZE, NULL, 512, TIB << 16, .step = 512,                                                        \
                                                    .help = "and how long it is; if missing, up to the end"             \
     }
+#define LIMIT_KEYS                                                                                                     \
+    {"limit-bytes",                                                                                                    \
+     SCHEMA_SIZE,                                                                                                      \
+     NULL,                                                                                                             \
+     4 * KIB,                                                                                                          \
+     TIB,                                                                                                              \
+     .at_once = true,                                                                                                  \
+     .help = "bytes that it may move in a second; if missing, any number"},                                            \
+    {                                                                                                                  \
+        "limit-operations", SCHEMA_NUMBER, NULL, 1, 100000000, .at_once = true,                                        \
+                                                               .help = "requests in a second; if missing, any number"  \
+    }
 static const struct schema_key drive_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA or SCSI bay"},
     {"format", SCHEMA_CHOICE, NULL, .words = formats,
@@ -84,6 +105,7 @@ static const struct schema_key drive_keys[] = {
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
     SLICE_KEYS,
+    LIMIT_KEYS,
     {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
      .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     {NULL},
@@ -95,6 +117,7 @@ static const struct schema_key floppy_keys[] = {
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "as for ide"},
     SLICE_KEYS,
+    LIMIT_KEYS,
     {"speed", SCHEMA_CHOICE, "fast", .words = WORDS("fast", "real"),
      .help = "as fast as the host can, or with a real drive's times for steps, turns and errors"},
     {NULL},
@@ -131,7 +154,7 @@ static const struct schema_key nic_keys[] = {
     {"slot", SCHEMA_NUMBER, NULL, PCI_SLOT_FIRST, PCI_SLOT_LAST,
      .help = "its place on the PCI bus; if missing, 3 for the first card, 4 for the second ..."},
     {"mac", SCHEMA_MAC, NULL, .help = "its address; if missing, made from the machine's path and the card's number"},
-    {"rom", SCHEMA_PATH, "auto",
+    {"rom", SCHEMA_PATH, "auto", .words = WORDS("auto", "off"),
      .help = "by what the BIOS boots from the network: auto (iPXE, if it is installed), off, or a ROM image's path"},
     {"mode", SCHEMA_CHOICE, "nat",
      .words = WORDS("none", "nat", "natnetwork", "internal", "hostonly", "bridged", "udp"),
@@ -183,6 +206,7 @@ static const struct schema_key virtio_disk_keys[] = {
     {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
      .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
     SLICE_KEYS,
+    LIMIT_KEYS,
     SLOT_KEY("if missing, 14 for the first, 15 for the second ..."),
     VIRTIO_KEYS,
     {NULL},
@@ -201,6 +225,23 @@ static const struct schema_key balloon_keys[] = {
     {NULL},
 };
 static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
+static const struct schema_key vnc_keys[] = {
+    {"enabled", SCHEMA_FLAG, "on", .help = "a start starts the VNC server too"},
+    {"listen", SCHEMA_VNC, "auto",
+     .help = "where, on this host: auto (the first port from 5900 on that is free), a display like :1, or unix"},
+    {"view-only", SCHEMA_FLAG, "off", .help = "clients may look, but not use keys and pointer"},
+    {"sharing", SCHEMA_CHOICE, "shared", .words = WORDS("shared", "exclusive"),
+     .help = "several clients at once, or one, which a new one replaces"},
+    {"clients", SCHEMA_NUMBER, "8", 1, 32, .help = "how many there may be at once"},
+    {"keyboard", SCHEMA_TEXT, "us",
+     .help = "the guest's keyboard layout as X names it, like de or fr(oss), for clients that do not say which place a "
+             "key has"},
+    {NULL},
+};
+static const struct schema_key tpm_keys[] = {
+    {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
+    {NULL},
+};
 static const struct schema_key no_keys[] = {{NULL}};
 static const struct schema_key additions_keys[] = {
     {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
@@ -225,6 +266,7 @@ static const struct schema_section sections[] = {
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},
+    {"vnc", 0, 0, "a VNC server for its screen; there if listed", vnc_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
@@ -233,6 +275,7 @@ static const struct schema_section sections[] = {
     {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
+    {"tpm", 0, 0, "a TPM 2.0 (the program swtpm); present if listed", tpm_keys},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };
@@ -318,7 +361,7 @@ char *schema_describe_type(const struct schema_key *k)
     case SCHEMA_FLAG: return g_strdup("on or off");
     case SCHEMA_CHOICE: return g_strdup_printf("one of %s", words);
     case SCHEMA_LIST: return g_strdup_printf("some of %s, by commas", words);
-    case SCHEMA_PATH: return g_strdup("a path");
+    case SCHEMA_PATH: return words ? g_strdup_printf("%s or a path", words) : g_strdup("a path");
     case SCHEMA_CHAR: return g_strdup("none, stdio, pty, file:PATH or socket:PATH");
     case SCHEMA_FORWARDS:
         return g_strdup(
@@ -327,10 +370,18 @@ char *schema_describe_type(const struct schema_key *k)
     case SCHEMA_IPV4_NET:
         return g_strdup_printf("an IPv4 network like 10.0.2.0/24, with a prefix of %d to %d bits", NET_RANGE_SHORTEST,
                                NET_RANGE_LONGEST);
+    case SCHEMA_UUID: return g_strdup("a UUID like 2b7f3e52-7b1c-4a0e-9d5f-0c8a6f1e2d34");
     case SCHEMA_MAC: return g_strdup("a card's address like 52:54:00:12:34:56 (the first byte even, not all zeroes)");
+    case SCHEMA_VNC:
+        return g_strdup("auto, a display like :1, 127.0.0.1:1 or [::1]:1, a port like 127.0.0.1::7000, or unix");
     case SCHEMA_TEXT: break;
     }
     return g_strdup("text");
+}
+
+bool schema_is_path(const struct schema_key *k, const char *value)
+{
+    return k->type == SCHEMA_PATH && value && *value && !(k->words && g_strv_contains(k->words, value));
 }
 
 /* ---- values ---- */
@@ -392,6 +443,8 @@ static bool value_valid(const struct schema_key *k, const char *value)
     case SCHEMA_PATH: return *value;
     case SCHEMA_FORWARDS: return forwards_valid(value);
     case SCHEMA_IPV4_NET: return net_range_parse(value, &(struct net_range){0});
+    case SCHEMA_UUID: return g_uuid_string_is_valid(value);
+    case SCHEMA_VNC: return vnc_listen_parse(value, &(struct vnc_listen){0}, NULL);
     case SCHEMA_MAC: return mac_parse(value, (uint8_t[6]){0});
     case SCHEMA_TEXT: break;
     }
@@ -408,6 +461,13 @@ bool schema_check_value(const char *path, const char *section, const char *key, 
     }
     if (value_valid(k, value))
         return true;
+    GError *why = NULL;
+    if (k->type == SCHEMA_VNC &&
+        !vnc_listen_parse(value, &(struct vnc_listen){0}, &why)) { /* it says what to do instead */
+        config_error(error, path, section, key, value, "%s", why->message);
+        g_error_free(why);
+        return false;
+    }
     g_autofree char *right = schema_describe_type(k);
     config_error(error, path, section, key, value, "must be %s", right);
     return false;

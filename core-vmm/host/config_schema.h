@@ -14,10 +14,12 @@ enum schema_type {
     SCHEMA_LIST,    /* some of words, each once, by commas */
     SCHEMA_NUMBERS, /* several, by a separator; words: "LOW-HIGH" of each */
     SCHEMA_TEXT,
-    SCHEMA_PATH,     /* relative ones start at the machine's folder */
+    SCHEMA_PATH,     /* relative ones start at the machine's folder; or one of words */
     SCHEMA_FORWARDS, /* ports of the host that lead into the guest: base/forward.h */
     SCHEMA_IPV4_NET, /* base/net_range.h */
+    SCHEMA_UUID,     /* RFC 4122's text form */
     SCHEMA_MAC,      /* an Ethernet address of one card, bytes by colons */
+    SCHEMA_VNC,      /* where a VNC server listens: base/vnc_listen.h */
     SCHEMA_CHAR,     /* the far end of a serial line: see char_target_valid() */
 };
 struct schema_key {
@@ -27,7 +29,8 @@ struct schema_key {
     int64_t low, high;
     const char *const *words;
     const char *help;
-    bool at_once; /* only people read it: a change counts while the machine runs; others from its next start */
+    bool
+        at_once; /* a change counts while the machine runs: only people read it, or it can be told; others from its next start */
     char separator;
     uint32_t step; /* SCHEMA_SIZE: a multiple of it; 0: any; 1: a power of two */
 };
@@ -50,4 +53,6 @@ bool schema_check_file(GKeyFile *file, const char *path, GError **error);
 bool schema_check_together(GKeyFile *file, const char *path, const char *folder, GError **error);
 /* A file of at most 1 MiB, parsed and checked. */
 GKeyFile *schema_load(const char *path, GError **error);
+/* Is it a path, rather than one of the words that such a key may have? */
+bool schema_is_path(const struct schema_key *k, const char *value);
 char *schema_describe_type(const struct schema_key *k); /* "size from 1M to 1T"; g_free */

@@ -5,6 +5,7 @@
  * folder counts if it holds the image, or a link on the way to it: without that link nobody finds the image. */
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/host/snapshot_record.h"
 #include "disk-formats/image/image.h"
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +67,27 @@ static bool chain_needs(const char *path, const char *format, const struct user_
     return needs;
 }
 
+/* What its snapshots consist of: a restore may bring back what the present does not have. */
+static bool snapshots_need(const char *folder, const struct user_question *q)
+{
+    struct snapshot_record *r = record_load(folder, NULL);
+    bool needs = false;
+    for (guint i = 0; r && i < r->images->len && !needs; i++) {
+        const struct snapshot_image *image = r->images->pdata[i];
+        g_autofree char *path = g_canonicalize_filename(image->file, folder);
+        needs = chain_needs(path, image->format, q);
+    }
+    if (r)
+        record_free(r);
+    return needs;
+}
+
 static bool machine_needs(const char *name, const struct user_question *q)
 {
     g_autofree char *own = paths_machine(name), *ini = paths_machine_ini(name);
     g_autoptr(GKeyFile) file = g_key_file_new();
+    if (snapshots_need(own, q))
+        return true;
     if (!g_key_file_load_from_file(file, ini, 0, NULL))
         return false;
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* machine_create.c - new machines, and new names for old ones.
+/* machine_create.c - new machines, and new names for old ones; clones and imports are made by its rules, too.
  *
  * A machine is made in a folder beside the others and renamed into place when it is complete. */
-#include "core-vmm/host/machines.h"
+#include "core-vmm/host/machine_autostart.h"
+#include "core-vmm/host/machine_inside.h"
 #include "core-vmm/base/os_defaults.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
@@ -13,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-typedef bool (*fill_fn)(void *ctx, const char *folder, GError **error);
 
 /* ---- making one ---- */
 
@@ -50,7 +49,7 @@ static void tell_final(GError *error, const char *fresh, const char *final)
     error->message = g_strdup(text->str);
 }
 
-static bool create_in(const char *machines, const char *name, fill_fn fill, void *ctx, GError **error)
+static bool create_in(const char *machines, const char *name, machine_fill fill, void *ctx, GError **error)
 {
     g_autofree char *final = paths_machine(name);
     GError *why = NULL;
@@ -71,7 +70,7 @@ static bool create_in(const char *machines, const char *name, fill_fn fill, void
     return false;
 }
 
-static bool create(const char *name, fill_fn fill, void *ctx, GError **error)
+bool machine_make(const char *name, machine_fill fill, void *ctx, GError **error)
 {
     g_autofree char *machines = paths_machines();
     if (!vm_name_check(name, error) || is_taken(name, error))
@@ -94,14 +93,22 @@ static bool spell_out(GKeyFile *file, const char *section, const char *key, GErr
     return k != NULL;
 }
 
+/* New machines have the newest board, and keep it. */
+static void newest_board(GKeyFile *file)
+{
+    g_autofree char *newest = g_strdup_printf("%" G_GINT64_FORMAT, schema_find("machine", "board", NULL)->high);
+    g_key_file_set_string(file, "machine", "board", newest);
+}
+
 static bool write_new(struct settings *s, GKeyFile *file, const char *folder, GError **error)
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
+    newest_board(file);
     return spell_out(file, "machine", "memory", error) && spell_out(file, "serial1", "target", error) &&
            settings_apply(s, file, folder, error) && settings_write(file, ini, error);
 }
 
-static void add_heading(GKeyFile *file)
+void settings_heading(GKeyFile *file)
 {
     g_key_file_set_comment(file, NULL, NULL, " A Terrarium machine; vmctl set changes it, docs/machine.md explains it.",
                            NULL);
@@ -114,13 +121,13 @@ static bool fill_new(void *ctx, const char *folder, GError **error)
     const struct os_defaults *os = os_defaults_find(s->os ? s->os : os_defaults[0].os);
     if (!s->nic) /* a new machine is online; an unknown system is complained about where the rest of it is used */
         s->nic = g_strdup(os ? os->nic : os_defaults[0].nic);
-    add_heading(file);
+    settings_heading(file);
     return write_new(ctx, file, folder, error);
 }
 
 bool machines_create(const char *name, struct settings *s, GError **error)
 {
-    return create(name, fill_new, s, error);
+    return machine_make(name, fill_new, s, error);
 }
 
 char *machines_create_throwaway(struct settings *s, int *lock, GError **error)
@@ -145,50 +152,6 @@ void machines_end_throwaway(const char *folder, int lock)
     close(lock);
 }
 
-/* ---- with another machine's ---- */
-
-static bool is_hard_disk(GKeyFile *file, const char *section)
-{
-    const struct schema_section *s = schema_find_section(section);
-    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
-    return s && s->drive && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom");
-}
-
-/* A path that starts at the source's folder means the same file in the clone. */
-static void keep_paths(GKeyFile *file, const char *section, const char *folder)
-{
-    for (const struct schema_key *k = schema_find_section(section)->keys; k->name; k++) {
-        g_autofree char *path = k->type == SCHEMA_PATH ? g_key_file_get_string(file, section, k->name, NULL) : NULL;
-        g_autofree char *full = path ? g_canonicalize_filename(path, folder) : NULL;
-        if (full)
-            g_key_file_set_string(file, section, k->name, full);
-    }
-}
-
-static bool fill_clone(void *ctx, const char *folder, GError **error)
-{
-    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL), *from = machines_folder(ctx);
-    g_autoptr(GKeyFile) file = machines_settings(ctx, error);
-    if (!file)
-        return false;
-    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
-    for (char **s = sections; *s; s++)
-        if (is_hard_disk(file, *s))
-            g_key_file_remove_group(file, *s, NULL);
-        else
-            keep_paths(file, *s, from);
-    for (char **s = sections; *s; s++)
-        if (g_key_file_has_key(file, *s, "mac", NULL))
-            settings_new_mac(file, *s); /* two cards of one address on a network would be none */
-    g_key_file_remove_key(file, "machine", "name", NULL);
-    return settings_write(file, ini, error);
-}
-
-bool machines_clone(const char *source, const char *name, GError **error)
-{
-    return create(name, fill_clone, (void *)source, error);
-}
-
 /* ---- another name ---- */
 
 /* The first that needs an image of the folder by its path: a machine, or the folder's own by a path that says so. */
@@ -207,6 +170,14 @@ static bool needs_path(const char *name, const char *folder, GError **error)
     return true;
 }
 
+static void move_autostart(const char *from, const char *to)
+{
+    g_autoptr(GError) error = NULL;
+    bool told;
+    if (!machine_autostart_set(from, false, &told, &error) || !machine_autostart_set(to, true, &told, &error))
+        g_warning("%s does not start by itself any more: %s", to, error->message);
+}
+
 bool machines_rename(const char *from, const char *to, GError **error)
 {
     g_autofree char *folder = paths_machine(from), *machines = paths_machines();
@@ -219,5 +190,7 @@ bool machines_rename(const char *from, const char *to, GError **error)
     close(lock);
     if (good)
         folder_sync(machines, NULL);
+    if (good && machine_autostart_get(from))
+        move_autostart(from, to);
     return good;
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* machine_delete.c - a machine goes, with its disk images or without. */
+#include "core-vmm/host/machine_autostart.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/fresh.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_record.h"
 #include <stdio.h>
@@ -37,6 +39,7 @@ static GHashTable *named_images(GKeyFile *file)
         if (image)
             g_hash_table_add(images, image);
     }
+    g_hash_table_remove(images, INSTALLING_ANSWERS); /* passwords are on it */
     return images;
 }
 
@@ -112,5 +115,7 @@ bool machines_delete(const char *name, bool keep_disks, bool *left, GError **err
     else if (!is_needed(name, folder, error))
         good = remove_all(folder, error);
     close(lock);
+    if (good && machine_autostart_get(name))
+        machine_autostart_set(name, false, &(bool){false}, NULL);
     return good;
 }

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* machine_outer.c - starts the processes around a VM: today its network process, if machine.ini lists a card that is plugged
- * into anything.
+/* machine_outer.c - starts the processes around a VM: its network process, if machine.ini lists a card, and its TPM's
+ * (machine_tpm.c).
  *
- * Such a process may open nothing itself: what it is to do it reads from a memfd with the cards' sections, and its control
+ * The network process may open nothing itself: what it is to do it reads from a memfd with the cards' sections, and its control
  * socket is bound here.  Names of descriptors stand in that memfd (network-modes/settings.c). */
 #include "core-vmm/host/machine_outer.h"
 #include "core-vmm/api/config.h"
 #include "core-vmm/api/net.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/machine_networks.h"
+#include "core-vmm/host/machine_tpm.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/outer/end_settings.h"
 #include "core-vmm/outer/outer.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,21 +35,6 @@ static void copy_section(GKeyFile *to, GKeyFile *from, const char *section)
         g_autofree char *value = g_key_file_get_value(from, section, *k, NULL);
         g_key_file_set_value(to, section, *k, value);
     }
-}
-
-/* A memfd, or -1. */
-static int memory_of(GKeyFile *settings, GError **error)
-{
-    gsize n;
-    g_autofree char *text = g_key_file_to_data(settings, &n, NULL);
-    int fd = memfd_create("terrarium-network", MFD_CLOEXEC);
-    if (fd >= 0 && write(fd, text, n) == (ssize_t)n)
-        return fd;
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "no memory for the network's settings: %s",
-                g_strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
 }
 
 /* What a card's process gets opened, with where it stands in its settings. */
@@ -134,15 +120,6 @@ static GKeyFile *network_settings(GKeyFile *file, const char *ini, const char *m
     return any ? g_steal_pointer(&settings) : NULL;
 }
 
-static bool start_network(struct machine_outer *o, const char *program, const struct descriptors *d, GError **error)
-{
-    const char *const argv[] = {program, NULL};
-    const struct outer_end end = {"network", argv, SOCK_SEQPACKET, d->fd, d->count, AGAIN_MS};
-    o->line = outer_start(&end, 1, error);
-    o->names = g_strdup("network");
-    return o->line >= 0;
-}
-
 /* All that it gets: its settings, its control socket, its log, and what the cards' sections name. */
 static bool open_all(struct descriptors *d, const char *socket, GKeyFile *file, const char *ini, GKeyFile *settings,
                      GError **error)
@@ -158,41 +135,88 @@ static bool open_all(struct descriptors *d, const char *socket, GKeyFile *file, 
         good = !is_card(*s) || (open_tftp(d, &c, error) && machine_networks_card(&c, add_named, d, error));
     }
     good = good && machine_networks_all(settings, add_named, d, error);
-    d->fd[0] = good ? memory_of(settings, error) : -1;
+    d->fd[0] = good ? end_settings_new(settings, error) : -1;
     return d->fd[0] >= 0;
 }
 
-static bool start_all(struct machine_outer *o, GKeyFile *file, const char *ini, GKeyFile *settings, const char *machine,
-                      GError **error)
+static bool missing(const char *program, const char *package, GError **error)
 {
-    g_autofree char *program = program_find("terrarium-net"), *folder = paths_runtime_of(machine, error);
-    struct descriptors d = {0};
+    g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_NO_PROGRAM, "%s is missing: %s", program, package);
+    return false;
+}
+
+/* ---- the ends ---- */
+
+struct all_ends {
+    struct outer_end end[2];
+    unsigned count;
+    GString *names;
+    struct descriptors network;
+    char *network_program;
+    const char *network_argv[2];
+    struct machine_tpm tpm;
+};
+
+static void add_end(struct all_ends *a, const struct outer_end *e)
+{
+    g_string_append_printf(a->names, "%s%s", a->count ? "," : "", e->name);
+    a->end[a->count++] = *e;
+}
+
+static bool prepare_network(struct all_ends *a, struct machine_outer *o, GKeyFile *file, const char *ini,
+                            GKeyFile *settings, const char *machine, GError **error)
+{
+    g_autofree char *folder = paths_runtime_of(machine, error);
+    a->network_program = program_find("terrarium-net");
     if (!folder)
         return false;
-    if (!program) {
-        g_set_error(
-            error, MACHINE_ERROR, MACHINE_ERROR_NO_PROGRAM,
-            "terrarium-net, which the machine's network cards need, is missing: it was looked for beside vmctl and "
-            "in PATH");
-        return false;
-    }
+    if (!a->network_program)
+        return missing("terrarium-net, which the machine's network cards need,",
+                       "it was looked for beside vmctl and in PATH", error);
     o->network = g_build_filename(folder, PATHS_NETWORK, NULL);
-    bool good = open_all(&d, o->network, file, ini, settings, error) && start_network(o, program, &d, error);
-    for (unsigned i = 0; i < d.count; i++)
-        if (d.fd[i] >= 0)
-            close(d.fd[i]);
-    if (!good)
-        machine_outer_end(o, d.count > 1);
-    return good;
+    if (!open_all(&a->network, o->network, file, ini, settings, error))
+        return false;
+    a->network_argv[0] = a->network_program;
+    add_end(a,
+            &(struct outer_end){"network", a->network_argv, SOCK_SEQPACKET, a->network.fd, a->network.count, AGAIN_MS});
+    return true;
+}
+
+static bool prepare(struct all_ends *a, struct machine_outer *o, GKeyFile *file, const char *folder, GError **error)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL), *machine = g_path_get_basename(folder);
+    g_autoptr(GKeyFile) settings = network_settings(file, ini, machine);
+    if (settings && !prepare_network(a, o, file, ini, settings, machine, error))
+        return false;
+    if (!g_key_file_has_group(file, "tpm"))
+        return true;
+    if (!machine_tpm_prepare(&a->tpm, folder, error))
+        return false;
+    add_end(a, &a->tpm.end);
+    return true;
 }
 
 bool machine_outer_start(const char *folder, struct machine_outer *o, GError **error)
 {
-    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL), *machine = g_path_get_basename(folder);
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
     g_autoptr(GKeyFile) file = schema_load(ini, NULL);
-    g_autoptr(GKeyFile) settings = file ? network_settings(file, ini, machine) : NULL;
+    struct all_ends a = {.names = g_string_new(NULL)};
     *o = (struct machine_outer){.line = -1};
-    return !settings || start_all(o, file, ini, settings, machine, error);
+    bool good = !file || prepare(&a, o, file, folder, error);
+    if (good && a.count) {
+        o->line = outer_start(a.end, a.count, error);
+        good = o->line >= 0;
+        o->names = g_strdup(a.names->str);
+    }
+    for (unsigned i = 0; i < a.network.count; i++)
+        if (a.network.fd[i] >= 0)
+            close(a.network.fd[i]);
+    if (!good)
+        machine_outer_end(o, a.network.count > 1);
+    g_string_free(a.names, TRUE);
+    g_free(a.network_program);
+    machine_tpm_done(&a.tpm);
+    return good;
 }
 
 void machine_outer_end(struct machine_outer *o, bool failed)

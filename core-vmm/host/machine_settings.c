@@ -54,7 +54,7 @@ static bool set(GKeyFile *file, const char *section, const char *key, const char
     return true;
 }
 
-static bool assign(GKeyFile *file, const char *path, const char *assignment, GError **error)
+bool settings_assign(GKeyFile *file, const char *path, const char *assignment, GError **error)
 {
     const char *dot = strchr(assignment, '.'), *equals = strchr(assignment, '=');
     if (!dot || !equals || equals < dot) {
@@ -74,6 +74,8 @@ static bool set_file(GKeyFile *file, const char *section, const char *key, const
 {
     if (!path)
         return true;
+    if (*path && !schema_is_path(schema_find(section, key, NULL), path))
+        return set(file, section, key, path, error);
     g_autofree char *full = g_canonicalize_filename(path, NULL);
     struct stat st;
     if (!*path) {
@@ -201,8 +203,8 @@ static bool add_os(const struct settings *s, GKeyFile *file, GError **error)
 {
     const struct os_defaults *os = s->os ? os_defaults_find(s->os) : NULL;
     if (os || !s->os)
-        return !os ||
-               (set(file, "machine", "clock", os->clock, error) && set(file, "machine", "sockets", os->sockets, error));
+        return !os || (set(file, "machine", "os", os->os, error) && set(file, "machine", "clock", os->clock, error) &&
+                       set(file, "machine", "sockets", os->sockets, error));
     g_autoptr(GString) names = g_string_new(NULL);
     for (const struct os_defaults *o = os_defaults; o->os; o++)
         g_string_append_printf(names, "%s%s (%s)", names->len ? ", " : "", o->os, o->summary);
@@ -292,9 +294,10 @@ bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GErr
     if (s->testdev)
         add_empty(file, "testdev");
     for (char **a = s->sets; a && *a; a++)
-        if (!assign(file, "--set", *a, error))
+        if (!settings_assign(file, "--set", *a, error))
             return false;
-    return schema_check_together(file, "setting", folder, error);
+    return (!s->more || s->more(s->more_ctx, file, folder, error)) &&
+           schema_check_together(file, "setting", folder, error);
 }
 
 bool settings_write(GKeyFile *file, const char *path, GError **error)
@@ -371,7 +374,7 @@ static bool change(GKeyFile *file, const char *ini, char **assignments, char **r
 {
     bool good = true;
     for (char **a = assignments; good && a && *a; a++)
-        good = assign(file, ini, *a, error);
+        good = settings_assign(file, ini, *a, error);
     for (char **r = removals; good && r && *r; r++)
         good = removal(file, ini, *r, error);
     return good;

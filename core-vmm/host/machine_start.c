@@ -4,7 +4,9 @@
  * The process has the write end of a pipe, says "ready" or "error CODE MESSAGE" there (core-vmm/vm/main.c), and closes it.
  * One that says neither in time is ended: whoever waits for a machine waits for an answer.  Waiting is done here, or by the
  * caller's main loop; what is heard is judged by the same code. */
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/machine_outer.h"
+#include "core-vmm/host/machine_vnc.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshots.h"
@@ -34,7 +36,15 @@ static char *own_folder(void)
 
 char *program_find(const char *name)
 {
-    static const char *const beside[] = {".", "../vm", "../../gui/screen", "../../network-modes",
+    static const char *const beside[] = {".",
+                                         "../vm",
+                                         "../look",
+                                         "../../gui/screen",
+                                         "../../gui/vnc",
+                                         "../../network-modes",
+                                         "../../core-vmm/vm",
+                                         "../../core-vmm/vmctl",
+                                         "../../core-vmm/look",
                                          "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
     g_autofree char *variable = g_ascii_strup(name, -1);
@@ -60,9 +70,19 @@ void program_in_child(gpointer detached)
         setsid();
 }
 
-static char **command_line(const char *program, const char *folder, const struct machine_start *how,
-                           const struct machine_outer *outer)
+/* A state to go on from; g_free; NULL: the machine's own, if it has one, which is used up then. */
+static char *state_to_load(const char *folder, const struct machine_start *how)
 {
+    if (how->load)
+        return g_canonicalize_filename(how->load, NULL);
+    g_autofree char *own = how->disposable ? g_build_filename(folder, PATHS_SAVED, NULL) : NULL;
+    return own && g_file_test(own, G_FILE_TEST_EXISTS) ? g_steal_pointer(&own) : NULL;
+}
+
+static char **command_line(const char *program, const char *folder, const struct machine_start *how,
+                           const struct machine_outer *outer, const char *disposable)
+{
+    g_autofree char *load = state_to_load(folder, how);
     GPtrArray *a = g_ptr_array_new();
     g_ptr_array_add(a, g_strdup(program));
     g_ptr_array_add(a, g_strdup("--folder"));
@@ -79,10 +99,12 @@ static char **command_line(const char *program, const char *folder, const struct
     }
     if (how->unfenced)
         g_ptr_array_add(a, g_strdup("--no-jail"));
-    if (how->load) {
+    if (load) {
         g_ptr_array_add(a, g_strdup("--load"));
-        g_ptr_array_add(a, g_canonicalize_filename(how->load, NULL));
+        g_ptr_array_add(a, g_steal_pointer(&load));
     }
+    if (disposable)
+        g_ptr_array_add(a, g_strconcat("--disposable=", disposable, NULL));
     g_ptr_array_add(a, NULL);
     return (char **)g_ptr_array_free(a, FALSE);
 }
@@ -106,6 +128,8 @@ static bool launch(char **argv, bool terminal, int ready, int line, GPid *pid, G
 struct start {
     struct machine_run run;
     struct machine_outer outer;
+    struct disposable disposable;
+    struct machine_vnc vnc;
     int ready; /* read end, non-blocking; -1: closed */
     GString *said;
     double seconds;
@@ -121,12 +145,15 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
         return false;
     }
     /* Before the pipe: those processes live longer than its other end may. */
-    if (!snapshots_settle(folder, error) || !machine_outer_start(folder, &s->outer, error) ||
-        !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
+    if (!snapshots_settle(folder, error) || !installed_settle(folder, error) ||
+        (how->disposable && !disposable_new(folder, &s->disposable, error)) ||
+        !machine_vnc_open(folder, how->vnc, how->vnc != NULL, &s->vnc, error) ||
+        !machine_outer_start(folder, &s->outer, error) || !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
+        machine_vnc_close(&s->vnc);
         machine_outer_end(&s->outer, true);
         return false;
     }
-    g_auto(GStrv) argv = command_line(program, folder, how, &s->outer);
+    g_auto(GStrv) argv = command_line(program, folder, how, &s->outer, s->disposable.folder);
     bool good = launch(argv, how->terminal, pair[1], s->outer.line, &s->run.pid, error);
     close(pair[1]);
     s->ready = pair[0];
@@ -142,6 +169,8 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
 static void start_clear(struct start *s, bool failed)
 {
     machine_outer_end(&s->outer, failed);
+    disposable_forget(&s->disposable);
+    machine_vnc_close(&s->vnc);
     if (s->ready >= 0)
         close(s->ready);
     s->ready = -1;
@@ -160,13 +189,23 @@ static bool start_hear(struct start *s)
     return (n > 0 && s->said->len < SAID_MAX) || (n < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
+/* The guest runs: a VNC server that does not is no reason to end it. */
+static void start_vnc(struct start *s)
+{
+    g_autoptr(GError) error = NULL;
+    if (s->vnc.count && !machine_vnc_start(&s->vnc, s->run.pid, &error))
+        g_warning("VNC: %s", error->message);
+}
+
 /* Of one that has said all. */
 static bool start_judge(struct start *s, GError **error)
 {
     const char *said = g_strchomp(s->said->str);
     char *rest = NULL;
-    if (!strcmp(said, "ready"))
+    if (!strcmp(said, "ready")) {
+        start_vnc(s);
         return true;
+    }
     guint64 code = g_str_has_prefix(said, "error ") ? g_ascii_strtoull(said + 6, &rest, 10) : 0;
     s->run.refusal = code && code < 256 ? (int)code : 1;
     g_set_error_literal(error, MACHINE_ERROR, MACHINE_ERROR_REFUSED,

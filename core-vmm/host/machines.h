@@ -73,10 +73,15 @@ struct settings { /* what a new machine is to have; strings NULL: not said */
     char **disks, **cdroms, **floppies, **serials, **sets; /* disks: a file, or a size for a new one; sets: "a.b=c" */
     gboolean boot_menu, debug_exit, testdev, no_video;
     GPtrArray *remarks; /* of char *: what was decided for the user; made by who decides */
+    /* What else belongs into a new machine's file and folder; NULL: nothing. */
+    bool (*more)(void *ctx, GKeyFile *file, const char *folder, GError **error);
+    void *more_ctx;
 };
 void settings_clear(struct settings *s);
 /* Into file; paths become absolute.  folder: where a disk given as a size is made.  Looks into images: forks. */
 bool settings_apply(struct settings *s, GKeyFile *file, const char *folder, GError **error);
+/* "section.key=value", checked; path: where it is from, for messages. */
+bool settings_assign(GKeyFile *file, const char *path, const char *assignment, GError **error);
 /* Gives a card a new random address, 52:54:00 and three bytes. */
 void settings_new_mac(GKeyFile *file, const char *card);
 bool settings_write(GKeyFile *file, const char *path, GError **error);
@@ -90,14 +95,27 @@ bool machines_change(const char *name, char **assignments, char **removals, enum
 
 /* ---- machine_create.c: a machine appears complete or not at all ---- */
 bool machines_create(const char *name, struct settings *s, GError **error); /* looks into images: forks */
-/* A new machine with another one's settings.  Its hard disks stay the other one's: two machines cannot write to one. */
-bool machines_clone(const char *source, const char *name, GError **error);
 /* Not while it runs, nor if another machine, or its own machine.ini, names a file of it by its folder.  Its images must find
  * their parents in it by relative names, as ours do.  Looks into images: forks. */
 bool machines_rename(const char *from, const char *to, GError **error);
 /* One among the runtime files, for as long as *lock is open; its folder, g_free.  Forks. */
 char *machines_create_throwaway(struct settings *s, int *lock, GError **error);
 void machines_end_throwaway(const char *folder, int lock);
+
+/* ---- machine_clone.c ---- */
+struct machine_clone {
+    bool linked; /* new images on top of the source's, which are frozen for that: by a snapshot, if none is given */
+    const char *snapshot; /* number or name; NULL: the present */
+    bool keep_macs, keep_uuid;
+};
+/* A new machine with what another one, which stands still, has on its disks; how may be NULL.  remarks: of char *, what the user
+ * may not have expected, or NULL.  Works in fenced children: forks. */
+bool machines_clone(const char *source, const char *name, const struct machine_clone *how, struct machine_job *job,
+                    GPtrArray *remarks, GError **error);
+
+/* ---- machine_move.c ---- */
+/* The hard disks of a machine that stands still and has no snapshots go to a folder; the machine stays.  Forks. */
+bool machines_move(const char *name, const char *folder, struct machine_job *job, GError **error);
 
 /* ---- machine_delete.c ---- */
 /* By the whole name.  keep_disks: all but its disk images goes; *left: some stay, and with them the name is taken.  Looks
@@ -110,7 +128,9 @@ struct machine_start {
     bool terminal; /* it inherits stdio, and ends with us; else it goes its own way */
     bool unfenced; /* for debugging */
     double seconds;
+    const char *vnc;  /* where a VNC server listens this time (base/vnc_listen.h); NULL: as machine.ini says */
     const char *load; /* a state of `vmctl debug save` to go on from; NULL: none */
+    bool disposable;  /* nothing of this run stays; one that is suspended goes on, and stays suspended */
 };
 struct machine_run {
     GPid pid;    /* whoever started it reaps it */
@@ -124,6 +144,14 @@ bool machines_start_folder(const char *folder, const struct machine_start *how, 
 void machines_start_async(const char *name, const struct machine_start *how, GCancellable *cancel,
                           GAsyncReadyCallback done, gpointer data);
 bool machines_start_finish(GAsyncResult *result, GError **error);
+/* ---- machine_disposable.c: images for a run that leaves nothing.  Forks ---- */
+struct disposable {
+    char *folder; /* with an image for each drive, DRIVE.qcow2; NULL: there is none */
+    int lock;
+};
+bool disposable_new(const char *folder, struct disposable *d, GError **error);
+void disposable_forget(struct disposable *d); /* the VM process has them open, or does not need them */
+
 /* A program of ours: beside the one that runs, in the build tree, libexec or PATH; g_free; NULL. */
 char *program_find(const char *name);
 void program_in_child(gpointer detached); /* for g_spawn_async(): what of us a program must not inherit */

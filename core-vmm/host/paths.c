@@ -119,6 +119,12 @@ char *paths_network(const char *name, GError **error)
     return folder ? g_build_filename(folder, PATHS_NETWORK, NULL) : NULL;
 }
 
+char *paths_vnc(const char *name, GError **error)
+{
+    g_autofree char *folder = runtime_child(name, error);
+    return folder ? g_build_filename(folder, PATHS_VNC, NULL) : NULL;
+}
+
 bool paths_is_throwaway(const char *name)
 {
     return g_str_has_prefix(name, PATHS_THROWAWAY);
@@ -247,6 +253,11 @@ char *paths_log(const char *folder)
 char *paths_network_log(const char *folder)
 {
     return g_build_filename(folder, "logs", "network.log", NULL);
+}
+
+char *paths_vnc_log(const char *folder)
+{
+    return g_build_filename(folder, "logs", "vnc.log", NULL);
 }
 
 char *paths_debug_log(const char *folder)

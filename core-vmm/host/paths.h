@@ -23,7 +23,10 @@ char *paths_socket(const char *name, GError **error);     /* its control socket;
 
 #define PATHS_NETWORKS ".networks" /* in the runtime folder: where machines meet (networks.h) */
 #define PATHS_NETWORK  "network"   /* beside it: the control socket of the machine's network process */
+#define PATHS_VNC        "vnc"        /* and that of its VNC server */
+#define PATHS_VNC_SCREEN "vnc-screen" /* where that is met, if it listens on a Unix socket */
 char *paths_network(const char *name, GError **error);
+char *paths_vnc(const char *name, GError **error);
 
 #define PATHS_SAVED "saved.state" /* in a machine's folder: the machine is suspended, and a start goes on from it */
 
@@ -43,10 +46,11 @@ int socket_listen(const char *path, GError **error); /* a stale socket is remove
 int socket_connect(const char *path, GError **error);
 bool socket_is_alive(const char *path); /* is one of packets, with a process that listens */
 
-/* FOLDER/logs/vm.log, network.log and debug.log, older ones vm.log.1 ... */
+/* FOLDER/logs/vm.log, network.log, vnc.log and debug.log, older ones vm.log.1 ... */
 #define LOG_KEEP 5
 char *paths_log(const char *folder);
 char *paths_network_log(const char *folder);
+char *paths_vnc_log(const char *folder);
 char *paths_debug_log(const char *folder); /* what [debug-port] writes to if it has no target */
 void log_rotate(const char *log);
 

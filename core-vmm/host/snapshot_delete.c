@@ -3,8 +3,11 @@
  *
  * The record without it decides.  What it froze may be below other images: one that has a single image on top of it gets that one's
  * blocks, and takes its place (disk-formats/ops/merge.c says why it may be killed at any moment); one with several stays until
- * there is one.  A merge changes what files a disk consists of, and a saved state knows its disk by those: so below a snapshot
- * with a state, and below a machine that is suspended, nothing is merged. */
+ * there is one.  A merge changes what files a disk consists of, and a saved state knows its disk by those: below a machine that is
+ * suspended nothing is merged, and snapshots with a state are told so (snapshot_state.c).
+ *
+ * A machine that runs goes on reading through both images: what changes of the lower one is what the upper one has.  Then its VM process
+ * takes the lower one anew, with what it has got, and lets go of the upper one. */
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
@@ -21,19 +24,20 @@ bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot
     return false;
 }
 
-/* NULL: none; else why it must stay. */
-static char *needed_by_state(const struct change *c, const struct snapshot_image *i)
+/* A state of the present knows its disks by their files, and nobody would retell it (snapshot_state.c).  NULL: none. */
+static char *needed_by_saved(const struct change *c, const struct snapshot_image *i)
 {
-    const struct snapshot_record *r = c->record;
     struct machine_saved saved;
-    for (guint k = 0; k < r->snapshots->len; k++) {
-        const struct snapshot *s = r->snapshots->pdata[k];
-        for (guint d = 0; s->state_bytes && d < s->disks->len; d++)
-            if (snapshot_in_chain_of(r, i, ((struct snapshot_disk *)s->disks->pdata[d])->file))
-                return g_strdup_printf("%s stays until snapshot %u, which has a saved state, is deleted", i->file,
-                                       s->id);
-    }
     return saved_look(c->name, &saved) ? g_strdup_printf("%s stays while %s is saved", i->file, c->name) : NULL;
+}
+
+/* A machine that runs writes to the image on top of it, or may do so yet.  NULL: it does not. */
+static char *needed_by_running(const struct change *c, const struct snapshot_image *i,
+                               const struct snapshot_image *child)
+{
+    if (c->lock >= 0 || (child->frozen && !child->live && !i->live))
+        return NULL;
+    return g_strdup_printf("%s stays while %s runs, which writes to what is on top of it", i->file, c->name);
 }
 
 static char *needed_by_others(const struct change *c, const struct snapshot_image *i)
@@ -62,6 +66,13 @@ static char *needed_by_present(const struct change *c, const struct snapshot_ima
 }
 
 /* ---- merging ---- */
+
+struct deletion {
+    struct change change;
+    struct machine_job *job;
+    const struct live_merges *live; /* NULL: the machine does not run */
+    GPtrArray *kept;                /* sentences about images that cannot go */
+};
 
 /* In the present's settings, if it writes to that image; NULL: it does not, or an error. */
 static GKeyFile *settings_with(const struct change *c, const struct snapshot_image *child,
@@ -115,13 +126,39 @@ static bool take_place(struct change *c, struct snapshot_image *child, struct sn
     return change_commit(c, file, PENDING_STATE_STAYS, error);
 }
 
-static bool merge(struct change *c, struct snapshot_image *child, struct snapshot_image *parent,
-                  struct machine_job *job, GError **error)
+/* Whoever goes back to one of those with a state does so with other files from now on. */
+static void note_moved(const struct snapshot_record *r, const struct snapshot_image *parent)
 {
+    for (guint k = 0; k < r->snapshots->len; k++) {
+        struct snapshot *s = r->snapshots->pdata[k];
+        for (guint d = 0; s->state_bytes && d < s->disks->len; d++)
+            s->moved |= snapshot_in_chain_of(r, parent, ((struct snapshot_disk *)s->disks->pdata[d])->file);
+    }
+}
+
+static bool tell_running(const struct deletion *x, const struct snapshot_image *child,
+                         const struct snapshot_image *parent, GPtrArray *above, GError **error)
+{
+    const char *folder = x->change.folder;
+    g_autofree char *path = g_canonicalize_filename(parent->file, folder);
+    g_autofree char *gone = g_canonicalize_filename(child->file, folder);
+    g_autofree char *name = snapshot_seen_from_inside(parent->file), *writes = NULL;
+    for (guint i = 0; i < above->len && !writes; i++) {
+        const struct snapshot_image *one = above->pdata[i];
+        writes = one->frozen ? NULL : g_canonicalize_filename(one->file, folder);
+    }
+    return !x->live || x->live->merged(x->live->ctx, path, gone, name, writes ? writes : "", error);
+}
+
+static bool merge(struct deletion *x, struct snapshot_image *child, struct snapshot_image *parent, GError **error)
+{
+    struct change *c = &x->change;
     g_autoptr(GPtrArray) above = record_children(c->record, child->file);
     parent->merging = true;
+    note_moved(c->record, parent);
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) &&
-           images_merge(c->folder, child, parent, above, job, error) && take_place(c, child, parent, above, error);
+           images_merge(c->folder, child, parent, above, x->live, x->job, error) &&
+           tell_running(x, child, parent, above, error) && take_place(c, child, parent, above, error);
 }
 
 /* ---- what nobody needs ---- */
@@ -129,65 +166,69 @@ static bool merge(struct change *c, struct snapshot_image *child, struct snapsho
 enum outcome { NOTHING, DONE, FAILED };
 
 /* What cannot be written to as others can stays as it is. */
-static enum outcome merge_or_keep(struct change *c, struct snapshot_image *child, struct snapshot_image *parent,
-                                  struct machine_job *job, GPtrArray *kept, GError **error)
+static enum outcome merge_or_keep(struct deletion *x, struct snapshot_image *child, struct snapshot_image *parent,
+                                  GError **error)
 {
     GError *why = NULL;
-    if (merge(c, child, parent, job, &why))
+    if (merge(x, child, parent, &why))
         return DONE;
     if (!g_error_matches(why, DISK_ERROR, DISK_ERROR_UNSUPPORTED)) {
         g_propagate_error(error, why);
         return FAILED;
     }
-    g_ptr_array_add(kept, g_strdup_printf("%s stays: %s", parent->file, why->message));
+    g_ptr_array_add(x->kept, g_strdup_printf("%s stays: %s", parent->file, why->message));
     g_error_free(why);
     parent->merging = false;
-    return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? NOTHING : FAILED;
+    return change_commit(&x->change, NULL, PENDING_STATE_STAYS, error) ? NOTHING : FAILED;
 }
 
-/* count: images on top of it.  g_free; NULL: it need not. */
-static char *why_it_stays(const struct change *c, const struct snapshot_image *i, unsigned count)
+/* above: images on top of it.  g_free; NULL: it need not. */
+static char *why_it_stays(const struct change *c, const struct snapshot_image *i, const GPtrArray *above)
 {
-    if (count > 1)
-        return g_strdup_printf("%s stays, for %u images build upon it", i->file, count);
-    if (!count && !i->ours) /* its file is not removed */
+    if (above->len > 1)
+        return g_strdup_printf("%s stays, for %u images build upon it", i->file, above->len);
+    if (!above->len && !i->ours) /* its file is not removed */
         return NULL;
-    char *why = count ? needed_by_state(c, i) : NULL;
+    char *why = above->len ? needed_by_saved(c, i) : NULL;
+    if (!why && above->len)
+        why = needed_by_running(c, i, above->pdata[0]);
     if (!why)
         why = needed_by_present(c, i);
     return why ? why : needed_by_others(c, i);
 }
 
-/* One step: an image goes, or two become one.  kept: sentences about those that cannot. */
-static enum outcome simplify_one(struct change *c, struct snapshot_image *i, struct machine_job *job, GPtrArray *kept,
-                                 GError **error)
+/* One step: an image goes, or two become one. */
+static enum outcome simplify_one(struct deletion *x, struct snapshot_image *i, GError **error)
 {
-    g_autoptr(GPtrArray) children = record_children(c->record, i->file);
+    struct change *c = &x->change;
+    g_autoptr(GPtrArray) above = record_children(c->record, i->file);
     if (!i->frozen || record_needs(c->record, i->file))
         return NOTHING;
-    char *why = why_it_stays(c, i, children->len);
+    char *why = why_it_stays(c, i, above);
     if (why) {
-        g_ptr_array_add(kept, why);
+        g_ptr_array_add(x->kept, why);
         return NOTHING;
     }
-    if (children->len)
-        return merge_or_keep(c, children->pdata[0], i, job, kept, error);
+    if (above->len)
+        return merge_or_keep(x, above->pdata[0], i, error);
     g_ptr_array_remove(c->record->images, i);
     return change_commit(c, NULL, PENDING_STATE_STAYS, error) ? DONE : FAILED;
 }
 
-static bool simplify(struct change *c, struct machine_job *job, char **kept, GError **error)
+static bool simplify(struct deletion *x, char **kept, GError **error)
 {
-    g_autoptr(GPtrArray) sentences = g_ptr_array_new_with_free_func(g_free);
+    const struct snapshot_record *r = x->change.record;
     enum outcome out = NOTHING;
+    x->kept = g_ptr_array_new_with_free_func(g_free);
     do {
-        g_ptr_array_set_size(sentences, 0);
+        g_ptr_array_set_size(x->kept, 0);
         out = NOTHING;
-        for (guint i = 0; i < c->record->images->len && out == NOTHING; i++)
-            out = simplify_one(c, c->record->images->pdata[i], job, sentences, error);
+        for (guint i = 0; i < r->images->len && out == NOTHING; i++)
+            out = simplify_one(x, r->images->pdata[i], error);
     } while (out == DONE);
-    if (out == NOTHING && sentences->len)
-        *kept = g_strdup(sentences->pdata[0]);
+    if (out == NOTHING && x->kept->len)
+        *kept = g_strdup(x->kept->pdata[0]);
+    g_ptr_array_unref(x->kept);
     return out != FAILED;
 }
 
@@ -208,13 +249,15 @@ static bool remove_snapshot(struct change *c, struct snapshot *s, GError **error
     return change_commit(c, NULL, PENDING_STATE_STAYS, error);
 }
 
-bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, char **kept, GError **error)
+bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, const struct live_merges *live,
+                      char **kept, GError **error)
 {
-    struct change c;
+    struct deletion x = {.job = job, .live = live};
+    struct change *c = &x.change;
     *kept = NULL;
-    bool good = change_begin(&c, machine, error);
-    struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
-    good = s && remove_snapshot(&c, s, error) && simplify(&c, job, kept, error);
-    change_end(&c);
+    bool good = live ? change_begin_live(c, machine, error) : change_begin(c, machine, error);
+    struct snapshot *s = good ? snapshots_find(c->record, machine, which, error) : NULL;
+    good = s && remove_snapshot(c, s, error) && simplify(&x, kept, error);
+    change_end(c);
     return good;
 }

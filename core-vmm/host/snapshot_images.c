@@ -1,70 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* snapshot_images.c - what snapshots do with disk images and states, which a guest may have written: each in a child inside a
- * fence, which may write where its work is and nowhere else.  A child's answer: lines "DONE TOTAL", then nothing if all went well,
- * or "!", an enum disk_error in two digits and a sentence. */
+ * fence, which may write where its work is and nowhere else (disk_work.h). */
 #include "core-vmm/base/state_file.h"
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/host/disk_look.h"
-#include "core-vmm/host/snapshots.h"
+#include "core-vmm/host/disk_work.h"
+#include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/ops/ops.h"
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* As seen from the folder of snapshots, where all images are that build upon others. */
-static char *seen_from_snapshots(const char *file)
+char *snapshot_seen_from_inside(const char *file)
 {
     if (g_path_is_absolute(file))
         return g_strdup(file);
     return g_str_has_prefix(file, SNAPSHOTS_FOLDER "/") ? g_strdup(file + strlen(SNAPSHOTS_FOLDER "/"))
                                                         : g_build_filename("..", file, NULL);
-}
-
-static int refuse(int to, const GError *error)
-{
-    int code = error->domain == DISK_ERROR ? error->code : DISK_ERROR_USAGE;
-    g_autofree char *text = g_strdup_printf("!%02d%s", code, error->message);
-    disk_answer(to, text);
-    return 0;
-}
-
-/* ---- the parent's side ---- */
-
-struct hearing {
-    GString *rest; /* behind the last line */
-    struct machine_job *job;
-};
-
-static void hear(void *ctx, const char *data, gsize n)
-{
-    struct hearing *h = ctx;
-    char *end;
-    g_string_append_len(h->rest, data, n);
-    while ((end = strchr(h->rest->str, '\n')) && *h->rest->str != '!') {
-        guint64 done, total;
-        if (h->job && h->job->progress &&
-            sscanf(h->rest->str, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &done, &total) == 2 && done <= total)
-            h->job->progress(h->job->ctx, done, total);
-        g_string_erase(h->rest, 0, end + 1 - h->rest->str);
-    }
-}
-
-static bool run(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *files, struct machine_job *job,
-                GError **error)
-{
-    g_autoptr(GBytes) none = NULL;
-    struct hearing h = {g_string_new(NULL), job};
-    const struct fence_job work = {
-        .kind = FENCE_TOOL, .files = files, .fn = fn, .ctx = ctx, .hear = hear, .hear_ctx = &h};
-    int code = fence_run(&work, &none, error), disk;
-    g_autofree char *said = fence_text(h.rest->str, h.rest->len);
-    g_string_free(h.rest, TRUE);
-    if (code > 0)
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the process that works on disk images ended with %d", code);
-    else if (code == 0 && sscanf(said, "!%2d", &disk) == 1 && strlen(said) > 3)
-        return disk_fail(error, disk, "%s", said + 3);
-    return code == 0;
 }
 
 /* ---- new images on top ---- */
@@ -80,20 +33,20 @@ static int create_all(void *ctx, int answer)
     const struct overlays *o = ctx;
     for (guint i = 0; i < o->n; i++) {
         g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder),
-                        *parent = seen_from_snapshots(o->list[i].on);
-        struct image_options options = {.parent = parent, .parent_format = o->list[i].format};
+                        *parent = snapshot_seen_from_inside(o->list[i].on);
+        struct image_options options = {
+            .parent = parent, .parent_format = o->list[i].format, .parent_changes = o->list[i].live};
         g_autoptr(GError) error = NULL;
         if (!image_create(path, "qcow2", &options, false, &error))
-            return refuse(answer, error);
+            return disk_refuse(answer, error);
     }
     return 0;
 }
 
-bool overlays_create(const char *folder, const struct overlay *list, guint n, GError **error)
+bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error)
 {
     struct overlays o = {folder, list, n};
     struct fence_files *f = fence_files_new();
-    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);
     fence_allow(f, in, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
@@ -101,7 +54,7 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
         g_autofree char *path = g_canonicalize_filename(list[i].on, folder);
         fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
-    return run(create_all, &o, f, NULL, error);
+    return disk_work(create_all, &o, f, NULL, NULL, error);
 }
 
 /* ---- merging ---- */
@@ -109,24 +62,31 @@ bool overlays_create(const char *folder, const struct overlay *list, guint n, GE
 struct merging {
     const char *folder, *child, *child_format, *parent, *parent_format;
     GPtrArray *above;
+    bool in_use; /* the machine runs: what it writes to is told by it alone */
     int answer;
 };
 
 static void tell_progress(void *ctx, uint64_t done, uint64_t total)
 {
     const struct merging *g = ctx;
-    g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT "\n", done, total);
-    disk_answer(g->answer, line);
+    disk_tell_progress(g->answer, done, total);
+}
+
+static bool tells_itself(const struct merging *g, const struct snapshot_image *i)
+{
+    return g->in_use && !i->frozen;
 }
 
 /* A merge that was killed may have told some of them already. */
 static bool forget_above(const struct merging *g, GError **error)
 {
-    g_autofree char *name = seen_from_snapshots(g->parent);
+    g_autofree char *name = snapshot_seen_from_inside(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
         g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
-        if (!disk_forget_parent(path, one->format, name, error))
+        if (tells_itself(g, one))
+            continue;
+        if (!disk_forget_parent(path, one->format, name, g->in_use, error))
             return false;
     }
     return true;
@@ -134,11 +94,13 @@ static bool forget_above(const struct merging *g, GError **error)
 
 static bool tell_those_above(const struct merging *g, GError **error)
 {
-    g_autofree char *name = seen_from_snapshots(g->parent);
+    g_autofree char *name = snapshot_seen_from_inside(g->parent);
     for (guint i = 0; i < g->above->len; i++) {
         const struct snapshot_image *one = g->above->pdata[i];
         g_autofree char *path = g_canonicalize_filename(one->file, g->folder);
-        if (!disk_set_parent(path, one->format, name, g->parent_format, error))
+        if (tells_itself(g, one))
+            continue;
+        if (!disk_set_parent(path, one->format, name, g->parent_format, g->in_use, error))
             return false;
     }
     return true;
@@ -151,9 +113,9 @@ static int merge(void *ctx, int answer)
     g_autofree char *path = g_canonicalize_filename(g->child, g->folder);
     g_autoptr(GError) error = NULL;
     g->answer = answer;
-    bool good =
-        forget_above(g, &error) && disk_merge(path, g->child_format, &job, &error) && tell_those_above(g, &error);
-    return good ? 0 : refuse(answer, error);
+    bool good = forget_above(g, &error) && disk_merge(path, g->child_format, g->in_use, &job, &error) &&
+                tell_those_above(g, &error);
+    return good ? 0 : disk_refuse(answer, error);
 }
 
 static void allow_writing(struct fence_files *f, const char *folder, const char *file)
@@ -164,9 +126,9 @@ static void allow_writing(struct fence_files *f, const char *folder, const char 
 }
 
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
-                  GPtrArray *above, struct machine_job *job, GError **error)
+                  GPtrArray *above, bool in_use, struct machine_job *job, GError **error)
 {
-    struct merging g = {folder, child->file, child->format, parent->file, parent->format, above, -1};
+    struct merging g = {folder, child->file, child->format, parent->file, parent->format, above, in_use, -1};
     struct fence_files *f = fence_files_new();
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);
@@ -174,7 +136,7 @@ bool images_merge(const char *folder, const struct snapshot_image *child, const 
     allow_writing(f, folder, parent->file);
     for (guint i = 0; i < above->len; i++)
         allow_writing(f, folder, ((struct snapshot_image *)above->pdata[i])->file);
-    return run(merge, &g, f, job, error);
+    return disk_work(merge, &g, f, job, NULL, error);
 }
 
 /* ---- looking for damage ---- */
@@ -193,7 +155,7 @@ static int check_image(void *ctx, int answer)
     struct image_check c;
     image_check_init(&c);
     if (!im || (im->format->check && !image_check(im, false, &c, &error)))
-        refuse(answer, error);
+        disk_refuse(answer, error);
     else if (c.corruptions)
         disk_answer(answer, c.text->str);
     image_check_clear(&c);

@@ -6,11 +6,14 @@
 struct change { /* of one machine that stands still; its locks are held */
     const char *name;
     char *folder;
-    int lock, held;
+    int lock, held; /* lock -1: it runs */
+    int busy;       /* then: nobody else takes or deletes */
     struct snapshot_record *record;
 };
 /* Settled, and without leftovers. */
 bool change_begin(struct change *c, const char *name, GError **error);
+/* The same of one that runs. */
+bool change_begin_live(struct change *c, const char *name, GError **error);
 void change_end(struct change *c); /* whether it was begun or not */
 /* The record as it is, and with it this machine.ini (NULL: as it is) and saved state: decides, and does it. */
 bool change_commit(struct change *c, GKeyFile *settings, int state, GError **error);
@@ -24,6 +27,27 @@ GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot
 /* Is i that image, or below it? */
 bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
 bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
+
+/* ---- snapshot_images.c ---- */
+char *snapshot_seen_from_inside(const char *file); /* from the folder of snapshots; g_free */
+
+/* ---- snapshot_state.c ---- */
+/* The snapshot's state with what its disks consist of now, into a new file. */
+bool snapshot_retell_state(const struct change *c, const struct snapshot *s, const char *to, GError **error);
+
+/* ---- snapshots.c: of taking one ---- */
+/* The image of a drive that a guest writes to; what is removable, or is only read, is as it is.  g_free; NULL: none. */
+char *snapshot_written_image(GKeyFile *file, const char *section);
+char *snapshot_format_of(GKeyFile *file, const char *section, const char *image); /* g_free */
+bool snapshot_may_freeze(GKeyFile *file, const char *section, GError **error); /* something can be put on top of it */
+bool snapshot_is_newest(const struct change *c, GError **error);
+bool snapshot_may_take_next(const struct change *c, const char *name, const char *description, GError **error);
+/* A name stands for one snapshot, and is no number; own: whose it is to be, or NULL. */
+bool snapshot_name_fits(const struct snapshot_record *r, const struct snapshot *own, const char *name, GError **error);
+bool snapshot_begin_record(const struct change *c, GError **error); /* the folder and the record are there */
+bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GError **error);
+/* New images on top of those of the list's drives, into the settings and the record. */
+bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsigned number, GError **error);
 
 /* What is wrong with its state, if it is to have one; g_free; NULL: nothing. */
 char *snapshot_state_damage(const char *folder, const struct snapshot *s);

@@ -23,7 +23,7 @@ static void disk_free(gpointer disk)
     g_free(d);
 }
 
-static void snapshot_free(gpointer snapshot)
+void snapshot_free(gpointer snapshot)
 {
     struct snapshot *s = snapshot;
     g_free(s->name);
@@ -128,7 +128,7 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending)
 
 guint64 snapshot_file_number(const char *name)
 {
-    if (!g_regex_match_simple("^[0-9]+\\.(ini|state)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
         return 0;
     const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
     return g_ascii_strtoull(digits, NULL, 10);
@@ -153,6 +153,8 @@ static JsonObject *snapshot_object(const struct snapshot *s)
     json_object_set_int_member(o, "time", s->time);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_int_member(o, "settings-crc", s->settings);
+    if (s->moved)
+        json_object_set_boolean_member(o, "moved", true);
     for (guint i = 0; i < s->disks->len; i++) {
         const struct snapshot_disk *d = s->disks->pdata[i];
         JsonObject *one = json_object_new();
@@ -177,6 +179,8 @@ static JsonObject *image_object(const struct snapshot_image *i)
         return o;
     json_object_set_int_member(o, "bytes", i->bytes);
     json_object_set_int_member(o, "changed-ns", i->changed_ns);
+    if (i->live)
+        json_object_set_boolean_member(o, "live", true);
     return o;
 }
 
@@ -282,6 +286,7 @@ static void read_snapshot(struct reading *g, JsonObject *o)
     s->time = number(g, o, "time", 0, G_MAXINT64);
     s->state_bytes = number(g, o, "state-bytes", 0, G_MAXINT64);
     s->settings = number(g, o, "settings-crc", 0, G_MAXUINT32);
+    s->moved = member(o, "moved") && flag(g, o, "moved");
     read_disks(g, o, s);
     g_ptr_array_add(g->record->snapshots, s);
 }
@@ -298,6 +303,7 @@ static void read_image(struct reading *g, JsonObject *o)
         return;
     i->bytes = number(g, o, "bytes", 0, G_MAXINT64);
     i->changed_ns = number(g, o, "changed-ns", G_MININT64, G_MAXINT64);
+    i->live = member(o, "live") && flag(g, o, "live");
 }
 
 static bool is_own_name(const char *file)
@@ -380,7 +386,8 @@ static bool fits_together(const struct snapshot_record *r)
                (!s->parent || record_snapshot(r, s->parent)) && disks_fit(s, images);
         before = s->id;
     }
-    return good && (r->pending_state <= 0 || record_snapshot(r, r->pending_state));
+    bool last = r->pending_state == (int)r->next - 1; /* a retold one (snapshot_state.c) */
+    return good && (r->pending_state <= 0 || last || record_snapshot(r, r->pending_state));
 }
 
 static void read_all(struct reading *g, JsonObject *o)

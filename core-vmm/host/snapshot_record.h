@@ -21,6 +21,7 @@ struct snapshot {
     char *name, *description;
     gint64 time;          /* Unix */
     uint64_t state_bytes; /* of its saved state; 0: it was off */
+    bool moved;           /* its disks consist of other files than its state says */
     uint32_t settings;    /* CRC-32C of its settings */
     GPtrArray *disks;     /* struct snapshot_disk */
 };
@@ -28,16 +29,18 @@ struct snapshot_image {       /* that a snapshot or the present needs, or anothe
     char *file, *format, *on; /* on: the image that it builds upon and that is here too; NULL: none */
     bool ours;                /* made by a snapshot: may go when nobody needs it */
     bool merging;             /* it gets the blocks of the one on top, which hides that it is neither */
-    bool frozen;              /* nobody writes to it any more: */
-    uint64_t bytes;           /* its file's size and the time of its last change, */
-    int64_t changed_ns;       /* as when it was frozen */
+    bool
+        live; /* frozen, but the machine that runs may write to it yet, or has done so since: bytes and changed_ns say nothing */
+    bool frozen;        /* nobody writes to it any more: */
+    uint64_t bytes;     /* its file's size and the time of its last change, */
+    int64_t changed_ns; /* as when it was frozen */
 };
 enum { PENDING_STATE_STAYS = 0, PENDING_STATE_GOES = -1 };
 struct snapshot_record {
     unsigned next, current; /* next: the number of the next snapshot or image; current: what the present builds upon */
     GPtrArray *snapshots, *images;
     char *pending;     /* the machine.ini that is to be; NULL: nothing is pending */
-    int pending_state; /* and what saved.state is to be: the number of a snapshot, or one of above */
+    int pending_state; /* and what saved.state is to be: that of this number, or one of above */
 };
 
 struct snapshot_record *record_new(void);
@@ -57,6 +60,7 @@ struct snapshot_image *record_image(const struct snapshot_record *r, const char 
 GPtrArray *record_children(const struct snapshot_record *r, const char *file);
 bool record_needs(const struct snapshot_record *r, const char *file); /* a snapshot has it as a disk */
 struct snapshot *snapshot_new(unsigned id);
+void snapshot_free(gpointer snapshot); /* one that is in no record */
 void snapshot_add_disk(struct snapshot *s, const char *drive, const char *file);
 struct snapshot_image *record_add_image(struct snapshot_record *r, const char *file, const char *format,
                                         const char *on);

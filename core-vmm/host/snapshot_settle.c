@@ -4,6 +4,7 @@
  * What the record does not have is removed by its name's pattern.  But the record can be wrong: put back from a copy that is
  * older than the images.  So nothing is removed that the present names, by whatever name, and nothing at all while there is a
  * number that the record has not given yet: a change that was killed leaves the next one, and no other. */
+#include "core-vmm/host/firmware.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
 #include <errno.h>
@@ -29,12 +30,25 @@ static bool put_state(const char *folder, int state, GError **error)
     return folder_sync(folder, error);
 }
 
+/* What UEFI remembers, as at the snapshot that the present goes back to; it may have been nothing. */
+static bool put_variables(const char *folder, unsigned snapshot, GError **error)
+{
+    g_autofree char *path = g_build_filename(folder, FIRMWARE_VARS_FILE, NULL), *data = NULL;
+    g_autofree char *from = snapshot_path(folder, snapshot, "vars");
+    gsize n;
+    if (!access(from, F_OK))
+        return g_file_get_contents(from, &data, &n, error) && file_replace(path, data, n, error);
+    return !unlink(path) || errno == ENOENT || path_failed(path, error);
+}
+
 bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError **error)
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
     if (!r->pending)
         return true;
-    if (!file_replace(ini, r->pending, strlen(r->pending), error) || !put_state(folder, r->pending_state, error))
+    bool goes_back = r->pending_state != PENDING_STATE_STAYS;
+    if (!file_replace(ini, r->pending, strlen(r->pending), error) ||
+        (goes_back && !put_variables(folder, r->current, error)) || !put_state(folder, r->pending_state, error))
         return false;
     g_clear_pointer(&r->pending, g_free);
     r->pending_state = PENDING_STATE_STAYS;
@@ -46,7 +60,8 @@ bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError 
 /* Names that are given here, or by those who write files anew for us. */
 static bool is_ours(const char *name)
 {
-    return snapshot_file_number(name) || g_regex_match_simple("^(record\\.json|[0-9]+\\.ini)\\..{6}$", name, 0, 0);
+    return snapshot_file_number(name) ||
+           g_regex_match_simple("^(record\\.json|[0-9]+\\.(ini|vars))\\..{6}$", name, 0, 0);
 }
 
 char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
@@ -63,7 +78,7 @@ char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
 /* Canonical names of all that the record has. */
 static GHashTable *names_of(const char *folder, const struct snapshot_record *r)
 {
-    static const char *const endings[] = {"ini", "state"};
+    static const char *const endings[] = {"ini", "state", "vars"};
     GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < r->images->len; i++)
         g_hash_table_add(names, g_canonicalize_filename(((struct snapshot_image *)r->images->pdata[i])->file, folder));

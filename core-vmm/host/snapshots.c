@@ -8,6 +8,7 @@
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/firmware.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/image/image.h"
@@ -20,7 +21,7 @@
 /* ---- a change ---- */
 
 /* An older record knows neither what lies beside it nor which numbers are taken. */
-static bool is_newest(const struct change *c, GError **error)
+bool snapshot_is_newest(const struct change *c, GError **error)
 {
     g_autofree char *newer = snapshot_newer_file(c->folder, c->record);
     if (newer)
@@ -32,10 +33,22 @@ static bool is_newest(const struct change *c, GError **error)
     return !newer;
 }
 
+/* No machine runs that would write to them. */
+static bool settle_live(struct change *c, GError **error)
+{
+    for (guint i = 0; i < c->record->images->len; i++) {
+        struct snapshot_image *image = c->record->images->pdata[i];
+        if (image->live && !snapshot_note_time(c->folder, image, error))
+            return false;
+        image->live = false;
+    }
+    return true;
+}
+
 bool change_begin(struct change *c, const char *name, GError **error)
 {
     GError *why = NULL;
-    *c = (struct change){.name = name, .lock = -1, .held = -1};
+    *c = (struct change){.name = name, .lock = -1, .held = -1, .busy = -1};
     if (!vm_name_check(name, error))
         return false;
     c->folder = paths_machine(name);
@@ -52,7 +65,7 @@ bool change_begin(struct change *c, const char *name, GError **error)
     c->held = c->lock >= 0 ? settings_hold(c->folder, error) : -1;
     if (c->held >= 0 && snapshots_settle_held(c->folder, error))
         c->record = record_load(c->folder, error);
-    return c->record && is_newest(c, error);
+    return c->record && snapshot_is_newest(c, error) && settle_live(c, error);
 }
 
 /* What was made for nothing would keep those that it is on top of from being written to. */
@@ -62,6 +75,8 @@ void change_end(struct change *c)
         snapshots_settle_held(c->folder, NULL);
     if (c->held >= 0)
         close(c->held);
+    if (c->busy >= 0)
+        close(c->busy);
     if (c->lock >= 0)
         close(c->lock);
     record_free(c->record);
@@ -121,7 +136,7 @@ bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GEr
     struct snapshot_image now = {.file = i->file};
     if (!snapshot_note_time(folder, &now, error))
         return false;
-    if (i->merging || (now.bytes == i->bytes && now.changed_ns == i->changed_ns))
+    if (i->merging || i->live || (now.bytes == i->bytes && now.changed_ns == i->changed_ns))
         return true;
     g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "%s was changed since the snapshot was taken", i->file);
     return false;
@@ -150,7 +165,7 @@ GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot
 /* ---- the present's disks ---- */
 
 /* Those that a guest writes to; what is removable, or is only read, is as it is. */
-static char *written_image(GKeyFile *file, const char *section)
+char *snapshot_written_image(GKeyFile *file, const char *section)
 {
     const struct schema_section *s = schema_find_section(section);
     g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
@@ -160,15 +175,21 @@ static char *written_image(GKeyFile *file, const char *section)
     return disk && image && *image && g_strcmp0(readonly, "on") ? g_steal_pointer(&image) : NULL;
 }
 
+char *snapshot_format_of(GKeyFile *file, const char *section, const char *image)
+{
+    char *format = g_key_file_get_string(file, section, "format", NULL);
+    return format ? format : g_strdup(image_format_by_name(image));
+}
+
 /* One image has one name in the record, whatever machine.ini calls it. */
 static struct snapshot_image *image_for(struct change *c, GKeyFile *file, const char *section, const char *image)
 {
     struct snapshot_image *known = image_at(c, image);
-    g_autofree char *format = g_key_file_get_string(file, section, "format", NULL);
-    return known ? known : record_add_image(c->record, image, format ? format : image_format_by_name(image), NULL);
+    g_autofree char *format = snapshot_format_of(file, section, image);
+    return known ? known : record_add_image(c->record, image, format, NULL);
 }
 
-static bool may_freeze(GKeyFile *file, const char *section, GError **error)
+bool snapshot_may_freeze(GKeyFile *file, const char *section, GError **error)
 {
     if (!g_key_file_has_key(file, section, "offset", NULL) && !g_key_file_has_key(file, section, "size", NULL))
         return true;
@@ -180,18 +201,19 @@ static bool may_freeze(GKeyFile *file, const char *section, GError **error)
 }
 
 /* New images on top of those of the list's drives, into the settings and the record. */
-static bool put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsigned number, GError **error)
+bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsigned number, GError **error)
 {
     g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(struct overlay));
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *d = disks->pdata[i];
         char *name = g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", d->drive, number);
-        struct overlay o = {name, d->file, record_image(c->record, d->file)->format};
+        struct overlay o = {name, d->file, record_image(c->record, d->file)->format, c->lock < 0};
         g_ptr_array_add(names, name);
         g_array_append_val(list, o);
     }
-    if (!overlays_create(c->folder, (const struct overlay *)list->data, list->len, error))
+    if (!overlays_create(c->folder, in, (const struct overlay *)list->data, list->len, error))
         return false;
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *d = disks->pdata[i];
@@ -205,14 +227,14 @@ static bool put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsig
 
 /* ---- take ---- */
 
-static bool find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GError **error)
+bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GError **error)
 {
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
     for (char **section = sections; *section; section++) {
-        g_autofree char *image = written_image(file, *section);
+        g_autofree char *image = snapshot_written_image(file, *section);
         if (!image)
             continue;
-        if (!may_freeze(file, *section, error))
+        if (!snapshot_may_freeze(file, *section, error))
             return false;
         snapshot_add_disk(s, *section, image_for(c, file, *section, image)->file);
     }
@@ -232,6 +254,17 @@ static bool freeze(struct change *c, const struct snapshot *s, GError **error)
     return true;
 }
 
+/* A copy, for the present goes on writing to its file. */
+static bool keep_variables(const struct change *c, unsigned id, GError **error)
+{
+    g_autofree char *path = g_build_filename(c->folder, FIRMWARE_VARS_FILE, NULL), *data = NULL;
+    g_autofree char *copy = snapshot_path(c->folder, id, "vars");
+    gsize n;
+    if (access(path, F_OK))
+        return true;
+    return g_file_get_contents(path, &data, &n, error) && file_replace(copy, data, n, error);
+}
+
 /* The settings as they are, and the saved state if there is one: the same file under another name. */
 static bool keep_files(struct change *c, struct snapshot *s, GError **error)
 {
@@ -243,6 +276,8 @@ static bool keep_files(struct change *c, struct snapshot *s, GError **error)
     if (!g_file_get_contents(ini, &text, &n, error) || !file_replace(copy, text, n, error))
         return false;
     s->settings = crc32c(0, text, n);
+    if (!keep_variables(c, s->id, error))
+        return false;
     if (lstat(saved, &st))
         return errno == ENOENT || path_failed(saved, error);
     s->state_bytes = st.st_size;
@@ -253,14 +288,14 @@ static bool take(struct change *c, struct snapshot *s, GError **error)
 {
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     g_autoptr(GKeyFile) file = machines_settings(c->name, error);
-    if (!file || !find_disks(c, file, s, error) || !put_on_top(c, file, s->disks, s->id, error) ||
+    if (!file || !snapshot_find_disks(c, file, s, error) || !snapshot_put_on_top(c, file, s->disks, s->id, error) ||
         !freeze(c, s, error) || !keep_files(c, s, error) || !folder_sync(in, error))
         return false;
     return change_commit(c, file, PENDING_STATE_STAYS, error);
 }
 
 /* Images are never there without a record, so one that is missing is seen to be. */
-static bool begin_record(const struct change *c, GError **error)
+bool snapshot_begin_record(const struct change *c, GError **error)
 {
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     if (g_mkdir_with_parents(in, 0700))
@@ -278,7 +313,7 @@ static bool text_fits(const char *text, const char *what, GError **error)
 }
 
 /* A name stands for one snapshot, and is no number. */
-static bool name_fits(const struct snapshot_record *r, const struct snapshot *own, const char *name, GError **error)
+bool snapshot_name_fits(const struct snapshot_record *r, const struct snapshot *own, const char *name, GError **error)
 {
     if (!text_fits(name, "name", error))
         return false;
@@ -310,10 +345,11 @@ static bool numbers_left(const struct change *c, unsigned count, GError **error)
     return false;
 }
 
-static bool may_take_next(const struct change *c, const char *name, const char *description, GError **error)
+bool snapshot_may_take_next(const struct change *c, const char *name, const char *description, GError **error)
 {
     const struct snapshot_record *r = c->record;
-    if (!name_fits(r, NULL, name, error) || !text_fits(description, "description", error) || !numbers_left(c, 1, error))
+    if (!snapshot_name_fits(r, NULL, name, error) || !text_fits(description, "description", error) ||
+        !numbers_left(c, 1, error))
         return false;
     if (r->snapshots->len < SNAPSHOTS_MAX)
         return true;
@@ -325,7 +361,7 @@ static bool may_take_next(const struct change *c, const char *name, const char *
 static bool take_next(struct change *c, const char *name, const char *description, unsigned *id, GError **error)
 {
     struct snapshot_record *r = c->record;
-    if (!may_take_next(c, name, description, error) || !begin_record(c, error))
+    if (!snapshot_may_take_next(c, name, description, error) || !snapshot_begin_record(c, error))
         return false;
     struct snapshot *s = snapshot_new(r->next++);
     s->parent = r->current;
@@ -342,22 +378,6 @@ bool snapshots_take(const char *machine, const char *name, const char *descripti
     struct change c;
     bool good = change_begin(&c, machine, error) && take_next(&c, name, description, id, error);
     change_end(&c);
-    return good;
-}
-
-/* In a record that is read for this, and thrown away. */
-bool snapshots_may_take(const char *machine, const char *name, const char *description, GError **error)
-{
-    g_autofree char *folder = machines_folder(machine);
-    struct change c = {.name = machine, .folder = folder, .record = record_load(folder, error), .lock = -1, .held = -1};
-    g_autoptr(GKeyFile) file = c.record ? machines_settings(machine, error) : NULL;
-    bool good = file && is_newest(&c, error) && may_take_next(&c, name, description, error);
-    if (good) {
-        struct snapshot *s = snapshot_new(c.record->next);
-        g_ptr_array_add(c.record->snapshots, s);
-        good = find_disks(&c, file, s, error) && freeze(&c, s, error);
-    }
-    record_free(c.record);
     return good;
 }
 
@@ -413,10 +433,13 @@ static bool drop_present(struct change *c, GError **error)
 static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, GError **error)
 {
     unsigned number = c->record->next++;
-    if (!drop_present(c, error) || !put_on_top(c, file, s->disks, number, error))
+    int state = !s->state_bytes ? PENDING_STATE_GOES : s->moved ? (int)number : (int)s->id;
+    g_autofree char *retold = snapshot_path(c->folder, number, "state");
+    if (!drop_present(c, error) || !snapshot_put_on_top(c, file, s->disks, number, error) ||
+        (state == (int)number && !snapshot_retell_state(c, s, retold, error)))
         return false;
     c->record->current = s->id;
-    return change_commit(c, file, s->state_bytes ? (int)s->id : PENDING_STATE_GOES, error);
+    return change_commit(c, file, state, error);
 }
 
 bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error)
@@ -458,7 +481,7 @@ bool snapshots_edit(const char *machine, const char *which, const char *name, co
     struct change c;
     bool good = change_begin(&c, machine, error);
     struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
-    good = s && name_fits(c.record, s, name, error) && text_fits(description, "description", error);
+    good = s && snapshot_name_fits(c.record, s, name, error) && text_fits(description, "description", error);
     if (good && name) {
         g_free(s->name);
         s->name = g_strdup(name);

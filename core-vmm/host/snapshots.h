@@ -17,12 +17,18 @@ struct snapshot *snapshots_find(const struct snapshot_record *r, const char *mac
 
 /* name, description: may be NULL.  *id: its number. */
 bool snapshots_take(const char *machine, const char *name, const char *description, unsigned *id, GError **error);
-/* What of it can be known of a machine that runs: for whoever is about to save it for that. */
-bool snapshots_may_take(const char *machine, const char *name, const char *description, GError **error);
 /* The present becomes that snapshot; what it was is lost, unless keep is the name of a snapshot of it to be taken first. */
 bool snapshots_restore(const char *machine, const char *which, const char *keep, GError **error);
-/* Merges its images into others where that can be; those of *kept (a sentence why, g_free) stay until it can. */
-bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, char **kept, GError **error);
+/* Merges its images into others where that can be; those of *kept (a sentence why, g_free) stay until it can.  Cancelled, or killed, it
+ * goes on with the next one.  live: the machine runs; merged() has its VM process read what two images have become, at path, instead of
+ * the one of path `gone`, which goes then.  name: as seen from the folder of snapshots; writes: the path of the image on top of it that
+ * the VM process writes to, which it tells, or "". */
+struct live_merges {
+    bool (*merged)(void *ctx, const char *path, const char *gone, const char *name, const char *writes, GError **error);
+    void *ctx;
+};
+bool snapshots_delete(const char *machine, const char *which, struct machine_job *job, const struct live_merges *live,
+                      char **kept, GError **error);
 /* NULL: as it is. */
 bool snapshots_edit(const char *machine, const char *which, const char *name, const char *description, GError **error);
 /* Findings about one (NULL: all), sentences; none: it is whole.  g_ptr_array_unref; NULL: an error. */
@@ -32,14 +38,40 @@ GPtrArray *snapshots_verify(const char *machine, const char *which, GError **err
 bool snapshots_settle(const char *folder, GError **error);
 bool snapshots_settle_held(const char *folder, GError **error); /* by who has that lock */
 
+/* ---- snapshot_live.c: of a machine that runs.  Whoever calls talks to the VM process: client_snapshot.c ---- */
+struct live_disk {
+    char *drive;
+    char *on, *file; /* what it has, and the fresh image that it is to go on with, as machine.ini names them */
+    char *on_path, *file_path; /* absolute */
+};
+struct snapshot_live {
+    char *machine, *name, *description, *settings; /* settings: that belong to the snapshot */
+    unsigned number;
+    GPtrArray *disks; /* struct live_disk */
+    int busy;         /* one at a time of each machine */
+};
+/* present: the path of what is in each drive, by its section.  Then machine.ini names fresh images, which are there and empty.
+ * name, description: may be NULL.  state: a snapshot is to come of it; else only the disks go on with other images. */
+bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const char *name, const char *description,
+                          GHashTable *present, GError **error);
+/* The disks use them, what is below is flushed, and state is the path of the state of that moment (NULL: there is none): it is a
+ * snapshot. */
+bool snapshots_live_finish(struct snapshot_live *l, const char *state, GError **error);
+/* The VM process uses none of them and will not: as before. */
+bool snapshots_live_undo(struct snapshot_live *l, GError **error);
+void snapshots_live_end(struct snapshot_live *l); /* whether it was begun or not */
+
 /* ---- snapshot_images.c: in fenced children ---- */
 struct overlay { /* a new image on top of another; relative to the machine's folder */
     const char *file, *on, *format;
+    bool live; /* somebody writes to the one below */
 };
-bool overlays_create(const char *folder, const struct overlay *list, guint n, GError **error);
-/* child's blocks into parent, and parent instead of child below all of above. */
+/* in: the folder that they all come into. */
+bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error);
+/* child's blocks into parent, and parent instead of child below all of above.  in_use: a machine that runs reads them, and sees to what it
+ * writes to itself. */
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,
-                  GPtrArray *above, struct machine_job *job, GError **error);
+                  GPtrArray *above, bool in_use, struct machine_job *job, GError **error);
 /* What is wrong with an image (alone: without what it builds upon) or a state file; NULL: nothing.  g_free. */
 char *image_damage(const char *path, const char *format, bool alone);
 char *state_damage(const char *path);

@@ -273,8 +273,8 @@ static void flat_store(struct machine *m, const struct flat *f, uint64_t gpa, un
     if (to != NO_MEMORY) {
         memcpy(m->memory.base + to + skip, &value, size);
         if (m->engine_vm)
-            m->engine->touched(m->engine_vm, to + skip, size);
-    } else if (f->device && f->offset == NO_MEMORY) {
+            memory_touched(m, to + skip, size);
+    } else if (f->device && (f->offset == NO_MEMORY || f->device->ops->regions[f->region].commands)) {
         device_write(f->device, f->region, f->region_offset + skip, size, value);
     }
 }

@@ -47,6 +47,8 @@ struct memory {
     uint64_t below_4g, above_4g; /* guest RAM; in the file it is one piece from offset 0 */
     struct shadow shadow[96];    /* per 4 KiB of 0xA0000-0xFFFFF */
     bool a20;
+    bool log;                 /* the engine notes which pages of RAM the guest writes to */
+    _Atomic uint64_t *others; /* and here: which ones somebody else wrote to; a bit per page of RAM, NULL: not noted */
     _Atomic unsigned sequence;
     unsigned count;
     struct flat flat[MAX_FLAT];
@@ -59,6 +61,13 @@ void memory_rebuild(struct machine *m);                                 /* bus l
 void device_map_changed(struct machine *m);                             /* takes the map lock and rebuilds */
 bool memory_map_engine(struct machine *m, GError **error);              /* tell a new engine everything */
 bool memory_find(struct machine *m, uint64_t gpa, struct flat *out);    /* lock-free */
+/* Somebody other than the engine wrote to the memory file: told afterwards, from any thread. */
+void memory_touched(struct machine *m, uint64_t offset, uint64_t bytes);
+/* Which pages of RAM are written to, by whomever, is noted from now on, or no more; the vCPUs stand. */
+void memory_log(struct machine *m, bool on);
+/* ORs a bit per page of RAM that was written to since the last call, or since it is noted.  What is read of them after this is
+ * as it was at the call or newer; what is newer is noted again.  Loop thread. */
+void memory_take_log(struct machine *m, uint64_t *bitmap);
 
 /* ---- device.c ---- */
 struct mapped_region {
@@ -68,7 +77,7 @@ struct mapped_region {
     bool on, registers; /* registers: as in the chip's table, here because every port access looks at it */
     uint64_t memory;    /* offset in the memory file, or NO_MEMORY */
     uint64_t memory_bytes, bar_bytes;
-    bool readonly;
+    bool readonly, hidden;
 };
 struct wiring { /* a row of the board's list */
     const struct device_ops *ops;
@@ -142,6 +151,7 @@ struct irq {
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     uint32_t pirq_sources[4];       /* the same of the PCI router's inputs */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
+    struct device *legacy;      /* who has ISA IRQs 0 and 8 for itself (HPET); NULL: nobody */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
     bool loading;
     _Atomic uint64_t apic_page[MAX_CPUS];
@@ -217,6 +227,13 @@ struct event_handler {
     void (*fn)(void *ctx, const struct machine_event *e);
     void *ctx;
 };
+struct cpu_limit { /* cpu_limit.c */
+    unsigned percent;
+    guint timer;
+    bool holds;
+    int64_t credit, wall, cpu; /* ns */
+    uint64_t held_ns;
+};
 struct machine {
     GKeyFile *file;
     char *path, *folder, *name;
@@ -237,6 +254,7 @@ struct machine {
     pthread_mutex_t run_lock;
     pthread_cond_t run_changed;
     unsigned hold;
+    struct cpu_limit cpu_limit;
     unsigned begun; /* threads of virtual CPUs that have their names and fences */
     bool quit;
     _Atomic bool timer_keeper; /* a halted vCPU waits for timers */
@@ -263,12 +281,14 @@ struct machine {
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
+    struct tpm_port *tpm; /* tpm.c; NULL: there is no such device */
     GPtrArray *char_ports;          /* struct char_port: char.c */
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct halt_hook on_halt;
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
+    struct live *live;    /* save_live.c: one that is under way, or NULL */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };
 void machine_ask_reset(struct machine *m);                 /* any thread */

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* device.c - core's half of a device: lock, regions, timers, log. */
+#include "core-vmm/api/flash.h"
 #include "core-vmm/api/input.h"
 #include "core-vmm/machine/core.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -173,6 +176,27 @@ uint8_t *dev_memory(struct device *d, unsigned region, uint64_t bytes, bool read
     if (d->ops->regions[region].bar)
         pci_bar_bytes(d, d->ops->regions[region].bar, bytes);
     return d->machine->memory.base + offset;
+}
+
+void dev_memory_show(struct device *d, unsigned region, bool shown)
+{
+    struct mapped_region *r = &d->core->region[region];
+    pthread_mutex_lock(&d->machine->map);
+    if (r->hidden == shown) {
+        r->hidden = !shown;
+        if (r->on)
+            memory_rebuild(d->machine);
+    }
+    pthread_mutex_unlock(&d->machine->map);
+}
+
+int dev_kept_file(struct device *d, const char *name, GError **error)
+{
+    g_autofree char *path = g_build_filename(d->machine->folder, name, NULL);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
+    return fd;
 }
 
 void dev_memory_dirty(struct device *d, unsigned region, uint64_t *bitmap)

@@ -152,7 +152,7 @@ static struct drive *open_one(struct device *d, const struct config *c, bool bay
     g_source_attach(v->wake_source, NULL);
     v->next = d->machine->drives;
     d->machine->drives = v;
-    if (drive_read_config(v, c, error) && open_first_medium(v, c, error)) {
+    if (drive_read_config(v, c, error) && drive_limit_read(v, c, error) && open_first_medium(v, c, error)) {
         default_serial(v);
         return v;
     }
@@ -187,6 +187,7 @@ void drive_close(struct drive *v)
     g_mutex_lock(&v->lock);
     v->closing = true;
     g_mutex_unlock(&v->lock);
+    drive_limit_stop(v);
     drive_wait_for_workers(v);
     drive_stop_retrying(v);
     g_source_destroy(v->wake_source);
@@ -194,6 +195,7 @@ void drive_close(struct drive *v)
     g_thread_pool_free(v->workers, FALSE, TRUE);
     close(v->wake);
     drop_jobs(v);
+    drive_medium_release(v->overlay);
     drive_medium_release(v->medium);
     struct drive **link = &v->device->machine->drives;
     while (*link && *link != v)

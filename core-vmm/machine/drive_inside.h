@@ -11,6 +11,7 @@
  * one thread has told of very much.  The medium is counted by the requests that use it, so that it can be
  * changed while some are under way. */
 #pragma once
+#include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/core.h"
 #include "disk-formats/ops/ops.h"
@@ -46,24 +47,38 @@ struct drive {
     void *full_ctx;
     GThreadPool *workers;
     int wake;
-    GSource *wake_source, *retry;
+    GSource *wake_source, *retry, *limiter;
     GMutex lock; /* of all below; taken inside the device's lock */
     GCond idle;
     struct medium *medium;
+    struct medium *overlay; /* ready to be put on top: drive_overlay.c; loop thread */
     bool changed, guest_locked, closing, full;
-    bool called;            /* a worker was called that has not come yet */
-    unsigned workers_there; /* called, and not gone again */
-    unsigned in_flight;     /* submitted, done() not yet over */
-    unsigned running;       /* waiting for a worker, or with one */
-    bool telling;           /* a worker tells the device */
-    GQueue waiting, finished, stalled;
+    bool called;                             /* a worker was called that has not come yet */
+    unsigned workers_there;                  /* called, and not gone again */
+    unsigned in_flight;                      /* submitted, done() not yet over */
+    unsigned running;                        /* waiting for a worker, or with one */
+    bool telling;                            /* a worker tells the device */
+    GQueue waiting, finished, stalled, held; /* held: until its limit lets them go */
+    struct drive_counts counts;
+    struct drive_limit {
+        uint64_t bytes, operations; /* a second; 0: any number */
+        double may_bytes, may_run;
+        gint64 since;
+    } limit;
 };
+
+/* drive_limit.c; the first two with the lock held */
+bool drive_limit_holds(struct drive *v, struct job *j); /* then it is in held */
+void drive_limit_let_go(struct drive *v);               /* all of them, now */
+void drive_limit_stop(struct drive *v);
+bool drive_limit_read(struct drive *v, const struct config *c, GError **error);
 
 /* drive.c */
 extern const char *const drive_media_names[]; /* by enum media, NULL at the end */
 bool drive_read_config(struct drive *v, const struct config *c, GError **error);
 
 /* drive_requests.c */
+void drive_call_worker(struct drive *v);      /* lock held: one more, if something waits for one */
 void drive_worker(void *drive, void *unused); /* on a thread of the drive's pool */
 gboolean drive_on_wake(int fd, GIOCondition condition, void *drive);
 void drive_complete_finished(struct drive *v);
@@ -80,3 +95,7 @@ void drive_tell_guest(struct drive *v);       /* that its medium is another one 
 void drive_wait_for_workers(struct drive *v); /* not with the device's lock: see drive_quiesce() */
 /* A guest that writes to an image makes those on top of it useless. */
 bool drive_nothing_above_file(const char *path, GError **error);
+
+/* drive_state.c */
+struct disk_layers drive_identify(const struct image *im); /* NULL: there is no medium */
+void drive_put_state(struct stream *s, char *section, struct disk_layers *id, bool changed, bool locked);

@@ -157,6 +157,7 @@ bool drive_eject(struct drive *v, bool force, GError **error)
 void drive_wait_for_workers(struct drive *v)
 {
     g_mutex_lock(&v->lock);
+    drive_limit_let_go(v);
     while (v->running || v->telling)
         g_cond_wait(&v->idle, &v->lock);
     g_mutex_unlock(&v->lock);
@@ -195,6 +196,7 @@ bool drive_insert(struct drive *v, int fd, const char *path, const char *format,
 bool drive_sync(struct drive *v, GError **error)
 {
     g_mutex_lock(&v->lock);
+    drive_limit_let_go(v);
     while (v->running || v->telling)
         g_cond_wait(&v->idle, &v->lock);
     struct medium *m = drive_medium_use(v->medium);

@@ -14,6 +14,10 @@ bool drive_removable(struct drive *v);
 char *drive_file(struct drive *v); /* path of the medium, NULL: empty; g_free */
 const char *drive_section(struct drive *v);
 const char *drive_kind(struct drive *v); /* "disk", "cdrom", "floppy" */
+struct drive_counts {                    /* since the start: requests, bytes, requests that waited because of a limit */
+    uint64_t reads, read_bytes, writes, written_bytes, held;
+};
+struct drive_counts drive_counts(struct drive *v); /* any thread */
 /* Opens the image of a section, with or without those it builds upon, for reading and without a lock, and never closes it:
  * for a process that wants to know which files it consists of.  False: one is damaged, or is not what those on top of it
  * were made for.  Whatever else goes wrong is ignored, and said when the image is opened for good. */

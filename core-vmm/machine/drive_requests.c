@@ -66,7 +66,7 @@ static void finish(struct job *j)
 
 /* The drive's lock is held.  One worker more, if something waits for one; each that comes calls the next, so that a burst of
  * requests costs whoever makes them one call. */
-static void call_worker(struct drive *v)
+void drive_call_worker(struct drive *v)
 {
     if (v->called || v->workers_there == DRIVE_WORKERS || !v->waiting.length)
         return;
@@ -84,7 +84,7 @@ void drive_worker(void *data, void *unused)
     g_mutex_lock(&v->lock);
     v->called = false;
     while ((j = g_queue_pop_head(&v->waiting))) {
-        call_worker(v);
+        drive_call_worker(v);
         g_mutex_unlock(&v->lock);
         j->error = may ? run_request(j->medium->image, j->request) : -EPERM;
         finish(j);
@@ -120,6 +120,23 @@ static bool run_at_once(struct job *j)
     return true;
 }
 
+static void count(struct drive_counts *c, const struct drive_request *r, int error)
+{
+    bool reads = r->op == DRIVE_READ && !error, writes = r->op == DRIVE_WRITE && !error;
+    c->reads += reads;
+    c->read_bytes += reads ? r->bytes : 0;
+    c->writes += writes;
+    c->written_bytes += writes ? r->bytes : 0;
+}
+
+struct drive_counts drive_counts(struct drive *v)
+{
+    g_mutex_lock(&v->lock);
+    struct drive_counts c = v->counts;
+    g_mutex_unlock(&v->lock);
+    return c;
+}
+
 void drive_submit(struct drive *v, struct drive_request *r)
 {
     struct job *j = g_slice_new0(struct job);
@@ -127,13 +144,16 @@ void drive_submit(struct drive *v, struct drive_request *r)
     g_mutex_lock(&v->lock);
     *j = (struct job){v, r, drive_medium_use(v->medium), 0};
     v->in_flight++;
+    bool limited = v->limit.bytes || v->limit.operations;
     g_mutex_unlock(&v->lock);
     j->error = j->medium ? check_request(j->medium->image, r) : -ENOMEDIUM;
-    bool through = j->error || run_at_once(j);
+    bool through = j->error || (!limited && run_at_once(j));
     g_mutex_lock(&v->lock);
-    g_queue_push_tail(through ? &v->finished : &v->waiting, j);
+    count(&v->counts, r, j->error);
+    if (through || !drive_limit_holds(v, j))
+        g_queue_push_tail(through ? &v->finished : &v->waiting, j);
     v->running += !through;
-    call_worker(v);
+    drive_call_worker(v);
     g_mutex_unlock(&v->lock);
     if (through && here)
         v->device->core->requests_through = true;
@@ -221,7 +241,7 @@ static gboolean retry_stalled(void *data)
         v->running++;
         g_queue_push_tail(&v->waiting, j);
     }
-    call_worker(v);
+    drive_call_worker(v);
     g_mutex_unlock(&v->lock);
     return G_SOURCE_CONTINUE;
 }
@@ -277,6 +297,7 @@ void drive_give_up(struct drive *v)
 void drive_quiesce(struct drive *v)
 {
     g_mutex_lock(&v->lock);
+    drive_limit_let_go(v);
     while (v->running)
         g_cond_wait(&v->idle, &v->lock);
     bool any = v->stalled.length;

@@ -3,7 +3,6 @@
  * What is on a medium is not saved.  The state holds which it was, and the one that is there when it is loaded must be the
  * same, and untouched since. */
 #include "core-vmm/machine/drive_inside.h"
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* All requests of one drive are finished and told, and those that their devices then make. */
@@ -37,64 +36,17 @@ bool drives_settle(struct machine *m, unsigned *requests, GError **error)
 
 /* ---- which medium it is: the image, and all that it builds upon ---- */
 
-struct layer {
-    char *path, *format;
-    uint64_t bytes, file_bytes, changed_ns; /* what it shows; of the file: its size, the time of its last change */
-};
-struct identity {   /* no layers: there is no medium */
-    GArray *layers; /* struct layer, the image first */
-    bool writable;
-};
-
-static void layer_clear(void *layer)
+struct disk_layers drive_identify(const struct image *im)
 {
-    struct layer *l = layer;
-    g_free(l->path);
-    g_free(l->format);
-}
-
-static struct layer layer_of(const struct image *im, const char *path)
-{
-    struct layer l = {.path = g_strdup(path), .format = g_strdup(im->format->name), .bytes = im->bytes};
-    struct stat st;
-    if (!stat(path, &st) && S_ISREG(st.st_mode)) {
-        l.file_bytes = st.st_size;
-        l.changed_ns = st.st_mtim.tv_sec * UINT64_C(1000000000) + st.st_mtim.tv_nsec;
-    }
+    struct disk_layers l = disk_layers_new(im && im->writable);
+    for (; im; im = im->parent)
+        disk_layers_add(&l, im->file->path, im->format->name, im->bytes);
     return l;
 }
 
-static struct identity identify(const struct drive *v)
+static struct disk_layers identify(const struct drive *v)
 {
-    const struct medium *m = v->medium;
-    struct identity id = {g_array_new(FALSE, TRUE, sizeof(struct layer)), m && m->image->writable};
-    g_array_set_clear_func(id.layers, layer_clear);
-    for (const struct image *im = m ? m->image : NULL; im; im = im->parent) {
-        struct layer l = layer_of(im, im == m->image ? m->path : im->file->path);
-        g_array_append_val(id.layers, l);
-    }
-    return id;
-}
-
-static void identity_clear(struct identity *id)
-{
-    g_array_unref(id->layers);
-}
-
-static void sync_identity(struct identity *id, struct stream *s)
-{
-    uint32_t n = id->layers->len;
-    stream_bool(s, &id->writable);
-    stream_check_u32(s, &n, IMAGE_MAX_CHAIN);
-    g_array_set_size(id->layers, n);
-    for (unsigned i = 0; i < n && stream_ok(s); i++) {
-        struct layer *l = &g_array_index(id->layers, struct layer, i);
-        stream_text(s, &l->path);
-        stream_text(s, &l->format);
-        stream_u64(s, &l->bytes);
-        stream_u64(s, &l->file_bytes);
-        stream_u64(s, &l->changed_ns);
-    }
+    return drive_identify(v->medium ? v->medium->image : NULL);
 }
 
 /* ---- is it the same? ---- */
@@ -118,7 +70,7 @@ static unsigned put_on_top(const struct drive *v, unsigned at_most)
     return n;
 }
 
-static bool other_disk(const struct drive *v, const struct layer *was, const struct layer *is, GError **error)
+static bool other_disk(const struct drive *v, const struct disk_layer *was, const struct disk_layer *is, GError **error)
 {
     g_autofree char *path = g_strescape(was->path, NULL);
     return disk_fail(error, DISK_ERROR_USAGE,
@@ -126,7 +78,7 @@ static bool other_disk(const struct drive *v, const struct layer *was, const str
                      is->path, path);
 }
 
-static bool same_layer(const struct drive *v, const struct layer *was, const struct layer *is, GError **error)
+static bool same_layer(const struct drive *v, const struct disk_layer *was, const struct disk_layer *is, GError **error)
 {
     if (strcmp(was->format, is->format) || was->bytes != is->bytes)
         return other_disk(v, was, is, error);
@@ -138,30 +90,31 @@ static bool same_layer(const struct drive *v, const struct layer *was, const str
     return true;
 }
 
-static bool same_medium(const struct drive *v, const struct identity *was, const struct identity *is, GError **error)
+static bool same_medium(const struct drive *v, const struct disk_layers *was, const struct disk_layers *is,
+                        GError **error)
 {
-    const struct layer *first = &g_array_index(was->layers, struct layer, 0);
-    unsigned all = is->layers->len, more = all > was->layers->len ? all - was->layers->len : 0;
+    const struct disk_layer *first = &g_array_index(was->list, struct disk_layer, 0);
+    unsigned all = is->list->len, more = all > was->list->len ? all - was->list->len : 0;
     if (!all) {
         g_autofree char *path = g_strescape(first->path, NULL);
         return disk_fail(error, DISK_ERROR_USAGE,
                          "drive %s is empty, and had %s in it when the state was saved: name it in machine.ini (file=)",
                          v->section, path);
     }
-    if (all - more != was->layers->len || put_on_top(v, more) != more || was->writable != is->writable)
-        return other_disk(v, first, &g_array_index(is->layers, struct layer, 0), error);
+    if (all - more != was->list->len || put_on_top(v, more) != more || was->writable != is->writable)
+        return other_disk(v, first, &g_array_index(is->list, struct disk_layer, 0), error);
     bool good = true;
-    for (unsigned i = 0; i < was->layers->len && good; i++)
-        good = same_layer(v, &g_array_index(was->layers, struct layer, i),
-                          &g_array_index(is->layers, struct layer, more + i), error);
+    for (unsigned i = 0; i < was->list->len && good; i++)
+        good = same_layer(v, &g_array_index(was->list, struct disk_layer, i),
+                          &g_array_index(is->list, struct disk_layer, more + i), error);
     return good;
 }
 
 /* What the guest has ejected is taken out here too. */
-static bool match_medium(struct drive *v, const struct identity *was, GError **error)
+static bool match_medium(struct drive *v, const struct disk_layers *was, GError **error)
 {
-    struct identity is = identify(v);
-    bool was_there = was->layers->len, is_there = is.layers->len;
+    struct disk_layers is = identify(v);
+    bool was_there = was->list->len, is_there = is.list->len;
     bool good = !was_there || same_medium(v, was, &is, error);
     if (!was_there && is_there && !drive_removable(v))
         good =
@@ -170,21 +123,29 @@ static bool match_medium(struct drive *v, const struct identity *was, GError **e
         drive_change_medium(v, NULL);
         drive_tell_guest(v);
     }
-    identity_clear(&is);
+    disk_layers_clear(&is);
     return good;
+}
+
+void drive_put_state(struct stream *s, char *section, struct disk_layers *id, bool changed, bool locked)
+{
+    stream_text(s, &section);
+    disk_layers_sync(id, s);
+    stream_bool(s, &changed);
+    stream_bool(s, &locked);
 }
 
 static bool sync_drive(struct drive *v, struct stream *s, GError **error)
 {
-    struct identity id = identify(v);
+    struct disk_layers id = identify(v);
     bool changed = v->changed, locked = v->guest_locked;
-    sync_identity(&id, s);
+    disk_layers_sync(&id, s);
     stream_bool(s, &changed);
     stream_bool(s, &locked);
     bool good = stream_ok(s) && (!s->loading || match_medium(v, &id, error));
     v->changed = changed;
     v->guest_locked = locked;
-    identity_clear(&id);
+    disk_layers_clear(&id);
     return good;
 }
 

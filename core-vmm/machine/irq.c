@@ -88,6 +88,29 @@ static int isa_of(const struct device *d, unsigned line)
     return line < (unsigned)w->irqs ? w->irq[line] : w->irqchip && line < ISA_IRQS ? (int)line : -1;
 }
 
+/* Is a device heard on an ISA IRQ? */
+static bool heard(const struct device *d, int isa)
+{
+    const struct device *legacy = d->machine->irq.legacy;
+    return !legacy || legacy == d || (isa != 0 && isa != 8);
+}
+
+void irq_legacy(struct device *d, bool on)
+{
+    struct machine *m = d->machine;
+    struct irq *q = &m->irq;
+    pthread_mutex_lock(&q->lock);
+    for (unsigned i = 0; i < m->devices && (q->legacy == d) != on && !q->loading; i++)
+        for (unsigned line = 0; line < ISA_IRQS; line++) {
+            int isa = isa_of(m->device[i], line);
+            if (m->device[i] != d && (isa == 0 || isa == 8) && m->device[i]->core->irq_levels >> line & 1)
+                isa_line(m, isa, !on);
+        }
+    if (on || q->legacy == d)
+        q->legacy = on ? d : NULL;
+    pthread_mutex_unlock(&q->lock);
+}
+
 /* Pin x of slot n is the router's input (n - 1 + x) mod 4; line 0 of a function is the pin that its header names. */
 static unsigned pirq_of(const struct device *d, unsigned line)
 {
@@ -123,8 +146,10 @@ void irq_intx_update(struct device *d)
 static void line_changed(struct device *d, unsigned line, bool level)
 {
     int isa = isa_of(d, line);
-    if (isa >= 0)
+    if (isa >= 0 && heard(d, isa))
         isa_line(d->machine, isa, level);
+    else if (isa < 0 && d->core->wiring.irqchip)
+        chip_input(d->machine->irq.ioapic, line, level);
     else if (d->ops->pci)
         irq_intx_update(d);
 }
@@ -178,6 +203,11 @@ void dev_irq_ticks(struct device *d, uint64_t n)
 {
     struct machine *m = d->machine;
     pthread_mutex_lock(&m->irq.lock);
+    if (!heard(d, 0)) {
+        dev_irq(d, 0, true);
+        pthread_mutex_unlock(&m->irq.lock);
+        return;
+    }
     int edge = tick_edge(m);
     uint64_t more = edge == EDGE_WAITS ? n : n - 1;
     m->irq.ticks_owed = edge == EDGE_NOWHERE ? 0 : MIN(m->irq.ticks_owed + MIN(more, TICKS_OWED_MAX), TICKS_OWED_MAX);
@@ -371,7 +401,7 @@ void irq_load_begin(struct machine *m)
 static void count_sources(struct machine *m, struct device *d)
 {
     for (unsigned line = 0; line < 32; line++)
-        if (isa_of(d, line) >= 0 && d->core->irq_levels >> line & 1)
+        if (isa_of(d, line) >= 0 && heard(d, isa_of(d, line)) && d->core->irq_levels >> line & 1)
             m->irq.isa_sources[isa_of(d, line)]++;
     uint32_t asked = d->ops->pci && d->ops->pci->interrupt_pin ? d->core->irq_levels & 0xf : 0;
     d->core->intx = asked && pci_intx_open(d, asked) ? asked : 0;

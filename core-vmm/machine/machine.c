@@ -5,6 +5,7 @@
  * vCPUs are told to stand, and the loop thread carries it out (wishes_run). */
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/machine/core.h"
+#include "core-vmm/machine/limits.h"
 #include "core-vmm/machine/display.h"
 #include "core-vmm/machine/state.h"
 #include <string.h>
@@ -334,6 +335,7 @@ struct machine *machine_new(GKeyFile *file, const char *path, const char *folder
 void machine_free(struct machine *m)
 {
     vcpus_stop(m);
+    live_abandon(m);
     drives_hush(m, NULL);
     while (g_source_remove_by_user_data(m))
         ;
@@ -381,8 +383,14 @@ void machine_on_halt(struct machine *m, struct halt_hook hook)
 
 bool machine_start(struct machine *m, GError **error)
 {
+    const struct config c = {m->file, m->path, "machine"};
+    int64_t percent = 0;
+    if (!config_number(&c, "cpu-limit", &percent, error))
+        return false;
     clock_go(m->clock);
     tell(m, MACHINE_RUNNING);
+    if (percent)
+        cpu_limit_set(m, percent);
     return vcpus_start(m, error);
 }
 

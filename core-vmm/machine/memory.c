@@ -50,6 +50,7 @@ bool memory_init(struct machine *m, uint64_t ram, GError **error)
 
 void memory_free(struct machine *m)
 {
+    g_clear_pointer(&m->memory.others, g_free);
     if (m->memory.base)
         munmap(m->memory.base, m->memory.bytes);
     if (m->memory.fd > 0)
@@ -86,7 +87,7 @@ void memory_remove(struct machine *m, uint64_t offset, uint64_t bytes)
         return;
     bytes = (bytes + PAGE - 1) & ~(PAGE - 1);
     memset(mem->base + offset, 0, bytes);
-    m->engine->touched(m->engine_vm, offset, bytes);
+    memory_touched(m, offset, bytes);
     for (unsigned i = 0; i < MAX_SPARE; i++)
         if (!mem->spare[i].bytes) {
             mem->spare[i].offset = offset;
@@ -148,10 +149,11 @@ static const struct flat *painting_find(const struct painting *p, uint64_t gpa)
     return NULL;
 }
 
-static void paint_ram(struct painting *p, uint64_t gpa, uint64_t bytes, uint64_t offset)
+static void paint_ram(struct machine *m, struct painting *p, uint64_t gpa, uint64_t bytes, uint64_t offset)
 {
+    struct flat f = {.gpa = gpa, .bytes = bytes, .offset = offset, .store_offset = offset, .log = m->memory.log};
     if (bytes)
-        paint(p, &(struct flat){.gpa = gpa, .bytes = bytes, .offset = offset, .store_offset = offset});
+        paint(p, &f);
 }
 
 static void paint_devices(struct machine *m, struct painting *p)
@@ -166,12 +168,12 @@ static void paint_devices(struct machine *m, struct painting *p)
                 continue;
             struct flat f = {.gpa = at->base,
                              .bytes = bytes,
-                             .offset = at->memory,
+                             .offset = at->hidden ? NO_MEMORY : at->memory,
                              .store_offset = NO_MEMORY,
                              .device = d,
                              .region = r,
                              .readonly = at->readonly,
-                             .log = at->memory != NO_MEMORY && !at->readonly};
+                             .log = at->memory != NO_MEMORY && !at->readonly && !at->hidden};
             paint(p, &f);
         }
     }
@@ -188,7 +190,7 @@ static void paint_shadow(struct machine *m, struct painting *p)
             under ? flat_part(under, gpa, PAGE) : (struct flat){.gpa = gpa, .bytes = PAGE, .offset = NO_MEMORY};
         if (s.read_ram) {
             f.offset = gpa;
-            f.log = false;
+            f.log = m->memory.log;
         }
         f.store_offset = s.write_ram ? gpa : NO_MEMORY;
         f.readonly = !(s.read_ram && s.write_ram);
@@ -222,10 +224,10 @@ static void paint_all(struct machine *m, struct painting *p)
 {
     struct memory *mem = &m->memory;
     p->count = 0;
-    paint_ram(p, 0, MIN(mem->below_4g, HOLE), 0);
+    paint_ram(m, p, 0, MIN(mem->below_4g, HOLE), 0);
     if (mem->below_4g > HOLE_END)
-        paint_ram(p, HOLE_END, mem->below_4g - HOLE_END, HOLE_END);
-    paint_ram(p, 4ull << 30, mem->above_4g, mem->below_4g);
+        paint_ram(m, p, HOLE_END, mem->below_4g - HOLE_END, HOLE_END);
+    paint_ram(m, p, 4ull << 30, mem->above_4g, mem->below_4g);
     paint_devices(m, p);
     paint_shadow(m, p);
     if (!mem->a20) {
@@ -371,6 +373,42 @@ bool memory_find(struct machine *m, uint64_t gpa, struct flat *out)
     }
 }
 
+/* ---- who writes to it ---- */
+
+static uint64_t ram_pages(const struct machine *m)
+{
+    return (m->memory.below_4g + m->memory.above_4g) / PAGE;
+}
+
+void memory_touched(struct machine *m, uint64_t offset, uint64_t bytes)
+{
+    _Atomic uint64_t *others = m->memory.others;
+    uint64_t end = MIN((offset + bytes + PAGE - 1) / PAGE, ram_pages(m));
+    m->engine->touched(m->engine_vm, offset, bytes);
+    for (uint64_t page = offset / PAGE; others && page < end; page++)
+        atomic_fetch_or(&others[page / 64], UINT64_C(1) << page % 64);
+}
+
+/* The note of others' writes stays where it is once it is there: a thread may be about to write to it. */
+void memory_log(struct machine *m, bool on)
+{
+    uint64_t words = ram_pages(m) / 64 + 1;
+    g_autofree uint64_t *old = g_new0(uint64_t, words);
+    if (!m->memory.others)
+        m->memory.others = (_Atomic uint64_t *)g_new0(uint64_t, words);
+    m->memory.log = on;
+    device_map_changed(m);
+    if (on)
+        memory_take_log(m, old);
+}
+
+void memory_take_log(struct machine *m, uint64_t *bitmap)
+{
+    m->engine->dirty(m->engine_vm, 0, ram_pages(m) * PAGE, bitmap);
+    for (uint64_t i = 0; i <= ram_pages(m) / 64; i++)
+        bitmap[i] |= atomic_exchange(&m->memory.others[i], 0);
+}
+
 /* ---- what devices may do ---- */
 
 void *dev_dma(struct device *d, uint64_t gpa, uint64_t bytes, bool write)
@@ -399,7 +437,7 @@ void dev_dma_done(struct device *d, uint64_t gpa, uint64_t bytes)
     struct machine *m = d->machine;
     struct flat f;
     if (m->engine_vm && memory_find(m, gpa, &f) && f.offset != NO_MEMORY)
-        m->engine->touched(m->engine_vm, f.offset + (gpa - f.gpa), bytes);
+        memory_touched(m, f.offset + (gpa - f.gpa), bytes);
 }
 
 /* Takes pages out of the memory file.  Whoever looks at them again finds zeroes; the engine is told as of any other write. */
@@ -408,7 +446,7 @@ static bool punch(struct machine *m, uint64_t offset, uint64_t bytes)
     if (madvise(m->memory.base + offset, bytes, MADV_REMOVE))
         return false;
     if (m->engine_vm)
-        m->engine->touched(m->engine_vm, offset, bytes);
+        memory_touched(m, offset, bytes);
     return true;
 }
 

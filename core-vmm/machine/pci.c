@@ -10,9 +10,11 @@
 enum { PCI_COMMAND = 4, PCI_STATUS = 6, PCI_BAR0 = 0x10, PCI_ROM = 0x30, PCI_CAPABILITIES = 0x34, PCI_LINE = 0x3c };
 enum { COMMAND_IO = 1, COMMAND_MEMORY = 2, COMMAND_INTX_OFF = 1 << 10, STATUS_INTX = 8, STATUS_CAPABILITIES = 16 };
 enum { ROM_ENABLE = 1, BAR_PORT = 1, BAR_WIDE = 4, BAR_PREFETCHABLE = 8, FIRST_CAPABILITY = 0x40 };
-/* A wide BAR answers below this only: it is what every host with virtualization can map. */
-#define BAR_END   (1ull << 39)
-#define PORT_LAST 0xffffu
+/* A wide BAR answers below these only.  Memory is where every host with virtualization can map it; registers need no mapping,
+ * and x86 CPUs reach no more. */
+#define MEMORY_END    (1ull << 39)
+#define REGISTERS_END (1ull << 52)
+#define PORT_LAST     0xffffu
 
 /* ---- base address registers ---- */
 
@@ -62,6 +64,13 @@ void pci_bar_bytes(struct device *d, unsigned bar, uint64_t bytes)
     d->core->region[index].bar_bytes = size;
 }
 
+static uint64_t last_base(const struct region *r, const struct mapped_region *at)
+{
+    if (r->bus == BUS_PORT)
+        return PORT_LAST;
+    return (at->memory == NO_MEMORY ? REGISTERS_END : MEMORY_END) - at->bar_bytes;
+}
+
 static void bar_apply(struct device *d, unsigned bar)
 {
     unsigned index = 0;
@@ -75,7 +84,7 @@ static void bar_apply(struct device *d, unsigned bar)
         on = on && (c[PCI_ROM] & ROM_ENABLE);
     if (base == 0 || base == all || base == (uint32_t)all) /* not set up, or being sized */
         on = false;
-    if (base > (r->bus == BUS_PORT ? PORT_LAST : BAR_END - d->core->region[index].bar_bytes))
+    if (base > last_base(r, &d->core->region[index]))
         on = false;
     device_place_region(d, index, base, on);
 }

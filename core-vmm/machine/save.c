@@ -6,6 +6,7 @@
  * nothing more of that: no request is ever in a state.  Disks are flushed, not saved.
  * Loading: the file is read through once and must be whole; then part by part goes to the machine that was built from the
  * same machine.ini and has not started.  One that could not be loaded is not to be started. */
+#include "core-vmm/api/tpm.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/state.h"
 #include <gio/gio.h>
@@ -14,17 +15,17 @@
 /* ---- saving ---- */
 
 /* One that was built and has not started is as good as any. */
-static bool ended(const struct machine *m)
+bool save_ended(const struct machine *m)
 {
     return m->state == MACHINE_STOPPED && m->last.end != MACHINE_END_NONE;
 }
 
-static bool settle(struct machine *m, GError **error)
+bool save_settle(struct machine *m, GError **error)
 {
     unsigned requests, all = 0;
     do {
         machine_settle(m);
-        if (ended(m)) {
+        if (save_ended(m)) {
             g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine stopped before it could be saved");
             return false;
         }
@@ -34,6 +35,11 @@ static bool settle(struct machine *m, GError **error)
         all += requests;
     } while (requests);
     g_message("before it is saved, the machine finished %u requests of its drives", all);
+    return true;
+}
+
+static bool flush_drives(struct machine *m, GError **error)
+{
     for (struct drive *v = drive_next(m, NULL); v; v = drive_next(m, v))
         if (!drive_sync(v, error))
             return false;
@@ -65,14 +71,20 @@ static bool save_all(struct machine *m, int fd, const struct save_watch *watch, 
 bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GError **error)
 {
     bool runs = m->state == MACHINE_RUNNING;
-    if (ended(m)) {
+    if (save_ended(m)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
+        return false;
+    }
+    if (m->tpm && tpm_attached(m->tpm)) {
+        g_set_error(
+            error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+            "A running machine with a TPM cannot be saved: what its TPM knows until the next reset would be lost");
         return false;
     }
     vcpus_ask_hold(m);
     vcpus_wait_held(m);
     clock_stand(m->clock);
-    bool good = settle(m, error) && save_all(m, fd, watch, error);
+    bool good = save_settle(m, error) && flush_drives(m, error) && save_all(m, fd, watch, error);
     if (runs && m->state == MACHINE_RUNNING)
         clock_go(m->clock);
     vcpus_release(m);
@@ -118,26 +130,49 @@ struct load {
     GArray *table;
     struct state_reader reader;
     struct state_section section; /* the one that comes next */
+    bool memory;                  /* the guest's memory has begun */
 };
+
+static bool right_version(const struct load *l, const struct state_part *p, GError **error)
+{
+    return l->section.version == p->version ||
+           state_fail(error, "has version %u of its part \"%s\", and this version of Terrarium reads %u",
+                      l->section.version, p->name, p->version);
+}
+
+/* Memory comes in pieces, at its place in the table and before it: a machine that ran on while it was saved (save_live.c) has
+ * it for the most part before what came of it. */
+static bool load_memory(struct load *l, const struct state_part *p, GError **error)
+{
+    bool good = l->memory || state_clear_memory(l->machine, error);
+    l->memory = true;
+    while (good && !strcmp(l->section.name, p->name))
+        good = right_version(l, p, error) && state_load_memory(l->machine, &l->section, error) &&
+               state_next(&l->reader, &l->section, error);
+    return good;
+}
+
+static const struct state_part *memory_part(const GArray *table)
+{
+    const struct state_part *p = &g_array_index(table, struct state_part, 0);
+    while (p->sync)
+        p++;
+    return p;
+}
 
 /* Takes the sections of one part, and reads the one behind. */
 static bool load_next(struct load *l, unsigned i, GError **error)
 {
-    const struct state_part *p = &g_array_index(l->table, struct state_part, i);
-    bool good = p->sync || state_clear_memory(l->machine, error), one = p->sync;
-    if (one && strcmp(l->section.name, p->name))
+    const struct state_part *p = &g_array_index(l->table, struct state_part, i), *memory = memory_part(l->table);
+    bool early = i >= STATE_BEFORE_MEMORY && p < memory && !strcmp(l->section.name, memory->name);
+    if ((early && !load_memory(l, memory, error)) || (!p->sync && !load_memory(l, p, error)))
+        return false;
+    if (!p->sync)
+        return true;
+    if (strcmp(l->section.name, p->name))
         return misplaced(l->table, i, l->section.name, error);
-    while (good && !strcmp(l->section.name, p->name)) {
-        if (l->section.version != p->version)
-            return state_fail(error, "has version %u of its part \"%s\", and this version of Terrarium reads %u",
-                              l->section.version, p->name, p->version);
-        good =
-            (one ? load_part(l->machine, p, &l->section, error) : state_load_memory(l->machine, &l->section, error)) &&
-            state_next(&l->reader, &l->section, error);
-        if (one)
-            break;
-    }
-    return good;
+    return right_version(l, p, error) && load_part(l->machine, p, &l->section, error) &&
+           state_next(&l->reader, &l->section, error);
 }
 
 static bool load_all(struct load *l, int fd, GError **error)
@@ -154,7 +189,7 @@ static bool load_all(struct load *l, int fd, GError **error)
 bool machine_restore(struct machine *m, int fd, GError **error)
 {
     struct load l = {.machine = m};
-    if (m->state != MACHINE_STOPPED || ended(m)) {
+    if (m->state != MACHINE_STOPPED || save_ended(m)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "A machine that has started cannot be loaded");
         return false;
     }

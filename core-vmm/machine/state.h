@@ -17,6 +17,7 @@ struct state_part { /* a section of the file */
         unsigned cpu;
     };
 };
+#define STATE_BEFORE_MEMORY 2 /* parts, which say what the state is of, that come before any memory */
 /* In the order of the file, which is that of loading. */
 GArray *state_table(struct machine *m);
 
@@ -40,10 +41,39 @@ struct memory_area { /* of the memory file */
     uint64_t offset, bytes;
 };
 GArray *state_areas(struct machine *m);
+struct page_store { /* pages of the memory file as they were at a moment */
+    uint8_t *data;  /* of the size of the file, by the same offsets; only what is there has memory */
+    uint64_t *bits; /* which are there */
+    uint64_t pages; /* of the file */
+};
+static inline bool page_store_has(const struct page_store *s, uint64_t offset)
+{
+    return s->bits[offset / PAGE / 64] >> offset / PAGE % 64 & 1;
+}
 /* The threads that pack it. */
+struct state_packers {
+    GThreadPool *pool;
+    GThreadPool *live; /* one thread: save_live.c */
+    unsigned threads;
+    GMutex lock; /* chunk.done */
+    GCond one_done;
+};
 struct state_packers *state_packers_new(void);
 void state_packers_free(struct state_packers *p); /* NULL is fine */
 bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w,
                        const struct save_watch *watch, GError **error);
+/* Only these areas; store: its pages, zero or not, instead of the machine's that are not zero.  Any thread, one at a time. */
+bool state_save_areas(struct machine *m, const GArray *areas, const struct page_store *store,
+                      const struct state_part *p, struct state_writer *w, const struct save_watch *watch,
+                      GError **error);
 bool state_clear_memory(struct machine *m, GError **error); /* before the first chunk is loaded */
 bool state_load_memory(struct machine *m, const struct state_section *s, GError **error); /* one chunk */
+
+/* ---- save.c ---- */
+bool save_ended(const struct machine *m); /* there is nothing to save any more */
+/* What was asked of the machine is done, what is due has run, and its drives have nothing under way. */
+bool save_settle(struct machine *m, GError **error);
+
+/* ---- save_live.c ---- */
+void live_work(void *live, void *unused); /* on the packers' thread for that */
+void live_abandon(struct machine *m);     /* the machine goes; nobody is told */

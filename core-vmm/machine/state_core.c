@@ -3,6 +3,7 @@
  *
  * The order is that of loading, and each part may rely on those before it: time stands at the right moment when a chip sets
  * its timers; the address map is there before memory is written, and memory before a CPU's page tables are looked at. */
+#include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/state.h"
 #include <string.h>
 
@@ -179,7 +180,7 @@ GArray *state_table(struct machine *m)
     add(table, STATE_MANIFEST, 1, state_sync_manifest);
     add(table, "machine", 1, state_sync_machine);
     add(table, "clock", 1, sync_clock);
-    add(table, "drives", 2, sync_drives);
+    add(table, DISK_LAYERS_PART, DISK_LAYERS_VERSION, sync_drives);
     add(table, "map", 1, sync_map);
     for (unsigned i = 0; i < m->devices; i++)
         add_device(table, m->device[i]);

@@ -6,6 +6,8 @@
  *                           u8 how the data are: 0 plain, 1 zstd; a bit per page, the first the lowest, in whole bytes;
  *                           the pages whose bits are set, one behind the other
  *
+ * A page may be there more than once: what counts is the last (save_live.c).
+ *
  * Chunks are packed by several threads, each whole with its sum, and go to the file in their order by the thread that saves:
  * it has a few more under way than there are threads, and waits for the oldest. */
 #include "core-vmm/base/crc32c.h"
@@ -44,18 +46,13 @@ GArray *state_areas(struct machine *m)
 struct chunk {
     struct machine *machine;
     const struct memory_area *area;
+    const struct page_store
+        *store;      /* the pages that it has, zero or not; NULL: those of the machine that are not zero */
     uint64_t offset; /* in the area */
     unsigned pages;
     GByteArray *packed; /* NULL: all of it is zero, or it failed */
     uint32_t sum;
     bool failed, done;
-};
-
-struct state_packers {
-    GThreadPool *pool;
-    unsigned threads;
-    GMutex lock; /* chunk.done */
-    GCond one_done;
 };
 
 static bool is_zero(const uint8_t *page)
@@ -94,6 +91,20 @@ static unsigned leave_out_zeroes(unsigned pages, uint8_t *bits, uint8_t *data)
     return n;
 }
 
+/* The pages that the store has of a window, one behind the other; how many. */
+static unsigned take_stored(const struct chunk *c, uint8_t *bits, uint8_t *data)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->pages; i++) {
+        uint64_t at = c->area->offset + c->offset + i * PAGE;
+        if (!page_store_has(c->store, at))
+            continue;
+        bits[i / 8] |= 1 << i % 8;
+        memcpy(data + n++ * PAGE, c->store->data + at, PAGE);
+    }
+    return n;
+}
+
 /* Behind the head; 0: it does not become smaller. */
 static size_t compress_behind(GByteArray *to, const uint8_t *data, size_t n)
 {
@@ -113,8 +124,8 @@ static bool chunk_pack(struct chunk *c)
     g_autofree char *name = g_strdup(c->area->name);
     uint64_t offset = c->offset;
     uint16_t pages = c->pages;
-    bool good = read_window(c, data);
-    unsigned n = good ? leave_out_zeroes(pages, bits, data) : 0;
+    bool good = c->store || read_window(c, data);
+    unsigned n = c->store ? take_stored(c, bits, data) : good ? leave_out_zeroes(pages, bits, data) : 0;
     struct stream s;
     if (!n)
         return good;
@@ -154,6 +165,7 @@ struct state_packers *state_packers_new(void)
     g_cond_init(&p->one_done);
     p->threads = CLAMP(g_get_num_processors(), 1, PACKERS_MAX);
     p->pool = g_thread_pool_new(pack_one, p, p->threads, FALSE, NULL);
+    p->live = g_thread_pool_new(live_work, NULL, 1, FALSE, NULL);
     return p;
 }
 
@@ -161,6 +173,8 @@ void state_packers_free(struct state_packers *p)
 {
     if (!p)
         return;
+    if (p->live)
+        g_thread_pool_free(p->live, FALSE, TRUE);
     g_thread_pool_free(p->pool, FALSE, TRUE);
     g_mutex_clear(&p->lock);
     g_cond_clear(&p->one_done);
@@ -181,6 +195,7 @@ struct packing { /* of one save */
     const struct state_part *part;
     struct state_writer *writer;
     const struct save_watch *watch; /* NULL: nobody looks on */
+    const struct page_store *store; /* NULL: the machine's memory */
     GQueue under_way;               /* struct chunk, in the order of the file */
     uint64_t done, total;           /* bytes of memory */
 };
@@ -215,8 +230,11 @@ static bool save_window(struct packing *g, const struct memory_area *a, uint64_t
 {
     struct state_packers *p = g->machine->packers;
     struct chunk *c = g_new0(struct chunk, 1);
-    *c = (struct chunk){
-        .machine = g->machine, .area = a, .offset = offset, .pages = MIN(WINDOW_PAGES, (a->bytes - offset) / PAGE)};
+    *c = (struct chunk){.machine = g->machine,
+                        .area = a,
+                        .store = g->store,
+                        .offset = offset,
+                        .pages = MIN(WINDOW_PAGES, (a->bytes - offset) / PAGE)};
     g_queue_push_tail(&g->under_way, c);
     g_thread_pool_push(p->pool, c, NULL);
     return g->under_way.length < 2 * p->threads || write_oldest(g, error);
@@ -232,11 +250,21 @@ static uint64_t next_touched(struct machine *m, const struct memory_area *a, uin
     return MIN(MAX(at - at % window, offset), a->bytes);
 }
 
+/* The same of what the store has. */
+static uint64_t next_stored(const struct page_store *s, const struct memory_area *a, uint64_t offset)
+{
+    const uint64_t window = WINDOW_PAGES * PAGE;
+    for (uint64_t at = offset; at < a->bytes; at += PAGE)
+        if (page_store_has(s, a->offset + at))
+            return MAX(at - at % window, offset);
+    return a->bytes;
+}
+
 static bool save_area(struct packing *g, const struct memory_area *a, GError **error)
 {
     const uint64_t window = WINDOW_PAGES * PAGE;
     for (uint64_t at = 0; at < a->bytes; at += window) {
-        uint64_t next = next_touched(g->machine, a, at);
+        uint64_t next = g->store ? next_stored(g->store, a, at) : next_touched(g->machine, a, at);
         g->done += next - at;
         at = next;
         if (at < a->bytes && !save_window(g, a, at, error))
@@ -245,11 +273,12 @@ static bool save_area(struct packing *g, const struct memory_area *a, GError **e
     return true;
 }
 
-bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w,
-                       const struct save_watch *watch, GError **error)
+bool state_save_areas(struct machine *m, const GArray *areas, const struct page_store *store,
+                      const struct state_part *p, struct state_writer *w, const struct save_watch *watch,
+                      GError **error)
 {
-    g_autoptr(GArray) areas = state_areas(m);
-    struct packing g = {.machine = m, .part = p, .writer = w, .watch = watch, .under_way = G_QUEUE_INIT};
+    struct packing g = {
+        .machine = m, .part = p, .writer = w, .watch = watch, .store = store, .under_way = G_QUEUE_INIT};
     bool good = true;
     for (unsigned i = 0; i < areas->len; i++)
         g.total += g_array_index(areas, struct memory_area, i).bytes;
@@ -260,6 +289,13 @@ bool state_save_memory(struct machine *m, const struct state_part *p, struct sta
     while (g.under_way.length)
         chunk_free(oldest(&g));
     return good;
+}
+
+bool state_save_memory(struct machine *m, const struct state_part *p, struct state_writer *w,
+                       const struct save_watch *watch, GError **error)
+{
+    g_autoptr(GArray) areas = state_areas(m);
+    return state_save_areas(m, areas, NULL, p, w, watch, error);
 }
 
 /* ---- loading ---- */

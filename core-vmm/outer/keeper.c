@@ -32,7 +32,9 @@ struct child {
 struct keeper {
     struct child child[OUTER_ENDS_MAX];
     unsigned count;
-    int line;
+    int line; /* hangs up when the VM process has gone; or a pidfd of it: */
+    bool beside;
+    bool done; /* the end was asked to go */
 };
 
 static gint64 now_ms(void)
@@ -59,11 +61,12 @@ static bool arrange(int *fds, unsigned count)
 static void become(const struct outer_end *e, int socket, pid_t keeper)
 {
     int fds[1 + OUTER_FDS_MAX] = {socket};
-    memcpy(fds + 1, e->fds, e->fd_count * sizeof *fds);
+    unsigned first = socket >= 0;
+    memcpy(fds + first, e->fds, e->fd_count * sizeof *fds);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int sig = 1; sig < NSIG; sig++)
         signal(sig, SIG_DFL);
-    if (getppid() == keeper && arrange(fds, 1 + e->fd_count))
+    if (getppid() == keeper && arrange(fds, first + e->fd_count))
         execv(e->argv[0], (char *const *)e->argv);
     _exit(NOT_RUN);
 }
@@ -72,7 +75,7 @@ static void become(const struct outer_end *e, int socket, pid_t keeper)
 
 static bool tell(struct keeper *k, const struct line_news *news, int fd)
 {
-    return fd_send(k->line, news, sizeof *news, fd, MSG_DONTWAIT) == sizeof *news;
+    return k->beside || fd_send(k->line, news, sizeof *news, fd, MSG_DONTWAIT) == sizeof *news;
 }
 
 /* ---- ends ---- */
@@ -89,18 +92,19 @@ static void start_later(struct child *c)
 static void start(struct keeper *k, unsigned n)
 {
     struct child *c = &k->child[n];
-    int pair[2];
+    int pair[2] = {-1, -1};
     pid_t self = getpid();
     c->again = 0;
     c->since = now_ms();
-    if (socketpair(AF_UNIX, c->end->type | SOCK_CLOEXEC, 0, pair)) {
+    if (c->end->type && socketpair(AF_UNIX, c->end->type | SOCK_CLOEXEC, 0, pair)) {
         start_later(c);
         return;
     }
     pid_t pid = fork();
     if (pid == 0)
         become(c->end, pair[1], self);
-    close(pair[1]);
+    if (pair[1] >= 0)
+        close(pair[1]);
     c->pidfd = pid > 0 ? syscall(SYS_pidfd_open, pid, 0) : -1;
     c->pid = c->pidfd >= 0 ? pid : 0;
     if (pid > 0 && !c->pid) { /* nobody would notice its end */
@@ -109,7 +113,8 @@ static void start(struct keeper *k, unsigned n)
     }
     if (c->pid && !tell(k, &(struct line_news){n, 1, 0}, pair[0]))
         kill(pid, SIGKILL); /* the VM process does not read, or has gone */
-    close(pair[0]);
+    if (pair[0] >= 0)
+        close(pair[0]);
     if (!c->pid)
         start_later(c);
 }
@@ -123,7 +128,9 @@ static void reap(struct keeper *k, unsigned n)
     close(c->pidfd);
     c->pid = 0;
     tell(k, &(struct line_news){n, 0, status}, -1);
-    start_later(c);
+    k->done = k->beside && WIFEXITED(status) && !WEXITSTATUS(status);
+    if (!k->done)
+        start_later(c);
 }
 
 /* ms until something is to be started, or -1. */
@@ -139,7 +146,7 @@ static int until_next(const struct keeper *k)
 /* False: the VM process has gone. */
 static bool wait_for_news(struct keeper *k)
 {
-    struct pollfd p[1 + OUTER_ENDS_MAX] = {{k->line, 0, 0}}; /* it hangs up; what it says is not read */
+    struct pollfd p[1 + OUTER_ENDS_MAX] = {{k->line, k->beside ? POLLIN : 0, 0}}; /* what a line says is not read */
     for (unsigned i = 0; i < k->count; i++)
         p[1 + i] = (struct pollfd){k->child[i].pid ? k->child[i].pidfd : -1, POLLIN, 0};
     return poll(p, 1 + k->count, until_next(k)) < 0 || !p[0].revents;
@@ -200,7 +207,7 @@ static void keep(struct keeper *k)
         signal(ignored[i], SIG_IGN);
     for (unsigned i = 0; i < k->count; i++)
         start(k, i);
-    while (wait_for_news(k))
+    while (!k->done && wait_for_news(k))
         for (unsigned i = 0; i < k->count; i++) {
             reap(k, i);
             if (k->child[i].again && k->child[i].again <= now_ms())
@@ -213,6 +220,28 @@ static void keep(struct keeper *k)
     _exit(0);
 }
 
+/* A grandchild, so that nobody need wait for it.  0, or what errno says. */
+static int start_keeper(struct keeper *k)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        pid = fork();
+        if (pid == 0)
+            keep(k);
+        _exit(pid < 0 ? errno : 0);
+    }
+    if (pid < 0)
+        return errno;
+    return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : EAGAIN;
+}
+
+static void no_keeper(GError **error, int e)
+{
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "no process to keep what the VM needs of the host: %s",
+                g_strerror(e));
+}
+
 int outer_start(const struct outer_end *ends, unsigned count, GError **error)
 {
     struct keeper k = {.count = count};
@@ -222,24 +251,26 @@ int outer_start(const struct outer_end *ends, unsigned count, GError **error)
         g_assert(ends[i].fd_count <= OUTER_FDS_MAX);
     for (unsigned i = 0; i < count; i++)
         k.child[i] = (struct child){.end = &ends[i], .pidfd = -1};
-    bool good = !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line);
-    pid_t pid = good ? fork() : -1;
-    if (pid == 0) { /* a grandchild, so that nobody need wait for it */
-        k.line = line[0];
-        pid = fork();
-        if (pid == 0)
-            keep(&k);
-        _exit(pid < 0 ? errno : 0);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line)) {
+        no_keeper(error, errno);
+        return -1;
     }
-    int e = errno, status = 0;
-    if (good)
-        close(line[0]);
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status))
+    k.line = line[0];
+    int e = start_keeper(&k);
+    close(line[0]);
+    if (!e)
         return line[1];
-    e = pid > 0 ? WEXITSTATUS(status) : e;
-    if (good)
-        close(line[1]);
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "no process to keep what the VM needs of the host: %s",
-                g_strerror(e));
+    close(line[1]);
+    no_keeper(error, e);
     return -1;
+}
+
+bool outer_start_beside(const struct outer_end *end, int vm, GError **error)
+{
+    struct keeper k = {.count = 1, .line = vm, .beside = true, .child = {{.end = end, .pidfd = -1}}};
+    g_assert(end->fd_count <= OUTER_FDS_MAX && !end->type);
+    int e = start_keeper(&k);
+    if (e)
+        no_keeper(error, e);
+    return !e;
 }

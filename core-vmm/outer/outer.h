@@ -27,13 +27,17 @@
 struct outer_end {           /* what the keeper is to start; borrowed until outer_start() returns */
     const char *name;        /* "net": for the log */
     const char *const *argv; /* an absolute path, arguments, NULL */
-    int type;                /* of the pair: SOCK_SEQPACKET for frames, SOCK_STREAM for bytes */
+    int type;                /* of the pair: SOCK_SEQPACKET for frames, SOCK_STREAM for bytes; 0: there is none */
     const int *fds;          /* opened for it by whoever calls outer_start(), who keeps them */
     unsigned fd_count;
     unsigned again_ms; /* when it is started again the first time; 0: never */
 };
 /* Makes the keeper; from a process with one thread, before its fence.  The VM process' end of the line, or -1. */
 int outer_start(const struct outer_end *ends, unsigned count, GError **error);
+/* A keeper of one end without a pair, for a VM that runs already: the end is one of its clients (VNC).  What was opened for it
+ * begins at OUTER_SOCKET.  vm: a pidfd of the VM process, which stays the caller's; when that ends, so do they.  An end that
+ * ends with exit code 0 was asked to, and the keeper goes too.  From a process with one thread. */
+bool outer_start_beside(const struct outer_end *end, int vm, GError **error);
 
 /* ---- in the VM process; loop thread ---- */
 struct outer;

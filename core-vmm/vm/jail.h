@@ -10,6 +10,7 @@ struct jail {
     const char *folder; /* the machine's: disks, logs */
     GKeyFile *file;     /* machine.ini: images elsewhere */
     const char *path;
+    bool variables; /* UEFI's: their file is written */
 };
 /* Closes both fences (jail_files.c).  While there is one thread, and before anything that others made is looked at. */
 bool jail_close(const struct jail *j, GError **error);

@@ -5,6 +5,7 @@
 #include "core-vmm/vm/jail.h"
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/firmware.h"
 #include <gio/gio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static void allow_key(struct fence_files *f, const struct jail *j, const char *s
     const struct config c = {j->file, j->path, section};
     const struct schema_key *k = schema_find(section, key, NULL);
     g_autofree char *value = k ? config_string(&c, key) : NULL;
-    if (!k || k->type != SCHEMA_PATH || !value || !*value)
+    if (!k || !schema_is_path(k, value))
         return;
     allow_in(f, j, value, strcmp(key, "file") ? FENCE_READ : IMAGE | FENCE_WRITE);
     if (!strcmp(key, "initrd"))
@@ -126,6 +127,8 @@ bool jail_close(const struct jail *j, GError **error)
         fence_allow(f, always[i].path, always[i].access);
     fence_allow(f, j->folder, FENCE_READ); /* and not to be written: machine.ini */
     fence_allow(f, logs, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
+    if (j->variables)
+        allow_in(f, j, FIRMWARE_VARS_FILE, FENCE_READ | FENCE_WRITE);
     allow_configured(f, j);
     if (!fence_alone(error) || !allow_images(f, j, error)) {
         fence_files_free(f);

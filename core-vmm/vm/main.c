@@ -9,6 +9,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/exit/exit_codes.h"
+#include "core-vmm/host/firmware.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/stdio_guard.h"
 #include "core-vmm/vm/ends.h"
@@ -16,6 +17,7 @@
 #include "core-vmm/vm/log.h"
 #include "core-vmm/vm/net_line.h"
 #include "core-vmm/vm/probe.h"
+#include "core-vmm/vm/tpm_line.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -30,6 +32,7 @@
 
 struct options {
     char *folder, *load; /* load: a saved state, or NULL */
+    char *disposable;    /* a folder with images for this run, or NULL */
     char *outer; /* which processes there are around this one, in the order of their numbers on the line: "network" */
     int ready_fd, line_fd;
     gboolean no_jail, probe, foreground, die_with_parent;
@@ -48,8 +51,10 @@ struct process {
     struct outer *outer; /* NULL: whoever started us made no processes around this one */
     struct net_line *network;
     struct additions *additions; /* NULL: the machine has none */
+    struct tpm_line *tpm;
     struct server_options server_options;
     struct server *server;
+    bool variables;    /* its firmware keeps some */
     bool taken;        /* another process has the machine */
     bool paused_by_us; /* a full disk */
     int exit_code;
@@ -147,11 +152,23 @@ static bool open_state(struct process *p, GError **error)
     return true;
 }
 
+/* The file is there before the fence closes, and is opened inside of it like an image. */
+static bool prepare_variables(struct process *p, GKeyFile *file, GError **error)
+{
+    const struct config c = {file, p->ini, "machine"};
+    struct firmware_choice f;
+    bool good = firmware_choose(&c, &f, error) && firmware_vars_prepare(p->o.folder, &f, error);
+    p->variables = good && f.variables;
+    firmware_choice_clear(&f);
+    return good;
+}
+
 /* All that comes from outside and is not an image: nothing of it can be opened later. */
 static bool open_outside(struct process *p, GKeyFile *file, GError **error)
 {
     p->runtime = paths_runtime_of(p->name, error);
-    if (!p->runtime || !open_state(p, error) || (!p->o.no_jail && !images_free(p, file, error)))
+    if (!p->runtime || !prepare_variables(p, file, error) || !open_state(p, error) ||
+        (!p->o.no_jail && !images_free(p, file, error)))
         return false;
     p->socket = g_build_filename(p->runtime, "control", NULL);
     p->listening = socket_listen(p->socket, error);
@@ -161,11 +178,13 @@ static bool open_outside(struct process *p, GKeyFile *file, GError **error)
 
 static bool fence(struct process *p, GKeyFile *file, GError **error)
 {
-    struct jail jail = {p->o.folder, file, p->ini};
+    struct jail jail = {p->o.folder, file, p->ini, p->variables};
     g_autoptr(GPtrArray) names = ends_names(p->ends);
-    g_autofree char *network = g_build_filename(p->runtime, PATHS_NETWORK, NULL);
-    g_ptr_array_add(names, p->socket);
-    g_ptr_array_add(names, network);
+    static const char *const others[] = {PATHS_NETWORK, PATHS_VNC, PATHS_VNC_SCREEN};
+    g_ptr_array_set_free_func(names, g_free);
+    g_ptr_array_add(names, g_strdup(p->socket));
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)
+        g_ptr_array_add(names, g_build_filename(p->runtime, others[i], NULL));
     g_ptr_array_add(names, NULL);
     p->filters = p->o.no_jail ? NULL : fence_filters_new(error);
     p->sweeping.lock = p->lock;
@@ -216,9 +235,24 @@ static void add_additions(struct process *p, GKeyFile *file)
         p->additions = additions_new(p->machine, !strcmp(rtc, "host"));
 }
 
+/* For this run drives have other images, on top of those that machine.ini names. */
+static void use_disposable(struct process *p, GKeyFile *file)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **s = sections; *s && p->o.disposable; s++) {
+        g_autofree char *name = g_strconcat(*s, ".qcow2", NULL), *path = g_build_filename(p->o.disposable, name, NULL);
+        if (!schema_find(*s, "file", NULL) || !g_file_test(path, G_FILE_TEST_IS_REGULAR))
+            continue;
+        g_key_file_set_string(file, *s, "file", path);
+        g_key_file_set_string(file, *s, "format", "qcow2");
+    }
+}
+
 static bool build(struct process *p, GError **error)
 {
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
+    if (file)
+        use_disposable(p, file);
     if (!file || !schema_check_together(file, p->ini, p->o.folder, error) || !open_outside(p, file, error) ||
         !fence(p, file, error))
         return false;
@@ -249,12 +283,18 @@ static void attach_ends(struct process *p)
     for (unsigned i = 0; names[i]; i++)
         if (!strcmp(names[i], "network") && !p->network)
             p->network = net_line_new(p->machine, p->outer, i);
+        else if (!strcmp(names[i], "tpm") && !p->tpm)
+            p->tpm = tpm_line_new(p->machine, p->outer, i);
 }
 
 static void serve(struct process *p)
 {
-    p->server_options =
-        (struct server_options){p->machine, p->name, p->o.folder, g_get_monotonic_time(), p->additions, NULL};
+    p->server_options = (struct server_options){.machine = p->machine,
+                                                .name = p->name,
+                                                .folder = p->o.folder,
+                                                .started_us = g_get_monotonic_time(),
+                                                .additions = p->additions,
+                                                .disposable = p->o.disposable != NULL};
     p->server = server_new(&p->server_options, p->listening, p->socket);
     p->listening = -1;
 }
@@ -297,6 +337,7 @@ static void clean_up(struct process *p)
         drive_give_up(v);
     server_free(p->server);
     net_line_free(p->network);
+    tpm_line_free(p->tpm);
     outer_free(p->outer);
     if (p->machine)
         machine_free(p->machine);
@@ -318,6 +359,7 @@ static void clean_up(struct process *p)
     g_free(p->name);
     g_free(p->o.folder);
     g_free(p->o.load);
+    g_free(p->o.disposable);
     g_free(p->o.outer);
 }
 
@@ -347,10 +389,11 @@ static bool parse(struct options *o, int argc, char **argv)
         {"foreground", 0, 0, G_OPTION_ARG_NONE, &o->foreground, "Warnings and the machine's end on stderr too", NULL},
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &o->ready_fd, "Tell on this descriptor how the start went", "FD"},
         {"line-fd", 0, 0, G_OPTION_ARG_INT, &o->line_fd, "What keeps the processes around this one talks here", "FD"},
-        {"outer", 0, 0, G_OPTION_ARG_STRING, &o->outer, "Which of them there are, by commas: network", "NAMES"},
+        {"outer", 0, 0, G_OPTION_ARG_STRING, &o->outer, "Which of them there are, by commas: network, tpm", "NAMES"},
         {"die-with-parent", 0, 0, G_OPTION_ARG_NONE, &o->die_with_parent, "Stop when whoever started this ends", NULL},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o->no_jail, "Keep all privileges, for debugging", NULL},
         {"load", 0, 0, G_OPTION_ARG_FILENAME, &o->load, "Go on from a saved state (vmctl debug save)", "FILE"},
+        {"disposable", 0, 0, G_OPTION_ARG_FILENAME, &o->disposable, "Images for this run, DRIVE.qcow2", "DIR"},
         {"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Print what this host offers, as JSON", NULL},
         {NULL},
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* progress.c - a bar on a terminal while something takes long, and signals that end it in good order. */
 #include "core-vmm/vmctl/vmctl.h"
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,9 +9,17 @@
 
 #define BAR 40
 
+/* A program that runs vmctl, as the manager does, is told by lines. */
+static bool wants_lines(void)
+{
+    return !g_strcmp0(g_getenv("TERRARIUM_PROGRESS"), "lines");
+}
+
 void progress_show(void *ctx, uint64_t done, uint64_t total)
 {
     struct progress *p = ctx;
+    if (wants_lines())
+        fprintf(stderr, "progress %" PRIu64 " %" PRIu64 "\n", done, total);
     int permille = total ? (int)((double)done / (double)total * 1000) : 1000;
     if (!p->terminal || permille == p->shown)
         return;

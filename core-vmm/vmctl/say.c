@@ -73,12 +73,22 @@ void say_at_exit(void)
     atexit(finish_output);
 }
 
-void print_json(JsonObject *o)
+static void put_json(JsonObject *o, bool pretty)
 {
     json_object_set_int_member(o, "schema", SCHEMA);
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), o);
     json_object_unref(o);
-    g_autofree char *text = json_to_string(node, TRUE), *valid = g_utf8_make_valid(text, -1);
+    g_autofree char *text = json_to_string(node, pretty), *valid = g_utf8_make_valid(text, -1);
     g_autofree char *safe = terminal_json(valid);
     puts(safe);
+}
+
+void print_json(JsonObject *o)
+{
+    put_json(o, true);
+}
+
+void print_json_line(JsonObject *o)
+{
+    put_json(o, false);
 }

@@ -3,6 +3,24 @@
 #include "core-vmm/vmctl/vmctl.h"
 #include <string.h>
 
+static unsigned count(const GOptionEntry *entries)
+{
+    unsigned n = 0;
+    while (entries && entries[n].long_name)
+        n++;
+    return n;
+}
+
+GOptionEntry *entries_join(const GOptionEntry *a, const GOptionEntry *b)
+{
+    unsigned n = count(a), m = count(b);
+    GOptionEntry *all = g_new0(GOptionEntry, n + m + 1);
+    memcpy(all, a, n * sizeof *a);
+    if (m)
+        memcpy(all + n, b, m * sizeof *b);
+    return all;
+}
+
 GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
 {
     const GOptionEntry own[] = {
@@ -10,7 +28,9 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
         {"cpus", 'c', 0, G_OPTION_ARG_STRING, &s->cpus, "Virtual CPUs", "N"},
         {"engine", 'e', 0, G_OPTION_ARG_STRING, &s->engine, "auto, kvm, soft or interp", "ENGINE"},
         {"os", 0, 0, G_OPTION_ARG_STRING, &s->os,
-         "What it is for, which decides what is not said: linux, bsd, windows, windows-old, dos, other", "SYSTEM"},
+         "What it is for, which decides what is not said: linux, bsd, windows, windows-old, dos, other; of create also "
+         "detect: by the medium in --cdrom",
+         "SYSTEM"},
         {"disk", 'd', 0, G_OPTION_ARG_FILENAME_ARRAY, &s->disks, "A disk image, or a size for a new one; repeatable",
          "FILE|SIZE"},
         {"disk-format", 0, 0, G_OPTION_ARG_STRING, &s->disk_format,
@@ -19,7 +39,8 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
          "What disks and CD drives are connected to: ide, sata, nvme, virtio or scsi", "BUS"},
         {"cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &s->cdroms, "A CD or DVD image; \"\" for an empty drive", "FILE"},
         {"floppy", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &s->floppies, "A floppy image; \"\" for an empty drive", "FILE"},
-        {"firmware", 0, 0, G_OPTION_ARG_FILENAME, &s->firmware, "Firmware image instead of SeaBIOS", "FILE"},
+        {"firmware", 0, 0, G_OPTION_ARG_FILENAME, &s->firmware, "bios, uefi, uefi-secure, or a firmware image",
+         "FIRMWARE"},
         {"kernel", 'k', 0, G_OPTION_ARG_FILENAME, &s->kernel, "Boot this Linux kernel or Multiboot image", "FILE"},
         {"initrd", 'i', 0, G_OPTION_ARG_FILENAME, &s->initrd, "Its initial RAM disk", "FILE"},
         {"cmdline", 'a', 0, G_OPTION_ARG_STRING, &s->cmdline, "Its command line", "TEXT"},
@@ -35,15 +56,9 @@ GOptionEntry *settings_entries(struct settings *s, const GOptionEntry *more)
         {"debug-exit", 0, 0, G_OPTION_ARG_NONE, &s->debug_exit, "A port by which a test guest ends the machine", NULL},
         {"testdev", 0, 0, G_OPTION_ARG_NONE, &s->testdev, "The device that kvm-unit-tests needs", NULL},
         {"set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &s->sets, "Any other setting; repeatable", "SECTION.KEY=VALUE"},
+        {NULL},
     };
-    unsigned n = G_N_ELEMENTS(own), m = 0;
-    while (more && more[m].long_name)
-        m++;
-    GOptionEntry *all = g_new0(GOptionEntry, n + m + 1);
-    memcpy(all, own, sizeof own);
-    if (m)
-        memcpy(all + n, more, m * sizeof *more);
-    return all;
+    return entries_join(own, more);
 }
 
 void settings_tell(const struct settings *s)

@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The VM program measures its engines; here its answer is shown. */
+#include "core-vmm/install/host_probe.h"
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/api/config.h"
 #include <stdio.h>
 #include <string.h>
-
-static JsonObject *probe(GError **error)
-{
-    g_autofree char *program = program_find("terrarium-vm"), *out = NULL;
-    const char *argv[] = {program, "--probe", NULL};
-    int status;
-    if (!program) {
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_NO_PROGRAM, "terrarium-vm is missing");
-        return NULL;
-    }
-    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &out, NULL, &status, error) ||
-        !g_spawn_check_wait_status(status, error))
-        return NULL;
-    return answer_parse(out, error);
-}
 
 /* A reason begins with the engine's name, which stands before it here. */
 static const char *bare_reason(JsonObject *o, const char *engine, const char *member)
@@ -60,7 +46,7 @@ static int host_info(const struct verb *v, int argc, char **argv)
     };
     if (!verb_options(v, entries, &argc, &argv, 0, 0, &code) || !output_parse(output, &how, &code))
         return code;
-    JsonObject *o = probe(&error);
+    JsonObject *o = host_probe(&error);
     if (!o)
         return fail_error(error);
     if (how == OUTPUT_JSON)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_info.c - vmctl info. */
+#include "core-vmm/host/machine_autostart.h"
 #include "core-vmm/vmctl/verbs.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/api/config.h"
+#include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include <stdio.h>
 
@@ -118,10 +120,13 @@ static JsonObject *describe(const char *name, GError **error)
                                   : runs  ? "no answer"
                                   : saved ? "saved"
                                           : "stopped");
+    if (is_installing(folder))
+        json_object_set_boolean_member(o, "installing", true);
     if (saved && !runs)
         json_object_set_object_member(o, "saved", saved_object(&state));
     if (running)
         json_object_set_object_member(o, "running", running);
+    json_object_set_boolean_member(o, "autostart", machine_autostart_get(name));
     JsonObject *network = network_list(name, NULL);
     if (network && network_card(network, 0))
         json_object_set_object_member(o, "network", network);

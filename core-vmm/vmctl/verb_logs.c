@@ -45,13 +45,14 @@ static bool copy(struct reader *r)
 
 static int logs(const struct verb *v, int argc, char **argv)
 {
-    gboolean follow = FALSE, network = FALSE;
+    gboolean follow = FALSE, network = FALSE, vnc = FALSE;
     int code, previous = 0;
     struct stat st;
     const GOptionEntry entries[] = {
         {"follow", 'f', 0, G_OPTION_ARG_NONE, &follow, "Go on while the machine runs", NULL},
         {"network", 'n', 0, G_OPTION_ARG_NONE, &network, "Of its network process: links, refusals, dropped frames",
          NULL},
+        {"vnc", 0, 0, G_OPTION_ARG_NONE, &vnc, "Of its VNC server: who came, who was sent away and why", NULL},
         {"previous", 'p', 0, G_OPTION_ARG_INT, &previous, "Of the Nth run before the last", "N"},
         {NULL},
     };
@@ -60,7 +61,9 @@ static int logs(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    g_autofree char *folder = machines_folder(name), *last = network ? paths_network_log(folder) : paths_log(folder);
+    g_autofree char *folder = machines_folder(name), *last = network ? paths_network_log(folder)
+                                                             : vnc   ? paths_vnc_log(folder)
+                                                                     : paths_log(folder);
     g_autofree char *path = previous > 0 ? g_strdup_printf("%s.%d", last, previous) : g_strdup(last);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* the VM process could put a pipe there */
     if (fd < 0 && errno == ENOENT)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_media.c - vmctl media. */
 #include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/vmctl/media.h"
 #include "core-vmm/api/config.h"
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +73,8 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct me
         return code;
     if (!strcmp(argv[1], "list") && argc == 3)
         return list(argv[2], how);
+    if (!strcmp(argv[1], "detect") && argc == 3)
+        return media_detect(argv[2], how);
     if (!strcmp(argv[1], "insert") && argc == 4)
         return insert(argv[2], argv[3], m);
     if (!strcmp(argv[1], "eject") && argc == 3)
@@ -87,7 +90,7 @@ static int media(const struct verb *v, int argc, char **argv)
         {"format", 0, 0, G_OPTION_ARG_STRING, &m.format, "The image's format, if its name does not tell", "FORMAT"},
         {"readonly", 0, 0, G_OPTION_ARG_NONE, &m.readonly, "Write-protected", NULL},
         {"force", 'f', 0, G_OPTION_ARG_NONE, &m.force, "Eject even if the guest has locked the tray", NULL},
-        {"output", 'o', 0, G_OPTION_ARG_STRING, &m.output, "Of list: table or json", "HOW"},
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &m.output, "Of list and detect: table or json", "HOW"},
         {NULL},
     };
     int code;
@@ -99,6 +102,8 @@ static int media(const struct verb *v, int argc, char **argv)
     return code;
 }
 
-const struct verb verb_media = {"media", "list NAME | insert NAME FILE | eject NAME",
-                                "change CDs and floppies while running",
-                                "  vmctl media insert demo tools.iso\n  vmctl media eject demo --drive floppy0", media};
+const struct verb verb_media = {"media", "list NAME | insert NAME FILE | eject NAME | detect FILE",
+                                "change CDs and floppies while running; tell what a medium holds",
+                                "  vmctl media insert demo tools.iso\n  vmctl media eject demo --drive floppy0\n"
+                                "  vmctl media detect debian.iso",
+                                media};

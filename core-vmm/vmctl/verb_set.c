@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_set.c - vmctl set. */
 #include "core-vmm/vmctl/verbs.h"
+#include "core-vmm/control/client_limits.h"
 #include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/paths.h"
 #include <stdio.h>
 
 static void list_keys(void)
@@ -19,6 +21,14 @@ static void list_keys(void)
     }
 }
 
+static bool concern_limits(char **settings)
+{
+    bool any = false;
+    for (; settings && *settings && !any; settings++)
+        any = limits_concern(*settings);
+    return any;
+}
+
 static int change_machine(const char *given, char **assignments, char **removals)
 {
     g_autoptr(GError) error = NULL;
@@ -28,6 +38,10 @@ static int change_machine(const char *given, char **assignments, char **removals
     if (!name)
         return code;
     if (!machines_change(name, assignments, removals, &count, &error))
+        return fail_error(error);
+    g_autofree char *folder = machines_folder(name);
+    bool tell = concern_limits(assignments) || concern_limits(removals);
+    if (tell && machine_lock_holder(folder) && !limits_tell(name, &error))
         return fail_error(error);
     if (count == SETTINGS_COUNT_FROM_NEXT_START)
         note("%s is running: the change counts from its next start", name);

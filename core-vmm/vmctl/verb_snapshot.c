@@ -4,7 +4,6 @@
 #include "core-vmm/host/terminal.h"
 #include "core-vmm/vmctl/verbs.h"
 #include <string.h>
-#include <unistd.h>
 
 struct snapshot_options {
     char *name, *description, *keep, *output;
@@ -122,18 +121,24 @@ static int verify(const char *name, const char *which, enum output how)
 static int take(const char *name, const char *snapshot, const struct snapshot_options *o, enum output how)
 {
     g_autoptr(GError) error = NULL;
-    struct progress bar = {.what = "Saving", .terminal = !o->quiet && isatty(STDERR_FILENO), .shown = -1};
+    struct progress bar = {.shown = -1};
     struct machine_job job = {progress_show, &bar};
     struct snapshot_taken taken;
+    struct machine_entry *e = machines_glance(name);
+    if (e->state == ENTRY_RUNS) /* the rest takes no time, and nobody needs to end it in good order */
+        progress_start(&bar, "Saving", o->quiet, &job.cancel);
+    machine_entry_free(e);
     bool good = client_snapshot(name, snapshot, o->description, &job, &taken, &error);
     progress_end(&bar);
-    if (taken.went_on)
-        note("%s was saved for the snapshot, and goes on", name);
+    if (good && taken.ran)
+        note("%s stood still for %.1f ms", name, (double)taken.stood_us / 1000);
     if (!good)
         return fail_error(error);
     if (how == OUTPUT_JSON) {
         JsonObject *answer = json_object_new();
         json_object_set_int_member(answer, "id", taken.id);
+        if (taken.ran)
+            json_object_set_double_member(answer, "stood-ms", (double)taken.stood_us / 1000);
         print_json(answer);
     } else {
         print("%u\n", taken.id);
@@ -145,9 +150,10 @@ static int delete_one(const char *name, const char *which, const struct snapshot
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *kept = NULL;
-    struct progress bar = {.what = "Merging", .terminal = !o->quiet && isatty(STDERR_FILENO), .shown = -1};
+    struct progress bar;
     struct machine_job job = {progress_show, &bar};
-    bool good = snapshots_delete(name, which, &job, &kept, &error);
+    progress_start(&bar, "Merging", o->quiet, &job.cancel);
+    bool good = client_snapshot_delete(name, which, &job, &kept, &error);
     progress_end(&bar);
     if (kept)
         note("%s", kept);
@@ -178,6 +184,10 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
     g_autofree char *name = machine_resolve(argv[2], &code);
     if (!name)
         return code;
+    if (!strcmp(part, "diff") && third)
+        return snapshot_diff_show(name, third, argc > 4 ? argv[4] : NULL, how);
+    if (argc > 4)
+        return fail(EXIT_CODE_USAGE, "usage: vmctl snapshot %s", v->args);
     if (!strcmp(part, "take"))
         return take(name, third, o, how);
     if ((!strcmp(part, "list") || !strcmp(part, "tree")) && !third)
@@ -202,12 +212,12 @@ static int snapshot(const struct verb *v, int argc, char **argv)
         {"keep", 0, 0, G_OPTION_ARG_STRING, &o.keep, "Of restore: first take a snapshot of the present, so called",
          "NAME"},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "No progress bar", NULL},
-        {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of take, list, tree and verify: table, json or name",
+        {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of take, list, tree, verify and diff: table, json or name",
          "HOW"},
         {NULL},
     };
     int code;
-    if (verb_options(v, entries, &argc, &argv, 2, 3, &code))
+    if (verb_options(v, entries, &argc, &argv, 2, 4, &code))
         code = dispatch(v, argc, argv, &o);
     g_free(o.name);
     g_free(o.description);
@@ -217,7 +227,8 @@ static int snapshot(const struct verb *v, int argc, char **argv)
 }
 
 const struct verb verb_snapshot = {
-    "snapshot", "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT]",
+    "snapshot", "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT] | "
+    "diff NAME SNAPSHOT [SNAPSHOT]",
     "points that a machine can go back to",
     "  vmctl snapshot take demo before-update --description 'all is well'\n"
     "  vmctl snapshot restore demo before-update --keep broken\n"

@@ -4,6 +4,7 @@
 #include "core-vmm/control/answer.h"
 #include "core-vmm/control/client_machine.h"
 #include "core-vmm/control/client_network.h"
+#include "core-vmm/control/client_vnc.h"
 #include "core-vmm/exit/exit_codes.h"
 #include "core-vmm/host/machines.h"
 
@@ -22,6 +23,7 @@ const struct verb *verb_find(const char *name);
  * everything has been said (help, or what is wrong). */
 bool verb_options(const struct verb *v, const GOptionEntry *entries, int *argc, char ***argv, int min, int max,
                   int *code);
+GOptionEntry *entries_join(const GOptionEntry *a, const GOptionEntry *b); /* settings.c; b may be NULL; g_free */
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NAME };
 /* "table", "json", "name" or NULL (table). */
 bool output_parse(const char *text, enum output *out, int *code);
@@ -35,6 +37,7 @@ void note(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void print(const char *format, ...) G_GNUC_PRINTF(1, 2);
 gsize print_bytes(const char *data, gsize n); /* how many were taken; fewer: stdout has an error */
 void print_json(JsonObject *o);               /* takes it; adds "schema": 1 */
+void print_json_line(JsonObject *o);          /* the same in one line, for streams */
 /* For main(): whoever ends the process, what it printed is written or it ends with an error. */
 void say_at_exit(void);
 
@@ -62,6 +65,9 @@ int print_text(JsonObject *answer); /* its member "text", or what is wrong with 
 
 /* ---- verb_nic.c ---- */
 void network_print(JsonObject *list); /* the cards of network_list(), a line each */
+
+/* ---- snapshot_diff.c ---- */
+int snapshot_diff_show(const char *name, const char *a, const char *b, enum output how); /* b NULL: the present */
 
 /* ---- window.c ---- */
 /* Opens a machine's window; 0 if it cannot.  stays: it outlives us, and was asked for, so say also if there is no display. */

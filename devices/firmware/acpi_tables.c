@@ -7,13 +7,16 @@
  * pointer (which holds an offset in the file until then) and completes the checksums.  FACS first: it needs 64-byte
  * alignment. */
 #include "core-vmm/base/bytes.h"
+#include "devices/all.h"
 #include "dsdt_aml.h"
 #include "devices/firmware/fw_cfg.h"
 #include "devices/firmware/pc_firmware.h"
 #include "devices/chipset/piix4_pm.h"
 
-#define TABLES_FILE "etc/acpi/tables"
-#define RSDP_FILE   "etc/acpi/rsdp"
+#define TABLES_FILE  "etc/acpi/tables"
+#define RSDP_FILE    "etc/acpi/rsdp"
+#define TPM_LOG_FILE "etc/tpm/log"
+enum { TPM_LOG_BYTES = 64 << 10 };
 enum { HEADER_BYTES = 36, CHECKSUM_AT = 9, FADT_BYTES = 116, RSDP_BYTES = 20, FACS_BYTES = 64 };
 enum { LOADER_ALLOCATE = 1, LOADER_POINTER, LOADER_CHECKSUM, LOADER_BYTES = 128, LOADER_NAME = 56 };
 enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
@@ -44,15 +47,21 @@ static void script_allocate(struct tables *t, const char *file, uint32_t align, 
     e[LOADER_NAME + 4] = zone;
 }
 
-/* The 32 bits at offset in file point into the tables. */
-static void script_pointer(struct tables *t, const char *file, uint32_t offset)
+/* So many bytes at offset in file point into another one. */
+static void script_pointer_to(struct tables *t, const char *file, uint32_t offset, uint8_t bytes, const char *to)
 {
     uint8_t *e = script_entry(t, LOADER_POINTER);
 
     g_strlcpy((char *)e, file, LOADER_NAME);
-    g_strlcpy((char *)e + LOADER_NAME, TABLES_FILE, LOADER_NAME);
+    g_strlcpy((char *)e + LOADER_NAME, to, LOADER_NAME);
     put_le32(e + 2 * LOADER_NAME, offset);
-    e[2 * LOADER_NAME + 4] = 4;
+    e[2 * LOADER_NAME + 4] = bytes;
+}
+
+/* The 32 bits at offset in file point into the tables. */
+static void script_pointer(struct tables *t, const char *file, uint32_t offset)
+{
+    script_pointer_to(t, file, offset, 4, TABLES_FILE);
 }
 
 static void script_checksum(struct tables *t, const char *file, uint32_t at, uint32_t start, uint32_t bytes)
@@ -131,6 +140,35 @@ static void set_name(uint8_t *table, uint32_t bytes, const char *name, uint32_t 
     put_le32(at + sizeof declaration, value);
 }
 
+static unsigned pm_base(const struct pc_firmware *p)
+{
+    return p->uefi ? PM_BASE_OVMF : PM_BASE;
+}
+
+/* The ports of power management, which the DSDT lists among the board's own: an IO descriptor (ACPI 1.0b, 6.4.2.5). */
+static void set_ports(uint8_t *table, uint32_t bytes, uint16_t base)
+{
+    static const uint8_t listed[] = {0x47, 0x01, PM_BASE & 0xff, PM_BASE >> 8, PM_BASE & 0xff, PM_BASE >> 8};
+    uint8_t *at = memmem(table, bytes, listed, sizeof listed);
+
+    g_assert(at);
+    put_le16(at + 2, base);
+    put_le16(at + 4, base);
+}
+
+/* OVMF puts 64-bit BARs into the last eighth of what the CPU can address. */
+static void set_window(uint8_t *table, uint32_t bytes, unsigned gpa_bits)
+{
+    static const uint8_t declared[] = {0x00, 0x00, 0x00, 0x00, 0xf0, 0xf0, 0xf0, 0xe0}; /* the first address there */
+    uint8_t *at = memmem(table, bytes, declared, sizeof declared);
+    uint64_t end = 1ull << gpa_bits;
+
+    g_assert(at);
+    put_le64(at, end - end / 8);
+    put_le64(at + 8, end - 1);
+    put_le64(at + 24, end / 8);
+}
+
 static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
 {
     uint32_t at = (t->data->len + 15) & ~15u;
@@ -141,6 +179,12 @@ static uint32_t add_dsdt(struct tables *t, const struct pc_firmware *p)
     table = t->data->data + at;
     set_name(table, sizeof dsdt_aml, "PCIB", MAX(p->ram_below_4g, 0x80000000u)); /* as the BIOS places it */
     set_name(table, sizeof dsdt_aml, "ISAD", p->serial1 | p->serial2 << 1 | p->floppy << 2);
+    set_name(table, sizeof dsdt_aml, "HPTP", p->hpet);
+    set_name(table, sizeof dsdt_aml, "TPMP", p->tpm);
+    set_name(table, sizeof dsdt_aml, "PC64", p->uefi && p->gpa_bits);
+    if (p->uefi && p->gpa_bits)
+        set_window(table, sizeof dsdt_aml, p->gpa_bits);
+    set_ports(table, sizeof dsdt_aml, pm_base(p));
     table[CHECKSUM_AT] = 0;
     table_end(t, at);
     return at;
@@ -170,9 +214,9 @@ static uint32_t add_ssdt(struct tables *t, const struct pc_firmware *p)
     return at;
 }
 
-static uint32_t add_fadt(struct tables *t, uint32_t facs, uint32_t dsdt)
+static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t facs, uint32_t dsdt)
 {
-    enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32 };
+    enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32, PLATFORM_CLOCK = 1 << 15 };
     uint32_t at = table_begin(t, "FACP", 1);
     uint8_t *f;
 
@@ -185,10 +229,10 @@ static uint32_t add_fadt(struct tables *t, uint32_t facs, uint32_t dsdt)
     put_le32(f + 48, PM_SMI_COMMAND);
     f[52] = PM_ACPI_ENABLE;
     f[53] = PM_ACPI_DISABLE;
-    put_le32(f + 56, PM_BASE + PM_EVENT);
-    put_le32(f + 64, PM_BASE + PM_CONTROL);
-    put_le32(f + 76, PM_BASE + PM_TIMER);
-    put_le32(f + 80, PM_BASE + PM_GPE);
+    put_le32(f + 56, pm_base(p) + PM_EVENT);
+    put_le32(f + 64, pm_base(p) + PM_CONTROL);
+    put_le32(f + 76, pm_base(p) + PM_TIMER);
+    put_le32(f + 80, pm_base(p) + PM_GPE);
     f[88] = 4; /* bytes of the event, control, timer and GPE blocks */
     f[89] = 2;
     f[91] = 4;
@@ -196,7 +240,7 @@ static uint32_t add_fadt(struct tables *t, uint32_t facs, uint32_t dsdt)
     put_le16(f + 96, 0xfff); /* C2 and C3: none */
     put_le16(f + 98, 0xfff);
     f[108] = 0x32; /* century in CMOS */
-    put_le32(f + 112, WBINVD | PROC_C1 | NO_SLEEP_BUTTON);
+    put_le32(f + 112, WBINVD | PROC_C1 | NO_SLEEP_BUTTON | (p->hpet ? PLATFORM_CLOCK : 0));
     script_pointer(t, TABLES_FILE, at + 36);
     script_pointer(t, TABLES_FILE, at + 40);
     table_end(t, at);
@@ -243,6 +287,52 @@ static uint32_t add_madt(struct tables *t, const struct pc_firmware *p)
     return at;
 }
 
+/* Where the timers are, and how they identify themselves (IA-PC HPET specification, 3.2.4). */
+static uint32_t add_hpet(struct tables *t)
+{
+    uint32_t at = table_begin(t, "HPET", 1);
+
+    add32(t->data, HPET_ID);
+    add32(t->data, 0); /* in memory */
+    add32(t->data, HPET_BASE);
+    add32(t->data, 0);
+    add8(t->data, 0);  /* the first one */
+    add16(t->data, 0); /* no least distance between ticks */
+    add8(t->data, 0);
+    table_end(t, at);
+    return at;
+}
+
+/* Windows: the PM timer's value is right when it is read once. */
+static uint32_t add_waet(struct tables *t)
+{
+    enum { PM_TIMER_GOOD = 2 };
+    uint32_t at = table_begin(t, "WAET", 1);
+
+    add32(t->data, PM_TIMER_GOOD);
+    table_end(t, at);
+    return at;
+}
+
+/* Where the TPM is, and room for what the firmware measures (TCG ACPI specification 1.2, 7.3). */
+static uint32_t add_tpm2(struct tables *t)
+{
+    enum { CLIENT = 0, BY_CRB = 7, PARAMETERS = 12, CONTROL_AREA = 0x40 };
+    uint32_t at = table_begin(t, "TPM2", 4);
+
+    add32(t->data, CLIENT);
+    add32(t->data, TPM_CRB_BASE + CONTROL_AREA);
+    add32(t->data, 0);
+    add32(t->data, BY_CRB);
+    g_byte_array_append(t->data, (const uint8_t[PARAMETERS]){0}, PARAMETERS);
+    add32(t->data, TPM_LOG_BYTES);
+    script_pointer_to(t, TABLES_FILE, t->data->len, 8, TPM_LOG_FILE);
+    add32(t->data, 0);
+    add32(t->data, 0);
+    table_end(t, at);
+    return at;
+}
+
 static uint32_t add_rsdt(struct tables *t, const uint32_t *tables, unsigned count)
 {
     uint32_t at = table_begin(t, "RSDT", 1);
@@ -265,20 +355,37 @@ static void add_rsdp(struct device *fw_cfg, struct tables *t, uint32_t rsdt)
     fw_cfg_add_file(fw_cfg, RSDP_FILE, rsdp, RSDP_BYTES);
 }
 
+static void add_tpm_log(struct device *fw_cfg, struct tables *t)
+{
+    g_autofree uint8_t *log = g_malloc0(TPM_LOG_BYTES);
+
+    script_allocate(t, TPM_LOG_FILE, 1, ZONE_HIGH);
+    fw_cfg_add_file(fw_cfg, TPM_LOG_FILE, log, TPM_LOG_BYTES);
+}
+
 void acpi_tables_setup(struct device *fw_cfg, const struct pc_firmware *p)
 {
     g_autoptr(GByteArray) data = g_byte_array_new(), script = g_byte_array_new();
     struct tables t = {data, script};
-    uint32_t facs, dsdt, list[3];
+    uint32_t facs, dsdt, list[6];
+    unsigned count = 3;
 
     script_allocate(&t, RSDP_FILE, 16, ZONE_FSEG);
     script_allocate(&t, TABLES_FILE, 64, ZONE_HIGH);
+    if (p->tpm)
+        add_tpm_log(fw_cfg, &t);
     facs = add_facs(&t);
     dsdt = add_dsdt(&t, p);
-    list[0] = add_fadt(&t, facs, dsdt);
+    list[0] = add_fadt(&t, p, facs, dsdt);
     list[1] = add_madt(&t, p);
     list[2] = add_ssdt(&t, p);
-    add_rsdp(fw_cfg, &t, add_rsdt(&t, list, G_N_ELEMENTS(list)));
+    if (p->hpet) {
+        list[count++] = add_hpet(&t);
+        list[count++] = add_waet(&t);
+    }
+    if (p->tpm)
+        list[count++] = add_tpm2(&t);
+    add_rsdp(fw_cfg, &t, add_rsdt(&t, list, count));
     fw_cfg_add_file(fw_cfg, TABLES_FILE, data->data, data->len);
     fw_cfg_add_file(fw_cfg, "etc/table-loader", script->data, script->len);
 }

@@ -19,10 +19,16 @@ static void add_e820(struct device *fw_cfg, const struct pc_firmware *p)
     fw_cfg_add_file(fw_cfg, "etc/e820", map, p->ram_above_4g ? sizeof map : E820_ENTRY);
 }
 
-/* What is booted directly comes first; the ROM that does it is a file of fw_cfg. */
+static bool in_order(const struct pc_firmware *p, const char *path)
+{
+    return p->boot && g_strv_contains(p->boot, path);
+}
+
+/* What is booted directly comes first, unless its place is said; the ROM that does it is a file of fw_cfg. */
 static void add_boot_order(struct device *fw_cfg, const struct pc_firmware *p)
 {
-    g_autoptr(GString) order = g_string_new(p->kernel ? "/rom@genroms/directboot.bin" : "");
+    bool first = p->kernel && !in_order(p, PC_FIRMWARE_DIRECT_BOOT);
+    g_autoptr(GString) order = g_string_new(first ? PC_FIRMWARE_DIRECT_BOOT : "");
 
     for (unsigned n = 0; p->boot && p->boot[n]; n++)
         g_string_append_printf(order, "%s%s", order->len ? "\n" : "", p->boot[n]);
@@ -67,6 +73,14 @@ static void add_ram_size(struct device *fw_cfg, const struct pc_firmware *p)
     fw_cfg_add_key(fw_cfg, FW_CFG_RAM_SIZE, &ram, sizeof ram);
 }
 
+/* OVMF puts 64-bit BARs above RAM, where the ACPI tables show no window for them, unless it is told to have no room there. */
+static void add_uefi(struct device *fw_cfg)
+{
+    static const char none[] = "0";
+
+    fw_cfg_add_file(fw_cfg, "opt/ovmf/X-PciMmio64Mb", none, sizeof none);
+}
+
 bool pc_firmware_setup(struct device *fw_cfg, const struct pc_firmware *p, GError **error)
 {
     add_numbers(fw_cfg, p);
@@ -76,6 +90,8 @@ bool pc_firmware_setup(struct device *fw_cfg, const struct pc_firmware *p, GErro
     acpi_tables_setup(fw_cfg, p);
     smbios_setup(fw_cfg, p);
     add_boot_order(fw_cfg, p);
+    if (p->uefi)
+        add_uefi(fw_cfg);
     return !p->kernel ||
            direct_boot_setup(fw_cfg, p->kernel, p->initrd, p->cmdline ? p->cmdline : "", p->ram_below_4g, error);
 }

@@ -5,6 +5,8 @@
 #include "core-vmm/api/device.h"
 #include "devices/storage/disk_geometry.h"
 
+#define PC_FIRMWARE_DIRECT_BOOT "/rom@genroms/directboot.bin" /* the kernel's place in the boot order */
+
 struct pc_firmware_disk {
     char *path; /* Open Firmware's */
     struct disk_geometry bios;
@@ -13,6 +15,10 @@ struct pc_firmware {
     unsigned cpus, sockets; /* sockets 0: one */
     uint64_t ram_below_4g, ram_above_4g;
     bool serial1, serial2, floppy;        /* there is such a chip: what the ACPI namespace shows */
+    bool uefi;                            /* it is no BIOS */
+    unsigned gpa_bits;                    /* how long the CPU's physical addresses are; UEFI: 0: no window above RAM */
+    bool hpet;                            /* there is one, and the tables of boards of that age */
+    bool tpm;                             /* there is one */
     bool boot_menu;                       /* offer "press ESC for boot menu" */
     const struct pc_firmware_disk *disks; /* whose geometry the BIOS must not choose itself */
     unsigned disk_count;

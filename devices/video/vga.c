@@ -270,7 +270,9 @@ static bool load_edid(struct device *d, const struct config *c, GError **error)
 static bool set_up_mmio(struct device *d, const struct config *c, GError **error)
 {
     const struct config machine = {c->file, c->path, "machine"};
-    bool there = !config_has(&machine, "firmware");
+    g_autofree char *firmware = config_string(&machine, "firmware");
+    static const char *const known[] = {"bios", "uefi", "uefi-secure", NULL};
+    bool there = g_strv_contains(known, firmware);
 
     if (!config_flag(c, "mmio", &there, error))
         return false;

@@ -86,7 +86,9 @@ void blk_reserve(struct blk_file *f, uint64_t offset, uint64_t bytes, uint64_t a
 /* Is offset in a hole of the file, and how far does that (or the data) reach?  Never fails: unsure means data. */
 bool blk_is_hole(struct blk_file *f, uint64_t offset, uint64_t *until);
 uint64_t blk_size(struct blk_file *f);
-bool blk_same(struct blk_file *a, struct blk_file *b);   /* the same file on the host */
+bool blk_same(struct blk_file *a, struct blk_file *b); /* the same file on the host */
+void blk_only_read(
+    struct blk_file *f); /* nothing more is written: gives up room taken in advance, and the lock for that */
 bool blk_has_name(struct blk_file *f, const char *path); /* by whatever link; false: there is no such file */
 uint64_t blk_allocated(struct blk_file *f);              /* bytes that the file takes on the host's disk */
 int64_t blk_mtime(struct blk_file *f);                   /* of its last change, in nanoseconds; 0: unknown */
@@ -98,6 +100,7 @@ bool blk_put(struct blk_file *f, uint64_t offset, const void *from, size_t n, GE
 
 /* file_lock.c */
 bool file_lock(int fd, bool write, const char *path, GError **error);
+void file_unlock_write(int fd); /* what is left is a reader's lock */
 bool file_lock_slice(int fd, bool write, const struct file_slice *slice, const char *path, GError **error);
 /* file_host.c: the same for a host file that was opened without a lock. */
 bool blk_lock_slice(struct blk_file *f, const struct file_slice *slice, GError **error);

@@ -623,3 +623,12 @@ void blk_set_mtime(struct blk_file *f, int64_t time)
     if (fd >= 0 && (futimens(fd, t) || fsync(fd)))
         g_debug("%s: its time could not be set: %s", f->path, g_strerror(errno));
 }
+
+void blk_only_read(struct blk_file *f)
+{
+    if (f->ops != &host_ops)
+        return;
+    give_back(f);
+    file_unlock_write(((struct host *)f->state)->fd);
+    f->writable = false;
+}

@@ -139,6 +139,15 @@ bool file_lock(int fd, bool write, const char *path, GError **error)
     return free || in_use(fd, NULL, path, error);
 }
 
+void file_unlock_write(int fd)
+{
+    const unsigned writer[] = {LOCK_USED + PERM_WRITE, LOCK_USED + PERM_RESIZE};
+    for (unsigned i = 0; i < G_N_ELEMENTS(writer); i++) {
+        struct flock l = byte_lock(F_UNLCK, writer[i]);
+        fcntl(fd, F_OFD_SETLK, &l);
+    }
+}
+
 bool file_lock_slice(int fd, bool write, const struct file_slice *slice, const char *path, GError **error)
 {
     struct flock range = {.l_type = write ? F_WRLCK : F_RDLCK,

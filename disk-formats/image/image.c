@@ -430,13 +430,16 @@ static int flush_tables(struct image *im)
 }
 
 /* The long wait is for the data: others may read and overwrite meanwhile.  What was linked before this call is in
- * tables_changed. */
+ * tables_changed.  A parent may have been written to until lately (image_freeze()). */
 int image_flush(struct image *im)
 {
     if (!im->writable)
         return 0;
+    int err = im->parent ? image_flush(im->parent) : 0;
+    if (err)
+        return err;
     g_rw_lock_reader_lock(&im->lock);
-    int err = im->format->sync ? im->format->sync(im) : blk_sync(im->file);
+    err = im->format->sync ? im->format->sync(im) : blk_sync(im->file);
     bool tables = im->tables_changed;
     g_rw_lock_reader_unlock(&im->lock);
     return !err && tables ? flush_tables(im) : err;

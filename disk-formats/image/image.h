@@ -104,6 +104,10 @@ char **image_alike(struct image *im); /* image_options.options for another one l
 /* Looks for damage, and repairs it if so asked and open for writing.  False: could not look. */
 const char *image_id_for_child(const struct image *parent); /* NULL: none */
 bool image_uses(const struct image *im, const char *path);  /* the file is one of its own, or of a parent's */
+/* One that was written to and is flushed is only read from now on, as the parent of another. */
+void image_freeze(struct image *im);
+/* The image notes by which id it knows its parent, which is open, now.  0 or -errno; any thread. */
+int image_note_parent(struct image *im);
 /* Is the parent what it was when the child was made on top of it? */
 bool image_same_parent(const struct image *child, const struct image *parent, GError **error);
 bool image_check(struct image *im, bool repair, struct image_check *out, GError **error);
@@ -113,6 +117,7 @@ bool image_is_zero(const void *data, size_t n);
 struct image_options {
     uint64_t bytes;
     bool fixed;                         /* all room taken now */
+    bool parent_changes;                /* somebody writes to the parent yet: by which id it is known is noted later */
     const char *parent, *parent_format; /* a differencing image */
     struct image *parent_image;         /* opened, with parent: for its ids and size */
     char **options;                     /* "key=value", NULL-terminated, or NULL */

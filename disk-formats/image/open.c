@@ -59,6 +59,24 @@ bool image_same_parent(const struct image *child, const struct image *parent, GE
         parent->file->path, child->file->path, now, was);
 }
 
+void image_freeze(struct image *im)
+{
+    im->writable = false;
+    blk_only_read(im->file);
+    g_free(im->time_id);
+    im->time_id = !im->id || im->format->lasting_id ? id_by_time(im->file) : NULL;
+}
+
+int image_note_parent(struct image *im)
+{
+    int err = 0;
+    g_rw_lock_writer_lock(&im->lock);
+    if (im->format->set_parent)
+        err = im->format->set_parent(im, im->parent_name, im->parent_format, image_id_for_child(im->parent));
+    g_rw_lock_writer_unlock(&im->lock);
+    return err;
+}
+
 static void image_free(struct image *im)
 {
     if (!im)

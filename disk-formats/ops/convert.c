@@ -47,8 +47,8 @@ static bool fill(struct image *from, struct image *to, const struct disk_convert
     return disk_copy(&copy, job, error);
 }
 
-static bool convert_to(struct image *from, struct blk_file *f, const struct disk_convert *c, struct disk_job *job,
-                       GError **error)
+bool disk_fill(struct image *from, struct blk_file *f, const struct disk_convert *c, struct disk_job *job,
+               GError **error)
 {
     const struct image_format *format = image_format_find(c->format, error);
     struct image_options o = c->options;
@@ -61,20 +61,24 @@ static bool convert_to(struct image *from, struct blk_file *f, const struct disk
         return false;
     bool ok = fill(from, to, c, job, error);
     int err = image_close(to);
-    return ok && (!err || disk_fail_errno(error, -err, "%s", f->path));
+    return ok && (!err || disk_fail_errno(error, -err, "%s", f->path)) && !disk_cancelled(job, error);
+}
+
+bool disk_convert_image(struct image *from, const struct disk_convert *c, struct disk_job *job, GError **error)
+{
+    struct blk_file *f = NULL;
+    bool ok = !image_uses(from, c->target) ||
+              disk_fail(error, DISK_ERROR_USAGE, "%s is the source, a part of it or a parent of it", c->target);
+    ok = ok && enough_space(from, c->target, c->compress, error) && (f = blk_create(c->target, c->replace, error));
+    ok = ok && disk_fill(from, f, c, job, error) && blk_publish(f, error);
+    blk_close(f);
+    return ok;
 }
 
 bool disk_convert(const struct disk_convert *c, struct disk_job *job, GError **error)
 {
     struct image *from = image_open(c->source, &c->how, error);
-    struct blk_file *f = NULL;
-    if (!from)
-        return false;
-    bool ok = !image_uses(from, c->target) ||
-              disk_fail(error, DISK_ERROR_USAGE, "%s is the source, a part of it or a parent of it", c->target);
-    ok = ok && enough_space(from, c->target, c->compress, error) && (f = blk_create(c->target, c->replace, error));
-    ok = ok && convert_to(from, f, c, job, error) && !disk_cancelled(job, error) && blk_publish(f, error);
-    blk_close(f);
+    bool ok = from && disk_convert_image(from, c, job, error);
     image_close(from);
     return ok;
 }
@@ -88,7 +92,7 @@ static bool replace(struct image *im, const struct disk_convert *c, struct disk_
     if (im->snapshots)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s has internal snapshots, which would be lost", c->target);
     bool ok = enough_space(im, c->target, false, error) && (f = blk_create(c->target, true, error)) &&
-              convert_to(im, f, c, job, error) && !disk_cancelled(job, error) && blk_publish(f, error);
+              disk_fill(im, f, c, job, error) && blk_publish(f, error);
     blk_close(f);
     return ok;
 }

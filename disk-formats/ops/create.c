@@ -164,7 +164,7 @@ bool image_create(const char *path, const char *format_name, const struct image_
         g_autofree char *folder = g_path_get_dirname(path);
         g_autofree char *parent =
             g_path_is_absolute(o.parent) ? g_strdup(o.parent) : g_build_filename(folder, o.parent, NULL);
-        struct image_how how = {.format = o.parent_format};
+        struct image_how how = {.format = o.parent_format, .unlocked = o.parent_changes, .no_parent = o.parent_changes};
         if (!o.parent_format)
             return disk_fail(error, DISK_ERROR_USAGE, "the parent's format must be given (--backing-format)");
         o.parent_image = image_open(parent, &how, error);
@@ -173,15 +173,18 @@ bool image_create(const char *path, const char *format_name, const struct image_
     }
     if (!o.bytes && o.parent_image)
         o.bytes = o.parent_image->bytes;
+    struct image *parent = o.parent_image;
     bool own = o.parent_image && image_uses(o.parent_image, path) && o.parent_image != given->parent_image;
     struct blk_file *f = own ? NULL : blk_create(path, replace, error);
     if (own)
         disk_fail(error, DISK_ERROR_USAGE, "%s is itself what it would be based on", path);
+    if (o.parent_changes)
+        o.parent_image = NULL;
     bool ok = f && image_create_file(f, format, &o, error) && blk_publish(f, error);
     blk_close(f);
-    if (ok && o.parent_image)
-        disk_note_child(o.parent_image->file->path, path);
-    if (o.parent_image != given->parent_image)
-        image_close(o.parent_image);
+    if (ok && parent && !o.parent_changes)
+        disk_note_child(parent->file->path, path);
+    if (parent != given->parent_image)
+        image_close(parent);
     return ok;
 }

@@ -55,12 +55,12 @@ static bool is_one_file(const char *path, const char *format, GError **error)
            disk_fail(error, DISK_ERROR_UNSUPPORTED, "it consists of several files, and nothing is merged into it");
 }
 
-bool disk_merge(const char *path, const char *format, struct disk_job *job, GError **error)
+bool disk_merge(const char *path, const char *format, bool in_use, struct disk_job *job, GError **error)
 {
-    struct image_how how = {.format = format, .write = true, .no_parent = true};
+    struct image_how how = {.format = format, .write = true, .no_parent = true, .unlocked = in_use};
     struct image *im = image_open(path, &how, error);
     g_autofree char *name = im ? image_parent_path(im, error) : NULL;
-    struct image_how below = {.format = im ? im->parent_format : NULL, .write = true};
+    struct image_how below = {.format = im ? im->parent_format : NULL, .write = true, .unlocked = in_use};
     if (name && !below.format)
         disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s does not say what format its parent has", path);
     bool may = name && below.format && is_one_file(name, below.format, error);
@@ -75,21 +75,22 @@ bool disk_merge(const char *path, const char *format, struct disk_job *job, GErr
     return good;
 }
 
-bool disk_forget_parent(const char *path, const char *format, const char *name, GError **error)
+bool disk_forget_parent(const char *path, const char *format, const char *name, bool in_use, GError **error)
 {
-    struct image_how how = {.format = format, .write = true, .no_parent = true};
+    struct image_how how = {.format = format, .write = true, .no_parent = true, .unlocked = in_use};
     struct image *im = image_open(path, &how, error);
     bool good = im && (g_strcmp0(im->parent_name, name) || forget_parent_id(im, error));
     image_close(im);
     return good;
 }
 
-bool disk_set_parent(const char *path, const char *format, const char *name, const char *parent_format, GError **error)
+bool disk_set_parent(const char *path, const char *format, const char *name, const char *parent_format, bool in_use,
+                     GError **error)
 {
-    struct image_how how = {.format = format, .write = true, .no_parent = true};
+    struct image_how how = {.format = format, .write = true, .no_parent = true, .unlocked = in_use};
     struct image *im = image_open(path, &how, error);
-    g_autofree char *there = im ? blk_beside(im->file, name) : NULL;
-    struct image_how below = {.format = parent_format};
+    g_autofree char *there = !im ? NULL : g_path_is_absolute(name) ? g_strdup(name) : blk_beside(im->file, name);
+    struct image_how below = {.format = parent_format, .unlocked = in_use};
     struct image *parent = there ? image_open(there, &below, error) : NULL;
     int64_t time = im ? blk_mtime(im->file) : 0;
     bool good = parent && (im->format->set_parent ||

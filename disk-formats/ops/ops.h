@@ -21,20 +21,28 @@ struct disk_convert {
     unsigned threads; /* 0: as many as there are CPUs, from 2 to 4, or to 8 if they compress */
 };
 bool disk_convert(const struct disk_convert *c, struct disk_job *job, GError **error);
+/* The same of an image that is open; source and how do not count. */
+bool disk_convert_image(struct image *from, const struct disk_convert *c, struct disk_job *job, GError **error);
+/* The same into a new file, which gets no name by this; target does not count. */
+bool disk_fill(struct image *from, struct blk_file *f, const struct disk_convert *c, struct disk_job *job,
+               GError **error);
 
 /* Merges an image's own blocks into its parent, and empties the image.  After a kill, the same again completes it.
  * force: although the parent was changed since the image was made. */
 bool disk_commit(const char *path, const struct image_how *how, bool force, struct disk_job *job, GError **error);
 /* The other way: the image gets all that it sees through its parents, and has no parent then. */
 bool disk_pull(const char *path, const struct image_how *how, struct disk_job *job, GError **error);
+/* in_use, of these three: a process reads through the images while this goes on, and they are not locked.  It sees the same disk at every
+ * moment, for what changes of the parent is what the image has. */
 /* Merges an image's own blocks into its parent, which then shows the same disk; the image stays, for those on top of it.  At
  * every moment it shows what it did, and after a kill the same again completes it.  What changed of it does not count as a
  * change to those above. */
-bool disk_merge(const char *path, const char *format, struct disk_job *job, GError **error);
+bool disk_merge(const char *path, const char *format, bool in_use, struct disk_job *job, GError **error);
 /* If an image's parent has that name, as seen from its folder, the image notes no more by which time it knows it. */
-bool disk_forget_parent(const char *path, const char *format, const char *name, GError **error);
+bool disk_forget_parent(const char *path, const char *format, const char *name, bool in_use, GError **error);
 /* Its parent is another one that shows the same disk: name, as seen from its folder.  As before that is no change to others. */
-bool disk_set_parent(const char *path, const char *format, const char *name, const char *parent_format, GError **error);
+bool disk_set_parent(const char *path, const char *format, const char *name, const char *parent_format, bool in_use,
+                     GError **error);
 /* In place, or for growing by a copy that takes the old one's place (im goes on showing the old file: close it). */
 bool disk_resize(struct image *im, uint64_t bytes, struct disk_job *job, GError **error);
 /* Blocks that hold only zeroes become holes, and the file gives its room back.  *freed: bytes on the host's disk. */

@@ -274,6 +274,8 @@ void rmw_finish(struct vcpu *c)
     unsigned kind = c->rmw_kind;
     c->rmw_kind = RMW_DIRECT;
     if (kind == RMW_CODE) {
+        if (c->rmw.first.page & GPA_LOG) /* the log may have been read since the instruction began */
+            vm_mark_dirty(c->vm, c->rmw.first.page & PAGE_MASK);
         code_written(c->vm, c, (c->rmw.first.page & PAGE_MASK) + (c->rmw_lin & ~PAGE_MASK), c->rmw_size);
         return;
     }

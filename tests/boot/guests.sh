@@ -452,6 +452,82 @@ selftests() { # name
 	rm -rf "$t" "$s/tree"
 }
 
+# Linux that UEFI starts, with its variables and a TPM's tools where they are wanted.
+UEFI_MODULES="efivarfs"
+UEFI_LINE="console=ttyS0,115200 loglevel=4 panic=-1"
+uefi_initrd() { # name busybox-package kernel-package
+	local t=$CACHE/.tree.$$
+	drivers_tree "$t" "$2" "$3" $UEFI_MODULES
+	sed "s/^MODULES=.*/MODULES='$UEFI_MODULES'/" "$(dirname "$SELF")/uefi-init.sh" >"$t/init"
+	chmod +x "$t/init"
+	pack_tree "$t" "$1"
+}
+
+# The same with tpm2-tools and all that they build upon.
+tpm_initrd() { # name busybox-package kernel-package
+	local d t=$CACHE/.tree.$$
+	drivers_tree "$t" "$2" "$3" $UEFI_MODULES
+	sed "s/^MODULES=.*/MODULES='$UEFI_MODULES'/" "$(dirname "$SELF")/uefi-init.sh" >"$t/init"
+	chmod +x "$t/init"
+	mkdir -p "$t"/{lib,lib64,usr/lib,usr/bin}
+	for d in $TPM_PACKAGES; do
+		d=$(unpack "$d")
+		for p in lib lib64 usr/lib; do [ ! -d "$d/$p" ] || cp -a "$d/$p/." "$t/$p/"; done
+		[ ! -e "$d/usr/bin/tpm2" ] || cp -a "$d"/usr/bin/tpm2* "$t/usr/bin/"
+	done
+	rm -rf "$t"/usr/lib/x86_64-linux-gnu/{gconv,audit,engines-3,ossl-modules,perl,krb5,sasl2} "$t/usr/lib/systemd"
+	pack_tree "$t" "$1"
+}
+TPM_PACKAGES="tpm2-tools libc6 libcurl3-gnutls libssl3 libtss2-esys-3.0.2-0 libtss2-fapi1 libtss2-mu0 libtss2-rc0 libtss2-sys1
+libtss2-tctildr0 libtss2-tcti-device0 libefivar1 libuuid1 libjson-c5 zlib1g libgnutls30 libidn2-0 libunistring2 libnettle8
+libhogweed6 libgmp10 libnghttp2-14 librtmp1 libssh2-1 libpsl5 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libcom-err2
+libkeyutils1 libldap-2.5-0 libsasl2-2 libbrotli1 libzstd1 libp11-kit0 libtasn1-6 libffi8 libgcc-s1 libgcrypt20 libgpg-error0"
+
+uefi_menu() { # file word
+	cat >"$1" <<-CFG
+		set timeout=0
+		menuentry linux {
+			linux /boot/vmlinuz $UEFI_LINE from=$2
+			initrd /boot/initrd.gz
+		}
+	CFG
+}
+
+# A CD that UEFI boots, by its EFI system partition, and as a hard disk too.
+uefi_iso() { # name initrd
+	need vmlinuz-cloud "$2"
+	local d t=$CACHE/.uefi.$$
+	d=$(unpack grub-efi-amd64-bin)
+	rm -rf "$t"
+	mkdir -p "$t/boot/grub"
+	cp "$CACHE/vmlinuz-cloud" "$t/boot/vmlinuz"
+	cp "$CACHE/$2" "$t/boot/initrd.gz"
+	uefi_menu "$t/boot/grub/grub.cfg" iso
+	grub-mkrescue -d "$d/usr/lib/grub/x86_64-efi" -o "$CACHE/$1.new" "$t" >/dev/null 2>&1 || die "grub-mkrescue failed"
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t"
+}
+
+# The same from the distribution's signed programs: shim, GRUB and kernel, on a disk that is one FAT file system.
+uefi_signed() { # name
+	need vmlinuz-cloud uefi-initrd64.gz
+	local g s t=$CACHE/.uefi.$$
+	g=$(unpack grub-efi-amd64-signed)/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed
+	s=$(unpack shim-signed)/usr/lib/shim/shimx64.efi.signed
+	rm -rf "$t"
+	mkdir -p "$t"/{EFI/BOOT,EFI/debian,boot}
+	cp "$s" "$t/EFI/BOOT/BOOTX64.EFI"
+	cp "$g" "$t/EFI/BOOT/grubx64.efi"
+	cp "$CACHE/vmlinuz-cloud" "$t/boot/vmlinuz"
+	cp "$CACHE/uefi-initrd64.gz" "$t/boot/initrd.gz"
+	uefi_menu "$t/EFI/debian/grub.cfg" signed
+	rm -f "$CACHE/$1.new"
+	mkfs.vfat -F 32 -C "$CACHE/$1.new" 65536 >/dev/null
+	mcopy -s -i "$CACHE/$1.new" "$t/EFI" "$t/boot" ::
+	mv "$CACHE/$1.new" "$CACHE/$1"
+	rm -rf "$t"
+}
+
 make_guest() {
 	case $1 in
 	grub-cd.iso) put "$(unpack grub-rescue-pc)/usr/lib/grub-rescue/grub-rescue-cdrom.iso" "$1" ;;
@@ -484,6 +560,11 @@ make_guest() {
 	disk-initrd32.gz) disk_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	virtio-initrd64.gz) virtio_initrd "$1" busybox-static linux-image-cloud-amd64 ;;
 	virtio-initrd32.gz) virtio_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
+	uefi-initrd64.gz) uefi_initrd "$1" busybox-static linux-image-cloud-amd64 ;;
+	tpm-initrd64.gz) tpm_initrd "$1" busybox-static linux-image-cloud-amd64 ;;
+	uefi-linux.iso) uefi_iso "$1" uefi-initrd64.gz ;;
+	uefi-tpm.iso) uefi_iso "$1" tpm-initrd64.gz ;;
+	uefi-signed.img) uefi_signed "$1" ;;
 	selftests-x86.gz) selftests "$1" ;;
 	xen.iso) xen_iso ;;
 	ipxe.iso) put "$(unpack ipxe)/usr/lib/ipxe/ipxe.iso" "$1" ;;

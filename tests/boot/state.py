@@ -3,13 +3,14 @@
 """Saves a running machine to a file and loads that into a new process, again and again, each time from where the last one
 was: the guest must go on as if nothing had been.  Prints TAP.
 
-  state.py [--vmctl PATH] [--engine E] [--rounds N] [--seed N] [--suspend] TEST...
+  state.py [--vmctl PATH] [--engine E] [--rounds N] [--seed N] [--suspend | --live] TEST...
 
 TEST is GUEST-CPUS: grub-1, grub-2, memtest-1, memtest-2, linux-1, linux-2; with a disk that is written and read all the time disk-1,
 disk-2 (IDE), sata-1, sata-2, nvme-1, nvme-2, virtio-1, virtio-2.  The moments are random; the seed is printed."""
 import argparse
 import gzip
 import hashlib
+import json
 import os
 import random
 import re
@@ -78,6 +79,27 @@ class Suspended(Vm):
         p = self.run("start", self.name)
         if "goes on from where it was saved" not in p.stderr:
             raise Lost(f"it does not go on: {p.stderr}")
+
+
+class Live(Vm):
+    """By snapshots of a machine that runs on, and is put back later."""
+    stood = ()
+
+    def save(self):
+        self.before = Vm.serial(self)
+        said = json.loads(self.run("snapshot", "take", self.name, "-o", "json").stdout)
+        self.snapshot, self.stood = said["id"], (*self.stood, said["stood-ms"])
+        self.after = Vm.serial(self)
+        time.sleep(0.5)
+
+    def state(self):
+        return os.path.join(self.env["XDG_DATA_HOME"], "terrarium", "machines", self.name, "snapshots", f"{self.snapshot}.state")
+
+    def load(self):
+        self.run("stop", self.name, "--force")
+        self.run("snapshot", "verify", self.name)
+        self.run("snapshot", "restore", self.name, str(self.snapshot))
+        self.run("start", self.name)
 
 
 class Guest:
@@ -161,7 +183,7 @@ class Linux(Guest):
     args = ["--memory", "256M", "--kernel", "vmlinuz-cloud", "--initrd", "initrd64.gz", "--cmdline",
             boot.CONSOLE.replace("console=tty0 ", "")]
     steps = [("serial", "GUEST-PROMPT")]
-    load, names = LOAD, "ABM"
+    load, names, most = LOAD, "ABM", {}
 
     def began(self, vm):
         time.sleep(1)
@@ -184,7 +206,8 @@ class Linux(Guest):
                     raise Lost(f"the guest says {line!r}")
                 continue
             name, n, result = m[1], int(m[2]), m[3]
-            if n != self.count.get(name, 0) + 1:
+            low = self.count.get(name, 0) + 1
+            if not low <= n <= self.most.pop(name, low):
                 raise Lost(f"{name} counted {self.count.get(name, 0)}, then {n}")
             if result != SUM[name]:
                 raise Lost(f"{name} {n} gave {result}")
@@ -196,6 +219,19 @@ class Linux(Guest):
         if len(text) > 250000:
             raise Lost("the output is more than is kept")
         self.take(text)
+
+    def saved_live(self, vm):
+        """The moment is somewhere between what it wrote before and after that was asked for."""
+        self.take(vm.before)
+        counts = {name: [int(n) for n in re.findall(rf"@{name} (\d+) ", vm.after)] for name in self.names}
+        self.rest, self.most = "", {name: max(n, default=self.count.get(name, 0)) + 1 for name, n in counts.items()}
+
+    def loaded_live(self, vm):
+        end = time.time() + 120
+        while not all(len(re.findall(rf"@{name} \d+ ", vm.serial())) > 2 for name in self.names):
+            if time.time() > end:
+                raise Lost(f"it does not go on: {vm.serial()[-300:]}")
+            time.sleep(0.1)
 
     def loaded(self, vm):
         """Every counter is on its way again.  (The next line of each may have begun in the process before.)"""
@@ -285,7 +321,7 @@ GUESTS = {"grub": Grub, "memtest": Memtest, "linux": Linux, "disk": Disk, "sata"
 
 def one(options, test, cpus, cache, rng):
     guest = GUESTS[test]()
-    vm = (Suspended if options.suspend else Vm)(options, f"{test}-{cpus}")
+    vm = (Live if options.live else Suspended if options.suspend else Vm)(options, f"{test}-{cpus}")
     try:
         files = {g: os.path.join(cache, g) for g in guest.guests} | guest.prepare(vm.home, cache)
         args = [files.get(a, a) for a in guest.args]
@@ -298,14 +334,14 @@ def one(options, test, cpus, cache, rng):
         for _ in range(options.rounds):
             time.sleep(rng.uniform(0, 1.5))
             vm.save()
-            guest.saved(vm)
+            (guest.saved_live if options.live else guest.saved)(vm)
             under_way += "finished 0 requests" not in vm.run("logs", vm.name).stdout
             sizes.append(os.path.getsize(vm.state()))
             vm.load()
-            guest.loaded(vm)
+            (guest.loaded_live if options.live else guest.loaded)(vm)
         said = " ".join(f"{k}={v}" for k, v in sorted(getattr(guest, "count", {}).items()))
         return (f"{options.rounds} times, {under_way} with requests of drives under way, states of up to "
-                f"{max(sizes) >> 20} MiB {said}")
+                f"{max(sizes) >> 20} MiB {said}" + (f", stood for up to {max(vm.stood):.1f} ms" if options.live else ""))
     except boot.Failed as e:
         log = vm.run("logs", vm.name, check=False).stdout
         serial = vm.serial()[-1000:]
@@ -320,6 +356,7 @@ def main():
     parser.add_argument("--engine", default="soft")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--suspend", action="store_true", help="by vmctl save and start")
+    parser.add_argument("--live", action="store_true", help="by snapshots, without ending it")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("tests", nargs="*")

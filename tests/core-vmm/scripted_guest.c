@@ -10,6 +10,7 @@
  *   text                          text mode again, with GNU GRUB's name on the screen
  *   flood N                       N bytes of output
  *   stubborn                      PCI functions that the user wants back stay from now on; else they are let go of
+ *   mouse                         it listens to the mouse and its wheel, too, whose packets show as "m BUTTONS,DX,DY,WHEEL "
  *   keep N   kept                 N into memory; says "kept N", of memory that nobody kept anything in, "kept 0"
  *   limit N                       a file that is the port's target holds no more than this (the host's doing, by core)
  * All else comes back; so does "mode" once it is there.  Keys show on the port by their codes, "+30 -30 "; caps lock has an
@@ -24,7 +25,7 @@
 
 static const char greeting[] = "test guest ready\r\n";
 enum { RIP_RESET = 0xfff0, RIP_UP = 0x7c00 };
-enum { PIC1 = 0x20, PIC2 = 0xa0, VECTORS = 0x20, KEYBOARD = 1, COM1_IRQ = 4, SCI = 9, EOI = 0x20 };
+enum { PIC1 = 0x20, PIC2 = 0xa0, VECTORS = 0x20, KEYBOARD = 1, COM1_IRQ = 4, SCI = 9, MOUSE = 12, EOI = 0x20 };
 enum { COM1 = 0x3f8, COM1_IER = 0x3f9, COM1_FCR = 0x3fa, COM1_LCR = 0x3fb, COM1_MCR = 0x3fc, COM1_LSR = 0x3fd };
 enum { KBD_DATA = 0x60, KBD_STATUS = 0x64, KBD_ACK = 0xfa, KBD_LEDS = 0xed };
 enum { VBE_INDEX = 0x1ce, VBE_DATA = 0x1cf, VBE_XRES = 1, VBE_YRES, VBE_BPP, VBE_ENABLE };
@@ -45,6 +46,9 @@ struct guest {
     GString *line;           /* of an order */
     uint8_t leds;
     bool leds_sent, extended, fails, stubborn;
+    uint8_t packet[4]; /* of the mouse */
+    unsigned packed;
+    unsigned pause;            /* bytes of that key that are still to come */
     _Atomic uint64_t *written; /* a bit per page of the memory file, for dirty() */
 };
 
@@ -125,6 +129,45 @@ static void graphics_mode(struct guest *g, unsigned width)
         machine_store(g->vm->machine, 0, PICTURE + i * 4, 4, 0x102030);
 }
 
+/* ---- mouse ---- */
+
+static void to_mouse(struct guest *g, const uint8_t *bytes, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        out8(g, KBD_STATUS, 0xd4);
+        out8(g, KBD_DATA, bytes[i]);
+        while (in8(g, KBD_STATUS) & 1) /* what it answers */
+            in8(g, KBD_DATA);
+    }
+}
+
+/* The rates 200, 100, 80 and a look at the number make it tell of its wheel. */
+static void mouse_on(struct guest *g)
+{
+    static const uint8_t words[] = {0xf3, 200, 0xf3, 100, 0xf3, 80, 0xf2, 0xf4};
+    out8(g, KBD_STATUS, 0xa8);
+    to_mouse(g, words, sizeof words);
+    out8(g, KBD_STATUS, 0x60);
+    out8(g, KBD_DATA, 0x47);
+    g->packed = 0;
+    out8(g, PIC2 + 1, in8(g, PIC2 + 1) & ~(1 << (MOUSE - 8)));
+}
+
+static void on_mouse(struct guest *g)
+{
+    const uint8_t *p = g->packet;
+    uint8_t byte = in8(g, KBD_DATA);
+    if (!g->packed && byte == KBD_ACK) /* of the last word */
+        return;
+    g->packet[g->packed++] = byte;
+    if (g->packed < sizeof g->packet)
+        return;
+    g->packed = 0;
+    g_autofree char *text = g_strdup_printf("m %u,%d,%d,%d ", p[0] & 7, p[1] - (p[0] << 4 & 0x100),
+                                            p[2] - (p[0] << 3 & 0x100), (int8_t)p[3]);
+    say(g, text);
+}
+
 /* ---- orders ---- */
 
 static void flood(struct guest *g, unsigned n)
@@ -146,6 +189,8 @@ static void obey(struct guest *g, const char *order)
         machine_out(g->vm->machine, 0, PM_CONTROL, 2, 1 << 13);
     else if (!strcmp(order, "reset"))
         out8(g, 0xcf9, 6);
+    else if (!strcmp(order, "mouse"))
+        mouse_on(g);
     else if (!strcmp(order, "fail"))
         g->fails = true;
     else if (sscanf(order, "debug %u", &n) == 1)
@@ -188,7 +233,12 @@ static void on_serial(struct guest *g)
 /* Of scan code set 1; 0: none.  Most have the number that they had there. */
 static unsigned key_of(uint8_t code, bool extended)
 {
-    static const uint8_t others[][2] = {{0x1d, KEY_RIGHTCTRL}, {0x38, KEY_RIGHTALT}, {0x53, KEY_DELETE}};
+    static const uint8_t others[][2] = {
+        {0x1c, KEY_KPENTER},  {0x1d, KEY_RIGHTCTRL}, {0x35, KEY_KPSLASH},  {0x37, KEY_SYSRQ},  {0x38, KEY_RIGHTALT},
+        {0x47, KEY_HOME},     {0x48, KEY_UP},        {0x49, KEY_PAGEUP},   {0x4b, KEY_LEFT},   {0x4d, KEY_RIGHT},
+        {0x4f, KEY_END},      {0x50, KEY_DOWN},      {0x51, KEY_PAGEDOWN}, {0x52, KEY_INSERT}, {0x53, KEY_DELETE},
+        {0x5b, KEY_LEFTMETA}, {0x5c, KEY_RIGHTMETA}, {0x5d, KEY_COMPOSE},
+    };
     for (unsigned i = 0; extended && i < G_N_ELEMENTS(others); i++)
         if (others[i][0] == code)
             return others[i][1];
@@ -207,7 +257,15 @@ static void on_keyboard(struct guest *g)
         g->extended = byte == 0xe0;
         return;
     }
-    unsigned key = key_of(byte & 0x7f, g->extended);
+    if (g->extended && (byte & 0x7f) == 0x2a) { /* the shift before Print Screen is none */
+        g->extended = false;
+        return;
+    }
+    bool pause = g->pause == 1; /* E1 1D 45, E1 9D C5 */
+    g->pause = byte == 0xe1 ? 2 : g->pause ? g->pause - 1 : 0;
+    if (g->pause)
+        return;
+    unsigned key = pause ? KEY_PAUSE : key_of(byte & 0x7f, g->extended);
     g->extended = false;
     text = g_strdup_printf("%c%u ", byte & 0x80 ? '-' : '+', key);
     say(g, text);
@@ -290,6 +348,7 @@ static void on_interrupt(struct guest *g, int vector)
     switch (vector - VECTORS) {
     case KEYBOARD: on_keyboard(g); break;
     case COM1_IRQ: on_serial(g); break;
+    case MOUSE: on_mouse(g); break;
     case SCI: on_sci(g); break;
     }
     if (vector >= VECTORS + 8)

@@ -289,17 +289,23 @@ static void clones(void)
     g_autofree char *ini = file_in("m", "machine.ini");
     write_file(ini, "[machine]\ncpus=3\nname=People's\nkernel=vmlinuz\n[ide0]\nfile=disk.img\n[ide2]\nmedia=cdrom\n"
                     "file=/cd.iso\n");
-    g_assert_true(machines_clone("m", "n", NULL));
+    g_autofree char *image = file_in("m", "disk.img"), *boot = file_in("m", "vmlinuz");
+    g_autofree char *sectors = g_strnfill(4096, 'x');
+    write_file(image, sectors);
+    g_assert_true(machines_clone("m", "n", NULL, NULL, NULL, NULL));
     g_autoptr(GKeyFile) file = machines_settings("n", NULL);
-    g_autofree char *kernel = g_key_file_get_string(file, "machine", "kernel", NULL), *there = file_in("m", "vmlinuz");
+    g_autofree char *kernel = g_key_file_get_string(file, "machine", "kernel", NULL);
     g_autofree char *cd = g_key_file_get_string(file, "ide2", "file", NULL);
     g_assert_cmpint(g_key_file_get_integer(file, "machine", "cpus", NULL), ==, 3);
-    g_assert_cmpstr(kernel, ==, there);
+    g_assert_cmpstr(kernel, ==, boot);
     g_assert_cmpstr(cd, ==, "/cd.iso");
-    g_assert_false(g_key_file_has_group(file, "ide0") || g_key_file_has_key(file, "machine", "name", NULL));
-    assert_refused(machines_clone("m", "n", error), MACHINE_ERROR, MACHINE_ERROR_EXISTS);
+    g_autofree char *disk = g_key_file_get_string(file, "ide0", "file", NULL), *copy = file_in("n", "ide0.img");
+    g_assert_cmpstr(disk, ==, "ide0.img");
+    g_assert_true(g_file_test(copy, G_FILE_TEST_IS_REGULAR));
+    g_assert_false(g_key_file_has_key(file, "machine", "name", NULL));
+    assert_refused(machines_clone("m", "n", NULL, NULL, NULL, error), MACHINE_ERROR, MACHINE_ERROR_EXISTS);
     write_file(ini, "[machine]\nmemory=lots\n");
-    assert_refused(machines_clone("m", "o", error), CONFIG_ERROR, CONFIG_VALUE);
+    assert_refused(machines_clone("m", "o", NULL, NULL, NULL, error), CONFIG_ERROR, CONFIG_VALUE);
     delete_all();
     g_assert_cmpuint(count_in_folder(), ==, 0);
 }
@@ -338,6 +344,7 @@ static void settings_round_trip(void)
                               : k->type == SCHEMA_FLAG     ? "on"
                               : k->type == SCHEMA_FORWARDS ? "tcp 127.0.0.1:2222 22; udp 53 53"
                               : k->type == SCHEMA_IPV4_NET ? "192.168.7.0/24"
+                              : k->type == SCHEMA_UUID     ? "2b7f3e52-7b1c-4a0e-9d5f-0c8a6f1e2d34"
                               : k->type == SCHEMA_MAC      ? "52:54:00:12:34:56"
                                                            : "a b";
             g_autofree char *assignment = g_strdup_printf("%s.%s=%s", section, k->name, set);

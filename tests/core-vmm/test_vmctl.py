@@ -322,6 +322,37 @@ def test_save(h):
     h.want(0, "stop", "--force", "m")
 
 
+def test_firmware(h):
+    if not os.path.exists("/usr/share/OVMF/OVMF_VARS_4M.fd"):
+        return
+    store = f"{h.base}/data/terrarium/machines/m/vars.fd"
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "firmware", "info", "m", out="firmware     bios")
+    h.want(1, "firmware", "reset", "m", err="keeps no variables; for UEFI: vmctl set m machine.firmware=uefi")
+    h.want(2, "firmware", "renew", "m", err="there are info, reset and enroll")
+    h.want(0, "set", "m", "machine.firmware=uefi")
+    h.want(1, "firmware", "enroll", "m", err="Secure Boot is with vmctl set m machine.firmware=uefi-secure")
+    h.want(0, "firmware", "info", "m", out="none yet")
+    h.want(0, "firmware", "reset", "m")
+    h.want(0, "firmware", "info", "m", out="secure boot  off")
+    h.want(0, "set", "m", "machine.firmware=uefi-secure")
+    with open(f"{h.base}/x.pem", "w") as f:
+        f.write("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    h.want(1, "firmware", "enroll", "m", "--db", f"{h.base}/x.pem", err="x.pem is no X.509 certificate")
+    h.want(0, "firmware", "enroll", "m")
+    o = json.loads(h.out("firmware", "info", "m", "-o", "json"))
+    assert o["secure-boot"] and "Microsoft Corporation UEFI CA 2011" in o["db"] and o["pk"], o
+    with open(store, "r+b") as f:
+        f.truncate(1000)
+    h.want(1, "firmware", "info", "m", err="vars.fd has 1000 bytes, and a store of UEFI variables has 540672")
+    h.want(1, "start", "m", err="vars.fd has 1000 bytes")
+    with open(store, "wb") as f:
+        f.write(bytes(540672))
+    h.want(1, "firmware", "info", "m", err="is no store of UEFI variables")
+    h.want(0, "firmware", "reset", "m")
+    assert os.stat(store).st_mode & 0o777 == 0o600
+
+
 def refuses_to_start(h, why):
     """With a sentence; and what was saved stays."""
     before = os.stat(saved_file(h))
@@ -374,13 +405,13 @@ def test_snapshots_with_state(h):
     h.want(0, "start", "m")
     h.want(0, "serial", "m", "--send", r"keep 6\n")
     assert kept(h) == 6
-    assert h.want(0, "snapshot", "take", "m", "six", err="goes on") == "1\n"
-    assert kept(h) == 6
-    h.want(4, "snapshot", "restore", "m", "six", err="stop it, or save it")
     pid = running_pid(h)
+    assert h.want(0, "snapshot", "take", "m", "six", err="m stood still for ") == "1\n"
+    assert running_pid(h) == pid and kept(h) == 6
+    h.want(4, "snapshot", "restore", "m", "six", err="stop it, or save it")
     h.want(7, "snapshot", "take", "m", "six", err="is called")
     h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
-    assert running_pid(h) == pid, "it was saved and started for nothing"
+    assert running_pid(h) == pid, "its process is another one"
     h.want(0, "serial", "m", "--send", r"keep 7\n")
     assert kept(h) == 7
     h.want(0, "save", "m")
@@ -429,7 +460,7 @@ def test_snapshots_with_state(h):
 
 
 def test_snapshot_of_running_fails(h):
-    """The machine goes on, or it is said that it does not."""
+    """The machine goes on as if nothing had been, and the next one is as good as any."""
     folder = f"{h.base}/data/terrarium/machines/m"
     h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
     h.want(0, "start", "m")
@@ -442,26 +473,84 @@ def test_snapshot_of_running_fails(h):
         f.truncate(1 << 20)
     h.want(0, "set", "m", f"ide1.file={h.base}/slice.img", "ide1.size=512K")
     h.want(1, "snapshot", "take", "m", err="[ide1] is a part of a file")
-    assert running_pid(h) == pid, "it was saved and started for nothing"
     with open(folder + "/machine.ini", "w") as f:
         f.write(before)
     os.mkdir(folder + "/snapshots/2.ini")
     h.want(1, "snapshot", "take", "m", err="2.ini is no regular file")
-    assert kept(h) == 5 and running_pid(h) != pid
-    vm = h.env["TERRARIUM_VM"]
-    h.env["TERRARIUM_VM"] = "/bin/false"
-    _, _, err = h.run("snapshot", "take", "m")
-    assert "2.ini is no regular file" in err and "; and m is saved and does not run: " in err, err
-    h.env["TERRARIUM_VM"] = vm
-    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert running_pid(h) == pid and kept(h) == 5
     os.rmdir(folder + "/snapshots/2.ini")
-    h.env["TERRARIUM_VM"] = "/bin/false"
-    code, _, err = h.run("snapshot", "take", "m", "b")
-    assert code and "snapshot 2 was taken, and m is saved and does not run: " in err, err
-    h.env["TERRARIUM_VM"] = vm
+    h.want(0, "set", "m", "ide0.file=disk1.qcow2", "ide0.format=qcow2")
+    h.want(1, "snapshot", "take", "m", err="and the running machine has ")
+    h.want(0, "set", "m", "ide0.file=snapshots/ide0-2.qcow2")
+    assert h.want(0, "snapshot", "take", "m", "b") == "3\n"
+    assert running_pid(h) == pid and kept(h) == 5
+    h.want(0, "serial", "m", "--send", r"keep 6\n")
+    assert kept(h) == 6
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "snapshot", "restore", "m", "b")
     h.want(0, "start", "m", err="goes on from where it was saved")
     assert kept(h) == 5
-    h.want(0, "snapshot", "list", "m", out="b")
+
+
+def test_try(h):
+    """What was tried is kept or undone, of a machine that runs, is off, or was saved."""
+    def keep(number):
+        h.want(0, "serial", "m", "--send", fr"keep {number}\n")
+        assert kept(h) == number
+
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(3, "try", "m", "--keep", err="is not being tried")
+    h.want(0, "try", "m", "--headless", err="m runs; vmctl try m --keep")
+    h.want(7, "try", "m", err="is being tried already")
+    keep(5)
+    h.want(0, "try", "m", "--undo", err="m is as it was before")
+    h.want(0, "list", out="stopped")
+    h.want(0, "start", "m")
+    keep(6)
+    pid = running_pid(h)
+    h.want(0, "try", "m", "--headless")
+    keep(7)
+    h.want(0, "try", "m", "--keep", err="kept")
+    assert running_pid(h) == pid and kept(h) == 7
+    h.want(0, "try", "m", "--headless")
+    keep(8)
+    h.want(0, "try", "m", "--undo", err="runs on from there")
+    assert kept(h) == 7
+    h.want(0, "save", "m")
+    h.want(0, "try", "m", "--headless")
+    keep(9)
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "try", "m", "--undo", err="vmctl start goes on from there")
+    h.want(0, "start", "m")
+    assert kept(h) == 7
+    assert json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"] == []
+
+
+def test_disposable(h):
+    """Nothing of such a run stays, nor of one that was killed; a state that it goes on from is there again."""
+    folder = f"{h.base}/data/terrarium/machines/m"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    h.want(0, "save", "m")
+    before = {e: os.stat(f"{folder}/{e}").st_mtime_ns for e in os.listdir(folder) if e not in ("logs", "lock")}
+    os.mkdir(folder + "/.disposable-killed")
+    open(folder + "/.disposable-killed/ide0.qcow2", "w").close()
+    for unused in range(2):
+        h.want(0, "start", "m", "--disposable", err="what its disks get is gone when it ends")
+        assert f"{folder}/.disposable-" in h.want(0, "info", "m", "-o", "json")
+        assert kept(h) == 5
+        h.want(0, "serial", "m", "--send", r"keep 6\n")
+        assert kept(h) == 6
+        h.want(1, "save", "m", err="nothing of a disposable run stays")
+        h.want(1, "snapshot", "take", "m", err="and the running machine has ")
+        h.want(0, "stop", "--force", "m")
+        left = {e: os.stat(f"{folder}/{e}").st_mtime_ns for e in os.listdir(folder) if e not in ("logs", "lock", "snapshots")}
+        assert left == before, f"there is {left}, and was {before}"
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
 
 
 def test_snapshot_on_what_stays(h):

@@ -70,6 +70,8 @@ void bench_free(struct bench *b)
     stepped_free(b->machine);
     bench_ends_free(b);
     g_queue_clear_full(&b->events, g_free);
+    if (bench_kept_file(b) >= 0)
+        close(bench_kept_file(b));
     g_key_file_unref(b->file);
     g_free(b);
 }

@@ -72,6 +72,8 @@ char *bench_save_load(struct bench *b);
 
 struct display *bench_display(struct bench *b); /* of the last video chip added; NULL: none */
 
+int bench_kept_file(struct bench *b); /* the descriptor of what a chip keeps without power; -1: none does */
+
 /* The far ends. */
 uint8_t bench_pattern(uint64_t place);
 struct drive *bench_drive(struct bench *b, const char *section);                 /* NULL: no device opened it */

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What chips tell core and the machine: the linker sends these calls here (--wrap), they are noted, and go on to core. */
+#include "core-vmm/api/flash.h"
 #include "core-vmm/api/input.h"
+#include "devices/all.h"
 #include "tests/devices/bench_inside.h"
 #include <inttypes.h>
 #include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define TIMERS_MOST 100000 /* set within one step that is as long as any: then it is a storm */
 
@@ -52,6 +57,29 @@ void __wrap_dev_irq_ticks(struct device *d, uint64_t n)
         __real_dev_irq_ticks(d, n);
     else
         __real_dev_irq(d, 0, true);
+}
+
+/* Files that chips keep are one, in memory, for as long as the bench is there: the machine's settings say which.  New, it is
+ * what an erased flash part has. */
+int __real_dev_kept_file(struct device *d, const char *name, GError **error);
+int __wrap_dev_kept_file(struct device *d, const char *name, GError **error);
+int __wrap_dev_kept_file(struct device *d, const char *name, GError **error)
+{
+    GKeyFile *file = d->core->config.file;
+    int fd = g_key_file_get_integer(file, "bench", "kept", NULL) - 1;
+    g_autofree uint8_t *erased = g_malloc(FLASH_BYTES);
+    if (fd < 0) {
+        fd = memfd_create(name, MFD_CLOEXEC);
+        memset(erased, 0xff, FLASH_BYTES);
+        g_assert_cmpint(pwrite(fd, erased, FLASH_BYTES, 0), ==, FLASH_BYTES);
+        g_key_file_set_integer(file, "bench", "kept", fd + 1);
+    }
+    return dup(fd);
+}
+
+int bench_kept_file(struct bench *b)
+{
+    return g_key_file_get_integer(b->file, "bench", "kept", NULL) - 1;
 }
 
 /* The INT pin of the 8259A is its line 0 here. */

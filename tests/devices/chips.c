@@ -44,6 +44,9 @@ const struct chip chips[] = {
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},
+    {&flash_ops, "flash"},
+    {&hpet_ops, "hpet"},
+    {&tpm_crb_ops, "tpm"},
     {NULL},
 };
 

@@ -11,8 +11,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define TABLES_AT 0x7f00000u /* where the BIOS puts the tables */
-#define RSDP_AT   0xf5000u
+#define TABLES_AT  0x7f00000u /* where the BIOS puts the tables */
+#define RSDP_AT    0xf5000u
+#define TPM_LOG_AT 0x7e00000u
 enum { CPUS = 3, LOADER_ENTRY = 128 };
 
 /* ---- the firmware's side of fw_cfg ---- */
@@ -60,7 +61,7 @@ static struct bench *board(const struct pc_firmware *p, GError **error)
     return NULL;
 }
 
-static struct bench *plain_board(void)
+static struct bench *board_with(bool all)
 {
     static const char *const boot[] = {"/pci@i0cf8/ide@1,1/drive@1/disk@0", "/pci@i0cf8/isa@1/fdc@03f0/floppy@0", NULL};
     static const struct pc_firmware_disk disks[] = {{(char *)"/pci@i0cf8/ide@1,1/drive@0/disk@0", {1024, 255, 63}},
@@ -70,12 +71,21 @@ static struct bench *plain_board(void)
                             .ram_below_4g = 0xc0000000u,
                             .ram_above_4g = 1ull << 30,
                             .serial1 = true,
+                            .hpet = all,
+                            .tpm = all,
+                            .uefi = all,
+                            .gpa_bits = 40,
                             .boot = boot,
                             .disks = disks,
                             .disk_count = G_N_ELEMENTS(disks)};
     struct bench *b = board(&p, NULL);
     g_assert_nonnull(b);
     return b;
+}
+
+static struct bench *plain_board(void)
+{
+    return board_with(false);
 }
 
 /* ---- the table loader ---- */
@@ -94,6 +104,10 @@ struct loaded {
 static GByteArray *named(struct loaded *l, const uint8_t *name, uint32_t *base)
 {
     bool tables = !strcmp((const char *)name, "etc/acpi/tables");
+    if (!strcmp((const char *)name, "etc/tpm/log")) { /* nothing in it is changed */
+        *base = TPM_LOG_AT;
+        return NULL;
+    }
     g_assert_true(tables || !strcmp((const char *)name, "etc/acpi/rsdp"));
     *base = tables ? TABLES_AT : RSDP_AT;
     return tables ? l->tables : l->rsdp;
@@ -107,7 +121,7 @@ static void run_entry(struct loaded *l, const uint8_t *e)
     case 1: g_assert_cmpuint(base % get_le32(e + 60), ==, 0); break;
     case 2:
         named(l, e + 60, &source);
-        g_assert_cmpuint(e[120], ==, 4);
+        g_assert_cmpuint(e[120], ==, source == TPM_LOG_AT ? 8 : 4);
         put_le32(file->data + get_le32(e + 116), get_le32(file->data + get_le32(e + 116)) + source);
         break;
     case 3:
@@ -211,14 +225,15 @@ static void expect(const char *folder, const char *what, const char *result)
     g_assert_nonnull(strstr(out, result));
 }
 
-static void test_acpica(void)
+/* all: of a board of version 2, UEFI, a TPM. */
+static void acpica(bool all)
 {
     g_autofree char *program = g_find_program_in_path("acpiexec");
     if (!program) {
         g_test_skip("acpiexec (package acpica-tools) is not here");
         return;
     }
-    struct bench *b = plain_board();
+    struct bench *b = board_with(all);
     struct loaded l = load(b);
     g_autofree char *folder = g_dir_make_tmp("terrarium-acpi-XXXXXX", NULL);
     write_table(folder, "dsdt.aml", table_at(&l, get_le32(find_table(&l, "FACP") + 40)));
@@ -231,6 +246,8 @@ static void test_acpica(void)
     expect(folder, "\\_SB.LNKC._PRS", "[Buffer]");
     expect(folder, "\\_SB.LNKA._CRS", "[Buffer]");
     expect(folder, "\\_SB.CP02", "[Processor]");
+    expect(folder, "\\_SB.HPET._STA", all ? "000000000000000F" : "[Integer] = 0000000000000000");
+    expect(folder, "\\_SB.TPM._STA", all ? "000000000000000F" : "[Integer] = 0000000000000000");
     const char *names[] = {"dsdt.aml", "ssdt.aml"};
     for (unsigned n = 0; n < G_N_ELEMENTS(names); n++) {
         g_autofree char *path = g_build_filename(folder, names[n], NULL);
@@ -239,6 +256,16 @@ static void test_acpica(void)
     g_rmdir(folder);
     unload(&l);
     bench_free(b);
+}
+
+static void test_acpica(void)
+{
+    acpica(false);
+}
+
+static void test_acpica_newer(void)
+{
+    acpica(true);
 }
 
 /* ---- the other files ---- */
@@ -282,6 +309,36 @@ static void test_memory_and_boot(void)
     g_assert_cmpstr((char *)order->data, ==, "/pci@i0cf8/ide@1,1/drive@1/disk@0\n/pci@i0cf8/isa@1/fdc@03f0/floppy@0");
     g_assert_cmpuint(read_number(b, 5) & 0xffff, ==, CPUS);
     bench_free(b);
+}
+
+/* Tables of a board of version 2 with UEFI and a TPM; and a plain one has none of it. */
+static void test_newer(void)
+{
+    for (unsigned all = 0; all < 2; all++) {
+        struct bench *b = board_with(all);
+        struct loaded l = load(b);
+        const uint8_t *hpet = find_table(&l, "HPET"), *waet = find_table(&l, "WAET"), *tpm = find_table(&l, "TPM2");
+        const uint8_t *fadt = find_table(&l, "FACP");
+        g_autoptr(GByteArray) log = read_file(b, "etc/tpm/log"), window = read_file(b, "opt/ovmf/X-PciMmio64Mb");
+        g_assert_true(!hpet == !all && !waet == !all && !tpm == !all && !log == !all && !window == !all);
+        g_assert_cmphex(get_le32(fadt + 56), ==, all ? 0xb000 : 0x600);
+        g_assert_cmphex(get_le32(fadt + 76), ==, all ? 0xb008 : 0x608);
+        if (all) {
+            check_table(hpet, "HPET");
+            check_table(waet, "WAET");
+            check_table(tpm, "TPM2");
+            g_assert_cmphex(get_le32(hpet + 36), ==, 0x8086a201);
+            g_assert_cmphex(get_le32(hpet + 44), ==, 0xfed00000);
+            g_assert_cmphex(get_le32(waet + 36), ==, 2);
+            g_assert_cmphex(get_le32(tpm + 40), ==, 0xfed40040);
+            g_assert_cmphex(get_le32(tpm + 48), ==, 7);
+            g_assert_cmphex(get_le32(tpm + 64), ==, log->len);
+            g_assert_cmphex(get_le64(tpm + 68), ==, TPM_LOG_AT);
+            g_assert_cmpuint(get_le32(tpm + 4), ==, 76);
+        }
+        unload(&l);
+        bench_free(b);
+    }
 }
 
 /* ---- direct boot ---- */
@@ -375,6 +432,19 @@ static void test_linux(void)
     bench_free(b);
     file_free(k);
     file_free(disk);
+}
+
+/* A kernel whose place in the order is said does not come first. */
+static void test_linux_in_order(void)
+{
+    static const char *const boot[] = {"/a/disk", PC_FIRMWARE_DIRECT_BOOT, "/a/cdrom", NULL};
+    struct file *k = make_linux();
+    struct pc_firmware p = {.cpus = 1, .ram_below_4g = RAM, .kernel = written(k), .boot = boot};
+    struct bench *b = board(&p, NULL);
+    g_autoptr(GByteArray) order = read_file(b, "bootorder");
+    g_assert_cmpstr((char *)order->data, ==, "/a/disk\n" PC_FIRMWARE_DIRECT_BOOT "\n/a/cdrom");
+    bench_free(b);
+    file_free(k);
 }
 
 static void test_linux_refused(void)
@@ -525,9 +595,12 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/firmware/acpi", test_acpi);
     g_test_add_func("/firmware/acpica", test_acpica);
+    g_test_add_func("/firmware/acpica-newer", test_acpica_newer);
+    g_test_add_func("/firmware/newer", test_newer);
     g_test_add_func("/firmware/smbios", test_smbios);
     g_test_add_func("/firmware/memory-and-boot", test_memory_and_boot);
     g_test_add_func("/direct-boot/linux", test_linux);
+    g_test_add_func("/direct-boot/linux-in-order", test_linux_in_order);
     g_test_add_func("/direct-boot/linux-refused", test_linux_refused);
     g_test_add_func("/direct-boot/multiboot-addresses", test_multiboot_addresses);
     g_test_add_func("/direct-boot/multiboot-elf", test_multiboot_elf);

@@ -757,10 +757,10 @@ static void test_no_end(void)
     make(child, "qcow2", NULL, "old.raw");
     poke(child, BACKING, fields, sizeof fields);
     poke(child, HEADER, names, sizeof names);
-    g_assert_false(disk_merge(child, "qcow2", &(struct disk_job){0}, &error));
+    g_assert_false(disk_merge(child, "qcow2", false, &(struct disk_job){0}, &error));
     g_assert_nonnull(error);
     g_clear_error(&error);
-    disk_set_parent(child, "qcow2", "base.raw", "raw", &error);
+    disk_set_parent(child, "qcow2", "base.raw", "raw", false, &error);
     g_assert_no_error(error);
     peek(child, HEADER, kept, sizeof kept);
     g_assert_nonnull(memmem(kept, sizeof kept, names, 8));

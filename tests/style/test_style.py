@@ -20,10 +20,13 @@ MAY = {
     "core-vmm/board": ["core-vmm/machine", "core-vmm/host", "devices", "devices/chipset", "devices/firmware",
                        "devices/storage", "patcher", "hwaccel"] + PLUGS,
     "core-vmm/control": ["core-vmm/machine", "core-vmm/host", "guest-additions/common"] + PLUGS,
-    "core-vmm/outer": [],
+    "core-vmm/outer": ["core-vmm/base"],
+    "core-vmm/foreign": ["core-vmm/host", "core-vmm/fence", "disk-formats/image", "disk-formats/ops"] + PLUGS,
     "core-vmm/exit": ["core-vmm/host", "core-vmm/control", "disk-formats/image"] + PLUGS,  # it knows all domains of errors
     "core-vmm/vm": ["core-vmm/machine", "guest-additions/common", "core-vmm/outer", "core-vmm/host", "core-vmm/control", "core-vmm/exit", "core-vmm/fence"] + PLUGS,
-    "core-vmm/vmctl": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
+    "core-vmm/look": ["core-vmm/install", "core-vmm/fence", "disk-formats/image"] + PLUGS,
+    "core-vmm/install": ["core-vmm/host", "core-vmm/control"] + PLUGS,
+    "core-vmm/vmctl": ["core-vmm/install", "core-vmm/host", "core-vmm/foreign", "core-vmm/control", "core-vmm/exit"] + PLUGS,
     "core-vmm/vmctl/disk": ["core-vmm/vmctl", "core-vmm/host", "core-vmm/fence", "disk-formats/ops"] + PLUGS,
     "devices": PLUGS,
     "devices/additions": ["devices", "devices/input"] + PLUGS,
@@ -53,14 +56,26 @@ MAY = {
     "patcher/memory": ENGINE,
     "patcher/native": ENGINE,
     "patcher/translate": ENGINE,
+    "gui/manager": ["core-vmm/host", "core-vmm/control", "core-vmm/install"] + PLUGS,
     "gui/screen": ["core-vmm/host", "core-vmm/control", "core-vmm/exit"] + PLUGS,
+    "gui/vnc": ["core-vmm/control", "core-vmm/fence", "core-vmm/outer"] + PLUGS,
 }
 # What only these files of a folder may include beside that, for the reason given.
 NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
+    "core-vmm/host/machine_tpm.h": ["core-vmm/outer"],  # an end of the keeper's
+    "core-vmm/host/machine_firmware.c": ["core-vmm/fence"],  # what a guest wrote is looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
+    "core-vmm/host/look_program.c": ["core-vmm/control", "core-vmm/fence", "disk-formats/image"],  # an answer from inside of a fence; which format a name means
+    "core-vmm/host/disk_work.c": ["disk-formats/image"],  # a child's errors are those of images
+    "core-vmm/host/disk_work.h": ["core-vmm/fence"],  # what a child may do there
+    "core-vmm/host/machine_move.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # the same
+    "core-vmm/host/machine_clone.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # images are copied in a fenced child
     "core-vmm/host/machine_outer.c": ["core-vmm/outer"],  # the processes around a VM are started with it
+    "core-vmm/host/machine_vnc.c": ["core-vmm/outer"],  # so is this one
     "core-vmm/host/snapshot_images.c": ["core-vmm/fence", "disk-formats/image", "disk-formats/ops"],  # works on images in fenced children
+    "core-vmm/host/snapshot_diff.c": ["disk-formats/image"],  # maps of images, in a fenced child
+    "core-vmm/host/snapshot_state.c": ["core-vmm/fence", "disk-formats/image"],  # and on states, there too
     "core-vmm/host/snapshot_delete.c": ["disk-formats/image"],  # which images cannot be merged into
     "core-vmm/host/snapshots.c": ["disk-formats/image"],  # which format a name promises
     "core-vmm/host/machine_settings.c": ["disk-formats/image"],  # a new machine's new disk is made

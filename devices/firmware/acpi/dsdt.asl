@@ -5,6 +5,9 @@
 DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
 {
     Name (PCIB, 0xF0F0F0F0) /* first address of the PCI memory window */
+    Name (HPTP, 0xF0F0F0F0) /* 1: there are high precision event timers */
+    Name (TPMP, 0xF0F0F0F0) /* 1: there is a TPM */
+    Name (PC64, 0xF0F0F0F0) /* 1: there is a window for 64-bit BARs too, CR64 */
     Name (ISAD, 0xF0F0F0F0) /* a bit per ISA device that not every VM has: COM1, COM2, floppy controller */
 
     /* SLP_TYP 0 of the PIIX4 is soft off; there is no other sleep. */
@@ -34,8 +37,30 @@ DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                     0, 0xE0000000, 0xFEBFFFFF, 0, 0x1EC00000, , , HOLE)
             })
+            Name (CR64, ResourceTemplate ()
+            {
+                WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0xFF, 0, 0x100)
+                IO (Decode16, 0x0CF8, 0x0CF8, 1, 8)
+                WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, 0, 0x0CF7, 0, 0x0CF8)
+                WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange, 0, 0x0D00, 0xFFFF, 0, 0xF300)
+                DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadWrite,
+                    0, 0x000A0000, 0x000BFFFF, 0, 0x00020000)
+                DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+                    0, 0xE0000000, 0xFEBFFFFF, 0, 0x1EC00000, , , HOL6)
+                QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
+                    0, 0xE0F0F0F000000000, 0xFFF0F0F0FFFFFFFF, 0, 0x1F00000100000000)
+            })
             Method (_CRS, 0, Serialized)
             {
+                If (\PC64)
+                {
+                    CreateDWordField (CR64, ^HOL6._MIN, XMIN)
+                    CreateDWordField (CR64, ^HOL6._MAX, XMAX)
+                    CreateDWordField (CR64, ^HOL6._LEN, XLEN)
+                    Store (\PCIB, XMIN)
+                    Add (Subtract (XMAX, XMIN), 1, XLEN)
+                    Return (CR64)
+                }
                 CreateDWordField (CRES, ^HOLE._MIN, WMIN)
                 CreateDWordField (CRES, ^HOLE._MAX, WMAX)
                 CreateDWordField (CRES, ^HOLE._LEN, WLEN)
@@ -739,6 +764,43 @@ DefinitionBlock ("", "DSDT", 1, "TERRRM", "TERRPC", 1)
                 }
                 Return (0)
             }
+        }
+
+        Device (HPET)
+        {
+            Name (_HID, EisaId ("PNP0103"))
+            Name (_UID, 0)
+            Method (_STA, 0, NotSerialized)
+            {
+                If (\HPTP)
+                {
+                    Return (0x0F)
+                }
+                Return (0)
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadOnly, 0xFED00000, 0x00000400)
+            })
+        }
+
+        Device (TPM)
+        {
+            Name (_HID, "MSFT0101")
+            Name (_STR, Unicode ("TPM 2.0 Device"))
+            Name (_UID, 1)
+            Method (_STA, 0, NotSerialized)
+            {
+                If (\TPMP)
+                {
+                    Return (0x0F)
+                }
+                Return (0)
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                Memory32Fixed (ReadWrite, 0xFED40000, 0x00001000)
+            })
         }
 
         /* Interrupt links: the current IRQ from the routing register, 80h is none. */

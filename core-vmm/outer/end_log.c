@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* log.c - the network process' log file, which it was given open and can neither rename nor open again: when it is full, its
- * older half goes.  Guests and networks cause most of what is in it, so only so many lines a second are written. */
+/* end_log.c - the log file of a process around a VM, which it was given open and can neither rename nor open again: when it is
+ * full, its older half goes.  Guests and networks cause most of what is in it, so only so many lines a second are written. */
+#include "core-vmm/outer/end_log.h"
 #include "core-vmm/base/log_line.h"
-#include "network-modes/process.h"
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -70,7 +71,7 @@ static GLogWriterOutput writer(GLogLevelFlags level, const GLogField *fields, gs
     return G_LOG_WRITER_HANDLED;
 }
 
-void log_start(int fd)
+void end_log_start(int fd)
 {
     struct stat st;
     if (fd < 0 || fstat(fd, &st))

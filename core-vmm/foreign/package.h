@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* package.h - a description together with what it names: an OVA, or a file and others around it.  For the fenced child that reads
+ * them. */
+#pragma once
+#include "core-vmm/foreign/ova.h"
+#include "core-vmm/foreign/readers.h"
+#include "disk-formats/image/image.h"
+
+struct package {
+    char *path, *folder; /* of the description; names in it start at the folder */
+    enum foreign_kind kind;
+    struct ova *ova;   /* NULL: no archive */
+    const char *about; /* the name of the description, for messages */
+    char *text;
+    gsize n;
+};
+bool package_open(struct package *p, const char *path, GError **error);
+void package_close(struct package *p); /* whether it was opened or not */
+/* All checksums that the package brings; tell: how many bytes more were read. */
+bool package_verify(const struct package *p, void (*tell)(void *ctx, uint64_t bytes), void *ctx, struct plan *plan,
+                    GError **error);
+/* Where a file of the plan is; outside: may it be anywhere, or only in the package?  Not of an archive.  g_free; NULL: an error. */
+char *package_path(const struct package *p, const char *file, bool outside, GError **error);
+/* A disk of the plan, read-only, with all that it builds upon. */
+struct image *package_image(const struct package *p, const struct plan_disk *d, bool outside, GError **error);

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* main.c - terrarium-look: looks into an ISO or a disk image inside of a fence, for core-vmm/install and core-vmm/host.
+ *
+ *   terrarium-look medium FILE            what it is, as JSON
+ *   terrarium-look disk FILE FORMAT       its partition table, as JSON
+ *   terrarium-look extract FILE PATH MOST a file of it, to stdout
+ *
+ * A program of its own, because a program with threads cannot fork and go on.  It opens the file, closes the fences, and only then
+ * reads the first byte.  Errors go to stderr, the exit code is 1. */
+#include "core-vmm/fence/fence.h"
+#include "core-vmm/look/look.h"
+#include "disk-formats/image/image.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXTRACT_SECONDS = 300, PIECE = 1 << 20 };
+
+static int fail(const char *path, const char *why)
+{
+    g_printerr("%s: %s\n", path, why);
+    return EXIT_FAILURE;
+}
+
+/* with_parents: what an image builds upon may lie anywhere. */
+static bool fence(const char *path, bool disk, bool with_parents)
+{
+    g_autoptr(GError) error = NULL;
+    struct fence_files *f = fence_files_new();
+    if (disk)
+        fence_allow_beside(f, path, FENCE_READ);
+    if (with_parents)
+        fence_allow_images(f);
+    if (!disk)
+        fence_allow(f, osinfo_folder(), FENCE_READ);
+    if (fence_files_close(f, &error) && fence_calls_close(FENCE_LOOK, &error) && fence_holds(&error))
+        return true;
+    g_printerr("%s\n", error->message);
+    return false;
+}
+
+static bool open_source(struct source *s, const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && !fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) && source_of_file(s, fd))
+        return true;
+    fail(path, fd < 0 ? g_strerror(errno) : "it is neither a file nor a disk");
+    return false;
+}
+
+/* ---- JSON ---- */
+
+static int print_json(JsonObject *o)
+{
+    g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), o);
+    json_object_unref(o);
+    g_autofree char *text = json_to_string(node, FALSE);
+    return printf("%s\n", text) >= 0 && !fflush(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- disks ---- */
+
+static bool read_image(const struct source *s, uint64_t at, void *to, size_t n)
+{
+    return !image_read((struct image *)s->data, at, to, n);
+}
+
+static JsonObject *disk_json(const struct source *s)
+{
+    struct partitions p;
+    JsonObject *o = json_object_new();
+    partitions_look(s, &p);
+    json_object_set_boolean_member(o, "partitions", p.any);
+    json_object_set_boolean_member(o, "gpt", p.gpt);
+    json_object_set_boolean_member(o, "esp", p.esp);
+    json_object_set_boolean_member(o, "bios", p.bios);
+    json_object_set_boolean_member(o, "uefi", p.uefi);
+    json_object_set_int_member(o, "bytes", MIN(s->bytes, G_MAXINT64));
+    return o;
+}
+
+/* format NULL: by its contents, without other files. */
+static int look_at_disk(const char *path, const char *format)
+{
+    struct image_how how = {.format = format, .guess = !format, .no_parent = !format, .unlocked = true};
+    g_autoptr(GError) error = NULL;
+    struct image *im = image_open(path, &how, &error);
+    if (!im)
+        return fail(path, error->message);
+    const struct source s = {.read = read_image, .data = im, .fd = -1, .bytes = im->bytes};
+    JsonObject *o = disk_json(&s);
+    json_object_set_string_member(o, "format", im->format->name);
+    image_close(im);
+    return print_json(o);
+}
+
+/* ---- media ---- */
+
+static int look_at_medium(const char *path)
+{
+    struct look l = {.m = look_medium_new()};
+    if (!open_source(&l.source, path) || !fence(path, false, false))
+        return EXIT_FAILURE;
+    if (!look_open(&l))
+        return 3; /* no ISO: whoever asks tries it as a disk */
+    systems_look(&l);
+    return print_json(medium_json(l.m));
+}
+
+static bool write_all(const uint8_t *p, size_t n)
+{
+    while (n) {
+        ssize_t done = write(STDOUT_FILENO, p, n);
+        if (done < 0 && errno != EINTR)
+            return false;
+        done = MAX(done, 0);
+        p += done;
+        n -= done;
+    }
+    return true;
+}
+
+static int extract(const char *path, const char *inside, uint64_t most)
+{
+    struct look l = {.m = look_medium_new()};
+    struct node file;
+    if (!open_source(&l.source, path) || !fence(path, false, false))
+        return EXIT_FAILURE;
+    if (!look_open(&l) || !look_find(&l, inside, &file) || file.folder)
+        return fail(path, "the medium has no such file");
+    if (file.bytes > most)
+        return fail(path, "the file on the medium is larger than such a file is");
+    g_autofree uint8_t *some = g_malloc(PIECE);
+    for (uint64_t at = 0; at < file.bytes; at += PIECE) {
+        size_t n = MIN(PIECE, file.bytes - at);
+        if (!node_read(&l.source, &file, at, some, n))
+            return fail(path, "the medium is cut short");
+        if (!write_all(some, n))
+            return fail(path, g_strerror(errno));
+    }
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 2 ? argv[1] : "";
+    umask(077);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(strcmp(what, "extract") ? MEDIUM_SECONDS : EXTRACT_SECONDS);
+    if (!strcmp(what, "medium") && argc == 3)
+        return look_at_medium(argv[2]);
+    if (!strcmp(what, "disk") && (argc == 3 || argc == 4))
+        return fence(argv[2], true, argc > 3) ? look_at_disk(argv[2], argc > 3 ? argv[3] : NULL) : EXIT_FAILURE;
+    if (!strcmp(what, "extract") && argc == 5)
+        return extract(argv[2], argv[3], g_ascii_strtoull(argv[4], NULL, 10));
+    g_printerr("usage: terrarium-look medium FILE | disk FILE [FORMAT] | extract FILE PATH MOST\n");
+    return 2;
+}

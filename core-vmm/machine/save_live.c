@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* save_live.c - a machine into a file while it runs on: it stands only for a moment, and that is what the file shows.
+ *
+ * Memory goes out first, while the guest writes to it, as machines are moved between hosts: the engine's log, and a note of what
+ * devices write, say which pages have changed since they were read.  Those are not written again, but copied aside, again and
+ * again, each time fewer, for that is much faster than packing.  When few are left, the guest stands: its devices and CPUs go to
+ * memory, the last pages are copied aside, and disks go on with the fresh images that were put on top of theirs.  Then it runs on, and what was
+ * set aside goes to the file.  So every engine needs no more than its log of written pages, no write of the guest waits for
+ * the file, and no page is in it more than twice.  The price: as much of the host's memory as the guest changes while its
+ * memory goes out.
+ *
+ * Steps that take long run on a thread of their own; everything else, and all that touches the machine, on the loop thread. */
+#include "core-vmm/base/disk_layers.h"
+#include "core-vmm/machine/drive_overlay.h"
+#include "core-vmm/machine/state.h"
+#include <errno.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { FEW_PAGES = 4096, ROUNDS_MAX = 16 };
+enum step { STEP_MEMORY, STEP_COPY, STEP_FLUSH, STEP_REST };
+
+struct live {
+    struct machine *machine;
+    int fd; /* -1: only the disks */
+    struct save_watch watch;
+    live_done done;
+    void *ctx;
+    enum step step;
+    GArray *table, *areas; /* struct state_part, struct memory_area; as they were when it began */
+    GPtrArray *parts;      /* GByteArray by the table, NULL: not there yet */
+    struct state_writer writer;
+    struct page_store store; /* what has changed since it was written */
+    uint64_t *changed;       /* what has changed since it was written or set aside */
+    struct drives_frozen *drives;
+    guint drives_part; /* which of the parts says what lies in the drives */
+    unsigned before;   /* pages of the last round */
+    struct live_result result;
+    GError *error;
+};
+
+static uint64_t words_of(const struct live *l)
+{
+    return l->store.pages / 64 + 1;
+}
+
+static void live_free(struct live *l)
+{
+    if (l->store.data)
+        munmap(l->store.data, l->store.pages * PAGE);
+    g_free(l->store.bits);
+    g_free(l->changed);
+    drives_frozen_free(l->drives);
+    g_ptr_array_unref(l->parts);
+    g_array_unref(l->areas);
+    g_array_unref(l->table);
+    g_clear_error(&l->error);
+    if (l->fd >= 0)
+        close(l->fd);
+    g_free(l);
+}
+
+static void part_free(gpointer bytes)
+{
+    if (bytes)
+        g_byte_array_unref(bytes);
+}
+
+/* ---- pages set aside ---- */
+
+static bool store_new(struct page_store *s, uint64_t bytes, GError **error)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+                    "There is no room for the pages that the guest writes to meanwhile: %s", g_strerror(errno));
+        return false;
+    }
+    *s = (struct page_store){p, g_new0(uint64_t, bytes / PAGE / 64 + 1), bytes / PAGE};
+    return true;
+}
+
+/* Without giving pages to what has none. */
+static bool set_aside(struct live *l, uint64_t page, uint64_t pages)
+{
+    for (uint64_t at = page * PAGE, end = at + pages * PAGE; at < end;) {
+        ssize_t n = pread(l->machine->memory.fd, l->store.data + at, end - at, at);
+        if (n <= 0 && errno != EINTR)
+            return false;
+        at += MAX(n, 0);
+    }
+    for (uint64_t i = page; i < page + pages; i++)
+        l->store.bits[i / 64] |= UINT64_C(1) << i % 64;
+    return true;
+}
+
+static bool is_changed(const struct live *l, uint64_t page)
+{
+    return page < l->store.pages && l->changed[page / 64] >> page % 64 & 1;
+}
+
+static bool set_changed_aside(struct live *l, GError **error)
+{
+    for (uint64_t page = 0, n; page < l->store.pages; page += n) {
+        n = 1;
+        if (!l->changed[page / 64]) {
+            n = 64 - page % 64;
+            continue;
+        }
+        if (!is_changed(l, page))
+            continue;
+        while (is_changed(l, page + n))
+            n++;
+        if (!set_aside(l, page, n)) {
+            g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The guest's memory cannot be read");
+            return false;
+        }
+    }
+    memset(l->changed, 0, words_of(l) * sizeof *l->changed);
+    return true;
+}
+
+static uint64_t count_changed(const struct live *l)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < words_of(l); i++)
+        n += __builtin_popcountll(l->changed[i]);
+    return n;
+}
+
+/* Nobody notes what devices write to memory of their own: all of it that there is. */
+static void add_device_memory(struct live *l)
+{
+    for (guint i = 1; i < l->areas->len; i++) {
+        const struct memory_area *a = &g_array_index(l->areas, struct memory_area, i);
+        for (off_t at = a->offset, end = at + a->bytes, hole; at < end; at = hole) {
+            at = lseek(l->machine->memory.fd, at, SEEK_DATA);
+            hole = at < 0 ? end : lseek(l->machine->memory.fd, at, SEEK_HOLE);
+            hole = at < 0 || hole < 0 || hole > end ? end : hole;
+            for (off_t page = at < 0 ? end : at; page < hole; page += PAGE)
+                l->changed[page / PAGE / 64] |= UINT64_C(1) << page / PAGE % 64;
+        }
+    }
+}
+
+/* ---- steps on their own thread ---- */
+
+/* What the state is of, and memory as it is while it changes. */
+static bool write_memory(struct live *l, GError **error)
+{
+    g_autoptr(GArray) ram = g_array_new(FALSE, FALSE, sizeof(struct memory_area));
+    g_array_append_vals(ram, l->areas->data, 1);
+    bool good = state_begin(&l->writer, l->fd, error);
+    for (guint i = 0; i < STATE_BEFORE_MEMORY && good; i++) {
+        const struct state_part *p = &g_array_index(l->table, struct state_part, i);
+        const GByteArray *b = l->parts->pdata[i];
+        good = state_put(&l->writer, p->name, p->version, b->data, b->len, error);
+    }
+    for (guint i = 0; i < l->table->len && good; i++) {
+        const struct state_part *p = &g_array_index(l->table, struct state_part, i);
+        good = p->sync || state_save_areas(l->machine, ram, NULL, p, &l->writer, &l->watch, error);
+    }
+    return good;
+}
+
+static bool write_rest(struct live *l, GError **error)
+{
+    bool good = true;
+    for (guint i = STATE_BEFORE_MEMORY; i < l->table->len && good; i++) {
+        const struct state_part *p = &g_array_index(l->table, struct state_part, i);
+        const GByteArray *b = l->parts->pdata[i];
+        if (p->sync)
+            good = state_put(&l->writer, p->name, p->version, b->data, b->len, error);
+        else
+            good = state_save_areas(l->machine, l->areas, &l->store, p, &l->writer, &l->watch, error);
+    }
+    return good && state_finish(&l->writer, error);
+}
+
+static bool do_step(struct live *l, GError **error)
+{
+    switch (l->step) {
+    case STEP_MEMORY: return write_memory(l, error);
+    case STEP_COPY: return set_changed_aside(l, error) && l->watch.goes_on(l->watch.ctx, 1, 1, error);
+    case STEP_FLUSH: return drives_frozen_flush(l->drives, error);
+    case STEP_REST: return drives_frozen_note(l->drives, error) && (l->fd < 0 || write_rest(l, error));
+    }
+    return false;
+}
+
+static gboolean next_step(gpointer live);
+
+void live_work(void *live, void *unused)
+{
+    struct live *l = live;
+    const struct thread_hook *h = &l->machine->on_thread;
+    if (!h->begins || h->begins(h->ctx, MACHINE_THREAD_WORKER))
+        do_step(l, &l->error);
+    else
+        g_set_error(&l->error, G_IO_ERROR, G_IO_ERROR_FAILED, "The thread that saves has no fence");
+    g_idle_add_full(G_PRIORITY_HIGH, next_step, l, NULL);
+}
+
+static void begin_step(struct live *l, enum step step)
+{
+    l->step = step;
+    g_thread_pool_push(l->machine->packers->live, l, NULL);
+}
+
+/* ---- the moment ---- */
+
+static GByteArray *take_part(struct live *l, guint i, GError **error)
+{
+    const struct state_part *p = &g_array_index(l->table, struct state_part, i);
+    struct stream s;
+    stream_init_save(&s);
+    bool good = p->sync(l->machine, p, &s, error);
+    GByteArray *bytes = good ? g_byte_array_ref(s.bytes) : NULL;
+    stream_clear(&s);
+    return bytes;
+}
+
+/* What is on the drives is known when their images are flushed. */
+static bool take_parts(struct live *l, guint from, guint to, GError **error)
+{
+    bool good = true;
+    for (guint i = from; i < to && good; i++) {
+        const struct state_part *p = &g_array_index(l->table, struct state_part, i);
+        if (!p->sync || i == l->drives_part)
+            continue;
+        l->parts->pdata[i] = take_part(l, i, error);
+        good = l->parts->pdata[i];
+    }
+    return good;
+}
+
+/* A device may have come or gone. */
+static bool same_machine(struct live *l, GError **error)
+{
+    const GByteArray *was = l->parts->pdata[STATE_BEFORE_MEMORY - 1];
+    GByteArray *is = take_part(l, STATE_BEFORE_MEMORY - 1, error);
+    bool same = is && is->len == was->len && !memcmp(is->data, was->data, is->len);
+    if (is && !same)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The machine's devices changed while it was saved; try again");
+    g_clear_pointer(&is, g_byte_array_unref);
+    return same;
+}
+
+static bool take_state(struct live *l, GError **error)
+{
+    memory_take_log(l->machine, l->changed);
+    add_device_memory(l);
+    l->result.last_pages = count_changed(l);
+    return same_machine(l, error) && take_parts(l, STATE_BEFORE_MEMORY, l->table->len, error) &&
+           set_changed_aside(l, error);
+}
+
+static bool at_the_moment(struct live *l, GError **error)
+{
+    struct machine *m = l->machine;
+    if (!save_settle(m, error) || !drives_freeze(m, &l->drives, error) || (l->fd >= 0 && !take_state(l, error)))
+        return false;
+    drives_put_on_top(m);
+    l->result.switched = true;
+    return true;
+}
+
+static bool stand_for_a_moment(struct live *l, GError **error)
+{
+    struct machine *m = l->machine;
+    gint64 from = g_get_monotonic_time();
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    clock_stand(m->clock);
+    bool good = at_the_moment(l, error);
+    if (m->state == MACHINE_RUNNING)
+        clock_go(m->clock);
+    vcpus_release(m);
+    l->result.stood_us = g_get_monotonic_time() - from;
+    if (l->fd >= 0)
+        memory_log(m, false);
+    return good;
+}
+
+/* ---- from step to step ---- */
+
+static void finish(struct live *l)
+{
+    struct machine *m = l->machine;
+    m->live = NULL;
+    drive_overlays_close(m);
+    if (m->memory.log)
+        memory_log(m, false);
+    g_message("live: stood still for %" G_GINT64_FORMAT " us, after %u rounds, with %u pages left%s%s",
+              l->result.stood_us, l->result.rounds, l->result.last_pages, l->error ? ": " : "",
+              l->error ? l->error->message : "");
+    if (l->done)
+        l->done(l->ctx, &l->result, l->error);
+    live_free(l);
+}
+
+/* Again, while that makes fewer of them. */
+static bool another_round(struct live *l)
+{
+    memory_take_log(l->machine, l->changed);
+    unsigned n = count_changed(l), before = l->before;
+    l->before = n;
+    l->result.rounds++;
+    return n > FEW_PAGES && l->result.rounds < ROUNDS_MAX && (l->result.rounds < 3 || n < before / 4 * 3);
+}
+
+static void settle_drives(struct live *l)
+{
+    drives_frozen_settle(l->drives);
+    l->parts->pdata[l->drives_part] = drives_frozen_save(l->drives);
+    begin_step(l, STEP_REST);
+}
+
+static gboolean next_step(gpointer live)
+{
+    struct live *l = live;
+    bool moves = l->step == STEP_MEMORY || l->step == STEP_COPY;
+    if (!l->error && moves && l->fd >= 0 && another_round(l))
+        begin_step(l, STEP_COPY);
+    else if (!l->error && moves && stand_for_a_moment(l, &l->error))
+        begin_step(l, STEP_FLUSH);
+    else if (!l->error && l->step == STEP_FLUSH)
+        settle_drives(l);
+    else
+        finish(l);
+    return G_SOURCE_REMOVE;
+}
+
+/* ---- beginning and end ---- */
+
+static bool prepare(struct live *l, GError **error)
+{
+    struct machine *m = l->machine;
+    if (save_ended(m)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
+        return false;
+    }
+    while (strcmp(g_array_index(l->table, struct state_part, l->drives_part).name, DISK_LAYERS_PART))
+        l->drives_part++;
+    g_ptr_array_set_size(l->parts, l->table->len);
+    l->changed = g_new0(uint64_t, m->memory.bytes / PAGE / 64 + 1);
+    return l->fd < 0 || (store_new(&l->store, m->memory.bytes, error) && take_parts(l, 0, STATE_BEFORE_MEMORY, error));
+}
+
+bool machine_save_live(struct machine *m, int fd, const struct save_watch *watch, live_done done, void *ctx,
+                       GError **error)
+{
+    struct live *l = g_new0(struct live, 1);
+    *l = (struct live){.machine = m, .fd = fd, .watch = *watch, .done = done, .ctx = ctx};
+    l->table = state_table(m);
+    l->areas = state_areas(m);
+    l->parts = g_ptr_array_new_with_free_func(part_free);
+    if (!prepare(l, error)) {
+        drive_overlays_close(m);
+        live_free(l);
+        return false;
+    }
+    m->live = l;
+    if (fd >= 0) {
+        vcpus_ask_hold(m);
+        vcpus_wait_held(m);
+        memory_log(m, true);
+        vcpus_release(m);
+        begin_step(l, STEP_MEMORY);
+    } else if (stand_for_a_moment(l, &l->error)) {
+        begin_step(l, STEP_FLUSH);
+    } else {
+        g_idle_add_full(G_PRIORITY_HIGH, next_step, l, NULL);
+    }
+    return true;
+}
+
+bool machine_saves_live(const struct machine *m)
+{
+    return m->live;
+}
+
+void live_abandon(struct machine *m)
+{
+    struct live *l = m->live;
+    if (!l)
+        return;
+    g_thread_pool_free(m->packers->live, FALSE, TRUE); /* waits for its step */
+    m->packers->live = NULL;
+    g_idle_remove_by_data(l);
+    m->live = NULL;
+    live_free(l);
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ask.c - see ask.h. */
+#include "gui/manager/ask.h"
+#include "gui/manager/settings_change.h"
+#include <glib/gi18n.h>
+#include <string.h>
+
+struct question {
+    VmWindow *window;
+    VmItem *item;
+    ask_answer sure;
+    GtkWidget *entry;
+};
+
+static void question_free(gpointer question, GClosure *closure)
+{
+    struct question *q = question;
+    g_object_unref(q->window);
+    g_object_unref(q->item);
+    g_free(q);
+}
+
+static struct question *question_new(VmWindow *w, VmItem *m, ask_answer sure)
+{
+    const struct question q = {g_object_ref(w), g_object_ref(m), sure};
+    return g_memdup2(&q, sizeof q);
+}
+
+/* A key that repeats asks once. */
+static bool asks_already(VmWindow *w)
+{
+    GListModel *all = gtk_window_get_toplevels();
+    bool asks = false;
+    for (guint i = 0; i < g_list_model_get_n_items(all) && !asks; i++) {
+        g_autoptr(GtkWindow) t = g_list_model_get_item(all, i);
+        asks = gtk_window_get_transient_for(t) == GTK_WINDOW(w) && gtk_window_get_modal(t);
+    }
+    return asks;
+}
+
+static AdwMessageDialog *dialog_new(VmWindow *w, const char *title, const char *text, const char *verb,
+                                    AdwResponseAppearance appearance)
+{
+    AdwMessageDialog *d = ADW_MESSAGE_DIALOG(adw_message_dialog_new(GTK_WINDOW(w), title, text));
+    adw_message_dialog_add_response(d, "cancel", _("_Cancel"));
+    adw_message_dialog_add_response(d, "sure", verb);
+    adw_message_dialog_set_response_appearance(d, "sure", appearance);
+    adw_message_dialog_set_close_response(d, "cancel");
+    return d;
+}
+
+static void present(AdwMessageDialog *d, GCallback answered, struct question *q)
+{
+    g_signal_connect_data(d, "response", answered, q, question_free, 0);
+    gtk_window_present(GTK_WINDOW(d));
+}
+
+static void on_sure(AdwMessageDialog *d, const char *response, gpointer question)
+{
+    struct question *q = question;
+    if (!strcmp(response, "sure") && vm_window_item(q->window, vm_item_name(q->item)) == q->item)
+        q->sure(q->window, q->item);
+}
+
+void ask_sure(VmWindow *w, VmItem *m, const char *title, const char *text, const char *verb, ask_answer sure)
+{
+    if (asks_already(w))
+        return;
+    AdwMessageDialog *d = dialog_new(w, title, text, verb, ADW_RESPONSE_DESTRUCTIVE);
+    present(d, G_CALLBACK(on_sure), question_new(w, m, sure));
+}
+
+/* ---- deleting ---- */
+
+static void on_delete(AdwMessageDialog *d, const char *response, gpointer question)
+{
+    struct question *q = question;
+    bool keep = !strcmp(response, "keep");
+    const char *words[] = {"delete", vm_item_name(q->item), keep ? "--keep-disks" : NULL, NULL};
+    if (!strcmp(response, "cancel"))
+        return;
+    g_autoptr(VmJob) job = vm_item_run(q->item, _("Deleting"), words);
+}
+
+void ask_delete(VmWindow *w, VmItem *m)
+{
+    if (asks_already(w))
+        return;
+    g_autofree char *title = g_strdup_printf(_("Delete “%s”?"), vm_item_title(m));
+    AdwMessageDialog *d =
+        ADW_MESSAGE_DIALOG(adw_message_dialog_new(GTK_WINDOW(w), title,
+                                                  _("Its settings, snapshots and the disks in its folder are removed "
+                                                    "for good. Images that lie elsewhere stay.")));
+    adw_message_dialog_add_responses(d, "cancel", _("_Cancel"), "keep", _("_Keep Disks"), "delete", _("_Delete"), NULL);
+    adw_message_dialog_set_response_appearance(d, "delete", ADW_RESPONSE_DESTRUCTIVE);
+    adw_message_dialog_set_close_response(d, "cancel");
+    present(d, G_CALLBACK(on_delete), question_new(w, m, NULL));
+}
+
+/* ---- its title ---- */
+
+static void on_title(AdwMessageDialog *d, const char *response, gpointer question)
+{
+    struct question *q = question;
+    g_autofree char *title = g_strstrip(g_strdup(gtk_editable_get_text(GTK_EDITABLE(q->entry))));
+    if (!strcmp(response, "sure"))
+        settings_change(q->item, "machine", "name", *title ? title : NULL, NULL, NULL);
+}
+
+void ask_title(VmWindow *w, VmItem *m)
+{
+    if (asks_already(w))
+        return;
+    AdwMessageDialog *d = dialog_new(w, _("Rename"), _("What you call it. Its folder keeps its name."), _("_Rename"),
+                                     ADW_RESPONSE_SUGGESTED);
+    struct question *q = question_new(w, m, NULL);
+    q->entry = gtk_entry_new();
+    gtk_editable_set_text(GTK_EDITABLE(q->entry), vm_item_title(m));
+    gtk_entry_set_activates_default(GTK_ENTRY(q->entry), TRUE);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(q->entry), GTK_ACCESSIBLE_PROPERTY_LABEL, _("Name"), -1);
+    adw_message_dialog_set_extra_child(d, q->entry);
+    adw_message_dialog_set_default_response(d, "sure");
+    present(d, G_CALLBACK(on_title), q);
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ask.h - questions before what cannot be undone. */
+#pragma once
+#include "gui/manager/window.h"
+
+typedef void (*ask_answer)(VmWindow *w, VmItem *m);
+/* Calls sure if the user chose verb ("_Reset"), and the machine is still there. */
+void ask_sure(VmWindow *w, VmItem *m, const char *title, const char *text, const char *verb, ask_answer sure);
+void ask_delete(VmWindow *w, VmItem *m);
+void ask_title(VmWindow *w, VmItem *m); /* what people call it */

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* log_page.c - see log_page.h.  The file is read anew when it is longer than it was, while the page can be seen. */
+#include "gui/manager/log_page.h"
+#include "core-vmm/host/machines.h"
+#include "core-vmm/host/paths.h"
+#include <fcntl.h>
+#include <glib/gi18n.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SHOWN_MOST (1 << 20) /* bytes: the last ones */
+enum { LOOK_MS = 1000, PROP_ITEM = 1 };
+
+struct _VmLog {
+    AdwBin parent_instance;
+    VmItem *item;
+    guint timer;
+    off_t size; /* of the file that is shown */
+    ino_t inode;
+    GtkDropDown *which;
+    GtkSearchEntry *search;
+    GtkTextView *view;
+};
+G_DEFINE_FINAL_TYPE(VmLog, vm_log, ADW_TYPE_BIN)
+
+static char *path_of(VmLog *v)
+{
+    g_autofree char *folder = machines_folder(vm_item_name(v->item)), *log = paths_log(folder);
+    switch (gtk_drop_down_get_selected(v->which)) {
+    case 1: return g_strconcat(log, ".1", NULL);
+    case 2: return paths_network_log(folder);
+    case 3: return paths_debug_log(folder);
+    default: return g_steal_pointer(&log);
+    }
+}
+
+/* The last of it; NULL: there is none, or it is no regular file: the VM process could put a pipe there. */
+static char *read_end(const char *path, struct stat *st)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    char *text = NULL;
+    if (fd >= 0 && !fstat(fd, st) && S_ISREG(st->st_mode)) {
+        off_t from = MAX(st->st_size - SHOWN_MOST, 0);
+        g_autofree char *bytes = g_malloc(SHOWN_MOST);
+        ssize_t n = pread(fd, bytes, SHOWN_MOST, from);
+        text = g_utf8_make_valid(bytes, MAX(n, 0));
+    }
+    if (fd >= 0)
+        close(fd);
+    return text;
+}
+
+/* ---- search ---- */
+
+static void mark_found(VmLog *v)
+{
+    GtkTextBuffer *b = gtk_text_view_get_buffer(v->view);
+    const char *what = gtk_editable_get_text(GTK_EDITABLE(v->search));
+    GtkTextIter at, start, end;
+    gtk_text_buffer_get_bounds(b, &start, &end);
+    gtk_text_buffer_remove_tag_by_name(b, "found", &start, &end);
+    bool first = true;
+    at = start;
+    while (*what && gtk_text_iter_forward_search(&at, what, GTK_TEXT_SEARCH_CASE_INSENSITIVE, &start, &end, NULL)) {
+        gtk_text_buffer_apply_tag_by_name(b, "found", &start, &end);
+        if (first)
+            gtk_text_view_scroll_to_iter(v->view, &start, 0.1, FALSE, 0, 0);
+        first = false;
+        at = end;
+    }
+}
+
+/* ---- the text ---- */
+
+static void show_text(VmLog *v, const char *text)
+{
+    GtkTextBuffer *b = gtk_text_view_get_buffer(v->view);
+    GtkTextIter end;
+    gtk_text_buffer_set_text(b, text, -1);
+    gtk_text_buffer_get_end_iter(b, &end);
+    gtk_text_buffer_place_cursor(b, &end);
+    gtk_text_view_scroll_mark_onscreen(v->view, gtk_text_buffer_get_insert(b));
+    mark_found(v);
+}
+
+static void look(VmLog *v, bool anyhow)
+{
+    struct stat st = {0};
+    g_autofree char *path = v->item ? path_of(v) : NULL;
+    if (!path || (!anyhow && !lstat(path, &st) && st.st_size == v->size && st.st_ino == v->inode))
+        return;
+    g_autofree char *text = read_end(path, &st);
+    if (!text && !anyhow && !v->inode)
+        return;
+    v->size = st.st_size;
+    v->inode = text ? st.st_ino : 0;
+    show_text(v, text ? text : _("There is no such log: the machine has not run like that yet."));
+}
+
+static gboolean on_time(gpointer log)
+{
+    look(log, false);
+    return G_SOURCE_CONTINUE;
+}
+
+static void on_which(VmLog *v)
+{
+    look(v, true);
+}
+
+static void copy(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    GtkTextIter start, end;
+    GtkTextBuffer *b = gtk_text_view_get_buffer(VM_LOG(w)->view);
+    gtk_text_buffer_get_bounds(b, &start, &end);
+    g_autofree char *text = gtk_text_buffer_get_text(b, &start, &end, FALSE);
+    gdk_clipboard_set_text(gtk_widget_get_clipboard(w), text);
+}
+
+/* ---- as an object ---- */
+
+static void map(GtkWidget *w)
+{
+    VmLog *v = VM_LOG(w);
+    GTK_WIDGET_CLASS(vm_log_parent_class)->map(w);
+    look(v, true);
+    v->timer = g_timeout_add(LOOK_MS, on_time, v);
+}
+
+static void stop(VmLog *v)
+{
+    if (v->timer)
+        g_source_remove(v->timer);
+    v->timer = 0;
+}
+
+static void unmap(GtkWidget *w)
+{
+    stop(VM_LOG(w));
+    GTK_WIDGET_CLASS(vm_log_parent_class)->unmap(w);
+}
+
+static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
+{
+    if (id == PROP_ITEM)
+        g_value_set_object(v, VM_LOG(o)->item);
+    else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
+}
+
+static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
+{
+    VmLog *log = VM_LOG(o);
+    if (id != PROP_ITEM)
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
+    else if (g_set_object(&log->item, g_value_get_object(v)) && gtk_widget_get_mapped(GTK_WIDGET(o)))
+        look(log, true);
+}
+
+static void dispose(GObject *o)
+{
+    stop(VM_LOG(o));
+    g_clear_object(&VM_LOG(o)->item);
+    G_OBJECT_CLASS(vm_log_parent_class)->dispose(o);
+}
+
+static void vm_log_class_init(VmLogClass *c)
+{
+    GObjectClass *o = G_OBJECT_CLASS(c);
+    GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
+    o->get_property = get_property;
+    o->set_property = set_property;
+    o->dispose = dispose;
+    w->map = map;
+    w->unmap = unmap;
+    g_object_class_install_property(
+        o, PROP_ITEM,
+        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/log.ui");
+    gtk_widget_class_bind_template_child(w, VmLog, which);
+    gtk_widget_class_bind_template_child(w, VmLog, search);
+    gtk_widget_class_bind_template_child(w, VmLog, view);
+    gtk_widget_class_install_action(w, "log.copy", NULL, copy);
+}
+
+static void vm_log_init(VmLog *v)
+{
+    gtk_widget_init_template(GTK_WIDGET(v));
+    gtk_text_buffer_create_tag(gtk_text_view_get_buffer(v->view), "found", "background", "#f6d32d", "foreground",
+                               "#000000", NULL);
+    g_signal_connect_swapped(v->which, "notify::selected", G_CALLBACK(on_which), v);
+    g_signal_connect_swapped(v->search, "search-changed", G_CALLBACK(mark_found), v);
+}

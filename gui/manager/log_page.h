@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* log_page.h - what a machine's processes have to say, of this run and those before, with a search. */
+#pragma once
+#include "gui/manager/item.h"
+#include <adwaita.h>
+
+G_DECLARE_FINAL_TYPE(VmLog, vm_log, VM, LOG, AdwBin) /* property "item" */

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* machine_actions.c - see machine_actions.h. */
+#include "gui/manager/machine_actions.h"
+#include "core-vmm/control/answer.h"
+#include "core-vmm/host/machines.h"
+#include "gui/manager/ask.h"
+#include <glib/gi18n.h>
+
+typedef void (*machine_act)(VmWindow *w, VmItem *m);
+
+/* ---- the screen ---- */
+
+void machine_show_screen(VmItem *m)
+{
+    g_autofree char *screen = program_find("terrarium-screen");
+    const char *argv[] = {screen, vm_item_name(m), NULL};
+    g_autoptr(GError) error = NULL;
+    if (!screen)
+        vm_item_set_problem(m, _("The program terrarium-screen is missing; install Terrarium anew."));
+    else if (!g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                            program_in_child, GINT_TO_POINTER(1), NULL, &error))
+        vm_item_set_problem(m, error->message);
+}
+
+static void show(VmWindow *w, VmItem *m)
+{
+    if (vm_item_info(m) && !answer_flag(vm_item_info(m), "has-display"))
+        vm_item_set_problem(
+            m,
+            _("This machine has no graphics card, so there is no screen. Its serial port is reached by vmctl serial."));
+    else
+        machine_show_screen(m);
+}
+
+/* ---- starting ---- */
+
+static void on_started(VmJob *job, GParamSpec *spec, VmItem *m)
+{
+    if (!vm_job_problem(job))
+        machine_show_screen(m);
+}
+
+static void start(VmWindow *w, VmItem *m)
+{
+    const char *words[] = {"start", vm_item_name(m), NULL};
+    bool goes_on = vm_item_state(m) == VM_SAVED;
+    if (!vm_item_is_off(m))
+        return;
+    g_autoptr(VmJob) job = vm_item_run(m, goes_on ? _("Resuming") : _("Starting"), words);
+    if (job)
+        g_signal_connect_object(job, "notify::done", G_CALLBACK(on_started), m, 0);
+}
+
+/* What a double click or Ctrl+Enter means. */
+static void open_it(VmWindow *w, VmItem *m)
+{
+    if (vm_item_is_off(m))
+        start(w, m);
+    else if (vm_item_is_live(m))
+        show(w, m);
+}
+
+/* ---- while it runs ---- */
+
+static void pause_it(VmWindow *w, VmItem *m)
+{
+    vm_item_send(m, "pause", NULL);
+}
+
+static void resume(VmWindow *w, VmItem *m)
+{
+    vm_item_send(m, "resume", NULL);
+}
+
+static void pause_or_resume(VmWindow *w, VmItem *m)
+{
+    if (vm_item_is_live(m))
+        vm_item_send(m, vm_item_state(m) == VM_PAUSED ? "resume" : "pause", NULL);
+}
+
+static void shut_down(VmWindow *w, VmItem *m)
+{
+    g_autofree char *text = g_strdup_printf(_("“%s” was asked to shut down"), vm_item_title(m));
+    if (!vm_item_is_live(m))
+        return;
+    if (vm_item_state(m) == VM_PAUSED)
+        vm_item_send(m, "resume", NULL); /* it would not notice */
+    vm_item_send(m, "powerbutton", NULL);
+    vm_window_toast(w, text);
+}
+
+static void run(VmItem *m, const char *title, const char *verb, const char *option)
+{
+    const char *words[] = {verb, vm_item_name(m), option, NULL};
+    g_autoptr(VmJob) job = vm_item_run(m, title, words);
+}
+
+static void save(VmWindow *w, VmItem *m)
+{
+    if (vm_item_is_live(m))
+        run(m, _("Saving"), "save", NULL);
+}
+
+static void reset_sure(VmWindow *w, VmItem *m)
+{
+    vm_item_send(m, "reset", NULL);
+}
+
+static void force_off_sure(VmWindow *w, VmItem *m)
+{
+    run(m, _("Forcing Off"), "stop", "--force");
+}
+
+static void discard_state_sure(VmWindow *w, VmItem *m)
+{
+    run(m, _("Discarding"), "discard-state", NULL);
+}
+
+/* ---- what is asked first ---- */
+
+static void reset(VmWindow *w, VmItem *m)
+{
+    g_autofree char *title = g_strdup_printf(_("Reset “%s”?"), vm_item_title(m));
+    if (vm_item_is_live(m))
+        ask_sure(w, m, title, _("As by the reset button: what the guest has not saved is lost."), _("_Reset"),
+                 reset_sure);
+}
+
+static void force_off(VmWindow *w, VmItem *m)
+{
+    g_autofree char *title = g_strdup_printf(_("Force off “%s”?"), vm_item_title(m));
+    if (!vm_item_is_off(m))
+        ask_sure(w, m, title, _("As if the plug were pulled: what the guest has not saved is lost."), _("_Force Off"),
+                 force_off_sure);
+}
+
+static void discard_state(VmWindow *w, VmItem *m)
+{
+    g_autofree char *title = g_strdup_printf(_("Discard the saved state of “%s”?"), vm_item_title(m));
+    if (vm_item_state(m) == VM_SAVED)
+        ask_sure(w, m, title, _("The next start boots anew; what programs in the guest had not saved is lost."),
+                 _("_Discard"), discard_state_sure);
+}
+
+static void delete_it(VmWindow *w, VmItem *m)
+{
+    if (!vm_item_is_live(m))
+        ask_delete(w, m);
+}
+
+static void rename_it(VmWindow *w, VmItem *m)
+{
+    if (vm_item_state(m) != VM_DAMAGED)
+        ask_title(w, m);
+}
+
+static void take_snapshot(VmWindow *w, VmItem *m)
+{
+    const char *words[] = {"snapshot", "take", vm_item_name(m), NULL};
+    g_autoptr(VmJob) job = vm_item_run(m, _("Taking a snapshot"), words);
+}
+
+static void open_folder(VmWindow *w, VmItem *m)
+{
+    g_autofree char *folder = machines_folder(vm_item_name(m)), *uri = g_filename_to_uri(folder, NULL, NULL);
+    if (uri)
+        gtk_show_uri(GTK_WINDOW(w), uri, GDK_CURRENT_TIME);
+}
+
+/* ---- table ---- */
+
+static const struct action {
+    const char *name;
+    machine_act act;
+} actions[] = {
+    {"open", open_it},
+    {"start", start},
+    {"show", show},
+    {"pause", pause_it},
+    {"resume", resume},
+    {"pause-or-resume", pause_or_resume},
+    {"shut-down", shut_down},
+    {"save", save},
+    {"reset", reset},
+    {"force-off", force_off},
+    {"discard-state", discard_state},
+    {"delete", delete_it},
+    {"rename", rename_it},
+    {"take-snapshot", take_snapshot},
+    {"open-folder", open_folder},
+};
+
+static void on_action(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    VmItem *m = vm_window_item(window, g_variant_get_string(parameter, NULL));
+    const char *name = g_action_get_name(G_ACTION(a));
+    for (unsigned i = 0; m && i < G_N_ELEMENTS(actions); i++)
+        if (g_str_equal(actions[i].name, name))
+            actions[i].act(window, m);
+}
+
+void machine_actions_add(VmWindow *w)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(actions); i++) {
+        const GActionEntry entry = {actions[i].name, on_action, "s"};
+        g_action_map_add_action_entries(G_ACTION_MAP(w), &entry, 1, w);
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* settings_change.c - see settings_change.h. */
+#include "gui/manager/settings_change.h"
+#include "core-vmm/host/machines.h"
+
+struct change {
+    char *name;
+    char **assignments, **removals;
+    settings_changed done;
+    gpointer data;
+};
+
+static void change_free(gpointer change)
+{
+    struct change *c = change;
+    g_free(c->name);
+    g_strfreev(c->assignments);
+    g_strfreev(c->removals);
+    g_free(c);
+}
+
+static void work(GTask *task, gpointer item, gpointer change, GCancellable *cancel)
+{
+    struct change *c = change;
+    GError *error = NULL;
+    enum settings_count count;
+    if (machines_change(c->name, c->assignments, c->removals, &count, &error))
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
+}
+
+static void on_done(GObject *item, GAsyncResult *result, gpointer unused)
+{
+    struct change *c = g_task_get_task_data(G_TASK(result));
+    g_autoptr(GError) error = NULL;
+    if (!g_task_propagate_boolean(G_TASK(result), &error))
+        vm_item_set_problem(VM_ITEM(item), error->message);
+    vm_item_look(VM_ITEM(item));
+    if (c->done)
+        c->done(c->data, error ? error->message : NULL);
+}
+
+void settings_change_all(VmItem *m, const char *const *assignments, const char *const *removals, settings_changed done,
+                         gpointer data)
+{
+    const struct change c = {g_strdup(vm_item_name(m)), g_strdupv((char **)assignments), g_strdupv((char **)removals),
+                             done, data};
+    g_autoptr(GTask) task = g_task_new(m, NULL, on_done, NULL);
+    g_task_set_task_data(task, g_memdup2(&c, sizeof c), change_free);
+    g_task_run_in_thread(task, work);
+}
+
+void settings_change(VmItem *m, const char *section, const char *key, const char *value, settings_changed done,
+                     gpointer data)
+{
+    g_autofree char *text =
+        value ? g_strdup_printf("%s.%s=%s", section, key, value) : g_strdup_printf("%s.%s", section, key);
+    const char *const one[] = {text, NULL};
+    settings_change_all(m, value ? one : NULL, value ? NULL : one, done, data);
+}

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* settings_page.c - see settings_page.h. */
+#include "gui/manager/settings_page.h"
+#include "core-vmm/host/machines.h"
+#include "gui/manager/forward_rows.h"
+#include "gui/manager/medium_row.h"
+#include "gui/manager/setting_row.h"
+#include "gui/manager/settings_change.h"
+#include <glib/gi18n.h>
+#include <string.h>
+
+struct _VmSettings {
+    AdwBin parent_instance;
+    VmItem *item;
+    char *layout;      /* the sections that are shown, by commas */
+    GPtrArray *groups; /* struct group */
+    GtkSearchEntry *search;
+    GtkMenuButton *add;
+    GtkWidget *later;
+    AdwPreferencesPage *page;
+};
+enum { PROP_ITEM = 1 };
+G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, ADW_TYPE_BIN)
+
+/* A section's rows: those that one is likely to want, and the others behind "More". */
+struct group {
+    char *section;
+    AdwPreferencesGroup *widget;
+    AdwExpanderRow *more;
+    GPtrArray *rows; /* struct setting_row */
+    struct medium_row *medium;
+    struct forward_rows *forwards;
+};
+
+static void group_free(gpointer group)
+{
+    struct group *g = group;
+    g_clear_pointer(&g->medium, medium_row_free);
+    g_clear_pointer(&g->forwards, forward_rows_free);
+    g_ptr_array_unref(g->rows);
+    g_free(g->section);
+    g_free(g);
+}
+
+/* Of all sections; what is not here is behind "More". */
+static bool is_usual(const char *section, const char *key)
+{
+    static const char *const machine[] = {"name", "os", "memory", "cpus", "engine", "boot", "clock", "boot-menu", NULL};
+    static const char *const others[] = {"model", "mode",     "connected",  "network", "interface", "target", "file",
+                                         "media", "readonly", "resolution", "type",    "memory",    NULL};
+    return g_strv_contains(!strcmp(section, "machine") ? machine : others, key);
+}
+
+/* ---- section titles ---- */
+
+static char *title_of(const char *section)
+{
+    static const struct {
+        const char *name, *title;
+    } titles[] = {
+        {"machine", N_("Machine")},    {"serial", N_("Serial Port")},      {"parallel", N_("Parallel Port")},
+        {"ide", N_("IDE Drive")},      {"sata", N_("SATA Drive")},         {"nvme", N_("NVMe Disk")},
+        {"scsi", N_("SCSI Drive")},    {"virtio-disk", N_("Virtio Disk")}, {"floppy", N_("Floppy Drive")},
+        {"video", N_("Graphics")},     {"nic", N_("Network Card")},        {"balloon", N_("Memory Balloon")},
+        {"rng", N_("Random Numbers")}, {"console", N_("Virtio Console")},
+    };
+    const struct schema_section *s = schema_find_section(section);
+    const char *number = section + strlen(s->name);
+    for (unsigned i = 0; i < G_N_ELEMENTS(titles); i++)
+        if (!strcmp(titles[i].name, s->name))
+            return g_strdup_printf("%s%s%s", _(titles[i].title), *number ? " " : "", number);
+    return title_of_word(section);
+}
+
+/* ---- what stands beside a group's title ---- */
+
+/* vmctl set NAME section.key=value ... */
+static void on_copy(GtkButton *b, gpointer settings)
+{
+    VmSettings *v = settings;
+    const char *section = g_object_get_data(G_OBJECT(b), "section");
+    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(v->item), NULL);
+    g_auto(GStrv) keys = file ? g_key_file_get_keys(file, section, NULL, NULL) : NULL;
+    g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(words, g_strdup("set"));
+    g_ptr_array_add(words, g_strdup(vm_item_name(v->item)));
+    for (char **k = keys; k && *k; k++) {
+        g_autofree char *value = g_key_file_get_string(file, section, *k, NULL);
+        g_ptr_array_add(words, g_strdup_printf("%s.%s=%s", section, *k, value));
+    }
+    g_ptr_array_add(words, NULL);
+    g_autofree char *text = vm_command_text((const char *const *)words->pdata);
+    gdk_clipboard_set_text(gtk_widget_get_clipboard(GTK_WIDGET(v)), text);
+}
+
+static void on_remove(GtkButton *b, gpointer settings)
+{
+    const char *const removals[] = {g_object_get_data(G_OBJECT(b), "section"), NULL};
+    settings_change_all(VM_SETTINGS(settings)->item, NULL, removals, NULL, NULL);
+}
+
+static GtkWidget *button(VmSettings *v, const char *icon, const char *tip, const char *section, GCallback fn)
+{
+    GtkWidget *b = gtk_button_new_from_icon_name(icon);
+    gtk_widget_add_css_class(b, "flat");
+    gtk_widget_set_tooltip_text(b, tip);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(b), GTK_ACCESSIBLE_PROPERTY_LABEL, tip, -1);
+    g_object_set_data_full(G_OBJECT(b), "section", g_strdup(section), g_free);
+    g_signal_connect_object(b, "clicked", fn, v, 0);
+    return b;
+}
+
+static GtkWidget *header(VmSettings *v, const char *section)
+{
+    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 0);
+    gtk_box_append(GTK_BOX(box),
+                   button(v, "edit-copy-symbolic", _("Copy as vmctl Command"), section, G_CALLBACK(on_copy)));
+    if (strcmp(section, "machine"))
+        gtk_box_append(GTK_BOX(box), button(v, "user-trash-symbolic", _("Remove"), section, G_CALLBACK(on_remove)));
+    return box;
+}
+
+/* ---- groups ---- */
+
+static void add_more(struct group *g, GtkWidget *row)
+{
+    if (!g->more) {
+        g->more = ADW_EXPANDER_ROW(adw_expander_row_new());
+        adw_preferences_row_set_title(ADW_PREFERENCES_ROW(g->more), _("More"));
+        adw_preferences_group_add(g->widget, GTK_WIDGET(g->more));
+    }
+    adw_expander_row_add_row(g->more, row);
+}
+
+static void add_rows(VmSettings *v, struct group *g, bool usual)
+{
+    for (const struct schema_key *k = schema_find_section(g->section)->keys; k->name; k++) {
+        bool own_row = (g->medium && !strcmp(k->name, "file")) || !strcmp(k->name, "forward");
+        if (own_row || is_usual(g->section, k->name) != usual)
+            continue;
+        struct setting_row *r = setting_row_new(v->item, g->section, k);
+        g_ptr_array_add(g->rows, r);
+        if (usual)
+            adw_preferences_group_add(g->widget, setting_row_widget(r));
+        else
+            add_more(g, setting_row_widget(r));
+    }
+}
+
+static void add_group(VmSettings *v, GKeyFile *file, const char *section)
+{
+    struct group *g = g_new0(struct group, 1);
+    g_autofree char *title = title_of(section);
+    g->section = g_strdup(section);
+    g->widget = ADW_PREFERENCES_GROUP(adw_preferences_group_new());
+    g->rows = g_ptr_array_new_with_free_func(setting_row_free);
+    adw_preferences_group_set_title(g->widget, title);
+    adw_preferences_group_set_header_suffix(g->widget, header(v, section));
+    if (medium_row_is_for(file, section)) {
+        g->medium = medium_row_new(v->item, section);
+        adw_preferences_group_add(g->widget, medium_row_widget(g->medium));
+    }
+    add_rows(v, g, true);
+    if (g_str_has_prefix(section, "nic")) {
+        g->forwards = forward_rows_new(v->item, section);
+        adw_preferences_group_add(g->widget, forward_rows_widget(g->forwards));
+    }
+    add_rows(v, g, false);
+    g_ptr_array_add(v->groups, g);
+    adw_preferences_page_add(v->page, g->widget);
+}
+
+static void clear(VmSettings *v)
+{
+    for (guint i = 0; i < v->groups->len; i++)
+        adw_preferences_page_remove(v->page, ((struct group *)v->groups->pdata[i])->widget);
+    g_ptr_array_set_size(v->groups, 0);
+    g_clear_pointer(&v->layout, g_free);
+}
+
+static void take(VmSettings *v, GKeyFile *file)
+{
+    for (guint i = 0; i < v->groups->len; i++) {
+        struct group *g = v->groups->pdata[i];
+        for (guint n = 0; n < g->rows->len; n++)
+            setting_row_take(g->rows->pdata[n], file);
+        if (g->medium)
+            medium_row_take(g->medium, file);
+        if (g->forwards)
+            forward_rows_take(g->forwards, file);
+    }
+}
+
+/* What a section's rows depend on beside its name: a CD drive has other ones than a disk. */
+static char *layout_of(GKeyFile *file)
+{
+    GString *s = g_string_new(NULL);
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **g = sections; *g; g++)
+        g_string_append_printf(s, "%s%s,", *g, medium_row_is_for(file, *g) ? "*" : "");
+    return g_string_free(s, FALSE);
+}
+
+static void on_search(VmSettings *v)
+{
+    g_autofree char *folded = g_utf8_casefold(gtk_editable_get_text(GTK_EDITABLE(v->search)), -1);
+    for (guint i = 0; i < v->groups->len; i++) {
+        struct group *g = v->groups->pdata[i];
+        bool any = false;
+        for (guint n = 0; n < g->rows->len; n++) {
+            bool fits = setting_row_fits(g->rows->pdata[n], folded);
+            gtk_widget_set_visible(setting_row_widget(g->rows->pdata[n]), fits);
+            any |= fits;
+        }
+        gtk_widget_set_visible(GTK_WIDGET(g->widget), any || !*folded);
+        if (g->more && *folded)
+            adw_expander_row_set_expanded(g->more, TRUE);
+    }
+}
+
+static void on_settings(VmSettings *v)
+{
+    g_autoptr(GKeyFile) file = v->item ? machines_settings(vm_item_name(v->item), NULL) : NULL;
+    g_autofree char *layout = file ? layout_of(file) : NULL;
+    if (g_strcmp0(layout, v->layout)) {
+        clear(v);
+        g_auto(GStrv) sections = file ? g_key_file_get_groups(file, NULL) : NULL;
+        for (char **s = sections; s && *s; s++)
+            add_group(v, file, *s);
+        v->layout = g_steal_pointer(&layout);
+        on_search(v);
+    }
+    if (file)
+        take(v, file);
+}
+
+static void on_live(VmSettings *v)
+{
+    enum vm_state state = v->item ? vm_item_state(v->item) : VM_OFF;
+    gtk_widget_set_visible(v->later, state != VM_OFF && state != VM_DAMAGED);
+}
+
+/* ---- more hardware ---- */
+
+/* What can be added, with the assignment that makes it there. */
+static const struct hardware {
+    const char *title, *section, *assignment;
+} hardware[] = {
+    {N_("Network Card"), "nic", "mode=nat"},        {N_("CD Drive (SATA)"), "sata", "media=cdrom"},
+    {N_("CD Drive (IDE)"), "ide", "media=cdrom"},   {N_("Floppy Drive"), "floppy", "format=raw"},
+    {N_("Serial Port"), "serial", "target=pty"},    {N_("Parallel Port"), "parallel", "target=file:printed.txt"},
+    {N_("Memory Balloon"), "balloon", "report=on"}, {N_("Random Numbers"), "rng", "virtio=transitional"},
+};
+
+static const struct schema_section *section_named(const char *name)
+{
+    for (const struct schema_section *s = schema_sections(); s->name; s++)
+        if (!strcmp(s->name, name) && (s->count || strcmp(name, "scsi")))
+            return s;
+    return NULL;
+}
+
+/* The first of that kind that the machine does not have; NULL: it has all. */
+static char *free_section(GKeyFile *file, const char *name)
+{
+    const struct schema_section *s = section_named(name);
+    bool cd_last = !strcmp(name, "sata") || !strcmp(name, "ide"); /* disks are counted from the front */
+    for (unsigned i = 0; i < MAX(s->count, 1); i++) {
+        unsigned number = s->first + (cd_last ? s->count - 1 - i : i);
+        g_autofree char *section = s->count ? g_strdup_printf("%s%u", name, number) : g_strdup(name);
+        if (!g_key_file_has_group(file, section))
+            return g_steal_pointer(&section);
+    }
+    return NULL;
+}
+
+static void add_hardware(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmSettings *v = VM_SETTINGS(w);
+    const struct hardware *h = &hardware[MIN(g_variant_get_uint32(parameter), G_N_ELEMENTS(hardware) - 1)];
+    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(v->item), NULL);
+    g_autofree char *section = file ? free_section(file, h->section) : NULL;
+    g_autofree char *text = section ? g_strdup_printf("%s.%s", section, h->assignment) : NULL;
+    const char *const assignments[] = {text, NULL};
+    if (section)
+        settings_change_all(v->item, assignments, NULL, NULL, NULL);
+    else
+        vm_item_set_problem(v->item, _("The machine has as many of these as it can have."));
+}
+
+static void fill_menu(VmSettings *v)
+{
+    g_autoptr(GMenu) menu = g_menu_new();
+    for (unsigned i = 0; i < G_N_ELEMENTS(hardware); i++) {
+        g_autoptr(GMenuItem) item = g_menu_item_new(_(hardware[i].title), NULL);
+        g_menu_item_set_action_and_target(item, "settings.add", "u", i);
+        g_menu_append_item(menu, item);
+    }
+    gtk_menu_button_set_menu_model(v->add, G_MENU_MODEL(menu));
+}
+
+/* ---- as an object ---- */
+
+static void set_item(VmSettings *v, VmItem *item)
+{
+    if (v->item == item)
+        return;
+    if (v->item)
+        g_signal_handlers_disconnect_by_data(v->item, v);
+    clear(v);
+    g_set_object(&v->item, item);
+    if (item) {
+        g_signal_connect_swapped(item, "notify::settings", G_CALLBACK(on_settings), v);
+        g_signal_connect_swapped(item, "notify::state", G_CALLBACK(on_live), v);
+    }
+    g_object_notify(G_OBJECT(v), "item");
+    if (gtk_widget_get_mapped(GTK_WIDGET(v)))
+        on_settings(v);
+    on_live(v);
+}
+
+/* The rows are many: they are made when somebody looks. */
+static void map(GtkWidget *w)
+{
+    on_settings(VM_SETTINGS(w));
+    GTK_WIDGET_CLASS(vm_settings_parent_class)->map(w);
+}
+
+static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
+{
+    if (id == PROP_ITEM)
+        g_value_set_object(v, VM_SETTINGS(o)->item);
+    else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
+}
+
+static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
+{
+    if (id == PROP_ITEM)
+        set_item(VM_SETTINGS(o), g_value_get_object(v));
+    else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
+}
+
+static void dispose(GObject *o)
+{
+    VmSettings *v = VM_SETTINGS(o);
+    if (v->item)
+        g_signal_handlers_disconnect_by_data(v->item, v);
+    g_clear_object(&v->item);
+    g_clear_pointer(&v->groups, g_ptr_array_unref);
+    g_clear_pointer(&v->layout, g_free);
+    G_OBJECT_CLASS(vm_settings_parent_class)->dispose(o);
+}
+
+static void vm_settings_class_init(VmSettingsClass *c)
+{
+    GObjectClass *o = G_OBJECT_CLASS(c);
+    GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
+    o->get_property = get_property;
+    o->set_property = set_property;
+    o->dispose = dispose;
+    w->map = map;
+    g_object_class_install_property(
+        o, PROP_ITEM,
+        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/settings.ui");
+    gtk_widget_class_bind_template_child(w, VmSettings, search);
+    gtk_widget_class_bind_template_child(w, VmSettings, add);
+    gtk_widget_class_bind_template_child(w, VmSettings, later);
+    gtk_widget_class_bind_template_child(w, VmSettings, page);
+    gtk_widget_class_install_action(w, "settings.add", "u", add_hardware);
+}
+
+static void vm_settings_init(VmSettings *v)
+{
+    v->groups = g_ptr_array_new_with_free_func(group_free);
+    gtk_widget_init_template(GTK_WIDGET(v));
+    g_signal_connect_swapped(v->search, "search-changed", G_CALLBACK(on_search), v);
+    fill_menu(v);
+}

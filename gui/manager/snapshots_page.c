@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* snapshots_page.c - see snapshots_page.h.
+ *
+ * What there is stands in the record, which is looked at when the page is, when a job of the machine ends, and when the file
+ * changes, whoever does that. */
+#include "gui/manager/snapshots_page.h"
+#include "core-vmm/host/machines.h"
+#include "core-vmm/host/snapshots.h"
+#include "gui/manager/facts.h"
+#include <glib/gi18n.h>
+#include <string.h>
+
+#define DEPTH_PX   24
+#define DEPTH_MOST 8 /* deeper ones are not moved further to the right */
+
+struct _VmSnapshots {
+    AdwBin parent_instance;
+    VmItem *item;
+    GFileMonitor *monitor; /* of the record */
+    GtkStack *pages;
+    AdwPreferencesGroup *group;
+    GPtrArray *rows; /* borrowed */
+};
+enum { PROP_ITEM = 1 };
+G_DEFINE_FINAL_TYPE(VmSnapshots, vm_snapshots, ADW_TYPE_BIN)
+
+/* ---- dialogs ---- */
+
+/* One about a snapshot, or a new one; it has the names of what may have gone by then. */
+struct dialog {
+    VmItem *item;
+    char *id;
+    GtkEditable *name, *description; /* NULL: not asked */
+    GtkCheckButton *keep;
+};
+
+static void dialog_free(gpointer dialog, GClosure *closure)
+{
+    struct dialog *d = dialog;
+    g_object_unref(d->item);
+    g_free(d->id);
+    g_free(d);
+}
+
+static AdwMessageDialog *dialog_new(VmSnapshots *v, const char *id, const char *title, const char *text,
+                                    const char *verb, AdwResponseAppearance how, struct dialog **out)
+{
+    GtkWindow *w = GTK_WINDOW(gtk_widget_get_root(GTK_WIDGET(v)));
+    AdwMessageDialog *d = ADW_MESSAGE_DIALOG(adw_message_dialog_new(w, title, text));
+    const struct dialog fresh = {g_object_ref(v->item), g_strdup(id)};
+    *out = g_memdup2(&fresh, sizeof fresh);
+    adw_message_dialog_add_responses(d, "cancel", _("_Cancel"), "sure", verb, NULL);
+    adw_message_dialog_set_response_appearance(d, "sure", how);
+    adw_message_dialog_set_close_response(d, "cancel");
+    adw_message_dialog_set_default_response(d, "sure");
+    return d;
+}
+
+static GtkEditable *add_entry(GtkBox *box, const char *label, const char *text)
+{
+    GtkWidget *e = gtk_entry_new();
+    gtk_entry_set_placeholder_text(GTK_ENTRY(e), label);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(e), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+    gtk_editable_set_text(GTK_EDITABLE(e), text ? text : "");
+    gtk_entry_set_activates_default(GTK_ENTRY(e), TRUE);
+    gtk_box_append(box, e);
+    return GTK_EDITABLE(e);
+}
+
+static void add_texts(AdwMessageDialog *m, struct dialog *d, const char *name, const char *description)
+{
+    GtkBox *box = GTK_BOX(gtk_box_new(GTK_ORIENTATION_VERTICAL, 6));
+    d->name = add_entry(box, _("Name"), name);
+    d->description = add_entry(box, _("Description"), description);
+    adw_message_dialog_set_extra_child(m, GTK_WIDGET(box));
+}
+
+static void present(AdwMessageDialog *m, GCallback fn, struct dialog *d)
+{
+    g_signal_connect_data(m, "response", fn, d, dialog_free, 0);
+    gtk_window_present(GTK_WINDOW(m));
+}
+
+static char *usual_name(void)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_local();
+    return g_date_time_format(now, "%F %R");
+}
+
+/* ---- taking ---- */
+
+static void on_take(AdwMessageDialog *m, const char *response, gpointer dialog)
+{
+    struct dialog *d = dialog;
+    const char *description = gtk_editable_get_text(d->description);
+    g_autofree char *name = g_strstrip(g_strdup(gtk_editable_get_text(d->name)));
+    g_autofree char *usual = usual_name();
+    const char *words[] = {
+        "snapshot",  "take", vm_item_name(d->item), *name ? name : usual, *description ? "--description" : NULL,
+        description, NULL};
+    if (strcmp(response, "sure"))
+        return;
+    g_autoptr(VmJob) job = vm_item_run(d->item, _("Taking a Snapshot"), words);
+}
+
+static void take(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmSnapshots *v = VM_SNAPSHOTS(w);
+    struct dialog *d;
+    g_autofree char *usual = usual_name();
+    if (!v->item)
+        return;
+    AdwMessageDialog *m = dialog_new(v, NULL, _("Take a Snapshot"),
+                                     vm_item_is_live(v->item) ? _("Of disks, settings and memory; the machine runs on.")
+                                                              : _("Of disks and settings."),
+                                     _("_Take"), ADW_RESPONSE_SUGGESTED, &d);
+    add_texts(m, d, usual, NULL);
+    present(m, G_CALLBACK(on_take), d);
+}
+
+/* ---- restoring ---- */
+
+static void on_restore(AdwMessageDialog *m, const char *response, gpointer dialog)
+{
+    struct dialog *d = dialog;
+    g_autofree char *usual = usual_name(), *keep = g_strdup_printf(_("Before restoring, %s"), usual);
+    bool keeps = gtk_check_button_get_active(d->keep);
+    const char *words[] = {"snapshot", "restore", vm_item_name(d->item), d->id, keeps ? "--keep" : NULL, keep, NULL};
+    if (strcmp(response, "sure"))
+        return;
+    g_autoptr(VmJob) job = vm_item_run(d->item, _("Restoring a Snapshot"), words);
+}
+
+static void restore(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmSnapshots *v = VM_SNAPSHOTS(w);
+    struct dialog *d;
+    if (!vm_item_is_off(v->item)) {
+        vm_item_set_problem(
+            v->item, _("A snapshot is restored while the machine is off: shut it down, or force it off, first."));
+        return;
+    }
+    AdwMessageDialog *m = dialog_new(
+        v, g_variant_get_string(parameter, NULL), _("Restore this Snapshot?"),
+        _("The machine becomes what it was then. What changed since is lost, unless it is kept as a snapshot too."),
+        _("_Restore"), ADW_RESPONSE_DESTRUCTIVE, &d);
+    d->keep = GTK_CHECK_BUTTON(gtk_check_button_new_with_mnemonic(_("_Keep the present as a snapshot")));
+    gtk_check_button_set_active(d->keep, TRUE);
+    adw_message_dialog_set_extra_child(m, GTK_WIDGET(d->keep));
+    present(m, G_CALLBACK(on_restore), d);
+}
+
+/* ---- editing and deleting ---- */
+
+static void on_edit(AdwMessageDialog *m, const char *response, gpointer dialog)
+{
+    struct dialog *d = dialog;
+    const char *words[] = {"snapshot",
+                           "edit",
+                           vm_item_name(d->item),
+                           d->id,
+                           "--name",
+                           gtk_editable_get_text(d->name),
+                           "--description",
+                           gtk_editable_get_text(d->description),
+                           NULL};
+    if (strcmp(response, "sure"))
+        return;
+    g_autoptr(VmJob) job = vm_item_run(d->item, _("Renaming a Snapshot"), words);
+}
+
+static void edit(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmSnapshots *v = VM_SNAPSHOTS(w);
+    const char *id = g_variant_get_string(parameter, NULL);
+    struct snapshot_record *r = snapshots_list(vm_item_name(v->item), NULL);
+    struct snapshot *s = r ? record_snapshot(r, (unsigned)g_ascii_strtoull(id, NULL, 10)) : NULL;
+    struct dialog *d;
+    if (s) {
+        AdwMessageDialog *m =
+            dialog_new(v, id, _("Rename the Snapshot"), NULL, _("Re_name"), ADW_RESPONSE_SUGGESTED, &d);
+        add_texts(m, d, s->name, s->description);
+        present(m, G_CALLBACK(on_edit), d);
+    }
+    record_free(r);
+}
+
+static void on_delete(AdwMessageDialog *m, const char *response, gpointer dialog)
+{
+    struct dialog *d = dialog;
+    const char *words[] = {"snapshot", "delete", vm_item_name(d->item), d->id, NULL};
+    if (strcmp(response, "sure"))
+        return;
+    g_autoptr(VmJob) job = vm_item_run(d->item, _("Deleting a Snapshot"), words);
+}
+
+static void delete_one(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmSnapshots *v = VM_SNAPSHOTS(w);
+    struct dialog *d;
+    AdwMessageDialog *m =
+        dialog_new(v, g_variant_get_string(parameter, NULL), _("Delete this Snapshot?"),
+                   _("The present and other snapshots stay as they are; what only this one had is gone for good."),
+                   _("_Delete"), ADW_RESPONSE_DESTRUCTIVE, &d);
+    present(m, G_CALLBACK(on_delete), d);
+}
+
+/* ---- rows ---- */
+
+static void add_menu_item(GMenu *menu, const char *label, const char *action, const char *id)
+{
+    g_autoptr(GMenuItem) item = g_menu_item_new(label, NULL);
+    g_menu_item_set_action_and_target(item, action, "s", id);
+    g_menu_append_item(menu, item);
+}
+
+static GtkWidget *menu_of(const char *id)
+{
+    g_autoptr(GMenu) menu = g_menu_new();
+    GtkWidget *b = gtk_menu_button_new();
+    add_menu_item(menu, _("Ren_ame…"), "snapshots.edit", id);
+    add_menu_item(menu, _("_Delete…"), "snapshots.delete", id);
+    gtk_menu_button_set_menu_model(GTK_MENU_BUTTON(b), G_MENU_MODEL(menu));
+    gtk_menu_button_set_icon_name(GTK_MENU_BUTTON(b), "view-more-symbolic");
+    gtk_widget_set_valign(b, GTK_ALIGN_CENTER);
+    gtk_widget_add_css_class(b, "flat");
+    gtk_widget_set_tooltip_text(b, _("More"));
+    return b;
+}
+
+static char *describe(const struct snapshot *s)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(s->time);
+    g_autofree char *when = time ? g_date_time_format(time, "%x %X") : g_strdup("?");
+    g_autofree char *size = s->state_bytes ? size_for_people(s->state_bytes) : NULL;
+    g_autofree char *state = size ? g_strdup_printf(_("running, %s of memory"), size) : g_strdup(_("off"));
+    return g_strdup_printf("%s, %s%s%s", when, state, s->description ? "\n" : "", s->description ? s->description : "");
+}
+
+static void add_row(VmSnapshots *v, GtkWidget *row, unsigned depth)
+{
+    if (depth) {
+        GtkWidget *indent = gtk_image_new_from_icon_name("pan-end-symbolic");
+        gtk_widget_set_margin_start(indent, (int)MIN(depth - 1, DEPTH_MOST) * DEPTH_PX);
+        gtk_widget_add_css_class(indent, "dim-label");
+        adw_action_row_add_prefix(ADW_ACTION_ROW(row), indent);
+    }
+    adw_preferences_group_add(v->group, row);
+    g_ptr_array_add(v->rows, row);
+}
+
+static GtkWidget *row_new(const char *title, const char *subtitle)
+{
+    GtkWidget *row = adw_action_row_new();
+    adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(row), FALSE);
+    adw_preferences_row_set_title(ADW_PREFERENCES_ROW(row), title);
+    adw_action_row_set_subtitle(ADW_ACTION_ROW(row), subtitle);
+    adw_action_row_set_subtitle_lines(ADW_ACTION_ROW(row), 3);
+    return row;
+}
+
+static void add_snapshot(VmSnapshots *v, const struct snapshot *s, unsigned depth)
+{
+    g_autofree char *id = g_strdup_printf("%u", s->id), *text = describe(s);
+    g_autofree char *number = g_strdup_printf(_("Snapshot %u"), s->id);
+    GtkWidget *row = row_new(s->name ? s->name : number, text), *back = gtk_button_new_with_label(_("Restore"));
+    gtk_widget_set_valign(back, GTK_ALIGN_CENTER);
+    gtk_actionable_set_action_name(GTK_ACTIONABLE(back), "snapshots.restore");
+    gtk_actionable_set_action_target(GTK_ACTIONABLE(back), "s", id);
+    adw_action_row_add_suffix(ADW_ACTION_ROW(row), back);
+    adw_action_row_add_suffix(ADW_ACTION_ROW(row), menu_of(id));
+    add_row(v, row, depth);
+}
+
+static void add_present(VmSnapshots *v, unsigned depth)
+{
+    GtkWidget *row = row_new(_("The Present"), _("what the machine is now"));
+    gtk_widget_add_css_class(row, "accent");
+    add_row(v, row, depth);
+}
+
+/* Children of a snapshot, and the present where it is; 0: the roots. */
+static void add_branch(VmSnapshots *v, const struct snapshot_record *r, unsigned parent, unsigned depth)
+{
+    for (guint i = 0; i < r->snapshots->len; i++) {
+        const struct snapshot *s = r->snapshots->pdata[i];
+        if (s->parent != parent)
+            continue;
+        add_snapshot(v, s, depth);
+        add_branch(v, r, s->id, depth + 1);
+    }
+    if (r->current == parent)
+        add_present(v, depth);
+}
+
+static void look(VmSnapshots *v)
+{
+    g_autoptr(GError) error = NULL;
+    for (guint i = 0; i < v->rows->len; i++)
+        adw_preferences_group_remove(v->group, v->rows->pdata[i]);
+    g_ptr_array_set_size(v->rows, 0);
+    struct snapshot_record *r = v->item ? snapshots_list(vm_item_name(v->item), &error) : NULL;
+    if (error && vm_item_state(v->item) != VM_DAMAGED)
+        vm_item_set_problem(v->item, error->message);
+    if (r && r->snapshots->len)
+        add_branch(v, r, 0, 0);
+    gtk_stack_set_visible_child_name(v->pages, v->rows->len ? "some" : "none");
+    if (r)
+        record_free(r);
+}
+
+static void look_if_seen(VmSnapshots *v)
+{
+    if (gtk_widget_get_mapped(GTK_WIDGET(v)))
+        look(v);
+}
+
+static void on_busy(VmSnapshots *v)
+{
+    if (!vm_item_job(v->item))
+        look_if_seen(v);
+}
+
+/* ---- as an object ---- */
+
+static void watch_record(VmSnapshots *v)
+{
+    if (v->monitor)
+        g_signal_handlers_disconnect_by_data(v->monitor, v);
+    g_clear_object(&v->monitor);
+    if (!v->item)
+        return;
+    g_autofree char *folder = machines_folder(vm_item_name(v->item));
+    g_autofree char *path = g_build_filename(folder, SNAPSHOTS_FOLDER, "record.json", NULL);
+    g_autoptr(GFile) file = g_file_new_for_path(path);
+    v->monitor = g_file_monitor_file(file, G_FILE_MONITOR_NONE, NULL, NULL);
+    if (v->monitor)
+        g_signal_connect_swapped(v->monitor, "changed", G_CALLBACK(look_if_seen), v);
+}
+
+static void set_item(VmSnapshots *v, VmItem *item)
+{
+    if (v->item == item)
+        return;
+    if (v->item)
+        g_signal_handlers_disconnect_by_data(v->item, v);
+    g_set_object(&v->item, item);
+    if (item)
+        g_signal_connect_swapped(item, "notify::busy", G_CALLBACK(on_busy), v);
+    watch_record(v);
+    look_if_seen(v);
+    g_object_notify(G_OBJECT(v), "item");
+}
+
+static void map(GtkWidget *w)
+{
+    GTK_WIDGET_CLASS(vm_snapshots_parent_class)->map(w);
+    look(VM_SNAPSHOTS(w));
+}
+
+static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
+{
+    if (id == PROP_ITEM)
+        g_value_set_object(v, VM_SNAPSHOTS(o)->item);
+    else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
+}
+
+static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
+{
+    if (id == PROP_ITEM)
+        set_item(VM_SNAPSHOTS(o), g_value_get_object(v));
+    else
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
+}
+
+static void dispose(GObject *o)
+{
+    VmSnapshots *v = VM_SNAPSHOTS(o);
+    if (v->item)
+        g_signal_handlers_disconnect_by_data(v->item, v);
+    g_clear_object(&v->item);
+    watch_record(v);
+    g_clear_pointer(&v->rows, g_ptr_array_unref);
+    G_OBJECT_CLASS(vm_snapshots_parent_class)->dispose(o);
+}
+
+static void vm_snapshots_class_init(VmSnapshotsClass *c)
+{
+    GObjectClass *o = G_OBJECT_CLASS(c);
+    GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
+    o->get_property = get_property;
+    o->set_property = set_property;
+    o->dispose = dispose;
+    w->map = map;
+    g_object_class_install_property(
+        o, PROP_ITEM,
+        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/snapshots.ui");
+    gtk_widget_class_bind_template_child(w, VmSnapshots, pages);
+    gtk_widget_class_bind_template_child(w, VmSnapshots, group);
+    gtk_widget_class_install_action(w, "snapshots.take", NULL, take);
+    gtk_widget_class_install_action(w, "snapshots.restore", "s", restore);
+    gtk_widget_class_install_action(w, "snapshots.edit", "s", edit);
+    gtk_widget_class_install_action(w, "snapshots.delete", "s", delete_one);
+}
+
+static void vm_snapshots_init(VmSnapshots *v)
+{
+    v->rows = g_ptr_array_new();
+    gtk_widget_init_template(GTK_WIDGET(v));
+}

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The manager, all that a user does in it, by AT-SPI: the real program, the real vmctl, a scripted guest
+(tests/core-vmm/scripted_guest.c).  TERRARIUM_PICTURES=FOLDER keeps a picture of each step.  Prints TAP.  Usage: test_manager.py MANAGER VMCTL SCRIPTED_VM"""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from manager import run_tests, wait_for  # noqa: E402
+
+
+def info(desk, name):
+    return json.loads(desk.vmctl("info", name, "-o", "json"))
+
+
+def screens(desk):
+    return desk.run("xdotool", "search", "--class", "terrarium-screen", check=False).split()
+
+
+# ---- the wizard ----
+
+def wizard_from_nothing(desk):
+    desk.start()
+    desk.click("Create Virtual Machine", "push button")
+    desk.click("Empty Machine", "push button")
+    desk.type_into("Name", "Größe 7.5")
+    desk.click("Create", "push button")
+    wait_for("machine", lambda: "Größe 7.5" in desk.vmctl("list"))
+    desk.see("Running")
+    wait_for("screen window", lambda: screens(desk))
+    assert info(desk, "Größe 7.5")["settings"]["ide0"]["file"] == "disk.img"
+
+
+def wizard_refuses(desk):
+    """What cannot be is said, and nothing that was typed is lost."""
+    desk.click("New Virtual Machine", "push button")
+    desk.click("Empty Machine", "push button")
+    desk.type_into("Name", "Größe 7.5")
+    desk.click("Create", "push button")
+    desk.see("There is a machine")
+    desk.type_into("Name", "a/b")
+    desk.click("Create", "push button")
+    desk.see("cannot be a machine's name")
+    desk.click("Back", "push button")
+    desk.click("Empty Machine", "push button")
+    desk.type_into("Name", "second")
+    desk.click("Create", "push button")
+    wait_for("machine", lambda: "second" in desk.vmctl("list"))
+    wait_for("it runs", lambda: info(desk, "second")["state"] == "running")
+
+
+def wizard_from_a_file(desk):
+    """A file that the desktop opens comes to the window that is there; one that is no medium is told to be none."""
+    path = desk.home + "/no medium.iso"
+    with open(path, "wb") as f:
+        f.write(b"neither" * 20000)
+    subprocess.run([desk.manager, path], env=desk.env, check=True, timeout=30)
+    desk.see("Not recognized")
+    desk.typed("Name", "no medium")
+    desk.see("neither a CD or DVD image nor a disk image")
+    desk.click("Cancel", "push button")
+    desk.gone("Not recognized")
+    if subprocess.run(["which", "genisoimage"], capture_output=True).returncode == 0:
+        folder = desk.home + "/iso/.disk"
+        os.makedirs(folder)
+        with open(folder + "/info", "w", encoding="utf-8") as f:
+            f.write('Debian GNU/Linux 12.5.0 "Bookworm" - Official amd64 NETINST with firmware 20240210-11:27\n')
+        desk.run("genisoimage", "-quiet", "-R", "-V", "Debian 12.5.0 amd64 n", "-o", desk.home + "/deb.iso", desk.home + "/iso")
+        subprocess.run([desk.manager, desk.home + "/deb.iso"], env=desk.env, check=True, timeout=30)
+        desk.see("installs itself from this medium")
+        desk.typed("Name", "Debian")
+        desk.see("Linux since 2008")
+        desk.click("Create", "push button")
+        name = wait_for("machine", lambda: next((n for n in desk.vmctl("list", "-o", "name").split("\n") if n.startswith("Debian")), None))
+        assert info(desk, name)["settings"]["machine"]["os"] == "linux"
+        wait_for("it runs", lambda: info(desk, name)["state"] == "running")
+        desk.vmctl("stop", "--force", name)
+        desk.vmctl("delete", name)
+        desk.gone(name)
+
+
+# ---- a machine's life ----
+
+def snapshots(desk):
+    """Taken while it runs, the present changed, restored with the present kept, renamed by vmctl, deleted."""
+    desk.vmctl("stop", "--force", "second")
+    desk.vmctl("delete", "second")
+    desk.gone("second")
+    desk.show_page("snapshots")
+    desk.click("Take Snapshot", "push button")
+    desk.type_into("Name", "before")
+    desk.type_into("Description", "all is well")
+    desk.click("Take", "push button")
+    wait_for("snapshot", lambda: "before" in desk.vmctl("snapshot", "list", "Größe 7.5"))
+    desk.see("before")
+    desk.see("The Present")
+    assert info(desk, "Größe 7.5")["state"] == "running"
+    desk.click("Restore", "push button")
+    desk.see("while the machine is off")
+    desk.click("Dismiss", "push button")
+    desk.vmctl("stop", "--force", "Größe 7.5")
+    desk.vmctl("set", "Größe 7.5", "machine.cpus=2")
+    desk.click("Restore", "push button")
+    desk.see("Restore this Snapshot?")
+    desk.click("Restore", "push button")
+    wait_for("restored", lambda: info(desk, "Größe 7.5")["settings"]["machine"]["cpus"] == "1")
+    desk.see("Before restoring")
+    desk.vmctl("snapshot", "edit", "Größe 7.5", "before", "--name", "renamed <&>")
+    desk.see("renamed <&>")
+    desk.picture("snapshots")
+    for name in ("renamed <&>", "2"):
+        desk.vmctl("snapshot", "delete", "Größe 7.5", name)
+    desk.see("No Snapshots")
+    desk.show_page("overview")
+
+
+def deleting(desk):
+    wait_for("off", lambda: info(desk, "Größe 7.5")["state"] in ("stopped", "saved"))
+    desk.keys("ctrl+Delete")
+    desk.see("Delete “")
+    desk.click("Delete", "push button")
+    desk.gone("Delete “")
+    wait_for("deleted", lambda: not desk.vmctl("list", "-o", "name").strip())
+    desk.see("Welcome to Terrarium")
+
+
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, deleting], sys.argv[1:])

@@ -1,0 +1,541 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The VNC server of a machine with a guest that obeys orders (tests/core-vmm/scripted_guest.c): keys that it gets appear on its
+serial port as evdev codes, "+30 -30".  Clients are one of our own (rfb.py) and those of the distribution.  Prints TAP.
+Usage: test_vnc.py VMCTL SCRIPTED_VM"""
+import base64
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pictures import png_pixels, wait_for  # noqa: E402
+from rfb import Closed, Rfb  # noqa: E402
+
+VMCTL, SCRIPTED_VM = (os.path.abspath(a) for a in sys.argv[1:3])
+SHIFT, ALTGR, CTRL = 0xffe1, 0xfe03, 0xffe3
+
+
+class Machine:
+    def __init__(self, *settings):
+        self.home = tempfile.mkdtemp()
+        os.mkdir(self.home + "/run", 0o700)
+        self.env = dict(os.environ, HOME=self.home, XDG_RUNTIME_DIR=self.home + "/run", XDG_DATA_HOME=self.home + "/data",
+                        TERRARIUM_VM=SCRIPTED_VM)
+        self.serial = self.home + "/serial"
+        self.folder = self.home + "/data/terrarium/machines/vm"
+        self.vmctl("create", "vm", "--serial", self.serial, "--nic", "none", *(a for s in settings for a in ("--set", s)))
+        self.vmctl("start", "vm", "--vnc", "auto")
+        self.find()
+
+    def run(self, *words, **more):
+        return subprocess.run([VMCTL, *words], env=self.env, capture_output=True, text=True, timeout=30, **more)
+
+    def vmctl(self, *words, **more):
+        done = self.run(*words, **more)
+        assert done.returncode == 0, f"vmctl {words}: {done.returncode}: {done.stderr}"
+        return done.stdout
+
+    def status(self):
+        return json.loads(self.vmctl("vnc", "vm", "status", "-o", "json"))
+
+    def find(self):
+        where = wait_for("VNC server", lambda: self.status().get("now", {}).get("where"))
+        self.port = int(where.split("port ")[1].rstrip(")"))
+
+    def clients(self):
+        return json.loads(self.vmctl("vnc", "vm", "clients", "-o", "json"))["clients"]
+
+    def client(self, *args, **more):
+        c = Rfb(self.port)
+        assert c.begin(*args, **more)
+        return c
+
+    def order(self, text):
+        self.vmctl("serial", "vm", "--send", text + "\\n")
+        self.vmctl("wait", "vm", "--serial", text.split("\\n")[-1] + "\r\n", "--timeout", "10")
+
+    def text(self):
+        self.order("text\\ndone")
+
+    def shot(self):
+        self.vmctl("screen", "shot", "vm", self.home + "/shot.png")
+        return png_pixels(self.home + "/shot.png")
+
+    def heard(self):
+        return open(self.serial, errors="replace").read().split("\n")[-1]
+
+    def gets(self, codes):
+        wait_for(f"keys {codes}", lambda: codes in self.heard())
+
+    def process(self):
+        """The VNC server's, by who holds its log."""
+        log = os.path.realpath(self.folder + "/logs/vnc.log")
+        for p in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if open(f"/proc/{p}/comm").read() == "terrarium-vnc\n" and any(
+                        os.path.realpath(f"/proc/{p}/fd/{f}") == log for f in os.listdir(f"/proc/{p}/fd")):
+                    return int(p)
+            except OSError:
+                continue
+        return None
+
+    def close(self):
+        subprocess.run([VMCTL, "stop", "--force", "vm"], env=self.env, capture_output=True)
+        wait_for("end of the VNC server", lambda: not self.process())
+        shutil.rmtree(self.home)
+
+
+class WebSocket:
+    """As a socket, of what ask() of web() gives."""
+
+    def __init__(self, asked):
+        self.s, answer = asked
+        self.raw, self.data = answer.split(b"\r\n\r\n", 1)[1], b""
+
+    def take(self):
+        """A frame, if it is there; a server's are not masked."""
+        if len(self.raw) < 2:
+            return False
+        extra = {126: 2, 127: 8}.get(self.raw[1], 0)
+        n = int.from_bytes(self.raw[2:2 + extra], "big") if extra else self.raw[1]
+        if len(self.raw) < 2 + extra + n or len(self.raw) < 2 + extra:
+            return False
+        self.data += self.raw[2 + extra:2 + extra + n]
+        self.raw = self.raw[2 + extra + n:]
+        return True
+
+    def recv(self, n):
+        while not self.data:
+            if not self.take():
+                self.raw += self.s.recv(1 << 16)
+        out, self.data = self.data[:n], self.data[n:]
+        return out
+
+    def sendall(self, data):
+        assert len(data) < 126
+        mask = b"\x11\x22\x33\x44"
+        self.s.sendall(bytes([0x82, 0x80 | len(data)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
+
+    def close(self):
+        self.s.close()
+
+
+# ---- tests: each gets a machine ----
+
+def picture(m):
+    m.text()
+    for version in (3, 7, 8):
+        c = m.client(version=version)
+        assert c.name == "vm" and c.picture() == m.shot(), f"RFB 3.{version} shows another picture"
+        c.close()
+
+
+def other_clients(m):
+    """Those of the distribution, if they are there."""
+    m.text()
+    shot = m.shot()
+    if shutil.which("gvnccapture"):
+        place = f"127.0.0.1:{m.port - 5900}"
+        subprocess.run(["xvfb-run", "-a", "gvnccapture", place, m.home + "/c.png"], check=True, timeout=60, capture_output=True)
+        assert png_pixels(m.home + "/c.png") == shot, "gvnccapture shows another picture"
+    if shutil.which("vncsnapshot"):
+        subprocess.run(["vncsnapshot", "-quality", "100", f"127.0.0.1:{m.port - 5900}", m.home + "/c.jpg"], check=True, timeout=60,
+                       capture_output=True)
+        assert os.path.getsize(m.home + "/c.jpg") > 1000
+
+
+def modes(m):
+    m.order("mode 64")
+    c = m.client()
+    c.encodings(0, -223)
+    assert (c.width, c.height) == (64, 48) and c.picture() == m.shot()
+    c.request(True)
+    m.order("mode 320")
+    while c.width != 320:
+        c.update()
+    assert c.picture() == m.shot(), "another picture after a new mode"
+    old = m.client()  # one that cannot follow gets what still fits, and stays
+    m.order("mode 64")
+    old.request(True)
+    old.close()
+    c.request(True)
+    while c.width != 64:
+        c.update()
+    c.close()
+
+
+def damage_only(m):
+    m.text()
+    c = m.client()
+    c.picture()
+    c.request(True)
+    c.s.settimeout(0.5)
+    try:  # a text cursor may blink
+        c.update()
+    except socket.timeout:
+        pass
+    sent = m.clients()[0]["sent-bytes"]
+    time.sleep(1)
+    assert m.clients()[0]["sent-bytes"] - sent < 20000, "pixels that did not change were sent"
+    c.close()
+
+
+def keys_by_name(m):
+    c = m.client()
+    c.tap(ord("a"))
+    m.gets("+30 -30")
+    c.tap(SHIFT, ord("A"))
+    m.gets("+42 +30 -30 -42")
+    c.tap(ord("A"))  # without Shift: it is pressed for it
+    m.gets("-42 +42 +30 -42 -30")
+    c.tap(CTRL, 0xffe9, 0xffff)
+    m.gets("+29 +56 +111 -111 -56 -29")
+    c.key(SHIFT, True)  # let go of first: the key comes up by another name
+    c.key(ord("B"), True)
+    c.key(SHIFT, False)
+    c.key(ord("b"), False)
+    m.gets("+42 +48 -42 -48")
+    c.key(ord("x"), True)
+    m.gets("+45")
+    c.close()  # what it held comes up
+    m.gets("+45 -45")
+
+
+def layout(m, wanted):
+    c = m.client()
+    for syms, codes in wanted:
+        c.tap(*syms)
+        m.gets(codes)
+        m.order("next")
+    c.close()
+
+
+def keys_german(m):
+    layout(m, [([ord("z")], "+21 -21"), ([ord("y")], "+44 -44"), ([0xe4], "+40 -40"), ([0xdf], "+12 -12"),
+               ([ALTGR, ord("@")], "+100 +16 -16 -100"), ([ord("@")], "+100 +16 -100 -16"), ([ord("<")], "+86 -86")])
+
+
+def keys_french(m):
+    layout(m, [([ord("a")], "+16 -16"), ([ord("q")], "+30 -30"), ([SHIFT, ord("1")], "+42 +2 -2 -42"), ([ord("&")], "+2 -2"),
+               ([0xe9], "+3 -3"), ([ord("1")], "+42 +2 -42 -2")])
+
+
+def keys_by_place(m):
+    c = m.client()
+    c.encodings(0, -258)
+    while not c.keys_known:
+        c.update()
+    for place, code in ((0x1e, 30), (0x56, 86), (0x9d, 97), (0xb8, 100), (0xc8, 103), (0xdb, 125), (0xb7, 99), (0xc6, 119), (0x45, 69)):
+        c.place(place, 1, ord("q"))
+        c.place(place, 0, ord("q"))
+        m.gets(f"+{code} -{code}")
+    c.close()
+
+
+def every_key(m):
+    """All 105 of a keyboard, by place."""
+    plain = [p for p in range(1, 0x54) if p not in (0x37,)] + [0x37, 0x56, 0x57, 0x58]
+    prefixed = [0x1c, 0x1d, 0x35, 0x37, 0x38, 0x47, 0x48, 0x49, 0x4b, 0x4d, 0x4f, 0x50, 0x51, 0x52, 0x53, 0x5b, 0x5c, 0x5d, 0x46]
+    evdev = {0x1c: 96, 0x1d: 97, 0x35: 98, 0x37: 99, 0x38: 100, 0x47: 102, 0x48: 103, 0x49: 104, 0x4b: 105, 0x4d: 106, 0x4f: 107,
+             0x50: 108, 0x51: 109, 0x52: 110, 0x53: 111, 0x5b: 125, 0x5c: 126, 0x5d: 127, 0x46: 119}
+    c = m.client()
+    c.encodings(0, -258)
+    for place, code in [(p, p) for p in plain] + [(p | 0x80, evdev[p]) for p in prefixed]:
+        c.place(place, 1)
+        c.place(place, 0)
+        m.gets(f"+{code} -{code}")
+    c.close()
+
+
+def leds(m):
+    c = m.client()
+    c.encodings(0, -261)
+    while c.led is None:
+        c.update()
+    before = c.led
+    c.tap(0xffe5)
+    while c.led == before:
+        c.update()
+    assert c.led == before ^ 4
+    c.close()
+
+
+def cursor(m):
+    c = m.client()
+    c.encodings(0, -239)
+    c.picture()
+    assert c.cursor == (5, 5)
+    c.close()
+
+
+def pointer(m):
+    m.order("mouse\\ndone")
+    c = m.client()
+    c.pointer(100, 100)
+    c.pointer(110, 95)
+    m.gets("m 0,10,5,0")  # a mouse counts upwards
+    c.pointer(110, 95, 1)
+    m.gets("m 1,0,0,0")
+    c.pointer(120, 95, 1)
+    m.gets("m 1,10,0,0")
+    c.pointer(120, 95, 0)
+    c.pointer(120, 95, 4)
+    m.gets("m 2,0,0,0")
+    c.pointer(120, 95, 0)
+    c.pointer(120, 95, 8)
+    c.pointer(120, 95, 0)
+    m.gets("m 0,0,0,-1")  # away from the user
+    c.pointer(120, 95, 16)
+    c.pointer(120, 95, 0)
+    m.gets("m 0,0,0,1")
+    c.pointer(120, 95, 2)
+    m.gets("m 4,0,0,0")
+    before = m.heard().count("m 0,0,0,0")
+    c.close()  # with a button down
+    wait_for("release", lambda: m.heard().count("m 0,0,0,0") > before)
+
+
+def crowd_of_slow_ones(m):
+    """Who asks for much and reads nothing holds up nobody."""
+    m.order("mode 1024")
+    slow = [m.client() for _ in range(4)]
+    for c in slow:
+        for _ in range(100):
+            c.request()
+    c = m.client()
+    begin = time.monotonic()
+    assert c.picture() == m.shot()
+    assert time.monotonic() - begin < 5
+    c.tap(ord("a"))
+    m.gets("+30 -30")
+    for other in slow:
+        other.close()
+    c.close()
+
+
+def passwords(m):
+    bad = m.run("vnc", "vm", "password", input="far too long for VNC\n")
+    assert bad.returncode == 2 or bad.returncode == 1 and "8 characters" in bad.stderr, bad
+    first = m.client()
+    m.vmctl("vnc", "vm", "password", input="secret\n")
+    assert first.is_closed(), "a client that came without a password stays"
+    assert os.stat(m.folder + "/vnc.password").st_mode & 0o777 == 0o600
+    for version in (3, 7, 8):
+        m.client("secret", version=version).close()
+    took = []
+    for _ in range(3):
+        begin = time.monotonic()
+        assert not Rfb(m.port, 30).begin("wrong")
+        took.append(time.monotonic() - begin)
+    assert took[0] < 1 and took[1] > 0.8 and took[2] > 1.8, f"wrong passwords took {took}"
+    begin = time.monotonic()
+    m.client("secret").close()
+    assert time.monotonic() - begin > 2, "the right one did not wait for its turn"
+    c = Rfb(m.port)
+    c.greet()
+    c.put("B", 1)  # none, which was not offered
+    assert c.is_closed()
+    m.vmctl("vnc", "vm", "password", "--remove")
+    m.client().close()
+
+
+def strangers(m):
+    """Garbage, half handshakes, 200 connections: a client that means it still gets in."""
+    rng = random.Random(1)
+    waiting = [socket.create_connection(("127.0.0.1", m.port), 10) for _ in range(200)]
+    for s in waiting[::3]:
+        s.sendall(b"RFB 003.0")
+    m.client().close()
+    for s in waiting:
+        s.close()
+    for _ in range(100):
+        s = socket.create_connection(("127.0.0.1", m.port), 10)
+        s.sendall(rng.randbytes(rng.randrange(1, 200)))
+        s.close()
+    for _ in range(30):
+        c = m.client()
+        try:
+            c.s.sendall(rng.randbytes(rng.randrange(1, 3000)))
+        except OSError:
+            pass
+        c.close()
+    c = m.client()
+    m.text()
+    assert c.picture() == m.shot()
+    c.close()
+
+
+def bad_messages(m):
+    screen = struct.pack(">IHHHHI", 1, 0, 0, 0, 0, 0)
+    closing = {"text of 2 GiB": struct.pack(">BxxxI", 6, 1 << 31), "text of 2 MiB": struct.pack(">BxxxI", 6, 2 << 20),
+               "no such message": b"\x77", "a scale of 0": b"\x08\0\0\0", "a file": b"\x07" + bytes(12), "no screens":
+               struct.pack(">BxHHBx", 251, 640, 480, 0), "pixels of 24 bits": struct.pack(">BxxxBBBBHHHBBBxxx", 0, 24, 24, 0, 1, 255, 255,
+                                                                                         255, 16, 8, 0),
+               "shifts beyond": struct.pack(">BxxxBBBBHHHBBBxxx", 0, 16, 16, 0, 1, 255, 255, 255, 77, 8, 0)}
+    for what, message in closing.items():
+        c = m.client()
+        c.s.settimeout(3)
+        c.s.sendall(message)
+        assert c.is_closed(), f"{what} did not end the connection"
+        c.close()
+    c = m.client()
+    m.text()
+    c.s.sendall(struct.pack(">BxxxI", 6, 1 << 20) + bytes(1 << 20))  # as much text as may be: of no use, but no harm
+    c.put("BBHHHH", 3, 0, 0, 0, 0, 0)
+    c.s.sendall(struct.pack(">BxHHBx", 251, 0, 0, 1) + screen)
+    assert c.picture() == m.shot()
+    c.close()
+
+
+def killed(m):
+    m.text()
+    c = m.client()
+    os.kill(m.process(), signal.SIGKILL)
+    assert c.is_closed()
+    m.find()
+    c = m.client()
+    assert c.picture() == m.shot()
+    c.close()
+    assert "running" in m.vmctl("info", "vm")
+
+
+def look_on(m):
+    m.vmctl("vnc", "vm", "on", "--view-only")
+    c = m.client()
+    c.tap(ord("a"))
+    c.pointer(3, 3, 1)
+    c.picture()
+    assert "+30" not in m.heard() and m.clients()[0]["view-only"]
+    m.vmctl("vnc", "vm", "on", "--control")
+    c.tap(ord("s"))
+    m.gets("+31 -31")
+    assert "+30" not in m.heard()
+    c.close()
+
+
+def several(m):
+    m.text()
+    both = [m.client(), m.client()]
+    assert both[0].picture() == both[1].picture() == m.shot()
+    m.vmctl("vnc", "vm", "on", "--exclusive")
+    third = m.client()
+    assert both[0].is_closed() and both[1].is_closed()
+    assert len(m.clients()) == 1
+    m.vmctl("vnc", "vm", "disconnect", str(m.clients()[0]["id"]))
+    assert third.is_closed()
+    m.vmctl("vnc", "vm", "on", "--shared")
+    all_of_them = [m.client() for _ in range(8)]
+    ninth = Rfb(m.port)
+    try:
+        ninth.begin()
+        raise AssertionError("a ninth client got in")
+    except (Closed, ConnectionError):
+        pass
+    for c in all_of_them:
+        c.close()
+    wait_for("room", lambda: not m.clients())
+    m.client().close()
+
+
+def web(m):
+    def ask(*headers):
+        s = socket.create_connection(("127.0.0.1", m.port), 10)
+        key = base64.b64encode(bytes(16)).decode()
+        lines = ["GET /websockify HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
+                 f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: binary", *headers]
+        s.sendall("\r\n".join(lines + ["", ""]).encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += s.recv(4096)
+        return s, answer
+
+    s, answer = ask("Origin: http://evil.example")
+    assert b" 403 " in answer
+    s.close()
+    s, answer = ask("Origin: http://localhost:6080")
+    assert b" 101 " in answer and b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=" in answer, answer
+    rest = answer.split(b"\r\n\r\n", 1)[1]
+    while len(rest) < 14:
+        rest += s.recv(100)
+    assert rest == b"\x82\x0cRFB 003.008\n", rest
+    mask = b"\1\2\3\4"
+    text = b"RFB 003.008\n"
+    s.sendall(b"\x82\x8c" + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(text)))
+    assert s.recv(100) == b"\x82\2\1\1"
+    s.close()
+    m.text()
+    c = Rfb(m.port, opened=WebSocket(ask("Origin: http://127.0.0.1:6080")))
+    assert c.begin() and c.picture() == m.shot() and m.clients()[0]["web"]
+    c.tap(ord("a"))
+    m.gets("+30 -30")
+    c.close()
+
+
+def ports(m):
+    taken = socket.create_server(("127.0.0.1", 0))
+    busy = m.run("vnc", "vm", "on", "--listen", f"127.0.0.1::{taken.getsockname()[1]}")
+    assert busy.returncode and "in use" in busy.stderr, busy
+    for far in ("0.0.0.0:1", "192.168.1.1:1", "[::]:1"):
+        refused = m.run("vnc", "vm", "on", "--listen", far)
+        assert refused.returncode and "ssh -L 5901:localhost:5901" in refused.stderr, refused
+    m.vmctl("vnc", "vm", "on", "--listen", "unix")
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(m.home + "/run/terrarium/vm/vnc-screen")
+    assert s.recv(12) == b"RFB 003.008\n"
+    s.close()
+    m.vmctl("vnc", "vm", "off")
+    assert "now" not in m.status() and not m.process()
+    m.vmctl("vnc", "vm", "on", "--listen", "auto")
+    m.find()
+    m.client().close()
+
+
+def ends_with_machine(m):
+    c = m.client()
+    m.vmctl("stop", "--force", "vm")
+    assert c.is_closed()
+    wait_for("end of the VNC server", lambda: not m.process())
+    m.vmctl("vnc", "vm", "on", "--listen", "auto")  # from now on with every start
+    m.vmctl("start", "vm")
+    m.find()
+    m.client().close()
+
+
+TESTS = [(picture, []), (other_clients, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
+         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (strangers, []),
+         (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (ports, []), (ends_with_machine, [])]
+
+
+def main():
+    chosen = [t for t in TESTS if not sys.argv[3:] or t[0].__name__ in sys.argv[3:]]
+    failed = 0
+    print(f"1..{len(chosen)}", flush=True)
+    for n, (test, settings) in enumerate(chosen, 1):
+        m = Machine(*settings)
+        try:
+            test(m)
+            print(f"ok {n} - {test.__name__}", flush=True)
+        except Exception as e:  # noqa: BLE001
+            failed += 1
+            log = open(m.folder + "/logs/vnc.log").read() if os.path.exists(m.folder + "/logs/vnc.log") else ""
+            print(f"not ok {n} - {test.__name__}\n# {type(e).__name__}: {e}\n# heard: {m.heard() if os.path.exists(m.serial) else ''}")
+            print("\n".join("# " + line for line in log.split("\n")[-12:]), flush=True)
+            if os.environ.get("TRACE"):
+                import traceback
+                traceback.print_exc()
+        finally:
+            m.close()
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
