@@ -11,9 +11,10 @@ TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i
 gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"
-TEST_PACKAGES="$TEST_PACKAGES python3-gi gir1.2-atspi-2.0 at-spi2-core dbus desktop-file-utils appstream"
+TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
+VNC_PACKAGES="tigervnc-viewer imagemagick novnc dbus gir1.2-webkit2-4.1 python3-gi" # other people's clients, for the suite vnc
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
@@ -49,6 +50,7 @@ need_packages() {
 		test) list="$list $TEST_PACKAGES" ;;
 		hosts) list="$list $HOSTS_PACKAGES" ;;
 		network) list="$list $NETWORK_PACKAGES" ;;
+		vnc) list="$list $VNC_PACKAGES" ;;
 		esac
 	done
 	# shellcheck disable=SC2046,SC2086

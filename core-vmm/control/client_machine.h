@@ -9,6 +9,9 @@ struct client *client_connect_machine(const char *given, char **name, GError **e
 /* What the VM tells of itself, as the command "info"; NULL: it does not answer so long.  json_object_unref. */
 JsonObject *client_info(const char *name, int timeout_ms, GError **error);
 
+/* Its screen as a PNG that is at most so wide. */
+bool client_picture(struct client *c, const char *path, unsigned width, GError **error);
+
 struct machine_job;
 /* Saves the machine to the disk and ends it: its next start goes on from there.  Waits until the VM process has gone.  If it
  * fails, or is cancelled, the machine goes on as before.  *name (may be NULL): its name, g_free. */
@@ -30,6 +33,12 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
 
 /* snapshots_delete(), also of one that runs. */
 bool client_snapshot_delete(const char *given, const char *which, struct machine_job *job, char **kept, GError **error);
+
+/* ---- client_automatic.c: by the whole name; forks ---- */
+/* Deletes the automatic snapshots that need not stay; *gone: so many. */
+bool client_snapshot_thin(const char *name, unsigned *gone, GError **error);
+bool client_snapshot_automatic(const char *name, struct snapshot_taken *out, GError **error); /* takes one, and thins */
+void client_snapshot_watch(const char *name); /* takes them when they are due, until the machine ends */
 
 /* ---- client_try.c: by the whole name; forks ---- */
 /* Takes a snapshot, and starts the machine if it does not run; later one of the others.  MACHINE_ERROR_EXISTS: it is being tried. */

@@ -9,7 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 60000
+#define PATIENCE_MS   60000
+#define PICTURE_WIDTH 400
 
 /* The path of what is in each drive, by its section; NULL: an error. */
 static GHashTable *present_images(struct client *c, GError **error)
@@ -68,6 +69,15 @@ static void give_up(struct client *c, struct snapshot_live *l)
     g_clear_pointer(&dropped, json_object_unref);
 }
 
+/* For people: there is none of a machine without a screen, and nothing is lost without it. */
+static void take_picture(struct client *c, const char *folder, unsigned id)
+{
+    g_autofree char *path = snapshot_path(folder, id, "png");
+    g_autoptr(GError) error = NULL;
+    if (!client_picture(c, path, PICTURE_WIDTH, &error))
+        g_debug("%s", error->message);
+}
+
 static bool save(struct client *c, struct snapshot_live *l, struct machine_job *job, struct snapshot_taken *out,
                  GError **error)
 {
@@ -80,6 +90,7 @@ static bool save(struct client *c, struct snapshot_live *l, struct machine_job *
     if (good) {
         out->id = l->number;
         out->ran = true;
+        take_picture(c, folder, l->number);
         out->stood_us = answer_number(result, "stood-us", 0, INT64_MAX, 0);
     }
     g_clear_pointer(&result, json_object_unref);
@@ -110,6 +121,11 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
     *out = (struct snapshot_taken){0};
     if (!exact)
         return false;
+    if (paths_is_throwaway(exact)) {
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                    "%s is a throw-away machine: it is gone when it ends, and cannot go back to anything", exact);
+        return false;
+    }
     if (!machine_lock_holder(folder))
         return snapshots_take(exact, name, description, &out->id, error);
     return take_live(exact, name, description, job, out, error);

@@ -50,15 +50,18 @@ static void child(const struct fence_job *job, int answer, pid_t parent)
     _exit(code);
 }
 
-/* Kills the child if that is wanted before it says something. */
+/* Kills the child if that is wanted, before it says something or while it goes on saying things. */
 static void wait_for_word(const struct fence_job *job, int from, pid_t pid)
 {
     struct pollfd p = {from, POLLIN, 0};
-    while (job->cancel && poll(&p, 1, CANCEL_POLL_MS) <= 0)
+    while (job->cancel) {
         if (g_atomic_int_get(job->cancel)) {
             kill(pid, SIGKILL);
             return;
         }
+        if (poll(&p, 1, CANCEL_POLL_MS) > 0)
+            return;
+    }
 }
 
 static GBytes *read_answer(const struct fence_job *job, int from, pid_t pid)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* export.c - a machine for other programs: see foreign.h.
  *
- * All is done in one fenced child, which may write into the folder of the new file.  Files get their names when they are complete:
- * an OVA when it ends, an OVF after all that it names.  Each disk becomes a file without a name first, for an archive says how
+ * All is done in one fenced child, in a folder of its own beside the new file; it may write nowhere else.  Files get their names when
+ * they are complete: an OVA when it ends, an OVF after all that it names.  Each disk becomes a file without a name first, for an archive says how
  * long a member is before the member: so there must be room for the largest disk twice. */
 #include "core-vmm/foreign/export.h"
 #include "core-vmm/api/config.h"
@@ -10,21 +10,28 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_work.h"
 #include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/fresh.h"
 #include "core-vmm/host/machine_inside.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshots.h"
 #include "disk-formats/ops/ops.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE       (1u << 20)
-#define USTAR_LIMIT (UINT64_C(8) << 30) /* a member's size has 11 octal digits */
+#define PIECE        (1u << 20)
+#define EXPORT_FRESH ".export-"          /* how the folder begins that an export is made in */
+#define USTAR_LIMIT  (UINT64_C(8) << 30) /* a member's size has 11 octal digits */
 
 struct export_job {
     struct exporting e;
     const char *path, *base; /* of the new file; its name without the ending */
+    const char *work;        /* the folder that the child may write to, and the new file in it */
+    char *made;
     enum export_format format;
     struct disk_steps steps;
     /* an OVA: */
@@ -54,6 +61,18 @@ bool export_is_drive(const char *section)
 {
     const struct schema_section *s = schema_find_section(section);
     return s && s->drive;
+}
+
+void export_remark_files(const struct exporting *e)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(e->settings, NULL);
+    for (char **s = sections; *s; s++)
+        for (const struct schema_key *k = schema_find_section(*s)->keys; k->name; k++) {
+            g_autofree char *value = g_key_file_get_string(e->settings, *s, k->name, NULL);
+            bool line = value && k->type == SCHEMA_CHAR && strcmp(value, "none");
+            if ((schema_is_path(k, value) && strcmp(k->name, "file")) || line)
+                export_remark(e, "%s.%s, which is of this host: %s", *s, k->name, value);
+        }
 }
 
 bool export_is_uefi(const struct exporting *e)
@@ -148,7 +167,7 @@ static struct blk_file *new_member(struct export_job *j, const char *name, GErro
 {
     if (!j->archive)
         return blk_sibling(j->file, name, true, error);
-    g_autofree char *folder = g_path_get_dirname(j->path), *path = g_build_filename(folder, name, NULL);
+    g_autofree char *path = g_build_filename(j->work, name, NULL);
     return blk_create(path, true, error); /* it never gets that name */
 }
 
@@ -162,7 +181,7 @@ static bool add_text(struct export_job *j, const char *name, const char *text, b
         return begin_member(j, name, n, error) &&
                (archive_write_data(j->archive, text, n) == (la_ssize_t)n ||
                 disk_fail(error, DISK_ERROR_IO, "%s: %s", j->path, archive_error_string(j->archive)));
-    struct blk_file *f = g_str_has_suffix(j->path, name) ? blk_ref(j->file) : blk_sibling(j->file, name, true, error);
+    struct blk_file *f = g_str_has_suffix(j->made, name) ? blk_ref(j->file) : blk_sibling(j->file, name, true, error);
     bool good = f && blk_put(f, 0, text, n, error);
     blk_close(f);
     return good;
@@ -225,7 +244,7 @@ static bool write_package(struct export_job *j, GError **error)
 {
     g_autofree char *domain = j->format == EXPORT_LIBVIRT ? write_libvirt(&j->e) : NULL;
     uint64_t most = 0;
-    j->file = domain || measure(j, &most, error) ? blk_create(j->path, false, error) : NULL;
+    j->file = domain || measure(j, &most, error) ? blk_create(j->made, false, error) : NULL;
     if (!j->file)
         return false;
     bool archive = g_str_has_suffix(j->path, ".ova");
@@ -301,22 +320,61 @@ static bool may_be_written(const struct export_job *j, GError **error)
     return true;
 }
 
-static bool export_held(struct export_job *j, const char *folder, struct machine_job *job, GPtrArray *remarks,
-                        GError **error)
+/* Names that are given in the end: of an OVF the description last. */
+static GPtrArray *names_of(const struct export_job *j)
 {
-    g_autofree char *in = g_path_get_dirname(j->path), *said = NULL;
-    struct machine_saved saved;
-    find_disks(j, folder, remarks);
-    if (!may_be_written(j, error))
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    bool several = j->format == EXPORT_OVF && !g_str_has_suffix(j->path, ".ova");
+    for (guint i = 0; several && i < j->e.disks->len; i++) {
+        const char *file = g_array_index(j->e.disks, struct export_disk, i).file;
+        if (file)
+            g_ptr_array_add(names, g_strdup(file));
+    }
+    if (several)
+        g_ptr_array_add(names, g_strconcat(j->base, ".mf", NULL));
+    g_ptr_array_add(names, g_path_get_basename(j->path));
+    return names;
+}
+
+/* Nothing that is there is replaced.  What was given its name already stays when a later one is taken. */
+static bool publish_all(const struct export_job *j, const char *in, GError **error)
+{
+    g_autoptr(GPtrArray) names = names_of(j);
+    for (guint i = 0; i < names->len; i++) {
+        g_autofree char *from = g_build_filename(j->work, names->pdata[i], NULL),
+                        *to = g_build_filename(in, names->pdata[i], NULL);
+        if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+            continue;
+        int e = errno;
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), e == EEXIST ? "%s exists already" : "%s: %s", to,
+                    g_strerror(e));
         return false;
-    if (saved_look(j->e.name, &saved))
-        machine_remark(remarks, g_strdup("its saved state: the disks are as after a power cut"));
-    if (export_is_uefi(&j->e))
-        machine_remark(remarks, g_strdup("what its UEFI remembers, with the keys of Secure Boot"));
+    }
+    return folder_sync(in, error);
+}
+
+static bool none_there(const struct export_job *j, const char *in, GError **error)
+{
+    g_autoptr(GPtrArray) names = names_of(j);
+    for (guint i = 0; i < names->len; i++) {
+        g_autofree char *to = g_build_filename(in, names->pdata[i], NULL);
+        if (g_file_test(to, G_FILE_TEST_EXISTS)) {
+            g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "%s exists already", to);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The child may write to a folder of its own, and nowhere else. */
+static bool export_in(struct export_job *j, const char *folder, struct machine_job *job, GPtrArray *remarks,
+                      GError **error)
+{
+    g_autofree char *said = NULL;
     struct fence_files *f = fence_files_new();
     fence_allow_images(f);
     fence_allow(f, folder, FENCE_READ);
-    fence_allow(f, in, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
+    fence_allow(f, j->work, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
     for (guint i = 0; i < j->e.disks->len; i++)
         fence_allow_beside(f, g_array_index(j->e.disks, struct export_disk, i).path, FENCE_READ);
     if (!disk_work(export_all, j, f, job, &said, error))
@@ -325,6 +383,32 @@ static bool export_held(struct export_job *j, const char *folder, struct machine
     for (char **m = more; *m && **m; m++)
         machine_remark(remarks, g_strdup(*m));
     return true;
+}
+
+static bool export_held(struct export_job *j, const char *folder, struct machine_job *job, GPtrArray *remarks,
+                        GError **error)
+{
+    g_autofree char *in = g_path_get_dirname(j->path), *base = g_path_get_basename(j->path);
+    struct machine_saved saved;
+    int lock;
+    find_disks(j, folder, remarks);
+    if (!may_be_written(j, error) || !none_there(j, in, error))
+        return false;
+    if (saved_look(j->e.name, &saved))
+        machine_remark(remarks, g_strdup("its saved state: the disks are as after a power cut"));
+    if (export_is_uefi(&j->e))
+        machine_remark(remarks, g_strdup("what its UEFI remembers, with the keys of Secure Boot"));
+    fresh_clean(in, EXPORT_FRESH); /* of those that were killed */
+    g_autofree char *work = fresh_folder(in, EXPORT_FRESH, &lock, error);
+    if (!work)
+        return false;
+    j->work = work;
+    j->made = g_build_filename(work, base, NULL);
+    bool good = export_in(j, folder, job, remarks, error) && publish_all(j, in, error);
+    folder_remove(work, NULL);
+    close(lock);
+    g_free(j->made);
+    return good;
 }
 
 static char *base_of(const char *path)

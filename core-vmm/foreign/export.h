@@ -23,6 +23,8 @@ const struct export_disk *export_disk_of(const struct exporting *e, const char *
 char *export_setting(const struct exporting *e, const char *section, const char *key);
 /* Is a file of a section the guest's CD, a disk ... */
 bool export_is_drive(const char *section);
+void export_remark_files(
+    const struct exporting *e); /* what names files of this host, beside images, and serial lines */
 bool export_is_uefi(const struct exporting *e);
 void export_remark(const struct exporting *e, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

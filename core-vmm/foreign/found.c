@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* found.c - what readers share: collecting, names of systems, addresses. */
 #include "core-vmm/foreign/found.h"
+#include "core-vmm/host/config_schema.h"
 #include <string.h>
 
 static void clear_drive(void *drive)
@@ -41,27 +42,53 @@ void found_clear(struct found *f)
     g_array_unref(f->cards);
     g_ptr_array_unref(f->settings);
     g_ptr_array_unref(f->left);
+    clear_drive(&f->spare_drive);
+    clear_card(&f->spare_card);
 }
+
+#define LEFT_MAX 500
 
 void found_leave(struct found *f, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    g_ptr_array_add(f->left, g_strdup_vprintf(format, ap));
+    if (f->left->len < LEFT_MAX)
+        g_ptr_array_add(f->left, g_strdup_vprintf(format, ap));
     va_end(ap);
 }
 
 struct found_drive *found_add_drive(struct found *f, enum found_bus bus, int place)
 {
     struct found_drive d = {.bus = bus, .place = place};
-    g_array_append_val(f->drives, d);
-    return &g_array_index(f->drives, struct found_drive, f->drives->len - 1);
+    if (f->drives->len < FOUND_DRIVES_MAX) {
+        g_array_append_val(f->drives, d);
+        return &g_array_index(f->drives, struct found_drive, f->drives->len - 1);
+    }
+    found_leave(f, "a drive more than %d", FOUND_DRIVES_MAX);
+    clear_drive(&f->spare_drive);
+    f->spare_drive = d;
+    return &f->spare_drive;
 }
 
 struct found_card *found_add_card(struct found *f)
 {
-    g_array_set_size(f->cards, f->cards->len + 1);
-    return &g_array_index(f->cards, struct found_card, f->cards->len - 1);
+    if (f->cards->len < FOUND_DRIVES_MAX) {
+        g_array_set_size(f->cards, f->cards->len + 1);
+        return &g_array_index(f->cards, struct found_card, f->cards->len - 1);
+    }
+    found_leave(f, "a network card more than %d", FOUND_DRIVES_MAX);
+    clear_card(&f->spare_card);
+    f->spare_card = (struct found_card){0};
+    return &f->spare_card;
+}
+
+bool found_travels(const char *section, const char *key, const char *value)
+{
+    static const char *const set_anew[] = {"file", "format", "offset", "size", NULL};
+    const struct schema_section *s = schema_find_section(section);
+    const struct schema_key *k = s ? schema_find(section, key, NULL) : NULL;
+    return k && !schema_is_path(k, value) && (k->type != SCHEMA_CHAR || !strcmp(value, "none")) &&
+           !(s->drive && g_strv_contains(set_anew, key));
 }
 
 /* ---- names of systems ---- */

@@ -48,12 +48,15 @@ struct found {
     const char *clock;      /* of [machine]; NULL: not said */
     bool efi, serial;
     GArray *drives, *cards;
-    GPtrArray *settings; /* "section.key=value" of ours, where we wrote the description */
-    GPtrArray *left;     /* sentences: what cannot be had */
+    GPtrArray *settings;            /* "section.key=value" of ours, where we wrote the description */
+    GPtrArray *left;                /* sentences: what cannot be had */
+    struct found_drive spare_drive; /* what one too many is written to */
+    struct found_card spare_card;
 };
 void found_init(struct found *f);
 void found_clear(struct found *f);
 void found_leave(struct found *f, const char *format, ...) G_GNUC_PRINTF(2, 3);
+#define FOUND_DRIVES_MAX 64 /* and as many cards; of more than that the readers tell, and leave them out */
 struct found_drive *found_add_drive(struct found *f, enum found_bus bus, int place);
 struct found_card *found_add_card(struct found *f);
 /* The os of os_defaults.h that a foreign name of a system means; NULL: none that we know. */
@@ -62,6 +65,9 @@ const char *found_os(const char *system);
 char *found_uuid(const char *text);
 /* Twelve digits in whatever groups as 52:54:00:12:34:56; g_free; NULL: they are none, or of no single card. */
 char *found_mac(const char *text);
+
+/* May a setting go from one host to another?  Not a file, nor where a serial line goes; what a disk consists of is set anew. */
+bool found_travels(const char *section, const char *key, const char *value);
 
 struct plan_disk {
     char *section, *file, *format; /* format NULL: not said */

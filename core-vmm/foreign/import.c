@@ -11,13 +11,13 @@
 #include "core-vmm/host/machine_inside.h"
 #include "core-vmm/host/paths.h"
 #include "disk-formats/ops/ops.h"
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #define NAME_MAX_BYTES 64
 
 struct importing {
-    const char *path;
+    const char *path, *description;
+    bool archive, ovf; /* an OVA; OVF, in one or beside its files */
     struct plan *plan;
     const struct import_how *how;
     struct machine_job *job;
@@ -61,18 +61,20 @@ static int look_inside(void *ctx, int answer)
     return 0;
 }
 
-static struct fence_files *files_for(const char *path)
+/* Without outside, nothing but what lies beside the description, and in the folders of its own that VirtualBox and UTM make. */
+static struct fence_files *files_for(const char *path, bool outside)
 {
+    static const char *const own[] = {"Snapshots", "Data", "Images"};
     struct fence_files *f = fence_files_new();
-    bool folder = g_file_test(path, G_FILE_TEST_IS_DIR);
-    g_autofree char *full = g_canonicalize_filename(path, NULL),
-                    *in = folder ? g_strdup(full) : g_path_get_dirname(full);
-    fence_allow_images(f);
-    if (!folder)
-        fence_allow_beside(f, full, FENCE_READ);
-    g_autofree char *data = g_build_filename(in, "Snapshots", NULL), *images = g_build_filename(in, "Data", NULL);
-    fence_allow(f, folder ? full : data, FENCE_READ);
-    fence_allow(f, images, FENCE_READ);
+    g_autofree char *description = package_description(path), *folder = g_path_get_dirname(description);
+    if (outside)
+        fence_allow_images(f);
+    fence_allow_beside(f, description, FENCE_READ);
+    fence_allow(f, "/dev/urandom", FENCE_READ); /* ids of new images */
+    for (unsigned i = 0; i < G_N_ELEMENTS(own); i++) {
+        g_autofree char *below = g_build_filename(folder, own[i], NULL);
+        fence_allow(f, below, FENCE_READ);
+    }
     return f;
 }
 
@@ -84,50 +86,46 @@ struct plan *import_look(const char *path, struct machine_job *job, GError **err
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "%s: there is no such file", path);
         return NULL;
     }
-    return disk_work(look_inside, &i, files_for(path), job, &text, error) ? plan_parse(text, error) : NULL;
+    return disk_work(look_inside, &i, files_for(path, false), job, &text, error) ? plan_parse(text, error) : NULL;
 }
 
 /* ---- in the second ---- */
 
-/* "Is it one that a guest can write to?", and how the settings are to name it. */
-static bool use_in_place(const struct importing *i, struct package *p, const struct plan_disk *d, struct image *im,
-                         JsonObject *names, GError **error)
+/* Its answer: the formats of those that stay where they are, a word each. */
+static bool use_in_place(struct image *im, GString *answer, GError **error)
 {
-    g_autofree char *path = package_path(p, d->file, i->how->outside, error);
-    if (!path || (im->append_only && !disk_fail(error, DISK_ERROR_UNSUPPORTED,
-                                                "%s is compressed and cannot be written to: say --copy", path)))
-        return false;
-    json_object_set_string_member(names, d->section, path);
-    g_autofree char *key = g_strconcat(d->section, ".format", NULL);
-    json_object_set_string_member(names, key, im->format->name);
+    if (im->append_only)
+        return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is compressed and cannot be written to: say --copy",
+                         im->file->path);
+    g_string_append_printf(answer, "%s ", im->format->name);
     return true;
 }
 
-static bool copy(struct importing *i, const struct plan_disk *d, struct image *im, JsonObject *names, GError **error)
+/* The name that a copy gets in the machine's folder; the section has been checked. */
+static char *copy_name(const struct plan_disk *d)
 {
-    bool plain = d->cdrom || d->floppy;
-    g_autofree char *name = g_strdup_printf("%s.%s", d->section, d->cdrom ? "iso" : plain ? "img" : "qcow2");
-    g_autofree char *path = g_build_filename(i->folder, name, NULL), *key = g_strconcat(d->section, ".format", NULL);
-    struct disk_convert c = {.target = path, .format = plain ? "raw" : "qcow2", .sync = true};
+    return g_strdup_printf("%s.%s", d->section, d->cdrom ? "iso" : d->floppy ? "img" : "qcow2");
+}
+
+static bool copy(struct importing *i, const struct plan_disk *d, struct image *im, GError **error)
+{
+    g_autofree char *name = copy_name(d), *path = g_build_filename(i->folder, name, NULL);
+    struct disk_convert c = {.target = path, .format = d->cdrom || d->floppy ? "raw" : "qcow2", .sync = true};
     struct disk_job job = {.progress = disk_tell_step, .ctx = &i->steps};
-    json_object_set_string_member(names, d->section, name);
-    json_object_set_string_member(names, key, c.format);
     return disk_convert_image(im, &c, &job, error);
 }
 
 /* CDs are read only, so that they can stay where they are; what is in an OVF package belongs to it. */
-static bool stays(const struct importing *i, const struct package *p, const struct plan_disk *d)
+static bool stays(const struct importing *i, const struct plan_disk *d)
 {
-    return !p->ova && (i->how->in_place || (d->cdrom && p->kind != FOREIGN_OVF));
+    return !i->archive && (i->how->in_place || (d->cdrom && !i->ovf));
 }
 
-static bool take_disk(struct importing *i, struct package *p, guint n, JsonObject *names, GError **error)
+static bool take_disk(struct importing *i, struct package *p, guint n, GString *answer, GError **error)
 {
     const struct plan_disk *d = &g_array_index(i->plan->disks, struct plan_disk, n);
     struct image *im = package_image(p, d, i->how->outside, error);
-    bool good = im;
-    if (good)
-        good = stays(i, p, d) ? use_in_place(i, p, d, im, names, error) : copy(i, d, im, names, error);
+    bool good = im && (stays(i, d) ? use_in_place(im, answer, error) : copy(i, d, im, error));
     image_close(im);
     return good;
 }
@@ -139,7 +137,7 @@ static bool sum_up(struct importing *i, struct package *p, GError **error)
         struct image *im = package_image(p, d, i->how->outside, error);
         if (!im)
             return false;
-        i->steps.total += stays(i, p, d) ? 0 : im->bytes;
+        i->steps.total += stays(i, d) ? 0 : im->bytes;
         image_close(im);
     }
     return true;
@@ -150,30 +148,46 @@ static int take_disks(void *ctx, int answer)
     struct importing *i = ctx;
     struct package p;
     g_autoptr(GError) error = NULL;
-    g_autoptr(JsonObject) names = json_object_new();
+    g_autoptr(GString) formats = g_string_new(NULL);
     i->steps.answer = answer;
     bool good = package_open(&p, i->path, &error) && sum_up(i, &p, &error);
-    for (guint n = 0; good && i->folder && n < i->plan->disks->len; n++)
-        good = take_disk(i, &p, n, names, &error);
+    for (guint n = 0; good && n < i->plan->disks->len; n++)
+        good = take_disk(i, &p, n, formats, &error);
     if (!good)
         return disk_refuse(answer, error);
-    g_autoptr(JsonNode) root = json_node_init_object(json_node_alloc(), names);
-    g_autofree char *text = json_to_string(root, FALSE);
-    disk_answer(answer, text);
+    disk_answer(answer, formats->str);
     return 0;
 }
 
 /* ---- in the process that asked ---- */
 
+/* The first child may have been taken over: a plan is as good as what anybody types. */
+static bool check_disks(const struct importing *i, GError **error)
+{
+    for (guint n = 0; n < i->plan->disks->len; n++) {
+        const struct plan_disk *d = &g_array_index(i->plan->disks, struct plan_disk, n);
+        const struct schema_section *s = schema_find_section(d->section);
+        bool good = s && s->drive && g_utf8_validate(d->file, -1, NULL) && *d->file;
+        for (const char *p = d->file; good && *p; p = g_utf8_next_char(p))
+            good = !g_unichar_iscntrl(g_utf8_get_char(p));
+        for (guint k = 0; good && k < n; k++)
+            good = strcmp(g_array_index(i->plan->disks, struct plan_disk, k).section, d->section) != 0;
+        if (!good) {
+            g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                        "the description has an image for \"%s\", which is no drive or has one already", d->section);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A CD that has gone is no reason to have no machine. */
 static void drop_missing(struct importing *i)
 {
-    g_autofree char *full = g_canonicalize_filename(i->path, NULL), *folder = g_path_get_dirname(full);
     for (guint n = i->plan->disks->len; n-- > 0;) {
         const struct plan_disk *d = &g_array_index(i->plan->disks, struct plan_disk, n);
-        g_autofree char *path = g_canonicalize_filename(d->file, folder);
-        bool ours = i->plan->program && strstr(i->plan->program, "OVF");
-        if (!d->cdrom || ours || g_file_test(path, G_FILE_TEST_EXISTS))
+        g_autofree char *path = package_locate(i->description, d->file);
+        if (!d->cdrom || i->ovf || g_file_test(path, G_FILE_TEST_EXISTS))
             continue;
         g_ptr_array_add(i->plan->left,
                         g_strdup_printf("the CD %s, which is not there: %s is empty", d->file, d->section));
@@ -187,67 +201,57 @@ static bool reaches_out(const char *setting)
     const char *dot = strchr(setting, '.'), *equals = strchr(setting, '=');
     g_autofree char *section = dot ? g_strndup(setting, dot - setting) : NULL;
     g_autofree char *key = dot && equals > dot ? g_strndup(dot + 1, equals - dot - 1) : NULL;
-    const struct schema_key *k = key ? schema_find(section, key, NULL) : NULL;
-    return k && (schema_is_path(k, equals + 1) || (k->type == SCHEMA_CHAR && strcmp(equals + 1, "none")));
+    bool format = key && !strcmp(key, "format"); /* of an empty drive: it names no file */
+    return key && !format && schema_find(section, key, NULL) && !found_travels(section, key, equals + 1);
 }
 
 static void set_planned(struct importing *i, GKeyFile *file)
 {
     for (guint n = 0; n < i->plan->settings->len; n++) {
         g_autoptr(GError) error = NULL;
-        if (reaches_out(i->plan->settings->pdata[n]))
-            g_ptr_array_add(i->plan->left, g_strdup_printf("%s, which would reach into this host",
-                                                           (char *)i->plan->settings->pdata[n]));
-        else if (!settings_assign(file, "the description", i->plan->settings->pdata[n], &error))
+        const char *setting = i->plan->settings->pdata[n];
+        if (reaches_out(setting))
+            g_ptr_array_add(i->plan->left, g_strdup_printf("%s, which would reach into this host", setting));
+        else if (!settings_assign(file, "the description", setting, &error))
             g_ptr_array_add(i->plan->left, g_strdup(error->message));
     }
 }
 
-/* What the second child says of a disk; it may say anything. */
-static bool set_disk(GKeyFile *file, JsonObject *names, const struct plan_disk *d, GError **error)
+static bool set_key(GKeyFile *file, const char *section, const char *key, const char *value, GError **error)
 {
-    g_autofree char *key = g_strconcat(d->section, ".format", NULL);
-    const char *path = json_object_get_string_member_with_default(names, d->section, NULL);
-    const char *format = json_object_get_string_member_with_default(names, key, NULL);
-    if (!path || !format) {
-        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "the process that copied %s did not say where to",
-                    d->file);
+    if (!schema_check_value("the description", section, key, value, error))
         return false;
-    }
-    g_autofree char *a = g_strdup_printf("%s.file=%s", d->section, path);
-    g_autofree char *b = g_strdup_printf("%s.format=%s", d->section, format);
-    return settings_assign(file, "the description", a, error) &&
-           (d->cdrom || settings_assign(file, "the description", b, error));
+    g_key_file_set_string(file, section, key, value);
+    return true;
 }
 
-static bool set_disks(struct importing *i, GKeyFile *file, const char *text, GError **error)
+/* Where each image is, is worked out here; the child's word counts for formats of those that it looked at. */
+static bool set_disks(struct importing *i, GKeyFile *file, const char *said, GError **error)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
-    JsonNode *root = json_parser_load_from_data(parser, text, -1, NULL) ? json_parser_get_root(parser) : NULL;
-    JsonObject *names = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
+    g_auto(GStrv) formats = g_strsplit(said, " ", -1);
+    char **format = formats;
     for (guint n = 0; n < i->plan->disks->len; n++) {
         const struct plan_disk *d = &g_array_index(i->plan->disks, struct plan_disk, n);
-        if (!names || !set_disk(file, names, d, error)) {
-            if (!names)
-                g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
-                            "the process that copied disks answered nonsense");
+        bool there = stays(i, d);
+        g_autofree char *path = there ? package_path(i->description, d->file, i->how->outside, error) : copy_name(d);
+        const char *kind = !there ? d->floppy ? "raw" : "qcow2" : *format ? *format++ : "";
+        if (!path || !set_key(file, d->section, "file", path, error) ||
+            (!d->cdrom && !set_key(file, d->section, "format", kind, error)))
             return false;
-        }
     }
     return true;
 }
 
 static struct fence_files *files_to_copy(const struct importing *i)
 {
-    struct fence_files *f = files_for(i->path);
-    g_autofree char *full = g_canonicalize_filename(i->path, NULL), *folder = g_path_get_dirname(full);
-    for (guint n = 0; n < i->plan->disks->len && i->how->outside; n++) {
+    struct fence_files *f = files_for(i->path, i->how->outside);
+    for (guint n = 0; n < i->plan->disks->len; n++) {
         const char *file = g_array_index(i->plan->disks, struct plan_disk, n).file;
-        g_autofree char *path = g_canonicalize_filename(file, folder);
-        fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
+        g_autofree char *path = i->archive ? NULL : package_path(i->description, file, i->how->outside, NULL);
+        if (path)
+            fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
-    if (i->folder)
-        fence_allow(f, i->folder, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
+    fence_allow(f, i->folder, FENCE_READ | FENCE_WRITE | FENCE_MAKE);
     return f;
 }
 
@@ -271,7 +275,7 @@ static bool fill(void *ctx, const char *folder, GError **error)
 /* What it is called there, as a machine can be called here. */
 static char *usable_name(const struct importing *i)
 {
-    g_autofree char *base = g_path_get_basename(i->path);
+    g_autofree char *base = g_filename_display_basename(i->path); /* a file's name may be any bytes */
     char *dot = strrchr(base, '.');
     if (dot && dot != base)
         *dot = '\0';
@@ -292,8 +296,13 @@ static char *usable_name(const struct importing *i)
 bool import_make(const char *path, struct plan *plan, const struct import_how *how, struct machine_job *job,
                  char **name, GError **error)
 {
-    struct importing i = {.path = path, .plan = plan, .how = how, .job = job};
+    g_autofree char *description = package_description(path);
+    struct importing i = {.path = path, .description = description, .plan = plan, .how = how, .job = job};
+    i.archive = ova_looks_like(description);
+    i.ovf = plan->program && strstr(plan->program, "OVF");
     *name = how->name ? g_strdup(how->name) : usable_name(&i);
+    if (!check_disks(&i, error))
+        return false;
     drop_missing(&i);
     if (plan->name && g_strcmp0(plan->name, *name) && !how->name)
         g_ptr_array_add(plan->settings, g_strdup_printf("machine.name=%s", plan->name));

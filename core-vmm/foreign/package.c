@@ -94,19 +94,11 @@ static bool open_archive(struct package *p, GError **error)
     return true;
 }
 
-/* A .utm is a folder; so is what it was copied to. */
-static void find_description(struct package *p, const char *path)
-{
-    g_autofree char *inside = g_build_filename(path, "config.plist", NULL);
-    p->path = g_canonicalize_filename(g_file_test(path, G_FILE_TEST_IS_DIR) ? inside : path, NULL);
-    p->folder = g_path_get_dirname(p->path);
-    p->about = p->path;
-}
-
 bool package_open(struct package *p, const char *path, GError **error)
 {
-    *p = (struct package){0};
-    find_description(p, path);
+    *p = (struct package){.path = package_description(path)};
+    p->folder = g_path_get_dirname(p->path);
+    p->about = p->path;
     if (ova_looks_like(p->path))
         return open_archive(p, error);
     return load(p->path, &p->text, &p->n, error) && kind_of(p, error);
@@ -124,36 +116,46 @@ void package_close(struct package *p)
 /* ---- files beside it ---- */
 
 /* "C:\machines\disk.vdi": of such a path only the last part can mean something here. */
-static char *local_name(const char *file)
+static const char *local_name(const char *file)
 {
     bool windows = g_ascii_isalpha(file[0]) && file[1] == ':';
     const char *last = windows ? strrchr(file, '\\') : NULL;
-    return g_strdup(last ? last + 1 : file);
+    return last ? last + 1 : file;
+}
+
+char *package_locate(const char *description, const char *file)
+{
+    g_autofree char *folder = g_path_get_dirname(description), *small = g_ascii_strdown(description, -1);
+    g_autofree char *path = g_canonicalize_filename(local_name(file), folder);
+    if (g_file_test(path, G_FILE_TEST_EXISTS) || !g_str_has_suffix(small, ".conf"))
+        return g_steal_pointer(&path);
+    g_autofree char *above = g_build_filename("..", local_name(file), NULL); /* quickemu's start where it is called */
+    return g_canonicalize_filename(above, folder);
+}
+
+char *package_description(const char *path)
+{
+    g_autofree char *inside = g_build_filename(path, "config.plist", NULL);
+    return g_canonicalize_filename(g_file_test(path, G_FILE_TEST_IS_DIR) ? inside : path, NULL);
 }
 
 static bool lies_in(const char *path, const char *folder)
 {
     g_autofree char *real = realpath(path, NULL), *in = realpath(folder, NULL);
     size_t n = in ? strlen(in) : 0;
-    return real && in && !strncmp(real, in, n) && real[n] == '/';
+    return real && in && !strncmp(real, in, n) && (real[n] == '/' || n == 1);
 }
 
-char *package_path(const struct package *p, const char *file, bool outside, GError **error)
+char *package_path(const char *description, const char *file, bool outside, GError **error)
 {
-    g_autofree char *name = local_name(file);
-    g_autofree char *path = g_canonicalize_filename(name, p->folder);
-    if (!g_file_test(path, G_FILE_TEST_EXISTS) && p->kind == FOREIGN_QUICKEMU) {
-        g_autofree char *above = g_build_filename("..", name, NULL); /* quickemu's paths start where it is called */
-        g_free(path);
-        path = g_canonicalize_filename(above, p->folder);
-    }
+    g_autofree char *folder = g_path_get_dirname(description), *path = package_locate(description, file);
     if (access(path, F_OK))
-        disk_fail_errno(error, errno, "%s, which %s names", path, p->about);
-    else if (!outside && !lies_in(path, p->folder))
+        disk_fail_errno(error, errno, "%s, which %s names", path, description);
+    else if (!outside && !lies_in(path, folder))
         disk_fail(
             error, DISK_ERROR_PERMISSION,
             "%s names %s, which is not in its folder: if that is what you want the machine to have, say --outside",
-            p->about, path);
+            description, path);
     else
         return g_steal_pointer(&path);
     return NULL;
@@ -188,7 +190,7 @@ static struct image *member_image(const struct package *p, const struct plan_dis
 
 static struct image *beside_image(const struct package *p, const struct plan_disk *d, bool outside, GError **error)
 {
-    g_autofree char *path = package_path(p, d->file, outside, error);
+    g_autofree char *path = package_path(p->path, d->file, outside, error);
     struct blk_file *f = path ? blk_open(path, 0, CACHE_WRITEBACK, error) : NULL;
     const struct image_format *format = f ? format_for(d, f, error) : NULL;
     struct image_how how = {.format = format ? format->name : NULL};
@@ -211,11 +213,20 @@ static bool stays_inside(const struct package *p, const struct image *im, bool o
     return true;
 }
 
+/* What is outside cannot even be opened then: the fence is in the way. */
+static void hint(GError **error, bool outside)
+{
+    GError *why = error ? *error : NULL;
+    if (!outside && g_error_matches(why, DISK_ERROR, DISK_ERROR_PERMISSION) && !strstr(why->message, "--outside"))
+        g_prefix_error(error, "only what is in the folder of the description may be read, unless you say --outside: ");
+}
+
 struct image *package_image(const struct package *p, const struct plan_disk *d, bool outside, GError **error)
 {
     struct image *im = p->ova ? member_image(p, d, error) : beside_image(p, d, outside, error);
-    if (!im || stays_inside(p, im, outside, error))
+    if (im && stays_inside(p, im, outside, error))
         return im;
+    hint(error, outside);
     image_close(im);
     return NULL;
 }

@@ -19,7 +19,13 @@ void package_close(struct package *p); /* whether it was opened or not */
 /* All checksums that the package brings; tell: how many bytes more were read. */
 bool package_verify(const struct package *p, void (*tell)(void *ctx, uint64_t bytes), void *ctx, struct plan *plan,
                     GError **error);
-/* Where a file of the plan is; outside: may it be anywhere, or only in the package?  Not of an archive.  g_free; NULL: an error. */
-char *package_path(const struct package *p, const char *file, bool outside, GError **error);
+/* ---- for whoever: these look at names only ---- */
+char *package_description(const char *path); /* of a .utm folder, what is in it; absolute; g_free */
+/* Where a file that a description names is, or would be; g_free. */
+char *package_locate(const char *description, const char *file);
+/* The same of one that is there; outside: may it be anywhere, or only in the description's folder?  g_free; NULL: an error. */
+char *package_path(const char *description, const char *file, bool outside, GError **error);
+
+/* ---- in the child ---- */
 /* A disk of the plan, read-only, with all that it builds upon. */
 struct image *package_image(const struct package *p, const struct plan_disk *d, bool outside, GError **error);

@@ -258,8 +258,10 @@ static void plan_card(struct planning *p, const struct found_card *c, unsigned n
 /* What we wrote ourselves says it exactly; what the reader found beside it is for other programs. */
 static void plan_ours(struct planning *p)
 {
-    for (guint i = 0; i < p->f->settings->len; i++)
+    for (guint i = 0; i < p->f->settings->len; i++) {
         g_ptr_array_add(p->plan->settings, g_strdup(p->f->settings->pdata[i]));
+        say(p->plan->mapped, "%s", (char *)p->f->settings->pdata[i]);
+    }
     for (guint i = 0; i < p->f->drives->len; i++) {
         const struct found_drive *d = &g_array_index(p->f->drives, struct found_drive, i);
         if (d->section && d->file) {
@@ -267,7 +269,6 @@ static void plan_ours(struct planning *p)
             say(p->plan->mapped, "%s with %s", d->section, d->file);
         }
     }
-    say(p->plan->mapped, "%u settings as they were", p->f->settings->len);
 }
 
 static void plan_theirs(struct planning *p)

@@ -10,7 +10,7 @@
 #include "disk-formats/image/error.h"
 #include <string.h>
 
-#define ITEMS_MAX 1000
+#define ITEMS_MAX 1000 /* of hardware, and files, and disks */
 
 struct item {
     xmlNode *node;
@@ -305,6 +305,8 @@ static bool read_ours(struct ovf *o, GError **error)
         g_autofree char *id = xml_attribute(n, "diskId");
         struct found_drive *d = found_add_drive(o->f, FOUND_ANY_BUS, -1);
         d->section = xml_attribute(n, "section");
+        if (d == &o->f->spare_drive)
+            return disk_fail(error, DISK_ERROR_CORRUPT, "it has more than %d images", FOUND_DRIVES_MAX);
         if (!d->section)
             return disk_fail(error, DISK_ERROR_CORRUPT, "an image belongs to no section");
         if (!take_disk(o, d, id ? id : "", error))
@@ -321,7 +323,7 @@ static bool read_machine(struct ovf *o, GError **error)
         return disk_fail(error, DISK_ERROR_CORRUPT, "it describes no hardware (<VirtualHardwareSection>)");
     o->f->program = has_word(type, "virtualbox") ? "VirtualBox (OVF)" : has_word(type, "vmx") ? "VMware (OVF)" : "OVF";
     read_system(o);
-    if (xml_first(o->system, "Settings")) {
+    if (xml_has_namespace(xml_first(o->system, "Settings"), OVF_OURS)) {
         o->f->program = "Terrarium (OVF)";
         return read_ours(o, error);
     }
@@ -343,7 +345,11 @@ bool read_ovf(const char *text, gsize n, struct found *f, GError **error)
     o.items = g_array_new(FALSE, FALSE, sizeof(struct item));
     g_array_set_clear_func(o.items, clear_item);
     bool good = o.envelope;
-    if (good && xml_first(o.envelope, "VirtualSystemCollection"))
+    unsigned files = xml_count(xml_first(o.envelope, "References"), "File");
+    unsigned disks = xml_count(xml_first(o.envelope, "DiskSection"), "Disk");
+    if (files > ITEMS_MAX || disks > ITEMS_MAX)
+        good = disk_fail(error, DISK_ERROR_CORRUPT, "it names %u files and %u disks", files, disks);
+    else if (good && xml_first(o.envelope, "VirtualSystemCollection"))
         good = disk_fail(error, DISK_ERROR_UNSUPPORTED, "it has several machines in it, which is not supported");
     else if (good)
         good = o.system ? read_machine(&o, error) : disk_fail(error, DISK_ERROR_CORRUPT, "there is no machine in it");

@@ -4,7 +4,8 @@
 #pragma once
 #include "core-vmm/foreign/found.h"
 
-#define DESCRIPTION_MAX (4u << 20) /* bytes */
+#define OVF_OURS        "https://terrarium.invalid/ovf/1" /* the namespace of what we write into an OVF: a name, no address */
+#define DESCRIPTION_MAX (4u << 20)                        /* bytes */
 
 enum foreign_kind {
     FOREIGN_OVF,

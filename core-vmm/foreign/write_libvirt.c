@@ -161,6 +161,7 @@ static void add_machine(struct writer *w)
 char *write_libvirt(const struct exporting *e)
 {
     struct writer w = {.e = e, .out = g_string_new(NULL)};
+    export_remark_files(e);
     add_machine(&w);
     g_string_append(w.out, "  <devices>\n");
     each_section(&w, true);

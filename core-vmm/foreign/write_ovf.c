@@ -2,13 +2,13 @@
 /* write_ovf.c - a machine as OVF 1 (DMTF DSP0243 1.1), which all programs read.  read_ovf.c says what the numbers of types are.
  * Hardware that others lack is written as what they have; beside it, <Settings> has the machine exactly, for ourselves. */
 #include "core-vmm/foreign/export.h"
+#include "core-vmm/foreign/readers.h"
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/config_schema.h"
 #include <string.h>
 
 #define CIM    "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_"
 #define STREAM "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
-#define OURS   "https://terrarium.invalid/ovf/1" /* a name, no address */
 
 enum { CPU = 3, MEMORY = 4, IDE = 5, SCSI = 6, ETHERNET = 10, FLOPPY = 14, CD = 15, DISK = 17, OTHER_STORAGE = 20 };
 /* Instance numbers of controllers. */
@@ -37,7 +37,7 @@ static void add(GString *out, const char *format, ...)
 struct item {
     unsigned type, id;
     int address, on_parent, parent; /* -1: none */
-    const char *name, *connection, *resource, *subtype, *units;
+    const char *name, *connection, *resource, *subtype, *units, *mac;
     bool automatic;
     uint64_t quantity; /* 0: none */
 };
@@ -57,6 +57,7 @@ static void field_number(struct writer *w, const char *name, int64_t number)
 static void add_item(struct writer *w, const struct item *i)
 {
     g_string_append(w->out, "      <Item>\n");
+    field(w, "Address", i->mac);
     field_number(w, "Address", i->address);
     field_number(w, "AddressOnParent", i->on_parent);
     field(w, "AllocationUnits", i->units);
@@ -193,6 +194,9 @@ static void add_card(struct writer *w, const char *section)
                       i.subtype ? "VMware does not have" : "others do not have: it is an E1000 there");
     if (!i.subtype)
         i.subtype = "E1000";
+    i.mac = mac;
+    if (mac)
+        export_remark(w->e, "the address of %s, %s: other programs may give it another", section, mac);
     i.automatic = !g_strcmp0(connected, "on") && strcmp(mode, "none");
     add_item(w, &i);
 }
@@ -209,13 +213,6 @@ static void each_section(struct writer *w, const char *const *prefixes,
 
 /* ---- the machine as it is ---- */
 
-/* Not what belongs to this host: files, and where serial lines go. */
-static bool travels(const struct schema_key *k, const char *value)
-{
-    static const char *const set_anew[] = {"format", "offset", "size", NULL};
-    return !schema_is_path(k, value) && k->type != SCHEMA_CHAR && !g_strv_contains(set_anew, k->name);
-}
-
 static void add_setting(struct writer *w, const char *section, const char *key, const char *value)
 {
     add(w->out, "      <tr:Setting tr:key=\"%s.%s\" tr:value=\"%s\"/>\n", section, key, value);
@@ -228,19 +225,18 @@ static void add_settings_of(struct writer *w, const char *section)
     unsigned count = d && d->file; /* then the section will be there */
     for (const struct schema_key *k = s->keys; k->name; k++) {
         g_autofree char *value = g_key_file_get_string(w->e->settings, section, k->name, NULL);
-        if (value && travels(k, value)) {
-            add_setting(w, section, k->name, value);
-            count++;
-        } else if (schema_is_path(k, value) && strcmp(k->name, "file")) {
-            export_remark(w->e, "%s.%s, a file of this host: %s", section, k->name, value);
-        }
+        if (!value || !found_travels(section, k->name, value))
+            continue;
+        add_setting(w, section, k->name, value);
+        count++;
     }
-    for (const struct schema_key *k = s->keys; k->name && !count; k++)
-        if (k->otherwise &&
-            (travels(k, k->otherwise) || k->type == SCHEMA_CHAR)) { /* the section counts by being there */
-            add_setting(w, section, k->name, k->type == SCHEMA_CHAR ? "none" : k->otherwise);
-            count++;
-        }
+    for (const struct schema_key *k = s->keys; k->name && !count; k++) {
+        const char *usual = k->type == SCHEMA_CHAR ? "none" : k->otherwise;
+        if (!usual || !found_travels(section, k->name, usual))
+            continue;
+        add_setting(w, section, k->name, usual); /* the section counts by being there */
+        count++;
+    }
 }
 
 static void add_ours(struct writer *w)
@@ -268,7 +264,7 @@ static void add_head(struct writer *w)
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         "<Envelope ovf:version=\"1.0\" xml:lang=\"en-US\" xmlns=\"http://schemas.dmtf.org/ovf/envelope/1\"\n"
         "  xmlns:ovf=\"http://schemas.dmtf.org/ovf/envelope/1\" xmlns:rasd=\"" CIM "ResourceAllocationSettingData\"\n"
-        "  xmlns:vssd=\"" CIM "VirtualSystemSettingData\" xmlns:tr=\"" OURS
+        "  xmlns:vssd=\"" CIM "VirtualSystemSettingData\" xmlns:tr=\"" OVF_OURS
         "\"\n  xmlns:vmw=\"http://www.vmware.com/schema/ovf\">\n  <References>\n");
     for (guint i = 0; i < e->disks->len; i++) {
         const struct export_disk *d = &g_array_index(e->disks, struct export_disk, i);
@@ -324,6 +320,7 @@ char *write_ovf(const struct exporting *e)
     g_autoptr(GString) items = g_string_new(NULL);
     struct writer w = {e, g_string_new(NULL), FIRST_FREE};
     GString *whole = w.out;
+    export_remark_files(e);
     add_head(&w);
     add_networks(&w);
     add(whole,

@@ -69,6 +69,19 @@ xmlNode *xml_next(const xmlNode *node, const char *name)
     return from(node->next, name);
 }
 
+unsigned xml_count(const xmlNode *parent, const char *name)
+{
+    unsigned count = 0;
+    for (const xmlNode *n = xml_first(parent, name); n; n = xml_next(n, name))
+        count++;
+    return count;
+}
+
+bool xml_has_namespace(const xmlNode *node, const char *uri)
+{
+    return node && node->ns && node->ns->href && !strcmp((const char *)node->ns->href, uri);
+}
+
 static char *taken(xmlChar *text)
 {
     char *own = text ? g_strstrip(g_utf8_make_valid((const char *)text, -1)) : NULL;

@@ -10,6 +10,8 @@ xmlDoc *xml_read(const char *text, gsize n, GError **error);
 xmlNode *xml_root(xmlDoc *doc, const char *name, GError **error); /* NULL: it is another */
 xmlNode *xml_first(const xmlNode *parent, const char *name);      /* NULL parent: NULL; NULL name: any */
 xmlNode *xml_next(const xmlNode *node, const char *name);
+unsigned xml_count(const xmlNode *parent, const char *name); /* children */
+bool xml_has_namespace(const xmlNode *node, const char *uri);
 bool xml_is(const xmlNode *node, const char *name);
 char *xml_attribute(const xmlNode *node, const char *name); /* g_free; NULL: none, or no node */
 char *xml_text(const xmlNode *node);                        /* stripped; g_free; NULL: no node */

@@ -242,6 +242,16 @@ static const struct schema_key tpm_keys[] = {
     {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
     {NULL},
 };
+static const struct schema_key snapshots_keys[] = {
+    {"every", SCHEMA_NUMBER, "0", 0, 525600,
+     .help = "while it runs, an automatic snapshot every so many minutes; 0: none", .at_once = true},
+    {"keep-hourly", SCHEMA_NUMBER, "24", 0, 1000,
+     .help = "of the newest so many hours with automatic snapshots the newest of each stays", .at_once = true},
+    {"keep-daily", SCHEMA_NUMBER, "7", 0, 1000, .help = "and of so many days", .at_once = true},
+    {"before-stop", SCHEMA_FLAG, "off", .help = "vmctl stop takes one before it presses the power button",
+     .at_once = true},
+    {NULL},
+};
 static const struct schema_key no_keys[] = {{NULL}};
 static const struct schema_key additions_keys[] = {
     {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
@@ -252,6 +262,7 @@ static const struct schema_key additions_keys[] = {
 
 static const struct schema_section sections[] = {
     {"machine", 0, 0, "the machine as a whole", machine_keys},
+    {"snapshots", 0, 0, "snapshots that are taken without being asked for", snapshots_keys},
     {"serial", 1, 4, "a 16550A serial port, COM1 to COM4; present if listed", serial_keys},
     {"parallel", 1, 1, "a parallel port, LPT1; present if listed", parallel_keys},
     {"ide", 0, 4, "an IDE drive: ide0 and ide1 on the first channel, ide2 and ide3 on the second", drive_keys,

@@ -23,6 +23,7 @@ char *disk_parent_of(const char *path, const char *format);                 /* g
 
 /* ---- disk_users.c ---- */
 /* The machines, other than except (may be NULL), that have an image which is path, or lies in it if it is a folder, or have
- * a child of such a one: by its name, by links on the way to it, or by another name of the same file.  Of names, sorted;
+ * a child of such a one: by its name, by links on the way to it, or by another name of the same file.  Of names, sorted, "perhaps
+ * NAME" if what that one has cannot be read;
  * g_ptr_array_unref; NULL: it could not be found out. */
 GPtrArray *disk_users(const char *path, const char *except, GError **error);

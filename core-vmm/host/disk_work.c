@@ -33,15 +33,22 @@ void disk_tell_step(void *ctx, uint64_t done, uint64_t total)
 struct hearing {
     GString *rest; /* behind the last line */
     struct machine_job *job;
+    gint *stop; /* to set when it talks too much */
+    bool too_long;
 };
 
 static void hear(void *ctx, const char *data, gsize n)
 {
     struct hearing *h = ctx;
+    bool line = memchr(data, '\n', n);
     char *end;
-    if (h->rest->len < ANSWER_MAX)
-        g_string_append_len(h->rest, data, n);
-    while (g_ascii_isdigit(*h->rest->str) && (end = strchr(h->rest->str, '\n'))) {
+    if (h->rest->len + n > ANSWER_MAX) {
+        h->too_long = true;
+        g_atomic_int_set(h->stop, 1);
+        return;
+    }
+    g_string_append_len(h->rest, data, n);
+    while (line && g_ascii_isdigit(*h->rest->str) && (end = strchr(h->rest->str, '\n'))) {
         guint64 done, total;
         if (h->job && h->job->progress &&
             sscanf(h->rest->str, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &done, &total) == 2 && done <= total)
@@ -51,10 +58,16 @@ static void hear(void *ctx, const char *data, gsize n)
 }
 
 /* What the child's end means. */
-static bool understand(int code, const char *answer, struct machine_job *job, GError **error)
+static bool understand(int code, const struct hearing *h, const char *answer, GError **error)
 {
     int disk;
-    if (code && job && g_atomic_int_get(&job->cancel)) {
+    if (h->too_long) {
+        g_clear_error(error);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+                    "the process that works on disk images was ended: its answer was longer than 1 MiB");
+        return false;
+    }
+    if (code && g_atomic_int_get(h->stop)) {
         g_clear_error(error);
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled");
     } else if (code > 0) {
@@ -69,18 +82,14 @@ bool disk_work(int (*fn)(void *ctx, int answer), void *ctx, struct fence_files *
                char **said, GError **error)
 {
     g_autoptr(GBytes) none = NULL;
-    struct hearing h = {g_string_new(NULL), job};
-    const struct fence_job work = {.kind = FENCE_TOOL,
-                                   .files = files,
-                                   .fn = fn,
-                                   .ctx = ctx,
-                                   .hear = hear,
-                                   .hear_ctx = &h,
-                                   .cancel = job ? &job->cancel : NULL};
+    gint own = 0;
+    struct hearing h = {g_string_new(NULL), job, job ? &job->cancel : &own};
+    const struct fence_job work = {
+        .kind = FENCE_TOOL, .files = files, .fn = fn, .ctx = ctx, .hear = hear, .hear_ctx = &h, .cancel = h.stop};
     int code = fence_run(&work, &none, error);
     g_autofree char *answer = fence_text(h.rest->str, h.rest->len);
     g_string_free(h.rest, TRUE);
-    bool good = understand(code, answer, job, error);
+    bool good = understand(code, &h, answer, error);
     if (good && said)
         *said = g_steal_pointer(&answer);
     return good;

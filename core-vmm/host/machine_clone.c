@@ -37,6 +37,7 @@ struct cloning {
     int lock;                /* the source's, held until the clone is seen by who asks for users of images; -1: none */
     const char *folder;      /* the clone's, for the children */
     struct disk_steps steps; /* there */
+    unsigned own_snapshot;   /* taken for the clone; 0: none */
 };
 
 void machine_remark(GPtrArray *remarks, char *text)
@@ -188,26 +189,51 @@ static bool copy_file(const char *folder, const char *section, const char *path,
     return good;
 }
 
+/* A file that both may have stays; one in the source's folder is copied.  *value: how the clone names it. */
+static bool keep_one(struct cloning *c, const char *folder, const char *section, const char *full, char **value,
+                     GError **error)
+{
+    g_autofree char *inside = g_strconcat(c->from, "/", NULL);
+    if (g_str_has_prefix(full, inside) && g_file_test(full, G_FILE_TEST_IS_REGULAR))
+        return copy_file(folder, section, full, value, error);
+    *value = g_strdup(full);
+    return true;
+}
+
+/* Modules of Multiboot: "FILE ARGUMENTS,FILE ARGUMENTS". */
+static bool keep_list(struct cloning *c, const char *folder, const char *section, const char *key, const char *list,
+                      GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(list, ",", -1);
+    g_autoptr(GString) all = g_string_new(NULL);
+    for (char **p = parts; *p; p++) {
+        size_t n = strcspn(*p, " ");
+        g_autofree char *name = g_strndup(*p, n), *full = g_canonicalize_filename(name, c->from), *value = NULL;
+        if (!keep_one(c, folder, section, full, &value, error))
+            return false;
+        g_string_append_printf(all, "%s%s%s", p > parts ? "," : "", value, *p + n);
+    }
+    g_key_file_set_string(c->file, section, key, all->str);
+    return true;
+}
+
 static bool keep_path(struct cloning *c, const char *folder, const char *section, const struct schema_key *k,
                       GError **error)
 {
     const char *key = k->name;
-    g_autofree char *path = g_key_file_get_string(c->file, section, key, NULL);
+    g_autofree char *path = g_key_file_get_string(c->file, section, key, NULL), *value = NULL;
     g_autofree char *full = schema_is_path(k, path) ? g_canonicalize_filename(path, c->from) : NULL;
-    g_autofree char *inside = g_strconcat(c->from, "/", NULL), *name = NULL;
     if (!full)
         return true;
     if (!strcmp(key, "file") && is_own(c, section, full)) {
         add_disk(c, section, full);
         return true;
     }
-    if (!g_str_has_prefix(full, inside) || !g_file_test(full, G_FILE_TEST_IS_REGULAR)) {
-        g_key_file_set_string(c->file, section, key, full);
-        return true;
-    }
-    if (!copy_file(folder, section, full, &name, error))
+    if (!strcmp(key, "initrd") && strchr(path, ',') && !g_file_test(full, G_FILE_TEST_EXISTS))
+        return keep_list(c, folder, section, key, path, error);
+    if (!keep_one(c, folder, section, full, &value, error))
         return false;
-    g_key_file_set_string(c->file, section, key, name);
+    g_key_file_set_string(c->file, section, key, value);
     return true;
 }
 
@@ -244,6 +270,7 @@ static void rename_parts(struct cloning *c)
         g_autofree char *uuid = g_uuid_string_random();
         g_key_file_set_string(c->file, "machine", "uuid", uuid);
     }
+    g_key_file_remove_group(c->file, "vnc", NULL); /* its port is the source's, and its password not among the settings */
     g_key_file_remove_key(c->file, "machine", "name", NULL);
 }
 
@@ -296,21 +323,27 @@ static void let_go(struct cloning *c)
     c->lock = -1;
 }
 
-/* The present, frozen; when the clone failed, nobody needs that. */
+/* The present, frozen. */
 static bool fill_linked(struct cloning *c, const char *folder, GError **error)
 {
-    unsigned id;
-    if (!snapshots_take(c->source, NULL, "what a linked clone builds upon", &id, error))
+    if (!snapshots_take(c->source, NULL, "what a linked clone builds upon", &c->own_snapshot, error))
         return false;
-    g_autofree char *which = g_strdup_printf("%u", id), *kept = NULL;
-    if (fill_from(c, folder, which, error)) {
+    g_autofree char *which = g_strdup_printf("%u", c->own_snapshot);
+    return fill_from(c, folder, which, error);
+}
+
+/* When the clone failed, nobody needs what was frozen for it. */
+static void end_snapshot(const struct cloning *c, bool good)
+{
+    g_autofree char *which = g_strdup_printf("%u", c->own_snapshot), *kept = NULL;
+    g_autoptr(GError) why = NULL;
+    if (good)
         machine_remark(c->remarks,
-                       g_strdup_printf("%s has a new snapshot, %u, that the clone builds upon", c->source, id));
-        return true;
-    }
-    let_go(c);
-    snapshots_delete(c->source, which, NULL, NULL, &kept, NULL);
-    return false;
+                       g_strdup_printf("%s has a new snapshot, %s, that the clone builds upon", c->source, which));
+    else if (!snapshots_delete(c->source, which, NULL, NULL, &kept, &why))
+        machine_remark(c->remarks,
+                       g_strdup_printf("%s has a snapshot, %s, that nobody needs, for it could not be deleted: %s",
+                                       c->source, which, why->message));
 }
 
 static bool fill_clone(void *ctx, const char *folder, GError **error)
@@ -335,5 +368,7 @@ bool machines_clone(const char *source, const char *name, const struct machine_c
     }
     bool good = vm_name_check(source, error) && machine_make(name, fill_clone, &c, error);
     let_go(&c);
+    if (c.own_snapshot)
+        end_snapshot(&c, good);
     return good;
 }

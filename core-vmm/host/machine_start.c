@@ -130,6 +130,7 @@ struct start {
     struct machine_outer outer;
     struct disposable disposable;
     struct machine_vnc vnc;
+    char *watched; /* its folder, if there are to be automatic snapshots */
     int ready; /* read end, non-blocking; -1: closed */
     GString *said;
     double seconds;
@@ -156,6 +157,7 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
     g_auto(GStrv) argv = command_line(program, folder, how, &s->outer, s->disposable.folder);
     bool good = launch(argv, how->terminal, pair[1], s->outer.line, &s->run.pid, error);
     close(pair[1]);
+    s->watched = how->disposable ? NULL : g_strdup(folder);
     s->ready = pair[0];
     s->seconds = how->seconds;
     s->said = g_string_new(NULL);
@@ -166,11 +168,28 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
     return good;
 }
 
+/* Who takes automatic snapshots of it, if any are to be taken: it ends with the machine. */
+static void start_watch(const char *folder)
+{
+    g_autofree char *name = g_path_get_basename(folder), *program = program_find("vmctl");
+    const char *argv[] = {program, "snapshot", "watch", name, NULL};
+    struct snapshot_policy policy;
+    g_autoptr(GError) error = NULL;
+    if (paths_is_throwaway(name) || !snapshots_policy(name, &policy, NULL) || !policy.minutes)
+        return;
+    if (!program || !g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                                   program_in_child, GINT_TO_POINTER(true), NULL, &error))
+        g_message("no automatic snapshots of %s: %s", name, error ? error->message : "vmctl is not installed");
+}
+
 static void start_clear(struct start *s, bool failed)
 {
     machine_outer_end(&s->outer, failed);
     disposable_forget(&s->disposable);
     machine_vnc_close(&s->vnc);
+    if (s->watched && !failed)
+        start_watch(s->watched);
+    g_clear_pointer(&s->watched, g_free);
     if (s->ready >= 0)
         close(s->ready);
     s->ready = -1;

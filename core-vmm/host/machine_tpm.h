@@ -3,7 +3,8 @@
 #pragma once
 #include "core-vmm/outer/outer.h"
 
-#define MACHINE_TPM_FOLDER "tpm" /* in the machine's folder */
+#define MACHINE_TPM_FOLDER "tpm"             /* in the machine's folder */
+#define MACHINE_TPM_STATE  "tpm2-00.permall" /* swtpm's name for what lasts */
 struct machine_tpm {
     struct outer_end end; /* what the keeper is to start */
     char **argv;

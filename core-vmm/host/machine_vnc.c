@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { AGAIN_MS = 1000, PASSWORD_MOST = 8, QUEUE = 32 };
+enum { AGAIN_MS = 1000, PASSWORD_MOST = 8, QUEUE = 32, GONE_US = 3000000, LOOK_US = 20000 };
 
 /* ---- the password ---- */
 
@@ -174,6 +174,19 @@ static int open_log(const char *folder, GError **error)
     return fd;
 }
 
+/* The server of a VM process that has just gone (a snapshot ends one and starts the next) goes a moment after it; with it its keeper,
+ * which has the port. */
+static void wait_for_old(const char *socket)
+{
+    for (unsigned us = 0; us < GONE_US; us += LOOK_US) {
+        int fd = socket_connect(socket, NULL);
+        if (fd < 0)
+            return;
+        close(fd);
+        g_usleep(LOOK_US);
+    }
+}
+
 /* The process' descriptors in the order of gui/vnc/main.c: settings, control, log, and what it listens on. */
 static bool open_all(const struct config *c, const char *folder, const char *listen, struct machine_vnc *v,
                      GError **error)
@@ -182,6 +195,8 @@ static bool open_all(const struct config *c, const char *folder, const char *lis
     g_autofree char *socket = runtime ? g_build_filename(runtime, PATHS_VNC, NULL) : NULL;
     g_autofree char *said = listen ? g_strdup(listen) : config_string(c, "listen");
     struct machine_vnc listening = {.count = 0};
+    if (socket)
+        wait_for_old(socket);
     bool good = runtime && listen_all(&listening, said, runtime, error);
     g_autoptr(GKeyFile) settings = good ? settings_of(c, folder, runtime, listening.where) : NULL;
     v->where = listening.where;

@@ -90,7 +90,8 @@ int settings_hold(const char *folder, GError **error);
 GKeyFile *machines_settings(const char *name, GError **error); /* checked; g_key_file_unref */
 enum settings_count { SETTINGS_COUNT_NOW, SETTINGS_COUNT_FROM_NEXT_START };
 /* assignments "section.key=value", removals "section" or "section.key"; NULL-terminated, or NULL.  All or nothing; *count
- * says from when on the new settings do.  A running VM has read its file: only what people read counts at once. */
+ * says from when on the new settings do.  A running VM has read its file: only what people read counts at once, and what it is told
+ * (limits: limits_tell() of control/client_limits.h, which whoever changes them calls). */
 bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error);
 
 /* ---- machine_create.c: a machine appears complete or not at all ---- */

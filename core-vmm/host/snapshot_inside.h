@@ -3,6 +3,12 @@
 #pragma once
 #include "core-vmm/host/snapshots.h"
 
+/* Small files of the machine's folder of which a snapshot has copies, by these endings. */
+struct snapshot_kept {
+    const char *file, *ending;
+};
+extern const struct snapshot_kept snapshot_kept[]; /* ends with a NULL file */
+
 struct change { /* of one machine that stands still; its locks are held */
     const char *name;
     char *folder;
@@ -44,6 +50,8 @@ bool snapshot_is_newest(const struct change *c, GError **error);
 bool snapshot_may_take_next(const struct change *c, const char *name, const char *description, GError **error);
 /* A name stands for one snapshot, and is no number; own: whose it is to be, or NULL. */
 bool snapshot_name_fits(const struct snapshot_record *r, const struct snapshot *own, const char *name, GError **error);
+/* Into the record, on top of what the present builds upon; with the name SNAPSHOT_AUTOMATIC it is automatic. */
+void snapshot_add(struct snapshot_record *r, struct snapshot *s, const char *name, const char *description);
 bool snapshot_begin_record(const struct change *c, GError **error); /* the folder and the record are there */
 bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, GError **error);
 /* New images on top of those of the list's drives, into the settings and the record. */

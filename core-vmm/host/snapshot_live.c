@@ -207,12 +207,7 @@ static bool finish(struct snapshot_live *l, struct change *c, const char *state,
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     struct snapshot_record *r = c->record;
     struct snapshot *s = snapshot_new(l->number);
-    s->parent = r->current;
-    s->name = g_strdup(l->name);
-    s->description = g_strdup(l->description);
-    s->time = g_get_real_time() / G_USEC_PER_SEC;
-    g_ptr_array_add(r->snapshots, s);
-    r->current = s->id;
+    snapshot_add(r, s, l->name, l->description);
     for (guint i = 0; i < l->disks->len; i++) {
         const struct live_disk *d = l->disks->pdata[i];
         struct snapshot_image *below = record_image(r, d->on);

@@ -128,7 +128,7 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending)
 
 guint64 snapshot_file_number(const char *name)
 {
-    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars|tpm|png)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
         return 0;
     const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
     return g_ascii_strtoull(digits, NULL, 10);
@@ -153,6 +153,8 @@ static JsonObject *snapshot_object(const struct snapshot *s)
     json_object_set_int_member(o, "time", s->time);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_int_member(o, "settings-crc", s->settings);
+    if (s->automatic)
+        json_object_set_boolean_member(o, "automatic", true);
     if (s->moved)
         json_object_set_boolean_member(o, "moved", true);
     for (guint i = 0; i < s->disks->len; i++) {
@@ -286,6 +288,7 @@ static void read_snapshot(struct reading *g, JsonObject *o)
     s->time = number(g, o, "time", 0, G_MAXINT64);
     s->state_bytes = number(g, o, "state-bytes", 0, G_MAXINT64);
     s->settings = number(g, o, "settings-crc", 0, G_MAXUINT32);
+    s->automatic = member(o, "automatic") && flag(g, o, "automatic");
     s->moved = member(o, "moved") && flag(g, o, "moved");
     read_disks(g, o, s);
     g_ptr_array_add(g->record->snapshots, s);

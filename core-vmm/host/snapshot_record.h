@@ -21,6 +21,7 @@ struct snapshot {
     char *name, *description;
     gint64 time;          /* Unix */
     uint64_t state_bytes; /* of its saved state; 0: it was off */
+    bool automatic;       /* nobody asked for it: it goes when there are newer ones */
     bool moved;           /* its disks consist of other files than its state says */
     uint32_t settings;    /* CRC-32C of its settings */
     GPtrArray *disks;     /* struct snapshot_disk */

@@ -5,6 +5,7 @@
  * older than the images.  So nothing is removed that the present names, by whatever name, and nothing at all while there is a
  * number that the record has not given yet: a change that was killed leaves the next one, and no other. */
 #include "core-vmm/host/firmware.h"
+#include "core-vmm/host/machine_tpm.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
 #include <errno.h>
@@ -30,15 +31,31 @@ static bool put_state(const char *folder, int state, GError **error)
     return folder_sync(folder, error);
 }
 
-/* What UEFI remembers, as at the snapshot that the present goes back to; it may have been nothing. */
-static bool put_variables(const char *folder, unsigned snapshot, GError **error)
+const struct snapshot_kept snapshot_kept[] = {
+    {FIRMWARE_VARS_FILE, "vars"},                      /* what UEFI remembers */
+    {MACHINE_TPM_FOLDER "/" MACHINE_TPM_STATE, "tpm"}, /* what its TPM does */
+    {NULL},
+};
+
+/* As it was at the snapshot that the present goes back to; it may have been nothing. */
+static bool put_back(const char *folder, unsigned snapshot, const struct snapshot_kept *k, GError **error)
 {
-    g_autofree char *path = g_build_filename(folder, FIRMWARE_VARS_FILE, NULL), *data = NULL;
-    g_autofree char *from = snapshot_path(folder, snapshot, "vars");
+    g_autofree char *path = g_build_filename(folder, k->file, NULL), *data = NULL, *in = g_path_get_dirname(path);
+    g_autofree char *from = snapshot_path(folder, snapshot, k->ending);
     gsize n;
-    if (!access(from, F_OK))
-        return g_file_get_contents(from, &data, &n, error) && file_replace(path, data, n, error);
-    return !unlink(path) || errno == ENOENT || path_failed(path, error);
+    if (access(from, F_OK))
+        return !unlink(path) || errno == ENOENT || path_failed(path, error);
+    if (g_mkdir_with_parents(in, 0700))
+        return path_failed(in, error);
+    return g_file_get_contents(from, &data, &n, error) && file_replace(path, data, n, error);
+}
+
+static bool put_files(const char *folder, unsigned snapshot, GError **error)
+{
+    bool good = true;
+    for (const struct snapshot_kept *k = snapshot_kept; good && k->file; k++)
+        good = put_back(folder, snapshot, k, error);
+    return good;
 }
 
 bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError **error)
@@ -48,7 +65,7 @@ bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError 
         return true;
     bool goes_back = r->pending_state != PENDING_STATE_STAYS;
     if (!file_replace(ini, r->pending, strlen(r->pending), error) ||
-        (goes_back && !put_variables(folder, r->current, error)) || !put_state(folder, r->pending_state, error))
+        (goes_back && !put_files(folder, r->current, error)) || !put_state(folder, r->pending_state, error))
         return false;
     g_clear_pointer(&r->pending, g_free);
     r->pending_state = PENDING_STATE_STAYS;
@@ -61,7 +78,7 @@ bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError 
 static bool is_ours(const char *name)
 {
     return snapshot_file_number(name) ||
-           g_regex_match_simple("^(record\\.json|[0-9]+\\.(ini|vars))\\..{6}$", name, 0, 0);
+           g_regex_match_simple("^(record\\.json|[0-9]+\\.(ini|vars|tpm|png))\\..{6}$", name, 0, 0);
 }
 
 char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
@@ -78,7 +95,7 @@ char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
 /* Canonical names of all that the record has. */
 static GHashTable *names_of(const char *folder, const struct snapshot_record *r)
 {
-    static const char *const endings[] = {"ini", "state", "vars"};
+    static const char *const endings[] = {"ini", "state", "vars", "tpm", "png"};
     GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < r->images->len; i++)
         g_hash_table_add(names, g_canonicalize_filename(((struct snapshot_image *)r->images->pdata[i])->file, folder));

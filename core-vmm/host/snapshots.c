@@ -8,7 +8,6 @@
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/disk_look.h"
-#include "core-vmm/host/firmware.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/image/image.h"
@@ -254,15 +253,18 @@ static bool freeze(struct change *c, const struct snapshot *s, GError **error)
     return true;
 }
 
-/* A copy, for the present goes on writing to its file. */
-static bool keep_variables(const struct change *c, unsigned id, GError **error)
+/* Copies, for the present goes on writing to its own. */
+static bool keep_small(const struct change *c, unsigned id, GError **error)
 {
-    g_autofree char *path = g_build_filename(c->folder, FIRMWARE_VARS_FILE, NULL), *data = NULL;
-    g_autofree char *copy = snapshot_path(c->folder, id, "vars");
-    gsize n;
-    if (access(path, F_OK))
-        return true;
-    return g_file_get_contents(path, &data, &n, error) && file_replace(copy, data, n, error);
+    bool good = true;
+    for (const struct snapshot_kept *k = snapshot_kept; good && k->file; k++) {
+        g_autofree char *path = g_build_filename(c->folder, k->file, NULL), *data = NULL;
+        g_autofree char *copy = snapshot_path(c->folder, id, k->ending);
+        gsize n;
+        if (!access(path, F_OK))
+            good = g_file_get_contents(path, &data, &n, error) && file_replace(copy, data, n, error);
+    }
+    return good;
 }
 
 /* The settings as they are, and the saved state if there is one: the same file under another name. */
@@ -276,7 +278,7 @@ static bool keep_files(struct change *c, struct snapshot *s, GError **error)
     if (!g_file_get_contents(ini, &text, &n, error) || !file_replace(copy, text, n, error))
         return false;
     s->settings = crc32c(0, text, n);
-    if (!keep_variables(c, s->id, error))
+    if (!keep_small(c, s->id, error))
         return false;
     if (lstat(saved, &st))
         return errno == ENOENT || path_failed(saved, error);
@@ -312,7 +314,13 @@ static bool text_fits(const char *text, const char *what, GError **error)
     return false;
 }
 
-/* A name stands for one snapshot, and is no number. */
+static char *automatic_name(unsigned id, gint64 time)
+{
+    g_autoptr(GDateTime) t = g_date_time_new_from_unix_local(time);
+    g_autofree char *when = t ? g_date_time_format(t, "%F %H:%M") : g_strdup("?");
+    return g_strdup_printf("automatic %s (%u)", when, id);
+}
+
 bool snapshot_name_fits(const struct snapshot_record *r, const struct snapshot *own, const char *name, GError **error)
 {
     if (!text_fits(name, "name", error))
@@ -325,7 +333,8 @@ bool snapshot_name_fits(const struct snapshot_record *r, const struct snapshot *
             return false;
         }
     }
-    bool empty = name && strspn(name, "0123456789") == strlen(name), control = false;
+    bool empty = name && strcmp(name, SNAPSHOT_AUTOMATIC) && strspn(name, "0123456789") == strlen(name),
+         control = false;
     for (const char *p = name; p && *p && !control; p = g_utf8_next_char(p))
         control = g_unichar_iscntrl(g_utf8_get_char(p));
     if (empty)
@@ -358,18 +367,26 @@ bool snapshot_may_take_next(const struct change *c, const char *name, const char
     return false;
 }
 
+/* It becomes what the present builds upon. */
+void snapshot_add(struct snapshot_record *r, struct snapshot *s, const char *name, const char *description)
+{
+    s->parent = r->current;
+    s->time = g_get_real_time() / G_USEC_PER_SEC;
+    s->automatic = !g_strcmp0(name, SNAPSHOT_AUTOMATIC);
+    s->name = s->automatic ? automatic_name(s->id, s->time) : g_strdup(name);
+    s->description = g_strdup(description);
+    g_ptr_array_add(r->snapshots, s);
+    r->current = s->id;
+}
+
 static bool take_next(struct change *c, const char *name, const char *description, unsigned *id, GError **error)
 {
     struct snapshot_record *r = c->record;
     if (!snapshot_may_take_next(c, name, description, error) || !snapshot_begin_record(c, error))
         return false;
     struct snapshot *s = snapshot_new(r->next++);
-    s->parent = r->current;
-    s->name = g_strdup(name);
-    s->description = g_strdup(description);
-    s->time = g_get_real_time() / G_USEC_PER_SEC;
-    g_ptr_array_add(r->snapshots, s);
-    r->current = *id = s->id;
+    snapshot_add(r, s, name, description);
+    *id = s->id;
     return take(c, s, error);
 }
 
@@ -485,6 +502,7 @@ bool snapshots_edit(const char *machine, const char *which, const char *name, co
     if (good && name) {
         g_free(s->name);
         s->name = g_strdup(name);
+        s->automatic = false; /* somebody wants it */
     }
     if (good && description) {
         g_free(s->description);

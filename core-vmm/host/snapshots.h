@@ -34,6 +34,18 @@ bool snapshots_edit(const char *machine, const char *which, const char *name, co
 /* Findings about one (NULL: all), sentences; none: it is whole.  g_ptr_array_unref; NULL: an error. */
 GPtrArray *snapshots_verify(const char *machine, const char *which, GError **error);
 
+/* ---- snapshot_thin.c: automatic ones ---- */
+#define SNAPSHOT_AUTOMATIC "" /* as the name of one that is taken: it is automatic, and gets a name by its time */
+struct snapshot_policy {      /* [snapshots] of machine.ini */
+    unsigned minutes;         /* between two while it runs; 0: none */
+    unsigned hourly, daily;
+    bool before_stop;
+};
+bool snapshots_policy(const char *machine, struct snapshot_policy *out, GError **error);
+/* The numbers of those that go: unsigned; g_array_unref. */
+GArray *snapshots_thinned(const struct snapshot_record *r, const struct snapshot_policy *p);
+gint64 snapshots_last_automatic(const struct snapshot_record *r); /* its time; 0: there is none */
+
 /* Does what a killed one had decided and not done.  For whoever is about to read machine.ini; takes the settings' lock. */
 bool snapshots_settle(const char *folder, GError **error);
 bool snapshots_settle_held(const char *folder, GError **error); /* by who has that lock */

@@ -178,7 +178,12 @@ bool medium_extract(const char *path, const char *inside, const char *to, uint64
     int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return path_failed(to, error);
+    struct stat st = {0};
     bool good = look_program_into(arguments, fd, most, error);
+    if (good && (fstat(fd, &st) || (uint64_t)st.st_size > most)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s is larger than such a file is", path, inside);
+        good = false;
+    }
     if (close(fd) && good)
         good = path_failed(to, error);
     if (!good)

@@ -165,6 +165,13 @@ static bool write_memory(struct live *l, GError **error)
     return good;
 }
 
+/* Not for what is there now: the second time, while the guest stands, the copy has its pages already, which is most of the time. */
+static bool set_devices_aside(struct live *l, GError **error)
+{
+    add_device_memory(l);
+    return set_changed_aside(l, error);
+}
+
 static bool write_rest(struct live *l, GError **error)
 {
     bool good = true;
@@ -182,7 +189,7 @@ static bool write_rest(struct live *l, GError **error)
 static bool do_step(struct live *l, GError **error)
 {
     switch (l->step) {
-    case STEP_MEMORY: return write_memory(l, error);
+    case STEP_MEMORY: return write_memory(l, error) && set_devices_aside(l, error);
     case STEP_COPY: return set_changed_aside(l, error) && l->watch.goes_on(l->watch.ctx, 1, 1, error);
     case STEP_FLUSH: return drives_frozen_flush(l->drives, error);
     case STEP_REST: return drives_frozen_note(l->drives, error) && (l->fd < 0 || write_rest(l, error));

@@ -226,15 +226,6 @@ static bool restore(struct process *p, GError **error)
     return false;
 }
 
-/* A guest whose real-time clock stands while the machine does is to be left alone. */
-static void add_additions(struct process *p, GKeyFile *file)
-{
-    struct config c = {file, p->ini, "machine"};
-    g_autofree char *rtc = config_string(&c, "rtc");
-    if (g_key_file_has_group(file, "additions"))
-        p->additions = additions_new(p->machine, !strcmp(rtc, "host"));
-}
-
 /* For this run drives have other images, on top of those that machine.ini names. */
 static void use_disposable(struct process *p, GKeyFile *file)
 {
@@ -246,6 +237,15 @@ static void use_disposable(struct process *p, GKeyFile *file)
         g_key_file_set_string(file, *s, "file", path);
         g_key_file_set_string(file, *s, "format", "qcow2");
     }
+}
+
+/* A guest whose real-time clock stands while the machine does is to be left alone. */
+static void add_additions(struct process *p, GKeyFile *file)
+{
+    struct config c = {file, p->ini, "machine"};
+    g_autofree char *rtc = config_string(&c, "rtc");
+    if (g_key_file_has_group(file, "additions"))
+        p->additions = additions_new(p->machine, !strcmp(rtc, "host"));
 }
 
 static bool build(struct process *p, GError **error)

@@ -26,7 +26,7 @@ static int clone_machine(const struct verb *v, int argc, char **argv)
     progress_start(&bar, "Copying", quiet, &job.cancel);
     bool good = machines_clone(name, argv[2], &how, &job, remarks, &error);
     progress_end(&bar);
-    for (guint i = 0; good && i < remarks->len; i++)
+    for (guint i = 0; i < remarks->len; i++)
         note("%s", (char *)remarks->pdata[i]);
     return good ? EXIT_CODE_OK : fail_error(error);
 }

@@ -2,7 +2,6 @@
 /* verb_import.c - vmctl import. */
 #include "core-vmm/foreign/foreign.h"
 #include "core-vmm/vmctl/verbs.h"
-#include <unistd.h>
 
 static JsonArray *strings(const GPtrArray *list)
 {
@@ -49,36 +48,27 @@ static void report(const struct plan *p, const char *name, enum output how)
         print("  NOT: %s\n", (char *)p->left->pdata[i]);
 }
 
-static int make(const char *path, struct plan *plan, const struct import_how *how, bool quiet, enum output output)
+static int import_file(const char *path, const struct import_how *how, bool dry, bool quiet, enum output output)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *name = NULL;
     struct progress bar;
     struct machine_job job = {progress_show, &bar};
-    progress_start(&bar, "Copying", quiet, &job.cancel);
-    bool good = import_make(path, plan, how, &job, &name, &error);
+    progress_start(&bar, "Reading", quiet, &job.cancel);
+    struct plan *plan = import_look(path, &job, &error);
+    bool good = plan;
+    if (plan && !dry) {
+        progress_end(&bar);
+        bar.what = "Copying";
+        bar.shown = -1;
+        good = import_make(path, plan, how, &job, &name, &error);
+    }
     progress_end(&bar);
     if (good)
         report(plan, name, output);
+    if (plan)
+        plan_free(plan);
     return good ? EXIT_CODE_OK : fail_error(error);
-}
-
-static int look(const char *path, const struct import_how *how, bool dry, bool quiet, enum output output)
-{
-    g_autoptr(GError) error = NULL;
-    struct progress bar = {.what = "Reading", .terminal = !quiet && isatty(STDERR_FILENO), .shown = -1};
-    struct machine_job job = {progress_show, &bar};
-    struct plan *plan = import_look(path, &job, &error);
-    progress_end(&bar);
-    if (!plan)
-        return fail_error(error);
-    int code = EXIT_CODE_OK;
-    if (dry)
-        report(plan, NULL, output);
-    else
-        code = make(path, plan, how, quiet, output);
-    plan_free(plan);
-    return code;
 }
 
 static int import(const struct verb *v, int argc, char **argv)
@@ -104,7 +94,7 @@ static int import(const struct verb *v, int argc, char **argv)
     if (copy && in_place)
         return fail(EXIT_CODE_USAGE, "--copy and --in-place are two ways; choose one");
     const struct import_how what = {name, sets, in_place, outside};
-    return look(argv[1], &what, dry, quiet, how);
+    return import_file(argv[1], &what, dry, quiet, how);
 }
 
 const struct verb verb_import = {"import", "FILE", "make a machine of an OVA, or of another program's machine",

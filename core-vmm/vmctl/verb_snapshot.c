@@ -7,7 +7,7 @@
 
 struct snapshot_options {
     char *name, *description, *keep, *output;
-    gboolean quiet;
+    gboolean quiet, automatic;
 };
 
 /* ---- looking ---- */
@@ -18,8 +18,9 @@ static char *time_text(gint64 time)
     return t ? g_date_time_format(t, "%F %T") : g_strdup("?");
 }
 
-static JsonObject *snapshot_object(const struct snapshot *s, bool current)
+static JsonObject *snapshot_object(const char *folder, const struct snapshot *s, bool current)
 {
+    g_autofree char *picture = snapshot_path(folder, s->id, "png");
     JsonObject *o = json_object_new();
     json_object_set_int_member(o, "id", s->id);
     if (s->parent)
@@ -29,9 +30,13 @@ static JsonObject *snapshot_object(const struct snapshot *s, bool current)
     if (s->description)
         json_object_set_string_member(o, "description", s->description);
     json_object_set_int_member(o, "time", s->time);
+    if (s->automatic)
+        json_object_set_boolean_member(o, "automatic", true);
     json_object_set_boolean_member(o, "state", s->state_bytes > 0);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_boolean_member(o, "current", current);
+    if (g_file_test(picture, G_FILE_TEST_IS_REGULAR))
+        json_object_set_string_member(o, "picture", picture);
     return o;
 }
 
@@ -60,7 +65,7 @@ static void print_branch(const struct snapshot_record *r, unsigned parent, unsig
     }
 }
 
-static int print_all(const struct snapshot_record *r, enum output how)
+static int print_all(const char *folder, const struct snapshot_record *r, enum output how)
 {
     JsonObject *o = json_object_new();
     JsonArray *list = json_array_new();
@@ -70,7 +75,7 @@ static int print_all(const struct snapshot_record *r, enum output how)
             print_row(s, 0, s->id == r->current);
         else if (how == OUTPUT_NAME)
             print("%u\n", s->id);
-        json_array_add_object_element(list, snapshot_object(s, s->id == r->current));
+        json_array_add_object_element(list, snapshot_object(folder, s, s->id == r->current));
     }
     json_object_set_array_member(o, "snapshots", list);
     if (how == OUTPUT_JSON)
@@ -83,13 +88,14 @@ static int print_all(const struct snapshot_record *r, enum output how)
 static int show(const char *name, bool tree, enum output how)
 {
     g_autoptr(GError) error = NULL;
+    g_autofree char *folder = machines_folder(name);
     struct snapshot_record *r = snapshots_list(name, &error);
     if (!r)
         return fail_error(error);
     if (tree && how == OUTPUT_TABLE)
         print_branch(r, 0, 0);
     else
-        print_all(r, how);
+        print_all(folder, r, how);
     record_free(r);
     return EXIT_CODE_OK;
 }
@@ -128,7 +134,8 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
     if (e->state == ENTRY_RUNS) /* the rest takes no time, and nobody needs to end it in good order */
         progress_start(&bar, "Saving", o->quiet, &job.cancel);
     machine_entry_free(e);
-    bool good = client_snapshot(name, snapshot, o->description, &job, &taken, &error);
+    bool good = o->automatic ? client_snapshot_automatic(name, &taken, &error)
+                             : client_snapshot(name, snapshot, o->description, &job, &taken, &error);
     progress_end(&bar);
     if (good && taken.ran)
         note("%s stood still for %.1f ms", name, (double)taken.stood_us / 1000);
@@ -143,6 +150,22 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
     } else {
         print("%u\n", taken.id);
     }
+    return EXIT_CODE_OK;
+}
+
+static int thin(const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    unsigned gone;
+    if (!client_snapshot_thin(name, &gone, &error))
+        return fail_error(error);
+    note("%u automatic snapshot%s went", gone, gone == 1 ? "" : "s");
+    return EXIT_CODE_OK;
+}
+
+static int watch(const char *name)
+{
+    client_snapshot_watch(name);
     return EXIT_CODE_OK;
 }
 
@@ -164,7 +187,7 @@ static int delete_one(const char *name, const char *which, const struct snapshot
 static bool options_fit(const char *part, const struct snapshot_options *o)
 {
     bool take = !strcmp(part, "take"), edit = !strcmp(part, "edit"), restore = !strcmp(part, "restore");
-    return (!o->name || edit) && (!o->keep || restore) && (!o->description || take || edit);
+    return (!o->name || edit) && (!o->keep || restore) && (!o->description || take || edit) && (!o->automatic || take);
 }
 
 static int dispatch(const struct verb *v, int argc, char **argv, const struct snapshot_options *o)
@@ -176,8 +199,8 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
     if (!options_fit(part, o))
         return fail(
             EXIT_CODE_USAGE,
-            "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --keep of "
-            "restore",
+            "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --automatic of "
+            "take, --keep of restore",
             part);
     if (!output_parse(o->output, &how, &code))
         return code;
@@ -188,10 +211,14 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
         return snapshot_diff_show(name, third, argc > 4 ? argv[4] : NULL, how);
     if (argc > 4)
         return fail(EXIT_CODE_USAGE, "usage: vmctl snapshot %s", v->args);
-    if (!strcmp(part, "take"))
+    if (!strcmp(part, "take") && (!third || !o->automatic))
         return take(name, third, o, how);
     if ((!strcmp(part, "list") || !strcmp(part, "tree")) && !third)
         return show(name, *part == 't', how);
+    if (!strcmp(part, "thin") && !third)
+        return thin(name);
+    if (!strcmp(part, "watch") && !third)
+        return watch(name);
     if (!strcmp(part, "verify"))
         return verify(name, third, how);
     if (!strcmp(part, "restore") && third)
@@ -211,6 +238,7 @@ static int snapshot(const struct verb *v, int argc, char **argv)
         {"description", 0, 0, G_OPTION_ARG_STRING, &o.description, "Of take and edit: what people are to know", "TEXT"},
         {"keep", 0, 0, G_OPTION_ARG_STRING, &o.keep, "Of restore: first take a snapshot of the present, so called",
          "NAME"},
+        {"automatic", 0, 0, G_OPTION_ARG_NONE, &o.automatic, "Of take: as if nobody had asked for it; then thin", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "No progress bar", NULL},
         {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of take, list, tree, verify and diff: table, json or name",
          "HOW"},
@@ -227,8 +255,9 @@ static int snapshot(const struct verb *v, int argc, char **argv)
 }
 
 const struct verb verb_snapshot = {
-    "snapshot", "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT] | "
-    "diff NAME SNAPSHOT [SNAPSHOT]",
+    "snapshot",
+    "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT] | "
+    "diff NAME SNAPSHOT [SNAPSHOT] | thin NAME",
     "points that a machine can go back to",
     "  vmctl snapshot take demo before-update --description 'all is well'\n"
     "  vmctl snapshot restore demo before-update --keep broken\n"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Asks the guest first, as one does; --force cuts the power. */
+#include "core-vmm/host/snapshots.h"
 #include "core-vmm/vmctl/verbs.h"
 
 #define PATIENCE 60.0
@@ -14,6 +15,18 @@ static int force(const char *given)
     if (why && (name = machine_resolve(given, &code)))
         note("vmctl: %s was ended by a signal: %s", name, why);
     return EXIT_CODE_OK;
+}
+
+/* What goes wrong with it keeps no machine from being stopped. */
+static void snapshot_before(const char *given)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = machines_find(given, NULL);
+    struct snapshot_policy policy;
+    struct snapshot_taken taken;
+    if (name && snapshots_policy(name, &policy, NULL) && policy.before_stop && !machines_wait_gone(name, 0) &&
+        !client_snapshot_automatic(name, &taken, &error))
+        note("vmctl: no snapshot before it stops: %s", error->message);
 }
 
 static int stop(const struct verb *v, int argc, char **argv)
@@ -33,6 +46,7 @@ static int stop(const struct verb *v, int argc, char **argv)
     if (cut)
         return force(argv[1]);
     g_autoptr(GError) error = NULL;
+    snapshot_before(argv[1]);
     return client_power_off(argv[1], patience, &error) ? EXIT_CODE_OK : fail_error(error);
 }
 

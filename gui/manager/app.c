@@ -66,6 +66,13 @@ static VmWindow *window_of(VmApp *a)
     return VM_WINDOW(w ? w : GTK_WINDOW(vm_window_new(ADW_APPLICATION(a), a->library)));
 }
 
+static void on_new(GSimpleAction *a, GVariant *parameter, gpointer app)
+{
+    VmWindow *w = window_of(app);
+    gtk_window_present(GTK_WINDOW(w));
+    gtk_widget_activate_action(GTK_WIDGET(w), "win.new", NULL);
+}
+
 static void activate(GApplication *app)
 {
     gtk_window_present(GTK_WINDOW(window_of(VM_APP(app))));
@@ -82,7 +89,8 @@ static void open_files(GApplication *app, GFile **files, int n, const char *hint
 
 static void startup(GApplication *app)
 {
-    static const GActionEntry entries[] = {{"quit", on_quit}, {"about", on_about}, {"shortcuts", on_shortcuts}};
+    static const GActionEntry entries[] = {
+        {"quit", on_quit}, {"about", on_about}, {"shortcuts", on_shortcuts}, {"new", on_new}};
     G_APPLICATION_CLASS(vm_app_parent_class)->startup(app);
     g_action_map_add_action_entries(G_ACTION_MAP(app), entries, G_N_ELEMENTS(entries), app);
     for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* item.c - see item.h. */
 #include "gui/manager/item.h"
-#include "core-vmm/base/os_defaults.h"
+#include "core-vmm/api/config.h"
 #include "core-vmm/control/answer.h"
+#include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include "gui/manager/live.h"
@@ -14,9 +15,11 @@ struct _VmItem {
     GObject parent_instance;
     char *name, *title, *os, *problem;
     enum vm_state state;
-    bool software;
-    gint64 memory, used;
-    struct live *live; /* while it runs */
+    bool software, damaged;
+    uint64_t memory;
+    gint64 used;
+    guint64 settings_print; /* of the machine.ini that was read */
+    struct live *live;      /* while it runs */
     JsonObject *info;
     GdkTexture *picture;
     VmJob *job;
@@ -75,7 +78,7 @@ bool vm_item_is_live(VmItem *m)
     return m->state == VM_RUNNING || m->state == VM_PAUSED;
 }
 
-gint64 vm_item_memory(VmItem *m)
+uint64_t vm_item_memory(VmItem *m)
 {
     return m->memory;
 }
@@ -253,39 +256,45 @@ static void set_text(VmItem *m, char **field, const char *value, const char *pro
     g_object_notify(G_OBJECT(m), property);
 }
 
-static void take_settings(VmItem *m)
+static void take_settings(VmItem *m, guint64 print, GError **error)
 {
-    g_autoptr(GKeyFile) file = machines_settings(m->name, NULL);
+    g_autofree char *ini = machines_ini(m->name);
+    g_autoptr(GKeyFile) file = schema_load(ini, error);
+    const struct config c = {file, ini, "machine"};
     g_autofree char *title = file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL;
     g_autofree char *os = file ? g_key_file_get_string(file, "machine", "os", NULL) : NULL;
+    m->settings_print = print;
+    m->damaged = !file || !config_size(&c, "memory", &m->memory, NULL);
     set_text(m, &m->os, os, "icon");
     set_text(m, &m->title, title && *title ? title : NULL, "title");
     m->settings_count++;
     g_object_notify(G_OBJECT(m), "settings");
 }
 
-static void take_entry(VmItem *m, const struct machine_entry *e)
+/* What is known of a machine that stands still, by its folder. */
+static enum vm_state standing(VmItem *m, const struct machine_entry *e)
 {
+    return !e->settings || m->damaged ? VM_DAMAGED : e->saved ? VM_SAVED : VM_OFF;
+}
+
+/* machine.ini is read only when it is another one. */
+void vm_item_look(VmItem *m)
+{
+    struct machine_entry *e = machines_glance(m->name);
+    g_autoptr(GError) error = NULL;
     bool runs = e->state == ENTRY_RUNS;
-    m->memory = (gint64)e->memory;
+    if (e->settings && e->settings != m->settings_print)
+        take_settings(m, e->settings, &error);
     m->used = last_used(m->name);
     if (runs && !m->live)
         go_live(m);
     if (!runs && m->live)
         go_off(m);
-    if (runs)
-        return;
-    set_state(m, e->state != ENTRY_STOPPED ? VM_DAMAGED : e->saved ? VM_SAVED : VM_OFF);
-    if (m->state == VM_DAMAGED)
-        vm_item_set_problem(m, e->why ? e->why : _("The folder has no machine.ini."));
-}
-
-void vm_item_look(VmItem *m)
-{
-    struct machine_entry *e = machines_look(m->name);
-    take_entry(m, e);
+    if (!runs)
+        set_state(m, standing(m, e));
+    if (m->state == VM_DAMAGED && (error || !e->settings))
+        vm_item_set_problem(m, error ? error->message : _("The folder has no machine.ini."));
     machine_entry_free(e);
-    take_settings(m);
 }
 
 void vm_item_forget(VmItem *m)

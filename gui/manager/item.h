@@ -6,6 +6,7 @@
 #include <gdk/gdk.h>
 #include <json-glib/json-glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum vm_state {
     VM_OFF,
@@ -33,7 +34,7 @@ const char *vm_item_os(VmItem *m); /* a word of os_defaults.h; NULL: nobody said
 enum vm_state vm_item_state(VmItem *m);
 bool vm_item_is_off(VmItem *m);
 bool vm_item_is_live(VmItem *m);                    /* it runs or is paused */
-gint64 vm_item_memory(VmItem *m);                   /* bytes */
+uint64_t vm_item_memory(VmItem *m);                 /* bytes */
 gint64 vm_item_used(VmItem *m);                     /* when it last started, Unix; 0: never */
 JsonObject *vm_item_info(VmItem *m);                /* what the running VM says of itself; NULL: it does not run */
 void vm_item_want_pictures(VmItem *m, bool wanted); /* counts: each true needs its false */

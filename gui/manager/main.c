@@ -12,10 +12,19 @@ static gboolean on_version(const char *name, const char *value, gpointer data, G
     exit(0);
 }
 
+/* Also if there is one already: then it is told. */
+static int on_options(GApplication *app, GVariantDict *options, gpointer data)
+{
+    if (g_variant_dict_contains(options, "new") && g_application_register(app, NULL, NULL))
+        g_action_group_activate_action(G_ACTION_GROUP(app), "new", NULL);
+    return -1;
+}
+
 int main(int argc, char **argv)
 {
     const GOptionEntry entries[] = {
         {"version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_version, N_("Show the version"), NULL},
+        {"new", 'n', 0, G_OPTION_ARG_NONE, NULL, N_("Begin with a new machine"), NULL},
         {NULL},
     };
     setlocale(LC_ALL, "");
@@ -24,5 +33,6 @@ int main(int argc, char **argv)
     textdomain(GETTEXT_PACKAGE);
     g_autoptr(VmApp) app = vm_app_new();
     g_application_add_main_option_entries(G_APPLICATION(app), entries);
+    g_signal_connect(app, "handle-local-options", G_CALLBACK(on_options), NULL);
     return g_application_run(G_APPLICATION(app), argc, argv);
 }

@@ -32,6 +32,7 @@ static void watch(VmOverview *v, bool on)
 /* ---- buttons ---- */
 
 enum { OFF = 1, SAVED = 2, RUNNING = 4, PAUSED = 8, SILENT = 16 };
+/* No more than a narrow window has room for; the menu has all. */
 static const struct button {
     const char *label, *action, *style;
     unsigned when;
@@ -43,7 +44,7 @@ static const struct button {
     {N_("Show _Screen"), "win.show", NULL, PAUSED},
     {N_("_Pause"), "win.pause", NULL, RUNNING},
     {N_("S_hut Down"), "win.shut-down", NULL, RUNNING},
-    {N_("Sa_ve"), "win.save", NULL, RUNNING | PAUSED},
+    {N_("Sa_ve"), "win.save", NULL, PAUSED},
     {N_("_Force Off…"), "win.force-off", "destructive-action", SILENT},
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* window_actions.c - what the window's menus and keys do with the window. */
+#include "gui/manager/disks.h"
 #include "gui/manager/remembered.h"
 #include "gui/manager/window.h"
 #include "gui/manager/wizard.h"
@@ -50,6 +51,11 @@ static void on_new(GSimpleAction *a, GVariant *parameter, gpointer window)
     vm_wizard_show(window, parameter ? g_variant_get_string(parameter, NULL) : NULL);
 }
 
+static void on_disks(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    vm_disks_show(window);
+}
+
 void window_actions_add(VmWindow *w, const char *view, const char *sort)
 {
     g_autofree char *view_text = g_strdup_printf("'%s'", view), *sort_text = g_strdup_printf("'%s'", sort);
@@ -61,6 +67,7 @@ void window_actions_add(VmWindow *w, const char *view, const char *sort)
         {"other-view", on_other_view},
         {"page", on_page, "s"},
         {"new", on_new},
+        {"disks", on_disks},
         {"new-from", on_new, "s"},
     };
     g_action_map_add_action_entries(G_ACTION_MAP(w), entries, G_N_ELEMENTS(entries), w);

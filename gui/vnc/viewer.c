@@ -52,7 +52,7 @@ static rfbBool no_power(rfbClientPtr c, uint8_t version, uint8_t code)
 void viewers_init(struct vnc *v)
 {
     rfbLogEnable(FALSE);
-    for (unsigned i = 0; i < v->most; i++) {
+    for (unsigned i = 0; i < 2 * v->most; i++) { /* those that go have theirs for a moment more */
         rfbScreenInfoPtr s = rfbGetScreen(NULL, NULL, 4, 4, 8, 3, 4);
         s->desktopName = v->name;
         s->cursor = NULL; /* the picture is not to be drawn into */
@@ -67,7 +67,7 @@ void viewers_init(struct vnc *v)
 
 void viewers_clear(struct vnc *v)
 {
-    for (unsigned i = 0; i < v->most; i++)
+    for (unsigned i = 0; i < 2 * v->most; i++)
         if (v->screens[i])
             rfbScreenCleanup(v->screens[i]);
 }
@@ -175,7 +175,7 @@ static rfbCursorPtr new_dot(void)
 
 static bool take_screen(struct viewer *w)
 {
-    for (w->place = 0; w->place < w->vnc->most; w->place++)
+    for (w->place = 0; w->place < 2 * w->vnc->most; w->place++)
         if (w->vnc->screens[w->place]) {
             w->screen = g_steal_pointer(&w->vnc->screens[w->place]);
             return true;

@@ -43,7 +43,7 @@ struct vnc {
     /* A wrong password makes the next one wait, whoever tries it. */
     unsigned wrong;
     gint64 next_try;
-    rfbScreenInfoPtr screens[VNC_CLIENTS_MOST]; /* made ahead, of viewers; NULL: in use */
+    rfbScreenInfoPtr screens[2 * VNC_CLIENTS_MOST]; /* made ahead, of viewers; NULL: in use, or not made */
 };
 
 /* ---- main.c ---- */

@@ -121,6 +121,43 @@ def linked(h):
     h.want(0, "rename", "q", "m")
 
 
+def unreadable(h):
+    """Whoever cannot be read may need it."""
+    h.want(0, "create", "base", "--disk", "4M", "--disk-format", "qcow2")
+    h.want(0, "clone", "base", "c1", "--linked")
+    h.want(0, "clone", "c1", "c2", "--linked")
+    lowest = os.path.join(h.machines, "base/disk.qcow2")
+    os.rename(lowest, lowest + ".away")  # a disk that is not there just now
+    h.want(9, "delete", "c1", err="c2 needs a disk image of c1")
+    os.rename(lowest + ".away", lowest)
+    for name in ("c2/machine.ini", "c1/snapshots/record.json"):
+        with open(h.machines + name, encoding="utf-8") as f:
+            text = f.read()
+        with open(h.machines + name, "w", encoding="utf-8") as f:
+            f.write("[[[")
+        h.want(0, "create", "alone")
+        h.want(9, "delete", "alone", err=f"perhaps {name[:2]} needs")
+        with open(h.machines + name, "w", encoding="utf-8") as f:
+            f.write(text)
+        h.want(0, "delete", "alone")
+    for name in ("c2", "c1", "base"):
+        h.want(0, "delete", name)
+
+
+def modules(h):
+    """Of Multiboot: those in the folder are copied."""
+    h.want(0, "create", "mb", "--disk", "2M")
+    for name in ("kernel", "m1", "m2"):
+        with open(h.machines + "mb/" + name, "w", encoding="utf-8") as f:
+            f.write(name)
+    h.want(0, "set", "mb", "machine.kernel=kernel", f"machine.initrd=m1 a=b,{h.base}/raw,m2")
+    h.want(0, "clone", "mb", "mb2")
+    parts = h.settings("mb2")["machine"]["initrd"].split(",")
+    assert parts == ["machine-m1 a=b", h.base + "/raw", "machine-m2"], parts
+    with open(h.machines + "mb2/machine-m2", encoding="utf-8") as f:
+        assert f.read() == "m2"
+
+
 def files(h):
     """What lies in the folder is copied, what lies elsewhere is for both."""
     for name in (h.base + "/cd.iso", h.machines + "m/own.iso"):
@@ -212,8 +249,8 @@ def kill(h, seed):
 
 def main():
     h, failed = Host(), 0
-    parts = [full, snapshot, linked, files, differences, moving, lambda host: kill(host, SEED)]
-    names = ["full clones", "clones of a snapshot", "linked clones", "other files", "differences of snapshots", "moved disks", "killed"]
+    parts = [full, snapshot, linked, unreadable, modules, files, differences, moving, lambda host: kill(host, SEED)]
+    names = ["full clones", "clones of a snapshot", "linked clones", "what cannot be read", "modules", "other files", "differences of snapshots", "moved disks", "killed"]
     print(f"1..{len(parts)}\n# TEST_SEED={SEED}", flush=True)
     for n, (part, name) in enumerate(zip(parts, names), 1):
         try:

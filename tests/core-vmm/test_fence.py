@@ -20,6 +20,9 @@ import time
 
 import tracing
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../gui"))
+import rfb  # noqa: E402
+
 VMCTL, VM = (os.path.abspath(a) for a in sys.argv[1:3])
 MACHINE = os.path.join(os.path.dirname(os.path.realpath(VM)), "terrarium-machine")  # what VM becomes
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/bios.bin", "/usr/share/qemu/bios-256k.bin")
@@ -285,6 +288,49 @@ def test_network_process():
             t.done()
         check_every_thread(resolver)
         assert h.other.poll() is None and h.vmctl("nic", "list", "m").stdout.count(" up ") == 3
+        os.close(master)
+        os.close(h.terminal)
+
+
+def refused_to_vnc(h):
+    """What code that took over the VNC server may not do, beside what nobody may: it can open nothing at all."""
+    paths = ["/etc/passwd", "/dev/null", "/usr/lib", h.folder + "/machine.ini", h.folder + "/vnc.password", h.folder + "/logs/vnc.log",
+             h.folder + "/disk.qcow2", "/proc/self/fd/3", "/proc/self/status"]
+    return [[f"open {p}", 2, p, 0] for p in paths] + [[f"openat {p}", 257, -100, p, 0] for p in paths] + [
+        ["readlink", 89, "/proc/self/exe", bytes(64), 64], ["a folder's names", 217, 3, bytes(64), 64], ["rename", 82, "/a", "/b"],
+        ["memfd_create", 319, "x", 0], ["a filter more", 317, 1, 0, bytes(16)], ["dup2", 33, 3, 0], ["pidfd_getfd", 438, 3, 3, 0],
+        ["mmap to execute", 9, 0, 4096, 5, 0x22, -1, 0], ["setsid", 112], ["waitid", 247, 0, 0, bytes(128), 4, 0],
+        ["timerfd_create", 283, 1, 0], ["flock", 73, 3, 2], ["fallocate", 285, 3, 0, 0, 4096]]
+
+
+def attack_vnc(h, pid, tid, pair):
+    t = tracing.Taken(pid, tid)
+    try:
+        for what, number, *args in refused(h, pair, pid) + refused_to_vnc(h):
+            value = tracing.name(t.call(number, *args))
+            assert value in ("EPERM", "EACCES"), f"VNC server: {what}: {value}"
+        assert t.call(39) == pid and t.call(435, bytes(88), 88) == -38
+    finally:
+        t.done()
+
+
+def test_vnc_server():
+    """The VNC server's loop thread, and the thread of a client."""
+    with Host() as h:
+        master, h.terminal = pty.openpty()
+        h.want("create", "m", "--memory", "16M", "--engine", "interp", "--nic", "none", "--set", "vnc.listen=auto")
+        h.begin()
+        vnc = find_process(h, "terrarium-vnc")
+        where = json.loads(h.vmctl("vnc", "m", "status", "-o", "json").stdout)["now"]["where"]
+        client = rfb.Rfb(int(where.split("port ")[1].rstrip(")")))
+        assert client.begin() and client.picture()
+        threads = tracing.threads(vnc)
+        assert "viewer" in threads.values(), threads
+        check_every_thread(vnc)
+        for tid in threads:
+            attack_vnc(h, vnc, tid, 3)
+        assert h.other.poll() is None and client.picture(), "it does not go on"
+        client.close()
         os.close(master)
         os.close(h.terminal)
 

@@ -161,6 +161,10 @@ def ova_virtualbox(h):
     assert s["nic2"] == {"model": "pcnet", "mode": "internal", "mac": "08:00:27:aa:bb:dd", "connected": "off"}, s
     h.same_disk("ova1", "sata0")
     h.want(7, "import", d + "/x.ova", "--name", "ova1", err="there is a machine ova1 already")
+    os.rename(d + "/x.ova", os.fsencode(d) + b"/\xf0.ova")  # a name that is no text
+    p = subprocess.run([VMCTL.encode(), b"import", os.fsencode(d) + b"/\xf0.ova", b"-n"], env=h.env, capture_output=True, timeout=60, check=False)
+    assert p.returncode == 0, p.stderr
+    os.rename(os.fsencode(d) + b"/\xf0.ova", d + "/x.ova")
     h.want(0, "import", d + "/x.ovf", "-q")  # the same, unpacked
     h.same_disk("box", "sata0")
     h.want(7, "import", d + "/x.ovf", "-q", err="--name")
@@ -287,6 +291,9 @@ def vbox(h):
     assert s["nic1"] == {"model": "pcnet", "mode": "nat", "mac": "08:00:27:11:22:33", "forward": "tcp 127.0.0.1:2222 22"}, s
     assert s["nic2"]["network"] == "lan" and s["nic2"]["connected"] == "off" and s["nic3"]["interface"] == "eth0", s
     h.same_disk("vbox", "ide0")
+    write(d + "/gone.iso", b"x" * 2048)
+    report, s = h.take(d + "/xp.vbox", "vbox2")
+    assert s["ide2"]["file"] == d + "/gone.iso", s
     h.refused(write(d + "/e.vbox", '<VirtualBox xmlns="http://www.virtualbox.org/"><MachineEncrypted/></VirtualBox>'), "is encrypted")
 
 
@@ -317,14 +324,16 @@ def utm(h):
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0"><dict><key>Backend</key><string>QEMU</string><key>ConfigurationVersion</key><integer>4</integer>
 <key>Drive</key><array><dict><key>ImageName</key><string>disk.qcow2</string><key>ImageType</key><string>Disk</string><key>Interface</key><string>NVMe</string><key>ReadOnly</key><false/></dict>
-<dict><key>ImageType</key><string>CD</string><key>Interface</key><string>USB</string></dict></array>
+<dict><key>ImageType</key><string>CD</string><key>ImageName</key><string>cd.iso</string><key>Interface</key><string>USB</string></dict></array>
 <key>Information</key><dict><key>Name</key><string>Deb</string><key>Icon</key><string>debian</string><key>UUID</key><string>{UUID}</string></dict>
 <key>Network</key><array><dict><key>Hardware</key><string>virtio-net-pci</string><key>MacAddress</key><string>52:54:00:11:22:33</string><key>Mode</key><string>Emulated</string>
 <key>PortForward</key><array><dict><key>Protocol</key><string>TCP</string><key>HostPort</key><integer>2222</integer><key>GuestPort</key><integer>22</integer></dict></array></dict></array>
 <key>QEMU</key><dict><key>UEFIBoot</key><true/><key>TPMDevice</key><true/></dict>
 <key>System</key><dict><key>Architecture</key><string>x86_64</string><key>CPUCount</key><integer>3</integer><key>MemorySize</key><integer>1024</integer></dict></dict></plist>"""
     write(d + "/config.plist", text)
+    write(d + "/Data/cd.iso", b"x" * 2048)
     report, s = h.take(d, "utm")
+    assert {"media": "cdrom", "file": d + "/Data/cd.iso"} in s.values(), s
     has(report["left"], "a TPM")
     has(report["left"], "UEFI")
     assert s["machine"]["cpus"] == "3" and s["machine"]["memory"] == "1G" and s["machine"]["uuid"] == UUID and report["os"] == "linux", s
@@ -377,7 +386,7 @@ def archives(h):
     h.refused(pack(d, ["disk.vmdk"], "none.ova"), "there is no .ovf")
     h.refused(pack(d, ["x.ovf"], "less.ova"), "disk.vmdk, which is not in the archive", code=3)
     h.refused(write(d + "/cut.ova", data[:-len(data) // 2]), "ends in the middle")
-    h.refused(write(d + "/noise.ova", data[:600] + bytes(os.urandom(5000))), "")
+    h.refused(write(d + "/noise.ova", data[:600] + bytes(os.urandom(5000))), "archive")
     for name, change in {"up": ("../x", None), "deep": ("a/b", None), "abs": ("/etc/x", None), "twice": ("disk.vmdk", None),
                          "link": ("l", tarfile.SYMTYPE), "hard": ("h", tarfile.LNKTYPE), "pipe": ("p", tarfile.FIFOTYPE)}.items():
         with tarfile.open(f"{d}/{name}.ova", "w", format=tarfile.USTAR_FORMAT) as t:
@@ -402,7 +411,7 @@ def descriptions(h):
     h.refused(write(path, "<Envelope>"), "not well-formed")
     h.refused(write(path, '<!DOCTYPE x [<!ENTITY a "b">]><Envelope/>'), "entities")
     bomb = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 12))
-    h.refused(write(path, f'<!DOCTYPE x [<!ENTITY a0 "aaaaaaaaaa">{bomb}]><Envelope>&a11;</Envelope>'), "")
+    h.refused(write(path, f'<!DOCTYPE x [<!ENTITY a0 "aaaaaaaaaa">{bomb}]><Envelope>&a11;</Envelope>'), "entit")
     h.refused(write(path, f'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><Envelope>&a;</Envelope>'), "entities")
     h.refused(write(path, "<Envelope>" * 100000), "not well-formed")
     h.refused(write(path, "<Other/>"), "no description of a machine")
@@ -411,7 +420,10 @@ def descriptions(h):
     h.refused(write(path, " " * (5 << 20)), "4 MiB")
     h.refused(write(path, ovf(BASIC + SATA + DISK, files=())), "<References> does not have")
     h.refused(write(path, ovf(BASIC + SATA + DISK).replace('ovf:href=', 'ovf:compression="gzip" ovf:href=')), "packed")
-    h.refused(write(path, ovf(BASIC + SATA + DISK, files=(("file1", "../../etc/passwd"),))), "", code=3)
+    other = h.folder()
+    h.image(other, "disk.vmdk", "vmdk", "-o", "subformat=streamOptimized")
+    h.refused(write(path, ovf(BASIC + SATA + DISK, files=(("file1", f"../{os.path.basename(other)}/disk.vmdk"),))), "--outside", code=6)
+    h.refused(write(path, ovf(BASIC, files=[(f"f{i}", "x") for i in range(2000)])), "2000 files")
     report, s = h.take(write(path, ovf(BASIC[:1] + SATA + DISK + [item(InstanceID=77, ResourceType=999)] * 3)
                              .replace("<rasd:VirtualQuantity>2", "<rasd:VirtualQuantity>4000000000")), "odd")
     has(report["left"], "type 999")
@@ -432,17 +444,26 @@ def secrets(h):
     h.refused(write(d + "/a.vmx", head + f'ide0:0.fileName = "x.iso"\nide0:0.deviceType = "cdrom-image"\n'.replace("x.iso", secret)), "--outside", code=6)
     write(other + "/base.raw", b"secret" * (512 * 100))
     h.tool("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", other + "/base.raw", d + "/d.qcow2")
-    h.refused(write(d + "/a.vmx", head + 'ide0:0.fileName = "d.qcow2"\n'), "builds upon", code=6)
+    h.refused(write(d + "/a.vmx", head + 'ide0:0.fileName = "d.qcow2"\n'), "--outside", code=6)
     h.take(d + "/a.vmx", "trusted", "--outside")
     h.tool("qemu-img", "compare", "-F", "raw", h.machines + "trusted/ide0.qcow2", other + "/base.raw")
     write(d + "/x.ovf", ovf(BASIC + SATA + DISK, files=(("file1", "d.qcow2"),), disks='<Disk ovf:capacity="1" ovf:diskId="d1" ovf:fileRef="file1"/>'))
     h.refused(pack(d, ["x.ovf", "d.qcow2"]), "other files, too")
     bad = {"nic1.tftp": other, "serial1.target": f"file:{other}/log", "machine.kernel": secret, "ide1.file": secret, "nic1.model": "e1000"}
-    ours = '<tr:Settings xmlns:tr="x">' + "".join(f'<tr:Setting key="{k}" value="{v}"/>' for k, v in bad.items()) + "</tr:Settings>"
+    bad.update({"sata0.offset": "512", "sata0.size": "1024", "console1.target": f"socket:{other}/s", "machine.firmware": secret})
+    ours = '<tr:Settings xmlns:tr="https://terrarium.invalid/ovf/1">' + "".join(f'<tr:Setting key="{k}" value="{v}"/>' for k, v in bad.items()) + "</tr:Settings>"
     report, s = h.take(write(d + "/ours.ovf", ovf(BASIC, extra=ours)), "ours")
     assert s == {"nic1": {"model": "e1000"}}, s
-    for key in list(bad)[:4]:
+    for key in set(bad) - {"nic1.model"}:
         has(report["left"], key)
+    has(report["mapped"], "nic1.model=e1000")
+    report, s = h.take(write(d + "/not-ours.ovf", ovf(BASIC, extra=ours.replace("terrarium.invalid", "other"))), "notours")
+    assert s["machine"]["memory"] == "512M" and "nic1" not in s, s
+    shutil.copy(d + "/d.qcow2", d + "/e.qcow2")
+    for sections in (("../../x", "machine", "serial1"), ("ide0", "ide0")):
+        images = "".join(f'<tr:Image section="{x}" diskId="d1"/>' for x in sections)
+        text = ovf(BASIC, files=(("file1", "e.qcow2"),), extra=ours.replace("</tr:Settings>", images + "</tr:Settings>"))
+        h.refused(write(d + "/images.ovf", text), "which is no drive or has one already")
 
 
 # ---- export ----
@@ -472,7 +493,7 @@ def export(h):
     h.want(2, "export", "out", d + "/a.tar", err=".ova")
     # again here: the same
     report, after = h.take(d + "/a.ova", "back")
-    assert not report["left"], report
+    assert not report["left"] and set(after) == set(before), report
     for s in (before, after):
         for disk in ("virtio-disk0", "virtio-disk1"):
             del s[disk]
@@ -485,6 +506,7 @@ def export(h):
     h.tool("xmllint", "--noout", "--nonet", d + "/a.ovf")
     write(d + "/b.ovf", re.sub(rb"(?s)<tr:Settings.*</tr:Settings>", b"", files["a.ovf"]))
     report, s = h.take(d + "/b.ovf", "foreign")
+    assert s["nic1"]["mac"] == before["nic1"]["mac"], s
     assert {"sata0", "sata1", "ide2", "sata3", "nic1"} <= set(s) and s["machine"]["memory"] == "320M" and s["nic1"]["model"] == "virtio-net", s
     h.same_disk("foreign", "sata0")
     # several files, and a domain
@@ -494,7 +516,10 @@ def export(h):
     check_sums(files, files["c.mf"])
     h.take(d + "/c.ovf", "several")
     h.same_disk("several", "virtio-disk0")
-    h.want(0, "export", "out", d + "/d.xml", "--format", "libvirt")
+    h.want(0, "set", "out", f"machine.kernel={h.base}/raw", "serial1.target=file:x", "machine.firmware=uefi")
+    report = json.loads(h.want(0, "export", "out", d + "/d.xml", "--format", "libvirt", "-o", "json"))
+    for what in ("machine.kernel", "serial1.target", "UEFI"):
+        has(report["left"], what)
     report, s = h.take(d + "/d.xml", "domain", "--outside")
     assert s["nic1"]["mac"] == before["nic1"]["mac"] and s["machine"]["uuid"] == UUID, s
     h.same_disk("domain", "virtio-disk0")
@@ -511,12 +536,14 @@ def export_killed(h):
         p.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM]))
         p.wait(60)
         time.sleep(0.1)  # the child goes with it
-        there = sorted(os.listdir(d))
+        there = sorted(t for t in os.listdir(d) if not t.startswith(".export-"))
         assert os.path.exists(file) or not there or all(t.endswith((".vmdk", ".mf")) for t in there), there
         if os.path.exists(file):
             h.want(0, "import", file, "--dry-run", "-q")
         for name in there:
             os.remove(d + "/" + name)
+    h.want(0, "export", "big", d + "/y.ova", "-q")
+    assert os.listdir(d) == ["y.ova"], f"leftovers: {os.listdir(d)}"
 
 
 def main():

@@ -164,6 +164,29 @@ static void test_nonsense(void)
     refused("\xff", "cannot be read");
 }
 
+/* One every half hour for ten days: of three hours and of four days the newest stay, and what is not automatic. */
+static void test_thinned(void)
+{
+    enum { COUNT = 480, HALF_HOUR = 1800 };
+    struct snapshot_record *r = record_new();
+    g_setenv("TZ", "UTC", TRUE); /* days begin at the same time everywhere */
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct snapshot *s = snapshot_new(i + 1);
+        s->time = 1795996800 + (gint64)i * HALF_HOUR;
+        s->automatic = i % 100 != 7;
+        g_ptr_array_add(r->snapshots, s);
+    }
+    const struct snapshot_policy p = {.hourly = 3, .daily = 4}, none = {0};
+    g_autoptr(GArray) gone = snapshots_thinned(r, &p), all = snapshots_thinned(r, &none);
+    g_assert_cmpuint(all->len, ==, COUNT - 5);
+    g_assert_cmpuint(gone->len, ==, COUNT - 5 - 6); /* the newest day's is the newest hour's */
+    for (guint i = 0; i < gone->len; i++)
+        g_assert_true(record_snapshot(r, g_array_index(gone, unsigned, i))->automatic);
+    for (guint i = 0; i < gone->len; i++)
+        g_assert_cmpuint(g_array_index(gone, unsigned, i), !=, COUNT);
+    record_free(r);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -172,5 +195,6 @@ int main(int argc, char **argv)
     g_test_add_func("/record/disks", test_disks);
     g_test_add_func("/record/long-chain", test_long_chain);
     g_test_add_func("/record/nonsense", test_nonsense);
+    g_test_add_func("/record/thinned", test_thinned);
     return g_test_run();
 }

@@ -342,6 +342,38 @@ def case_restore_refused(h):
     assert h.record() == before and in_snapshots(h) == files, in_snapshots(h)
 
 
+def case_firmware_and_tpm(h):
+    """What UEFI and a TPM remember is a snapshot's too; where there was nothing, there is nothing again."""
+    small = {"vars.fd": "vars", "tpm/tpm2-00.permall": "tpm"}
+
+    def write(what):
+        for name in small:
+            with open(h.path(name), "w", encoding="utf-8") as f:
+                f.write(what)
+
+    def read():
+        return {open(h.path(name), encoding="utf-8").read() if os.path.exists(h.path(name)) else None for name in small}
+
+    h.want("create", "m", "--disk", "1M")
+    h.want("snapshot", "take", "m", "none")
+    os.mkdir(h.path("tpm"))
+    write("first")
+    h.want("snapshot", "take", "m", "first")
+    write("second")
+    h.want("snapshot", "take", "m", "second")
+    assert read() == {"second"}, read()
+    write("third")
+    h.want("snapshot", "restore", "m", "first")
+    assert read() == {"first"}, read()
+    write("fourth")
+    h.want("snapshot", "delete", "m", "second")
+    assert read() == {"fourth"} and {"3.vars", "3.tpm"}.isdisjoint(in_snapshots(h)), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "none")
+    assert read() == {None}, read()
+    h.want("snapshot", "restore", "m", "first")
+    assert read() == {"first"}, read()
+
+
 def case_no_more_numbers(h):
     h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
     h.want("snapshot", "take", "m")

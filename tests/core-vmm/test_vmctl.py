@@ -353,6 +353,19 @@ def test_firmware(h):
     assert os.stat(store).st_mode & 0o777 == 0o600
 
 
+def test_tpm(h):
+    h.want(0, "create", "m", "--memory", "64M", "--set", "tpm.model=crb")
+    path, h.env["PATH"] = h.env["PATH"], h.base
+    h.want(6, "start", "m", err="swtpm, which is the machine's TPM, is missing: install the package swtpm")
+    h.env["PATH"] = path
+    if not shutil.which("swtpm"):
+        return
+    h.want(0, "start", "m")
+    h.want(1, "save", "m", err="with a TPM cannot be saved")
+    h.want(0, "stop", "--force", "m")
+    assert "tpm2-00.permall" in os.listdir(f"{h.base}/data/terrarium/machines/m/tpm")
+
+
 def refuses_to_start(h, why):
     """With a sentence; and what was saved stays."""
     before = os.stat(saved_file(h))
@@ -408,6 +421,9 @@ def test_snapshots_with_state(h):
     pid = running_pid(h)
     assert h.want(0, "snapshot", "take", "m", "six", err="m stood still for ") == "1\n"
     assert running_pid(h) == pid and kept(h) == 6
+    picture = json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"][0]["picture"]
+    with open(picture, "rb") as f:
+        assert f.read(8) == b"\x89PNG\r\n\x1a\n"
     h.want(4, "snapshot", "restore", "m", "six", err="stop it, or save it")
     h.want(7, "snapshot", "take", "m", "six", err="is called")
     h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
@@ -416,6 +432,7 @@ def test_snapshots_with_state(h):
     assert kept(h) == 7
     h.want(0, "save", "m")
     h.want(0, "snapshot", "delete", "m", "six", err="stays while m is saved")
+    assert not os.path.exists(picture)
     assert h.want(0, "snapshot", "take", "m", "seven", "--description", "a test") == "2\n"
     h.want(7, "snapshot", "take", "m", "seven", err="is called")
     h.want(2, "snapshot", "take", "m", "12", err="cannot be empty or a number")
@@ -525,6 +542,33 @@ def test_try(h):
     h.want(0, "start", "m")
     assert kept(h) == 7
     assert json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"] == []
+
+
+def test_automatic_snapshots(h):
+    """They thin themselves; what somebody took or renamed stays, and what is off is not taken."""
+    def names():
+        listed = json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"]
+        return [(s["id"], s.get("automatic", False)) for s in listed]
+
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M", "--set", "snapshots.keep-hourly=1", "--set", "snapshots.keep-daily=0",
+           "--set", "snapshots.before-stop=on", "--set", "snapshots.every=60")
+    h.want(0, "snapshot", "take", "m", "mine")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    assert names() == [(1, False), (3, True)], names()
+    h.want(0, "snapshot", "list", "m", out="automatic 20")
+    h.want(0, "snapshot", "edit", "m", "3", "--name", "kept")
+    h.want(0, "start", "m")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    h.want(0, "snapshot", "take", "m", "--automatic")
+    assert names() == [(1, False), (3, False), (5, True)], names()
+    h.want(0, "stop", "m")
+    assert names() == [(1, False), (3, False), (6, True)], names()
+    h.want(0, "set", "m", "snapshots.keep-hourly=0")
+    h.want(0, "snapshot", "thin", "m", err="1 automatic snapshot went")
+    h.want(2, "snapshot", "thin", "m", "x", err="usage")
+    h.want(2, "set", "m", "snapshots.every=-1", err="every")
+    assert names() == [(1, False), (3, False)], names()
 
 
 def test_disposable(h):

@@ -61,7 +61,8 @@ class Rfb:
             assert self.result() == 0
         self.put("B", 1)
         self.width, self.height = struct.unpack(">HH", self.get(4))
-        self.format = self.get(16)
+        said = struct.unpack(">BBBBHHHBBBxxx", self.get(16))
+        assert said[:3] == (32, 24, 0) and said[3] and said[4:] == (255, 255, 255, 16, 8, 0), f"pixels are not x8r8g8b8: {said}"
         self.name = self.get(struct.unpack(">I", self.get(4))[0]).decode()
         return True
 

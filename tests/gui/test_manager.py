@@ -116,6 +116,20 @@ def snapshots(desk):
     desk.show_page("overview")
 
 
+def disks(desk):
+    """All images with their owners and sizes; one that is missing is said to be."""
+    desk.vmctl("create", "spare7", "--disk", "3G", "--disk-format", "vdi")
+    os.unlink(info(desk, "spare7")["folder"] + "/disk.vdi")
+    desk.see("spare7")
+    desk.action("disks")
+    desk.see("Größe 7.5: 10.0")
+    desk.see("spare7: the file is missing")
+    desk.keys("Escape")
+    desk.gone("the file is missing")
+    desk.vmctl("delete", "spare7")
+    desk.gone("spare7")
+
+
 def deleting(desk):
     wait_for("off", lambda: info(desk, "Größe 7.5")["state"] in ("stopped", "saved"))
     desk.keys("ctrl+Delete")
@@ -126,4 +140,4 @@ def deleting(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, disks, deleting], sys.argv[1:])

@@ -4,6 +4,8 @@
 serial port as evdev codes, "+30 -30".  Clients are one of our own (rfb.py) and those of the distribution.  Prints TAP.
 Usage: test_vnc.py VMCTL SCRIPTED_VM"""
 import base64
+import functools
+import http.server
 import json
 import os
 import random
@@ -14,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -151,6 +154,44 @@ def other_clients(m):
         subprocess.run(["vncsnapshot", "-quality", "100", f"127.0.0.1:{m.port - 5900}", m.home + "/c.jpg"], check=True, timeout=60,
                        capture_output=True)
         assert os.path.getsize(m.home + "/c.jpg") > 1000
+
+
+def tigervnc(m):
+    """A viewer with a window: keys by place, the pointer, its picture, and a new size."""
+    missing = [p for p in ("Xvfb", "xdotool", "xtigervncviewer", "import") if not shutil.which(p)]
+    if missing:
+        return "not installed: " + " ".join(missing)
+    m.order("mode 320")
+    read, write = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1000x700x24", "-noreset"], pass_fds=[write],
+                              stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as line:
+        env = dict(m.env, DISPLAY=":" + line.readline().strip())
+    viewer = subprocess.Popen(["xtigervncviewer", "-RemoteResize=0", f"127.0.0.1::{m.port}"], env=env, stderr=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL)
+    def tool(*words):
+        return subprocess.run(["xdotool", *words], env=env, capture_output=True, text=True, timeout=20).stdout
+    try:
+        window = wait_for("window", lambda: next((w for w in tool("search", "--name", "vm").split()), None))
+        wait_for("client", lambda: m.clients())
+        wait_for("size", lambda: "320x48" in tool("getwindowgeometry", window))
+        tool("windowfocus", "--sync", window)
+        tool("mousemove", "--window", window, "100", "20", "click", "1")
+        tool("key", "a", "shift+b", "F5", "Home", "KP_Enter")
+        for codes in ("+30 -30", "+42 +48 -42 -48", "+63 -63", "+102 -102", "+96 -96"):
+            m.gets(codes)
+        assert m.clients()[0]["extended-keys"]
+        colour = subprocess.run(["import", "-window", window, "-crop", "1x1+50+30", "txt:-"], env=env, capture_output=True, text=True).stdout
+        assert "(16,32,48)" in colour, colour
+        m.order("mode 640")
+        wait_for("new size", lambda: "640x48" in tool("getwindowgeometry", window))
+    finally:
+        viewer.kill()
+        viewer.wait()
+        server.terminate()
+        server.wait()
+    return None
 
 
 def modes(m):
@@ -355,6 +396,8 @@ def strangers(m):
     for s in waiting[::3]:
         s.sendall(b"RFB 003.0")
     m.client().close()
+    held = len(os.listdir(f"/proc/{m.process()}/fd"))
+    assert held < 50, f"200 connections that say nothing hold {held} descriptors"
     for s in waiting:
         s.close()
     for _ in range(100):
@@ -446,6 +489,23 @@ def several(m):
     m.client().close()
 
 
+def one_place(m):
+    """Each takes over from the one before."""
+    before = None
+    for _ in range(5):
+        c = m.client()
+        c.request()
+        c.update()
+        assert before is None or before.is_closed()
+        before = c
+    assert len(m.clients()) == 1
+    before.key(ord("a"), True)
+    m.gets("+30")
+    m.vmctl("stop", "--force", "vm")  # with a key down
+    assert before.is_closed()
+    wait_for("end in good order", lambda: "VNC ends" in open(m.folder + "/logs/vnc.log").read())
+
+
 def web(m):
     def ask(*headers):
         s = socket.create_connection(("127.0.0.1", m.port), 10)
@@ -480,6 +540,27 @@ def web(m):
     c.close()
 
 
+def novnc(m):
+    """The distribution's noVNC in a browser engine, from a web server of this host."""
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "web_page.py")
+    has = "import gi; gi.require_version('WebKit2', '4.1'); gi.require_version('Gtk', '3.0')"
+    if not os.path.exists("/usr/share/novnc/vnc_lite.html") or not shutil.which("dbus-run-session") or subprocess.run(
+            ["/usr/bin/python3", "-c", has], capture_output=True).returncode:
+        return "not installed: novnc, dbus, or gir1.2-webkit2-4.1"
+    m.order("mode 320")
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/usr/share/novnc")
+    serve.func.log_message = lambda *a: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    env = dict(m.env, WEBKIT_DISABLE_COMPOSITING_MODE="1", WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS="1")
+    url = f"http://localhost:{server.server_port}/vnc_lite.html?host=localhost&port={m.port}&path="
+    seen = subprocess.run(["xvfb-run", "-a", "dbus-run-session", "/usr/bin/python3", page, url, "40"], env=env, capture_output=True, text=True,
+                          timeout=90).stdout
+    server.shutdown()
+    assert "320x48 16,32,48" in seen, seen
+    return None
+
+
 def ports(m):
     taken = socket.create_server(("127.0.0.1", 0))
     busy = m.run("vnc", "vm", "on", "--listen", f"127.0.0.1::{taken.getsockname()[1]}")
@@ -510,9 +591,26 @@ def ends_with_machine(m):
     m.client().close()
 
 
-TESTS = [(picture, []), (other_clients, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
+def next_process(m):
+    """A snapshot ends the VM process and starts another: the server is there again, at the same place."""
+    free = socket.create_server(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    m.vmctl("vnc", "vm", "on", "--listen", f"127.0.0.1::{port}")
+    m.find()
+    assert m.port == port
+    before = m.process()
+    for _ in range(3):
+        m.vmctl("snapshot", "take", "vm")
+        m.find()
+        assert m.port == port
+    assert m.process() != before
+    m.client().close()
+
+
+TESTS = [(picture, []), (other_clients, []), (tigervnc, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
          (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (strangers, []),
-         (bad_messages, []), (killed, []), (look_on, []), (several, []), (web, []), (ports, []), (ends_with_machine, [])]
+         (bad_messages, []), (killed, []), (look_on, []), (several, []), (one_place, ["vnc.clients=1", "vnc.sharing=exclusive"]), (web, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
 
 
 def main():
@@ -522,8 +620,8 @@ def main():
     for n, (test, settings) in enumerate(chosen, 1):
         m = Machine(*settings)
         try:
-            test(m)
-            print(f"ok {n} - {test.__name__}", flush=True)
+            skip = test(m)
+            print(f"ok {n} - {test.__name__}" + (f" # SKIP {skip}" if skip else ""), flush=True)
         except Exception as e:  # noqa: BLE001
             failed += 1
             log = open(m.folder + "/logs/vnc.log").read() if os.path.exists(m.folder + "/logs/vnc.log") else ""

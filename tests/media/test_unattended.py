@@ -66,17 +66,16 @@ def test_ubuntu(h):
     except ImportError:
         return "python3-yaml is not installed"
     h.iso("u.iso", UBUNTU)
-    for name in LINUX_NAMES:
-        for password in PASSWORDS:
-            out = answers(h, "ubuntu", "u.iso", "--user", "ann", "--full-name", name, "--hostname", "box", "--keyboard", "us(intl)",
-                          "--packages", "vim less", "--serial-console", password=password)
-            text = h.inside(out, "user-data")
-            assert text.startswith(b"#cloud-config\n")
-            data = yaml.safe_load(text)["autoinstall"]
-            assert data["version"] == 1 and data["keyboard"] == {"layout": "us", "variant": "intl"} and data["packages"] == ["vim", "less"]
-            who = data["identity"]
-            assert (who["realname"], who["username"], who["hostname"]) == (name, "ann", "box") and is_hash_of(who["password"], password)
-            assert yaml.safe_load(h.inside(out, "meta-data")) == {"instance-id": "box", "local-hostname": "box"}
+    for name, password in zip(LINUX_NAMES, PASSWORDS + PASSWORDS):
+        out = answers(h, "ubuntu", "u.iso", "--user", "ann", "--full-name", name, "--hostname", "box", "--keyboard", "us(intl)",
+                      "--packages", "vim less", "--serial-console", password=password)
+        text = h.inside(out, "user-data")
+        assert text.startswith(b"#cloud-config\n")
+        data = yaml.safe_load(text)["autoinstall"]
+        assert data["version"] == 1 and data["keyboard"] == {"layout": "us", "variant": "intl"} and data["packages"] == ["vim", "less"]
+        who = data["identity"]
+        assert (who["realname"], who["username"], who["hostname"]) == (name, "ann", "box") and is_hash_of(who["password"], password)
+        assert yaml.safe_load(h.inside(out, "meta-data")) == {"instance-id": "box", "local-hostname": "box"}
     assert h.detect(out)["volume"] == "CIDATA"
     return None
 
@@ -122,16 +121,15 @@ def test_windows_names(h):
     if reason:
         return reason
     iso = h.windows("w.iso", 22631, language="de-DE")
-    for name in NAMES:
-        for password in PASSWORDS + [""]:
-            out = answers(h, "windows", iso, "--user", "Änn O'Neil & S", "--full-name", name, "--hostname", "box", password=password)
-            text = h.inside(out, "autounattend.xml")
-            root = windows_answers.check(text, 22631)
-            assert windows_answers.get(root, "UserAccounts/LocalAccounts/LocalAccount/DisplayName") == [name]
-            assert windows_answers.get(root, "UserAccounts/LocalAccounts/LocalAccount/Name") == ["Änn O'Neil & S"]
-            assert windows_answers.get(root, "SetupUILanguage/UILanguage") == ["de-DE"], "of the medium's languages"
-            for coded in windows_answers.get(root, "AutoLogon/Password/Value") + windows_answers.get(root, "UserAccounts/LocalAccounts/LocalAccount/Password/Value"):
-                assert base64.b64decode(coded).decode("utf-16-le") == password + "Password"
+    for name, password in zip(NAMES, PASSWORDS + [""] + PASSWORDS):
+        out = answers(h, "windows", iso, "--user", "Änn O'Neil & S", "--full-name", name, "--hostname", "box", password=password)
+        text = h.inside(out, "autounattend.xml")
+        root = windows_answers.check(text, 22631)
+        assert windows_answers.get(root, "UserAccounts/LocalAccounts/LocalAccount/DisplayName") == [name]
+        assert windows_answers.get(root, "UserAccounts/LocalAccounts/LocalAccount/Name") == ["Änn O'Neil & S"]
+        assert windows_answers.get(root, "SetupUILanguage/UILanguage") == ["de-DE"], "of the medium's languages"
+        for coded in windows_answers.get(root, "AutoLogon/Password/Value") + windows_answers.get(root, "UserAccounts/LocalAccounts/LocalAccount/Password/Value"):
+            assert base64.b64decode(coded).decode("utf-16-le") == password + "Password"
     for edition, index in (("1", "1"), ("core", "1"), ("Windows X Pro", "2")):
         text = h.inside(answers(h, "windows", iso, "--user", "Ann", "--edition", edition), "autounattend.xml")
         assert windows_answers.get(windows_answers.check(text, 22631), "ImageInstall/OSImage/InstallFrom/MetaData/Value") == [index]

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What lies around the manager's program: its desktop entry and AppStream data by their validators, and that translators find all
+its texts.  Prints TAP.  Usage: test_manager_data.py ROOT"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+
+ROOT = sys.argv[1]
+MANAGER = os.path.join(ROOT, "gui/manager")
+NAME = "org.terrarium.Terrarium"
+
+
+def text(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def tool(*command):
+    if not shutil.which(command[0]):
+        return f"SKIP {command[0]} is not installed"
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    said = (done.stdout + done.stderr).strip()
+    return "" if done.returncode == 0 else said or "failed"
+
+
+def desktop_entry():
+    return tool("desktop-file-validate", f"{MANAGER}/data/{NAME}.desktop")
+
+
+def metainfo():
+    return tool("appstreamcli", "validate", "--no-net", f"{MANAGER}/data/{NAME}.metainfo.xml")
+
+
+def potfiles():
+    """Every file with texts for people is listed, and nothing else."""
+    listed = {line for line in text("po/POTFILES").split("\n") if line and line[0] != "#"}
+    wanted = set()
+    for path in glob.glob(f"{MANAGER}/*.c") + glob.glob(f"{MANAGER}/ui/*.ui"):
+        if re.search(r'\bN?_\("|translatable="yes"', open(path, encoding="utf-8").read()):
+            wanted.add(os.path.relpath(path, ROOT))
+    return "\n".join([f"po/POTFILES lacks {f}" for f in wanted - listed] + [f"po/POTFILES has {f}" for f in listed - wanted])
+
+
+def xgettext():
+    if not shutil.which("xgettext"):
+        return "SKIP gettext is not installed"
+    with tempfile.TemporaryDirectory() as folder:
+        problem = tool("xgettext", "--files-from=po/POTFILES", "--keyword=_", "--keyword=N_", "--from-code=UTF-8", "-o", folder + "/out.pot")
+        return problem or ("" if text(folder + "/out.pot").count("msgid") > 100 else "hardly any texts were found")
+
+
+def layouts():
+    """Each .ui file is well-formed and among the resources; a text in it is marked, and a button with an icon alone has a name."""
+    resources, found = text("gui/manager/terrarium.gresource.xml"), []
+    for path in sorted(glob.glob(f"{MANAGER}/ui/*.ui")):
+        name, root = os.path.basename(path), xml.parse(path).getroot()
+        if f"ui/{name}" not in resources:
+            found.append(f"{name} is not among the resources")
+        for p in root.iter("property"):
+            if p.get("name") in ("label", "title", "subtitle", "description", "placeholder-text", "tooltip-text") and p.text and \
+                    re.search("[A-Za-z]", p.text) and p.get("translatable") != "yes":
+                found.append(f"{name}: {p.text!r} is not marked for translators")
+        for o in root.iter("object"):
+            has = {p.get("name") for p in o.findall("property")}
+            if "Button" in o.get("class") and "icon-name" in has and o.find("accessibility") is None:
+                found.append(f"{name}: a button with an icon alone has no name for screen readers")
+    return "\n".join(found)
+
+
+TESTS = [desktop_entry, metainfo, potfiles, xgettext, layouts]
+print(f"1..{len(TESTS)}")
+for i, test in enumerate(TESTS, 1):
+    problem = test()
+    if problem.startswith("SKIP"):
+        print(f"ok {i} {test.__name__} # {problem}")
+        continue
+    print("not ok" if problem else "ok", i, test.__name__)
+    for line in problem.split("\n") if problem else []:
+        print("#", line)
