@@ -12,7 +12,7 @@ struct channel;
 struct channel_carrier {                          /* loop thread */
     void (*waiting)(struct device *d, void *tag); /* there is something for channel_take() */
 };
-/* The guest opens a channel to the service of that name; NULL: there is none.  tag: the device's. */
+/* The guest opens a channel to the service of that name; NULL: there is none, or too many channels.  tag: the device's. */
 struct channel *channel_open(struct device *d, const char *service, const struct channel_carrier *carrier, void *tag);
 bool channel_from_guest(struct channel *c, const void *data,
                         size_t bytes);   /* false: too large, or too much waits; dropped */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { OPENED, MESSAGE, CLOSED }; /* the first byte of a block */
+#define CHANNELS_MOST 256         /* with those whose service has not heard yet that they are closed */
 
 struct channel {
     struct machine *machine;
@@ -32,7 +33,7 @@ static gboolean forget(gpointer data)
 {
     struct channel *c = data;
     g_mutex_lock(&c->machine->channels_lock);
-    g_ptr_array_remove(c->machine->channels, c);
+    g_ptr_array_remove_fast(c->machine->channels, c);
     g_mutex_unlock(&c->machine->channels_lock);
     channel_free(c);
     return G_SOURCE_REMOVE;
@@ -50,7 +51,7 @@ static bool give_to_service(void *ctx, const void *data, size_t bytes)
         s->message(c->talk, block + 1, bytes - 1);
     } else {
         s->closed(c->talk);
-        g_idle_add(forget, c); /* not here: its mailbox is busy */
+        g_idle_add_full(G_PRIORITY_DEFAULT, forget, c, NULL); /* not here: its mailbox is busy */
     }
     return true;
 }
@@ -76,7 +77,10 @@ static const struct channel_service *service_named(struct machine *m, const char
 struct channel *channel_open(struct device *d, const char *service, const struct channel_carrier *carrier, void *tag)
 {
     const struct channel_service *s = service_named(d->machine, service);
-    if (!s || !s->opened)
+    g_mutex_lock(&d->machine->channels_lock);
+    bool room = d->machine->channels->len < CHANNELS_MOST;
+    g_mutex_unlock(&d->machine->channels_lock);
+    if (!s || !s->opened || !room)
         return NULL;
     struct channel *c = g_new0(struct channel, 1);
     c->machine = d->machine;

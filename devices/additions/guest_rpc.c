@@ -15,6 +15,7 @@
 #include "core-vmm/api/channel.h"
 #include "devices/additions/backdoor.h"
 #include <string.h>
+#include <sys/random.h>
 
 enum kind { OPEN, SEND_SIZE, SEND, RECEIVE_SIZE, RECEIVE, RECEIVED, CLOSE };
 enum {
@@ -115,8 +116,11 @@ static uint32_t open_channel(struct guest_rpc *g, struct port_call *p)
     c->used_at = dev_now(g->device);
     c->has_cookie = wanted & PROTOCOL_COOKIE;
     if (c->has_cookie) {
-        p->gpr[X86_RSI] = c->cookie_high = g_random_int();
-        p->gpr[X86_RDI] = c->cookie_low = g_random_int();
+        uint32_t cookie[2]; /* that no program can work out from its own */
+        if (getrandom(cookie, sizeof cookie, 0) != sizeof cookie)
+            g_error("the host has no random numbers");
+        p->gpr[X86_RSI] = c->cookie_high = cookie[0];
+        p->gpr[X86_RDI] = c->cookie_low = cookie[1];
     }
     p->gpr[X86_RDX] = (p->gpr[X86_RDX] & 0xffff) | (c - g->channel) << 16;
     return STATUS_SUCCESS;

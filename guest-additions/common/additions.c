@@ -5,6 +5,14 @@
 
 #define MESSAGE_MOST 65536
 
+bool additions_may_log(struct additions *a)
+{
+    gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
+    if (atomic_exchange(&a->log_second, second) != second)
+        atomic_store(&a->log_count, 0);
+    return atomic_fetch_add(&a->log_count, 1) < LOG_A_SECOND;
+}
+
 static GBytes *answer(void *ctx, const void *data, size_t bytes)
 {
     return rpci_answer(ctx, data, bytes);

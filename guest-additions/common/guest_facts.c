@@ -44,21 +44,21 @@ static char *checked_text(const char *value, size_t bytes, size_t most)
     return good ? g_strndup(value, bytes) : NULL;
 }
 
-/* A fact is a line for people. */
-static char *checked_line(const char *value, size_t bytes, size_t most)
+char *guest_line(const char *said, size_t bytes, size_t most)
 {
-    g_autofree char *text = checked_text(value, bytes, most);
-    GString *line = text ? g_string_new(NULL) : NULL;
-    for (const char *at = text; at && *at; at = g_utf8_next_char(at)) {
+    g_autofree char *text = g_utf8_make_valid(said, MIN(bytes, most));
+    GString *line = g_string_new(NULL);
+    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
         gunichar c = g_utf8_get_char(at);
         g_string_append_unichar(line, g_unichar_iscntrl(c) ? ' ' : c);
     }
-    return line ? g_string_free(line, FALSE) : NULL;
+    return g_string_free(line, FALSE);
 }
 
 bool guest_facts_set(struct guest_facts *f, const char *name, const char *value, size_t bytes)
 {
-    char *text = checked_line(value, bytes, FACT_BYTES);
+    g_autofree char *good = checked_text(value, bytes, FACT_BYTES);
+    char *text = good ? guest_line(good, bytes, FACT_BYTES) : NULL;
     if (!text)
         return false;
     g_mutex_lock(&f->lock);

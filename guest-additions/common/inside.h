@@ -8,7 +8,7 @@
 #define FACT_BYTES      4096 /* of one */
 #define FACTS_MOST      64
 #define VARIABLE_KEY    256
-#define VARIABLE_BYTES  65536
+#define VARIABLE_BYTES  65534 /* with "1 " before it the longest answer */
 #define VARIABLES_MOST  256
 #define VARIABLES_BYTES (1u << 20) /* of all, keys and values */
 #define ADDRESSES_MOST  64
@@ -18,6 +18,8 @@ void guest_facts_free(struct guest_facts *f);
 void guest_facts_clear(struct guest_facts *f); /* of the guest that was; variables stay */
 /* False: too long, too many, or not UTF-8. */
 bool guest_facts_set(struct guest_facts *f, const char *name, const char *value, size_t bytes);
+/* What a guest says as a line for people: at most so many bytes of it, valid UTF-8 without control characters; g_free. */
+char *guest_line(const char *said, size_t bytes, size_t most);
 char *guest_facts_get(struct guest_facts *f, const char *name); /* g_free; NULL */
 void guest_facts_set_addresses(struct guest_facts *f, GPtrArray *addresses);
 bool guest_facts_set_variable(struct guest_facts *f, const char *key, const char *value, size_t bytes);
@@ -36,6 +38,9 @@ GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes);
 void *tclo_opened(void *additions, struct channel *c);
 void tclo_message(void *talk, const void *data, size_t bytes);
 void tclo_closed(void *talk);
+
+#define LOG_A_SECOND 10
+bool additions_may_log(struct additions *a); /* any thread: the guest has not had all its lines of this second yet */
 
 struct additions {
     struct guest_facts *facts;

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOG_BYTES    512
-#define LOG_A_SECOND 10
-#define REPLY_MOST   65536
+#define LOG_BYTES  512
+#define REPLY_MOST 65536
 
 /* rest, of `bytes`, is what follows the name and a space; what the handler says is added to the answer. */
 struct question {
@@ -57,20 +56,11 @@ static bool fact(struct question *q, const char *name)
 
 /* ---- handlers ---- */
 
-static bool may_log(struct additions *a)
-{
-    gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
-    if (atomic_exchange(&a->log_second, second) != second)
-        atomic_store(&a->log_count, 0);
-    return atomic_fetch_add(&a->log_count, 1) < LOG_A_SECOND;
-}
-
 static bool log_line(struct question *q)
 {
     without_zero(q);
-    g_autofree char *text = g_utf8_make_valid(q->rest, MIN(q->bytes, LOG_BYTES));
-    g_strdelimit(text, "\r\n\t\x1b", ' ');
-    if (may_log(q->additions))
+    g_autofree char *text = guest_line(q->rest, q->bytes, LOG_BYTES);
+    if (additions_may_log(q->additions))
         g_message("the guest says: %s", text);
     return true;
 }
@@ -137,8 +127,8 @@ static bool accept(struct question *q)
 static bool state_change(struct question *q)
 {
     without_zero(q);
-    g_autofree char *text = g_utf8_make_valid(q->rest, MIN(q->bytes, LOG_BYTES));
-    if (may_log(q->additions))
+    g_autofree char *text = guest_line(q->rest, q->bytes, LOG_BYTES);
+    if (additions_may_log(q->additions))
         g_message("the guest's tools say of a change of power: %s", text);
     return guest_facts_set(q->additions->facts, "power-change", text, strlen(text));
 }

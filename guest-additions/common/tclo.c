@@ -68,7 +68,8 @@ static void want(struct tclo *t, const char *text, additions_done done, void *ct
 static void begin(struct tclo *t)
 {
     struct additions *a = t->additions;
-    g_message("%s in the guest listens", t->name);
+    if (additions_may_log(a))
+        g_message("%s in the guest listens", t->name);
     want(t, "Capabilities_Register", NULL, NULL);
     if (strcmp(t->name, "toolbox"))
         return;

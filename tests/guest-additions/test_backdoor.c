@@ -281,6 +281,43 @@ static void wishes(void)
     caller_free(c);
 }
 
+/* Before the host comes to it, a guest opens and closes without end. */
+static void churn(void)
+{
+    struct caller *c = caller_new("", true);
+    for (unsigned i = 0; i < 2000; i++) {
+        int n = caller_open(c, CALLER_TCLO);
+        if (n >= 0)
+            caller_message(c, n, CLOSE, 0);
+        g_assert_cmpuint(c->machine->channels->len, <=, 256);
+    }
+    g_assert_cmpint(caller_open(c, CALLER_TCLO), ==, -1);
+    settle();
+    g_assert_cmpuint(c->machine->channels->len, ==, 0);
+    g_assert_cmpint(caller_open(c, CALLER_TCLO), ==, 0);
+    caller_free(c);
+}
+
+static void hear(const char *domain, GLogLevelFlags level, const char *message, gpointer heard)
+{
+    g_string_append(heard, message);
+}
+
+/* No line of the log is the guest's own, nor is a fact more than a line. */
+static void lines(void)
+{
+    struct caller *c = caller_new("", true);
+    g_autoptr(GString) heard = g_string_new(NULL);
+    GLogFunc before = g_log_set_default_handler(hear, heard);
+    g_free(caller_ask(c, "log a\nb\x1b[1m"));
+    g_free(caller_ask(c, "tools.os.statechange.status c\nd\xc2\x9b"));
+    g_log_set_default_handler(before, NULL);
+    g_assert_nonnull(strstr(heard->str, "a b [1m"));
+    g_assert_nonnull(strstr(heard->str, "c d "));
+    g_assert_null(strchr(heard->str, '\n'));
+    caller_free(c);
+}
+
 /* A question goes on where it was; what the host wanted is asked anew. */
 static void saved(void)
 {
@@ -382,7 +419,7 @@ static void variables(void)
     }
     g_assert_false(additions_set_variable(c->additions, "one-more", "v", &error));
     g_assert_nonnull(error);
-    g_autofree char *large = g_strnfill(65536, 'y');
+    g_autofree char *large = g_strnfill(65534, 'y');
     for (unsigned i = 0; i < 15; i++) {
         g_autofree char *key = g_strdup_printf("k%u", i);
         g_assert_true(additions_set_variable(c->additions, key, large, NULL));
@@ -390,6 +427,10 @@ static void variables(void)
     g_assert_false(additions_set_variable(c->additions, "k15", large, NULL));
     g_assert_true(additions_set_variable(c->additions, "k14", "", NULL));
     g_assert_true(additions_set_variable(c->additions, "k15", large, NULL));
+    g_autofree char *whole = caller_ask(c, "info-get guestinfo.k15");
+    g_assert_cmpuint(strlen(whole), ==, 65536);
+    g_autofree char *larger = g_strnfill(65535, 'y');
+    g_assert_false(additions_set_variable(c->additions, "k15", larger, NULL));
     caller_free(c);
 }
 
@@ -422,6 +463,8 @@ int main(int argc, char **argv)
     g_test_add_func("/messages/unserved", unserved);
     g_test_add_func("/wishes/answered", wishes);
     g_test_add_func("/saved", saved);
+    g_test_add_func("/messages/churn", churn);
+    g_test_add_func("/messages/lines", lines);
     g_test_add_func("/wishes/strangers", strangers);
     g_test_add_func("/facts/addresses", addresses);
     g_test_add_func("/facts/variables", variables);
