@@ -264,6 +264,18 @@ class Desk:
             return thing and thing.has(SENSITIVE) and self.call(thing.path, "Action", "DoAction", "(i)", 0)[0]
         self.wait(f"{role or 'thing'} to click named {name!r}", act)
 
+    def click_to(self, name, shows, role="push button"):
+        """Clicks until something shows: a button of a window that is just coming may not hear."""
+        def act():
+            if self.find(role, shows):
+                return True
+            self.click(name, role)
+            try:
+                return wait_for(shows, lambda: self.find(role, shows), 2)
+            except AssertionError:
+                return False
+        self.wait(f"{shows!r} after a click on {name!r}", act)
+
     def field(self, name):
         return self.wait(f"field named {name!r}", lambda: next((t for t in self.things() if name in t.name and t.can("EditableText")), None))
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from manager import run_tests, wait_for  # noqa: E402
@@ -24,7 +25,7 @@ def screens(desk):
 def wizard_from_nothing(desk):
     desk.start()
     desk.click("Create Virtual Machine", "push button")
-    desk.click("Empty Machine", "push button")
+    desk.click_to("Empty Machine", "_Back")
     desk.type_into("Name", "Größe 7.5")
     desk.click("Create", "push button")
     wait_for("machine", lambda: "Größe 7.5" in desk.vmctl("list"))
@@ -36,15 +37,16 @@ def wizard_from_nothing(desk):
 def wizard_refuses(desk):
     """What cannot be is said, and nothing that was typed is lost."""
     desk.click("New Virtual Machine", "push button")
-    desk.click("Empty Machine", "push button")
+    desk.click_to("Empty Machine", "_Back")
     desk.type_into("Name", "Größe 7.5")
     desk.click("Create", "push button")
     desk.see("There is a machine")
     desk.type_into("Name", "a/b")
     desk.click("Create", "push button")
     desk.see("cannot be a machine's name")
-    desk.click("Back", "push button")
-    desk.click("Empty Machine", "push button")
+    desk.click("_Back", "push button")
+    time.sleep(1)
+    desk.click_to("Empty Machine", "_Back")
     desk.type_into("Name", "second")
     desk.click("Create", "push button")
     wait_for("machine", lambda: "second" in desk.vmctl("list"))
@@ -124,7 +126,7 @@ def disks(desk):
     desk.action("disks")
     desk.see("Größe 7.5: 10.0")
     desk.see("spare7: the file is missing")
-    desk.keys("Escape")
+    desk.click("Close", "push button")
     desk.gone("the file is missing")
     desk.vmctl("delete", "spare7")
     desk.gone("spare7")
