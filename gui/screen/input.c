@@ -72,6 +72,15 @@ void input_release_all(struct input *in)
     }
 }
 
+void input_pause(struct input *in, bool paused)
+{
+    if (paused && !in->paused)
+        input_release_all(in);
+    in->paused = paused;
+    in->dx = in->dy = in->wheel = 0;
+    in->moved = false;
+}
+
 /* ---- keyboard ---- */
 
 static SDL_Scancode host_combination(struct input *in, const SDL_KeyboardEvent *e)
@@ -102,7 +111,7 @@ SDL_Scancode input_key(struct input *in, const SDL_KeyboardEvent *e)
         host_key(in, e);
     else if (e->type == SDL_KEYDOWN && in->host_down)
         return host_combination(in, e);
-    else if (code && (e->type == SDL_KEYDOWN || in->held[code])) /* repeats go on as repeats */
+    else if (code && ((e->type == SDL_KEYDOWN && !in->paused) || in->held[code])) /* repeats go on as repeats */
         send_key(in, code, e->type == SDL_KEYDOWN);
     return SDL_SCANCODE_UNKNOWN;
 }
@@ -164,9 +173,9 @@ void input_motion(struct input *in, const SDL_MouseMotionEvent *e, const SDL_Rec
         in->inside = SDL_PointInRect(&at, place);
         in->x = part_of(at.x, place->x, place->w);
         in->y = part_of(at.y, place->y, place->h);
-        in->moved = in->inside || in->buttons;
+        in->moved = (in->inside || in->buttons) && !in->paused;
         show_cursor(in);
-    } else if (in->captured) {
+    } else if (in->captured && !in->paused) {
         in->dx = CLAMP(in->dx + e->xrel, -10000, 10000);
         in->dy = CLAMP(in->dy + e->yrel, -10000, 10000);
         in->moved = true;
@@ -195,6 +204,8 @@ void input_button(struct input *in, const SDL_MouseButtonEvent *e)
             input_capture(in, true);
         return;
     }
+    if (in->paused)
+        return;
     input_flush(in); /* the movement came first */
     if (e->type == SDL_MOUSEBUTTONDOWN)
         in->buttons |= bit;
@@ -208,7 +219,7 @@ void input_wheel(struct input *in, const SDL_MouseWheelEvent *e)
 {
     int turns = e->direction == SDL_MOUSEWHEEL_FLIPPED ? -e->y : e->y;
 
-    if (!in->captured && !in->absolute)
+    if ((!in->captured && !in->absolute) || in->paused)
         return;
     in->wheel = CLAMP(in->wheel - turns, -100, 100);
     in->moved = true;

@@ -13,6 +13,7 @@ struct input {
     SDL_Window *window;
     SDL_Scancode host_key;
     bool captured, absolute, shape; /* shape: the guest gave the pointer one, which we show */
+    bool paused;                    /* the guest stands still: what is typed now is for nobody */
     bool host_down, host_used;      /* the host key is held; another key was pressed with it */
     bool held[KEY_CNT];             /* what the guest believes to be down */
     unsigned buttons;
@@ -25,6 +26,8 @@ struct input {
 
 void input_capture(struct input *in, bool on);
 void input_absolute(struct input *in, bool on);
+/* The guest stands still, or no longer. */
+void input_pause(struct input *in, bool paused);
 void input_release_all(struct input *in); /* no key and no button is down any more */
 /* Num lock and caps lock are the host's while the window has no focus; these make the guest's the same.  leds: what the
  * guest shows; true the first time. */

@@ -39,10 +39,21 @@ static void on_end(struct screen *s, const char *end, const char *message)
         s->quit = true;
 }
 
+/* One that is paused takes no keys, and looks so. */
+static void follow_pause(struct screen *s)
+{
+    bool paused = !strcmp(s->state, "paused");
+
+    input_pause(&s->input, paused);
+    s->picture.dimmed = paused;
+    s->redraw = true;
+}
+
 static void on_state(struct screen *s, struct link_news *n)
 {
     g_free(s->state);
     s->state = g_strdup(n->state);
+    follow_pause(s);
     if (!strcmp(s->state, "stopped"))
         on_end(s, n->end, n->message);
 }
@@ -251,6 +262,7 @@ static int open_and_run(struct screen *s, const struct options *o)
         link_close(s->link);
         return fail(EXIT_CODE_HOST, problem);
     }
+    follow_pause(s);
     run(s);
     input_release_all(&s->input);
     window_close(s);

@@ -264,6 +264,21 @@ class Desk:
             return thing and thing.has(SENSITIVE) and self.call(thing.path, "Action", "DoAction", "(i)", 0)[0]
         self.wait(f"{role or 'thing'} to click named {name!r}", act)
 
+    def click_to(self, name, shows, role="push button"):
+        """Clicks until something shows: a button of a window that is just coming may not hear."""
+        def there():  # (a button that was hidden stays among what shows, but is not sensitive)
+            return any(t.role == role and shows in t.name and t.has(SENSITIVE) for t in self.things())
+
+        def act():
+            if there():
+                return True
+            self.click(name, role)
+            try:
+                return wait_for(shows, there, 2)
+            except AssertionError:
+                return False
+        self.wait(f"{shows!r} after a click on {name!r}", act)
+
     def field(self, name):
         return self.wait(f"field named {name!r}", lambda: next((t for t in self.things() if name in t.name and t.can("EditableText")), None))
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from manager import run_tests, wait_for  # noqa: E402
@@ -24,9 +25,9 @@ def screens(desk):
 def wizard_from_nothing(desk):
     desk.start()
     desk.click("Create Virtual Machine", "push button")
-    desk.click("Empty Machine", "push button")
+    desk.click_to("Empty Machine", "C_reate")
     desk.type_into("Name", "Größe 7.5")
-    desk.click("Create", "push button")
+    desk.click("C_reate", "push button")
     wait_for("machine", lambda: "Größe 7.5" in desk.vmctl("list"))
     desk.see("Running")
     wait_for("screen window", lambda: screens(desk))
@@ -36,17 +37,19 @@ def wizard_from_nothing(desk):
 def wizard_refuses(desk):
     """What cannot be is said, and nothing that was typed is lost."""
     desk.click("New Virtual Machine", "push button")
-    desk.click("Empty Machine", "push button")
+    desk.click_to("Empty Machine", "C_reate")
     desk.type_into("Name", "Größe 7.5")
-    desk.click("Create", "push button")
+    desk.click("C_reate", "push button")
     desk.see("There is a machine")
     desk.type_into("Name", "a/b")
-    desk.click("Create", "push button")
+    desk.click("C_reate", "push button")
     desk.see("cannot be a machine's name")
-    desk.click("Back", "push button")
+    desk.click("_Back", "push button")
+    time.sleep(1)
     desk.click("Empty Machine", "push button")
+    time.sleep(1)
     desk.type_into("Name", "second")
-    desk.click("Create", "push button")
+    desk.click("C_reate", "push button")
     wait_for("machine", lambda: "second" in desk.vmctl("list"))
     wait_for("it runs", lambda: info(desk, "second")["state"] == "running")
 
@@ -72,7 +75,7 @@ def wizard_from_a_file(desk):
         desk.see("installs itself from this medium")
         desk.typed("Name", "Debian")
         desk.see("Linux since 2008")
-        desk.click("Create", "push button")
+        desk.click("C_reate", "push button")
         name = wait_for("machine", lambda: next((n for n in desk.vmctl("list", "-o", "name").split("\n") if n.startswith("Debian")), None))
         assert info(desk, name)["settings"]["machine"]["os"] == "linux"
         wait_for("it runs", lambda: info(desk, name)["state"] == "running")
@@ -124,7 +127,7 @@ def disks(desk):
     desk.action("disks")
     desk.see("Größe 7.5: 10.0")
     desk.see("spare7: the file is missing")
-    desk.keys("Escape")
+    desk.click("Close", "push button")
     desk.gone("the file is missing")
     desk.vmctl("delete", "spare7")
     desk.gone("spare7")

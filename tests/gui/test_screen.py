@@ -118,6 +118,19 @@ def keys_by_place(desk):
     desk.got("+29 +56 +111 -111 -56 -29 ")
 
 
+def keys_while_paused_are_lost(desk):
+    """Typed at a guest that stands still, they do not come when it goes on."""
+    desk.vmctl("pause", "vm")
+    desk.title_has("vm: paused")
+    desk.run("xdotool", "key", "z")
+    time.sleep(0.3)
+    desk.vmctl("resume", "vm")
+    desk.title_has("vm: running")
+    desk.run("xdotool", "key", "x")
+    desk.got("+45 -45 ")
+    assert "+44" not in open(desk.serial, errors="replace").read()
+
+
 def focus_loss_releases_keys(desk):
     desk.run("xdotool", "keydown", "s")
     desk.got("+31 ")
@@ -203,7 +216,7 @@ def nobody_there(desk):
     assert done.returncode == 3 and "nobody is not running" in done.stderr, (done.returncode, done.stderr)
 
 
-TESTS = [title_and_state, keys_by_place, focus_loss_releases_keys, capture_and_release, lock_keys_follow, screenshot, closing_keeps_it_running,
+TESTS = [title_and_state, keys_by_place, keys_while_paused_are_lost, focus_loss_releases_keys, capture_and_release, lock_keys_follow, screenshot, closing_keeps_it_running,
          power_off_closes_it, a_crash_is_told, nobody_there]
 
 
