@@ -78,15 +78,22 @@ static void take_picture(struct client *c, const char *folder, unsigned id)
         g_debug("%s", error->message);
 }
 
+static void remove_new(int file, const char *path)
+{
+    if (file < 0)
+        return;
+    unlink(path);
+    close(file);
+}
+
 static bool save(struct client *c, struct snapshot_live *l, struct machine_job *job, struct snapshot_taken *out,
                  GError **error)
 {
-    g_autofree char *folder = machines_folder(l->machine), *path = NULL;
-    int file = saved_new(folder, &path, error);
-    if (file < 0)
-        return false;
-    JsonObject *result = client_ask_to_save(c, "live.save", file, job, error);
-    bool good = result && snapshots_live_finish(l, path, error);
+    g_autofree char *folder = machines_folder(l->machine), *path = NULL, *vars_path = NULL;
+    int file = saved_new(folder, &path, error), vars = file >= 0 ? saved_new(folder, &vars_path, error) : -1;
+    JsonObject *result = vars >= 0 ? client_ask_to_save(c, "live.save", file, vars, job, error) : NULL;
+    bool uefi = result && answer_flag(result, "vars");
+    bool good = result && snapshots_live_finish(l, path, uefi ? vars_path : NULL, error);
     if (good) {
         out->id = l->number;
         out->ran = true;
@@ -94,8 +101,8 @@ static bool save(struct client *c, struct snapshot_live *l, struct machine_job *
         out->stood_us = answer_number(result, "stood-us", 0, INT64_MAX, 0);
     }
     g_clear_pointer(&result, json_object_unref);
-    unlink(path);
-    close(file);
+    remove_new(file, path);
+    remove_new(vars, vars_path);
     return good;
 }
 

@@ -7,7 +7,7 @@
 struct snapshot_kept {
     const char *file, *ending;
 };
-extern const struct snapshot_kept snapshot_kept[]; /* ends with a NULL file */
+extern const struct snapshot_kept snapshot_kept[KEPT_COUNT];
 
 struct change { /* of one machine that stands still; its locks are held */
     const char *name;
@@ -57,6 +57,17 @@ bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, G
 /* New images on top of those of the list's drives, into the settings and the record. */
 bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsigned number, GError **error);
 
+/* Where what is a snapshot's comes from. */
+struct snapshot_files {
+    const char *settings; /* the text */
+    const char *state;    /* a path; NULL: it has none */
+    const char *vars;     /* the path of what UEFI remembers; NULL: the file in the machine's folder, if there is one */
+};
+/* Into files of its own and the record, neither of which is synced. */
+bool snapshot_keep_files(const struct change *c, struct snapshot *s, const struct snapshot_files *f, GError **error);
+
+/* What is wrong with the copies of small files that it is to have; g_free; NULL: nothing. */
+char *snapshot_kept_damage(const char *folder, const struct snapshot *s);
 /* What is wrong with its state, if it is to have one; g_free; NULL: nothing. */
 char *snapshot_state_damage(const char *folder, const struct snapshot *s);
 

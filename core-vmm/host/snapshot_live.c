@@ -9,7 +9,6 @@
  *
  * The machine's lock is the VM process'; the settings' lock is held while the record is changed, but not while the VM
  * process works. */
-#include "core-vmm/base/crc32c.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
@@ -186,24 +185,9 @@ static bool still_there(const struct snapshot_live *l, const struct change *c, G
     return true;
 }
 
-static bool keep_files(const struct snapshot_live *l, const struct change *c, struct snapshot *s, const char *state,
-                       GError **error)
+static bool finish(struct snapshot_live *l, struct change *c, const char *state, const char *vars, GError **error)
 {
-    g_autofree char *copy = snapshot_path(c->folder, s->id, "ini"), *own = snapshot_path(c->folder, s->id, "state");
-    struct stat st;
-    s->settings = crc32c(0, l->settings, strlen(l->settings));
-    if (!file_replace(copy, l->settings, strlen(l->settings), error))
-        return false;
-    if (!state)
-        return true;
-    if (stat(state, &st))
-        return path_failed(state, error);
-    s->state_bytes = st.st_size;
-    return !link(state, own) || path_failed(own, error);
-}
-
-static bool finish(struct snapshot_live *l, struct change *c, const char *state, GError **error)
-{
+    const struct snapshot_files files = {l->settings, state, vars};
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     struct snapshot_record *r = c->record;
     struct snapshot *s = snapshot_new(l->number);
@@ -216,15 +200,15 @@ static bool finish(struct snapshot_live *l, struct change *c, const char *state,
         below->live = false;
         snapshot_add_disk(s, d->drive, d->on);
     }
-    return keep_files(l, c, s, state, error) && folder_sync(in, error) &&
+    return snapshot_keep_files(c, s, &files, error) && folder_sync(in, error) &&
            change_commit(c, NULL, PENDING_STATE_STAYS, error);
 }
 
-bool snapshots_live_finish(struct snapshot_live *l, const char *state, GError **error)
+bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error)
 {
     struct change c;
     bool good = open_record(&c, l->machine, error) && still_there(l, &c, error) &&
-                snapshot_name_fits(c.record, NULL, l->name, error) && finish(l, &c, state, error);
+                snapshot_name_fits(c.record, NULL, l->name, error) && finish(l, &c, state, vars, error);
     change_end(&c);
     return good;
 }

@@ -66,9 +66,9 @@ struct snapshot_live {
  * name, description: may be NULL.  state: a snapshot is to come of it; else only the disks go on with other images. */
 bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const char *name, const char *description,
                           GHashTable *present, GError **error);
-/* The disks use them, what is below is flushed, and state is the path of the state of that moment (NULL: there is none): it is a
- * snapshot. */
-bool snapshots_live_finish(struct snapshot_live *l, const char *state, GError **error);
+/* The disks use them, what is below is flushed, and state is the path of the state of that moment, vars that of what UEFI remembered
+ * then (NULL: the machine has no UEFI): it is a snapshot. */
+bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error);
 /* The VM process uses none of them and will not: as before. */
 bool snapshots_live_undo(struct snapshot_live *l, GError **error);
 void snapshots_live_end(struct snapshot_live *l); /* whether it was begun or not */

@@ -374,6 +374,31 @@ def case_firmware_and_tpm(h):
     assert read() == {"first"}, read()
 
 
+def case_kept_is_damaged(h):
+    """A copy that is lost or damaged is not taken for nothing: the present's file stays, and nobody goes back."""
+    h.want("create", "m", "--disk", "1M")
+    for name in ("first", "second"):
+        with open(h.path("vars.fd"), "w", encoding="utf-8") as f:
+            f.write(name)
+        h.want("snapshot", "take", "m", name)
+    with open(h.path("snapshots/1.vars"), "w", encoding="utf-8") as f:
+        f.write("fIrst")
+    os.unlink(h.path("snapshots/2.vars"))
+    h.want("snapshot", "verify", "m", "1", code=1, err="what UEFI remembers is not what it was")
+    h.want("snapshot", "verify", "m", "2", code=1, err="what UEFI remembers is missing")
+    h.want("snapshot", "restore", "m", "1", code=1, err="what UEFI remembers is not what it was")
+    h.want("snapshot", "restore", "m", "2", code=1, err="what UEFI remembers is missing")
+    record = h.record()
+    for s in record["snapshots"]:
+        del s["vars-crc"], s["tpm-crc"]  # as older records are
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    for snapshot, has in (("2", "second"), ("1", "fIrst")):
+        h.want("snapshot", "restore", "m", snapshot)
+        with open(h.path("vars.fd"), encoding="utf-8") as f:
+            assert f.read() == has, f"{snapshot} has not {has}"
+
+
 def case_no_more_numbers(h):
     h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
     h.want("snapshot", "take", "m")

@@ -476,6 +476,34 @@ def test_snapshots_with_state(h):
     h.want(0, "start", "m")
 
 
+def test_snapshot_of_running_uefi(h):
+    """What its flash memory holds at that moment is the snapshot's, whatever its file has, and comes back with it."""
+    folder = f"{h.base}/data/terrarium/machines/m"
+
+    def read(name):
+        with open(f"{folder}/{name}", "rb") as f:
+            return f.read()
+
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "set", "m", "machine.firmware=uefi")
+    if h.run("start", "m")[0]:
+        h.want(1, "start", "m", err="ovmf")
+        return "there is no OVMF"
+    whole = read("vars.fd")
+    with open(folder + "/vars.fd", "r+b") as f:
+        f.write(b"later")
+    h.want(0, "snapshot", "take", "m", "a")
+    assert read("snapshots/1.vars") == whole, "they are not those of the flash memory"
+    h.want(0, "stop", "--force", "m")
+    with open(folder + "/vars.fd", "r+b") as f:
+        f.write(b"other")
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "snapshot", "restore", "m", "a")
+    assert read("vars.fd") == whole, "they have not come back"
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    return None
+
+
 def test_snapshot_of_running_fails(h):
     """The machine goes on as if nothing had been, and the next one is as good as any."""
     folder = f"{h.base}/data/terrarium/machines/m"
