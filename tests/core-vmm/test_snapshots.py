@@ -503,6 +503,15 @@ def case_merge_time(h):
     h.want("set", "m", "machine.memory=64M")
     same = [os.stat(i).st_mtime_ns == t for i, t in zip(images, before)]
     assert same == [False, True, True, False], same
+    record = h.record()
+    next(i for i in record["images"] if i["file"].endswith("ide0-3.qcow2"))["live"] = True  # a running machine wrote to it
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    for image in images:
+        os.utime(image)
+    h.want("set", "m", "machine.memory=32M")
+    same = [os.stat(i).st_mtime_ns == t for i, t in zip(images, before)]
+    assert same == [False, True, False, False], same
 
 
 def case_present_names_it(h):
