@@ -31,11 +31,16 @@ static char *needed_by_saved(const struct change *c, const struct snapshot_image
     return saved_look(c->name, &saved) ? g_strdup_printf("%s stays while %s is saved", i->file, c->name) : NULL;
 }
 
-/* A machine that runs writes to the image on top of it, or may do so yet.  NULL: it does not. */
+/* A machine that runs writes to the image on top of it, or may do so yet; or to the one above that though it is frozen, for somebody
+ * who took a snapshot was killed: nobody else may write to its head.  NULL: it does not. */
 static char *needed_by_running(const struct change *c, const struct snapshot_image *i,
                                const struct snapshot_image *child)
 {
-    if (c->lock >= 0 || (child->frozen && !child->live && !i->live))
+    g_autoptr(GPtrArray) above = record_children(c->record, child->file);
+    bool live = i->live || child->live || !child->frozen;
+    for (guint k = 0; k < above->len; k++)
+        live |= ((struct snapshot_image *)above->pdata[k])->live;
+    if (c->lock >= 0 || !live)
         return NULL;
     return g_strdup_printf("%s stays while %s runs, which writes to what is on top of it", i->file, c->name);
 }
