@@ -46,7 +46,9 @@ static bool pass_disk(struct client *c, const struct live_disk *d, GHashTable *p
 
 static bool pass_disks(struct client *c, const struct snapshot_live *l, GHashTable *present, GError **error)
 {
-    bool good = true;
+    JsonObject *dropped = client_call(c, "live.drop", NULL, PATIENCE_MS, error); /* of somebody who was killed */
+    bool good = dropped;
+    g_clear_pointer(&dropped, json_object_unref);
     for (guint i = 0; i < l->disks->len && good; i++)
         good = pass_disk(c, l->disks->pdata[i], present, error);
     return good;

@@ -538,6 +538,109 @@ def test_snapshot_of_running_fails(h):
     assert kept(h) == 5
 
 
+def killed_at(h, call, when, *args):
+    """vmctl, of which the process that makes that call for the so-manieth time is killed before it; did that happen?"""
+    inject = f"inject={call}:error=EPERM:signal=KILL:when={when}"
+    p = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, VMCTL, *args], env=h.env,
+                       capture_output=True, text=True, timeout=60, check=False, cwd=h.base)
+    return p.returncode == -signal.SIGKILL or "ended with" in p.stderr
+
+
+def no_strace():
+    works = shutil.which("strace") and not subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode
+    return None if works else "there is no strace, or nothing to trace with"
+
+
+def images_of(h):
+    with open(f"{h.base}/data/terrarium/machines/m/snapshots/record.json") as f:
+        return {i["file"]: i for i in json.load(f)["images"]}
+
+
+def test_snapshot_of_running_killed(h):
+    """At every step of a live take: the machine runs on, the next snapshot is taken, and all of them are whole."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    pid, done = running_pid(h), 0
+    for call, last in (("sendmsg", 5), ("rename", 7), ("link", 1)):
+        for when in range(1, last + 1):
+            done += killed_at(h, call, when, "snapshot", "take", "m", f"killed {call} {when}")
+            assert running_pid(h) == pid and kept(h) == 5, f"{call} {when}"
+            h.want(0, "snapshot", "take", "m", f"after {call} {when}")
+    assert done > 8, f"only {done} were killed"
+    for number in [s["id"] for s in json.loads(h.out("snapshot", "list", "m", "-o", "json"))["snapshots"]][:-1]:
+        h.want(0, "snapshot", "delete", "m", str(number))
+    assert running_pid(h) == pid and kept(h) == 5
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "snapshot", "restore", "m", f"after {call} {when}")
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
+    return None
+
+
+def test_live_image_below(h):
+    """What a running machine writes to is frozen already, for a take was killed: nobody merges what is two levels below it."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "snapshot", "take", "m", "a")
+    h.want(0, "snapshot", "take", "m", "b")
+    assert killed_at(h, "sendmsg", 3, "snapshot", "take", "m", "c")
+    before = images_of(h)
+    assert before["snapshots/ide0-2.qcow2"].get("live"), before
+    written = os.stat(f"{h.base}/data/terrarium/machines/m/snapshots/ide0-2.qcow2").st_ctime_ns
+    h.want(0, "snapshot", "delete", "m", "a", err="stays while m runs")
+    assert images_of(h).keys() == before.keys()
+    assert os.stat(f"{h.base}/data/terrarium/machines/m/snapshots/ide0-2.qcow2").st_ctime_ns == written
+    h.want(0, "snapshot", "take", "m", "d")
+    h.want(0, "snapshot", "delete", "m", "d")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    return None
+
+
+def test_live_delete_killed(h):
+    """At every step of a merge beside a running machine, then what others write to the record: it runs on, the next deletion
+    ends the merge, and every disk that is left can be read."""
+    if no_strace():
+        return no_strace()
+    folder = f"{h.base}/data/terrarium/machines/m"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    for name in "ab":
+        h.want(0, "snapshot", "take", "m", name)
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    pid, done = running_pid(h), []
+    for call, when in [("pwritev", 1), ("utimensat", 1), ("sendmsg", 1)] + [("rename", n) for n in range(1, 6)]:
+        name = f"{call} {when}"
+        h.want(0, "snapshot", "take", "m", name)
+        h.want(0, "snapshot", "take", "m", name + " too")
+        done += [name] if killed_at(h, call, when, "snapshot", "delete", "m", name) else []
+        h.want(0, "set", "m", "ide0.cache=writeback")
+        assert running_pid(h) == pid and kept(h) == 5, name
+        h.want(0, "snapshot", "take", "m", name + " after")
+        h.want(0, "snapshot", "verify", "m")
+        h.want(0, "snapshot", "delete", "m", name + " too")
+        assert running_pid(h) == pid and kept(h) == 5, name
+    assert len(done) > 5, f"only {done} were killed"
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "take", "m", "last")
+    h.want(0, "snapshot", "delete", "m", "last")
+    assert not [i for i in images_of(h).values() if i["merging"] or i.get("live")], images_of(h)
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "disk", "check", f"{folder}/" + re.search(r"file=(.*)", h.ini("m"))[1])
+    h.want(0, "snapshot", "restore", "m", name + " after")
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
+    return None
+
+
 def test_try(h):
     """What was tried is kept or undone, of a machine that runs, is off, or was saved."""
     def keep(number):
