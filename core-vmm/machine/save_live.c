@@ -269,12 +269,12 @@ static bool take_parts(struct live *l, guint from, guint to, GError **error)
     return good;
 }
 
-/* A device may have come or gone. */
+/* The guest may have let go of one. */
 static bool same_machine(struct live *l, GError **error)
 {
     const GByteArray *was = l->parts->pdata[STATE_BEFORE_MEMORY - 1];
     GByteArray *is = take_part(l, STATE_BEFORE_MEMORY - 1, error);
-    bool same = is && is->len == was->len && !memcmp(is->data, was->data, is->len);
+    bool same = !l->machine->eject_later && is && is->len == was->len && !memcmp(is->data, was->data, is->len);
     if (is && !same)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The machine's devices changed while it was saved; try again");
     g_clear_pointer(&is, g_byte_array_unref);
@@ -332,6 +332,10 @@ static void finish(struct live *l)
     if (l->done)
         l->done(l->ctx, &l->result, l->error);
     live_free(l);
+    uint32_t slots = m->eject_later;
+    m->eject_later = 0;
+    if (slots)
+        machine_ask_eject(m, slots);
 }
 
 /* Again, while that makes fewer of them. */

@@ -604,6 +604,31 @@ def test_live_image_below(h):
     return None
 
 
+def test_plug_beside_snapshot(h):
+    """No card comes or goes while a snapshot is taken, which knows the machine's devices."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "start", "m")
+    h.want(0, "wait", "m", "--serial", "guest ready", "--timeout", "5")
+    h.want(0, "plug", "m", "testpci1")
+    with subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-p", str(running_pid(h)), "-e", "trace=pread64", "-e",
+                           "inject=pread64:delay_enter=4000000"], stderr=subprocess.PIPE, text=True) as slow:
+        if "attached" not in slow.stderr.readline():
+            slow.wait()
+            return "a running process cannot be traced here"
+        take = subprocess.Popen([VMCTL, "snapshot", "take", "m", "a"], env=h.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(1.5)
+        h.want(4, "unplug", "m", "testpci1", "--force", err="is being saved")
+        h.want(4, "plug", "m", "testpci2", err="is being saved")
+        assert take.poll() is None, "it was taken before"
+        slow.terminate()
+    assert take.wait(timeout=20) == 0, take.stderr.read()
+    take.stderr.close()
+    h.want(0, "unplug", "m", "testpci1", "--force")
+    return None
+
+
 def test_live_delete_killed(h):
     """At every step of a merge beside a running machine, then what others write to the record: it runs on, the next deletion
     ends the merge, and every disk that is left can be read."""
