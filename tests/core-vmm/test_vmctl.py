@@ -629,6 +629,29 @@ def test_plug_beside_snapshot(h):
     return None
 
 
+def test_snapshot_of_running_cancelled(h):
+    """Once the disks are other ones Ctrl-C comes too late: a layer without a snapshot would be of no use to anybody."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "wait", "m", "--serial", "guest ready", "--timeout", "5")
+    with subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-p", str(running_pid(h)), "-e", "trace=fdatasync,fsync", "-e",
+                           "inject=fdatasync,fsync:delay_enter=3000000:when=1"], stderr=subprocess.PIPE, text=True) as slow:
+        if "attached" not in slow.stderr.readline():
+            slow.wait()
+            return "a running process cannot be traced here"
+        take = subprocess.Popen([VMCTL, "snapshot", "take", "m", "a"], env=h.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(1.5)
+        take.send_signal(signal.SIGINT)
+        _, err = take.communicate(timeout=20)
+        slow.terminate()
+    assert take.returncode == 0, err
+    h.want(0, "snapshot", "verify", "m")
+    assert not [i for i in images_of(h).values() if i.get("live")], images_of(h)
+    return None
+
+
 def test_live_delete_killed(h):
     """At every step of a merge beside a running machine, then what others write to the record: it runs on, the next deletion
     ends the merge, and every disk that is left can be read."""
