@@ -64,7 +64,7 @@ static void give_up(struct client *c, struct snapshot_live *l)
     for (guint i = 0; i < l->disks->len && unused; i++) {
         const struct live_disk *d = l->disks->pdata[i];
         const char *path = g_hash_table_lookup(present, d->drive);
-        unused = !g_strcmp0(path, d->on_path);
+        unused = path && snapshot_same_file("/", path, d->on_path);
     }
     if (unused && !snapshots_live_undo(l, &error))
         g_debug("%s", error->message);

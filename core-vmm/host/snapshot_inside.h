@@ -32,7 +32,6 @@ GPtrArray *snapshot_disk_chain(const struct snapshot_record *r, const struct sna
 GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s);
 /* Is i that image, or below it? */
 bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
-bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
 
 /* ---- snapshot_images.c ---- */
 char *snapshot_seen_from_inside(const char *file); /* from the folder of snapshots; g_free */

@@ -71,7 +71,8 @@ bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const ch
 bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error);
 /* The VM process uses none of them and will not: as before. */
 bool snapshots_live_undo(struct snapshot_live *l, GError **error);
-void snapshots_live_end(struct snapshot_live *l); /* whether it was begun or not */
+void snapshots_live_end(struct snapshot_live *l);                          /* whether it was begun or not */
+bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
 
 /* ---- snapshot_images.c: in fenced children ---- */
 struct overlay { /* a new image on top of another; relative to the machine's folder */
