@@ -13,7 +13,7 @@ struct change { /* of one machine that stands still; its locks are held */
     const char *name;
     char *folder;
     int lock, held; /* lock -1: it runs */
-    int busy;       /* then: nobody else takes or deletes */
+    int busy;       /* nobody else takes, restores or deletes; -1: there were no snapshots */
     struct snapshot_record *record;
 };
 /* Settled, and without leftovers. */
@@ -32,6 +32,12 @@ GPtrArray *snapshot_disk_chain(const struct snapshot_record *r, const struct sna
 GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s);
 /* Is i that image, or below it? */
 bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
+
+/* ---- snapshot_live.c ---- */
+/* Who takes, restores or deletes has this lock, also while nobody has that of the settings; close() ends it.  -1: an error, also if somebody
+ * has had it for seconds. */
+int snapshots_hold(const char *folder, GError **error);
+bool snapshots_are_held(const char *folder);
 
 /* ---- snapshot_images.c ---- */
 char *snapshot_seen_from_inside(const char *file); /* from the folder of snapshots; g_free */

@@ -45,26 +45,43 @@ static bool open_record(struct change *c, const char *machine, GError **error)
     return c->record && snapshot_is_newest(c, error);
 }
 
-/* Held until it is closed; -1: an error. */
-static int only_one(const char *folder, GError **error)
+/* A child of one that was killed may have it for a moment yet. */
+int snapshots_hold(const char *folder, GError **error)
+{
+    enum { POLL_MS = 20, WAIT_MS = 2000 };
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    int fd = open(in, O_RDONLY | O_DIRECTORY | O_CLOEXEC), waited = 0;
+    if (fd < 0)
+        path_failed(in, error);
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+        if (waited < WAIT_MS) {
+            g_usleep(POLL_MS * 1000);
+            waited += POLL_MS;
+            continue;
+        }
+        close(fd);
+        fd = -1;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                    "another snapshot of the machine is being taken or deleted; try again when that has ended");
+    }
+    return fd;
+}
+
+bool snapshots_are_held(const char *folder)
 {
     g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
     int fd = open(in, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        path_failed(in, error);
-    } else if (flock(fd, LOCK_EX | LOCK_NB)) {
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB);
+    if (fd >= 0)
         close(fd);
-        fd = -1;
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "another snapshot of the machine is under way; try again");
-    }
-    return fd;
+    return held;
 }
 
 bool change_begin_live(struct change *c, const char *name, GError **error)
 {
     bool good = open_record(c, name, error);
     if (good)
-        c->busy = only_one(c->folder, error);
+        c->busy = snapshots_hold(c->folder, error);
     return good && c->busy >= 0;
 }
 
@@ -161,7 +178,7 @@ bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const ch
     bool good = open_record(&c, machine, error) && snapshot_may_take_next(&c, name, description, error) &&
                 snapshot_begin_record(&c, error);
     if (good)
-        l->busy = only_one(c.folder, error);
+        l->busy = snapshots_hold(c.folder, error);
     good = l->busy >= 0 && begin(l, &c, present, error);
     change_end(&c);
     return good;

@@ -177,9 +177,10 @@ GPtrArray *snapshots_verify(const char *machine, const char *which, GError **err
 {
     g_autofree char *folder = machines_folder(machine);
     for (unsigned i = 0; i < TRIES; i++) {
+        bool held = snapshots_are_held(folder);
         struct snapshot_record *r = settled_record(folder, error);
         GPtrArray *findings = r ? verify(folder, machine, r, which, error) : NULL;
-        bool count = !findings || !findings->len || is_still(folder, r);
+        bool count = !findings || !findings->len || (!held && !snapshots_are_held(folder) && is_still(folder, r));
         record_free(r);
         if (count)
             return findings;

@@ -64,13 +64,17 @@ bool change_begin(struct change *c, const char *name, GError **error)
     c->held = c->lock >= 0 ? settings_hold(c->folder, error) : -1;
     if (c->held >= 0 && snapshots_settle_held(c->folder, error))
         c->record = record_load(c->folder, error);
-    return c->record && snapshot_is_newest(c, error) && settle_live(c, error);
+    g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
+    if (!c->record || !g_file_test(in, G_FILE_TEST_IS_DIR))
+        return c->record;
+    c->busy = snapshots_hold(c->folder, error);
+    return c->busy >= 0 && snapshot_is_newest(c, error) && settle_live(c, error);
 }
 
 /* What was made for nothing would keep those that it is on top of from being written to. */
 void change_end(struct change *c)
 {
-    if (c->record)
+    if (c->record && c->held >= 0)
         snapshots_settle_held(c->folder, NULL);
     if (c->held >= 0)
         close(c->held);

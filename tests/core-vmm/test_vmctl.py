@@ -652,6 +652,31 @@ def test_snapshot_of_running_cancelled(h):
     return None
 
 
+def test_set_beside_live_delete(h):
+    """Merging beside a running machine may take long: settings can be changed meanwhile, snapshots not, and nothing is found damaged."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    for name in "abc":
+        h.want(0, "snapshot", "take", "m", name)
+    with subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=pwritev", "-e",
+                           "inject=pwritev:delay_enter=6000000:when=1", VMCTL, "snapshot", "delete", "m", "b"], env=h.env,
+                          stderr=subprocess.PIPE) as slow:
+        time.sleep(1)
+        h.want(0, "set", "m", "ide0.cache=writeback")
+        h.want(9, "snapshot", "take", "m", "d", err="is being taken or deleted")
+        h.want(0, "snapshot", "verify", "m")
+        assert slow.poll() is None, "it was merged before"
+        _, err = slow.communicate(timeout=30)
+    assert slow.returncode == 0, err
+    h.want(0, "snapshot", "take", "m", "d")
+    assert "snapshots/ide0-2.qcow2" not in images_of(h), images_of(h)
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    return None
+
+
 def test_live_delete_killed(h):
     """At every step of a merge beside a running machine, then what others write to the record: it runs on, the next deletion
     ends the merge, and every disk that is left can be read."""
