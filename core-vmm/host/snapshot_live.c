@@ -221,11 +221,28 @@ static bool finish(struct snapshot_live *l, struct change *c, const char *state,
            change_commit(c, NULL, PENDING_STATE_STAYS, error);
 }
 
+/* For whoever looks at an image of another folder whether something is on top of it; it is a snapshot without it, too. */
+static void note_children(const struct snapshot_live *l, const char *folder)
+{
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(struct overlay));
+    g_autoptr(GError) error = NULL;
+    for (guint i = 0; i < l->disks->len; i++) {
+        const struct live_disk *d = l->disks->pdata[i];
+        struct overlay o = {.file = d->file, .on = d->on};
+        g_array_append_val(list, o);
+    }
+    if (list->len && !overlays_note(folder, in, (const struct overlay *)list->data, list->len, &error))
+        g_debug("%s", error->message);
+}
+
 bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error)
 {
     struct change c;
     bool good = open_record(&c, l->machine, error) && still_there(l, &c, error) &&
                 snapshot_name_fits(c.record, NULL, l->name, error) && finish(l, &c, state, vars, error);
+    if (good)
+        note_children(l, c.folder);
     change_end(&c);
     return good;
 }

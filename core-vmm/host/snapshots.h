@@ -81,6 +81,8 @@ struct overlay { /* a new image on top of another; relative to the machine's fol
 };
 /* in: the folder that they all come into. */
 bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error);
+/* Those below note what is on top of them, which is not done while somebody writes to them. */
+bool overlays_note(const char *folder, const char *in, const struct overlay *list, guint n, GError **error);
 /* child's blocks into parent, and parent instead of child below all of above.  in_use: a machine that runs reads them, and sees to what it
  * writes to itself. */
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,

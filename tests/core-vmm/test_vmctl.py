@@ -677,6 +677,24 @@ def test_set_beside_live_delete(h):
     return None
 
 
+def test_live_notes_child(h):
+    """An image elsewhere that a live snapshot froze notes what is on top of it, as one that an offline snapshot froze does."""
+    for name in ("off.img", "live.img"):
+        with open(f"{h.base}/{name}", "wb") as f:
+            f.truncate(1 << 20)
+    h.want(0, "create", "n", "--memory", "64M", "--disk", h.base + "/off.img")
+    h.want(0, "snapshot", "take", "n")
+    if not os.listxattr(h.base + "/off.img"):
+        return "the file system has no extended attributes"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", h.base + "/live.img")
+    h.want(0, "start", "m")
+    h.want(0, "snapshot", "take", "m")
+    assert os.listxattr(h.base + "/live.img") == os.listxattr(h.base + "/off.img"), os.listxattr(h.base + "/live.img")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    return None
+
+
 def test_live_delete_killed(h):
     """At every step of a merge beside a running machine, then what others write to the record: it runs on, the next deletion
     ends the merge, and every disk that is left can be read."""
