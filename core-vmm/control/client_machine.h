@@ -17,8 +17,9 @@ struct machine_job;
  * fails, or is cancelled, the machine goes on as before.  *name (may be NULL): its name, g_free. */
 bool client_suspend(const char *given, struct machine_job *job, char **name, GError **error);
 
-/* The command "save" or "live.save" with an empty file; the result, or NULL: an error, or job's cancel.  json_object_unref. */
-JsonObject *client_ask_to_save(struct client *c, const char *command, int file, struct machine_job *job,
+/* The command "save" or "live.save" with an empty file, and vars, another one, for what UEFI remembers (-1: "save" takes none); the
+ * result, or NULL: an error, or job's cancel.  json_object_unref. */
+JsonObject *client_ask_to_save(struct client *c, const char *command, int file, int vars, struct machine_job *job,
                                GError **error);
 
 /* Takes a snapshot, with its state if it is suspended or runs.  One that runs goes on meanwhile, and stands still for a moment: that

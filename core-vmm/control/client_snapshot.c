@@ -46,7 +46,9 @@ static bool pass_disk(struct client *c, const struct live_disk *d, GHashTable *p
 
 static bool pass_disks(struct client *c, const struct snapshot_live *l, GHashTable *present, GError **error)
 {
-    bool good = true;
+    JsonObject *dropped = client_call(c, "live.drop", NULL, PATIENCE_MS, error); /* of somebody who was killed */
+    bool good = dropped;
+    g_clear_pointer(&dropped, json_object_unref);
     for (guint i = 0; i < l->disks->len && good; i++)
         good = pass_disk(c, l->disks->pdata[i], present, error);
     return good;
@@ -62,7 +64,7 @@ static void give_up(struct client *c, struct snapshot_live *l)
     for (guint i = 0; i < l->disks->len && unused; i++) {
         const struct live_disk *d = l->disks->pdata[i];
         const char *path = g_hash_table_lookup(present, d->drive);
-        unused = !g_strcmp0(path, d->on_path);
+        unused = path && snapshot_same_file("/", path, d->on_path);
     }
     if (unused && !snapshots_live_undo(l, &error))
         g_debug("%s", error->message);
@@ -78,15 +80,22 @@ static void take_picture(struct client *c, const char *folder, unsigned id)
         g_debug("%s", error->message);
 }
 
+static void remove_new(int file, const char *path)
+{
+    if (file < 0)
+        return;
+    unlink(path);
+    close(file);
+}
+
 static bool save(struct client *c, struct snapshot_live *l, struct machine_job *job, struct snapshot_taken *out,
                  GError **error)
 {
-    g_autofree char *folder = machines_folder(l->machine), *path = NULL;
-    int file = saved_new(folder, &path, error);
-    if (file < 0)
-        return false;
-    JsonObject *result = client_ask_to_save(c, "live.save", file, job, error);
-    bool good = result && snapshots_live_finish(l, path, error);
+    g_autofree char *folder = machines_folder(l->machine), *path = NULL, *vars_path = NULL;
+    int file = saved_new(folder, &path, error), vars = file >= 0 ? saved_new(folder, &vars_path, error) : -1;
+    JsonObject *result = vars >= 0 ? client_ask_to_save(c, "live.save", file, vars, job, error) : NULL;
+    bool uefi = result && answer_flag(result, "vars");
+    bool good = result && snapshots_live_finish(l, path, uefi ? vars_path : NULL, error);
     if (good) {
         out->id = l->number;
         out->ran = true;
@@ -94,8 +103,8 @@ static bool save(struct client *c, struct snapshot_live *l, struct machine_job *
         out->stood_us = answer_number(result, "stood-us", 0, INT64_MAX, 0);
     }
     g_clear_pointer(&result, json_object_unref);
-    unlink(path);
-    close(file);
+    remove_new(file, path);
+    remove_new(vars, vars_path);
     return good;
 }
 

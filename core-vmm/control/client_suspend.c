@@ -52,7 +52,8 @@ static void on_tick(void *ctx)
     w->pipe = -1;
 }
 
-JsonObject *client_ask_to_save(struct client *c, const char *command, int file, struct machine_job *job, GError **error)
+JsonObject *client_ask_to_save(struct client *c, const char *command, int file, int vars, struct machine_job *job,
+                               GError **error)
 {
     struct machine_job nobody = {.cancel = 0};
     int ends[2];
@@ -61,7 +62,7 @@ JsonObject *client_ask_to_save(struct client *c, const char *command, int file, 
     struct watching w = {.job = job ? job : &nobody, .pipe = ends[0]};
     struct client_tick tick = {ends[0], on_tick, &w};
     g_unix_set_fd_nonblocking(ends[0], TRUE, NULL);
-    JsonObject *result = client_call_ticking(c, command, (int[]){file, ends[1]}, 2, &tick, error);
+    JsonObject *result = client_call_ticking(c, command, (int[]){file, ends[1], vars}, vars < 0 ? 2 : 3, &tick, error);
     close(ends[1]);
     if (w.pipe >= 0)
         close(w.pipe);
@@ -70,7 +71,7 @@ JsonObject *client_ask_to_save(struct client *c, const char *command, int file, 
 
 static bool ask_to_save(struct client *c, int file, struct machine_job *job, GError **error)
 {
-    JsonObject *result = client_ask_to_save(c, "save", file, job, error);
+    JsonObject *result = client_ask_to_save(c, "save", file, -1, job, error);
     bool good = result;
     g_clear_pointer(&result, json_object_unref);
     return good;

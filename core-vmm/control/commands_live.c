@@ -32,6 +32,7 @@ static JsonObject *describe(const struct live_result *r)
     json_object_set_int_member(o, "stood-us", r->stood_us);
     json_object_set_int_member(o, "rounds", r->rounds);
     json_object_set_int_member(o, "last-pages", r->last_pages);
+    json_object_set_boolean_member(o, "vars", r->vars);
     return o;
 }
 
@@ -48,8 +49,8 @@ static void on_done(void *ctx, const struct live_result *r, const GError *error)
     g_free(s);
 }
 
-/* Takes both. */
-static void begin(struct call *c, int file, int pipe)
+/* Takes all. */
+static void begin(struct call *c, int file, int pipe, int vars)
 {
     g_autoptr(GError) error = NULL;
     struct saving *s = g_new0(struct saving, 1);
@@ -58,7 +59,7 @@ static void begin(struct call *c, int file, int pipe)
     if (pipe >= 0)
         fcntl(pipe, F_SETFL, O_NONBLOCK);
     call_on_cancel(c, on_gone, s);
-    if (!machine_save_live(call_machine(c), file, &watch, on_done, s, &error))
+    if (!machine_save_live(call_machine(c), file, vars, &watch, on_done, s, &error))
         on_done(s, NULL, error);
 }
 
@@ -72,22 +73,23 @@ static bool is_free(struct call *c)
 
 static void live_save(struct call *c)
 {
-    int file = call_take_fd(c, 0), pipe = call_take_fd(c, 1);
-    bool good = save_is_usable(file, pipe);
+    int file = call_take_fd(c, 0), pipe = call_take_fd(c, 1), vars = call_take_fd(c, 2);
+    bool good = save_is_usable(file, pipe) && save_is_usable(vars, -1);
     if (good && is_free(c)) {
-        begin(c, file, pipe);
+        begin(c, file, pipe, vars);
         return;
     }
     if (!good)
-        call_fail(c, CONTROL_USAGE, "the descriptor must be of an empty regular file that is open for writing");
+        call_fail(c, CONTROL_USAGE, "the descriptors must be of empty regular files that are open for writing");
     close(file);
+    close(vars);
     close(pipe);
 }
 
 static void live_switch(struct call *c)
 {
     if (is_free(c))
-        begin(c, -1, -1);
+        begin(c, -1, -1, -1);
 }
 
 static void live_disk(struct call *c)
@@ -140,9 +142,10 @@ const struct command live_commands[] = {
     {"live.drop", {}, .summary = "the disks do not go on with those images", .handler = live_drop},
     {"live.save",
      {},
-     .summary = "save the running machine into a file, and from that moment use those images; 2nd: a pipe",
+     .summary = "save the running machine into a file, and from that moment use those images; 2nd: a pipe, 3rd: a file "
+                "for UEFI's variables",
      .handler = live_save,
-     .fds = 2},
+     .fds = 3},
     {"live.merged",
      {{"file", PARAM_TEXT, true}, {"gone", PARAM_TEXT, true}, {"name", PARAM_TEXT, true}, {"writes", PARAM_TEXT}},
      .summary = "an image that disks read through has gone into the one below, of which this is a descriptor",

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #define WIRE_FDS_MAX     8          /* with one message */
-#define WIRE_FDS_REQUEST 2          /* that a server keeps for a client, until their message is whole */
+#define WIRE_FDS_REQUEST 3          /* that a server keeps for a client, until their message is whole */
 #define WIRE_DEPTH_MAX   16         /* nesting of a message */
 #define WIRE_VALUES_MAX  20000      /* in a message */
 #define WIRE_REQUEST     (64 << 10) /* longest line to the server */

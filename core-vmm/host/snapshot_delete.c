@@ -13,6 +13,7 @@
 #include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/image/error.h"
 #include <string.h>
+#include <unistd.h>
 
 /* ---- may two images become one? ---- */
 
@@ -31,11 +32,16 @@ static char *needed_by_saved(const struct change *c, const struct snapshot_image
     return saved_look(c->name, &saved) ? g_strdup_printf("%s stays while %s is saved", i->file, c->name) : NULL;
 }
 
-/* A machine that runs writes to the image on top of it, or may do so yet.  NULL: it does not. */
+/* A machine that runs writes to the image on top of it, or may do so yet; or to the one above that though it is frozen, for somebody
+ * who took a snapshot was killed: nobody else may write to its head.  NULL: it does not. */
 static char *needed_by_running(const struct change *c, const struct snapshot_image *i,
                                const struct snapshot_image *child)
 {
-    if (c->lock >= 0 || (child->frozen && !child->live && !i->live))
+    g_autoptr(GPtrArray) above = record_children(c->record, child->file);
+    bool live = i->live || child->live || !child->frozen;
+    for (guint k = 0; k < above->len; k++)
+        live |= ((struct snapshot_image *)above->pdata[k])->live;
+    if (c->lock >= 0 || !live)
         return NULL;
     return g_strdup_printf("%s stays while %s runs, which writes to what is on top of it", i->file, c->name);
 }
@@ -150,14 +156,37 @@ static bool tell_running(const struct deletion *x, const struct snapshot_image *
     return !x->live || x->live->merged(x->live->ctx, path, gone, name, writes ? writes : "", error);
 }
 
+/* Beside a machine that runs this may take long, and others change its settings meanwhile; its snapshots are held. */
+static bool merge_images(struct deletion *x, const struct snapshot_image *child, const struct snapshot_image *parent,
+                         GPtrArray *above, GError **error)
+{
+    struct change *c = &x->change;
+    GError *why = NULL;
+    if (!x->live)
+        return images_merge(c->folder, child, parent, above, false, x->job, error);
+    close(c->held);
+    bool good = images_merge(c->folder, child, parent, above, true, x->job, &why);
+    c->held = settings_hold(c->folder, error);
+    struct snapshot_record *now = c->held >= 0 ? record_load(c->folder, error) : NULL;
+    g_autofree char *before = record_print(c->record), *after = now ? record_print(now) : NULL;
+    record_free(now);
+    if (good && after && !strcmp(before, after))
+        return true;
+    if (after && strcmp(before, after))
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "the snapshots of %s were changed meanwhile", c->name);
+    else if (after)
+        g_propagate_error(error, g_steal_pointer(&why));
+    g_clear_error(&why);
+    return false;
+}
+
 static bool merge(struct deletion *x, struct snapshot_image *child, struct snapshot_image *parent, GError **error)
 {
     struct change *c = &x->change;
     g_autoptr(GPtrArray) above = record_children(c->record, child->file);
     parent->merging = true;
     note_moved(c->record, parent);
-    return change_commit(c, NULL, PENDING_STATE_STAYS, error) &&
-           images_merge(c->folder, child, parent, above, x->live, x->job, error) &&
+    return change_commit(c, NULL, PENDING_STATE_STAYS, error) && merge_images(x, child, parent, above, error) &&
            tell_running(x, child, parent, above, error) && take_place(c, child, parent, above, error);
 }
 

@@ -43,7 +43,19 @@ static int create_all(void *ctx, int answer)
     return 0;
 }
 
-bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error)
+static int note_all(void *ctx, int answer)
+{
+    const struct overlays *o = ctx;
+    for (guint i = 0; i < o->n; i++) {
+        g_autofree char *path = g_canonicalize_filename(o->list[i].file, o->folder);
+        g_autofree char *parent = g_canonicalize_filename(o->list[i].on, o->folder);
+        disk_note_child(parent, path);
+    }
+    return 0;
+}
+
+static bool overlays_work(int (*fn)(void *ctx, int answer), const char *folder, const char *in,
+                          const struct overlay *list, guint n, GError **error)
 {
     struct overlays o = {folder, list, n};
     struct fence_files *f = fence_files_new();
@@ -54,7 +66,17 @@ bool overlays_create(const char *folder, const char *in, const struct overlay *l
         g_autofree char *path = g_canonicalize_filename(list[i].on, folder);
         fence_allow_beside(f, path, FENCE_READ | FENCE_DEVICE);
     }
-    return disk_work(create_all, &o, f, NULL, NULL, error);
+    return disk_work(fn, &o, f, NULL, NULL, error);
+}
+
+bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error)
+{
+    return overlays_work(create_all, folder, in, list, n, error);
+}
+
+bool overlays_note(const char *folder, const char *in, const struct overlay *list, guint n, GError **error)
+{
+    return overlays_work(note_all, folder, in, list, n, error);
 }
 
 /* ---- merging ---- */

@@ -7,13 +7,13 @@
 struct snapshot_kept {
     const char *file, *ending;
 };
-extern const struct snapshot_kept snapshot_kept[]; /* ends with a NULL file */
+extern const struct snapshot_kept snapshot_kept[KEPT_COUNT];
 
 struct change { /* of one machine that stands still; its locks are held */
     const char *name;
     char *folder;
     int lock, held; /* lock -1: it runs */
-    int busy;       /* then: nobody else takes or deletes */
+    int busy;       /* nobody else takes, restores or deletes; -1: there were no snapshots */
     struct snapshot_record *record;
 };
 /* Settled, and without leftovers. */
@@ -32,7 +32,12 @@ GPtrArray *snapshot_disk_chain(const struct snapshot_record *r, const struct sna
 GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot *s);
 /* Is i that image, or below it? */
 bool snapshot_in_chain_of(const struct snapshot_record *r, const struct snapshot_image *i, const char *top);
-bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
+
+/* ---- snapshot_live.c ---- */
+/* Who takes, restores or deletes has this lock, also while nobody has that of the settings; close() ends it.  -1: an error, also if somebody
+ * has had it for seconds. */
+int snapshots_hold(const char *folder, GError **error);
+bool snapshots_are_held(const char *folder);
 
 /* ---- snapshot_images.c ---- */
 char *snapshot_seen_from_inside(const char *file); /* from the folder of snapshots; g_free */
@@ -57,6 +62,17 @@ bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, G
 /* New images on top of those of the list's drives, into the settings and the record. */
 bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, unsigned number, GError **error);
 
+/* Where what is a snapshot's comes from. */
+struct snapshot_files {
+    const char *settings; /* the text */
+    const char *state;    /* a path; NULL: it has none */
+    const char *vars;     /* the path of what UEFI remembers; NULL: the file in the machine's folder, if there is one */
+};
+/* Into files of its own and the record, neither of which is synced. */
+bool snapshot_keep_files(const struct change *c, struct snapshot *s, const struct snapshot_files *f, GError **error);
+
+/* What is wrong with the copies of small files that it is to have; g_free; NULL: nothing. */
+char *snapshot_kept_damage(const char *folder, const struct snapshot *s);
 /* What is wrong with its state, if it is to have one; g_free; NULL: nothing. */
 char *snapshot_state_damage(const char *folder, const struct snapshot *s);
 

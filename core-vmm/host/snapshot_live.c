@@ -9,7 +9,6 @@
  *
  * The machine's lock is the VM process'; the settings' lock is held while the record is changed, but not while the VM
  * process works. */
-#include "core-vmm/base/crc32c.h"
 #include "core-vmm/host/disk_look.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_inside.h"
@@ -46,26 +45,43 @@ static bool open_record(struct change *c, const char *machine, GError **error)
     return c->record && snapshot_is_newest(c, error);
 }
 
-/* Held until it is closed; -1: an error. */
-static int only_one(const char *folder, GError **error)
+/* A child of one that was killed may have it for a moment yet. */
+int snapshots_hold(const char *folder, GError **error)
+{
+    enum { POLL_MS = 20, WAIT_MS = 2000 };
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    int fd = open(in, O_RDONLY | O_DIRECTORY | O_CLOEXEC), waited = 0;
+    if (fd < 0)
+        path_failed(in, error);
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+        if (waited < WAIT_MS) {
+            g_usleep(POLL_MS * 1000);
+            waited += POLL_MS;
+            continue;
+        }
+        close(fd);
+        fd = -1;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                    "another snapshot of the machine is being taken or deleted; try again when that has ended");
+    }
+    return fd;
+}
+
+bool snapshots_are_held(const char *folder)
 {
     g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
     int fd = open(in, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        path_failed(in, error);
-    } else if (flock(fd, LOCK_EX | LOCK_NB)) {
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB);
+    if (fd >= 0)
         close(fd);
-        fd = -1;
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "another snapshot of the machine is under way; try again");
-    }
-    return fd;
+    return held;
 }
 
 bool change_begin_live(struct change *c, const char *name, GError **error)
 {
     bool good = open_record(c, name, error);
     if (good)
-        c->busy = only_one(c->folder, error);
+        c->busy = snapshots_hold(c->folder, error);
     return good && c->busy >= 0;
 }
 
@@ -162,7 +178,7 @@ bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const ch
     bool good = open_record(&c, machine, error) && snapshot_may_take_next(&c, name, description, error) &&
                 snapshot_begin_record(&c, error);
     if (good)
-        l->busy = only_one(c.folder, error);
+        l->busy = snapshots_hold(c.folder, error);
     good = l->busy >= 0 && begin(l, &c, present, error);
     change_end(&c);
     return good;
@@ -186,24 +202,9 @@ static bool still_there(const struct snapshot_live *l, const struct change *c, G
     return true;
 }
 
-static bool keep_files(const struct snapshot_live *l, const struct change *c, struct snapshot *s, const char *state,
-                       GError **error)
+static bool finish(struct snapshot_live *l, struct change *c, const char *state, const char *vars, GError **error)
 {
-    g_autofree char *copy = snapshot_path(c->folder, s->id, "ini"), *own = snapshot_path(c->folder, s->id, "state");
-    struct stat st;
-    s->settings = crc32c(0, l->settings, strlen(l->settings));
-    if (!file_replace(copy, l->settings, strlen(l->settings), error))
-        return false;
-    if (!state)
-        return true;
-    if (stat(state, &st))
-        return path_failed(state, error);
-    s->state_bytes = st.st_size;
-    return !link(state, own) || path_failed(own, error);
-}
-
-static bool finish(struct snapshot_live *l, struct change *c, const char *state, GError **error)
-{
+    const struct snapshot_files files = {l->settings, state, vars};
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     struct snapshot_record *r = c->record;
     struct snapshot *s = snapshot_new(l->number);
@@ -216,15 +217,32 @@ static bool finish(struct snapshot_live *l, struct change *c, const char *state,
         below->live = false;
         snapshot_add_disk(s, d->drive, d->on);
     }
-    return keep_files(l, c, s, state, error) && folder_sync(in, error) &&
+    return snapshot_keep_files(c, s, &files, error) && folder_sync(in, error) &&
            change_commit(c, NULL, PENDING_STATE_STAYS, error);
 }
 
-bool snapshots_live_finish(struct snapshot_live *l, const char *state, GError **error)
+/* For whoever looks at an image of another folder whether something is on top of it; it is a snapshot without it, too. */
+static void note_children(const struct snapshot_live *l, const char *folder)
+{
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(struct overlay));
+    g_autoptr(GError) error = NULL;
+    for (guint i = 0; i < l->disks->len; i++) {
+        const struct live_disk *d = l->disks->pdata[i];
+        struct overlay o = {.file = d->file, .on = d->on};
+        g_array_append_val(list, o);
+    }
+    if (list->len && !overlays_note(folder, in, (const struct overlay *)list->data, list->len, &error))
+        g_debug("%s", error->message);
+}
+
+bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error)
 {
     struct change c;
     bool good = open_record(&c, l->machine, error) && still_there(l, &c, error) &&
-                snapshot_name_fits(c.record, NULL, l->name, error) && finish(l, &c, state, error);
+                snapshot_name_fits(c.record, NULL, l->name, error) && finish(l, &c, state, vars, error);
+    if (good)
+        note_children(l, c.folder);
     change_end(&c);
     return good;
 }

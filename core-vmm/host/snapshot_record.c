@@ -64,6 +64,8 @@ struct snapshot *snapshot_new(unsigned id)
 {
     struct snapshot *s = g_new0(struct snapshot, 1);
     s->id = id;
+    for (unsigned k = 0; k < KEPT_COUNT; k++)
+        s->kept[k] = KEPT_UNKNOWN;
     s->disks = g_ptr_array_new_with_free_func(disk_free);
     return s;
 }
@@ -142,6 +144,8 @@ static void set_text(JsonObject *o, const char *name, const char *text)
         json_object_set_string_member(o, name, text);
 }
 
+static const char *const kept_names[KEPT_COUNT] = {[KEPT_VARS] = "vars-crc", [KEPT_TPM] = "tpm-crc"};
+
 static JsonObject *snapshot_object(const struct snapshot *s)
 {
     JsonObject *o = json_object_new();
@@ -153,6 +157,9 @@ static JsonObject *snapshot_object(const struct snapshot *s)
     json_object_set_int_member(o, "time", s->time);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
     json_object_set_int_member(o, "settings-crc", s->settings);
+    for (unsigned k = 0; k < KEPT_COUNT; k++)
+        if (s->kept[k] != KEPT_UNKNOWN)
+            json_object_set_int_member(o, kept_names[k], s->kept[k]);
     if (s->automatic)
         json_object_set_boolean_member(o, "automatic", true);
     if (s->moved)
@@ -288,6 +295,9 @@ static void read_snapshot(struct reading *g, JsonObject *o)
     s->time = number(g, o, "time", 0, G_MAXINT64);
     s->state_bytes = number(g, o, "state-bytes", 0, G_MAXINT64);
     s->settings = number(g, o, "settings-crc", 0, G_MAXUINT32);
+    for (unsigned k = 0; k < KEPT_COUNT; k++)
+        if (member(o, kept_names[k]))
+            s->kept[k] = number(g, o, kept_names[k], KEPT_NONE, G_MAXUINT32);
     s->automatic = member(o, "automatic") && flag(g, o, "automatic");
     s->moved = member(o, "moved") && flag(g, o, "moved");
     read_disks(g, o, s);

@@ -16,15 +16,18 @@
 struct snapshot_disk {
     char *drive, *file; /* section; image, as machine.ini would name it */
 };
+enum { KEPT_VARS, KEPT_TPM, KEPT_COUNT };   /* what UEFI remembers, and a TPM */
+enum { KEPT_NONE = -1, KEPT_UNKNOWN = -2 }; /* there was nothing; an older record, which does not say */
 struct snapshot {
     unsigned id, parent; /* parent 0: none */
     char *name, *description;
-    gint64 time;          /* Unix */
-    uint64_t state_bytes; /* of its saved state; 0: it was off */
-    bool automatic;       /* nobody asked for it: it goes when there are newer ones */
-    bool moved;           /* its disks consist of other files than its state says */
-    uint32_t settings;    /* CRC-32C of its settings */
-    GPtrArray *disks;     /* struct snapshot_disk */
+    gint64 time;              /* Unix */
+    uint64_t state_bytes;     /* of its saved state; 0: it was off */
+    bool automatic;           /* nobody asked for it: it goes when there are newer ones */
+    bool moved;               /* its disks consist of other files than its state says */
+    uint32_t settings;        /* CRC-32C of its settings */
+    int64_t kept[KEPT_COUNT]; /* CRC-32C of its copies, or one of above */
+    GPtrArray *disks;         /* struct snapshot_disk */
 };
 struct snapshot_image {       /* that a snapshot or the present needs, or another image does */
     char *file, *format, *on; /* on: the image that it builds upon and that is here too; NULL: none */

@@ -31,31 +31,33 @@ static bool put_state(const char *folder, int state, GError **error)
     return folder_sync(folder, error);
 }
 
-const struct snapshot_kept snapshot_kept[] = {
-    {FIRMWARE_VARS_FILE, "vars"},                      /* what UEFI remembers */
-    {MACHINE_TPM_FOLDER "/" MACHINE_TPM_STATE, "tpm"}, /* what its TPM does */
-    {NULL},
+const struct snapshot_kept snapshot_kept[KEPT_COUNT] = {
+    [KEPT_VARS] = {FIRMWARE_VARS_FILE, "vars"},
+    [KEPT_TPM] = {MACHINE_TPM_FOLDER "/" MACHINE_TPM_STATE, "tpm"},
 };
 
-/* As it was at the snapshot that the present goes back to.  One that has no copy says nothing of it: the present's stays, for
- * keys that are lost cannot be made again. */
-static bool put_back(const char *folder, unsigned snapshot, const struct snapshot_kept *k, GError **error)
+/* As it was at the snapshot that the present goes back to; it may have been nothing.  Nobody says so in an older record: then a copy
+ * that is not there may be a lost one, and the present's file stays. */
+static bool put_back(const char *folder, const struct snapshot *s, unsigned which, GError **error)
 {
+    const struct snapshot_kept *k = &snapshot_kept[which];
     g_autofree char *path = g_build_filename(folder, k->file, NULL), *data = NULL, *in = g_path_get_dirname(path);
-    g_autofree char *from = snapshot_path(folder, snapshot, k->ending);
+    g_autofree char *from = snapshot_path(folder, s->id, k->ending);
     gsize n;
-    if (access(from, F_OK))
-        return errno == ENOENT || path_failed(from, error);
+    if (s->kept[which] == KEPT_NONE)
+        return !unlink(path) || errno == ENOENT || errno == ENOTDIR || path_failed(path, error);
+    if (s->kept[which] == KEPT_UNKNOWN && access(from, F_OK))
+        return true;
     if (g_mkdir_with_parents(in, 0700))
         return path_failed(in, error);
     return g_file_get_contents(from, &data, &n, error) && file_replace(path, data, n, error);
 }
 
-static bool put_files(const char *folder, unsigned snapshot, GError **error)
+static bool put_files(const char *folder, const struct snapshot *s, GError **error)
 {
     bool good = true;
-    for (const struct snapshot_kept *k = snapshot_kept; good && k->file; k++)
-        good = put_back(folder, snapshot, k, error);
+    for (unsigned k = 0; s && good && k < KEPT_COUNT; k++)
+        good = put_back(folder, s, k, error);
     return good;
 }
 
@@ -66,7 +68,8 @@ bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError 
         return true;
     bool goes_back = r->pending_state != PENDING_STATE_STAYS;
     if (!file_replace(ini, r->pending, strlen(r->pending), error) ||
-        (goes_back && !put_files(folder, r->current, error)) || !put_state(folder, r->pending_state, error))
+        (goes_back && !put_files(folder, record_snapshot(r, r->current), error)) ||
+        !put_state(folder, r->pending_state, error))
         return false;
     g_clear_pointer(&r->pending, g_free);
     r->pending_state = PENDING_STATE_STAYS;
@@ -179,14 +182,14 @@ void snapshots_remove_leftovers(const char *folder, const struct snapshot_record
 /* ---- times that a killed merge has not put back ---- */
 
 /* A merge writes to the head of a frozen image, and then puts its time back, by which those above it know it.  Its size stays:
- * one that has another is another one. */
+ * one that has another is another one.  What a running machine has written to since has a time that the record does not know yet. */
 static void put_time_back(const char *folder, const struct snapshot_image *i)
 {
     g_autofree char *path = g_canonicalize_filename(i->file, folder);
     const struct timespec time[2] = {{.tv_nsec = UTIME_OMIT}, {i->changed_ns / NS_PER_S, i->changed_ns % NS_PER_S}};
     struct snapshot_image now = {.file = i->file};
-    if (!i->frozen || i->changed_ns <= 0 || !snapshot_note_time(folder, &now, NULL) || now.bytes != i->bytes ||
-        now.changed_ns == i->changed_ns)
+    if (!i->frozen || i->live || i->changed_ns <= 0 || !snapshot_note_time(folder, &now, NULL) ||
+        now.bytes != i->bytes || now.changed_ns == i->changed_ns)
         return;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || futimens(fd, time) || fsync(fd))

@@ -64,13 +64,17 @@ bool change_begin(struct change *c, const char *name, GError **error)
     c->held = c->lock >= 0 ? settings_hold(c->folder, error) : -1;
     if (c->held >= 0 && snapshots_settle_held(c->folder, error))
         c->record = record_load(c->folder, error);
-    return c->record && snapshot_is_newest(c, error) && settle_live(c, error);
+    g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
+    if (!c->record || !g_file_test(in, G_FILE_TEST_IS_DIR))
+        return c->record;
+    c->busy = snapshots_hold(c->folder, error);
+    return c->busy >= 0 && snapshot_is_newest(c, error) && settle_live(c, error);
 }
 
 /* What was made for nothing would keep those that it is on top of from being written to. */
 void change_end(struct change *c)
 {
-    if (c->record)
+    if (c->record && c->held >= 0)
         snapshots_settle_held(c->folder, NULL);
     if (c->held >= 0)
         close(c->held);
@@ -253,37 +257,57 @@ static bool freeze(struct change *c, const struct snapshot *s, GError **error)
     return true;
 }
 
-/* Copies, for the present goes on writing to its own. */
-static bool keep_small(const struct change *c, unsigned id, GError **error)
+/* A copy, for the present goes on writing to its own. */
+static bool keep_small(const struct change *c, struct snapshot *s, unsigned which, const char *from, GError **error)
 {
-    bool good = true;
-    for (const struct snapshot_kept *k = snapshot_kept; good && k->file; k++) {
-        g_autofree char *path = g_build_filename(c->folder, k->file, NULL), *data = NULL;
-        g_autofree char *copy = snapshot_path(c->folder, id, k->ending);
-        gsize n;
-        if (!access(path, F_OK))
-            good = g_file_get_contents(path, &data, &n, error) && file_replace(copy, data, n, error);
+    g_autofree char *copy = snapshot_path(c->folder, s->id, snapshot_kept[which].ending), *data = NULL;
+    GError *why = NULL;
+    gsize n;
+    bool there = g_file_get_contents(from, &data, &n, &why);
+    if (g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        g_error_free(why);
+        s->kept[which] = KEPT_NONE;
+        return true;
     }
-    return good;
+    if (!there) {
+        g_propagate_error(error, why);
+        return false;
+    }
+    s->kept[which] = crc32c(0, data, n);
+    return file_replace(copy, data, n, error);
+}
+
+bool snapshot_keep_files(const struct change *c, struct snapshot *s, const struct snapshot_files *f, GError **error)
+{
+    g_autofree char *copy = snapshot_path(c->folder, s->id, "ini"), *state = snapshot_path(c->folder, s->id, "state");
+    struct stat st;
+    bool good = file_replace(copy, f->settings, strlen(f->settings), error);
+    s->settings = crc32c(0, f->settings, strlen(f->settings));
+    for (unsigned k = 0; good && k < KEPT_COUNT; k++) {
+        g_autofree char *own = g_build_filename(c->folder, snapshot_kept[k].file, NULL);
+        good = keep_small(c, s, k, k == KEPT_VARS && f->vars ? f->vars : own, error);
+    }
+    if (!good || !f->state)
+        return good;
+    if (lstat(f->state, &st))
+        return path_failed(f->state, error);
+    s->state_bytes = st.st_size;
+    return !link(f->state, state) || path_failed(state, error);
 }
 
 /* The settings as they are, and the saved state if there is one: the same file under another name. */
 static bool keep_files(struct change *c, struct snapshot *s, GError **error)
 {
-    g_autofree char *ini = machines_ini(c->name), *text = NULL, *copy = snapshot_path(c->folder, s->id, "ini");
-    g_autofree char *saved = g_build_filename(c->folder, PATHS_SAVED, NULL);
-    g_autofree char *state = snapshot_path(c->folder, s->id, "state");
+    g_autofree char *ini = machines_ini(c->name), *text = NULL, *saved = g_build_filename(c->folder, PATHS_SAVED, NULL);
     struct stat st;
-    gsize n;
-    if (!g_file_get_contents(ini, &text, &n, error) || !file_replace(copy, text, n, error))
+    bool is_saved = !lstat(saved, &st);
+    if (!is_saved && errno != ENOENT)
+        return path_failed(saved, error);
+    struct snapshot_files files = {.state = is_saved ? saved : NULL};
+    if (!g_file_get_contents(ini, &text, NULL, error))
         return false;
-    s->settings = crc32c(0, text, n);
-    if (!keep_small(c, s->id, error))
-        return false;
-    if (lstat(saved, &st))
-        return errno == ENOENT || path_failed(saved, error);
-    s->state_bytes = st.st_size;
-    return !link(saved, state) || path_failed(state, error);
+    files.settings = text;
+    return snapshot_keep_files(c, s, &files, error);
 }
 
 static bool take(struct change *c, struct snapshot *s, GError **error)
@@ -418,7 +442,8 @@ static bool is_whole(const struct change *c, const struct snapshot *s, GError **
     for (guint i = 0; i < chain->len; i++)
         if (!snapshot_image_same(c->folder, chain->pdata[i], error))
             return false;
-    g_autofree char *damage = snapshot_state_damage(c->folder, s);
+    g_autofree char *damage = snapshot_kept_damage(c->folder, s);
+    damage = damage ? damage : snapshot_state_damage(c->folder, s);
     if (damage)
         g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED, "snapshot %u: %s", s->id, damage);
     return !damage;

@@ -66,12 +66,13 @@ struct snapshot_live {
  * name, description: may be NULL.  state: a snapshot is to come of it; else only the disks go on with other images. */
 bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const char *name, const char *description,
                           GHashTable *present, GError **error);
-/* The disks use them, what is below is flushed, and state is the path of the state of that moment (NULL: there is none): it is a
- * snapshot. */
-bool snapshots_live_finish(struct snapshot_live *l, const char *state, GError **error);
+/* The disks use them, what is below is flushed, and state is the path of the state of that moment, vars that of what UEFI remembered
+ * then (NULL: the machine has no UEFI): it is a snapshot. */
+bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error);
 /* The VM process uses none of them and will not: as before. */
 bool snapshots_live_undo(struct snapshot_live *l, GError **error);
-void snapshots_live_end(struct snapshot_live *l); /* whether it was begun or not */
+void snapshots_live_end(struct snapshot_live *l);                          /* whether it was begun or not */
+bool snapshot_same_file(const char *folder, const char *a, const char *b); /* one file, maybe by two names */
 
 /* ---- snapshot_images.c: in fenced children ---- */
 struct overlay { /* a new image on top of another; relative to the machine's folder */
@@ -80,6 +81,8 @@ struct overlay { /* a new image on top of another; relative to the machine's fol
 };
 /* in: the folder that they all come into. */
 bool overlays_create(const char *folder, const char *in, const struct overlay *list, guint n, GError **error);
+/* Those below note what is on top of them, which is not done while somebody writes to them. */
+bool overlays_note(const char *folder, const char *in, const struct overlay *list, guint n, GError **error);
 /* child's blocks into parent, and parent instead of child below all of above.  in_use: a machine that runs reads them, and sees to what it
  * writes to itself. */
 bool images_merge(const char *folder, const struct snapshot_image *child, const struct snapshot_image *parent,

@@ -151,7 +151,7 @@ struct irq {
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     uint32_t pirq_sources[4];       /* the same of the PCI router's inputs */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
-    struct device *legacy;      /* who has ISA IRQs 0 and 8 for itself (HPET); NULL: nobody */
+    struct device *legacy;          /* who has ISA IRQs 0 and 8 for itself (HPET); NULL: nobody */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
     bool loading;
     _Atomic uint64_t apic_page[MAX_CPUS];
@@ -281,7 +281,7 @@ struct machine {
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
-    struct tpm_port *tpm; /* tpm.c; NULL: there is no such device */
+    struct tpm_port *tpm;           /* tpm.c; NULL: there is no such device */
     GPtrArray *char_ports;          /* struct char_port: char.c */
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
@@ -289,6 +289,7 @@ struct machine {
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct live *live;    /* save_live.c: one that is under way, or NULL */
+    uint32_t eject_later; /* slots that the guest has let go of meanwhile */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };
 void machine_ask_reset(struct machine *m);                 /* any thread */

@@ -11,6 +11,8 @@
 #include "core-vmm/machine/core.h"
 #include <string.h>
 
+#define BEING_SAVED "the machine is being saved: nothing can be plugged in or out meanwhile; try again"
+
 static void hold(struct machine *m)
 {
     vcpus_ask_hold(m);
@@ -62,6 +64,8 @@ bool machine_plug(struct machine *m, const char *section, GKeyFile *settings, GE
 {
     if (m->state == MACHINE_STOPPED)
         return refuse(error, section, "the machine has stopped: nothing can be plugged in");
+    if (m->live)
+        return refuse(error, section, BEING_SAVED);
     if (machine_device(m, section))
         return refuse(error, section, "it is plugged in already");
     if (m->devices == MAX_DEVICES)
@@ -124,7 +128,9 @@ bool machine_ask_unplug(struct machine *m, const char *section, GError **error)
 
 bool machine_unplug(struct machine *m, const char *section, GError **error)
 {
-    struct device *d = removable(m, section, error);
+    struct device *d = m->live ? NULL : removable(m, section, error);
+    if (m->live)
+        refuse(error, section, BEING_SAVED);
     if (!d)
         return false;
     hold(m);
@@ -140,6 +146,10 @@ bool machine_unplug(struct machine *m, const char *section, GError **error)
 
 void hotplug_eject(struct machine *m, uint32_t slots)
 {
+    if (m->live) { /* whoever saves knows the devices, and ejects them afterwards */
+        m->eject_later |= slots;
+        return;
+    }
     for (unsigned slot = 0; slot < 32; slot++) {
         const struct device *d = slots >> slot & 1 ? m->pci_slot[slot << 3] : NULL;
         if (!d || !d->core->wiring.pluggable)

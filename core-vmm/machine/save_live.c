@@ -19,12 +19,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define FLASH_AREA "flash.0" /* the memory of UEFI's variables, as state_areas() calls it */
 enum { FEW_PAGES = 4096, ROUNDS_MAX = 16 };
 enum step { STEP_MEMORY, STEP_COPY, STEP_FLUSH, STEP_REST };
 
 struct live {
     struct machine *machine;
-    int fd; /* -1: only the disks */
+    int fd;   /* -1: only the disks */
+    int vars; /* for what UEFI remembers; -1: nobody asks */
     struct save_watch watch;
     live_done done;
     void *ctx;
@@ -59,6 +61,8 @@ static void live_free(struct live *l)
     g_clear_error(&l->error);
     if (l->fd >= 0)
         close(l->fd);
+    if (l->vars >= 0)
+        close(l->vars);
     g_free(l);
 }
 
@@ -172,8 +176,39 @@ static bool set_devices_aside(struct live *l, GError **error)
     return set_changed_aside(l, error);
 }
 
+/* The flash's memory at that moment: its file may not have all of it yet, and has what comes later.  What was not set aside was never
+ * touched, and is zero here too. */
+static bool write_vars(struct live *l, GError **error)
+{
+    const struct memory_area *flash = NULL;
+    for (guint i = 0; i < l->areas->len && !flash; i++) {
+        const struct memory_area *a = &g_array_index(l->areas, struct memory_area, i);
+        flash = strcmp(a->name, FLASH_AREA) ? NULL : a;
+    }
+    for (uint64_t at = 0; flash && l->vars >= 0 && at < flash->bytes;) {
+        ssize_t n = pwrite(l->vars, l->store.data + flash->offset + at, flash->bytes - at, at);
+        if (n < 0 && errno != EINTR) {
+            g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+                        "What UEFI remembers cannot be written to its file: %s", g_strerror(errno));
+            return false;
+        }
+        at += MAX(n, 0);
+    }
+    l->result.vars = flash && l->vars >= 0;
+    return true;
+}
+
+/* The disks are other ones already: a snapshot is worth more than whoever asked for it and does not want it any more. */
+static bool only_tell(void *live, uint64_t done, uint64_t total, GError **error)
+{
+    struct live *l = live;
+    (void)l->watch.goes_on(l->watch.ctx, done, total, NULL);
+    return true;
+}
+
 static bool write_rest(struct live *l, GError **error)
 {
+    const struct save_watch watch = {only_tell, l};
     bool good = true;
     for (guint i = STATE_BEFORE_MEMORY; i < l->table->len && good; i++) {
         const struct state_part *p = &g_array_index(l->table, struct state_part, i);
@@ -181,9 +216,9 @@ static bool write_rest(struct live *l, GError **error)
         if (p->sync)
             good = state_put(&l->writer, p->name, p->version, b->data, b->len, error);
         else
-            good = state_save_areas(l->machine, l->areas, &l->store, p, &l->writer, &l->watch, error);
+            good = state_save_areas(l->machine, l->areas, &l->store, p, &l->writer, &watch, error);
     }
-    return good && state_finish(&l->writer, error);
+    return good && write_vars(l, error) && state_finish(&l->writer, error);
 }
 
 static bool do_step(struct live *l, GError **error)
@@ -243,12 +278,12 @@ static bool take_parts(struct live *l, guint from, guint to, GError **error)
     return good;
 }
 
-/* A device may have come or gone. */
+/* The guest may have let go of one. */
 static bool same_machine(struct live *l, GError **error)
 {
     const GByteArray *was = l->parts->pdata[STATE_BEFORE_MEMORY - 1];
     GByteArray *is = take_part(l, STATE_BEFORE_MEMORY - 1, error);
-    bool same = is && is->len == was->len && !memcmp(is->data, was->data, is->len);
+    bool same = !l->machine->eject_later && is && is->len == was->len && !memcmp(is->data, was->data, is->len);
     if (is && !same)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The machine's devices changed while it was saved; try again");
     g_clear_pointer(&is, g_byte_array_unref);
@@ -306,6 +341,10 @@ static void finish(struct live *l)
     if (l->done)
         l->done(l->ctx, &l->result, l->error);
     live_free(l);
+    uint32_t slots = m->eject_later;
+    m->eject_later = 0;
+    if (slots)
+        machine_ask_eject(m, slots);
 }
 
 /* Again, while that makes fewer of them. */
@@ -349,6 +388,8 @@ static bool prepare(struct live *l, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
+    if (l->fd >= 0 && !save_has_no_tpm(m, error))
+        return false;
     while (strcmp(g_array_index(l->table, struct state_part, l->drives_part).name, DISK_LAYERS_PART))
         l->drives_part++;
     g_ptr_array_set_size(l->parts, l->table->len);
@@ -356,11 +397,11 @@ static bool prepare(struct live *l, GError **error)
     return l->fd < 0 || (store_new(&l->store, m->memory.bytes, error) && take_parts(l, 0, STATE_BEFORE_MEMORY, error));
 }
 
-bool machine_save_live(struct machine *m, int fd, const struct save_watch *watch, live_done done, void *ctx,
+bool machine_save_live(struct machine *m, int fd, int vars, const struct save_watch *watch, live_done done, void *ctx,
                        GError **error)
 {
     struct live *l = g_new0(struct live, 1);
-    *l = (struct live){.machine = m, .fd = fd, .watch = *watch, .done = done, .ctx = ctx};
+    *l = (struct live){.machine = m, .fd = fd, .vars = vars, .watch = *watch, .done = done, .ctx = ctx};
     l->table = state_table(m);
     l->areas = state_areas(m);
     l->parts = g_ptr_array_new_with_free_func(part_free);

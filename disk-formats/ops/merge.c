@@ -25,19 +25,26 @@ static bool forget_parent_id(struct image *im, GError **error)
     return failed(err, im, error);
 }
 
-/* All that can be known before anything is changed. */
-static bool may_merge(const struct image *im, struct image *parent, GError **error)
+/* All that can be known before anything is changed.  A packed block is unpacked to another place when a piece of it is written, and
+ * its room is used again: who reads another piece of it by what it knew of the image would find something else there. */
+static bool may_merge(const struct image *im, struct image *parent, bool in_use, GError **error)
 {
+    if (in_use && parent->format->append && parent->block_bytes > im->block_bytes)
+        return disk_fail(
+            error, DISK_ERROR_UNSUPPORTED,
+            "%s has larger blocks than what is on top of it, of which some may be packed: nothing is merged "
+            "into it while it is read",
+            parent->file->path);
     if (parent->append_only || parent->many_files || im->many_files)
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s is of a kind that nothing can be merged into",
                          parent->file->path);
     return parent->bytes >= im->bytes || image_may_resize(parent, im->bytes, error);
 }
 
-static bool merge(struct image *im, struct image *parent, struct disk_job *job, GError **error)
+static bool merge(struct image *im, struct image *parent, bool in_use, struct disk_job *job, GError **error)
 {
     struct disk_copy copy = {im, parent, true, false, 0};
-    if (!may_merge(im, parent, error) || !forget_parent_id(im, error))
+    if (!may_merge(im, parent, in_use, error) || !forget_parent_id(im, error))
         return false;
     if (parent->bytes < im->bytes && !image_resize(parent, im->bytes, error))
         return false;
@@ -65,7 +72,7 @@ bool disk_merge(const char *path, const char *format, bool in_use, struct disk_j
         disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s does not say what format its parent has", path);
     bool may = name && below.format && is_one_file(name, below.format, error);
     struct image *parent = may ? image_open(name, &below, error) : NULL;
-    bool good = parent && merge(im, parent, job, error);
+    bool good = parent && merge(im, parent, in_use, job, error);
     int err = parent ? image_close(parent) : 0;
     if (good && err)
         good = disk_fail_errno(error, -err, "%s", name);

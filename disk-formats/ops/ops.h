@@ -33,7 +33,7 @@ bool disk_commit(const char *path, const struct image_how *how, bool force, stru
 /* The other way: the image gets all that it sees through its parents, and has no parent then. */
 bool disk_pull(const char *path, const struct image_how *how, struct disk_job *job, GError **error);
 /* in_use, of these three: a process reads through the images while this goes on, and they are not locked.  It sees the same disk at every
- * moment, for what changes of the parent is what the image has. */
+ * moment, for what changes of the parent is what the image has; a parent where that is not so is refused. */
 /* Merges an image's own blocks into its parent, which then shows the same disk; the image stays, for those on top of it.  At
  * every moment it shows what it did, and after a kill the same again completes it.  What changed of it does not count as a
  * change to those above. */

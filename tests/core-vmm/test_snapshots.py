@@ -343,7 +343,7 @@ def case_restore_refused(h):
 
 
 def case_firmware_and_tpm(h):
-    """What UEFI and a TPM remember is a snapshot's too; going back to one that has none of it removes nothing."""
+    """What UEFI and a TPM remember is a snapshot's too; where there was nothing, there is nothing again."""
     small = {"vars.fd": "vars", "tpm/tpm2-00.permall": "tpm"}
 
     def write(what):
@@ -369,9 +369,34 @@ def case_firmware_and_tpm(h):
     h.want("snapshot", "delete", "m", "second")
     assert read() == {"fourth"} and {"3.vars", "3.tpm"}.isdisjoint(in_snapshots(h)), in_snapshots(h)
     h.want("snapshot", "restore", "m", "none")
-    assert read() == {"fourth"}, read()
+    assert read() == {None}, read()
     h.want("snapshot", "restore", "m", "first")
     assert read() == {"first"}, read()
+
+
+def case_kept_is_damaged(h):
+    """A copy that is lost or damaged is not taken for nothing: the present's file stays, and nobody goes back."""
+    h.want("create", "m", "--disk", "1M")
+    for name in ("first", "second"):
+        with open(h.path("vars.fd"), "w", encoding="utf-8") as f:
+            f.write(name)
+        h.want("snapshot", "take", "m", name)
+    with open(h.path("snapshots/1.vars"), "w", encoding="utf-8") as f:
+        f.write("fIrst")
+    os.unlink(h.path("snapshots/2.vars"))
+    h.want("snapshot", "verify", "m", "1", code=1, err="what UEFI remembers is not what it was")
+    h.want("snapshot", "verify", "m", "2", code=1, err="what UEFI remembers is missing")
+    h.want("snapshot", "restore", "m", "1", code=1, err="what UEFI remembers is not what it was")
+    h.want("snapshot", "restore", "m", "2", code=1, err="what UEFI remembers is missing")
+    record = h.record()
+    for s in record["snapshots"]:
+        del s["vars-crc"], s["tpm-crc"]  # as older records are
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    for snapshot, has in (("2", "second"), ("1", "fIrst")):
+        h.want("snapshot", "restore", "m", snapshot)
+        with open(h.path("vars.fd"), encoding="utf-8") as f:
+            assert f.read() == has, f"{snapshot} has not {has}"
 
 
 def case_no_more_numbers(h):
@@ -478,6 +503,15 @@ def case_merge_time(h):
     h.want("set", "m", "machine.memory=64M")
     same = [os.stat(i).st_mtime_ns == t for i, t in zip(images, before)]
     assert same == [False, True, True, False], same
+    record = h.record()
+    next(i for i in record["images"] if i["file"].endswith("ide0-3.qcow2"))["live"] = True  # a running machine wrote to it
+    with open(h.path("snapshots/record.json"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    for image in images:
+        os.utime(image)
+    h.want("set", "m", "machine.memory=32M")
+    same = [os.stat(i).st_mtime_ns == t for i, t in zip(images, before)]
+    assert same == [False, True, False, False], same
 
 
 def case_present_names_it(h):

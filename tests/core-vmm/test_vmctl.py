@@ -476,6 +476,34 @@ def test_snapshots_with_state(h):
     h.want(0, "start", "m")
 
 
+def test_snapshot_of_running_uefi(h):
+    """What its flash memory holds at that moment is the snapshot's, whatever its file has, and comes back with it."""
+    folder = f"{h.base}/data/terrarium/machines/m"
+
+    def read(name):
+        with open(f"{folder}/{name}", "rb") as f:
+            return f.read()
+
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "set", "m", "machine.firmware=uefi")
+    if h.run("start", "m")[0]:
+        h.want(1, "start", "m", err="ovmf")
+        return "there is no OVMF"
+    whole = read("vars.fd")
+    with open(folder + "/vars.fd", "r+b") as f:
+        f.write(b"later")
+    h.want(0, "snapshot", "take", "m", "a")
+    assert read("snapshots/1.vars") == whole, "they are not those of the flash memory"
+    h.want(0, "stop", "--force", "m")
+    with open(folder + "/vars.fd", "r+b") as f:
+        f.write(b"other")
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "snapshot", "restore", "m", "a")
+    assert read("vars.fd") == whole, "they have not come back"
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    return None
+
+
 def test_snapshot_of_running_fails(h):
     """The machine goes on as if nothing had been, and the next one is as good as any."""
     folder = f"{h.base}/data/terrarium/machines/m"
@@ -508,6 +536,200 @@ def test_snapshot_of_running_fails(h):
     h.want(0, "snapshot", "restore", "m", "b")
     h.want(0, "start", "m", err="goes on from where it was saved")
     assert kept(h) == 5
+
+
+def killed_at(h, call, when, *args):
+    """vmctl, of which the process that makes that call for the so-manieth time is killed before it; did that happen?"""
+    inject = f"inject={call}:error=EPERM:signal=KILL:when={when}"
+    p = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, VMCTL, *args], env=h.env,
+                       capture_output=True, text=True, timeout=60, check=False, cwd=h.base)
+    return p.returncode == -signal.SIGKILL or "ended with" in p.stderr
+
+
+def no_strace():
+    works = shutil.which("strace") and not subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode
+    return None if works else "there is no strace, or nothing to trace with"
+
+
+def images_of(h):
+    with open(f"{h.base}/data/terrarium/machines/m/snapshots/record.json") as f:
+        return {i["file"]: i for i in json.load(f)["images"]}
+
+
+def test_snapshot_of_running_killed(h):
+    """At every step of a live take: the machine runs on, the next snapshot is taken, and all of them are whole."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    pid, done = running_pid(h), 0
+    for call, last in (("sendmsg", 4), ("rename", 5), ("link", 1)):
+        for when in range(1 + (call == "sendmsg"), last + 1):
+            done += killed_at(h, call, when, "snapshot", "take", "m", f"killed {call} {when}")
+            assert running_pid(h) == pid and kept(h) == 5, f"{call} {when}"
+            h.want(0, "snapshot", "take", "m", f"after {call} {when}")
+    assert done > 6, f"only {done} were killed"
+    for number in [s["id"] for s in json.loads(h.out("snapshot", "list", "m", "-o", "json"))["snapshots"]][:-1]:
+        h.want(0, "snapshot", "delete", "m", str(number))
+    assert running_pid(h) == pid and kept(h) == 5
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "snapshot", "restore", "m", f"after {call} {when}")
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
+    return None
+
+
+def test_live_image_below(h):
+    """What a running machine writes to is frozen already, for a take was killed: nobody merges what is two levels below it."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "snapshot", "take", "m", "a")
+    h.want(0, "snapshot", "take", "m", "b")
+    assert killed_at(h, "sendmsg", 3, "snapshot", "take", "m", "c")
+    before = images_of(h)
+    assert before["snapshots/ide0-2.qcow2"].get("live"), before
+    written = os.stat(f"{h.base}/data/terrarium/machines/m/snapshots/ide0-2.qcow2").st_ctime_ns
+    h.want(0, "snapshot", "delete", "m", "a", err="stays while m runs")
+    assert images_of(h).keys() == before.keys()
+    assert os.stat(f"{h.base}/data/terrarium/machines/m/snapshots/ide0-2.qcow2").st_ctime_ns == written
+    h.want(0, "snapshot", "take", "m", "d")
+    h.want(0, "snapshot", "delete", "m", "d")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    return None
+
+
+def test_plug_beside_snapshot(h):
+    """No card comes or goes while a snapshot is taken, which knows the machine's devices."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "start", "m")
+    h.want(0, "wait", "m", "--serial", "guest ready", "--timeout", "5")
+    h.want(0, "plug", "m", "testpci1")
+    with subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-p", str(running_pid(h)), "-e", "trace=pread64", "-e",
+                           "inject=pread64:delay_enter=4000000"], stderr=subprocess.PIPE, text=True) as slow:
+        if "attached" not in slow.stderr.readline():
+            slow.wait()
+            return "a running process cannot be traced here"
+        take = subprocess.Popen([VMCTL, "snapshot", "take", "m", "a"], env=h.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(1.5)
+        h.want(4, "unplug", "m", "testpci1", "--force", err="is being saved")
+        h.want(4, "plug", "m", "testpci2", err="is being saved")
+        assert take.poll() is None, "it was taken before"
+        slow.terminate()
+    assert take.wait(timeout=20) == 0, take.stderr.read()
+    take.stderr.close()
+    h.want(0, "unplug", "m", "testpci1", "--force")
+    return None
+
+
+def test_snapshot_of_running_cancelled(h):
+    """Once the disks are other ones Ctrl-C comes too late: a layer without a snapshot would be of no use to anybody."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    h.want(0, "wait", "m", "--serial", "guest ready", "--timeout", "5")
+    with subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-p", str(running_pid(h)), "-e", "trace=fdatasync,fsync", "-e",
+                           "inject=fdatasync,fsync:delay_enter=3000000:when=1"], stderr=subprocess.PIPE, text=True) as slow:
+        if "attached" not in slow.stderr.readline():
+            slow.wait()
+            return "a running process cannot be traced here"
+        take = subprocess.Popen([VMCTL, "snapshot", "take", "m", "a"], env=h.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(1.5)
+        take.send_signal(signal.SIGINT)
+        _, err = take.communicate(timeout=20)
+        slow.terminate()
+    assert take.returncode == 0, err
+    h.want(0, "snapshot", "verify", "m")
+    assert not [i for i in images_of(h).values() if i.get("live")], images_of(h)
+    return None
+
+
+def test_set_beside_live_delete(h):
+    """Merging beside a running machine may take long: settings can be changed meanwhile, snapshots not, and nothing is found damaged."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    h.want(0, "start", "m")
+    for name in "abc":
+        h.want(0, "snapshot", "take", "m", name)
+    with subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-e", "trace=pwritev", "-e",
+                           "inject=pwritev:delay_enter=6000000:when=1", VMCTL, "snapshot", "delete", "m", "b"], env=h.env,
+                          stderr=subprocess.PIPE) as slow:
+        time.sleep(1)
+        h.want(0, "set", "m", "ide0.cache=writeback")
+        h.want(9, "snapshot", "take", "m", "d", err="is being taken or deleted")
+        h.want(0, "snapshot", "verify", "m")
+        assert slow.poll() is None, "it was merged before"
+        _, err = slow.communicate(timeout=30)
+    assert slow.returncode == 0, err
+    h.want(0, "snapshot", "take", "m", "d")
+    assert "snapshots/ide0-2.qcow2" not in images_of(h), images_of(h)
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    return None
+
+
+def test_live_notes_child(h):
+    """An image elsewhere that a live snapshot froze notes what is on top of it, as one that an offline snapshot froze does."""
+    for name in ("off.img", "live.img"):
+        with open(f"{h.base}/{name}", "wb") as f:
+            f.truncate(1 << 20)
+    h.want(0, "create", "n", "--memory", "64M", "--disk", h.base + "/off.img")
+    h.want(0, "snapshot", "take", "n")
+    if not os.listxattr(h.base + "/off.img"):
+        return "the file system has no extended attributes"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", h.base + "/live.img")
+    h.want(0, "start", "m")
+    h.want(0, "snapshot", "take", "m")
+    assert os.listxattr(h.base + "/live.img") == os.listxattr(h.base + "/off.img"), os.listxattr(h.base + "/live.img")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    return None
+
+
+def test_live_delete_killed(h):
+    """At every step of a merge beside a running machine, then what others write to the record: it runs on, the next deletion
+    ends the merge, and every disk that is left can be read."""
+    if no_strace():
+        return no_strace()
+    folder = f"{h.base}/data/terrarium/machines/m"
+    h.want(0, "create", "m", "--memory", "64M", "--disk", "1M")
+    for name in "ab":
+        h.want(0, "snapshot", "take", "m", name)
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 5\n")
+    assert kept(h) == 5
+    pid, done = running_pid(h), []
+    for call, when in [("pwritev", 1), ("utimensat", 1), ("sendmsg", 1)] + [("rename", n) for n in range(1, 4)]:
+        name = f"{call} {when}"
+        h.want(0, "snapshot", "take", "m", name)
+        h.want(0, "snapshot", "take", "m", name + " too")
+        done += [name] if killed_at(h, call, when, "snapshot", "delete", "m", name) else []
+        h.want(0, "set", "m", "ide0.cache=writeback")
+        assert running_pid(h) == pid and kept(h) == 5, name
+        h.want(0, "snapshot", "take", "m", name + " after")
+        h.want(0, "snapshot", "verify", "m")
+        h.want(0, "snapshot", "delete", "m", name + " too")
+        assert running_pid(h) == pid and kept(h) == 5, name
+    assert len(done) > 5, f"only {done} were killed"
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "take", "m", "last")
+    h.want(0, "snapshot", "delete", "m", "last")
+    assert not [i for i in images_of(h).values() if i["merging"] or i.get("live")], images_of(h)
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "disk", "check", f"{folder}/" + re.search(r"file=(.*)", h.ini("m"))[1])
+    h.want(0, "snapshot", "restore", "m", name + " after")
+    h.want(0, "start", "m", err="goes on from where it was saved")
+    assert kept(h) == 5
+    return None
 
 
 def test_try(h):

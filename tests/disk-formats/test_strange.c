@@ -768,6 +768,26 @@ static void test_no_end(void)
     scratch_remove(folder);
 }
 
+/* A parent of larger clusters, which may be packed, takes nothing while somebody reads it. */
+static void test_merge_in_use(void)
+{
+    char *folder = scratch_new();
+    g_autofree char *base = in(folder, "base.qcow2"), *child = in(folder, "child.qcow2");
+    GError *error = NULL;
+    make(base, "qcow2", "cluster_size=2M", NULL);
+    make(child, "qcow2", "cluster_size=64K", "base.qcow2");
+    g_assert_false(disk_merge(child, "qcow2", true, &(struct disk_job){0}, &error));
+    g_assert_error(error, DISK_ERROR, DISK_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
+    g_assert_true(disk_merge(child, "qcow2", false, &(struct disk_job){0}, &error));
+    unlink(base);
+    unlink(child);
+    make(base, "qcow2", "cluster_size=64K", NULL);
+    make(child, "qcow2", "cluster_size=64K", "base.qcow2");
+    g_assert_true(disk_merge(child, "qcow2", true, &(struct disk_job){0}, &error));
+    scratch_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -789,5 +809,6 @@ int main(int argc, char **argv)
     g_test_add_func("/disk/strange/synced", test_synced);
     g_test_add_func("/disk/strange/left-over", test_left_over);
     g_test_add_func("/disk/strange/no-end", test_no_end);
+    g_test_add_func("/disk/strange/merge-in-use", test_merge_in_use);
     return g_test_run();
 }
