@@ -87,17 +87,18 @@ def wizard_from_a_file(desk):
 # ---- a machine's life ----
 
 def snapshots(desk):
-    """Taken while it runs, the present changed, restored with the present kept, renamed by vmctl, deleted."""
+    """Taken while it runs, by a name that looks like an option, the present changed, restored with the present kept, renamed by vmctl,
+    deleted."""
     desk.vmctl("stop", "--force", "second")
     desk.vmctl("delete", "second")
     desk.gone("second")
     desk.show_page("snapshots")
     desk.click("Take Snapshot", "push button")
-    desk.type_into("Name", "before")
+    desk.type_into("Name", "--help")
     desk.type_into("Description", "all is well")
     desk.click("Take", "push button")
-    wait_for("snapshot", lambda: "before" in desk.vmctl("snapshot", "list", "Größe 7.5"))
-    desk.see("before")
+    wait_for("snapshot", lambda: "--help" in desk.vmctl("snapshot", "list", "Größe 7.5"))
+    desk.see("--help")
     desk.see("The Present")
     assert info(desk, "Größe 7.5")["state"] == "running"
     desk.click("Restore", "push button")
@@ -110,7 +111,7 @@ def snapshots(desk):
     desk.click("Restore", "push button")
     wait_for("restored", lambda: info(desk, "Größe 7.5")["settings"]["machine"]["cpus"] == "1")
     desk.see("Before restoring")
-    desk.vmctl("snapshot", "edit", "Größe 7.5", "before", "--name", "renamed <&>")
+    desk.vmctl("snapshot", "--name", "renamed <&>", "--", "edit", "Größe 7.5", "--help")
     desk.see("renamed <&>")
     desk.picture("snapshots")
     for name in ("renamed <&>", "2"):
