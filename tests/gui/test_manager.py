@@ -4,6 +4,7 @@
 (tests/core-vmm/scripted_guest.c).  TERRARIUM_PICTURES=FOLDER keeps a picture of each step.  Prints TAP.  Usage: test_manager.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -120,6 +121,24 @@ def snapshots(desk):
     desk.show_page("overview")
 
 
+def hanging(desk):
+    """A VM process that stands still does not answer, and is found so by a manager that begins then; it may go on."""
+    desk.vmctl("start", "Größe 7.5")
+    desk.see("Running")
+    pid = wait_for("process", lambda: info(desk, "Größe 7.5").get("running", {}).get("pid"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        desk.see("Does not answer", seconds=40)
+        desk.stop()
+        desk.start()
+        desk.see("Does not answer", seconds=40)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    desk.see("Running")
+    desk.vmctl("stop", "--force", "Größe 7.5")
+    desk.see("Off")
+
+
 def removing_hardware(desk):
     """Not without a question."""
     desk.vmctl("set", "Größe 7.5", "floppy0.format=raw")
@@ -171,4 +190,4 @@ def deleting(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, removing_hardware, disks, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, removing_hardware, disks, deleting], sys.argv[1:])
