@@ -139,6 +139,28 @@ def hanging(desk):
     desk.see("Off")
 
 
+def log(desk):
+    """What is written while one looks is put behind it, a character that is cut included; a new file is read anew."""
+    def shown():
+        view = next(t for t in desk.things() if t.name == "Log" and t.can("EditableText"))
+        return desk.call(view.path, "Text", "GetText", "(ii)", 0, -1)[0]
+
+    path = info(desk, "Größe 7.5")["folder"] + "/logs/vm.log"
+    desk.show_page("log")
+    desk.wait("log", lambda: "starts" in shown() or len(shown()) > 40)
+    before = shown()
+    with open(path, "ab", buffering=0) as f:
+        f.write(b"grows \xc3")
+        desk.wait("growth", lambda: shown() == before + "grows ")
+        f.write(b"\xa4\n")
+        desk.wait("the character", lambda: shown() == before + "grows ä\n")
+    os.rename(path, path + ".old")
+    with open(path, "wb") as f:
+        f.write(b"anew\n")
+    desk.wait("new file", lambda: shown() == "anew\n")
+    desk.show_page("overview")
+
+
 def removing_hardware(desk):
     """Not without a question."""
     desk.vmctl("set", "Größe 7.5", "floppy0.format=raw")
@@ -190,4 +212,4 @@ def deleting(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, removing_hardware, disks, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, log, removing_hardware, disks, deleting], sys.argv[1:])
