@@ -98,15 +98,15 @@ void client_free(struct client *c)
         really_free(c);
 }
 
-/* A full queue of connections that wait is no reason to give up at once. */
-static int connect_patiently(const char *path, GError **error)
+/* A full queue of connections that wait is no reason to give up at once, for who may wait. */
+static int connect_patiently(const char *path, gint64 patience_us, GError **error)
 {
-    gint64 end = g_get_monotonic_time() + CONNECT_US;
+    gint64 end = g_get_monotonic_time() + patience_us;
     for (;;) {
         g_autoptr(GError) why = NULL;
         int fd = socket_connect(path, &why);
         bool again = fd < 0 && g_error_matches(why, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK);
-        if (!again || g_get_monotonic_time() > end) {
+        if (!again || g_get_monotonic_time() >= end) {
             if (fd < 0)
                 g_propagate_error(error, g_steal_pointer(&why));
             return fd;
@@ -115,10 +115,10 @@ static int connect_patiently(const char *path, GError **error)
     }
 }
 
-struct client *client_connect_socket(const char *path, GError **error)
+static struct client *connect_path(const char *path, gint64 patience_us, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    int fd = connect_patiently(path, &why);
+    int fd = connect_patiently(path, patience_us, &why);
     if (fd < 0) {
         bool absent = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
                       g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
@@ -138,11 +138,16 @@ struct client *client_connect_socket(const char *path, GError **error)
     return c;
 }
 
-struct client *client_connect(const char *name, GError **error)
+struct client *client_connect_socket(const char *path, GError **error)
+{
+    return connect_path(path, CONNECT_US, error);
+}
+
+static struct client *connect_name(const char *name, gint64 patience_us, GError **error)
 {
     g_autofree char *path = paths_socket(name, error);
     GError *why = NULL;
-    struct client *c = path ? client_connect_socket(path, &why) : NULL;
+    struct client *c = path ? connect_path(path, patience_us, &why) : NULL;
     if (g_error_matches(why, CONTROL_ERROR, CONTROL_NOT_FOUND)) {
         g_clear_error(&why);
         g_set_error(error, CONTROL_ERROR, CONTROL_NOT_FOUND, "%s is not running", name);
@@ -150,6 +155,16 @@ struct client *client_connect(const char *name, GError **error)
         g_propagate_error(error, why);
     }
     return c;
+}
+
+struct client *client_connect(const char *name, GError **error)
+{
+    return connect_name(name, CONNECT_US, error);
+}
+
+struct client *client_connect_now(const char *name, GError **error)
+{
+    return connect_name(name, 0, error);
 }
 
 /* ---- requests ---- */

@@ -30,8 +30,10 @@ const char *control_error_name(int code);
 int control_error_from_name(const char *name); /* an unknown name is CONTROL_FAILED */
 
 struct client;
-/* By the VM's exact name; CONTROL_NOT_FOUND if it does not run. */
+/* By the VM's exact name; CONTROL_NOT_FOUND if it does not run.  While too many wait for the VM process already, it is tried again for
+ * some seconds, then CONTROL_BUSY. */
 struct client *client_connect(const char *name, GError **error);
+struct client *client_connect_now(const char *name, GError **error); /* the same, never waits */
 struct client *client_connect_socket(const char *path, GError **error);
 void client_free(struct client *c);
 

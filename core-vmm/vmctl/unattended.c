@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* unattended.c - what an installer is answered, from options; the password never from the command line, which others see. */
+/* unattended.c - what an installer is answered, from options; the password never from the command line, which others see, nor need the
+ * product key be. */
 #include "core-vmm/vmctl/unattended.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,8 @@ GOptionEntry *answer_entries(struct answer_options *a)
         {"keyboard", 0, 0, G_OPTION_ARG_STRING, &a->u.keyboard, "Unattended: a layout like de or us(intl)", "LAYOUT"},
         {"edition", 0, 0, G_OPTION_ARG_STRING, &a->u.edition, "Windows: an edition's number, id or name", "EDITION"},
         {"key", 0, 0, G_OPTION_ARG_STRING, &a->u.key, "Windows: the product key", "KEY"},
+        {"key-file", 0, 0, G_OPTION_ARG_FILENAME, &a->key_file,
+         "Windows: the product key is the file's first line; - for standard input (after the password)", "FILE"},
         {"drivers", 0, 0, G_OPTION_ARG_FILENAME, &a->u.drivers, "Windows: a folder with drivers for it", "FOLDER"},
         {"mirror", 0, 0, G_OPTION_ARG_STRING, &a->u.mirror, "Debian: where packages come from", "URL"},
         {"packages", 0, 0, G_OPTION_ARG_STRING, &a->u.packages, "Linux: what is installed too, with spaces between",
@@ -38,30 +41,31 @@ GOptionEntry *answer_entries(struct answer_options *a)
 bool answers_said(const struct answer_options *a)
 {
     return a->u.user || a->password_file || a->u.full_name || a->u.hostname || a->u.locale || a->u.time_zone ||
-           a->u.keyboard || a->u.edition || a->u.key || a->u.drivers || a->u.mirror || a->u.packages || a->serial;
+           a->u.keyboard || a->u.edition || a->u.key || a->key_file || a->u.drivers || a->u.mirror || a->u.packages ||
+           a->serial;
 }
 
 void answers_clear(struct answer_options *a)
 {
     unattended_clear(&a->u);
     g_free(a->password_file);
+    g_free(a->key_file);
 }
 
-/* The first line; more than there may be is an error. */
+/* The first line, and no byte after it: the next one may be somebody else's.  More than there may be is an error. */
 static char *first_line(int fd, const char *name, int *code)
 {
     char text[PASSWORD_MOST + 1];
     size_t n = 0;
     ssize_t got = 1;
-    while (n < sizeof text && !memchr(text, '\n', n) && (got = read(fd, text + n, sizeof text - n)) > 0)
-        n += got;
-    const char *end = memchr(text, '\n', n);
-    size_t length = end ? (size_t)(end - text) : n;
+    while (n < sizeof text && (!n || text[n - 1] != '\n') && (got = read(fd, text + n, 1)) > 0)
+        n++;
+    size_t length = n && text[n - 1] == '\n' ? n - 1 : n;
     char *line = got >= 0 && length <= PASSWORD_MOST ? g_strndup(text, length) : NULL;
     if (got < 0)
         *code = fail(EXIT_CODE_FAILED, "%s: %s", name, g_strerror(errno));
     else if (!line)
-        *code = fail(EXIT_CODE_USAGE, "%s: its first line is longer than a password may be", name);
+        *code = fail(EXIT_CODE_USAGE, "%s: its first line is longer than it may be", name);
     explicit_bzero(text, sizeof text);
     return line;
 }
@@ -127,23 +131,46 @@ static bool ask_twice(struct answer_options *a, int *code)
     return good;
 }
 
+/* NULL: *code. */
+static char *line_of_file(const char *path, int *code)
+{
+    bool from_stdin = !strcmp(path, "-");
+    int fd = from_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int e = errno;
+        *code = fail(e == ENOENT ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED, "%s: %s", path, g_strerror(e));
+        return NULL;
+    }
+    char *line = first_line(fd, path, code);
+    if (!from_stdin)
+        close(fd);
+    return line;
+}
+
+/* Whether there must be one depends on the system. */
+static bool read_password(struct answer_options *a, int *code)
+{
+    if (!a->password_file)
+        return !isatty(STDIN_FILENO) || ask_twice(a, code);
+    a->u.password = line_of_file(a->password_file, code);
+    return a->u.password;
+}
+
+static bool read_key(struct answer_options *a, int *code)
+{
+    if (!a->key_file)
+        return true;
+    if (a->u.key) {
+        *code = fail(EXIT_CODE_USAGE, "--key and --key-file: one of them says the product key");
+        return false;
+    }
+    a->u.key = line_of_file(a->key_file, code);
+    return a->u.key;
+}
+
 bool answers_read(struct answer_options *a, int *code)
 {
     a->u.serial = a->serial;
     a->u.uefi = a->uefi;
-    if (!a->password_file && isatty(STDIN_FILENO))
-        return ask_twice(a, code);
-    if (!a->password_file)
-        return true; /* whether there must be one depends on the system */
-    bool from_stdin = !strcmp(a->password_file, "-");
-    int fd = from_stdin ? STDIN_FILENO : open(a->password_file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        int e = errno;
-        *code = fail(e == ENOENT ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED, "%s: %s", a->password_file, g_strerror(e));
-        return false;
-    }
-    a->u.password = first_line(fd, a->password_file, code);
-    if (!from_stdin)
-        close(fd);
-    return a->u.password != NULL;
+    return read_password(a, code) && read_key(a, code);
 }

@@ -9,6 +9,7 @@ struct question {
     VmWindow *window;
     VmItem *item;
     ask_answer sure;
+    char *section; /* of its settings; NULL: of no one */
     GtkWidget *entry;
 };
 
@@ -17,7 +18,14 @@ static void question_free(gpointer question, GClosure *closure)
     struct question *q = question;
     g_object_unref(q->window);
     g_object_unref(q->item);
+    g_free(q->section);
     g_free(q);
+}
+
+/* While one thinks, the machine may be deleted, and another one made that has its name. */
+static bool is_there_still(const struct question *q)
+{
+    return vm_window_item(q->window, vm_item_name(q->item)) == q->item;
 }
 
 static struct question *question_new(VmWindow *w, VmItem *m, ask_answer sure)
@@ -58,7 +66,7 @@ static void present(AdwMessageDialog *d, GCallback answered, struct question *q)
 static void on_sure(AdwMessageDialog *d, const char *response, gpointer question)
 {
     struct question *q = question;
-    if (!strcmp(response, "sure") && vm_window_item(q->window, vm_item_name(q->item)) == q->item)
+    if (!strcmp(response, "sure") && is_there_still(q))
         q->sure(q->window, q->item);
 }
 
@@ -77,7 +85,7 @@ static void on_delete(AdwMessageDialog *d, const char *response, gpointer questi
     struct question *q = question;
     bool keep = !strcmp(response, "keep");
     const char *words[] = {"delete", vm_item_name(q->item), keep ? "--keep-disks" : NULL, NULL};
-    if (!strcmp(response, "cancel"))
+    if (!strcmp(response, "cancel") || !is_there_still(q))
         return;
     g_autoptr(VmJob) job = vm_item_run(q->item, _("Deleting"), words);
 }
@@ -97,13 +105,37 @@ void ask_delete(VmWindow *w, VmItem *m)
     present(d, G_CALLBACK(on_delete), question_new(w, m, NULL));
 }
 
+/* ---- removing hardware ---- */
+
+static void on_remove(AdwMessageDialog *d, const char *response, gpointer question)
+{
+    struct question *q = question;
+    const char *const removals[] = {q->section, NULL};
+    if (!strcmp(response, "sure") && is_there_still(q))
+        settings_change_all(q->item, NULL, removals, NULL, NULL);
+}
+
+void ask_remove(VmWindow *w, VmItem *m, const char *section, const char *called)
+{
+    if (asks_already(w))
+        return;
+    g_autofree char *title = g_strdup_printf(_("Remove “%s”?"), called);
+    AdwMessageDialog *d = dialog_new(w, title,
+                                     _("All that is set of it goes. The file of a disk stays where it is; what a TPM "
+                                       "keeps for the guest is out of its reach."),
+                                     _("_Remove"), ADW_RESPONSE_DESTRUCTIVE);
+    struct question *q = question_new(w, m, NULL);
+    q->section = g_strdup(section);
+    present(d, G_CALLBACK(on_remove), q);
+}
+
 /* ---- its title ---- */
 
 static void on_title(AdwMessageDialog *d, const char *response, gpointer question)
 {
     struct question *q = question;
     g_autofree char *title = g_strstrip(g_strdup(gtk_editable_get_text(GTK_EDITABLE(q->entry))));
-    if (!strcmp(response, "sure"))
+    if (!strcmp(response, "sure") && is_there_still(q))
         settings_change(q->item, "machine", "name", *title ? title : NULL, NULL, NULL);
 }
 

@@ -153,11 +153,11 @@ static GSubprocess *spawn(const char *const *words, bool secret, GError **error)
     return g_subprocess_launcher_spawnv(l, (const char *const *)argv->pdata, error);
 }
 
-/* It is short, so a pipe takes it at once. */
-static void tell(VmJob *j, const char *line)
+/* They are short, so a pipe takes it at once. */
+static void tell(VmJob *j, const char *lines)
 {
     GOutputStream *in = g_subprocess_get_stdin_pipe(j->process);
-    if (g_output_stream_write_all(in, line, strlen(line), NULL, NULL, NULL))
+    if (g_output_stream_write_all(in, lines, strlen(lines), NULL, NULL, NULL))
         g_output_stream_write_all(in, "\n", 1, NULL, NULL, NULL);
     g_output_stream_close(in, NULL, NULL);
 }
@@ -167,15 +167,15 @@ VmJob *vm_job_new(const char *title, const char *const *words)
     return vm_job_new_secret(title, words, NULL);
 }
 
-VmJob *vm_job_new_secret(const char *title, const char *const *words, const char *line)
+VmJob *vm_job_new_secret(const char *title, const char *const *words, const char *lines)
 {
     VmJob *j = g_object_new(vm_job_get_type(), NULL);
     g_autoptr(GError) error = NULL;
     j->title = g_strdup(title);
-    j->process = spawn(words, line, &error);
+    j->process = spawn(words, lines, &error);
     g_object_ref(j);
-    if (j->process && line)
-        tell(j, line);
+    if (j->process && lines)
+        tell(j, lines);
     if (j->process) {
         listen_to(j);
         return j;

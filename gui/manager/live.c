@@ -12,6 +12,8 @@ enum {
     RETRY_MS = 150,
     RETRY_SLOW_MS = 5000,
     RETRIES = 30,           /* quick ones */
+    ANSWER_MS = 10000,      /* who answers nothing for so long hangs */
+    PING_MS = 10000,        /* after an answer */
     PICTURE_FIRST_MS = 400, /* after it is wanted */
     PICTURE_MIN_MS = 2000,  /* while it changes */
     PICTURE_MAX_MS = 32000, /* while it does not */
@@ -22,12 +24,62 @@ struct live {
     struct live_calls calls;
     struct client *client; /* NULL: not connected */
     guint retry, picture;  /* sources; 0: none */
+    guint watch;           /* the same: the next ping's, or of an answer that is due */
     unsigned tries, period_ms;
     bool wanted, asked, has_display, silent;
     guint64 shown; /* a sum of the last picture */
 };
 
-static void ask_info(struct live *l);
+/* ---- whether it answers ----
+ *
+ * The host takes connections for a process that stands still, so only answers say that it does not. */
+
+static void on_pong(void *ctx, JsonObject *result, int *fds, unsigned fd_count, const GError *error);
+
+static void set_silent(struct live *l, bool silent)
+{
+    if (l->silent == silent)
+        return;
+    l->silent = silent;
+    l->calls.silent(l->calls.ctx, silent);
+}
+
+static void stop_watch(struct live *l)
+{
+    if (l->watch)
+        g_source_remove(l->watch);
+    l->watch = 0;
+}
+
+static gboolean on_late(gpointer live)
+{
+    struct live *l = live;
+    l->watch = 0; /* what was asked is answered when it goes on */
+    set_silent(l, true);
+    return G_SOURCE_REMOVE;
+}
+
+static void ask(struct live *l, const char *command, client_reply fn)
+{
+    stop_watch(l);
+    l->watch = g_timeout_add(ANSWER_MS, on_late, l);
+    client_send(l->client, command, NULL, fn, l);
+}
+
+static gboolean on_ping_time(gpointer live)
+{
+    struct live *l = live;
+    l->watch = 0;
+    ask(l, "media.list", on_pong); /* it costs little */
+    return G_SOURCE_REMOVE;
+}
+
+static void answered(struct live *l)
+{
+    stop_watch(l);
+    l->watch = g_timeout_add(PING_MS, on_ping_time, l);
+    set_silent(l, false);
+}
 
 /* ---- pictures ---- */
 
@@ -88,6 +140,7 @@ static void on_info(void *ctx, JsonObject *result, int *fds, unsigned fd_count, 
     struct live *l = ctx;
     if (error)
         return;
+    answered(l);
     bool first = !l->has_display;
     l->has_display = answer_flag(result, "has-display");
     l->calls.info(l->calls.ctx, result);
@@ -98,7 +151,18 @@ static void on_info(void *ctx, JsonObject *result, int *fds, unsigned fd_count, 
 
 static void ask_info(struct live *l)
 {
-    client_send(l->client, "info", NULL, on_info, l);
+    ask(l, "info", on_info);
+}
+
+static void on_pong(void *ctx, JsonObject *result, int *fds, unsigned fd_count, const GError *error)
+{
+    struct live *l = ctx;
+    bool was_silent = l->silent;
+    if (g_error_matches(error, CONTROL_ERROR, CONTROL_CLOSED))
+        return;
+    answered(l);
+    if (was_silent)
+        ask_info(l);
 }
 
 static void on_event(void *ctx, const char *event, JsonObject *data, int *fds, unsigned fd_count)
@@ -118,6 +182,7 @@ static void on_closed(void *ctx, const GError *error)
 {
     struct live *l = ctx;
     g_clear_pointer(&l->client, client_free);
+    stop_watch(l);
     l->asked = l->has_display = false;
     l->tries = 0;
     connect_in(l, RETRY_MS); /* perhaps it only threw us out; if it has gone, the watch says so */
@@ -125,27 +190,19 @@ static void on_closed(void *ctx, const GError *error)
 
 /* ---- connecting ---- */
 
-static void set_silent(struct live *l, bool silent)
-{
-    if (l->silent == silent)
-        return;
-    l->silent = silent;
-    l->calls.silent(l->calls.ctx, silent);
-}
-
 static gboolean try_connect(gpointer live)
 {
     struct live *l = live;
     l->retry = 0;
-    l->client = client_connect(l->name, NULL);
+    l->client = client_connect_now(l->name, NULL);
     if (!l->client) {
         bool slow = ++l->tries > RETRIES;
-        set_silent(l, slow);
+        if (slow)
+            set_silent(l, true);
         connect_in(l, slow ? RETRY_SLOW_MS : RETRY_MS);
         return G_SOURCE_REMOVE;
     }
     client_attach(l->client, NULL, on_event, on_closed, l);
-    set_silent(l, false);
     ask_info(l);
     return G_SOURCE_REMOVE;
 }
@@ -173,6 +230,7 @@ void live_free(struct live *l)
         g_source_remove(l->retry);
     if (l->picture)
         g_source_remove(l->picture);
+    stop_watch(l);
     client_free(l->client);
     g_free(l->name);
     g_free(l);
@@ -187,7 +245,7 @@ static void on_reply(void *ctx, JsonObject *result, int *fds, unsigned fd_count,
 
 void live_send(struct live *l, const char *command, JsonObject *args)
 {
-    if (l->client) {
+    if (l->client && !l->silent) {
         client_send(l->client, command, args, on_reply, l);
         return;
     }

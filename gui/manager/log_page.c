@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* log_page.c - see log_page.h.  The file is read anew when it is longer than it was, while the page can be seen. */
+/* log_page.c - see log_page.h.  While the page can be seen, what a file has grown by is put behind what is shown; only another file, or
+ * one that grew much, is read anew. */
 #include "gui/manager/log_page.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include <fcntl.h>
 #include <glib/gi18n.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +17,9 @@ struct _VmLog {
     AdwBin parent_instance;
     VmItem *item;
     guint timer;
-    off_t size; /* of the file that is shown */
+    off_t size;  /* of the file when it was looked at */
+    off_t shown; /* until there */
+    guint held;  /* bytes that the view has, at least */
     ino_t inode;
     GtkDropDown *which;
     GtkSearchEntry *search;
@@ -34,16 +38,28 @@ static char *path_of(VmLog *v)
     }
 }
 
-/* The last of it; NULL: there is none, or it is no regular file: the VM process could put a pipe there. */
-static char *read_end(const char *path, struct stat *st)
+/* Without the beginning of a character whose end is not written yet. */
+static gsize whole(const char *bytes, gsize n)
+{
+    for (gsize back = 1; back <= 3 && back <= n; back++)
+        if (g_utf8_get_char_validated(bytes + n - back, (gssize)back) == (gunichar)-2)
+            return n - back;
+    return n;
+}
+
+/* From there on, but at most the last SHOWN_MOST bytes; *until: where it ends.  NULL: there is none, or it is no regular file: the VM
+ * process could put a pipe there. */
+static char *read_end(const char *path, off_t from, off_t *until, struct stat *st)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     char *text = NULL;
     if (fd >= 0 && !fstat(fd, st) && S_ISREG(st->st_mode)) {
-        off_t from = MAX(st->st_size - SHOWN_MOST, 0);
         g_autofree char *bytes = g_malloc(SHOWN_MOST);
+        from = MAX(st->st_size - SHOWN_MOST, from);
         ssize_t n = pread(fd, bytes, SHOWN_MOST, from);
-        text = g_utf8_make_valid(bytes, MAX(n, 0));
+        gsize length = whole(bytes, MAX(n, 0));
+        text = g_utf8_make_valid(bytes, (gssize)length);
+        *until = from + (off_t)length;
     }
     if (fd >= 0)
         close(fd);
@@ -52,49 +68,87 @@ static char *read_end(const char *path, struct stat *st)
 
 /* ---- search ---- */
 
-static void mark_found(VmLog *v)
+/* Marks what is searched for from there on; the first one's place, or false. */
+static bool mark_from(VmLog *v, const GtkTextIter *from, GtkTextIter *first)
 {
     GtkTextBuffer *b = gtk_text_view_get_buffer(v->view);
     const char *what = gtk_editable_get_text(GTK_EDITABLE(v->search));
-    GtkTextIter at, start, end;
-    gtk_text_buffer_get_bounds(b, &start, &end);
-    gtk_text_buffer_remove_tag_by_name(b, "found", &start, &end);
-    bool first = true;
-    at = start;
+    GtkTextIter at = *from, start, end;
+    bool any = false;
     while (*what && gtk_text_iter_forward_search(&at, what, GTK_TEXT_SEARCH_CASE_INSENSITIVE, &start, &end, NULL)) {
         gtk_text_buffer_apply_tag_by_name(b, "found", &start, &end);
-        if (first)
-            gtk_text_view_scroll_to_iter(v->view, &start, 0.1, FALSE, 0, 0);
-        first = false;
+        if (!any)
+            *first = start;
+        any = true;
         at = end;
     }
+    return any;
+}
+
+static void mark_found(VmLog *v)
+{
+    GtkTextBuffer *b = gtk_text_view_get_buffer(v->view);
+    GtkTextIter start, end, first;
+    gtk_text_buffer_get_bounds(b, &start, &end);
+    gtk_text_buffer_remove_tag_by_name(b, "found", &start, &end);
+    if (mark_from(v, &start, &first))
+        gtk_text_view_scroll_to_iter(v->view, &first, 0.1, FALSE, 0, 0);
 }
 
 /* ---- the text ---- */
 
-static void show_text(VmLog *v, const char *text)
+static void scroll_to_end(VmLog *v)
 {
     GtkTextBuffer *b = gtk_text_view_get_buffer(v->view);
     GtkTextIter end;
-    gtk_text_buffer_set_text(b, text, -1);
     gtk_text_buffer_get_end_iter(b, &end);
     gtk_text_buffer_place_cursor(b, &end);
     gtk_text_view_scroll_mark_onscreen(v->view, gtk_text_buffer_get_insert(b));
+}
+
+static void show_text(VmLog *v, const char *text)
+{
+    gtk_text_buffer_set_text(gtk_text_view_get_buffer(v->view), text, -1);
+    v->held = (guint)strlen(text);
+    scroll_to_end(v);
     mark_found(v);
+}
+
+/* Whoever reads further up stays there. */
+static void append_text(VmLog *v, const char *text)
+{
+    GtkTextBuffer *b = gtk_text_view_get_buffer(v->view);
+    GtkAdjustment *a = gtk_scrollable_get_vadjustment(GTK_SCROLLABLE(v->view));
+    bool at_end = gtk_adjustment_get_value(a) + gtk_adjustment_get_page_size(a) >= gtk_adjustment_get_upper(a) - 1;
+    GtkTextIter at, first;
+    gtk_text_buffer_get_end_iter(b, &at);
+    int line = gtk_text_iter_get_line(&at);
+    gtk_text_buffer_insert(b, &at, text, -1);
+    gtk_text_buffer_get_iter_at_line(b, &at, line);
+    mark_from(v, &at, &first);
+    v->held += (guint)strlen(text);
+    if (at_end)
+        scroll_to_end(v);
 }
 
 static void look(VmLog *v, bool anyhow)
 {
     struct stat st = {0};
     g_autofree char *path = v->item ? path_of(v) : NULL;
-    if (!path || (!anyhow && !lstat(path, &st) && st.st_size == v->size && st.st_ino == v->inode))
+    bool same = path && !anyhow && !lstat(path, &st) && v->inode && st.st_ino == v->inode;
+    if (!path || (!anyhow && st.st_size == v->size && st.st_ino == v->inode))
         return;
-    g_autofree char *text = read_end(path, &st);
+    off_t grown = st.st_size - v->shown;
+    bool more = same && grown >= 0 && grown <= SHOWN_MOST && v->held <= 4 * SHOWN_MOST;
+    g_autofree char *text = read_end(path, more ? v->shown : 0, &v->shown, &st);
     if (!text && !anyhow && !v->inode)
         return;
     v->size = st.st_size;
     v->inode = text ? st.st_ino : 0;
-    show_text(v, text ? text : _("There is no such log: the machine has not run like that yet."));
+    if (more && text)
+        append_text(v, text);
+    else
+        show_text(v, text ? text : _("There is no such log: the machine has not run like that yet."));
 }
 
 static gboolean on_time(gpointer log)

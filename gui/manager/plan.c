@@ -107,7 +107,7 @@ static void add_answers(const struct plan *p, GPtrArray *words)
     add(words, "--full-name", p->full_name);
     add(words, "--password-file", p->password_file);
     add(words, "--edition", p->edition);
-    add(words, "--key", p->key);
+    add(words, "--key-file", p->key ? "-" : NULL);
 }
 
 char **plan_words(const struct plan *p)

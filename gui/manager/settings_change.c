@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* settings_change.c - see settings_change.h. */
 #include "gui/manager/settings_change.h"
+#include "core-vmm/control/client_limits.h"
 #include "core-vmm/host/machines.h"
+#include "core-vmm/host/paths.h"
 
 struct change {
     char *name;
@@ -19,12 +21,30 @@ static void change_free(gpointer change)
     g_free(c);
 }
 
-static void work(GTask *task, gpointer item, gpointer change, GCancellable *cancel)
+static bool concern_limits(char **settings)
 {
-    struct change *c = change;
-    GError *error = NULL;
+    for (char **s = settings; s && *s; s++)
+        if (limits_concern(*s))
+            return true;
+    return false;
+}
+
+/* A machine that runs is told its limits; the rest counts from its next start. */
+static bool change(struct change *c, GError **error)
+{
     enum settings_count count;
-    if (machines_change(c->name, c->assignments, c->removals, &count, &error))
+    if (!machines_change(c->name, c->assignments, c->removals, &count, error))
+        return false;
+    if (!concern_limits(c->assignments) && !concern_limits(c->removals))
+        return true;
+    g_autofree char *folder = machines_folder(c->name);
+    return !machine_lock_holder(folder) || limits_tell(c->name, error);
+}
+
+static void work(GTask *task, gpointer item, gpointer data, GCancellable *cancel)
+{
+    GError *error = NULL;
+    if (change(data, &error))
         g_task_return_boolean(task, TRUE);
     else
         g_task_return_error(task, error);

@@ -2,6 +2,7 @@
 /* settings_page.c - see settings_page.h. */
 #include "gui/manager/settings_page.h"
 #include "core-vmm/host/machines.h"
+#include "gui/manager/ask.h"
 #include "gui/manager/forward_rows.h"
 #include "gui/manager/medium_row.h"
 #include "gui/manager/setting_row.h"
@@ -95,8 +96,10 @@ static void on_copy(GtkButton *b, gpointer settings)
 
 static void on_remove(GtkButton *b, gpointer settings)
 {
-    const char *const removals[] = {g_object_get_data(G_OBJECT(b), "section"), NULL};
-    settings_change_all(VM_SETTINGS(settings)->item, NULL, removals, NULL, NULL);
+    VmSettings *v = settings;
+    const char *section = g_object_get_data(G_OBJECT(b), "section");
+    g_autofree char *title = title_of(section);
+    ask_remove(VM_WINDOW(gtk_widget_get_root(GTK_WIDGET(v))), v->item, section, title);
 }
 
 static GtkWidget *button(VmSettings *v, const char *icon, const char *tip, const char *section, GCallback fn)

@@ -95,9 +95,9 @@ static void on_take(AdwMessageDialog *m, const char *response, gpointer dialog)
     const char *description = gtk_editable_get_text(d->description);
     g_autofree char *name = g_strstrip(g_strdup(gtk_editable_get_text(d->name)));
     g_autofree char *usual = usual_name();
-    const char *words[] = {
-        "snapshot",  "take", vm_item_name(d->item), *name ? name : usual, *description ? "--description" : NULL,
-        description, NULL};
+    g_autofree char *told = g_strconcat("--description=", description, NULL);
+    /* A name may look like an option. */
+    const char *words[] = {"snapshot", told, "--", "take", vm_item_name(d->item), *name ? name : usual, NULL};
     if (strcmp(response, "sure"))
         return;
     g_autoptr(VmJob) job = vm_item_run(d->item, _("Taking a Snapshot"), words);

@@ -358,8 +358,9 @@ static void create(GtkWidget *w, const char *action, GVariant *parameter)
     tell_problem(z, wrong);
     if (!wrong && !z->job) {
         g_auto(GStrv) words = plan_words(&p);
-        z->job = vm_job_new_secret(_("Creating"), (const char *const *)words,
-                                   p.automatic ? gtk_editable_get_text(z->password) : NULL);
+        const char *password = gtk_editable_get_text(z->password);
+        g_autofree char *secrets = p.key ? g_strconcat(password, "\n", p.key, NULL) : g_strdup(password);
+        z->job = vm_job_new_secret(_("Creating"), (const char *const *)words, p.automatic ? secrets : NULL);
         g_signal_connect_object(z->job, "notify::done", G_CALLBACK(on_created), z, G_CONNECT_SWAPPED);
         z->pulse = g_timeout_add(PULSE_MS, pulse, z);
         show_page(z, "working");

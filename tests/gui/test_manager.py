@@ -4,6 +4,7 @@
 (tests/core-vmm/scripted_guest.c).  TERRARIUM_PICTURES=FOLDER keeps a picture of each step.  Prints TAP.  Usage: test_manager.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -87,17 +88,18 @@ def wizard_from_a_file(desk):
 # ---- a machine's life ----
 
 def snapshots(desk):
-    """Taken while it runs, the present changed, restored with the present kept, renamed by vmctl, deleted."""
+    """Taken while it runs, by a name that looks like an option, the present changed, restored with the present kept, renamed by vmctl,
+    deleted."""
     desk.vmctl("stop", "--force", "second")
     desk.vmctl("delete", "second")
     desk.gone("second")
     desk.show_page("snapshots")
     desk.click("Take Snapshot", "push button")
-    desk.type_into("Name", "before")
+    desk.type_into("Name", "--help")
     desk.type_into("Description", "all is well")
     desk.click("Take", "push button")
-    wait_for("snapshot", lambda: "before" in desk.vmctl("snapshot", "list", "Größe 7.5"))
-    desk.see("before")
+    wait_for("snapshot", lambda: "--help" in desk.vmctl("snapshot", "list", "Größe 7.5"))
+    desk.see("--help")
     desk.see("The Present")
     assert info(desk, "Größe 7.5")["state"] == "running"
     desk.click("Restore", "push button")
@@ -110,12 +112,65 @@ def snapshots(desk):
     desk.click("Restore", "push button")
     wait_for("restored", lambda: info(desk, "Größe 7.5")["settings"]["machine"]["cpus"] == "1")
     desk.see("Before restoring")
-    desk.vmctl("snapshot", "edit", "Größe 7.5", "before", "--name", "renamed <&>")
+    desk.vmctl("snapshot", "--name", "renamed <&>", "--", "edit", "Größe 7.5", "--help")
     desk.see("renamed <&>")
     desk.picture("snapshots")
     for name in ("renamed <&>", "2"):
         desk.vmctl("snapshot", "delete", "Größe 7.5", name)
     desk.see("No Snapshots")
+    desk.show_page("overview")
+
+
+def hanging(desk):
+    """A VM process that stands still does not answer; it may go on."""
+    desk.vmctl("start", "Größe 7.5")
+    desk.see("Running")
+    pid = wait_for("process", lambda: info(desk, "Größe 7.5").get("running", {}).get("pid"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        desk.see("Does not answer", seconds=40)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    desk.see("Running")
+    desk.vmctl("stop", "--force", "Größe 7.5")
+    desk.see("Off")
+
+
+def log(desk):
+    """What is written while one looks is put behind it, a character that is cut included; a new file is read anew."""
+    def shown():
+        view = next(t for t in desk.things() if t.name == "Log" and t.can("EditableText"))
+        return desk.call(view.path, "Text", "GetText", "(ii)", 0, -1)[0]
+
+    path = info(desk, "Größe 7.5")["folder"] + "/logs/vm.log"
+    desk.show_page("log")
+    desk.wait("log", lambda: "starts" in shown() or len(shown()) > 40)
+    before = shown()
+    with open(path, "ab", buffering=0) as f:
+        f.write(b"grows \xc3")
+        desk.wait("growth", lambda: shown() == before + "grows ")
+        f.write(b"\xa4\n")
+        desk.wait("the character", lambda: shown() == before + "grows ä\n")
+    os.rename(path, path + ".old")
+    with open(path, "wb") as f:
+        f.write(b"anew\n")
+    desk.wait("new file", lambda: shown() == "anew\n")
+    desk.show_page("overview")
+
+
+def removing_hardware(desk):
+    """Not without a question."""
+    desk.vmctl("set", "Größe 7.5", "floppy0.format=raw")
+    desk.show_page("settings")
+    desk.see("Floppy Drive")
+    last = [t for t in desk.things() if t.name == "Remove" and t.role == "push button"][-1]
+    for answer in ("Cancel", "Remove"):
+        assert desk.call(last.path, "Action", "DoAction", "(i)", 0)[0]
+        desk.see("Remove “Floppy Drive 0”?")
+        assert "floppy0" in info(desk, "Größe 7.5")["settings"]
+        desk.click(answer, "push button")
+        desk.gone("Remove “")
+    wait_for("it is removed", lambda: "floppy0" not in info(desk, "Größe 7.5")["settings"])
     desk.show_page("overview")
 
 
@@ -134,8 +189,19 @@ def disks(desk):
 
 
 def deleting(desk):
+    """The machine of the question, not one that was made since and has its name."""
     wait_for("off", lambda: info(desk, "Größe 7.5")["state"] in ("stopped", "saved"))
     desk.keys("ctrl+Delete")
+    desk.see("Delete “")
+    desk.vmctl("delete", "Größe 7.5")
+    time.sleep(2)  # the library hears of both
+    desk.vmctl("create", "Größe 7.5")
+    time.sleep(2)
+    desk.click("Delete", "push button")
+    desk.gone("Delete “")
+    time.sleep(1)
+    assert "Größe 7.5" in desk.vmctl("list")
+    desk.action("delete", "Größe 7.5")
     desk.see("Delete “")
     desk.click("Delete", "push button")
     desk.gone("Delete “")
@@ -143,4 +209,4 @@ def deleting(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, disks, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, log, removing_hardware, disks, deleting], sys.argv[1:])

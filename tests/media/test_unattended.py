@@ -137,6 +137,14 @@ def test_windows_names(h):
     root = windows_answers.check(text, 22631)
     assert windows_answers.get(root, "ProductKey") == ["ABCDE-12345-ABCDE-12345-ABCDE"]
     assert not windows_answers.get(root, "ImageInstall/OSImage/InstallFrom/MetaData/Value"), "the key says which"
+    h.want(0, "unattended", "windows", iso, "--user", "Ann", "--password-file", "-", "--key-file", "-", "-o", "keyed.iso",
+           stdin=b"secret\nABCDE-12345-ABCDE-12345-ABCDF\n")
+    root = windows_answers.check(h.inside("keyed.iso", "autounattend.xml"), 22631)
+    assert windows_answers.get(root, "ProductKey") == ["ABCDE-12345-ABCDE-12345-ABCDF"]
+    coded = windows_answers.get(root, "AutoLogon/Password/Value")[0]
+    assert base64.b64decode(coded).decode("utf-16-le") == "secretPassword"
+    h.want(2, "unattended", "windows", iso, "--user", "Ann", "--password-file", "-", "--key", "x", "--key-file", "-", "-o", "x.iso",
+           stdin=b"a\nb\n", err="one of them")
     h.tree("drivers", {"viostor/w11/viostor.inf": "[Version]", "viostor/w11/viostor.sys": b"\0" * 100000, "README": "x"})
     out = answers(h, "windows", iso, "--user", "Ann", "--drivers", "drivers")
     assert h.inside(out, "$WinPEDriver$/viostor/w11/viostor.sys") == b"\0" * 100000 and h.inside(out, "autounattend.xml")
