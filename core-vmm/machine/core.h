@@ -118,6 +118,8 @@ struct device_core {
 struct device *device_new(struct machine *m, const struct wiring *w);
 bool device_init(struct device *d, GError **error);
 void device_free(struct device *d);
+/* A file in the machine's folder, open for reading and writing; -1: an error. */
+int dev_kept_open(struct device *d, const char *name, GError **error);
 void device_reset(struct device *d);
 void device_place_region(struct device *d, unsigned index, uint64_t base, bool on);
 
@@ -151,7 +153,7 @@ struct irq {
     uint32_t isa_sources[ISA_IRQS]; /* how many lines hold it up */
     uint32_t pirq_sources[4];       /* the same of the PCI router's inputs */
     unsigned ticks_owed;            /* of IRQ 0, to come one by one */
-    struct device *legacy;      /* who has ISA IRQs 0 and 8 for itself (HPET); NULL: nobody */
+    struct device *legacy;          /* who has ISA IRQs 0 and 8 for itself (HPET); NULL: nobody */
     bool pic_level, apic_level[MAX_CPUS], pin[MAX_CPUS];
     bool loading;
     _Atomic uint64_t apic_page[MAX_CPUS];
@@ -281,7 +283,7 @@ struct machine {
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
-    struct tpm_port *tpm; /* tpm.c; NULL: there is no such device */
+    struct tpm_port *tpm;           /* tpm.c; NULL: there is no such device */
     GPtrArray *char_ports;          /* struct char_port: char.c */
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
