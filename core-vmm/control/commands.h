@@ -20,8 +20,9 @@ JsonArray *serial_describe(struct machine *m);
 struct char_port;
 /* The port that "device" names; NULL: the call has failed. */
 struct char_port *call_serial(struct call *c);
-/* The guest's tools are asked; if they are not there, refuse or do not answer, otherwise() is called, which answers the call. */
-void ask_tools(struct call *c, const char *wish, void (*otherwise)(struct call *c));
+/* The guest's tools are asked; if they are not there, refuse or do not answer, otherwise() is called, which answers the call.
+ * agreed, if not NULL, hears that they have agreed, before that is the answer. */
+void ask_tools(struct call *c, const char *wish, void (*agreed)(struct server *s), void (*otherwise)(struct call *c));
 /* ---- commands_save.c ---- */
 bool save_holds(struct server *s);       /* the machine is saved, and waits for being stopped */
 bool save_is_usable(int file, int pipe); /* a state can be written to that file; pipe: one for who looks on, or -1 */

@@ -6,6 +6,7 @@
 
 struct asked {
     struct call *call;
+    void (*agreed)(struct server *s);
     void (*otherwise)(struct call *c);
 };
 
@@ -20,17 +21,20 @@ static void done(void *ctx, bool agreed)
 {
     struct asked w = *(struct asked *)ctx;
     g_free(ctx);
-    if (agreed)
-        call_reply(w.call, NULL);
-    else
+    if (!agreed) {
         w.otherwise(w.call);
+        return;
+    }
+    if (w.agreed)
+        w.agreed(call_server(w.call));
+    call_reply(w.call, NULL);
 }
 
-void ask_tools(struct call *c, const char *wish, void (*otherwise)(struct call *c))
+void ask_tools(struct call *c, const char *wish, void (*agreed)(struct server *s), void (*otherwise)(struct call *c))
 {
     struct additions *a = call_options(c)->additions;
     struct asked *w = g_new0(struct asked, 1);
-    *w = (struct asked){c, otherwise};
+    *w = (struct asked){c, agreed, otherwise};
     if (a && machine_state(call_machine(c)) == MACHINE_RUNNING && additions_say(a, wish, done, w)) {
         call_on_cancel(c, cancel, w);
         return;

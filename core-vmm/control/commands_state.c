@@ -123,6 +123,7 @@ static void resume(struct call *c)
 
 static void reset(struct call *c)
 {
+    server_after(call_server(c), 0, NULL); /* what runs from now on was not asked to shut down */
     machine_reset(call_machine(c));
     call_reply(c, NULL);
 }
@@ -142,9 +143,27 @@ static void press(struct call *c)
         call_fail(c, CONTROL_WRONG_STATE, "%s", error->message);
 }
 
+/* Any program of the guest may say that it is the tools, and agree: if nothing comes of it, the button is pressed too. */
+static void press_too(struct server *s)
+{
+    g_autoptr(GError) error = NULL;
+    struct machine *m = server_options_of(s)->machine;
+    if (machine_state(m) != MACHINE_RUNNING)
+        return;
+    g_message("the guest's tools agreed to shut down, and it still runs; the power button is pressed");
+    if (!machine_power_button(m, &error))
+        g_warning("%s", error->message);
+}
+
+static void agreed_to_halt(struct server *s)
+{
+    enum { PATIENCE = 10 }; /* seconds */
+    server_after(s, PATIENCE, press_too);
+}
+
 static void powerbutton(struct call *c)
 {
-    ask_tools(c, ADDITIONS_HALT, press);
+    ask_tools(c, ADDITIONS_HALT, agreed_to_halt, press);
 }
 
 static void no_tools(struct call *c)
@@ -156,7 +175,7 @@ static void no_tools(struct call *c)
 
 static void reboot(struct call *c)
 {
-    ask_tools(c, ADDITIONS_REBOOT, no_tools);
+    ask_tools(c, ADDITIONS_REBOOT, NULL, no_tools);
 }
 
 const struct command state_commands[] = {

@@ -134,10 +134,32 @@ struct server *server_new(const struct server_options *o, int listening, const c
     return s;
 }
 
+static gboolean on_after(gpointer data)
+{
+    struct server *s = data;
+    s->after = 0;
+    s->after_fn(s);
+    return G_SOURCE_REMOVE;
+}
+
+void server_after(struct server *s, unsigned seconds, void (*fn)(struct server *s))
+{
+    if (s->after)
+        g_source_remove(s->after);
+    s->after_fn = fn;
+    s->after = fn ? g_timeout_add_seconds(seconds, on_after, s) : 0;
+}
+
+const struct server_options *server_options_of(struct server *s)
+{
+    return &s->o;
+}
+
 void server_free(struct server *s)
 {
     if (!s)
         return;
+    server_after(s, 0, NULL);
     g_ptr_array_unref(s->connections);
     g_array_unref(s->listeners);
     if (s->accept)

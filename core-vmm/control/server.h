@@ -47,6 +47,9 @@ void server_state_changed(struct server *s, const struct machine_event *e);
 /* fn hears of every state change until server_unlisten(); it may call that. */
 void server_listen(struct server *s, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
 void server_unlisten(struct server *s, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
+/* fn once, so many seconds from now, unless the server goes before, or this is called again: fn NULL for never. */
+void server_after(struct server *s, unsigned seconds, void (*fn)(struct server *s));
+const struct server_options *server_options_of(struct server *s);
 void server_drain(struct server *s); /* give answers that wait a moment to leave, before the process ends */
 
 /* ---- for handlers ---- */

@@ -11,6 +11,8 @@ struct server {
     int fd, spare; /* spare: given up when there are no descriptors left, to let one more client in; -1 */
     GSource *accept;
     guint backoff;
+    guint after; /* server_after()'s source */
+    void (*after_fn)(struct server *s);
     gint64 complained; /* when the log last heard of a bad client */
     GPtrArray *connections;
     GArray *listeners; /* struct listener */

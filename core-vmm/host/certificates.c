@@ -160,19 +160,37 @@ GByteArray *certificate_list(GBytes *certificate)
     return list;
 }
 
-bool certificate_next(const uint8_t *lists, size_t bytes, size_t *at, const uint8_t **der, size_t *n)
+struct signatures signatures_of(const uint8_t *lists, size_t bytes)
 {
-    while (bytes - *at >= LIST_HEADER) {
-        const uint8_t *p = lists + *at;
-        uint32_t all = get_le32(p + 16), header = get_le32(p + 20), each = get_le32(p + 24);
-        if (all < LIST_HEADER || all > bytes - *at)
+    return (struct signatures){.at = lists, .end = lists + bytes};
+}
+
+static bool next_list(struct signatures *s)
+{
+    const uint8_t *p = s->at;
+    size_t left = s->end - p;
+    uint32_t all = left < LIST_HEADER ? 0 : get_le32(p + 16);
+    if (all < LIST_HEADER || all > left)
+        return false;
+    uint32_t header = get_le32(p + 20), each = get_le32(p + 24), room = all - LIST_HEADER;
+    bool good = each > OWNER && header <= room;
+    unsigned count = good ? (room - header) / each : 0;
+    s->at = p + all;
+    s->each = each;
+    s->next = good ? p + LIST_HEADER + header : NULL;
+    s->certificates = memcmp(p, x509, sizeof x509) ? 0 : count;
+    s->others += count - s->certificates;
+    return true;
+}
+
+bool certificate_next(struct signatures *s, const uint8_t **der, size_t *n)
+{
+    while (!s->certificates)
+        if (!next_list(s))
             return false;
-        *at += all;
-        if (memcmp(p, x509, sizeof x509) || header || each <= OWNER || each > all - LIST_HEADER)
-            continue;
-        *der = p + LIST_HEADER + OWNER; /* lists of X.509 certificates have one each */
-        *n = each - OWNER;
-        return true;
-    }
-    return false;
+    s->certificates--;
+    *der = s->next + OWNER;
+    *n = s->each - OWNER;
+    s->next += s->each;
+    return true;
 }

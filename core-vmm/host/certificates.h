@@ -13,5 +13,13 @@ GBytes *certificate_search(const char *path, const char *digest);
 char *certificate_name(const uint8_t *der, size_t n);
 /* A signature list with it (UEFI specification 2.10, 32.4.1); g_byte_array_unref. */
 GByteArray *certificate_list(GBytes *certificate);
-/* The next certificate of a variable made of such lists; *at: 0 at first. */
-bool certificate_next(const uint8_t *lists, size_t bytes, size_t *at, const uint8_t **der, size_t *n);
+/* What a variable made of such lists has: each has as many signatures of one size as there is room for. */
+struct signatures {
+    const uint8_t *at, *end; /* lists that were not looked at yet */
+    const uint8_t *next;     /* in the present one, ... */
+    uint32_t each;           /* ... bytes, with the owner ... */
+    unsigned certificates;   /* ... and how many are left, if they are X.509 */
+    unsigned others;         /* seen in all: digests of programs, bare keys */
+};
+struct signatures signatures_of(const uint8_t *lists, size_t bytes);
+bool certificate_next(struct signatures *s, const uint8_t **der, size_t *n);

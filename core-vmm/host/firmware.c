@@ -104,6 +104,15 @@ bool firmware_vars_keyed(const uint8_t *data, size_t bytes)
     return efi_store_find(data, bytes, "PK", efi_global_guid, &pk) && pk.bytes;
 }
 
+bool firmware_vars_switched_off(const uint8_t *data, size_t bytes)
+{
+    static const uint8_t guid[EFI_GUID_BYTES] = {0xc7, 0x0b, 0xa3, 0xf0, 0x08, 0xaf, 0x56, 0x45,
+                                                 0x99, 0xc4, 0x00, 0x10, 0x09, 0xc9, 0x3a, 0x44};
+    enum { ENABLED = 1 };
+    struct efi_variable v;
+    return efi_store_find(data, bytes, "SecureBootEnable", guid, &v) && v.bytes && *v.data != ENABLED;
+}
+
 /* Microsoft's certificates of 2023, which take the place of those of 2011: what the templates lack.  By their digests, so that
  * it does not matter where they come from: a folder of certificates, or a program whose signature brings its own. */
 static const struct {

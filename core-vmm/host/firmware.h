@@ -32,5 +32,7 @@ bool firmware_vars_reset(const char *folder, const struct firmware_choice *f, co
 bool firmware_vars_check(const uint8_t *data, size_t bytes, const char *path, GError **error);
 /* Does it hold a platform key, without which Secure Boot is off? */
 bool firmware_vars_keyed(const uint8_t *data, size_t bytes);
+/* Is it off by OVMF's own switch, which its setup has, whatever keys there are? */
+bool firmware_vars_switched_off(const uint8_t *data, size_t bytes);
 /* Does the image begin as UEFI firmware does? */
 bool firmware_is_uefi(const uint8_t *image, size_t bytes);

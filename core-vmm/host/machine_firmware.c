@@ -29,13 +29,15 @@ static void tell_list(int to, const uint8_t *flash, size_t bytes, const char *li
 {
     struct efi_variable v;
     const uint8_t *der, *guid = strcmp(list, "db") ? efi_global_guid : efi_security_guid;
-    size_t at = 0, n;
+    size_t n;
     if (!efi_store_find(flash, bytes, list, guid, &v))
         return;
-    while (certificate_next(v.data, v.bytes, &at, &der, &n)) {
+    struct signatures s = signatures_of(v.data, v.bytes);
+    while (certificate_next(&s, &der, &n)) {
         g_autofree char *name = certificate_name(der, n);
         tell(to, "%s %s", list, name ? name : "?");
     }
+    tell(to, "%s-others %u", list, s.others);
 }
 
 static int look(void *ctx, int to)
@@ -53,6 +55,8 @@ static int look(void *ctx, int to)
     while (efi_store_next((uint8_t *)data, bytes, &at, &v))
         count++;
     tell(to, "count %u", count);
+    if (firmware_vars_keyed((uint8_t *)data, bytes))
+        tell(to, "keyed %s", firmware_vars_switched_off((uint8_t *)data, bytes) ? "off" : "on");
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)
         tell_list(to, (uint8_t *)data, bytes, lists[i]);
     return 0;
@@ -68,6 +72,14 @@ static GStrv of_list(GStrv lines, const char *list)
         if (!strncmp(*l, list, n) && (*l)[n] == ' ')
             g_strv_builder_add(names, *l + n + 1);
     return g_strv_builder_end(names);
+}
+
+static struct firmware_list list_named(GStrv lines, const char *list)
+{
+    g_autofree char *key = g_strdup_printf("%s-others", list);
+    g_auto(GStrv) others = of_list(lines, key);
+    return (struct firmware_list){of_list(lines, list),
+                                  others[0] ? (unsigned)g_ascii_strtoull(others[0], NULL, 10) : 0};
 }
 
 static GStrv lines_of(GBytes *answer)
@@ -100,10 +112,12 @@ static bool look_inside(const char *path, struct machine_firmware *f, GError **e
         return false;
     }
     f->count = lines[0] ? (unsigned)g_ascii_strtoull(lines[0] + strlen("count "), NULL, 10) : 0;
-    f->pk = of_list(lines, lists[0]);
-    f->kek = of_list(lines, lists[1]);
-    f->db = of_list(lines, lists[2]);
-    f->secure_boot = f->pk[0] != NULL;
+    f->pk = list_named(lines, lists[0]);
+    f->kek = list_named(lines, lists[1]);
+    f->db = list_named(lines, lists[2]);
+    g_auto(GStrv) keyed = of_list(lines, "keyed");
+    f->keyed = keyed[0] != NULL;
+    f->secure_boot = f->keyed && !strcmp(keyed[0], "on");
     f->there = true;
     return true;
 }
@@ -139,9 +153,9 @@ void machine_firmware_free(struct machine_firmware *f)
         return;
     g_free(f->kind);
     g_free(f->image);
-    g_strfreev(f->pk);
-    g_strfreev(f->kek);
-    g_strfreev(f->db);
+    g_strfreev(f->pk.names);
+    g_strfreev(f->kek.names);
+    g_strfreev(f->db.names);
     g_free(f);
 }
 

@@ -3,13 +3,18 @@
 #pragma once
 #include "core-vmm/host/firmware.h"
 
+struct firmware_list {
+    char **names;    /* whose certificates it has; NULL: nothing is known */
+    unsigned others; /* what is in it besides: digests of programs, bare keys */
+};
 struct machine_firmware {
-    char *kind, *image;     /* [machine] firmware; the file */
-    bool variables;         /* UEFI keeps them in the machine's folder ... */
-    bool there;             /* ... and has done so: it was started once */
-    bool secure_boot;       /* there is a platform key */
-    char **pk, **kek, **db; /* whose certificates they have */
-    unsigned count;         /* of all variables */
+    char *kind, *image; /* [machine] firmware; the file */
+    bool variables;     /* UEFI keeps them in the machine's folder ... */
+    bool there;         /* ... and has done so: it was started once */
+    bool keyed;         /* there is a platform key ... */
+    bool secure_boot;   /* ... and Secure Boot was not switched off in OVMF's setup */
+    struct firmware_list pk, kek, db;
+    unsigned count; /* of all variables */
 };
 /* Looks into the file of variables: forks.  NULL: an error. */
 struct machine_firmware *machines_firmware(const char *name, GError **error);

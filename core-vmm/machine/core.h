@@ -118,6 +118,8 @@ struct device_core {
 struct device *device_new(struct machine *m, const struct wiring *w);
 bool device_init(struct device *d, GError **error);
 void device_free(struct device *d);
+/* A file in the machine's folder, open for reading and writing; -1: an error. */
+int dev_kept_open(struct device *d, const char *name, GError **error);
 void device_reset(struct device *d);
 void device_place_region(struct device *d, unsigned index, uint64_t base, bool on);
 

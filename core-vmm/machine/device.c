@@ -190,7 +190,7 @@ void dev_memory_show(struct device *d, unsigned region, bool shown)
     pthread_mutex_unlock(&d->machine->map);
 }
 
-int dev_kept_file(struct device *d, const char *name, GError **error)
+int dev_kept_open(struct device *d, const char *name, GError **error)
 {
     g_autofree char *path = g_build_filename(d->machine->folder, name, NULL);
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);

@@ -170,9 +170,20 @@ static void command(void *ctx, uint8_t locality, const uint8_t *data, size_t byt
     ask(l, SET_LOCALITY, &locality, 1, -1);
 }
 
+/* Does such a request wait, from number `from` on?  0 is the one that is under way. */
+static bool waits(const struct tpm_line *l, uint32_t number, unsigned from)
+{
+    for (unsigned i = from; i < l->requests; i++)
+        if (get_be32(l->waiting[(l->first + i) % WAITING].bytes) == number)
+            return true;
+    return false;
+}
+
 static void cancel(void *ctx)
 {
-    ask(ctx, CANCEL, NULL, 0, -1);
+    struct tpm_line *l = ctx;
+    if (!waits(l, CANCEL, 1))
+        ask(l, CANCEL, NULL, 0, -1);
 }
 
 static void restart(struct tpm_line *l)
@@ -181,11 +192,12 @@ static void restart(struct tpm_line *l)
     ask(l, INIT, flags, sizeof flags, -1);
 }
 
-/* A TPM that works is to forget what only lasts until a reset. */
+/* A TPM that works is to forget what only lasts until a reset.  What it will do anyway, before any command, is not asked again: a
+ * guest that resets and cancels as it likes does not fill the queue, and STOP never goes without INIT. */
 static void reset(void *ctx)
 {
     struct tpm_line *l = ctx;
-    if (!l->works)
+    if (!l->works || waits(l, INIT, 0))
         return;
     ask(l, STOP, NULL, 0, -1);
     restart(l);

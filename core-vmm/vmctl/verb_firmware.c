@@ -4,12 +4,14 @@
 #include "core-vmm/vmctl/verbs.h"
 #include <string.h>
 
-static void add_names(JsonObject *o, const char *key, char **names)
+static void add_names(JsonObject *o, const char *key, const struct firmware_list *l)
 {
     JsonArray *list = json_array_new();
-    for (char **n = names; n && *n; n++)
+    g_autofree char *others = g_strdup_printf("%s-others", key);
+    for (char **n = l->names; n && *n; n++)
         json_array_add_string_element(list, *n);
     json_object_set_array_member(o, key, list);
+    json_object_set_int_member(o, others, l->others);
 }
 
 static JsonObject *object_of(const struct machine_firmware *f)
@@ -22,16 +24,20 @@ static JsonObject *object_of(const struct machine_firmware *f)
         return o;
     json_object_set_int_member(o, "variables", f->count);
     json_object_set_boolean_member(o, "secure-boot", f->secure_boot);
-    add_names(o, "pk", f->pk);
-    add_names(o, "kek", f->kek);
-    add_names(o, "db", f->db);
+    json_object_set_boolean_member(o, "platform-key", f->keyed);
+    add_names(o, "pk", &f->pk);
+    add_names(o, "kek", &f->kek);
+    add_names(o, "db", &f->db);
     return o;
 }
 
-static void print_names(const char *what, char **names)
+static void print_names(const char *what, const struct firmware_list *l)
 {
-    for (char **n = names; *n; n++)
-        print("%-12s %s\n", n == names ? what : "", *n);
+    for (char **n = l->names; *n; n++)
+        print("%-12s %s\n", n == l->names ? what : "", *n);
+    if (l->others)
+        print("%-12s %u without a name: digests of programs, or keys that are no X.509 certificates\n",
+              *l->names ? "" : what, l->others);
 }
 
 static void print_table(const struct machine_firmware *f)
@@ -43,10 +49,13 @@ static void print_table(const struct machine_firmware *f)
         print("variables    none yet: they are made at the first start\n");
         return;
     }
-    print("variables    %u\nsecure boot  %s\n", f->count, f->secure_boot ? "on" : "off (no platform key)");
-    print_names("PK", f->pk);
-    print_names("KEK", f->kek);
-    print_names("db", f->db);
+    print("variables    %u\nsecure boot  %s\n", f->count,
+          f->secure_boot ? "on"
+          : f->keyed     ? "off (there are keys, but it is switched off in the firmware's setup)"
+                         : "off (no platform key)");
+    print_names("PK", &f->pk);
+    print_names("KEK", &f->kek);
+    print_names("db", &f->db);
 }
 
 static int info(const char *given, enum output how)

@@ -4,7 +4,10 @@
  * Nothing counts: the counter follows from the time.  A comparator that may interrupt has a timer set for its next match.  An
  * edge-triggered interrupt's line stays up until the next match, so that no controller misses it.
  * Lines 0 and 8: ISA IRQ 0 and 8, of comparators 0 and 1 with "legacy replacement", which takes these from the 8254 and the
- * real-time clock; lines 20-23: pins of the I/O APIC that nothing else uses.  There is no delivery by message (FSB). */
+ * real-time clock; lines 20-23: pins of the I/O APIC that nothing else uses.  There is no delivery by message (FSB).
+ *
+ * Periodic comparators cost the guest nothing, so the chip has one limit for the host's sake: 50000 interrupts a second, in equal
+ * shares for those that may interrupt.  Faster ones match all the same; line 0 hears of all the matches since, the others of one. */
 #include "core-vmm/api/irqchip.h"
 #include "core-vmm/api/platform.h"
 #include "core-vmm/base/bytes.h"
@@ -13,7 +16,7 @@
 
 enum { TIMERS = 3, NS_PER_TICK = 10, FS_PER_TICK = 10000000 };
 enum {
-    SHORTEST = 2000 /* ticks between two interrupts: a guest cannot make the host serve more than 50000 a second */
+    SHORTEST = 2000 /* ticks between two interrupts of periodic comparators */
 };
 /* Registers, all of 64 bits. */
 enum { CAPABILITIES = 0x000, CONFIG = 0x010, STATUS = 0x020, COUNTER = 0x0f0, TIMER_0 = 0x100, TIMER_BYTES = 0x20 };
@@ -119,6 +122,20 @@ static uint64_t catch_up(struct device *d, struct comparator *t)
     return times;
 }
 
+static bool is_periodic(const struct hpet *s, unsigned n)
+{
+    return s->timer[n].config & PERIODIC && may_interrupt(s, n);
+}
+
+/* The fewest ticks from one periodic interrupt of a comparator to its next. */
+static uint64_t shortest(const struct hpet *s)
+{
+    uint64_t ticks = 0;
+    for (unsigned n = 0; n < TIMERS; n++)
+        ticks += is_periodic(s, n) ? SHORTEST : 0;
+    return ticks;
+}
+
 /* One that is at its value now has just matched. */
 static void arm(struct device *d, unsigned n)
 {
@@ -126,8 +143,8 @@ static void arm(struct device *d, unsigned n)
     struct hpet *s = d->state;
     const struct comparator *t = &s->timer[n];
     uint64_t ticks = ((t->value - counter(d) - 1) & width(t)), at = DEV_NEVER;
-    if (t->config & PERIODIC)
-        ticks = MAX(ticks, SHORTEST);
+    if (is_periodic(s, n))
+        ticks = MAX(ticks, shortest(s) - 1);
     if (may_interrupt(s, n) && ticks < UINT64_MAX / NS_PER_TICK / 4)
         at = (dev_now(d) / NS_PER_TICK + ticks + 1) * NS_PER_TICK;
     dev_timer(d, n, at, due[n]);

@@ -4,16 +4,14 @@
  *
  * In *array mode* the guest reads the memory itself, as from a ROM; only its writes come here, and the first that is a
  * command hides the memory, so that reads come here too until "read array" shows it again.  What was written goes to the
- * file then, in one piece, on the writing CPU's thread; the file is on stable storage when the machine ends.
+ * file then, in one piece (core-vmm/machine/kept_file.c).
  *
  * Two things are as firmware for virtual machines expects them, not as in the datasheet: after "clear status" the status is
  * 00h with the ready bit clear, until the next operation ends (by this OVMF tells flash from RAM and ROM); and programming
  * sets a byte to what is written, while a real part can only clear bits of it. */
 #include "core-vmm/api/flash.h"
 #include "devices/all.h"
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FILE_NAME "vars.fd"
 enum { BYTES = FLASH_BYTES, BLOCK = 0x1000 };
@@ -37,8 +35,7 @@ struct flash {
     bool loaded;                 /* the memory came from a saved state: the file may have something else */
     uint32_t behind, behind_end; /* what of the memory the file does not have yet; empty: all is there */
     uint8_t *memory;
-    int file;
-    bool failed; /* told already */
+    struct kept_file *file;
 };
 
 /* ---- the file ---- */
@@ -50,21 +47,10 @@ static void note(struct flash *s, uint32_t from, uint32_t to)
     s->behind_end = empty ? to : MAX(s->behind_end, to);
 }
 
-static void write_file(struct device *d)
+static void write_file(struct flash *s)
 {
-    struct flash *s = d->state;
-    uint32_t at = s->behind;
-    while (at < s->behind_end) {
-        ssize_t n = pwrite(s->file, s->memory + at, s->behind_end - at, at);
-        if (n == 0 || (n < 0 && errno != EINTR))
-            break;
-        at += MAX(n, 0);
-    }
-    if (at < s->behind_end && !s->failed)
-        g_warning("%s: UEFI variables could not be written to %s: %s; they last until the machine is switched off",
-                  d->name, FILE_NAME, g_strerror(errno));
-    s->failed = at < s->behind_end;
-    s->behind = at < s->behind_end ? at : s->behind_end;
+    kept_file_write(s->file, s->behind, s->memory + s->behind, s->behind_end - s->behind);
+    s->behind = s->behind_end;
 }
 
 /* The guest sees the memory again, and so does the file. */
@@ -76,7 +62,7 @@ static void read_array(struct device *d)
     if (s->behind == s->behind_end)
         return;
     dev_dma_done(d, FLASH_BASE + s->behind, s->behind_end - s->behind);
-    write_file(d);
+    write_file(s);
 }
 
 static uint64_t flash_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
@@ -159,17 +145,14 @@ static bool flash_init(struct device *d, const struct config *c, GError **error)
 {
     struct flash *s = d->state;
 
-    s->file = dev_kept_file(d, FILE_NAME, error);
-    s->memory = s->file >= 0 ? dev_memory(d, 0, BYTES, true) : NULL;
+    s->memory = dev_memory(d, 0, BYTES, true);
     s->command = READ_ARRAY;
-    if (s->memory && pread(s->file, s->memory, BYTES, 0) == BYTES)
-        return true;
-    if (s->file >= 0) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s: there are no %d bytes to be read from it", FILE_NAME,
-                    BYTES);
-        close(s->file);
+    if (!s->memory) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "%s: there is no memory for it", FILE_NAME);
+        return false;
     }
-    return false;
+    s->file = dev_kept_file(d, FILE_NAME, s->memory, BYTES, error);
+    return s->file != NULL;
 }
 
 static void flash_reset(struct device *d)
@@ -209,9 +192,8 @@ static void flash_fini(struct device *d)
     if (dev_now(d) > s->loaded_at) /* else it was loaded and never ran: perhaps what was loaded is not whole */
         keep_loaded(s);
     if (s->behind != s->behind_end && !s->loaded)
-        write_file(d);
-    fdatasync(s->file);
-    close(s->file);
+        write_file(s);
+    kept_file_close(s->file);
 }
 
 const struct device_ops flash_ops = {

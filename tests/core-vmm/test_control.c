@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The control socket with a machine and a guest that obeys orders (scripted_guest.c) behind it.  Server and raw clients share this thread: pump() runs the loop. */
 #include "core-vmm/machine/char_port.h"
-#include "core-vmm/control/server.h"
+#include "core-vmm/control/serving.h"
 #include "core-vmm/control/wire.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
@@ -753,6 +753,84 @@ static void flood(struct rig *r, gconstpointer unused)
     close(fd);
 }
 
+/* ---- tools that agree to all ---- */
+
+/* How often the power button was pressed. */
+static unsigned *presses(void)
+{
+    static unsigned count;
+    return &count;
+}
+
+bool __wrap_machine_power_button(struct machine *m, GError **error);
+bool __wrap_machine_power_button(struct machine *m, GError **error)
+{
+    ++*presses();
+    return true;
+}
+
+struct wish {
+    additions_done done;
+    void *ctx;
+};
+
+static gboolean agree(gpointer wish)
+{
+    struct wish *w = wish;
+    w->done(w->ctx, true);
+    g_free(w);
+    return G_SOURCE_REMOVE;
+}
+
+bool __wrap_additions_say(struct additions *a, const char *text, additions_done done, void *ctx);
+bool __wrap_additions_say(struct additions *a, const char *text, additions_done done, void *ctx)
+{
+    struct wish *w = g_new0(struct wish, 1);
+    *w = (struct wish){done, ctx};
+    g_idle_add(agree, w);
+    return true;
+}
+
+/* As if the seconds had passed. */
+static void let_pass(struct rig *r)
+{
+    GSource *later = g_main_context_find_source_by_id(NULL, r->server->after);
+    g_assert_nonnull(later);
+    g_assert_cmpint(g_source_get_ready_time(later) - g_get_monotonic_time(), >, 5 * G_USEC_PER_SEC);
+    g_source_set_ready_time(later, 0);
+    pump(20);
+}
+
+/* A guest whose tools agree to a shutdown that does not come: the button is pressed, unless the machine was reset meanwhile. */
+static void agreed_only(struct rig *r, gconstpointer unused)
+{
+    server_free(r->server);
+    r->options.additions = (struct additions *)r;
+    r->server = server_new(&r->options, socket_listen(r->socket, NULL), r->socket);
+    *presses() = 0;
+    int fd = raw(r);
+    expect(fd, "{\"id\":1,\"cmd\":\"powerbutton\"}", "\"ok\":true");
+    expect(fd, "{\"id\":2,\"cmd\":\"powerbutton\"}", "\"ok\":true");
+    g_assert_cmpuint(*presses(), ==, 0);
+    let_pass(r);
+    g_assert_cmpuint(*presses(), ==, 1);
+    g_assert_cmpuint(r->server->after, ==, 0);
+    expect(fd, "{\"id\":3,\"cmd\":\"reboot\"}", "\"ok\":true");
+    g_assert_cmpuint(r->server->after, ==, 0);
+    expect(fd, "{\"id\":4,\"cmd\":\"powerbutton\"}", "\"ok\":true");
+    machine_pause(r->machine); /* while it stands nobody presses it */
+    let_pass(r);
+    machine_resume(r->machine);
+    close(fd);
+    fd = raw(r);
+    expect(fd, "{\"id\":7,\"cmd\":\"powerbutton\"}", "\"ok\":true");
+    expect(fd, "{\"id\":8,\"cmd\":\"reset\"}", "\"ok\":true");
+    g_assert_cmpuint(r->server->after, ==, 0);
+    expect(fd, "{\"id\":9,\"cmd\":\"powerbutton\"}", "\"ok\":true"); /* and the server goes before */
+    g_assert_cmpuint(*presses(), ==, 1);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -780,7 +858,8 @@ int main(int argc, char **argv)
                  {"reserved-places", reserved_places},
                  {"no-descriptors", no_descriptors},
                  {"many-waits", many_waits},
-                 {"long-answer", long_answer}};
+                 {"long-answer", long_answer},
+                 {"agreed-only", agreed_only}};
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(tests); i++) {
         g_autofree char *path = g_strdup_printf("/control/%s", tests[i].name);

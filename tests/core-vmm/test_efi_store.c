@@ -77,10 +77,11 @@ static void test_nonsense(void)
         struct efi_variable v;
         uint32_t at = 0, count = 0;
         while (efi_store_next(exact, bytes, &at, &v)) {
-            size_t in = 0, n;
+            size_t n;
             const uint8_t *der;
+            struct signatures in = signatures_of(v.data, v.bytes);
             g_assert_true(v.data >= exact && v.data + v.bytes <= exact + bytes);
-            while (certificate_next(v.data, v.bytes, &in, &der, &n)) {
+            while (certificate_next(&in, &der, &n)) {
                 g_autofree char *name = certificate_name(der, n);
                 g_assert_true(der + n <= exact + bytes);
             }
@@ -109,12 +110,14 @@ static void test_certificates(void)
         g_assert_no_error(error);
         g_assert_cmpmem(g_bytes_get_data(loaded, NULL), g_bytes_get_size(loaded), certificate, sizeof certificate);
         g_autoptr(GByteArray) list = certificate_list(loaded);
-        size_t at = 0, n;
+        size_t n;
         const uint8_t *der;
-        g_assert_true(certificate_next(list->data, list->len, &at, &der, &n));
+        struct signatures all = signatures_of(list->data, list->len);
+        g_assert_true(certificate_next(&all, &der, &n));
         g_autofree char *name = certificate_name(der, n);
         g_assert_cmpstr(name, ==, "Mine");
-        g_assert_false(certificate_next(list->data, list->len, &at, &der, &n));
+        g_assert_false(certificate_next(&all, &der, &n));
+        g_assert_cmpuint(all.others, ==, 0);
     }
     for (size_t n = 0; n < sizeof certificate; n++) {
         g_autofree uint8_t *cut = g_memdup2(certificate, n);
@@ -127,11 +130,42 @@ static void test_certificates(void)
     g_unlink(path);
 }
 
+/* Two certificates in one list, then three digests in another. */
+static void test_lists(void)
+{
+    static const uint8_t sha256[16] = {0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40,
+                                       0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28};
+    enum { HEAD = 28, EACH = 16 + sizeof certificate, DIGEST = 16 + 32 };
+    g_autoptr(GBytes) one = g_bytes_new_static(certificate, sizeof certificate);
+    g_autoptr(GByteArray) list = certificate_list(one);
+    g_byte_array_append(list, list->data + HEAD, EACH);
+    put_le32(list->data + 16, HEAD + 2 * EACH);
+    list->data[HEAD + EACH + 16 + 31] = 'F'; /* "Mine" */
+    g_byte_array_set_size(list, list->len + HEAD + 3 * DIGEST);
+    uint8_t *second = list->data + HEAD + 2 * EACH;
+    memset(second, 0, HEAD + 3 * DIGEST);
+    memcpy(second, sha256, sizeof sha256);
+    put_le32(second + 16, HEAD + 3 * DIGEST);
+    put_le32(second + 24, DIGEST);
+    struct signatures s = signatures_of(list->data, list->len);
+    const char *const names[] = {"Mine", "Fine"};
+    const uint8_t *der;
+    size_t n;
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_true(certificate_next(&s, &der, &n));
+        g_autofree char *name = certificate_name(der, n);
+        g_assert_cmpstr(name, ==, names[i]);
+    }
+    g_assert_false(certificate_next(&s, &der, &n));
+    g_assert_cmpuint(s.others, ==, 3);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/efi-store/variables", test_store);
     g_test_add_func("/efi-store/nonsense", test_nonsense);
     g_test_add_func("/efi-store/certificates", test_certificates);
+    g_test_add_func("/efi-store/lists", test_lists);
     return g_test_run();
 }

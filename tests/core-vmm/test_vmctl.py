@@ -342,6 +342,16 @@ def test_firmware(h):
     h.want(0, "firmware", "enroll", "m")
     o = json.loads(h.out("firmware", "info", "m", "-o", "json"))
     assert o["secure-boot"] and "Microsoft Corporation UEFI CA 2011" in o["db"] and o["pk"], o
+    with open(store, "r+b") as f:  # as the firmware's setup does it
+        name = "SecureBootEnable\0".encode("utf-16-le")
+        at = f.read().index(name) + len(name)
+        f.seek(at)
+        assert f.read(1) == b"\1"
+        f.seek(at)
+        f.write(b"\0")
+    h.want(0, "firmware", "info", "m", out="secure boot  off (there are keys, but it is switched off in the firmware's setup)")
+    o = json.loads(h.out("firmware", "info", "m", "-o", "json"))
+    assert o["platform-key"] and not o["secure-boot"], o
     with open(store, "r+b") as f:
         f.truncate(1000)
     h.want(1, "firmware", "info", "m", err="vars.fd has 1000 bytes, and a store of UEFI variables has 540672")

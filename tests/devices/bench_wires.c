@@ -61,9 +61,9 @@ void __wrap_dev_irq_ticks(struct device *d, uint64_t n)
 
 /* Files that chips keep are one, in memory, for as long as the bench is there: the machine's settings say which.  New, it is
  * what an erased flash part has. */
-int __real_dev_kept_file(struct device *d, const char *name, GError **error);
-int __wrap_dev_kept_file(struct device *d, const char *name, GError **error);
-int __wrap_dev_kept_file(struct device *d, const char *name, GError **error)
+int __real_dev_kept_open(struct device *d, const char *name, GError **error);
+int __wrap_dev_kept_open(struct device *d, const char *name, GError **error);
+int __wrap_dev_kept_open(struct device *d, const char *name, GError **error)
 {
     GKeyFile *file = d->core->config.file;
     int fd = g_key_file_get_integer(file, "bench", "kept", NULL) - 1;

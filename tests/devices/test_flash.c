@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The flash part's commands are in scripts/flash.txt; here is its file: what is written is there as soon as the guest reads the
- * memory again, and only that. */
+/* The flash part's commands are in scripts/flash.txt; here is its file: what is written is there soon after the guest reads the
+ * memory again, and only that; and on stable storage some time after that.  A thread of its own does both. */
 #include "devices/all.h"
 #include "tests/devices/bench.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 enum { PROGRAM = 0x10, ERASE = 0x20, CONFIRM = 0xd0, READ_ARRAY = 0xff };
@@ -21,6 +23,43 @@ static uint8_t in_file(struct bench *b, unsigned at)
     return byte;
 }
 
+/* Waits for it. */
+static void comes_to_file(struct bench *b, unsigned at, uint8_t value)
+{
+    gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    while (in_file(b, at) != value && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    g_assert_cmphex(in_file(b, at), ==, value);
+}
+
+/* What is asked of the host's disk is counted here, and who asks. */
+struct asked {
+    atomic_uint flushes, by_caller;
+    pthread_t caller;
+};
+
+static struct asked *asked(void)
+{
+    static struct asked all;
+    return &all;
+}
+
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+    atomic_fetch_add(&asked()->flushes, 1);
+    return 0;
+}
+
+ssize_t __real_pwrite64(int fd, const void *data, size_t n, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *data, size_t n, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *data, size_t n, off_t at)
+{
+    if (pthread_equal(pthread_self(), asked()->caller))
+        atomic_fetch_add(&asked()->by_caller, 1);
+    return __real_pwrite64(fd, data, n, at);
+}
+
 static void write_byte(struct bench *b, unsigned at, uint8_t value)
 {
     bench_store(b, FLASH_BASE + at, 1, PROGRAM);
@@ -34,13 +73,13 @@ static void test_through(void)
     write_byte(b, 0x3fff, 0x34);
     g_assert_cmphex(in_file(b, 0x1000), ==, 0xff);
     bench_store(b, FLASH_BASE, 1, READ_ARRAY);
-    g_assert_cmphex(in_file(b, 0x1000), ==, 0x12);
-    g_assert_cmphex(in_file(b, 0x3fff), ==, 0x34);
+    comes_to_file(b, 0x1000, 0x12);
+    comes_to_file(b, 0x3fff, 0x34);
     g_assert_cmphex(bench_load(b, FLASH_BASE + 0x3fff, 1), ==, 0x34);
     bench_store(b, FLASH_BASE + 0x3123, 1, ERASE);
     bench_store(b, FLASH_BASE + 0x3123, 1, CONFIRM);
     bench_store(b, FLASH_BASE, 1, READ_ARRAY);
-    g_assert_cmphex(in_file(b, 0x3fff), ==, 0xff);
+    comes_to_file(b, 0x3fff, 0xff);
     g_assert_cmphex(in_file(b, 0x1000), ==, 0x12);
     bench_free(b);
 }
@@ -51,7 +90,7 @@ static void test_reset(void)
     struct bench *b = a_part();
     write_byte(b, 7, 0x77);
     bench_reset(b);
-    g_assert_cmphex(in_file(b, 7), ==, 0x77);
+    comes_to_file(b, 7, 0x77);
     g_assert_cmphex(bench_load(b, FLASH_BASE + 7, 1), ==, 0x77);
     bench_free(b);
 }
@@ -64,13 +103,14 @@ static void test_loaded(void)
     struct bench *b = a_part();
     write_byte(b, 100, 0x11);
     bench_store(b, FLASH_BASE, 1, READ_ARRAY);
+    comes_to_file(b, 100, 0x11);
     g_assert_null(bench_save_load(b));
     g_assert_cmpint(pwrite(bench_kept_file(b), &other, 1, 100), ==, 1);
     g_assert_cmphex(bench_load(b, FLASH_BASE + 100, 1), ==, 0x11);
     write_byte(b, 0x5000, 0x22);
     bench_store(b, FLASH_BASE, 1, READ_ARRAY);
-    g_assert_cmphex(in_file(b, 100), ==, 0x11);
-    g_assert_cmphex(in_file(b, 0x5000), ==, 0x22);
+    comes_to_file(b, 100, 0x11);
+    comes_to_file(b, 0x5000, 0x22);
     bench_free(b);
 }
 
@@ -82,6 +122,7 @@ static void test_loaded_and_ended(void)
     struct bench *b = a_part();
     write_byte(b, 100, 0x11);
     bench_store(b, FLASH_BASE, 1, READ_ARRAY);
+    comes_to_file(b, 100, 0x11);
     g_assert_null(bench_save_load(b));
     g_assert_cmpint(pwrite(bench_kept_file(b), &other, 1, 100), ==, 1);
     int file = dup(bench_kept_file(b));
@@ -92,6 +133,28 @@ static void test_loaded_and_ended(void)
     close(file);
 }
 
+/* The CPU's thread writes nothing itself; a hundred changes close together are asked of the host's disk once or a few times, but
+ * without the machine's end. */
+static void test_worker(void)
+{
+    struct bench *b = a_part();
+    asked()->caller = pthread_self();
+    atomic_store(&asked()->by_caller, 0);
+    atomic_store(&asked()->flushes, 0);
+    for (unsigned i = 0; i < 100; i++) {
+        write_byte(b, 0x2000 + i, i);
+        bench_store(b, FLASH_BASE, 1, READ_ARRAY);
+    }
+    comes_to_file(b, 0x2063, 99);
+    g_assert_cmpuint(atomic_load(&asked()->by_caller), ==, 0);
+    gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    while (!atomic_load(&asked()->flushes) && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    g_assert_cmpuint(atomic_load(&asked()->flushes), >=, 1);
+    g_assert_cmpuint(atomic_load(&asked()->flushes), <, 50);
+    bench_free(b);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -99,5 +162,6 @@ int main(int argc, char **argv)
     g_test_add_func("/flash/reset", test_reset);
     g_test_add_func("/flash/loaded", test_loaded);
     g_test_add_func("/flash/loaded-and-ended", test_loaded_and_ended);
+    g_test_add_func("/flash/worker", test_worker);
     return g_test_run();
 }
