@@ -7,6 +7,7 @@
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/snapshots.h"
 #include "gui/manager/facts.h"
+#include "gui/manager/window.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -87,6 +88,13 @@ static char *usual_name(void)
     return g_date_time_format(now, "%F %R");
 }
 
+/* Yes, and about the machine that it was: another one that has its name by now has other snapshots under these numbers. */
+static bool is_sure(AdwMessageDialog *m, const char *response, const struct dialog *d)
+{
+    VmWindow *w = VM_WINDOW(gtk_window_get_transient_for(GTK_WINDOW(m)));
+    return !strcmp(response, "sure") && vm_window_item(w, vm_item_name(d->item)) == d->item;
+}
+
 /* ---- taking ---- */
 
 static void on_take(AdwMessageDialog *m, const char *response, gpointer dialog)
@@ -98,7 +106,7 @@ static void on_take(AdwMessageDialog *m, const char *response, gpointer dialog)
     g_autofree char *told = g_strconcat("--description=", description, NULL);
     /* A name may look like an option. */
     const char *words[] = {"snapshot", told, "--", "take", vm_item_name(d->item), *name ? name : usual, NULL};
-    if (strcmp(response, "sure"))
+    if (!is_sure(m, response, d))
         return;
     g_autoptr(VmJob) job = vm_item_run(d->item, _("Taking a Snapshot"), words);
 }
@@ -126,7 +134,7 @@ static void on_restore(AdwMessageDialog *m, const char *response, gpointer dialo
     g_autofree char *usual = usual_name(), *keep = g_strdup_printf(_("Before restoring, %s"), usual);
     bool keeps = gtk_check_button_get_active(d->keep);
     const char *words[] = {"snapshot", "restore", vm_item_name(d->item), d->id, keeps ? "--keep" : NULL, keep, NULL};
-    if (strcmp(response, "sure"))
+    if (!is_sure(m, response, d))
         return;
     g_autoptr(VmJob) job = vm_item_run(d->item, _("Restoring a Snapshot"), words);
 }
@@ -164,7 +172,7 @@ static void on_edit(AdwMessageDialog *m, const char *response, gpointer dialog)
                            "--description",
                            gtk_editable_get_text(d->description),
                            NULL};
-    if (strcmp(response, "sure"))
+    if (!is_sure(m, response, d))
         return;
     g_autoptr(VmJob) job = vm_item_run(d->item, _("Renaming a Snapshot"), words);
 }
@@ -189,7 +197,7 @@ static void on_delete(AdwMessageDialog *m, const char *response, gpointer dialog
 {
     struct dialog *d = dialog;
     const char *words[] = {"snapshot", "delete", vm_item_name(d->item), d->id, NULL};
-    if (strcmp(response, "sure"))
+    if (!is_sure(m, response, d))
         return;
     g_autoptr(VmJob) job = vm_item_run(d->item, _("Deleting a Snapshot"), words);
 }
