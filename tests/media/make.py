@@ -36,6 +36,8 @@ class Host:
         return self
 
     def __exit__(self, *unused):
+        for name in self.run("list", "--running", "-o", "name")[1].split():
+            self.run("stop", "--force", name)
         shutil.rmtree(self.base)
 
     def path(self, name):
