@@ -39,19 +39,19 @@ def metainfo():
 
 def potfiles():
     """Every file with texts for people is listed, and nothing else."""
-    listed = {line for line in text("po/POTFILES").split("\n") if line and line[0] != "#"}
+    listed = {line for line in text("gui/po/POTFILES").split("\n") if line and line[0] != "#"}
     wanted = set()
     for path in glob.glob(f"{MANAGER}/*.c") + glob.glob(f"{MANAGER}/ui/*.ui"):
         if re.search(r'\bN?_\("|translatable="yes"', open(path, encoding="utf-8").read()):
             wanted.add(os.path.relpath(path, ROOT))
-    return "\n".join([f"po/POTFILES lacks {f}" for f in wanted - listed] + [f"po/POTFILES has {f}" for f in listed - wanted])
+    return "\n".join([f"gui/po/POTFILES lacks {f}" for f in wanted - listed] + [f"gui/po/POTFILES has {f}" for f in listed - wanted])
 
 
 def xgettext():
     if not shutil.which("xgettext"):
         return "SKIP gettext is not installed"
     with tempfile.TemporaryDirectory() as folder:
-        problem = tool("xgettext", "--files-from=po/POTFILES", "--keyword=_", "--keyword=N_", "--from-code=UTF-8", "-o", folder + "/out.pot")
+        problem = tool("xgettext", "--files-from=gui/po/POTFILES", "--keyword=_", "--keyword=N_", "--from-code=UTF-8", "-o", folder + "/out.pot")
         return problem or ("" if text(folder + "/out.pot").count("msgid") > 100 else "hardly any texts were found")
 
 
