@@ -52,6 +52,7 @@ def events(h):
     h.vmctl("pause", "vm")
     h.vmctl("pause", "other")
     h.vmctl("set", "vm", "machine.name=another")
+    time.sleep(2)  # what goes again before anybody has looked is not told
     h.vmctl("stop", "--force", "vm")
     h.vmctl("delete", "vm")
     time.sleep(2)
