@@ -7,14 +7,14 @@ libarchive-dev libcrypt-dev libxml2-dev libslirp-dev libvncserver-dev libxkbcomm
 RUN_PACKAGES="seabios xkb-data"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools ovmf swtpm"
-TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool wimtools genisoimage python3-yaml debconf libxml2-utils openssl vncsnapshot
-gvncviewer tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1"
+TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool wimtools genisoimage python3-yaml debconf libxml2-utils openssl
+vncsnapshot gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"
 TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
-VNC_PACKAGES="tigervnc-viewer imagemagick novnc dbus gir1.2-webkit2-4.1 python3-gi" # other people's clients, for the suite vnc
+VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
