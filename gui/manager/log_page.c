@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 #define SHOWN_MOST (1 << 20) /* bytes: the last ones */
-enum { LOOK_MS = 1000, PROP_ITEM = 1 };
+enum { LOOK_MS = 1000 };
 
 struct _VmLog {
-    AdwBin parent_instance;
-    VmItem *item;
+    VmItemWidget parent_instance;
     guint timer;
     off_t size;  /* of the file when it was looked at */
     off_t shown; /* until there */
@@ -25,11 +24,11 @@ struct _VmLog {
     GtkSearchEntry *search;
     GtkTextView *view;
 };
-G_DEFINE_FINAL_TYPE(VmLog, vm_log, ADW_TYPE_BIN)
+G_DEFINE_FINAL_TYPE(VmLog, vm_log, vm_item_widget_get_type())
 
 static char *path_of(VmLog *v)
 {
-    g_autofree char *folder = machines_folder(vm_item_name(v->item)), *log = paths_log(folder);
+    g_autofree char *folder = machines_folder(vm_item_name(vm_item_of(v))), *log = paths_log(folder);
     switch (gtk_drop_down_get_selected(v->which)) {
     case 1: return g_strconcat(log, ".1", NULL);
     case 2: return paths_network_log(folder);
@@ -154,7 +153,7 @@ static void show_file(VmLog *v, int fd, const struct stat *st, bool anyhow)
 static void look(VmLog *v, bool anyhow)
 {
     struct stat st;
-    g_autofree char *path = v->item ? path_of(v) : NULL;
+    g_autofree char *path = vm_item_of(v) ? path_of(v) : NULL;
     int fd = path ? open_log(path, &st) : -1;
     if (fd >= 0) {
         show_file(v, fd, &st, anyhow);
@@ -208,42 +207,25 @@ static void unmap(GtkWidget *w)
     GTK_WIDGET_CLASS(vm_log_parent_class)->unmap(w);
 }
 
-static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
+static void taken(VmItemWidget *w)
 {
-    if (id == PROP_ITEM)
-        g_value_set_object(v, VM_LOG(o)->item);
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
-static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
-{
-    VmLog *log = VM_LOG(o);
-    if (id != PROP_ITEM)
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-    else if (g_set_object(&log->item, g_value_get_object(v)) && gtk_widget_get_mapped(GTK_WIDGET(o)))
-        look(log, true);
+    if (gtk_widget_get_mapped(GTK_WIDGET(w)))
+        look(VM_LOG(w), true);
 }
 
 static void dispose(GObject *o)
 {
     stop(VM_LOG(o));
-    g_clear_object(&VM_LOG(o)->item);
     G_OBJECT_CLASS(vm_log_parent_class)->dispose(o);
 }
 
 static void vm_log_class_init(VmLogClass *c)
 {
-    GObjectClass *o = G_OBJECT_CLASS(c);
     GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
-    o->get_property = get_property;
-    o->set_property = set_property;
-    o->dispose = dispose;
+    G_OBJECT_CLASS(c)->dispose = dispose;
     w->map = map;
     w->unmap = unmap;
-    g_object_class_install_property(
-        o, PROP_ITEM,
-        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    VM_ITEM_WIDGET_CLASS(c)->taken = taken;
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/log.ui");
     gtk_widget_class_bind_template_child(w, VmLog, which);
     gtk_widget_class_bind_template_child(w, VmLog, search);

@@ -90,7 +90,7 @@ void vm_window_set_sort(VmWindow *w, const char *sort)
 
 static void on_chosen(VmWindow *w)
 {
-    vm_details_show(w->details, gtk_single_selection_get_selected_item(w->chosen));
+    g_object_set(w->details, "item", gtk_single_selection_get_selected_item(w->chosen), NULL);
 }
 
 void vm_window_choose(VmWindow *w, const char *name)
@@ -193,7 +193,7 @@ static void dispose(GObject *o)
 {
     VmWindow *w = VM_WINDOW(o);
     if (w->details)
-        vm_details_show(w->details, NULL);
+        g_object_set(w->details, "item", NULL, NULL);
     g_clear_object(&w->chosen);
     g_clear_object(&w->sorted);
     g_clear_object(&w->found);
