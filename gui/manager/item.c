@@ -14,6 +14,7 @@
 struct _VmItem {
     GObject parent_instance;
     char *name, *title, *os, *problem;
+    char *folder_id; /* of the folder that it is; NULL: there was none */
     enum vm_state state;
     bool software, damaged;
     uint64_t memory;
@@ -303,10 +304,32 @@ void vm_item_forget(VmItem *m)
     set_state(m, VM_OFF);
 }
 
+/* Another folder that comes to have its name has another one, by the time of its birth also if the file system gives it the same
+ * number.  NULL: there is none. */
+static char *folder_id(const char *name)
+{
+    g_autofree char *folder = machines_folder(name);
+    g_autoptr(GFile) file = g_file_new_for_path(folder);
+    g_autoptr(GFileInfo) i = g_file_query_info(file, "standard::type,id::file,time::created,time::created-usec",
+                                               G_FILE_QUERY_INFO_NONE, NULL, NULL);
+    if (!i || g_file_info_get_file_type(i) != G_FILE_TYPE_DIRECTORY)
+        return NULL;
+    return g_strdup_printf("%s %" G_GUINT64_FORMAT ".%06u", g_file_info_get_attribute_string(i, "id::file"),
+                           g_file_info_get_attribute_uint64(i, "time::created"),
+                           g_file_info_get_attribute_uint32(i, "time::created-usec"));
+}
+
+bool vm_item_is_there(VmItem *m)
+{
+    g_autofree char *id = folder_id(m->name);
+    return id && !g_strcmp0(id, m->folder_id);
+}
+
 VmItem *vm_item_new(const char *name)
 {
     VmItem *m = g_object_new(vm_item_get_type(), NULL);
     m->name = g_strdup(name);
+    m->folder_id = folder_id(name);
     vm_item_look(m);
     return m;
 }
@@ -392,6 +415,7 @@ static void finalize(GObject *o)
 {
     VmItem *m = VM_ITEM(o);
     g_free(m->name);
+    g_free(m->folder_id);
     g_free(m->title);
     g_free(m->os);
     g_free(m->problem);

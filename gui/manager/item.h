@@ -26,8 +26,9 @@ enum vm_state {
 G_DECLARE_FINAL_TYPE(VmItem, vm_item, VM, ITEM, GObject)
 
 VmItem *vm_item_new(const char *name);
-void vm_item_look(VmItem *m);   /* again: something of it changed */
-void vm_item_forget(VmItem *m); /* it was deleted; lists may still have it for a while */
+void vm_item_look(VmItem *m);     /* again: something of it changed */
+bool vm_item_is_there(VmItem *m); /* it was not deleted, also not to be made anew by its name */
+void vm_item_forget(VmItem *m);   /* it was deleted; lists may still have it for a while */
 const char *vm_item_name(VmItem *m);
 const char *vm_item_title(VmItem *m);
 const char *vm_item_os(VmItem *m); /* a word of os_defaults.h; NULL: nobody said */

@@ -21,17 +21,6 @@ VmItem *vm_library_find(VmLibrary *l, const char *name)
     return g_hash_table_lookup(l->by_name, name);
 }
 
-VmItem *vm_library_add(VmLibrary *l, const char *name)
-{
-    VmItem *m = vm_library_find(l, name);
-    if (m)
-        return m;
-    g_autoptr(VmItem) fresh = vm_item_new(name);
-    g_hash_table_insert(l->by_name, (gpointer)vm_item_name(fresh), fresh);
-    g_list_store_append(l->items, fresh);
-    return fresh;
-}
-
 static bool is_there(const char *name)
 {
     g_autofree char *folder = machines_folder(name);
@@ -49,17 +38,27 @@ static void take_away(VmLibrary *l, const char *name)
     g_list_store_remove(l->items, at);
 }
 
-/* Whatever is told: what counts is whether its folder is there now.  Several changes may be told late, and together. */
+/* One of that name that was made since the other was deleted is another machine: a question about the other is not about it. */
+VmItem *vm_library_look(VmLibrary *l, const char *name)
+{
+    VmItem *m = vm_library_find(l, name);
+    if (m && vm_item_is_there(m)) {
+        vm_item_look(m);
+        return m;
+    }
+    take_away(l, name);
+    if (!is_there(name))
+        return NULL;
+    g_autoptr(VmItem) fresh = vm_item_new(name);
+    g_hash_table_insert(l->by_name, (gpointer)vm_item_name(fresh), fresh);
+    g_list_store_append(l->items, fresh);
+    return fresh;
+}
+
+/* Whatever is told: what counts is what there is now.  Several changes may be told late, and together. */
 static void on_change(void *ctx, const char *name, enum machine_change change)
 {
-    VmLibrary *l = ctx;
-    VmItem *m = vm_library_find(l, name);
-    if (!is_there(name))
-        take_away(l, name);
-    else if (m)
-        vm_item_look(m);
-    else
-        vm_library_add(l, name);
+    vm_library_look(ctx, name);
 }
 
 static void on_items(GListModel *items, guint at, guint removed, guint added, gpointer library)

@@ -95,7 +95,7 @@ static void on_chosen(VmWindow *w)
 
 void vm_window_choose(VmWindow *w, const char *name)
 {
-    VmItem *m = vm_library_add(w->library, name);
+    VmItem *m = vm_library_look(w->library, name);
     guint n = g_list_model_get_n_items(G_LIST_MODEL(w->chosen));
     for (guint i = 0; i < n; i++) {
         g_autoptr(VmItem) at = g_list_model_get_item(G_LIST_MODEL(w->chosen), i);

@@ -188,19 +188,32 @@ def disks(desk):
     desk.gone("spare7")
 
 
-def deleting(desk):
-    """The machine of the question, not one that was made since and has its name."""
-    wait_for("off", lambda: info(desk, "Größe 7.5")["state"] in ("stopped", "saved"))
-    desk.keys("ctrl+Delete")
+def asked_about_another(desk, at_once):
+    """The machine of the question is gone when it is answered, and another one has its name."""
+    desk.action("delete", "Größe 7.5")
     desk.see("Delete “")
+    if at_once:
+        os.kill(desk.app.pid, signal.SIGSTOP)
     desk.vmctl("delete", "Größe 7.5")
-    time.sleep(2)  # the library hears of both
+    time.sleep(0 if at_once else 2)  # the library hears of both, or of one after the other
     desk.vmctl("create", "Größe 7.5")
+    os.kill(desk.app.pid, signal.SIGCONT)
     time.sleep(2)
     desk.click("Delete", "push button")
     desk.gone("Delete “")
     time.sleep(1)
     assert "Größe 7.5" in desk.vmctl("list")
+
+
+def deleting(desk):
+    """The machine of the question, not one that was made since and has its name."""
+    wait_for("off", lambda: info(desk, "Größe 7.5")["state"] in ("stopped", "saved"))
+    desk.keys("ctrl+Delete")
+    desk.see("Delete “")
+    desk.click("Cancel", "push button")
+    desk.gone("Delete “")
+    for at_once in (False, True):
+        asked_about_another(desk, at_once)
     desk.action("delete", "Größe 7.5")
     desk.see("Delete “")
     desk.click("Delete", "push button")
