@@ -346,6 +346,8 @@ static char *what_is_wrong(VmWizard *z, const struct plan *p)
         return g_strdup_printf(_("There is a machine “%s” already; give this one another name."), p->name);
     if (p->automatic && !p->user)
         return g_strdup(_("Say which user is to be made, or switch the automatic installation off."));
+    if (p->automatic && strpbrk(gtk_editable_get_text(z->password), "\r\n")) /* secrets are told by lines */
+        return g_strdup(_("The password has a line break in it, perhaps from where it was copied; type it anew."));
     return NULL;
 }
 
