@@ -11,7 +11,6 @@
 struct _VmDetails {
     VmItemWidget parent_instance;
     gboolean folded;
-    AdwViewSwitcherTitle *switcher;
     AdwViewStack *stack;
     GtkMenuButton *menu;
     GtkRevealer *problem_revealer;
@@ -89,7 +88,6 @@ static void vm_details_class_init(VmDetailsClass *c)
     g_type_ensure(vm_log_get_type());
     g_type_ensure(vm_snapshots_get_type());
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/details.ui");
-    gtk_widget_class_bind_template_child(w, VmDetails, switcher);
     gtk_widget_class_bind_template_child(w, VmDetails, stack);
     gtk_widget_class_bind_template_child(w, VmDetails, menu);
     gtk_widget_class_bind_template_child(w, VmDetails, problem_revealer);

@@ -2,7 +2,6 @@
 /* item.c - see item.h. */
 #include "gui/manager/item.h"
 #include "core-vmm/api/config.h"
-#include "core-vmm/control/answer.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
@@ -16,7 +15,7 @@ struct _VmItem {
     char *name, *title, *os, *problem;
     char *folder_id; /* of the folder that it is; NULL: there was none */
     enum vm_state state;
-    bool software, damaged;
+    bool damaged;
     uint64_t memory;
     gint64 used;
     guint64 settings_print; /* of the machine.ini that was read */
@@ -27,8 +26,7 @@ struct _VmItem {
     unsigned pictures_wanted, info_count, settings_count;
 };
 enum {
-    PROP_NAME = 1,
-    PROP_TITLE,
+    PROP_TITLE = 1,
     PROP_SUBTITLE,
     PROP_STATE,
     PROP_ICON,
@@ -36,8 +34,6 @@ enum {
     PROP_BUSY,
     PROP_FRACTION,
     PROP_PROBLEM,
-    PROP_ENGINE,
-    PROP_SOFTWARE,
     PROP_OFF,
     PROP_LIVE,
     PROP_RUNNING,
@@ -57,11 +53,6 @@ const char *vm_item_name(VmItem *m)
 const char *vm_item_title(VmItem *m)
 {
     return m->title ? m->title : m->name;
-}
-
-const char *vm_item_os(VmItem *m)
-{
-    return m->os;
 }
 
 enum vm_state vm_item_state(VmItem *m)
@@ -152,16 +143,10 @@ void vm_item_set_problem(VmItem *m, const char *problem)
 
 static void set_info(VmItem *m, JsonObject *info)
 {
-    bool software = info && strcmp(answer_text(info, "engine", "kvm"), "kvm");
     g_clear_pointer(&m->info, json_object_unref);
     m->info = info ? json_object_ref(info) : NULL;
     m->info_count++;
     g_object_notify(G_OBJECT(m), "info");
-    g_object_notify(G_OBJECT(m), "engine");
-    if (m->software == software)
-        return;
-    m->software = software;
-    g_object_notify(G_OBJECT(m), "software");
 }
 
 static void set_picture(VmItem *m, GdkTexture *picture)
@@ -380,7 +365,6 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
 {
     VmItem *m = VM_ITEM(o);
     switch (id) {
-    case PROP_NAME: g_value_set_string(v, m->name); break;
     case PROP_TITLE: g_value_set_string(v, vm_item_title(m)); break;
     case PROP_SUBTITLE: g_value_take_string(v, subtitle(m)); break;
     case PROP_STATE: g_value_set_uint(v, m->state); break;
@@ -389,8 +373,6 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
     case PROP_BUSY: g_value_set_boolean(v, m->job != NULL); break;
     case PROP_FRACTION: g_value_set_double(v, m->job ? vm_job_fraction(m->job) : -1); break;
     case PROP_PROBLEM: g_value_set_string(v, m->problem); break;
-    case PROP_ENGINE: g_value_set_string(v, answer_text(m->info, "engine", "")); break;
-    case PROP_SOFTWARE: g_value_set_boolean(v, m->software); break;
     case PROP_OFF: g_value_set_boolean(v, vm_item_is_off(m)); break;
     case PROP_LIVE: g_value_set_boolean(v, vm_item_is_live(m)); break;
     case PROP_RUNNING: g_value_set_boolean(v, m->state == VM_RUNNING); break;
@@ -429,14 +411,12 @@ static void vm_item_class_init(VmItemClass *c)
         const char *name;
         GType type;
     } properties[] = {
-        {PROP_NAME, "name", G_TYPE_STRING},           {PROP_TITLE, "title", G_TYPE_STRING},
-        {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},   {PROP_ICON, "icon", G_TYPE_STRING},
-        {PROP_PROBLEM, "problem", G_TYPE_STRING},     {PROP_ENGINE, "engine", G_TYPE_STRING},
+        {PROP_TITLE, "title", G_TYPE_STRING},         {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
+        {PROP_ICON, "icon", G_TYPE_STRING},           {PROP_PROBLEM, "problem", G_TYPE_STRING},
         {PROP_STATE, "state", G_TYPE_UINT},           {PROP_INFO, "info", G_TYPE_UINT},
         {PROP_SETTINGS, "settings", G_TYPE_UINT},     {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
         {PROP_OFF, "is-off", G_TYPE_BOOLEAN},         {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
         {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN}, {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
-        {PROP_SOFTWARE, "software", G_TYPE_BOOLEAN},
     };
     GObjectClass *o = G_OBJECT_CLASS(c);
     const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;

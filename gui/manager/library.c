@@ -10,7 +10,6 @@ struct _VmLibrary {
     GHashTable *by_name; /* name -> VmItem, borrowed from items */
     struct machine_watch *watch;
 };
-enum { PROP_EMPTY = 1 };
 
 static void list_model(GListModelInterface *i);
 G_DEFINE_FINAL_TYPE_WITH_CODE(VmLibrary, vm_library, G_TYPE_OBJECT,
@@ -64,7 +63,6 @@ static void on_change(void *ctx, const char *name, enum machine_change change)
 static void on_items(GListModel *items, guint at, guint removed, guint added, gpointer library)
 {
     g_list_model_items_changed(G_LIST_MODEL(library), at, removed, added);
-    g_object_notify(G_OBJECT(library), "empty");
 }
 
 static void load(VmLibrary *l)
@@ -113,14 +111,6 @@ static void list_model(GListModelInterface *i)
     i->get_item = item_at;
 }
 
-static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_EMPTY)
-        g_value_set_boolean(v, !item_count(G_LIST_MODEL(o)));
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
 static void dispose(GObject *o)
 {
     VmLibrary *l = VM_LIBRARY(o);
@@ -132,11 +122,7 @@ static void dispose(GObject *o)
 
 static void vm_library_class_init(VmLibraryClass *c)
 {
-    GObjectClass *o = G_OBJECT_CLASS(c);
-    o->get_property = get_property;
-    o->dispose = dispose;
-    g_object_class_install_property(
-        o, PROP_EMPTY, g_param_spec_boolean("empty", NULL, NULL, TRUE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+    G_OBJECT_CLASS(c)->dispose = dispose;
 }
 
 static void vm_library_init(VmLibrary *l)

@@ -3,7 +3,7 @@
 #pragma once
 #include "gui/manager/item.h"
 
-G_DECLARE_FINAL_TYPE(VmLibrary, vm_library, VM, LIBRARY, GObject) /* a GListModel; property "empty" */
+G_DECLARE_FINAL_TYPE(VmLibrary, vm_library, VM, LIBRARY, GObject) /* a GListModel */
 
 VmLibrary *
 vm_library_new(GError **error); /* error: machines are shown, but changes by others are not seen; may be NULL */

@@ -3,7 +3,6 @@
 #include "gui/manager/overview.h"
 #include "gui/manager/facts.h"
 #include <glib/gi18n.h>
-#include <string.h>
 
 struct _VmOverview {
     VmItemWidget parent_instance;

@@ -284,7 +284,7 @@ static void add_hardware(GtkWidget *w, const char *action, GVariant *parameter)
     g_autofree char *text = section ? g_strdup_printf("%s.%s", section, h->assignment) : NULL;
     const char *const assignments[] = {text, NULL};
     if (section)
-        settings_change_all(vm_item_of(v), assignments, NULL, NULL, NULL);
+        settings_change_all(vm_item_of(v), assignments, NULL);
     else
         vm_item_set_problem(vm_item_of(v), _("The machine has as many of these as it can have."));
 }

@@ -6,7 +6,6 @@
 #include "gui/manager/machine_actions.h"
 #include "gui/manager/order.h"
 #include "gui/manager/remembered.h"
-#include <glib/gi18n.h>
 #include <string.h>
 
 struct _VmWindow {

@@ -98,7 +98,6 @@ static void make_plan(VmWizard *z, struct plan *p)
         return;
     p->user = text_of(z->user);
     p->key = gtk_widget_get_visible(GTK_WIDGET(z->key)) ? text_of(z->key) : NULL;
-    p->password_file = g_strdup("-");
     guint edition = adw_combo_row_get_selected(z->edition);
     if (z->medium && edition < z->medium->editions->len)
         p->edition = g_strdup(((struct medium_edition *)z->medium->editions->pdata[edition])->id);
