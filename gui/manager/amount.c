@@ -2,7 +2,6 @@
 /* amount.c - see amount.h. */
 #include "gui/manager/amount.h"
 #include "gui/manager/facts.h"
-#include <glib/gi18n.h>
 
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)

@@ -112,7 +112,7 @@ static void on_remove(AdwMessageDialog *d, const char *response, gpointer questi
     struct question *q = question;
     const char *const removals[] = {q->section, NULL};
     if (!strcmp(response, "sure") && is_there_still(q))
-        settings_change_all(q->item, NULL, removals, NULL, NULL);
+        settings_change_all(q->item, NULL, removals);
 }
 
 void ask_remove(VmWindow *w, VmItem *m, const char *section, const char *called)
@@ -136,7 +136,7 @@ static void on_title(AdwMessageDialog *d, const char *response, gpointer questio
     struct question *q = question;
     g_autofree char *title = g_strstrip(g_strdup(gtk_editable_get_text(GTK_EDITABLE(q->entry))));
     if (!strcmp(response, "sure") && is_there_still(q))
-        settings_change(q->item, "machine", "name", *title ? title : NULL, NULL, NULL);
+        settings_change(q->item, "machine", "name", *title ? title : NULL);
 }
 
 void ask_title(VmWindow *w, VmItem *m)

@@ -2,7 +2,6 @@
 /* item.c - see item.h. */
 #include "gui/manager/item.h"
 #include "core-vmm/api/config.h"
-#include "core-vmm/control/answer.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
@@ -14,8 +13,9 @@
 struct _VmItem {
     GObject parent_instance;
     char *name, *title, *os, *problem;
+    char *folder_id; /* of the folder that it is; NULL: there was none */
     enum vm_state state;
-    bool software, damaged;
+    bool damaged;
     uint64_t memory;
     gint64 used;
     guint64 settings_print; /* of the machine.ini that was read */
@@ -26,8 +26,7 @@ struct _VmItem {
     unsigned pictures_wanted, info_count, settings_count;
 };
 enum {
-    PROP_NAME = 1,
-    PROP_TITLE,
+    PROP_TITLE = 1,
     PROP_SUBTITLE,
     PROP_STATE,
     PROP_ICON,
@@ -35,8 +34,6 @@ enum {
     PROP_BUSY,
     PROP_FRACTION,
     PROP_PROBLEM,
-    PROP_ENGINE,
-    PROP_SOFTWARE,
     PROP_OFF,
     PROP_LIVE,
     PROP_RUNNING,
@@ -56,11 +53,6 @@ const char *vm_item_name(VmItem *m)
 const char *vm_item_title(VmItem *m)
 {
     return m->title ? m->title : m->name;
-}
-
-const char *vm_item_os(VmItem *m)
-{
-    return m->os;
 }
 
 enum vm_state vm_item_state(VmItem *m)
@@ -151,16 +143,10 @@ void vm_item_set_problem(VmItem *m, const char *problem)
 
 static void set_info(VmItem *m, JsonObject *info)
 {
-    bool software = info && strcmp(answer_text(info, "engine", "kvm"), "kvm");
     g_clear_pointer(&m->info, json_object_unref);
     m->info = info ? json_object_ref(info) : NULL;
     m->info_count++;
     g_object_notify(G_OBJECT(m), "info");
-    g_object_notify(G_OBJECT(m), "engine");
-    if (m->software == software)
-        return;
-    m->software = software;
-    g_object_notify(G_OBJECT(m), "software");
 }
 
 static void set_picture(VmItem *m, GdkTexture *picture)
@@ -303,10 +289,32 @@ void vm_item_forget(VmItem *m)
     set_state(m, VM_OFF);
 }
 
+/* Another folder that comes to have its name has another one, by the time of its birth also if the file system gives it the same
+ * number.  NULL: there is none. */
+static char *folder_id(const char *name)
+{
+    g_autofree char *folder = machines_folder(name);
+    g_autoptr(GFile) file = g_file_new_for_path(folder);
+    g_autoptr(GFileInfo) i = g_file_query_info(file, "standard::type,id::file,time::created,time::created-usec",
+                                               G_FILE_QUERY_INFO_NONE, NULL, NULL);
+    if (!i || g_file_info_get_file_type(i) != G_FILE_TYPE_DIRECTORY)
+        return NULL;
+    return g_strdup_printf("%s %" G_GUINT64_FORMAT ".%06u", g_file_info_get_attribute_string(i, "id::file"),
+                           g_file_info_get_attribute_uint64(i, "time::created"),
+                           g_file_info_get_attribute_uint32(i, "time::created-usec"));
+}
+
+bool vm_item_is_there(VmItem *m)
+{
+    g_autofree char *id = folder_id(m->name);
+    return id && !g_strcmp0(id, m->folder_id);
+}
+
 VmItem *vm_item_new(const char *name)
 {
     VmItem *m = g_object_new(vm_item_get_type(), NULL);
     m->name = g_strdup(name);
+    m->folder_id = folder_id(name);
     vm_item_look(m);
     return m;
 }
@@ -357,7 +365,6 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
 {
     VmItem *m = VM_ITEM(o);
     switch (id) {
-    case PROP_NAME: g_value_set_string(v, m->name); break;
     case PROP_TITLE: g_value_set_string(v, vm_item_title(m)); break;
     case PROP_SUBTITLE: g_value_take_string(v, subtitle(m)); break;
     case PROP_STATE: g_value_set_uint(v, m->state); break;
@@ -366,8 +373,6 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
     case PROP_BUSY: g_value_set_boolean(v, m->job != NULL); break;
     case PROP_FRACTION: g_value_set_double(v, m->job ? vm_job_fraction(m->job) : -1); break;
     case PROP_PROBLEM: g_value_set_string(v, m->problem); break;
-    case PROP_ENGINE: g_value_set_string(v, answer_text(m->info, "engine", "")); break;
-    case PROP_SOFTWARE: g_value_set_boolean(v, m->software); break;
     case PROP_OFF: g_value_set_boolean(v, vm_item_is_off(m)); break;
     case PROP_LIVE: g_value_set_boolean(v, vm_item_is_live(m)); break;
     case PROP_RUNNING: g_value_set_boolean(v, m->state == VM_RUNNING); break;
@@ -392,6 +397,7 @@ static void finalize(GObject *o)
 {
     VmItem *m = VM_ITEM(o);
     g_free(m->name);
+    g_free(m->folder_id);
     g_free(m->title);
     g_free(m->os);
     g_free(m->problem);
@@ -405,14 +411,12 @@ static void vm_item_class_init(VmItemClass *c)
         const char *name;
         GType type;
     } properties[] = {
-        {PROP_NAME, "name", G_TYPE_STRING},           {PROP_TITLE, "title", G_TYPE_STRING},
-        {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},   {PROP_ICON, "icon", G_TYPE_STRING},
-        {PROP_PROBLEM, "problem", G_TYPE_STRING},     {PROP_ENGINE, "engine", G_TYPE_STRING},
+        {PROP_TITLE, "title", G_TYPE_STRING},         {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
+        {PROP_ICON, "icon", G_TYPE_STRING},           {PROP_PROBLEM, "problem", G_TYPE_STRING},
         {PROP_STATE, "state", G_TYPE_UINT},           {PROP_INFO, "info", G_TYPE_UINT},
         {PROP_SETTINGS, "settings", G_TYPE_UINT},     {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
         {PROP_OFF, "is-off", G_TYPE_BOOLEAN},         {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
         {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN}, {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
-        {PROP_SOFTWARE, "software", G_TYPE_BOOLEAN},
     };
     GObjectClass *o = G_OBJECT_CLASS(c);
     const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;

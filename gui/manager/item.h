@@ -18,19 +18,18 @@ enum vm_state {
     VM_DAMAGED, /* its machine.ini is no good */
 };
 
-/* Properties (read-only): "name" (its folder's), "title" (what people call it), "subtitle" (how it is, in words), "state" (enum
- * vm_state), "icon" (of its system), "picture" (GdkTexture; NULL: none), "busy" (a change is under way), "fraction" (how far; -1:
- * not known), "problem" (what failed last; NULL: nothing), "engine" ("kvm"; "" unless it runs), "software" (it runs without the
- * CPU's virtualization), "is-off" (it can be started), "is-live" (it runs or is paused), "is-running", "is-paused", "info" (counts up
- * when vm_item_info() is new), "settings" (the same of machine.ini). */
+/* Properties (read-only): "title" (what people call it), "subtitle" (how it is, in words), "state" (enum vm_state), "icon" (of its
+ * system), "picture" (GdkTexture; NULL: none), "busy" (a change is under way), "fraction" (how far; -1: not known), "problem" (what
+ * failed last; NULL: nothing), "is-off" (it can be started), "is-live" (it runs or is paused), "is-running", "is-paused", "info"
+ * (counts up when vm_item_info() is new), "settings" (the same of machine.ini). */
 G_DECLARE_FINAL_TYPE(VmItem, vm_item, VM, ITEM, GObject)
 
 VmItem *vm_item_new(const char *name);
-void vm_item_look(VmItem *m);   /* again: something of it changed */
-void vm_item_forget(VmItem *m); /* it was deleted; lists may still have it for a while */
+void vm_item_look(VmItem *m);     /* again: something of it changed */
+bool vm_item_is_there(VmItem *m); /* it was not deleted, also not to be made anew by its name */
+void vm_item_forget(VmItem *m);   /* it was deleted; lists may still have it for a while */
 const char *vm_item_name(VmItem *m);
 const char *vm_item_title(VmItem *m);
-const char *vm_item_os(VmItem *m); /* a word of os_defaults.h; NULL: nobody said */
 enum vm_state vm_item_state(VmItem *m);
 bool vm_item_is_off(VmItem *m);
 bool vm_item_is_live(VmItem *m);                    /* it runs or is paused */

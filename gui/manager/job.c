@@ -19,7 +19,7 @@ struct _VmJob {
     bool done, cancelled;
     unsigned open; /* ends of its pipes, and its own end, that have not come yet */
 };
-enum { PROP_TITLE = 1, PROP_FRACTION, PROP_DONE, PROP_PROBLEM };
+enum { PROP_FRACTION = 1, PROP_DONE };
 G_DEFINE_FINAL_TYPE(VmJob, vm_job, G_TYPE_OBJECT)
 
 char *vm_command_text(const char *const *words)
@@ -45,7 +45,6 @@ static void finish(VmJob *j)
                                     : g_strdup(_("vmctl ended unexpectedly; the machine's log may say more"));
     }
     j->done = true;
-    g_object_notify(G_OBJECT(j), "problem");
     g_object_notify(G_OBJECT(j), "done");
     g_object_unref(j);
 }
@@ -117,7 +116,6 @@ static void on_output(GObject *stream, GAsyncResult *result, gpointer job)
 
 static gboolean never_started(gpointer job)
 {
-    g_object_notify(G_OBJECT(job), "problem");
     g_object_notify(G_OBJECT(job), "done");
     g_object_unref(job);
     return G_SOURCE_REMOVE;
@@ -194,11 +192,6 @@ void vm_job_cancel(VmJob *j)
     g_subprocess_send_signal(j->process, SIGINT);
 }
 
-bool vm_job_is_done(VmJob *j)
-{
-    return j->done;
-}
-
 bool vm_job_was_cancelled(VmJob *j)
 {
     return j->cancelled;
@@ -235,10 +228,8 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
 {
     VmJob *j = VM_JOB(o);
     switch (id) {
-    case PROP_TITLE: g_value_set_string(v, j->title); break;
     case PROP_FRACTION: g_value_set_double(v, j->fraction); break;
     case PROP_DONE: g_value_set_boolean(v, j->done); break;
-    case PROP_PROBLEM: g_value_set_string(v, j->problem); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
     }
 }
@@ -261,10 +252,8 @@ static void vm_job_class_init(VmJobClass *c)
     const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
     o->get_property = get_property;
     o->finalize = finalize;
-    g_object_class_install_property(o, PROP_TITLE, g_param_spec_string("title", NULL, NULL, NULL, flags));
     g_object_class_install_property(o, PROP_FRACTION, g_param_spec_double("fraction", NULL, NULL, -1, 1, -1, flags));
     g_object_class_install_property(o, PROP_DONE, g_param_spec_boolean("done", NULL, NULL, FALSE, flags));
-    g_object_class_install_property(o, PROP_PROBLEM, g_param_spec_string("problem", NULL, NULL, NULL, flags));
 }
 
 static void vm_job_init(VmJob *j)

@@ -10,14 +10,12 @@
 
 G_DECLARE_FINAL_TYPE(VmJob, vm_job, VM, JOB, GObject)
 
-/* Properties: "title" (for people), "fraction" (-1: not known), "done", "problem" (why it failed; NULL: it did not).
- * "notify::done" says that it has ended.  words: after "vmctl", NULL-terminated.  It starts at once; whoever wants it keeps a reference, and it
- * holds itself until it has ended. */
+/* Properties: "fraction" (-1: not known), "done": its notification says that the job has ended.  words: after "vmctl", NULL-terminated.
+ * It starts at once; whoever wants it keeps a reference, and it holds itself until it has ended. */
 VmJob *vm_job_new(const char *title, const char *const *words);
 /* The same, with lines for its standard input, the last one without its end: what others must not see in a list of processes. */
 VmJob *vm_job_new_secret(const char *title, const char *const *words, const char *lines);
 void vm_job_cancel(VmJob *j); /* as by Ctrl-C: what it does leaves all as it was */
-bool vm_job_is_done(VmJob *j);
 bool vm_job_was_cancelled(VmJob *j);
 const char *vm_job_title(VmJob *j);
 double vm_job_fraction(VmJob *j);     /* 0 to 1; -1: not known */

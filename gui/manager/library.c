@@ -10,7 +10,6 @@ struct _VmLibrary {
     GHashTable *by_name; /* name -> VmItem, borrowed from items */
     struct machine_watch *watch;
 };
-enum { PROP_EMPTY = 1 };
 
 static void list_model(GListModelInterface *i);
 G_DEFINE_FINAL_TYPE_WITH_CODE(VmLibrary, vm_library, G_TYPE_OBJECT,
@@ -19,17 +18,6 @@ G_DEFINE_FINAL_TYPE_WITH_CODE(VmLibrary, vm_library, G_TYPE_OBJECT,
 VmItem *vm_library_find(VmLibrary *l, const char *name)
 {
     return g_hash_table_lookup(l->by_name, name);
-}
-
-VmItem *vm_library_add(VmLibrary *l, const char *name)
-{
-    VmItem *m = vm_library_find(l, name);
-    if (m)
-        return m;
-    g_autoptr(VmItem) fresh = vm_item_new(name);
-    g_hash_table_insert(l->by_name, (gpointer)vm_item_name(fresh), fresh);
-    g_list_store_append(l->items, fresh);
-    return fresh;
 }
 
 static bool is_there(const char *name)
@@ -49,23 +37,32 @@ static void take_away(VmLibrary *l, const char *name)
     g_list_store_remove(l->items, at);
 }
 
-/* Whatever is told: what counts is whether its folder is there now.  Several changes may be told late, and together. */
+/* One of that name that was made since the other was deleted is another machine: a question about the other is not about it. */
+VmItem *vm_library_look(VmLibrary *l, const char *name)
+{
+    VmItem *m = vm_library_find(l, name);
+    if (m && vm_item_is_there(m)) {
+        vm_item_look(m);
+        return m;
+    }
+    take_away(l, name);
+    if (!is_there(name))
+        return NULL;
+    g_autoptr(VmItem) fresh = vm_item_new(name);
+    g_hash_table_insert(l->by_name, (gpointer)vm_item_name(fresh), fresh);
+    g_list_store_append(l->items, fresh);
+    return fresh;
+}
+
+/* Whatever is told: what counts is what there is now.  Several changes may be told late, and together. */
 static void on_change(void *ctx, const char *name, enum machine_change change)
 {
-    VmLibrary *l = ctx;
-    VmItem *m = vm_library_find(l, name);
-    if (!is_there(name))
-        take_away(l, name);
-    else if (m)
-        vm_item_look(m);
-    else
-        vm_library_add(l, name);
+    vm_library_look(ctx, name);
 }
 
 static void on_items(GListModel *items, guint at, guint removed, guint added, gpointer library)
 {
     g_list_model_items_changed(G_LIST_MODEL(library), at, removed, added);
-    g_object_notify(G_OBJECT(library), "empty");
 }
 
 static void load(VmLibrary *l)
@@ -114,14 +111,6 @@ static void list_model(GListModelInterface *i)
     i->get_item = item_at;
 }
 
-static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_EMPTY)
-        g_value_set_boolean(v, !item_count(G_LIST_MODEL(o)));
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
 static void dispose(GObject *o)
 {
     VmLibrary *l = VM_LIBRARY(o);
@@ -133,11 +122,7 @@ static void dispose(GObject *o)
 
 static void vm_library_class_init(VmLibraryClass *c)
 {
-    GObjectClass *o = G_OBJECT_CLASS(c);
-    o->get_property = get_property;
-    o->dispose = dispose;
-    g_object_class_install_property(
-        o, PROP_EMPTY, g_param_spec_boolean("empty", NULL, NULL, TRUE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+    G_OBJECT_CLASS(c)->dispose = dispose;
 }
 
 static void vm_library_init(VmLibrary *l)

@@ -3,10 +3,10 @@
 #pragma once
 #include "gui/manager/item.h"
 
-G_DECLARE_FINAL_TYPE(VmLibrary, vm_library, VM, LIBRARY, GObject) /* a GListModel; property "empty" */
+G_DECLARE_FINAL_TYPE(VmLibrary, vm_library, VM, LIBRARY, GObject) /* a GListModel */
 
 VmLibrary *
 vm_library_new(GError **error); /* error: machines are shown, but changes by others are not seen; may be NULL */
 VmItem *vm_library_find(VmLibrary *l, const char *name); /* borrowed; NULL: there is none */
-/* It is there now, though the watch has not told yet. */
-VmItem *vm_library_add(VmLibrary *l, const char *name);
+/* The same as it is now, though the watch has not told yet. */
+VmItem *vm_library_look(VmLibrary *l, const char *name);

@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 #define SHOWN_MOST (1 << 20) /* bytes: the last ones */
-enum { LOOK_MS = 1000, PROP_ITEM = 1 };
+enum { LOOK_MS = 1000 };
 
 struct _VmLog {
-    AdwBin parent_instance;
-    VmItem *item;
+    VmItemWidget parent_instance;
     guint timer;
     off_t size;  /* of the file when it was looked at */
     off_t shown; /* until there */
@@ -25,11 +24,11 @@ struct _VmLog {
     GtkSearchEntry *search;
     GtkTextView *view;
 };
-G_DEFINE_FINAL_TYPE(VmLog, vm_log, ADW_TYPE_BIN)
+G_DEFINE_FINAL_TYPE(VmLog, vm_log, vm_item_widget_get_type())
 
 static char *path_of(VmLog *v)
 {
-    g_autofree char *folder = machines_folder(vm_item_name(v->item)), *log = paths_log(folder);
+    g_autofree char *folder = machines_folder(vm_item_name(vm_item_of(v))), *log = paths_log(folder);
     switch (gtk_drop_down_get_selected(v->which)) {
     case 1: return g_strconcat(log, ".1", NULL);
     case 2: return paths_network_log(folder);
@@ -47,23 +46,26 @@ static gsize whole(const char *bytes, gsize n)
     return n;
 }
 
-/* From there on, but at most the last SHOWN_MOST bytes; *until: where it ends.  NULL: there is none, or it is no regular file: the VM
- * process could put a pipe there. */
-static char *read_end(const char *path, off_t from, off_t *until, struct stat *st)
+/* To be read; -1: there is none, or it is no regular file: the VM process could put a pipe there.  What is asked of the file is asked of the
+ * open one: meanwhile there may be another one of that name. */
+static int open_log(const char *path, struct stat *st)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    char *text = NULL;
-    if (fd >= 0 && !fstat(fd, st) && S_ISREG(st->st_mode)) {
-        g_autofree char *bytes = g_malloc(SHOWN_MOST);
-        from = MAX(st->st_size - SHOWN_MOST, from);
-        ssize_t n = pread(fd, bytes, SHOWN_MOST, from);
-        gsize length = whole(bytes, MAX(n, 0));
-        text = g_utf8_make_valid(bytes, (gssize)length);
-        *until = from + (off_t)length;
-    }
-    if (fd >= 0)
-        close(fd);
-    return text;
+    if (fd < 0 || (!fstat(fd, st) && S_ISREG(st->st_mode)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* From there on, but at most the last SHOWN_MOST bytes of size; *until: where it ends. */
+static char *read_end(int fd, off_t from, off_t size, off_t *until)
+{
+    g_autofree char *bytes = g_malloc(SHOWN_MOST);
+    from = MAX(size - SHOWN_MOST, from);
+    ssize_t n = pread(fd, bytes, SHOWN_MOST, from);
+    gsize length = whole(bytes, MAX(n, 0));
+    *until = from + (off_t)length;
+    return g_utf8_make_valid(bytes, (gssize)length);
 }
 
 /* ---- search ---- */
@@ -131,24 +133,35 @@ static void append_text(VmLog *v, const char *text)
         scroll_to_end(v);
 }
 
-static void look(VmLog *v, bool anyhow)
+/* What is new of the open file; anyhow: all of it. */
+static void show_file(VmLog *v, int fd, const struct stat *st, bool anyhow)
 {
-    struct stat st = {0};
-    g_autofree char *path = v->item ? path_of(v) : NULL;
-    bool same = path && !anyhow && !lstat(path, &st) && v->inode && st.st_ino == v->inode;
-    if (!path || (!anyhow && st.st_size == v->size && st.st_ino == v->inode))
-        return;
-    off_t grown = st.st_size - v->shown;
+    off_t grown = st->st_size - v->shown;
+    bool same = !anyhow && st->st_ino == v->inode;
     bool more = same && grown >= 0 && grown <= SHOWN_MOST && v->held <= 4 * SHOWN_MOST;
-    g_autofree char *text = read_end(path, more ? v->shown : 0, &v->shown, &st);
-    if (!text && !anyhow && !v->inode)
+    if (same && st->st_size == v->size)
         return;
-    v->size = st.st_size;
-    v->inode = text ? st.st_ino : 0;
-    if (more && text)
+    g_autofree char *text = read_end(fd, more ? v->shown : 0, st->st_size, &v->shown);
+    v->size = st->st_size;
+    v->inode = st->st_ino;
+    if (more)
         append_text(v, text);
     else
-        show_text(v, text ? text : _("There is no such log: the machine has not run like that yet."));
+        show_text(v, text);
+}
+
+static void look(VmLog *v, bool anyhow)
+{
+    struct stat st;
+    g_autofree char *path = vm_item_of(v) ? path_of(v) : NULL;
+    int fd = path ? open_log(path, &st) : -1;
+    if (fd >= 0) {
+        show_file(v, fd, &st, anyhow);
+        close(fd);
+    } else if (path && (anyhow || v->inode)) {
+        v->inode = 0;
+        show_text(v, _("There is no such log: the machine has not run like that yet."));
+    }
 }
 
 static gboolean on_time(gpointer log)
@@ -194,42 +207,25 @@ static void unmap(GtkWidget *w)
     GTK_WIDGET_CLASS(vm_log_parent_class)->unmap(w);
 }
 
-static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
+static void taken(VmItemWidget *w)
 {
-    if (id == PROP_ITEM)
-        g_value_set_object(v, VM_LOG(o)->item);
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
-static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
-{
-    VmLog *log = VM_LOG(o);
-    if (id != PROP_ITEM)
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-    else if (g_set_object(&log->item, g_value_get_object(v)) && gtk_widget_get_mapped(GTK_WIDGET(o)))
-        look(log, true);
+    if (gtk_widget_get_mapped(GTK_WIDGET(w)))
+        look(VM_LOG(w), true);
 }
 
 static void dispose(GObject *o)
 {
     stop(VM_LOG(o));
-    g_clear_object(&VM_LOG(o)->item);
     G_OBJECT_CLASS(vm_log_parent_class)->dispose(o);
 }
 
 static void vm_log_class_init(VmLogClass *c)
 {
-    GObjectClass *o = G_OBJECT_CLASS(c);
     GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
-    o->get_property = get_property;
-    o->set_property = set_property;
-    o->dispose = dispose;
+    G_OBJECT_CLASS(c)->dispose = dispose;
     w->map = map;
     w->unmap = unmap;
-    g_object_class_install_property(
-        o, PROP_ITEM,
-        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    VM_ITEM_WIDGET_CLASS(c)->taken = taken;
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/log.ui");
     gtk_widget_class_bind_template_child(w, VmLog, which);
     gtk_widget_class_bind_template_child(w, VmLog, search);

@@ -10,7 +10,7 @@ typedef void (*machine_act)(VmWindow *w, VmItem *m);
 
 /* ---- the screen ---- */
 
-void machine_show_screen(VmItem *m)
+static void show_screen(VmItem *m)
 {
     g_autofree char *screen = program_find("terrarium-screen");
     const char *argv[] = {screen, vm_item_name(m), NULL};
@@ -29,7 +29,7 @@ static void show(VmWindow *w, VmItem *m)
             m,
             _("This machine has no graphics card, so there is no screen. Its serial port is reached by vmctl serial."));
     else
-        machine_show_screen(m);
+        show_screen(m);
 }
 
 /* ---- starting ---- */
@@ -37,7 +37,7 @@ static void show(VmWindow *w, VmItem *m)
 static void on_started(VmJob *job, GParamSpec *spec, VmItem *m)
 {
     if (!vm_job_problem(job))
-        machine_show_screen(m);
+        show_screen(m);
 }
 
 static void start(VmWindow *w, VmItem *m)

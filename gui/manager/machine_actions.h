@@ -5,4 +5,3 @@
 #include "gui/manager/window.h"
 
 void machine_actions_add(VmWindow *w);
-void machine_show_screen(VmItem *m); /* opens its window */

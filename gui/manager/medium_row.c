@@ -39,7 +39,7 @@ static void on_swapped(VmJob *job, GParamSpec *spec, gpointer swap)
 {
     struct swap *s = swap;
     if (!vm_job_problem(job))
-        settings_change(s->item, s->section, "file", s->file, NULL, NULL);
+        settings_change(s->item, s->section, "file", s->file);
 }
 
 static void swap(struct medium_row *r, const char *file)
@@ -65,7 +65,7 @@ static void put(struct medium_row *r, const char *file)
     if (vm_item_is_live(r->item))
         swap(r, file);
     else
-        settings_change(r->item, r->section, "file", file, NULL, NULL);
+        settings_change(r->item, r->section, "file", file);
 }
 
 static void on_eject(GtkButton *b, gpointer row)

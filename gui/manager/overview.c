@@ -3,31 +3,17 @@
 #include "gui/manager/overview.h"
 #include "gui/manager/facts.h"
 #include <glib/gi18n.h>
-#include <string.h>
 
 struct _VmOverview {
-    AdwBin parent_instance;
-    VmItem *item;
-    bool watches;
+    VmItemWidget parent_instance;
     guint pulse;
     GtkBox *buttons;
     GtkProgressBar *progress;
     AdwPreferencesGroup *facts;
     GPtrArray *rows; /* of facts, borrowed */
 };
-enum { PROP_ITEM = 1, PULSE_MS = 150 };
-G_DEFINE_FINAL_TYPE(VmOverview, vm_overview, ADW_TYPE_BIN)
-
-/* ---- pictures, while the page can be seen ---- */
-
-static void watch(VmOverview *v, bool on)
-{
-    bool should = on && v->item;
-    if (v->watches == should)
-        return;
-    v->watches = should;
-    vm_item_want_pictures(v->item, should);
-}
+enum { PULSE_MS = 150 };
+G_DEFINE_FINAL_TYPE(VmOverview, vm_overview, vm_item_widget_get_type())
 
 /* ---- buttons ---- */
 
@@ -66,7 +52,7 @@ static void add_button(VmOverview *v, const struct button *b)
 {
     GtkWidget *w = gtk_button_new_with_mnemonic(_(b->label));
     gtk_actionable_set_action_name(GTK_ACTIONABLE(w), b->action);
-    gtk_actionable_set_action_target(GTK_ACTIONABLE(w), "s", vm_item_name(v->item));
+    gtk_actionable_set_action_target(GTK_ACTIONABLE(w), "s", vm_item_name(vm_item_of(v)));
     if (b->style)
         gtk_widget_add_css_class(w, b->style);
     gtk_box_append(v->buttons, w);
@@ -77,7 +63,7 @@ static void on_state(VmOverview *v)
     GtkWidget *child;
     while ((child = gtk_widget_get_first_child(GTK_WIDGET(v->buttons))))
         gtk_box_remove(v->buttons, child);
-    unsigned when = v->item ? when_of(v->item) : 0;
+    unsigned when = vm_item_of(v) ? when_of(vm_item_of(v)) : 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(buttons); i++)
         if (buttons[i].when & when)
             add_button(v, &buttons[i]);
@@ -91,22 +77,29 @@ static gboolean pulse(gpointer overview)
     return G_SOURCE_CONTINUE;
 }
 
+static void stop_pulse(VmOverview *v)
+{
+    if (v->pulse)
+        g_source_remove(v->pulse);
+    v->pulse = 0;
+}
+
 static void on_fraction(VmOverview *v)
 {
-    VmJob *job = v->item ? vm_item_job(v->item) : NULL;
+    VmJob *job = vm_item_of(v) ? vm_item_job(vm_item_of(v)) : NULL;
     double fraction = job ? vm_job_fraction(job) : -1;
     bool pulses = job && fraction < 0;
     if (pulses && !v->pulse)
         v->pulse = g_timeout_add(PULSE_MS, pulse, v);
-    if (!pulses && v->pulse)
-        g_source_remove(v->pulse), v->pulse = 0;
+    if (!pulses)
+        stop_pulse(v);
     if (fraction >= 0)
         gtk_progress_bar_set_fraction(v->progress, fraction);
 }
 
 static void cancel(GtkWidget *w, const char *action, GVariant *parameter)
 {
-    VmJob *job = vm_item_job(VM_OVERVIEW(w)->item);
+    VmJob *job = vm_item_job(vm_item_of(w));
     if (job)
         vm_job_cancel(job);
 }
@@ -118,7 +111,7 @@ static void on_facts(VmOverview *v)
     for (guint i = 0; i < v->rows->len; i++)
         adw_preferences_group_remove(v->facts, v->rows->pdata[i]);
     g_ptr_array_set_size(v->rows, 0);
-    g_autoptr(GPtrArray) facts = v->item ? facts_of(v->item) : g_ptr_array_new();
+    g_autoptr(GPtrArray) facts = vm_item_of(v) ? facts_of(vm_item_of(v)) : g_ptr_array_new();
     for (guint i = 0; i < facts->len; i++) {
         const struct fact *f = facts->pdata[i];
         GtkWidget *row = adw_action_row_new();
@@ -133,7 +126,7 @@ static void on_facts(VmOverview *v)
 
 /* ---- its machine ---- */
 
-static void set_item(VmOverview *v, VmItem *item)
+static void taken(VmItemWidget *w)
 {
     static const struct {
         const char *signal;
@@ -143,70 +136,28 @@ static void set_item(VmOverview *v, VmItem *item)
                   {"notify::busy", on_fraction},
                   {"notify::settings", on_facts},
                   {"notify::info", on_facts}};
-    if (v->item == item)
-        return;
-    watch(v, false);
-    if (v->item)
-        g_signal_handlers_disconnect_by_data(v->item, v);
-    g_set_object(&v->item, item);
+    VmItem *item = vm_item_of(w);
     for (unsigned i = 0; item && i < G_N_ELEMENTS(follow); i++)
-        g_signal_connect_swapped(item, follow[i].signal, G_CALLBACK(follow[i].fn), v);
-    watch(v, gtk_widget_get_mapped(GTK_WIDGET(v)));
-    g_object_notify(G_OBJECT(v), "item");
-    on_state(v);
-    on_fraction(v);
-    on_facts(v);
-}
-
-static void map(GtkWidget *w)
-{
-    GTK_WIDGET_CLASS(vm_overview_parent_class)->map(w);
-    watch(VM_OVERVIEW(w), true);
-}
-
-static void unmap(GtkWidget *w)
-{
-    watch(VM_OVERVIEW(w), false);
-    GTK_WIDGET_CLASS(vm_overview_parent_class)->unmap(w);
-}
-
-static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_ITEM)
-        g_value_set_object(v, VM_OVERVIEW(o)->item);
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
-static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_ITEM)
-        set_item(VM_OVERVIEW(o), g_value_get_object(v));
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
+        g_signal_connect_swapped(item, follow[i].signal, G_CALLBACK(follow[i].fn), w);
+    on_state(VM_OVERVIEW(w));
+    on_fraction(VM_OVERVIEW(w));
+    on_facts(VM_OVERVIEW(w));
 }
 
 static void dispose(GObject *o)
 {
     VmOverview *v = VM_OVERVIEW(o);
-    if (v->rows)
-        set_item(v, NULL);
+    stop_pulse(v);
     g_clear_pointer(&v->rows, g_ptr_array_unref);
     G_OBJECT_CLASS(vm_overview_parent_class)->dispose(o);
 }
 
 static void vm_overview_class_init(VmOverviewClass *c)
 {
-    GObjectClass *o = G_OBJECT_CLASS(c);
     GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
-    o->get_property = get_property;
-    o->set_property = set_property;
-    o->dispose = dispose;
-    w->map = map;
-    w->unmap = unmap;
-    g_object_class_install_property(
-        o, PROP_ITEM,
-        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    G_OBJECT_CLASS(c)->dispose = dispose;
+    VM_ITEM_WIDGET_CLASS(c)->pictures = true;
+    VM_ITEM_WIDGET_CLASS(c)->taken = taken;
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/overview.ui");
     gtk_widget_class_bind_template_child(w, VmOverview, buttons);
     gtk_widget_class_bind_template_child(w, VmOverview, progress);

@@ -17,8 +17,6 @@ void plan_clear(struct plan *p)
     g_free(p->disk_bus);
     g_free(p->nic);
     g_free(p->user);
-    g_free(p->full_name);
-    g_free(p->password_file);
     g_free(p->edition);
     g_free(p->key);
     *p = (struct plan){0};
@@ -104,8 +102,7 @@ static void add_answers(const struct plan *p, GPtrArray *words)
 {
     g_ptr_array_add(words, g_strdup("--unattended"));
     add(words, "--user", p->user);
-    add(words, "--full-name", p->full_name);
-    add(words, "--password-file", p->password_file);
+    add(words, "--password-file", "-");
     add(words, "--edition", p->edition);
     add(words, "--key-file", p->key ? "-" : NULL);
 }

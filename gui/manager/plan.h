@@ -16,7 +16,7 @@ struct plan {
     unsigned cpus;
     char *disk_format, *disk_bus, *nic; /* NULL: what vmctl takes */
     bool automatic;                     /* install without questions: */
-    char *user, *full_name, *password_file, *edition, *key;
+    char *user, *edition, *key;         /* key and password are told to vmctl, by lines */
 };
 void plan_clear(struct plan *p);
 char **plan_words(const struct plan *p); /* after "vmctl"; g_strfreev */

@@ -32,7 +32,7 @@ char *title_of_word(const char *word)
 static void change(struct setting_row *r, const char *value)
 {
     if (!r->taking)
-        settings_change(r->item, r->section, r->key->name, value && *value ? value : NULL, NULL, NULL);
+        settings_change(r->item, r->section, r->key->name, value && *value ? value : NULL);
 }
 
 /* ---- kinds of rows ---- */
@@ -93,7 +93,7 @@ static GtkWidget *text_row(struct setting_row *r)
 static void on_reset(GtkButton *b, gpointer row)
 {
     struct setting_row *r = row;
-    settings_change(r->item, r->section, r->key->name, NULL, NULL, NULL);
+    settings_change(r->item, r->section, r->key->name, NULL);
 }
 
 static void add_reset(struct setting_row *r)

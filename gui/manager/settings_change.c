@@ -8,8 +8,6 @@
 struct change {
     char *name;
     char **assignments, **removals;
-    settings_changed done;
-    gpointer data;
 };
 
 static void change_free(gpointer change)
@@ -52,30 +50,24 @@ static void work(GTask *task, gpointer item, gpointer data, GCancellable *cancel
 
 static void on_done(GObject *item, GAsyncResult *result, gpointer unused)
 {
-    struct change *c = g_task_get_task_data(G_TASK(result));
     g_autoptr(GError) error = NULL;
     if (!g_task_propagate_boolean(G_TASK(result), &error))
         vm_item_set_problem(VM_ITEM(item), error->message);
     vm_item_look(VM_ITEM(item));
-    if (c->done)
-        c->done(c->data, error ? error->message : NULL);
 }
 
-void settings_change_all(VmItem *m, const char *const *assignments, const char *const *removals, settings_changed done,
-                         gpointer data)
+void settings_change_all(VmItem *m, const char *const *assignments, const char *const *removals)
 {
-    const struct change c = {g_strdup(vm_item_name(m)), g_strdupv((char **)assignments), g_strdupv((char **)removals),
-                             done, data};
+    const struct change c = {g_strdup(vm_item_name(m)), g_strdupv((char **)assignments), g_strdupv((char **)removals)};
     g_autoptr(GTask) task = g_task_new(m, NULL, on_done, NULL);
     g_task_set_task_data(task, g_memdup2(&c, sizeof c), change_free);
     g_task_run_in_thread(task, work);
 }
 
-void settings_change(VmItem *m, const char *section, const char *key, const char *value, settings_changed done,
-                     gpointer data)
+void settings_change(VmItem *m, const char *section, const char *key, const char *value)
 {
     g_autofree char *text =
         value ? g_strdup_printf("%s.%s=%s", section, key, value) : g_strdup_printf("%s.%s", section, key);
     const char *const one[] = {text, NULL};
-    settings_change_all(m, value ? one : NULL, value ? NULL : one, done, data);
+    settings_change_all(m, value ? one : NULL, value ? NULL : one);
 }

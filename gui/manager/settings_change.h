@@ -3,10 +3,7 @@
 #pragma once
 #include "gui/manager/item.h"
 
-/* done may be NULL; problem: why it was not changed, which the machine's "problem" says too.  value NULL: the key goes. */
-typedef void (*settings_changed)(gpointer data, const char *problem);
-void settings_change(VmItem *m, const char *section, const char *key, const char *value, settings_changed done,
-                     gpointer data);
+/* Why it was not changed is the machine's "problem" then.  value NULL: the key goes. */
+void settings_change(VmItem *m, const char *section, const char *key, const char *value);
 /* Several at once, all or none: "section.key=value"; "section" or "section.key" to go.  Either may be NULL. */
-void settings_change_all(VmItem *m, const char *const *assignments, const char *const *removals, settings_changed done,
-                         gpointer data);
+void settings_change_all(VmItem *m, const char *const *assignments, const char *const *removals);

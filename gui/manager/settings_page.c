@@ -11,8 +11,7 @@
 #include <string.h>
 
 struct _VmSettings {
-    AdwBin parent_instance;
-    VmItem *item;
+    VmItemWidget parent_instance;
     char *layout;      /* the sections that are shown, by commas */
     GPtrArray *groups; /* struct group */
     GtkSearchEntry *search;
@@ -20,8 +19,7 @@ struct _VmSettings {
     GtkWidget *later;
     AdwPreferencesPage *page;
 };
-enum { PROP_ITEM = 1 };
-G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, ADW_TYPE_BIN)
+G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, vm_item_widget_get_type())
 
 /* A section's rows: those that one is likely to want, and the others behind "More". */
 struct group {
@@ -80,11 +78,11 @@ static void on_copy(GtkButton *b, gpointer settings)
 {
     VmSettings *v = settings;
     const char *section = g_object_get_data(G_OBJECT(b), "section");
-    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(v->item), NULL);
+    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(vm_item_of(v)), NULL);
     g_auto(GStrv) keys = file ? g_key_file_get_keys(file, section, NULL, NULL) : NULL;
     g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(words, g_strdup("set"));
-    g_ptr_array_add(words, g_strdup(vm_item_name(v->item)));
+    g_ptr_array_add(words, g_strdup(vm_item_name(vm_item_of(v))));
     for (char **k = keys; k && *k; k++) {
         g_autofree char *value = g_key_file_get_string(file, section, *k, NULL);
         g_ptr_array_add(words, g_strdup_printf("%s.%s=%s", section, *k, value));
@@ -99,7 +97,7 @@ static void on_remove(GtkButton *b, gpointer settings)
     VmSettings *v = settings;
     const char *section = g_object_get_data(G_OBJECT(b), "section");
     g_autofree char *title = title_of(section);
-    ask_remove(VM_WINDOW(gtk_widget_get_root(GTK_WIDGET(v))), v->item, section, title);
+    ask_remove(VM_WINDOW(gtk_widget_get_root(GTK_WIDGET(v))), vm_item_of(v), section, title);
 }
 
 static GtkWidget *button(VmSettings *v, const char *icon, const char *tip, const char *section, GCallback fn)
@@ -141,7 +139,7 @@ static void add_rows(VmSettings *v, struct group *g, bool usual)
         bool own_row = (g->medium && !strcmp(k->name, "file")) || !strcmp(k->name, "forward");
         if (own_row || is_usual(g->section, k->name) != usual)
             continue;
-        struct setting_row *r = setting_row_new(v->item, g->section, k);
+        struct setting_row *r = setting_row_new(vm_item_of(v), g->section, k);
         g_ptr_array_add(g->rows, r);
         if (usual)
             adw_preferences_group_add(g->widget, setting_row_widget(r));
@@ -160,12 +158,12 @@ static void add_group(VmSettings *v, GKeyFile *file, const char *section)
     adw_preferences_group_set_title(g->widget, title);
     adw_preferences_group_set_header_suffix(g->widget, header(v, section));
     if (medium_row_is_for(file, section)) {
-        g->medium = medium_row_new(v->item, section);
+        g->medium = medium_row_new(vm_item_of(v), section);
         adw_preferences_group_add(g->widget, medium_row_widget(g->medium));
     }
     add_rows(v, g, true);
     if (g_str_has_prefix(section, "nic")) {
-        g->forwards = forward_rows_new(v->item, section);
+        g->forwards = forward_rows_new(vm_item_of(v), section);
         adw_preferences_group_add(g->widget, forward_rows_widget(g->forwards));
     }
     add_rows(v, g, false);
@@ -223,7 +221,7 @@ static void on_search(VmSettings *v)
 
 static void on_settings(VmSettings *v)
 {
-    g_autoptr(GKeyFile) file = v->item ? machines_settings(vm_item_name(v->item), NULL) : NULL;
+    g_autoptr(GKeyFile) file = vm_item_of(v) ? machines_settings(vm_item_name(vm_item_of(v)), NULL) : NULL;
     g_autofree char *layout = file ? layout_of(file) : NULL;
     if (g_strcmp0(layout, v->layout)) {
         clear(v);
@@ -239,7 +237,7 @@ static void on_settings(VmSettings *v)
 
 static void on_live(VmSettings *v)
 {
-    enum vm_state state = v->item ? vm_item_state(v->item) : VM_OFF;
+    enum vm_state state = vm_item_of(v) ? vm_item_state(vm_item_of(v)) : VM_OFF;
     gtk_widget_set_visible(v->later, state != VM_OFF && state != VM_DAMAGED);
 }
 
@@ -281,14 +279,14 @@ static void add_hardware(GtkWidget *w, const char *action, GVariant *parameter)
 {
     VmSettings *v = VM_SETTINGS(w);
     const struct hardware *h = &hardware[MIN(g_variant_get_uint32(parameter), G_N_ELEMENTS(hardware) - 1)];
-    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(v->item), NULL);
+    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(vm_item_of(v)), NULL);
     g_autofree char *section = file ? free_section(file, h->section) : NULL;
     g_autofree char *text = section ? g_strdup_printf("%s.%s", section, h->assignment) : NULL;
     const char *const assignments[] = {text, NULL};
     if (section)
-        settings_change_all(v->item, assignments, NULL, NULL, NULL);
+        settings_change_all(vm_item_of(v), assignments, NULL);
     else
-        vm_item_set_problem(v->item, _("The machine has as many of these as it can have."));
+        vm_item_set_problem(vm_item_of(v), _("The machine has as many of these as it can have."));
 }
 
 static void fill_menu(VmSettings *v)
@@ -304,19 +302,15 @@ static void fill_menu(VmSettings *v)
 
 /* ---- as an object ---- */
 
-static void set_item(VmSettings *v, VmItem *item)
+static void taken(VmItemWidget *w)
 {
-    if (v->item == item)
-        return;
-    if (v->item)
-        g_signal_handlers_disconnect_by_data(v->item, v);
+    VmSettings *v = VM_SETTINGS(w);
+    VmItem *item = vm_item_of(v);
     clear(v);
-    g_set_object(&v->item, item);
     if (item) {
         g_signal_connect_swapped(item, "notify::settings", G_CALLBACK(on_settings), v);
         g_signal_connect_swapped(item, "notify::state", G_CALLBACK(on_live), v);
     }
-    g_object_notify(G_OBJECT(v), "item");
     if (gtk_widget_get_mapped(GTK_WIDGET(v)))
         on_settings(v);
     on_live(v);
@@ -329,28 +323,9 @@ static void map(GtkWidget *w)
     GTK_WIDGET_CLASS(vm_settings_parent_class)->map(w);
 }
 
-static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_ITEM)
-        g_value_set_object(v, VM_SETTINGS(o)->item);
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
-static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_ITEM)
-        set_item(VM_SETTINGS(o), g_value_get_object(v));
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
 static void dispose(GObject *o)
 {
     VmSettings *v = VM_SETTINGS(o);
-    if (v->item)
-        g_signal_handlers_disconnect_by_data(v->item, v);
-    g_clear_object(&v->item);
     g_clear_pointer(&v->groups, g_ptr_array_unref);
     g_clear_pointer(&v->layout, g_free);
     G_OBJECT_CLASS(vm_settings_parent_class)->dispose(o);
@@ -358,15 +333,10 @@ static void dispose(GObject *o)
 
 static void vm_settings_class_init(VmSettingsClass *c)
 {
-    GObjectClass *o = G_OBJECT_CLASS(c);
     GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
-    o->get_property = get_property;
-    o->set_property = set_property;
-    o->dispose = dispose;
+    G_OBJECT_CLASS(c)->dispose = dispose;
     w->map = map;
-    g_object_class_install_property(
-        o, PROP_ITEM,
-        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    VM_ITEM_WIDGET_CLASS(c)->taken = taken;
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/settings.ui");
     gtk_widget_class_bind_template_child(w, VmSettings, search);
     gtk_widget_class_bind_template_child(w, VmSettings, add);

@@ -15,15 +15,13 @@
 #define DEPTH_MOST 8 /* deeper ones are not moved further to the right */
 
 struct _VmSnapshots {
-    AdwBin parent_instance;
-    VmItem *item;
+    VmItemWidget parent_instance;
     GFileMonitor *monitor; /* of the record */
     GtkStack *pages;
     AdwPreferencesGroup *group;
     GPtrArray *rows; /* borrowed */
 };
-enum { PROP_ITEM = 1 };
-G_DEFINE_FINAL_TYPE(VmSnapshots, vm_snapshots, ADW_TYPE_BIN)
+G_DEFINE_FINAL_TYPE(VmSnapshots, vm_snapshots, vm_item_widget_get_type())
 
 /* ---- dialogs ---- */
 
@@ -48,7 +46,7 @@ static AdwMessageDialog *dialog_new(VmSnapshots *v, const char *id, const char *
 {
     GtkWindow *w = GTK_WINDOW(gtk_widget_get_root(GTK_WIDGET(v)));
     AdwMessageDialog *d = ADW_MESSAGE_DIALOG(adw_message_dialog_new(w, title, text));
-    const struct dialog fresh = {g_object_ref(v->item), g_strdup(id)};
+    const struct dialog fresh = {g_object_ref(vm_item_of(v)), g_strdup(id)};
     *out = g_memdup2(&fresh, sizeof fresh);
     adw_message_dialog_add_responses(d, "cancel", _("_Cancel"), "sure", verb, NULL);
     adw_message_dialog_set_response_appearance(d, "sure", how);
@@ -116,12 +114,13 @@ static void take(GtkWidget *w, const char *action, GVariant *parameter)
     VmSnapshots *v = VM_SNAPSHOTS(w);
     struct dialog *d;
     g_autofree char *usual = usual_name();
-    if (!v->item)
+    if (!vm_item_of(v))
         return;
-    AdwMessageDialog *m = dialog_new(v, NULL, _("Take a Snapshot"),
-                                     vm_item_is_live(v->item) ? _("Of disks, settings and memory; the machine runs on.")
-                                                              : _("Of disks and settings."),
-                                     _("_Take"), ADW_RESPONSE_SUGGESTED, &d);
+    AdwMessageDialog *m =
+        dialog_new(v, NULL, _("Take a Snapshot"),
+                   vm_item_is_live(vm_item_of(v)) ? _("Of disks, settings and memory; the machine runs on.")
+                                                  : _("Of disks and settings."),
+                   _("_Take"), ADW_RESPONSE_SUGGESTED, &d);
     add_texts(m, d, usual, NULL);
     present(m, G_CALLBACK(on_take), d);
 }
@@ -143,9 +142,9 @@ static void restore(GtkWidget *w, const char *action, GVariant *parameter)
 {
     VmSnapshots *v = VM_SNAPSHOTS(w);
     struct dialog *d;
-    if (!vm_item_is_off(v->item)) {
+    if (!vm_item_is_off(vm_item_of(v))) {
         vm_item_set_problem(
-            v->item, _("A snapshot is restored while the machine is off: shut it down, or force it off, first."));
+            vm_item_of(v), _("A snapshot is restored while the machine is off: shut it down, or force it off, first."));
         return;
     }
     AdwMessageDialog *m = dialog_new(
@@ -181,7 +180,7 @@ static void edit(GtkWidget *w, const char *action, GVariant *parameter)
 {
     VmSnapshots *v = VM_SNAPSHOTS(w);
     const char *id = g_variant_get_string(parameter, NULL);
-    struct snapshot_record *r = snapshots_list(vm_item_name(v->item), NULL);
+    struct snapshot_record *r = snapshots_list(vm_item_name(vm_item_of(v)), NULL);
     struct snapshot *s = r ? record_snapshot(r, (unsigned)g_ascii_strtoull(id, NULL, 10)) : NULL;
     struct dialog *d;
     if (s) {
@@ -307,9 +306,9 @@ static void look(VmSnapshots *v)
     for (guint i = 0; i < v->rows->len; i++)
         adw_preferences_group_remove(v->group, v->rows->pdata[i]);
     g_ptr_array_set_size(v->rows, 0);
-    struct snapshot_record *r = v->item ? snapshots_list(vm_item_name(v->item), &error) : NULL;
-    if (error && vm_item_state(v->item) != VM_DAMAGED)
-        vm_item_set_problem(v->item, error->message);
+    struct snapshot_record *r = vm_item_of(v) ? snapshots_list(vm_item_name(vm_item_of(v)), &error) : NULL;
+    if (error && vm_item_state(vm_item_of(v)) != VM_DAMAGED)
+        vm_item_set_problem(vm_item_of(v), error->message);
     if (r && r->snapshots->len)
         add_branch(v, r, 0, 0);
     gtk_stack_set_visible_child_name(v->pages, v->rows->len ? "some" : "none");
@@ -325,20 +324,25 @@ static void look_if_seen(VmSnapshots *v)
 
 static void on_busy(VmSnapshots *v)
 {
-    if (!vm_item_job(v->item))
+    if (!vm_item_job(vm_item_of(v)))
         look_if_seen(v);
 }
 
 /* ---- as an object ---- */
 
-static void watch_record(VmSnapshots *v)
+static void stop_watch(VmSnapshots *v)
 {
     if (v->monitor)
         g_signal_handlers_disconnect_by_data(v->monitor, v);
     g_clear_object(&v->monitor);
-    if (!v->item)
+}
+
+static void watch_record(VmSnapshots *v)
+{
+    stop_watch(v);
+    if (!vm_item_of(v))
         return;
-    g_autofree char *folder = machines_folder(vm_item_name(v->item));
+    g_autofree char *folder = machines_folder(vm_item_name(vm_item_of(v)));
     g_autofree char *path = g_build_filename(folder, SNAPSHOTS_FOLDER, "record.json", NULL);
     g_autoptr(GFile) file = g_file_new_for_path(path);
     v->monitor = g_file_monitor_file(file, G_FILE_MONITOR_NONE, NULL, NULL);
@@ -346,18 +350,13 @@ static void watch_record(VmSnapshots *v)
         g_signal_connect_swapped(v->monitor, "changed", G_CALLBACK(look_if_seen), v);
 }
 
-static void set_item(VmSnapshots *v, VmItem *item)
+static void taken(VmItemWidget *w)
 {
-    if (v->item == item)
-        return;
-    if (v->item)
-        g_signal_handlers_disconnect_by_data(v->item, v);
-    g_set_object(&v->item, item);
-    if (item)
-        g_signal_connect_swapped(item, "notify::busy", G_CALLBACK(on_busy), v);
+    VmSnapshots *v = VM_SNAPSHOTS(w);
+    if (vm_item_of(v))
+        g_signal_connect_swapped(vm_item_of(v), "notify::busy", G_CALLBACK(on_busy), v);
     watch_record(v);
     look_if_seen(v);
-    g_object_notify(G_OBJECT(v), "item");
 }
 
 static void map(GtkWidget *w)
@@ -366,44 +365,20 @@ static void map(GtkWidget *w)
     look(VM_SNAPSHOTS(w));
 }
 
-static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_ITEM)
-        g_value_set_object(v, VM_SNAPSHOTS(o)->item);
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
-static void set_property(GObject *o, guint id, const GValue *v, GParamSpec *spec)
-{
-    if (id == PROP_ITEM)
-        set_item(VM_SNAPSHOTS(o), g_value_get_object(v));
-    else
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(o, id, spec);
-}
-
 static void dispose(GObject *o)
 {
     VmSnapshots *v = VM_SNAPSHOTS(o);
-    if (v->item)
-        g_signal_handlers_disconnect_by_data(v->item, v);
-    g_clear_object(&v->item);
-    watch_record(v);
+    stop_watch(v);
     g_clear_pointer(&v->rows, g_ptr_array_unref);
     G_OBJECT_CLASS(vm_snapshots_parent_class)->dispose(o);
 }
 
 static void vm_snapshots_class_init(VmSnapshotsClass *c)
 {
-    GObjectClass *o = G_OBJECT_CLASS(c);
     GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
-    o->get_property = get_property;
-    o->set_property = set_property;
-    o->dispose = dispose;
+    G_OBJECT_CLASS(c)->dispose = dispose;
     w->map = map;
-    g_object_class_install_property(
-        o, PROP_ITEM,
-        g_param_spec_object("item", NULL, NULL, vm_item_get_type(), G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS));
+    VM_ITEM_WIDGET_CLASS(c)->taken = taken;
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/snapshots.ui");
     gtk_widget_class_bind_template_child(w, VmSnapshots, pages);
     gtk_widget_class_bind_template_child(w, VmSnapshots, group);

@@ -6,7 +6,6 @@
 #include "gui/manager/machine_actions.h"
 #include "gui/manager/order.h"
 #include "gui/manager/remembered.h"
-#include <glib/gi18n.h>
 #include <string.h>
 
 struct _VmWindow {
@@ -90,12 +89,12 @@ void vm_window_set_sort(VmWindow *w, const char *sort)
 
 static void on_chosen(VmWindow *w)
 {
-    vm_details_show(w->details, gtk_single_selection_get_selected_item(w->chosen));
+    g_object_set(w->details, "item", gtk_single_selection_get_selected_item(w->chosen), NULL);
 }
 
 void vm_window_choose(VmWindow *w, const char *name)
 {
-    VmItem *m = vm_library_add(w->library, name);
+    VmItem *m = vm_library_look(w->library, name);
     guint n = g_list_model_get_n_items(G_LIST_MODEL(w->chosen));
     for (guint i = 0; i < n; i++) {
         g_autoptr(VmItem) at = g_list_model_get_item(G_LIST_MODEL(w->chosen), i);
@@ -193,7 +192,7 @@ static void dispose(GObject *o)
 {
     VmWindow *w = VM_WINDOW(o);
     if (w->details)
-        vm_details_show(w->details, NULL);
+        g_object_set(w->details, "item", NULL, NULL);
     g_clear_object(&w->chosen);
     g_clear_object(&w->sorted);
     g_clear_object(&w->found);

@@ -98,7 +98,6 @@ static void make_plan(VmWizard *z, struct plan *p)
         return;
     p->user = text_of(z->user);
     p->key = gtk_widget_get_visible(GTK_WIDGET(z->key)) ? text_of(z->key) : NULL;
-    p->password_file = g_strdup("-");
     guint edition = adw_combo_row_get_selected(z->edition);
     if (z->medium && edition < z->medium->editions->len)
         p->edition = g_strdup(((struct medium_edition *)z->medium->editions->pdata[edition])->id);
@@ -346,6 +345,8 @@ static char *what_is_wrong(VmWizard *z, const struct plan *p)
         return g_strdup_printf(_("There is a machine “%s” already; give this one another name."), p->name);
     if (p->automatic && !p->user)
         return g_strdup(_("Say which user is to be made, or switch the automatic installation off."));
+    if (p->automatic && strpbrk(gtk_editable_get_text(z->password), "\r\n")) /* secrets are told by lines */
+        return g_strdup(_("The password has a line break in it, perhaps from where it was copied; type it anew."));
     return NULL;
 }
 
