@@ -86,7 +86,7 @@ static void work(void *data, void *unused)
         fdatasync(k->fd);
     g_mutex_lock(&k->lock);
     k->called = false;
-    if (may && k->from != k->to && !k->failed)
+    if (may && !k->closing && k->from != k->to && !k->failed) /* else whoever closes it writes the rest */
         call_worker(k);
     g_mutex_unlock(&k->lock);
 }
