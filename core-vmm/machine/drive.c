@@ -192,9 +192,6 @@ void drive_close(struct drive *v)
     drive_stop_retrying(v);
     g_source_destroy(v->wake_source);
     g_source_unref(v->wake_source);
-    g_mutex_lock(&v->lock);
-    v->no_more_workers = true;
-    g_mutex_unlock(&v->lock);
     g_thread_pool_free(v->workers, FALSE, TRUE);
     close(v->wake);
     drop_jobs(v);

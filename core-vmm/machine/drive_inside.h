@@ -54,7 +54,6 @@ struct drive {
     struct medium *overlay; /* ready to be put on top: drive_overlay.c; loop thread */
     bool changed, guest_locked, closing, full;
     bool called;                             /* a worker was called that has not come yet */
-    bool no_more_workers;                    /* those that are there end, when nothing waits any more */
     unsigned workers_there;                  /* called, and not gone again */
     unsigned in_flight;                      /* submitted, done() not yet over */
     unsigned running;                        /* waiting for a worker, or with one */

@@ -68,7 +68,7 @@ static void finish(struct job *j)
  * requests costs whoever makes them one call. */
 void drive_call_worker(struct drive *v)
 {
-    if (v->called || v->no_more_workers || v->workers_there == DRIVE_WORKERS || !v->waiting.length)
+    if (v->called || v->workers_there == DRIVE_WORKERS || !v->waiting.length)
         return;
     v->called = true;
     v->workers_there++;
