@@ -86,12 +86,6 @@ static void live_save(struct call *c)
     close(pipe);
 }
 
-static void live_switch(struct call *c)
-{
-    if (is_free(c))
-        begin(c, -1, -1, -1);
-}
-
 static void live_disk(struct call *c)
 {
     g_autoptr(GError) error = NULL;
@@ -151,6 +145,5 @@ const struct command live_commands[] = {
      .summary = "an image that disks read through has gone into the one below, of which this is a descriptor",
      .handler = live_merged,
      .fds = 1},
-    {"live.switch", {}, .summary = "use those images, and save nothing", .handler = live_switch},
     {NULL},
 };

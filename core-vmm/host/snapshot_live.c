@@ -125,7 +125,7 @@ static bool freeze(struct snapshot_live *l, struct change *c, const struct snaps
 {
     for (guint i = 0; i < fresh->disks->len; i++) {
         const struct snapshot_disk *d = fresh->disks->pdata[i];
-        g_autofree char *file = g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", d->drive, l->number);
+        g_autofree char *file = snapshot_fresh_image(d->drive, l->number);
         struct snapshot_image *below = record_image(c->record, d->file);
         if (!snapshot_note_time(c->folder, below, error))
             return false;

@@ -128,6 +128,11 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending)
     return g_strdup_printf("%s/" SNAPSHOTS_FOLDER "/%u.%s", folder, id, ending);
 }
 
+char *snapshot_fresh_image(const char *drive, unsigned number)
+{
+    return g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", drive, number);
+}
+
 guint64 snapshot_file_number(const char *name)
 {
     if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars|tpm|png)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))

@@ -69,5 +69,6 @@ void snapshot_add_disk(struct snapshot *s, const char *drive, const char *file);
 struct snapshot_image *record_add_image(struct snapshot_record *r, const char *file, const char *format,
                                         const char *on);
 char *snapshot_path(const char *folder, unsigned id, const char *ending); /* FOLDER/snapshots/ID.ENDING; g_free */
+char *snapshot_fresh_image(const char *drive, unsigned number);           /* as machine.ini names it; g_free */
 /* The number in a name that is given in the folder of snapshots (docs/snapshots.md); 0: it is another name. */
 guint64 snapshot_file_number(const char *name);

@@ -211,7 +211,7 @@ bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, uns
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     for (guint i = 0; i < disks->len; i++) {
         const struct snapshot_disk *d = disks->pdata[i];
-        char *name = g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", d->drive, number);
+        char *name = snapshot_fresh_image(d->drive, number);
         struct overlay o = {name, d->file, record_image(c->record, d->file)->format, c->lock < 0};
         g_ptr_array_add(names, name);
         g_array_append_val(list, o);

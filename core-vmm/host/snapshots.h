@@ -63,7 +63,7 @@ struct snapshot_live {
     int busy;         /* one at a time of each machine */
 };
 /* present: the path of what is in each drive, by its section.  Then machine.ini names fresh images, which are there and empty.
- * name, description: may be NULL.  state: a snapshot is to come of it; else only the disks go on with other images. */
+ * name, description: may be NULL. */
 bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const char *name, const char *description,
                           GHashTable *present, GError **error);
 /* The disks use them, what is below is flushed, and state is the path of the state of that moment, vars that of what UEFI remembered

@@ -47,8 +47,9 @@ struct memory {
     uint64_t below_4g, above_4g; /* guest RAM; in the file it is one piece from offset 0 */
     struct shadow shadow[96];    /* per 4 KiB of 0xA0000-0xFFFFF */
     bool a20;
-    bool log;                 /* the engine notes which pages of RAM the guest writes to */
-    _Atomic uint64_t *others; /* and here: which ones somebody else wrote to; a bit per page of RAM, NULL: not noted */
+    bool log; /* the engine notes which pages of RAM the guest writes to */
+    /* And here: which ones somebody else wrote to, a bit per page of RAM; NULL: not noted.  Any thread reads the pointer. */
+    _Atomic(_Atomic uint64_t *) others;
     _Atomic unsigned sequence;
     unsigned count;
     struct flat flat[MAX_FLAT];
@@ -63,7 +64,8 @@ bool memory_map_engine(struct machine *m, GError **error);              /* tell 
 bool memory_find(struct machine *m, uint64_t gpa, struct flat *out);    /* lock-free */
 /* Somebody other than the engine wrote to the memory file: told afterwards, from any thread. */
 void memory_touched(struct machine *m, uint64_t offset, uint64_t bytes);
-/* Which pages of RAM are written to, by whomever, is noted from now on, or no more; the vCPUs stand. */
+/* Which pages of RAM are written to, by whomever, is noted from now on, for which the vCPUs stand, or no more, for which they need
+ * not.  Loop thread. */
 void memory_log(struct machine *m, bool on);
 /* ORs a bit per page of RAM that was written to since the last call, or since it is noted.  What is read of them after this is
  * as it was at the call or newer; what is newer is noted again.  Loop thread. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* drive_inside.h - the inside of drives: drive.c opens and closes them and answers their controller, drive_requests.c runs
- * requests, drive_media.c changes what lies in them, drive_files.c looks at images before there is a machine, drive_state.c
- * saves them.
+ * requests, drive_limit.c holds back those that are too many, drive_media.c changes what lies in them, drive_overlay.c puts images
+ * on top of theirs, drive_files.c looks at images before there is a machine, drive_state.c saves them.
  *
  * submit puts a request on a list; the drive's worker threads take them from there, several at once.  Each puts what it has
  * finished on another list, and one of them takes the device's lock and calls done() for all that is there.  Reads of what the host has in

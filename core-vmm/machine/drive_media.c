@@ -196,11 +196,8 @@ bool drive_insert(struct drive *v, int fd, const char *path, const char *format,
 
 bool drive_sync(struct drive *v, GError **error)
 {
+    drive_wait_for_workers(v);
     g_mutex_lock(&v->lock);
-    drive_limit_drain(v, true);
-    while (v->running || v->telling)
-        g_cond_wait(&v->idle, &v->lock);
-    drive_limit_drain(v, false);
     struct medium *m = drive_medium_use(v->medium);
     g_mutex_unlock(&v->lock);
     int err = m ? image_flush(m->image) : 0;

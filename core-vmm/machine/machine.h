@@ -54,11 +54,9 @@ struct save_watch {
 };
 bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GError **error);
 /* The same while it runs on: it stands only for a moment, and that is what the file shows; drives that have an image ready
- * (drive_overlay.h) go on with that from then on.  fd -1: only the drives.  vars: an empty file
- * for what UEFI remembers, or -1.  Takes both; one at a time.  done hears how it went, from
- * the loop, unless this fails.  goes_on is called from other threads. */
+ * (drive_overlay.h) go on with that from then on.  vars: an empty file for what UEFI remembers.  Takes both; one at a time.
+ * done hears how it went, from the loop, unless this fails.  goes_on is called from other threads. */
 struct live_result {
-    bool switched; /* the drives were; error or not */
     int64_t stood_us;
     bool vars;                   /* what UEFI remembered at that moment is in the file for that */
     unsigned rounds, last_pages; /* how often pages that had changed were copied; how many while it stood */

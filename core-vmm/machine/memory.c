@@ -50,7 +50,7 @@ bool memory_init(struct machine *m, uint64_t ram, GError **error)
 
 void memory_free(struct machine *m)
 {
-    g_clear_pointer(&m->memory.others, g_free);
+    g_free((void *)atomic_exchange(&m->memory.others, NULL));
     if (m->memory.base)
         munmap(m->memory.base, m->memory.bytes);
     if (m->memory.fd > 0)
@@ -396,17 +396,20 @@ void memory_log(struct machine *m, bool on)
     g_autofree uint64_t *old = g_new0(uint64_t, words);
     if (!m->memory.others)
         m->memory.others = (_Atomic uint64_t *)g_new0(uint64_t, words);
+    pthread_mutex_lock(&m->map); /* the map may be rebuilt on a vCPU's thread */
     m->memory.log = on;
-    device_map_changed(m);
+    memory_rebuild(m);
+    pthread_mutex_unlock(&m->map);
     if (on)
         memory_take_log(m, old);
 }
 
 void memory_take_log(struct machine *m, uint64_t *bitmap)
 {
+    _Atomic uint64_t *others = m->memory.others;
     m->engine->dirty(m->engine_vm, 0, ram_pages(m) * PAGE, bitmap);
     for (uint64_t i = 0; i <= ram_pages(m) / 64; i++)
-        bitmap[i] |= atomic_exchange(&m->memory.others[i], 0);
+        bitmap[i] |= atomic_exchange(&others[i], 0);
 }
 
 /* ---- what devices may do ---- */

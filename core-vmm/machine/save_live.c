@@ -25,8 +25,8 @@ enum step { STEP_MEMORY, STEP_COPY, STEP_FLUSH, STEP_REST };
 
 struct live {
     struct machine *machine;
-    int fd;   /* -1: only the disks */
-    int vars; /* for what UEFI remembers; -1: nobody asks */
+    int fd;
+    int vars; /* for what UEFI remembers */
     struct save_watch watch;
     live_done done;
     void *ctx;
@@ -59,10 +59,8 @@ static void live_free(struct live *l)
     g_array_unref(l->areas);
     g_array_unref(l->table);
     g_clear_error(&l->error);
-    if (l->fd >= 0)
-        close(l->fd);
-    if (l->vars >= 0)
-        close(l->vars);
+    close(l->fd);
+    close(l->vars);
     g_free(l);
 }
 
@@ -185,7 +183,7 @@ static bool write_vars(struct live *l, GError **error)
         const struct memory_area *a = &g_array_index(l->areas, struct memory_area, i);
         flash = strcmp(a->name, FLASH_AREA) ? NULL : a;
     }
-    for (uint64_t at = 0; flash && l->vars >= 0 && at < flash->bytes;) {
+    for (uint64_t at = 0; flash && at < flash->bytes;) {
         ssize_t n = pwrite(l->vars, l->store.data + flash->offset + at, flash->bytes - at, at);
         if (n < 0 && errno != EINTR) {
             g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
@@ -194,7 +192,7 @@ static bool write_vars(struct live *l, GError **error)
         }
         at += MAX(n, 0);
     }
-    l->result.vars = flash && l->vars >= 0;
+    l->result.vars = flash;
     return true;
 }
 
@@ -227,7 +225,7 @@ static bool do_step(struct live *l, GError **error)
     case STEP_MEMORY: return write_memory(l, error) && set_devices_aside(l, error);
     case STEP_COPY: return set_changed_aside(l, error) && l->watch.goes_on(l->watch.ctx, 1, 1, error);
     case STEP_FLUSH: return drives_frozen_flush(l->drives, error);
-    case STEP_REST: return drives_frozen_note(l->drives, error) && (l->fd < 0 || write_rest(l, error));
+    case STEP_REST: return drives_frozen_note(l->drives, error) && write_rest(l, error);
     }
     return false;
 }
@@ -302,10 +300,9 @@ static bool take_state(struct live *l, GError **error)
 static bool at_the_moment(struct live *l, GError **error)
 {
     struct machine *m = l->machine;
-    if (!save_settle(m, error) || !drives_freeze(m, &l->drives, error) || (l->fd >= 0 && !take_state(l, error)))
+    if (!save_settle(m, error) || !drives_freeze(m, &l->drives, error) || !take_state(l, error))
         return false;
     drives_put_on_top(m);
-    l->result.switched = true;
     return true;
 }
 
@@ -321,8 +318,7 @@ static bool stand_for_a_moment(struct live *l, GError **error)
         clock_go(m->clock);
     vcpus_release(m);
     l->result.stood_us = g_get_monotonic_time() - from;
-    if (l->fd >= 0)
-        memory_log(m, false);
+    memory_log(m, false);
     return good;
 }
 
@@ -368,7 +364,7 @@ static gboolean next_step(gpointer live)
 {
     struct live *l = live;
     bool moves = l->step == STEP_MEMORY || l->step == STEP_COPY;
-    if (!l->error && moves && l->fd >= 0 && another_round(l))
+    if (!l->error && moves && another_round(l))
         begin_step(l, STEP_COPY);
     else if (!l->error && moves && stand_for_a_moment(l, &l->error))
         begin_step(l, STEP_FLUSH);
@@ -388,13 +384,13 @@ static bool prepare(struct live *l, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
-    if (l->fd >= 0 && !save_has_no_tpm(m, error))
+    if (!save_has_no_tpm(m, error))
         return false;
     while (strcmp(g_array_index(l->table, struct state_part, l->drives_part).name, DISK_LAYERS_PART))
         l->drives_part++;
     g_ptr_array_set_size(l->parts, l->table->len);
     l->changed = g_new0(uint64_t, m->memory.bytes / PAGE / 64 + 1);
-    return l->fd < 0 || (store_new(&l->store, m->memory.bytes, error) && take_parts(l, 0, STATE_BEFORE_MEMORY, error));
+    return store_new(&l->store, m->memory.bytes, error) && take_parts(l, 0, STATE_BEFORE_MEMORY, error);
 }
 
 bool machine_save_live(struct machine *m, int fd, int vars, const struct save_watch *watch, live_done done, void *ctx,
@@ -411,17 +407,11 @@ bool machine_save_live(struct machine *m, int fd, int vars, const struct save_wa
         return false;
     }
     m->live = l;
-    if (fd >= 0) {
-        vcpus_ask_hold(m);
-        vcpus_wait_held(m);
-        memory_log(m, true);
-        vcpus_release(m);
-        begin_step(l, STEP_MEMORY);
-    } else if (stand_for_a_moment(l, &l->error)) {
-        begin_step(l, STEP_FLUSH);
-    } else {
-        g_idle_add_full(G_PRIORITY_HIGH, next_step, l, NULL);
-    }
+    vcpus_ask_hold(m);
+    vcpus_wait_held(m);
+    memory_log(m, true);
+    vcpus_release(m);
+    begin_step(l, STEP_MEMORY);
     return true;
 }
 

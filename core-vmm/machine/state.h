@@ -71,8 +71,8 @@ bool state_load_memory(struct machine *m, const struct state_section *s, GError 
 
 /* ---- save.c ---- */
 bool save_ended(const struct machine *m); /* there is nothing to save any more */
-/* What was asked of the machine is done, what is due has run, and its drives have nothing under way. */
 bool save_has_no_tpm(struct machine *m, GError **error); /* else: one sentence */
+/* What was asked of the machine is done, what is due has run, and its drives have nothing under way. */
 bool save_settle(struct machine *m, GError **error);
 
 /* ---- save_live.c ---- */
