@@ -104,15 +104,6 @@ bool package_open(struct package *p, const char *path, GError **error)
     return load(p->path, &p->text, &p->n, error) && kind_of(p, error);
 }
 
-void package_close(struct package *p)
-{
-    if (p->ova)
-        ova_close(p->ova);
-    g_free(p->path);
-    g_free(p->folder);
-    g_free(p->text);
-}
-
 /* ---- files beside it ---- */
 
 /* "C:\machines\disk.vdi": of such a path only the last part can mean something here. */

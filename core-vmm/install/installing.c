@@ -253,9 +253,3 @@ bool installing_create(const char *name, struct settings *s, const struct medium
     s->more = NULL;
     return good;
 }
-
-enum installing_state installing_look(const char *name)
-{
-    g_autofree char *folder = machines_folder(name);
-    return is_installing(folder) ? INSTALLING_UNDER_WAY : INSTALLING_NOT;
-}

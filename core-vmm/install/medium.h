@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* medium.h - what an installation medium, or a disk that somebody has, holds: for vmctl, the manager and tests.
  *
- * Files come from anybody, so they are read by terrarium-look (core-vmm/install/look), a program that fences itself and does
+ * Files come from anybody, so they are read by terrarium-look (core-vmm/look), a program that fences itself and does
  * nothing else; here only its answer is read.  It is executed, not forked, so all calls may come from any thread of a program
  * with many; nothing here prints.  Errors: G_IO_ERROR. */
 #pragma once

@@ -61,4 +61,3 @@ struct el_torito {
 void el_torito_look(const struct source *s, struct el_torito *out);
 /* The text identifiers of the primary volume descriptor: "system", "publisher", "application"; g_free; NULL. */
 char *iso9660_identifier(const struct source *s, const char *which);
-uint64_t iso9660_volume_bytes(const struct source *s); /* as it says itself; 0: no ISO */
