@@ -179,7 +179,12 @@ bool medium_extract(const char *path, const char *inside, const char *to, uint64
     if (fd < 0)
         return path_failed(to, error);
     struct stat st = {0};
-    bool good = look_program_into(arguments, fd, most, error);
+    GError *why = NULL;
+    bool good = look_program_into(arguments, fd, most, &why);
+    if (g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NO_SPACE))
+        g_propagate_prefixed_error(error, why, "%s of %s, which becomes %s: ", inside, path, to);
+    else if (why)
+        g_propagate_error(error, why);
     if (good && (fstat(fd, &st) || (uint64_t)st.st_size > most)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s is larger than such a file is", path, inside);
         good = false;
