@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kinds.c - names of kinds of media and of answers, and a medium as JSON: for terrarium-look and for those who ask it. */
+/* kinds.c - names of kinds of media and of answers, where osinfo-db is, a medium as JSON: for terrarium-look and those who ask it. */
 #include "core-vmm/install/medium.h"
 #include <string.h>
 
@@ -40,6 +40,12 @@ void medium_edition_free(gpointer edition)
     g_free(e->name);
     g_free(e->architecture);
     g_free(e);
+}
+
+const char *osinfo_folder(void)
+{
+    const char *told = g_getenv("OSINFO_SYSTEM_DIR"); /* as libosinfo does */
+    return told && *told ? told : "/usr/share/osinfo";
 }
 
 /* ---- JSON ---- */

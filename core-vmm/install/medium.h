@@ -58,5 +58,6 @@ bool medium_extract(const char *path, const char *inside, const char *to, uint64
 const char *medium_kind_name(enum medium_kind kind); /* "installer" */
 enum medium_kind medium_kind_find(const char *name); /* MEDIUM_UNKNOWN: there is none of that name */
 void medium_edition_free(gpointer edition);
+const char *osinfo_folder(void); /* where osinfo-db is, if it is there */
 /* As `vmctl media detect -o json` shows it, and terrarium-look answers; json_object_unref. */
 JsonObject *medium_json(const struct medium *m);

@@ -29,7 +29,6 @@ struct osinfo_ids {
     const char *volume, *system, *publisher, *application; /* NULL: none */
 };
 void osinfo_look(const char *folder, const struct osinfo_ids *ids, struct medium *m);
-const char *osinfo_folder(void);
 
 /* ---- partitions.c: a disk's partition table, and whether a system was installed on it ---- */
 struct partitions {
