@@ -117,7 +117,7 @@ static struct medium *disk_medium(const char *path, GError **error)
 static bool is_there(const char *path, GError **error)
 {
     struct stat st;
-    if (stat(path, &st))
+    if (stat(path, &st) || access(path, R_OK))
         return path_failed(path, error);
     if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
         return true;
