@@ -16,8 +16,6 @@ bool look_find(struct look *l, const char *path, struct node *out);
 /* A small file as valid UTF-8; g_free; NULL: there is none. */
 char *look_text(struct look *l, const char *path);
 
-struct medium *look_medium_new(void);
-
 /* ---- wim.c: images in sources/install.wim or .esd; false: it is none ---- */
 bool wim_look(const struct source *s, const struct node *file, struct medium *m);
 

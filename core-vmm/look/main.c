@@ -106,7 +106,7 @@ static int look_at_disk(const char *path, const char *format)
 
 static int look_at_medium(const char *path)
 {
-    struct look l = {.m = look_medium_new()};
+    struct look l = {.m = medium_new()};
     if (!open_source(&l.source, path) || !fence(path, false, false))
         return EXIT_FAILURE;
     if (!look_open(&l))
@@ -130,7 +130,7 @@ static bool write_all(const uint8_t *p, size_t n)
 
 static int extract(const char *path, const char *inside, uint64_t most)
 {
-    struct look l = {.m = look_medium_new()};
+    struct look l = {.m = medium_new()};
     struct node file;
     if (!open_source(&l.source, path) || !fence(path, false, false))
         return EXIT_FAILURE;
