@@ -383,6 +383,9 @@ def archives(h):
     h.refused(pack(d, ["x.ovf", "disk.vmdk"], "sum.ova", change=lambda t: re.sub("= .", "= 0" if "= 1" in t else "= 1", t)), "is damaged")
     h.refused(pack(d, ["x.ovf", "disk.vmdk"], "mf.ova", change=lambda t: t + "SHA256(other)= 00\n"), "other, which is not in the archive", code=3)
     h.refused(pack(d, ["x.ovf", "disk.vmdk"], "mf2.ova", change=lambda t: t + "hello\n"), "no checksum that is known")
+    for name, between in ("zero", "\0"), ("long", "\n" * (1 << 20)):  # behind which a sum might go unseen
+        h.refused(pack(d, ["x.ovf", "disk.vmdk"], name + ".ova", change=lambda t, between=between: t + between + "SHA256(disk.vmdk)= 00\n"),
+                  "a manifest of more than 1 MiB")
     h.refused(pack(d, ["disk.vmdk"], "none.ova"), "there is no .ovf")
     h.refused(pack(d, ["x.ovf"], "less.ova"), "disk.vmdk, which is not in the archive", code=3)
     h.refused(write(d + "/cut.ova", data[:-len(data) // 2]), "ends in the middle")
