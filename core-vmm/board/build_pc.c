@@ -246,10 +246,26 @@ static unsigned gpa_bits(struct machine *m)
     return all ? h.gpa_bits : MIN(h.gpa_bits, USUAL);
 }
 
+/* An initial RAM disk; or Multiboot's modules, "FILE ARGUMENTS,FILE ARGUMENTS", each file from the folder of machine.ini.  g_free;
+ * NULL: neither. */
+static char *initrd_of(const struct config *c)
+{
+    g_autofree char *whole = config_path(c, "initrd"), *list = config_string(c, "initrd");
+    if (!whole || !strchr(list, ',') || g_file_test(whole, G_FILE_TEST_EXISTS))
+        return g_steal_pointer(&whole);
+    g_autofree char *folder = g_path_get_dirname(c->path);
+    g_auto(GStrv) files = g_strsplit(list, ",", -1);
+    for (char **f = files; *f; f++) {
+        g_autofree char *file = g_strstrip(*f);
+        *f = g_path_is_absolute(file) ? g_steal_pointer(&file) : g_build_filename(folder, file, NULL);
+    }
+    return g_strjoinv(",", files);
+}
+
 static bool tell_firmware(struct machine *m, GError **error)
 {
     struct config c = {m->file, m->path, "machine"};
-    g_autofree char *kernel = config_path(&c, "kernel"), *initrd = config_path(&c, "initrd");
+    g_autofree char *kernel = config_path(&c, "kernel"), *initrd = initrd_of(&c);
     g_autofree char *cmdline = config_string(&c, "cmdline");
     g_autoptr(GPtrArray) order = boot_order(m, &c);
     g_autoptr(GArray) disks = tell_geometry(m);

@@ -17,8 +17,8 @@ enum fence_access {
     FENCE_WRITE = 4,  /* also cut it short */
     FENCE_DEVICE = 8, /* commands to a device: the size of a host disk, KVM */
     FENCE_MAKE = 16,  /* in a folder and below it: new regular files, renaming, removing */
-    FENCE_RUN = 64,   /* become that program, or what is in the folder */
     FENCE_MEET = 32,  /* the same: sockets, and folders for them */
+    FENCE_RUN = 64,   /* become that program, or what is in the folder */
 };
 struct fence_files;
 struct fence_files *fence_files_new(void);

@@ -89,6 +89,15 @@ void export_remark(const struct exporting *e, const char *format, ...)
     va_end(ap);
 }
 
+void export_add(GString *out, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_autofree char *text = g_markup_vprintf_escaped(format, ap);
+    va_end(ap);
+    g_string_append(out, text);
+}
+
 /* ---- disks ---- */
 
 static struct image *open_disk(const struct export_disk *d, GError **error)

@@ -28,5 +28,8 @@ void export_remark_files(
 bool export_is_uefi(const struct exporting *e);
 void export_remark(const struct exporting *e, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* What goes into the format is escaped for XML. */
+void export_add(GString *out, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 char *write_ovf(const struct exporting *e);     /* g_free */
 char *write_libvirt(const struct exporting *e); /* images where they are; g_free */

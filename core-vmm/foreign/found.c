@@ -82,6 +82,21 @@ struct found_card *found_add_card(struct found *f)
     return &f->spare_card;
 }
 
+/* "HOST:" of "HOST:PORT". */
+static char *address_part(const char *address)
+{
+    return address && *address ? g_strconcat(address, ":", NULL) : g_strdup("");
+}
+
+void found_forward(struct found_card *c, bool udp, const char *host, unsigned from, const char *guest, unsigned to)
+{
+    if (!from || !to)
+        return;
+    g_autofree char *before = c->forward, *at = address_part(host), *in = address_part(guest);
+    c->forward = g_strdup_printf("%s%s%s %s%u %s%u", before ? before : "", before ? "; " : "", udp ? "udp" : "tcp", at,
+                                 from, in, to);
+}
+
 bool found_travels(const char *section, const char *key, const char *value)
 {
     static const char *const set_anew[] = {"file", "format", "offset", "size", NULL};

@@ -59,6 +59,8 @@ void found_leave(struct found *f, const char *format, ...) G_GNUC_PRINTF(2, 3);
 #define FOUND_DRIVES_MAX 64 /* and as many cards; of more than that the readers tell, and leave them out */
 struct found_drive *found_add_drive(struct found *f, enum found_bus bus, int place);
 struct found_card *found_add_card(struct found *f);
+/* Leads a port of the host to the guest, beside those before.  Addresses "" or NULL: any; ports 0: nothing. */
+void found_forward(struct found_card *c, bool udp, const char *host, unsigned from, const char *guest, unsigned to);
 /* The os of os_defaults.h that a foreign name of a system means; NULL: none that we know. */
 const char *found_os(const char *system);
 /* A UUID in whatever groups and braces as RFC 4122 writes it; g_free; NULL: it is none. */

@@ -12,6 +12,7 @@
 #include "core-vmm/host/paths.h"
 #include "disk-formats/ops/ops.h"
 #include <string.h>
+#include <unistd.h>
 
 #define NAME_MAX_BYTES 64
 
@@ -82,8 +83,8 @@ struct plan *import_look(const char *path, struct machine_job *job, GError **err
 {
     struct importing i = {.path = path, .job = job};
     g_autofree char *text = NULL;
-    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "%s: there is no such file", path);
+    if (access(path, F_OK)) {
+        path_failed(path, error);
         return NULL;
     }
     return disk_work(look_inside, &i, files_for(path, false), job, &text, error) ? plan_parse(text, error) : NULL;

@@ -194,7 +194,11 @@ static bool read_line(const char *text, struct manifest_line *l)
 
 GArray *manifest_read(const char *text, gsize n, GError **error)
 {
-    g_autofree char *copy = g_strndup(text, MIN(n, MANIFEST_MAX));
+    if (n > MANIFEST_MAX || (n && memchr(text, '\0', n))) { /* what is not read would not be verified */
+        disk_fail(error, DISK_ERROR_CORRUPT, "a manifest of more than 1 MiB, or with zero bytes in it, is none");
+        return NULL;
+    }
+    g_autofree char *copy = g_strndup(text, n);
     g_auto(GStrv) lines = g_strsplit(copy, "\n", -1);
     GArray *all = g_array_new(FALSE, TRUE, sizeof(struct manifest_line));
     g_array_set_clear_func(all, clear_line);

@@ -104,15 +104,6 @@ bool package_open(struct package *p, const char *path, GError **error)
     return load(p->path, &p->text, &p->n, error) && kind_of(p, error);
 }
 
-void package_close(struct package *p)
-{
-    if (p->ova)
-        ova_close(p->ova);
-    g_free(p->path);
-    g_free(p->folder);
-    g_free(p->text);
-}
-
 /* ---- files beside it ---- */
 
 /* "C:\machines\disk.vdi": of such a path only the last part can mean something here. */
@@ -188,6 +179,14 @@ static struct image *member_image(const struct package *p, const struct plan_dis
     return image_open_file(f, format, error);
 }
 
+/* What an image builds upon, outside, cannot even be opened then: the fence is in the way. */
+static void hint(GError **error, bool outside)
+{
+    GError *why = error ? *error : NULL;
+    if (!outside && g_error_matches(why, DISK_ERROR, DISK_ERROR_PERMISSION) && !strstr(why->message, "--outside"))
+        g_prefix_error(error, "only what is in the folder of the description may be read, unless you say --outside: ");
+}
+
 static struct image *beside_image(const struct package *p, const struct plan_disk *d, bool outside, GError **error)
 {
     g_autofree char *path = package_path(p->path, d->file, outside, error);
@@ -195,7 +194,10 @@ static struct image *beside_image(const struct package *p, const struct plan_dis
     const struct image_format *format = f ? format_for(d, f, error) : NULL;
     struct image_how how = {.format = format ? format->name : NULL};
     blk_close(f);
-    return format ? image_open(path, &how, error) : NULL;
+    struct image *im = format ? image_open(path, &how, error) : NULL;
+    if (format && !im)
+        hint(error, outside);
+    return im;
 }
 
 /* All that it consists of must be in the package, too. */
@@ -213,20 +215,11 @@ static bool stays_inside(const struct package *p, const struct image *im, bool o
     return true;
 }
 
-/* What is outside cannot even be opened then: the fence is in the way. */
-static void hint(GError **error, bool outside)
-{
-    GError *why = error ? *error : NULL;
-    if (!outside && g_error_matches(why, DISK_ERROR, DISK_ERROR_PERMISSION) && !strstr(why->message, "--outside"))
-        g_prefix_error(error, "only what is in the folder of the description may be read, unless you say --outside: ");
-}
-
 struct image *package_image(const struct package *p, const struct plan_disk *d, bool outside, GError **error)
 {
     struct image *im = p->ova ? member_image(p, d, error) : beside_image(p, d, outside, error);
     if (im && stays_inside(p, im, outside, error))
         return im;
-    hint(error, outside);
     image_close(im);
     return NULL;
 }

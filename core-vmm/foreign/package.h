@@ -14,8 +14,8 @@ struct package {
     char *text;
     gsize n;
 };
+/* Nothing is given back: the child that reads a package ends with it. */
 bool package_open(struct package *p, const char *path, GError **error);
-void package_close(struct package *p); /* whether it was opened or not */
 /* All checksums that the package brings; tell: how many bytes more were read. */
 bool package_verify(const struct package *p, void (*tell)(void *ctx, uint64_t bytes), void *ctx, struct plan *plan,
                     GError **error);

@@ -106,12 +106,20 @@ static const struct bus *bus_named(const char *name)
     return NULL;
 }
 
+/* That a guest takes for what it has had; NULL: we have none. */
+static const char *same_bus(enum found_bus bus)
+{
+    static const char *const names[] = {[FOUND_IDE] = "ide",
+                                        [FOUND_SATA] = "sata",
+                                        [FOUND_NVME] = "nvme",
+                                        [FOUND_VIRTIO_SCSI] = "scsi",
+                                        [FOUND_VIRTIO] = "virtio-disk"};
+    return bus < G_N_ELEMENTS(names) ? names[bus] : NULL;
+}
+
 static const struct bus *bus_for(const struct planning *p, const struct found_drive *d)
 {
-    static const char *const names[] = {
-        [FOUND_IDE] = "ide",          [FOUND_SATA] = "sata",          [FOUND_NVME] = "nvme",
-        [FOUND_VIRTIO_SCSI] = "scsi", [FOUND_VIRTIO] = "virtio-disk", [FOUND_FLOPPY] = NULL};
-    const char *name = d->bus < G_N_ELEMENTS(names) ? names[d->bus] : NULL;
+    const char *name = same_bus(d->bus);
     bool old = p->os && !strcmp(p->os->disk_bus, "ide") && strcmp(p->os->os, "other");
     if (!name && d->bus == FOUND_ANY_BUS)
         name = (p->os ? p->os : os_defaults)->disk_bus;
@@ -174,11 +182,7 @@ static void plan_floppy(struct planning *p, const struct found_drive *d)
 /* Does a driver for one bus do for the other, too? */
 static bool is_same_kind(const struct found_drive *d, const struct bus *b)
 {
-    return !b || d->bus == FOUND_ANY_BUS || d->media == FOUND_CDROM ||
-           (d->bus == FOUND_IDE && !strcmp(b->name, "ide")) || (d->bus == FOUND_SATA && !strcmp(b->name, "sata")) ||
-           (d->bus == FOUND_NVME && !strcmp(b->name, "nvme")) ||
-           (d->bus == FOUND_VIRTIO_SCSI && !strcmp(b->name, "scsi")) ||
-           (d->bus == FOUND_VIRTIO && !strcmp(b->name, "virtio-disk"));
+    return !b || d->bus == FOUND_ANY_BUS || d->media == FOUND_CDROM || !g_strcmp0(same_bus(d->bus), b->name);
 }
 
 static void plan_drive(struct planning *p, const struct found_drive *d)

@@ -110,21 +110,17 @@ static void add_image(struct conf *c, const char *key, enum found_bus bus, enum 
 }
 
 /* "2222:22" of the list, and ssh_port. */
-static char *forwards(const struct conf *c)
+static void read_forwards(const struct conf *c, struct found_card *card)
 {
     const char *list = get(c, "port_forwards"), *ssh = get(c, "ssh_port");
     g_auto(GStrv) pairs = g_strsplit(list ? list : "", "\n", -1);
-    GString *all = g_string_new(NULL);
     for (char **p = pairs; *p; p++) {
         const char *colon = strchr(*p, ':');
         g_autofree char *host = colon ? g_strndup(*p, colon - *p) : NULL;
-        guint64 from = text_number(host, 0, 65535), to = colon ? text_number(colon + 1, 0, 65535) : 0;
-        if (from && to)
-            g_string_append_printf(all, "%stcp %u %u", all->len ? "; " : "", (unsigned)from, (unsigned)to);
+        found_forward(card, false, NULL, text_number(host, 0, 65535), NULL,
+                      colon ? text_number(colon + 1, 0, 65535) : 0);
     }
-    if (text_number(ssh, 0, 65535))
-        g_string_append_printf(all, "%stcp %s 22", all->len ? "; " : "", ssh);
-    return g_string_free(all, !all->len);
+    found_forward(card, false, NULL, text_number(ssh, 0, 65535), NULL, 22);
 }
 
 static void read_card(struct conf *c)
@@ -134,7 +130,7 @@ static void read_card(struct conf *c)
         return;
     struct found_card *card = found_add_card(c->f);
     card->mac = found_mac(address);
-    card->forward = forwards(c);
+    read_forwards(c, card);
     card->mode = network && !strcmp(network, "restrict") ? "internal" : NULL;
     if (network && strcmp(network, "restrict") && strcmp(network, "user")) {
         card->mode = "bridged";

@@ -36,11 +36,6 @@ static bool true_entry(xmlNode *dict, const char *key)
     return n && xml_is(n, "true");
 }
 
-static bool is(const char *text, const char *wanted)
-{
-    return text && !g_ascii_strcasecmp(text, wanted);
-}
-
 static char *either(char *a, char *b)
 {
     if (a)
@@ -58,7 +53,7 @@ static enum found_bus bus_of(const char *interface)
     } words[] = {{"ide", FOUND_IDE},   {"scsi", FOUND_VIRTIO_SCSI}, {"virtio", FOUND_VIRTIO},
                  {"nvme", FOUND_NVME}, {"usb", FOUND_USB},          {"floppy", FOUND_FLOPPY}};
     for (unsigned i = 0; interface && i < G_N_ELEMENTS(words); i++)
-        if (is(interface, words[i].word))
+        if (text_is(interface, words[i].word))
             return words[i].bus;
     return FOUND_ANY_BUS;
 }
@@ -69,8 +64,8 @@ static void read_drive(struct found *f, xmlNode *dict, const char *folder)
     g_autofree char *type = text_entry(dict, "ImageType"),
                     *image = either(text_entry(dict, "ImageName"), text_entry(dict, "ImagePath"));
     g_autofree char *interface = either(text_entry(dict, "Interface"), text_entry(dict, "InterfaceType"));
-    bool cd = is(type, "CD");
-    if (type && !cd && !is(type, "Disk")) {
+    bool cd = text_is(type, "CD");
+    if (type && !cd && !text_is(type, "Disk")) {
         found_leave(f, "an image of the kind %s%s%s", type, image ? ": " : "", image ? image : "");
         return;
     }
@@ -83,32 +78,29 @@ static void read_drive(struct found *f, xmlNode *dict, const char *folder)
 
 /* ---- cards ---- */
 
-static char *forwards(xmlNode *list)
+static void read_forwards(struct found_card *c, xmlNode *list)
 {
-    GString *all = g_string_new(NULL);
     for (xmlNode *n = xml_first(list, "dict"); n; n = xml_next(n, "dict")) {
         g_autofree char *protocol = text_entry(n, "Protocol"), *host = text_entry(n, "HostAddress");
         uint64_t from = number_entry(n, "HostPort"), to = number_entry(n, "GuestPort");
-        if (from && to && from < 65536 && to < 65536)
-            g_string_append_printf(all, "%s%s %s%s%u %u", all->len ? "; " : "", is(protocol, "UDP") ? "udp" : "tcp",
-                                   host && *host ? host : "", host && *host ? ":" : "", (unsigned)from, (unsigned)to);
+        if (from < 65536 && to < 65536)
+            found_forward(c, text_is(protocol, "UDP"), host, from, NULL, to);
     }
-    return g_string_free(all, !all->len);
 }
 
 static void read_card(struct found *f, xmlNode *dict)
 {
     g_autofree char *mode = either(text_entry(dict, "Mode"), text_entry(dict, "NetworkMode"));
     g_autofree char *mac = either(text_entry(dict, "MacAddress"), text_entry(dict, "NetworkCardMAC"));
-    if (is(mode, "none"))
+    if (text_is(mode, "none"))
         return;
     struct found_card *c = found_add_card(f);
     c->model = either(text_entry(dict, "Hardware"), text_entry(dict, "NetworkCard"));
     c->mac = found_mac(mac);
-    c->forward = forwards(entry(dict, "PortForward"));
-    if (is(mode, "Bridged")) {
+    read_forwards(c, entry(dict, "PortForward"));
+    if (text_is(mode, "Bridged")) {
         c->mode = "bridged"; /* an interface of a Mac is none here */
-    } else if (is(mode, "Host")) {
+    } else if (text_is(mode, "Host")) {
         c->mode = "hostonly";
     }
 }
@@ -146,9 +138,9 @@ static void read_machine(struct found *f, xmlNode *dict, uint64_t version)
 
 static bool is_pc(const char *backend, const char *arch, GError **error)
 {
-    if (is(backend, "Apple"))
+    if (text_is(backend, "Apple"))
         return disk_fail(error, DISK_ERROR_UNSUPPORTED, "it is a machine of Apple's virtualization; this one is a PC");
-    return is(arch, "x86_64") || is(arch, "i386") ||
+    return text_is(arch, "x86_64") || text_is(arch, "i386") ||
            disk_fail(error, DISK_ERROR_UNSUPPORTED, "it is a machine of the kind %s; this one is a PC",
                      arch ? arch : "?");
 }

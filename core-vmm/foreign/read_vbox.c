@@ -73,20 +73,14 @@ static void read_drives(struct vbox *v)
 
 /* ---- cards ---- */
 
-/* What NAT leads to the guest, as [nic] forward has it; g_free; NULL: nothing. */
-static char *forwards(xmlNode *nat)
+/* What NAT leads to the guest. */
+static void read_forwards(struct found_card *c, xmlNode *nat)
 {
-    GString *all = g_string_new(NULL);
     for (xmlNode *n = xml_first(nat, "Forwarding"); n; n = xml_next(n, "Forwarding")) {
         g_autofree char *host = xml_attribute(n, "hostip"), *guest = xml_attribute(n, "guestip");
-        unsigned from = xml_number(n, "hostport", 0, 65535), to = xml_number(n, "guestport", 0, 65535);
-        bool tcp = xml_number(n, "proto", 1, 255) == 1;
-        if (from && to)
-            g_string_append_printf(all, "%s%s %s%s%u %s%s%u", all->len ? "; " : "", tcp ? "tcp" : "udp",
-                                   host && *host ? host : "", host && *host ? ":" : "", from,
-                                   guest && *guest ? guest : "", guest && *guest ? ":" : "", to);
+        bool udp = xml_number(n, "proto", 1, 255) != 1;
+        found_forward(c, udp, host, xml_number(n, "hostport", 0, 65535), guest, xml_number(n, "guestport", 0, 65535));
     }
-    return g_string_free(all, !all->len);
 }
 
 static void read_card(struct vbox *v, xmlNode *adapter)
@@ -109,7 +103,7 @@ static void read_card(struct vbox *v, xmlNode *adapter)
     } else if (xml_first(adapter, "HostOnlyInterface") || xml_first(adapter, "HostOnlyNetwork")) {
         c->mode = "hostonly";
     } else {
-        c->forward = forwards(xml_first(adapter, "NAT"));
+        read_forwards(c, xml_first(adapter, "NAT"));
     }
 }
 

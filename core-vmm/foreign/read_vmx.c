@@ -68,11 +68,6 @@ static const char *get(const struct vmx *v, const char *format, ...)
     return g_hash_table_lookup(v->keys, key);
 }
 
-static bool is(const char *value, const char *wanted)
-{
-    return value && !g_ascii_strcasecmp(value, wanted);
-}
-
 /* ---- drives ---- */
 
 static void read_drive(struct vmx *v, const char *bus, unsigned controller, unsigned unit)
@@ -80,7 +75,7 @@ static void read_drive(struct vmx *v, const char *bus, unsigned controller, unsi
     g_autofree char *node = g_strdup_printf("%s%u:%u", bus, controller, unit);
     const char *type = get(v, "%s.devicetype", node), *file = get(v, "%s.filename", node);
     const char *adapter = get(v, "%s%u.virtualdev", bus, controller), *mode = get(v, "%s.mode", node);
-    if (!is(get(v, "%s.present", node), "true"))
+    if (!text_is(get(v, "%s.present", node), "true"))
         return;
     enum found_bus kind = !strcmp(bus, "ide")    ? FOUND_IDE
                           : !strcmp(bus, "sata") ? FOUND_SATA
@@ -89,9 +84,9 @@ static void read_drive(struct vmx *v, const char *bus, unsigned controller, unsi
     struct found_drive *d = found_add_drive(v->f, kind, kind == FOUND_IDE ? controller * 2 + unit : unit);
     d->media = type && (strstr(type, "cdrom") || strstr(type, "CDROM")) ? FOUND_CDROM : FOUND_DISK;
     d->what = g_strdup_printf("%s%s%s", node, adapter ? ", " : "", adapter ? adapter : "");
-    bool host = d->media == FOUND_CDROM && !is(type, "cdrom-image");
+    bool host = d->media == FOUND_CDROM && !text_is(type, "cdrom-image");
     d->file = file && *file && !host ? g_strdup(file) : NULL;
-    if (is(mode, "independent-nonpersistent"))
+    if (text_is(mode, "independent-nonpersistent"))
         found_leave(v->f, "%s forgets what was written at each power-off; here it does not", node);
     if (host && file && *file)
         found_leave(v->f, "the host's CD drive at %s: it is empty", node);
@@ -108,11 +103,11 @@ static void read_drives(struct vmx *v)
             for (unsigned u = 0; u < buses[b].units; u++)
                 read_drive(v, buses[b].bus, c, u);
     for (unsigned i = 0; i < 2; i++) {
-        if (!is(get(v, "floppy%u.present", i), "true"))
+        if (!text_is(get(v, "floppy%u.present", i), "true"))
             continue;
         struct found_drive *d = found_add_drive(v->f, FOUND_FLOPPY, i);
         const char *file = get(v, "floppy%u.filename", i);
-        d->file = is(get(v, "floppy%u.filetype", i), "file") && file && *file ? g_strdup(file) : NULL;
+        d->file = text_is(get(v, "floppy%u.filetype", i), "file") && file && *file ? g_strdup(file) : NULL;
     }
 }
 
@@ -122,17 +117,17 @@ static void read_card(struct vmx *v, unsigned n)
 {
     const char *type = get(v, "ethernet%u.connectiontype", n), *address = get(v, "ethernet%u.address", n);
     const char *net = get(v, "ethernet%u.vnet", n);
-    if (!is(get(v, "ethernet%u.present", n), "true"))
+    if (!text_is(get(v, "ethernet%u.present", n), "true"))
         return;
     struct found_card *c = found_add_card(v->f);
     c->model = g_strdup(get(v, "ethernet%u.virtualdev", n));
     c->mac = found_mac(address ? address : get(v, "ethernet%u.generatedaddress", n));
-    c->unplugged = is(get(v, "ethernet%u.startconnected", n), "false");
-    if (is(type, "hostonly"))
+    c->unplugged = text_is(get(v, "ethernet%u.startconnected", n), "false");
+    if (text_is(type, "hostonly"))
         c->mode = "hostonly";
-    else if (is(type, "bridged") || (!type && !net))
+    else if (text_is(type, "bridged") || (!type && !net))
         c->mode = "bridged";
-    else if (!is(type, "nat"))
+    else if (!text_is(type, "nat"))
         found_leave(v->f, "the network %s of ethernet%u: it has NAT", net ? net : type ? type : "?", n);
 }
 
@@ -146,11 +141,11 @@ static void read_rest(struct vmx *v)
                    {"usb_xhci.present", "a USB 3 controller"}, {"vtpm.present", "a TPM"},
                    {"parallel0.present", "a parallel port"},   {"sharedfolder0.present", "shared folders"}};
     for (unsigned i = 0; i < G_N_ELEMENTS(unknown); i++)
-        if (is(get(v, "%s", unknown[i].key), "true"))
+        if (text_is(get(v, "%s", unknown[i].key), "true"))
             found_leave(v->f, "%s", unknown[i].what);
     if (get(v, "encryption.keysafe"))
         found_leave(v->f, "the encryption of the machine");
-    if (is(get(v, "uefi.secureboot.enabled"), "true"))
+    if (text_is(get(v, "uefi.secureboot.enabled"), "true"))
         found_leave(v->f, "Secure Boot; see vmctl firmware enroll");
     const char *saved = get(v, "checkpoint.vmstate");
     if (saved && *saved)
@@ -169,8 +164,8 @@ static void read_all(struct vmx *v)
     f->memory = memory;
     f->cpus = text_number(get(v, "numvcpus"), 1, 4096);
     f->sockets = cores && !(f->cpus % cores) ? f->cpus / cores : 0;
-    f->efi = is(get(v, "firmware"), "efi");
-    f->serial = is(get(v, "serial0.present"), "true");
+    f->efi = text_is(get(v, "firmware"), "efi");
+    f->serial = text_is(get(v, "serial0.present"), "true");
     read_drives(v);
     for (unsigned i = 0; i < 10; i++)
         read_card(v, i);

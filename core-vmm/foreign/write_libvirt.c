@@ -12,16 +12,6 @@ struct writer {
     bool scsi;
 };
 
-static void add(struct writer *w, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void add(struct writer *w, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    g_autofree char *text = g_markup_vprintf_escaped(format, ap);
-    va_end(ap);
-    g_string_append(w->out, text);
-}
-
 /* ---- drives ---- */
 
 /* IDE: by its place; others by the order. */
@@ -53,14 +43,15 @@ static void add_drive(struct writer *w, const char *section)
     g_autofree char *target = target_of(w, section, &bus);
     const char *format = !d || floppy || cdrom ? "raw" : !strcmp(d->format, "vhd") ? "vpc" : d->format;
     bool device = d && g_str_has_prefix(d->path, "/dev/");
-    add(w, "    <disk type='%s' device='%s'>\n      <driver name='qemu' type='%s'/>\n", device ? "block" : "file",
-        floppy  ? "floppy"
-        : cdrom ? "cdrom"
-                : "disk",
-        format);
+    export_add(w->out, "    <disk type='%s' device='%s'>\n      <driver name='qemu' type='%s'/>\n",
+               device ? "block" : "file",
+               floppy  ? "floppy"
+               : cdrom ? "cdrom"
+                       : "disk",
+               format);
     if (d)
-        add(w, "      <source %s='%s'/>\n", device ? "dev" : "file", d->path);
-    add(w, "      <target dev='%s' bus='%s'/>\n%s    </disk>\n", target, bus, "");
+        export_add(w->out, "      <source %s='%s'/>\n", device ? "dev" : "file", d->path);
+    export_add(w->out, "      <target dev='%s' bus='%s'/>\n    </disk>\n", target, bus);
     if (cdrom || !g_strcmp0(readonly, "on"))
         g_string_insert(w->out, w->out->len - (gssize)strlen("    </disk>\n"), "      <readonly/>\n");
     if (g_str_has_prefix(section, "nvme"))
@@ -76,12 +67,12 @@ static void add_source(struct writer *w, const char *section, const char *mode)
     if (!strcmp(mode, "bridged") && interface) {
         g_autofree char *bridge = g_strdup_printf("/sys/class/net/%s/bridge", interface);
         bool is = g_file_test(bridge, G_FILE_TEST_EXISTS);
-        add(w, "    <interface type='%s'>\n      <source %s='%s'/>\n", is ? "bridge" : "direct", is ? "bridge" : "dev",
-            interface);
+        export_add(w->out, "    <interface type='%s'>\n      <source %s='%s'/>\n", is ? "bridge" : "direct",
+                   is ? "bridge" : "dev", interface);
         return;
     }
     bool named = !strcmp(mode, "internal") || !strcmp(mode, "natnetwork") || !strcmp(mode, "hostonly");
-    add(w, "    <interface type='network'>\n      <source network='%s'/>\n", named ? network : "default");
+    export_add(w->out, "    <interface type='network'>\n      <source network='%s'/>\n", named ? network : "default");
     if (named)
         export_remark(w->e, "%s needs a network \"%s\" of libvirt's", section, network);
     else if (strcmp(mode, "nat"))
@@ -97,10 +88,10 @@ static void add_card(struct writer *w, const char *section)
     const char *theirs = !strcmp(model, "virtio-net") ? "virtio" : !strcmp(model, "rtl8139c") ? "rtl8139" : model;
     add_source(w, section, mode);
     if (mac)
-        add(w, "      <mac address='%s'/>\n", mac);
-    add(w, "      <model type='%s'/>\n", theirs);
+        export_add(w->out, "      <mac address='%s'/>\n", mac);
+    export_add(w->out, "      <model type='%s'/>\n", theirs);
     if (!g_strcmp0(connected, "off") || !strcmp(mode, "none"))
-        add(w, "      <link state='%s'/>\n", "down");
+        export_add(w->out, "      <link state='%s'/>\n", "down");
     g_string_append(w->out, "    </interface>\n");
     if (forward)
         export_remark(w->e, "%s.forward: libvirt's network leads no ports to the guest", section);
@@ -128,7 +119,7 @@ static void add_boot(struct writer *w)
     for (char **word = words; *word; word++)
         for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
             if (!strcmp(g_strstrip(*word), names[i].ours))
-                add(w, "    <boot dev='%s'/>\n", names[i].theirs);
+                export_add(w->out, "    <boot dev='%s'/>\n", names[i].theirs);
 }
 
 static void add_machine(struct writer *w)
@@ -140,22 +131,22 @@ static void add_machine(struct writer *w)
     uint64_t bytes = 0, packages = sockets ? g_ascii_strtoull(sockets, NULL, 10) : 0,
              count = g_ascii_strtoull(cpus, NULL, 10);
     size_parse(memory, &bytes);
-    add(w, "<domain type='kvm'>\n  <name>%s</name>\n", e->name);
+    export_add(w->out, "<domain type='kvm'>\n  <name>%s</name>\n", e->name);
     if (uuid)
-        add(w, "  <uuid>%s</uuid>\n", uuid);
-    add(w, "  <memory unit='KiB'>%" G_GUINT64_FORMAT "</memory>\n  <vcpu>%s</vcpu>\n", bytes >> 10, cpus);
+        export_add(w->out, "  <uuid>%s</uuid>\n", uuid);
+    export_add(w->out, "  <memory unit='KiB'>%" G_GUINT64_FORMAT "</memory>\n  <vcpu>%s</vcpu>\n", bytes >> 10, cpus);
     g_string_append_printf(w->out, "  <os%s>\n", export_is_uefi(e) ? " firmware='efi'" : "");
     g_string_append(w->out, "    <type arch='x86_64' machine='pc'>hvm</type>\n");
     add_boot(w);
     g_string_append(w->out, "  </os>\n  <features>\n    <acpi/>\n    <apic/>\n  </features>\n");
     if (packages)
-        add(w,
-            "  <cpu mode='host-model'>\n    <topology sockets='%" G_GUINT64_FORMAT "' cores='%" G_GUINT64_FORMAT
-            "' threads='1'/>\n  </cpu>\n",
-            packages, count / packages);
+        export_add(w->out,
+                   "  <cpu mode='host-model'>\n    <topology sockets='%" G_GUINT64_FORMAT "' cores='%" G_GUINT64_FORMAT
+                   "' threads='1'/>\n  </cpu>\n",
+                   packages, count / packages);
     else
         g_string_append(w->out, "  <cpu mode='host-model'/>\n");
-    add(w, "  <clock offset='%s'/>\n", !g_strcmp0(clock, "local") ? "localtime" : "utc");
+    export_add(w->out, "  <clock offset='%s'/>\n", !g_strcmp0(clock, "local") ? "localtime" : "utc");
 }
 
 char *write_libvirt(const struct exporting *e)

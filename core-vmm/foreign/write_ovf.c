@@ -22,16 +22,6 @@ struct writer {
     unsigned bays;                 /* of SATA, taken by disks that are not on it here */
 };
 
-static void add(GString *out, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void add(GString *out, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    g_autofree char *text = g_markup_vprintf_escaped(format, ap);
-    va_end(ap);
-    g_string_append(out, text);
-}
-
 /* ---- items: elements of an item come in the order of the alphabet ---- */
 
 struct item {
@@ -45,7 +35,7 @@ struct item {
 static void field(struct writer *w, const char *name, const char *text)
 {
     if (text)
-        add(w->out, "        <rasd:%s>%s</rasd:%s>\n", name, text, name);
+        export_add(w->out, "        <rasd:%s>%s</rasd:%s>\n", name, text, name);
 }
 
 static void field_number(struct writer *w, const char *name, int64_t number)
@@ -215,7 +205,7 @@ static void each_section(struct writer *w, const char *const *prefixes,
 
 static void add_setting(struct writer *w, const char *section, const char *key, const char *value)
 {
-    add(w->out, "      <tr:Setting tr:key=\"%s.%s\" tr:value=\"%s\"/>\n", section, key, value);
+    export_add(w->out, "      <tr:Setting tr:key=\"%s.%s\" tr:value=\"%s\"/>\n", section, key, value);
 }
 
 static void add_settings_of(struct writer *w, const char *section)
@@ -249,7 +239,7 @@ static void add_ours(struct writer *w)
     for (guint i = 0; i < w->e->disks->len; i++) {
         const struct export_disk *d = &g_array_index(w->e->disks, struct export_disk, i);
         if (d->file)
-            add(w->out, "      <tr:Image tr:section=\"%s\" tr:diskId=\"%s\"/>\n", d->section, d->section);
+            export_add(w->out, "      <tr:Image tr:section=\"%s\" tr:diskId=\"%s\"/>\n", d->section, d->section);
     }
     g_string_append(w->out, "    </tr:Settings>\n");
 }
@@ -269,16 +259,16 @@ static void add_head(struct writer *w)
     for (guint i = 0; i < e->disks->len; i++) {
         const struct export_disk *d = &g_array_index(e->disks, struct export_disk, i);
         if (d->file)
-            add(w->out, "    <File ovf:href=\"%s\" ovf:id=\"file-%s\"/>\n", d->file, d->section);
+            export_add(w->out, "    <File ovf:href=\"%s\" ovf:id=\"file-%s\"/>\n", d->file, d->section);
     }
     g_string_append(w->out, "  </References>\n  <DiskSection>\n    <Info>The disks</Info>\n");
     for (guint i = 0; i < e->disks->len; i++) {
         const struct export_disk *d = &g_array_index(e->disks, struct export_disk, i);
         if (d->file)
-            add(w->out,
-                "    <Disk ovf:capacity=\"%" G_GUINT64_FORMAT
-                "\" ovf:diskId=\"%s\" ovf:fileRef=\"file-%s\" ovf:format=\"%s\"/>\n",
-                d->bytes, d->section, d->section, STREAM);
+            export_add(w->out,
+                       "    <Disk ovf:capacity=\"%" G_GUINT64_FORMAT
+                       "\" ovf:diskId=\"%s\" ovf:fileRef=\"file-%s\" ovf:format=\"%s\"/>\n",
+                       d->bytes, d->section, d->section, STREAM);
     }
     g_string_append(w->out, "  </DiskSection>\n  <NetworkSection>\n    <Info>The networks</Info>\n");
 }
@@ -287,8 +277,8 @@ static void add_networks(struct writer *w)
 {
     static const char *const names[] = {"NAT", "Bridged", "HostOnly", "Internal"};
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
-        add(w->out, "    <Network ovf:name=\"%s\">\n      <Description>%s</Description>\n    </Network>\n", names[i],
-            names[i]);
+        export_add(w->out, "    <Network ovf:name=\"%s\">\n      <Description>%s</Description>\n    </Network>\n",
+                   names[i], names[i]);
 }
 
 /* Numbers as in CIM_OperatingSystem.OSType; names as VMware has them. */
@@ -307,10 +297,11 @@ static void add_system(struct writer *w)
     while (i < G_N_ELEMENTS(systems) && g_strcmp0(os, systems[i].os))
         i++;
     bool known = i < G_N_ELEMENTS(systems);
-    add(w->out,
-        "    <OperatingSystemSection ovf:id=\"%u\" vmw:osType=\"%s\">\n      <Info>The system</Info>\n"
-        "      <Description>%s</Description>\n    </OperatingSystemSection>\n",
-        known ? systems[i].number : 1, known ? systems[i].vmware : "otherGuest64", known ? systems[i].people : "Other");
+    export_add(w->out,
+               "    <OperatingSystemSection ovf:id=\"%u\" vmw:osType=\"%s\">\n      <Info>The system</Info>\n"
+               "      <Description>%s</Description>\n    </OperatingSystemSection>\n",
+               known ? systems[i].number : 1, known ? systems[i].vmware : "otherGuest64",
+               known ? systems[i].people : "Other");
 }
 
 char *write_ovf(const struct exporting *e)
@@ -323,14 +314,15 @@ char *write_ovf(const struct exporting *e)
     export_remark_files(e);
     add_head(&w);
     add_networks(&w);
-    add(whole,
+    export_add(
+        whole,
         "  </NetworkSection>\n  <VirtualSystem ovf:id=\"%s\">\n    <Info>A machine</Info>\n    <Name>%s</Name>\n",
         e->name, e->name);
     add_system(&w);
     g_string_append(whole, "    <VirtualHardwareSection>\n      <Info>The hardware</Info>\n      <System>\n"
                            "        <vssd:ElementName>Virtual Hardware Family</vssd:ElementName>\n"
                            "        <vssd:InstanceID>0</vssd:InstanceID>\n");
-    add(whole, "        <vssd:VirtualSystemIdentifier>%s</vssd:VirtualSystemIdentifier>\n", e->name);
+    export_add(whole, "        <vssd:VirtualSystemIdentifier>%s</vssd:VirtualSystemIdentifier>\n", e->name);
     g_string_append(whole, "        <vssd:VirtualSystemType>vmx-10</vssd:VirtualSystemType>\n      </System>\n");
     add_machine(&w);
     w.out = items; /* they say which controllers are needed, and come behind them */

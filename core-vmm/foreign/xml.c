@@ -107,10 +107,15 @@ char *xml_text_of(const xmlNode *parent, const char *name)
     return xml_text(xml_first(parent, name));
 }
 
+bool text_is(const char *text, const char *wanted)
+{
+    return text && !g_ascii_strcasecmp(text, wanted);
+}
+
 bool xml_attribute_is(const xmlNode *node, const char *name, const char *value)
 {
     g_autofree char *there = xml_attribute(node, name);
-    return there && !g_ascii_strcasecmp(there, value);
+    return text_is(there, value);
 }
 
 guint64 text_number(const char *text, guint64 otherwise, guint64 max)

@@ -19,4 +19,6 @@ char *xml_text_of(const xmlNode *parent, const char *name); /* of the first chil
 bool xml_attribute_is(const xmlNode *node, const char *name, const char *value);
 /* A number of an attribute; otherwise: if there is none, or it is no number up to max. */
 guint64 xml_number(const xmlNode *node, const char *name, guint64 otherwise, guint64 max);
+/* ---- of text, wherever it stood ---- */
+bool text_is(const char *text, const char *wanted); /* but for the case of ASCII letters; NULL is nothing */
 guint64 text_number(const char *text, guint64 otherwise, guint64 max);

@@ -73,6 +73,8 @@ static void judge(int code, const GString *words, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "looking into the file took too long");
     else if (code == LOOK_NO_ISO)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "it has no file system of a CD or DVD");
+    else if (code == LOOK_NO_ROOM)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "there is no room for what is in it");
     else
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s",
                     *clean ? clean : "terrarium-look, which looks into files, ended before it had an answer");

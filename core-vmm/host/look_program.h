@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LOOK_NO_ISO = 3 }; /* its exit code if a file is no ISO */
+/* Its exit codes: a file is no ISO; there is no room for what it prints. */
+enum { LOOK_NO_ISO = 3, LOOK_NO_ROOM = 4 };
 
 /* Its answer as text; g_free.  NULL: an error, and in *code (may be NULL) its exit code, or -1. */
 char *look_program(const char *const *arguments, int *code, GError **error);

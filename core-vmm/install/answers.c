@@ -112,7 +112,8 @@ static bool write_iso(int fd, const char *label, const GPtrArray *files, const c
     if (!good && !told) {
         int e = archive_errno(a);
         g_set_error(error, G_IO_ERROR, e > 0 ? g_io_error_from_errno(e) : G_IO_ERROR_FAILED,
-                    "the medium with the answers, %s, cannot be written: %s", path, archive_error_string(a));
+                    "the medium with the answers, %s, cannot be written: %s", path,
+                    e > 0 ? g_strerror(e) : archive_error_string(a));
     }
     archive_write_free(a);
     return good;

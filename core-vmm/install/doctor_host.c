@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* doctor_host.c - room, programs, folders and the desktop. */
 #include "core-vmm/api/config.h"
+#include "core-vmm/host/firmware.h"
+#include "core-vmm/host/fresh.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/install/doctor_inside.h"
+#include "core-vmm/install/medium.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
@@ -93,38 +96,49 @@ static void programs(GPtrArray *findings)
     }
 }
 
-static const struct file {
+/* What the distribution brings. */
+struct file {
     const char *id, *what;
-    const char *const *paths;
     enum finding_grade grade;
     const char *without, *package;
-} files[] = {
-    {"seabios", "SeaBIOS, the machines' BIOS",
-     (const char *const[]){"/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/bios.bin",
-                           "/usr/share/qemu/bios-256k.bin", NULL},
-     FINDING_PROBLEM, "machines with a BIOS do not start", "seabios"},
-    {"ovmf", "OVMF, the machines' UEFI firmware",
-     (const char *const[]){"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd", NULL}, FINDING_HINT,
-     "there is no UEFI", "ovmf"},
-    {"osinfo-db", "osinfo-db", (const char *const[]){"/usr/share/osinfo/os", NULL}, FINDING_HINT,
-     "fewer installation media are recognized", "osinfo-db"},
 };
+
+/* path NULL: why says why not. */
+static void system_file(GPtrArray *findings, const struct file *f, const char *path, const char *why)
+{
+    if (path)
+        doctor_add(findings, f->id, FINDING_GOOD, g_strdup_printf("%s is there", f->what), NULL, g_strdup(path), NULL);
+    else
+        doctor_add(findings, f->id, f->grade, g_strdup_printf("%s is not there", f->what), g_strdup(f->without),
+                   g_strdup(why), g_strdup_printf("sudo apt install %s", f->package));
+}
+
+/* As a start would choose it. */
+static void firmware(GPtrArray *findings, const char *value, const struct file *f)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) error = NULL;
+    const struct config c = {file, "machine.ini", "machine"};
+    struct firmware_choice choice;
+    g_key_file_set_string(file, c.section, "firmware", value);
+    bool good = firmware_choose(&c, &choice, &error);
+    system_file(findings, f, choice.image, good ? NULL : error->message);
+    firmware_choice_clear(&choice);
+}
 
 static void system_files(GPtrArray *findings)
 {
-    for (unsigned i = 0; i < G_N_ELEMENTS(files); i++) {
-        const struct file *f = &files[i];
-        const char *const *p = f->paths;
-        while (*p && !g_file_test(*p, G_FILE_TEST_EXISTS))
-            p++;
-        if (*p)
-            doctor_add(findings, f->id, FINDING_GOOD, g_strdup_printf("%s is there", f->what), NULL, g_strdup(*p),
-                       NULL);
-        else
-            doctor_add(findings, f->id, f->grade, g_strdup_printf("%s is missing", f->what), g_strdup(f->without),
-                       g_strdup_printf("%s does not exist", f->paths[0]),
-                       g_strdup_printf("sudo apt install %s", f->package));
-    }
+    g_autofree char *folder = g_build_filename(osinfo_folder(), "os", NULL);
+    g_autofree char *missing = g_strdup_printf("%s does not exist", folder);
+    firmware(findings, "bios",
+             &(struct file){"seabios", "SeaBIOS, the machines' BIOS,", FINDING_PROBLEM,
+                            "machines with a BIOS do not start", "seabios"});
+    firmware(findings, "uefi",
+             &(struct file){"ovmf", "OVMF, the machines' UEFI firmware,", FINDING_HINT, "there is no UEFI", "ovmf"});
+    system_file(
+        findings,
+        &(struct file){"osinfo-db", "osinfo-db", FINDING_HINT, "fewer installation media are recognized", "osinfo-db"},
+        g_file_test(folder, G_FILE_TEST_EXISTS) ? folder : NULL, missing);
 }
 
 /* ---- folders ---- */
@@ -151,7 +165,7 @@ static void leftovers(GPtrArray *findings)
     g_autoptr(GDir) d = g_dir_open(machines, 0, NULL);
     g_autoptr(GString) names = g_string_new(NULL);
     for (const char *name; d && (name = g_dir_read_name(d));)
-        if (g_str_has_prefix(name, ".new-") || g_str_has_prefix(name, ".gone-"))
+        if (g_str_has_prefix(name, FRESH_NEW) || g_str_has_prefix(name, FRESH_GONE))
             g_string_append_printf(names, "%s%s", names->len ? ", " : "", name);
     if (names->len)
         doctor_add(findings, "leftovers", FINDING_HINT,

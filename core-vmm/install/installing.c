@@ -14,6 +14,7 @@
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/install/answers.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,11 +84,14 @@ static bool append(const char *path, const GPtrArray *files, GError **error)
     }
     cpio_entry(archive, "TRAILER!!!", NULL, 0);
     g_string_append_len(s, archive->str, archive->len);
-    bool good = end >= 0 && write(fd, s->str, s->len) == (ssize_t)s->len;
-    explicit_bzero(archive->str, archive->len);
-    explicit_bzero(s->str + pad, s->len - pad);
+    ssize_t written = end >= 0 ? write(fd, s->str, s->len) : -1;
+    bool good = written == (ssize_t)s->len;
+    if (written >= 0 && !good) /* a part of it fitted */
+        errno = ENOSPC;
     if (!good)
         path_failed(path, error);
+    explicit_bzero(archive->str, archive->len);
+    explicit_bzero(s->str + pad, s->len - pad);
     if (fd >= 0)
         close(fd);
     return good;
@@ -252,10 +256,4 @@ bool installing_create(const char *name, struct settings *s, const struct medium
     bool good = machines_create(name, s, error);
     s->more = NULL;
     return good;
-}
-
-enum installing_state installing_look(const char *name)
-{
-    g_autofree char *folder = machines_folder(name);
-    return is_installing(folder) ? INSTALLING_UNDER_WAY : INSTALLING_NOT;
 }

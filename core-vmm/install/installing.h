@@ -15,10 +15,3 @@ void installing_defaults(struct settings *s, const struct medium *m);
  * completed and checked, and the firmware is the machine's.  The machine must have one disk, with nothing on it. */
 bool installing_create(const char *name, struct settings *s, const struct medium *m, struct unattended *u,
                        GError **error);
-
-enum installing_state {
-    INSTALLING_NOT,       /* nothing to do with it */
-    INSTALLING_UNDER_WAY, /* what is needed for it is still in its folder */
-};
-/* From under way to not by the start that finds the system on the disk; machine_installed.h has the other ends. */
-enum installing_state installing_look(const char *name);

@@ -11,21 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EDITIONS_MOST = 64, LANGUAGES_MOST = 64 };
-
-void medium_free(struct medium *m)
-{
-    if (!m)
-        return;
-    char *const texts[] = {m->path,         m->id,     m->os, m->name,   m->version,
-                           m->architecture, m->volume, m->by, m->kernel, m->initrd};
-    for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
-        g_free(texts[i]);
-    g_ptr_array_unref(m->editions);
-    g_strfreev(m->languages);
-    g_free(m);
-}
-
 /* ---- the answer ---- */
 
 static char *text_of(JsonObject *o, const char *name)
@@ -35,7 +20,7 @@ static char *text_of(JsonObject *o, const char *name)
 
 static void take_editions(struct medium *m, JsonArray *a)
 {
-    for (unsigned i = 0; i < MIN(answer_count(a), (unsigned)EDITIONS_MOST); i++) {
+    for (unsigned i = 0; i < MIN(answer_count(a), (unsigned)MEDIUM_EDITIONS); i++) {
         JsonObject *o = answer_element(a, i);
         struct medium_edition *e = g_new0(struct medium_edition, 1);
         e->index = answer_number(o, "index", 1, 10000, 0);
@@ -50,7 +35,7 @@ static void take_editions(struct medium *m, JsonArray *a)
 static char **languages_of(JsonArray *a)
 {
     GPtrArray *list = g_ptr_array_new();
-    for (unsigned i = 0; i < MIN(answer_count(a), (unsigned)LANGUAGES_MOST); i++) {
+    for (unsigned i = 0; i < MIN(answer_count(a), (unsigned)MEDIUM_LANGUAGES); i++) {
         const char *one = answer_element_text(a, i);
         if (one)
             g_ptr_array_add(list, g_strdup(one));
@@ -61,7 +46,7 @@ static char **languages_of(JsonArray *a)
 
 static struct medium *medium_of(const char *path, JsonObject *o)
 {
-    struct medium *m = g_new0(struct medium, 1);
+    struct medium *m = medium_new();
     const char *os = answer_text(o, "os", os_defaults[0].os);
     m->path = g_canonicalize_filename(path, NULL);
     m->kind = medium_kind_find(answer_text(o, "kind", "unknown"));
@@ -81,8 +66,8 @@ static struct medium *medium_of(const char *path, JsonObject *o)
     m->memory = answer_number(o, "memory", 0, INT64_C(1) << 40, 0);
     m->disk = answer_number(o, "disk", 0, INT64_C(1) << 50, 0);
     m->cpus = answer_number(o, "cpus", 0, 32, 0);
-    m->editions = g_ptr_array_new_with_free_func(medium_edition_free);
     take_editions(m, answer_array(o, "editions"));
+    g_strfreev(m->languages);
     m->languages = languages_of(answer_array(o, "languages"));
     return m;
 }
@@ -99,7 +84,7 @@ static struct medium *disk_medium(const char *path, GError **error)
                     path);
         return NULL;
     }
-    struct medium *m = g_new0(struct medium, 1);
+    struct medium *m = medium_new();
     m->path = g_canonicalize_filename(path, NULL);
     m->kind = MEDIUM_DISK;
     m->id = g_strdup("unknown");
@@ -109,15 +94,13 @@ static struct medium *disk_medium(const char *path, GError **error)
     m->uefi = t.esp;
     m->bios = t.bios || (t.any && !t.esp);
     m->disk = t.bytes;
-    m->editions = g_ptr_array_new_with_free_func(medium_edition_free);
-    m->languages = g_new0(char *, 1);
     return m;
 }
 
 static bool is_there(const char *path, GError **error)
 {
     struct stat st;
-    if (stat(path, &st))
+    if (stat(path, &st) || access(path, R_OK))
         return path_failed(path, error);
     if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
         return true;
@@ -179,7 +162,12 @@ bool medium_extract(const char *path, const char *inside, const char *to, uint64
     if (fd < 0)
         return path_failed(to, error);
     struct stat st = {0};
-    bool good = look_program_into(arguments, fd, most, error);
+    GError *why = NULL;
+    bool good = look_program_into(arguments, fd, most, &why);
+    if (g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NO_SPACE))
+        g_propagate_prefixed_error(error, why, "%s of %s, which becomes %s: ", inside, path, to);
+    else if (why)
+        g_propagate_error(error, why);
     if (good && (fstat(fd, &st) || (uint64_t)st.st_size > most)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: %s is larger than such a file is", path, inside);
         good = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* medium.h - what an installation medium, or a disk that somebody has, holds: for vmctl, the manager and tests.
  *
- * Files come from anybody, so they are read by terrarium-look (core-vmm/install/look), a program that fences itself and does
+ * Files come from anybody, so they are read by terrarium-look (core-vmm/look), a program that fences itself and does
  * nothing else; here only its answer is read.  It is executed, not forked, so all calls may come from any thread of a program
  * with many; nothing here prints.  Errors: G_IO_ERROR. */
 #pragma once
@@ -18,11 +18,12 @@ enum medium_kind {
     MEDIUM_DISK, /* no ISO: a disk image */
 };
 
-struct medium_edition { /* an image in a Windows medium's install.wim */
-    unsigned index;     /* from 1, as the answer file counts */
-    char *id, *name;    /* "Professional", "Windows 11 Pro" */
-    char *architecture; /* "x86_64"; NULL: not said */
-    unsigned build;     /* 22631; 0: not said */
+enum { MEDIUM_EDITIONS = 64, MEDIUM_LANGUAGES = 64 }; /* of more nobody asks */
+struct medium_edition {                               /* an image in a Windows medium's install.wim */
+    unsigned index;                                   /* from 1, as the answer file counts */
+    char *id, *name;                                  /* "Professional", "Windows 11 Pro" */
+    char *architecture;                               /* "x86_64"; NULL: not said */
+    unsigned build;                                   /* 22631; 0: not said */
 };
 
 struct medium {
@@ -48,6 +49,7 @@ struct medium {
  * disk image. */
 #define MEDIUM_SECONDS 20
 struct medium *medium_detect(const char *path, GError **error);
+struct medium *medium_new(void); /* of which nothing is known */
 void medium_free(struct medium *m);
 /* The same without waiting; done comes from the thread's default main context. */
 void medium_detect_async(const char *path, GCancellable *cancel, GAsyncReadyCallback done, gpointer data);
@@ -57,6 +59,6 @@ struct medium *medium_detect_finish(GAsyncResult *result, GError **error);
 bool medium_extract(const char *path, const char *inside, const char *to, uint64_t most, GError **error);
 const char *medium_kind_name(enum medium_kind kind); /* "installer" */
 enum medium_kind medium_kind_find(const char *name); /* MEDIUM_UNKNOWN: there is none of that name */
-void medium_edition_free(gpointer edition);
+const char *osinfo_folder(void);                     /* where osinfo-db is, if it is there */
 /* As `vmctl media detect -o json` shows it, and terrarium-look answers; json_object_unref. */
 JsonObject *medium_json(const struct medium *m);

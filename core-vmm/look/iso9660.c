@@ -21,7 +21,6 @@ enum {
     D_END = 255,
     D_SYSTEM = 8,
     D_VOLUME = 40,
-    D_SPACE = 80,
     D_ESCAPES = 88,
     D_ROOT = 156,
     D_PUBLISHER = 318,
@@ -89,12 +88,6 @@ char *iso9660_identifier(const struct source *s, const char *which)
     bool system = !strcmp(which, "system");
     unsigned at = system ? D_SYSTEM : !strcmp(which, "publisher") ? D_PUBLISHER : D_APPLICATION;
     return clean(g_strndup((char *)d + at, system ? 32 : 128));
-}
-
-uint64_t iso9660_volume_bytes(const struct source *s)
-{
-    uint8_t d[SECTOR];
-    return primary(s, d) ? (uint64_t)get_le32(d + D_SPACE) * SECTOR : 0;
 }
 
 /* ---- records ---- */

@@ -4,14 +4,6 @@
 
 enum { TEXT_MOST = 256 << 10 };
 
-struct medium *look_medium_new(void)
-{
-    struct medium *m = g_new0(struct medium, 1);
-    m->editions = g_ptr_array_new_with_free_func(medium_edition_free);
-    m->languages = g_new0(char *, 1);
-    return m;
-}
-
 bool look_open(struct look *l)
 {
     l->iso = iso9660_open(&l->source);

@@ -16,8 +16,6 @@ bool look_find(struct look *l, const char *path, struct node *out);
 /* A small file as valid UTF-8; g_free; NULL: there is none. */
 char *look_text(struct look *l, const char *path);
 
-struct medium *look_medium_new(void);
-
 /* ---- wim.c: images in sources/install.wim or .esd; false: it is none ---- */
 bool wim_look(const struct source *s, const struct node *file, struct medium *m);
 
@@ -29,7 +27,6 @@ struct osinfo_ids {
     const char *volume, *system, *publisher, *application; /* NULL: none */
 };
 void osinfo_look(const char *folder, const struct osinfo_ids *ids, struct medium *m);
-const char *osinfo_folder(void);
 
 /* ---- partitions.c: a disk's partition table, and whether a system was installed on it ---- */
 struct partitions {

@@ -6,7 +6,7 @@
  *   terrarium-look extract FILE PATH MOST a file of it, to stdout
  *
  * A program of its own, because a program with threads cannot fork and go on.  It opens the file, closes the fences, and only then
- * reads the first byte.  Errors go to stderr, the exit code is 1. */
+ * reads the first byte.  Errors go to stderr; the exit code is 1, or one of those below. */
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/look/look.h"
 #include "disk-formats/image/image.h"
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 enum { EXTRACT_SECONDS = 300, PIECE = 1 << 20 };
+enum { NO_ISO = 3, NO_ROOM = 4 }; /* exit codes, as host/look_program.h has them */
 
 static int fail(const char *path, const char *why)
 {
@@ -105,11 +106,11 @@ static int look_at_disk(const char *path, const char *format)
 
 static int look_at_medium(const char *path)
 {
-    struct look l = {.m = look_medium_new()};
+    struct look l = {.m = medium_new()};
     if (!open_source(&l.source, path) || !fence(path, false, false))
         return EXIT_FAILURE;
     if (!look_open(&l))
-        return 3; /* no ISO: whoever asks tries it as a disk */
+        return NO_ISO; /* whoever asks tries it as a disk */
     systems_look(&l);
     return print_json(medium_json(l.m));
 }
@@ -129,7 +130,7 @@ static bool write_all(const uint8_t *p, size_t n)
 
 static int extract(const char *path, const char *inside, uint64_t most)
 {
-    struct look l = {.m = look_medium_new()};
+    struct look l = {.m = medium_new()};
     struct node file;
     if (!open_source(&l.source, path) || !fence(path, false, false))
         return EXIT_FAILURE;
@@ -142,8 +143,11 @@ static int extract(const char *path, const char *inside, uint64_t most)
         size_t n = MIN(PIECE, file.bytes - at);
         if (!node_read(&l.source, &file, at, some, n))
             return fail(path, "the medium is cut short");
-        if (!write_all(some, n))
-            return fail(path, g_strerror(errno));
+        if (!write_all(some, n)) {
+            int e = errno;
+            fail("what was read of it", g_strerror(e));
+            return e == ENOSPC || e == EDQUOT ? NO_ROOM : EXIT_FAILURE;
+        }
     }
     return EXIT_SUCCESS;
 }

@@ -29,12 +29,6 @@ struct parse {
 
 static const char *const field_names[FIELDS] = {"volume-id", "system-id", "publisher-id", "application-id"};
 
-const char *osinfo_folder(void)
-{
-    const char *told = g_getenv("OSINFO_SYSTEM_DIR"); /* as libosinfo does */
-    return told && *told ? told : "/usr/share/osinfo";
-}
-
 static void media_clear(struct media *m)
 {
     g_free(m->architecture);

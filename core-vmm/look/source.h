@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* source.h - the bytes of a medium that may come from anybody, and the files in it: by ISO 9660 or by UDF.
  *
+ * libarchive, which writes media here, does not do for that: it has no UDF, says neither what a volume is called nor how it is booted,
+ * and goes through all of a medium where one name is looked for.
+ *
  * Everything that a medium says of places and lengths is checked where it is read, and every loop has a bound of its own. */
 #pragma once
 #include <glib.h>
@@ -61,4 +64,3 @@ struct el_torito {
 void el_torito_look(const struct source *s, struct el_torito *out);
 /* The text identifiers of the primary volume descriptor: "system", "publisher", "application"; g_free; NULL. */
 char *iso9660_identifier(const struct source *s, const char *which);
-uint64_t iso9660_volume_bytes(const struct source *s); /* as it says itself; 0: no ISO */

@@ -12,8 +12,6 @@ enum {
     HEADER = 208,
     AT_XML = 72,
     XML_MOST = 8 << 20,
-    EDITIONS_MOST = 64,
-    LANGUAGES_MOST = 64,
     FLAG_COMPRESSED = 4,
     ARCH_X86 = 0,
     ARCH_ARM = 5,
@@ -33,7 +31,7 @@ static void start(GMarkupParseContext *c, const char *element, const char **name
 {
     struct parse *p = data;
     g_string_append_printf(p->path, "/%s", element);
-    if (strcmp(p->path->str, "/WIM/IMAGE") || p->m->editions->len >= EDITIONS_MOST)
+    if (strcmp(p->path->str, "/WIM/IMAGE") || p->m->editions->len >= MEDIUM_EDITIONS)
         return;
     p->now = g_new0(struct medium_edition, 1);
     for (; *names; names++, values++)
@@ -66,7 +64,7 @@ static void add_language(struct parse *p, const char *text)
     for (guint i = 0; i < p->languages->len; i++)
         if (!strcmp(p->languages->pdata[i], text))
             return;
-    if (p->languages->len < LANGUAGES_MOST)
+    if (p->languages->len < MEDIUM_LANGUAGES)
         g_ptr_array_add(p->languages, g_strdup(text));
 }
 

@@ -2,6 +2,7 @@
 /* unattended.c - what an installer is answered, from options; the password never from the command line, which others see, nor need the
  * product key be. */
 #include "core-vmm/vmctl/unattended.h"
+#include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -137,8 +138,9 @@ static char *line_of_file(const char *path, int *code)
     bool from_stdin = !strcmp(path, "-");
     int fd = from_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        int e = errno;
-        *code = fail(e == ENOENT ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED, "%s: %s", path, g_strerror(e));
+        g_autoptr(GError) error = NULL;
+        path_failed(path, &error);
+        *code = fail_error(error);
         return NULL;
     }
     char *line = first_line(fd, path, code);

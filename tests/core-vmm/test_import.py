@@ -383,6 +383,9 @@ def archives(h):
     h.refused(pack(d, ["x.ovf", "disk.vmdk"], "sum.ova", change=lambda t: re.sub("= .", "= 0" if "= 1" in t else "= 1", t)), "is damaged")
     h.refused(pack(d, ["x.ovf", "disk.vmdk"], "mf.ova", change=lambda t: t + "SHA256(other)= 00\n"), "other, which is not in the archive", code=3)
     h.refused(pack(d, ["x.ovf", "disk.vmdk"], "mf2.ova", change=lambda t: t + "hello\n"), "no checksum that is known")
+    for name, between in ("zero", "\0"), ("long", "\n" * (1 << 20)):  # behind which a sum might go unseen
+        h.refused(pack(d, ["x.ovf", "disk.vmdk"], name + ".ova", change=lambda t, between=between: t + between + "SHA256(disk.vmdk)= 00\n"),
+                  "a manifest of more than 1 MiB")
     h.refused(pack(d, ["disk.vmdk"], "none.ova"), "there is no .ovf")
     h.refused(pack(d, ["x.ovf"], "less.ova"), "disk.vmdk, which is not in the archive", code=3)
     h.refused(write(d + "/cut.ova", data[:-len(data) // 2]), "ends in the middle")
@@ -428,7 +431,7 @@ def descriptions(h):
                              .replace("<rasd:VirtualQuantity>2", "<rasd:VirtualQuantity>4000000000")), "odd")
     has(report["left"], "type 999")
     has(report["left"], "memory")
-    h.refused(d + "/gone.ovf", "no such file", code=3)
+    h.refused(d + "/gone.ovf", "No such file", code=3)
 
 
 def secrets(h):
@@ -446,6 +449,10 @@ def secrets(h):
     h.tool("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", other + "/base.raw", d + "/d.qcow2")
     h.refused(write(d + "/a.vmx", head + 'ide0:0.fileName = "d.qcow2"\n'), "--outside", code=6)
     h.take(d + "/a.vmx", "trusted", "--outside")
+    if os.geteuid():  # its own folder's files that one may not read are another matter
+        write(d + "/own.raw", b"x" * 512)
+        os.chmod(d + "/own.raw", 0)
+        h.refused(write(d + "/b.vmx", head + 'ide0:0.fileName = "own.raw"\n'), f"vmctl: cannot open {d}/own.raw: Permission denied", code=6)
     h.tool("qemu-img", "compare", "-F", "raw", h.machines + "trusted/ide0.qcow2", other + "/base.raw")
     write(d + "/x.ovf", ovf(BASIC + SATA + DISK, files=(("file1", "d.qcow2"),), disks='<Disk ovf:capacity="1" ovf:diskId="d1" ovf:fileRef="file1"/>'))
     h.refused(pack(d, ["x.ovf", "d.qcow2"]), "other files, too")

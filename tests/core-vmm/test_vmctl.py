@@ -8,6 +8,7 @@ import pty
 import re
 import signal
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -1229,6 +1230,21 @@ def test_media_from_anywhere(h):
     pid = json.loads(h.out("info", "m", "-o", "json"))["running"]["pid"]
     opened = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
     assert h.base + "/w.img" not in opened and opened.count(h.base + "/r.img") == 1, opened
+
+
+def test_modules(h):
+    """Multiboot's modules lie in the machine's folder, whichever folder vmctl is called in."""
+    h.want(0, "create", "m")
+    own = h.base + "/data/terrarium/machines/m/"
+    head = 0x1BADB002, 0x10000, -0x1BADB002 - 0x10000 & 0xFFFFFFFF, 0x100000, 0x100000, 0, 0, 0x100020
+    for name, data in ("kernel", struct.pack("<8I", *head) + b"\xf4" * 100), ("m1", b"one"), ("m2", b"two"):
+        with open(own + name, "wb") as f:
+            f.write(data)
+    h.want(0, "set", "m", "machine.kernel=kernel", f"machine.initrd=m1 a=b, m2,{own}m1")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "set", "m", "machine.initrd=m1,gone")
+    h.want(3, "start", "m", err=own + "gone")
 
 
 def test_host_info(h):

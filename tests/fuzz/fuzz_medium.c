@@ -181,7 +181,7 @@ static void look_at(const struct image *m, const char *by)
     struct look l = {.source = {.read = read_round, .data = m, .fd = -1, .bytes = UINT64_C(8) << 30}};
     struct partitions p;
     partitions_look(&l.source, &p);
-    l.m = look_medium_new();
+    l.m = medium_new();
     if (look_open(&l)) {
         systems_look(&l);
         if (!l.m->id || !l.m->os || !l.m->name || !g_utf8_validate(l.m->name, -1, NULL))

@@ -117,6 +117,21 @@ def test_programs(h):
         assert found[name]["grade"] == grade and found[name]["fix"], found[name]
 
 
+def test_firmware(h):
+    """OVMF of another layout than a start takes is none."""
+    folder = "/usr/share/OVMF"
+    if not os.path.isdir(folder):
+        return f"{folder} is not there"
+    h.env["TERRARIUM_VM"] = VM
+    script = f"mount -t tmpfs none {folder} || exit 77; echo x > {folder}/OVMF_CODE.fd; exec \"$0\" doctor -o json"
+    p = subprocess.run(["unshare", "-rm", "sh", "-c", script, VMCTL], env=h.env, capture_output=True, text=True, check=False)
+    if p.returncode == 77 or "unshare" in p.stderr:
+        return "no file system of one's own may be mounted here"
+    found = {f["id"]: f for f in json.loads(p.stdout)["findings"]}["ovmf"]
+    assert found["grade"] == "hint" and "OVMF_CODE_4M.fd" in found["evidence"] and found["fix"], found
+    return None
+
+
 def test_folders(h):
     os.chmod(h.path("run"), 0o700)
     os.makedirs(h.path("run/terrarium"))

@@ -163,6 +163,10 @@ def test_neither(h):
     os.mkfifo(h.path("pipe"))
     h.want(1, "media", "detect", "pipe", err="neither a file nor a disk")
     h.want(3, "media", "detect", "not-there", err="No such file")
+    if os.geteuid():
+        os.chmod(h.path("zeroes"), 0)
+        h.want(6, "media", "detect", "zeroes", err="Permission denied")
+        os.chmod(h.path("zeroes"), 0o600)
     h.want(2, "media", "detect", err="usage")
     h.env["TERRARIUM_LOOK"] = "/bin/false"
     h.want(1, "media", "detect", "zeroes", err="ended before")

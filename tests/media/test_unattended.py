@@ -228,6 +228,23 @@ def test_create(h):
     h.want(7, "create", "fed", "--cdrom", "f.iso", "--unattended", "--user", "ann", "--password-file", "pw", err="already")
 
 
+def test_full_disk(h):
+    """No room for the kernel, or for the medium with the answers: that is said, and nothing is left."""
+    h.iso("f.iso", dict(FEDORA, **{"images/pxeboot/vmlinuz": b"K" * 400000}), "Fedora")
+    h.write("pw", "secret\n")
+    os.makedirs(h.path("data"))
+    made = "create m --cdrom f.iso --unattended --user ann --password-file pw --disk 1G"
+    script = "mount -t tmpfs -o size=$1 none data || exit 77; shift; \"$@\"; code=$?; find data -type f; exit $code"
+    for size, said in (("200k", "installer-kernel: there is no room"), ("700k", "answers.iso, cannot be written: No space left")):
+        p = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", size, VMCTL, *made.split()], env=h.env, cwd=h.path(""),
+                           capture_output=True, text=True, check=False)
+        if p.returncode == 77 or "unshare" in p.stderr:
+            return "no file system of one's own may be mounted here"
+        assert p.returncode == 8 and said in p.stderr, p
+        assert not p.stdout, f"it has left {p.stdout}"
+    return None
+
+
 def put(h, name, at, data):
     with open(f"{folder(h, name)}/disk.img", "r+b") as f:
         f.seek(at)

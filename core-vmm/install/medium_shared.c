@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kinds.c - names of kinds of media and of answers, and a medium as JSON: for terrarium-look and for those who ask it. */
+/* medium_shared.c - what terrarium-look and those who ask it share: a medium, names of kinds, where osinfo-db is, and a medium as JSON. */
 #include "core-vmm/install/medium.h"
 #include <string.h>
 
@@ -33,13 +33,40 @@ enum medium_kind medium_kind_find(const char *name)
     return MEDIUM_UNKNOWN;
 }
 
-void medium_edition_free(gpointer edition)
+static void edition_free(gpointer edition)
 {
     struct medium_edition *e = edition;
     g_free(e->id);
     g_free(e->name);
     g_free(e->architecture);
     g_free(e);
+}
+
+struct medium *medium_new(void)
+{
+    struct medium *m = g_new0(struct medium, 1);
+    m->editions = g_ptr_array_new_with_free_func(edition_free);
+    m->languages = g_new0(char *, 1);
+    return m;
+}
+
+void medium_free(struct medium *m)
+{
+    if (!m)
+        return;
+    char *const texts[] = {m->path,         m->id,     m->os, m->name,   m->version,
+                           m->architecture, m->volume, m->by, m->kernel, m->initrd};
+    for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(texts[i]);
+    g_ptr_array_unref(m->editions);
+    g_strfreev(m->languages);
+    g_free(m);
+}
+
+const char *osinfo_folder(void)
+{
+    const char *told = g_getenv("OSINFO_SYSTEM_DIR"); /* as libosinfo does */
+    return told && *told ? told : "/usr/share/osinfo";
 }
 
 /* ---- JSON ---- */
