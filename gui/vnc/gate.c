@@ -339,12 +339,18 @@ static bool take_response(struct gate *g)
 
 /* ---- in ---- */
 
+/* Who waits for the picture only is as good as in. */
 static bool others_make_room(struct gate *g)
 {
     struct vnc *v = g->vnc;
+    unsigned others = 0;
     if (v->exclusive)
         gates_close(v, g);
-    return gates_in(v) < v->most;
+    for (unsigned i = 0; i < v->gates->len; i++) {
+        const struct gate *other = v->gates->pdata[i];
+        others += other->step >= STEP_PICTURE && !other->closing;
+    }
+    return others < v->most;
 }
 
 static void send_key(void *ctx, unsigned code, bool down)
