@@ -90,6 +90,20 @@ def top(h):
     assert follower.wait(WAIT) == 0 and first["schema"] == 1
 
 
+def commands(unit, when):
+    return [line.split("=", 1)[1] for line in unit.splitlines() if line.startswith(when + "=")]
+
+
+def carry_out(h, unit, when):
+    """As systemd would: the exit codes."""
+    return [subprocess.run(c.lstrip("-").replace("%%", "%"), shell=True, env=h.env, capture_output=True).returncode
+            for c in commands(unit, when)]
+
+
+def state(h, name):
+    return json.loads(h.vmctl("info", name, "-o", "json"))["state"]
+
+
 def autostart(h):
     fake = h.path + "/bin"
     os.mkdir(fake)
@@ -118,10 +132,15 @@ def autostart(h):
     if shutil.which("systemd-analyze"):
         verdict = subprocess.run(["systemd-analyze", "verify", "--user", f"{units}/{unit[0]}"], capture_output=True, text=True, env=h.env)
         assert "terrarium-a" not in verdict.stderr, verdict.stderr
-    command = next(line for line in text.splitlines() if line.startswith("ExecStart="))[len("ExecStart="):]
-    subprocess.run(command.replace("%%", "%"), shell=True, env=h.env, check=True, capture_output=True)
+    assert all(line.startswith("-") for line in commands(text, "ExecStop")), "what fails keeps the next from being tried"
+    assert carry_out(h, text, "ExecStart") == [0]
     assert name in h.vmctl("list", "-r", "-o", "name")
-    h.vmctl("stop", "--force", name)
+    assert carry_out(h, text, "ExecStop")[0] == 0 and state(h, name) == "saved", "what stops it does not leave it saved"
+    assert carry_out(h, text, "ExecStart") == [0]
+    os.makedirs(f"{h.path}/data/terrarium/machines/{name}/saved.state/in-the-way")
+    saved, stopped = carry_out(h, text, "ExecStop")
+    assert saved and not stopped and name not in h.vmctl("list", "-r", "-o", "name"), "one that cannot be saved is cut off"
+    shutil.rmtree(f"{h.path}/data/terrarium/machines/{name}/saved.state")
     assert json.loads(h.vmctl("info", name, "-o", "json"))["autostart"] is True
     h.vmctl("autostart", "off", name)
     assert h.vmctl("autostart", name) == "off\n" and not [u for u in os.listdir(units) if u.startswith("terrarium")]
