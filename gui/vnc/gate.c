@@ -497,6 +497,11 @@ static void watch(struct gate *g)
         wait_for(&g->inner_watch, g->inner, g->out->len < BACKLOG, g->to_inner->len, on_inner, g);
 }
 
+static void viewer_ended(struct gate *g)
+{
+    refuse(g, "its viewer ended: it did not read for long, or asked for what makes no sense");
+}
+
 static void look(struct gate *g)
 {
     bool more = !g->closing;
@@ -507,8 +512,10 @@ static void look(struct gate *g)
         }
         more = take_step(g) && !g->closing;
     }
-    if (!g->closing && (!flush(g) || !flush_inner(g)))
+    if (!g->closing && !flush(g))
         refuse(g, "its connection broke");
+    if (!g->closing && !flush_inner(g))
+        viewer_ended(g);
     watch(g);
 }
 
@@ -546,7 +553,7 @@ static gboolean on_inner(int fd, GIOCondition condition, gpointer data)
     if (n > (ssize_t)skipped)
         put(g, piece + skipped, n - skipped);
     if (!n)
-        refuse(g, "its viewer ended: it did not read for long, or asked for what makes no sense");
+        viewer_ended(g);
     look(g);
     return G_SOURCE_CONTINUE;
 }

@@ -376,6 +376,21 @@ def crowd_of_slow_ones(m):
     c.close()
 
 
+def deaf(m):
+    """Who asks and does not read for 15 s is sent away, and the log says why."""
+    m.order("mode 1024")
+    c = m.client()
+    for _ in range(400):
+        c.request()
+    begin = time.monotonic()
+    while m.clients() and time.monotonic() - begin < 60:
+        time.sleep(0.5)
+    took = time.monotonic() - begin
+    assert 10 < took < 60, f"it was sent away after {took:.0f} s"
+    assert "did not read for long" in open(m.folder + "/logs/vnc.log").read()
+    c.close()
+
+
 def passwords(m):
     bad = m.run("vnc", "vm", "password", input="far too long for VNC\n")
     assert bad.returncode == 2 or bad.returncode == 1 and "8 characters" in bad.stderr, bad
@@ -713,7 +728,7 @@ def next_process(m):
 
 
 TESTS = [(picture, []), (other_clients, []), (tigervnc, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
-         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (late_choice, []), (strangers, []),
+         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (deaf, []), (passwords, []), (late_choice, []), (strangers, []),
          (bad_messages, []), (killed, []), (look_on, []), (several, []), (at_once, ["vnc.clients=1"]), (turn_is_kept, []), (one_place, ["vnc.clients=1", "vnc.sharing=exclusive"]), (web, []), (web_frames, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
 
 
