@@ -5,7 +5,8 @@
 #pragma once
 #include "core-vmm/api/device.h"
 
-#define CHANNEL_WAITING (1u << 20) /* bytes that may wait each way, per channel */
+/* Bytes that may wait each way, per channel; a message takes some more than it has. */
+#define CHANNEL_WAITING (1u << 20)
 
 /* ---- the device; its lock is held ---- */
 struct channel;

@@ -67,15 +67,9 @@ static bool add_named(void *ctx, const char *key, int fd, GError **error)
 /* Where the process says what it has to say; a file of its own, for the VM process writes to the other. */
 static bool open_log(struct descriptors *d, const char *folder, GError **error)
 {
-    g_autofree char *path = paths_network_log(folder), *logs = g_path_get_dirname(path);
-    log_rotate(path);
-    int fd = g_mkdir_with_parents(logs, 0700)
-                 ? -1
-                 : open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0)
-        return add_named(d, "log", fd, error);
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
-    return false;
+    g_autofree char *path = paths_network_log(folder);
+    int fd = log_begin(path, error);
+    return fd >= 0 && add_named(d, "log", fd, error);
 }
 
 /* The folder of a card's `tftp`, if it says one. */

@@ -10,7 +10,6 @@
 #include "core-vmm/outer/outer.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -181,14 +180,8 @@ static GKeyFile *settings_of(const struct config *c, const char *folder, const c
 
 static int open_log(const char *folder, GError **error)
 {
-    g_autofree char *path = paths_vnc_log(folder), *logs = g_path_get_dirname(path);
-    log_rotate(path);
-    int fd = g_mkdir_with_parents(logs, 0700)
-                 ? -1
-                 : open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        path_failed(path, error);
-    return fd;
+    g_autofree char *path = paths_vnc_log(folder);
+    return log_begin(path, error);
 }
 
 /* The server of a VM process that has just gone goes a moment after it, which may be the next start's; with it its keeper,

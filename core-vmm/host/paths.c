@@ -275,6 +275,18 @@ void log_rotate(const char *log)
     }
 }
 
+int log_begin(const char *log, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(log);
+    log_rotate(log);
+    int fd = g_mkdir_with_parents(folder, 0700)
+                 ? -1
+                 : open(log, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        path_failed(log, error);
+    return fd;
+}
+
 /* ---- files ---- */
 
 static bool remove_at(int parent, const char *name, const char *path, GError **error);

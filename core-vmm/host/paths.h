@@ -21,8 +21,8 @@ char *paths_runtime(GError **error);                      /* made if missing, 07
 char *paths_runtime_of(const char *name, GError **error); /* made too */
 char *paths_socket(const char *name, GError **error);     /* its control socket; nothing is made */
 
-#define PATHS_NETWORKS ".networks" /* in the runtime folder: where machines meet (networks.h) */
-#define PATHS_NETWORK  "network"   /* beside it: the control socket of the machine's network process */
+#define PATHS_NETWORKS   ".networks"  /* in the runtime folder: where machines meet (networks.h) */
+#define PATHS_NETWORK    "network"    /* beside it: the control socket of the machine's network process */
 #define PATHS_VNC        "vnc"        /* and that of its VNC server */
 #define PATHS_VNC_SCREEN "vnc-screen" /* where that is met, if it listens on a Unix socket */
 char *paths_network(const char *name, GError **error);
@@ -53,6 +53,7 @@ char *paths_network_log(const char *folder);
 char *paths_vnc_log(const char *folder);
 char *paths_debug_log(const char *folder); /* what [debug-port] writes to if it has no target */
 void log_rotate(const char *log);
+int log_begin(const char *log, GError **error); /* rotated, and the new one open for a process around the VM; -1 */
 
 /* Sets what errno says of it as the error; false. */
 bool path_failed(const char *path, GError **error);

@@ -8,6 +8,7 @@
 
 enum { OPENED, MESSAGE, CLOSED }; /* the first byte of a block */
 #define CHANNELS_MOST 256         /* with those whose service has not heard yet that they are closed */
+#define MESSAGE_COST  64 /* what one takes beside its bytes: without it there would be no bound to empty ones */
 
 struct channel {
     struct machine *machine;
@@ -47,7 +48,7 @@ static bool give_to_service(void *ctx, const void *data, size_t bytes)
     if (block[0] == OPENED) {
         c->talk = s->opened(s->ctx, c);
     } else if (block[0] == MESSAGE) {
-        atomic_fetch_sub(&c->from_guest_waiting, bytes - 1);
+        atomic_fetch_sub(&c->from_guest_waiting, bytes - 1 + MESSAGE_COST);
         s->message(c->talk, block + 1, bytes - 1);
     } else {
         s->closed(c->talk);
@@ -99,9 +100,10 @@ struct channel *channel_open(struct device *d, const char *service, const struct
 
 bool channel_from_guest(struct channel *c, const void *data, size_t bytes)
 {
-    if (bytes > c->service->most || bytes > CHANNEL_WAITING - MIN(CHANNEL_WAITING, c->from_guest_waiting))
+    size_t waits = c->from_guest_waiting;
+    if (bytes > c->service->most || waits + bytes + MESSAGE_COST > CHANNEL_WAITING)
         return false;
-    atomic_fetch_add(&c->from_guest_waiting, bytes);
+    atomic_fetch_add(&c->from_guest_waiting, bytes + MESSAGE_COST);
     post(c, MESSAGE, data, bytes);
     return true;
 }

@@ -17,6 +17,7 @@ struct kept_file {
     struct machine *machine;
     char *name; /* of chip and file, for people */
     int fd;
+    bool unsafe; /* it could not be flushed, and that was said */
     GThreadPool *pool;
     GMutex lock; /* for all that follows */
     GCond changed;
@@ -70,6 +71,16 @@ static void call_worker(struct kept_file *k)
     k->called = true;
 }
 
+/* By one thread at a time; the lock is not held. */
+static void flush_file(struct kept_file *k)
+{
+    bool problem = fdatasync(k->fd) != 0;
+    if (problem && !k->unsafe)
+        g_warning("%s is not on stable storage: %s; a power failure of the host may leave an older one", k->name,
+                  g_strerror(errno));
+    k->unsafe = problem;
+}
+
 static void work(void *data, void *unused)
 {
     struct kept_file *k = data;
@@ -83,7 +94,7 @@ static void work(void *data, void *unused)
     } while (!k->closing && g_cond_wait_until(&k->changed, &k->lock, flush));
     g_mutex_unlock(&k->lock);
     if (may)
-        fdatasync(k->fd);
+        flush_file(k);
     g_mutex_lock(&k->lock);
     k->called = false;
     if (may && k->from != k->to && !k->failed && !k->closing) /* who closes it writes the rest */
@@ -135,7 +146,7 @@ void kept_file_close(struct kept_file *k)
     g_mutex_lock(&k->lock);
     write_changes(k);
     g_mutex_unlock(&k->lock);
-    fdatasync(k->fd);
+    flush_file(k);
     close(k->fd);
     g_cond_clear(&k->changed);
     g_mutex_clear(&k->lock);

@@ -339,12 +339,18 @@ static bool take_response(struct gate *g)
 
 /* ---- in ---- */
 
+/* Who waits for the picture only is as good as in. */
 static bool others_make_room(struct gate *g)
 {
     struct vnc *v = g->vnc;
+    unsigned others = 0;
     if (v->exclusive)
         gates_close(v, g);
-    return gates_in(v) < v->most;
+    for (unsigned i = 0; i < v->gates->len; i++) {
+        const struct gate *other = v->gates->pdata[i];
+        others += other->step >= STEP_PICTURE && !other->closing;
+    }
+    return others < v->most;
 }
 
 static void send_key(void *ctx, unsigned code, bool down)
@@ -491,6 +497,11 @@ static void watch(struct gate *g)
         wait_for(&g->inner_watch, g->inner, g->out->len < BACKLOG, g->to_inner->len, on_inner, g);
 }
 
+static void viewer_ended(struct gate *g)
+{
+    refuse(g, "its viewer ended: it did not read for long, or asked for what makes no sense");
+}
+
 static void look(struct gate *g)
 {
     bool more = !g->closing;
@@ -501,8 +512,10 @@ static void look(struct gate *g)
         }
         more = take_step(g) && !g->closing;
     }
-    if (!g->closing && (!flush(g) || !flush_inner(g)))
+    if (!g->closing && !flush(g))
         refuse(g, "its connection broke");
+    if (!g->closing && !flush_inner(g))
+        viewer_ended(g);
     watch(g);
 }
 
@@ -540,7 +553,7 @@ static gboolean on_inner(int fd, GIOCondition condition, gpointer data)
     if (n > (ssize_t)skipped)
         put(g, piece + skipped, n - skipped);
     if (!n)
-        refuse(g, "its viewer ended: it did not read for long, or asked for what makes no sense");
+        viewer_ended(g);
     look(g);
     return G_SOURCE_CONTINUE;
 }

@@ -191,18 +191,18 @@ void machine_point_release(struct machine_link *m, struct pointer *last)
         machine_point(m, last, last->x, last->y, 0);
 }
 
-bool machine_xvp(struct machine_link *m, unsigned code)
+void machine_xvp(struct machine_link *m, unsigned code)
 {
     JsonObject *args = NULL;
     switch (code) {
-    case rfbXvp_Shutdown: send_command(m, "powerbutton", NULL); return true;
+    case rfbXvp_Shutdown: send_command(m, "powerbutton", NULL); break;
     case rfbXvp_Reboot:
         args = json_object_new();
         json_object_set_string_member(args, "keys", "ctrl+alt+delete");
         send_command(m, "input.keys", args);
-        return true;
-    case rfbXvp_Reset: send_command(m, "reset", NULL); return true;
-    default: return false;
+        break;
+    case rfbXvp_Reset: send_command(m, "reset", NULL); break;
+    default: break;
     }
 }
 

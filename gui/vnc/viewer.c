@@ -20,7 +20,7 @@ struct viewer {
     rfbScreenInfoPtr screen;
     rfbCursorPtr dot;
     int sock, wake;
-    bool power, gone; /* power: the client may switch the machine off */
+    bool gone;
     struct picture *picture;
     GThread *thread;
     GMutex lock; /* of all below */
@@ -186,7 +186,7 @@ static bool take_screen(struct viewer *w)
 struct viewer *viewer_new(struct vnc *v, int sock, bool power)
 {
     struct viewer *w = g_new0(struct viewer, 1);
-    *w = (struct viewer){.vnc = v, .sock = sock, .power = power, .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *w = (struct viewer){.vnc = v, .sock = sock, .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     if (w->wake < 0 || !take_screen(w)) {
         if (w->wake >= 0)
             close(w->wake);

@@ -63,8 +63,8 @@ struct pointer {
 };
 void machine_point(struct machine_link *m, struct pointer *last, int x, int y, unsigned buttons);
 void machine_point_release(struct machine_link *m, struct pointer *last);
-bool machine_xvp(struct machine_link *m, unsigned code);
-bool machine_is_busy(const struct machine_link *m); /* it has much to answer to: gates wait */
+void machine_xvp(struct machine_link *m, unsigned code); /* of the extension for power; unknown ones do nothing */
+bool machine_is_busy(const struct machine_link *m);      /* it has much to answer to: gates wait */
 unsigned machine_leds_now(const struct machine_link *m);
 
 /* ---- gate.c ---- */
@@ -83,7 +83,8 @@ bool gate_close_id(struct vnc *v, unsigned id);
 /* ---- viewer.c ---- */
 void viewers_init(struct vnc *v);
 void viewers_clear(struct vnc *v);
-/* sock: the end of a pair at which a client speaks RFB 3.8 without a password; takes it.  NULL: there are as many as may be. */
+/* sock: the end of a pair at which a client speaks RFB 3.8 without a password; takes it.  power: it is offered the extension for
+ * power.  NULL: there are as many as may be. */
 struct viewer *viewer_new(struct vnc *v, int sock, bool power);
 void viewer_free(struct viewer *w); /* waits for its thread, whose socket must be shut down */
 void viewer_picture(struct viewer *w, struct picture *p);

@@ -3,6 +3,7 @@
  * memory again, and only that; and on stable storage some time after that.  A thread of its own does both. */
 #include "devices/all.h"
 #include "tests/devices/bench.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -32,9 +33,10 @@ static void comes_to_file(struct bench *b, unsigned at, uint8_t value)
     g_assert_cmphex(in_file(b, at), ==, value);
 }
 
-/* What is asked of the host's disk is counted here, and who asks. */
+/* What is asked of the host's disk is counted here, and who asks; it may be full, or broken. */
 struct asked {
-    atomic_uint flushes, by_caller;
+    atomic_uint flushes, by_caller, warnings;
+    atomic_bool full, broken;
     pthread_t caller;
 };
 
@@ -48,7 +50,8 @@ int __wrap_fdatasync(int fd);
 int __wrap_fdatasync(int fd)
 {
     atomic_fetch_add(&asked()->flushes, 1);
-    return 0;
+    errno = EIO;
+    return atomic_load(&asked()->broken) ? -1 : 0;
 }
 
 ssize_t __real_pwrite64(int fd, const void *data, size_t n, off_t at);
@@ -57,7 +60,8 @@ ssize_t __wrap_pwrite64(int fd, const void *data, size_t n, off_t at)
 {
     if (pthread_equal(pthread_self(), asked()->caller))
         atomic_fetch_add(&asked()->by_caller, 1);
-    return __real_pwrite64(fd, data, n, at);
+    errno = ENOSPC;
+    return atomic_load(&asked()->full) ? -1 : __real_pwrite64(fd, data, n, at);
 }
 
 static void write_byte(struct bench *b, unsigned at, uint8_t value)
@@ -155,6 +159,56 @@ static void test_worker(void)
     bench_free(b);
 }
 
+static void hear(const char *domain, GLogLevelFlags level, const char *message, gpointer data)
+{
+    atomic_fetch_add(&asked()->warnings, (level & G_LOG_LEVEL_WARNING) != 0);
+}
+
+static void comes_to(atomic_uint *count, unsigned wanted)
+{
+    gint64 end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    while (atomic_load(count) < wanted && g_get_monotonic_time() < end)
+        g_usleep(1000);
+    g_assert_cmpuint(atomic_load(count), >=, wanted);
+}
+
+static void change_byte(struct bench *b, unsigned at, uint8_t value)
+{
+    write_byte(b, at, value);
+    bench_store(b, FLASH_BASE, 1, READ_ARRAY);
+}
+
+/* What the host's disk does not take is told once, and goes there with the next change that it does take; what it does not have
+ * on stable storage is told too. */
+static void test_failing_disk(void)
+{
+    struct bench *b = a_part();
+    GLogFunc before = g_log_set_default_handler(hear, NULL);
+    GLogLevelFlags fatal = g_log_set_always_fatal(G_LOG_FATAL_MASK);
+    atomic_store(&asked()->warnings, 0);
+    atomic_store(&asked()->full, true);
+    change_byte(b, 5, 0x55);
+    comes_to(&asked()->warnings, 1);
+    change_byte(b, 6, 0x66);
+    unsigned flushes = atomic_load(&asked()->flushes);
+    comes_to(&asked()->flushes, flushes + 1);
+    g_assert_cmpuint(atomic_load(&asked()->warnings), ==, 1);
+    g_assert_cmphex(in_file(b, 5), ==, 0xff);
+    atomic_store(&asked()->full, false);
+    change_byte(b, 0x8000, 0x88);
+    comes_to_file(b, 0x8000, 0x88);
+    g_assert_cmphex(in_file(b, 5), ==, 0x55);
+    g_assert_cmphex(in_file(b, 6), ==, 0x66);
+    atomic_store(&asked()->broken, true);
+    change_byte(b, 7, 0x77);
+    comes_to(&asked()->warnings, 2);
+    atomic_store(&asked()->broken, false);
+    bench_free(b);
+    g_assert_cmpuint(atomic_load(&asked()->warnings), ==, 2);
+    g_log_set_always_fatal(fatal);
+    g_log_set_default_handler(before, NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -163,5 +217,6 @@ int main(int argc, char **argv)
     g_test_add_func("/flash/loaded", test_loaded);
     g_test_add_func("/flash/loaded-and-ended", test_loaded_and_ended);
     g_test_add_func("/flash/worker", test_worker);
+    g_test_add_func("/flash/failing-disk", test_failing_disk);
     return g_test_run();
 }

@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pictures import png_pixels, wait_for  # noqa: E402
-from rfb import Closed, Rfb  # noqa: E402
+from rfb import Closed, Rfb, des  # noqa: E402
 
 VMCTL, SCRIPTED_VM = (os.path.abspath(a) for a in sys.argv[1:3])
 SHIFT, ALTGR, CTRL = 0xffe1, 0xfe03, 0xffe3
@@ -98,7 +98,7 @@ class Machine:
 
 
 class WebSocket:
-    """As a socket, of what ask() of web() gives."""
+    """As a socket, of what web_ask() gives."""
 
     def __init__(self, asked):
         self.s, answer = asked
@@ -130,6 +130,19 @@ class WebSocket:
 
     def close(self):
         self.s.close()
+
+
+def closed(s):
+    """It has ended by now."""
+    s.setblocking(False)
+    try:
+        while s.recv(4096):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
 
 # ---- tests: each gets a machine ----
@@ -363,6 +376,21 @@ def crowd_of_slow_ones(m):
     c.close()
 
 
+def deaf(m):
+    """Who asks and does not read for 15 s is sent away, and the log says why."""
+    m.order("mode 1024")
+    c = m.client()
+    for _ in range(400):
+        c.request()
+    begin = time.monotonic()
+    while m.clients() and time.monotonic() - begin < 60:
+        time.sleep(0.5)
+    took = time.monotonic() - begin
+    assert 10 < took < 60, f"it was sent away after {took:.0f} s"
+    assert "did not read for long" in open(m.folder + "/logs/vnc.log").read()
+    c.close()
+
+
 def passwords(m):
     bad = m.run("vnc", "vm", "password", input="far too long for VNC\n")
     assert bad.returncode == 2 or bad.returncode == 1 and "8 characters" in bad.stderr, bad
@@ -511,6 +539,41 @@ def several(m):
     m.client().close()
 
 
+def at_once(m):
+    """Clients that come while there is no picture yet are counted too."""
+    vm = json.loads(m.vmctl("info", "vm", "-o", "json"))["running"]["pid"]
+    os.kill(vm, signal.SIGSTOP)  # it does not say what its picture is
+    both = [Rfb(m.port), Rfb(m.port)]
+    try:
+        for c in both:
+            assert c.greet() == [1]
+            c.put("B", 1)
+            assert c.result() == 0
+            c.put("B", 1)
+        assert both[1].is_closed(), "two are let in where one may be"
+    finally:
+        os.kill(vm, signal.SIGCONT)
+    both[0].get(24 + 2)
+    wait_for("client", lambda: len(m.clients()) == 1)
+
+
+def turn_is_kept(m):
+    """Who has answered and waits for its turn is not sent away for connections that say nothing."""
+    m.vmctl("vnc", "vm", "password", input="secret\n")
+    for _ in range(3):
+        assert not Rfb(m.port, 30).begin("wrong")  # so that the next one has to wait for seconds
+    c = Rfb(m.port, 30)
+    c.greet()
+    c.put("B", 2)
+    c.s.sendall(des(b"secret", c.get(16)))
+    silent = [socket.create_connection(("127.0.0.1", m.port), 10) for _ in range(100)]
+    assert c.result() == 0, "the right password was not enough"
+    assert sum(not closed(s) for s in silent) <= 16, "more than 16 wait to be let in"
+    c.close()
+    for s in silent:
+        s.close()
+
+
 def one_place(m):
     """Each takes over from the one before."""
     before = None
@@ -528,18 +591,21 @@ def one_place(m):
     wait_for("end in good order", lambda: "VNC ends" in open(m.folder + "/logs/vnc.log").read())
 
 
-def web(m):
-    def ask(*headers):
-        s = socket.create_connection(("127.0.0.1", m.port), 10)
-        key = base64.b64encode(bytes(16)).decode()
-        lines = ["GET /websockify HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
-                 f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: binary", *headers]
-        s.sendall("\r\n".join(lines + ["", ""]).encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += s.recv(4096)
-        return s, answer
+def web_ask(m, *headers):
+    """A web socket, and what was answered."""
+    s = socket.create_connection(("127.0.0.1", m.port), 10)
+    key = base64.b64encode(bytes(16)).decode()
+    lines = ["GET /websockify HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
+             f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: binary", *headers]
+    s.sendall("\r\n".join(lines + ["", ""]).encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += s.recv(4096)
+    return s, answer
 
+
+def web(m):
+    ask = functools.partial(web_ask, m)
     s, answer = ask("Origin: http://evil.example")
     assert b" 403 " in answer
     s.close()
@@ -571,6 +637,25 @@ def web(m):
     c.tap(ord("a"))
     m.gets("+30 -30")
     c.close()
+
+
+def web_frames(m):
+    """Of at most 1 MiB: one of just that is taken, a longer one ends the connection at once."""
+    c = Rfb(m.port, opened=WebSocket(web_ask(m)))
+    assert c.begin()
+    text = struct.pack(">BxxxI", 6, (1 << 20) - 8) + bytes((1 << 20) - 8)
+    c.s.s.sendall(b"\x82\xff" + struct.pack(">Q", len(text)) + bytes(4) + text)
+    c.tap(ord("a"))
+    m.gets("+30 -30")
+    c.s.s.sendall(b"\x82\xff" + struct.pack(">Q", (1 << 20) + 1) + bytes(4))
+    c.s.s.settimeout(3)
+    assert Rfb(None, opened=c.s.s).is_closed(), "a frame of more than 1 MiB is waited for"
+    assert "web socket" in open(m.folder + "/logs/vnc.log").read()
+    for wrong in (b"\x82\x01a", b"\xc2\x81\0\0\0\0a", b"\x89\xfe\0\x7e" + bytes(130), b"\x81\x81\0\0\0\0a"):  # bare, reserved, long ping, text
+        s = web_ask(m)[0]
+        s.sendall(wrong)
+        s.settimeout(3)
+        assert Rfb(None, opened=s).is_closed(), f"a frame {wrong[:4]} did not end the connection"
 
 
 def novnc(m):
@@ -643,8 +728,8 @@ def next_process(m):
 
 
 TESTS = [(picture, []), (other_clients, []), (tigervnc, []), (modes, []), (damage_only, []), (keys_by_name, []), (keys_german, ["vnc.keyboard=de"]),
-         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (passwords, []), (late_choice, []), (strangers, []),
-         (bad_messages, []), (killed, []), (look_on, []), (several, []), (one_place, ["vnc.clients=1", "vnc.sharing=exclusive"]), (web, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
+         (keys_french, ["vnc.keyboard=fr"]), (keys_by_place, []), (every_key, []), (leds, []), (cursor, []), (pointer, []), (crowd_of_slow_ones, []), (deaf, []), (passwords, []), (late_choice, []), (strangers, []),
+         (bad_messages, []), (killed, []), (look_on, []), (several, []), (at_once, ["vnc.clients=1"]), (turn_is_kept, []), (one_place, ["vnc.clients=1", "vnc.sharing=exclusive"]), (web, []), (web_frames, []), (novnc, []), (ports, []), (ends_with_machine, []), (next_process, [])]
 
 
 def main():

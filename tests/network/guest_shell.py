@@ -40,9 +40,10 @@ class Shell:
         self.until(rf"''=\$\?\n", 10)  # the echo of it
 
     def result(self, seconds=30):
-        """Of what start() began: output, exit code."""
+        """Of what start() began: output, exit code.  What is typed while no shell reads is echoed by the terminal, and again by
+        the shell, so there may be an echo yet."""
         found = self.until(rf"(?s)^(.*?)DONE-{self.count}=(\d+)\n", seconds)
-        return found[1].strip(), int(found[2])
+        return found[1].rpartition(f"echo DONE-{self.count}''=$?\n")[2].strip(), int(found[2])
 
     def run(self, command, seconds=30):
         self.start(command)
