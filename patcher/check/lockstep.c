@@ -232,7 +232,7 @@ static bool same_registers(const struct vcpu *c, const struct cpu *s, uint8_t fl
            c->rflags == h->rflags;
 }
 
-/* Components that are in their initial state may have any bytes in the area. */
+/* Components that are in their initial state may have any bytes in the area: afterwards all have theirs. */
 static void canonical_state(const struct replay *r, uint8_t *x)
 {
     uint64_t have = *(uint64_t *)(x + XS_BV);
@@ -249,6 +249,7 @@ static void canonical_state(const struct replay *r, uint8_t *x)
             memset(x + r->component[i].offset, 0, r->component[i].bytes);
     memset(x + XS_FOP, 0, XS_MXCSR - XS_FOP); /* the pointers are not live */
     memset(x + XS_SW, 0, XS_EXTENDED - XS_SW);
+    *(uint64_t *)(x + XS_BV) = UINT64_MAX;
 }
 
 static bool same_vectors(struct vcpu *c, struct cpu *a, struct cpu *b)
