@@ -26,9 +26,9 @@ bool state_sync_manifest(struct machine *m, const struct state_part *p, struct s
 
 /* ---- state_machine.c: which machine it is ---- */
 bool state_sync_machine(struct machine *m, const struct state_part *p, struct stream *s, GError **error);
-/* The features that the guest's CPUID may show of the host's CPU when that is the model, as the words that are compared; and
- * their names (g_ptr_array_unref): all of words, or those that words has and other lacks. */
-char *state_host_features(void);
+/* The features that the guest's CPUID shows, as the words that are compared; and their names (g_ptr_array_unref): all of
+ * words, or those that words has and other lacks. */
+char *state_features(struct machine *m);
 GPtrArray *state_feature_names(const char *words, const char *other);
 
 /* ---- state_cpu.c ---- */
@@ -70,7 +70,7 @@ bool state_clear_memory(struct machine *m, GError **error); /* before the first 
 bool state_load_memory(struct machine *m, const struct state_section *s, GError **error); /* one chunk */
 
 /* ---- save.c ---- */
-bool save_ended(const struct machine *m); /* there is nothing to save any more */
+bool save_ended(const struct machine *m);                /* there is nothing to save any more */
 bool save_has_no_tpm(struct machine *m, GError **error); /* else: one sentence */
 /* What was asked of the machine is done, what is due has run, and its drives have nothing under way. */
 bool save_settle(struct machine *m, GError **error);
