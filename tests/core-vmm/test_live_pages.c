@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Pages copied aside while a machine is saved that runs on: never more than there may be, none lost, the last copy counts; and how
- * long the guest that is held back stands. */
+/* Pages copied aside while a machine is saved that runs on: never more than there may be, none lost, the last copy counts; a guest
+ * that is held back stands; and chunks of memory on their way back. */
 #include "core-vmm/machine/live.h"
 #include "tests/core-vmm/state_edit.h"
 #include <string.h>
@@ -124,11 +124,75 @@ static void test_brake(void)
     machine_free(m);
 }
 
+/* ---- and back ---- */
+
+/* A chunk as state_memory.c makes it, not packed. */
+static GByteArray *chunk(unsigned page, unsigned pages, uint8_t with)
+{
+    struct stream s;
+    g_autofree char *name = g_strdup("RAM");
+    uint64_t offset = page * PAGE;
+    uint16_t n = pages;
+    uint8_t how = STATE_PLAIN, bits[STATE_WINDOW_PAGES / 8];
+    g_autofree uint8_t *data = g_malloc(pages * PAGE);
+    memset(bits, 0xff, sizeof bits);
+    memset(data, with, pages * PAGE);
+    stream_init_save(&s);
+    stream_text(&s, &name);
+    stream_u64(&s, &offset);
+    stream_u16(&s, &n);
+    stream_u8(&s, &how);
+    stream_raw(&s, bits, pages / 8);
+    stream_raw(&s, data, pages * PAGE);
+    GByteArray *bytes = g_byte_array_ref(s.bytes);
+    stream_clear(&s);
+    return bytes;
+}
+
+/* Of a page that is in several chunks the last counts, whoever unpacks them. */
+static void test_order(void)
+{
+    struct machine *m = build();
+    struct state_unpack *u = state_unpack_new(m);
+    g_autofree uint8_t *right = g_malloc0(PAGES);
+    for (unsigned i = 0; i < 1000; i++) { /* a large one, and a small one that is there sooner, at its end */
+        unsigned pages = i % 2 ? 8 : STATE_WINDOW_PAGES, page = i % 2 ? STATE_WINDOW_PAGES - pages : 0;
+        memset(right + page, i, pages);
+        g_assert_true(state_unpack_put(u, chunk(page, pages, i), NULL));
+        if (i % 2 == 0)
+            continue;
+        g_assert_true(state_unpack_wait(u, NULL));
+        for (unsigned k = 0; k < STATE_WINDOW_PAGES; k++)
+            g_assert_cmpuint(m->memory.base[k * PAGE + i], ==, right[k]);
+    }
+    state_unpack_free(u);
+    machine_free(m);
+}
+
+static void test_no_place(void)
+{
+    struct machine *m = build();
+    struct state_unpack *u = state_unpack_new(m);
+    g_autoptr(GError) error = NULL, later = NULL;
+    g_assert_false(state_unpack_put(u, chunk(PAGES - 8, 16, 1), &error));
+    g_assert_nonnull(strstr(error->message, "no place for"));
+    GByteArray *cut = chunk(0, 8, 1);
+    g_byte_array_set_size(cut, cut->len - 1);
+    g_assert_true(state_unpack_put(u, cut, NULL)); /* shows when it is unpacked */
+    g_assert_false(state_unpack_wait(u, &later));
+    g_assert_nonnull(strstr(later->message, "cannot be unpacked"));
+    g_assert_false(state_unpack_put(u, chunk(0, 8, 1), NULL));
+    state_unpack_free(u);
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/live/bound", test_bound);
     g_test_add_func("/live/moment", test_moment);
     g_test_add_func("/live/brake", test_brake);
+    g_test_add_func("/live/order", test_order);
+    g_test_add_func("/live/no-place", test_no_place);
     return g_test_run();
 }
