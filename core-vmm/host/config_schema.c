@@ -27,6 +27,8 @@
 
 static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing", .at_once = true},
+    {"group", SCHEMA_TEXT, NULL, .help = "a word that puts it together with others in the manager, like Work",
+     .at_once = true},
     {"uuid", SCHEMA_UUID, NULL, .help = "what SMBIOS calls the machine; if missing, it has none"},
     {"os", SCHEMA_TEXT, NULL, .help = "the system in it, as vmctl create --os spells it: for people and icons",
      .at_once = true},
