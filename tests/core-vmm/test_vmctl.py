@@ -1509,6 +1509,8 @@ def test_completion(h):
         script = h.want(0, "completion", shell, out="create")
         if shutil.which(shell):
             subprocess.run(check, input=script.encode(), check=True)
+    script = h.out("completion", "bash") + 'COMP_WORDS=(vmctl snapshot t) COMP_CWORD=2; _vmctl; echo "${COMPREPLY[@]}"'
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout.split() == ["take", "tree", "thin"]
     h.want(2, "completion", "tcsh", err="bash, zsh and fish")
 
 
