@@ -232,7 +232,8 @@ static const struct {
               KVM_NMI, KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING, KVM_SET_SIGNAL_MASK, KVM_SET_USER_MEMORY_REGION,
               KVM_GET_DIRTY_LOG, KVM_GET_DEVICE_ATTR, KVM_SET_DEVICE_ATTR, KVM_TRANSLATE),
      "KVM: running it (hwaccel)"},
-    {WORKER, COMMANDS(KVM_SIGNAL_MSI), "interrupts of disks"},
+    {WORKER, COMMANDS(KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING),
+     "interrupts of disks, the first of a level-triggered vector too"},
     {NET, COMMANDS(FIONREAD, FIONBIO, SIOCGIFINDEX), "sockets: what waits; never wait; the number of an interface"},
 };
 

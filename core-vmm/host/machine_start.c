@@ -103,6 +103,8 @@ static char **command_line(const char *program, const char *folder, const struct
         g_ptr_array_add(a, g_strdup("--load"));
         g_ptr_array_add(a, g_steal_pointer(&load));
     }
+    if (how->engine)
+        g_ptr_array_add(a, g_strconcat("--engine=", how->engine, NULL));
     if (disposable)
         g_ptr_array_add(a, g_strconcat("--disposable=", disposable, NULL));
     g_ptr_array_add(a, NULL);
@@ -131,7 +133,7 @@ struct start {
     struct disposable disposable;
     struct machine_vnc vnc;
     char *watched; /* its folder, if there are to be automatic snapshots */
-    int ready; /* read end, non-blocking; -1: closed */
+    int ready;     /* read end, non-blocking; -1: closed */
     GString *said;
     double seconds;
 };

@@ -81,6 +81,7 @@ static bool parse(const char *words, uint32_t out[WORDS])
 
 GPtrArray *state_feature_names(const char *words, const char *other)
 {
+    static const char *const registers[REGISTERS] = {"EAX", "EBX", "ECX", "EDX"};
     uint32_t has[WORDS], lacks[WORDS] = {0};
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     if (!parse(words, has) || (other && !parse(other, lacks)))
@@ -94,7 +95,7 @@ GPtrArray *state_feature_names(const char *words, const char *other)
                 g_ptr_array_add(names, bit < count && strcmp(all[bit], "-")
                                            ? g_strdup(all[bit])
                                            : g_strdup_printf("bit %u of CPUID %#x %s", bit, leaves[named[i].leaf][0],
-                                                             named[i].reg == ECX ? "ECX" : "EDX"));
+                                                             registers[named[i].reg]));
     }
     return names;
 }

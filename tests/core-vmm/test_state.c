@@ -588,6 +588,15 @@ static void test_other_features(void)
     not_restored(parts, "", "needs a CPU with ");
     memcpy(at + 33 + 8, "00000000", 8);
     not_restored(parts, "", "was made on a CPU without ");
+    static const char own[] = "the software engine", other[] = "some other engine  ";
+    G_STATIC_ASSERT(sizeof own == sizeof other);
+    uint8_t *by = memmem(p->bytes->data, p->bytes->len, own, strlen(own));
+    g_assert_nonnull(by);
+    memcpy(by, other, strlen(other));
+    memcpy(at + 33 + 8, "ffffffff", 8);
+    not_restored(parts, "", "was made under some other engine   with cpu-model = host");
+    not_restored(parts, "", "may use what this engine (the software engine) does not show: ");
+    not_restored(parts, "", "rtm"); /* by name */
     close(fd);
     machine_free(m);
 }
