@@ -203,6 +203,8 @@ static void plan_drive(struct planning *p, const struct found_drive *d)
         set(p, section, "media", "cdrom");
     if (d->readonly && !cdrom)
         set(p, section, "readonly", "on");
+    if (d->independent && d->media == FOUND_DISK && d->bus != FOUND_FLOPPY)
+        set(p, section, "independent", "on");
     say(p->plan->mapped, "%s (%s) is %s%s%s", what, d->what ? d->what : "any", section, d->file ? " with " : ", empty",
         d->file ? d->file : "");
     if (!is_same_kind(d, bus))
