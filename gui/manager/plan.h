@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum plan_source { PLAN_NOTHING, PLAN_MEDIUM, PLAN_DISK };
+enum plan_source { PLAN_NOTHING, PLAN_MEDIUM, PLAN_DISK, PLAN_APPLIANCE /* import_page.h */ };
 struct plan {
     enum plan_source source;
     char *file;            /* of PLAN_MEDIUM and PLAN_DISK */
