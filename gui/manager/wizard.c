@@ -97,7 +97,8 @@ static void make_plan(VmWizard *z, struct plan *p)
                        .cpus = (unsigned)vm_amount_get(z->cpus),
                        .disk_format = g_strdup(formats[adw_combo_row_get_selected(z->disk_format)]),
                        .disk_bus = word_of(z->disk_bus),
-                       .nic = word_of(z->nic)};
+                       .nic = word_of(z->nic),
+                       .medium_installs = z->medium && z->medium->kind == MEDIUM_INSTALLER};
     p->automatic = gtk_widget_get_visible(z->answers_group) && adw_expander_row_get_enable_expansion(z->answers);
     if (!p->automatic)
         return;
