@@ -11,6 +11,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from manager import run_tests, wait_for  # noqa: E402
 
 
+FOCUSED = 12
+
+
 def info(desk, name):
     return json.loads(desk.vmctl("info", name, "-o", "json"))
 
@@ -102,6 +105,52 @@ def looks(desk):
     return desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl top", check=False).strip()
 
 
+def focused(desk):
+    """What has the keyboard; None: nothing that is known."""
+    return next((t.name for _, _, _, t in desk.items().values() if t.has(FOCUSED)), None)
+
+
+def tab_to(desk, name):
+    for _ in range(40):
+        if focused(desk) == name:
+            return
+        desk.keys("Tab")
+    raise AssertionError(f"no way by keyboard to {name}")
+
+
+def clones_a_snapshot(desk):
+    """By keyboard alone, through the row's menu."""
+    desk.vmctl("snapshot", "take", "alpha", "then")
+    desk.vmctl("set", "alpha", "machine.cpus=4")
+    desk.see("then", "label")
+    tab_to(desk, "Restore")
+    desk.keys("Tab", "space")
+    desk.see("Clone…")
+    desk.keys("Return")
+    desk.see("as this snapshot is")
+    desk.type_into("Name", "of then")
+    desk.click("C_lone", "push button")
+    wait_for("clone", lambda: "of then" in names(desk))
+    assert info(desk, "of then")["settings"]["machine"]["cpus"] == "2"
+    desk.vmctl("delete", "of then")
+    desk.vmctl("snapshot", "delete", "alpha", "then")
+
+
+def moves(desk):
+    """The disks, to a folder of the dialog."""
+    desk.vmctl("create", "mover", "--memory", "16M", "--nic", "none", "--disk", "1M", "--disk-format", "raw")
+    os.mkdir(desk.home + "/elsewhere")
+    desk.see("mover")
+    desk.action("move", "mover")
+    desk.see("_Move", "push button")
+    desk.keys("ctrl+l")
+    desk.run("xdotool", "type", desk.home + "/elsewhere")
+    desk.click("_Move", "push button")
+    wait_for("moved disk", lambda: os.listdir(desk.home + "/elsewhere"))
+    wait_for("settings", lambda: desk.home + "/elsewhere" in info(desk, "mover")["settings"]["ide0"]["file"])
+    desk.vmctl("delete", "mover")
+
+
 def curves_and_engine(desk):
     """While it runs, and only then."""
     desk.show_page("overview")
@@ -166,4 +215,4 @@ def doctor(desk):
     desk.vmctl("delete", "hurt")
 
 
-run_tests([groups, appliances, clones, failures_are_told, tries_safely, curves_and_engine, doctor], sys.argv[1:])
+run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor], sys.argv[1:])
