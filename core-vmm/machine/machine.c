@@ -50,6 +50,13 @@ static void reset_now(struct machine *m)
     irq_reset(m);
 }
 
+static void tell_reset(struct machine *m)
+{
+    const struct machine_event e = {.state = m->state, .reset = true};
+    for (unsigned i = 0; i < m->handler_count; i++)
+        m->handlers[i].fn(m->handlers[i].ctx, &e);
+}
+
 static void stop_now(struct machine *m, struct pending *p)
 {
     clock_stand(m->clock);
@@ -74,8 +81,10 @@ void machine_settle(struct machine *m)
             p = (struct pending){.stop = true, .end = MACHINE_END_RESET, .held = p.held, .message = p.message};
         if (p.stop)
             stop_now(m, &p);
-        else if (p.reset)
+        else if (p.reset) {
             reset_now(m);
+            tell_reset(m);
+        }
         if (p.eject && !p.stop)
             hotplug_eject(m, p.eject);
     }

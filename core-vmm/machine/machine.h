@@ -15,6 +15,7 @@ struct machine_event { /* state changes, for control clients */
     enum machine_end end;
     unsigned code;
     const char *message;
+    bool reset; /* the state is the same: the guest was reset */
 };
 
 /* file: the parsed machine.ini; folder: where relative paths start and logs go.  ends: struct char_end by the names of

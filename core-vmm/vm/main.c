@@ -67,6 +67,11 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
 {
     static const char *const names[] = {"stopped", "running", "paused"};
     struct process *p = ctx;
+    if (e->reset) {
+        if (p->server)
+            server_state_changed(p->server, e);
+        return;
+    }
     g_message("the machine is %s%s%s", names[e->state], e->message ? ": " : "", e->message ? e->message : "");
     if (p->server)
         server_state_changed(p->server, e);
