@@ -55,6 +55,7 @@ static void set_guest(JsonObject *r, struct additions *a)
     JsonObject *guest = a ? additions_describe(a) : NULL;
     if (guest)
         json_object_set_object_member(r, "guest", guest);
+    json_object_set_string_member(r, "clipboard", a ? additions_clipboard_policy(a) : "off");
 }
 
 static void set_cpu_limit(JsonObject *r, struct machine *m)

@@ -270,6 +270,8 @@ static const struct schema_key additions_keys[] = {
     {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
      .help =
          "as whose virtual machine CPUID shows it: VMware's, which open-vm-tools demands, or KVM's; auto: VMware's"},
+    {"clipboard", SCHEMA_CHOICE, "off", .words = WORDS("off", "to-guest", "to-host", "both"),
+     .help = "text that guest and host share by their clipboards, through the screen's window"},
     {NULL},
 };
 

@@ -248,10 +248,12 @@ static void use_disposable(struct process *p, GKeyFile *file)
 /* A guest whose real-time clock stands while the machine does is to be left alone. */
 static void add_additions(struct process *p, GKeyFile *file)
 {
-    struct config c = {file, p->ini, "machine"};
+    static const char *const policies[] = {"off", "to-guest", "to-host", "both", NULL}; /* as enum clipboard_policy */
+    struct config c = {file, p->ini, "machine"}, of_additions = {file, p->ini, "additions"};
     g_autofree char *rtc = config_string(&c, "rtc");
-    if (g_key_file_has_group(file, "additions"))
-        p->additions = additions_new(p->machine, !strcmp(rtc, "host"));
+    unsigned policy = CLIPBOARD_OFF;
+    if (g_key_file_has_group(file, "additions") && config_choice(&of_additions, "clipboard", policies, &policy, NULL))
+        p->additions = additions_new(p->machine, !strcmp(rtc, "host"), policy);
 }
 
 static bool build(struct process *p, GError **error)
