@@ -21,6 +21,7 @@ const struct cpu_engine kvm_engine = {
     .signal = hw_signal,
     .get_state = hw_get_state,
     .set_state = hw_set_state,
+    .cpuid = hw_cpuid,
     .registers = hw_registers,
     .msi = hw_msi,
     .get_lapic = hw_get_lapic,
@@ -41,5 +42,6 @@ const struct cpu_engine kvm_engine_no_chips = {
     .signal = hw_signal,
     .get_state = hw_get_state,
     .set_state = hw_set_state,
+    .cpuid = hw_cpuid,
     .registers = hw_registers,
 };

@@ -151,7 +151,7 @@ void hw_tsc_set(struct hw_vcpu *v, uint64_t own); /* the vCPU's own part: what i
 
 /* ---- cpuid.c ---- */
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error);
-bool hw_cpuid_read(struct hw_vcpu *v, uint32_t function, uint32_t out[4]); /* subleaf 0; false: there is none */
+void hw_cpuid(void *vcpu, uint32_t function, uint32_t index, uint32_t out[4]); /* zeros for a leaf that there is not */
 bool hw_cpu_can_virtualize(void); /* VT-x or AMD-V, whether or not it is switched on */
 
 bool hw_probe(GError **error); /* probe.c */

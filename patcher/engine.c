@@ -186,6 +186,11 @@ static void set_state(void *vcpu, const struct x86_state *in)
     vcpu_set_state(vcpu, in);
 }
 
+static void show_cpuid(void *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    cpuid(vcpu, leaf, subleaf, out);
+}
+
 static void registers(void *vcpu, uint64_t gpr[8], bool set)
 {
     io_registers(vcpu, gpr, set);
@@ -220,6 +225,7 @@ const struct cpu_engine interp_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .cpuid = show_cpuid,
     .registers = registers,
     .memory = memory,
     .counters = counters,
@@ -239,6 +245,7 @@ const struct cpu_engine soft_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .cpuid = show_cpuid,
     .registers = registers,
     .memory = memory,
     .counters = counters,

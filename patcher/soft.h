@@ -309,6 +309,7 @@ struct vcpu {
     /* tier 2 (translate/translate.h), NULL without */
     struct translator *translator;
     struct lockstep *lockstep; /* NULL without */
+    uint64_t lockstep_left;    /* blocks that the stretch may still enter */
     uint64_t trans_host_sp;
     uint8_t trans_x87_seg;  /* 1 + segment of the last x87 memory operand that was accessed in place, 0: none */
     uint64_t trans_x87_dp;  /* its offset */

@@ -41,11 +41,18 @@ struct cpu_vm {
     const char *options; /* of this engine, from the config key engine-options; may be "" */
 };
 
-/* A local APIC of an engine that brings them: the xAPIC register page (SDM Vol. 3, "Local APIC Register Address Map";
- * the ID in bits 24-31 in x2APIC mode too).  IA32_APIC_BASE is in x86_state. */
+/* A local APIC, the same for those of the machine and of an engine that brings them: the xAPIC register page (SDM Vol. 3,
+ * "Local APIC Register Address Map"; in x2APIC mode too, with the ID in bits 24-31, and the upper half of the ICR at
+ * 310h).  The timer's input clock is 1 GHz. */
 struct cpu_lapic {
     uint8_t registers[0x400];
-    uint64_t tsc_deadline; /* IA32_TSC_DEADLINE */
+    uint64_t base; /* IA32_APIC_BASE; an engine takes that of x86_state */
+    uint64_t
+        tsc_deadline; /* IA32_TSC_DEADLINE, of the machine's TSC: without what the vCPU's own WRMSR added; 0: none */
+    uint32_t errors;  /* which the ESR shows when it has been written; 0 where an engine cannot tell */
+    /* The count has run out and its interrupt was given.  Where it is 0 and this is not set, the interrupt is still to come:
+     * KVM does not tell which it is, and one too many does no harm. */
+    bool ran_out;
 };
 
 /* What an engine needs of the host's memory beside the guest's, in bytes; used: that has been touched so far. */
@@ -72,6 +79,8 @@ struct cpu_engine {
     void (*signal)(void *vcpu, enum cpu_signal what, unsigned value); /* the CPU's pins; the caller wakes the thread */
     void (*get_state)(void *vcpu, struct x86_state *out);
     void (*set_state)(void *vcpu, const struct x86_state *in);
+    /* EAX, EBX, ECX, EDX as the guest would get them; NULL: a test's engine that has no CPUID.  While not in run(). */
+    void (*cpuid)(void *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
     /* Only if the engine brings the local APICs, else NULL.  A level-triggered message (data bit 15) makes the engine
      * report the EOI of that vector by machine_eoi(). */
     void (*msi)(void *evm, uint64_t address, uint32_t data);

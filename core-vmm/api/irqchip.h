@@ -39,6 +39,9 @@ struct lapic_ops { /* one device holds the local APICs of all vCPUs */
     bool (*message)(struct device *d, const struct apic_message *msg); /* true if somebody took it */
     void (*init_cpu)(struct device *d, unsigned cpu);                  /* the CPU got INIT or was reset */
     uint64_t (*base)(struct device *d, unsigned cpu); /* guest-physical address of its page, 0 if it has none now */
+    void (*save)(struct device *d, unsigned cpu, struct cpu_lapic *out);
+    /* pic: level of the 8259A's output.  False: no APIC's base can be so. */
+    bool (*load)(struct device *d, unsigned cpu, bool pic, const struct cpu_lapic *in);
 };
 
 void irq_pic_output(struct device *d, bool level);                                  /* the 8259A's INT pin */

@@ -537,3 +537,11 @@ bool snapshots_edit(const char *machine, const char *which, const char *name, co
     change_end(&c);
     return good;
 }
+
+bool snapshots_trying(const char *machine)
+{
+    struct snapshot_record *r = snapshots_list(machine, NULL);
+    bool trying = r && snapshots_find(r, machine, SNAPSHOT_TRY, NULL);
+    record_free(r);
+    return trying;
+}

@@ -169,6 +169,10 @@ void irq_reset(struct machine *m);
 void irq_load_begin(struct machine *m);
 void irq_load_end(struct machine *m);
 bool irq_sync(struct machine *m, struct stream *s);
+/* The local APIC of a CPU, the machine's or the engine's; load after the CPU's own state.  False: no APIC can be so. */
+bool irq_has_lapics(const struct machine *m);
+void irq_lapic_save(struct machine *m, unsigned cpu, struct cpu_lapic *out);
+bool irq_lapic_load(struct machine *m, unsigned cpu, const struct cpu_lapic *in);
 void irq_update_pin(struct machine *m, unsigned cpu); /* irq lock held; after anything that may change INTR */
 
 /* ---- clock.c: guest time ---- */

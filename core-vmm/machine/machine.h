@@ -60,6 +60,7 @@ struct live_result {
     int64_t stood_us;
     bool vars;                   /* what UEFI remembered at that moment is in the file for that */
     unsigned rounds, last_pages; /* how often pages that had changed were copied; how many while it stood */
+    unsigned held_back;          /* how hard the guest was held back in the end; 0: it was not */
 };
 typedef void (*live_done)(void *ctx, const struct live_result *r, const GError *error);
 bool machine_save_live(struct machine *m, int fd, int vars, const struct save_watch *watch, live_done done, void *ctx,
