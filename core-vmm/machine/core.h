@@ -288,6 +288,7 @@ struct machine {
     } unknown_msrs;
     struct device *hyperv;      /* who has hyperv_ops, or NULL */
     struct machine_crash crash; /* under pending_lock */
+    guint crash_source;         /* the loop is to tell of it */
     struct {
         void (*fn)(void *ctx, const struct machine_crash *c);
         void *ctx;

@@ -153,6 +153,9 @@ static gboolean tell_crash(gpointer data)
 {
     struct machine *m = data;
     struct machine_crash c;
+    pthread_mutex_lock(&m->pending_lock);
+    m->crash_source = 0;
+    pthread_mutex_unlock(&m->pending_lock);
     machine_crash_look(m, &c);
     if (m->on_crash.fn)
         m->on_crash.fn(m->on_crash.ctx, &c);
@@ -168,11 +171,13 @@ void hyperv_crashed(struct device *d, const uint64_t words[HYPERV_CRASH_WORDS], 
     memcpy(m->crash.words, words, sizeof m->crash.words);
     g_free(m->crash.message);
     m->crash.message = g_strdup(message);
+    if (!m->crash_source)
+        m->crash_source = g_idle_add(tell_crash, m);
     pthread_mutex_unlock(&m->pending_lock);
-    g_message("the guest crashed: code 0x%" G_GINT64_MODIFIER "x, arguments 0x%" G_GINT64_MODIFIER
-              "x 0x%" G_GINT64_MODIFIER "x 0x%" G_GINT64_MODIFIER "x 0x%" G_GINT64_MODIFIER "x%s%s",
-              words[0], words[1], words[2], words[3], words[4], message ? ": " : "", message ? message : "");
-    g_idle_add(tell_crash, m);
+    dev_log(d,
+            "the guest crashed: code 0x%" G_GINT64_MODIFIER "x, arguments 0x%" G_GINT64_MODIFIER
+            "x 0x%" G_GINT64_MODIFIER "x 0x%" G_GINT64_MODIFIER "x 0x%" G_GINT64_MODIFIER "x%s%s",
+            words[0], words[1], words[2], words[3], words[4], message ? ": " : "", message ? message : "");
 }
 
 void machine_on_crash(struct machine *m, void (*fn)(void *ctx, const struct machine_crash *c), void *ctx)

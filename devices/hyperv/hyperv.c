@@ -88,7 +88,8 @@ void hv_arm(struct device *d)
     uint64_t next = hv_timers_next(h), now = hv_now(d), at = DEV_NEVER;
     if (next != HV_NEVER)
         at = dev_now(d) + (next > now ? MIN(next - now, UINT64_MAX / 200) * 100 : 0);
-    dev_timer(d, 0, h->page_stale ? 0 : MIN(at, h->retry_due), hv_timers_run);
+    h->armed = h->page_stale ? 0 : MIN(at, h->retry_due);
+    dev_timer(d, 0, h->armed, hv_timers_run);
 }
 
 /* ---- pages of the VM ---- */
@@ -290,7 +291,7 @@ static void hyperv_reset(struct device *d)
 {
     struct hyperv *h = d->state;
     memset(h->port, 0, sizeof h->port);
-    h->retry_due = DEV_NEVER;
+    h->retry_due = h->armed = DEV_NEVER;
     for (unsigned cpu = 0; cpu < h->cpus; cpu++) {
         uint64_t runtime = h->reg[cpu].vp_runtime;
         memset(&h->reg[cpu], 0, sizeof h->reg[cpu]);
@@ -367,16 +368,17 @@ static void loaded(struct device *d, uint64_t reference)
         else
             hv_timers_loaded(d, cpu);
     }
-    h->page_stale = !hyperv_in_engine(d);
-    h->retry_ns = 0;
-    h->retry_due = hv_anything_waits(h) ? dev_now(d) : DEV_NEVER;
-    hv_arm(d);
+    if (h->page_stale || h->armed == DEV_NEVER)
+        hv_arm(d);
+    else
+        dev_timer(d, 0, h->armed, hv_timers_run);
 }
 
 /* Whose expiry the engine keeps to itself. */
 static void fetch(struct device *d, uint64_t *reference)
 {
     struct hyperv *h = d->state;
+    h->armed = DEV_NEVER;
     for (unsigned cpu = 0; cpu < h->cpus; cpu++) {
         hyperv_fetch(d, cpu, &h->reg[cpu], reference);
         for (unsigned i = 0; i < HV_TIMERS; i++)
@@ -389,10 +391,14 @@ static void fetch(struct device *d, uint64_t *reference)
 static bool hyperv_sync(struct device *d, struct stream *s, uint32_t version)
 {
     struct hyperv *h = d->state;
-    uint64_t reference = hv_now(d);
+    uint64_t reference = hv_now(d), scale = h->scale;
     if (!s->loading && hyperv_in_engine(d))
         fetch(d, &reference);
     stream_u64(s, &reference);
+    stream_u64(s, &scale);
+    stream_u64(s, &h->retry_ns);
+    stream_u64(s, &h->retry_due);
+    stream_u64(s, &h->armed);
     stream_u32(s, &h->sequence);
     for (unsigned cpu = 0; cpu < h->cpus; cpu++) {
         sync_registers(s, &h->reg[cpu]);
@@ -402,6 +408,7 @@ static bool hyperv_sync(struct device *d, struct stream *s, uint32_t version)
         sync_port(s, &h->port[i]);
     if (!stream_ok(s) || !ports_good(h))
         return false;
+    h->page_stale = s->loading && scale != h->scale && !hyperv_in_engine(d);
     if (s->loading)
         loaded(d, reference);
     return true;

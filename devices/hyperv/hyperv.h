@@ -59,6 +59,7 @@ struct hyperv {
     struct hv_port port[HV_PORTS];
     uint64_t retry_ns;  /* how long until the next try to place what waits */
     uint64_t retry_due; /* guest ns; DEV_NEVER: nothing waits */
+    uint64_t armed;     /* guest ns for which the device's timer is set */
 };
 
 static inline bool hv_fast(const struct hyperv_call *c)
