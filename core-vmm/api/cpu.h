@@ -38,6 +38,7 @@ struct cpu_vm {
     uint64_t tsc_khz;
     const char *model;   /* CPUID model: "host" or "x86-64-v2" */
     bool vmware;         /* CPUID names VMware as the hypervisor */
+    bool hyperv;         /* ... or Microsoft, with the interface of Hyper-V */
     const char *options; /* of this engine, from the config key engine-options; may be "" */
 };
 
@@ -86,6 +87,7 @@ struct cpu_engine {
     void (*msi)(void *evm, uint64_t address, uint32_t data);
     void (*get_lapic)(void *vcpu, struct cpu_lapic *out);
     void (*set_lapic)(void *vcpu, const struct cpu_lapic *in); /* after set_state(); NULL: as after RESET# */
+    const struct hyperv_engine *hyperv; /* what it has of Hyper-V's interface (api/hyperv.h); NULL: nothing */
     /* RAX to RDI of the instruction whose port access is under way: only from machine_in() and machine_out(), on their
      * thread.  Setting leaves RSP alone, and of INS and OUTS what these go by: RCX, RDX, RSI and RDI.  (hwaccel takes one
      * that comes alone for IN or OUT.) */
@@ -117,3 +119,5 @@ void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8);
  * is one of the machine's TSC: without what the vCPU's own WRMSR added. */
 bool machine_apic_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write);
 void machine_eoi(struct machine *m, uint8_t vector); /* from an engine with its own local APICs */
+/* An access to an MSR that there is not was answered by #GP(0): logged, once for each MSR. */
+void machine_msr_unknown(struct machine *m, uint32_t msr, bool write);

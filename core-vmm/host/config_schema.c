@@ -267,9 +267,10 @@ static const struct schema_key snapshots_keys[] = {
 };
 static const struct schema_key no_keys[] = {{NULL}};
 static const struct schema_key additions_keys[] = {
-    {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
+    {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm", "hyperv"),
      .help =
-         "as whose virtual machine CPUID shows it: VMware's, which open-vm-tools demands, or KVM's; auto: VMware's"},
+         "as whose virtual machine CPUID shows it: VMware's, which open-vm-tools demands, KVM's, or Hyper-V's with its "
+         "interface, which Windows uses; auto: VMware's"},
     {"clipboard", SCHEMA_CHOICE, "off", .words = WORDS("off", "to-guest", "to-host", "both"),
      .help = "text that guest and host share by their clipboards, through the screen's window"},
     {NULL},

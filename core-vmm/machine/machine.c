@@ -214,6 +214,8 @@ void machine_add(struct machine *m, struct device *d)
         m->power_button = d;
     if (d->ops->hotplug)
         m->hotplug = d;
+    if (d->ops->hyperv)
+        m->hyperv = d;
 }
 
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)
@@ -249,14 +251,14 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     return true;
 }
 
-/* As VMware's machine only where its backdoor is: guests go by both. */
-static bool shown_as_vmware(struct machine *m)
+/* As another's machine only with VMware's backdoor: guests go by both. */
+static bool shown_as(struct machine *m, const char *whose)
 {
     struct config c = {m->file, m->path, "additions"};
     if (!g_key_file_has_group(m->file, c.section))
         return false;
     g_autofree char *identity = config_string(&c, "identity");
-    return strcmp(identity, "kvm") != 0;
+    return !strcmp(strcmp(identity, "auto") ? identity : "vmware", whose);
 }
 
 static bool engine_start(struct machine *m, GError **error)
@@ -270,7 +272,8 @@ static bool engine_start(struct machine *m, GError **error)
                                 .tsc_offset = clock_tsc_offset(m->clock),
                                 .tsc_khz = clock_tsc_khz(m->clock),
                                 .model = m->cpu_model,
-                                .vmware = shown_as_vmware(m),
+                                .vmware = shown_as(m, "vmware"),
+                                .hyperv = m->hyperv != NULL,
                                 .options = m->engine_options};
     m->engine_vm = m->engine->vm_new(&m->cpu_vm, error);
     if (!m->engine_vm || !memory_map_engine(m, error))
@@ -363,6 +366,7 @@ void machine_free(struct machine *m)
         clock_free(m->clock);
     memory_free(m);
     g_free(m->pending.message);
+    machine_crash_clear(&m->crash);
     g_free((char *)m->last.message);
     g_free(m->cpu_model);
     g_free(m->engine_options);

@@ -85,6 +85,13 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
     g_main_loop_quit(p->loop);
 }
 
+static void on_crash(void *ctx, const struct machine_crash *c)
+{
+    struct process *p = ctx;
+    if (p->server)
+        server_broadcast(p->server, "crash", crash_describe(c));
+}
+
 static gboolean on_signal(gpointer data)
 {
     struct process *p = data;
@@ -278,6 +285,7 @@ static bool build(struct process *p, GError **error)
     for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
         drive_on_full(v, on_disk_full, p);
     machine_on_event(p->machine, on_machine_event, p);
+    machine_on_crash(p->machine, on_crash, p);
     if (p->filters)
         machine_on_thread(p->machine, (struct thread_hook){thread_begins, p});
     return true;
