@@ -43,8 +43,9 @@ static bool offers_all(struct hw_vcpu *v)
     for (unsigned i = 0; i < l.head.nent; i++) {
         uint32_t want[4];
         const struct kvm_cpuid_entry2 *e = &l.entry[i];
-        if ((e->function != 0x40000003 && e->function != 0x40000004) || !hw_cpuid_read(v, e->function, want))
+        if (e->function != 0x40000003 && e->function != 0x40000004)
             continue;
+        hw_cpuid(v, e->function, 0, want);
         all &= !(want[0] & ~e->eax) && (e->function != 0x40000003 || !(want[3] & ~e->edx));
     }
     return all;
