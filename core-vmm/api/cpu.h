@@ -47,13 +47,10 @@ struct cpu_vm {
  * 310h).  The timer's input clock is 1 GHz. */
 struct cpu_lapic {
     uint8_t registers[0x400];
-    uint64_t base; /* IA32_APIC_BASE; an engine takes that of x86_state */
-    uint64_t
-        tsc_deadline; /* IA32_TSC_DEADLINE, of the machine's TSC: without what the vCPU's own WRMSR added; 0: none */
-    uint32_t errors;  /* which the ESR shows when it has been written; 0 where an engine cannot tell */
-    /* The count has run out and its interrupt was given.  Where it is 0 and this is not set, the interrupt is still to come:
-     * KVM does not tell which it is, and one too many does no harm. */
-    bool ran_out;
+    uint64_t base;         /* IA32_APIC_BASE; an engine takes that of x86_state */
+    uint64_t tsc_deadline; /* of the machine's TSC, as in machine_apic_msr(); 0: none */
+    uint32_t errors;       /* which the ESR shows when it has been written; 0 where an engine cannot tell */
+    bool ran_out; /* the count did, and its interrupt was given.  KVM does not tell: perhaps it comes once more */
 };
 
 /* What an engine needs of the host's memory beside the guest's, in bytes; used: that has been touched so far. */
@@ -95,8 +92,7 @@ struct cpu_engine {
     /* For people; NULL: there is nothing to tell. */
     void (*memory)(void *evm, struct cpu_memory *out);        /* any thread */
     void (*counters)(void *evm, cpu_count_fn fn, void *ctx);  /* any thread */
-    char *(*dump)(void *vcpu, unsigned most, GError **error); /* the hottest code that was made, as text (g_free);
-                                                                  while no vCPU is in run() */
+    char *(*dump)(void *vcpu, unsigned most, GError **error); /* the hottest code, as text (g_free); no vCPU in run() */
 };
 
 /* The machine's side, for engines.  Any vCPU thread; size 1, 2, 4 or 8 bytes (ports: 1, 2, 4); cpu: the index of the
