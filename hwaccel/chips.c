@@ -32,8 +32,9 @@ static void install_routes(struct hw_vm *vm)
 {
     struct {
         struct kvm_irq_routing head;
-        struct kvm_irq_routing_entry entry[PINS];
+        struct kvm_irq_routing_entry entry[PINS + 16 * G_N_ELEMENTS(vm->hyperv.routed)];
     } table = {0};
+    table.head.nr = hw_hyperv_routes(vm, table.entry);
     for (unsigned vector = FIRST_VECTOR; vector < 256; vector++) {
         if (!(vm->routed[vector / 32] >> vector % 32 & 1))
             continue;
@@ -55,6 +56,17 @@ static void report_eoi_of(struct hw_vm *vm, uint8_t vector)
     pthread_mutex_lock(&vm->routes_lock);
     if (!(atomic_fetch_or(&vm->routed[vector / 32], bit) & bit))
         install_routes(vm);
+    pthread_mutex_unlock(&vm->routes_lock);
+}
+
+void hw_route_sint(struct hw_vm *vm, unsigned cpu, unsigned sint)
+{
+    uint32_t bit = 1u << sint;
+    pthread_mutex_lock(&vm->routes_lock);
+    if (!(vm->hyperv.routed[cpu] & bit)) {
+        vm->hyperv.routed[cpu] |= bit;
+        install_routes(vm);
+    }
     pthread_mutex_unlock(&vm->routes_lock);
 }
 

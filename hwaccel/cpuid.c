@@ -188,6 +188,7 @@ static struct cpu_model describe(struct hw_vcpu *v, struct leaves *host)
         .index = v->index,
         .tsc_khz = vm->config->tsc_khz,
         .vmware = vm->config->vmware,
+        .hyperv = vm->config->hyperv,
         .x2apic = vm->chips->in_kernel,
         .deadline = vm->chips->in_kernel && ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
     };

@@ -279,6 +279,10 @@ struct vcpu {
     _Atomic unsigned nmi_pending; /* 0 to 2: one may wait behind the one that is about to be taken */
     _Atomic int sipi_vector;      /* or -1 */
 
+    /* tlb_remote.c, any thread */
+    _Atomic bool running; /* in run() */
+    _Atomic unsigned flush_asked, flush_done;
+
     /* exception being raised: filled by raise_exception(), consumed by the run loop */
     jmp_buf trap;
     struct {

@@ -126,7 +126,7 @@ static bool take_place(struct change *c, struct snapshot_image *child, struct sn
     }
     parent->frozen = child->frozen;
     parent->merging = false;
-    if (!snapshot_note_time(c->folder, parent, error))
+    if (!snapshot_note_lasting(c->folder, parent, error))
         return false;
     g_ptr_array_remove(r->images, child);
     return change_commit(c, file, PENDING_STATE_STAYS, error);

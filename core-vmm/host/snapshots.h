@@ -35,6 +35,9 @@ bool snapshots_delete(const char *machine, const char *which, struct machine_job
                       char **kept, GError **error);
 /* NULL: as it is. */
 bool snapshots_edit(const char *machine, const char *which, const char *name, const char *description, GError **error);
+char **snapshot_independent_drives(GKeyFile *file); /* those that are to stay out (independent=on); g_strfreev */
+/* The drives that stayed out of it; g_strfreev. */
+char **snapshot_left_out(const char *folder, unsigned id);
 /* Findings about one (NULL: all), sentences; none: it is whole.  g_ptr_array_unref; NULL: an error. */
 GPtrArray *snapshots_verify(const char *machine, const char *which, GError **error);
 

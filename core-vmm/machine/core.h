@@ -286,6 +286,17 @@ struct machine {
         void *ctx;
     } on_plug;
     struct device *hotplug; /* who has hotplug_ops, or NULL */
+    struct unknown_msrs {   /* unknown_msr.c, under pending_lock; more than fit are not told of */
+        uint32_t seen[64];
+        unsigned count;
+    } unknown_msrs;
+    struct device *hyperv;      /* who has hyperv_ops, or NULL */
+    struct machine_crash crash; /* under pending_lock */
+    guint crash_source;         /* the loop is to tell of it */
+    struct {
+        void (*fn)(void *ctx, const struct machine_crash *c);
+        void *ctx;
+    } on_crash;
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */

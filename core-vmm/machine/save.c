@@ -30,6 +30,8 @@ bool save_settle(struct machine *m, GError **error)
             return false;
         }
         clock_step(m->clock, 0); /* what is due */
+        if (!tpm_settle(m, error))
+            return false;
         if (!drives_settle(m, &requests, error))
             return false;
         all += requests;
@@ -68,16 +70,6 @@ static bool save_all(struct machine *m, int fd, const struct save_watch *watch, 
     return good && state_finish(&w, error);
 }
 
-bool save_has_no_tpm(struct machine *m, GError **error)
-{
-    bool has = m->tpm && tpm_attached(m->tpm);
-    if (has)
-        g_set_error(
-            error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-            "A running machine with a TPM cannot be saved: what its TPM knows until the next reset would be lost");
-    return !has;
-}
-
 bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GError **error)
 {
     bool runs = m->state == MACHINE_RUNNING;
@@ -85,8 +77,6 @@ bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GEr
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
-    if (!save_has_no_tpm(m, error))
-        return false;
     vcpus_ask_hold(m);
     vcpus_wait_held(m);
     clock_stand(m->clock);

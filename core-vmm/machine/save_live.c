@@ -323,9 +323,8 @@ static bool may_go_on(struct live *l, bool *again, GError **error)
     l->before = n;
     l->alike = n < before / 4 * 3 ? 0 : l->alike + 1;
     l->result.rounds++;
-    g_debug("live: round %u: %" G_GUINT64_FORMAT " pages changed, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-              " aside",
-              l->result.rounds, n, l->pages.aside, l->pages.most);
+    g_debug("live: round %u: %" G_GUINT64_FORMAT " pages changed, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " aside",
+            l->result.rounds, n, l->pages.aside, l->pages.most);
     *again = n > FEW_PAGES;
     if (!*again || (l->alike < ALIKE_ROUNDS && l->result.rounds < ROUNDS_MAX))
         return true;
@@ -368,8 +367,6 @@ static bool prepare(struct live *l, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
-    if (!save_has_no_tpm(m, error))
-        return false;
     while (strcmp(g_array_index(l->table, struct state_part, l->drives_part).name, DISK_LAYERS_PART))
         l->drives_part++;
     g_ptr_array_set_size(l->parts, l->table->len);

@@ -79,7 +79,6 @@ void state_unpack_free(struct state_unpack *u);                 /* NULL is fine;
 
 /* ---- save.c ---- */
 bool save_ended(const struct machine *m);                /* there is nothing to save any more */
-bool save_has_no_tpm(struct machine *m, GError **error); /* else: one sentence */
 /* What was asked of the machine is done, what is due has run, and its drives have nothing under way. */
 bool save_settle(struct machine *m, GError **error);
 

@@ -3,6 +3,7 @@
  *
  * The order is that of loading, and each part may rely on those before it: time stands at the right moment when a chip sets
  * its timers; the address map is there before memory is written, and memory before a CPU's page tables are looked at. */
+#include "core-vmm/api/tpm.h"
 #include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/state.h"
 #include <string.h>
@@ -41,6 +42,11 @@ static bool sync_interrupts(struct machine *m, const struct state_part *p, struc
 static bool sync_input(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
 {
     return input_queue_sync(m->input, s);
+}
+
+static bool sync_tpm(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
+{
+    return tpm_sync(m, s, error);
 }
 
 /* ---- devices ---- */
@@ -190,6 +196,8 @@ GArray *state_table(struct machine *m)
     add(table, "map", 1, sync_map);
     for (unsigned i = 0; i < m->devices; i++)
         add_device(table, m->device[i]);
+    if (m->tpm)
+        add(table, "tpm", 1, sync_tpm);
     add(table, "interrupts", 1, sync_interrupts);
     add(table, "memory", 2, NULL);
     add_cpus(table, "cpu", m->cpus, 1, sync_cpu);

@@ -67,6 +67,11 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
 {
     static const char *const names[] = {"stopped", "running", "paused"};
     struct process *p = ctx;
+    if (e->reset) {
+        if (p->server)
+            server_state_changed(p->server, e);
+        return;
+    }
     g_message("the machine is %s%s%s", names[e->state], e->message ? ": " : "", e->message ? e->message : "");
     if (p->server)
         server_state_changed(p->server, e);
@@ -78,6 +83,13 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
     if (p->o.foreground && e->message)
         g_printerr("terrarium-vm: %s\n", e->message);
     g_main_loop_quit(p->loop);
+}
+
+static void on_crash(void *ctx, const struct machine_crash *c)
+{
+    struct process *p = ctx;
+    if (p->server)
+        server_broadcast(p->server, "crash", crash_describe(c));
 }
 
 static gboolean on_signal(gpointer data)
@@ -243,10 +255,12 @@ static void use_disposable(struct process *p, GKeyFile *file)
 /* A guest whose real-time clock stands while the machine does is to be left alone. */
 static void add_additions(struct process *p, GKeyFile *file)
 {
-    struct config c = {file, p->ini, "machine"};
+    static const char *const policies[] = {"off", "to-guest", "to-host", "both", NULL}; /* as enum clipboard_policy */
+    struct config c = {file, p->ini, "machine"}, of_additions = {file, p->ini, "additions"};
     g_autofree char *rtc = config_string(&c, "rtc");
-    if (g_key_file_has_group(file, "additions"))
-        p->additions = additions_new(p->machine, !strcmp(rtc, "host"));
+    unsigned policy = CLIPBOARD_OFF;
+    if (g_key_file_has_group(file, "additions") && config_choice(&of_additions, "clipboard", policies, &policy, NULL))
+        p->additions = additions_new(p->machine, !strcmp(rtc, "host"), policy);
 }
 
 static bool build(struct process *p, GError **error)
@@ -271,6 +285,7 @@ static bool build(struct process *p, GError **error)
     for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
         drive_on_full(v, on_disk_full, p);
     machine_on_event(p->machine, on_machine_event, p);
+    machine_on_crash(p->machine, on_crash, p);
     if (p->filters)
         machine_on_thread(p->machine, (struct thread_hook){thread_begins, p});
     return true;

@@ -467,9 +467,14 @@ static int lapic_ack(struct device *d, unsigned cpu)
     if (vector < 0)
         return -1;
     set_vector(&a->irr, vector, false);
-    set_vector(&a->isr, vector, true);
+    set_vector(&a->isr, vector, !has_vector(&a->auto_eoi, vector));
     lapic_update(d, a);
     return vector;
+}
+
+static void lapic_auto_eoi(struct device *d, unsigned cpu, const uint64_t vectors[4])
+{
+    memcpy(apic_of(d, cpu)->auto_eoi.bits, vectors, sizeof(struct vectors));
 }
 
 static bool lapic_requested(struct device *d, uint8_t vector)
@@ -550,6 +555,7 @@ static const struct lapic_ops plug = {
     .requested = lapic_requested,
     .message = lapic_message,
     .init_cpu = lapic_init_cpu,
+    .auto_eoi = lapic_auto_eoi,
     .base = lapic_base,
     .save = lapic_save,
     .load = lapic_load,

@@ -48,6 +48,7 @@ struct lapic {
     uint32_t icr_low, icr_high;
     uint32_t lvt[LVTS];
     struct vectors isr, tmr, irr;
+    struct vectors auto_eoi; /* end as they are taken: Hyper-V says which, also after a load */
     bool lint[2]; /* levels of the pins */
     bool intr;    /* what the CPU was told */
     /* Timer. */

@@ -254,6 +254,7 @@ static GtkWidget *menu_of(const char *id)
     gtk_widget_set_valign(b, GTK_ALIGN_CENTER);
     gtk_widget_add_css_class(b, "flat");
     gtk_widget_set_tooltip_text(b, _("More"));
+    gtk_accessible_update_property(GTK_ACCESSIBLE(b), GTK_ACCESSIBLE_PROPERTY_LABEL, _("More"), -1);
     return b;
 }
 

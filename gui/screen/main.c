@@ -141,6 +141,8 @@ static void on_news(struct screen *s)
         on_cursor(s, &n.cursor);
     if (n.input_changed)
         on_input(s, &n);
+    if (n.clipboard)
+        clipboard_from_guest(&s->clipboard, n.clipboard);
     if (n.complaint)
         window_notice(s, "%s", n.complaint);
     if (n.state)
@@ -154,11 +156,23 @@ static void on_news(struct screen *s)
 
 /* ---- events of the window ---- */
 
+static void give_clipboard(struct screen *s)
+{
+    size_t bytes;
+
+    if (!clipboard_to_guest(&s->clipboard, &bytes))
+        window_notice(s, "the clipboard is too long for the guest: %zu KiB", bytes >> 10);
+}
+
 static void on_window(struct screen *s, const SDL_WindowEvent *e)
 {
     switch (e->event) {
-    case SDL_WINDOWEVENT_FOCUS_GAINED: input_sync_locks(&s->input); break;
+    case SDL_WINDOWEVENT_FOCUS_GAINED:
+        input_sync_locks(&s->input);
+        give_clipboard(s);
+        break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
+        clipboard_ask_guest(&s->clipboard);
         input_release_all(&s->input);
         input_capture(&s->input, false);
         window_title(s);
@@ -167,7 +181,11 @@ static void on_window(struct screen *s, const SDL_WindowEvent *e)
     case SDL_WINDOWEVENT_DISPLAY_CHANGED: window_arrange(s); break;
     case SDL_WINDOWEVENT_EXPOSED: window_changed(s); break;
     case SDL_WINDOWEVENT_RESIZED: s->user_sized |= !s->fullscreen; break;
-    case SDL_WINDOWEVENT_LEAVE: input_leave(&s->input); break;
+    case SDL_WINDOWEVENT_LEAVE:
+        input_leave(&s->input);
+        if (has_focus(s)) /* some displays take a clipboard from no window without the focus */
+            clipboard_ask_guest(&s->clipboard);
+        break;
     case SDL_WINDOWEVENT_CLOSE: action_close(s); break;
     default: break;
     }
@@ -233,6 +251,10 @@ static void on_event(struct screen *s, SDL_Event *e)
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEBUTTONUP: on_button(s, &e->button); break;
     case SDL_MOUSEWHEEL: input_wheel(&s->input, &e->wheel); break;
+    case SDL_CLIPBOARDUPDATE:
+        if (has_focus(s))
+            give_clipboard(s);
+        break;
     case SDL_DROPFILE:
     case SDL_DROPTEXT: on_drop(s, &e->drop); break;
     default: break;
@@ -292,9 +314,10 @@ static int fail(int code, const char *message)
 static int open_and_run(struct screen *s, const struct options *o)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *problem = NULL;
+    g_autofree char *problem = NULL, *clipboard = NULL;
 
     s->name = o->name;
+    clipboard = remembered_clipboard(s);
     s->input.host_key = o->host_key ? SDL_GetScancodeFromName(o->host_key) : SDL_SCANCODE_RCTRL;
     if (s->input.host_key == SDL_SCANCODE_UNKNOWN)
         return fail(EXIT_CODE_USAGE,
@@ -304,6 +327,7 @@ static int open_and_run(struct screen *s, const struct options *o)
         return fail(g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND) ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED,
                     error->message);
     s->input.link = s->link;
+    clipboard_share_init(&s->clipboard, s->link, clipboard);
     s->zoom = 1;
     bar_init(&s->bar, screen_menus, s);
     s->bar.wanted = remembered_bar(s);
@@ -315,6 +339,7 @@ static int open_and_run(struct screen *s, const struct options *o)
     run(s);
     input_release_all(&s->input);
     menus_clear(s);
+    clipboard_share_clear(&s->clipboard);
     window_close(s);
     link_close(s->link);
     return EXIT_CODE_OK;

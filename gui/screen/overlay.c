@@ -78,8 +78,9 @@ void overlay_arrange(struct overlay *o, int width, int height)
     y = place_buttons(o, y + GAP / 2, width, &right);
     o->place.w = MAX(right, MARGIN + widest) + MARGIN;
     o->place.h = y + MARGIN;
-    o->place.x = (width - o->place.w) / 2;
-    o->place.y = (height - o->place.h) / 2;
+    o->scale = MIN(1, MIN((double)width / o->place.w, (double)height / o->place.h));
+    o->place.x = (width / o->scale - o->place.w) / 2;
+    o->place.y = (height / o->scale - o->place.h) / 2;
 }
 
 /* ---- events ---- */
@@ -127,7 +128,7 @@ static void key(struct overlay *o, const SDL_KeyboardEvent *e)
 /* A button, or count: the box; -1: neither. */
 static int at(const struct overlay *o, int x, int y, double point)
 {
-    SDL_Point p = {x / point - o->place.x, y / point - o->place.y};
+    SDL_Point p = {x / point / o->scale - o->place.x, y / point / o->scale - o->place.y};
 
     for (int i = 0; i < o->count; i++)
         if (SDL_PointInRect(&p, &o->button[i]))
@@ -210,7 +211,7 @@ void overlay_draw(struct overlay *o, struct canvas *c, double point)
     cairo_save(cr);
     cairo_set_source_rgba(cr, 0, 0, 0, 0.5);
     cairo_paint(cr);
-    cairo_scale(cr, point, point);
+    cairo_scale(cr, point * o->scale, point * o->scale);
     cairo_translate(cr, o->place.x, o->place.y);
     drawing_rounded(cr, 0, 0, o->place.w, o->place.h, CORNER);
     drawing_colour(cr, COLOUR_PANEL);

@@ -15,6 +15,7 @@ struct overlay {
     int count, selected;                   /* selected: count means the box */
     void (*chosen)(void *ctx, int button); /* the panel is gone already and may be shown anew */
     void *ctx;
+    double scale;                                 /* below 1 in a window that is too small for it */
     SDL_Rect place;                               /* in points, measured when it is shown or the window changes */
     SDL_Rect button[OVERLAY_BUTTONS], tick_place; /* relative to place */
 };

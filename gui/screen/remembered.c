@@ -5,11 +5,11 @@
 #include "core-vmm/host/machines.h"
 #include "gui/screen/screen.h"
 
-static GKeyFile *settings(const struct screen *s, struct config *c)
+static GKeyFile *settings(const struct screen *s, const char *section, struct config *c)
 {
     GKeyFile *file = machines_settings(s->name, NULL);
 
-    *c = (struct config){file, NULL, "window"};
+    *c = (struct config){file, NULL, section};
     return file;
 }
 
@@ -17,7 +17,7 @@ enum closing remembered_closing(const struct screen *s)
 {
     static const char *const words[] = {"ask", "keep", "save", "shut-down", "power-off", NULL}; /* as enum closing */
     struct config c;
-    g_autoptr(GKeyFile) file = settings(s, &c);
+    g_autoptr(GKeyFile) file = settings(s, "window", &c);
     unsigned which = CLOSING_ASK;
 
     if (!file || !config_choice(&c, "close", words, &which, NULL))
@@ -28,10 +28,19 @@ enum closing remembered_closing(const struct screen *s)
 bool remembered_bar(const struct screen *s)
 {
     struct config c;
-    g_autoptr(GKeyFile) file = settings(s, &c);
+    g_autoptr(GKeyFile) file = settings(s, "window", &c);
     bool shown = true;
 
     return !file || !config_flag(&c, "toolbar", &shown, NULL) || shown;
+}
+
+/* Not what the VM process says: it may be in its guest's hands. */
+char *remembered_clipboard(const struct screen *s)
+{
+    struct config c;
+    g_autoptr(GKeyFile) file = settings(s, "additions", &c);
+
+    return file && g_key_file_has_group(file, "additions") ? config_string(&c, "clipboard") : g_strdup("off");
 }
 
 void remember(struct screen *s, const char *key, const char *value)

@@ -3,6 +3,7 @@
 #pragma once
 #include "gui/screen/bar.h"
 #include "gui/screen/canvas.h"
+#include "gui/screen/clipboard.h"
 #include "gui/screen/input.h"
 #include "gui/screen/job.h"
 #include "gui/screen/link.h"
@@ -23,6 +24,7 @@ struct screen {
     struct overlay overlay;
     struct bar bar;
     struct jobs jobs;
+    struct clipboard_share clipboard;
     char *engine, *state;        /* "soft", "running" */
     char *notice;                /* shown for a while; NULL: nothing */
     uint32_t notice_until;       /* SDL ticks; 0: until the next one */
@@ -78,7 +80,8 @@ void closing_shut_down(struct screen *s);
 void closing_save(struct screen *s);
 void closing_power_off(struct screen *s); /* after asking */
 
-/* remembered.c: section [window] of machine.ini */
+/* remembered.c: sections [window] and [additions] of machine.ini */
 enum closing remembered_closing(const struct screen *s);
 bool remembered_bar(const struct screen *s);
+char *remembered_clipboard(const struct screen *s);                  /* "off", "to-guest", "to-host", "both"; g_free */
 void remember(struct screen *s, const char *key, const char *value); /* a notice says so if it cannot be */
