@@ -75,8 +75,10 @@ static void plan_machine(struct planning *p)
         say(p->plan->mapped, "its system, %s, is of the kind %s", p->f->system, p->os->os);
     else if (p->f->system)
         say(p->plan->left, "its system, %s, is not known; it gets what every system drives", p->f->system);
-    if (p->os)
+    if (p->os) {
         set(p, "machine", "os", p->os->os);
+        set(p, "additions", "identity", p->os->identity);
+    }
     if (!p->f->efi)
         return;
     set(p, "machine", "firmware", "uefi");

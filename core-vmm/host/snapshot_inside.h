@@ -24,6 +24,8 @@ void change_end(struct change *c); /* whether it was begun or not */
 /* The record as it is, and with it this machine.ini (NULL: as it is) and saved state: decides, and does it. */
 bool change_commit(struct change *c, GKeyFile *settings, int state, GError **error);
 bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **error); /* as its file is now */
+/* The same, when that and all that it holds is on stable storage: of what the record is about to call final. */
+bool snapshot_note_lasting(const char *folder, struct snapshot_image *i, GError **error);
 /* Is its file as it was when it was frozen?  False: a sentence. */
 bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GError **error);
 /* All that a disk consists of, from it down: struct snapshot_image; g_ptr_array_unref. */

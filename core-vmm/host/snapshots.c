@@ -12,6 +12,7 @@
 #include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/image/image.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,7 +38,7 @@ static bool settle_live(struct change *c, GError **error)
 {
     for (guint i = 0; i < c->record->images->len; i++) {
         struct snapshot_image *image = c->record->images->pdata[i];
-        if (image->live && !snapshot_note_time(c->folder, image, error))
+        if (image->live && !snapshot_note_lasting(c->folder, image, error))
             return false;
         image->live = false;
     }
@@ -132,6 +133,19 @@ bool snapshot_note_time(const char *folder, struct snapshot_image *i, GError **e
     i->bytes = S_ISREG(st.st_mode) ? st.st_size : 0;
     i->changed_ns = S_ISREG(st.st_mode) ? changed_ns(&st) : 0;
     return true;
+}
+
+/* Of an image of several files only one is named here. */
+bool snapshot_note_lasting(const char *folder, struct snapshot_image *i, GError **error)
+{
+    g_autofree char *path = g_canonicalize_filename(i->file, folder);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool good = fd >= 0 && (!strcmp(i->format, "vmdk") ? !syncfs(fd) : !fsync(fd) || errno == EINVAL || errno == EROFS);
+    if (!good)
+        path_failed(path, error);
+    if (fd >= 0)
+        close(fd);
+    return good && snapshot_note_time(folder, i, error);
 }
 
 bool snapshot_image_same(const char *folder, const struct snapshot_image *i, GError **error)
@@ -255,7 +269,7 @@ static bool freeze(struct change *c, const struct snapshot *s, GError **error)
     for (guint i = 0; i < s->disks->len; i++) {
         struct snapshot_image *image = record_image(c->record, ((struct snapshot_disk *)s->disks->pdata[i])->file);
         if (image->frozen ? !snapshot_image_same(c->folder, image, error)
-                          : !snapshot_note_time(c->folder, image, error))
+                          : !snapshot_note_lasting(c->folder, image, error))
             return false;
         image->frozen = true;
     }
@@ -543,4 +557,12 @@ bool snapshots_edit(const char *machine, const char *which, const char *name, co
     good = good && change_commit(&c, NULL, PENDING_STATE_STAYS, error);
     change_end(&c);
     return good;
+}
+
+bool snapshots_trying(const char *machine)
+{
+    struct snapshot_record *r = snapshots_list(machine, NULL);
+    bool trying = r && snapshots_find(r, machine, SNAPSHOT_TRY, NULL);
+    record_free(r);
+    return trying;
 }

@@ -26,9 +26,9 @@ bool state_sync_manifest(struct machine *m, const struct state_part *p, struct s
 
 /* ---- state_machine.c: which machine it is ---- */
 bool state_sync_machine(struct machine *m, const struct state_part *p, struct stream *s, GError **error);
-/* The features that the guest's CPUID may show of the host's CPU when that is the model, as the words that are compared; and
- * their names (g_ptr_array_unref): all of words, or those that words has and other lacks. */
-char *state_host_features(void);
+/* The features that the guest's CPUID shows, as the words that are compared; and their names (g_ptr_array_unref): all of
+ * words, or those that words has and other lacks. */
+char *state_features(struct machine *m);
 GPtrArray *state_feature_names(const char *words, const char *other);
 
 /* ---- state_cpu.c ---- */

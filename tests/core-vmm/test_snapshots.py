@@ -531,6 +531,56 @@ def case_merge_killed(h):
     return None
 
 
+def case_merges_killed(h):
+    """A merge that was killed when all was done but the record's last word is finished before another one of that disk begins."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:
+        return "there is no strace, or nothing to trace with"
+    if not shutil.which("qemu-io"):
+        return "there is no qemu-io"
+    whole = four(h)
+    assert kill_in_merge(h, "rename", 3, "c"), "the deletion writes the record less often"
+    assert [i["file"] for i in h.record()["images"] if i["merging"]] == ["snapshots/ide0-2.qcow2"], h.record()
+    shutil.copytree(h.folder, h.base + "/killed", copy_function=shutil.copy2)
+    calls, killed = [(c, n) for c in ("rename", "utimensat", "pwritev") for n in range(1, 6)], 0
+    for call in calls:
+        shutil.rmtree(h.folder)
+        shutil.copytree(h.base + "/killed", h.folder, copy_function=shutil.copy2)
+        killed += kill_in_merge(h, *call, "b")
+        h.want("set", "m", "machine.memory=64M")
+        assert present_sum(h) == whole, f"{call}"
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "take", "m", "e")
+        h.want("snapshot", "delete", "m", "e")
+        assert present_sum(h) == whole and not [i for i in h.record()["images"] if i["merging"]], h.record()
+    assert killed > 8, killed
+    return None
+
+
+def synced_before(h, file, *words):
+    """Is the file fsynced, which fdatasync does not do for its time, after the last write to it and before the record is renamed for the
+    last time?"""
+    log = h.base + "/strace"
+    subprocess.run(["strace", "-f", "-y", "-o", log, "-e", "trace=fsync,pwritev,rename", VMCTL, "snapshot", *words], env=h.env,
+                   capture_output=True, timeout=120, check=True)
+    with open(log, encoding="utf-8", errors="replace") as f:
+        lines = f.read().splitlines()
+    record = max(i for i, line in enumerate(lines) if " rename(" in line and "/record.json\"" in line)
+    known = [i for i, line in enumerate(lines[:record]) if f"/{file}>" in line]
+    return bool(known) and " fsync(" in lines[known[-1]]
+
+
+def case_lasting_times(h):
+    """What the record calls final is on the disk by then, and so is the time by which it is known."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:
+        return "there is no strace, or nothing to trace with"
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    assert synced_before(h, "disk.img", "take", "m", "a"), "a take"
+    h.want("snapshot", "take", "m", "b")
+    h.want("snapshot", "take", "m", "c")
+    assert synced_before(h, "ide0-1.qcow2", "delete", "m", "b"), "a merge"
+    return None
+
+
 def case_merge_time(h):
     """Killed between a write to a head and its time: whoever comes next puts the time back, and not that of another image."""
     h.want("create", "m", "--disk", "1M", "--disk-format", "raw")

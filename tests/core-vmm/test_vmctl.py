@@ -137,6 +137,7 @@ def test_buses(h):
             (("--disk-bus", "scsi"), "scsi0", "scsi6", ""),
             (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
             (("--os", "windows", "--cpus", "4"), "sata0", "sata5", "sockets=1\n"), (("--os", "windows-old"), "ide0", "ide2", "sockets=1\n"),
+            (("--os", "windows"), "sata0", "sata5", "[additions]\nidentity=hyperv\n"),
             (("--os", "windows", "--cpus", "4", "--set", "machine.sockets=2"), "sata0", "sata5", "sockets=2\n"),
             (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
             (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
@@ -1516,6 +1517,8 @@ def test_completion(h):
         script = h.want(0, "completion", shell, out="create")
         if shutil.which(shell):
             subprocess.run(check, input=script.encode(), check=True)
+    script = h.out("completion", "bash") + 'COMP_WORDS=(vmctl snapshot t) COMP_CWORD=2; _vmctl; echo "${COMPREPLY[@]}"'
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout.split() == ["take", "tree", "thin"]
     h.want(2, "completion", "tcsh", err="bash, zsh and fish")
 
 
