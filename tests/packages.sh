@@ -3,11 +3,11 @@
 # Sourced by sh from the root of the tree.
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 acpica-tools binutils libglib2.0-dev libjson-glib-dev
-libarchive-dev libcrypt-dev libxml2-dev libslirp-dev libvncserver-dev libxkbcommon-dev libsdl2-dev libx11-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev"
+libarchive-dev libcrypt-dev libext2fs-dev ntfs-3g-dev libxml2-dev libslirp-dev libvncserver-dev libxkbcommon-dev libsdl2-dev libx11-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev"
 RUN_PACKAGES="seabios xkb-data"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools ovmf swtpm"
-TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool metacity twm xfonts-base wimtools genisoimage python3-yaml debconf libxml2-utils openssl
+TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES e2fsprogs ntfs-3g qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool metacity twm xfonts-base wimtools genisoimage python3-yaml debconf libxml2-utils openssl
 vncsnapshot gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"

@@ -41,6 +41,12 @@ char **snapshot_left_out(const char *folder, unsigned id);
 /* Findings about one (NULL: all), sentences; none: it is whole.  g_ptr_array_unref; NULL: an error. */
 GPtrArray *snapshots_verify(const char *machine, const char *which, GError **error);
 
+/* ---- snapshot_extract.c ---- */
+/* A file of a disk's file system (ext2, ext3, ext4, FAT, NTFS) as it was then, to fd.  drive: "ide0", or "ide0:2" for one partition.
+ * False: there may be a beginning in fd. */
+bool snapshots_extract(const char *machine, const char *which, const char *drive, const char *path, int fd,
+                       GError **error);
+
 /* ---- snapshot_thin.c: automatic ones ---- */
 #define SNAPSHOT_AUTOMATIC "" /* as the name of one that is taken: it is automatic, and gets a name by its time */
 struct snapshot_policy {      /* [snapshots] of machine.ini */

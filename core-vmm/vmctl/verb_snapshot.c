@@ -224,8 +224,10 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
     g_autofree char *name = machine_resolve(argv[2], &code);
     if (!name)
         return code;
-    if (!strcmp(part, "diff") && third)
+    if (!strcmp(part, "diff") && third && argc < 6)
         return snapshot_diff_show(name, third, argc > 4 ? argv[4] : NULL, how);
+    if (!strcmp(part, "extract") && argc == 7)
+        return snapshot_extract(name, third, argv[4], argv[5], argv[6]);
     if (argc > 4)
         return fail(EXIT_CODE_USAGE, "usage: vmctl snapshot %s", v->args);
     if (!strcmp(part, "take") && (!third || !o->automatic))
@@ -262,7 +264,7 @@ static int snapshot(const struct verb *v, int argc, char **argv)
         {NULL},
     };
     int code;
-    if (verb_options(v, entries, &argc, &argv, 2, 4, &code))
+    if (verb_options(v, entries, &argc, &argv, 2, 6, &code))
         code = dispatch(v, argc, argv, &o);
     g_free(o.name);
     g_free(o.description);
@@ -274,10 +276,11 @@ static int snapshot(const struct verb *v, int argc, char **argv)
 const struct verb verb_snapshot = {
     "snapshot",
     "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT] | "
-    "diff NAME SNAPSHOT [SNAPSHOT] | thin NAME",
+    "diff NAME SNAPSHOT [SNAPSHOT] | extract NAME SNAPSHOT DRIVE[:PARTITION] PATH FILE|- | thin NAME",
     "points that a machine can go back to",
     "  vmctl snapshot take demo before-update --description 'all is well'\n"
     "  vmctl snapshot restore demo before-update --keep broken\n"
     "  vmctl snapshot tree demo\n"
+    "  vmctl snapshot extract demo before-update sata0 /etc/fstab old-fstab\n"
     "  vmctl snapshot delete demo broken     merges what it had with what is on top",
     snapshot};

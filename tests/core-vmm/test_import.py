@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import plistlib
 import random
 import re
 import shutil
@@ -344,8 +345,17 @@ def utm(h):
     h.same_disk("utm", "nvme0")
     write(d + "/config.plist", text.replace("x86_64", "aarch64"))
     h.refused(d, "aarch64")
-    write(d + "/config.plist", b"bplist00" + bytes(40))
-    h.refused(d, "binary property list")
+    whole = plistlib.loads(text.encode())
+    whole["Information"].update(Name="Dében", Count=70000, Part=0.5, Blob=b"12", Notes="x" * 300)
+    write(d + "/config.plist", plistlib.dumps(whole, fmt=plistlib.FMT_BINARY))
+    _, other = h.take(d, "utm2")
+    assert {k: v for k, v in other.items() if k != "nvme0"} == {k: v for k, v in s.items() if k != "nvme0"}, (other, s)
+    many = ["x"]
+    for _ in range(40):
+        many = [many] * 10  # one object each; written out, more than any memory has
+    for data in (b"bplist00" + bytes(40), b"bplist00", plistlib.dumps({"a": many}, fmt=plistlib.FMT_BINARY)):
+        write(d + "/config.plist", data)
+        h.refused(d, "binary property list")
 
 
 def quickemu(h):
