@@ -7,7 +7,7 @@ libarchive-dev libcrypt-dev libxml2-dev libslirp-dev libvncserver-dev libxkbcomm
 RUN_PACKAGES="seabios xkb-data"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools ovmf swtpm"
-TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool metacity twm xfonts-base wimtools genisoimage python3-yaml debconf libxml2-utils openssl
+TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool xclip metacity twm xfonts-base wimtools genisoimage python3-yaml debconf libxml2-utils openssl
 vncsnapshot gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"
