@@ -11,10 +11,11 @@ TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i
 vncsnapshot gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"
-TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream"
+TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream shared-mime-info man-db mandoc"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
+PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian cpio" # a Debian package, for .ci/package
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
@@ -36,7 +37,7 @@ missing_packages() {
 	done
 }
 
-# need_packages build|run|test|hosts|network ...: installs what is missing of these groups; asks nothing if nothing is.
+# need_packages build|run|test|hosts|network|package ...: installs what is missing of these groups; asks nothing if nothing is.
 need_packages() {
 	command -v apt-get >/dev/null || {
 		say "no apt-get here: install the equivalents of: $BUILD_PACKAGES $RUN_PACKAGES"
@@ -49,6 +50,7 @@ need_packages() {
 		run) list="$list $RUN_PACKAGES $GUEST_PACKAGES" ;;
 		test) list="$list $TEST_PACKAGES" ;;
 		hosts) list="$list $HOSTS_PACKAGES" ;;
+		package) list="$list $PACKAGE_PACKAGES" ;;
 		network) list="$list $NETWORK_PACKAGES" ;;
 		vnc) list="$list $VNC_PACKAGES" ;;
 		esac

@@ -5,7 +5,7 @@
 #include "core-vmm/control/commands.h"
 #include <string.h>
 
-#define SCREEN_POLL_MS   200
+#define POLL_MS          200
 #define GRAPHICS_SECONDS 30 /* of graphics, until nobody waits for text any more: boot menus and splashes pass */
 #define FOR_EVER         1e9
 
@@ -192,7 +192,38 @@ static void wait_screen(struct call *c)
     }
     struct waiter *w = waiter_new(c);
     if (!search_screen(w))
-        w->poll = g_timeout_add(SCREEN_POLL_MS, poll_screen, w);
+        w->poll = g_timeout_add(POLL_MS, poll_screen, w);
+}
+
+/* ---- the guest's crash ---- */
+
+static bool look_for_crash(struct waiter *w)
+{
+    struct machine_crash c;
+    machine_crash_look(call_machine(w->call), &c);
+    bool crashed = c.count;
+    if (crashed)
+        call_reply(waiter_done(w), crash_describe(&c));
+    machine_crash_clear(&c);
+    return crashed;
+}
+
+static gboolean poll_crash(gpointer ctx)
+{
+    struct waiter *w = ctx;
+    guint poll = w->poll;
+    w->poll = 0;
+    if (look_for_crash(w))
+        return G_SOURCE_REMOVE;
+    w->poll = poll;
+    return G_SOURCE_CONTINUE;
+}
+
+static void wait_crash(struct call *c)
+{
+    struct waiter *w = waiter_new(c);
+    if (!look_for_crash(w))
+        w->poll = g_timeout_add(POLL_MS, poll_crash, w);
 }
 
 const struct command wait_commands[] = {
@@ -208,5 +239,9 @@ const struct command wait_commands[] = {
      {{"text", PARAM_TEXT, true}, {"timeout", PARAM_SECONDS}},
      .summary = "until the text screen shows this",
      .handler = wait_screen},
+    {"wait.crash",
+     {{"timeout", PARAM_SECONDS}},
+     .summary = "until the guest has told that it crashed, if it has not since the machine was started",
+     .handler = wait_crash},
     {NULL},
 };

@@ -20,6 +20,8 @@ static bool remove_all(const char *folder, GError **error)
     g_autofree char *fresh = fresh_folder(machines, FRESH_GONE, &lock, NULL);
     g_autofree char *moved = fresh ? g_build_filename(fresh, "machine", NULL) : NULL;
     bool out = moved && !rename(folder, moved);
+    if (out) /* nothing in it may go before its name does */
+        folder_sync(machines, NULL);
     /* A mount point stays where it is.  Who wants the lock may just have made its file once more. */
     bool good = (out && folder_remove(moved, NULL)) || folder_remove(out ? moved : folder, error);
     if (fresh) {

@@ -126,7 +126,7 @@ static bool take_place(struct change *c, struct snapshot_image *child, struct sn
     }
     parent->frozen = child->frozen;
     parent->merging = false;
-    if (!snapshot_note_time(c->folder, parent, error))
+    if (!snapshot_note_lasting(c->folder, parent, error))
         return false;
     g_ptr_array_remove(r->images, child);
     return change_commit(c, file, PENDING_STATE_STAYS, error);
@@ -211,6 +211,27 @@ static enum outcome merge_or_keep(struct deletion *x, struct snapshot_image *chi
     return change_commit(&x->change, NULL, PENDING_STATE_STAYS, error) ? NOTHING : FAILED;
 }
 
+static const struct snapshot_image *bottom(const struct snapshot_record *r, const struct snapshot_image *i)
+{
+    const struct snapshot_image *below;
+    while (i->on && (below = record_image(r, i->on)))
+        i = below;
+    return i;
+}
+
+/* A merge that was killed may have told those above already, of which the record knows nothing yet: until it is finished, what
+ * builds upon what is not known, and no other merge may begin among the images that have the same one below all.  NULL: there is none. */
+static char *needed_by_unfinished(const struct change *c, const struct snapshot_image *i)
+{
+    const struct snapshot_record *r = c->record;
+    for (guint k = 0; k < r->images->len; k++) {
+        const struct snapshot_image *other = r->images->pdata[k];
+        if (other != i && other->merging && bottom(r, other) == bottom(r, i))
+            return g_strdup_printf("%s stays until a merge into %s is finished", i->file, other->file);
+    }
+    return NULL;
+}
+
 /* above: images on top of it.  g_free; NULL: it need not. */
 static char *why_it_stays(const struct change *c, const struct snapshot_image *i, const GPtrArray *above)
 {
@@ -219,6 +240,8 @@ static char *why_it_stays(const struct change *c, const struct snapshot_image *i
     if (!above->len && !i->ours) /* its file is not removed */
         return NULL;
     char *why = above->len ? needed_by_saved(c, i) : NULL;
+    if (!why && above->len)
+        why = needed_by_unfinished(c, i);
     if (!why && above->len)
         why = needed_by_running(c, i, above->pdata[0]);
     if (!why)

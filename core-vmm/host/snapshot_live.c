@@ -212,7 +212,7 @@ static bool finish(struct snapshot_live *l, struct change *c, const char *state,
     for (guint i = 0; i < l->disks->len; i++) {
         const struct live_disk *d = l->disks->pdata[i];
         struct snapshot_image *below = record_image(r, d->on);
-        if (!snapshot_note_time(c->folder, below, error))
+        if (!snapshot_note_lasting(c->folder, below, error))
             return false;
         below->live = false;
         snapshot_add_disk(s, d->drive, d->on);

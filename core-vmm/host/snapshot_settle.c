@@ -182,13 +182,14 @@ void snapshots_remove_leftovers(const char *folder, const struct snapshot_record
 /* ---- times that a killed merge has not put back ---- */
 
 /* A merge writes to the head of a frozen image, and then puts its time back, by which those above it know it.  Its size stays:
- * one that has another is another one.  What a running machine has written to since has a time that the record does not know yet. */
+ * one that has another is another one.  What a running machine has written to since, and what others are being merged into, has a
+ * time that the record does not know yet. */
 static void put_time_back(const char *folder, const struct snapshot_image *i)
 {
     g_autofree char *path = g_canonicalize_filename(i->file, folder);
     const struct timespec time[2] = {{.tv_nsec = UTIME_OMIT}, {i->changed_ns / NS_PER_S, i->changed_ns % NS_PER_S}};
     struct snapshot_image now = {.file = i->file};
-    if (!i->frozen || i->live || i->changed_ns <= 0 || !snapshot_note_time(folder, &now, NULL) ||
+    if (!i->frozen || i->live || i->merging || i->changed_ns <= 0 || !snapshot_note_time(folder, &now, NULL) ||
         now.bytes != i->bytes || now.changed_ns == i->changed_ns)
         return;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -201,6 +201,8 @@ bool drive_sync(struct drive *v, GError **error)
     struct medium *m = drive_medium_use(v->medium);
     g_mutex_unlock(&v->lock);
     int err = m ? image_flush(m->image) : 0;
+    if (m && !err && m->image->writable)
+        blk_lasting_mtime(m->image->file); /* by which a state is going to know it */
     drive_medium_release(m);
     return !err || disk_fail_errno(error, -err, "drive %s", v->section);
 }

@@ -92,7 +92,10 @@ void blk_only_read(
 bool blk_has_name(struct blk_file *f, const char *path); /* by whatever link; false: there is no such file */
 uint64_t blk_allocated(struct blk_file *f);              /* bytes that the file takes on the host's disk */
 int64_t blk_mtime(struct blk_file *f);                   /* of its last change, in nanoseconds; 0: unknown */
-void blk_set_mtime(struct blk_file *f, int64_t time);    /* after a change that no reader notices; on stable storage */
+/* The same, on stable storage with all that was written, which a mere blk_sync() does not promise: a child that notes it, or a
+ * state, would outlive a power cut that the time does not. */
+int64_t blk_lasting_mtime(struct blk_file *f);
+void blk_set_mtime(struct blk_file *f, int64_t time); /* after a change that no reader notices; on stable storage */
 
 /* For formats' open: all of it or an error that names what was being read. */
 bool blk_get(struct blk_file *f, uint64_t offset, void *to, size_t n, const char *what, GError **error);

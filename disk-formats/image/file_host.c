@@ -616,6 +616,13 @@ int64_t blk_mtime(struct blk_file *f)
     return host_stat(f, &st) && S_ISREG(st.st_mode) ? st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec : 0;
 }
 
+int64_t blk_lasting_mtime(struct blk_file *f)
+{
+    if (f->ops == &host_ops && fsync(((struct host *)f->state)->fd) && errno != EINVAL && errno != EROFS)
+        return 0;
+    return blk_mtime(f);
+}
+
 void blk_set_mtime(struct blk_file *f, int64_t time)
 {
     struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}, {time / 1000000000, time % 1000000000}};

@@ -20,9 +20,8 @@ const struct image_format *image_format_find(const char *name, GError **error)
 #define TIME_ID "time-"
 
 /* Formats without an id that changes with the contents: the time of the file's last change. */
-static char *id_by_time(struct blk_file *f)
+static char *id_by_time(int64_t t)
 {
-    int64_t t = blk_mtime(f);
     return t ? g_strdup_printf(TIME_ID "%" G_GINT64_FORMAT ".%09d", t / 1000000000, (int)(t % 1000000000)) : NULL;
 }
 
@@ -64,7 +63,7 @@ void image_freeze(struct image *im)
     im->writable = false;
     blk_only_read(im->file);
     g_free(im->time_id);
-    im->time_id = !im->id || im->format->lasting_id ? id_by_time(im->file) : NULL;
+    im->time_id = !im->id || im->format->lasting_id ? id_by_time(blk_lasting_mtime(im->file)) : NULL;
 }
 
 int image_note_parent(struct image *im)
@@ -132,7 +131,7 @@ struct image *image_open_with(struct blk_file *f, const struct image_format *for
         ok = disk_fail(error, DISK_ERROR_CORRUPT, "%s: a disk of %" G_GUINT64_FORMAT " bytes is absurd", f->path,
                        im->bytes);
     if (ok && (!im->id || format->lasting_id))
-        im->time_id = id_by_time(f);
+        im->time_id = id_by_time(blk_mtime(f));
     if (ok)
         return im;
     if (im->state && format->close)

@@ -174,6 +174,8 @@ bool image_create(const char *path, const char *format_name, const struct image_
     if (!o.bytes && o.parent_image)
         o.bytes = o.parent_image->bytes;
     struct image *parent = o.parent_image;
+    if (parent && !o.parent_changes)
+        blk_lasting_mtime(parent->file); /* by which the new one is going to know it */
     bool own = o.parent_image && image_uses(o.parent_image, path) && o.parent_image != given->parent_image;
     struct blk_file *f = own ? NULL : blk_create(path, replace, error);
     if (own)

@@ -100,6 +100,8 @@ bool disk_set_parent(const char *path, const char *format, const char *name, con
     struct image_how below = {.format = parent_format, .unlocked = in_use};
     struct image *parent = there ? image_open(there, &below, error) : NULL;
     int64_t time = im ? blk_mtime(im->file) : 0;
+    if (parent)
+        blk_lasting_mtime(parent->file);
     bool good = parent && (im->format->set_parent ||
                            disk_fail(error, DISK_ERROR_UNSUPPORTED, "%s: a %s image cannot be told of another parent",
                                      path, im->format->name));

@@ -17,3 +17,4 @@ void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t pa
                        int access);          /* a write tag was set */
 bool lockstep_crowded(const struct vcpu *c); /* the next stretch should begin with a block, where pages can go */
 void lockstep_dma(struct soft_vm *vm);       /* any thread */
+void lockstep_code_gone(struct vcpu *c);     /* what was decoded is dropped */

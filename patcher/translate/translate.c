@@ -84,6 +84,7 @@ void trans_free(struct vcpu *c)
     g_ptr_array_unref(x->blocks);
     g_ptr_array_unref(x->allocated);
     lockstep_free(c->lockstep);
+    c->lockstep = NULL;
     g_free(x->one);
     g_free(x);
     c->translator = NULL;
@@ -472,22 +473,20 @@ const uint8_t *trans_rest(struct vcpu *c, const struct trans_point *p)
     return go_on_with(c, rest_of_block(c, p));
 }
 
-/* Of a kept block, with all its instructions: g_free. */
-static struct block *whole_block(struct vcpu *c, const struct translated_block *tb)
+void trans_whole_block(struct vcpu *c, const struct translated_block *tb, struct block *whole)
 {
     const struct block *r = tb->block;
-    struct block *w = g_malloc(sizeof *w + r->count * sizeof(struct insn));
-    *w = *r;
+    *whole = *r;
     for (unsigned i = 0; i < r->count; i++)
-        w->insn[i] = *code_insn(c, r, i, tb->point[i].ip);
-    return w;
+        whole->insn[i] = *code_insn(c, r, i, tb->point[i].ip);
 }
 
 static struct translated_block *translate_apart(struct vcpu *c, const struct translated_block *tb)
 {
     fpu_leave(c); /* for the C library's sake */
     count(c, COUNT_BLOCKS_APART);
-    struct block *w = whole_block(c, tb);
+    struct block *w = g_malloc(sizeof *w + tb->block->count * sizeof(struct insn));
+    trans_whole_block(c, tb, w);
     struct translated_block *apart = translate_block(c, w, false);
     apart->block = tb->block;
     g_free(w);

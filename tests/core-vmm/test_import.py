@@ -226,6 +226,7 @@ scsi0.present = "TRUE"
 scsi0.virtualDev = "pvscsi"
 scsi0:0.present = "TRUE"
 scsi0:0.fileName = "Debian.vmdk"
+scsi0:0.mode = "independent-persistent"
 sata0:1.present = "TRUE"
 SATA0:1.deviceType = "cdrom-image"
 sata0:1.fileName = "cd.iso"
@@ -253,7 +254,7 @@ firmware = "efi"
     assert s["nic1"]["mac"] == "00:0c:29:11:22:33" and s["nic2"]["mode"] == "hostonly" and s["nic2"]["connected"] == "off", s
     h.same_disk("vmx", "sata0")
     report, s = h.take(d + "/deb.vmx", "vmx2", "--in-place")
-    assert s["sata0"] == {"file": d + "/Debian.vmdk", "format": "vmdk"}, s
+    assert s["sata0"] == {"file": d + "/Debian.vmdk", "format": "vmdk", "independent": "on"}, s
     h.same_disk("vmx2", "sata0")
     report = json.loads(h.want(0, "import", d + "/deb.vmx", "-o", "json", "-q"))
     assert report["name"] == "Deb-ian" and h.settings("Deb-ian")["machine"]["name"] == 'Deb"ian', report
@@ -291,9 +292,11 @@ def vbox(h):
     assert s["nic1"] == {"model": "pcnet", "mode": "nat", "mac": "08:00:27:11:22:33", "forward": "tcp 127.0.0.1:2222 22"}, s
     assert s["nic2"]["network"] == "lan" and s["nic2"]["connected"] == "off" and s["nic3"]["interface"] == "eth0", s
     h.same_disk("vbox", "ide0")
+    assert "independent" not in s["ide0"], s
     write(d + "/gone.iso", b"x" * 2048)
-    report, s = h.take(d + "/xp.vbox", "vbox2")
-    assert s["ide2"]["file"] == d + "/gone.iso", s
+    other = (VBOX % (UUID, "Snapshots/child.vdi")).replace('format="VDI"/>', 'format="VDI" type="Writethrough"/>')
+    report, s = h.take(write(d + "/xp.vbox", other), "vbox2")
+    assert s["ide2"]["file"] == d + "/gone.iso" and s["ide0"]["independent"] == "on", s
     h.refused(write(d + "/e.vbox", '<VirtualBox xmlns="http://www.virtualbox.org/"><MachineEncrypted/></VirtualBox>'), "is encrypted")
 
 

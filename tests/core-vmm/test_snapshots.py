@@ -342,6 +342,50 @@ def case_restore_refused(h):
     assert h.record() == before and in_snapshots(h) == files, in_snapshots(h)
 
 
+def case_independent(h):
+    """A disk that stays out: it is in no snapshot, and as it was when the machine goes back; never one that snapshots have."""
+    h.want("create", "m", "--disk", "1M", "--disk", "1M", "--disk-format", "raw", "--disk-bus", "ide")
+    own = h.settings()["ide1"]["file"]
+
+    def write(drive, value):
+        s = h.settings()[drive]
+        h.tool("qemu-io", "-f", s["format"], "-c", f"write -P {value} 0 {BLOCK}", h.path(s["file"]))
+
+    def first(drive):
+        s = h.settings()[drive]
+        h.tool("qemu-img", "convert", "-f", s["format"], "-O", "raw", h.path(s["file"]), h.base + "/raw")
+        with open(h.base + "/raw", "rb") as f:
+            return f.read(1)[0]
+
+    write("ide0", 1), write("ide1", 1)
+    h.want("set", "m", "ide1.independent=on")
+    h.want("snapshot", "take", "m", "one", err="drive ide1 is independent")
+    assert h.settings()["ide1"]["file"] == own and [d["drive"] for d in h.record()["snapshots"][0]["disks"]] == ["ide0"]
+    assert json.loads(h.want("snapshot", "list", "m", "-o", "json"))["snapshots"][0]["left-out"] == ["ide1"]
+    assert "(without ide1)" in h.want("snapshot", "list", "m")
+    write("ide0", 2), write("ide1", 2)
+    h.want("snapshot", "restore", "m", "one", "--keep", "two")
+    assert (first("ide0"), first("ide1")) == (1, 2) and h.settings()["ide1"]["file"] == own
+    h.want("clone", "m", "n", "--snapshot", "one", err="drive ide1 stays out of snapshots")
+    assert "ide1" not in json.loads(h.want("info", "n", "-o", "json"))["settings"]
+    h.want("clone", "m", "o")  # all of the present
+    assert "ide1" in json.loads(h.want("info", "o", "-o", "json"))["settings"]
+    with open(h.path("saved.state"), "wb"):  # suspended: what the guest knows of the disk would not fit it
+        h.want("snapshot", "take", "m", code=1, err="take the snapshot while the machine is off")
+    os.unlink(h.path("saved.state"))
+    h.want("set", "m", "ide1.independent=off")
+    h.want("snapshot", "take", "m", "three")
+    before, files = h.record(), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "one", "--keep", "four", code=1, err="a part of some")  # the guest would write below three
+    h.want("set", "m", "ide1.independent=on")
+    h.want("snapshot", "take", "m", "five", code=1, err="a part of some")
+    h.want("snapshot", "restore", "m", "three", "--keep", "four", code=1, err="a part of some")  # its image would go
+    assert h.record() == before and in_snapshots(h) == files and first("ide1") == 2
+    h.want("set", "m", "ide1.independent=off")
+    h.want("snapshot", "restore", "m", "three")
+    h.want("snapshot", "verify", "m")
+
+
 def case_firmware_and_tpm(h):
     """What UEFI and a TPM remember is a snapshot's too; where there was nothing, there is nothing again."""
     small = {"vars.fd": "vars", "tpm/tpm2-00.permall": "tpm"}
@@ -484,6 +528,56 @@ def case_merge_killed(h):
         h.want("snapshot", "verify", "m")
         assert present_sum(h) == whole and not [i for i in h.record()["images"] if i["merging"]], h.record()
     assert done[0] > 3 and done[1] > 1, done
+    return None
+
+
+def case_merges_killed(h):
+    """A merge that was killed when all was done but the record's last word is finished before another one of that disk begins."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:
+        return "there is no strace, or nothing to trace with"
+    if not shutil.which("qemu-io"):
+        return "there is no qemu-io"
+    whole = four(h)
+    assert kill_in_merge(h, "rename", 3, "c"), "the deletion writes the record less often"
+    assert [i["file"] for i in h.record()["images"] if i["merging"]] == ["snapshots/ide0-2.qcow2"], h.record()
+    shutil.copytree(h.folder, h.base + "/killed", copy_function=shutil.copy2)
+    calls, killed = [(c, n) for c in ("rename", "utimensat", "pwritev") for n in range(1, 6)], 0
+    for call in calls:
+        shutil.rmtree(h.folder)
+        shutil.copytree(h.base + "/killed", h.folder, copy_function=shutil.copy2)
+        killed += kill_in_merge(h, *call, "b")
+        h.want("set", "m", "machine.memory=64M")
+        assert present_sum(h) == whole, f"{call}"
+        h.want("snapshot", "verify", "m")
+        h.want("snapshot", "take", "m", "e")
+        h.want("snapshot", "delete", "m", "e")
+        assert present_sum(h) == whole and not [i for i in h.record()["images"] if i["merging"]], h.record()
+    assert killed > 8, killed
+    return None
+
+
+def synced_before(h, file, *words):
+    """Is the file fsynced, which fdatasync does not do for its time, after the last write to it and before the record is renamed for the
+    last time?"""
+    log = h.base + "/strace"
+    subprocess.run(["strace", "-f", "-y", "-o", log, "-e", "trace=fsync,pwritev,rename", VMCTL, "snapshot", *words], env=h.env,
+                   capture_output=True, timeout=120, check=True)
+    with open(log, encoding="utf-8", errors="replace") as f:
+        lines = f.read().splitlines()
+    record = max(i for i, line in enumerate(lines) if " rename(" in line and "/record.json\"" in line)
+    known = [i for i, line in enumerate(lines[:record]) if f"/{file}>" in line]
+    return bool(known) and " fsync(" in lines[known[-1]]
+
+
+def case_lasting_times(h):
+    """What the record calls final is on the disk by then, and so is the time by which it is known."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:
+        return "there is no strace, or nothing to trace with"
+    h.want("create", "m", "--disk", "1M", "--disk-format", "raw")
+    assert synced_before(h, "disk.img", "take", "m", "a"), "a take"
+    h.want("snapshot", "take", "m", "b")
+    h.want("snapshot", "take", "m", "c")
+    assert synced_before(h, "ide0-1.qcow2", "delete", "m", "b"), "a merge"
     return None
 
 
