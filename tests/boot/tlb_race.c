@@ -2,7 +2,6 @@
 /* Does a page that has been made read-only take no write any more, on whichever CPU?  A program for Linux guests with several CPUs: a
  * thread writes to a page all the time, and gets SIGSEGV whenever it may not; the other takes and gives the right to, and looks whether
  * anything changes while there is none.  So the TLBs of other CPUs are empty when mprotect() returns.  Prints how often. */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
