@@ -272,30 +272,93 @@ static void kill_written(struct vcpu *c, struct block *r)
     kill_block(c, r);
 }
 
-static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
+struct span { /* of a page */
+    unsigned from, to;
+};
+
+static struct span begun_here(const struct block *r)
+{
+    unsigned at = (uintptr_t)r->host & ~PAGE_MASK;
+    return (struct span){at, MIN(at + r->bytes, PAGE_SIZE)};
+}
+
+static struct span begun_before(const struct block *r)
+{
+    return (struct span){0, r->bytes - (PAGE_SIZE - ((uint64_t)r->host & ~PAGE_MASK))};
+}
+
+static void join(struct span *all, struct span s)
+{
+    all->from = MIN(all->from, s.from);
+    all->to = MAX(all->to, s.to);
+}
+
+static void cover(uint64_t *word, struct span s)
+{
+    for (unsigned w = s.from / 64; s.to && w <= (s.to - 1) / 64; w++)
+        word[w] |= bit_range(w, s.from, s.to);
+}
+
+/* Bytes of blocks that were killed, and that no other has: who writes a function anew, piece by piece, need not look for its
+ * blocks with each.  Only a single vCPU knows of all blocks.  Whoever else writes meanwhile finds no bit gone that counts. */
+static void forget_dead(struct vcpu *c, uint64_t offset, struct span dead)
 {
     struct code_page *p = c->code->page[offset >> 12];
-    uint8_t *from = c->vm->memory + offset, *to = from + bytes;
-    if (!p)
+    struct code_bits *b = bits_of(c->vm, offset);
+    uint64_t live[PAGE_SIZE / 64] = {0};
+    if (c->vm->cfg->cpus > 1 || !b)
         return;
-    for (unsigned b = 0; b < BUCKETS; b++)
-        for (struct block **at = &p->bucket[b], *r; (r = *at);) {
-            if (r->host && (r->host >= to || r->host + r->bytes <= from)) {
-                at = &r->next;
-                continue;
-            }
-            kill_written(c, r);
-            *at = r->next;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (const struct block *r = p->bucket[i]; r; r = r->next)
+            cover(live, begun_here(r));
+    for (const struct block *r = p->crossing; r; r = r->next2)
+        cover(live, begun_before(r));
+    for (unsigned w = dead.from / 64; w <= (dead.to - 1) / 64; w++)
+        atomic_fetch_and(&b->word[w], live[w] | ~bit_range(w, dead.from, dead.to));
+}
+
+/* Takes those over [from, to), and those killed earlier, off the list of blocks that begin on the page. */
+static void drop_begun_here(struct vcpu *c, struct block **at, struct span s, struct span *dead)
+{
+    for (struct block *r; (r = *at);) {
+        struct span own = begun_here(r);
+        if (r->host && (own.from >= s.to || own.to <= s.from)) {
+            at = &r->next;
+            continue;
         }
-    for (struct block **at = &p->crossing, *r; (r = *at);) {
-        unsigned here = r->bytes - (PAGE_SIZE - ((uint64_t)r->host & ~PAGE_MASK));
-        if (r->host && r->host2 + here <= from) {
+        if (r->host)
+            join(dead, own);
+        kill_written(c, r);
+        *at = r->next;
+    }
+}
+
+static void drop_begun_before(struct vcpu *c, struct block **at, struct span s, struct span *dead)
+{
+    for (struct block *r; (r = *at);) {
+        if (r->host && begun_before(r).to <= s.from) {
             at = &r->next2;
             continue;
         }
+        if (r->host)
+            join(dead, begun_before(r));
         kill_written(c, r);
         *at = r->next2;
     }
+}
+
+static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
+{
+    struct code_page *p = c->code->page[offset >> 12];
+    unsigned at = offset & ~PAGE_MASK;
+    struct span s = {at, at + bytes}, dead = s;
+    if (!p)
+        return;
+    for (unsigned b = 0; b < BUCKETS; b++)
+        drop_begun_here(c, &p->bucket[b], s, &dead);
+    drop_begun_before(c, &p->crossing, s, &dead);
+    if (dead.from < s.from || dead.to > s.to)
+        forget_dead(c, offset, dead);
 }
 
 static void enqueue(struct vcpu *c, uint64_t offset, uint64_t bytes)
