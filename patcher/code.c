@@ -9,7 +9,8 @@
  * any TLB, so all writes to it pass code_written(), which kills the blocks over exactly those bytes: the writer's own at
  * once (a block that modifies itself ends with the writing instruction, for all its handlers are replaced), those of
  * other vCPUs through their queues, at their next block end.  When a page becomes code while another vCPU still holds a
- * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written. */
+ * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written.  A killed block's
+ * other bits go with it if there is one vCPU, which knows who else is there; else they stay until their bytes are written. */
 #include "patcher/vm.h"
 #include "patcher/check/lockstep.h"
 #include "patcher/translate/translate.h"
