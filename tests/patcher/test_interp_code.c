@@ -40,12 +40,12 @@ static void test_modifies_alias(void)
     guest_free(g);
 }
 
-/* MOV EAX, imm32; ADD EAX, imm32; RET is a block, and from the ADD on another.  A write to the first one's bytes alone does not
- * make those of both forgotten. */
+/* MOV EAX, imm32; ADD EAX, imm32; RET is a block, and from the ADD on another.  When the first one is killed and its
+ * bytes are written to once more, those of both are not forgotten. */
 GUEST_CODE(shares_bytes, 64,
            "mov $0x20000, %ebx; mov $0x20005, %esi; mov $40, %ecx; xor %edx, %edx\n"
            "1: call *%rbx; add %eax, %edx; xor %eax, %eax; call *%rsi; add %eax, %edx\n"
-           "mov %cl, 0x20001; xor %eax, %eax; call *%rsi; add %eax, %edx\n"
+           "mov %cl, 0x20001; movb $0, 0x20002; xor %eax, %eax; call *%rsi; add %eax, %edx\n"
            "mov %cl, 0x20006; xor %eax, %eax; call *%rsi; add %eax, %edx\n"
            "dec %ecx; jnz 1b; hlt\n");
 
@@ -69,14 +69,14 @@ static void test_shares_bytes(void)
 /* The same where one is an instruction across a page's end, and the other one begins behind that, in its immediate. */
 GUEST_CODE(shares_across, 64,
            "mov $0x20ffe, %ebx; mov $0x21001, %esi; mov $40, %ecx; xor %edx, %edx\n"
-           "1: call *%rbx; add %eax, %edx; call *%rsi; movb $0xc3, 0x21003\n"
+           "1: call *%rbx; add %eax, %edx; call *%rsi; movb $0xc3, 0x21004; movb $0x90, 0x21003\n"
            "mov $0xf8, %al; test $1, %cl; jz 2f; mov $0x90, %al\n"
            "2: mov %al, 0x21001; call *%rbx; add %eax, %edx; dec %ecx; jnz 1b; hlt\n");
 
 static void test_shares_across(void)
 {
-    static const uint8_t code[] = {0xb8, 1,    2,
-                                   0x90, 0x90, 0xc3}; /* its immediate has NOPs, or CLC, and what follows is a RET */
+    /* its immediate has NOPs, or CLC, and behind it are a NOP and a RET */
+    static const uint8_t code[] = {0xb8, 1, 2, 0x90, 0x90, 0x90, 0xc3};
     uint32_t now = 0x90900201, sum = 0;
     struct guest *g = guest_new(1);
     guest_start(g, GUEST_LONG);
