@@ -56,7 +56,11 @@ extern const struct device_ops rtl8139_ops, rtl8139c_ops; /* RTL8139C+ and RTL81
 /* What guests made for VMware's machines look for */
 extern const struct device_ops vmware_backdoor_ops;
 
+/* Hyper-V's interface to its guests */
+extern const struct device_ops hyperv_ops;
+
 /* For tests and firmware developers */
+extern const struct device_ops hyperv_testdev_ops;
 extern const struct device_ops debugport_ops;
 extern const struct device_ops debugexit_ops;
 extern const struct device_ops testdev_ops;           /* lines 0-15: ISA interrupts */

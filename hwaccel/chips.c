@@ -32,8 +32,9 @@ static void install_routes(struct hw_vm *vm)
 {
     struct {
         struct kvm_irq_routing head;
-        struct kvm_irq_routing_entry entry[PINS];
+        struct kvm_irq_routing_entry entry[PINS + 16 * G_N_ELEMENTS(vm->hyperv.routed)];
     } table = {0};
+    table.head.nr = hw_hyperv_routes(vm, table.entry);
     for (unsigned vector = FIRST_VECTOR; vector < 256; vector++) {
         if (!(vm->routed[vector / 32] >> vector % 32 & 1))
             continue;
@@ -55,6 +56,17 @@ static void report_eoi_of(struct hw_vm *vm, uint8_t vector)
     pthread_mutex_lock(&vm->routes_lock);
     if (!(atomic_fetch_or(&vm->routed[vector / 32], bit) & bit))
         install_routes(vm);
+    pthread_mutex_unlock(&vm->routes_lock);
+}
+
+void hw_route_sint(struct hw_vm *vm, unsigned cpu, unsigned sint)
+{
+    uint32_t bit = 1u << sint;
+    pthread_mutex_lock(&vm->routes_lock);
+    if (!(vm->hyperv.routed[cpu] & bit)) {
+        vm->hyperv.routed[cpu] |= bit;
+        install_routes(vm);
+    }
     pthread_mutex_unlock(&vm->routes_lock);
 }
 
@@ -134,15 +146,21 @@ enum {
     LAPIC_ID = 0x20,
     LAPIC_DFR = 0xe0,
     LAPIC_SVR = 0xf0,
+    LAPIC_ISR = 0x100,
+    LAPIC_TMR = 0x180,
+    LAPIC_IRR = 0x200,
     LAPIC_LVT_TIMER = 0x320,
     LAPIC_LINT0 = 0x350,
-    LAPIC_LVT_END = 0x370
+    LAPIC_LVT_END = 0x370,
+    LAPIC_INITIAL_COUNT = 0x380,
 };
 #define LVT_MASKED         (1u << 16)
 #define LVT_EXTINT         0x700u
 #define LVT_TIMER_MODE     (3u << 17)
 #define LVT_TIMER_DEADLINE (2u << 17)
 #define MSR_TSC_DEADLINE   0x6e0
+#define MSR_TSC_ADJUST     0x3b
+#define MSR_APIC_BASE      0x1b
 
 static void put(struct cpu_lapic *l, unsigned at, uint32_t value)
 {
@@ -170,6 +188,14 @@ static void lapic_reset(struct hw_vcpu *v, struct cpu_lapic *l)
         put(l, LAPIC_LINT0, LVT_EXTINT);
 }
 
+/* How far the vCPU's counter is ahead of the machine's. */
+static uint64_t own_tsc(struct hw_vcpu *v)
+{
+    uint64_t adjust = 0;
+    hw_read_msr(v, MSR_TSC_ADJUST, &adjust);
+    return adjust;
+}
+
 void hw_get_lapic(void *vcpu, struct cpu_lapic *out)
 {
     struct hw_vcpu *v = vcpu;
@@ -178,7 +204,20 @@ void hw_get_lapic(void *vcpu, struct cpu_lapic *out)
     memset(out, 0, sizeof *out);
     if (ioctl(v->fd, KVM_GET_LAPIC, &page) == 0)
         memcpy(out->registers, page.regs, sizeof out->registers);
+    hw_read_msr(v, MSR_APIC_BASE, &out->base);
     hw_read_msr(v, MSR_TSC_DEADLINE, &out->tsc_deadline);
+    if (out->tsc_deadline)
+        out->tsc_deadline -= own_tsc(v);
+}
+
+/* A level-triggered interrupt that is under way when the state comes in: its EOI has to be told, too. */
+static void report_eois(struct hw_vcpu *v, const struct cpu_lapic *l)
+{
+    for (unsigned vector = FIRST_VECTOR; vector < 256; vector++) {
+        unsigned at = vector / 32 * 0x10;
+        if ((get(l, LAPIC_TMR + at) & (get(l, LAPIC_IRR + at) | get(l, LAPIC_ISR + at))) >> vector % 32 & 1)
+            report_eoi_of(v->vm, vector);
+    }
 }
 
 void hw_set_lapic(void *vcpu, const struct cpu_lapic *in)
@@ -191,10 +230,13 @@ void hw_set_lapic(void *vcpu, const struct cpu_lapic *in)
         in = &reset;
     }
     memcpy(page.regs, in->registers, sizeof page.regs);
+    if (in->ran_out) /* KVM would let the same count run out again */
+        memset(page.regs + LAPIC_INITIAL_COUNT, 0, sizeof(uint32_t));
+    report_eois(v, in);
     if (ioctl(v->fd, KVM_SET_LAPIC, &page) != 0)
         hw_refused(v, "local APIC (KVM_SET_LAPIC)");
     else if ((get(in, LAPIC_LVT_TIMER) & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE)
-        hw_write_msr(v, MSR_TSC_DEADLINE, in->tsc_deadline);
+        hw_write_msr(v, MSR_TSC_DEADLINE, in->tsc_deadline ? in->tsc_deadline + own_tsc(v) : 0);
 }
 
 /* The kernel enters a CPU into its map of APIC IDs only when its APIC is written. */

@@ -188,6 +188,7 @@ static struct cpu_model describe(struct hw_vcpu *v, struct leaves *host)
         .index = v->index,
         .tsc_khz = vm->config->tsc_khz,
         .vmware = vm->config->vmware,
+        .hyperv = vm->config->hyperv,
         .x2apic = vm->chips->in_kernel,
         .deadline = vm->chips->in_kernel && ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0,
     };
@@ -359,15 +360,15 @@ bool hw_cpuid_init(struct hw_vcpu *v, GError **error)
     return true;
 }
 
-bool hw_cpuid_read(struct hw_vcpu *v, uint32_t function, uint32_t out[4])
+void hw_cpuid(void *vcpu, uint32_t function, uint32_t index, uint32_t out[4])
 {
+    struct hw_vcpu *v = vcpu;
     g_autofree struct leaves *l = g_new0(struct leaves, 1);
     l->head.nent = MAX_LEAVES;
-    const struct kvm_cpuid_entry2 *e = ioctl(v->fd, KVM_GET_CPUID2, l) == 0 ? leaf_find(l, function, 0) : NULL;
-    if (!e)
-        return false;
-    memcpy(out, (const uint32_t[4]){e->eax, e->ebx, e->ecx, e->edx}, sizeof(uint32_t[4]));
-    return true;
+    const struct kvm_cpuid_entry2 *e = ioctl(v->fd, KVM_GET_CPUID2, l) == 0 ? leaf_find(l, function, index) : NULL;
+    memset(out, 0, sizeof(uint32_t[4]));
+    if (e)
+        memcpy(out, (const uint32_t[4]){e->eax, e->ebx, e->ecx, e->edx}, sizeof(uint32_t[4]));
 }
 
 bool hw_cpu_can_virtualize(void)

@@ -7,6 +7,8 @@ static void touched(void *evm, uint64_t offset, uint64_t bytes)
     /* The CPU itself sees every write to memory: there is no code made from it that could be stale. */
 }
 
+static const struct hyperv_engine hyperv = {.get = hw_get_hyperv, .set = hw_set_hyperv, .sint = hw_hyperv_sint};
+
 const struct cpu_engine kvm_engine = {
     .name = "kvm",
     .probe = hw_probe,
@@ -21,10 +23,12 @@ const struct cpu_engine kvm_engine = {
     .signal = hw_signal,
     .get_state = hw_get_state,
     .set_state = hw_set_state,
+    .cpuid = hw_cpuid,
     .registers = hw_registers,
     .msi = hw_msi,
     .get_lapic = hw_get_lapic,
     .set_lapic = hw_set_lapic,
+    .hyperv = &hyperv,
 };
 
 const struct cpu_engine kvm_engine_no_chips = {
@@ -41,5 +45,6 @@ const struct cpu_engine kvm_engine_no_chips = {
     .signal = hw_signal,
     .get_state = hw_get_state,
     .set_state = hw_set_state,
+    .cpuid = hw_cpuid,
     .registers = hw_registers,
 };

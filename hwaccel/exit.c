@@ -45,6 +45,30 @@ static void mmio(struct hw_vcpu *v)
     }
 }
 
+/* KVM knows no such MSR.  What Windows touches at boot without asking reads 0, and takes no value: platform, features and power
+ * of Intel's CPUs, machine checks, configuration of AMD's; the rest is #GP. */
+static void unknown_msr(struct hw_vcpu *v)
+{
+    static const uint32_t quiet[] = {0x17,  0x3a,  0x79,  0x8b,       0xce,       0x179,      0x17a,
+                                     0x198, 0x19c, 0x1d9, 0xc0010010, 0xc0010015, 0xc001001f, 0xc0010055};
+    struct kvm_run *run = v->run;
+    run->msr.error = 1;
+    run->msr.data = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(quiet); i++)
+        if (quiet[i] == run->msr.index)
+            run->msr.error = 0;
+    if (run->msr.error)
+        machine_msr_unknown(v->vm->config->machine, run->msr.index, run->exit_reason == KVM_EXIT_X86_WRMSR);
+}
+
+static enum hw_next system_event(struct hw_vcpu *v)
+{
+    if (v->run->system_event.type != KVM_SYSTEM_EVENT_CRASH)
+        return HW_SHUTDOWN;
+    hw_hyperv_crash(v);
+    return HW_GO_ON;
+}
+
 enum hw_next hw_handle_exit(struct hw_vcpu *v)
 {
     switch (v->run->exit_reason) {
@@ -55,8 +79,11 @@ enum hw_next hw_handle_exit(struct hw_vcpu *v)
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_SET_TPR:
     case KVM_EXIT_INTR: return HW_GO_ON;
-    case KVM_EXIT_SHUTDOWN:
-    case KVM_EXIT_SYSTEM_EVENT: return HW_SHUTDOWN;
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR: unknown_msr(v); return HW_GO_ON;
+    case KVM_EXIT_HYPERV: hw_hyperv_exit(v); return HW_GO_ON;
+    case KVM_EXIT_SYSTEM_EVENT: return system_event(v);
+    case KVM_EXIT_SHUTDOWN: return HW_SHUTDOWN;
     default: return HW_CANNOT;
     }
 }

@@ -47,7 +47,8 @@ char *hw_missing_features(struct hw_vcpu *v, const struct x86_state *s)
         uint32_t leaf[4];
         if (!(used[uses[i].where] >> uses[i].bit & 1))
             continue;
-        if (!hw_cpuid_read(v, uses[i].function, leaf) || !(leaf[uses[i].reg] >> uses[i].cpuid_bit & 1))
+        hw_cpuid(v, uses[i].function, 0, leaf);
+        if (!(leaf[uses[i].reg] >> uses[i].cpuid_bit & 1))
             g_ptr_array_add(names, (gpointer)uses[i].name);
     }
     if (!names->len)

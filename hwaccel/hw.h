@@ -7,6 +7,7 @@
  * in_guest, then looks at the wishes.  Both orders are sequentially consistent, so a wish is either seen before KVM_RUN or
  * ends it at once.  The signal's handler does nothing. */
 #pragma once
+#include "core-vmm/api/hyperv.h"
 #include "hwaccel/hwaccel.h"
 #include <linux/kvm.h>
 #include <errno.h>
@@ -71,7 +72,14 @@ struct hw_vm {
     _Atomic unsigned held; /* > 0: no vCPU may enter the guest */
     pthread_mutex_t routes_lock;
     _Atomic uint32_t routed[8]; /* level-triggered vectors whose EOI the kernel reports */
-    struct hw_vcpu **vcpus;     /* config->cpus of them, NULL until made */
+    struct {                    /* hyperv.c */
+        pthread_mutex_t lock;   /* reference, loaded, offset_seen */
+        uint64_t reference;     /* 100 ns: KVM's clock is to be set to it, if loaded */
+        bool loaded;
+        int64_t offset_seen; /* of the TSC, when the guest ran last */
+        uint32_t routed[32]; /* by CPU: SINTs that have a route; under routes_lock */
+    } hyperv;
+    struct hw_vcpu **vcpus; /* config->cpus of them, NULL until made */
 };
 void *hw_vm_new_split(const struct cpu_vm *config, GError **error);
 void *hw_vm_new_no_chips(const struct cpu_vm *config, GError **error);
@@ -149,9 +157,20 @@ void hw_tsc_follow(struct hw_vcpu *v); /* before run(): the machine may have sto
 uint64_t hw_tsc_now(struct hw_vcpu *v);
 void hw_tsc_set(struct hw_vcpu *v, uint64_t own); /* the vCPU's own part: what its WRMSR added */
 
+/* ---- Hyper-V's interface: hyperv.c; hw_route_sint() is chips.c's ---- */
+bool hw_hyperv_init(struct hw_vcpu *v, GError **error); /* after CPUID */
+void hw_hyperv_follow(struct hw_vcpu *v);               /* before run(): the machine may have stood */
+void hw_get_hyperv(void *vcpu, struct cpu_hyperv *out, uint64_t *reference, uint64_t *tsc);
+void hw_set_hyperv(void *vcpu, const struct cpu_hyperv *in, uint64_t reference);
+void hw_hyperv_sint(void *evm, unsigned cpu, unsigned sint);
+unsigned hw_hyperv_routes(struct hw_vm *vm, struct kvm_irq_routing_entry *out); /* routes_lock held; how many */
+void hw_route_sint(struct hw_vm *vm, unsigned cpu, unsigned sint);
+void hw_hyperv_exit(struct hw_vcpu *v);
+void hw_hyperv_crash(struct hw_vcpu *v);
+
 /* ---- cpuid.c ---- */
 bool hw_cpuid_init(struct hw_vcpu *v, GError **error);
-bool hw_cpuid_read(struct hw_vcpu *v, uint32_t function, uint32_t out[4]); /* subleaf 0; false: there is none */
+void hw_cpuid(void *vcpu, uint32_t function, uint32_t index, uint32_t out[4]); /* zeros for a leaf that there is not */
 bool hw_cpu_can_virtualize(void); /* VT-x or AMD-V, whether or not it is switched on */
 
 bool hw_probe(GError **error); /* probe.c */

@@ -19,7 +19,7 @@ static bool vcpu_init(struct hw_vcpu *v, GError **error)
     if (!hw_cpuid_init(v, error) || !v->vm->chips->vcpu_init(v, error))
         return false;
     hw_msrs_init(v);
-    return hw_tsc_init(v, error);
+    return hw_tsc_init(v, error) && hw_hyperv_init(v, error);
 }
 
 void *hw_vcpu_new(void *evm, unsigned index, GError **error)
@@ -146,6 +146,7 @@ enum cpu_stop hw_run(void *vcpu, GError **error)
         return fail(v, 0, error);
     thread_is_ours(v);
     hw_tsc_follow(v);
+    hw_hyperv_follow(v);
     for (;;) {
         set_immediate_exit(v, 0);
         if (!v->vm->chips->before_run(v))

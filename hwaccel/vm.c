@@ -46,6 +46,8 @@ static bool vm_init(struct hw_vm *vm, GError **error)
     if (run_bytes < (int)sizeof(struct kvm_run))
         return hw_failed(error, "the size of a vCPU's shared page (KVM_GET_VCPU_MMAP_SIZE)");
     vm->run_bytes = run_bytes;
+    struct kvm_enable_cap msrs = {.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = {KVM_MSR_EXIT_REASON_UNKNOWN}};
+    ioctl(vm->fd, KVM_ENABLE_CAP, &msrs); /* Linux 5.10; without, all that KVM does not know is #GP */
     vm->has_xcrs = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
     if (ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) != 0 || ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_PAGES) != 0)
         return hw_failed(error, "its own pages cannot be placed (KVM_SET_TSS_ADDR)");
@@ -65,6 +67,8 @@ static void *vm_new(const struct cpu_vm *config, const struct hw_chips *chips, G
     pthread_mutex_init(&vm->gate_lock, NULL);
     pthread_cond_init(&vm->gate_changed, NULL);
     pthread_mutex_init(&vm->routes_lock, NULL);
+    pthread_mutex_init(&vm->hyperv.lock, NULL);
+    vm->hyperv.offset_seen = config->tsc_offset ? atomic_load(config->tsc_offset) : 0;
     bool ok = vm_init(vm, error);
     hw_memory_init(&vm->memory, vm->kvm_fd, config->memory_bytes);
     if (ok)
@@ -94,6 +98,7 @@ void hw_vm_free(void *evm)
         close(vm->fd);
     if (vm->kvm_fd >= 0)
         close(vm->kvm_fd);
+    pthread_mutex_destroy(&vm->hyperv.lock);
     pthread_mutex_destroy(&vm->routes_lock);
     pthread_cond_destroy(&vm->gate_changed);
     pthread_mutex_destroy(&vm->gate_lock);

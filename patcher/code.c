@@ -11,6 +11,7 @@
  * other vCPUs through their queues, at their next block end.  When a page becomes code while another vCPU still holds a
  * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written. */
 #include "patcher/vm.h"
+#include "patcher/check/lockstep.h"
 #include "patcher/translate/translate.h"
 #include "patcher/native/fpu.h"
 #include <string.h>
@@ -128,6 +129,8 @@ static void forget_decoded(struct vcpu *c)
     memset(k->jump, 0, sizeof k->jump);
     memset(k->again, 0, AGAIN_SETS * sizeof *k->again);
     c->link = NULL;
+    if (c->lockstep)
+        lockstep_code_gone(c);
     replay_drop_all(c);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* engine.c - tier 1, and tier 2 above it, as CPU engines: the tables that plug them into a machine. */
+#include "core-vmm/api/hyperv.h"
 #include "patcher/host_fault.h"
 #include "patcher/check/lockstep.h"
 #include "patcher/native/replay.h"
@@ -160,7 +161,10 @@ static enum cpu_stop run(void *vcpu, GError **error)
     if (!host_fault_begin(vcpu, error))
         return CPU_STOP_FAIL;
     speculation_follow(vcpu); /* a state may have been loaded */
+    struct vcpu *c = vcpu;
+    atomic_store(&c->running, true); /* before it looks for requests: see tlb_remote.c */
     enum cpu_stop stop = vcpu_run(vcpu, error);
+    atomic_store(&c->running, false);
     fpu_leave(vcpu);
     host_fault_end();
     return stop;
@@ -186,10 +190,22 @@ static void set_state(void *vcpu, const struct x86_state *in)
     vcpu_set_state(vcpu, in);
 }
 
+static void show_cpuid(void *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    cpuid(vcpu, leaf, subleaf, out);
+}
+
 static void registers(void *vcpu, uint64_t gpr[8], bool set)
 {
     io_registers(vcpu, gpr, set);
 }
+
+static void flush_tlbs(void *vcpu, uint64_t cpus)
+{
+    tlb_flush_many(vcpu, cpus);
+}
+
+static const struct hyperv_engine hyperv = {.flush = flush_tlbs};
 
 static void memory(void *evm, struct cpu_memory *out)
 {
@@ -220,7 +236,9 @@ const struct cpu_engine interp_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .cpuid = show_cpuid,
     .registers = registers,
+    .hyperv = &hyperv,
     .memory = memory,
     .counters = counters,
 };
@@ -239,7 +257,9 @@ const struct cpu_engine soft_engine = {
     .signal = signal_pin,
     .get_state = get_state,
     .set_state = set_state,
+    .cpuid = show_cpuid,
     .registers = registers,
+    .hyperv = &hyperv,
     .memory = memory,
     .counters = counters,
     .dump = dump,

@@ -279,6 +279,10 @@ struct vcpu {
     _Atomic unsigned nmi_pending; /* 0 to 2: one may wait behind the one that is about to be taken */
     _Atomic int sipi_vector;      /* or -1 */
 
+    /* tlb_remote.c, any thread */
+    _Atomic bool running; /* in run() */
+    _Atomic unsigned flush_asked, flush_done;
+
     /* exception being raised: filled by raise_exception(), consumed by the run loop */
     jmp_buf trap;
     struct {
@@ -309,6 +313,7 @@ struct vcpu {
     /* tier 2 (translate/translate.h), NULL without */
     struct translator *translator;
     struct lockstep *lockstep; /* NULL without */
+    uint64_t lockstep_left;    /* blocks that the stretch may still enter */
     uint64_t trans_host_sp;
     uint8_t trans_x87_seg;  /* 1 + segment of the last x87 memory operand that was accessed in place, 0: none */
     uint64_t trans_x87_dp;  /* its offset */

@@ -39,6 +39,9 @@ static const struct {
     [COUNT_EXCEPTIONS] = {"events", "exceptions other than page faults"},
     [COUNT_PAGE_FAULTS] = {"events", "page faults"},
     [COUNT_STEPS] = {"events", "single instructions"},
+    [COUNT_STRETCHES] = {"lockstep", "stretches compared"},
+    [COUNT_STRETCHES_LEFT] = {"lockstep", "... not compared: a device wrote to memory"},
+    [COUNT_DONE_AGAIN] = {"lockstep", "instructions done again"},
 };
 
 static unsigned key(const struct insn *in)

@@ -226,7 +226,7 @@ static bool serve(struct vcpu *c, enum cpu_stop *stop)
     unrequest(c, REQ_HALT);
     if (r & REQ_FLUSH) {
         unrequest(c, REQ_FLUSH);
-        tlb_flush(c);
+        tlb_flush_asked(c);
     }
     if (r & REQ_UNWRITE) {
         unrequest(c, REQ_UNWRITE);

@@ -114,6 +114,8 @@ struct block *exec_fallthrough(struct vcpu *c, const struct insn *in); /* what e
 /* tlb.c */
 void tlb_init(struct vcpu *c);
 void tlb_flush(struct vcpu *c);
+void tlb_flush_many(struct vcpu *c, uint64_t cpus); /* tlb_remote.c: returns when it has happened on all of them */
+void tlb_flush_asked(struct vcpu *c);               /* REQ_FLUSH */
 void tlb_switch(struct vcpu *c, uint64_t old, bool keep); /* CR3 was loaded */
 void tlb_forget_context(struct vcpu *c, unsigned pcid);   /* all but global pages */
 void tlb_forget_all(struct vcpu *c);                      /* ... of all contexts */

@@ -3,18 +3,19 @@
 # Sourced by sh from the root of the tree.
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 acpica-tools binutils libglib2.0-dev libjson-glib-dev
-libarchive-dev libcrypt-dev libxml2-dev libslirp-dev libvncserver-dev libxkbcommon-dev libsdl2-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev"
+libarchive-dev libcrypt-dev libext2fs-dev ntfs-3g-dev libxml2-dev libslirp-dev libvncserver-dev libxkbcommon-dev libsdl2-dev libx11-dev libpango1.0-dev libpng-dev libseccomp-dev libzydis-dev zlib1g-dev libzstd-dev"
 RUN_PACKAGES="seabios xkb-data"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools ovmf swtpm"
-TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool wimtools genisoimage python3-yaml debconf libxml2-utils openssl
+TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES e2fsprogs ntfs-3g qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool xclip metacity twm xfonts-base wimtools genisoimage python3-yaml debconf libxml2-utils openssl
 vncsnapshot gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"
-TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream"
+TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream shared-mime-info man-db mandoc"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
+PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian cpio" # a Debian package, for .ci/package
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
@@ -36,7 +37,7 @@ missing_packages() {
 	done
 }
 
-# need_packages build|run|test|hosts|network ...: installs what is missing of these groups; asks nothing if nothing is.
+# need_packages build|run|test|hosts|network|package ...: installs what is missing of these groups; asks nothing if nothing is.
 need_packages() {
 	command -v apt-get >/dev/null || {
 		say "no apt-get here: install the equivalents of: $BUILD_PACKAGES $RUN_PACKAGES"
@@ -49,6 +50,7 @@ need_packages() {
 		run) list="$list $RUN_PACKAGES $GUEST_PACKAGES" ;;
 		test) list="$list $TEST_PACKAGES" ;;
 		hosts) list="$list $HOSTS_PACKAGES" ;;
+		package) list="$list $PACKAGE_PACKAGES" ;;
 		network) list="$list $NETWORK_PACKAGES" ;;
 		vnc) list="$list $VNC_PACKAGES" ;;
 		esac

@@ -38,14 +38,19 @@ struct cpu_vm {
     uint64_t tsc_khz;
     const char *model;   /* CPUID model: "host" or "x86-64-v2" */
     bool vmware;         /* CPUID names VMware as the hypervisor */
+    bool hyperv;         /* ... or Microsoft, with the interface of Hyper-V */
     const char *options; /* of this engine, from the config key engine-options; may be "" */
 };
 
-/* A local APIC of an engine that brings them: the xAPIC register page (SDM Vol. 3, "Local APIC Register Address Map";
- * the ID in bits 24-31 in x2APIC mode too).  IA32_APIC_BASE is in x86_state. */
+/* A local APIC, the same for those of the machine and of an engine that brings them: the xAPIC register page (SDM Vol. 3,
+ * "Local APIC Register Address Map"; in x2APIC mode too, with the ID in bits 24-31, and the upper half of the ICR at
+ * 310h).  The timer's input clock is 1 GHz. */
 struct cpu_lapic {
     uint8_t registers[0x400];
-    uint64_t tsc_deadline; /* IA32_TSC_DEADLINE */
+    uint64_t base;         /* IA32_APIC_BASE; an engine takes that of x86_state */
+    uint64_t tsc_deadline; /* of the machine's TSC, as in machine_apic_msr(); 0: none */
+    uint32_t errors;       /* which the ESR shows when it has been written; 0 where an engine cannot tell */
+    bool ran_out; /* the count did, and its interrupt was given.  KVM does not tell: perhaps it comes once more */
 };
 
 /* What an engine needs of the host's memory beside the guest's, in bytes; used: that has been touched so far. */
@@ -72,11 +77,14 @@ struct cpu_engine {
     void (*signal)(void *vcpu, enum cpu_signal what, unsigned value); /* the CPU's pins; the caller wakes the thread */
     void (*get_state)(void *vcpu, struct x86_state *out);
     void (*set_state)(void *vcpu, const struct x86_state *in);
+    /* EAX, EBX, ECX, EDX as the guest would get them; NULL: a test's engine that has no CPUID.  While not in run(). */
+    void (*cpuid)(void *vcpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
     /* Only if the engine brings the local APICs, else NULL.  A level-triggered message (data bit 15) makes the engine
      * report the EOI of that vector by machine_eoi(). */
     void (*msi)(void *evm, uint64_t address, uint32_t data);
     void (*get_lapic)(void *vcpu, struct cpu_lapic *out);
     void (*set_lapic)(void *vcpu, const struct cpu_lapic *in); /* after set_state(); NULL: as after RESET# */
+    const struct hyperv_engine *hyperv; /* what it has of Hyper-V's interface (api/hyperv.h); NULL: nothing */
     /* RAX to RDI of the instruction whose port access is under way: only from machine_in() and machine_out(), on their
      * thread.  Setting leaves RSP alone, and of INS and OUTS what these go by: RCX, RDX, RSI and RDI.  (hwaccel takes one
      * that comes alone for IN or OUT.) */
@@ -84,8 +92,7 @@ struct cpu_engine {
     /* For people; NULL: there is nothing to tell. */
     void (*memory)(void *evm, struct cpu_memory *out);        /* any thread */
     void (*counters)(void *evm, cpu_count_fn fn, void *ctx);  /* any thread */
-    char *(*dump)(void *vcpu, unsigned most, GError **error); /* the hottest code that was made, as text (g_free);
-                                                                  while no vCPU is in run() */
+    char *(*dump)(void *vcpu, unsigned most, GError **error); /* the hottest code, as text (g_free); no vCPU in run() */
 };
 
 /* The machine's side, for engines.  Any vCPU thread; size 1, 2, 4 or 8 bytes (ports: 1, 2, 4); cpu: the index of the
@@ -108,3 +115,5 @@ void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8);
  * is one of the machine's TSC: without what the vCPU's own WRMSR added. */
 bool machine_apic_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write);
 void machine_eoi(struct machine *m, uint8_t vector); /* from an engine with its own local APICs */
+/* An access to an MSR that there is not was answered by #GP(0): logged, once for each MSR. */
+void machine_msr_unknown(struct machine *m, uint32_t msr, bool write);

@@ -88,6 +88,7 @@ struct device_ops {
     const struct platform_ops *platform; /* api/platform.h */
     const struct hotplug_ops *hotplug;   /* api/hotplug.h */
     const struct balloon_ops *balloon;   /* api/balloon.h */
+    const struct hyperv_ops *hyperv;     /* api/hyperv.h */
 };
 
 /* What core offers; only inside a callback unless said otherwise. */

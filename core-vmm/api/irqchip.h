@@ -35,10 +35,14 @@ struct lapic_ops { /* one device holds the local APICs of all vCPUs */
     int (*ack)(struct device *d, unsigned cpu); /* highest vector above the priority, now in service; -1 none */
     bool (*accepts_pic)(struct device *d, unsigned cpu); /* LINT0 is ExtINT and open, or the APIC is off (BSP) */
     void (*lint)(struct device *d, unsigned cpu, unsigned pin, bool level);
-    bool (*requested)(struct device *d, uint8_t vector);               /* some CPU has still to take it */
-    bool (*message)(struct device *d, const struct apic_message *msg); /* true if somebody took it */
-    void (*init_cpu)(struct device *d, unsigned cpu);                  /* the CPU got INIT or was reset */
+    bool (*requested)(struct device *d, uint8_t vector);                         /* some CPU has still to take it */
+    bool (*message)(struct device *d, const struct apic_message *msg);           /* true if somebody took it */
+    void (*init_cpu)(struct device *d, unsigned cpu);                            /* the CPU got INIT or was reset */
+    void (*auto_eoi)(struct device *d, unsigned cpu, const uint64_t vectors[4]); /* these end as they are taken */
     uint64_t (*base)(struct device *d, unsigned cpu); /* guest-physical address of its page, 0 if it has none now */
+    void (*save)(struct device *d, unsigned cpu, struct cpu_lapic *out);
+    /* pic: level of the 8259A's output.  False: no APIC's base can be so. */
+    bool (*load)(struct device *d, unsigned cpu, bool pic, const struct cpu_lapic *in);
 };
 
 void irq_pic_output(struct device *d, bool level);                                  /* the 8259A's INT pin */

@@ -19,13 +19,31 @@ void tpm_cancel(struct tpm_port *p); /* the command shall end soon; its answer c
 void tpm_reset(struct tpm_port *p);  /* the machine starts anew, and so does the TPM; no answer comes any more */
 
 /* ---- the far end; loop thread, no device lock held ---- */
+/* All that a TPM knows, as its program puts it: what lasts, what a reset ends, what was put by for a sleep. */
+enum { TPM_BLOB_MOST = 512 << 10, TPM_BLOBS = 3 };
+struct tpm_memory {
+    struct tpm_blob {
+        uint32_t flags;
+        GByteArray *bytes; /* NULL: nothing */
+    } blob[TPM_BLOBS];
+};
+void tpm_memory_clear(struct tpm_memory *t);
 struct tpm_end {
     void (*command)(void *ctx, uint8_t locality, const uint8_t *data, size_t bytes);
     void (*cancel)(void *ctx);
     void (*reset)(void *ctx);
+    bool (*wait)(void *ctx, int ms); /* until it has said something, which is done then; false: it has not */
+    bool (*save)(void *ctx, struct tpm_memory *out, GError **error); /* it works and has nothing to do */
     void *ctx;
 };
 struct tpm_port *machine_tpm(struct machine *m);                /* NULL: the machine has none */
 void tpm_attach(struct tpm_port *p, const struct tpm_end *end); /* NULL: nobody is there.  *end stays valid */
 bool tpm_attached(const struct tpm_port *p);
 void tpm_answer(struct tpm_port *p, const uint8_t *data, size_t bytes);
+/* What the TPM is to know when it comes up, of a saved state; NULL: nothing but what lasts.  Until it is there, commands wait. */
+const struct tpm_memory *tpm_remembered(const struct tpm_port *p);
+void tpm_forget(struct tpm_port *p); /* it knows */
+
+/* ---- saving and loading; loop thread, the vCPUs stand ---- */
+bool tpm_settle(struct machine *m, GError **error); /* what the guest asked is answered */
+bool tpm_sync(struct machine *m, struct stream *s, GError **error);

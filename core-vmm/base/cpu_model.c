@@ -63,9 +63,42 @@ static void topology(const struct cpu_model *c, uint32_t subleaf, uint32_t *r)
  * VMware's convention.  Where the machine has VMware's backdoor, the signature may be VMware's: open-vm-tools will not run under
  * KVM's, and Linux then asks the backdoor for the frequencies and does without measuring, too.  That ECX of leaf 0x40000010 is zero
  * says that the backdoor is reached by its port, not by VMCALL. */
+/* Hyper-V's leaves (TLFS, "Feature and Interface Discovery").  What is offered is what devices/hyperv and every KVM since Linux
+ * 5.0 have: not input in XMM registers, guest idle, re-enlightenment, nested enlightenments.  Hypercalls and VP index belong
+ * together: without them Windows and Linux do not use the rest. */
+static void hyperv(uint32_t leaf, uint32_t *r)
+{
+    enum { BUILD = 0x3839, VERSION = 10 << 16, SPINS = 0x1fff, MOST_CPUS = 64 };
+    switch (leaf) {
+    case 0x40000000:
+        r[EAX] = 0x40000006;
+        memcpy(&r[EBX], "Microsoft Hv", 12);
+        break;
+    case 0x40000001: memcpy(&r[EAX], "Hv#1", 4); break;
+    case 0x40000002:
+        r[EAX] = BUILD;
+        r[EBX] = VERSION;
+        break;
+    case 0x40000003:
+        /* runtime, reference counter, SynIC, timers, APIC MSRs, hypercalls, VP index, reset, TSC page, frequencies */
+        r[EAX] = BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(9) | BIT(11);
+        r[EBX] = BIT(4) | BIT(5);            /* may post messages, signal events */
+        r[EDX] = BIT(8) | BIT(10) | BIT(19); /* frequencies, crash MSRs, timers with vectors of their own */
+        break;
+    case 0x40000004:
+        /* flush other CPUs' TLBs by hypercall, APIC by MSR, relaxed timing, no automatic EOI, IPIs by hypercall, sparse sets */
+        r[EAX] = BIT(2) | BIT(3) | BIT(5) | BIT(9) | BIT(10) | BIT(11);
+        r[EBX] = SPINS;
+        break;
+    case 0x40000005: r[EAX] = MOST_CPUS; break;
+    }
+}
+
 static void hypervisor(const struct cpu_model *c, uint32_t leaf, uint32_t *r)
 {
-    if (leaf == 0x40000000) {
+    if (c->hyperv)
+        hyperv(leaf, r);
+    else if (leaf == 0x40000000) {
         r[EAX] = 0x40000010;
         memcpy(&r[EBX], c->vmware ? "VMwareVMware" : "KVMKVMKVM\0\0\0", 12);
     } else if (leaf == 0x40000010) {
@@ -169,6 +202,11 @@ const struct cpu_model_leaf *cpu_model_leaves(int level, unsigned *n)
         {0xb, 1, true},
         {0x40000000},
         {0x40000001},
+        {0x40000002},
+        {0x40000003},
+        {0x40000004},
+        {0x40000005},
+        {0x40000006},
         {0x40000010},
         {0x80000000},
         {0x80000001},
@@ -188,7 +226,7 @@ const struct cpu_model_leaf *cpu_model_leaves(int level, unsigned *n)
         {0xd, 6, true},
         {0xd, 7, true},
     };
-    *n = level < CPU_MODEL_V3 ? 23 : level == CPU_MODEL_V3 ? 26 : 29;
+    *n = level < CPU_MODEL_V3 ? 28 : level == CPU_MODEL_V3 ? 31 : 34;
     return leaves;
 }
 

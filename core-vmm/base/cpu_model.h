@@ -17,7 +17,7 @@ struct cpu_model {
     unsigned cpus, index;  /* in a package, a power of two if there are several; APIC ID = index, in all of them */
     uint32_t tsc_khz;      /* the guest's */
     bool x2apic, deadline; /* what the local APICs have */
-    bool vmware;           /* the hypervisor's signature is VMware's, else KVM's */
+    bool vmware, hyperv;   /* the hypervisor's signature is VMware's, or Microsoft's; else KVM's */
     struct {
         uint32_t size, offset;
     } xsave[8]; /* from 2: where the host's XSAVE has AVX (2) and AVX-512 (5 to 7), by its leaf 0xd; levels 3 and 4 */

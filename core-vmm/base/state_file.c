@@ -181,6 +181,13 @@ bool state_next(struct state_reader *r, struct state_section *out, GError **erro
     return true;
 }
 
+GByteArray *state_take(struct state_reader *r)
+{
+    GByteArray *taken = r->buffer;
+    r->buffer = g_byte_array_sized_new(taken->len);
+    return taken;
+}
+
 bool state_check(int fd, GError **error)
 {
     struct state_reader r;

@@ -46,6 +46,8 @@ struct state_section { /* valid until the next one */
 /* fd stays the caller's. */
 bool state_open(struct state_reader *r, int fd, GError **error);
 bool state_next(struct state_reader *r, struct state_section *out, GError **error); /* also the end mark */
+/* The contents of the section that was read last, for whoever wants them longer; g_byte_array_unref. */
+GByteArray *state_take(struct state_reader *r);
 void state_close(struct state_reader *r);
 /* Is it whole?  Reads all of it. */
 bool state_check(int fd, GError **error);

@@ -20,6 +20,7 @@ const struct board_row board_pc[] = {
     {ALWAYS, {&i8259_ops, "pic", ISA, .irqchip = true}},
     {ALWAYS, {&ioapic_ops, "ioapic", ISA, .irqchip = true}},
     {OWN_APIC, {&lapic_ops, "lapic", ISA, .irqchip = true}},
+    {HYPERV, {&hyperv_ops, "hyperv", ISA}},
     {ALWAYS, {&i8254_ops, "pit", ISA, .irq = {0}, .irqs = 1}},
     {ALWAYS, {&mc146818_ops, "rtc", "machine", ISA, .irq = {8}, .irqs = 1}},
     {BOARD_2, {&hpet_ops, "hpet", ISA, .irqchip = true}},
@@ -42,6 +43,7 @@ const struct board_row board_pc[] = {
     {LISTED, {&debugport_ops, "debug-port", ISA}},
     {LISTED, {&debugexit_ops, "debug-exit", ISA}},
     {LISTED, {&testdev_ops, "testdev", ISA, .irqchip = true}}, /* its lines are the ISA interrupts */
+    {HYPERV_TEST, {&hyperv_testdev_ops, "hyperv-testdev", ISA}},
     {0},
 };
 

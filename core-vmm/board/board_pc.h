@@ -9,6 +9,8 @@ enum board_when {
     OWN_APIC /* the engine brings no local APICs */,
     VIDEO,
     BOARD_2 /* its second version */,
+    HYPERV /* it is shown as a machine of Hyper-V */,
+    HYPERV_TEST /* and is for tests */,
     VARIABLES /* its firmware keeps some */,
     FLOPPY
 };

@@ -39,6 +39,13 @@ static bool keeps_variables(struct machine *m)
     return keeps;
 }
 
+static bool is_hyperv(struct machine *m)
+{
+    const struct config c = {m->file, m->path, "additions"};
+    g_autofree char *identity = config_string(&c, "identity");
+    return g_key_file_has_group(m->file, c.section) && !strcmp(identity, "hyperv");
+}
+
 static bool wanted(struct machine *m, const struct board_row *r)
 {
     switch (r->when) {
@@ -46,6 +53,8 @@ static bool wanted(struct machine *m, const struct board_row *r)
     case OWN_APIC: return !m->engine->msi;
     case VIDEO: return has_video(m);
     case BOARD_2: return is_board_2(m);
+    case HYPERV: return is_hyperv(m);
+    case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
     case ALWAYS: break;

@@ -37,6 +37,13 @@ int64_t answer_number(JsonObject *o, const char *name, int64_t low, int64_t high
     return n && v >= low && v <= high ? v : otherwise;
 }
 
+double answer_real(JsonObject *o, const char *name, double low, double high, double otherwise)
+{
+    JsonNode *n = node_of(o, name, G_TYPE_DOUBLE);
+    double v = n ? json_node_get_double(n) : otherwise;
+    return n && v >= low && v <= high ? v : otherwise;
+}
+
 bool answer_flag(JsonObject *o, const char *name)
 {
     JsonNode *n = node_of(o, name, G_TYPE_BOOLEAN);

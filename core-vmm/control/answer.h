@@ -12,6 +12,7 @@
 bool answer_has(JsonObject *o, const char *name);
 const char *answer_text(JsonObject *o, const char *name, const char *otherwise);
 int64_t answer_number(JsonObject *o, const char *name, int64_t low, int64_t high, int64_t otherwise);
+double answer_real(JsonObject *o, const char *name, double low, double high, double otherwise);
 char *answer_shown(JsonObject *o, const char *name);        /* any plain value as text; g_free; NULL: it is none */
 JsonObject *answer_parse(const char *text, GError **error); /* what a program of ours printed; json_object_unref */
 bool answer_flag(JsonObject *o, const char *name);

@@ -5,8 +5,6 @@
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshots.h"
 
-#define TRY "before-try"
-
 static bool runs(const char *name)
 {
     g_autofree char *folder = machines_folder(name);
@@ -17,7 +15,7 @@ static bool runs(const char *name)
 static unsigned under_way(const char *name, bool *state, GError **error)
 {
     struct snapshot_record *r = snapshots_list(name, error);
-    struct snapshot *s = r ? snapshots_find(r, name, TRY, NULL) : NULL;
+    struct snapshot *s = r ? snapshots_find(r, name, SNAPSHOT_TRY, NULL) : NULL;
     unsigned id = s ? s->id : 0;
     *state = s && s->state_bytes;
     record_free(r);
@@ -41,7 +39,7 @@ bool client_try_begin(const char *name, struct machine_job *job, struct snapshot
         g_propagate_error(error, why);
         return false;
     }
-    return client_snapshot(name, TRY, "the moment before vmctl try", job, out, error) &&
+    return client_snapshot(name, SNAPSHOT_TRY, "the moment before vmctl try", job, out, error) &&
            (out->ran || machines_start(name, &how, &r, error));
 }
 
@@ -62,7 +60,7 @@ bool client_try_keep(const char *name, struct machine_job *job, char **kept, GEr
 {
     bool state;
     *kept = NULL;
-    return is_under_way(name, &state, error) && client_snapshot_delete(name, TRY, job, kept, error);
+    return is_under_way(name, &state, error) && client_snapshot_delete(name, SNAPSHOT_TRY, job, kept, error);
 }
 
 bool client_try_undo(const char *name, struct machine_job *job, bool *goes_on, GError **error)
@@ -74,6 +72,7 @@ bool client_try_undo(const char *name, struct machine_job *job, bool *goes_on, G
     if (!is_under_way(name, &state, error) || (ran && !client_power_cut(name, &why, error)))
         return false;
     *goes_on = ran && state;
-    return snapshots_restore(name, TRY, NULL, error) && snapshots_delete(name, TRY, job, NULL, &kept, error) &&
+    return snapshots_restore(name, SNAPSHOT_TRY, NULL, error) &&
+           snapshots_delete(name, SNAPSHOT_TRY, job, NULL, &kept, error) &&
            (!*goes_on || machines_start(name, &how, &r, error));
 }

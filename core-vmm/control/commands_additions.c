@@ -85,7 +85,59 @@ static void set(struct call *c)
         call_fail(c, CONTROL_USAGE, "%s", error->message);
 }
 
+/* ---- clipboard ---- */
+
+static void fail_clipboard(struct call *c, const GError *error)
+{
+    bool size = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE);
+    call_fail(c, size ? CONTROL_USAGE : CONTROL_WRONG_STATE, "%s", error->message);
+}
+
+static void give(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    g_autoptr(GError) error = NULL;
+    if (!a)
+        return;
+    if (additions_clipboard_give(a, call_text(c, "text", ""), &error))
+        call_reply(c, NULL);
+    else
+        fail_clipboard(c, error);
+}
+
+static void cancel_take(void *ctx)
+{
+    additions_clipboard_forget(call_options(ctx)->additions, ctx);
+}
+
+static void taken(void *ctx, const char *text, bool answered)
+{
+    JsonObject *o;
+    if (!answered) {
+        call_fail(ctx, CONTROL_TIMEOUT, "the guest does not say what is on its clipboard");
+        return;
+    }
+    o = json_object_new();
+    if (text)
+        json_object_set_string_member(o, "text", text);
+    call_reply(ctx, o);
+}
+
+static void take(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    g_autoptr(GError) error = NULL;
+    if (!a)
+        return;
+    if (additions_clipboard_take(a, taken, c, &error))
+        call_on_cancel(c, cancel_take, c);
+    else
+        fail_clipboard(c, error);
+}
+
 const struct command additions_commands[] = {
+    {"clipboard.give", {{"text", PARAM_TEXT, true}}, .summary = "put a text on the guest's clipboard", .handler = give},
+    {"clipboard.take", .summary = "the text on the guest's clipboard", .handler = take},
     {"guestinfo.get",
      {{"key", PARAM_TEXT, true}},
      .summary = "a text that guest and host both may read and set (VMware's guestinfo.KEY)",

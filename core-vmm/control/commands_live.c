@@ -32,6 +32,7 @@ static JsonObject *describe(const struct live_result *r)
     json_object_set_int_member(o, "stood-us", r->stood_us);
     json_object_set_int_member(o, "rounds", r->rounds);
     json_object_set_int_member(o, "last-pages", r->last_pages);
+    json_object_set_int_member(o, "held-back", r->held_back);
     json_object_set_boolean_member(o, "vars", r->vars);
     return o;
 }

@@ -55,6 +55,35 @@ static void set_guest(JsonObject *r, struct additions *a)
     JsonObject *guest = a ? additions_describe(a) : NULL;
     if (guest)
         json_object_set_object_member(r, "guest", guest);
+    json_object_set_string_member(r, "clipboard", a ? additions_clipboard_policy(a) : "off");
+}
+
+JsonObject *crash_describe(const struct machine_crash *c)
+{
+    JsonObject *o = json_object_new();
+    JsonArray *arguments = json_array_new();
+    char hex[32];
+    json_object_set_int_member(o, "count", c->count);
+    for (unsigned i = 0; i < G_N_ELEMENTS(c->words); i++) {
+        g_snprintf(hex, sizeof hex, "0x%" G_GINT64_MODIFIER "x", c->words[i]);
+        if (i)
+            json_array_add_string_element(arguments, hex);
+        else
+            json_object_set_string_member(o, "code", hex);
+    }
+    json_object_set_array_member(o, "arguments", arguments);
+    if (c->message)
+        json_object_set_string_member(o, "message", c->message);
+    return o;
+}
+
+static void set_crash(JsonObject *r, struct machine *m)
+{
+    struct machine_crash c;
+    machine_crash_look(m, &c);
+    if (c.count)
+        json_object_set_object_member(r, "crash", crash_describe(&c));
+    machine_crash_clear(&c);
 }
 
 static void set_cpu_limit(JsonObject *r, struct machine *m)
@@ -86,6 +115,7 @@ static void info(struct call *c)
     json_object_set_int_member(r, "memory", machine_memory(m));
     set_memory_used(r, m);
     set_cpu_limit(r, m);
+    set_crash(r, m);
     json_object_set_int_member(r, "uptime", (g_get_monotonic_time() - o->started_us) / G_USEC_PER_SEC);
     json_object_set_boolean_member(r, "has-display", machine_display(m, 0) != NULL);
     json_object_set_boolean_member(r, "absolute-pointer", machine_takes_absolute(m));

@@ -41,6 +41,7 @@ struct server_options {      /* borrowed for the server's life */
 /* listening: a socket of socket_listen(), taken; path: where that is, to be removed at the end where one may; or NULL. */
 struct server *server_new(const struct server_options *o, int listening, const char *path);
 void server_free(struct server *s);
+JsonObject *crash_describe(const struct machine_crash *c);                    /* data of the event "crash" */
 void server_broadcast(struct server *s, const char *event, JsonObject *data); /* takes data */
 /* Tells all clients and listeners of a state change. */
 void server_state_changed(struct server *s, const struct machine_event *e);

@@ -14,6 +14,7 @@ struct server {
     guint after; /* server_after()'s source */
     void (*after_fn)(struct server *s);
     gint64 complained; /* when the log last heard of a bad client */
+    gint64 reset_told; /* when clients last heard of a reset */
     GPtrArray *connections;
     GArray *listeners; /* struct listener */
 };

@@ -3,6 +3,8 @@
 #include "core-vmm/control/serving.h"
 #include <string.h>
 
+#define RESET_US 100000
+
 static int find_listener(struct server *s, const struct listener *l)
 {
     for (unsigned i = 0; i < s->listeners->len; i++)
@@ -24,8 +26,22 @@ void server_unlisten(struct server *s, void (*fn)(void *ctx, const struct machin
         g_array_remove_index_fast(s->listeners, at);
 }
 
+/* A guest may reset all the time. */
+static void tell_reset(struct server *s)
+{
+    gint64 now = g_get_monotonic_time();
+    if (s->reset_told && now - s->reset_told < RESET_US)
+        return;
+    s->reset_told = now;
+    server_broadcast(s, "reset", json_object_new());
+}
+
 void server_state_changed(struct server *s, const struct machine_event *e)
 {
+    if (e->reset) {
+        tell_reset(s);
+        return;
+    }
     g_autoptr(GArray) now = g_array_copy(s->listeners);
     server_broadcast(s, "state", state_describe(e));
     for (unsigned i = 0; i < now->len; i++) {

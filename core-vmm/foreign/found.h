@@ -28,7 +28,7 @@ struct found_drive {
     char *what;     /* for people: "lsilogic 0:1" */
     char *section;  /* of ours, where we wrote the description; NULL: not said */
     uint64_t bytes; /* of the disk; 0: not said */
-    bool readonly;
+    bool readonly, independent;
 };
 struct found_card {
     char *model; /* as written there; NULL: not said */

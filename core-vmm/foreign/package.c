@@ -5,6 +5,7 @@
  * guest.  So what a description names, and what images build upon, lies in the description's folder; elsewhere only if the user
  * says that it may. */
 #include "core-vmm/foreign/package.h"
+#include "core-vmm/foreign/xml.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ static bool kind_of(struct package *p, GError **error)
         p->kind = FOREIGN_VMX;
     else if (g_str_has_suffix(small, ".conf"))
         p->kind = FOREIGN_QUICKEMU;
-    else if (p->n >= 8 && !memcmp(p->text, "bplist00", 8))
+    else if (plist_is_binary(p->text, p->n))
         p->kind = FOREIGN_UTM;
     for (unsigned i = 0; root && p->kind == FOREIGN_KINDS && i < G_N_ELEMENTS(roots); i++)
         if (root && !strcmp(root, roots[i].root))

@@ -75,8 +75,10 @@ static void plan_machine(struct planning *p)
         say(p->plan->mapped, "its system, %s, is of the kind %s", p->f->system, p->os->os);
     else if (p->f->system)
         say(p->plan->left, "its system, %s, is not known; it gets what every system drives", p->f->system);
-    if (p->os)
+    if (p->os) {
         set(p, "machine", "os", p->os->os);
+        set(p, "additions", "identity", p->os->identity);
+    }
     if (!p->f->efi)
         return;
     set(p, "machine", "firmware", "uefi");
@@ -203,6 +205,8 @@ static void plan_drive(struct planning *p, const struct found_drive *d)
         set(p, section, "media", "cdrom");
     if (d->readonly && !cdrom)
         set(p, section, "readonly", "on");
+    if (d->independent && d->media == FOUND_DISK && d->bus != FOUND_FLOPPY)
+        set(p, section, "independent", "on");
     say(p->plan->mapped, "%s (%s) is %s%s%s", what, d->what ? d->what : "any", section, d->file ? " with " : ", empty",
         d->file ? d->file : "");
     if (!is_same_kind(d, bus))

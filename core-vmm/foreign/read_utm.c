@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* read_utm.c - config.plist of UTM, a property list as XML (UTM writes no binary ones): <key>s, each with its value behind it.  Names
+/* read_utm.c - config.plist of UTM, a property list as XML, or in binary (plist.c): <key>s, each with its value behind it.  Names
  * are those of UTM 4; UTM 2 and 3 had others for the same. */
 #include "core-vmm/foreign/readers.h"
 #include "core-vmm/foreign/xml.h"
@@ -147,9 +147,13 @@ static bool is_pc(const char *backend, const char *arch, GError **error)
 
 bool read_utm(const char *text, gsize n, struct found *f, GError **error)
 {
-    if (n >= 8 && !memcmp(text, "bplist00", 8))
-        return disk_fail(error, DISK_ERROR_UNSUPPORTED,
-                         "it is a binary property list, which is not supported: plutil -convert xml1 makes it XML");
+    g_autofree char *xml = NULL;
+    if (plist_is_binary(text, n)) {
+        if (!(xml = plist_to_xml(text, n, error)))
+            return false;
+        text = xml;
+        n = strlen(xml);
+    }
     xmlDoc *doc = xml_read(text, n, error);
     xmlNode *dict = xml_first(doc ? xml_root(doc, "plist", error) : NULL, "dict");
     g_autofree char *backend = text_entry(dict, "Backend"), *arch = text_entry(entry(dict, "System"), "Architecture");

@@ -36,7 +36,8 @@ static void take_image(struct vbox *v, struct found_drive *d, xmlNode *attached)
         found_leave(v->f, "the image %s, which the registry does not have", uuid);
     d->file = xml_attribute(image, "location");
     d->format = format && d->media == FOUND_DISK ? g_ascii_strdown(format, -1) : NULL;
-    if (type && g_ascii_strcasecmp(type, "Normal"))
+    d->independent = type && !g_ascii_strcasecmp(type, "Writethrough");
+    if (type && g_ascii_strcasecmp(type, "Normal") && !d->independent)
         found_leave(v->f, "%s is \"%s\"; here it is an ordinary disk", d->file, type);
 }
 

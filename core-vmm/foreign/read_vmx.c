@@ -86,6 +86,7 @@ static void read_drive(struct vmx *v, const char *bus, unsigned controller, unsi
     d->what = g_strdup_printf("%s%s%s", node, adapter ? ", " : "", adapter ? adapter : "");
     bool host = d->media == FOUND_CDROM && !text_is(type, "cdrom-image");
     d->file = file && *file && !host ? g_strdup(file) : NULL;
+    d->independent = text_is(mode, "independent-persistent");
     if (text_is(mode, "independent-nonpersistent"))
         found_leave(v->f, "%s forgets what was written at each power-off; here it does not", node);
     if (host && file && *file)

@@ -19,6 +19,10 @@ char *xml_text_of(const xmlNode *parent, const char *name); /* of the first chil
 bool xml_attribute_is(const xmlNode *node, const char *name, const char *value);
 /* A number of an attribute; otherwise: if there is none, or it is no number up to max. */
 guint64 xml_number(const xmlNode *node, const char *name, guint64 otherwise, guint64 max);
+/* ---- plist.c: binary property lists ---- */
+bool plist_is_binary(const char *text, gsize n);
+char *plist_to_xml(const char *text, gsize n, GError **error); /* g_free; NULL: it is damaged, or too large */
+
 /* ---- of text, wherever it stood ---- */
 bool text_is(const char *text, const char *wanted); /* but for the case of ASCII letters; NULL is nothing */
 guint64 text_number(const char *text, guint64 otherwise, guint64 max);

@@ -27,6 +27,8 @@
 
 static const struct schema_key machine_keys[] = {
     {"name", SCHEMA_TEXT, NULL, .help = "what people call the machine; the folder's name if missing", .at_once = true},
+    {"group", SCHEMA_TEXT, NULL, .help = "a word that puts it together with others in the manager, like Work",
+     .at_once = true},
     {"uuid", SCHEMA_UUID, NULL, .help = "what SMBIOS calls the machine; if missing, it has none"},
     {"os", SCHEMA_TEXT, NULL, .help = "the system in it, as vmctl create --os spells it: for people and icons",
      .at_once = true},
@@ -101,6 +103,8 @@ static const struct schema_key drive_keys[] = {
      .help = "the image's format; if missing, what the file's ending says, else raw"},
     {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
     {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
+    {"independent", SCHEMA_FLAG, "off",
+     .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
@@ -200,6 +204,8 @@ static const struct schema_key virtio_disk_keys[] = {
      .help = "the image's format; if missing, what the file's ending says, else raw"},
     {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
     {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
+    {"independent", SCHEMA_FLAG, "off",
+     .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},
     {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
      .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
     {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
@@ -238,6 +244,13 @@ static const struct schema_key vnc_keys[] = {
              "key has"},
     {NULL},
 };
+static const struct schema_key window_keys[] = {
+    {"close", SCHEMA_CHOICE, "ask", .words = WORDS("ask", "keep", "save", "shut-down", "power-off"), .at_once = true,
+     .help = "what closing the screen's window does with the machine: it asks, or the answer that it remembers"},
+    {"toolbar", SCHEMA_FLAG, "on", .at_once = true,
+     .help = "the window has its menus above the picture; off: they come when the pointer rests at the upper edge"},
+    {NULL},
+};
 static const struct schema_key tpm_keys[] = {
     {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
     {NULL},
@@ -254,9 +267,12 @@ static const struct schema_key snapshots_keys[] = {
 };
 static const struct schema_key no_keys[] = {{NULL}};
 static const struct schema_key additions_keys[] = {
-    {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm"),
+    {"identity", SCHEMA_CHOICE, "auto", .words = WORDS("auto", "vmware", "kvm", "hyperv"),
      .help =
-         "as whose virtual machine CPUID shows it: VMware's, which open-vm-tools demands, or KVM's; auto: VMware's"},
+         "as whose virtual machine CPUID shows it: VMware's, which open-vm-tools demands, KVM's, or Hyper-V's with its "
+         "interface, which Windows uses; auto: VMware's"},
+    {"clipboard", SCHEMA_CHOICE, "off", .words = WORDS("off", "to-guest", "to-host", "both"),
+     .help = "text that guest and host share by their clipboards, through the screen's window"},
     {NULL},
 };
 
@@ -277,6 +293,7 @@ static const struct schema_section sections[] = {
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},
+    {"window", 0, 0, "what the screen's window remembers of this machine", window_keys},
     {"vnc", 0, 0, "a VNC server for its screen; there if listed", vnc_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
     {"debug-exit", 0, 0, "a port (0xf4) by which a test guest ends the VM with a code; present if listed", no_keys},

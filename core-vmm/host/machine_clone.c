@@ -270,7 +270,8 @@ static void rename_parts(struct cloning *c)
         g_autofree char *uuid = g_uuid_string_random();
         g_key_file_set_string(c->file, "machine", "uuid", uuid);
     }
-    g_key_file_remove_group(c->file, "vnc", NULL); /* its port is the source's, and its password not among the settings */
+    g_key_file_remove_group(c->file, "vnc",
+                            NULL); /* its port is the source's, and its password not among the settings */
     g_key_file_remove_key(c->file, "machine", "name", NULL);
 }
 
@@ -292,11 +293,25 @@ static bool read_source(struct cloning *c, const char *which, GError **error)
     return c->file;
 }
 
+/* A snapshot does not have them, and what they hold is of another time. */
+static void leave_independent_out(struct cloning *c)
+{
+    g_auto(GStrv) drives = snapshot_independent_drives(c->file);
+    for (char **d = drives; *d && c->snapshot; d++) {
+        g_key_file_remove_group(c->file, *d, NULL);
+        machine_remark(c->remarks, g_strdup_printf("drive %s stays out of snapshots (independent=on), so the clone "
+                                                   "does not have it",
+                                                   *d));
+    }
+}
+
 static bool fill_held(struct cloning *c, const char *folder, const char *which, int held, GError **error)
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
     bool good = read_source(c, which, error);
     close(held); /* it is known; that the source stays as it is, its own lock sees to */
+    if (good)
+        leave_independent_out(c);
     if (!good || !keep_paths(c, folder, error) || !keep_variables(c, folder, error) || !work(c, folder, error))
         return false;
     rename_parts(c);

@@ -8,6 +8,7 @@
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/look_program.h"
+#include "core-vmm/host/machine_fresh.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include <string.h>
@@ -198,7 +199,11 @@ static bool held_change(const char *name,
 
 bool machines_installed(const char *name, GError **error)
 {
-    return held_change(name, finish, error);
+    g_autofree char *folder = machines_folder(name);
+    if (!held_change(name, finish, error))
+        return false;
+    fresh_take(folder);
+    return true;
 }
 
 bool machines_install_again(const char *name, GError **error)

@@ -4,6 +4,7 @@
  * The process has the write end of a pipe, says "ready" or "error CODE MESSAGE" there (core-vmm/vm/main.c), and closes it.
  * One that says neither in time is ended: whoever waits for a machine waits for an answer.  Waiting is done here, or by the
  * caller's main loop; what is heard is judged by the same code. */
+#include "core-vmm/host/machine_fresh.h"
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/machine_outer.h"
 #include "core-vmm/host/machine_vnc.h"
@@ -103,6 +104,8 @@ static char **command_line(const char *program, const char *folder, const struct
         g_ptr_array_add(a, g_strdup("--load"));
         g_ptr_array_add(a, g_steal_pointer(&load));
     }
+    if (how->engine)
+        g_ptr_array_add(a, g_strconcat("--engine=", how->engine, NULL));
     if (disposable)
         g_ptr_array_add(a, g_strconcat("--disposable=", disposable, NULL));
     g_ptr_array_add(a, NULL);
@@ -131,7 +134,7 @@ struct start {
     struct disposable disposable;
     struct machine_vnc vnc;
     char *watched; /* its folder, if there are to be automatic snapshots */
-    int ready; /* read end, non-blocking; -1: closed */
+    int ready;     /* read end, non-blocking; -1: closed */
     GString *said;
     double seconds;
 };
@@ -146,8 +149,10 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
         return false;
     }
     /* Before the pipe: those processes live longer than its other end may. */
-    if (!snapshots_settle(folder, error) || !installed_settle(folder, error) ||
-        (how->disposable && !disposable_new(folder, &s->disposable, error)) ||
+    if (!snapshots_settle(folder, error) || !installed_settle(folder, error))
+        return false;
+    fresh_settle(folder);
+    if ((how->disposable && !disposable_new(folder, &s->disposable, error)) ||
         !machine_vnc_open(folder, how->vnc, how->vnc != NULL, &s->vnc, error) ||
         !machine_outer_start(folder, &s->outer, error) || !g_unix_open_pipe(pair, FD_CLOEXEC, error)) {
         machine_vnc_close(&s->vnc);
@@ -168,18 +173,27 @@ static bool start_spawn(struct start *s, const char *folder, const struct machin
     return good;
 }
 
-/* Who takes automatic snapshots of it, if any are to be taken: it ends with the machine. */
-static void start_watch(const char *folder)
+/* Who takes snapshots of it that nobody asks for: it ends with the machine. */
+static void start_watcher(const char *name, const char *verb)
 {
-    g_autofree char *name = g_path_get_basename(folder), *program = program_find("vmctl");
-    const char *argv[] = {program, "snapshot", "watch", name, NULL};
-    struct snapshot_policy policy;
+    g_autofree char *program = program_find("vmctl");
+    const char *argv[] = {program, verb, "watch", name, NULL};
     g_autoptr(GError) error = NULL;
-    if (paths_is_throwaway(name) || !snapshots_policy(name, &policy, NULL) || !policy.minutes)
-        return;
     if (!program || !g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
                                    program_in_child, GINT_TO_POINTER(true), NULL, &error))
         g_message("no automatic snapshots of %s: %s", name, error ? error->message : "vmctl is not installed");
+}
+
+static void start_watch(const char *folder)
+{
+    g_autofree char *name = g_path_get_basename(folder);
+    struct snapshot_policy policy;
+    if (paths_is_throwaway(name))
+        return;
+    if (snapshots_policy(name, &policy, NULL) && policy.minutes)
+        start_watcher(name, "snapshot");
+    if (fresh_waits(folder))
+        start_watcher(name, "unattended");
 }
 
 static void start_clear(struct start *s, bool failed)

@@ -129,9 +129,10 @@ struct machine_start {
     bool terminal; /* it inherits stdio, and ends with us; else it goes its own way */
     bool unfenced; /* for debugging */
     double seconds;
-    const char *vnc;  /* where a VNC server listens this time (base/vnc_listen.h); NULL: as machine.ini says */
-    const char *load; /* a state of `vmctl debug save` to go on from; NULL: none */
-    bool disposable;  /* nothing of this run stays; one that is suspended goes on, and stays suspended */
+    const char *vnc;    /* where a VNC server listens this time (base/vnc_listen.h); NULL: as machine.ini says */
+    const char *load;   /* a state of `vmctl debug save` to go on from; NULL: none */
+    bool disposable;    /* nothing of this run stays; one that is suspended goes on, and stays suspended */
+    const char *engine; /* for this run, instead of that in machine.ini; NULL: that */
 };
 struct machine_run {
     GPid pid;    /* whoever started it reaps it */

@@ -44,11 +44,22 @@ bool snapshots_are_held(const char *folder);
 /* ---- snapshot_images.c ---- */
 char *snapshot_seen_from_inside(const char *file); /* from the folder of snapshots; g_free */
 
+/* ---- snapshot_independent.c ---- */
+bool snapshot_is_independent(GKeyFile *file, const char *section);
+/* False: one that is to stay out cannot, and there is no snapshot. */
+bool snapshot_may_stay_out(const struct change *c, GKeyFile *file, const char *section, GError **error);
+/* Independent drives of the present go into the settings that the machine goes back to, as they are.  Of the snapshot's disks those that are
+ * none; g_ptr_array_unref.  NULL: one sentence. */
+GPtrArray *snapshot_keep_independent(const struct change *c, const struct snapshot *s, GKeyFile *present,
+                                     GKeyFile *file, GError **error);
+
 /* ---- snapshot_state.c ---- */
 /* The snapshot's state with what its disks consist of now, into a new file. */
 bool snapshot_retell_state(const struct change *c, const struct snapshot *s, const char *to, GError **error);
 
 /* ---- snapshots.c: of taking one ---- */
+/* The image of the record that is that file, by whatever name; NULL: none. */
+struct snapshot_image *snapshot_image_at(const struct change *c, const char *file);
 /* The image of a drive that a guest writes to; what is removable, or is only read, is as it is.  g_free; NULL: none. */
 char *snapshot_written_image(GKeyFile *file, const char *section);
 char *snapshot_format_of(GKeyFile *file, const char *section, const char *image); /* g_free */

@@ -109,7 +109,7 @@ bool snapshot_same_file(const char *folder, const char *a, const char *b)
     return !strcmp(x, y) || (!stat(x, &s) && !stat(y, &t) && s.st_dev == t.st_dev && s.st_ino == t.st_ino);
 }
 
-static struct snapshot_image *image_at(const struct change *c, const char *file)
+struct snapshot_image *snapshot_image_at(const struct change *c, const char *file)
 {
     struct snapshot_image *known = record_image(c->record, file);
     for (guint i = 0; i < c->record->images->len && !known; i++) {
@@ -201,7 +201,7 @@ char *snapshot_format_of(GKeyFile *file, const char *section, const char *image)
 /* One image has one name in the record, whatever machine.ini calls it. */
 static struct snapshot_image *image_for(struct change *c, GKeyFile *file, const char *section, const char *image)
 {
-    struct snapshot_image *known = image_at(c, image);
+    struct snapshot_image *known = snapshot_image_at(c, image);
     g_autofree char *format = snapshot_format_of(file, section, image);
     return known ? known : record_add_image(c->record, image, format, NULL);
 }
@@ -212,7 +212,7 @@ bool snapshot_may_freeze(GKeyFile *file, const char *section, GError **error)
         return true;
     g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
                 "[%s] is a part of a file (offset, size), which nothing can be put on top of: no snapshot can have it; "
-                "readonly=on leaves it out",
+                "readonly=on leaves it out, and independent=on",
                 section);
     return false;
 }
@@ -251,6 +251,11 @@ bool snapshot_find_disks(struct change *c, GKeyFile *file, struct snapshot *s, G
         g_autofree char *image = snapshot_written_image(file, *section);
         if (!image)
             continue;
+        if (snapshot_is_independent(file, *section)) {
+            if (!snapshot_may_stay_out(c, file, *section, error))
+                return false;
+            continue;
+        }
         if (!snapshot_may_freeze(file, *section, error))
             return false;
         snapshot_add_disk(s, *section, image_for(c, file, *section, image)->file);
@@ -485,13 +490,13 @@ static bool drop_present(struct change *c, GError **error)
     return true;
 }
 
-/* file: its settings; it is whole. */
-static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, GError **error)
+/* file, disks: its settings, and of its disks those that go back; it is whole. */
+static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, GPtrArray *disks, GError **error)
 {
     unsigned number = c->record->next++;
     int state = !s->state_bytes ? PENDING_STATE_GOES : s->moved ? (int)number : (int)s->id;
     g_autofree char *retold = snapshot_path(c->folder, number, "state");
-    if (!drop_present(c, error) || !snapshot_put_on_top(c, file, s->disks, number, error) ||
+    if (!drop_present(c, error) || !snapshot_put_on_top(c, file, disks, number, error) ||
         (state == (int)number && !snapshot_retell_state(c, s, retold, error)))
         return false;
     c->record->current = s->id;
@@ -505,8 +510,10 @@ bool snapshots_restore(const char *machine, const char *which, const char *keep,
     bool good = change_begin(&c, machine, error);
     struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
     g_autoptr(GKeyFile) file = s && is_whole(&c, s, error) ? settings_of(&c, s, error) : NULL;
-    good = file && numbers_left(&c, keep ? 2 : 1, error) && (!keep || take_next(&c, keep, NULL, &kept, error)) &&
-           restore(&c, s, file, error);
+    g_autoptr(GKeyFile) present = file ? machines_settings(c.name, error) : NULL;
+    g_autoptr(GPtrArray) disks = present ? snapshot_keep_independent(&c, s, present, file, error) : NULL;
+    good = disks && numbers_left(&c, keep ? 2 : 1, error) && (!keep || take_next(&c, keep, NULL, &kept, error)) &&
+           restore(&c, s, file, disks, error);
     change_end(&c);
     return good;
 }
@@ -550,4 +557,12 @@ bool snapshots_edit(const char *machine, const char *which, const char *name, co
     good = good && change_commit(&c, NULL, PENDING_STATE_STAYS, error);
     change_end(&c);
     return good;
+}
+
+bool snapshots_trying(const char *machine)
+{
+    struct snapshot_record *r = snapshots_list(machine, NULL);
+    bool trying = r && snapshots_find(r, machine, SNAPSHOT_TRY, NULL);
+    record_free(r);
+    return trying;
 }

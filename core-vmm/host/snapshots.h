@@ -15,6 +15,10 @@ struct snapshot_record *snapshots_list(const char *name, GError **error);
 struct snapshot *snapshots_find(const struct snapshot_record *r, const char *machine, const char *which,
                                 GError **error);
 
+#define SNAPSHOT_TRY                                                                                                   \
+    "before-try" /* the name of the one that vmctl try goes back to: while it is there, the machine is being tried */
+bool snapshots_trying(const char *machine); /* false also if that cannot be known */
+
 /* name, description: may be NULL.  *id: its number. */
 bool snapshots_take(const char *machine, const char *name, const char *description, unsigned *id, GError **error);
 /* The present becomes that snapshot; what it was is lost, unless keep is the name of a snapshot of it to be taken first. */
@@ -31,8 +35,17 @@ bool snapshots_delete(const char *machine, const char *which, struct machine_job
                       char **kept, GError **error);
 /* NULL: as it is. */
 bool snapshots_edit(const char *machine, const char *which, const char *name, const char *description, GError **error);
+char **snapshot_independent_drives(GKeyFile *file); /* those that are to stay out (independent=on); g_strfreev */
+/* The drives that stayed out of it; g_strfreev. */
+char **snapshot_left_out(const char *folder, unsigned id);
 /* Findings about one (NULL: all), sentences; none: it is whole.  g_ptr_array_unref; NULL: an error. */
 GPtrArray *snapshots_verify(const char *machine, const char *which, GError **error);
+
+/* ---- snapshot_extract.c ---- */
+/* A file of a disk's file system (ext2, ext3, ext4, FAT, NTFS) as it was then, to fd.  drive: "ide0", or "ide0:2" for one partition.
+ * False: there may be a beginning in fd. */
+bool snapshots_extract(const char *machine, const char *which, const char *drive, const char *path, int fd,
+                       GError **error);
 
 /* ---- snapshot_thin.c: automatic ones ---- */
 #define SNAPSHOT_AUTOMATIC "" /* as the name of one that is taken: it is automatic, and gets a name by its time */

@@ -11,6 +11,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/firmware.h"
 #include "core-vmm/host/look_program.h"
+#include "core-vmm/host/machine_fresh.h"
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/install/answers.h"
@@ -197,7 +198,28 @@ static bool more(void *ctx, GKeyFile *file, const char *folder, GError **error)
     /* Windows' boot code is on the disk long before it is done. */
     const struct installing i = {disk, n->u->uefi, n->u->kind != UNATTENDED_WINDOWS, cmdline};
     return files && add_kernel(n, &i, file, folder, files, error) && add_answers(n, file, folder, error) &&
-           installing_mark(folder, &i, error);
+           fresh_mark(folder, file, disk, i.uefi, i.seen, error) && installing_mark(folder, &i, error);
+}
+
+/* ---- an installation that somebody watches ---- */
+
+static bool more_by_hand(void *ctx, GKeyFile *file, const char *folder, GError **error)
+{
+    g_autofree char *disk = fresh_disk(file), *os = g_key_file_get_string(file, "machine", "os", NULL);
+    if (!disk) {
+        g_set_error(error, CONFIG_ERROR, CONFIG_VALUE,
+                    "--snapshot-when-installed is for a machine with one disk, which the system goes to");
+        return false;
+    }
+    return fresh_mark(folder, file, disk, is_uefi(file), !os || !g_str_has_prefix(os, "windows"), error);
+}
+
+bool installing_watched(const char *name, struct settings *s, GError **error)
+{
+    s->more = more_by_hand;
+    bool good = machines_create(name, s, error);
+    s->more = NULL;
+    return good;
 }
 
 /* ---- all ---- */

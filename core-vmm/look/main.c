@@ -4,11 +4,13 @@
  *   terrarium-look medium FILE            what it is, as JSON
  *   terrarium-look disk FILE FORMAT       its partition table, as JSON
  *   terrarium-look extract FILE PATH MOST a file of it, to stdout
+ *   terrarium-look file FILE FORMAT N PATH a file of a disk's partition N (0: the first that has it), to stdout
  *
  * A program of its own, because a program with threads cannot fork and go on.  It opens the file, closes the fences, and only then
  * reads the first byte.  Errors go to stderr; the exit code is 1, or one of those below. */
 #include "core-vmm/fence/fence.h"
 #include "core-vmm/look/look.h"
+#include "core-vmm/look/volume.h"
 #include "disk-formats/image/image.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -54,6 +56,19 @@ static bool open_source(struct source *s, const char *path)
         return true;
     fail(path, fd < 0 ? g_strerror(errno) : "it is neither a file nor a disk");
     return false;
+}
+
+static bool write_all(const uint8_t *p, size_t n)
+{
+    while (n) {
+        ssize_t done = write(STDOUT_FILENO, p, n);
+        if (done < 0 && errno != EINTR)
+            return false;
+        done = MAX(done, 0);
+        p += done;
+        n -= done;
+    }
+    return true;
 }
 
 /* ---- JSON ---- */
@@ -102,6 +117,30 @@ static int look_at_disk(const char *path, const char *format)
     return print_json(o);
 }
 
+static bool put(void *unused, const void *data, size_t n)
+{
+    return write_all(data, n);
+}
+
+static int copy_from_disk(const char *path, const char *format, unsigned number, const char *inside)
+{
+    const struct file_sink to = {put, NULL};
+    struct image_how how = {.format = format, .unlocked = true};
+    g_autoptr(GError) error = NULL;
+    struct image *im = image_open(path, &how, &error);
+    const char *why;
+    if (!im)
+        return fail(path, error->message);
+    const struct source s = {.read = read_image, .data = im, .fd = -1, .bytes = im->bytes};
+    errno = 0;
+    bool good = volumes_copy(&s, number, inside, &to, &why);
+    int e = errno;
+    image_close(im);
+    if (!good)
+        fail(inside, why);
+    return good ? EXIT_SUCCESS : e == ENOSPC || e == EDQUOT ? NO_ROOM : EXIT_FAILURE;
+}
+
 /* ---- media ---- */
 
 static int look_at_medium(const char *path)
@@ -113,19 +152,6 @@ static int look_at_medium(const char *path)
         return NO_ISO; /* whoever asks tries it as a disk */
     systems_look(&l);
     return print_json(medium_json(l.m));
-}
-
-static bool write_all(const uint8_t *p, size_t n)
-{
-    while (n) {
-        ssize_t done = write(STDOUT_FILENO, p, n);
-        if (done < 0 && errno != EINTR)
-            return false;
-        done = MAX(done, 0);
-        p += done;
-        n -= done;
-    }
-    return true;
 }
 
 static int extract(const char *path, const char *inside, uint64_t most)
@@ -155,14 +181,17 @@ static int extract(const char *path, const char *inside, uint64_t most)
 static int look(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[1] : "";
-    alarm(strcmp(what, "extract") ? MEDIUM_SECONDS : EXTRACT_SECONDS);
+    alarm(strcmp(what, "extract") && strcmp(what, "file") ? MEDIUM_SECONDS : EXTRACT_SECONDS);
     if (!strcmp(what, "medium") && argc == 3)
         return look_at_medium(argv[2]);
     if (!strcmp(what, "disk") && (argc == 3 || argc == 4))
         return fence(argv[2], true, argc > 3) ? look_at_disk(argv[2], argc > 3 ? argv[3] : NULL) : EXIT_FAILURE;
     if (!strcmp(what, "extract") && argc == 5)
         return extract(argv[2], argv[3], g_ascii_strtoull(argv[4], NULL, 10));
-    g_printerr("usage: terrarium-look medium FILE | disk FILE [FORMAT] | extract FILE PATH MOST\n");
+    if (!strcmp(what, "file") && argc == 6)
+        return fence(argv[2], true, true) ? copy_from_disk(argv[2], argv[3], atoi(argv[4]), argv[5]) : EXIT_FAILURE;
+    g_printerr(
+        "usage: terrarium-look medium FILE | disk FILE [FORMAT] | extract FILE PATH MOST | file FILE FORMAT N PATH\n");
     return 2;
 }
 

@@ -169,6 +169,10 @@ void irq_reset(struct machine *m);
 void irq_load_begin(struct machine *m);
 void irq_load_end(struct machine *m);
 bool irq_sync(struct machine *m, struct stream *s);
+/* The local APIC of a CPU, the machine's or the engine's; load after the CPU's own state.  False: no APIC can be so. */
+bool irq_has_lapics(const struct machine *m);
+void irq_lapic_save(struct machine *m, unsigned cpu, struct cpu_lapic *out);
+bool irq_lapic_load(struct machine *m, unsigned cpu, const struct cpu_lapic *in);
 void irq_update_pin(struct machine *m, unsigned cpu); /* irq lock held; after anything that may change INTR */
 
 /* ---- clock.c: guest time ---- */
@@ -282,6 +286,17 @@ struct machine {
         void *ctx;
     } on_plug;
     struct device *hotplug; /* who has hotplug_ops, or NULL */
+    struct unknown_msrs {   /* unknown_msr.c, under pending_lock; more than fit are not told of */
+        uint32_t seen[64];
+        unsigned count;
+    } unknown_msrs;
+    struct device *hyperv;      /* who has hyperv_ops, or NULL */
+    struct machine_crash crash; /* under pending_lock */
+    guint crash_source;         /* the loop is to tell of it */
+    struct {
+        void (*fn)(void *ctx, const struct machine_crash *c);
+        void *ctx;
+    } on_crash;
     struct input_queue *input;
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */

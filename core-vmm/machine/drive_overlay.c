@@ -75,6 +75,45 @@ void drives_put_on_top(struct machine *m)
             put_on_top(v);
 }
 
+/* ---- before ---- */
+
+struct drives_plain {
+    GPtrArray *media; /* struct medium, used */
+};
+
+static void release(gpointer medium)
+{
+    drive_medium_release(medium);
+}
+
+struct drives_plain *drives_plain(struct machine *m)
+{
+    struct drives_plain *p = g_new0(struct drives_plain, 1);
+    p->media = g_ptr_array_new_with_free_func(release);
+    for (struct drive *v = m->drives; v; v = v->next)
+        if (!v->overlay && v->medium && v->medium->image->writable)
+            g_ptr_array_add(p->media, drive_medium_use(v->medium));
+    return p;
+}
+
+bool drives_plain_flush(struct drives_plain *p, GError **error)
+{
+    for (guint i = 0; i < p->media->len; i++) {
+        const struct medium *m = p->media->pdata[i];
+        int err = image_flush(m->image);
+        if (err)
+            return disk_fail_errno(error, -err, "%s", m->path);
+    }
+    return true;
+}
+
+void drives_plain_free(struct drives_plain *p)
+{
+    if (p)
+        g_ptr_array_unref(p->media);
+    g_free(p);
+}
+
 /* ---- afterwards ---- */
 
 struct frozen { /* of one drive */

@@ -9,6 +9,12 @@
 bool drive_overlay_open(struct drive *v, int fd, const char *path, const char *on, GError **error);
 void drive_overlays_close(struct machine *m); /* those that are ready, and were not put on top */
 
+/* The images that stay in their drives are flushed while the guest runs (any thread), so that there is little to do while it stands. */
+struct drives_plain;
+struct drives_plain *drives_plain(struct machine *m);
+bool drives_plain_flush(struct drives_plain *p, GError **error);
+void drives_plain_free(struct drives_plain *p); /* NULL is fine */
+
 /* While the vCPUs stand and no request is under way: what lies in the drives, for a state of this moment; and then those that
  * are ready come on top. */
 struct drives_frozen;

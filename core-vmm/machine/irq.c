@@ -390,6 +390,34 @@ bool irq_sync(struct machine *m, struct stream *s)
     return stream_ok(s);
 }
 
+bool irq_has_lapics(const struct machine *m)
+{
+    return m->engine->get_lapic || m->irq.lapic;
+}
+
+void irq_lapic_save(struct machine *m, unsigned cpu, struct cpu_lapic *out)
+{
+    if (!lapic(m)) {
+        m->engine->get_lapic(m->vcpu[cpu].engine_vcpu, out);
+        return;
+    }
+    pthread_mutex_lock(&m->irq.lock);
+    lapic(m)->save(m->irq.lapic, cpu, out);
+    pthread_mutex_unlock(&m->irq.lock);
+}
+
+bool irq_lapic_load(struct machine *m, unsigned cpu, const struct cpu_lapic *in)
+{
+    if (!lapic(m)) {
+        m->engine->set_lapic(m->vcpu[cpu].engine_vcpu, in);
+        return true;
+    }
+    pthread_mutex_lock(&m->irq.lock);
+    bool good = lapic(m)->load(m->irq.lapic, cpu, m->irq.pic_level, in);
+    pthread_mutex_unlock(&m->irq.lock);
+    return good;
+}
+
 void irq_load_begin(struct machine *m)
 {
     pthread_mutex_lock(&m->irq.lock);

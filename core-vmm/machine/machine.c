@@ -50,6 +50,13 @@ static void reset_now(struct machine *m)
     irq_reset(m);
 }
 
+static void tell_reset(struct machine *m)
+{
+    const struct machine_event e = {.state = m->state, .reset = true};
+    for (unsigned i = 0; i < m->handler_count; i++)
+        m->handlers[i].fn(m->handlers[i].ctx, &e);
+}
+
 static void stop_now(struct machine *m, struct pending *p)
 {
     clock_stand(m->clock);
@@ -74,8 +81,10 @@ void machine_settle(struct machine *m)
             p = (struct pending){.stop = true, .end = MACHINE_END_RESET, .held = p.held, .message = p.message};
         if (p.stop)
             stop_now(m, &p);
-        else if (p.reset)
+        else if (p.reset) {
             reset_now(m);
+            tell_reset(m);
+        }
         if (p.eject && !p.stop)
             hotplug_eject(m, p.eject);
     }
@@ -205,6 +214,8 @@ void machine_add(struct machine *m, struct device *d)
         m->power_button = d;
     if (d->ops->hotplug)
         m->hotplug = d;
+    if (d->ops->hyperv)
+        m->hyperv = d;
 }
 
 static bool read_sockets(struct machine *m, const struct config *c, GError **error)
@@ -240,14 +251,14 @@ static bool read_settings(struct machine *m, uint64_t *ram, char **engine, GErro
     return true;
 }
 
-/* As VMware's machine only where its backdoor is: guests go by both. */
-static bool shown_as_vmware(struct machine *m)
+/* As another's machine only with VMware's backdoor: guests go by both. */
+static bool shown_as(struct machine *m, const char *whose)
 {
     struct config c = {m->file, m->path, "additions"};
     if (!g_key_file_has_group(m->file, c.section))
         return false;
     g_autofree char *identity = config_string(&c, "identity");
-    return strcmp(identity, "kvm") != 0;
+    return !strcmp(strcmp(identity, "auto") ? identity : "vmware", whose);
 }
 
 static bool engine_start(struct machine *m, GError **error)
@@ -261,7 +272,8 @@ static bool engine_start(struct machine *m, GError **error)
                                 .tsc_offset = clock_tsc_offset(m->clock),
                                 .tsc_khz = clock_tsc_khz(m->clock),
                                 .model = m->cpu_model,
-                                .vmware = shown_as_vmware(m),
+                                .vmware = shown_as(m, "vmware"),
+                                .hyperv = m->hyperv != NULL,
                                 .options = m->engine_options};
     m->engine_vm = m->engine->vm_new(&m->cpu_vm, error);
     if (!m->engine_vm || !memory_map_engine(m, error))
@@ -354,6 +366,7 @@ void machine_free(struct machine *m)
         clock_free(m->clock);
     memory_free(m);
     g_free(m->pending.message);
+    machine_crash_clear(&m->crash);
     g_free((char *)m->last.message);
     g_free(m->cpu_model);
     g_free(m->engine_options);

@@ -15,6 +15,7 @@ struct machine_event { /* state changes, for control clients */
     enum machine_end end;
     unsigned code;
     const char *message;
+    bool reset; /* the state is the same: the guest was reset */
 };
 
 /* file: the parsed machine.ini; folder: where relative paths start and logs go.  ends: struct char_end by the names of
@@ -60,6 +61,7 @@ struct live_result {
     int64_t stood_us;
     bool vars;                   /* what UEFI remembered at that moment is in the file for that */
     unsigned rounds, last_pages; /* how often pages that had changed were copied; how many while it stood */
+    unsigned held_back;          /* how hard the guest was held back in the end; 0: it was not */
 };
 typedef void (*live_done)(void *ctx, const struct live_result *r, const GError *error);
 bool machine_save_live(struct machine *m, int fd, int vars, const struct save_watch *watch, live_done done, void *ctx,
@@ -70,6 +72,16 @@ bool machine_saves_live(const struct machine *m); /* one is under way */
 bool machine_restore(struct machine *m, int fd, GError **error);
 bool machine_power_button(struct machine *m, GError **error); /* ACPI: asks the guest to shut down */
 enum machine_state machine_state(struct machine *m);
+/* What the guest has told of its crashes since the machine was started: how many, and of the last one code and arguments
+ * (Windows' "bug check") and perhaps a text. */
+struct machine_crash {
+    unsigned count;
+    uint64_t words[5];
+    char *message;
+};
+void machine_crash_look(struct machine *m, struct machine_crash *out); /* any thread; for machine_crash_clear() */
+void machine_crash_clear(struct machine_crash *c);
+void machine_on_crash(struct machine *m, void (*fn)(void *ctx, const struct machine_crash *c), void *ctx); /* one */
 void machine_on_event(struct machine *m, void (*fn)(void *ctx, const struct machine_event *e), void *ctx);
 
 const char *machine_engine(struct machine *m);                               /* "kvm", "soft", "interp" */

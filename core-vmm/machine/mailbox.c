@@ -81,6 +81,12 @@ static bool deliver_one(struct mailbox *b)
     return more;
 }
 
+void mailbox_run(struct mailbox *b)
+{
+    while (deliver_one(b))
+        ;
+}
+
 /* A few blocks a turn, so that the loop gets to others in between. */
 static gboolean deliver(gpointer data)
 {

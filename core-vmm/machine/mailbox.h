@@ -14,3 +14,4 @@ bool mailbox_put(struct mailbox *b, const struct iovec *iov, int count); /* any 
 size_t mailbox_bytes(struct mailbox *b);                                 /* that wait */
 bool mailbox_empty(struct mailbox *b); /* any thread: nothing waits, or is being offered */
 void mailbox_wake(struct mailbox *b);  /* any thread */
+void mailbox_run(struct mailbox *b);   /* loop thread: offers what waits now, until one is refused */

@@ -380,8 +380,10 @@ static uint64_t ram_pages(const struct machine *m)
     return (m->memory.below_4g + m->memory.above_4g) / PAGE;
 }
 
+/* The fence: whoever reads the memory after it began to note (memory_log()) sees what was written, or the note is made. */
 void memory_touched(struct machine *m, uint64_t offset, uint64_t bytes)
 {
+    atomic_thread_fence(memory_order_seq_cst);
     _Atomic uint64_t *others = m->memory.others;
     uint64_t end = MIN((offset + bytes + PAGE - 1) / PAGE, ram_pages(m));
     m->engine->touched(m->engine_vm, offset, bytes);

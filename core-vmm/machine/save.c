@@ -5,7 +5,7 @@
  * that are due run, and the requests that drives have under way are finished and told to their devices, until there is
  * nothing more of that: no request is ever in a state.  Disks are flushed, not saved.
  * Loading: the file is read through once and must be whole; then part by part goes to the machine that was built from the
- * same machine.ini and has not started.  One that could not be loaded is not to be started. */
+ * same machine.ini and has not started; memory is unpacked by several threads.  One that could not be loaded is not to be started. */
 #include "core-vmm/api/tpm.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/state.h"
@@ -30,6 +30,8 @@ bool save_settle(struct machine *m, GError **error)
             return false;
         }
         clock_step(m->clock, 0); /* what is due */
+        if (!tpm_settle(m, error))
+            return false;
         if (!drives_settle(m, &requests, error))
             return false;
         all += requests;
@@ -68,16 +70,6 @@ static bool save_all(struct machine *m, int fd, const struct save_watch *watch, 
     return good && state_finish(&w, error);
 }
 
-bool save_has_no_tpm(struct machine *m, GError **error)
-{
-    bool has = m->tpm && tpm_attached(m->tpm);
-    if (has)
-        g_set_error(
-            error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-            "A running machine with a TPM cannot be saved: what its TPM knows until the next reset would be lost");
-    return !has;
-}
-
 bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GError **error)
 {
     bool runs = m->state == MACHINE_RUNNING;
@@ -85,8 +77,6 @@ bool machine_save(struct machine *m, int fd, const struct save_watch *watch, GEr
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
-    if (!save_has_no_tpm(m, error))
-        return false;
     vcpus_ask_hold(m);
     vcpus_wait_held(m);
     clock_stand(m->clock);
@@ -136,7 +126,7 @@ struct load {
     GArray *table;
     struct state_reader reader;
     struct state_section section; /* the one that comes next */
-    bool memory;                  /* the guest's memory has begun */
+    struct state_unpack *unpack;  /* NULL: the guest's memory has not begun */
 };
 
 static bool right_version(const struct load *l, const struct state_part *p, GError **error)
@@ -150,12 +140,13 @@ static bool right_version(const struct load *l, const struct state_part *p, GErr
  * it for the most part before what came of it. */
 static bool load_memory(struct load *l, const struct state_part *p, GError **error)
 {
-    bool good = l->memory || state_clear_memory(l->machine, error);
-    l->memory = true;
+    bool good = l->unpack || state_clear_memory(l->machine, error);
+    if (good && !l->unpack)
+        l->unpack = state_unpack_new(l->machine);
     while (good && !strcmp(l->section.name, p->name))
-        good = right_version(l, p, error) && state_load_memory(l->machine, &l->section, error) &&
+        good = right_version(l, p, error) && state_unpack_put(l->unpack, state_take(&l->reader), error) &&
                state_next(&l->reader, &l->section, error);
-    return good;
+    return good && state_unpack_wait(l->unpack, error);
 }
 
 static const struct state_part *memory_part(const GArray *table)
@@ -188,6 +179,7 @@ static bool load_all(struct load *l, int fd, GError **error)
     for (unsigned i = 0; i < l->table->len && good; i++)
         good = load_next(l, i, error);
     irq_load_end(l->machine);
+    state_unpack_free(l->unpack);
     state_close(&l->reader);
     return good && (!strcmp(l->section.name, STATE_END) || misplaced(l->table, l->table->len, l->section.name, error));
 }

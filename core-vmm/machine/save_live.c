@@ -2,25 +2,28 @@
 /* save_live.c - a machine into a file while it runs on: it stands only for a moment, and that is what the file shows.
  *
  * Memory goes out first, while the guest writes to it, as machines are moved between hosts: the engine's log, and a note of what
- * devices write, say which pages have changed since they were read.  Those are not written again, but copied aside, again and
- * again, each time fewer, for that is much faster than packing.  When few are left, the guest stands: its devices and CPUs go to
+ * devices write, say which pages have changed since they were read.  Those are copied aside (live_pages.c), again and again,
+ * each time fewer, for that is much faster than packing.  Where they do not become fewer, the guest is held back (live_brake.c)
+ * until they do.  When few are left, it stands: its devices and CPUs go to
  * memory, the last pages are copied aside, and disks go on with the fresh images that were put on top of theirs.  Then it runs on, and what was
- * set aside goes to the file.  So every engine needs no more than its log of written pages, no write of the guest waits for
- * the file, and no page is in it more than twice.  The price: as much of the host's memory as the guest changes while its
- * memory goes out.
+ * set aside goes to the file.  So every engine needs no more than its log of written pages, and no write of the guest waits for
+ * the file.
+ *
+ * Both prices have bounds.  What is set aside has that of live_pages.c, and the last pages come on top of it.  Of those there are FEW_PAGES of the
+ * guest's RAM at most, or, of a guest that is held back as hard as it gets and still changes as many as are copied, as many as may be set aside; one
+ * with more than that gets no snapshot, and one sentence.
  *
  * Steps that take long run on a thread of their own; everything else, and all that touches the machine, on the loop thread. */
 #include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/drive_overlay.h"
-#include "core-vmm/machine/state.h"
+#include "core-vmm/machine/live.h"
 #include <errno.h>
 #include <gio/gio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define FLASH_AREA "flash.0" /* the memory of UEFI's variables, as state_areas() calls it */
-enum { FEW_PAGES = 4096, ROUNDS_MAX = 16 };
+enum { FEW_PAGES = 4096, ALIKE_ROUNDS = 3, ROUNDS_MAX = 64, LOG_MS = 50, PACKED_AS_COPIED = 1024 };
 enum step { STEP_MEMORY, STEP_COPY, STEP_FLUSH, STEP_REST };
 
 struct live {
@@ -34,27 +37,26 @@ struct live {
     GArray *table, *areas; /* struct state_part, struct memory_area; as they were when it began */
     GPtrArray *parts;      /* GByteArray by the table, NULL: not there yet */
     struct state_writer writer;
-    struct page_store store; /* what has changed since it was written */
-    uint64_t *changed;       /* what has changed since it was written or set aside */
+    struct live_pages pages;
+    struct live_brake brake;
+    guint to_memory; /* a timer, until memory begins to go out */
     struct drives_frozen *drives;
+    struct drives_plain *plain;
     guint drives_part; /* which of the parts says what lies in the drives */
-    unsigned before;   /* pages of the last round */
+    uint64_t before;   /* pages of the last round */
+    unsigned alike;    /* rounds that did not make them fewer */
     struct live_result result;
     GError *error;
 };
 
-static uint64_t words_of(const struct live *l)
-{
-    return l->store.pages / 64 + 1;
-}
-
 static void live_free(struct live *l)
 {
-    if (l->store.data)
-        munmap(l->store.data, l->store.pages * PAGE);
-    g_free(l->store.bits);
-    g_free(l->changed);
+    if (l->to_memory)
+        g_source_remove(l->to_memory);
+    live_brake_release(&l->brake);
+    live_pages_clear(&l->pages);
     drives_frozen_free(l->drives);
+    drives_plain_free(l->plain);
     g_ptr_array_unref(l->parts);
     g_array_unref(l->areas);
     g_array_unref(l->table);
@@ -68,83 +70,6 @@ static void part_free(gpointer bytes)
 {
     if (bytes)
         g_byte_array_unref(bytes);
-}
-
-/* ---- pages set aside ---- */
-
-static bool store_new(struct page_store *s, uint64_t bytes, GError **error)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
-                    "There is no room for the pages that the guest writes to meanwhile: %s", g_strerror(errno));
-        return false;
-    }
-    *s = (struct page_store){p, g_new0(uint64_t, bytes / PAGE / 64 + 1), bytes / PAGE};
-    return true;
-}
-
-/* Without giving pages to what has none. */
-static bool set_aside(struct live *l, uint64_t page, uint64_t pages)
-{
-    for (uint64_t at = page * PAGE, end = at + pages * PAGE; at < end;) {
-        ssize_t n = pread(l->machine->memory.fd, l->store.data + at, end - at, at);
-        if (n <= 0 && errno != EINTR)
-            return false;
-        at += MAX(n, 0);
-    }
-    for (uint64_t i = page; i < page + pages; i++)
-        l->store.bits[i / 64] |= UINT64_C(1) << i % 64;
-    return true;
-}
-
-static bool is_changed(const struct live *l, uint64_t page)
-{
-    return page < l->store.pages && l->changed[page / 64] >> page % 64 & 1;
-}
-
-static bool set_changed_aside(struct live *l, GError **error)
-{
-    for (uint64_t page = 0, n; page < l->store.pages; page += n) {
-        n = 1;
-        if (!l->changed[page / 64]) {
-            n = 64 - page % 64;
-            continue;
-        }
-        if (!is_changed(l, page))
-            continue;
-        while (is_changed(l, page + n))
-            n++;
-        if (!set_aside(l, page, n)) {
-            g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The guest's memory cannot be read");
-            return false;
-        }
-    }
-    memset(l->changed, 0, words_of(l) * sizeof *l->changed);
-    return true;
-}
-
-static uint64_t count_changed(const struct live *l)
-{
-    uint64_t n = 0;
-    for (uint64_t i = 0; i < words_of(l); i++)
-        n += __builtin_popcountll(l->changed[i]);
-    return n;
-}
-
-/* Nobody notes what devices write to memory of their own: all of it that there is. */
-static void add_device_memory(struct live *l)
-{
-    for (guint i = 1; i < l->areas->len; i++) {
-        const struct memory_area *a = &g_array_index(l->areas, struct memory_area, i);
-        for (off_t at = a->offset, end = at + a->bytes, hole; at < end; at = hole) {
-            at = lseek(l->machine->memory.fd, at, SEEK_DATA);
-            hole = at < 0 ? end : lseek(l->machine->memory.fd, at, SEEK_HOLE);
-            hole = at < 0 || hole < 0 || hole > end ? end : hole;
-            for (off_t page = at < 0 ? end : at; page < hole; page += PAGE)
-                l->changed[page / PAGE / 64] |= UINT64_C(1) << page / PAGE % 64;
-        }
-    }
 }
 
 /* ---- steps on their own thread ---- */
@@ -167,11 +92,41 @@ static bool write_memory(struct live *l, GError **error)
     return good;
 }
 
+static void copied(void *live, uint64_t pages)
+{
+    live_brake_copied(&((struct live *)live)->brake, pages);
+}
+
+/* Between two pieces of what is written because the store is full: packing is as much work as copying several times as much. */
+static bool is_wanted(void *live, uint64_t done, uint64_t total, GError **error)
+{
+    struct live *l = live;
+    copied(l, PACKED_AS_COPIED);
+    return l->watch.goes_on(l->watch.ctx, 1, 1, error);
+}
+
+static bool write_store(void *live, GError **error)
+{
+    struct live *l = live;
+    const struct save_watch watch = {is_wanted, l};
+    bool good = true;
+    for (guint i = 0; i < l->table->len && good; i++) {
+        const struct state_part *p = &g_array_index(l->table, struct state_part, i);
+        good = p->sync || state_save_areas(l->machine, l->areas, &l->pages.store, p, &l->writer, &watch, error);
+    }
+    return good;
+}
+
+static bool set_aside(struct live *l, GError **error)
+{
+    return live_pages_set_aside(&l->pages, &(struct live_watch){write_store, copied, l}, error);
+}
+
 /* Not for what is there now: the second time, while the guest stands, the copy has its pages already, which is most of the time. */
 static bool set_devices_aside(struct live *l, GError **error)
 {
-    add_device_memory(l);
-    return set_changed_aside(l, error);
+    live_pages_add_devices(&l->pages);
+    return set_aside(l, error);
 }
 
 /* The flash's memory at that moment: its file may not have all of it yet, and has what comes later.  What was not set aside was never
@@ -184,7 +139,7 @@ static bool write_vars(struct live *l, GError **error)
         flash = strcmp(a->name, FLASH_AREA) ? NULL : a;
     }
     for (uint64_t at = 0; flash && at < flash->bytes;) {
-        ssize_t n = pwrite(l->vars, l->store.data + flash->offset + at, flash->bytes - at, at);
+        ssize_t n = pwrite(l->vars, l->pages.store.data + flash->offset + at, flash->bytes - at, at);
         if (n < 0 && errno != EINTR) {
             g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
                         "What UEFI remembers cannot be written to its file: %s", g_strerror(errno));
@@ -214,7 +169,7 @@ static bool write_rest(struct live *l, GError **error)
         if (p->sync)
             good = state_put(&l->writer, p->name, p->version, b->data, b->len, error);
         else
-            good = state_save_areas(l->machine, l->areas, &l->store, p, &l->writer, &watch, error);
+            good = state_save_areas(l->machine, l->areas, &l->pages.store, p, &l->writer, &watch, error);
     }
     return good && write_vars(l, error) && state_finish(&l->writer, error);
 }
@@ -222,8 +177,9 @@ static bool write_rest(struct live *l, GError **error)
 static bool do_step(struct live *l, GError **error)
 {
     switch (l->step) {
-    case STEP_MEMORY: return write_memory(l, error) && set_devices_aside(l, error);
-    case STEP_COPY: return set_changed_aside(l, error) && l->watch.goes_on(l->watch.ctx, 1, 1, error);
+    case STEP_MEMORY:
+        return write_memory(l, error) && set_devices_aside(l, error) && drives_plain_flush(l->plain, error);
+    case STEP_COPY: return set_aside(l, error) && l->watch.goes_on(l->watch.ctx, 1, 1, error);
     case STEP_FLUSH: return drives_frozen_flush(l->drives, error);
     case STEP_REST: return drives_frozen_note(l->drives, error) && write_rest(l, error);
     }
@@ -290,11 +246,11 @@ static bool same_machine(struct live *l, GError **error)
 
 static bool take_state(struct live *l, GError **error)
 {
-    memory_take_log(l->machine, l->changed);
-    add_device_memory(l);
-    l->result.last_pages = count_changed(l);
+    memory_take_log(l->machine, l->pages.changed);
+    live_pages_add_devices(&l->pages);
+    l->result.last_pages = live_pages_count(&l->pages);
     return same_machine(l, error) && take_parts(l, STATE_BEFORE_MEMORY, l->table->len, error) &&
-           set_changed_aside(l, error);
+           live_pages_set_aside(&l->pages, NULL, error);
 }
 
 static bool at_the_moment(struct live *l, GError **error)
@@ -316,6 +272,7 @@ static bool stand_for_a_moment(struct live *l, GError **error)
     bool good = at_the_moment(l, error);
     if (m->state == MACHINE_RUNNING)
         clock_go(m->clock);
+    live_brake_release(&l->brake);
     vcpus_release(m);
     l->result.stood_us = g_get_monotonic_time() - from;
     memory_log(m, false);
@@ -328,12 +285,15 @@ static void finish(struct live *l)
 {
     struct machine *m = l->machine;
     m->live = NULL;
+    live_brake_release(&l->brake);
+    l->result.held_back = l->brake.level;
     drive_overlays_close(m);
     if (m->memory.log)
         memory_log(m, false);
-    g_message("live: stood still for %" G_GINT64_FORMAT " us, after %u rounds, with %u pages left%s%s",
-              l->result.stood_us, l->result.rounds, l->result.last_pages, l->error ? ": " : "",
-              l->error ? l->error->message : "");
+    g_message("live: stood still for %" G_GINT64_FORMAT
+              " us, after %u rounds, with %u pages left; held back %u of %u, %u times the store was full%s%s",
+              l->result.stood_us, l->result.rounds, l->result.last_pages, l->brake.level, LIVE_BRAKE_HARDEST,
+              l->pages.written, l->error ? ": " : "", l->error ? l->error->message : "");
     if (l->done)
         l->done(l->ctx, &l->result, l->error);
     live_free(l);
@@ -343,14 +303,36 @@ static void finish(struct live *l)
         machine_ask_eject(m, slots);
 }
 
-/* Again, while that makes fewer of them. */
-static bool another_round(struct live *l)
+static bool too_fast(const struct live *l, uint64_t pages, GError **error)
 {
-    memory_take_log(l->machine, l->changed);
-    unsigned n = count_changed(l), before = l->before;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+                "The guest changes its memory faster than it can be copied, also when it is held back: "
+                "%" G_GUINT64_FORMAT " MiB would have to be copied while it stands, and %" G_GUINT64_FORMAT
+                " may; save it instead (vmctl save), or try again "
+                "when it does less",
+                (guint64)(pages * PAGE >> 20), (guint64)(l->pages.most * PAGE >> 20));
+    return false;
+}
+
+/* What is changed while a round is copied is to become fewer; a few rounds are for what the guest did while all of its memory went out,
+ * and for what was written in the one before, as a software engine's log has that once more. */
+static bool may_go_on(struct live *l, bool *again, GError **error)
+{
+    memory_take_log(l->machine, l->pages.changed);
+    uint64_t n = live_pages_count(&l->pages), before = l->before;
     l->before = n;
+    l->alike = n < before / 4 * 3 ? 0 : l->alike + 1;
     l->result.rounds++;
-    return n > FEW_PAGES && l->result.rounds < ROUNDS_MAX && (l->result.rounds < 3 || n < before / 4 * 3);
+    g_debug("live: round %u: %" G_GUINT64_FORMAT " pages changed, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " aside",
+            l->result.rounds, n, l->pages.aside, l->pages.most);
+    *again = n > FEW_PAGES;
+    if (!*again || (l->alike < ALIKE_ROUNDS && l->result.rounds < ROUNDS_MAX))
+        return true;
+    l->alike = 0;
+    if (l->result.rounds < ROUNDS_MAX && live_brake_harder(&l->brake, l->machine))
+        return true;
+    *again = false;
+    return n <= l->pages.most || too_fast(l, n, error);
 }
 
 static void settle_drives(struct live *l)
@@ -363,12 +345,13 @@ static void settle_drives(struct live *l)
 static gboolean next_step(gpointer live)
 {
     struct live *l = live;
-    bool moves = l->step == STEP_MEMORY || l->step == STEP_COPY;
-    if (!l->error && moves && another_round(l))
+    bool moves = l->step == STEP_MEMORY || l->step == STEP_COPY, again = false;
+    bool good = !l->error && (!moves || may_go_on(l, &again, &l->error));
+    if (good && again)
         begin_step(l, STEP_COPY);
-    else if (!l->error && moves && stand_for_a_moment(l, &l->error))
+    else if (good && moves && stand_for_a_moment(l, &l->error))
         begin_step(l, STEP_FLUSH);
-    else if (!l->error && l->step == STEP_FLUSH)
+    else if (good && l->step == STEP_FLUSH)
         settle_drives(l);
     else
         finish(l);
@@ -384,13 +367,23 @@ static bool prepare(struct live *l, GError **error)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine has stopped: there is nothing to save");
         return false;
     }
-    if (!save_has_no_tpm(m, error))
-        return false;
     while (strcmp(g_array_index(l->table, struct state_part, l->drives_part).name, DISK_LAYERS_PART))
         l->drives_part++;
     g_ptr_array_set_size(l->parts, l->table->len);
-    l->changed = g_new0(uint64_t, m->memory.bytes / PAGE / 64 + 1);
-    return store_new(&l->store, m->memory.bytes, error) && take_parts(l, 0, STATE_BEFORE_MEMORY, error);
+    l->plain = drives_plain(m);
+    return live_pages_init(&l->pages, m, l->areas, error) && take_parts(l, 0, STATE_BEFORE_MEMORY, error);
+}
+
+/* What has been written to so far goes out with all the rest.  A software engine's vCPU says of every page that it ever wrote to that it may
+ * have, once, when it hears of the log: until then, it runs. */
+static gboolean begin_memory(gpointer live)
+{
+    struct live *l = live;
+    l->to_memory = 0;
+    memory_take_log(l->machine, l->pages.changed);
+    live_pages_clean(&l->pages);
+    begin_step(l, STEP_MEMORY);
+    return G_SOURCE_REMOVE;
 }
 
 bool machine_save_live(struct machine *m, int fd, int vars, const struct save_watch *watch, live_done done, void *ctx,
@@ -411,7 +404,7 @@ bool machine_save_live(struct machine *m, int fd, int vars, const struct save_wa
     vcpus_wait_held(m);
     memory_log(m, true);
     vcpus_release(m);
-    begin_step(l, STEP_MEMORY);
+    l->to_memory = g_timeout_add_full(G_PRIORITY_HIGH, LOG_MS, begin_memory, l, NULL);
     return true;
 }
 

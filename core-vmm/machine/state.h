@@ -26,9 +26,9 @@ bool state_sync_manifest(struct machine *m, const struct state_part *p, struct s
 
 /* ---- state_machine.c: which machine it is ---- */
 bool state_sync_machine(struct machine *m, const struct state_part *p, struct stream *s, GError **error);
-/* The features that the guest's CPUID may show of the host's CPU when that is the model, as the words that are compared; and
- * their names (g_ptr_array_unref): all of words, or those that words has and other lacks. */
-char *state_host_features(void);
+/* The features that the guest's CPUID shows, as the words that are compared; and their names (g_ptr_array_unref): all of
+ * words, or those that words has and other lacks. */
+char *state_features(struct machine *m);
 GPtrArray *state_feature_names(const char *words, const char *other);
 
 /* ---- state_cpu.c ---- */
@@ -66,12 +66,19 @@ bool state_save_memory(struct machine *m, const struct state_part *p, struct sta
 bool state_save_areas(struct machine *m, const GArray *areas, const struct page_store *store,
                       const struct state_part *p, struct state_writer *w, const struct save_watch *watch,
                       GError **error);
+enum { STATE_WINDOW_PAGES = 256, STATE_PLAIN = 0, STATE_ZSTD = 1 }; /* of a chunk; how it is packed */
+
+/* ---- state_unpack.c ---- */
 bool state_clear_memory(struct machine *m, GError **error); /* before the first chunk is loaded */
-bool state_load_memory(struct machine *m, const struct state_section *s, GError **error); /* one chunk */
+struct state_unpack;
+struct state_unpack *state_unpack_new(struct machine *m);
+/* One chunk, which it takes; it may be unpacked later.  False: this one or one before makes no sense. */
+bool state_unpack_put(struct state_unpack *u, GByteArray *section, GError **error);
+bool state_unpack_wait(struct state_unpack *u, GError **error); /* until all are there */
+void state_unpack_free(struct state_unpack *u);                 /* NULL is fine; its threads have ended */
 
 /* ---- save.c ---- */
-bool save_ended(const struct machine *m); /* there is nothing to save any more */
-bool save_has_no_tpm(struct machine *m, GError **error); /* else: one sentence */
+bool save_ended(const struct machine *m);                /* there is nothing to save any more */
 /* What was asked of the machine is done, what is due has run, and its drives have nothing under way. */
 bool save_settle(struct machine *m, GError **error);
 

@@ -3,6 +3,7 @@
  *
  * The order is that of loading, and each part may rely on those before it: time stands at the right moment when a chip sets
  * its timers; the address map is there before memory is written, and memory before a CPU's page tables are looked at. */
+#include "core-vmm/api/tpm.h"
 #include "core-vmm/base/disk_layers.h"
 #include "core-vmm/machine/state.h"
 #include <string.h>
@@ -41,6 +42,11 @@ static bool sync_interrupts(struct machine *m, const struct state_part *p, struc
 static bool sync_input(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
 {
     return input_queue_sync(m->input, s);
+}
+
+static bool sync_tpm(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
+{
+    return tpm_sync(m, s, error);
 }
 
 /* ---- devices ---- */
@@ -130,18 +136,22 @@ static bool sync_cpu(struct machine *m, const struct state_part *p, struct strea
     return true;
 }
 
-/* Where the engine brings them; else they are the device "lapic". */
+/* The same whether the engine brings them or they are the device "lapic". */
 static bool sync_lapic(struct machine *m, const struct state_part *p, struct stream *s, GError **error)
 {
     struct cpu_lapic a;
     memset(&a, 0, sizeof a);
     if (!s->loading)
-        m->engine->get_lapic(m->vcpu[p->cpu].engine_vcpu, &a);
+        irq_lapic_save(m, p->cpu, &a);
     stream_raw(s, a.registers, sizeof a.registers);
+    stream_u64(s, &a.base);
     stream_u64(s, &a.tsc_deadline);
-    if (s->loading && stream_ok(s))
-        m->engine->set_lapic(m->vcpu[p->cpu].engine_vcpu, &a);
-    return stream_ok(s);
+    stream_u32(s, &a.errors);
+    stream_bool(s, &a.ran_out);
+    if (!s->loading || !stream_ok(s))
+        return stream_ok(s);
+    return irq_lapic_load(m, p->cpu, &a) ||
+           state_fail(error, "has a value in a CPU's IA32_APIC_BASE that no CPU can have");
 }
 
 /* ---- the table ---- */
@@ -160,17 +170,19 @@ static void add_device(GArray *table, struct device *d)
 {
     g_autofree char *core = g_strdup_printf("core %s", d->name), *chip = g_strdup_printf("chip %s", d->name);
     g_autofree char *msi = g_strdup_printf("msi %s", d->name);
+    if (d->ops->lapic)
+        return; /* behind the CPUs */
     add(table, core, DEVICE_CORE_VERSION, sync_device)->device = d;
     if (d->core->msi)
         add(table, msi, 1, sync_msi)->device = d;
     add(table, chip, d->ops->version, sync_chip)->device = d;
 }
 
-static void add_cpus(GArray *table, const char *kind, unsigned cpus, sync_fn sync)
+static void add_cpus(GArray *table, const char *kind, unsigned cpus, uint32_t version, sync_fn sync)
 {
     for (unsigned i = 0; i < cpus; i++) {
         g_autofree char *name = g_strdup_printf("%s %u", kind, i);
-        add(table, name, 1, sync)->cpu = i;
+        add(table, name, version, sync)->cpu = i;
     }
 }
 
@@ -184,11 +196,13 @@ GArray *state_table(struct machine *m)
     add(table, "map", 1, sync_map);
     for (unsigned i = 0; i < m->devices; i++)
         add_device(table, m->device[i]);
+    if (m->tpm)
+        add(table, "tpm", 1, sync_tpm);
     add(table, "interrupts", 1, sync_interrupts);
     add(table, "memory", 2, NULL);
-    add_cpus(table, "cpu", m->cpus, sync_cpu);
-    if (m->engine->get_lapic)
-        add_cpus(table, "lapic", m->cpus, sync_lapic);
+    add_cpus(table, "cpu", m->cpus, 1, sync_cpu);
+    if (irq_has_lapics(m))
+        add_cpus(table, "lapic", m->cpus, 2, sync_lapic);
     add(table, "input", 1, sync_input);
     return table;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* state_features.c - what a guest may see of the host's CPU when that is its model, as words to compare and as names: SDM
+/* state_features.c - what a guest sees of its CPU's features, as words to compare and as names: SDM
  * Vol. 2, "CPUID"; AMD's APM Vol. 3, appendix E. */
 #include "core-vmm/machine/state.h"
 #include <stdio.h>
@@ -44,15 +44,23 @@ static const struct {
      "- - - amd-ppin amd-ssbd virt-ssbd amd-no-ssb cppc - - btc-no"},
 };
 
-char *state_host_features(void)
+static void shown(struct machine *m, unsigned i, uint32_t r[REGISTERS])
+{
+    memset(r, 0, REGISTERS * sizeof *r);
+    if (m->engine->cpuid)
+        m->engine->cpuid(m->vcpu[0].engine_vcpu, leaves[i][0], leaves[i][1], r);
+}
+
+char *state_features(struct machine *m)
 {
     GString *s = g_string_new(NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(leaves); i++) {
         uint32_t r[REGISTERS];
-        host_cpuid(leaves[i][0], leaves[i][1], r);
-        if (leaves[i][0] == 1) { /* which CPU of the host it is, and whether its kernel uses XSAVE */
+        shown(m, i, r);
+        if (leaves[i][0] == 1) { /* which CPU it is, and what its system has switched on: XSAVE, the APIC */
             r[EBX] = 0;
             r[ECX] &= ~(1u << 27);
+            r[EDX] &= ~(1u << 9);
         }
         g_string_append_printf(s, "%s%08x%08x%08x%08x", i ? " " : "", r[EAX], r[EBX], r[ECX], r[EDX]);
     }
@@ -73,6 +81,7 @@ static bool parse(const char *words, uint32_t out[WORDS])
 
 GPtrArray *state_feature_names(const char *words, const char *other)
 {
+    static const char *const registers[REGISTERS] = {"EAX", "EBX", "ECX", "EDX"};
     uint32_t has[WORDS], lacks[WORDS] = {0};
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     if (!parse(words, has) || (other && !parse(other, lacks)))
@@ -86,7 +95,7 @@ GPtrArray *state_feature_names(const char *words, const char *other)
                 g_ptr_array_add(names, bit < count && strcmp(all[bit], "-")
                                            ? g_strdup(all[bit])
                                            : g_strdup_printf("bit %u of CPUID %#x %s", bit, leaves[named[i].leaf][0],
-                                                             named[i].reg == ECX ? "ECX" : "EDX"));
+                                                             registers[named[i].reg]));
     }
     return names;
 }

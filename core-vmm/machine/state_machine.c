@@ -9,6 +9,7 @@
 
 #define FACTS_MAX 256
 #define FEATURES  "CPU features"
+#define SHOWN_BY  "CPU shown by"
 #define NONE      "none" /* what a side says of a thing that it does not have */
 struct fact {
     char *what, *is;
@@ -29,6 +30,16 @@ static void add(GArray *facts, const char *what, char *is) /* takes is */
 
 /* ---- this machine ---- */
 
+/* What all models have of them differs with KVM on kernels without split interrupt chips. */
+static void add_lapics(GArray *facts, struct machine *m)
+{
+    uint32_t r[4] = {0};
+    if (m->engine->cpuid)
+        m->engine->cpuid(m->vcpu[0].engine_vcpu, 1, 0, r);
+    add(facts, "local APICs",
+        g_strdup_printf("xAPIC%s%s", r[2] >> 21 & 1 ? ", x2APIC" : "", r[2] >> 24 & 1 ? ", TSC deadline" : ""));
+}
+
 static void add_cpu(GArray *facts, struct machine *m)
 {
     struct host_cpu h;
@@ -43,13 +54,14 @@ static void add_cpu(GArray *facts, struct machine *m)
     bool amd = !strcmp(vendor, "AuthenticAMD") || !strcmp(vendor, "HygonGenuine");
     add(facts, "CPU model", g_strdup(m->cpu_model));
     add(facts, "CPU maker", g_strdup(amd ? "AMD" : "Intel"));
+    add_lapics(facts, m);
     if (strcmp(m->cpu_model, cpu_model_names[CPU_MODEL_HOST]))
         return;
     bool kvm = !strcmp(m->engine->name, "kvm");
     const char *maker = m->engine_options ? strstr(m->engine_options, "maker=") : NULL;
-    add(facts, "CPU shown by",
+    add(facts, FEATURES, state_features(m));
+    add(facts, SHOWN_BY,
         kvm ? g_strdup("kvm") : g_strdup_printf("the software engine%s%s", maker ? " with " : "", maker ? maker : ""));
-    add(facts, FEATURES, state_host_features());
     add(facts, "CPU registers for XSAVE", g_strdup_printf("%#" G_GINT64_MODIFIER "x", h.xcr0));
 }
 
@@ -68,6 +80,8 @@ static GArray *describe(struct machine *m)
     add(facts, "CPUs", g_strdup_printf("%u", m->cpus));
     add(facts, "sockets", g_strdup_printf("%u", m->sockets));
     for (unsigned i = 0; i < m->devices; i++) {
+        if (m->device[i]->ops->lapic)
+            continue; /* some engines bring them */
         g_autofree char *what = g_strdup_printf("device %s", m->device[i]->name);
         add(facts, what, g_strdup(m->device[i]->ops->name));
     }
@@ -94,13 +108,29 @@ static const char *find(const GArray *facts, const char *what)
     return NONE;
 }
 
-/* Two hosts' CPUs: what one lacks that the guest may use, or has that it has not seen. */
-static bool other_cpu(const char *was, const char *is, GError **error)
+/* With cpu-model = host engines do not show the same CPU. */
+static bool other_engine(const char *was_by, const char *is_by, const char *missing, GError **error)
 {
+    return state_fail(
+        error,
+        "was made under %s with cpu-model = host, whose guest may use what this engine (%s) does not show: "
+        "%s; start it under the engine that it was saved under (engine = in machine.ini, or --engine), and "
+        "give a machine that is to go from one engine to the other cpu-model = x86-64-v2 or x86-64-v3 while "
+        "it is off",
+        was_by, is_by, missing);
+}
+
+/* Two hosts' CPUs: what one lacks that the guest may use, or has that it has not seen. */
+static bool other_cpu(const GArray *saved, const GArray *own, GError **error)
+{
+    const char *was = find(saved, FEATURES), *is = find(own, FEATURES);
+    const char *was_by = find(saved, SHOWN_BY), *is_by = find(own, SHOWN_BY);
     g_autoptr(GPtrArray) missing = state_feature_names(was, is), more = state_feature_names(is, was);
     GPtrArray *names = missing->len ? missing : more;
     g_ptr_array_add(names, NULL);
-    g_autofree char *list = g_strjoinv(", ", (char **)names->pdata);
+    g_autofree char *list = g_strjoinv(", ", (char **)names->pdata), *by = g_strescape(was_by, NULL);
+    if (strcmp(was_by, is_by))
+        return other_engine(by, is_by, names == missing ? list : "its model and its caches", error);
     if (names == missing)
         return state_fail(error, "needs a CPU with %s, which this host does not have", list);
     if (*list)
@@ -115,8 +145,8 @@ static bool same(const GArray *saved, const GArray *own, const GArray *list, GEr
         const char *what = g_array_index(list, struct fact, i).what, *was = find(saved, what), *is = find(own, what);
         if (!strcmp(was, is))
             continue;
-        if (!strcmp(what, FEATURES) && strcmp(was, NONE) && strcmp(is, NONE))
-            return other_cpu(was, is, error);
+        if (strcmp(was, NONE) && strcmp(is, NONE) && (!strcmp(what, FEATURES) || !strcmp(what, SHOWN_BY)))
+            return other_cpu(saved, own, error);
         g_autofree char *shown = g_strescape(what, NULL), *shown_was = g_strescape(was, NULL);
         return state_fail(error, "is of another machine: its %s is %s, and that of this machine is %s", shown,
                           shown_was, is);

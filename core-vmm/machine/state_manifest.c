@@ -14,7 +14,7 @@ static JsonObject *cpu_object(struct machine *m)
     json_object_set_int_member(o, "count", m->cpus);
     if (strcmp(m->cpu_model, cpu_model_names[CPU_MODEL_HOST])) /* a level says what it needs by its name */
         return o;
-    g_autofree char *words = state_host_features();
+    g_autofree char *words = state_features(m);
     g_autoptr(GPtrArray) names = state_feature_names(words, NULL);
     JsonArray *features = json_array_new();
     for (unsigned i = 0; i < names->len; i++)

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-enum { WINDOW_PAGES = 256, LEVEL = 1, PACKERS_MAX = 8, PLAIN = 0, ZSTD = 1 };
+enum { WINDOW_PAGES = STATE_WINDOW_PAGES, LEVEL = 1, PACKERS_MAX = 8 };
 
 /* RAM, and the memory of devices; not what shows a part of another region. */
 GArray *state_areas(struct machine *m)
@@ -119,7 +119,7 @@ static size_t compress_behind(GByteArray *to, const uint8_t *data, size_t n)
 /* False: the memory cannot be read. */
 static bool chunk_pack(struct chunk *c)
 {
-    uint8_t bits[WINDOW_PAGES / 8] = {0}, how = ZSTD;
+    uint8_t bits[WINDOW_PAGES / 8] = {0}, how = STATE_ZSTD;
     g_autofree uint8_t *data = g_malloc(WINDOW_PAGES * PAGE);
     g_autofree char *name = g_strdup(c->area->name);
     uint64_t offset = c->offset;
@@ -137,7 +137,7 @@ static bool chunk_pack(struct chunk *c)
     stream_u8(&s, &how);
     stream_raw(&s, bits, (pages + 7) / 8);
     if (!compress_behind(s.bytes, data, n * PAGE)) {
-        s.bytes->data[how_at] = PLAIN;
+        s.bytes->data[how_at] = STATE_PLAIN;
         stream_raw(&s, data, n * PAGE);
     }
     c->sum = crc32c(0, s.bytes->data, s.bytes->len);
@@ -296,93 +296,4 @@ bool state_save_memory(struct machine *m, const struct state_part *p, struct sta
 {
     g_autoptr(GArray) areas = state_areas(m);
     return state_save_areas(m, areas, NULL, p, w, watch, error);
-}
-
-/* ---- loading ---- */
-
-bool state_clear_memory(struct machine *m, GError **error)
-{
-    if (fallocate(m->memory.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, m->memory.used)) {
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "The guest's memory cannot be cleared: %s",
-                    g_strerror(errno));
-        return false;
-    }
-    m->engine->touched(m->engine_vm, 0, m->memory.used);
-    return true;
-}
-
-static const struct memory_area *find_area(const GArray *areas, const char *name)
-{
-    for (unsigned i = 0; i < areas->len; i++)
-        if (!strcmp(g_array_index(areas, struct memory_area, i).name, name))
-            return &g_array_index(areas, struct memory_area, i);
-    return NULL;
-}
-
-struct window { /* as it is in the file */
-    char *area;
-    uint64_t offset;
-    uint16_t pages;
-    uint8_t how, bits[WINDOW_PAGES / 8];
-    unsigned set; /* bits */
-};
-
-/* False: it makes no sense. */
-static bool read_head(struct window *w, struct stream *s)
-{
-    stream_text(s, &w->area);
-    stream_u64(s, &w->offset);
-    stream_u16(s, &w->pages);
-    stream_u8(s, &w->how);
-    if (!stream_ok(s) || !w->pages || w->pages > WINDOW_PAGES || w->how > ZSTD)
-        return false;
-    stream_raw(s, w->bits, (w->pages + 7) / 8);
-    for (unsigned i = 0; i < WINDOW_PAGES; i++)
-        w->set += w->bits[i / 8] >> i % 8 & 1;
-    for (unsigned i = w->pages; i < WINDOW_PAGES; i++)
-        if (w->bits[i / 8] >> i % 8 & 1)
-            return false;
-    return stream_ok(s) && w->set;
-}
-
-/* The pages that are there: exactly as many bytes as the bits say.  data: room for a window. */
-static bool unpack(const struct window *w, const uint8_t *from, size_t n, uint8_t *data)
-{
-    size_t bytes = w->set * PAGE;
-    if (w->how == ZSTD)
-        return ZSTD_decompress(data, bytes, from, n) == bytes;
-    if (n == bytes)
-        memcpy(data, from, n);
-    return n == bytes;
-}
-
-static void put_pages(struct machine *m, const struct window *w, uint64_t at, const uint8_t *data)
-{
-    for (unsigned i = 0; i < w->pages; i++)
-        if (w->bits[i / 8] >> i % 8 & 1) {
-            memcpy(m->memory.base + at + i * PAGE, data, PAGE);
-            data += PAGE;
-        }
-    m->engine->touched(m->engine_vm, at, w->pages * PAGE);
-}
-
-bool state_load_memory(struct machine *m, const struct state_section *section, GError **error)
-{
-    enum { HEAD_MAX = 2 + STATE_NAME_BYTES + 8 + 2 + 1 + WINDOW_PAGES / 8 };
-    g_autoptr(GArray) areas = state_areas(m);
-    g_autofree uint8_t *data = g_malloc(WINDOW_PAGES * PAGE);
-    struct window w = {.area = NULL};
-    struct stream s;
-    stream_init_load(&s, section->data, MIN(section->bytes, HEAD_MAX));
-    bool good = read_head(&w, &s);
-    const struct memory_area *a = good ? find_area(areas, w.area) : NULL;
-    good = a && w.offset % PAGE == 0 && w.offset <= a->bytes && w.pages * PAGE <= a->bytes - w.offset;
-    bool whole = good && unpack(&w, section->data + s.at, section->bytes - s.at, data);
-    if (whole)
-        put_pages(m, &w, a->offset + w.offset, data);
-    stream_clear(&s);
-    g_free(w.area);
-    if (good && !whole)
-        return state_fail(error, "has a piece of memory that cannot be unpacked");
-    return good || state_fail(error, "has a piece of memory that this machine has no place for");
 }

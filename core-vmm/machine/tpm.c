@@ -4,9 +4,11 @@
 #include "core-vmm/api/tpm.h"
 #include "core-vmm/machine/core.h"
 #include "core-vmm/machine/mailbox.h"
+#include <gio/gio.h>
 #include <string.h>
 
 enum { COMMAND, CANCEL, RESET };
+enum { WAIT_MS = 100, PATIENCE_S = 20 };
 struct block {
     uint8_t kind, locality;
 };
@@ -15,6 +17,8 @@ struct tpm_port {
     const struct tpm_chip *chip;
     const struct tpm_end *end; /* loop thread */
     struct mailbox *to_end;
+    struct tpm_memory remembered; /* loop thread: of a saved state */
+    bool remembers;
     bool asked;    /* loop thread: an answer is to come ... */
     bool outdated; /* ... to what was asked before a reset */
 };
@@ -32,12 +36,15 @@ static bool deliver(void *ctx, const void *data, size_t bytes)
     struct block b;
     memcpy(&b, data, sizeof b);
     if (b.kind == RESET) {
+        tpm_forget(p);
         p->outdated = p->asked;
         if (p->end)
             p->end->reset(p->end->ctx);
     } else if (b.kind == CANCEL) {
         if (p->end && p->asked)
             p->end->cancel(p->end->ctx);
+    } else if (!p->end && p->remembers) {
+        return false; /* it is about to come */
     } else if (!p->end) {
         give(p, NULL, 0);
     } else if (p->asked) {
@@ -62,6 +69,7 @@ struct tpm_port *tpm_open(struct device *d, const struct tpm_chip *chip)
 void tpm_close(struct tpm_port *p)
 {
     p->device->machine->tpm = NULL;
+    tpm_forget(p);
     mailbox_free(p->to_end);
     g_free(p);
 }
@@ -99,6 +107,7 @@ void tpm_attach(struct tpm_port *p, const struct tpm_end *end)
     p->end = end;
     if (!end && p->asked)
         tpm_answer(p, NULL, 0);
+    mailbox_wake(p->to_end);
 }
 
 bool tpm_attached(const struct tpm_port *p)
@@ -113,4 +122,86 @@ void tpm_answer(struct tpm_port *p, const uint8_t *data, size_t bytes)
     if (wanted)
         give(p, data, MIN(bytes, TPM_MOST));
     mailbox_wake(p->to_end);
+}
+
+/* ---- saving and loading ---- */
+
+void tpm_memory_clear(struct tpm_memory *t)
+{
+    for (unsigned i = 0; i < TPM_BLOBS; i++)
+        g_clear_pointer(&t->blob[i].bytes, g_byte_array_unref);
+    *t = (struct tpm_memory){0};
+}
+
+const struct tpm_memory *tpm_remembered(const struct tpm_port *p)
+{
+    return p->remembers ? &p->remembered : NULL;
+}
+
+void tpm_forget(struct tpm_port *p)
+{
+    tpm_memory_clear(&p->remembered);
+    p->remembers = false;
+}
+
+/* Making a key may take a second. */
+bool tpm_settle(struct machine *m, GError **error)
+{
+    struct tpm_port *p = m->tpm;
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_TIME_SPAN_SECOND;
+    if (p)
+        mailbox_run(p->to_end);
+    while (p && p->asked && p->end) {
+        if (!p->end->wait(p->end->ctx, WAIT_MS) && g_get_monotonic_time() > end) {
+            g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                        "The machine's TPM has been at one command for %u s: try again when it has done that",
+                        PATIENCE_S);
+            return false;
+        }
+        mailbox_run(p->to_end);
+    }
+    return true;
+}
+
+static void sync_blob(struct stream *s, struct tpm_blob *b)
+{
+    uint32_t bytes = b->bytes ? b->bytes->len : 0;
+    stream_u32(s, &b->flags);
+    stream_check_u32(s, &bytes, TPM_BLOB_MOST);
+    if (!stream_ok(s) || !bytes)
+        return;
+    if (s->loading) {
+        b->bytes = g_byte_array_new();
+        g_byte_array_set_size(b->bytes, bytes);
+    }
+    stream_raw(s, b->bytes->data, bytes);
+}
+
+static void sync_memory(struct stream *s, struct tpm_memory *t)
+{
+    for (unsigned i = 0; i < TPM_BLOBS; i++)
+        sync_blob(s, &t->blob[i]);
+}
+
+/* One that is not there now has forgotten what a reset ends, or has not yet heard what it is to know. */
+bool tpm_sync(struct machine *m, struct stream *s, GError **error)
+{
+    struct tpm_port *p = m->tpm;
+    struct tpm_memory t = {0};
+    if (s->loading) {
+        mailbox_run(p->to_end); /* the reset of a machine that was built */
+        tpm_forget(p);
+        sync_memory(s, &p->remembered);
+        p->remembers = stream_ok(s) && p->remembered.blob[0].bytes;
+        return stream_ok(s);
+    }
+    if (p->remembers) {
+        sync_memory(s, &p->remembered);
+        return true;
+    }
+    bool good = !p->end || p->end->save(p->end->ctx, &t, error);
+    if (good)
+        sync_memory(s, &t);
+    tpm_memory_clear(&t);
+    return good;
 }

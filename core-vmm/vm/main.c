@@ -32,6 +32,7 @@
 
 struct options {
     char *folder, *load; /* load: a saved state, or NULL */
+    char *engine;        /* instead of machine.ini's, or NULL */
     char *disposable;    /* a folder with images for this run, or NULL */
     char *outer; /* which processes there are around this one, in the order of their numbers on the line: "network" */
     int ready_fd, line_fd;
@@ -66,6 +67,11 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
 {
     static const char *const names[] = {"stopped", "running", "paused"};
     struct process *p = ctx;
+    if (e->reset) {
+        if (p->server)
+            server_state_changed(p->server, e);
+        return;
+    }
     g_message("the machine is %s%s%s", names[e->state], e->message ? ": " : "", e->message ? e->message : "");
     if (p->server)
         server_state_changed(p->server, e);
@@ -77,6 +83,13 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
     if (p->o.foreground && e->message)
         g_printerr("terrarium-vm: %s\n", e->message);
     g_main_loop_quit(p->loop);
+}
+
+static void on_crash(void *ctx, const struct machine_crash *c)
+{
+    struct process *p = ctx;
+    if (p->server)
+        server_broadcast(p->server, "crash", crash_describe(c));
 }
 
 static gboolean on_signal(gpointer data)
@@ -242,10 +255,12 @@ static void use_disposable(struct process *p, GKeyFile *file)
 /* A guest whose real-time clock stands while the machine does is to be left alone. */
 static void add_additions(struct process *p, GKeyFile *file)
 {
-    struct config c = {file, p->ini, "machine"};
+    static const char *const policies[] = {"off", "to-guest", "to-host", "both", NULL}; /* as enum clipboard_policy */
+    struct config c = {file, p->ini, "machine"}, of_additions = {file, p->ini, "additions"};
     g_autofree char *rtc = config_string(&c, "rtc");
-    if (g_key_file_has_group(file, "additions"))
-        p->additions = additions_new(p->machine, !strcmp(rtc, "host"));
+    unsigned policy = CLIPBOARD_OFF;
+    if (g_key_file_has_group(file, "additions") && config_choice(&of_additions, "clipboard", policies, &policy, NULL))
+        p->additions = additions_new(p->machine, !strcmp(rtc, "host"), policy);
 }
 
 static bool build(struct process *p, GError **error)
@@ -253,6 +268,8 @@ static bool build(struct process *p, GError **error)
     g_autoptr(GKeyFile) file = schema_load(p->ini, error);
     if (file)
         use_disposable(p, file);
+    if (file && p->o.engine)
+        g_key_file_set_string(file, "machine", "engine", p->o.engine);
     if (!file || !schema_check_together(file, p->ini, p->o.folder, error) || !open_outside(p, file, error) ||
         !fence(p, file, error))
         return false;
@@ -268,6 +285,7 @@ static bool build(struct process *p, GError **error)
     for (struct drive *v = drive_next(p->machine, NULL); v; v = drive_next(p->machine, v))
         drive_on_full(v, on_disk_full, p);
     machine_on_event(p->machine, on_machine_event, p);
+    machine_on_crash(p->machine, on_crash, p);
     if (p->filters)
         machine_on_thread(p->machine, (struct thread_hook){thread_begins, p});
     return true;
@@ -359,6 +377,7 @@ static void clean_up(struct process *p)
     g_free(p->name);
     g_free(p->o.folder);
     g_free(p->o.load);
+    g_free(p->o.engine);
     g_free(p->o.disposable);
     g_free(p->o.outer);
 }
@@ -393,6 +412,7 @@ static bool parse(struct options *o, int argc, char **argv)
         {"die-with-parent", 0, 0, G_OPTION_ARG_NONE, &o->die_with_parent, "Stop when whoever started this ends", NULL},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o->no_jail, "Keep all privileges, for debugging", NULL},
         {"load", 0, 0, G_OPTION_ARG_FILENAME, &o->load, "Go on from a saved state (vmctl debug save)", "FILE"},
+        {"engine", 0, 0, G_OPTION_ARG_STRING, &o->engine, "For this run, instead of that in machine.ini", "ENGINE"},
         {"disposable", 0, 0, G_OPTION_ARG_FILENAME, &o->disposable, "Images for this run, DRIVE.qcow2", "DIR"},
         {"probe", 0, 0, G_OPTION_ARG_NONE, &o->probe, "Print what this host offers, as JSON", NULL},
         {NULL},

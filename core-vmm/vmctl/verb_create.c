@@ -48,11 +48,14 @@ static int create(const struct verb *v, int argc, char **argv)
 {
     struct settings s = {0};
     struct answer_options a = {0};
-    gboolean alone = FALSE;
+    gboolean alone = FALSE, watched = FALSE;
     g_autofree GOptionEntry *answers = answer_entries(&a);
     g_autofree GOptionEntry *with = settings_entries(&s, answers);
     const GOptionEntry own[] = {{"unattended", 0, 0, G_OPTION_ARG_NONE, &alone,
                                  "The first --cdrom installs its system without questions (docs/install.md)", NULL},
+                                {"snapshot-when-installed", 0, 0, G_OPTION_ARG_NONE, &watched,
+                                 "Take the medium out, and a snapshot \"Fresh install\", when its installer is done",
+                                 NULL},
                                 {NULL}};
     g_autofree GOptionEntry *entries = entries_join(with, own);
     g_autoptr(GError) error = NULL;
@@ -65,7 +68,7 @@ static int create(const struct verb *v, int argc, char **argv)
         } else if (!g_strcmp0(s.os, "detect")) {
             code = create_detected(argv[1], &s);
         } else {
-            bool good = machines_create(argv[1], &s, &error);
+            bool good = (watched ? installing_watched : machines_create)(argv[1], &s, &error);
             settings_tell(&s);
             code = good ? EXIT_CODE_OK : fail_error(error);
         }

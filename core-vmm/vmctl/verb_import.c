@@ -30,8 +30,8 @@ static void report(const struct plan *p, const char *name, enum output how)
     if (how == OUTPUT_JSON) {
         JsonObject *o = json_object_new();
         json_object_set_string_member(o, "from", p->program ? p->program : "?");
-        if (name)
-            json_object_set_string_member(o, "name", name);
+        if (name || p->name)
+            json_object_set_string_member(o, "name", name ? name : p->name);
         if (p->os)
             json_object_set_string_member(o, "os", p->os);
         json_object_set_array_member(o, "settings", strings(p->settings));

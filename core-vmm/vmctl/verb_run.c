@@ -128,7 +128,10 @@ static int not_started(int code, const char *message, const char *folder)
 static int run_folder(const char *folder, const struct run_options *o)
 {
     g_autoptr(GError) error = NULL;
-    const struct machine_start how = {true, o->no_jail, o->timeout > 0 ? o->timeout : MACHINE_START_SECONDS, o->load};
+    const struct machine_start how = {.terminal = true,
+                                      .unfenced = o->no_jail,
+                                      .seconds = o->timeout > 0 ? o->timeout : MACHINE_START_SECONDS,
+                                      .load = o->load};
     struct termios terminal;
     bool has_terminal = !tcgetattr(STDIN_FILENO, &terminal) && tcgetpgrp(STDIN_FILENO) == getpgrp();
     struct machine_run r;

@@ -18,6 +18,15 @@ static char *time_text(gint64 time)
     return t ? g_date_time_format(t, "%F %T") : g_strdup("?");
 }
 
+static JsonArray *left_out(const char *folder, unsigned id)
+{
+    JsonArray *list = json_array_new();
+    g_auto(GStrv) drives = snapshot_left_out(folder, id);
+    for (char **d = drives; *d; d++)
+        json_array_add_string_element(list, *d);
+    return list;
+}
+
 static JsonObject *snapshot_object(const char *folder, const struct snapshot *s, bool current)
 {
     g_autofree char *picture = snapshot_path(folder, s->id, "png");
@@ -34,6 +43,7 @@ static JsonObject *snapshot_object(const char *folder, const struct snapshot *s,
         json_object_set_boolean_member(o, "automatic", true);
     json_object_set_boolean_member(o, "state", s->state_bytes > 0);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
+    json_object_set_array_member(o, "left-out", left_out(folder, s->id));
     json_object_set_boolean_member(o, "current", current);
     if (g_file_test(picture, G_FILE_TEST_IS_REGULAR))
         json_object_set_string_member(o, "picture", picture);
@@ -46,22 +56,24 @@ static char *one_line(const char *text)
     return text ? g_strdelimit(terminal_text(text, strlen(text)), "\n\t", ' ') : NULL;
 }
 
-static void print_row(const struct snapshot *s, unsigned depth, bool current)
+static void print_row(const char *folder, const struct snapshot *s, unsigned depth, bool current)
 {
+    g_auto(GStrv) drives = snapshot_left_out(folder, s->id);
+    g_autofree char *without = g_strjoinv(" ", drives);
     g_autofree char *when = time_text(s->time), *name = one_line(s->name), *description = one_line(s->description);
-    print("%*s%-4u %s  %-6s %s%s%s%s\n", (int)depth * 2, "", s->id, when, s->state_bytes ? "saved" : "off",
-          name ? name : "-", description ? ": " : "", description ? description : "",
-          current ? "  (the present is here)" : "");
+    print("%*s%-4u %s  %-6s %s%s%s%s%s%s%s\n", (int)depth * 2, "", s->id, when, s->state_bytes ? "saved" : "off",
+          name ? name : "-", description ? ": " : "", description ? description : "", *without ? "  (without " : "",
+          without, *without ? ")" : "", current ? "  (the present is here)" : "");
 }
 
-static void print_branch(const struct snapshot_record *r, unsigned parent, unsigned depth)
+static void print_branch(const char *folder, const struct snapshot_record *r, unsigned parent, unsigned depth)
 {
     for (guint i = 0; i < r->snapshots->len; i++) {
         const struct snapshot *s = r->snapshots->pdata[i];
         if (s->parent != parent)
             continue;
-        print_row(s, depth, s->id == r->current);
-        print_branch(r, s->id, depth + 1);
+        print_row(folder, s, depth, s->id == r->current);
+        print_branch(folder, r, s->id, depth + 1);
     }
 }
 
@@ -72,7 +84,7 @@ static int print_all(const char *folder, const struct snapshot_record *r, enum o
     for (guint i = 0; i < r->snapshots->len; i++) {
         const struct snapshot *s = r->snapshots->pdata[i];
         if (how == OUTPUT_TABLE)
-            print_row(s, 0, s->id == r->current);
+            print_row(folder, s, 0, s->id == r->current);
         else if (how == OUTPUT_NAME)
             print("%u\n", s->id);
         json_array_add_object_element(list, snapshot_object(folder, s, s->id == r->current));
@@ -93,7 +105,7 @@ static int show(const char *name, bool tree, enum output how)
     if (!r)
         return fail_error(error);
     if (tree && how == OUTPUT_TABLE)
-        print_branch(r, 0, 0);
+        print_branch(folder, r, 0, 0);
     else
         print_all(folder, r, how);
     record_free(r);
@@ -137,6 +149,10 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
     bool good = o->automatic ? client_snapshot_automatic(name, &taken, &error)
                              : client_snapshot(name, snapshot, o->description, &job, &taken, &error);
     progress_end(&bar);
+    g_autofree char *folder = machines_folder(name);
+    g_auto(GStrv) without = good ? snapshot_left_out(folder, taken.id) : NULL;
+    for (char **d = without; d && *d; d++)
+        note("drive %s is independent: the snapshot does not have it, and going back leaves it as it is", *d);
     if (good && taken.ran)
         note("%s stood still for %.1f ms", name, (double)taken.stood_us / 1000);
     if (!good)
@@ -144,6 +160,7 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
     if (how == OUTPUT_JSON) {
         JsonObject *answer = json_object_new();
         json_object_set_int_member(answer, "id", taken.id);
+        json_object_set_array_member(answer, "left-out", left_out(folder, taken.id));
         if (taken.ran)
             json_object_set_double_member(answer, "stood-ms", (double)taken.stood_us / 1000);
         print_json(answer);
@@ -207,8 +224,10 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
     g_autofree char *name = machine_resolve(argv[2], &code);
     if (!name)
         return code;
-    if (!strcmp(part, "diff") && third)
+    if (!strcmp(part, "diff") && third && argc < 6)
         return snapshot_diff_show(name, third, argc > 4 ? argv[4] : NULL, how);
+    if (!strcmp(part, "extract") && argc == 7)
+        return snapshot_extract(name, third, argv[4], argv[5], argv[6]);
     if (argc > 4)
         return fail(EXIT_CODE_USAGE, "usage: vmctl snapshot %s", v->args);
     if (!strcmp(part, "take") && (!third || !o->automatic))
@@ -245,7 +264,7 @@ static int snapshot(const struct verb *v, int argc, char **argv)
         {NULL},
     };
     int code;
-    if (verb_options(v, entries, &argc, &argv, 2, 4, &code))
+    if (verb_options(v, entries, &argc, &argv, 2, 6, &code))
         code = dispatch(v, argc, argv, &o);
     g_free(o.name);
     g_free(o.description);
@@ -257,10 +276,11 @@ static int snapshot(const struct verb *v, int argc, char **argv)
 const struct verb verb_snapshot = {
     "snapshot",
     "take NAME [SNAPSHOT] | list|tree NAME | restore|delete|edit NAME SNAPSHOT | verify NAME [SNAPSHOT] | "
-    "diff NAME SNAPSHOT [SNAPSHOT] | thin NAME",
+    "diff NAME SNAPSHOT [SNAPSHOT] | extract NAME SNAPSHOT DRIVE[:PARTITION] PATH FILE|- | thin NAME",
     "points that a machine can go back to",
     "  vmctl snapshot take demo before-update --description 'all is well'\n"
     "  vmctl snapshot restore demo before-update --keep broken\n"
     "  vmctl snapshot tree demo\n"
+    "  vmctl snapshot extract demo before-update sata0 /etc/fstab old-fstab\n"
     "  vmctl snapshot delete demo broken     merges what it had with what is on top",
     snapshot};

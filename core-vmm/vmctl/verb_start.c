@@ -82,7 +82,7 @@ static int start_machine(const char *name, const struct machine_start *how)
 static int start(const struct verb *v, int argc, char **argv)
 {
     gboolean foreground = FALSE, window = FALSE, no_jail = FALSE, disposable = FALSE;
-    g_autofree char *load = NULL, *vnc = NULL;
+    g_autofree char *load = NULL, *vnc = NULL, *engine = NULL;
     double patience = MACHINE_START_SECONDS;
     const GOptionEntry entries[] = {
         {"foreground", 'f', 0, G_OPTION_ARG_NONE, &foreground, "Stay with it; its stdio is this terminal", NULL},
@@ -91,6 +91,7 @@ static int start(const struct verb *v, int argc, char **argv)
          "SECONDS"},
         {"disposable", 0, 0, G_OPTION_ARG_NONE, &disposable, "Nothing that its disks get in this run stays", NULL},
         {"vnc", 0, 0, G_OPTION_ARG_STRING, &vnc, "Start its VNC server too, this time: auto, :1, unix", "WHERE"},
+        {"engine", 'e', 0, G_OPTION_ARG_STRING, &engine, "This time: auto, kvm, soft or interp", "ENGINE"},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &no_jail, "Do not fence the VM process, for debugging", NULL},
         {"load", 0, 0, G_OPTION_ARG_FILENAME, &load, "Go on from a state of vmctl debug save", "FILE"},
         {NULL},
@@ -103,7 +104,13 @@ static int start(const struct verb *v, int argc, char **argv)
     g_autofree char *name = machine_resolve(argv[1], &code);
     if (!name)
         return code;
-    code = start_machine(name, &(struct machine_start){foreground, no_jail, patience, vnc, load, disposable});
+    code = start_machine(name, &(struct machine_start){.terminal = foreground,
+                                                       .unfenced = no_jail,
+                                                       .seconds = patience,
+                                                       .vnc = vnc,
+                                                       .load = load,
+                                                       .disposable = disposable,
+                                                       .engine = engine});
     if (!code && window && !foreground)
         window_open(name, true);
     return code;
@@ -111,5 +118,6 @@ static int start(const struct verb *v, int argc, char **argv)
 
 const struct verb verb_start = {"start", "NAME", "start a machine in the background",
                                 "  vmctl start demo --window\n  vmctl start demo && vmctl wait demo --serial login:\n"
-                                "  vmctl start demo --disposable     forgets everything at power-off",
+                                "  vmctl start demo --disposable     forgets everything at power-off\n"
+                                "  vmctl start demo --engine soft    a saved one goes on under another engine, too",
                                 start};

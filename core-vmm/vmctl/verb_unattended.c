@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_unattended.c - vmctl unattended: a medium with answers for an installer, and the end of an installation. */
+#include "core-vmm/control/client_fresh.h"
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/install/medium.h"
 #include "core-vmm/vmctl/unattended.h"
@@ -35,8 +36,21 @@ static int finish(const char *given, bool again)
     return (again ? machines_install_again : machines_installed)(name, &error) ? EXIT_CODE_OK : fail_error(error);
 }
 
+/* Started with a machine that waits for its snapshot "Fresh install". */
+static int watch(const char *given)
+{
+    int code;
+    g_autofree char *name = machine_resolve(given, &code);
+    if (!name)
+        return code;
+    client_fresh_watch(name);
+    return EXIT_CODE_OK;
+}
+
 static int dispatch(const struct verb *v, char **argv, struct answer_options *a, const char *out)
 {
+    if (!strcmp(argv[1], "watch"))
+        return watch(argv[2]);
     bool again = !strcmp(argv[1], "again");
     if (again || !strcmp(argv[1], "finish"))
         return answers_said(a) || out ? fail(EXIT_CODE_USAGE, "unattended %s takes no options", argv[1])

@@ -10,7 +10,7 @@
 
 struct wait_options {
     char *state, *serial, *screen, *device;
-    gboolean fresh, ip;
+    gboolean fresh, ip, crash;
     int port;       /* 0: none */
     double timeout; /* negative: for ever */
 };
@@ -27,7 +27,7 @@ static JsonObject *arguments(const struct wait_options *w, gint64 start)
         json_object_set_double_member(o, "timeout", left(start, w->timeout));
     if (w->state)
         json_object_set_string_member(o, "state", w->state);
-    else
+    else if (!w->crash)
         json_object_set_string_member(o, "text", w->serial ? w->serial : w->screen);
     if (w->serial && w->device)
         json_object_set_string_member(o, "device", w->device);
@@ -104,9 +104,20 @@ static int patience_ms(const struct wait_options *w, gint64 start)
     return w->timeout < 0 ? -1 : (int)MIN((left(start, w->timeout) + GRACE_SECONDS) * 1000, G_MAXINT);
 }
 
+/* Code and arguments: "0xa 0x8 0x2 0x0 0xfffff80000001000", and a text if there is one. */
+static void print_crash(JsonObject *o)
+{
+    JsonArray *arguments = answer_array(o, "arguments");
+    const char *text = answer_text(o, "message", NULL);
+    print("%s", answer_text(o, "code", "?"));
+    for (unsigned i = 0; i < MIN(answer_count(arguments), 4); i++)
+        print(" %s", answer_element_text(arguments, i) ? answer_element_text(arguments, i) : "?");
+    print("%s%s\n", text ? " " : "", text ? text : "");
+}
+
 static int wait_running(const char *name, const struct wait_options *w, gint64 start)
 {
-    const char *command = w->state ? "wait.state" : w->serial ? "wait.serial" : "wait.screen";
+    const char *command = w->state ? "wait.state" : w->serial ? "wait.serial" : w->crash ? "wait.crash" : "wait.screen";
     g_autoptr(GError) error = NULL;
     int code;
     struct client *c = machine_connect(name, NULL, &code);
@@ -116,6 +127,8 @@ static int wait_running(const char *name, const struct wait_options *w, gint64 s
     client_free(c);
     if (!o)
         return fail_error(error);
+    if (w->crash)
+        print_crash(o);
     json_object_unref(o);
     return EXIT_CODE_OK;
 }
@@ -124,8 +137,8 @@ static int wait_machine(const char *given, const struct wait_options *w)
 {
     gint64 start = g_get_monotonic_time();
     int code;
-    if (!!w->state + !!w->serial + !!w->screen + w->ip + (w->port != 0) != 1)
-        return fail(EXIT_CODE_USAGE, "wait for one of --state, --serial, --screen, --ip and --port");
+    if (!!w->state + !!w->serial + !!w->screen + w->ip + w->crash + (w->port != 0) != 1)
+        return fail(EXIT_CODE_USAGE, "wait for one of --state, --serial, --screen, --ip, --port and --crash");
     if (w->port < 0 || w->port > 65535)
         return fail(EXIT_CODE_USAGE, "--port: 1 to 65535");
     g_autofree char *name = machine_resolve(given, &code);
@@ -146,6 +159,8 @@ static int wait(const struct verb *v, int argc, char **argv)
         {"ip", 0, 0, G_OPTION_ARG_NONE, &w.ip, "Until the guest has an address, which is printed", NULL},
         {"port", 0, 0, G_OPTION_ARG_INT, &w.port,
          "Until the guest answers on this TCP port (mode nat); prints the host's", "PORT"},
+        {"crash", 0, 0, G_OPTION_ARG_NONE, &w.crash,
+         "Until the guest has crashed and said so (Windows' blue screen); prints code and arguments", NULL},
         {"device", 0, 0, G_OPTION_ARG_STRING, &w.device, "Which serial port (serial1)", "PORT"},
         {"new", 'n', 0, G_OPTION_ARG_NONE, &w.fresh, "Serial output from before does not count", NULL},
         {"timeout", 't', 0, G_OPTION_ARG_DOUBLE, &w.timeout, "Give up after this (default: never), exit code 5",

@@ -66,6 +66,10 @@ int print_text(JsonObject *answer); /* its member "text", or what is wrong with 
 /* ---- verb_nic.c ---- */
 void network_print(JsonObject *list); /* the cards of network_list(), a line each */
 
+/* ---- snapshot_extract.c ---- */
+int snapshot_extract(const char *name, const char *which, const char *drive, const char *path,
+                     const char *out); /* "-": stdout */
+
 /* ---- snapshot_diff.c ---- */
 int snapshot_diff_show(const char *name, const char *a, const char *b, enum output how); /* b NULL: the present */
 

@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC   0x564d5868u
-#define UNKNOWN 0xffffffffu
-enum { PORT_CALL, PORT_FAST }; /* offsets in the region */
+#define MAGIC       0x564d5868u
+#define UNKNOWN     0xffffffffu
+#define NOT_GRABBED 0xff9cff9cu /* -100, -100: the pointer is not in the guest */
+enum { PORT_CALL, PORT_FAST };  /* offsets in the region */
 enum {
     GET_MHZ = 1,
+    GET_POINTER = 4,
     GET_VERSION = 10,
     GET_GUI_OPTIONS = 13,
     SET_GUI_OPTIONS = 14,
@@ -90,7 +92,8 @@ static void run(struct device *d, unsigned command, struct port_call *p)
     case GET_VERSION: get_version(p); break;
     case GET_GUI_OPTIONS:
     case SET_GUI_OPTIONS:
-    case STOP_CATCHUP: p->value = 0; break; /* no options; ticks are not caught up with more than they must */
+    case STOP_CATCHUP: p->value = 0; break;          /* no options; ticks are not caught up with more than they must */
+    case GET_POINTER: p->value = NOT_GRABBED; break; /* or tools would put their pointer where we say */
     case GET_SCREEN: p->value = b->screen; break;
     case GET_HARDWARE: p->value = HARDWARE; break;
     case GET_MEMORY: p->value = (dev_ram_below_4g(d) + dev_ram_above_4g(d)) >> 20; break;

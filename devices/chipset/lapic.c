@@ -12,38 +12,10 @@
 #include "core-vmm/api/platform.h"
 #include "devices/all.h"
 
-/* Registers, by their offset in the xAPIC page; an x2APIC MSR is 800h + offset / 16. */
-enum {
-    R_ID = 0x020,
-    R_VERSION = 0x030,
-    R_TPR = 0x080,
-    R_APR = 0x090,
-    R_PPR = 0x0a0,
-    R_EOI = 0x0b0,
-    R_LDR = 0x0d0,
-    R_DFR = 0x0e0,
-    R_SVR = 0x0f0,
-    R_ISR = 0x100,
-    R_TMR = 0x180,
-    R_IRR = 0x200,
-    R_ESR = 0x280,
-    R_ICR_LOW = 0x300,
-    R_ICR_HIGH = 0x310,
-    R_LVT = 0x320,
-    R_LVT_LAST = 0x370,
-    R_INITIAL_COUNT = 0x380,
-    R_CURRENT_COUNT = 0x390,
-    R_DIVIDE = 0x3e0,
-    R_SELF_IPI = 0x3f0,
-};
 enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC = 0x800, MSR_X2APIC_LAST = 0x8ff };
-enum { BASE_BSP = 1 << 8, BASE_X2APIC = 1 << 10, BASE_ENABLE = 1 << 11 };
-#define BASE_ADDRESS 0xffffff000ull /* 36 bits: as much as any supported CPUID model has at least */
 enum { VERSION = 0x14 | (LVTS - 1) << 16 };
-enum { SVR_ENABLE = 1 << 8, SVR_BITS = 0x3ff };
 enum { ESR_SEND_VECTOR = 1 << 5, ESR_RECEIVE_VECTOR = 1 << 6, ESR_REGISTER = 1 << 7 };
 enum { MODE_FIXED, MODE_LOWEST, MODE_SMI, MODE_NMI = 4, MODE_INIT, MODE_SIPI, MODE_EXTINT };
-enum { ICR_LOGICAL = 1 << 11, ICR_ASSERT = 1 << 14, ICR_LEVEL = 1 << 15, ICR_BITS = 0xccfff };
 enum { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS };
 static const uint32_t lvt_bits[LVTS] = {0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff};
 
@@ -69,11 +41,6 @@ static bool has_vector(const struct vectors *v, unsigned vector)
 }
 
 /* ---- state of one APIC ---- */
-static bool is_x2apic(const struct lapic *a)
-{
-    return a->base & BASE_X2APIC;
-}
-
 /* Both switched on by software (SVR) and not off as a whole: interrupts other than NMI, INIT and SIPI get in. */
 static bool is_open(const struct lapic *a)
 {
@@ -95,7 +62,7 @@ static int deliverable(const struct lapic *a)
     return vector >= 0 && is_open(a) && (vector & 0xf0u) > (priority(a) & 0xf0) ? vector : -1;
 }
 
-static void update(struct device *d, struct lapic *a)
+void lapic_update(struct device *d, struct lapic *a)
 {
     bool intr = deliverable(a) >= 0;
 
@@ -124,7 +91,7 @@ static bool accept(struct device *d, struct lapic *a, uint8_t vector, bool level
     }
     set_vector(&a->irr, vector, true);
     set_vector(&a->tmr, vector, level);
-    update(d, a);
+    lapic_update(d, a);
     return true;
 }
 
@@ -161,7 +128,7 @@ static void init_state(struct device *d, struct lapic *a)
     if (a->base & BASE_BSP)
         a->lvt[LVT_LINT0] = MODE_EXTINT << 8;
     lapic_timer_stop(d, a);
-    update(d, a);
+    lapic_update(d, a);
 }
 
 /* ---- messages ---- */
@@ -277,7 +244,7 @@ static void end_of_interrupt(struct device *d, struct lapic *a)
     set_vector(&a->isr, vector, false);
     if (has_vector(&a->tmr, vector))
         irq_eoi(d, vector);
-    update(d, a);
+    lapic_update(d, a);
 }
 
 /* ---- registers ---- */
@@ -286,13 +253,18 @@ static uint32_t vectors_word(const struct vectors *v, unsigned word)
     return v->bits[word >> 1 & 3] >> (word & 1) * 32;
 }
 
+uint32_t lapic_lvt_bits(unsigned entry)
+{
+    return lvt_bits[entry];
+}
+
 static bool is_register(unsigned offset)
 {
     return offset == R_ID || offset == R_VERSION || (offset >= R_TPR && offset < R_ESR) || offset == R_ESR ||
            (offset >= R_ICR_LOW && offset <= R_CURRENT_COUNT) || offset == R_DIVIDE;
 }
 
-static uint32_t register_read(struct device *d, struct lapic *a, unsigned offset)
+uint32_t lapic_register(struct device *d, struct lapic *a, unsigned offset)
 {
     unsigned word = offset >> 4 & 7;
 
@@ -334,7 +306,7 @@ static void write_svr(struct device *d, struct lapic *a, uint32_t value)
     if (!(a->svr & SVR_ENABLE))
         for (unsigned n = 0; n < LVTS; n++)
             write_lvt(d, a, n, a->lvt[n]);
-    update(d, a);
+    lapic_update(d, a);
 }
 
 static void register_write(struct device *d, struct lapic *a, unsigned offset, uint32_t value)
@@ -346,7 +318,7 @@ static void register_write(struct device *d, struct lapic *a, unsigned offset, u
     switch (offset) {
     case R_TPR:
         a->tpr = value & 0xff;
-        update(d, a);
+        lapic_update(d, a);
         break;
     case R_EOI: end_of_interrupt(d, a); break;
     case R_LDR: a->ldr = value & 0xff000000; break;
@@ -380,7 +352,7 @@ static uint32_t lapic_read(struct device *d, unsigned cpu, unsigned offset)
 
     if (!is_register(offset & 0xff0))
         set_error(d, a, ESR_REGISTER);
-    return register_read(d, a, offset & 0xff0);
+    return lapic_register(d, a, offset & 0xff0);
 }
 
 static void lapic_write(struct device *d, unsigned cpu, unsigned offset, uint32_t value)
@@ -407,7 +379,7 @@ static bool write_base(struct device *d, struct lapic *a, uint64_t value)
         a->icr_high = 0;
     if (from && !to)
         init_state(d, a);
-    update(d, a);
+    lapic_update(d, a);
     return true;
 }
 
@@ -416,7 +388,7 @@ static bool x2apic_read(struct device *d, struct lapic *a, unsigned offset, uint
     if (!is_register(offset) || offset == R_APR || offset == R_EOI || offset == R_DFR || offset == R_ICR_HIGH ||
         offset == 0x0c0)
         return false;
-    *value = register_read(d, a, offset);
+    *value = lapic_register(d, a, offset);
     if (offset == R_ICR_LOW)
         *value |= (uint64_t)a->icr_high << 32;
     return true;
@@ -495,9 +467,14 @@ static int lapic_ack(struct device *d, unsigned cpu)
     if (vector < 0)
         return -1;
     set_vector(&a->irr, vector, false);
-    set_vector(&a->isr, vector, true);
-    update(d, a);
+    set_vector(&a->isr, vector, !has_vector(&a->auto_eoi, vector));
+    lapic_update(d, a);
     return vector;
+}
+
+static void lapic_auto_eoi(struct device *d, unsigned cpu, const uint64_t vectors[4])
+{
+    memcpy(apic_of(d, cpu)->auto_eoi.bits, vectors, sizeof(struct vectors));
 }
 
 static bool lapic_requested(struct device *d, uint8_t vector)
@@ -568,54 +545,6 @@ static void lapic_reset(struct device *d)
     }
 }
 
-static void sync_vectors(struct stream *s, struct vectors *v)
-{
-    for (unsigned n = 0; n < 4; n++)
-        stream_u64(s, &v->bits[n]);
-}
-
-static void sync_one(struct stream *s, struct lapic *a)
-{
-    uint32_t *words[] = {&a->tpr, &a->ldr, &a->dfr, &a->svr, &a->esr, &a->esr_next, &a->icr_low, &a->icr_high};
-
-    stream_u64(s, &a->base);
-    for (unsigned n = 0; n < G_N_ELEMENTS(words); n++)
-        stream_u32(s, words[n]);
-    for (unsigned n = 0; n < LVTS; n++)
-        stream_u32(s, &a->lvt[n]);
-    sync_vectors(s, &a->isr);
-    sync_vectors(s, &a->tmr);
-    sync_vectors(s, &a->irr);
-    stream_bool(s, &a->lint[0]);
-    stream_bool(s, &a->lint[1]);
-    stream_bool(s, &a->intr);
-    stream_u32(s, &a->divide);
-    stream_u32(s, &a->initial);
-    stream_u64(s, &a->start);
-    stream_bool(s, &a->stopped);
-    stream_u64(s, &a->deadline);
-    stream_u64(s, &a->due);
-}
-
-static bool lapic_sync(struct device *d, struct stream *s, uint32_t version)
-{
-    struct lapics *all = d->state;
-    uint32_t count = all->count;
-
-    stream_u32(s, &count);
-    if (count != all->count)
-        return false;
-    stream_check_u32(s, &all->turn, LAPIC_MAX);
-    for (unsigned n = 0; n < count; n++)
-        sync_one(s, &all->cpu[n]);
-    if (s->loading && stream_ok(s)) {
-        for (unsigned n = 0; n < count; n++)
-            irq_cpu(d, n, CPU_SIGNAL_INTR, all->cpu[n].intr);
-        lapic_timers_arm(d);
-    }
-    return stream_ok(s);
-}
-
 static const struct lapic_ops plug = {
     .read = lapic_read,
     .write = lapic_write,
@@ -626,7 +555,10 @@ static const struct lapic_ops plug = {
     .requested = lapic_requested,
     .message = lapic_message,
     .init_cpu = lapic_init_cpu,
+    .auto_eoi = lapic_auto_eoi,
     .base = lapic_base,
+    .save = lapic_save,
+    .load = lapic_load,
 };
 
 const struct device_ops lapic_ops = {
@@ -635,6 +567,5 @@ const struct device_ops lapic_ops = {
     .version = 1,
     .init = lapic_init,
     .reset = lapic_reset,
-    .sync = lapic_sync,
     .lapic = &plug,
 };

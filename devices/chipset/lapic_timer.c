@@ -163,6 +163,25 @@ void lapic_timer_lvt(struct device *d, struct lapic *a, uint32_t before)
     schedule(d, a);
 }
 
+bool lapic_timer_ran_out(struct device *d, const struct lapic *a)
+{
+    return !is_deadline(a) && a->initial &&
+           (a->stopped || (!is_periodic(a) && dev_now(d) - a->start >= whole_count_ns(a)));
+}
+
+void lapic_timer_resume(struct device *d, struct lapic *a, uint32_t left, bool ran_out)
+{
+    a->stopped = ran_out;
+    if (!left && is_periodic(a))
+        left = a->initial;
+    a->start = dev_now(d) - (uint64_t)(a->initial - MIN(left, a->initial)) * divider(a);
+    a->due = DEV_NEVER;
+    if (!left && !ran_out && a->initial && !is_deadline(a))
+        fire(d, a, dev_now(d));
+    else
+        schedule(d, a);
+}
+
 void lapic_timer_stop(struct device *d, struct lapic *a)
 {
     a->initial = 0;

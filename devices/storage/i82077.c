@@ -502,7 +502,7 @@ static void sync_execution(struct fdc *f, struct stream *s)
     stream_u64(s, &f->patience_until);
     stream_u32(s, &f->units_left);
     stream_bool(s, &f->terminal);
-    stream_check_u32(s, &f->at, FLOPPY_SECTOR - 1);
+    stream_check_u32(s, &f->at, FLOPPY_SECTOR); /* all of it, when a transfer is over */
 }
 
 /* The indices that the code above relies on.  No request is under way when a machine is saved. */

@@ -18,12 +18,13 @@ static GBytes *answer(void *ctx, const void *data, size_t bytes)
     return rpci_answer(ctx, data, bytes);
 }
 
-struct additions *additions_new(struct machine *m, bool keep_time)
+struct additions *additions_new(struct machine *m, bool keep_time, enum clipboard_policy clipboard)
 {
     struct additions *a = g_new0(struct additions, 1);
     a->keep_time = keep_time;
     a->facts = guest_facts_new();
     a->talks = g_ptr_array_new();
+    a->clipboard = clipboard_new(a, clipboard);
     a->rpci = (struct channel_service){.name = "rpci", .most = MESSAGE_MOST, .ctx = a, .answer = answer};
     a->tclo = (struct channel_service){.name = "tclo",
                                        .most = MESSAGE_MOST,
@@ -44,6 +45,7 @@ void additions_free(struct additions *a)
     while (a->talks->len)
         tclo_closed(g_ptr_array_index(a->talks, a->talks->len - 1));
     g_ptr_array_unref(a->talks);
+    clipboard_free(a->clipboard);
     guest_facts_free(a->facts);
     g_free(a);
 }

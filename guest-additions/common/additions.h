@@ -13,7 +13,8 @@
 struct additions;
 /* Before machine_start(); outlives the machine.  keep_time: the guest's clock is set by the host's when its tools come up, and
  * after the machine stood still. */
-struct additions *additions_new(struct machine *m, bool keep_time);
+enum clipboard_policy { CLIPBOARD_OFF, CLIPBOARD_TO_GUEST, CLIPBOARD_TO_HOST, CLIPBOARD_BOTH }; /* bits */
+struct additions *additions_new(struct machine *m, bool keep_time, enum clipboard_policy clipboard);
 void additions_free(struct additions *a);
 void additions_resumed(struct additions *a);   /* the machine stood still, and runs on */
 bool additions_listening(struct additions *a); /* open-vm-tools' service runs in the guest */
@@ -29,3 +30,14 @@ JsonObject *additions_describe(struct additions *a);
 /* guestinfo.KEY, which both sides may read and write; g_free, NULL: it is not set. */
 char *additions_variable(struct additions *a, const char *key);
 bool additions_set_variable(struct additions *a, const char *key, const char *value, GError **error);
+
+/* ---- clipboard.c: text, between the guest's clipboard and whoever has the host's ---- */
+#define CLIPBOARD_TO_GUEST_MOST (60 << 10) /* bytes */
+#define CLIPBOARD_TO_HOST_MOST  (1 << 20)
+const char *additions_clipboard_policy(struct additions *a); /* "off", "to-guest", "to-host", "both" */
+/* The guest's clipboard is that text from now on; UTF-8. */
+bool additions_clipboard_give(struct additions *a, const char *text, GError **error);
+/* done hears the guest's, later; text NULL: there is none, or it is what the guest was given; answered: it has answered at all. */
+typedef void (*additions_text)(void *ctx, const char *text, bool answered);
+bool additions_clipboard_take(struct additions *a, additions_text done, void *ctx, GError **error);
+void additions_clipboard_forget(struct additions *a, void *ctx); /* done is not called any more for that ctx */

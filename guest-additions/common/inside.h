@@ -39,6 +39,22 @@ void *tclo_opened(void *additions, struct channel *c);
 void tclo_message(void *talk, const void *data, size_t bytes);
 void tclo_closed(void *talk);
 
+/* The program of a user's session. */
+bool tclo_tell_session(struct additions *a, const void *wish,
+                       size_t bytes); /* false: there is none, or it does not answer */
+bool tclo_session_listens(struct additions *a);
+
+/* ---- clipboard.c; loop thread but for what is said ---- */
+struct clipboard;
+struct clipboard *clipboard_new(struct additions *a, enum clipboard_policy policy);
+void clipboard_free(struct clipboard *c);
+bool clipboard_shared(const struct clipboard *c); /* in any direction; any thread */
+bool clipboard_from_guest(struct clipboard *c, const void *packet,
+                          size_t bytes); /* any thread; false: too much waits, or off */
+void clipboard_packet(struct clipboard *c, const uint8_t *packet, size_t bytes);
+char *clipboard_text_in(const uint8_t *data, size_t bytes); /* of a message; g_free; NULL: none */
+void clipboard_session_ended(struct clipboard *c);
+
 #define LOG_A_SECOND 10
 bool additions_may_log(struct additions *a); /* any thread: the guest has not had all its lines of this second yet */
 
@@ -46,6 +62,7 @@ struct additions {
     struct guest_facts *facts;
     struct channel_service rpci, tclo;
     GPtrArray *talks; /* struct tclo */
+    struct clipboard *clipboard;
     bool keep_time;
     _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
     _Atomic unsigned telling;   /* that it does is about to be told to the service */

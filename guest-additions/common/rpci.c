@@ -154,6 +154,19 @@ static bool set_option(struct question *q)
     return true;
 }
 
+/* Which version of the clipboard's protocol is spoken; nothing is said where there is none. */
+static bool clipboard_version(struct question *q)
+{
+    bool shared = clipboard_shared(q->additions->clipboard);
+    g_string_append(q->say, shared ? "4" : "the clipboard is not shared");
+    return shared;
+}
+
+static bool clipboard_transport(struct question *q)
+{
+    return clipboard_from_guest(q->additions->clipboard, q->rest, q->bytes);
+}
+
 static const struct row rows[] = {
     {"log", .handler = log_line},
     {"info-set", .handler = info_set},
@@ -163,6 +176,8 @@ static const struct row rows[] = {
     {"tools.set.versiontype", .handler = accept},
     {"tools.capability.", true, accept},
     {"vmx.capability.unified_loop", .handler = accept},
+    {"vmx.capability.copypaste_version", .handler = clipboard_version},
+    {"copypaste.transport", .handler = clipboard_transport},
     {"tools.os.statechange.status", .handler = state_change},
     {"vmx.set_option", .handler = set_option},
 };

@@ -9,10 +9,13 @@
 
 #define ANSWER_SECONDS 5
 #define NAME_BYTES     32
+#define WISHES_MOST    16 /* that the guest has a hand in, and does not answer */
+#define SERVICE        "toolbox"
+#define SESSION        "toolbox-dnd"
 #define SET_CLOCK      "Time_Synchronize 1" /* backwards too */
 
 struct wish {
-    char *text;
+    GBytes *said;
     additions_done done; /* NULL: nobody waits */
     void *ctx;
     guint late; /* source; 0: it has been long enough */
@@ -30,7 +33,7 @@ static void wish_over(struct wish *w, bool agreed)
         g_source_remove(w->late);
     if (w->done)
         w->done(w->ctx, agreed);
-    g_free(w->text);
+    g_bytes_unref(w->said);
     g_free(w);
 }
 
@@ -49,18 +52,25 @@ static gboolean too_late(gpointer data)
 static void send_first(struct tclo *t)
 {
     struct wish *w = g_queue_peek_head(&t->wishes);
+    gsize bytes;
+    const void *said = w ? g_bytes_get_data(w->said, &bytes) : NULL;
     if (w)
-        channel_send(t->channel, w->text, strlen(w->text));
+        channel_send(t->channel, said, bytes);
 }
 
-static void want(struct tclo *t, const char *text, additions_done done, void *ctx)
+static void want_bytes(struct tclo *t, const void *said, size_t bytes, additions_done done, void *ctx)
 {
     struct wish *w = g_new0(struct wish, 1);
-    *w = (struct wish){g_strdup(text), done, ctx, 0};
+    *w = (struct wish){g_bytes_new(said, bytes), done, ctx, 0};
     w->late = g_timeout_add_seconds(ANSWER_SECONDS, too_late, w);
     g_queue_push_tail(&t->wishes, w);
     if (t->wishes.length == 1)
         send_first(t);
+}
+
+static void want(struct tclo *t, const char *text, additions_done done, void *ctx)
+{
+    want_bytes(t, text, strlen(text), done, ctx);
 }
 
 /* ---- the conversation ---- */
@@ -71,7 +81,9 @@ static void begin(struct tclo *t)
     if (additions_may_log(a))
         g_message("%s in the guest listens", t->name);
     want(t, "Capabilities_Register", NULL, NULL);
-    if (strcmp(t->name, "toolbox"))
+    if (!strcmp(t->name, SESSION) && clipboard_shared(a->clipboard))
+        want(t, "Set_Option copypaste 1", NULL, NULL);
+    if (strcmp(t->name, SERVICE))
         return;
     want(t, atomic_load(&a->sync_time) ? "Set_Option synctime 1" : "Set_Option synctime 0", NULL, NULL);
     want(t, "Set_Option broadcastIP 1", NULL, NULL);
@@ -123,8 +135,10 @@ void tclo_closed(void *talk)
     struct tclo *t = talk;
     struct wish *w;
     g_ptr_array_remove(t->additions->talks, t);
-    if (!strcmp(t->name, "toolbox"))
+    if (!strcmp(t->name, SERVICE))
         guest_facts_clear(t->additions->facts);
+    if (!strcmp(t->name, SESSION) && !tclo_session_listens(t->additions))
+        clipboard_session_ended(t->additions->clipboard);
     while ((w = g_queue_pop_head(&t->wishes)))
         wish_over(w, false);
     g_free(t);
@@ -132,20 +146,34 @@ void tclo_closed(void *talk)
 
 /* ---- additions.h ---- */
 
-static struct tclo *service(struct additions *a)
+static struct tclo *agent(struct additions *a, const char *name)
 {
     for (unsigned i = a->talks->len; i > 0; i--) { /* the newest: others may be dead */
         struct tclo *t = g_ptr_array_index(a->talks, i - 1);
         struct wish *w = g_queue_peek_head(&t->wishes);
-        if (!strcmp(t->name, "toolbox") && (!w || w->late))
+        if (!strcmp(t->name, name) && (!w || w->late))
             return t;
     }
     return NULL;
 }
 
+bool tclo_session_listens(struct additions *a)
+{
+    return agent(a, SESSION) != NULL;
+}
+
+bool tclo_tell_session(struct additions *a, const void *wish, size_t bytes)
+{
+    struct tclo *t = agent(a, SESSION);
+    if (!t || t->wishes.length >= WISHES_MOST)
+        return false;
+    want_bytes(t, wish, bytes, NULL, NULL);
+    return true;
+}
+
 bool additions_listening(struct additions *a)
 {
-    return service(a) != NULL;
+    return agent(a, SERVICE) != NULL;
 }
 
 void additions_resumed(struct additions *a)
@@ -156,7 +184,7 @@ void additions_resumed(struct additions *a)
 
 bool additions_say(struct additions *a, const char *wish, additions_done done, void *ctx)
 {
-    struct tclo *t = service(a);
+    struct tclo *t = agent(a, SERVICE);
     if (t)
         want(t, wish, done, ctx);
     return t != NULL;

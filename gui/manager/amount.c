@@ -113,11 +113,11 @@ static void vm_amount_init(VmAmount *a)
     a->scale = GTK_SCALE(gtk_scale_new_with_range(GTK_ORIENTATION_HORIZONTAL, 0, 1, 1));
     a->label = GTK_LABEL(gtk_label_new(NULL));
     gtk_range_set_round_digits(GTK_RANGE(a->scale), 0);
-    gtk_widget_set_size_request(GTK_WIDGET(a->scale), 120, -1);
+    gtk_widget_set_size_request(GTK_WIDGET(a->scale), 100, -1);
     gtk_widget_set_hexpand(GTK_WIDGET(a->scale), TRUE);
     gtk_widget_set_valign(GTK_WIDGET(a->scale), GTK_ALIGN_CENTER);
     adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(a), FALSE);
-    gtk_label_set_width_chars(a->label, 9);
+    gtk_label_set_width_chars(a->label, 8);
     gtk_label_set_xalign(a->label, 1);
     gtk_widget_add_css_class(GTK_WIDGET(a->label), "numeric");
     adw_action_row_add_suffix(ADW_ACTION_ROW(a), GTK_WIDGET(a->scale));

@@ -73,6 +73,16 @@ static void on_new(GSimpleAction *a, GVariant *parameter, gpointer app)
     gtk_widget_activate_action(GTK_WIDGET(w), "win.new", NULL);
 }
 
+/* What a notification leads to. */
+static void on_show(GSimpleAction *a, GVariant *parameter, gpointer app)
+{
+    VmWindow *w = window_of(app);
+    const char *machine = g_variant_get_string(parameter, NULL);
+    gtk_window_present(GTK_WINDOW(w));
+    if (*machine)
+        vm_window_choose(w, machine);
+}
+
 static void activate(GApplication *app)
 {
     gtk_window_present(GTK_WINDOW(window_of(VM_APP(app))));
@@ -90,7 +100,7 @@ static void open_files(GApplication *app, GFile **files, int n, const char *hint
 static void startup(GApplication *app)
 {
     static const GActionEntry entries[] = {
-        {"quit", on_quit}, {"about", on_about}, {"shortcuts", on_shortcuts}, {"new", on_new}};
+        {"quit", on_quit}, {"about", on_about}, {"shortcuts", on_shortcuts}, {"new", on_new}, {"show", on_show, "s"}};
     G_APPLICATION_CLASS(vm_app_parent_class)->startup(app);
     g_action_map_add_action_entries(G_ACTION_MAP(app), entries, G_N_ELEMENTS(entries), app);
     for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++)

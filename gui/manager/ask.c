@@ -10,6 +10,7 @@ struct question {
     VmItem *item;
     ask_answer sure;
     char *section; /* of its settings; NULL: of no one */
+    GtkBox *box;   /* what is asked, entry first */
     GtkWidget *entry;
 };
 
@@ -129,28 +130,93 @@ void ask_remove(VmWindow *w, VmItem *m, const char *section, const char *called)
     present(d, G_CALLBACK(on_remove), q);
 }
 
-/* ---- its title ---- */
+/* ---- its title and its group ---- */
+
+static void set_key(struct question *q, const char *key)
+{
+    g_autofree char *text = g_strstrip(g_strdup(gtk_editable_get_text(GTK_EDITABLE(q->entry))));
+    if (is_there_still(q))
+        settings_change(q->item, "machine", key, *text ? text : NULL);
+}
 
 static void on_title(AdwMessageDialog *d, const char *response, gpointer question)
 {
-    struct question *q = question;
-    g_autofree char *title = g_strstrip(g_strdup(gtk_editable_get_text(GTK_EDITABLE(q->entry))));
-    if (!strcmp(response, "sure") && is_there_still(q))
-        settings_change(q->item, "machine", "name", *title ? title : NULL);
+    if (!strcmp(response, "sure"))
+        set_key(question, "name");
+}
+
+static void on_group(AdwMessageDialog *d, const char *response, gpointer question)
+{
+    if (!strcmp(response, "sure"))
+        set_key(question, "group");
+}
+
+/* A dialog that asks for one text. */
+static AdwMessageDialog *text_dialog(struct question *q, const char *title, const char *text, const char *verb,
+                                     const char *label, const char *now)
+{
+    AdwMessageDialog *d = dialog_new(q->window, title, text, verb, ADW_RESPONSE_SUGGESTED);
+    q->box = GTK_BOX(gtk_box_new(GTK_ORIENTATION_VERTICAL, 6));
+    q->entry = gtk_entry_new();
+    gtk_editable_set_text(GTK_EDITABLE(q->entry), now ? now : "");
+    gtk_entry_set_activates_default(GTK_ENTRY(q->entry), TRUE);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(q->entry), GTK_ACCESSIBLE_PROPERTY_LABEL, label, -1);
+    gtk_box_append(q->box, q->entry);
+    adw_message_dialog_set_extra_child(d, GTK_WIDGET(q->box));
+    adw_message_dialog_set_default_response(d, "sure");
+    return d;
 }
 
 void ask_title(VmWindow *w, VmItem *m)
 {
     if (asks_already(w))
         return;
-    AdwMessageDialog *d = dialog_new(w, _("Rename"), _("What you call it. Its folder keeps its name."), _("_Rename"),
-                                     ADW_RESPONSE_SUGGESTED);
     struct question *q = question_new(w, m, NULL);
-    q->entry = gtk_entry_new();
-    gtk_editable_set_text(GTK_EDITABLE(q->entry), vm_item_title(m));
-    gtk_entry_set_activates_default(GTK_ENTRY(q->entry), TRUE);
-    gtk_accessible_update_property(GTK_ACCESSIBLE(q->entry), GTK_ACCESSIBLE_PROPERTY_LABEL, _("Name"), -1);
-    adw_message_dialog_set_extra_child(d, q->entry);
-    adw_message_dialog_set_default_response(d, "sure");
-    present(d, G_CALLBACK(on_title), q);
+    present(text_dialog(q, _("Rename"), _("What you call it. Its folder keeps its name."), _("_Rename"), _("Name"),
+                        vm_item_title(m)),
+            G_CALLBACK(on_title), q);
+}
+
+static int compare_texts(gconstpointer a, gconstpointer b)
+{
+    return g_utf8_collate(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The words that others have. */
+static GPtrArray *groups_of(VmLibrary *l)
+{
+    GPtrArray *groups = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < g_list_model_get_n_items(G_LIST_MODEL(l)); i++) {
+        g_autoptr(VmItem) m = g_list_model_get_item(G_LIST_MODEL(l), i);
+        const char *group = vm_item_group(m);
+        if (group && !g_ptr_array_find_with_equal_func(groups, group, g_str_equal, NULL))
+            g_ptr_array_add(groups, g_strdup(group));
+    }
+    g_ptr_array_sort(groups, compare_texts);
+    return groups;
+}
+
+static void on_known_group(GtkButton *b, gpointer entry)
+{
+    gtk_editable_set_text(entry, gtk_button_get_label(b));
+}
+
+void ask_group(VmWindow *w, VmItem *m)
+{
+    enum { OFFERED_MOST = 12 };
+    if (asks_already(w))
+        return;
+    struct question *q = question_new(w, m, NULL);
+    AdwMessageDialog *d = text_dialog(q, _("Group"), _("Machines with the same word here are listed together."),
+                                      _("_Set"), _("Group"), vm_item_group(m));
+    g_autoptr(GPtrArray) groups = groups_of(vm_window_library(w));
+    GtkWidget *offered = gtk_flow_box_new();
+    gtk_flow_box_set_selection_mode(GTK_FLOW_BOX(offered), GTK_SELECTION_NONE);
+    for (guint i = 0; i < groups->len && i < OFFERED_MOST; i++) {
+        GtkWidget *b = gtk_button_new_with_label(groups->pdata[i]);
+        g_signal_connect(b, "clicked", G_CALLBACK(on_known_group), q->entry);
+        gtk_flow_box_insert(GTK_FLOW_BOX(offered), b, -1);
+    }
+    gtk_box_append(q->box, offered);
+    present(d, G_CALLBACK(on_group), q);
 }

@@ -10,3 +10,4 @@ void ask_sure(VmWindow *w, VmItem *m, const char *title, const char *text, const
 void ask_remove(VmWindow *w, VmItem *m, const char *section, const char *called);
 void ask_delete(VmWindow *w, VmItem *m);
 void ask_title(VmWindow *w, VmItem *m); /* what people call it */
+void ask_group(VmWindow *w, VmItem *m); /* with which others it is listed */

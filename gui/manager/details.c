@@ -6,6 +6,7 @@
 #include "gui/manager/overview.h"
 #include "gui/manager/settings_page.h"
 #include "gui/manager/snapshots_page.h"
+#include "gui/manager/try_bar.h"
 #include <adwaita.h>
 
 struct _VmDetails {
@@ -38,6 +39,11 @@ static void on_state(VmDetails *d)
 static void dismiss(GtkWidget *w, const char *action, GVariant *parameter)
 {
     vm_item_set_problem(vm_item_of(w), NULL);
+}
+
+static void show_log(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    vm_details_show_page(VM_DETAILS(w), "log");
 }
 
 static void taken(VmItemWidget *w)
@@ -87,12 +93,14 @@ static void vm_details_class_init(VmDetailsClass *c)
     g_type_ensure(vm_settings_get_type());
     g_type_ensure(vm_log_get_type());
     g_type_ensure(vm_snapshots_get_type());
+    g_type_ensure(vm_try_bar_get_type());
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/details.ui");
     gtk_widget_class_bind_template_child(w, VmDetails, stack);
     gtk_widget_class_bind_template_child(w, VmDetails, menu);
     gtk_widget_class_bind_template_child(w, VmDetails, problem_revealer);
     gtk_widget_class_bind_template_child(w, VmDetails, problem_label);
     gtk_widget_class_install_action(w, "details.dismiss", NULL, dismiss);
+    gtk_widget_class_install_action(w, "details.log", NULL, show_log);
 }
 
 static void vm_details_init(VmDetails *d)

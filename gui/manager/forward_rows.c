@@ -49,18 +49,23 @@ static GtkWidget *port(const char *label, int value)
 static GtkWidget *new_row(struct forward_rows *f)
 {
     static const char *const protocols[] = {"tcp", "udp", NULL};
-    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6), *row = gtk_list_box_row_new();
+    GtkWidget *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 6), *row = gtk_list_box_row_new();
+    GtkWidget *ports = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6), *rest = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 6);
     GtkWidget *add = gtk_button_new_with_label(_("Add"));
     f->protocol = GTK_DROP_DOWN(gtk_drop_down_new_from_strings(protocols));
     f->host = GTK_SPIN_BUTTON(port(_("Port of This Computer"), 2222));
     f->guest = GTK_SPIN_BUTTON(port(_("Port of the Guest"), 22));
     gtk_widget_set_valign(GTK_WIDGET(f->protocol), GTK_ALIGN_CENTER);
     gtk_widget_set_valign(add, GTK_ALIGN_CENTER);
-    gtk_box_append(GTK_BOX(box), GTK_WIDGET(f->protocol));
-    gtk_box_append(GTK_BOX(box), GTK_WIDGET(f->host));
-    gtk_box_append(GTK_BOX(box), gtk_label_new("→"));
-    gtk_box_append(GTK_BOX(box), GTK_WIDGET(f->guest));
-    gtk_box_append(GTK_BOX(box), add);
+    gtk_widget_set_hexpand(GTK_WIDGET(f->protocol), TRUE);
+    gtk_widget_set_halign(GTK_WIDGET(f->protocol), GTK_ALIGN_START);
+    gtk_box_append(GTK_BOX(ports), GTK_WIDGET(f->host));
+    gtk_box_append(GTK_BOX(ports), gtk_label_new("→"));
+    gtk_box_append(GTK_BOX(ports), GTK_WIDGET(f->guest));
+    gtk_box_append(GTK_BOX(rest), GTK_WIDGET(f->protocol));
+    gtk_box_append(GTK_BOX(rest), add);
+    gtk_box_append(GTK_BOX(box), ports);
+    gtk_box_append(GTK_BOX(box), rest);
     gtk_widget_set_margin_start(box, 12);
     gtk_widget_set_margin_end(box, 12);
     gtk_widget_set_margin_top(box, 8);

@@ -12,7 +12,7 @@
 
 struct _VmItem {
     GObject parent_instance;
-    char *name, *title, *os, *problem;
+    char *name, *title, *group, *heading, *os, *problem;
     char *folder_id; /* of the folder that it is; NULL: there was none */
     enum vm_state state;
     bool damaged;
@@ -27,7 +27,12 @@ struct _VmItem {
 };
 enum {
     PROP_TITLE = 1,
+    PROP_GROUP,
+    PROP_WORDS,
+    PROP_HEADING,
+    PROP_HAS_HEADING,
     PROP_SUBTITLE,
+    PROP_CAPTION,
     PROP_STATE,
     PROP_ICON,
     PROP_PICTURE,
@@ -53,6 +58,11 @@ const char *vm_item_name(VmItem *m)
 const char *vm_item_title(VmItem *m)
 {
     return m->title ? m->title : m->name;
+}
+
+const char *vm_item_group(VmItem *m)
+{
+    return m->group;
 }
 
 enum vm_state vm_item_state(VmItem *m)
@@ -106,6 +116,21 @@ static char *subtitle(VmItem *m)
     return NULL;
 }
 
+static char *caption(VmItem *m)
+{
+    char *text = subtitle(m);
+    if (!m->group)
+        return text;
+    char *both = g_strdup_printf("%s · %s", text, m->group);
+    g_free(text);
+    return both;
+}
+
+static char *words_of(VmItem *m)
+{
+    return g_strdup_printf("%s\n%s\n%s", vm_item_title(m), m->name, m->group ? m->group : "");
+}
+
 /* Ours, in the resources; by the words of os_defaults.h. */
 static const char *icon_of(const char *os)
 {
@@ -124,7 +149,8 @@ static const char *icon_of(const char *os)
 
 static void set_state(VmItem *m, enum vm_state state)
 {
-    static const char *const follow[] = {"state", "subtitle", "is-off", "is-live", "is-running", "is-paused"};
+    static const char *const follow[] = {"state",   "subtitle",   "caption",  "is-off",
+                                         "is-live", "is-running", "is-paused"};
     if (m->state == state)
         return;
     m->state = state;
@@ -249,10 +275,14 @@ static void take_settings(VmItem *m, guint64 print, GError **error)
     const struct config c = {file, ini, "machine"};
     g_autofree char *title = file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL;
     g_autofree char *os = file ? g_key_file_get_string(file, "machine", "os", NULL) : NULL;
+    g_autofree char *group = file ? g_key_file_get_string(file, "machine", "group", NULL) : NULL;
     m->settings_print = print;
     m->damaged = !file || !config_size(&c, "memory", &m->memory, NULL);
     set_text(m, &m->os, os, "icon");
     set_text(m, &m->title, title && *title ? title : NULL, "title");
+    set_text(m, &m->group, group && *group ? group : NULL, "group");
+    g_object_notify(G_OBJECT(m), "words");
+    g_object_notify(G_OBJECT(m), "caption");
     m->settings_count++;
     g_object_notify(G_OBJECT(m), "settings");
 }
@@ -281,6 +311,12 @@ void vm_item_look(VmItem *m)
     if (m->state == VM_DAMAGED && (error || !e->settings))
         vm_item_set_problem(m, error ? error->message : _("The folder has no machine.ini."));
     machine_entry_free(e);
+}
+
+void vm_item_set_heading(VmItem *m, const char *heading)
+{
+    set_text(m, &m->heading, heading, "heading");
+    g_object_notify(G_OBJECT(m), "has-heading");
 }
 
 void vm_item_forget(VmItem *m)
@@ -326,6 +362,7 @@ static void tell_job(VmItem *m)
     g_object_notify(G_OBJECT(m), "busy");
     g_object_notify(G_OBJECT(m), "fraction");
     g_object_notify(G_OBJECT(m), "subtitle");
+    g_object_notify(G_OBJECT(m), "caption");
 }
 
 static void on_fraction(VmItem *m)
@@ -366,7 +403,12 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
     VmItem *m = VM_ITEM(o);
     switch (id) {
     case PROP_TITLE: g_value_set_string(v, vm_item_title(m)); break;
+    case PROP_GROUP: g_value_set_string(v, m->group); break;
+    case PROP_WORDS: g_value_take_string(v, words_of(m)); break;
+    case PROP_HEADING: g_value_set_string(v, m->heading); break;
+    case PROP_HAS_HEADING: g_value_set_boolean(v, m->heading != NULL); break;
     case PROP_SUBTITLE: g_value_take_string(v, subtitle(m)); break;
+    case PROP_CAPTION: g_value_take_string(v, caption(m)); break;
     case PROP_STATE: g_value_set_uint(v, m->state); break;
     case PROP_ICON: g_value_set_string(v, icon_of(m->os)); break;
     case PROP_PICTURE: g_value_set_object(v, m->picture); break;
@@ -399,6 +441,8 @@ static void finalize(GObject *o)
     g_free(m->name);
     g_free(m->folder_id);
     g_free(m->title);
+    g_free(m->group);
+    g_free(m->heading);
     g_free(m->os);
     g_free(m->problem);
     G_OBJECT_CLASS(vm_item_parent_class)->finalize(o);
@@ -411,12 +455,23 @@ static void vm_item_class_init(VmItemClass *c)
         const char *name;
         GType type;
     } properties[] = {
-        {PROP_TITLE, "title", G_TYPE_STRING},         {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
-        {PROP_ICON, "icon", G_TYPE_STRING},           {PROP_PROBLEM, "problem", G_TYPE_STRING},
-        {PROP_STATE, "state", G_TYPE_UINT},           {PROP_INFO, "info", G_TYPE_UINT},
-        {PROP_SETTINGS, "settings", G_TYPE_UINT},     {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
-        {PROP_OFF, "is-off", G_TYPE_BOOLEAN},         {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
-        {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN}, {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
+        {PROP_TITLE, "title", G_TYPE_STRING},
+        {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
+        {PROP_GROUP, "group", G_TYPE_STRING},
+        {PROP_WORDS, "words", G_TYPE_STRING},
+        {PROP_HEADING, "heading", G_TYPE_STRING},
+        {PROP_CAPTION, "caption", G_TYPE_STRING},
+        {PROP_ICON, "icon", G_TYPE_STRING},
+        {PROP_PROBLEM, "problem", G_TYPE_STRING},
+        {PROP_STATE, "state", G_TYPE_UINT},
+        {PROP_INFO, "info", G_TYPE_UINT},
+        {PROP_SETTINGS, "settings", G_TYPE_UINT},
+        {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
+        {PROP_HAS_HEADING, "has-heading", G_TYPE_BOOLEAN},
+        {PROP_OFF, "is-off", G_TYPE_BOOLEAN},
+        {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
+        {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN},
+        {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
     };
     GObjectClass *o = G_OBJECT_CLASS(c);
     const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;

@@ -37,6 +37,21 @@ static void take_away(VmLibrary *l, const char *name)
     g_list_store_remove(l->items, at);
 }
 
+static void on_order(VmLibrary *l)
+{
+    g_signal_emit_by_name(l, "reordered");
+}
+
+static VmItem *item_new(VmLibrary *l, const char *name)
+{
+    static const char *const signals[] = {"notify::title", "notify::group", "notify::state"};
+    VmItem *m = vm_item_new(name);
+    g_hash_table_insert(l->by_name, (gpointer)vm_item_name(m), m);
+    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
+        g_signal_connect_object(m, signals[i], G_CALLBACK(on_order), l, G_CONNECT_SWAPPED);
+    return m;
+}
+
 /* One of that name that was made since the other was deleted is another machine: a question about the other is not about it. */
 VmItem *vm_library_look(VmLibrary *l, const char *name)
 {
@@ -48,8 +63,7 @@ VmItem *vm_library_look(VmLibrary *l, const char *name)
     take_away(l, name);
     if (!is_there(name))
         return NULL;
-    g_autoptr(VmItem) fresh = vm_item_new(name);
-    g_hash_table_insert(l->by_name, (gpointer)vm_item_name(fresh), fresh);
+    g_autoptr(VmItem) fresh = item_new(l, name);
     g_list_store_append(l->items, fresh);
     return fresh;
 }
@@ -72,9 +86,7 @@ static void load(VmLibrary *l)
     for (guint i = 0; names && i < names->len; i++) {
         if (!is_there(names->pdata[i]))
             continue;
-        VmItem *m = vm_item_new(names->pdata[i]);
-        g_hash_table_insert(l->by_name, (gpointer)vm_item_name(m), m);
-        g_ptr_array_add(items, m);
+        g_ptr_array_add(items, item_new(l, names->pdata[i]));
     }
     g_list_store_splice(l->items, 0, 0, items->pdata, items->len);
 }
@@ -123,6 +135,7 @@ static void dispose(GObject *o)
 static void vm_library_class_init(VmLibraryClass *c)
 {
     G_OBJECT_CLASS(c)->dispose = dispose;
+    g_signal_new("reordered", G_TYPE_FROM_CLASS(c), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
 static void vm_library_init(VmLibrary *l)

@@ -4,6 +4,7 @@
 #include "gui/manager/item.h"
 
 G_DECLARE_FINAL_TYPE(VmLibrary, vm_library, VM, LIBRARY, GObject) /* a GListModel */
+/* Signal "reordered": what machines are listed by has changed. */
 
 VmLibrary *
 vm_library_new(GError **error); /* error: machines are shown, but changes by others are not seen; may be NULL */

@@ -4,6 +4,9 @@
 #include "core-vmm/control/answer.h"
 #include "core-vmm/host/machines.h"
 #include "gui/manager/ask.h"
+#include "gui/manager/clone.h"
+#include "gui/manager/place.h"
+#include "gui/manager/work.h"
 #include <glib/gi18n.h>
 
 typedef void (*machine_act)(VmWindow *w, VmItem *m);
@@ -154,10 +157,83 @@ static void rename_it(VmWindow *w, VmItem *m)
         ask_title(w, m);
 }
 
+static void set_group(VmWindow *w, VmItem *m)
+{
+    if (vm_item_state(m) != VM_DAMAGED)
+        ask_group(w, m);
+}
+
 static void take_snapshot(VmWindow *w, VmItem *m)
 {
     const char *words[] = {"snapshot", "take", vm_item_name(m), NULL};
     g_autoptr(VmJob) job = vm_item_run(m, _("Taking a snapshot"), words);
+    g_autofree char *done = g_strdup_printf(_("A snapshot of “%s” was taken"), vm_item_title(m));
+    if (job)
+        work_follow(w, job, done, vm_item_name(m));
+}
+
+/* ---- trying something ---- */
+
+/* Of one that runs, the screen is there for whoever wants it. */
+static void try_it(VmWindow *w, VmItem *m)
+{
+    const char *words[] = {"try", vm_item_name(m), "--headless", NULL};
+    bool runs = vm_item_is_live(m);
+    g_autoptr(VmJob) job = vm_item_run(m, _("Beginning to try"), words);
+    if (job && !runs)
+        g_signal_connect_object(job, "notify::done", G_CALLBACK(on_started), m, 0);
+}
+
+static void try_keep(VmWindow *w, VmItem *m)
+{
+    g_autofree char *done = g_strdup_printf(_("What came of trying “%s” was kept"), vm_item_title(m));
+    const char *words[] = {"try", vm_item_name(m), "--keep", NULL};
+    g_autoptr(VmJob) job = vm_item_run(m, _("Keeping"), words);
+    if (job)
+        work_follow(w, job, done, vm_item_name(m));
+}
+
+static void try_undo_sure(VmWindow *w, VmItem *m)
+{
+    g_autofree char *done = g_strdup_printf(_("“%s” is as it was before"), vm_item_title(m));
+    const char *words[] = {"try", vm_item_name(m), "--undo", NULL};
+    g_autoptr(VmJob) job = vm_item_run(m, _("Undoing"), words);
+    if (job)
+        work_follow(w, job, done, vm_item_name(m));
+}
+
+static void try_undo(VmWindow *w, VmItem *m)
+{
+    g_autofree char *title = g_strdup_printf(_("Undo what was tried with “%s”?"), vm_item_title(m));
+    ask_sure(w, m, title, _("All that happened since is lost, and the machine is as it was before."), _("_Undo"),
+             try_undo_sure);
+}
+
+/* ---- for which it must stand still ---- */
+
+static bool stands(VmItem *m)
+{
+    if (!vm_item_is_off(m))
+        vm_item_set_problem(m, _("Not while it runs: shut the machine down, or force it off, first."));
+    return vm_item_is_off(m);
+}
+
+static void clone_it(VmWindow *w, VmItem *m)
+{
+    if (stands(m))
+        clone_ask(w, m, NULL);
+}
+
+static void export_it(VmWindow *w, VmItem *m)
+{
+    if (stands(m))
+        place_export(w, m);
+}
+
+static void move_it(VmWindow *w, VmItem *m)
+{
+    if (stands(m))
+        place_move(w, m);
 }
 
 static void open_folder(VmWindow *w, VmItem *m)
@@ -187,6 +263,13 @@ static const struct action {
     {"delete", delete_it},
     {"rename", rename_it},
     {"take-snapshot", take_snapshot},
+    {"try", try_it},
+    {"try-keep", try_keep},
+    {"try-undo", try_undo},
+    {"set-group", set_group},
+    {"clone", clone_it},
+    {"export", export_it},
+    {"move", move_it},
     {"open-folder", open_folder},
 };
 

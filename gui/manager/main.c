@@ -20,6 +20,20 @@ static int on_options(GApplication *app, GVariantDict *options, gpointer data)
     return -1;
 }
 
+/* Where the translations are: in the prefix that this program is in, in its build tree, or where it was to be installed. */
+static char *locale_folder(void)
+{
+    static const char *const beside[] = {"../share/locale", "../po"};
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
+    for (unsigned i = 0; folder && i < G_N_ELEMENTS(beside); i++) {
+        g_autofree char *path = g_build_filename(folder, beside[i], NULL);
+        if (g_file_test(path, G_FILE_TEST_IS_DIR))
+            return g_steal_pointer(&path);
+    }
+    return g_strdup(LOCALE_FOLDER);
+}
+
 int main(int argc, char **argv)
 {
     const GOptionEntry entries[] = {
@@ -28,7 +42,8 @@ int main(int argc, char **argv)
         {NULL},
     };
     setlocale(LC_ALL, "");
-    bindtextdomain(GETTEXT_PACKAGE, LOCALE_FOLDER);
+    g_autofree char *locale = locale_folder();
+    bindtextdomain(GETTEXT_PACKAGE, locale);
     bind_textdomain_codeset(GETTEXT_PACKAGE, "UTF-8");
     textdomain(GETTEXT_PACKAGE);
     g_autoptr(VmApp) app = vm_app_new();

@@ -4,17 +4,33 @@
 #include "gui/manager/item.h"
 #include <string.h>
 
+static int collate(const char *a, const char *b)
+{
+    g_autofree char *x = g_utf8_collate_key_for_filename(a, -1); /* "vm 2" before "vm 10" */
+    g_autofree char *y = g_utf8_collate_key_for_filename(b, -1);
+    return strcmp(x, y);
+}
+
+/* Those without a group come first. */
+static int by_group(VmItem *a, VmItem *b)
+{
+    const char *x = vm_item_group(a), *y = vm_item_group(b);
+    if (!x || !y)
+        return (x != NULL) - (y != NULL);
+    int order = strcmp(x, y) ? collate(x, y) : 0;
+    return order ? order : strcmp(x, y);
+}
+
 static int by_title(VmItem *a, VmItem *b)
 {
-    g_autofree char *x = g_utf8_collate_key_for_filename(vm_item_title(a), -1);
-    g_autofree char *y = g_utf8_collate_key_for_filename(vm_item_title(b), -1); /* "vm 2" before "vm 10" */
-    int order = strcmp(x, y);
+    int order = collate(vm_item_title(a), vm_item_title(b));
     return order ? order : strcmp(vm_item_name(a), vm_item_name(b));
 }
 
 static int by_name(gconstpointer a, gconstpointer b, gpointer unused)
 {
-    return by_title((VmItem *)a, (VmItem *)b);
+    int order = by_group((VmItem *)a, (VmItem *)b);
+    return order ? order : by_title((VmItem *)a, (VmItem *)b);
 }
 
 static int rank(VmItem *m)
@@ -28,14 +44,30 @@ static int rank(VmItem *m)
 
 static int by_state(gconstpointer a, gconstpointer b, gpointer unused)
 {
-    int order = rank((VmItem *)a) - rank((VmItem *)b);
+    int order = by_group((VmItem *)a, (VmItem *)b);
+    order = order ? order : rank((VmItem *)a) - rank((VmItem *)b);
     return order ? order : by_title((VmItem *)a, (VmItem *)b);
 }
 
 static int by_use(gconstpointer a, gconstpointer b, gpointer unused)
 {
     gint64 x = vm_item_used((VmItem *)a), y = vm_item_used((VmItem *)b);
+    int order = by_group((VmItem *)a, (VmItem *)b);
+    if (order)
+        return order;
     return x != y ? (x < y ? 1 : -1) : by_title((VmItem *)a, (VmItem *)b);
+}
+
+void order_mark_groups(GListModel *sorted)
+{
+    guint n = g_list_model_get_n_items(sorted);
+    const char *before = NULL;
+    for (guint i = 0; i < n; i++) {
+        g_autoptr(VmItem) m = g_list_model_get_item(sorted, i);
+        const char *group = vm_item_group(m);
+        vm_item_set_heading(m, g_strcmp0(group, before) ? group : NULL);
+        before = group; /* borrowed from an item that the model has */
+    }
 }
 
 GtkSorter *order_new(const char *by)

@@ -3,4 +3,7 @@
 #pragma once
 #include <gtk/gtk.h>
 
-GtkSorter *order_new(const char *by); /* "name", "state" (those that run first) or "used" (the last first) */
+/* "name", "state" (those that run first) or "used" (the last first); by groups before that, those without one first. */
+GtkSorter *order_new(const char *by);
+/* Gives the first machine of each group its heading, and takes those of the others. */
+void order_mark_groups(GListModel *sorted);

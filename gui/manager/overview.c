@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* overview.c - see overview.h. */
 #include "gui/manager/overview.h"
+#include "gui/manager/charts.h"
+#include "gui/manager/engine_badge.h"
 #include "gui/manager/facts.h"
 #include <glib/gi18n.h>
 
@@ -25,9 +27,9 @@ static const struct button {
 } buttons[] = {
     {N_("_Start"), "win.start", "suggested-action", OFF},
     {N_("_Resume"), "win.start", "suggested-action", SAVED},
-    {N_("Show _Screen"), "win.show", "suggested-action", RUNNING},
+    {N_("_Screen"), "win.show", "suggested-action", RUNNING},
     {N_("_Resume"), "win.resume", "suggested-action", PAUSED},
-    {N_("Show _Screen"), "win.show", NULL, PAUSED},
+    {N_("_Screen"), "win.show", NULL, PAUSED},
     {N_("_Pause"), "win.pause", NULL, RUNNING},
     {N_("S_hut Down"), "win.shut-down", NULL, RUNNING},
     {N_("Sa_ve"), "win.save", NULL, PAUSED},
@@ -158,6 +160,8 @@ static void vm_overview_class_init(VmOverviewClass *c)
     G_OBJECT_CLASS(c)->dispose = dispose;
     VM_ITEM_WIDGET_CLASS(c)->pictures = true;
     VM_ITEM_WIDGET_CLASS(c)->taken = taken;
+    g_type_ensure(vm_charts_get_type());
+    g_type_ensure(vm_engine_badge_get_type());
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/overview.ui");
     gtk_widget_class_bind_template_child(w, VmOverview, buttons);
     gtk_widget_class_bind_template_child(w, VmOverview, progress);

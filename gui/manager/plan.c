@@ -126,6 +126,8 @@ char **plan_words(const struct plan *p)
     add(words, "--nic", p->nic);
     if (p->source == PLAN_MEDIUM)
         add(words, "--cdrom", p->file);
+    if (p->source == PLAN_MEDIUM && p->disk && p->medium_installs && !p->automatic)
+        g_ptr_array_add(words, g_strdup("--snapshot-when-installed"));
     if (p->automatic)
         add_answers(p, words);
     g_ptr_array_add(words, NULL);

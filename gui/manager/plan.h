@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum plan_source { PLAN_NOTHING, PLAN_MEDIUM, PLAN_DISK };
+enum plan_source { PLAN_NOTHING, PLAN_MEDIUM, PLAN_DISK, PLAN_APPLIANCE /* import_page.h */ };
 struct plan {
     enum plan_source source;
     char *file;            /* of PLAN_MEDIUM and PLAN_DISK */
@@ -15,6 +15,7 @@ struct plan {
     uint64_t memory, disk; /* bytes */
     unsigned cpus;
     char *disk_format, *disk_bus, *nic; /* NULL: what vmctl takes */
+    bool medium_installs;               /* a system, from the medium to the disk */
     bool automatic;                     /* install without questions: */
     char *user, *edition, *key;         /* key and password are told to vmctl, by lines */
 };

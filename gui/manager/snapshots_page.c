@@ -6,13 +6,16 @@
 #include "gui/manager/snapshots_page.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/snapshots.h"
+#include "gui/manager/clone.h"
 #include "gui/manager/facts.h"
+#include "gui/manager/record_watch.h"
 #include "gui/manager/window.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
 #define DEPTH_PX   24
 #define DEPTH_MOST 8 /* deeper ones are not moved further to the right */
+enum { PICTURE_WIDTH = 64, PICTURE_HEIGHT = 44, PICTURES_MOST = 100 };
 
 struct _VmSnapshots {
     VmItemWidget parent_instance;
@@ -212,6 +215,24 @@ static void delete_one(GtkWidget *w, const char *action, GVariant *parameter)
     present(m, G_CALLBACK(on_delete), d);
 }
 
+/* ---- of the machine ---- */
+
+static void clone_one(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmItem *m = vm_item_of(w);
+    if (vm_item_is_off(m))
+        clone_ask(VM_WINDOW(gtk_widget_get_root(w)), m, g_variant_get_string(parameter, NULL));
+    else
+        vm_item_set_problem(m,
+                            _("A snapshot is cloned while the machine is off: shut it down, or force it off, first."));
+}
+
+static void try_it(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    if (vm_item_of(w))
+        gtk_widget_activate_action(w, "win.try", "s", vm_item_name(vm_item_of(w)));
+}
+
 /* ---- rows ---- */
 
 static void add_menu_item(GMenu *menu, const char *label, const char *action, const char *id)
@@ -225,6 +246,7 @@ static GtkWidget *menu_of(const char *id)
 {
     g_autoptr(GMenu) menu = g_menu_new();
     GtkWidget *b = gtk_menu_button_new();
+    add_menu_item(menu, _("_Clone…"), "snapshots.clone", id);
     add_menu_item(menu, _("Ren_ame…"), "snapshots.edit", id);
     add_menu_item(menu, _("_Delete…"), "snapshots.delete", id);
     gtk_menu_button_set_menu_model(GTK_MENU_BUTTON(b), G_MENU_MODEL(menu));
@@ -232,6 +254,7 @@ static GtkWidget *menu_of(const char *id)
     gtk_widget_set_valign(b, GTK_ALIGN_CENTER);
     gtk_widget_add_css_class(b, "flat");
     gtk_widget_set_tooltip_text(b, _("More"));
+    gtk_accessible_update_property(GTK_ACCESSIBLE(b), GTK_ACCESSIBLE_PROPERTY_LABEL, _("More"), -1);
     return b;
 }
 
@@ -256,6 +279,22 @@ static void add_row(VmSnapshots *v, GtkWidget *row, unsigned depth)
     g_ptr_array_add(v->rows, row);
 }
 
+/* What the screen showed then, if there was one; the file is the machine's own, like its disks. */
+static void add_picture(VmSnapshots *v, AdwActionRow *row, unsigned id)
+{
+    g_autofree char *folder = machines_folder(vm_item_name(vm_item_of(v))), *path = snapshot_path(folder, id, "png");
+    g_autoptr(GdkTexture) texture = v->rows->len < PICTURES_MOST ? gdk_texture_new_from_filename(path, NULL) : NULL;
+    if (!texture)
+        return;
+    GtkWidget *picture = gtk_picture_new_for_paintable(GDK_PAINTABLE(texture));
+    gtk_widget_set_size_request(picture, PICTURE_WIDTH, PICTURE_HEIGHT);
+    gtk_widget_set_valign(picture, GTK_ALIGN_CENTER);
+    gtk_picture_set_alternative_text(GTK_PICTURE(picture), _("The screen at that time"));
+    gtk_widget_add_css_class(picture, "screen");
+    gtk_widget_set_overflow(picture, GTK_OVERFLOW_HIDDEN);
+    adw_action_row_add_prefix(row, picture);
+}
+
 static GtkWidget *row_new(const char *title, const char *subtitle)
 {
     GtkWidget *row = adw_action_row_new();
@@ -270,7 +309,12 @@ static void add_snapshot(VmSnapshots *v, const struct snapshot *s, unsigned dept
 {
     g_autofree char *id = g_strdup_printf("%u", s->id), *text = describe(s);
     g_autofree char *number = g_strdup_printf(_("Snapshot %u"), s->id);
-    GtkWidget *row = row_new(s->name ? s->name : number, text), *back = gtk_button_new_with_label(_("Restore"));
+    GtkWidget *row = row_new(s->name ? s->name : number, text),
+              *back = gtk_button_new_from_icon_name("document-revert-symbolic");
+    gtk_accessible_update_property(GTK_ACCESSIBLE(back), GTK_ACCESSIBLE_PROPERTY_LABEL, _("Restore"), -1);
+    gtk_widget_set_tooltip_text(back, _("Restore"));
+    gtk_widget_add_css_class(back, "flat");
+    add_picture(v, ADW_ACTION_ROW(row), s->id);
     gtk_widget_set_valign(back, GTK_ALIGN_CENTER);
     gtk_actionable_set_action_name(GTK_ACTIONABLE(back), "snapshots.restore");
     gtk_actionable_set_action_target(GTK_ACTIONABLE(back), "s", id);
@@ -330,32 +374,14 @@ static void on_busy(VmSnapshots *v)
 
 /* ---- as an object ---- */
 
-static void stop_watch(VmSnapshots *v)
-{
-    if (v->monitor)
-        g_signal_handlers_disconnect_by_data(v->monitor, v);
-    g_clear_object(&v->monitor);
-}
-
-static void watch_record(VmSnapshots *v)
-{
-    stop_watch(v);
-    if (!vm_item_of(v))
-        return;
-    g_autofree char *folder = machines_folder(vm_item_name(vm_item_of(v)));
-    g_autofree char *path = g_build_filename(folder, SNAPSHOTS_FOLDER, "record.json", NULL);
-    g_autoptr(GFile) file = g_file_new_for_path(path);
-    v->monitor = g_file_monitor_file(file, G_FILE_MONITOR_NONE, NULL, NULL);
-    if (v->monitor)
-        g_signal_connect_swapped(v->monitor, "changed", G_CALLBACK(look_if_seen), v);
-}
-
 static void taken(VmItemWidget *w)
 {
     VmSnapshots *v = VM_SNAPSHOTS(w);
-    if (vm_item_of(v))
+    record_watch_free(&v->monitor, v);
+    if (vm_item_of(v)) {
         g_signal_connect_swapped(vm_item_of(v), "notify::busy", G_CALLBACK(on_busy), v);
-    watch_record(v);
+        v->monitor = record_watch_new(vm_item_name(vm_item_of(v)), G_CALLBACK(look_if_seen), v);
+    }
     look_if_seen(v);
 }
 
@@ -368,7 +394,7 @@ static void map(GtkWidget *w)
 static void dispose(GObject *o)
 {
     VmSnapshots *v = VM_SNAPSHOTS(o);
-    stop_watch(v);
+    record_watch_free(&v->monitor, v);
     g_clear_pointer(&v->rows, g_ptr_array_unref);
     G_OBJECT_CLASS(vm_snapshots_parent_class)->dispose(o);
 }
@@ -385,6 +411,8 @@ static void vm_snapshots_class_init(VmSnapshotsClass *c)
     gtk_widget_class_install_action(w, "snapshots.take", NULL, take);
     gtk_widget_class_install_action(w, "snapshots.restore", "s", restore);
     gtk_widget_class_install_action(w, "snapshots.edit", "s", edit);
+    gtk_widget_class_install_action(w, "snapshots.clone", "s", clone_one);
+    gtk_widget_class_install_action(w, "snapshots.try", NULL, try_it);
     gtk_widget_class_install_action(w, "snapshots.delete", "s", delete_one);
 }
 

@@ -8,6 +8,8 @@
 #include "gui/manager/remembered.h"
 #include <string.h>
 
+enum { REORDER_MS = 100 };
+
 struct _VmWindow {
     AdwApplicationWindow parent_instance;
     VmLibrary *library;
@@ -23,7 +25,8 @@ struct _VmWindow {
     GtkListView *list;
     GtkGridView *grid;
     VmDetails *details;
-    char *view; /* "list", "grid" */
+    char *view;    /* "list", "grid" */
+    guint reorder; /* source; 0: none */
 };
 G_DEFINE_FINAL_TYPE(VmWindow, vm_window, ADW_TYPE_APPLICATION_WINDOW)
 
@@ -37,11 +40,21 @@ VmItem *vm_window_item(VmWindow *w, const char *name)
     return *name ? vm_library_find(w->library, name) : gtk_single_selection_get_selected_item(w->chosen);
 }
 
-void vm_window_toast(VmWindow *w, const char *text)
+void vm_window_toast_action(VmWindow *w, const char *text, const char *button, const char *action, const char *target)
 {
     g_autofree char *escaped = g_markup_escape_text(text, -1); /* 1.2 has no use-markup */
     AdwToast *toast = adw_toast_new(escaped);
+    if (button) {
+        adw_toast_set_button_label(toast, button);
+        adw_toast_set_action_name(toast, action);
+        adw_toast_set_action_target(toast, "s", target);
+    }
     adw_toast_overlay_add_toast(w->toasts, toast);
+}
+
+void vm_window_toast(VmWindow *w, const char *text)
+{
+    vm_window_toast_action(w, text, NULL, NULL, NULL);
 }
 
 /* ---- which page ---- */
@@ -83,6 +96,23 @@ void vm_window_set_sort(VmWindow *w, const char *sort)
 {
     g_autoptr(GtkSorter) sorter = order_new(sort);
     gtk_sort_list_model_set_sorter(w->sorted, sorter);
+    order_mark_groups(G_LIST_MODEL(w->sorted));
+}
+
+/* Once for many changes: at a start every machine has some. */
+static gboolean reorder(gpointer window)
+{
+    VmWindow *w = window;
+    w->reorder = 0;
+    gtk_sorter_changed(gtk_sort_list_model_get_sorter(w->sorted), GTK_SORTER_CHANGE_DIFFERENT);
+    order_mark_groups(G_LIST_MODEL(w->sorted));
+    return G_SOURCE_REMOVE;
+}
+
+static void on_reordered(VmWindow *w)
+{
+    if (!w->reorder)
+        w->reorder = g_timeout_add(REORDER_MS, reorder, w);
 }
 
 /* ---- choosing ---- */
@@ -146,8 +176,8 @@ static gboolean on_drop(GtkDropTarget *target, const GValue *value, double x, do
 
 static void build_models(VmWindow *w)
 {
-    GtkExpression *title = gtk_property_expression_new(vm_item_get_type(), NULL, "title");
-    w->filter = gtk_string_filter_new(title);
+    GtkExpression *words = gtk_property_expression_new(vm_item_get_type(), NULL, "words");
+    w->filter = gtk_string_filter_new(words);
     w->found = gtk_filter_list_model_new(g_object_ref(G_LIST_MODEL(w->library)), g_object_ref(GTK_FILTER(w->filter)));
     w->sorted = gtk_sort_list_model_new(g_object_ref(G_LIST_MODEL(w->found)), NULL);
     w->chosen = gtk_single_selection_new(g_object_ref(G_LIST_MODEL(w->sorted)));
@@ -155,6 +185,8 @@ static void build_models(VmWindow *w)
     gtk_grid_view_set_model(w->grid, GTK_SELECTION_MODEL(w->chosen));
     g_signal_connect_object(w->chosen, "notify::selected-item", G_CALLBACK(on_chosen), w, G_CONNECT_SWAPPED);
     g_signal_connect_object(w->found, "items-changed", G_CALLBACK(update_pages), w, G_CONNECT_SWAPPED);
+    g_signal_connect_object(w->found, "items-changed", G_CALLBACK(on_reordered), w, G_CONNECT_SWAPPED);
+    g_signal_connect_object(w->library, "reordered", G_CALLBACK(on_reordered), w, G_CONNECT_SWAPPED);
 }
 
 static void on_close(VmWindow *w)
@@ -193,6 +225,9 @@ static void dispose(GObject *o)
     VmWindow *w = VM_WINDOW(o);
     if (w->details)
         g_object_set(w->details, "item", NULL, NULL);
+    if (w->reorder)
+        g_source_remove(w->reorder);
+    w->reorder = 0;
     g_clear_object(&w->chosen);
     g_clear_object(&w->sorted);
     g_clear_object(&w->found);

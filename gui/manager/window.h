@@ -13,6 +13,8 @@ VmItem *vm_window_item(VmWindow *w, const char *name);
 void vm_window_choose(VmWindow *w, const char *name);    /* and shows it */
 void vm_window_show_page(VmWindow *w, const char *page); /* of the chosen machine */
 void vm_window_toast(VmWindow *w, const char *text);
+/* With a button for an action, of a text; button NULL: without. */
+void vm_window_toast_action(VmWindow *w, const char *text, const char *button, const char *action, const char *target);
 void vm_window_go_back(VmWindow *w);
 void vm_window_set_view(VmWindow *w, const char *view); /* "list" or "grid" */
 void vm_window_set_sort(VmWindow *w, const char *sort); /* "name", "state" or "used" */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* window_actions.c - what the window's menus and keys do with the window. */
 #include "gui/manager/disks.h"
+#include "gui/manager/doctor_page.h"
 #include "gui/manager/remembered.h"
 #include "gui/manager/window.h"
 #include "gui/manager/wizard.h"
@@ -23,6 +24,7 @@ static void on_view(GSimpleAction *a, GVariant *value, gpointer window)
         return;
     g_simple_action_set_state(a, value);
     vm_window_set_view(window, view);
+    vm_window_go_back(window);
     remember_text("view", view);
 }
 
@@ -51,9 +53,28 @@ static void on_new(GSimpleAction *a, GVariant *parameter, gpointer window)
     vm_wizard_show(window, parameter ? g_variant_get_string(parameter, NULL) : NULL);
 }
 
+static void on_choose(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    vm_window_choose(window, g_variant_get_string(parameter, NULL));
+}
+
+/* Its folder: a file manager that marks the file in it would be asked by another interface, which not every desktop has. */
+static void on_show_file(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    g_autofree char *folder = g_path_get_dirname(g_variant_get_string(parameter, NULL));
+    g_autofree char *uri = g_filename_to_uri(folder, NULL, NULL);
+    if (uri)
+        gtk_show_uri(window, uri, GDK_CURRENT_TIME);
+}
+
 static void on_disks(GSimpleAction *a, GVariant *parameter, gpointer window)
 {
     vm_disks_show(window);
+}
+
+static void on_doctor(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    vm_doctor_show(window);
 }
 
 void window_actions_add(VmWindow *w, const char *view, const char *sort)
@@ -68,6 +89,9 @@ void window_actions_add(VmWindow *w, const char *view, const char *sort)
         {"page", on_page, "s"},
         {"new", on_new},
         {"disks", on_disks},
+        {"doctor", on_doctor},
+        {"choose", on_choose, "s"},
+        {"show-file", on_show_file, "s"},
         {"new-from", on_new, "s"},
     };
     g_action_map_add_action_entries(G_ACTION_MAP(w), entries, G_N_ELEMENTS(entries), w);

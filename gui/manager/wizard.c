@@ -7,8 +7,10 @@
 #include "gui/manager/amount.h"
 #include "gui/manager/facts.h"
 #include "gui/manager/host_room.h"
+#include "gui/manager/import_page.h"
 #include "gui/manager/plan.h"
 #include "gui/manager/wizard_found.h"
+#include "gui/manager/work.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -37,6 +39,8 @@ struct _VmWizard {
     AdwExpanderRow *answers;
     GtkEditable *password;
     VmAmount *memory, *cpus, *disk;
+    VmImport *import;
+    AdwStatusPage *working;
     GtkSwitch *starts;
     GtkProgressBar *progress;
 };
@@ -53,10 +57,11 @@ static void tell_problem(VmWizard *z, const char *problem)
 
 static void show_page(VmWizard *z, const char *page)
 {
-    bool machine = !strcmp(page, "machine");
+    bool machine = !strcmp(page, "machine"), import = !strcmp(page, "import");
     gtk_stack_set_visible_child_name(z->pages, page);
-    gtk_widget_set_visible(z->back, machine);
-    gtk_widget_set_visible(z->create, machine);
+    gtk_widget_set_visible(z->back, machine || import);
+    gtk_widget_set_visible(z->create, machine || import);
+    gtk_button_set_label(GTK_BUTTON(z->create), import ? _("_Import") : _("C_reate"));
     if (machine)
         gtk_widget_grab_focus(GTK_WIDGET(z->name));
 }
@@ -92,7 +97,8 @@ static void make_plan(VmWizard *z, struct plan *p)
                        .cpus = (unsigned)vm_amount_get(z->cpus),
                        .disk_format = g_strdup(formats[adw_combo_row_get_selected(z->disk_format)]),
                        .disk_bus = word_of(z->disk_bus),
-                       .nic = word_of(z->nic)};
+                       .nic = word_of(z->nic),
+                       .medium_installs = z->medium && z->medium->kind == MEDIUM_INSTALLER};
     p->automatic = gtk_widget_get_visible(z->answers_group) && adw_expander_row_get_enable_expansion(z->answers);
     if (!p->automatic)
         return;
@@ -244,9 +250,29 @@ static void take_source(VmWizard *z, enum plan_source source, const char *file)
     show_page(z, "machine");
 }
 
+static void take_appliance(VmWizard *z, const char *file)
+{
+    forget_file(z);
+    z->source = PLAN_APPLIANCE;
+    vm_import_take(z->import, file);
+    show_page(z, "import");
+}
+
+static void on_import_problem(VmWizard *z)
+{
+    g_autofree char *problem = NULL;
+    g_object_get(z->import, "problem", &problem, NULL);
+    if (z->source == PLAN_APPLIANCE)
+        tell_problem(z, problem);
+}
+
 static void take_file(VmWizard *z, const char *file)
 {
     g_autofree char *lower = g_ascii_strdown(file, -1);
+    if (import_is_for(file)) {
+        take_appliance(z, file);
+        return;
+    }
     take_source(z, g_str_has_suffix(lower, ".iso") ? PLAN_MEDIUM : PLAN_DISK, file);
 }
 
@@ -294,6 +320,12 @@ static void pick_disk(GtkWidget *w, const char *action, GVariant *parameter)
     pick(VM_WIZARD(w), _("Choose a Disk Image"), _("Disk Images"), endings);
 }
 
+static void pick_appliance(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    static const char *const endings[] = {"ova", "ovf", "vmx", "vbox", "xml", "conf", NULL};
+    pick(VM_WIZARD(w), _("Choose an Appliance or a Machine"), _("Appliances and Machines"), endings);
+}
+
 static void pick_nothing(GtkWidget *w, const char *action, GVariant *parameter)
 {
     take_source(VM_WIZARD(w), PLAN_NOTHING, NULL);
@@ -319,30 +351,48 @@ static void stop_pulse(VmWizard *z)
     z->pulse = 0;
 }
 
+static void on_fraction(VmWizard *z)
+{
+    double fraction = vm_job_fraction(z->job);
+    if (fraction < 0)
+        return;
+    stop_pulse(z);
+    gtk_progress_bar_set_fraction(z->progress, fraction);
+}
+
 static void on_created(VmWizard *z)
 {
-    g_autofree char *name = text_of(z->name);
+    bool imported = z->source == PLAN_APPLIANCE;
+    g_autofree char *name = imported ? vm_import_name(z->import) : text_of(z->name);
     g_autoptr(VmJob) job = g_steal_pointer(&z->job);
     stop_pulse(z);
     if (vm_job_problem(job)) {
-        show_page(z, "machine");
+        show_page(z, imported ? "import" : "machine");
         tell_problem(z, vm_job_was_cancelled(job) ? NULL : vm_job_problem(job));
         return;
     }
     vm_window_choose(z->window, name);
-    if (gtk_switch_get_active(z->starts))
+    if (!imported && gtk_switch_get_active(z->starts))
         gtk_widget_activate_action(GTK_WIDGET(z->window), "win.start", "s", name);
     gtk_window_destroy(GTK_WINDOW(z));
 }
 
 /* NULL: nothing is. */
-static char *what_is_wrong(VmWizard *z, const struct plan *p)
+static char *what_is_wrong_with_name(VmWizard *z, const char *name)
 {
     g_autoptr(GError) error = NULL;
-    if (!vm_name_check(p->name ? p->name : "", &error))
+    if (!vm_name_check(name ? name : "", &error))
         return g_strdup(error->message);
-    if (vm_library_find(vm_window_library(z->window), p->name))
-        return g_strdup_printf(_("There is a machine “%s” already; give this one another name."), p->name);
+    if (vm_library_find(vm_window_library(z->window), name))
+        return g_strdup_printf(_("There is a machine “%s” already; give this one another name."), name);
+    return NULL;
+}
+
+static char *what_is_wrong(VmWizard *z, const struct plan *p)
+{
+    char *wrong = what_is_wrong_with_name(z, p->name);
+    if (wrong)
+        return wrong;
     if (p->automatic && !p->user)
         return g_strdup(_("Say which user is to be made, or switch the automatic installation off."));
     if (p->automatic && strpbrk(gtk_editable_get_text(z->password), "\r\n")) /* secrets are told by lines */
@@ -350,10 +400,38 @@ static char *what_is_wrong(VmWizard *z, const struct plan *p)
     return NULL;
 }
 
+/* It goes on when the wizard is closed, and the user hears of its end then too. */
+static void begin(VmWizard *z, VmJob *job, const char *name)
+{
+    bool imports = z->source == PLAN_APPLIANCE;
+    g_autofree char *done = g_strdup_printf(imports ? _("“%s” was imported") : _("“%s” was created"), name);
+    z->job = job;
+    adw_status_page_set_title(z->working, imports ? _("Importing…") : _("Creating…"));
+    work_follow_action(z->window, job, done, name, _("Show"), "win.choose", name);
+    g_signal_connect_object(job, "notify::fraction", G_CALLBACK(on_fraction), z, G_CONNECT_SWAPPED);
+    g_signal_connect_object(job, "notify::done", G_CALLBACK(on_created), z, G_CONNECT_SWAPPED);
+    z->pulse = g_timeout_add(PULSE_MS, pulse, z);
+    show_page(z, "working");
+}
+
+static void create_import(VmWizard *z)
+{
+    g_auto(GStrv) words = vm_import_words(z->import);
+    g_autofree char *name = vm_import_name(z->import), *wrong = what_is_wrong_with_name(z, name);
+    if (words)
+        tell_problem(z, wrong);
+    if (words && !wrong && !z->job)
+        begin(z, vm_job_new(_("Importing"), (const char *const *)words), name);
+}
+
 static void create(GtkWidget *w, const char *action, GVariant *parameter)
 {
     VmWizard *z = VM_WIZARD(w);
     struct plan p;
+    if (z->source == PLAN_APPLIANCE) {
+        create_import(z);
+        return;
+    }
     make_plan(z, &p);
     g_autofree char *wrong = what_is_wrong(z, &p);
     tell_problem(z, wrong);
@@ -361,10 +439,7 @@ static void create(GtkWidget *w, const char *action, GVariant *parameter)
         g_auto(GStrv) words = plan_words(&p);
         const char *password = gtk_editable_get_text(z->password);
         g_autofree char *secrets = p.key ? g_strconcat(password, "\n", p.key, NULL) : g_strdup(password);
-        z->job = vm_job_new_secret(_("Creating"), (const char *const *)words, p.automatic ? secrets : NULL);
-        g_signal_connect_object(z->job, "notify::done", G_CALLBACK(on_created), z, G_CONNECT_SWAPPED);
-        z->pulse = g_timeout_add(PULSE_MS, pulse, z);
-        show_page(z, "working");
+        begin(z, vm_job_new_secret(_("Creating"), (const char *const *)words, p.automatic ? secrets : NULL), p.name);
     }
     plan_clear(&p);
 }
@@ -391,8 +466,16 @@ static void cancel(GtkWidget *w, const char *action, GVariant *parameter)
     VmWizard *z = VM_WIZARD(w);
     if (z->job)
         vm_job_cancel(z->job);
-    else
+    else if (z->source == PLAN_APPLIANCE)
+        vm_import_forget(z->import);
+    if (!z->job)
         gtk_window_close(GTK_WINDOW(w));
+}
+
+/* Without us. */
+static void go_on(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    gtk_window_destroy(GTK_WINDOW(w));
 }
 
 /* ---- as an object ---- */
@@ -503,6 +586,8 @@ static void bind_children(GtkWidgetClass *w)
     gtk_widget_class_bind_template_child(w, VmWizard, disk);
     gtk_widget_class_bind_template_child(w, VmWizard, starts);
     gtk_widget_class_bind_template_child(w, VmWizard, progress);
+    gtk_widget_class_bind_template_child(w, VmWizard, import);
+    gtk_widget_class_bind_template_child(w, VmWizard, working);
 }
 
 static void vm_wizard_class_init(VmWizardClass *c)
@@ -510,6 +595,7 @@ static void vm_wizard_class_init(VmWizardClass *c)
     GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
     G_OBJECT_CLASS(c)->dispose = dispose;
     g_type_ensure(vm_amount_get_type());
+    g_type_ensure(vm_import_get_type());
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/wizard.ui");
     bind_children(w);
     gtk_widget_class_install_action(w, "wizard.cancel", NULL, cancel);
@@ -518,7 +604,9 @@ static void vm_wizard_class_init(VmWizardClass *c)
     gtk_widget_class_install_action(w, "wizard.copy", NULL, copy);
     gtk_widget_class_install_action(w, "wizard.pick-medium", NULL, pick_medium);
     gtk_widget_class_install_action(w, "wizard.pick-disk", NULL, pick_disk);
+    gtk_widget_class_install_action(w, "wizard.pick-appliance", NULL, pick_appliance);
     gtk_widget_class_install_action(w, "wizard.pick-nothing", NULL, pick_nothing);
+    gtk_widget_class_install_action(w, "wizard.go-on", NULL, go_on);
     gtk_widget_class_install_action(w, "wizard.pick-file", "s", pick_file);
     gtk_widget_class_add_binding_action(w, GDK_KEY_Escape, 0, "wizard.cancel", NULL);
 }
@@ -531,6 +619,7 @@ static void vm_wizard_init(VmWizard *z)
     gtk_editable_set_text(GTK_EDITABLE(z->user), g_get_user_name());
     fill_choices(z);
     set_up_amounts(z);
+    g_signal_connect_swapped(z->import, "notify::problem", G_CALLBACK(on_import_problem), z);
     g_signal_connect_swapped(z->system, "notify::selected", G_CALLBACK(propose_amounts), z);
     g_signal_connect(drop, "drop", G_CALLBACK(on_drop), z);
     gtk_widget_add_controller(GTK_WIDGET(z), GTK_EVENT_CONTROLLER(drop));

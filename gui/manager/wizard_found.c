@@ -29,7 +29,8 @@ static void consider(GPtrArray *list, const char *folder, const char *name)
 {
     g_autofree char *lower = g_ascii_strdown(name, -1), *path = g_build_filename(folder, name, NULL);
     GStatBuf st;
-    if (!g_str_has_suffix(lower, ".iso") || g_stat(path, &st) || !S_ISREG(st.st_mode))
+    if (!(g_str_has_suffix(lower, ".iso") || g_str_has_suffix(lower, ".ova")) || g_stat(path, &st) ||
+        !S_ISREG(st.st_mode))
         return;
     const struct found f = {g_steal_pointer(&path), st.st_mtime, (guint64)st.st_size};
     g_ptr_array_add(list, g_memdup2(&f, sizeof f));

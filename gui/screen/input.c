@@ -182,6 +182,12 @@ void input_motion(struct input *in, const SDL_MouseMotionEvent *e, const SDL_Rec
     }
 }
 
+void input_leave(struct input *in)
+{
+    in->inside = false;
+    show_cursor(in);
+}
+
 static unsigned button_bit(uint8_t button)
 {
     switch (button) {

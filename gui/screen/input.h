@@ -37,6 +37,7 @@ void input_sync_locks(struct input *in); /* the window got the focus */
 SDL_Scancode input_key(struct input *in, const SDL_KeyboardEvent *e);
 /* place: of the picture in the renderer's pixels, density: pixels per window coordinate. */
 void input_motion(struct input *in, const SDL_MouseMotionEvent *e, const SDL_Rect *place, double density);
+void input_leave(struct input *in); /* the pointer is over something else now */
 void input_button(struct input *in, const SDL_MouseButtonEvent *e);
 void input_wheel(struct input *in, const SDL_MouseWheelEvent *e);
 void input_flush(struct input *in); /* sends the movements that were added up */

@@ -33,6 +33,7 @@ void link_news_clear(struct link_news *n)
     g_free(n->state);
     g_free(n->end);
     g_free(n->message);
+    g_free(n->clipboard);
     g_free(n->complaint);
     *n = no_news;
 }
@@ -162,6 +163,20 @@ static void on_reply(void *ctx, JsonObject *result, int *fds, unsigned fd_count,
     news_unlock(ctx);
 }
 
+/* A guest without tools is no reason to complain. */
+static void on_clipboard(void *ctx, JsonObject *result, int *fds, unsigned fd_count, const GError *error)
+{
+    const char *text = error ? NULL : answer_text(result, "text", NULL);
+    struct link_news *n;
+
+    if (!text)
+        return;
+    n = news_lock(ctx);
+    g_free(n->clipboard);
+    n->clipboard = g_strdup(text);
+    news_unlock(ctx);
+}
+
 static void on_watching(void *ctx, JsonObject *result, int *fds, unsigned fd_count, const GError *error)
 {
     struct link_news *n;
@@ -278,9 +293,11 @@ struct request {
 static gboolean send_now(gpointer data)
 {
     struct request *r = data;
+    bool clipboard = g_str_has_prefix(r->command, "clipboard.");
 
     if (!r->link->ended)
-        client_send(r->link->client, r->command, g_steal_pointer(&r->args), on_reply, r->link);
+        client_send(r->link->client, r->command, g_steal_pointer(&r->args), clipboard ? on_clipboard : on_reply,
+                    r->link);
     return G_SOURCE_REMOVE;
 }
 

@@ -28,6 +28,7 @@ struct link_news {
     unsigned leds;                /* its keyboard's: bit 1 num lock, 2 caps lock */
     char *state;                  /* "running", "paused", "stopped"; NULL: as before */
     char *end, *message;          /* of "stopped" */
+    char *clipboard;              /* the text on the guest's, as it was asked for; NULL: none */
     char *complaint;              /* the VM refused something; NULL: nothing */
     bool closed;                  /* the VM process has gone */
 };

@@ -32,8 +32,9 @@ static void on_end(struct screen *s, const char *end, const char *message)
 {
     const char *why = end_sentence(end, message);
 
-    s->picture.dimmed = s->redraw = true;
-    if (why)
+    s->picture.dimmed = true;
+    window_changed(s);
+    if (why && !s->saving)
         action_ended(s, why);
     else
         s->quit = true;
@@ -45,8 +46,8 @@ static void follow_pause(struct screen *s)
     bool paused = !strcmp(s->state, "paused");
 
     input_pause(&s->input, paused);
-    s->picture.dimmed = paused;
-    s->redraw = true;
+    s->picture.dimmed = paused && !s->saving;
+    window_changed(s);
 }
 
 static void on_state(struct screen *s, struct link_news *n)
@@ -69,13 +70,18 @@ static void on_gone(struct screen *s)
     g_free(s->state);
     s->state = g_strdup("stopped");
     s->picture.dimmed = true;
+    if (s->saving) /* vmctl tells how that went */
+        return;
     action_ended(s, "The VM's process ended unexpectedly. Its log says more: vmctl logs");
 }
 
 static void on_mode(struct screen *s, struct link_news *n)
 {
-    if (!picture_replace(&s->picture, s->renderer, n))
-        window_notice(s, "the picture cannot be shown: %s", SDL_GetError());
+    bool shown = picture_replace(&s->picture, n);
+
+    window_arrange(s);
+    if (!shown)
+        window_notice(s, "the picture cannot be shown: the VM sent none that may be used");
     else if (!s->user_sized)
         window_fit(s);
 }
@@ -114,6 +120,14 @@ static void on_input(struct screen *s, const struct link_news *n)
         input_sync_locks(&s->input);
 }
 
+static void on_damage(struct screen *s, const struct link_news *n)
+{
+    SDL_Rect box = picture_damaged(&s->picture, n);
+
+    if (!SDL_RectEmpty(&box))
+        canvas_dirty(&s->canvas, &box);
+}
+
 static void on_news(struct screen *s)
 {
     struct link_news n;
@@ -122,12 +136,13 @@ static void on_news(struct screen *s)
     if (n.mode)
         on_mode(s, &n);
     if (n.damage)
-        picture_update(&s->picture, &n);
+        on_damage(s, &n);
     if (n.cursor_changed)
         on_cursor(s, &n.cursor);
     if (n.input_changed)
         on_input(s, &n);
-    s->redraw |= n.mode || n.damage;
+    if (n.clipboard)
+        clipboard_from_guest(&s->clipboard, n.clipboard);
     if (n.complaint)
         window_notice(s, "%s", n.complaint);
     if (n.state)
@@ -141,22 +156,39 @@ static void on_news(struct screen *s)
 
 /* ---- events of the window ---- */
 
+static void give_clipboard(struct screen *s)
+{
+    size_t bytes;
+
+    if (!clipboard_to_guest(&s->clipboard, &bytes))
+        window_notice(s, "the clipboard is too long for the guest: %zu KiB", bytes >> 10);
+}
+
 static void on_window(struct screen *s, const SDL_WindowEvent *e)
 {
     switch (e->event) {
-    case SDL_WINDOWEVENT_FOCUS_GAINED: input_sync_locks(&s->input); break;
+    case SDL_WINDOWEVENT_FOCUS_GAINED:
+        input_sync_locks(&s->input);
+        give_clipboard(s);
+        break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
+        clipboard_ask_guest(&s->clipboard);
         input_release_all(&s->input);
         input_capture(&s->input, false);
         window_title(s);
         break;
     case SDL_WINDOWEVENT_SIZE_CHANGED:
-    case SDL_WINDOWEVENT_DISPLAY_CHANGED: overlay_stale(&s->overlay); break;
+    case SDL_WINDOWEVENT_DISPLAY_CHANGED: window_arrange(s); break;
+    case SDL_WINDOWEVENT_EXPOSED: window_changed(s); break;
     case SDL_WINDOWEVENT_RESIZED: s->user_sized |= !s->fullscreen; break;
+    case SDL_WINDOWEVENT_LEAVE:
+        input_leave(&s->input);
+        if (has_focus(s)) /* some displays take a clipboard from no window without the focus */
+            clipboard_ask_guest(&s->clipboard);
+        break;
     case SDL_WINDOWEVENT_CLOSE: action_close(s); break;
     default: break;
     }
-    s->redraw = true;
 }
 
 static void on_key(struct screen *s, const SDL_KeyboardEvent *e)
@@ -177,16 +209,40 @@ static void on_button(struct screen *s, const SDL_MouseButtonEvent *e)
         window_title(s);
 }
 
-static void on_event(struct screen *s, const SDL_Event *e)
+/* What is over the picture sees an event first. */
+static bool is_for_us(struct screen *s, const SDL_Event *e)
+{
+    bool changed = false, ours;
+
+    if (overlay_event(&s->overlay, e, s->point)) {
+        window_changed(s);
+        return true;
+    }
+    if (s->input.captured && !s->input.absolute && s->bar.open < 0) /* there is no pointer that could be at the bar */
+        return false;
+    ours = bar_event(&s->bar, e, s->point, &changed);
+    if (ours && e->type == SDL_MOUSEMOTION)
+        input_leave(&s->input);
+    if (changed)
+        window_changed(s);
+    return ours;
+}
+
+static void on_drop(struct screen *s, SDL_DropEvent *e)
+{
+    if (e->type == SDL_DROPFILE && e->file)
+        menus_dropped(s, e->file);
+    SDL_free(e->file);
+}
+
+static void on_event(struct screen *s, SDL_Event *e)
 {
     if (e->type == link_event(s->link)) {
         on_news(s);
         return;
     }
-    if (overlay_event(&s->overlay, e, window_density(s))) {
-        s->redraw = true;
+    if (job_finish(&s->jobs, e) || is_for_us(s, e))
         return;
-    }
     switch (e->type) {
     case SDL_WINDOWEVENT: on_window(s, &e->window); break;
     case SDL_KEYDOWN:
@@ -195,26 +251,40 @@ static void on_event(struct screen *s, const SDL_Event *e)
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEBUTTONUP: on_button(s, &e->button); break;
     case SDL_MOUSEWHEEL: input_wheel(&s->input, &e->wheel); break;
-    case SDL_RENDER_TARGETS_RESET:
-    case SDL_RENDER_DEVICE_RESET:
-        picture_restore(&s->picture, s->renderer);
-        overlay_stale(&s->overlay);
-        s->redraw = true;
+    case SDL_CLIPBOARDUPDATE:
+        if (has_focus(s))
+            give_clipboard(s);
         break;
+    case SDL_DROPFILE:
+    case SDL_DROPTEXT: on_drop(s, &e->drop); break;
     default: break;
     }
 }
 
+/* Until a notice has been there for long enough, or the bar comes; -1: for ever. */
+static int patience(const struct screen *s)
+{
+    int bar = bar_wait(&s->bar), notice = -1;
+
+    if (s->notice && s->notice_until)
+        notice = MAX((int)(s->notice_until - SDL_GetTicks()), 0);
+    return bar < 0 ? notice : notice < 0 ? bar : MIN(bar, notice);
+}
+
 static bool wait_event(struct screen *s, SDL_Event *e)
 {
-    int left = s->notice ? (int)(s->notice_until - SDL_GetTicks()) : -1;
+    int ms = patience(s);
 
-    if (!s->notice)
+    if (ms < 0)
         return SDL_WaitEvent(e);
-    if (left > 0)
-        return SDL_WaitEventTimeout(e, left);
-    g_clear_pointer(&s->notice, g_free);
-    window_title(s);
+    if (ms > 0)
+        return SDL_WaitEventTimeout(e, ms);
+    if (s->notice && s->notice_until && (int)(s->notice_until - SDL_GetTicks()) <= 0)
+        window_notice_over(s);
+    if (bar_tick(&s->bar)) {
+        input_leave(&s->input);
+        window_changed(s);
+    }
     return false;
 }
 
@@ -227,9 +297,7 @@ static void run(struct screen *s)
         for (; some; some = SDL_PollEvent(&e))
             on_event(s, &e);
         input_flush(&s->input);
-        if (s->redraw)
-            window_draw(s);
-        s->redraw = false;
+        window_draw(s);
     }
 }
 
@@ -246,9 +314,10 @@ static int fail(int code, const char *message)
 static int open_and_run(struct screen *s, const struct options *o)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *problem = NULL;
+    g_autofree char *problem = NULL, *clipboard = NULL;
 
     s->name = o->name;
+    clipboard = remembered_clipboard(s);
     s->input.host_key = o->host_key ? SDL_GetScancodeFromName(o->host_key) : SDL_SCANCODE_RCTRL;
     if (s->input.host_key == SDL_SCANCODE_UNKNOWN)
         return fail(EXIT_CODE_USAGE,
@@ -258,6 +327,10 @@ static int open_and_run(struct screen *s, const struct options *o)
         return fail(g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND) ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED,
                     error->message);
     s->input.link = s->link;
+    clipboard_share_init(&s->clipboard, s->link, clipboard);
+    s->zoom = 1;
+    bar_init(&s->bar, screen_menus, s);
+    s->bar.wanted = remembered_bar(s);
     if (!window_open(s, o->fullscreen, &problem)) {
         link_close(s->link);
         return fail(EXIT_CODE_HOST, problem);
@@ -265,6 +338,8 @@ static int open_and_run(struct screen *s, const struct options *o)
     follow_pause(s);
     run(s);
     input_release_all(&s->input);
+    menus_clear(s);
+    clipboard_share_clear(&s->clipboard);
     window_close(s);
     link_close(s->link);
     return EXIT_CODE_OK;
@@ -303,6 +378,9 @@ static bool start_sdl(void)
     g_setenv("SDL_VIDEO_WAYLAND_WMCLASS", "terrarium-screen", FALSE);
     if (SDL_Init(SDL_INIT_VIDEO) != 0)
         return false;
+    if (!g_strcmp0(SDL_GetCurrentVideoDriver(),
+                   "x11")) /* it takes parts of a window as they are; others need textures */
+        SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     SDL_StopTextInput(); /* keys are places here, not letters: no input method in between */
     return true;
 }

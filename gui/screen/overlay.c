@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* overlay.c - messages and buttons over the picture, drawn by Pango and Cairo. */
 #include "gui/screen/overlay.h"
-#include <glib.h>
-#include <pango/pangocairo.h>
+#include "gui/screen/drawing.h"
 
-/* All lengths in points of the desktop, scaled by the density. */
-enum { MARGIN = 24, GAP = 14, BUTTON_PAD_X = 14, BUTTON_PAD_Y = 8, TEXT_WIDTH = 460, CORNER = 10 };
-#define FONT "Sans 10"
-
-void overlay_stale(struct overlay *o)
-{
-    if (o->texture)
-        SDL_DestroyTexture(o->texture);
-    o->texture = NULL;
-}
+enum { MARGIN = 24, GAP = 14, BUTTON_PAD_X = 14, BUTTON_PAD_Y = 8, TEXT_WIDTH = 460, CORNER = 10, TICK = 14 };
 
 void overlay_hide(struct overlay *o)
 {
-    overlay_stale(o);
     g_clear_pointer(&o->title, g_free);
     g_clear_pointer(&o->text, g_free);
+    g_clear_pointer(&o->tick, g_free);
     o->shown = false;
 }
 
@@ -28,6 +18,7 @@ void overlay_show(struct overlay *o, const char *title, const char *text, const 
 {
     overlay_hide(o);
     o->shown = true;
+    o->ticked = false;
     o->title = g_strdup(title);
     o->text = g_strdup(text);
     o->buttons = buttons;
@@ -36,6 +27,60 @@ void overlay_show(struct overlay *o, const char *title, const char *text, const 
     o->selected = selected;
     o->chosen = chosen;
     o->ctx = ctx;
+}
+
+void overlay_offer_tick(struct overlay *o, const char *text)
+{
+    g_free(o->tick);
+    o->tick = g_strdup(text);
+}
+
+/* ---- where all of it is ---- */
+
+/* Beside each other as long as there is room.  Returns where they end. */
+static int place_buttons(struct overlay *o, int y, int width, int *right)
+{
+    int x = MARGIN, w, h = 0;
+
+    *right = 0;
+    for (int i = 0; i < o->count; i++) {
+        drawing_size(o->buttons[i], false, 0, &w, &h);
+        w += 2 * BUTTON_PAD_X;
+        h += 2 * BUTTON_PAD_Y;
+        if (x > MARGIN && x + w > width - MARGIN) {
+            x = MARGIN;
+            y += h + GAP / 2;
+        }
+        o->button[i] = (SDL_Rect){x, y, w, h};
+        x += w + GAP / 2;
+        *right = MAX(*right, x - GAP / 2);
+    }
+    return y + h;
+}
+
+void overlay_arrange(struct overlay *o, int width, int height)
+{
+    int y = MARGIN, w, h, widest, right, wrap = MAX(MIN(TEXT_WIDTH, width - 2 * MARGIN), 1);
+
+    if (!o->shown)
+        return;
+    drawing_size(o->title, true, wrap, &widest, &h);
+    y += h + GAP;
+    drawing_size(o->text, false, wrap, &w, &h);
+    widest = MAX(widest, w);
+    y += h + GAP;
+    if (o->tick) {
+        drawing_size(o->tick, false, 0, &w, &h);
+        o->tick_place = (SDL_Rect){MARGIN, y, w + TICK + GAP / 2, h};
+        widest = MAX(widest, o->tick_place.w);
+        y += h + GAP;
+    }
+    y = place_buttons(o, y + GAP / 2, width, &right);
+    o->place.w = MAX(right, MARGIN + widest) + MARGIN;
+    o->place.h = y + MARGIN;
+    o->scale = MIN(1, MIN((double)width / o->place.w, (double)height / o->place.h));
+    o->place.x = (width / o->scale - o->place.w) / 2;
+    o->place.y = (height / o->scale - o->place.h) / 2;
 }
 
 /* ---- events ---- */
@@ -49,10 +94,19 @@ static void choose(struct overlay *o, int button)
         chosen(o->ctx, button);
 }
 
+static void press(struct overlay *o, int what)
+{
+    if (what == o->count)
+        o->ticked = !o->ticked;
+    else if (what >= 0)
+        choose(o, what);
+}
+
 static void select_next(struct overlay *o, int step)
 {
-    o->selected = (o->selected + o->count + step) % o->count;
-    overlay_stale(o);
+    int all = o->count + (o->tick ? 1 : 0);
+
+    o->selected = (o->selected + all + step) % all;
 }
 
 static void key(struct overlay *o, const SDL_KeyboardEvent *e)
@@ -61,48 +115,40 @@ static void key(struct overlay *o, const SDL_KeyboardEvent *e)
     case SDLK_ESCAPE: choose(o, o->count - 1); break;
     case SDLK_RETURN:
     case SDLK_KP_ENTER:
-    case SDLK_SPACE: choose(o, o->selected); break;
-    case SDLK_LEFT: select_next(o, -1); break;
-    case SDLK_RIGHT: select_next(o, 1); break;
+    case SDLK_SPACE: press(o, o->selected); break;
+    case SDLK_LEFT:
+    case SDLK_UP: select_next(o, -1); break;
+    case SDLK_RIGHT:
+    case SDLK_DOWN: select_next(o, 1); break;
     case SDLK_TAB: select_next(o, e->keysym.mod & KMOD_SHIFT ? -1 : 1); break;
     default: break;
     }
 }
 
-static int button_at(const struct overlay *o, int x, int y, double density)
+/* A button, or count: the box; -1: neither. */
+static int at(const struct overlay *o, int x, int y, double point)
 {
-    SDL_Point at = {x * density - o->place.x, y * density - o->place.y};
+    SDL_Point p = {x / point / o->scale - o->place.x, y / point / o->scale - o->place.y};
 
     for (int i = 0; i < o->count; i++)
-        if (SDL_PointInRect(&at, &o->button[i]))
+        if (SDL_PointInRect(&p, &o->button[i]))
             return i;
-    return -1;
+    return o->tick && SDL_PointInRect(&p, &o->tick_place) ? o->count : -1;
 }
 
-static void motion(struct overlay *o, const SDL_MouseMotionEvent *e, double density)
+bool overlay_event(struct overlay *o, const SDL_Event *e, double point)
 {
-    int button = button_at(o, e->x, e->y, density);
-
-    if (button < 0 || button == o->selected)
-        return;
-    o->selected = button;
-    overlay_stale(o);
-}
-
-bool overlay_event(struct overlay *o, const SDL_Event *e, double density)
-{
-    int button;
+    int what;
 
     if (!o->shown)
         return false;
     switch (e->type) {
     case SDL_KEYDOWN: key(o, &e->key); return true;
-    case SDL_MOUSEMOTION: motion(o, &e->motion, density); return true;
-    case SDL_MOUSEBUTTONUP:
-        button = button_at(o, e->button.x, e->button.y, density);
-        if (button >= 0)
-            choose(o, button);
+    case SDL_MOUSEMOTION:
+        what = at(o, e->motion.x, e->motion.y, point);
+        o->selected = what >= 0 ? what : o->selected;
         return true;
+    case SDL_MOUSEBUTTONUP: press(o, at(o, e->button.x, e->button.y, point)); return true;
     case SDL_KEYUP:
     case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEWHEEL: return true;
@@ -112,149 +158,69 @@ bool overlay_event(struct overlay *o, const SDL_Event *e, double density)
 
 /* ---- drawing ---- */
 
-static PangoLayout *layout(cairo_t *cr, const char *text, bool bold, int wrap)
+static int draw_text(const struct overlay *o, cairo_t *cr, const char *text, bool bold, int y)
 {
-    PangoLayout *l = pango_cairo_create_layout(cr);
-    PangoFontDescription *font = pango_font_description_from_string(FONT);
+    PangoLayout *l = drawing_text(cr, text, bold, o->place.w - 2 * MARGIN);
+    int h;
 
-    if (bold)
-        pango_font_description_set_weight(font, PANGO_WEIGHT_BOLD);
-    pango_layout_set_font_description(l, font);
-    pango_font_description_free(font);
-    pango_layout_set_text(l, text, -1);
-    if (wrap) {
-        pango_layout_set_width(l, wrap * PANGO_SCALE);
-        pango_layout_set_wrap(l, PANGO_WRAP_WORD_CHAR);
-    }
-    return l;
-}
-
-static void rounded(cairo_t *cr, double x, double y, double w, double h, double radius)
-{
-    cairo_new_sub_path(cr);
-    cairo_arc(cr, x + w - radius, y + radius, radius, -G_PI / 2, 0);
-    cairo_arc(cr, x + w - radius, y + h - radius, radius, 0, G_PI / 2);
-    cairo_arc(cr, x + radius, y + h - radius, radius, G_PI / 2, G_PI);
-    cairo_arc(cr, x + radius, y + radius, radius, G_PI, 3 * G_PI / 2);
-    cairo_close_path(cr);
-}
-
-/* One pass measures (draw false), the next one draws: both follow the same path. */
-static int put_text(cairo_t *cr, const char *text, bool bold, int y, bool draw, int *width)
-{
-    PangoLayout *l = layout(cr, text, bold, TEXT_WIDTH);
-    int w, h;
-
-    pango_layout_get_pixel_size(l, &w, &h);
-    if (draw) {
-        cairo_set_source_rgb(cr, 0.95, 0.95, 0.95);
-        cairo_move_to(cr, MARGIN, y);
-        pango_cairo_show_layout(cr, l);
-    }
+    drawing_colour(cr, COLOUR_TEXT);
+    cairo_move_to(cr, MARGIN, y);
+    pango_cairo_show_layout(cr, l);
+    pango_layout_get_pixel_size(l, NULL, &h);
     g_object_unref(l);
-    *width = MAX(*width, w);
-    return h;
+    return y + h + GAP;
 }
 
-static void put_button(struct overlay *o, cairo_t *cr, int i, int *x, int y, bool draw, int *height)
+static void draw_button(const struct overlay *o, cairo_t *cr, int i)
 {
-    PangoLayout *l = layout(cr, o->buttons[i], false, 0);
-    int w, h;
+    const SDL_Rect *b = &o->button[i];
 
-    pango_layout_get_pixel_size(l, &w, &h);
-    *height = h + 2 * BUTTON_PAD_Y;
-    o->button[i] = (SDL_Rect){*x, y, w + 2 * BUTTON_PAD_X, *height};
-    if (draw) {
-        rounded(cr, *x, y, o->button[i].w, *height, CORNER / 2.0);
-        if (i == o->selected)
-            cairo_set_source_rgb(cr, 0.21, 0.52, 0.89);
-        else
-            cairo_set_source_rgb(cr, 0.33, 0.33, 0.35);
-        cairo_fill(cr);
-        cairo_set_source_rgb(cr, 1, 1, 1);
-        cairo_move_to(cr, *x + BUTTON_PAD_X, y + BUTTON_PAD_Y);
-        pango_cairo_show_layout(cr, l);
+    drawing_rounded(cr, b->x, b->y, b->w, b->h, CORNER / 2.0);
+    drawing_colour(cr, i == o->selected ? COLOUR_SELECTED : COLOUR_BUTTON);
+    cairo_fill(cr);
+    drawing_colour(cr, COLOUR_TEXT);
+    drawing_put(cr, o->buttons[i], false, b->x + BUTTON_PAD_X, b->y + BUTTON_PAD_Y);
+}
+
+static void draw_tick(const struct overlay *o, cairo_t *cr)
+{
+    const SDL_Rect *b = &o->tick_place;
+    double top = b->y + (b->h - TICK) / 2.0;
+
+    drawing_rounded(cr, b->x, top, TICK, TICK, 3);
+    drawing_colour(cr, o->selected == o->count ? COLOUR_SELECTED : COLOUR_BUTTON);
+    cairo_fill(cr);
+    drawing_colour(cr, COLOUR_TEXT);
+    if (o->ticked) {
+        cairo_move_to(cr, b->x + 3, top + TICK / 2.0);
+        cairo_line_to(cr, b->x + 6, top + TICK - 4);
+        cairo_line_to(cr, b->x + TICK - 3, top + 4);
+        cairo_stroke(cr);
     }
-    g_object_unref(l);
-    *x += o->button[i].w + GAP / 2;
+    drawing_put(cr, o->tick, false, b->x + TICK + GAP / 2.0, b->y);
 }
 
-static void put_all(struct overlay *o, cairo_t *cr, bool draw, int *width, int *height)
+void overlay_draw(struct overlay *o, struct canvas *c, double point)
 {
-    int x = MARGIN, y = MARGIN, button_height = 0, text_width = 0;
-
-    if (draw) {
-        rounded(cr, 0, 0, *width, *height, CORNER);
-        cairo_set_source_rgba(cr, 0.15, 0.15, 0.17, 0.96);
-        cairo_fill(cr);
-    }
-    y += put_text(cr, o->title, true, y, draw, &text_width) + GAP;
-    y += put_text(cr, o->text, false, y, draw, &text_width) + GAP + GAP / 2;
-    for (int i = 0; i < o->count; i++)
-        put_button(o, cr, i, &x, y, draw, &button_height);
-    *width = MAX(x - GAP / 2, MARGIN + text_width) + MARGIN;
-    *height = y + button_height + MARGIN;
-}
-
-static void scale_rects(struct overlay *o, double density)
-{
-    for (int i = 0; i < o->count; i++) {
-        SDL_Rect *b = &o->button[i];
-        *b = (SDL_Rect){b->x * density, b->y * density, b->w * density, b->h * density};
-    }
-}
-
-static void measure(struct overlay *o, int *width, int *height)
-{
-    cairo_surface_t *none = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, 1, 1);
-    cairo_t *cr = cairo_create(none);
-
-    put_all(o, cr, false, width, height);
-    cairo_destroy(cr);
-    cairo_surface_destroy(none);
-}
-
-static void make_texture(struct overlay *o, SDL_Renderer *r, double density)
-{
-    int width, height;
-    cairo_surface_t *image;
     cairo_t *cr;
-
-    measure(o, &width, &height);
-    image = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, width * density, height * density);
-    cr = cairo_create(image);
-    cairo_scale(cr, density, density);
-    put_all(o, cr, true, &width, &height);
-    cairo_destroy(cr);
-    cairo_surface_flush(image);
-    scale_rects(o, density);
-    o->place.w = cairo_image_surface_get_width(image);
-    o->place.h = cairo_image_surface_get_height(image);
-    o->texture = SDL_CreateTexture(r, SDL_PIXELFORMAT_ARGB8888, SDL_TEXTUREACCESS_STATIC, o->place.w, o->place.h);
-    if (o->texture) {
-        SDL_UpdateTexture(o->texture, NULL, cairo_image_surface_get_data(image), cairo_image_surface_get_stride(image));
-        SDL_SetTextureBlendMode(o->texture, /* cairo's alpha is multiplied in already */
-                                SDL_ComposeCustomBlendMode(
-                                    SDL_BLENDFACTOR_ONE, SDL_BLENDFACTOR_ONE_MINUS_SRC_ALPHA, SDL_BLENDOPERATION_ADD,
-                                    SDL_BLENDFACTOR_ONE, SDL_BLENDFACTOR_ONE_MINUS_SRC_ALPHA, SDL_BLENDOPERATION_ADD));
-    }
-    cairo_surface_destroy(image);
-}
-
-void overlay_draw(struct overlay *o, SDL_Renderer *r, double density)
-{
-    int width, height;
+    int y;
 
     if (!o->shown)
         return;
-    if (!o->texture)
-        make_texture(o, r, density);
-    SDL_GetRendererOutputSize(r, &width, &height);
-    o->place.x = (width - o->place.w) / 2;
-    o->place.y = (height - o->place.h) / 2;
-    SDL_SetRenderDrawBlendMode(r, SDL_BLENDMODE_BLEND);
-    SDL_SetRenderDrawColor(r, 0, 0, 0, 128);
-    SDL_RenderFillRect(r, NULL);
-    if (o->texture)
-        SDL_RenderCopy(r, o->texture, NULL, &o->place);
+    cr = canvas_cairo(c);
+    cairo_save(cr);
+    cairo_set_source_rgba(cr, 0, 0, 0, 0.5);
+    cairo_paint(cr);
+    cairo_scale(cr, point * o->scale, point * o->scale);
+    cairo_translate(cr, o->place.x, o->place.y);
+    drawing_rounded(cr, 0, 0, o->place.w, o->place.h, CORNER);
+    drawing_colour(cr, COLOUR_PANEL);
+    cairo_fill(cr);
+    y = draw_text(o, cr, o->title, true, MARGIN);
+    draw_text(o, cr, o->text, false, y);
+    if (o->tick)
+        draw_tick(o, cr);
+    for (int i = 0; i < o->count; i++)
+        draw_button(o, cr, i);
+    cairo_restore(cr);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* picture.c - the guest's picture as a texture, and its cursor. */
+/* picture.c - the guest's picture in the window. */
 #include "gui/screen/picture.h"
 #include "core-vmm/control/answer.h"
 #include <sys/mman.h>
@@ -22,74 +22,80 @@ static const uint32_t *map_picture(const struct link_news *n)
 
 void picture_clear(struct picture *p)
 {
-    if (p->texture)
-        SDL_DestroyTexture(p->texture);
     if (p->pixels)
         munmap((void *)p->pixels, (size_t)p->stride * p->height);
-    p->texture = NULL;
     p->pixels = NULL;
+    scaler_clear(&p->scaler);
 }
 
-void picture_restore(struct picture *p, SDL_Renderer *r)
-{
-    if (p->texture)
-        SDL_DestroyTexture(p->texture);
-    p->texture = NULL;
-    if (!p->pixels)
-        return;
-    p->texture = SDL_CreateTexture(r, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING, p->width, p->height);
-    if (p->texture)
-        SDL_UpdateTexture(p->texture, NULL, p->pixels, p->stride);
-}
-
-bool picture_replace(struct picture *p, SDL_Renderer *r, struct link_news *n)
+bool picture_replace(struct picture *p, struct link_news *n)
 {
     picture_clear(p);
     p->pixels = map_picture(n);
-    if (!p->pixels)
-        return false;
     p->width = n->width;
     p->height = n->height;
     p->stride = n->stride;
-    picture_restore(p, r);
-    return p->texture != NULL;
+    return p->pixels;
 }
 
-void picture_update(struct picture *p, const struct link_news *n)
+/* Centred; whole numbers where asked for, as long as there is room for one. */
+void picture_arrange(struct picture *p, const SDL_Rect *room)
+{
+    double factor;
+    bool sharp;
+    int w, h;
+
+    if (!p->pixels)
+        return;
+    factor = MIN((double)room->w / p->width, (double)room->h / p->height);
+    sharp = p->scaling == SCALE_WHOLE && factor >= 1;
+    if (sharp)
+        factor = (int)factor;
+    w = MAX(p->width * factor + 0.5, 1);
+    h = MAX(p->height * factor + 0.5, 1);
+    p->place = (SDL_Rect){room->x + (room->w - w) / 2, room->y + (room->h - h) / 2, w, h};
+    scaler_prepare(&p->scaler, p->width, p->height, w, h, sharp);
+}
+
+SDL_Rect picture_damaged(const struct picture *p, const struct link_news *n)
 {
     SDL_Rect all = {0, 0, p->width, p->height}, box;
     SDL_Rect damage = {CLAMP(n->left, 0, SIDE_MAX), CLAMP(n->top, 0, SIDE_MAX), 0, 0};
 
     damage.w = CLAMP(n->right, 0, SIDE_MAX) - damage.x;
     damage.h = CLAMP(n->bottom, 0, SIDE_MAX) - damage.y;
-    if (p->texture && SDL_IntersectRect(&all, &damage, &box))
-        SDL_UpdateTexture(p->texture, &box, p->pixels + (size_t)box.y * (p->stride / 4) + box.x, p->stride);
+    if (!p->pixels || !SDL_IntersectRect(&all, &damage, &box))
+        return (SDL_Rect){0};
+    box = scaler_touched(&p->scaler, box);
+    box.x += p->place.x;
+    box.y += p->place.y;
+    return box;
 }
 
-/* Centred; whole numbers where asked for, as long as there is room for one. */
-static SDL_Rect place_in(const struct picture *p, int width, int height)
+static void fill_around(struct canvas *c, const SDL_Rect *in, const SDL_Rect *room)
 {
-    double factor = MIN((double)width / p->width, (double)height / p->height);
-    int w, h;
+    int right = in->x + in->w, bottom = in->y + in->h;
 
-    if (p->scaling == SCALE_WHOLE && factor >= 1)
-        factor = (int)factor;
-    w = MAX(p->width * factor + 0.5, 1);
-    h = MAX(p->height * factor + 0.5, 1);
-    return (SDL_Rect){(width - w) / 2, (height - h) / 2, w, h};
+    canvas_fill(c, (SDL_Rect){room->x, room->y, room->w, in->y - room->y}, 0);
+    canvas_fill(c, (SDL_Rect){room->x, bottom, room->w, room->y + room->h - bottom}, 0);
+    canvas_fill(c, (SDL_Rect){room->x, in->y, in->x - room->x, in->h}, 0);
+    canvas_fill(c, (SDL_Rect){right, in->y, room->x + room->w - right, in->h}, 0);
 }
 
-void picture_draw(struct picture *p, SDL_Renderer *r)
+void picture_draw(struct picture *p, struct canvas *c, const SDL_Rect *room)
 {
-    int width, height, light = p->dimmed ? 96 : 255;
+    int stride;
+    uint32_t *to = canvas_pixels(c, &stride);
+    SDL_Rect box;
 
-    SDL_GetRendererOutputSize(r, &width, &height);
-    SDL_SetRenderDrawColor(r, 0, 0, 0, 255);
-    SDL_RenderClear(r);
-    if (p->texture) {
-        p->place = place_in(p, width, height);
-        SDL_SetTextureScaleMode(p->texture, p->scaling == SCALE_WHOLE ? SDL_ScaleModeNearest : SDL_ScaleModeLinear);
-        SDL_SetTextureColorMod(p->texture, light, light, light);
-        SDL_RenderCopy(r, p->texture, NULL, &p->place);
+    if (!p->pixels) {
+        canvas_fill(c, *room, 0);
+        return;
     }
+    fill_around(c, &p->place, room);
+    if (!SDL_IntersectRect(&c->box, &p->place, &box))
+        return;
+    box.x -= p->place.x;
+    box.y -= p->place.y;
+    scaler_draw(&p->scaler, p->pixels, p->stride / 4, to + (size_t)p->place.y * stride + p->place.x, stride, box);
 }

@@ -1,72 +1,127 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* window.c - the window: size, scale, full screen, title, drawing. */
+/* window.c - the window: size, scale, full screen, title, what is drawn over what. */
 #include "gui/screen/screen.h"
+#include "gui/screen/x11.h"
 #include <stdarg.h>
 #include <string.h>
 
 #define NOTICE_MS 5000
-enum { FIRST_WIDTH = 720, FIRST_HEIGHT = 400, LEAST_SIDE = 160 };
+enum { FIRST_WIDTH = 720, FIRST_HEIGHT = 400, LEAST_WIDTH = 400, LEAST_HEIGHT = 300 }; /* of the window's coordinates */
 
 bool window_open(struct screen *s, bool fullscreen, char **problem)
 {
-    /* Hidden at first: a renderer may want another kind of window and make it anew. */
     uint32_t flags = SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI | SDL_WINDOW_HIDDEN;
 
     s->window =
         SDL_CreateWindow(s->name, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, FIRST_WIDTH, FIRST_HEIGHT, flags);
-    if (s->window)
-        s->renderer = SDL_CreateRenderer(s->window, -1, SDL_RENDERER_PRESENTVSYNC);
-    if (s->window && !s->renderer) /* some drivers cannot wait for the screen */
-        s->renderer = SDL_CreateRenderer(s->window, -1, 0);
-    if (!s->renderer) {
+    if (!s->window || !SDL_GetWindowSurface(s->window)) {
         *problem = g_strdup(SDL_GetError());
         return false;
     }
-    SDL_SetWindowMinimumSize(s->window, LEAST_SIDE, LEAST_SIDE);
-    s->input.window = s->window;
+    x11_survive_errors();
+    SDL_SetWindowMinimumSize(s->window, LEAST_WIDTH, LEAST_HEIGHT);
+    s->canvas.window = s->input.window = s->window;
+    window_arrange(s);
     window_title(s);
     SDL_ShowWindow(s->window);
     if (fullscreen)
         window_fullscreen(s, true);
-    s->redraw = true;
     return true;
 }
 
 void window_close(struct screen *s)
 {
     overlay_hide(&s->overlay);
+    bar_clear(&s->bar);
     picture_clear(&s->picture);
-    if (s->renderer)
-        SDL_DestroyRenderer(s->renderer);
+    canvas_clear(&s->canvas);
     if (s->window)
         SDL_DestroyWindow(s->window);
 }
 
-void window_draw(struct screen *s)
+/* ---- what is where ---- */
+
+double window_density(struct screen *s)
 {
-    picture_draw(&s->picture, s->renderer);
-    overlay_draw(&s->overlay, s->renderer, window_density(s));
-    SDL_RenderPresent(s->renderer);
+    int points;
+
+    SDL_GetWindowSize(s->window, &points, NULL);
+    return points > 0 && s->canvas.width > 0 ? (double)s->canvas.width / points : 1;
 }
 
-static const char *capture_hint(const struct screen *s)
+static int strip_height(const struct screen *s)
 {
-    if (s->gone || !strcmp(s->state, "stopped"))
-        return "";
+    return s->bar.strip ? BAR_HEIGHT * s->dot + 0.5 : 0;
+}
+
+void window_arrange(struct screen *s)
+{
+    int width, height, strip;
+
+    canvas_measure(&s->canvas);
+    s->bar.strip = s->bar.wanted && !s->fullscreen;
+    s->point = x11_text_scale(s->window);
+    s->dot = s->point * window_density(s);
+    strip = MIN(strip_height(s), s->canvas.height - 1);
+    s->room = (SDL_Rect){0, strip, MAX(s->canvas.width, 1), MAX(s->canvas.height - strip, 1)};
+    picture_arrange(&s->picture, &s->room);
+    width = s->canvas.width / s->dot;
+    height = s->canvas.height / s->dot;
+    overlay_arrange(&s->overlay, width, height);
+    bar_arrange(&s->bar, width, height);
+    window_changed(s);
+}
+
+void window_changed(struct screen *s)
+{
+    canvas_dirty(&s->canvas, NULL);
+}
+
+void window_draw(struct screen *s)
+{
+    g_autofree char *said = NULL;
+
+    if (!canvas_begin(&s->canvas))
+        return;
+    said = s->notice ? g_strdup(s->notice) : window_hint(s);
+    picture_draw(&s->picture, &s->canvas, &s->room);
+    signs_draw(s);
+    bar_draw(&s->bar, &s->canvas, s->dot, said, s->notice || s->input.captured);
+    overlay_draw(&s->overlay, &s->canvas, s->dot);
+    canvas_end(&s->canvas);
+}
+
+/* ---- what it says ---- */
+
+char *window_hint(const struct screen *s)
+{
+    const char *key = SDL_GetScancodeName(s->input.host_key);
+
+    if (!actions_possible(s))
+        return g_strdup("");
     if (s->input.captured)
-        return s->input.absolute ? " releases the keyboard" : " releases the mouse";
-    return s->input.absolute ? "+F1 for help" : "+F1 for help, click to capture the mouse";
+        return g_strdup_printf("%s releases the %s", key, s->input.absolute ? "keyboard" : "mouse");
+    return g_strdup_printf("%s+F1 for help%s", key, s->input.absolute ? "" : ", click to capture the mouse");
 }
 
 void window_title(struct screen *s)
 {
-    const char *hint = capture_hint(s), *key = *hint ? SDL_GetScancodeName(s->input.host_key) : "";
+    g_autofree char *hint = window_hint(s);
     g_autofree char *engine = s->gone ? NULL : g_strdup_printf(" (%s)", s->engine);
-    g_autofree char *title = s->notice ? g_strdup_printf("%s: %s", s->name, s->notice)
-                                       : g_strdup_printf("%s: %s%s%s%s%s", s->name, s->state, engine ? engine : "",
-                                                         *hint ? " - " : "", key, hint);
+    g_autofree char *title =
+        s->notice ? g_strdup_printf("%s: %s", s->name, s->notice)
+                  : g_strdup_printf("%s: %s%s%s%s", s->name, s->state, engine ? engine : "", *hint ? " - " : "", hint);
 
     SDL_SetWindowTitle(s->window, title);
+    window_changed(s);
+}
+
+static void say(struct screen *s, char *text, uint32_t until)
+{
+    g_free(s->notice);
+    s->notice = text;
+    s->notice_until = until;
+    window_title(s);
 }
 
 void window_notice(struct screen *s, const char *format, ...)
@@ -74,21 +129,21 @@ void window_notice(struct screen *s, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    g_free(s->notice);
-    s->notice = g_strdup_vprintf(format, args);
+    say(s, g_strdup_vprintf(format, args), MAX(SDL_GetTicks() + NOTICE_MS, 1));
     va_end(args);
-    s->notice_until = SDL_GetTicks() + NOTICE_MS;
-    window_title(s);
 }
 
-double window_density(struct screen *s)
+void window_busy(struct screen *s, const char *text)
 {
-    int pixels, points;
-
-    SDL_GetRendererOutputSize(s->renderer, &pixels, NULL);
-    SDL_GetWindowSize(s->window, &points, NULL);
-    return points > 0 ? (double)pixels / points : 1;
+    say(s, g_strdup(text), 0);
 }
+
+void window_notice_over(struct screen *s)
+{
+    say(s, NULL, 0);
+}
+
+/* ---- size ---- */
 
 /* A window that has grown past the edge of the desktop comes back. */
 static void keep_on_desktop(struct screen *s, const SDL_Rect *room, int width, int height)
@@ -101,29 +156,73 @@ static void keep_on_desktop(struct screen *s, const SDL_Rect *room, int width, i
                               MAX(room->y, MIN(y, room->y + room->h - height)));
 }
 
-/* A dot of the guest is a dot of the screen; if that is more than the desktop has room for, smaller in proportion. */
+/* A dot of the guest is a dot of the screen, or so many; if that is more than the desktop has room for, smaller in proportion. */
 void window_fit(struct screen *s)
 {
-    double density = window_density(s), width = s->picture.width / density, height = s->picture.height / density,
-           factor;
-    SDL_Rect room;
-    bool known = SDL_GetDisplayUsableBounds(SDL_GetWindowDisplayIndex(s->window), &room) == 0;
+    double density = window_density(s), strip = strip_height(s) / density;
+    double width = s->picture.width * s->zoom / density, height = s->picture.height * s->zoom / density, factor;
+    SDL_Rect desk;
+    bool known = SDL_GetDisplayUsableBounds(SDL_GetWindowDisplayIndex(s->window), &desk) == 0;
 
     if (!s->picture.pixels || s->fullscreen || (SDL_GetWindowFlags(s->window) & SDL_WINDOW_MAXIMIZED))
         return;
     if (known) {
-        factor = MIN(1, MIN(room.w / width, room.h / height));
+        factor = MIN(1, MIN(desk.w / width, (desk.h - strip) / height));
         width *= factor;
         height *= factor;
     }
-    SDL_SetWindowSize(s->window, MAX(width, LEAST_SIDE), MAX(height, LEAST_SIDE));
+    width = MAX(width, LEAST_WIDTH);
+    height = MAX(height + strip, LEAST_HEIGHT);
+    SDL_SetWindowSize(s->window, width, height);
     if (known)
-        keep_on_desktop(s, &room, MAX(width, LEAST_SIDE), MAX(height, LEAST_SIDE));
-    s->redraw = true;
+        keep_on_desktop(s, &desk, width, height);
+    window_arrange(s);
+}
+
+/* ---- full screen ---- */
+
+static void remember_place(struct screen *s)
+{
+    SDL_GetWindowPosition(s->window, &s->windowed.x, &s->windowed.y);
+    SDL_GetWindowSize(s->window, &s->windowed.w, &s->windowed.h);
+}
+
+static bool cover(struct screen *s)
+{
+    SDL_Rect all;
+
+    if (SDL_GetDisplayBounds(SDL_GetWindowDisplayIndex(s->window), &all) != 0)
+        return false;
+    x11_cover(s->window, &all);
+    return true;
+}
+
+/* Where no window manager puts it back, we do. */
+static void restore(struct screen *s)
+{
+    if (s->covers)
+        x11_uncover(s->window, &s->windowed);
+    else
+        SDL_SetWindowFullscreen(s->window, 0);
+    if (!s->covers && x11_knows_fullscreen(s->window))
+        return;
+    SDL_SetWindowSize(s->window, s->windowed.w, s->windowed.h);
+    SDL_SetWindowPosition(s->window, s->windowed.x, s->windowed.y);
 }
 
 void window_fullscreen(struct screen *s, bool on)
 {
-    s->fullscreen = SDL_SetWindowFullscreen(s->window, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0) == 0 && on;
-    s->redraw = true;
+    if (on == s->fullscreen)
+        return;
+    if (!on) {
+        restore(s);
+        s->fullscreen = s->covers = false;
+    } else {
+        remember_place(s);
+        s->covers = !x11_knows_fullscreen(s->window);
+        s->fullscreen = s->covers ? cover(s) : SDL_SetWindowFullscreen(s->window, SDL_WINDOW_FULLSCREEN_DESKTOP) == 0;
+        s->covers &= s->fullscreen;
+    }
+    bar_close(&s->bar);
+    window_arrange(s);
 }

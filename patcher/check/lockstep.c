@@ -13,6 +13,7 @@
  * few of them keep it; before a stretch these are copied.  If somebody else (DMA) writes to memory meanwhile, the
  * stretch is not compared. */
 #include "patcher/check/lockstep.h"
+#include "patcher/check/whole.h"
 #include "patcher/native/fpu.h"
 #include <inttypes.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 enum {
     PAGES = 6, /* that stay writable from run to run */
     PAGES_MOST = 64,
+    BLOCKS = 4096,                         /* that a stretch enters at most */
+    LINE = 64,                             /* bytes compared at once */
     TRACE = 24,                            /* instructions that a report shows */
     PER_CYCLE = 8,                         /* more instructions than that, and tier 1 has lost its way ... */
     LEAST = 1000000,                       /* ... but not before so many */
@@ -28,6 +31,7 @@ enum {
     BODY_END = offsetof(struct vcpu, intr_level),
 };
 
+#define NO_TAG (~0ull) /* no entry has it */
 struct page {
     unsigned view, slot;
     uint64_t tag, offset;
@@ -50,7 +54,9 @@ struct lockstep {
     struct page page[PAGES_MOST]; /* every one has its copy, in use or not */
     struct copies copies[PAGES_MOST];
     unsigned pages;
-    bool open, replaying, strayed;
+    bool open, replaying, strayed, noting; /* noting: what tier 1 does, for the report */
+    unsigned differing, differing_at;      /* page and offset where memory was not yet as tier 2 left it */
+    struct whole *whole;
     unsigned nearest; /* for the report: registers that were the same at best, and when; 0: not looked for */
     uint64_t nearest_steps, stop_at, stray_ip, stray_page;
     unsigned dma;   /* vm.lockstep_dma at the beginning */
@@ -71,22 +77,33 @@ struct lockstep *lockstep_new(void)
     struct lockstep *l = g_aligned_alloc0(1, sizeof *l, 64);
     for (unsigned i = 0; i < PAGES_MOST; i++)
         l->page[i].copy = &l->copies[i];
+    l->whole = whole_new();
+    if (!l->whole)
+        g_clear_pointer(&l, lockstep_free);
     return l;
 }
 
 void lockstep_free(struct lockstep *l)
 {
+    if (!l)
+        return;
+    whole_free(l->whole);
     g_aligned_free(l);
 }
 
 size_t lockstep_memory(void)
 {
-    return sizeof(struct lockstep);
+    return sizeof(struct lockstep) + whole_memory();
 }
 
 void lockstep_dma(struct soft_vm *vm)
 {
     atomic_fetch_add(&vm->lockstep_dma, 1);
+}
+
+void lockstep_code_gone(struct vcpu *c)
+{
+    whole_forget(c->lockstep->whole);
 }
 
 void lockstep_give_up(struct vcpu *c)
@@ -95,19 +112,39 @@ void lockstep_give_up(struct vcpu *c)
 }
 
 /* ---- pages that may be written ----------------------------------------------------------------------------------- */
-static void forget_page(struct vcpu *c, unsigned n)
+static void take_off_list(struct lockstep *l, unsigned n)
 {
-    struct lockstep *l = c->lockstep;
     struct page *p = &l->page[n];
     struct copies *copy = p->copy;
+    memmove(p, p + 1, (--l->pages - n) * sizeof *p);
+    l->page[l->pages].copy = copy;
+}
+
+static void forget_page(struct vcpu *c, unsigned n)
+{
+    struct page *p = &c->lockstep->page[n];
     struct tlb_entry *e = &c->views[p->view][p->slot];
     if (e->write == p->tag) {
         e->write = tlb_empty(p->slot);
         if (c->info[p->view][p->slot].page & GPA_LOG)
             vm_mark_dirty(c->vm, p->offset);
     }
-    memmove(p, p + 1, (--l->pages - n) * sizeof *p);
-    l->page[l->pages].copy = copy;
+    take_off_list(c->lockstep, n);
+}
+
+/* A page gets a tag that it or another one had before the slot was another's: there it is listed no more, or whoever forgets
+ * the older would take the tag from the newer. */
+static void forget_older(struct lockstep *l, const struct page *p)
+{
+    for (unsigned i = l->pages; i-- > 0;) {
+        struct page *old = &l->page[i];
+        if (old->view != p->view || old->slot != p->slot || old->tag != p->tag)
+            continue;
+        if (old->offset == p->offset)
+            take_off_list(l, i);
+        else
+            old->tag = NO_TAG; /* code in mid-block may still write to it */
+    }
 }
 
 /* A block that goes on in its middle may know already that it can write to a page, and keeps all pages in the list. */
@@ -131,13 +168,12 @@ void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t pa
         c->views[view][slot].write = tlb_empty(slot);
         return;
     }
+    struct page new = {.view = view, .slot = slot, .tag = c->views[view][slot].write, .offset = page};
+    forget_older(l, &new);
     if (l->pages == PAGES_MOST)
         forget_page(c, 0);
-    struct page *p = &l->page[l->pages++];
-    p->view = view;
-    p->slot = slot;
-    p->tag = c->views[view][slot].write;
-    p->offset = page;
+    new.copy = l->page[l->pages].copy;
+    l->page[l->pages++] = new;
 }
 
 /* ---- registers ------------------------------------------------------------------------------------------------------ */
@@ -198,7 +234,7 @@ static bool same_registers(const struct vcpu *c, const struct cpu *s, uint8_t fl
            c->rflags == h->rflags;
 }
 
-/* Components that are in their initial state may have any bytes in the area. */
+/* Components that are in their initial state may have any bytes in the area: afterwards all have theirs. */
 static void canonical_state(const struct replay *r, uint8_t *x)
 {
     uint64_t have = *(uint64_t *)(x + XS_BV);
@@ -215,6 +251,7 @@ static void canonical_state(const struct replay *r, uint8_t *x)
             memset(x + r->component[i].offset, 0, r->component[i].bytes);
     memset(x + XS_FOP, 0, XS_MXCSR - XS_FOP); /* the pointers are not live */
     memset(x + XS_SW, 0, XS_EXTENDED - XS_SW);
+    *(uint64_t *)(x + XS_BV) = UINT64_MAX;
 }
 
 static bool same_vectors(struct vcpu *c, struct cpu *a, struct cpu *b)
@@ -234,22 +271,38 @@ static const uint8_t *after_of(const struct page *p)
     return p->changed ? p->copy->after : p->copy->before;
 }
 
-static bool same_page(const void *a, const void *b)
+static bool same_line(const uint8_t *a, const uint8_t *b)
 {
-    const uint64_t *x = a, *y = b;
-    for (unsigned i = 0; i < PAGE_SIZE / 8; i += 8)
-        if ((x[i] ^ y[i]) | (x[i + 1] ^ y[i + 1]) | (x[i + 2] ^ y[i + 2]) | (x[i + 3] ^ y[i + 3]) |
-            (x[i + 4] ^ y[i + 4]) | (x[i + 5] ^ y[i + 5]) | (x[i + 6] ^ y[i + 6]) | (x[i + 7] ^ y[i + 7]))
-            return false;
-    return true;
+    const uint64_t *x = (const void *)a, *y = (const void *)b;
+    return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]) | (x[5] ^ y[5]) |
+             (x[6] ^ y[6]) | (x[7] ^ y[7]));
 }
 
+/* Where, or PAGE_SIZE. */
+static unsigned first_difference(const uint8_t *a, const uint8_t *b)
+{
+    unsigned at = 0;
+    while (at < PAGE_SIZE && same_line(a + at, b + at))
+        at += LINE;
+    return at;
+}
+
+/* A loop may come by with the same registers and other memory many times: what differed last time is looked at first. */
 static bool same_memory(const struct vcpu *c)
 {
-    const struct lockstep *l = c->lockstep;
-    for (unsigned i = 0; i < l->pages; i++)
-        if (!same_page(after_of(&l->page[i]), c->vm->memory + l->page[i].offset))
+    struct lockstep *l = c->lockstep;
+    const struct page *d = &l->page[l->differing];
+    if (l->differing < l->pages &&
+        !same_line(after_of(d) + l->differing_at, c->vm->memory + d->offset + l->differing_at))
+        return false;
+    for (unsigned i = 0; i < l->pages; i++) {
+        unsigned at = first_difference(after_of(&l->page[i]), c->vm->memory + l->page[i].offset);
+        if (at < PAGE_SIZE) {
+            l->differing = i;
+            l->differing_at = at;
             return false;
+        }
+    }
     return true;
 }
 
@@ -277,6 +330,7 @@ void lockstep_begin(struct vcpu *c, const struct translated_block *tb, unsigned 
     l->number = number;
     l->ip = ip;
     l->open = true;
+    c->lockstep_left = BLOCKS;
     l->began = __builtin_ia32_rdtsc();
 }
 
@@ -285,7 +339,7 @@ static void keep_result(struct vcpu *c)
     struct lockstep *l = c->lockstep;
     for (unsigned i = 0; i < l->pages; i++) {
         struct page *p = &l->page[i];
-        p->changed = !same_page(p->copy->before, c->vm->memory + p->offset);
+        p->changed = first_difference(p->copy->before, c->vm->memory + p->offset) < PAGE_SIZE;
         if (p->changed)
             memcpy(p->copy->after, c->vm->memory + p->offset, PAGE_SIZE);
     }
@@ -296,7 +350,7 @@ static void put_back(struct vcpu *c)
 {
     struct lockstep *l = c->lockstep;
     for (unsigned i = 0; i < l->pages; i++)
-        if (l->page[i].changed || l->nearest)
+        if (l->page[i].changed || l->noting)
             memcpy(c->vm->memory + l->page[i].offset, l->page[i].copy->before, PAGE_SIZE);
     load(c, &l->start);
     l->steps = 0;
@@ -335,6 +389,35 @@ static void note_step(struct lockstep *l, const struct translated_block *tb, uns
     memcpy(s->bytes, tb->block->raw + from, s->len);
 }
 
+/* The number behind `from` of the instruction at that offset in the block, or more than any. */
+static unsigned number_at(const struct translated_block *tb, uint64_t offset, unsigned from)
+{
+    unsigned n = from + 1;
+    if (offset > tb->block->bytes)
+        return UINT_MAX;
+    while (n < tb->block->count && tb->point[n].ip != offset)
+        n++;
+    return n;
+}
+
+/* Instructions of one block, from *i: to ip, if that is further on, to one without translation, or to its end: as whole_run(). */
+static struct block *run_on(struct vcpu *c, const struct translated_block *tb, unsigned *i, uint64_t ip)
+{
+    struct lockstep *l = c->lockstep;
+    if (unlikely(l->noting)) {
+        note_step(l, tb, *i, c->rip);
+        struct block *next = trans_step(c, tb, (*i)++);
+        c->link = NULL; /* it was in a copy */
+        return next;
+    }
+    uint64_t insns = c->insns;
+    unsigned from = *i;
+    struct block *next = whole_run(c, l->whole, tb, i, number_at(tb, ip - c->gpr[REG_BLOCK_IP], from));
+    uint64_t done = (next == trans_stay(c) ? *i : c->insns - insns) - from;
+    l->steps += done && done <= TRANS_INSNS ? done : 1; /* not all handlers count */
+    return next;
+}
+
 /* Tier 1's way from the beginning of the stretch to ip; NULL, or what went wrong. */
 static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
 {
@@ -346,17 +429,16 @@ static const char *replay(struct vcpu *c, uint64_t ip, uint8_t flags)
         c->rip = c->gpr[REG_BLOCK_IP] + tb->point[i].ip;
         if (c->rip == ip && arrived(c, flags))
             return NULL;
-        note_step(l, tb, i, c->rip);
         if (tb->point[i].untranslated)
             return "tier 1 comes to what tier 2 leaves to it, in another state";
-        if (trans_step(c, tb, i) == trans_stay(c)) {
-            i++;
+        struct block *next = run_on(c, tb, &i, ip);
+        if (next == trans_stay(c))
             continue;
-        }
-        c->link = NULL;
         if (c->rip == ip && arrived(c, flags))
             return NULL;
-        tb = code_find(c)->translated;
+        if (!next || c->rip + next->bytes - 1 > c->code_limit)
+            next = whole_next(c, l->whole);
+        tb = next->translated;
         if (!tb)
             return "tier 1 leaves translated code elsewhere";
         i = 0;
@@ -375,6 +457,8 @@ static const char *replay_guarded(struct vcpu *c, uint64_t ip, uint8_t flags)
     l->strayed = false;
     if (!_setjmp(c->trap))
         wrong = replay(c, ip, flags);
+    else
+        whole_forget(l->whole); /* where it was to stop is still in one of them */
     l->replaying = false;
     memcpy(&c->trap, &outer, sizeof outer);
     return wrong ? wrong : l->strayed ? "tier 1 writes to other pages" : NULL;
@@ -459,6 +543,10 @@ static _Noreturn void fail(struct vcpu *c, uint64_t ip, uint8_t flags, const cha
     struct lockstep *l = c->lockstep;
     fpu_leave(c); /* for the C library's sake */
     l->report = g_string_new(NULL);
+    l->noting = true;
+    put_back(c);
+    replay_guarded(c, ip, flags);
+    fpu_leave(c);
     report_trace(l, "tier 1's last instructions");
     find_nearest(c, ip, flags);
     fpu_leave(c);
@@ -487,13 +575,17 @@ void lockstep_end(struct vcpu *c, uint64_t ip, uint8_t flags)
         return;
     l->open = false;
     l->stretches++;
-    if (l->dma != atomic_load(&c->vm->lockstep_dma))
+    if (l->dma != atomic_load(&c->vm->lockstep_dma)) {
+        count(c, COUNT_STRETCHES_LEFT);
         return;
+    }
     keep_result(c);
     put_back(c);
     l->stop_at = LEAST + PER_CYCLE * (__builtin_ia32_rdtsc() - l->began);
     const char *wrong = replay_guarded(c, ip, flags);
     if (wrong)
         fail(c, ip, flags, wrong);
+    count(c, COUNT_STRETCHES);
+    c->stats->count[COUNT_DONE_AGAIN] += l->steps;
     c->gpr[REG_BLOCK_IP] = block_ip;
 }

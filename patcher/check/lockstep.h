@@ -4,7 +4,7 @@
 #include "patcher/translate/translate.h"
 
 struct lockstep;
-struct lockstep *lockstep_new(void);
+struct lockstep *lockstep_new(void); /* NULL: no memory */
 void lockstep_free(struct lockstep *l);
 size_t lockstep_memory(void); /* bytes of one */
 /* Translated code is about to run from instruction `number` of the block, whose first IP is ip. */
@@ -17,3 +17,4 @@ void lockstep_writable(struct vcpu *c, unsigned view, unsigned slot, uint64_t pa
                        int access);          /* a write tag was set */
 bool lockstep_crowded(const struct vcpu *c); /* the next stretch should begin with a block, where pages can go */
 void lockstep_dma(struct soft_vm *vm);       /* any thread */
+void lockstep_code_gone(struct vcpu *c);     /* what was decoded is dropped */

@@ -20,6 +20,8 @@ static enum bound group6(struct parts *p)
 static enum bound group7_register(struct parts *p)
 {
     switch (0xc0 | (p->reg & 7) << 3 | (p->rm & 7)) {
+    case 0xc1: /* VMCALL */
+    case 0xd9: /* VMMCALL */ return bind_cold_end(p, cold_vmcall);
     case 0xca:
     case 0xcb: p->in->aux_op = p->rm & 1; return bind_cold_end(p, cold_clac);
     case 0xd0: return bind_cold(p, cold_xgetbv);

@@ -56,6 +56,7 @@ void cold_mov_to_cr(struct vcpu *c, const struct insn *in);
 void cold_mov_from_dr(struct vcpu *c, const struct insn *in);
 void cold_mov_to_dr(struct vcpu *c, const struct insn *in);
 void cold_group6(struct vcpu *c, const struct insn *in); /* SLDT STR LLDT LTR VERR VERW */
+void cold_vmcall(struct vcpu *c, const struct insn *in); /* and VMMCALL */
 void cold_group7(struct vcpu *c, const struct insn *in); /* SGDT SIDT LGDT LIDT SMSW LMSW INVLPG */
 void cold_lar(struct vcpu *c, const struct insn *in);
 void cold_lsl(struct vcpu *c, const struct insn *in);

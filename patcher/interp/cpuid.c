@@ -82,6 +82,7 @@ static struct cpu_model describe(const struct cpu_vm *vm, const struct host_cpu 
         .cpus = vm->cpus / MAX(vm->sockets, 1),
         .tsc_khz = vm->tsc_khz,
         .vmware = vm->vmware,
+        .hyperv = vm->hyperv,
         .x2apic = true,
         .deadline = true,
     };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* msr.c - model-specific registers (SDM Vol. 4; APM Vol. 2 appendix A).  Unknown ones are #GP(0). */
+#include "core-vmm/api/hyperv.h"
 #include "patcher/interp/speculation.h"
 #include "patcher/interp/system.h"
 #include "patcher/vm.h"
@@ -12,6 +13,7 @@ enum {
     MSR_TSC_ADJUST = 0x3b,
     MSR_UCODE_WRITE = 0x79,
     MSR_UCODE_REV = 0x8b,
+    MSR_PLATFORM_INFO = 0xce,
     MSR_MTRR_CAP = 0xfe,
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP,
@@ -96,6 +98,7 @@ static bool constant(uint32_t index, uint64_t *v)
         return true;
     switch (index) {
     case MSR_PLATFORM_ID:
+    case MSR_PLATFORM_INFO:
     case MSR_UCODE_WRITE:
     case MSR_MCG_CAP:
     case MSR_MCG_STATUS:
@@ -117,6 +120,13 @@ static bool constant(uint32_t index, uint64_t *v)
     return false;
 }
 
+/* A system that minds gets to know which one it was. */
+static _Noreturn void unknown(struct vcpu *c, uint32_t index, bool write)
+{
+    machine_msr_unknown(outside(c), index, write);
+    raise_error(c, EXC_GP, 0);
+}
+
 /* The local APIC waits for the machine's TSC, the guest writes its own; 0 is "none" in both. */
 static void apic_msr(struct vcpu *c, uint32_t index, uint64_t *v, bool write)
 {
@@ -127,6 +137,17 @@ static void apic_msr(struct vcpu *c, uint32_t index, uint64_t *v, bool write)
         raise_error(c, EXC_GP, 0);
     if (!write && *v)
         *v += ahead;
+}
+
+static bool in_hyperv(uint32_t index)
+{
+    return index >> 9 == 0x40000000u >> 9;
+}
+
+static void hyperv_msr(struct vcpu *c, uint32_t index, uint64_t *v, bool write)
+{
+    if (!machine_hyperv_msr(outside(c), c->index, index, v, write))
+        unknown(c, index, write);
 }
 
 uint64_t msr_read(struct vcpu *c, uint32_t index)
@@ -143,8 +164,10 @@ uint64_t msr_read(struct vcpu *c, uint32_t index)
     case MSR_TSC_ADJUST: return c->tsc_adjust;
     case MSR_EFER: return c->efer;
     }
-    if (!speculation_read(c, index, &v) && !constant(index, &v))
-        raise_error(c, EXC_GP, 0);
+    if (in_hyperv(index))
+        hyperv_msr(c, index, &v, false);
+    else if (!speculation_read(c, index, &v) && !constant(index, &v))
+        unknown(c, index, false);
     return v;
 }
 
@@ -216,6 +239,8 @@ void msr_write(struct vcpu *c, uint32_t index, uint64_t v)
     case MSR_TSC_ADJUST: c->tsc_adjust = v; return;
     case MSR_EFER: write_efer(c, v); return;
     }
-    if (!speculation_write(c, index, v) && (!constant(index, &unused) || index == MSR_MTRR_CAP))
-        raise_error(c, EXC_GP, 0);
+    if (in_hyperv(index))
+        hyperv_msr(c, index, &v, true);
+    else if (!speculation_write(c, index, v) && (!constant(index, &unused) || index == MSR_MTRR_CAP))
+        unknown(c, index, true);
 }

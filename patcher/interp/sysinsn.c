@@ -31,6 +31,7 @@
  *
  * SS on AMD: base, limit and attributes stay what ring 0 had, so that after an SS of 0 32-bit code has no stack; DPL is
  * set all the same, because x86_state has CPL there, and nothing looks at it in ring 3. */
+#include "core-vmm/api/hyperv.h"
 #include "patcher/interp/system.h"
 #include "patcher/interp/cold.h"
 #include "patcher/interp/breakpoints.h"
@@ -258,6 +259,13 @@ void cold_wrmsr(struct vcpu *c, const struct insn *in)
 {
     need_cpl0(c);
     msr_write(c, c->gpr[X86_RCX], pair(c));
+}
+
+/* Hyper-V's hypercall, in either maker's way, whatever the guest's CPU: a saved state may come with the other one's page. */
+void cold_vmcall(struct vcpu *c, const struct insn *in)
+{
+    if (c->cpl || real_mode(c) || v86_mode(c) || !machine_hypercall(outside(c), c->index, c->gpr, code64(c)))
+        raise_exception(c, EXC_UD);
 }
 
 void cold_cpuid(struct vcpu *c, const struct insn *in)

@@ -191,6 +191,20 @@ static void note_point(struct translation *t, const struct insn *in, const struc
                                                 .vector_use = in->len && may_change_vector_use(in, o->kind)};
 }
 
+/* A stretch ends after so many blocks: tier 1 has to do it again, and meanwhile nobody gets an answer.  Flags stay. */
+static uint8_t *end_long_stretch(struct emit *e)
+{
+    e_mov(e, 8, T2, H_RCX);
+    e_load(e, 8, H_RCX, TRANS_FIELD(lockstep_left));
+    e_lea(e, 8, H_RCX, at(H_RCX, -1));
+    e_store(e, 8, TRANS_FIELD(lockstep_left), H_RCX);
+    e_bytes(e, "\xe3\x05", 2); /* jrcxz over the next two */
+    e_mov(e, 8, H_RCX, T2);
+    e_bytes(e, "\xeb\x08", 2); /* jmp over the next two */
+    e_mov(e, 8, H_RCX, T2);
+    return e_jmp_later(e);
+}
+
 static void entry(struct translation *t)
 {
     struct emit *e = &t->e;
@@ -229,6 +243,8 @@ static void entry(struct translation *t)
         e_mov(e, 8, H_RCX, T2);
     }
     t->slow[t->slow_count++] = (struct slow){.patch = leave, .insn = UINT32_MAX};
+    if (t->c->lockstep)
+        t->long_enough = end_long_stretch(e);
     if (t->block->host2)
         trans_second_page(t, t->no_second_page);
 }
@@ -283,6 +299,8 @@ struct translated_block *translate_block(struct vcpu *c, struct block *r, bool c
     e_bytes(&t.e, "\x0f\x0b", 2); /* not reached */
     emit_dead(&t);
     e_patch(&t.e, t.slow[0].patch, t.tb->dead);
+    if (t.long_enough)
+        e_patch(&t.e, t.long_enough, t.tb->dead);
     t.slow[0] = t.slow[--t.slow_count];
     emit_slow_paths(&t);
     emit_tails(&t);

@@ -55,14 +55,14 @@ bool trans_new(struct vcpu *c, GError **error)
 {
     struct translator *x = c->translator = g_new0(struct translator, 1);
     x->c = c;
-    if (c->vm->lockstep)
-        c->lockstep = lockstep_new();
     x->bmi2 = c->vm->host.bmi2;
     x->one = new_step();
     x->blocks = g_ptr_array_new();
     x->allocated = g_ptr_array_new_with_free_func(g_free);
     if (!map_cache(x, error))
         return false;
+    if (c->vm->lockstep && !(c->lockstep = lockstep_new()))
+        return budget_no_memory("lockstep", lockstep_memory(), error);
     struct emit e = {.at = x->rw, .end = x->rw + x->bytes, .to_exec = x->rx - x->rw};
     trans_trampolines(x, &e);
     x->used = x->trampolines = (e.at - x->rw + 63) & ~63ull;
@@ -84,6 +84,7 @@ void trans_free(struct vcpu *c)
     g_ptr_array_unref(x->blocks);
     g_ptr_array_unref(x->allocated);
     lockstep_free(c->lockstep);
+    c->lockstep = NULL;
     g_free(x->one);
     g_free(x);
     c->translator = NULL;
@@ -472,22 +473,20 @@ const uint8_t *trans_rest(struct vcpu *c, const struct trans_point *p)
     return go_on_with(c, rest_of_block(c, p));
 }
 
-/* Of a kept block, with all its instructions: g_free. */
-static struct block *whole_block(struct vcpu *c, const struct translated_block *tb)
+void trans_whole_block(struct vcpu *c, const struct translated_block *tb, struct block *whole)
 {
     const struct block *r = tb->block;
-    struct block *w = g_malloc(sizeof *w + r->count * sizeof(struct insn));
-    *w = *r;
+    *whole = *r;
     for (unsigned i = 0; i < r->count; i++)
-        w->insn[i] = *code_insn(c, r, i, tb->point[i].ip);
-    return w;
+        whole->insn[i] = *code_insn(c, r, i, tb->point[i].ip);
 }
 
 static struct translated_block *translate_apart(struct vcpu *c, const struct translated_block *tb)
 {
     fpu_leave(c); /* for the C library's sake */
     count(c, COUNT_BLOCKS_APART);
-    struct block *w = whole_block(c, tb);
+    struct block *w = g_malloc(sizeof *w + tb->block->count * sizeof(struct insn));
+    trans_whole_block(c, tb, w);
     struct translated_block *apart = translate_block(c, w, false);
     apart->block = tb->block;
     g_free(w);

@@ -142,6 +142,9 @@ static inline struct block *trans_stay(struct vcpu *c)
 }
 /* Tier 1 runs instruction `number`, and nothing behind it: trans_stay(c), or what the handler returns when it ends the block. */
 struct block *trans_step(struct vcpu *c, const struct translated_block *tb, unsigned number);
+/* A translated block as tier 1 has it, with all instructions; room for them is behind `whole`.  What they point to goes when
+ * decoded code goes. */
+void trans_whole_block(struct vcpu *c, const struct translated_block *tb, struct block *whole);
 /* A detour has come to C: registers are the guest's, as before the instruction. */
 void trans_at_point(struct vcpu *c, const struct trans_point *p);
 const uint8_t *trans_rest(struct vcpu *c, const struct trans_point *p); /* then: trans_rest_c without the counting */

@@ -44,6 +44,7 @@ struct translation {
     enum trans_detour how;      /* ... a check that fails now goes on */
     uint8_t *started[INSNS];    /* where the code of each instruction begins */
     uint8_t *no_second_page[2]; /* jumps of a block that lies in two pages */
+    uint8_t *long_enough;       /* the jump out of a stretch that lockstep shall look at, or NULL */
     const uint8_t *lookup;      /* where the code that looks an operand up begins, from nothing but guest registers */
     bool may_return;            /* tier 1 may come back behind this instruction: T0 is lost then */
 };

@@ -8,6 +8,7 @@
  *   off  reset  debug N  fail     power-off by ACPI, by port CF9h, debug exit (which says 2 N + 1); the engine gives up
  *   mode N                        a picture of N x 48 pixels, all #102030
  *   text                          text mode again, with GNU GRUB's name on the screen
+ *   cursor                        a text cursor that blinks
  *   flood N                       N bytes of output
  *   stubborn                      PCI functions that the user wants back stay from now on; else they are let go of
  *   mouse                         it listens to the mouse and its wheel, too, whose packets show as "m BUTTONS,DX,DY,WHEEL "
@@ -115,6 +116,15 @@ static void text_mode(struct guest *g)
             machine_store(g->vm->machine, 0, TEXT_CELLS + (row * 80 + i) * 2, 1, rows[row][i]);
 }
 
+/* White, of which the machine has none before. */
+static void show_cursor(struct guest *g)
+{
+    out8(g, 0x3c8, 7);
+    for (unsigned i = 0; i < 3; i++)
+        out8(g, 0x3c9, 0x3f);
+    machine_out(g->vm->machine, 0, 0x3d4, 2, 0x0a | 0x0d << 8);
+}
+
 static void graphics_mode(struct guest *g, unsigned width)
 {
     width = CLAMP(width, 64, 1024);
@@ -207,6 +217,8 @@ static void obey(struct guest *g, const char *order)
         g->stubborn = true;
     else if (!strcmp(order, "text"))
         text_mode(g);
+    else if (!strcmp(order, "cursor"))
+        show_cursor(g);
     else {
         if (sscanf(order, "mode %u", &n) == 1)
             graphics_mode(g, n);

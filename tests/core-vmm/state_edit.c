@@ -77,7 +77,7 @@ struct machine *state_machine(const char *more, GError **error)
     g_autofree char *ini =
         g_strconcat("[machine]\nmemory=4M\ncpus=2\nengine=interp\n[serial1]\ntarget=none\n[parallel1]\n[ide2]\n"
                     "media=cdrom\n[testpci1]\nmodel=edu\n[testpci2]\nmodel=edu-msix\n[floppy0]\n[debug-port]\ntarget="
-                    "none\n[debug-exit]\n[testdev]\n[video]\nmemory=1M\n",
+                    "none\n[debug-exit]\n[testdev]\n[tpm]\n[video]\nmemory=1M\n",
                     more, NULL);
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_key_file_load_from_data(file, ini, -1, G_KEY_FILE_NONE, NULL);

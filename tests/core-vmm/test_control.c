@@ -825,6 +825,8 @@ static void agreed_only(struct rig *r, gconstpointer unused)
     fd = raw(r);
     expect(fd, "{\"id\":7,\"cmd\":\"powerbutton\"}", "\"ok\":true");
     expect(fd, "{\"id\":8,\"cmd\":\"reset\"}", "\"ok\":true");
+    g_autofree char *event = get(fd);
+    g_assert_cmpstr(event, ==, "{\"event\":\"reset\",\"data\":{}}");
     g_assert_cmpuint(r->server->after, ==, 0);
     expect(fd, "{\"id\":9,\"cmd\":\"powerbutton\"}", "\"ok\":true"); /* and the server goes before */
     g_assert_cmpuint(*presses(), ==, 1);

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import plistlib
 import random
 import re
 import shutil
@@ -169,7 +170,7 @@ def ova_virtualbox(h):
     h.same_disk("box", "sata0")
     h.want(7, "import", d + "/x.ovf", "-q", err="--name")
     dry = json.loads(h.want(0, "import", d + "/x.ova", "--dry-run", "-o", "json"))
-    assert dry["disks"] == [{"section": "sata0", "file": "disk.vmdk"}] and "name" not in dry, dry
+    assert dry["disks"] == [{"section": "sata0", "file": "disk.vmdk"}] and dry["name"] == "box", dry
 
 
 def ova_vmware(h):
@@ -226,6 +227,7 @@ scsi0.present = "TRUE"
 scsi0.virtualDev = "pvscsi"
 scsi0:0.present = "TRUE"
 scsi0:0.fileName = "Debian.vmdk"
+scsi0:0.mode = "independent-persistent"
 sata0:1.present = "TRUE"
 SATA0:1.deviceType = "cdrom-image"
 sata0:1.fileName = "cd.iso"
@@ -253,7 +255,7 @@ firmware = "efi"
     assert s["nic1"]["mac"] == "00:0c:29:11:22:33" and s["nic2"]["mode"] == "hostonly" and s["nic2"]["connected"] == "off", s
     h.same_disk("vmx", "sata0")
     report, s = h.take(d + "/deb.vmx", "vmx2", "--in-place")
-    assert s["sata0"] == {"file": d + "/Debian.vmdk", "format": "vmdk"}, s
+    assert s["sata0"] == {"file": d + "/Debian.vmdk", "format": "vmdk", "independent": "on"}, s
     h.same_disk("vmx2", "sata0")
     report = json.loads(h.want(0, "import", d + "/deb.vmx", "-o", "json", "-q"))
     assert report["name"] == "Deb-ian" and h.settings("Deb-ian")["machine"]["name"] == 'Deb"ian', report
@@ -291,9 +293,11 @@ def vbox(h):
     assert s["nic1"] == {"model": "pcnet", "mode": "nat", "mac": "08:00:27:11:22:33", "forward": "tcp 127.0.0.1:2222 22"}, s
     assert s["nic2"]["network"] == "lan" and s["nic2"]["connected"] == "off" and s["nic3"]["interface"] == "eth0", s
     h.same_disk("vbox", "ide0")
+    assert "independent" not in s["ide0"], s
     write(d + "/gone.iso", b"x" * 2048)
-    report, s = h.take(d + "/xp.vbox", "vbox2")
-    assert s["ide2"]["file"] == d + "/gone.iso", s
+    other = (VBOX % (UUID, "Snapshots/child.vdi")).replace('format="VDI"/>', 'format="VDI" type="Writethrough"/>')
+    report, s = h.take(write(d + "/xp.vbox", other), "vbox2")
+    assert s["ide2"]["file"] == d + "/gone.iso" and s["ide0"]["independent"] == "on", s
     h.refused(write(d + "/e.vbox", '<VirtualBox xmlns="http://www.virtualbox.org/"><MachineEncrypted/></VirtualBox>'), "is encrypted")
 
 
@@ -341,8 +345,17 @@ def utm(h):
     h.same_disk("utm", "nvme0")
     write(d + "/config.plist", text.replace("x86_64", "aarch64"))
     h.refused(d, "aarch64")
-    write(d + "/config.plist", b"bplist00" + bytes(40))
-    h.refused(d, "binary property list")
+    whole = plistlib.loads(text.encode())
+    whole["Information"].update(Name="Dében", Count=70000, Part=0.5, Blob=b"12", Notes="x" * 300)
+    write(d + "/config.plist", plistlib.dumps(whole, fmt=plistlib.FMT_BINARY))
+    _, other = h.take(d, "utm2")
+    assert {k: v for k, v in other.items() if k != "nvme0"} == {k: v for k, v in s.items() if k != "nvme0"}, (other, s)
+    many = ["x"]
+    for _ in range(40):
+        many = [many] * 10  # one object each; written out, more than any memory has
+    for data in (b"bplist00" + bytes(40), b"bplist00", plistlib.dumps({"a": many}, fmt=plistlib.FMT_BINARY)):
+        write(d + "/config.plist", data)
+        h.refused(d, "binary property list")
 
 
 def quickemu(h):

@@ -342,6 +342,50 @@ def case_restore_refused(h):
     assert h.record() == before and in_snapshots(h) == files, in_snapshots(h)
 
 
+def case_independent(h):
+    """A disk that stays out: it is in no snapshot, and as it was when the machine goes back; never one that snapshots have."""
+    h.want("create", "m", "--disk", "1M", "--disk", "1M", "--disk-format", "raw", "--disk-bus", "ide")
+    own = h.settings()["ide1"]["file"]
+
+    def write(drive, value):
+        s = h.settings()[drive]
+        h.tool("qemu-io", "-f", s["format"], "-c", f"write -P {value} 0 {BLOCK}", h.path(s["file"]))
+
+    def first(drive):
+        s = h.settings()[drive]
+        h.tool("qemu-img", "convert", "-f", s["format"], "-O", "raw", h.path(s["file"]), h.base + "/raw")
+        with open(h.base + "/raw", "rb") as f:
+            return f.read(1)[0]
+
+    write("ide0", 1), write("ide1", 1)
+    h.want("set", "m", "ide1.independent=on")
+    h.want("snapshot", "take", "m", "one", err="drive ide1 is independent")
+    assert h.settings()["ide1"]["file"] == own and [d["drive"] for d in h.record()["snapshots"][0]["disks"]] == ["ide0"]
+    assert json.loads(h.want("snapshot", "list", "m", "-o", "json"))["snapshots"][0]["left-out"] == ["ide1"]
+    assert "(without ide1)" in h.want("snapshot", "list", "m")
+    write("ide0", 2), write("ide1", 2)
+    h.want("snapshot", "restore", "m", "one", "--keep", "two")
+    assert (first("ide0"), first("ide1")) == (1, 2) and h.settings()["ide1"]["file"] == own
+    h.want("clone", "m", "n", "--snapshot", "one", err="drive ide1 stays out of snapshots")
+    assert "ide1" not in json.loads(h.want("info", "n", "-o", "json"))["settings"]
+    h.want("clone", "m", "o")  # all of the present
+    assert "ide1" in json.loads(h.want("info", "o", "-o", "json"))["settings"]
+    with open(h.path("saved.state"), "wb"):  # suspended: what the guest knows of the disk would not fit it
+        h.want("snapshot", "take", "m", code=1, err="take the snapshot while the machine is off")
+    os.unlink(h.path("saved.state"))
+    h.want("set", "m", "ide1.independent=off")
+    h.want("snapshot", "take", "m", "three")
+    before, files = h.record(), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "one", "--keep", "four", code=1, err="a part of some")  # the guest would write below three
+    h.want("set", "m", "ide1.independent=on")
+    h.want("snapshot", "take", "m", "five", code=1, err="a part of some")
+    h.want("snapshot", "restore", "m", "three", "--keep", "four", code=1, err="a part of some")  # its image would go
+    assert h.record() == before and in_snapshots(h) == files and first("ide1") == 2
+    h.want("set", "m", "ide1.independent=off")
+    h.want("snapshot", "restore", "m", "three")
+    h.want("snapshot", "verify", "m")
+
+
 def case_firmware_and_tpm(h):
     """What UEFI and a TPM remember is a snapshot's too; where there was nothing, there is nothing again."""
     small = {"vars.fd": "vars", "tpm/tpm2-00.permall": "tpm"}

@@ -568,8 +568,10 @@ static void test_features(void)
     assert_names(some, none, "sse3 osxsave avx avx2 avx512f");
     assert_names(none, some, "");
     assert_names("nonsense", NULL, "");
-    g_autofree char *host = state_host_features();
-    assert_names(host, host, "");
+    struct machine *m = machine("");
+    g_autofree char *shown = state_features(m);
+    assert_names(shown, shown, "");
+    machine_free(m);
 }
 
 /* A CPU that has less than that on which it was saved. */
@@ -579,13 +581,22 @@ static void test_other_features(void)
     int fd = saved(m);
     g_autoptr(GPtrArray) parts = state_parts(fd);
     struct part *p = part_find(parts, "machine");
-    g_autofree char *host = state_host_features();
-    uint8_t *at = memmem(p->bytes->data, p->bytes->len, host, strlen(host));
+    g_autofree char *shown = state_features(m);
+    uint8_t *at = memmem(p->bytes->data, p->bytes->len, shown, strlen(shown));
     g_assert_nonnull(at);
     memcpy(at + 33 + 8, "ffffffff", 8); /* leaf 7, EBX */
     not_restored(parts, "", "needs a CPU with ");
     memcpy(at + 33 + 8, "00000000", 8);
     not_restored(parts, "", "was made on a CPU without ");
+    static const char own[] = "the software engine", other[] = "some other engine  ";
+    G_STATIC_ASSERT(sizeof own == sizeof other);
+    uint8_t *by = memmem(p->bytes->data, p->bytes->len, own, strlen(own));
+    g_assert_nonnull(by);
+    memcpy(by, other, strlen(other));
+    memcpy(at + 33 + 8, "ffffffff", 8);
+    not_restored(parts, "", "was made under some other engine   with cpu-model = host");
+    not_restored(parts, "", "may use what this engine (the software engine) does not show: ");
+    not_restored(parts, "", "rtm"); /* by name */
     close(fd);
     machine_free(m);
 }

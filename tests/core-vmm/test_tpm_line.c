@@ -9,12 +9,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { INIT = 2, SET_LOCALITY = 5, CANCEL = 9, STOP = 14, SET_DATA_FD = 16, KINDS = 17 };
+enum { INIT = 2, SET_LOCALITY = 5, CANCEL = 9, GET_BLOB = 12, SET_BLOB = 13, STOP = 14, SET_DATA_FD = 16, KINDS = 17 };
 
 struct far {
     struct outer_events events;
     const struct tpm_end *end;
     int control, data; /* its own ends */
+    const struct tpm_memory *remembered;
+    unsigned flags;      /* of the last INIT */
+    uint8_t told[3][16]; /* by the kind of blob */
+    unsigned bytes[3];
+    bool refuses; /* blobs */
 };
 
 static struct far *far(void)
@@ -39,6 +44,16 @@ void tpm_answer(struct tpm_port *p, const uint8_t *data, size_t bytes)
 {
 }
 
+const struct tpm_memory *tpm_remembered(const struct tpm_port *p)
+{
+    return far()->remembered;
+}
+
+void tpm_forget(struct tpm_port *p)
+{
+    far()->remembered = NULL;
+}
+
 void outer_listen(struct outer *o, unsigned end, const char *name, const struct outer_events *e)
 {
     far()->events = *e;
@@ -46,13 +61,30 @@ void outer_listen(struct outer *o, unsigned end, const char *name, const struct 
 
 /* ---- the program ---- */
 
+static uint32_t take_number(void)
+{
+    uint8_t n[4];
+    g_assert_cmpint(recv(far()->control, n, 4, MSG_WAITALL), ==, 4);
+    return get_be32(n);
+}
+
+static void take_blob(void)
+{
+    take_number();
+    unsigned kind = take_number() - 1, bytes = take_number();
+    g_assert_cmpuint(kind, <, 3);
+    g_assert_cmpuint(bytes, <=, 16);
+    far()->bytes[kind] = bytes;
+    g_assert_cmpint(recv(far()->control, far()->told[kind], bytes, MSG_WAITALL), ==, bytes);
+}
+
 /* Answers all that is asked until nothing is; how often each was asked, and what was last of STOP and INIT. */
 static uint32_t answer_all(unsigned asked[KINDS])
 {
     int fd = far()->control;
     static const uint8_t good[4] = {0};
     uint32_t last = 0, number;
-    uint8_t more[4];
+    uint8_t more[1];
     for (unsigned turns = 0; turns < 100; turns++) {
         while (g_main_context_iteration(NULL, FALSE))
             ;
@@ -65,11 +97,17 @@ static uint32_t answer_all(unsigned asked[KINDS])
         number = get_be32(bytes);
         g_assert_cmpuint(number, <, KINDS);
         if (number == INIT)
-            g_assert_cmpint(recv(fd, more, 4, MSG_DONTWAIT), ==, 4);
+            far()->flags = take_number();
+        else if (number == SET_BLOB)
+            take_blob();
         else if (number == SET_LOCALITY)
             g_assert_cmpint(recv(fd, more, 1, MSG_DONTWAIT), ==, 1);
         asked[number]++;
         last = number == INIT || number == STOP ? number : last;
+        if (number == SET_BLOB && far()->refuses) {
+            g_assert_cmpint(send(fd, "bad!", 4, MSG_NOSIGNAL), ==, 4);
+            continue;
+        }
         g_assert_cmpint(send(fd, good, sizeof good, MSG_NOSIGNAL), ==, sizeof good);
     }
     return last;
@@ -131,10 +169,134 @@ static void test_resets(void)
     go(l);
 }
 
+/* ---- saved states ---- */
+
+static struct tpm_memory memory(void)
+{
+    struct tpm_memory t = {0};
+    for (unsigned i = 0; i < 2; i++)
+        t.blob[i].bytes = g_byte_array_append(g_byte_array_new(), (const uint8_t *)"blob0123", 5 + i);
+    return t;
+}
+
+static void drop(struct tpm_memory *t)
+{
+    for (unsigned i = 0; i < TPM_BLOBS; i++)
+        g_clear_pointer(&t->blob[i].bytes, g_byte_array_unref);
+}
+
+/* It is told before it begins; a reset meanwhile ends what it was told. */
+static void test_reminded(void)
+{
+    struct tpm_memory t = memory();
+    unsigned asked[KINDS] = {0};
+    far()->remembered = &t;
+    struct tpm_line *l = come_up();
+    g_assert_cmpuint(far()->flags, ==, 1);
+    g_assert_null(far()->remembered);
+    g_assert_cmpmem(far()->told[0], far()->bytes[0], "blob0", 5);
+    g_assert_cmpmem(far()->told[1], far()->bytes[1], "blob01", 6);
+    far()->end->reset(far()->end->ctx);
+    g_assert_cmpuint(answer_all(asked), ==, INIT);
+    g_assert_cmpuint(asked[STOP], ==, 1);
+    g_assert_cmpuint(asked[SET_BLOB], ==, 0);
+    g_assert_cmpuint(far()->flags, ==, 0);
+    go(l);
+    drop(&t);
+}
+
+static void test_reset_while_reminded(void)
+{
+    struct tpm_memory t = memory();
+    unsigned asked[KINDS] = {0};
+    int pair[2];
+    far()->remembered = &t;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    far()->control = pair[1];
+    struct tpm_line *l = tpm_line_new((struct machine *)far(), NULL, 0);
+    far()->events.up(far()->events.ctx, pair[0]);
+    far()->end->reset(far()->end->ctx);
+    g_assert_cmpuint(answer_all(asked), ==, INIT);
+    g_assert_cmpuint(asked[INIT], ==, 2);
+    g_assert_cmpuint(asked[STOP], ==, 1);
+    g_assert_cmpuint(far()->flags, ==, 0);
+    go(l);
+    drop(&t);
+}
+
+static void test_not_taken(void)
+{
+    struct tpm_memory t = memory();
+    unsigned asked[KINDS] = {0};
+    int pair[2];
+    far()->remembered = &t;
+    far()->refuses = true;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    far()->control = pair[1];
+    struct tpm_line *l = tpm_line_new((struct machine *)far(), NULL, 0);
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*does not take what it knew*");
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*request 13*");
+    far()->events.up(far()->events.ctx, pair[0]);
+    answer_all(asked);
+    g_test_assert_expected_messages();
+    g_assert_null(far()->remembered);
+    far()->refuses = false;
+    tpm_line_free(l);
+    close(far()->control);
+    close(far()->data);
+}
+
+/* A program that answers to three GET_BLOB at once; the last has nothing. */
+static void *tell(void *bytes)
+{
+    for (unsigned i = 1; i <= TPM_BLOBS; i++) {
+        uint32_t result = i == TPM_BLOBS ? 0x800 : 0, n = i == TPM_BLOBS ? 0 : GPOINTER_TO_UINT(bytes);
+        uint8_t head[16] = {0};
+        g_assert_cmpuint(take_number(), ==, GET_BLOB);
+        take_number();
+        g_assert_cmpuint(take_number(), ==, i);
+        take_number();
+        put_be32(head, result);
+        put_be32(head + 8, n);
+        put_be32(head + 12, n);
+        g_assert_cmpint(send(far()->control, head, sizeof head, MSG_NOSIGNAL), ==, sizeof head);
+        g_autofree uint8_t *data = g_malloc0(n + 1);
+        if (n > TPM_BLOB_MOST)
+            return NULL;
+        g_assert_cmpint(send(far()->control, data, n, MSG_NOSIGNAL), ==, n);
+    }
+    return NULL;
+}
+
+static void test_saved(void)
+{
+    struct tpm_memory t = {0};
+    g_autoptr(GError) error = NULL;
+    struct tpm_line *l = come_up();
+    GThread *program = g_thread_new("swtpm", tell, GUINT_TO_POINTER(TPM_BLOB_MOST));
+    g_assert_true(far()->end->save(far()->end->ctx, &t, NULL));
+    g_thread_join(program);
+    g_assert_cmpuint(t.blob[0].bytes->len, ==, TPM_BLOB_MOST);
+    g_assert_cmpuint(t.blob[1].bytes->len, ==, TPM_BLOB_MOST);
+    g_assert_null(t.blob[2].bytes);
+    drop(&t);
+    program = g_thread_new("swtpm", tell, GUINT_TO_POINTER(TPM_BLOB_MOST + 1));
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*does not say what it knows*");
+    g_assert_false(far()->end->save(far()->end->ctx, &t, &error));
+    g_test_assert_expected_messages();
+    g_thread_join(program);
+    drop(&t);
+    go(l);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tpm-line/slow", test_slow);
     g_test_add_func("/tpm-line/resets", test_resets);
+    g_test_add_func("/tpm-line/reminded", test_reminded);
+    g_test_add_func("/tpm-line/reset-while-reminded", test_reset_while_reminded);
+    g_test_add_func("/tpm-line/not-taken", test_not_taken);
+    g_test_add_func("/tpm-line/saved", test_saved);
     return g_test_run();
 }

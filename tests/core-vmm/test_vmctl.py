@@ -81,7 +81,7 @@ def test_usage(h):
     h.want(2, "list", "extra", err="usage")
     h.want(2, "list", "-o", "xml", err="table, json or name")
     h.want(2, "screen", "shoot", "x", err="did you mean shot?")
-    h.want(2, "wait", "x", err="--state, --serial, --screen, --ip and --port")
+    h.want(2, "wait", "x", err="--state, --serial, --screen, --ip, --port and --crash")
     code, out, err = h.run()
     assert code == 2 and "VERB" in out
 
@@ -137,6 +137,7 @@ def test_buses(h):
             (("--disk-bus", "scsi"), "scsi0", "scsi6", ""),
             (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
             (("--os", "windows", "--cpus", "4"), "sata0", "sata5", "sockets=1\n"), (("--os", "windows-old"), "ide0", "ide2", "sockets=1\n"),
+            (("--os", "windows"), "sata0", "sata5", "[additions]\nidentity=hyperv\n"),
             (("--os", "windows", "--cpus", "4", "--set", "machine.sockets=2"), "sata0", "sata5", "sockets=2\n"),
             (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
             (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
@@ -372,9 +373,16 @@ def test_tpm(h):
     if not shutil.which("swtpm"):
         return
     h.want(0, "start", "m")
-    h.want(1, "save", "m", err="with a TPM cannot be saved")
-    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "take", "m", "one")
+    h.want(0, "save", "m")
     assert "tpm2-00.permall" in os.listdir(f"{h.base}/data/terrarium/machines/m/tpm")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "snapshot", "verify", "m")
+    h.want(0, "snapshot", "restore", "m", "one")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    assert "does not" not in h.want(0, "logs", "m")
 
 
 def refuses_to_start(h, why):
@@ -1509,6 +1517,8 @@ def test_completion(h):
         script = h.want(0, "completion", shell, out="create")
         if shutil.which(shell):
             subprocess.run(check, input=script.encode(), check=True)
+    script = h.out("completion", "bash") + 'COMP_WORDS=(vmctl snapshot t) COMP_CWORD=2; _vmctl; echo "${COMPREPLY[@]}"'
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout.split() == ["take", "tree", "thin"]
     h.want(2, "completion", "tcsh", err="bash, zsh and fish")
 
 

@@ -46,6 +46,7 @@ const struct chip chips[] = {
     {&fw_cfg_ops, "fw-cfg"},
     {&flash_ops, "flash"},
     {&hpet_ops, "hpet"},
+    {&hyperv_ops, "hyperv", NULL, "lapic"},
     {&tpm_crb_ops, "tpm"},
     {NULL},
 };

@@ -15,6 +15,7 @@
 struct scene {
     char *folder, *base, *child, *target;
     uint8_t *model, *base_model; /* what the child shows, and the base */
+    uint8_t *got;                /* what an image shows; kept, for fresh memory costs more than to read into it */
     struct rng rng;
     const char *format;
 };
@@ -24,13 +25,12 @@ struct operation {
     void (*verify)(struct scene *s, bool completed);
 };
 
-static void shows(const char *path, const char *format, const uint8_t *model, uint64_t bytes)
+static void shows(struct scene *s, const char *path, const char *format, const uint8_t *model)
 {
     struct image *im = open_image(path, format, false);
-    g_autofree uint8_t *got = g_malloc(bytes);
-    g_assert_cmpuint(im->bytes, >=, bytes);
-    g_assert_cmpint(image_read(im, 0, got, bytes), ==, 0);
-    g_assert_true(!memcmp(got, model, bytes));
+    g_assert_cmpuint(im->bytes, >=, BYTES);
+    g_assert_cmpint(image_read(im, 0, s->got, BYTES), ==, 0);
+    g_assert_true(!memcmp(s->got, model, BYTES));
     image_close(im);
 }
 
@@ -92,10 +92,10 @@ static void convert_command(struct scene *s, const char **argv)
 static void convert_verify(struct scene *s, bool completed)
 {
     bool there = g_file_test(s->target, G_FILE_TEST_EXISTS);
-    shows(s->child, s->format, s->model, BYTES);
+    shows(s, s->child, s->format, s->model);
     g_assert_true(there || !completed);
     if (there)
-        shows(s->target, "qcow2", s->model, BYTES);
+        shows(s, s->target, "qcow2", s->model);
     if (there && !completed)
         g_remove(s->target);
 }
@@ -110,11 +110,11 @@ static void commit_verify(struct scene *s, bool completed)
 {
     not_corrupt(s->base, s->format);
     if (completed) {
-        shows(s->child, s->format, s->model, BYTES);
-        shows(s->base, s->format, s->model, BYTES);
+        shows(s, s->child, s->format, s->model);
+        shows(s, s->base, s->format, s->model);
     } else if (!strcmp(s->format, "qcow2") ||
                !strcmp(s->format, "vhd")) { /* others know by the parent's id when the very end was cut short */
-        shows(s->child, s->format, s->model, BYTES);
+        shows(s, s->child, s->format, s->model);
     }
 }
 
@@ -132,7 +132,7 @@ static void pull_command(struct scene *s, const char **argv)
 
 static void pull_verify(struct scene *s, bool completed)
 {
-    shows(s->child, s->format, s->model, BYTES);
+    shows(s, s->child, s->format, s->model);
     not_corrupt(s->child, s->format);
     if (completed) {
         struct image *im = open_image(s->child, s->format, false);
@@ -143,7 +143,7 @@ static void pull_verify(struct scene *s, bool completed)
 
 static void compact_verify(struct scene *s, bool completed)
 {
-    shows(s->base, s->format, s->base_model, BYTES);
+    shows(s, s->base, s->format, s->base_model);
     not_corrupt(s->base, s->format);
 }
 
@@ -158,7 +158,7 @@ static void resize_verify(struct scene *s, bool completed)
     struct image *im = open_image(s->child, s->format, false);
     g_assert_true(im->bytes == UINT64_C(3) << 40 || (im->bytes == BYTES && !completed));
     image_close(im);
-    shows(s->child, s->format, s->model, BYTES);
+    shows(s, s->child, s->format, s->model);
     not_corrupt(s->child, s->format);
 }
 
@@ -177,8 +177,10 @@ static GPid start(struct scene *s, const struct operation *op)
     GError *error = NULL;
     GPid pid;
     op->command(s, argv + 2);
-    g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &pid,
-                  &error);
+    /* with descriptors left open (none is without CLOEXEC) it need not copy this process */
+    g_spawn_async(NULL, (char **)argv, NULL,
+                  G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL | G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL, NULL,
+                  &pid, &error);
     g_assert_no_error(error);
     return pid;
 }
@@ -200,39 +202,61 @@ static int64_t full_time(struct scene *s, const struct operation *op)
     return t;
 }
 
+/* One killed run, then the same to its end; true: it was killed before its end. */
+static bool kill_one(struct scene *s, const struct operation *op, int64_t *longest)
+{
+    set_up(s, op->format);
+    GPid pid = start(s, op);
+    g_usleep(rng_below(&s->rng, *longest));
+    kill(pid, SIGKILL);
+    bool completed = finish(pid);
+    *longest = completed ? *longest * 9 / 10 + 1 : *longest + *longest / 20; /* the host may be busy, or no more so */
+    op->verify(s, completed);
+    if (!completed) {
+        g_assert_true(finish(start(s, op)));
+        op->verify(s, true);
+    }
+    return !completed;
+}
+
+static void scene_init(struct scene *s)
+{
+    *s = (struct scene){.folder = scratch_new(), .rng = rng_new(test_seed()), .model = g_malloc(BYTES)};
+    s->base_model = g_malloc(BYTES);
+    s->got = g_malloc(BYTES);
+    s->base = g_strdup_printf("%s/base.img", s->folder);
+    s->child = g_strdup_printf("%s/child.img", s->folder);
+    s->target = g_strdup_printf("%s/target.img", s->folder);
+}
+
+static void scene_clear(struct scene *s)
+{
+    scratch_remove(s->folder);
+    g_free(s->base);
+    g_free(s->child);
+    g_free(s->target);
+    g_free(s->model);
+    g_free(s->base_model);
+    g_free(s->got);
+}
+
 static void test_operation(const void *data)
 {
+    enum { SAY = 20 };
     const struct operation *op = data;
     const char *text = g_getenv("TEST_KILLS");
-    struct scene s = {.folder = scratch_new(), .rng = rng_new(test_seed()), .model = g_malloc(BYTES)};
-    s.base_model = g_malloc(BYTES);
-    s.base = g_strdup_printf("%s/base.img", s.folder);
-    s.child = g_strdup_printf("%s/child.img", s.folder);
-    s.target = g_strdup_printf("%s/target.img", s.folder);
-    int64_t longest = full_time(&s, op);
+    struct scene s;
+    scene_init(&s);
+    int64_t began = g_get_monotonic_time(), longest = full_time(&s, op);
     unsigned killed = 0, tries = 0, kills = text ? atoi(text) : 5;
-    for (; killed < kills && tries < 4 * kills; tries++) {
-        set_up(&s, op->format);
-        GPid pid = start(&s, op);
-        g_usleep(rng_below(&s.rng, longest));
-        kill(pid, SIGKILL);
-        bool completed = finish(pid);
-        killed += !completed;
-        longest = completed ? longest * 9 / 10 + 1 : longest + longest / 20; /* the host may be busy, or no more so */
-        op->verify(&s, completed);
-        if (!completed) {
-            g_assert_true(finish(start(&s, op)));
-            op->verify(&s, true);
-        }
-    }
+    for (; killed < kills && tries < 4 * kills; tries++)
+        if (kill_one(&s, op, &longest) && ++killed % SAY == 0)
+            g_test_message("%s, %u of %u operations: %u of %u kills, %u s", op->name, (unsigned)(op - operations) + 1,
+                           (unsigned)G_N_ELEMENTS(operations), killed, kills,
+                           (unsigned)((g_get_monotonic_time() - began) / G_USEC_PER_SEC));
     g_test_message("%u of %u were killed before the end", killed, tries);
     g_assert_cmpuint(killed, ==, kills);
-    scratch_remove(s.folder);
-    g_free(s.base);
-    g_free(s.child);
-    g_free(s.target);
-    g_free(s.model);
-    g_free(s.base_model);
+    scene_clear(&s);
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Descriptions of machines that other programs have written, with anything in them: refused in one sentence, or a plan, which
  * survives its way as JSON and whose settings are taken or refused by the schema.  The first byte says which kind; with its top bit,
- * what follows changes a small description that is right. */
+ * what follows changes a small description that is right.  FUZZ_IMPORT=NAME in the environment: always that kind. */
 #include "core-vmm/foreign/ova.h"
 #include "core-vmm/foreign/readers.h"
 #include "core-vmm/host/machines.h"
@@ -12,6 +12,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { KIND_OVA = FOREIGN_KINDS, KIND_MANIFEST, KINDS };
+
+static const char *const names[KINDS] = {
+    [FOREIGN_OVF] = "ovf", [FOREIGN_VMX] = "vmx",           [FOREIGN_VBOX] = "vbox", [FOREIGN_LIBVIRT] = "libvirt",
+    [FOREIGN_UTM] = "utm", [FOREIGN_QUICKEMU] = "quickemu", [KIND_OVA] = "ova",      [KIND_MANIFEST] = "manifest"};
 
 static const char *const right[FOREIGN_KINDS] = {
     [FOREIGN_OVF] =
@@ -141,11 +145,23 @@ static void read_manifest(const char *text, gsize n)
         manifest_check(&g_array_index(lines, struct manifest_line, i), (const uint8_t *)text, n, NULL, NULL, NULL);
 }
 
+static unsigned kind_of(uint8_t first)
+{
+    const char *only = g_getenv("FUZZ_IMPORT");
+    unsigned kind = (first & 0x7f) % KINDS;
+    for (unsigned i = 0; only && i < KINDS; i++)
+        if (!strcmp(names[i], only))
+            return i;
+    if (only)
+        g_error("there is no kind %s", only);
+    return kind;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
-    unsigned kind = (data[0] & 0x7f) % KINDS;
+    unsigned kind = kind_of(data[0]);
     g_autofree char *text = g_malloc0(size); /* of its own, so that a step behind it is seen */
     memcpy(text, data + 1, size - 1);
     if (kind == KIND_OVA)

@@ -24,7 +24,7 @@ struct caller *caller_new(const char *keys, bool served)
     g_autofree char *text = g_strdup_printf("[additions]\n%s\n", keys);
     c->stepped = stepped_new(text);
     c->machine = c->stepped->m;
-    c->additions = served ? additions_new(c->machine, true) : NULL;
+    c->additions = served ? additions_new(c->machine, true, CLIPBOARD_BOTH) : NULL;
     return c;
 }
 

@@ -31,8 +31,12 @@ static void tells(void)
 static void not_calls(void)
 {
     struct caller *c = caller_new("", false);
-    caller_command(c, 10, 0);
-    g_assert_cmphex(machine_in(c->machine, 0, 0x5658, 4), ==, UINT32_MAX); /* EAX is 6 now */
+    g_assert_cmphex(caller_command(c, 4, 0), ==, 0xff9cff9c); /* the pointer is not in the guest */
+    uint64_t gpr[8] = {[X86_RAX] = 6, [X86_RCX] = 4};
+    c->machine->engine->registers(c->machine->vcpu[0].engine_vcpu, gpr, true);
+    g_assert_cmphex(machine_in(c->machine, 0, 0x5658, 4), ==, UINT32_MAX);
+    gpr[X86_RAX] = MAGIC;
+    c->machine->engine->registers(c->machine->vcpu[0].engine_vcpu, gpr, true);
     g_assert_cmphex(machine_in(c->machine, 0, 0x5658, 2), ==, 0xffff);
     g_assert_cmphex(machine_in(c->machine, 0, 0x5659, 4), ==, UINT32_MAX);
     caller_free(c);

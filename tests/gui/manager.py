@@ -40,6 +40,7 @@ def on_own_bus():
     os.set_inheritable(out, True)
     os.environ["TERRARIUM_TEST_OUT"] = str(out)
     os.environ.pop("DBUS_SESSION_BUS_ADDRESS", None)
+    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp()  # where the accessibility bus has its socket: tests beside us have theirs
     os.dup2(2, 1)
     os.execvp("dbus-run-session", ["dbus-run-session", "--", python()] + sys.argv)
 
@@ -95,6 +96,9 @@ class Desk:
         for name in ("WAYLAND_DISPLAY", "LANGUAGE"):
             self.env.pop(name, None)
         os.environ["DISPLAY"] = self.env["DISPLAY"]
+        self.notes = self.home + "/notifications"
+        self.desktop = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "notifications.py"), self.notes])
+        wait_for("desktop's notifications", lambda: os.path.exists(self.notes))
         self.app = self.a11y = self.name = None
         self.asked = {}  # widgets whose children were asked for, and when
 
@@ -155,13 +159,34 @@ class Desk:
             os.makedirs(folder, exist_ok=True)
             self.run("import", "-window", "root", f"{folder}/{name}.png")
 
+    def window(self):
+        """The newest window of the manager that can be seen."""
+        return self.run("xdotool", "search", "--onlyvisible", "--pid", str(self.app.pid)).split()[-1]
+
+    def size(self):
+        """Of that window: width and height in pixels."""
+        lines = self.run("xdotool", "getwindowgeometry", "--shell", self.window()).split()
+        values = dict(line.split("=") for line in lines if "=" in line)
+        return int(values["WIDTH"]), int(values["HEIGHT"])
+
+    def window_picture(self, name):
+        folder = os.environ.get("TERRARIUM_PICTURES")
+        if folder and shutil.which("import"):
+            os.makedirs(folder, exist_ok=True)
+            self.run("import", "-window", self.window(), f"{folder}/{name}.png")
+
+    def notified(self):
+        """What the desktop was told: titles of notifications, with their bodies behind a tab."""
+        return open(self.notes, encoding="utf-8").read().split("\n")[:-1]
+
     def close(self):
         self.stop()
         for line in self.vmctl("list", "-o", "name", check=False).split("\n"):
             if line:
                 self.vmctl("stop", "--force", line, check=False)
-        self.server.terminate()
-        self.server.wait()
+        for process in (self.desktop, self.server):
+            process.terminate()
+            process.wait()
         shutil.rmtree(self.home, ignore_errors=True)
 
     # ---- what can be seen ----
@@ -314,3 +339,4 @@ def run_tests(tests, arguments, size="1280x900", vm=True):
                 desk.picture(f"{i:02}-{test.__name__}-failed")
     finally:
         desk.close()
+        shutil.rmtree(os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)

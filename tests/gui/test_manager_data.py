@@ -55,6 +55,27 @@ def xgettext():
         return problem or ("" if text(folder + "/out.pot").count("msgid") > 100 else "hardly any texts were found")
 
 
+def translations():
+    """Each language of LINGUAS: msgfmt takes it, and hardly a text is without a translation (new ones may be, for a while)."""
+    if not shutil.which("msgfmt"):
+        return "SKIP gettext is not installed"
+    languages = [line for line in text("gui/po/LINGUAS").split("\n") if line and line[0] != "#"]
+    found = [] if languages else ["gui/po/LINGUAS has no language"]
+    with tempfile.TemporaryDirectory() as folder:
+        tool("xgettext", "--files-from=gui/po/POTFILES", "--keyword=_", "--keyword=N_", "--from-code=UTF-8", "-o", folder + "/all.pot")
+        for language in languages:
+            po = f"gui/po/{language}.po"
+            found.append(tool("msgfmt", "--check-format", "--check-domain", "--check-accelerators=_", "-o", "/dev/null", po))
+            found.append(tool("msgmerge", "-q", "--no-fuzzy-matching", "-o", folder + "/merged.po", po, folder + "/all.pot"))
+            said = subprocess.run(["msgfmt", "--statistics", "-o", "/dev/null", folder + "/merged.po"], env=dict(os.environ, LC_ALL="C"),
+                                  capture_output=True, text=True).stderr
+            done, lacking = (int((re.search(rf"(\d+) {word}", said) or [0, 0])[1]) for word in ("translated", "untranslated"))
+            print(f"# {language}: {done} texts are translated, {lacking} are not")
+            if done < 9 * lacking or done < 100:
+                found.append(f"{po} lacks {lacking} of {done + lacking} texts")
+    return "\n".join(f for f in found if f)
+
+
 def layouts():
     """Each .ui file is well-formed and among the resources; a text in it is marked, and a button with an icon alone has a name."""
     resources, found = text("gui/manager/terrarium.gresource.xml"), []
@@ -73,7 +94,7 @@ def layouts():
     return "\n".join(found)
 
 
-TESTS = [desktop_entry, metainfo, potfiles, xgettext, layouts]
+TESTS = [desktop_entry, metainfo, potfiles, xgettext, translations, layouts]
 print(f"1..{len(TESTS)}")
 for i, test in enumerate(TESTS, 1):
     problem = test()

@@ -62,4 +62,12 @@ def last_one_deleted(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([empty_start, follows_vmctl, starts_and_stops, settings_show_and_follow, a_damaged_machine_is_shown, last_one_deleted], sys.argv[1:])
+def speaks_german(desk):
+    desk.stop()
+    desk.env["LANGUAGE"] = "de"
+    desk.start()
+    desk.see("Willkommen bei Terrarium")
+
+
+run_tests([empty_start, follows_vmctl, starts_and_stops, settings_show_and_follow, a_damaged_machine_is_shown, last_one_deleted,
+           speaks_german], sys.argv[1:])

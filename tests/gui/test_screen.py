@@ -12,93 +12,11 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from pictures import WAIT, png_pixels, wait_for  # noqa: E402
+from pictures import png_pixels, wait_for  # noqa: E402
+from screen_desk import LEAST, Desk  # noqa: E402
 
+GUEST = (0x10, 0x20, 0x30)
 VMCTL, SCRIPTED_VM, SCREEN = (os.path.abspath(a) for a in sys.argv[1:4])
-
-
-class Desk:
-    """A display, a machine "vm", and a window on it."""
-
-    def __init__(self):
-        self.home = tempfile.mkdtemp()
-        read, write = os.pipe()
-        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1000x700x24", "-noreset"], pass_fds=[write],
-                                       stderr=subprocess.DEVNULL)
-        os.close(write)
-        with os.fdopen(read) as line:
-            number = line.readline().strip()
-        os.mkdir(self.home + "/run", 0o700)
-        self.env = dict(os.environ, HOME=self.home, XDG_RUNTIME_DIR=self.home + "/run", XDG_DATA_HOME=self.home + "/data",
-                        DISPLAY=":" + number, TERRARIUM_VM=SCRIPTED_VM, SDL_VIDEODRIVER="x11", SDL_RENDER_DRIVER="software")
-        for name in ("XDG_CONFIG_HOME", "WAYLAND_DISPLAY"):
-            self.env.pop(name, None)
-        self.serial = self.home + "/serial"
-        self.screen = None
-        self.vmctl("create", "vm", "--serial", self.serial)
-
-    def run(self, *command):
-        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True, timeout=WAIT).stdout
-
-    def vmctl(self, *words):
-        return self.run(VMCTL, *words)
-
-    def start(self):
-        self.vmctl("start", "vm")
-        self.vmctl("serial", "vm", "--send", "mode 64\\n")
-        self.vmctl("wait", "vm", "--serial", "mode 64\r\n", "--timeout", "5")
-        self.open_window()
-
-    def open_window(self):
-        self.screen = subprocess.Popen([SCREEN, "vm"], env=self.env)
-        self.window = wait_for("window", self.find_window)
-        self.focus()
-        wait_for("picture", lambda: "64 x 48" in self.size() or "160 x 160" in self.size())
-
-    def focus(self):
-        self.run("xdotool", "windowfocus", "--sync", self.window)
-
-    def lose_focus(self):
-        root = self.run("xdotool", "search", "--maxdepth", "0", ".*").split()[0]
-        self.run("xdotool", "windowfocus", root, "sleep", "0.2")
-
-    def ask(self, *command):
-        return subprocess.run(command, env=self.env, capture_output=True, text=True).stdout
-
-    def windows(self):
-        """Finished ones: SDL may throw its first try away; the title comes last."""
-        found = self.ask("xdotool", "search", "--class", "terrarium-screen").split()
-        return [w for w in found if self.ask("xdotool", "getwindowname", w).startswith("vm: ")]
-
-    def find_window(self):
-        return next(iter(self.windows()), None)
-
-    def size(self):
-        lines = self.run("xdotool", "getwindowgeometry", self.window)
-        return lines.split("Geometry: ")[1].strip().replace("x", " x ")
-
-    def title(self):
-        return self.run("xdotool", "getwindowname", self.window)
-
-    def title_has(self, text):
-        wait_for(f"title with '{text}'", lambda: text in self.title())
-
-    def host(self, key):
-        self.run("xdotool", "keydown", "Control_R", "key", key, "keyup", "Control_R")
-
-    def got(self, codes):
-        wait_for(f"keys {codes}", lambda: codes in open(self.serial, errors="replace").read())
-
-    def ends(self):
-        assert self.screen.wait(WAIT) == 0
-
-    def close(self):
-        if self.screen and self.screen.poll() is None:
-            self.screen.kill()
-        subprocess.run([VMCTL, "stop", "--force", "vm"], env=self.env, capture_output=True)
-        self.server.terminate()
-        self.server.wait()
-        shutil.rmtree(self.home)
 
 
 # ---- tests ----
@@ -129,6 +47,82 @@ def keys_while_paused_are_lost(desk):
     desk.run("xdotool", "key", "x")
     desk.got("+45 -45 ")
     assert "+44" not in open(desk.serial, errors="replace").read()
+
+
+def pause_shows(desk):
+    """In the picture: darker, with a sign in the middle."""
+    def middle():
+        rows = desk.window_pixels()
+        part = [dot for row in rows[100:230] for dot in row[130:270]]
+        return rows[45][60], max(part)
+    wait_for("picture", lambda: middle()[0] == GUEST)
+    desk.vmctl("pause", "vm")
+    wait_for("sign", lambda: middle()[0] == (6, 12, 18) and min(middle()[1]) > 200)
+    desk.vmctl("resume", "vm")
+    wait_for("picture again", lambda: middle() == (GUEST, GUEST))
+
+
+def only_the_cursor_is_drawn(desk):
+    """A text cursor that blinks costs next to nothing: CPU time, which is about the same on a busy host."""
+    def cpu():
+        with open(f"/proc/{desk.screen.pid}/schedstat") as f:
+            return int(f.read().split()[0]) / 1e9
+    def looks():
+        return {tuple(map(tuple, desk.window_pixels())) for _ in range(12) if not time.sleep(0.07)}
+    desk.vmctl("serial", "vm", "--send", "text\\ncursor\\n")
+    wait_for("text", lambda: desk.size() == "720 x 430")
+    desk.run("xdotool", "mousemove", "900", "600", "sleep", "6")  # until no notice is there any more
+    assert len(looks()) > 1, "the cursor does not blink, so that this would prove nothing"
+    before, began = cpu(), time.monotonic()
+    time.sleep(4)
+    part = (cpu() - before) / (time.monotonic() - began)
+    print(f"# {100 * part:.2f} % of a CPU")
+    assert part < 0.005
+    desk.vmctl("serial", "vm", "--send", "mode 64\\n")
+    wait_for("picture", lambda: desk.size() == LEAST)
+
+
+def menus_by_keys(desk):
+    """The network's cable, the drive's medium and a key combination."""
+    def cable():
+        return json.loads(desk.vmctl("nic", "list", "vm", "-o", "json"))["cards"][0]["connected"]
+
+    def medium():
+        return json.loads(desk.vmctl("media", "list", "vm", "-o", "json"))["drives"][0].get("file")
+
+    def choose(menu, entry):
+        desk.host("m")
+        desk.run("xdotool", "key", *["Right"] * menu, "sleep", "1.5", "key", *["Down"] * entry, "Return")
+    assert cable() and medium()
+    choose(4, 1)
+    wait_for("cable out", lambda: not cable())
+    choose(4, 1)
+    wait_for("cable in", cable)
+    choose(3, 0)
+    wait_for("ejected", lambda: not medium())
+    choose(3, 0)  # the image that was beside the one that was ejected is not known any more; nothing can be chosen
+    desk.run("xdotool", "key", "Escape")
+    choose(1, 6)
+    desk.got("+56 +15 -15 -56 ")
+    desk.run("xdotool", "key", "Escape", "n")
+    desk.got("+49 -49 ")
+
+
+def toolbar_hides(desk):
+    """And is remembered; the picture has its place, and it comes back at the upper edge."""
+    def bar():
+        return all(abs(a - b) < 3 for a, b in zip(desk.window_pixels()[4][396], (0x30, 0x30, 0x36)))
+    desk.run("xdotool", "mousemove", "900", "600")
+    wait_for("bar", bar)
+    desk.host("b")
+    wait_for("no bar", lambda: not bar())
+    assert "toolbar = off" in open(desk.home + "/data/terrarium/machines/vm/machine.ini").read().replace("=off", " = off")
+    desk.run("xdotool", "mousemove", "--window", desk.window, "200", "100", "sleep", "0.2", "mousemove", "--window", desk.window, "201", "0")
+    wait_for("bar at the edge", bar)
+    desk.run("xdotool", "mousemove", "--window", desk.window, "200", "150")
+    wait_for("no bar again", lambda: not bar())
+    desk.host("b")
+    wait_for("bar", bar)
 
 
 def focus_loss_releases_keys(desk):
@@ -177,10 +171,14 @@ def lock_keys_follow(desk):
 
 
 def screenshot(desk):
+    """Into the folder that XDG_PICTURES_DIR names, which is made if it is not there."""
+    folder = desk.env["XDG_PICTURES_DIR"]
+
+    def file():
+        return os.path.isdir(folder) and next((folder + "/" + n for n in os.listdir(folder) if n.endswith(".png")), None)
     desk.host("s")
-    path = wait_for("screenshot", lambda: next((desk.home + "/" + n for n in os.listdir(desk.home) if n.endswith(".png")), None))
-    rows = png_pixels(path)
-    assert len(rows) == 48 and all(row == [(0x10, 0x20, 0x30)] * 64 for row in rows)
+    rows = png_pixels(wait_for("screenshot", file))
+    assert len(rows) == 48 and all(row == [GUEST] * 64 for row in rows)
 
 
 def closing_keeps_it_running(desk):
@@ -192,6 +190,23 @@ def closing_keeps_it_running(desk):
     desk.run("xdotool", "sleep", "0.3", "key", "Return")
     desk.ends()
     assert "running" in desk.vmctl("list")
+
+
+def closing_is_remembered(desk):
+    desk.open_window()
+    desk.host("q")
+    desk.run("xdotool", "sleep", "0.3", "key", "Left", "space", "Right", "Return")  # the box, then "Keep running"
+    desk.ends()
+    desk.open_window()
+    desk.host("q")
+    desk.ends()
+    desk.vmctl("set", "vm", "window.close=save")
+    desk.open_window()
+    desk.host("q")
+    desk.ends()
+    assert "saved" in desk.vmctl("list"), desk.vmctl("list")
+    desk.vmctl("set", "vm", "window.close=ask")
+    desk.vmctl("start", "vm")
 
 
 def power_off_closes_it(desk):
@@ -216,7 +231,9 @@ def nobody_there(desk):
     assert done.returncode == 3 and "nobody is not running" in done.stderr, (done.returncode, done.stderr)
 
 
-TESTS = [title_and_state, keys_by_place, keys_while_paused_are_lost, focus_loss_releases_keys, capture_and_release, lock_keys_follow, screenshot, closing_keeps_it_running,
+TESTS = [title_and_state, keys_by_place, keys_while_paused_are_lost, pause_shows, only_the_cursor_is_drawn, menus_by_keys,
+         toolbar_hides, focus_loss_releases_keys, capture_and_release, lock_keys_follow, screenshot, closing_keeps_it_running,
+         closing_is_remembered,
          power_off_closes_it, a_crash_is_told, nobody_there]
 
 
@@ -226,7 +243,13 @@ def main():
         print(f"1..0 # SKIP not installed: {' '.join(missing)}")
         return
     print(f"1..{len(TESTS)}")
-    desk = Desk()
+    with tempfile.NamedTemporaryFile(suffix=".iso") as medium:
+        medium.truncate(1 << 20)
+        run(Desk(VMCTL, SCRIPTED_VM, SCREEN, "--cdrom", medium.name))
+
+
+def run(desk):
+    desk.env["XDG_PICTURES_DIR"] = desk.home + "/my pictures/new"
     try:
         desk.start()
         for i, test in enumerate(TESTS, 1):

@@ -217,6 +217,58 @@ static void test_lapic_registers(const struct cpu_engine *engine)
     bare_free(m);
 }
 
+static void lapic_put(struct cpu_lapic *l, unsigned at, uint32_t value)
+{
+    memcpy(l->registers + at, &value, sizeof value);
+}
+
+/* A level-triggered interrupt that came in with a state: the EOI is told here, too. */
+static void test_level_under_way(const struct cpu_engine *engine)
+{
+    enum { VECTOR = 0x41, WORD = VECTOR / 32 * 0x10, TMR = 0x180, IRR = 0x200 };
+    pthread_t t;
+    struct bare_machine *m = start_apic(engine, &t);
+    struct cpu_lapic l;
+    bare_stop(m, 0, t);
+    engine->get_lapic(m->vcpu[0], &l);
+    lapic_put(&l, TMR + WORD, 1u << VECTOR % 32);
+    lapic_put(&l, IRR + WORD, 1u << VECTOR % 32);
+    engine->set_lapic(m->vcpu[0], &l);
+    t = bare_spawn(m, 0);
+    g_assert_true(bare_wait(bare_word(m, RESULT), 1));
+    for (unsigned ms = 0; !m->eois[VECTOR] && ms < 5000; ms++)
+        g_usleep(1000);
+    bare_stop(m, 0, t);
+    g_assert_cmpuint(m->eois[VECTOR], ==, 1);
+    bare_free(m);
+}
+
+/* A one-shot count that stands at 0: where its interrupt was given there is none more, else it comes. */
+static void test_count_ran_out(const struct cpu_engine *engine)
+{
+    enum { VECTOR = 0x40, TIMER = 0x320, INITIAL = 0x380, CURRENT = 0x390 };
+    pthread_t t;
+    struct bare_machine *m = start_apic(engine, &t);
+    struct cpu_lapic l;
+    for (unsigned given = 2; given-- > 0;) {
+        bare_stop(m, 0, t);
+        engine->get_lapic(m->vcpu[0], &l);
+        lapic_put(&l, TIMER, VECTOR);
+        lapic_put(&l, INITIAL, 100000);
+        lapic_put(&l, CURRENT, 0);
+        l.ran_out = given;
+        engine->set_lapic(m->vcpu[0], &l);
+        t = bare_spawn(m, 0);
+        if (given)
+            g_usleep(50000);
+        else
+            g_assert_true(bare_wait(bare_word(m, RESULT), 1));
+        g_assert_cmpuint(bare_u32(m, RESULT), ==, !given);
+    }
+    bare_stop(m, 0, t);
+    bare_free(m);
+}
+
 static void test_cr8(const struct cpu_engine *engine)
 {
     struct bare_machine *m = bare_new(engine, 1);
@@ -307,6 +359,8 @@ void add_interrupt_tests(void)
     add_split_test("interrupts/msi", test_msi);
     add_split_test("interrupts/level", test_level);
     add_split_test("lapic/registers", test_lapic_registers);
+    add_split_test("lapic/level-under-way", test_level_under_way);
+    add_split_test("lapic/count-ran-out", test_count_ran_out);
     add_test("lapic/cr8", test_cr8);
     add_test("smp/sipi", test_sipi);
     add_test("smp/sipi-after-reset", test_sipi_after_reset);

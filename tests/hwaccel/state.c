@@ -155,6 +155,34 @@ static void test_round_trip_64(const struct cpu_engine *engine)
     bare_free(m);
 }
 
+/* Through the software engine and back, all of it. */
+static void test_round_trip_elsewhere(const struct cpu_engine *engine)
+{
+    struct bare_machine *m = bare_new(engine, 1), *soft = bare_new(&soft_engine, 1);
+    g_autofree struct x86_state *in = g_new(struct x86_state, 1), *out = g_new(struct x86_state, 1);
+    guint32 seed = g_test_rand_int();
+    GRand *r = g_rand_new_with_seed(seed);
+    g_test_message("seed %u", seed);
+    bare_start64(m, 0, CODE);
+    engine->get_state(m->vcpu[0], in);
+    for (unsigned i = 0; i < 50; i++) {
+        random_state64(r, in);
+        in->run_state = i % 2 ? X86_HALTED : X86_RUNNING;
+        in->event = (struct x86_event){.pending = i % 3 == 0, .vector = 0x20 + i};
+        engine->set_state(m->vcpu[0], in);
+        engine->get_state(m->vcpu[0], out);
+        soft_engine.set_state(soft->vcpu[0], out);
+        soft_engine.get_state(soft->vcpu[0], out);
+        assert_same(in, out);
+        engine->set_state(m->vcpu[0], out);
+        engine->get_state(m->vcpu[0], out);
+        assert_same(in, out);
+    }
+    g_rand_free(r);
+    bare_free(soft);
+    bare_free(m);
+}
+
 static void test_round_trip_reset(const struct cpu_engine *engine)
 {
     struct bare_machine *m = bare_new(engine, 2);
@@ -443,6 +471,7 @@ void add_state_tests(void)
     add_test("state/round-trip-reset", test_round_trip_reset);
     add_test("state/round-trip-32", test_round_trip_32);
     add_test("state/round-trip-64", test_round_trip_64);
+    add_software_test("state/round-trip-elsewhere", test_round_trip_elsewhere);
     add_test("state/round-trip-null", test_round_trip_null);
     add_test("state/round-trip-shadows", test_round_trip_shadows);
     add_test("state/ignored-l", test_ignored_l);

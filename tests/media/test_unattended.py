@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import termios
+import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__))]
 import windows_answers  # noqa: E402
@@ -256,13 +257,18 @@ GRUB = 0, b"\xeb\x63\x90" + b"\0" * 0x17d + b"GRUB \0"
 PLAIN = "--disk-format", "raw", "--nic", "none", "--set", "machine.engine=interp"
 
 
+def snapshots(h, name):
+    return [s["name"] for s in json.loads(h.want(0, "snapshot", "list", name, "-o", "json"))["snapshots"]]
+
+
 def over(h, name):
     """The installation has left nothing."""
     ini = h.ini(name)
     for word in ("installer-", "cmdline", "boot=", "on-reset", "answers.iso", "f.iso"):
         assert word not in ini, f"{word} is left: {ini}"
-    left = set(os.listdir(folder(h, name))) - {"machine.ini", "disk.img", "logs", "lock"}
-    assert "media=cdrom" in ini and "file=disk.img" in ini and not left, (left, ini)
+    left = set(os.listdir(folder(h, name))) - {"machine.ini", "disk.img", "logs", "lock", "snapshots"}
+    assert "media=cdrom" in ini and re.search("^file=snapshots/", ini, re.M) and not left, (left, ini)
+    assert snapshots(h, name) == ["Fresh install"]
 
 
 def test_end(h):
@@ -279,10 +285,75 @@ def test_end(h):
     h.want(0, "stop", "--force", "m")
     over(h, "m")
     h.want(3, "unattended", "finish", "m", err="no installation")
-    h.write("data/terrarium/machines/m/machine.ini", before)  # as a snapshot from before would be restored
+    image = re.search("^file=(snapshots/.*)$", h.ini("m"), re.M).group(1)
+    h.write("data/terrarium/machines/m/machine.ini",  # as a snapshot from before would be restored
+            before.replace("file=disk.img", "file=" + image).replace("format=raw", "format=qcow2"))
     h.want(0, "start", "m")
     h.want(0, "stop", "--force", "m")
     over(h, "m")
+
+
+def waited(h, name, *options):
+    """A machine whose system somebody is about to install."""
+    h.iso("f.iso", FEDORA, "Fedora")
+    h.want(0, "create", name, "--cdrom", "f.iso", "--disk", "1M", "--snapshot-when-installed", *PLAIN, *options)
+    assert os.path.exists(folder(h, name) + "/fresh-install") and "f.iso" in h.ini(name)
+
+
+def until(what, check):
+    end = time.monotonic() + 60
+    while not check():
+        assert time.monotonic() < end, f"no {what}"
+        time.sleep(0.05)
+
+
+def fresh(h, name):
+    """The snapshot is there, and the medium is out."""
+    assert snapshots(h, name) == ["Fresh install"] and "f.iso" not in h.ini(name) and "media=cdrom" in h.ini(name)
+    assert not os.path.exists(folder(h, name) + "/fresh-install")
+
+
+def test_fresh_by_reset(h):
+    """A reset with nothing on the disk says nothing; one with a boot loader ends the installation, and the machine runs on."""
+    h.env["TERRARIUM_VM"] = VM
+    waited(h, "m")
+    h.want(0, "start", "m")
+    h.want(0, "reset", "m")
+    h.want(0, "vnc", "m", "status")  # it is there still
+    assert not snapshots(h, "m") and "f.iso" in h.want(0, "media", "list", "m")
+    for at, data in PARTITION + (GRUB,):
+        put(h, "m", at, data)
+
+    def done():
+        h.want(0, "reset", "m")
+        time.sleep(0.5)
+        return not os.path.exists(folder(h, "m") + "/fresh-install")
+    until("snapshot after a reset", done)
+    fresh(h, "m")
+    assert "f.iso" not in h.want(0, "media", "list", "m")
+    info = json.loads(h.want(0, "snapshot", "list", "m", "-o", "json"))["snapshots"][0]
+    assert info["state-bytes"] > 0, info
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    assert snapshots(h, "m") == ["Fresh install"]
+
+
+def test_fresh_by_start(h):
+    """An installer that powers off is seen to before the next start; of Windows, which resets in between, only that counts."""
+    h.env["TERRARIUM_VM"] = VM
+    waited(h, "m", "--os", "windows", "--disk-bus", "ide")
+    h.want(0, "start", "m")
+    for at, data in PARTITION + (GRUB,):
+        put(h, "m", at, data)
+    h.want(0, "reset", "m")
+    time.sleep(1)
+    assert not snapshots(h, "m") and "f.iso" in h.ini("m")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "start", "m")
+    fresh(h, "m")
+    h.want(0, "stop", "--force", "m")
+    h.want(2, "create", "two", "--cdrom", "f.iso", "--disk", "1M", "--disk", "1M", "--snapshot-when-installed", err="one disk")
 
 
 def test_unknown_end(h):

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fake_machine.c - see fake_machine.h. */
+#include "core-vmm/api/hyperv.h"
 #include "tests/patcher/fake_machine.h"
 
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size)
@@ -51,6 +52,20 @@ uint8_t machine_tpr(struct machine *m, unsigned cpu)
 }
 
 void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8)
+{
+}
+
+bool machine_hyperv_msr(struct machine *m, unsigned cpu, uint32_t msr, uint64_t *value, bool write)
+{
+    return false;
+}
+
+bool machine_hypercall(struct machine *m, unsigned cpu, uint64_t gpr[16], bool wide)
+{
+    return false;
+}
+
+void machine_msr_unknown(struct machine *m, uint32_t msr, bool write)
 {
 }
 

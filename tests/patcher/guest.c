@@ -264,6 +264,29 @@ int guest_vector(const struct guest *g)
     return at >= GUEST_HANDLER(0) && at < GUEST_HANDLER(64) && at % 16 == 0 ? (int)(at - GUEST_HANDLER(0)) / 16 : -1;
 }
 
+struct counter {
+    const char *name;
+    uint64_t value;
+    bool found;
+};
+
+static void look_at_counter(void *ctx, const char *group, const char *name, uint64_t value)
+{
+    struct counter *c = ctx;
+    if (strcmp(name, c->name))
+        return;
+    c->value = value;
+    c->found = true;
+}
+
+uint64_t guest_counter(struct guest *g, const char *name)
+{
+    struct counter c = {.name = name};
+    g->engine->counters(g->evm, look_at_counter, &c);
+    g_assert_true(c.found);
+    return c.value;
+}
+
 uint64_t guest_frame(const struct guest *g, unsigned n)
 {
     unsigned size = g->s.efer & 1 << 10 ? 8 : g->s.cr0 & 1 ? 4 : 2;

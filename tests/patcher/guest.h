@@ -76,4 +76,6 @@ void guest_write(struct guest *g, uint64_t at, unsigned size, uint64_t v);
 void guest_descriptor(struct guest *g, unsigned selector, uint32_t base, uint32_t limit, unsigned access);
 void guest_gate(struct guest *g, unsigned vector, uint16_t selector, uint64_t offset, unsigned access);
 struct x86_seg guest_segment(const struct guest *g, unsigned selector);
+uint64_t guest_counter(struct guest *g,
+                       const char *name); /* what the engine counts under that name, which it must have */
 uint64_t guest_frame(const struct guest *g, unsigned n); /* n-th slot of the top of the stack, by the mode's size */

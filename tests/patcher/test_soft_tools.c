@@ -23,25 +23,12 @@ static struct guest *run(const uint8_t *code, const uint8_t *end)
     return g;
 }
 
-static void note(void *ctx, const char *group, const char *name, uint64_t value)
-{
-    g_hash_table_insert(ctx, g_strdup_printf("%s/%s", group, name), GUINT_TO_POINTER((guint)value));
-}
-
-static guint counted(GHashTable *all, const char *name)
-{
-    g_assert_true(g_hash_table_contains(all, name));
-    return GPOINTER_TO_UINT(g_hash_table_lookup(all, name));
-}
-
 static void test_counters(void)
 {
     struct guest *g = run(busy, busy_end);
-    g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g->engine->counters(g->evm, note, all);
-    g_assert_cmpuint(counted(all, "code/blocks translated"), >, 0);
-    g_assert_cmpuint(counted(all, "memory/page walks"), >=, 16);
-    g_assert_cmpuint(counted(all, "left/translated code entered from tier 1"), >, 0);
+    g_assert_cmpuint(guest_counter(g, "blocks translated"), >, 0);
+    g_assert_cmpuint(guest_counter(g, "page walks"), >=, 16);
+    g_assert_cmpuint(guest_counter(g, "translated code entered from tier 1"), >, 0);
     guest_free(g);
 }
 
@@ -158,51 +145,6 @@ static void test_options(void)
     g_assert_nonnull(strstr(error->message, "\"maker=via\""));
 }
 
-/* clang-format off */
-GUEST_CODE(copies, 64, "mov $0x20000, %edi; mov $100000, %ecx\n"
-                       "1: mov (%rdi), %eax; add %eax, 8(%rdi); dec %ecx; jnz 1b; hlt\n");
-/* clang-format on */
-
-struct scribbler {
-    volatile uint32_t *at;
-    _Atomic bool stop;
-};
-
-static gpointer scribble(gpointer data)
-{
-    struct scribbler *s = data;
-    while (!s->stop)
-        ++*s->at;
-    return NULL;
-}
-
-/* Memory that changes behind the engine's back makes tier 1 come to something else than tier 2 did. */
-static void test_lockstep_finds(void)
-{
-    g_autoptr(GError) error = NULL;
-    g_setenv("GUEST_ENGINE", "lockstep", TRUE);
-    struct guest *g = guest_new(1);
-    guest_start(g, GUEST_LONG);
-    GUEST_LOAD(g, GUEST_CODE_AT, copies);
-    struct scribbler s = {.at = (uint32_t *)(g->mem + 0x20000)};
-    GThread *t = g_thread_new("scribbler", scribble, &s);
-    while (!*s.at)
-        g_thread_yield();
-    g->s.rip = GUEST_CODE_AT;
-    enum cpu_stop stop = CPU_STOP_HLT; /* a busy host may not run both threads at once */
-    for (gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
-         stop == CPU_STOP_HLT && g_get_monotonic_time() < end;) {
-        g->engine->set_state(g->vcpu[0], &g->s);
-        stop = g->engine->run(g->vcpu[0], &error);
-    }
-    s.stop = true;
-    g_thread_join(t);
-    g_assert_cmpint(stop, ==, CPU_STOP_FAIL);
-    g_assert_nonnull(strstr(error->message, "lockstep: "));
-    g_assert_nonnull(strstr(error->message, "before it was nearest"));
-    guest_free(g);
-}
-
 int main(int argc, char **argv)
 {
     g_setenv("GUEST_ENGINE", "soft", TRUE);
@@ -216,6 +158,5 @@ int main(int argc, char **argv)
 #endif
     g_test_add_func("/soft/memory-grows", test_memory_grows);
     g_test_add_func("/soft/options", test_options);
-    g_test_add_func("/soft/lockstep-finds", test_lockstep_finds);
     return g_test_run();
 }

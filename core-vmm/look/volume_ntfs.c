@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* volume_ntfs.c - NTFS, by libntfs-3g, read-only and without its journal.  Names in any case; files that a reparse point stands for (links,
+ * those that Windows 10 and later keeps packed, those of a cloud) are not read. */
+#include "core-vmm/look/volume.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* These want to be told what there is, and come behind sys/stat.h. */
+#include <ntfs-3g/attrib.h>
+#include <ntfs-3g/dir.h>
+#include <ntfs-3g/logging.h>
+#include <ntfs-3g/volume.h>
+
+enum { PIECE = 1 << 20, BLOCK = 512 };
+
+/* ---- its disk ---- */
+
+struct disk {
+    const struct source *source;
+    s64 at;
+};
+
+static int dev_open(struct ntfs_device *d, int flags)
+{
+    NDevSetOpen(d);
+    NDevSetReadOnly(d);
+    return 0;
+}
+
+static int dev_close(struct ntfs_device *d)
+{
+    NDevClearOpen(d);
+    return 0;
+}
+
+static s64 dev_seek(struct ntfs_device *d, s64 offset, int whence)
+{
+    struct disk *disk = d->d_private;
+    s64 from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? disk->at : (s64)disk->source->bytes;
+    if (offset < -from || offset > (s64)disk->source->bytes - from) {
+        errno = EINVAL;
+        return -1;
+    }
+    return disk->at = from + offset;
+}
+
+static s64 dev_pread(struct ntfs_device *d, void *to, s64 count, s64 at)
+{
+    const struct source *s = ((struct disk *)d->d_private)->source;
+    s64 left = at >= 0 && (uint64_t)at < s->bytes ? (s64)(s->bytes - at) : 0, n = MIN(MAX(count, 0), left);
+    if (n && !source_read(s, at, to, n)) {
+        errno = EIO;
+        return -1;
+    }
+    return n;
+}
+
+static s64 dev_read(struct ntfs_device *d, void *to, s64 count)
+{
+    struct disk *disk = d->d_private;
+    s64 n = dev_pread(d, to, count, disk->at);
+    disk->at += MAX(n, 0);
+    return n;
+}
+
+static s64 dev_write(struct ntfs_device *d, const void *from, s64 count)
+{
+    errno = EROFS;
+    return -1;
+}
+
+static s64 dev_pwrite(struct ntfs_device *d, const void *from, s64 count, s64 at)
+{
+    errno = EROFS;
+    return -1;
+}
+
+static int dev_sync(struct ntfs_device *d)
+{
+    return 0;
+}
+
+static int dev_stat(struct ntfs_device *d, struct stat *st)
+{
+    const struct source *s = ((struct disk *)d->d_private)->source;
+    *st = (struct stat){.st_mode = S_IFREG | 0400, .st_size = s->bytes, .st_blksize = BLOCK};
+    return 0;
+}
+
+static int dev_ioctl(struct ntfs_device *d, unsigned long request, void *arg)
+{
+    errno = ENOTTY;
+    return -1;
+}
+
+/* ---- a file ---- */
+
+static bool ntfs_is(const struct source *s)
+{
+    char name[8];
+    return source_read(s, 3, name, sizeof name) && !memcmp(name, "NTFS    ", sizeof name);
+}
+
+static enum file_result copy_data(ntfs_attr *a, const struct file_sink *to)
+{
+    g_autofree uint8_t *some = g_malloc(PIECE);
+    for (s64 at = 0; at < a->data_size;) {
+        s64 n = ntfs_attr_pread(a, at, MIN(PIECE, a->data_size - at), some);
+        if (n <= 0)
+            return FILE_DAMAGED;
+        if (!to->put(to->ctx, some, n))
+            return FILE_NOT_TAKEN;
+        at += n;
+    }
+    return FILE_DONE;
+}
+
+static enum file_result copy_inode(ntfs_inode *i, const struct file_sink *to)
+{
+    if (i->mrec->flags & MFT_RECORD_IS_DIRECTORY)
+        return FILE_NO_FILE;
+    if (i->flags & (FILE_ATTR_REPARSE_POINT | FILE_ATTR_ENCRYPTED))
+        return FILE_UNREADABLE;
+    ntfs_attr *a = ntfs_attr_open(i, AT_DATA, AT_UNNAMED, 0);
+    if (!a)
+        return FILE_DAMAGED;
+    enum file_result result = copy_data(a, to);
+    ntfs_attr_close(a);
+    return result;
+}
+
+static enum file_result copy_from(ntfs_volume *v, const char *path, const struct file_sink *to)
+{
+    ntfs_set_ignore_case(v);
+    errno = 0;
+    ntfs_inode *i = ntfs_pathname_to_inode(v, NULL, path);
+    if (!i)
+        return errno == ENOENT || errno == ENOTDIR ? FILE_NOT_THERE : FILE_DAMAGED;
+    enum file_result result = copy_inode(i, to);
+    ntfs_inode_close(i);
+    return result;
+}
+
+static enum file_result ntfs_copy(const struct source *s, const char *path, const struct file_sink *to)
+{
+    static struct ntfs_device_operations ops = {.open = dev_open,
+                                                .close = dev_close,
+                                                .seek = dev_seek,
+                                                .read = dev_read,
+                                                .write = dev_write,
+                                                .pread = dev_pread,
+                                                .pwrite = dev_pwrite,
+                                                .sync = dev_sync,
+                                                .stat = dev_stat,
+                                                .ioctl = dev_ioctl};
+    struct disk disk = {.source = s};
+    ntfs_log_set_handler(ntfs_log_handler_null);
+    ntfs_set_char_encoding("C.UTF-8");
+    struct ntfs_device *d = ntfs_device_alloc("disk", 0, &ops, &disk);
+    ntfs_volume *v = d ? ntfs_device_mount(d, NTFS_MNT_RDONLY | NTFS_MNT_FORENSIC) : NULL;
+    if (!v) {
+        if (d)
+            ntfs_device_free(d);
+        return FILE_DAMAGED;
+    }
+    enum file_result result = copy_from(v, path, to);
+    ntfs_umount(v, TRUE); /* and the device */
+    return result;
+}
+
+const struct volume_kind volume_ntfs = {"NTFS", ntfs_is, ntfs_copy};

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* live.h - what the files that save a machine while it runs on (save_live.c) share. */
+#pragma once
+#include "core-vmm/machine/state.h"
+
+/* ---- live_pages.c: the pages that have changed since they went to the file ---- */
+struct live_pages {
+    struct machine *machine;
+    const GArray *areas;     /* struct memory_area */
+    struct page_store store; /* copied aside */
+    uint64_t *changed;       /* has changed since it was written or set aside, a bit per page of the file */
+    uint64_t aside, most;    /* pages in the store; and how many may be */
+    unsigned written;        /* how often the store went to the file because it was full */
+};
+bool live_pages_init(struct live_pages *p, struct machine *m, const GArray *areas, GError **error);
+void live_pages_clear(struct live_pages *p);
+uint64_t live_pages_count(const struct live_pages *p); /* that have changed */
+/* What devices may write to memory of their own is noted nowhere: all of it that there is counts as changed. */
+void live_pages_add_devices(struct live_pages *p);
+/* All that have changed are copied aside.  The guest runs: full writes the store, when it is full, to the file, and copied hears of each
+ * few pages.  NULL: it stands, and there is no limit. */
+struct live_watch {
+    bool (*full)(void *ctx, GError **error);
+    void (*copied)(void *ctx, uint64_t pages);
+    void *ctx;
+};
+bool live_pages_set_aside(struct live_pages *p, const struct live_watch *watch, GError **error);
+void live_pages_clean(struct live_pages *p);  /* none has changed */
+void live_pages_forget(struct live_pages *p); /* what is in the store is in the file */
+
+/* ---- live_brake.c: the guest gets less of the time ---- */
+enum { LIVE_BRAKE_HARDEST = 6 };
+struct live_brake {
+    struct machine *machine;
+    unsigned level; /* 0: the guest is not held back */
+    bool holds;
+    int64_t since, ran; /* us: since when they stand, or run; and how long they had run before they stood */
+    uint64_t pages;     /* copied since they stand */
+};
+bool live_brake_harder(struct live_brake *b, struct machine *m); /* false: it is as hard as it gets */
+/* Whoever copies says so at each few pages, and is held up while the guest runs.  It stands between two calls. */
+void live_brake_copied(struct live_brake *b, uint64_t pages);
+void live_brake_release(struct live_brake *b);

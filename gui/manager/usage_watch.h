@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* usage_watch.h - what a running machine uses of the host, again and again: as vmctl top tells it, which is what is run for it. */
+#pragma once
+#include <glib.h>
+#include <stdint.h>
+
+struct usage_now {
+    double cpu;                             /* percent of one CPU */
+    uint64_t memory, memory_limit;          /* bytes */
+    uint64_t read, written, received, sent; /* bytes a second, since the last time */
+};
+typedef void (*usage_told)(void *ctx, const struct usage_now *now);
+struct usage_watch;
+/* From the default main context, every some seconds; nothing while the machine does not answer.  Who frees it in told() may. */
+struct usage_watch *usage_watch_new(const char *name, usage_told told, void *ctx);
+void usage_watch_free(struct usage_watch *w); /* NULL: nothing */

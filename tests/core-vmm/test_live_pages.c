@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Pages copied aside while a machine is saved that runs on: never more than there may be, none lost, the last copy counts; a guest
+ * that is held back stands; and chunks of memory on their way back. */
+#include "core-vmm/machine/live.h"
+#include "tests/core-vmm/state_edit.h"
+#include <string.h>
+
+enum { FEW = 300, PAGES = 1024 }; /* a machine of 4 MiB */
+
+struct file { /* what a state's file would have */
+    struct live_pages *pages;
+    uint8_t has[PAGES]; /* the first byte of each page */
+    bool there[PAGES];
+    unsigned times, most_aside;
+    uint64_t copied;
+};
+
+static struct machine *build(void)
+{
+    g_autoptr(GError) error = NULL;
+    struct machine *m = state_machine("", &error);
+    g_assert_no_error(error);
+    return m;
+}
+
+static void put(struct file *f)
+{
+    for (unsigned i = 0; i < PAGES; i++)
+        if (page_store_has(&f->pages->store, i * PAGE)) {
+            f->has[i] = f->pages->store.data[i * PAGE];
+            f->there[i] = true;
+        }
+}
+
+static bool full(void *ctx, GError **error)
+{
+    struct file *f = ctx;
+    put(f);
+    f->times++;
+    return true;
+}
+
+static void copied(void *ctx, uint64_t pages)
+{
+    struct file *f = ctx;
+    f->copied += pages;
+    f->most_aside = MAX(f->most_aside, f->pages->aside);
+}
+
+static void change(struct live_pages *p, unsigned page, uint8_t to)
+{
+    memset(p->machine->memory.base + page * PAGE, to, PAGE);
+    p->changed[page / 64] |= UINT64_C(1) << page % 64;
+}
+
+static void test_bound(void)
+{
+    struct machine *m = build();
+    g_autoptr(GArray) areas = state_areas(m);
+    struct live_pages p;
+    g_assert_true(live_pages_init(&p, m, areas, NULL));
+    g_assert_cmpuint(p.most * PAGE, ==, UINT64_C(64) << 20);
+    p.most = FEW;
+    struct file f = {.pages = &p};
+    const struct live_watch watch = {full, copied, &f};
+    for (unsigned round = 1; round <= 3; round++) {
+        for (unsigned i = 0; i < PAGES; i++)
+            if (i % round == 0)
+                change(&p, i, 10 * round + i % 10);
+        g_assert_true(live_pages_set_aside(&p, &watch, NULL));
+        g_assert_cmpuint(live_pages_count(&p), ==, 0);
+    }
+    put(&f);
+    for (unsigned i = 0; i < PAGES; i++) {
+        g_assert_true(f.there[i]);
+        g_assert_cmpuint(f.has[i], ==, (i % 3 == 0 ? 30 : i % 2 == 0 ? 20 : 10) + i % 10);
+    }
+    g_assert_cmpuint(f.copied, ==, PAGES + PAGES / 2 + PAGES / 3 + 1);
+    g_assert_cmpuint(f.most_aside, <=, FEW);
+    g_assert_cmpuint(f.times, >=, PAGES / FEW);
+    g_assert_cmpuint(f.times, ==, p.written);
+    live_pages_clear(&p);
+    machine_free(m);
+}
+
+/* In the moment all of it is copied, and nothing goes to the file. */
+static void test_moment(void)
+{
+    struct machine *m = build();
+    g_autoptr(GArray) areas = state_areas(m);
+    struct live_pages p;
+    g_assert_true(live_pages_init(&p, m, areas, NULL));
+    p.most = FEW;
+    for (unsigned i = 0; i < PAGES; i++)
+        change(&p, i, 1);
+    live_pages_add_devices(&p);
+    g_assert_cmpuint(live_pages_count(&p), >, PAGES); /* ROMs at least */
+    g_assert_true(live_pages_set_aside(&p, NULL, NULL));
+    for (unsigned i = 0; i < PAGES; i++)
+        g_assert_true(page_store_has(&p.store, i * PAGE) && p.store.data[i * PAGE] == 1);
+    g_assert_cmpuint(p.written, ==, 0);
+    live_pages_clear(&p);
+    machine_free(m);
+}
+
+static void test_brake(void)
+{
+    struct machine *m = build();
+    struct live_brake b = {.level = 0};
+    live_brake_copied(&b, PAGES);
+    g_assert_false(b.holds); /* not before it is asked for */
+    for (unsigned i = 0; i < LIVE_BRAKE_HARDEST; i++)
+        g_assert_true(live_brake_harder(&b, m));
+    g_assert_false(live_brake_harder(&b, m));
+    for (unsigned i = 0; i < 16; i++) {
+        live_brake_copied(&b, PAGES);
+        g_assert_true(b.holds); /* it stands after each call, but once between is let go */
+        g_assert_cmpuint(b.pages, <=, 16 * PAGES);
+    }
+    live_brake_release(&b);
+    g_assert_cmpuint(m->hold, ==, 0);
+    live_brake_release(&b);
+    g_assert_cmpuint(m->hold, ==, 0);
+    machine_free(m);
+}
+
+/* ---- and back ---- */
+
+/* A chunk as state_memory.c makes it, not packed. */
+static GByteArray *chunk(unsigned page, unsigned pages, uint8_t with)
+{
+    struct stream s;
+    g_autofree char *name = g_strdup("RAM");
+    uint64_t offset = page * PAGE;
+    uint16_t n = pages;
+    uint8_t how = STATE_PLAIN, bits[STATE_WINDOW_PAGES / 8];
+    g_autofree uint8_t *data = g_malloc(pages * PAGE);
+    memset(bits, 0xff, sizeof bits);
+    memset(data, with, pages * PAGE);
+    stream_init_save(&s);
+    stream_text(&s, &name);
+    stream_u64(&s, &offset);
+    stream_u16(&s, &n);
+    stream_u8(&s, &how);
+    stream_raw(&s, bits, pages / 8);
+    stream_raw(&s, data, pages * PAGE);
+    GByteArray *bytes = g_byte_array_ref(s.bytes);
+    stream_clear(&s);
+    return bytes;
+}
+
+/* Of a page that is in several chunks the last counts, whoever unpacks them. */
+static void test_order(void)
+{
+    struct machine *m = build();
+    struct state_unpack *u = state_unpack_new(m);
+    g_autofree uint8_t *right = g_malloc0(PAGES);
+    for (unsigned i = 0; i < 1000; i++) { /* a large one, and a small one that is there sooner, at its end */
+        unsigned pages = i % 2 ? 8 : STATE_WINDOW_PAGES, page = i % 2 ? STATE_WINDOW_PAGES - pages : 0;
+        memset(right + page, i, pages);
+        g_assert_true(state_unpack_put(u, chunk(page, pages, i), NULL));
+        if (i % 2 == 0)
+            continue;
+        g_assert_true(state_unpack_wait(u, NULL));
+        for (unsigned k = 0; k < STATE_WINDOW_PAGES; k++)
+            g_assert_cmpuint(m->memory.base[k * PAGE + i], ==, right[k]);
+    }
+    state_unpack_free(u);
+    machine_free(m);
+}
+
+static void test_no_place(void)
+{
+    struct machine *m = build();
+    struct state_unpack *u = state_unpack_new(m);
+    g_autoptr(GError) error = NULL, later = NULL;
+    g_assert_false(state_unpack_put(u, chunk(PAGES - 8, 16, 1), &error));
+    g_assert_nonnull(strstr(error->message, "no place for"));
+    GByteArray *cut = chunk(0, 8, 1);
+    g_byte_array_set_size(cut, cut->len - 1);
+    g_assert_true(state_unpack_put(u, cut, NULL)); /* shows when it is unpacked */
+    g_assert_false(state_unpack_wait(u, &later));
+    g_assert_nonnull(strstr(later->message, "cannot be unpacked"));
+    g_assert_false(state_unpack_put(u, chunk(0, 8, 1), NULL));
+    state_unpack_free(u);
+    machine_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/live/bound", test_bound);
+    g_test_add_func("/live/moment", test_moment);
+    g_test_add_func("/live/brake", test_brake);
+    g_test_add_func("/live/order", test_order);
+    g_test_add_func("/live/no-place", test_no_place);
+    return g_test_run();
+}

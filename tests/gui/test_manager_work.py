@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one does with machines in the manager beside starting them: groups, clones, appliances, trying something safely, the doctor, and
+how long work ends.  Prints TAP.  Usage: test_manager_work.py MANAGER VMCTL SCRIPTED_VM"""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from manager import run_tests, wait_for  # noqa: E402
+
+
+FOCUSED = 12
+
+
+def info(desk, name):
+    return json.loads(desk.vmctl("info", name, "-o", "json"))
+
+
+def names(desk):
+    return desk.vmctl("list", "-o", "name").split("\n")[:-1]
+
+
+def headings(desk, name):
+    return [t for t in desk.things() if t.role == "label" and t.name == name]
+
+
+def groups(desk):
+    """Set by the dialog or by vmctl, they are headings; a search finds them."""
+    desk.vmctl("create", "alpha", "--memory", "16M", "--nic", "none")
+    desk.vmctl("create", "beta", "--memory", "16M", "--nic", "none")
+    desk.start()
+    desk.see("beta")
+    assert not headings(desk, "Zoo")
+    desk.action("set-group", "alpha")
+    desk.type_into("Group", "Zoo")
+    desk.click("_Set", "push button")
+    wait_for("group", lambda: info(desk, "alpha")["settings"]["machine"].get("group") == "Zoo")
+    desk.wait("heading", lambda: headings(desk, "Zoo"))
+    desk.action("search")
+    desk.type_into("Search machines", "zoo")
+    desk.wait("alpha alone", lambda: not headings(desk, "beta"))
+    desk.see("alpha")
+    desk.type_into("Search machines", "")
+    desk.see("beta")
+    desk.vmctl("set", "alpha", "--unset", "machine.group")
+    desk.vmctl("delete", "beta")
+    wait_for("end of the heading", lambda: not headings(desk, "Zoo"))
+
+
+def clones(desk):
+    """With a name that is proposed; the desktop is told of the end, as the window is not in front."""
+    desk.vmctl("set", "alpha", "ide0.file=disk.img", "ide0.format=raw")
+    with open(info(desk, "alpha")["folder"] + "/disk.img", "wb") as f:
+        f.truncate(1 << 20)
+    desk.action("clone", "alpha")
+    desk.see("Clone “alpha”")
+    desk.typed("Name", "alpha copy")
+    desk.type_into("Name", "alpha")  # there is one
+    desk.wait("that it cannot be", lambda: not any(t.name == "C_lone" and t.role == "push button" and t.has(24) for t in desk.things()))
+    desk.type_into("Name", "second")
+    desk.click("C_lone", "push button")
+    wait_for("clone", lambda: "second" in names(desk))
+    wait_for("notification", lambda: any("“alpha” was cloned: “second”" in n for n in desk.notified()))
+    desk.vmctl("delete", "second")
+
+
+def failures_are_told(desk):
+    """In the machine's page, and by the desktop."""
+    os.unlink(info(desk, "alpha")["folder"] + "/disk.img")
+    desk.action("clone", "alpha")
+    desk.click("C_lone", "push button")
+    desk.see("disk.img")
+    wait_for("notification", lambda: any(n.startswith("Cloning failed\t") for n in desk.notified()))
+    desk.see("Show Log", "push button")
+    desk.click("Dismiss", "push button")
+    desk.vmctl("set", "alpha", "--unset", "ide0")
+
+
+def tries_safely(desk):
+    """Keep and undo, from where the machine is off and while it runs."""
+    desk.action("choose", "alpha")
+    desk.show_page("snapshots")
+    desk.click("Try It Safely", "push button")
+    desk.see("Being tried")
+    wait_for("it runs", lambda: info(desk, "alpha")["state"] == "running")
+    desk.vmctl("stop", "--force", "alpha")
+    desk.vmctl("set", "alpha", "machine.cpus=3")
+    desk.click("Undo…", "push button")
+    desk.see("Undo what was tried")
+    desk.click("_Undo", "push button")
+    wait_for("undone", lambda: info(desk, "alpha")["settings"]["machine"]["cpus"] == "1")
+    desk.vmctl("try", "alpha", "--headless")
+    desk.see("Being tried")
+    desk.vmctl("stop", "--force", "alpha")
+    desk.vmctl("set", "alpha", "machine.cpus=2")
+    desk.click("_Keep", "push button")
+    wait_for("kept", lambda: "before-try" not in desk.vmctl("snapshot", "list", "alpha"))
+    assert info(desk, "alpha")["settings"]["machine"]["cpus"] == "2"
+
+
+def looks(desk):
+    """Processes of the manager that ask what the machine uses."""
+    return desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl top", check=False).strip()
+
+
+def focused(desk):
+    """What has the keyboard; None: nothing that is known."""
+    return next((t.name for _, _, _, t in desk.items().values() if t.has(FOCUSED)), None)
+
+
+def tab_to(desk, name):
+    for _ in range(40):
+        if focused(desk) == name:
+            return
+        desk.keys("Tab")
+    raise AssertionError(f"no way by keyboard to {name}")
+
+
+def clones_a_snapshot(desk):
+    """By keyboard alone, through the row's menu."""
+    desk.vmctl("snapshot", "take", "alpha", "then")
+    desk.vmctl("set", "alpha", "machine.cpus=4")
+    desk.see("then", "label")
+    tab_to(desk, "Restore")
+    desk.keys("Tab", "space")
+    desk.see("Clone…")
+    desk.keys("Return")
+    desk.see("as this snapshot is")
+    desk.type_into("Name", "of then")
+    desk.click("C_lone", "push button")
+    wait_for("clone", lambda: "of then" in names(desk))
+    assert info(desk, "of then")["settings"]["machine"]["cpus"] == "2"
+    desk.vmctl("delete", "of then")
+    desk.vmctl("snapshot", "delete", "alpha", "then")
+
+
+def moves(desk):
+    """The disks, to a folder of the dialog."""
+    desk.vmctl("create", "mover", "--memory", "16M", "--nic", "none", "--disk", "1M", "--disk-format", "raw")
+    os.mkdir(desk.home + "/elsewhere")
+    desk.see("mover")
+    desk.action("move", "mover")
+    desk.see("_Move", "push button")
+    desk.keys("ctrl+l")
+    desk.run("xdotool", "type", desk.home + "/elsewhere")
+    desk.click("_Move", "push button")
+    wait_for("moved disk", lambda: os.listdir(desk.home + "/elsewhere"))
+    wait_for("settings", lambda: desk.home + "/elsewhere" in info(desk, "mover")["settings"]["ide0"]["file"])
+    desk.vmctl("delete", "mover")
+
+
+def curves_and_engine(desk):
+    """While it runs, and only then."""
+    desk.show_page("overview")
+    desk.vmctl("start", "alpha")
+    desk.see("% of one CPU")
+    desk.see("Software Engine")
+    assert looks(desk)
+    desk.show_page("log")
+    wait_for("nobody looks at what cannot be seen", lambda: not looks(desk))
+    desk.show_page("overview")
+    wait_for("it is looked at", lambda: looks(desk))
+    desk.vmctl("stop", "--force", "alpha")
+    wait_for("end of the looking", lambda: not looks(desk))
+
+
+def told(desk, text):
+    """In the window if that is in front, else by the desktop."""
+    desk.wait(text, lambda: any(text in n for n in desk.notified()) or desk.find("label", text))
+
+
+def appliances(desk):
+    """Exported by the dialog, and a file that the desktop opens is imported after a look at what comes along; a damaged one is told."""
+    path = desk.home + "/alpha.ova"
+    desk.action("export", "alpha")
+    desk.type_into("Name", path)
+    desk.click("_Export", "push button")
+    wait_for("appliance", lambda: os.path.exists(path))
+    told(desk, "“alpha” was exported")
+    subprocess.run([desk.manager, path], env=desk.env, check=True, timeout=30)
+    desk.see("What Comes Along")
+    desk.typed("New Name", "alpha 2")
+    desk.type_into("New Name", "alpha")
+    desk.click("_Import", "push button")
+    desk.see("There is a machine “alpha” already")
+    desk.type_into("New Name", "from elsewhere")
+    desk.click("_Import", "push button")
+    wait_for("machine", lambda: "from elsewhere" in names(desk))
+    told(desk, "“from elsewhere” was imported")
+    with open(path, "r+b") as f:
+        f.truncate(700)
+    subprocess.run([desk.manager, path], env=desk.env, check=True, timeout=30)
+    desk.see("the archive ends in the middle of alpha.ovf")
+    assert names(desk) == ["alpha", "from elsewhere"]
+    desk.click("Cancel", "push button")
+    desk.vmctl("delete", "from elsewhere")
+
+
+def doctor(desk):
+    """What it finds, with cause and evidence; a machine that is damaged is among it."""
+    folder = desk.home + "/data/terrarium/machines/hurt"
+    os.mkdir(folder)
+    with open(folder + "/machine.ini", "w", encoding="utf-8") as f:
+        f.write("[machine]\nmemry=1\n")
+    desk.action("doctor")
+    desk.see("Guests run on the software engine")
+    desk.see("terrarium-vm --probe: script: it is a test")
+    desk.see("hurt")
+    desk.see("memry")
+    desk.click("Copy as Text", "push button")
+    desk.see("Copied")
+    desk.click("Close", "push button")
+    desk.vmctl("delete", "hurt")
+
+
+run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor], sys.argv[1:])
