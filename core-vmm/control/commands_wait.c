@@ -12,7 +12,8 @@
 struct waiter {
     struct call *call;
     guint timeout, poll;
-    enum machine_state state; /* wait.state */
+    bool (*look)(struct waiter *w); /* polled; true: it is there, and the waiter gone */
+    enum machine_state state;       /* wait.state */
     bool for_state;
     struct char_port *port; /* wait.serial */
     uint64_t offset;        /* output before this has been searched */
@@ -65,6 +66,24 @@ static struct waiter *waiter_new(struct call *c)
     server_listen(call_server(c), on_state, w);
     call_on_cancel(c, waiter_free, w);
     return w;
+}
+
+static gboolean look_again(gpointer ctx)
+{
+    struct waiter *w = ctx;
+    guint poll = w->poll;
+    w->poll = 0;
+    if (w->look(w))
+        return G_SOURCE_REMOVE;
+    w->poll = poll;
+    return G_SOURCE_CONTINUE;
+}
+
+static void look_until(struct waiter *w, bool (*look)(struct waiter *w))
+{
+    w->look = look;
+    if (!look(w))
+        w->poll = g_timeout_add(POLL_MS, look_again, w);
 }
 
 /* ---- state ---- */
@@ -171,17 +190,6 @@ static bool search_screen(struct waiter *w)
     return true;
 }
 
-static gboolean poll_screen(gpointer ctx)
-{
-    struct waiter *w = ctx;
-    guint poll = w->poll;
-    w->poll = 0;
-    if (search_screen(w))
-        return G_SOURCE_REMOVE;
-    w->poll = poll;
-    return G_SOURCE_CONTINUE;
-}
-
 static void wait_screen(struct call *c)
 {
     if (!wanted_text(c))
@@ -190,9 +198,7 @@ static void wait_screen(struct call *c)
         call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
         return;
     }
-    struct waiter *w = waiter_new(c);
-    if (!search_screen(w))
-        w->poll = g_timeout_add(POLL_MS, poll_screen, w);
+    look_until(waiter_new(c), search_screen);
 }
 
 /* ---- the guest's crash ---- */
@@ -208,22 +214,9 @@ static bool look_for_crash(struct waiter *w)
     return crashed;
 }
 
-static gboolean poll_crash(gpointer ctx)
-{
-    struct waiter *w = ctx;
-    guint poll = w->poll;
-    w->poll = 0;
-    if (look_for_crash(w))
-        return G_SOURCE_REMOVE;
-    w->poll = poll;
-    return G_SOURCE_CONTINUE;
-}
-
 static void wait_crash(struct call *c)
 {
-    struct waiter *w = waiter_new(c);
-    if (!look_for_crash(w))
-        w->poll = g_timeout_add(POLL_MS, poll_crash, w);
+    look_until(waiter_new(c), look_for_crash);
 }
 
 const struct command wait_commands[] = {

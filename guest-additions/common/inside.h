@@ -40,7 +40,8 @@ void tclo_message(void *talk, const void *data, size_t bytes);
 void tclo_closed(void *talk);
 
 /* The program of a user's session. */
-bool tclo_tell_session(struct additions *a, const void *wish, size_t bytes); /* false: there is none */
+bool tclo_tell_session(struct additions *a, const void *wish,
+                       size_t bytes); /* false: there is none, or it does not answer */
 bool tclo_session_listens(struct additions *a);
 
 /* ---- clipboard.c; loop thread but for what is said ---- */

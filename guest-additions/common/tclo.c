@@ -9,6 +9,7 @@
 
 #define ANSWER_SECONDS 5
 #define NAME_BYTES     32
+#define WISHES_MOST    16 /* that the guest has a hand in, and does not answer */
 #define SERVICE        "toolbox"
 #define SESSION        "toolbox-dnd"
 #define SET_CLOCK      "Time_Synchronize 1" /* backwards too */
@@ -164,9 +165,10 @@ bool tclo_session_listens(struct additions *a)
 bool tclo_tell_session(struct additions *a, const void *wish, size_t bytes)
 {
     struct tclo *t = agent(a, SESSION);
-    if (t)
-        want_bytes(t, wish, bytes, NULL, NULL);
-    return t != NULL;
+    if (!t || t->wishes.length >= WISHES_MOST)
+        return false;
+    want_bytes(t, wish, bytes, NULL, NULL);
+    return true;
 }
 
 bool additions_listening(struct additions *a)

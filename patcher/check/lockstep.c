@@ -78,6 +78,8 @@ struct lockstep *lockstep_new(void)
     for (unsigned i = 0; i < PAGES_MOST; i++)
         l->page[i].copy = &l->copies[i];
     l->whole = whole_new();
+    if (!l->whole)
+        g_clear_pointer(&l, lockstep_free);
     return l;
 }
 

@@ -4,7 +4,7 @@
 #include "patcher/translate/translate.h"
 
 struct lockstep;
-struct lockstep *lockstep_new(void);
+struct lockstep *lockstep_new(void); /* NULL: no memory */
 void lockstep_free(struct lockstep *l);
 size_t lockstep_memory(void); /* bytes of one */
 /* Translated code is about to run from instruction `number` of the block, whose first IP is ip. */

@@ -6,6 +6,7 @@
  * of the one where a run shall stop, stands a handler that stops.  All of them are forgotten when there is no more room, and
  * when decoded code goes, for they point into it. */
 #include "patcher/check/whole.h"
+#include <sys/mman.h>
 
 enum { SLOTS = 1 << 15, ROOM = 32 << 20, LARGEST = sizeof(struct block) + TRANS_INSNS * sizeof(struct insn) };
 
@@ -25,14 +26,17 @@ struct whole {
 
 struct whole *whole_new(void)
 {
-    struct whole *w = g_malloc0(sizeof *w);
+    struct whole *w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (w == MAP_FAILED)
+        return NULL;
     w->forgotten = 1;
     return w;
 }
 
 void whole_free(struct whole *w)
 {
-    g_free(w);
+    if (w)
+        munmap(w, sizeof *w);
 }
 
 size_t whole_memory(void)

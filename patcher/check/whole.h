@@ -4,7 +4,7 @@
 #include "patcher/translate/translate.h"
 
 struct whole;
-struct whole *whole_new(void);
+struct whole *whole_new(void); /* NULL: no memory */
 void whole_free(struct whole *w);
 size_t whole_memory(void); /* bytes of one, at most */
 void whole_forget(struct whole *w);

@@ -55,14 +55,14 @@ bool trans_new(struct vcpu *c, GError **error)
 {
     struct translator *x = c->translator = g_new0(struct translator, 1);
     x->c = c;
-    if (c->vm->lockstep)
-        c->lockstep = lockstep_new();
     x->bmi2 = c->vm->host.bmi2;
     x->one = new_step();
     x->blocks = g_ptr_array_new();
     x->allocated = g_ptr_array_new_with_free_func(g_free);
     if (!map_cache(x, error))
         return false;
+    if (c->vm->lockstep && !(c->lockstep = lockstep_new()))
+        return budget_no_memory("lockstep", lockstep_memory(), error);
     struct emit e = {.at = x->rw, .end = x->rw + x->bytes, .to_exec = x->rx - x->rw};
     trans_trampolines(x, &e);
     x->used = x->trampolines = (e.at - x->rw + 63) & ~63ull;

@@ -53,7 +53,8 @@ wait_for_tick:
     mov $0x40, %ax
     mov %ax, %fs
     mov %fs:0x6c, %eax
-1:  cmp %fs:0x6c, %eax
+1:  hlt
+    cmp %fs:0x6c, %eax
     je 1b
     ret
 

@@ -103,7 +103,7 @@ class Trial:
 
     def start(self):
         self.vm.run("start", "m")
-        self.vm.step("serial", "@W ", 300)
+        self.vm.step("serial", "@W ", 1200)
         first = int(re.search(r"@BEGIN (\d+)", self.serial())[1])
         if first < self.said - 1:
             raise Lost(f"the guest was at {self.said} when its power was cut, and begins with {first}")

@@ -81,6 +81,7 @@ class Vm(boot.Machine):
 class Suspended(Vm):
     """The same as one does it: vmctl save, vmctl start.  What the guest wrote is read before: its process ends."""
     text = drawn = ""
+    draws = False  # its screen is looked at
 
     def pause(self):
         """On a host that is slow enough a command gets its answer after vmctl has given up waiting for it."""
@@ -92,7 +93,7 @@ class Suspended(Vm):
 
     def save(self):
         self.pause()
-        self.text, self.drawn = Vm.serial(self), self.run("screen", "text", self.name, check=False).stdout
+        self.text, self.drawn = Vm.serial(self), Vm.screen(self) if self.draws else ""
         self.run("save", self.name)
 
     def own_state(self):
@@ -279,8 +280,9 @@ class Linux(Guest):
             time.sleep(0.1)
 
     def loaded(self, vm):
-        """Every counter is on its way again.  (The next line of each may have begun in the process before.)"""
-        for name in self.names:
+        """Every counter is on its way again; between engines one after the other, round by round.  (The next line of each
+        may have begun in the process before.)"""
+        for name in self.names[vm.moves % len(self.names)] if vm.options.then else self.names:
             vm.step("serial", f"@{name} {self.count.get(name, 0) + 2} ", 120 * vm.options.scale)
 
 
@@ -385,7 +387,7 @@ while [ ! -b /dev/DISK ]; do sleep 0.1; done
 mount -t ext4 /dev/DISK /mnt
 echo GUEST-PROMPT
 exec 3>/mnt/log
-(n=0; while [ ! -e /end ]; do n=$((n + 1)); k=0; s=0; while [ $k -lt 150 ]; do k=$((k + 1)); s=$((s + k)); done; echo $n >&3; echo "@A $n $s"; done) &
+(n=0; while [ ! -e /end ]; do n=$((n + 1)); k=0; s=0; while [ $k -lt 150 ]; do k=$((k + 1)); s=$((s + k)); done; echo $n >&3; echo "@A $n $s"; [ $((n % 4)) != 0 ] || sleep 0.1; done) &
 (n=0; while [ ! -e /end ]; do
     n=$((n + 1)) at=$((n % 64)) w=$(printf %0500d $n) r=
     echo "$w" | dd of=/mnt/places bs=512 seek=$at conv=sync,notrunc,fsync 2>/dev/null
@@ -506,6 +508,7 @@ def one(options, test, cpus, cache, rng):
         files = {g: os.path.join(cache, g) for g in guest.guests} | guest.prepare(vm.home, cache)
         args = [files.get(a, a) for a in guest.args]
         vm.run("create", vm.name, *args, "--cpus", str(cpus), "--engine", options.engine, *options.settings)
+        vm.draws = isinstance(guest, (Grub, Memtest))
         guest.started = time.time()
         vm.start()
         for kind, what in guest.steps:

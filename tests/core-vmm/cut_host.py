@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -17,7 +18,7 @@ class Lost(Exception):
 
 class Host:
     def __init__(self, vmctl, vm):
-        self.vmctl = vmctl
+        self.vmctl, self.shown = vmctl, {}
         self.base = os.path.realpath(tempfile.mkdtemp(prefix="terrarium-cut-"))
         os.mkdir(self.base + "/run", 0o700)
         os.makedirs(self.base + "/data/terrarium/machines", 0o700)
@@ -49,11 +50,18 @@ class Host:
     def saved(self, name):
         return os.path.exists(self.folder(name) + "/saved.state")
 
+    def shows(self, path, read):
+        """read() of what a disk shows, by vmctl, which is strict with what an image builds upon.  Files that it was read from before, and
+        are the same with their times, are not read again."""
+        key = (read, *files_below(path))
+        if key not in self.shown:
+            raw = self.base + "/raw"
+            self.run("disk", "convert", path, raw, "-O", "raw", "--force", "-q")
+            self.shown[key] = read(raw)
+        return self.shown[key]
+
     def sum(self, path):
-        """Of what a disk shows, by vmctl, which is strict with what an image builds upon."""
-        raw = self.base + "/raw"
-        self.run("disk", "convert", path, raw, "-O", "raw", "--force", "-q")
-        return digest(raw)
+        return self.shows(path, digest)
 
     # ---- a guest ----
     def start(self, name, number=None):
@@ -92,6 +100,25 @@ class Host:
         while self.json("info", name)["state"] not in ("stopped", "saved"):
             assert time.monotonic() < end, "it still runs"
             time.sleep(0.01)
+
+
+def files_below(path):
+    """Paths, contents and times of an image and of all that it builds upon."""
+    found = []
+    while path:
+        path = os.path.normpath(path)
+        try:
+            with open(path, "rb") as f:
+                head = f.read(20)
+                at, length = struct.unpack(">QI", head[8:20]) if head[:4] == b"QFI\xfb" else (0, 0)
+                f.seek(at)
+                name = f.read(length).decode() if at else ""
+            found += [path, digest(path), os.stat(path).st_mtime_ns]
+        except OSError:
+            found += [path, None]
+            break
+        path = os.path.join(os.path.dirname(path), name) if name else None
+    return found
 
 
 def digest(path):

@@ -135,6 +135,10 @@ def slots(path):
     return found
 
 
+def slots_and_sum(path):
+    return slots(path), digest(path)
+
+
 def last(found):
     """All numbers up to that are there, and none above; None: some are missing."""
     top = max(found)
@@ -165,9 +169,7 @@ class Look:
         return digest(f"{self.folder}/snapshots/{s['id']}.state") if s["state-bytes"] else None
 
     def disk(self, h, file):
-        raw = h.base + "/raw"
-        h.run("disk", "convert", os.path.join(self.folder, file), raw, "-O", "raw", "--force", "-q")
-        return slots(raw), digest(raw)
+        return h.shows(os.path.join(self.folder, file), slots_and_sum)
 
     def floor(self):
         """What the present has at least: all of the snapshot that it builds upon."""

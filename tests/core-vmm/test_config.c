@@ -219,7 +219,7 @@ static void schema(void)
     schema_says("[serial10]\n", "there is no section");
     schema_says("[ide4]\n", "there is no section [ide4]");
     schema_says("[machine]\nmemry=1G\n", "did you mean memory?");
-    schema_says("[machine]\nqqqqqq=1\n", "it has name, uuid, os, memory");
+    schema_says("[machine]\nqqqqqq=1\n", "it has name, group, uuid, os, memory");
     schema_says("[debug-exit]\nport=1\n", "no keys at all");
     schema_says("[machine]\nmemory=512K\n", "must be a size from 1M to 512G");
     schema_says("[machine]\ncpus=0\n", "must be a number from 1 to 32");

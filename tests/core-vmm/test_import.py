@@ -170,7 +170,7 @@ def ova_virtualbox(h):
     h.same_disk("box", "sata0")
     h.want(7, "import", d + "/x.ovf", "-q", err="--name")
     dry = json.loads(h.want(0, "import", d + "/x.ova", "--dry-run", "-o", "json"))
-    assert dry["disks"] == [{"section": "sata0", "file": "disk.vmdk"}] and "name" not in dry, dry
+    assert dry["disks"] == [{"section": "sata0", "file": "disk.vmdk"}] and dry["name"] == "box", dry
 
 
 def ova_vmware(h):

@@ -215,6 +215,21 @@ static void nonsense(void)
     caller_free(c);
 }
 
+/* A guest that does not answer makes the host keep only so much. */
+static void pings(void)
+{
+    struct caller *c = caller_new("", true);
+    unsigned n = begin(c), wishes = 0;
+    for (unsigned i = 0; i < 1000; i++)
+        g_assert_true(say(c, PING, 0, 0, 0, "", 0));
+    for (GBytes *w = wish(c, n, ""); w; w = wish(c, n, "OK ")) {
+        g_bytes_unref(w);
+        wishes++;
+    }
+    g_assert_cmpuint(wishes, <=, 16);
+    caller_free(c);
+}
+
 static void ends(void)
 {
     struct caller *c = caller_new("", true);
@@ -240,6 +255,7 @@ int main(int argc, char **argv)
     g_test_add_func("/clipboard/to-guest", to_guest);
     g_test_add_func("/clipboard/to-host", to_host);
     g_test_add_func("/clipboard/nonsense", nonsense);
+    g_test_add_func("/clipboard/pings", pings);
     g_test_add_func("/clipboard/ends", ends);
     return g_test_run();
 }
