@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* menus.c - what the bar's menus offer: actions, key combinations, drives and network cards as they are now. */
 #include "core-vmm/control/answer.h"
+#include "gui/screen/chooser.h"
 #include "gui/screen/screen.h"
 #include <sys/stat.h>
 #include <string.h>
@@ -118,6 +119,28 @@ static void insert_chosen(void *ctx, const char *arg)
     insert(ctx, drive, blank + 1);
 }
 
+/* output: the file. */
+static void file_chosen(void *ctx, const char *output, const char *problem)
+{
+    struct screen *s = ctx;
+    g_autofree char *drive = g_steal_pointer(&s->choosing);
+
+    if (problem)
+        window_notice(s, "%s", problem);
+    else if (output && drive)
+        insert(s, drive, output);
+}
+
+static void choose_file(void *ctx, const char *drive)
+{
+    struct screen *s = ctx;
+
+    if (s->choosing)
+        return;
+    s->choosing = g_strdup(drive);
+    job_start_call(&s->jobs, chooser_file, "Insert a medium", file_chosen, s);
+}
+
 struct found {
     char *path;
     gint64 changed;
@@ -203,6 +226,7 @@ static void offer_drive(struct menu *m, JsonObject *drive)
     menu_add_line(m);
     menu_add_heading(m, title);
     menu_add(m, "Eject", NULL, false, file ? eject : NULL, name);
+    menu_add(m, "Insert a file...", NULL, false, choose_file, name);
     offer_images(m, name, file, floppy);
 }
 
@@ -342,4 +366,5 @@ void menus_clear(struct screen *s)
     g_clear_pointer(&s->drives, json_object_unref);
     g_clear_pointer(&s->cards, json_object_unref);
     g_clear_pointer(&s->dropped, g_free);
+    g_clear_pointer(&s->choosing, g_free);
 }
