@@ -95,19 +95,27 @@ static void changed(void *ctx, const char *output, const char *problem)
         window_notice_over(ctx);
 }
 
+/* What is known of drives and cards will not be so any more. */
+static void change(struct screen *s, const char *busy, const char *const *words)
+{
+    g_clear_pointer(&s->drives, json_object_unref);
+    g_clear_pointer(&s->cards, json_object_unref);
+    action_job(s, busy, words, changed);
+}
+
 static void eject(void *ctx, const char *drive)
 {
     struct screen *s = ctx;
     const char *words[] = {"media", "--drive", drive, "--", "eject", s->name, NULL};
 
-    action_job(s, "ejecting", words, changed);
+    change(s, "ejecting", words);
 }
 
 static void insert(struct screen *s, const char *drive, const char *file)
 {
     const char *words[] = {"media", "--drive", drive, "--", "insert", s->name, file, NULL};
 
-    action_job(s, "inserting", words, changed);
+    change(s, "inserting", words);
 }
 
 /* arg: the drive's name, a blank, the file's */
@@ -266,6 +274,13 @@ static JsonObject *drive_for(JsonObject *list, const char *file)
     return NULL;
 }
 
+static void insert_into(struct screen *s, JsonObject *drive, const char *file)
+{
+    g_autofree char *name = g_strdup(answer_text(drive, "drive", "")); /* the list is given up */
+
+    insert(s, name, file);
+}
+
 static void drop_told(void *ctx, const char *output, const char *problem)
 {
     struct screen *s = ctx;
@@ -277,7 +292,7 @@ static void drop_told(void *ctx, const char *output, const char *problem)
         return;
     drive = drive_for(s->drives, file);
     if (drive)
-        insert(s, answer_text(drive, "drive", ""), file);
+        insert_into(s, drive, file);
     else
         window_notice(s, "no drive of this machine takes %s", file);
 }
@@ -320,7 +335,7 @@ static void plug(struct screen *s, const char *what, const char *card)
 {
     const char *words[] = {"nic", "--card", card, "--", what, s->name, NULL};
 
-    action_job(s, what[0] == 'c' ? "connecting the cable" : "taking the cable out", words, changed);
+    change(s, what[0] == 'c' ? "connecting the cable" : "taking the cable out", words);
 }
 
 static void cable_in(void *ctx, const char *card)

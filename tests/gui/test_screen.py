@@ -83,6 +83,15 @@ def only_the_cursor_is_drawn(desk):
     wait_for("picture", lambda: desk.size() == LEAST)
 
 
+def open_menu(desk, number):
+    """By keys; returns when vmctl has told what is in it: then it has more than one line."""
+    def filled():
+        return any(34 <= dot[0] <= 40 and 39 <= dot[2] <= 46 for dot in desk.window_pixels()[85])
+    desk.host("m")
+    desk.run("xdotool", "key", *["Right"] * number)
+    wait_for("menu", filled)
+
+
 def menus_by_keys(desk):
     """The network's cable, the drive's medium and a key combination."""
     def cable():
@@ -92,17 +101,15 @@ def menus_by_keys(desk):
         return json.loads(desk.vmctl("media", "list", "vm", "-o", "json"))["drives"][0].get("file")
 
     def choose(menu, entry):
-        desk.host("m")
-        desk.run("xdotool", "key", *["Right"] * menu, "sleep", "1.5", "key", *["Down"] * entry, "Return")
+        open_menu(desk, menu)
+        desk.run("xdotool", "key", *["Down"] * entry, "Return")
     assert cable() and medium()
-    choose(4, 1)
+    choose(4, 0)
     wait_for("cable out", lambda: not cable())
-    choose(4, 1)
+    choose(4, 0)
     wait_for("cable in", cable)
     choose(3, 0)
     wait_for("ejected", lambda: not medium())
-    choose(3, 0)  # the image that was beside the one that was ejected is not known any more; nothing can be chosen
-    desk.run("xdotool", "key", "Escape")
     choose(1, 6)
     desk.got("+56 +15 -15 -56 ")
     desk.run("xdotool", "key", "Escape", "n")
@@ -115,8 +122,8 @@ def file_dialogue(desk):
         return json.loads(desk.vmctl("media", "list", "vm", "-o", "json"))["drives"][0].get("file")
 
     def insert():
-        desk.host("m")
-        desk.run("xdotool", "key", "Right", "Right", "Right", "sleep", "1.5", "key", "Home", "Return")
+        open_menu(desk, 3)
+        desk.run("xdotool", "key", "Home", "Return")
 
     def reopen():
         desk.screen.kill()
