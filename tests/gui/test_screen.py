@@ -58,8 +58,10 @@ def pause_shows(desk):
         return rows[45][60], max(part)
     wait_for("picture", lambda: middle()[0] == GUEST)
     desk.vmctl("pause", "vm")
-    wait_for("sign", lambda: middle()[0] == (6, 12, 18) and min(middle()[1]) > 200)
-    desk.vmctl("resume", "vm")
+    try:
+        wait_for("sign", lambda: middle()[0] == (6, 12, 18) and min(middle()[1]) > 200)
+    finally:
+        desk.vmctl("resume", "vm")
     wait_for("picture again", lambda: middle() == (GUEST, GUEST))
 
 
