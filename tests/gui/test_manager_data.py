@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What lies around the manager's program: its desktop entry and AppStream data by their validators, that the Debian package names what it needs, and that translators find all
-its texts.  Prints TAP.  Usage: test_manager_data.py ROOT"""
+"""What lies around the manager: its desktop entry and AppStream data by their validators, that the Debian package names what it needs,
+and that translators find all texts.  Prints TAP.  Usage: test_manager_data.py ROOT"""
 import glob
 import os
 import re
