@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What lies around the manager's program: its desktop entry and AppStream data by their validators, and that translators find all
-its texts.  Prints TAP.  Usage: test_manager_data.py ROOT"""
+"""What lies around the manager: its desktop entry and AppStream data by their validators, that the Debian package names what it needs,
+and that translators find all texts.  Prints TAP.  Usage: test_manager_data.py ROOT"""
 import glob
 import os
 import re
@@ -35,6 +35,15 @@ def desktop_entry():
 
 def metainfo():
     return tool("appstreamcli", "validate", "--no-net", f"{MANAGER}/data/{NAME}.metainfo.xml")
+
+
+def package_needs():
+    """The Debian package is built with what ./check builds with."""
+    lines = re.findall(r'^BUILD_PACKAGES="(.*?)"', text("tests/packages.sh"), re.M | re.S)
+    names = {n for n in " ".join(lines).split() if n[0] != "$"} - {"gcc", "libc6-dev", "binutils", "ninja-build"}  # which are there, or come with meson
+    told = set(re.findall(r"[\w.+-]+", re.search(r"^Build-Depends:(.*?)\n\n", text(".ci/debian/control"), re.M | re.S)[1]))
+    return "\n".join(f".ci/debian/control does not name {n}, which tests/packages.sh has" for n in sorted(names - told)) or \
+        ("" if len(names) > 20 else "tests/packages.sh has hardly any packages")
 
 
 def potfiles():
@@ -94,7 +103,7 @@ def layouts():
     return "\n".join(found)
 
 
-TESTS = [desktop_entry, metainfo, potfiles, xgettext, translations, layouts]
+TESTS = [desktop_entry, metainfo, package_needs, potfiles, xgettext, translations, layouts]
 print(f"1..{len(TESTS)}")
 for i, test in enumerate(TESTS, 1):
     problem = test()
