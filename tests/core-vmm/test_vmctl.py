@@ -81,7 +81,7 @@ def test_usage(h):
     h.want(2, "list", "extra", err="usage")
     h.want(2, "list", "-o", "xml", err="table, json or name")
     h.want(2, "screen", "shoot", "x", err="did you mean shot?")
-    h.want(2, "wait", "x", err="--state, --serial, --screen, --ip and --port")
+    h.want(2, "wait", "x", err="--state, --serial, --screen, --ip, --port and --crash")
     code, out, err = h.run()
     assert code == 2 and "VERB" in out
 
