@@ -44,6 +44,7 @@ struct live {
     struct drives_plain *plain;
     guint drives_part; /* which of the parts says what lies in the drives */
     uint64_t before;   /* pages of the last round */
+    unsigned written;  /* how often the store had gone to the file then */
     unsigned alike;    /* rounds that did not make them fewer */
     struct live_result result;
     GError *error;
@@ -326,6 +327,14 @@ static bool may_go_on(struct live *l, bool *again, GError **error)
     g_debug("live: round %u: %" G_GUINT64_FORMAT " pages changed, %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " aside",
             l->result.rounds, n, l->pages.aside, l->pages.most);
     *again = n > FEW_PAGES;
+    if (l->pages.written > l->written) { /* each time makes the file larger by all of the store: not again for long */
+        l->written = l->pages.written;
+        l->alike = 0;
+        if (live_brake_harder(&l->brake, l->machine) && l->result.rounds < ROUNDS_MAX) {
+            live_brake_harder(&l->brake, l->machine);
+            return true;
+        }
+    }
     if (!*again || (l->alike < ALIKE_ROUNDS && l->result.rounds < ROUNDS_MAX))
         return true;
     l->alike = 0;

@@ -51,17 +51,27 @@ static void shown(struct machine *m, unsigned i, uint32_t r[REGISTERS])
         m->engine->cpuid(m->vcpu[0].engine_vcpu, leaves[i][0], leaves[i][1], r);
 }
 
+/* Which CPU it is, and what its system has switched on: XSAVE, the APIC, protection keys, and the bytes of what XSAVE is to save. */
+static void mask_changing(unsigned i, uint32_t r[REGISTERS])
+{
+    if (leaves[i][0] == 1) {
+        r[EBX] = 0;
+        r[ECX] &= ~(1u << 27);
+        r[EDX] &= ~(1u << 9);
+    } else if (leaves[i][0] == 7 && !leaves[i][1]) {
+        r[ECX] &= ~(1u << 4);
+    } else if (leaves[i][0] == 0xd) {
+        r[EBX] = 0;
+    }
+}
+
 char *state_features(struct machine *m)
 {
     GString *s = g_string_new(NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(leaves); i++) {
         uint32_t r[REGISTERS];
         shown(m, i, r);
-        if (leaves[i][0] == 1) { /* which CPU it is, and what its system has switched on: XSAVE, the APIC */
-            r[EBX] = 0;
-            r[ECX] &= ~(1u << 27);
-            r[EDX] &= ~(1u << 9);
-        }
+        mask_changing(i, r);
         g_string_append_printf(s, "%s%08x%08x%08x%08x", i ? " " : "", r[EAX], r[EBX], r[ECX], r[EDX]);
     }
     return g_string_free(s, FALSE);
