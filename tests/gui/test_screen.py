@@ -66,7 +66,8 @@ def pause_shows(desk):
 
 
 def only_the_cursor_is_drawn(desk):
-    """A text cursor that blinks costs next to nothing: CPU time, which is about the same on a busy host."""
+    """A text cursor that blinks costs next to nothing, and less than drawing all of the window would: CPU time, which is about the same on
+    a busy host."""
     def cpu():
         with open(f"/proc/{desk.screen.pid}/schedstat") as f:
             return int(f.read().split()[0]) / 1e9
@@ -80,7 +81,7 @@ def only_the_cursor_is_drawn(desk):
     time.sleep(4)
     part = (cpu() - before) / (time.monotonic() - began)
     print(f"# {100 * part:.2f} % of a CPU")
-    assert part < 0.005
+    assert part < 0.0025
     desk.vmctl("serial", "vm", "--send", "mode 64\\n")
     wait_for("picture", lambda: desk.size() == LEAST)
 
