@@ -9,7 +9,8 @@
  * any TLB, so all writes to it pass code_written(), which kills the blocks over exactly those bytes: the writer's own at
  * once (a block that modifies itself ends with the writing instruction, for all its handlers are replaced), those of
  * other vCPUs through their queues, at their next block end.  When a page becomes code while another vCPU still holds a
- * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written. */
+ * write tag for it, that vCPU is told to drop its tags (REQ_UNWRITE) and reports such pages as written.  Bits of
+ * blocks killed before stay until a write meets one; a single vCPU, which knows all blocks, then takes all such from the page. */
 #include "patcher/vm.h"
 #include "patcher/check/lockstep.h"
 #include "patcher/translate/translate.h"
@@ -272,30 +273,91 @@ static void kill_written(struct vcpu *c, struct block *r)
     kill_block(c, r);
 }
 
-static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
+struct span { /* of a page */
+    unsigned from, to;
+};
+
+static struct span begun_here(const struct block *r)
+{
+    unsigned at = (uintptr_t)r->host & ~PAGE_MASK;
+    return (struct span){at, MIN(at + r->bytes, PAGE_SIZE)};
+}
+
+static struct span begun_before(const struct block *r)
+{
+    return (struct span){0, r->bytes - (PAGE_SIZE - ((uint64_t)r->host & ~PAGE_MASK))};
+}
+
+static void cover(uint64_t *word, struct span s)
+{
+    for (unsigned w = s.from / 64; s.to && w <= (s.to - 1) / 64; w++)
+        word[w] |= bit_range(w, s.from, s.to);
+}
+
+/* Bits of the page that no block has any more: who writes a function anew, piece by piece, need not look for its blocks with
+ * each.  Only a single vCPU knows of all blocks.  Whoever else writes meanwhile finds no bit gone that counts. */
+static void forget_dead(struct vcpu *c, uint64_t offset)
 {
     struct code_page *p = c->code->page[offset >> 12];
-    uint8_t *from = c->vm->memory + offset, *to = from + bytes;
-    if (!p)
+    struct code_bits *b = bits_of(c->vm, offset);
+    uint64_t live[PAGE_SIZE / 64] = {0};
+    if (c->vm->cfg->cpus > 1 || !b)
         return;
-    for (unsigned b = 0; b < BUCKETS; b++)
-        for (struct block **at = &p->bucket[b], *r; (r = *at);) {
-            if (r->host && (r->host >= to || r->host + r->bytes <= from)) {
-                at = &r->next;
-                continue;
-            }
-            kill_written(c, r);
-            *at = r->next;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (const struct block *r = p->bucket[i]; r; r = r->next)
+            cover(live, begun_here(r));
+    for (const struct block *r = p->crossing; r; r = r->next2)
+        cover(live, begun_before(r));
+    for (unsigned w = 0; w < PAGE_SIZE / 64; w++)
+        if (atomic_load_explicit(&b->word[w], memory_order_relaxed) & ~live[w])
+            atomic_fetch_and(&b->word[w], live[w]);
+}
+
+/* Takes those over the span, and those killed earlier, off the list of blocks that begin on the page; true: there were some. */
+static bool drop_begun_here(struct vcpu *c, struct block **at, struct span s)
+{
+    bool any = false;
+    for (struct block *r; (r = *at);) {
+        struct span own = begun_here(r);
+        if (r->host && (own.from >= s.to || own.to <= s.from)) {
+            at = &r->next;
+            continue;
         }
-    for (struct block **at = &p->crossing, *r; (r = *at);) {
-        unsigned here = r->bytes - (PAGE_SIZE - ((uint64_t)r->host & ~PAGE_MASK));
-        if (r->host && r->host2 + here <= from) {
+        any = true;
+        kill_written(c, r);
+        *at = r->next;
+    }
+    return any;
+}
+
+static bool drop_begun_before(struct vcpu *c, struct block **at, struct span s)
+{
+    bool any = false;
+    for (struct block *r; (r = *at);) {
+        if (r->host && begun_before(r).to <= s.from) {
             at = &r->next2;
             continue;
         }
+        any = true;
         kill_written(c, r);
         *at = r->next2;
     }
+    return any;
+}
+
+static void drop_range(struct vcpu *c, uint64_t offset, uint64_t bytes)
+{
+    struct code_page *p = c->code->page[offset >> 12];
+    unsigned at = offset & ~PAGE_MASK;
+    struct span s = {at, at + bytes};
+    bool any = false;
+    if (!p)
+        return;
+    for (unsigned b = 0; b < BUCKETS; b++)
+        any |= drop_begun_here(c, &p->bucket[b], s);
+    any |= drop_begun_before(c, &p->crossing, s);
+    if (!any)
+        forget_dead(c, offset);
 }
 
 static void enqueue(struct vcpu *c, uint64_t offset, uint64_t bytes)

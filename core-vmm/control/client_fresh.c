@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define PATIENCE_MS 30000
+#define PAUSE_US    G_USEC_PER_SEC
 
 struct watch {
     GMainLoop *loop;
@@ -88,9 +89,13 @@ void client_fresh_watch(const char *name)
     if (!c)
         return;
     client_attach(c, NULL, on_event, on_closed, &w);
-    do {
+    bool done = false;
+    while (!done) {
         w.reset = false;
         g_main_loop_run(loop);
-    } while (!w.closed && !(w.reset && finish(name, folder)));
+        done = w.closed || (w.reset && finish(name, folder));
+        if (!done)
+            g_usleep(PAUSE_US); /* a guest that resets all the time does not have its disk looked at all the time */
+    }
     client_free(c);
 }

@@ -324,11 +324,14 @@ static void sync_registers(struct stream *s, struct cpu_hyperv *r)
 }
 
 /* Expiry of a timer that KVM keeps is not to be had: 0, and whoever loads it finds one. */
-static void sync_timers(struct stream *s, struct hv_cpu *c)
+static void sync_timers(struct device *d, struct stream *s, struct hv_cpu *c)
 {
     for (unsigned i = 0; i < HV_TIMERS; i++) {
-        stream_u64(s, &c->timer[i].due);
-        stream_bool(s, &c->timer[i].waits);
+        struct hv_timer t = hyperv_in_engine(d) ? (struct hv_timer){0} : c->timer[i];
+        stream_u64(s, &t.due);
+        stream_bool(s, &t.waits);
+        if (s->loading && !hyperv_in_engine(d))
+            c->timer[i] = t;
     }
 }
 
@@ -374,16 +377,12 @@ static void loaded(struct device *d, uint64_t reference)
         dev_timer(d, 0, h->armed, hv_timers_run);
 }
 
-/* Whose expiry the engine keeps to itself. */
 static void fetch(struct device *d, uint64_t *reference)
 {
     struct hyperv *h = d->state;
     h->armed = DEV_NEVER;
-    for (unsigned cpu = 0; cpu < h->cpus; cpu++) {
+    for (unsigned cpu = 0; cpu < h->cpus; cpu++)
         hyperv_fetch(d, cpu, &h->reg[cpu], reference);
-        for (unsigned i = 0; i < HV_TIMERS; i++)
-            h->cpu[cpu].timer[i] = (struct hv_timer){0};
-    }
 }
 
 /* The page that says how to get from the TSC to the time is in the guest's memory, which is loaded after this: where the factor is
@@ -402,7 +401,7 @@ static bool hyperv_sync(struct device *d, struct stream *s, uint32_t version)
     stream_u32(s, &h->sequence);
     for (unsigned cpu = 0; cpu < h->cpus; cpu++) {
         sync_registers(s, &h->reg[cpu]);
-        sync_timers(s, &h->cpu[cpu]);
+        sync_timers(d, s, &h->cpu[cpu]);
     }
     for (unsigned i = 0; i < HV_PORTS; i++)
         sync_port(s, &h->port[i]);

@@ -37,6 +37,7 @@ void bar_open(struct bar *b, int n, bool by_key)
     if (b->menus[b->open].look)
         b->menus[b->open].look(b->ctx);
     fill(b);
+    b->by_key = by_key;
     if (by_key)
         menu_select_first(&b->menu);
 }
@@ -57,6 +58,8 @@ void bar_refill(struct bar *b)
     fill(b);
     b->menu.scrolled = scrolled;
     menu_select(&b->menu, selected);
+    if (b->by_key && b->menu.selected < 0)
+        menu_select_first(&b->menu);
 }
 
 void bar_arrange(struct bar *b, int width, int height)

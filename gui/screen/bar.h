@@ -24,6 +24,7 @@ struct bar {
     bool over;                    /* it is over the picture for now */
     bool at_edge;                 /* the pointer is where it would come */
     uint32_t edge_since;          /* SDL ticks */
+    bool by_key;                  /* the open menu was opened so: something in it is selected */
     int open, hover;              /* which menu; -1: none */
     int count, width, height;     /* of the window, in points */
     SDL_Rect title[BAR_MENUS];

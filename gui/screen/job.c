@@ -6,7 +6,9 @@
 #include <string.h>
 
 struct job {
-    char **argv;
+    char **argv; /* of vmctl; NULL: it is a call */
+    job_call call;
+    char *arg;
     uint32_t event;
     job_done done;
     void *ctx;
@@ -16,6 +18,7 @@ struct job {
 static void job_free(struct job *j)
 {
     g_strfreev(j->argv);
+    g_free(j->arg);
     g_free(j->output);
     g_free(j->problem);
     g_free(j);
@@ -49,7 +52,9 @@ static gpointer work(gpointer data)
 {
     struct job *j = data;
 
-    if (!j->argv[0])
+    if (j->call)
+        j->output = j->call(j->arg, &j->problem);
+    else if (!j->argv[0])
         j->problem = g_strdup("the program vmctl is missing; install Terrarium anew");
     else
         run(j);
@@ -57,19 +62,28 @@ static gpointer work(gpointer data)
     return NULL;
 }
 
-void job_start(struct jobs *jobs, const char *const *words, job_done done, void *ctx)
+static void start(struct jobs *jobs, struct job job)
 {
-    struct job *j = g_new0(struct job, 1);
-    GPtrArray *argv = g_ptr_array_new();
-
     if (!jobs->event)
         jobs->event = SDL_RegisterEvents(1);
+    job.event = jobs->event;
+    g_thread_unref(g_thread_new("job", work, g_memdup2(&job, sizeof job)));
+}
+
+void job_start_call(struct jobs *jobs, job_call call, const char *arg, job_done done, void *ctx)
+{
+    start(jobs, (struct job){.call = call, .arg = g_strdup(arg), .done = done, .ctx = ctx});
+}
+
+void job_start(struct jobs *jobs, const char *const *words, job_done done, void *ctx)
+{
+    GPtrArray *argv = g_ptr_array_new();
+
     g_ptr_array_add(argv, program_find("vmctl"));
     for (; *words; words++)
         g_ptr_array_add(argv, g_strdup(*words));
     g_ptr_array_add(argv, NULL);
-    *j = (struct job){(char **)g_ptr_array_free(argv, FALSE), jobs->event, done, ctx, NULL, NULL};
-    g_thread_unref(g_thread_new("job", work, j));
+    start(jobs, (struct job){.argv = (char **)g_ptr_array_free(argv, FALSE), .done = done, .ctx = ctx});
 }
 
 bool job_finish(struct jobs *jobs, const SDL_Event *e)

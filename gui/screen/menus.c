@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* menus.c - what the bar's menus offer: actions, key combinations, drives and network cards as they are now. */
 #include "core-vmm/control/answer.h"
+#include "gui/screen/chooser.h"
 #include "gui/screen/screen.h"
 #include <sys/stat.h>
 #include <string.h>
@@ -94,19 +95,27 @@ static void changed(void *ctx, const char *output, const char *problem)
         window_notice_over(ctx);
 }
 
+/* What is known of drives and cards will not be so any more. */
+static void change(struct screen *s, const char *busy, const char *const *words)
+{
+    g_clear_pointer(&s->drives, json_object_unref);
+    g_clear_pointer(&s->cards, json_object_unref);
+    action_job(s, busy, words, changed);
+}
+
 static void eject(void *ctx, const char *drive)
 {
     struct screen *s = ctx;
     const char *words[] = {"media", "--drive", drive, "--", "eject", s->name, NULL};
 
-    action_job(s, "ejecting", words, changed);
+    change(s, "ejecting", words);
 }
 
 static void insert(struct screen *s, const char *drive, const char *file)
 {
     const char *words[] = {"media", "--drive", drive, "--", "insert", s->name, file, NULL};
 
-    action_job(s, "inserting", words, changed);
+    change(s, "inserting", words);
 }
 
 /* arg: the drive's name, a blank, the file's */
@@ -116,6 +125,28 @@ static void insert_chosen(void *ctx, const char *arg)
     g_autofree char *drive = g_strndup(arg, blank - arg);
 
     insert(ctx, drive, blank + 1);
+}
+
+/* output: the file. */
+static void file_chosen(void *ctx, const char *output, const char *problem)
+{
+    struct screen *s = ctx;
+    g_autofree char *drive = g_steal_pointer(&s->choosing);
+
+    if (problem)
+        window_notice(s, "%s", problem);
+    else if (output && drive)
+        insert(s, drive, output);
+}
+
+static void choose_file(void *ctx, const char *drive)
+{
+    struct screen *s = ctx;
+
+    if (s->choosing)
+        return;
+    s->choosing = g_strdup(drive);
+    job_start_call(&s->jobs, chooser_file, "Insert a medium", file_chosen, s);
 }
 
 struct found {
@@ -203,6 +234,7 @@ static void offer_drive(struct menu *m, JsonObject *drive)
     menu_add_line(m);
     menu_add_heading(m, title);
     menu_add(m, "Eject", NULL, false, file ? eject : NULL, name);
+    menu_add(m, "Insert a file...", NULL, false, choose_file, name);
     offer_images(m, name, file, floppy);
 }
 
@@ -242,6 +274,13 @@ static JsonObject *drive_for(JsonObject *list, const char *file)
     return NULL;
 }
 
+static void insert_into(struct screen *s, JsonObject *drive, const char *file)
+{
+    g_autofree char *name = g_strdup(answer_text(drive, "drive", "")); /* the list is given up */
+
+    insert(s, name, file);
+}
+
 static void drop_told(void *ctx, const char *output, const char *problem)
 {
     struct screen *s = ctx;
@@ -253,7 +292,7 @@ static void drop_told(void *ctx, const char *output, const char *problem)
         return;
     drive = drive_for(s->drives, file);
     if (drive)
-        insert(s, answer_text(drive, "drive", ""), file);
+        insert_into(s, drive, file);
     else
         window_notice(s, "no drive of this machine takes %s", file);
 }
@@ -296,7 +335,7 @@ static void plug(struct screen *s, const char *what, const char *card)
 {
     const char *words[] = {"nic", "--card", card, "--", what, s->name, NULL};
 
-    action_job(s, what[0] == 'c' ? "connecting the cable" : "taking the cable out", words, changed);
+    change(s, what[0] == 'c' ? "connecting the cable" : "taking the cable out", words);
 }
 
 static void cable_in(void *ctx, const char *card)
@@ -342,4 +381,5 @@ void menus_clear(struct screen *s)
     g_clear_pointer(&s->drives, json_object_unref);
     g_clear_pointer(&s->cards, json_object_unref);
     g_clear_pointer(&s->dropped, g_free);
+    g_clear_pointer(&s->choosing, g_free);
 }

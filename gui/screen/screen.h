@@ -30,6 +30,7 @@ struct screen {
     uint32_t notice_until;       /* SDL ticks; 0: until the next one */
     JsonObject *drives, *cards;  /* what vmctl told of them; NULL: not yet */
     char *dropped;               /* a file that is to go into a drive; NULL: none */
+    char *choosing;              /* the drive that the user chooses a file for; NULL: none */
     double zoom;                 /* pixels for a dot of the guest in a window that follows it */
     SDL_Rect windowed;           /* where the window was before full screen */
     bool user_sized;             /* the user chose the window's size: new modes do not change it */

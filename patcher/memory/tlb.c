@@ -363,10 +363,13 @@ static void fill(struct vcpu *c, unsigned view, uint64_t lin, int access, const 
     install(c, view, i, lin, access);
 }
 
-/* The entry is there, and about to be written to: that may be possible without care by now. */
+/* The entry is there, and about to be written to: that may be possible without care by now.  Where code lies it is not, and
+ * whoever writes much code comes here with every piece: the page is not even noted as one that may be written to, or each block
+ * that is decoded on it would look for a tag to take away. */
 static void retag(struct vcpu *c, unsigned view, struct tlb_info *i, uint64_t lin)
 {
-    if (!(i->page & GPA_RAM) || i->page & GPA_READONLY || !(c->views[view][slot_of(lin)].write & TLB_EMPTY))
+    if (!(i->page & GPA_RAM) || i->page & GPA_READONLY || !(c->views[view][slot_of(lin)].write & TLB_EMPTY) ||
+        code_on_page(c->vm, i->page & PAGE_MASK))
         return;
     count(c, COUNT_TLB_RETAGS);
     install(c, view, i, lin, ACCESS_WRITE);

@@ -28,7 +28,7 @@ class Desk:
             number = line.readline().strip()
         os.mkdir(self.home + "/run", 0o700)
         self.env = dict(os.environ, HOME=self.home, XDG_RUNTIME_DIR=self.home + "/run", XDG_DATA_HOME=self.home + "/data",
-                        DISPLAY=":" + number, TERRARIUM_VM=scripted_vm, SDL_VIDEODRIVER="x11", SDL_RENDER_DRIVER="software")
+                        DISPLAY=":" + number, TERRARIUM_VM=scripted_vm, SDL_VIDEODRIVER="x11", DBUS_SESSION_BUS_ADDRESS="disabled:")
         for name in ("XDG_CONFIG_HOME", "XDG_PICTURES_DIR", "WAYLAND_DISPLAY"):
             self.env.pop(name, None)
         self.serial = self.home + "/serial"

@@ -40,6 +40,58 @@ static void test_modifies_alias(void)
     guest_free(g);
 }
 
+/* MOV EAX, imm32; ADD EAX, imm32; RET is a block, and from the ADD on another.  When the first one is killed and its
+ * bytes are written to once more, those of both are not forgotten. */
+GUEST_CODE(shares_bytes, 64,
+           "mov $0x20000, %ebx; mov $0x20005, %esi; mov $40, %ecx; xor %edx, %edx\n"
+           "1: call *%rbx; add %eax, %edx; xor %eax, %eax; call *%rsi; add %eax, %edx\n"
+           "mov %cl, 0x20001; movb $0, 0x20002; xor %eax, %eax; call *%rsi; add %eax, %edx\n"
+           "mov %cl, 0x20006; xor %eax, %eax; call *%rsi; add %eax, %edx\n"
+           "dec %ecx; jnz 1b; hlt\n");
+
+static void test_shares_bytes(void)
+{
+    static const uint8_t code[] = {0xb8, 0, 0, 0, 0, 0x05, 0, 0, 0, 0, 0xc3};
+    uint32_t moved = 0, added = 0, sum = 0;
+    struct guest *g = guest_new(1);
+    guest_start(g, GUEST_LONG);
+    GUEST_LOAD(g, GUEST_CODE_AT, shares_bytes);
+    guest_code(g, 0x20000, code, code + sizeof code);
+    guest_run(g);
+    for (uint32_t i = 40; i; i--) {
+        sum += moved + added + added + added + i;
+        moved = added = i;
+    }
+    g_assert_cmpuint(g->s.gpr[X86_RDX], ==, sum);
+    guest_free(g);
+}
+
+/* The same where one is an instruction across a page's end, and the other one begins behind that, in its immediate. */
+GUEST_CODE(shares_across, 64,
+           "mov $0x20ffe, %ebx; mov $0x21001, %esi; mov $40, %ecx; xor %edx, %edx\n"
+           "1: call *%rbx; add %eax, %edx; call *%rsi; movb $0xc3, 0x21004; movb $0x90, 0x21003\n"
+           "mov $0xf8, %al; test $1, %cl; jz 2f; mov $0x90, %al\n"
+           "2: mov %al, 0x21001; call *%rbx; add %eax, %edx; dec %ecx; jnz 1b; hlt\n");
+
+static void test_shares_across(void)
+{
+    /* its immediate has NOPs, or CLC, and behind it are a NOP and a RET */
+    static const uint8_t code[] = {0xb8, 1, 2, 0x90, 0x90, 0x90, 0xc3};
+    uint32_t now = 0x90900201, sum = 0;
+    struct guest *g = guest_new(1);
+    guest_start(g, GUEST_LONG);
+    GUEST_LOAD(g, GUEST_CODE_AT, shares_across);
+    guest_code(g, 0x20ffe, code, code + sizeof code);
+    guest_run(g);
+    for (uint32_t i = 40; i; i--) {
+        sum += now;
+        now = i & 1 ? 0x90900201 : 0x90f80201;
+        sum += now;
+    }
+    g_assert_cmphex(g->s.gpr[X86_RDX], ==, sum);
+    guest_free(g);
+}
+
 /* Somebody else writes code and says so by touched().  An NMI wakes the guest for its second round. */
 GUEST_CODE(two_rounds, 32, "1: mov $1, %eax\n hlt\n jmp 1b\n");
 
@@ -285,6 +337,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/interp/code/modifies-next", test_modifies_next);
     g_test_add_func("/interp/code/modifies-alias", test_modifies_alias);
+    g_test_add_func("/interp/code/shares-bytes", test_shares_bytes);
+    g_test_add_func("/interp/code/shares-across", test_shares_across);
     g_test_add_func("/interp/code/touched", test_touched);
     g_test_add_func("/interp/code/two-cpus", test_two_cpus);
     g_test_add_data_func("/interp/code/lock", GUINT_TO_POINTER(0x50000), check_locked);
