@@ -15,7 +15,7 @@ TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils ap
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
-PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian cpio" # a Debian package, for .ci/package
+PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian" # a Debian package, for .ci/package
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
