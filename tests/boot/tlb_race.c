@@ -55,7 +55,7 @@ int main(int argc, char **argv)
         atomic_store(&shared.may, 0);
         mprotect((void *)shared.page, PAGE, PROT_READ);
         unsigned now = atomic_load(shared.page);
-        for (int n = 0; n < 2000; n++)
+        for (int n = 0; n < 100000; n++)
             if (atomic_load(shared.page) != now) {
                 stale++;
                 break;
