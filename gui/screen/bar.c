@@ -49,6 +49,15 @@ void bar_close(struct bar *b)
     menu_empty(&b->menu);
 }
 
+bool bar_leave(struct bar *b)
+{
+    bool changed = b->hover >= 0 || b->over;
+
+    b->at_edge = b->over = false;
+    b->hover = -1;
+    return changed;
+}
+
 void bar_refill(struct bar *b)
 {
     int selected = b->menu.selected, scrolled = b->menu.scrolled;

@@ -37,6 +37,7 @@ void bar_arrange(struct bar *b, int width, int height); /* of the window, in poi
 bool bar_shown(const struct bar *b);
 void bar_open(struct bar *b, int n, bool by_key);
 void bar_close(struct bar *b);
+bool bar_leave(struct bar *b);  /* the pointer is not there any more; has it to be drawn anew? */
 void bar_refill(struct bar *b); /* what the open menu offers has changed */
 /* Returns whether the event was for the bar or its menu; *changed: it has to be drawn anew. */
 bool bar_event(struct bar *b, const SDL_Event *e, double point, bool *changed);

@@ -164,6 +164,12 @@ static void give_clipboard(struct screen *s)
         window_notice(s, "the clipboard is too long for the guest: %zu KiB", bytes >> 10);
 }
 
+static void leave_bar(struct screen *s)
+{
+    if (bar_leave(&s->bar))
+        window_changed(s);
+}
+
 static void on_window(struct screen *s, const SDL_WindowEvent *e)
 {
     switch (e->event) {
@@ -175,6 +181,7 @@ static void on_window(struct screen *s, const SDL_WindowEvent *e)
         clipboard_ask_guest(&s->clipboard);
         input_release_all(&s->input);
         input_capture(&s->input, false);
+        leave_bar(s);
         window_title(s);
         break;
     case SDL_WINDOWEVENT_SIZE_CHANGED:
@@ -183,6 +190,7 @@ static void on_window(struct screen *s, const SDL_WindowEvent *e)
     case SDL_WINDOWEVENT_RESIZED: s->user_sized |= !s->fullscreen; break;
     case SDL_WINDOWEVENT_LEAVE:
         input_leave(&s->input);
+        leave_bar(s);
         if (has_focus(s)) /* some displays take a clipboard from no window without the focus */
             clipboard_ask_guest(&s->clipboard);
         break;
@@ -198,21 +206,32 @@ static void on_key(struct screen *s, const SDL_KeyboardEvent *e)
 
     if (action != SDL_SCANCODE_UNKNOWN)
         action_run(s, action);
-    if (captured != s->input.captured)
+    if (captured != s->input.captured) {
+        leave_bar(s);
         window_title(s);
+    }
 }
 
 static void on_button(struct screen *s, const SDL_MouseButtonEvent *e)
 {
     input_button(&s->input, e);
-    if (e->type == SDL_MOUSEBUTTONDOWN)
-        window_title(s);
+    if (e->type != SDL_MOUSEBUTTONDOWN)
+        return;
+    leave_bar(s);
+    window_title(s);
+}
+
+/* What was pressed over the picture is the guest's until it is released, wherever the pointer goes. */
+static bool is_guests_drag(const struct screen *s, const SDL_Event *e)
+{
+    return s->input.buttons && s->bar.open < 0 &&
+           (e->type == SDL_MOUSEMOTION || e->type == SDL_MOUSEBUTTONDOWN || e->type == SDL_MOUSEBUTTONUP);
 }
 
 /* What is over the picture sees an event first. */
 static bool is_for_us(struct screen *s, const SDL_Event *e)
 {
-    bool changed = false, ours;
+    bool changed = false, ours, closed = s->bar.open < 0;
 
     if (overlay_event(&s->overlay, e, s->point)) {
         window_changed(s);
@@ -220,7 +239,11 @@ static bool is_for_us(struct screen *s, const SDL_Event *e)
     }
     if (s->input.captured && !s->input.absolute && s->bar.open < 0) /* there is no pointer that could be at the bar */
         return false;
+    if (is_guests_drag(s, e))
+        return false;
     ours = bar_event(&s->bar, e, s->point, &changed);
+    if (closed && s->bar.open >= 0) /* from now on it gets the releases too */
+        input_release_all(&s->input);
     if (ours && e->type == SDL_MOUSEMOTION)
         input_leave(&s->input);
     if (changed)
