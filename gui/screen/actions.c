@@ -292,7 +292,8 @@ static char *actions_help(const struct screen *s)
     const char *host = SDL_GetScancodeName(s->input.host_key);
     GString *text = g_string_new(NULL);
 
-    g_string_append_printf(text, "%s alone: captures or releases keyboard and mouse", host);
+    g_string_append_printf(
+        text, "%s alone: captures or releases keyboard and mouse\nLeft Ctrl+Alt alone: releases them too", host);
     for (size_t i = 0; i < G_N_ELEMENTS(actions); i++)
         if (actions[i].key != SDL_SCANCODE_UNKNOWN)
             g_string_append_printf(text, "\n%s+%s: %s", host, SDL_GetScancodeName(actions[i].key), actions[i].label);

@@ -13,15 +13,27 @@ void closing_shut_down(struct screen *s)
     window_notice(s, "asked to shut down");
 }
 
+/* It ended instead of being saved. */
+static void lost(struct screen *s, const char *problem)
+{
+    g_autofree char *why =
+        g_strdup_printf("It was not saved: %s%s%s", problem, s->ended ? "\n" : "", s->ended ? s->ended : "");
+
+    window_notice_over(s);
+    action_ended(s, why);
+}
+
 static void saved(void *ctx, const char *output, const char *problem)
 {
     struct screen *s = ctx;
 
     s->saving = false;
-    if (problem)
+    if (!problem)
+        s->quit = true;
+    else if (actions_possible(s))
         window_notice(s, "not saved: %s", problem);
     else
-        s->quit = true;
+        lost(s, problem);
 }
 
 void closing_save(struct screen *s)
@@ -40,7 +52,10 @@ static void do_it(struct screen *s, enum closing what)
     case CLOSING_ASK: break;
     case CLOSING_KEEP: s->quit = true; break;
     case CLOSING_SAVE: closing_save(s); break;
-    case CLOSING_SHUT_DOWN: closing_shut_down(s); break;
+    case CLOSING_SHUT_DOWN:
+        closing_shut_down(s);
+        s->shutting_down = true;
+        break;
     case CLOSING_POWER_OFF: link_send(s->link, "stop", NULL); break;
     }
 }
@@ -76,12 +91,12 @@ static void ask(struct screen *s)
     window_arrange(s);
 }
 
-/* Closed again while it asks, or while what was chosen is under way, it goes and the machine runs on. */
+/* Closed again while it asks, or while what was chosen is under way, it goes: the machine runs on, or what was begun does. */
 void closing_begin(struct screen *s)
 {
     enum closing what;
 
-    s->quit = !actions_possible(s) || s->asked;
+    s->quit = !actions_possible(s) || s->asked || s->saving || s->shutting_down;
     if (s->quit)
         return;
     what = remembered_closing(s);

@@ -66,6 +66,7 @@ void input_release_all(struct input *in)
         if (in->held[code])
             send_key(in, code, false);
     in->host_down = false;
+    in->way_out = in->way_out_down = 0;
     if (in->buttons) {
         in->buttons = 0;
         send_pointer(in);
@@ -103,15 +104,60 @@ static void host_key(struct input *in, const SDL_KeyboardEvent *e)
     in->host_used = false;
 }
 
+enum { WAY_OUT_CTRL = 1, WAY_OUT_ALT = 2, WAY_OUT = 3, WAY_OUT_SPOILT = 4 };
+
+static unsigned way_out_key(SDL_Scancode key)
+{
+    return key == SDL_SCANCODE_LCTRL ? WAY_OUT_CTRL : key == SDL_SCANCODE_LALT ? WAY_OUT_ALT : 0;
+}
+
+static bool is_anything_held(const struct input *in)
+{
+    bool held = in->host_down || in->buttons;
+
+    for (unsigned code = 0; code < KEY_CNT; code++)
+        held |= in->held[code];
+    return held;
+}
+
+/* Both were held, and nothing else, and now the first of them is released. */
+static bool is_way_out(struct input *in, const SDL_KeyboardEvent *e)
+{
+    unsigned key = way_out_key(e->keysym.scancode);
+    bool out = e->type == SDL_KEYUP && key && in->way_out == WAY_OUT;
+
+    if (e->repeat)
+        return false;
+    if (e->type == SDL_KEYDOWN && key && !in->way_out_down)
+        in->way_out = is_anything_held(in) ? WAY_OUT_SPOILT : 0;
+    if (e->type == SDL_KEYDOWN)
+        in->way_out |= key ? key : WAY_OUT_SPOILT;
+    else if (key)
+        in->way_out |= WAY_OUT_SPOILT;
+    in->way_out_down = e->type == SDL_KEYDOWN ? in->way_out_down | key : in->way_out_down & ~key;
+    return out;
+}
+
+/* What was pressed before this window had the keyboard is not pressed now, though it repeats. */
+static bool is_for_guest(const struct input *in, unsigned code, const SDL_KeyboardEvent *e)
+{
+    return code && (in->held[code] || (e->type == SDL_KEYDOWN && !e->repeat && !in->paused));
+}
+
 SDL_Scancode input_key(struct input *in, const SDL_KeyboardEvent *e)
 {
     unsigned code = keymap_code(e->keysym.scancode);
 
+    if (is_way_out(in, e) && in->captured) {
+        input_release_all(in);
+        input_capture(in, false);
+        return SDL_SCANCODE_UNKNOWN;
+    }
     if (e->keysym.scancode == in->host_key)
         host_key(in, e);
     else if (e->type == SDL_KEYDOWN && in->host_down)
         return host_combination(in, e);
-    else if (code && ((e->type == SDL_KEYDOWN && !in->paused) || in->held[code])) /* repeats go on as repeats */
+    else if (is_for_guest(in, code, e)) /* repeats go on as repeats */
         send_key(in, code, e->type == SDL_KEYDOWN);
     return SDL_SCANCODE_UNKNOWN;
 }
@@ -210,6 +256,7 @@ void input_button(struct input *in, const SDL_MouseButtonEvent *e)
             input_capture(in, true);
         return;
     }
+    in->way_out |= WAY_OUT_SPOILT;
     if (in->paused)
         return;
     input_flush(in); /* the movement came first */
@@ -225,6 +272,7 @@ void input_wheel(struct input *in, const SDL_MouseWheelEvent *e)
 {
     int turns = e->direction == SDL_MOUSEWHEEL_FLIPPED ? -e->y : e->y;
 
+    in->way_out |= WAY_OUT_SPOILT;
     if ((!in->captured && !in->absolute) || in->paused)
         return;
     in->wheel = CLAMP(in->wheel - turns, -100, 100);

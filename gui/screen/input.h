@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* input.h - the user's keys and mouse on their way to the VM.
  *
- * Capture: keyboard and mouse belong to the guest until the host key is pressed alone or the window loses the focus.  A
- * guest that takes absolute coordinates needs no captured mouse; capture is then of the keyboard only. */
+ * Capture: keyboard and mouse belong to the guest until the host key is pressed alone, or left Ctrl and left Alt are
+ * together (not every keyboard has the host key), or the window loses the focus.  A guest that takes absolute coordinates needs no captured mouse; capture is then of the keyboard only. */
 #pragma once
 #include "gui/screen/link.h"
 #include <SDL.h>
@@ -15,6 +15,7 @@ struct input {
     bool captured, absolute, shape; /* shape: the guest gave the pointer one, which we show */
     bool paused;                    /* the guest stands still: what is typed now is for nobody */
     bool host_down, host_used;      /* the host key is held; another key was pressed with it */
+    unsigned way_out, way_out_down; /* left Ctrl and left Alt: seen since nothing was pressed; held now */
     bool held[KEY_CNT];             /* what the guest believes to be down */
     unsigned buttons;
     bool leds_known;

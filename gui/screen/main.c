@@ -34,7 +34,9 @@ static void on_end(struct screen *s, const char *end, const char *message)
 
     s->picture.dimmed = true;
     window_changed(s);
-    if (why && !s->saving)
+    if (s->saving) /* whether that is what was wanted is known when vmctl is done */
+        s->ended = g_strdup(why);
+    else if (why)
         action_ended(s, why);
     else
         s->quit = true;
@@ -62,6 +64,7 @@ static void on_state(struct screen *s, struct link_news *n)
 /* Without a word about the state before: it crashed or was killed. */
 static void on_gone(struct screen *s)
 {
+    static const char why[] = "The VM's process ended unexpectedly. Its log says more: vmctl logs";
     bool told = !strcmp(s->state, "stopped");
 
     s->gone = true;
@@ -70,9 +73,10 @@ static void on_gone(struct screen *s)
     g_free(s->state);
     s->state = g_strdup("stopped");
     s->picture.dimmed = true;
-    if (s->saving) /* vmctl tells how that went */
-        return;
-    action_ended(s, "The VM's process ended unexpectedly. Its log says more: vmctl logs");
+    if (s->saving)
+        s->ended = g_strdup(why);
+    else
+        action_ended(s, why);
 }
 
 static void on_mode(struct screen *s, struct link_news *n)
@@ -337,14 +341,15 @@ static int fail(int code, const char *message)
 static int open_and_run(struct screen *s, const struct options *o)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *problem = NULL, *clipboard = NULL;
+    g_autofree char *problem = NULL, *clipboard = NULL, *key = NULL;
 
     s->name = o->name;
     clipboard = remembered_clipboard(s);
-    s->input.host_key = o->host_key ? SDL_GetScancodeFromName(o->host_key) : SDL_SCANCODE_RCTRL;
+    key = o->host_key ? g_strdup(o->host_key) : remembered_host_key(s);
+    s->input.host_key = SDL_GetScancodeFromName(key);
     if (s->input.host_key == SDL_SCANCODE_UNKNOWN)
-        return fail(EXIT_CODE_USAGE,
-                    "there is no such key for --host-key; names are as in \"Right Ctrl\", \"F12\", \"Menu\"");
+        return fail(EXIT_CODE_USAGE, "there is no such key as --host-key, or host-key in [window] of machine.ini, has; "
+                                     "names are as in \"Right Ctrl\", \"F12\", \"Menu\"");
     s->link = link_open(s->name, &s->engine, &s->state, &error);
     if (!s->link)
         return fail(g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND) ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED,
@@ -429,6 +434,7 @@ int main(int argc, char **argv)
     g_free(s.engine);
     g_free(s.state);
     g_free(s.notice);
+    g_free(s.ended);
     g_free(o.host_key);
     return code;
 }

@@ -25,6 +25,15 @@ enum closing remembered_closing(const struct screen *s)
     return which;
 }
 
+char *remembered_host_key(const struct screen *s)
+{
+    struct config c;
+    g_autoptr(GKeyFile) file = settings(s, "window", &c);
+    char *key = file && g_key_file_has_group(file, "window") ? config_string(&c, "host-key") : NULL;
+
+    return key ? key : g_strdup("Right Ctrl");
+}
+
 bool remembered_bar(const struct screen *s)
 {
     struct config c;

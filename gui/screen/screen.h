@@ -38,6 +38,8 @@ struct screen {
     bool fullscreen, gone, quit; /* gone: the VM process */
     bool asked;                  /* whether to close */
     bool saving;                 /* the machine is being saved: its end is wanted */
+    bool shutting_down;          /* the guest was asked to, because the window is to close */
+    char *ended; /* why the machine ended while it was being saved; NULL: it did not, or needs no words */
 };
 
 /* window.c */
@@ -83,6 +85,7 @@ void closing_power_off(struct screen *s); /* after asking */
 
 /* remembered.c: sections [window] and [additions] of machine.ini */
 enum closing remembered_closing(const struct screen *s);
+char *remembered_host_key(const struct screen *s); /* by SDL's name; g_free */
 bool remembered_bar(const struct screen *s);
 char *remembered_clipboard(const struct screen *s);                  /* "off", "to-guest", "to-host", "both"; g_free */
 void remember(struct screen *s, const char *key, const char *value); /* a notice says so if it cannot be */

@@ -100,7 +100,7 @@ char *window_hint(const struct screen *s)
     if (!actions_possible(s))
         return g_strdup("");
     if (s->input.captured)
-        return g_strdup_printf("%s releases the %s", key, s->input.absolute ? "keyboard" : "mouse");
+        return g_strdup_printf("%s or Left Ctrl+Alt releases the %s", key, s->input.absolute ? "keyboard" : "mouse");
     return g_strdup_printf("%s+F1 for help%s", key, s->input.absolute ? "" : ", click to capture the mouse");
 }
 
