@@ -12,7 +12,8 @@
 
 struct answer {
     GMainLoop *loop;
-    char *file;
+    char *file, *problem;
+    bool answered;
 };
 
 static void on_response(GDBusConnection *bus, const char *sender, const char *path, const char *interface,
@@ -28,7 +29,28 @@ static void on_response(GDBusConnection *bus, const char *sender, const char *pa
         if (!code && g_variant_lookup(results, "uris", "^a&s", &uris) && uris[0])
             a->file = g_filename_from_uri(uris[0], NULL, NULL);
     }
+    a->answered = true;
     g_main_loop_quit(a->loop);
+}
+
+static void on_portal_gone(GDBusConnection *bus, const char *name, gpointer data)
+{
+    struct answer *a = data;
+
+    if (a->answered || a->problem)
+        return;
+    a->problem = g_strdup("the desktop's dialogue for files (xdg-desktop-portal) ended; try again");
+    g_main_loop_quit(a->loop);
+}
+
+/* It is there when it has taken the question: gone is gone then, and not one that is yet to be started. */
+static void wait_for_answer(GDBusConnection *bus, struct answer *a)
+{
+    guint watching =
+        g_bus_watch_name_on_connection(bus, PORTAL, G_BUS_NAME_WATCHER_FLAGS_NONE, NULL, on_portal_gone, a, NULL);
+
+    g_main_loop_run(a->loop);
+    g_bus_unwatch_name(watching);
 }
 
 /* As the portal makes it: ":1.42" and "word" become ".../1_42/word". */
@@ -58,7 +80,7 @@ char *chooser_file(const char *title, char **problem)
     g_autoptr(GMainLoop) loop = g_main_loop_new(context, FALSE);
     g_autoptr(GDBusConnection) bus = g_bus_get_sync(G_BUS_TYPE_SESSION, NULL, NULL);
     g_autofree char *word = g_strdup_printf("terrarium%u", g_random_int()), *path = NULL;
-    struct answer a = {loop, NULL};
+    struct answer a = {.loop = loop};
     guint listening;
 
     if (!bus) {
@@ -70,9 +92,10 @@ char *chooser_file(const char *title, char **problem)
     listening = g_dbus_connection_signal_subscribe(bus, PORTAL, "org.freedesktop.portal.Request", "Response", path,
                                                    NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_response, &a, NULL);
     if (ask(bus, title, word))
-        g_main_loop_run(loop);
+        wait_for_answer(bus, &a);
     else
-        *problem = g_strdup(NONE);
+        a.problem = g_strdup(NONE);
+    *problem = a.problem;
     g_dbus_connection_signal_unsubscribe(bus, listening);
     g_main_context_pop_thread_default(context);
     return a.file;

@@ -63,13 +63,19 @@ bool clipboard_to_guest(struct clipboard_share *c, size_t *bytes)
 
 void clipboard_ask_guest(struct clipboard_share *c)
 {
-    if (c->to_host)
+    c->asked = c->to_host;
+    if (c->asked)
         link_send(c->link, "clipboard.take", NULL);
+}
+
+void clipboard_changed(struct clipboard_share *c)
+{
+    c->asked = false;
 }
 
 void clipboard_from_guest(struct clipboard_share *c, const char *text)
 {
-    if (!c->to_host || is_known(c, text))
+    if (!c->asked || is_known(c, text))
         return;
     note(c, text);
     SDL_SetClipboardText(text);

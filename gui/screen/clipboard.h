@@ -10,6 +10,7 @@
 struct clipboard_share {
     struct link *link;
     bool to_guest, to_host;
+    bool asked; /* the guest, and the host's has not changed since */
     char *last; /* what both sides have, as far as we know; NULL: nothing */
 };
 
@@ -18,4 +19,5 @@ void clipboard_share_clear(struct clipboard_share *c);
 /* The window has the focus.  false: the text is too long for the guest, *bytes. */
 bool clipboard_to_guest(struct clipboard_share *c, size_t *bytes);
 void clipboard_ask_guest(struct clipboard_share *c);
+void clipboard_changed(struct clipboard_share *c); /* the host's: it is newer than what the guest still answers */
 void clipboard_from_guest(struct clipboard_share *c, const char *text); /* its answer */

@@ -279,6 +279,7 @@ static void on_event(struct screen *s, SDL_Event *e)
     case SDL_MOUSEBUTTONUP: on_button(s, &e->button); break;
     case SDL_MOUSEWHEEL: input_wheel(&s->input, &e->wheel); break;
     case SDL_CLIPBOARDUPDATE:
+        clipboard_changed(&s->clipboard);
         if (has_focus(s))
             give_clipboard(s);
         break;

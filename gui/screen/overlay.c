@@ -25,6 +25,7 @@ void overlay_show(struct overlay *o, const char *title, const char *text, const 
     for (o->count = 0; buttons[o->count] && o->count < OVERLAY_BUTTONS;)
         o->count++;
     o->selected = selected;
+    o->pressed = -1;
     o->chosen = chosen;
     o->ctx = ctx;
 }
@@ -109,8 +110,11 @@ static void select_next(struct overlay *o, int step)
     o->selected = (o->selected + all + step) % all;
 }
 
+/* A key that repeats may have been pressed for the guest, before this panel came. */
 static void key(struct overlay *o, const SDL_KeyboardEvent *e)
 {
+    if (e->repeat)
+        return;
     switch (e->keysym.sym) {
     case SDLK_ESCAPE: choose(o, o->count - 1); break;
     case SDLK_RETURN:
@@ -136,6 +140,15 @@ static int at(const struct overlay *o, int x, int y, double point)
     return o->tick && SDL_PointInRect(&p, &o->tick_place) ? o->count : -1;
 }
 
+static void release(struct overlay *o, int what)
+{
+    int pressed = o->pressed;
+
+    o->pressed = -1;
+    if (what == pressed)
+        press(o, what);
+}
+
 bool overlay_event(struct overlay *o, const SDL_Event *e, double point)
 {
     int what;
@@ -148,9 +161,9 @@ bool overlay_event(struct overlay *o, const SDL_Event *e, double point)
         what = at(o, e->motion.x, e->motion.y, point);
         o->selected = what >= 0 ? what : o->selected;
         return true;
-    case SDL_MOUSEBUTTONUP: press(o, at(o, e->button.x, e->button.y, point)); return true;
+    case SDL_MOUSEBUTTONDOWN: o->pressed = at(o, e->button.x, e->button.y, point); return true;
+    case SDL_MOUSEBUTTONUP: release(o, at(o, e->button.x, e->button.y, point)); return true;
     case SDL_KEYUP:
-    case SDL_MOUSEBUTTONDOWN:
     case SDL_MOUSEWHEEL: return true;
     default: return false;
     }

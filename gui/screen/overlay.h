@@ -13,6 +13,7 @@ struct overlay {
     bool ticked;
     const char *const *buttons;            /* NULL-terminated; Escape is the last one */
     int count, selected;                   /* selected: count means the box */
+    int pressed;                           /* by the mouse, and not yet released; the same, -1: nothing */
     void (*chosen)(void *ctx, int button); /* the panel is gone already and may be shown anew */
     void *ctx;
     double scale;                                 /* below 1 in a window that is too small for it */

@@ -11,8 +11,16 @@
 #define PATIENCE_MS 500 /* until a window manager has let go of the window */
 #define ATOMS_MAX   1024
 
+/* Window managers come and go, and take windows with them that we ask about; a window that is not mapped takes no focus.  All others
+ * are told, for they are somebody's mistake; but none of them is worth the window. */
 static int not_fatal(Display *d, XErrorEvent *e)
 {
+    bool expected = e->error_code == BadWindow || e->error_code == BadMatch || e->error_code == BadDrawable;
+    char text[128] = "";
+
+    XGetErrorText(d, e->error_code, text, sizeof text);
+    g_log(NULL, expected ? G_LOG_LEVEL_DEBUG : G_LOG_LEVEL_WARNING, "X error %d (%s) in request %d.%d", e->error_code,
+          text, e->request_code, e->minor_code);
     return 0;
 }
 
