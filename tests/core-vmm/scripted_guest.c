@@ -10,6 +10,7 @@
  *   text                          text mode again, with GNU GRUB's name on the screen
  *   cursor                        a text cursor that blinks
  *   flood N                       N bytes of output
+ *   deaf                          it does not heed the power button
  *   stubborn                      PCI functions that the user wants back stay from now on; else they are let go of
  *   mouse                         it listens to the mouse and its wheel, too, whose packets show as "m BUTTONS,DX,DY,WHEEL "
  *   keep N   kept                 N into memory; says "kept N", of memory that nobody kept anything in, "kept 0"
@@ -46,7 +47,7 @@ struct guest {
     _Atomic bool pin, boots; /* of the first CPU; pin: INTR */
     GString *line;           /* of an order */
     uint8_t leds;
-    bool leds_sent, extended, fails, stubborn;
+    bool leds_sent, extended, fails, stubborn, deaf;
     uint8_t packet[4]; /* of the mouse */
     unsigned packed;
     unsigned pause;            /* bytes of that key that are still to come */
@@ -215,6 +216,8 @@ static void obey(struct guest *g, const char *order)
         say_kept(g);
     else if (!strcmp(order, "stubborn"))
         g->stubborn = true;
+    else if (!strcmp(order, "deaf"))
+        g->deaf = true;
     else if (!strcmp(order, "text"))
         text_mode(g);
     else if (!strcmp(order, "cursor"))
@@ -308,7 +311,9 @@ static void on_sci(struct guest *g)
     machine_out(m, 0, PM_GPE, 2, GPE_HOTPLUG);
     if (hotplug)
         on_hotplug(g);
-    if (button)
+    if (button && g->deaf)
+        machine_out(m, 0, PM_BASE, 2, PM_BUTTON);
+    else if (button)
         machine_out(m, 0, PM_CONTROL, 2, 1 << 13);
 }
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A desktop's portal for files, whose user chooses at once: usage fake_portal.py FILE, with a session bus.  Says "ready"."""
+"""A desktop's portal for files, whose user chooses at once: usage fake_portal.py FILE, with a session bus.  Says "ready".
+With FILE "-" the portal dies when it is asked."""
+import os
 import sys
 
 from gi.repository import Gio, GLib
@@ -12,6 +14,9 @@ def on_call(bus, sender, _path, _interface, _method, arguments, call):
     word = arguments.unpack()[2]["handle_token"]
     request = f"/org/freedesktop/portal/desktop/request/{sender[1:].replace('.', '_')}/{word}"
     call.return_value(GLib.Variant("(o)", (request,)))
+    if sys.argv[1] == "-":
+        bus.flush_sync(None)
+        os._exit(0)
     uri = Gio.File.new_for_path(sys.argv[1]).get_uri()
     bus.emit_signal(sender, request, "org.freedesktop.portal.Request", "Response",
                     GLib.Variant("(ua{sv})", (0, {"uris": GLib.Variant("as", [uri])})))

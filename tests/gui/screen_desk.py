@@ -48,13 +48,18 @@ class Desk:
     def start_machine(self):
         self.vmctl("start", "vm")
         self.vmctl("serial", "vm", "--send", "mode 64\\n")
-        self.vmctl("wait", "vm", "--serial", "mode 64\r\n", "--timeout", "5")
+        self.vmctl("wait", "vm", "--serial", "mode 64\r\n", "--timeout", str(WAIT))
 
     def open_window(self, *words):
         self.screen = subprocess.Popen([self.screen_program, *words, "vm"], env=self.env)
         self.window = wait_for("window", self.find_window)
         self.focus()
         wait_for("picture", lambda: self.size() == LEAST)
+
+    def close_window(self):
+        if self.screen.poll() is None:
+            self.screen.kill()
+        self.screen.wait()
 
     def focus(self):
         """Again, while a window manager is still on its way to showing it."""
@@ -106,9 +111,9 @@ class Desk:
     # ---- a window manager ----
 
     def start_manager(self, *command):
-        """Returns its process when it has taken over the display: it has, when it manages the window or says so."""
+        """Returns its process when it has taken over the display."""
         manager = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.run("sleep", "0.5")
+        wait_for("window manager", lambda: manager.poll() is not None or is_managed(self.env["DISPLAY"]))
         assert manager.poll() is None, command
         return manager
 
@@ -131,6 +136,31 @@ class _Image(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in ("width", "height", "xoffset", "format")] + [("data", ctypes.c_void_p)] + [
         (name, ctypes.c_int) for name in ("byte_order", "bitmap_unit", "bitmap_bit_order", "bitmap_pad", "depth", "bytes_per_line",
                                           "bits_per_pixel")]
+
+
+class _Attributes(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ("x", "y", "width", "height", "border_width", "depth")] + [
+        ("visual", ctypes.c_void_p), ("root", ctypes.c_ulong)] + [
+        (name, ctypes.c_int) for name in ("window_class", "bit_gravity", "win_gravity", "backing_store")] + [
+        ("backing_planes", ctypes.c_ulong), ("backing_pixel", ctypes.c_ulong), ("save_under", ctypes.c_int), ("colormap", ctypes.c_ulong),
+        ("map_installed", ctypes.c_int), ("map_state", ctypes.c_int), ("all_event_masks", ctypes.c_long), ("your_event_mask", ctypes.c_long),
+        ("do_not_propagate_mask", ctypes.c_long), ("override_redirect", ctypes.c_int), ("screen", ctypes.c_void_p)]
+
+
+def is_managed(display):
+    """A window manager is whoever has the root window's SubstructureRedirect (ICCCM 4.2)."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    for name, result, arguments in (("XOpenDisplay", ctypes.c_void_p, [ctypes.c_char_p]),
+                                    ("XDefaultRootWindow", ctypes.c_ulong, [ctypes.c_void_p]),
+                                    ("XCloseDisplay", ctypes.c_int, [ctypes.c_void_p]),
+                                    ("XGetWindowAttributes", ctypes.c_int, [ctypes.c_void_p, ctypes.c_ulong, ctypes.POINTER(_Attributes)])):
+        getattr(x11, name).restype = result
+        getattr(x11, name).argtypes = arguments
+    connection, attributes = x11.XOpenDisplay(display.encode()), _Attributes()
+    assert connection, display
+    told = x11.XGetWindowAttributes(connection, x11.XDefaultRootWindow(connection), attributes)
+    x11.XCloseDisplay(connection)
+    return bool(told and attributes.all_event_masks & 1 << 20)
 
 
 def display_pixels(display, x, y, width, height):

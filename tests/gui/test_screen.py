@@ -42,8 +42,7 @@ def keys_while_paused_are_lost(desk):
     desk.vmctl("pause", "vm")
     desk.title_has("vm: paused")
     desk.run("xdotool", "key", "z")
-    time.sleep(0.3)
-    desk.vmctl("resume", "vm")
+    desk.host("p")  # the window has the z when it gets this
     desk.title_has("vm: running")
     desk.run("xdotool", "key", "x")
     desk.got("+45 -45 ")
@@ -77,11 +76,13 @@ def only_the_cursor_is_drawn(desk):
     wait_for("text", lambda: desk.size() == "720 x 430")
     desk.run("xdotool", "mousemove", "900", "600", "sleep", "6")  # until no notice is there any more
     assert len(looks()) > 1, "the cursor does not blink, so that this would prove nothing"
-    before, began = cpu(), time.monotonic()
-    time.sleep(4)
-    part = (cpu() - before) / (time.monotonic() - began)
-    print(f"# {100 * part:.2f} % of a CPU")
-    assert part < 0.0025
+    def part():
+        before, began = cpu(), time.monotonic()
+        time.sleep(4)
+        spent = (cpu() - before) / (time.monotonic() - began)
+        print(f"# {100 * spent:.2f} % of a CPU")
+        return spent
+    assert any(part() < 0.0025 for _ in range(3)), "each of three spans costs more"
     desk.vmctl("serial", "vm", "--send", "mode 64\\n")
     wait_for("picture", lambda: desk.size() == LEAST)
 
@@ -143,10 +144,17 @@ def file_dialogue(desk):
         f.truncate(1 << 20)
     bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address"], env=desk.env, stdout=subprocess.PIPE, text=True)
     desk.env["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().strip()
-    portal = subprocess.Popen([python, HERE + "/fake_portal.py", file], env=desk.env, stdout=subprocess.PIPE, text=True)
-    try:
+    def open_portal(answer):
+        portal = subprocess.Popen([python, HERE + "/fake_portal.py", answer], env=desk.env, stdout=subprocess.PIPE, text=True)
         assert portal.stdout.readline() == "ready\n"
+        return portal
+    portal = open_portal("-")
+    try:
         reopen()
+        insert()
+        desk.title_has("dialogue for files (xdg-desktop-portal) ended")
+        portal.wait()
+        portal = open_portal(file)
         insert()
         wait_for("medium", lambda: medium() == file)
         desk.vmctl("media", "eject", "vm")
@@ -196,6 +204,38 @@ def capture_and_release(desk):
     wait_for("capture", click)
     desk.run("xdotool", "key", "Control_R")
     desk.title_has("click to capture the mouse")
+    wait_for("capture again", click)
+    desk.run("xdotool", "keydown", "Control_L", "keydown", "Alt_L", "key", "v", "keyup", "Alt_L", "keyup", "Control_L")  # the guest's
+    desk.got("+29 +56 +47 -47 -56 -29 ")
+    assert "releases the mouse" in desk.title()
+    desk.run("xdotool", "keydown", "Control_L", "keydown", "Alt_L", "keyup", "Control_L", "keyup", "Alt_L")
+    desk.title_has("click to capture the mouse")
+    desk.got("+29 +56 -29 -56 ")
+
+
+def a_menu_holds_no_key(desk):
+    """What the guest believes to be down is up when one opens."""
+    desk.run("xdotool", "keydown", "u")
+    desk.got("+22 ")
+    desk.run("xdotool", "mousemove", "--window", desk.window, "20", "10", "click", "1")
+    try:
+        desk.got("-22 ")
+    finally:
+        desk.run("xdotool", "keyup", "u", "key", "Escape", "mousemove", "900", "600")
+
+
+def host_key_is_remembered(desk):
+    desk.vmctl("set", "vm", "window.host-key=F12")
+    desk.close_window()
+    try:
+        desk.open_window()
+        desk.title_has("F12+F1 for help")
+        desk.run("xdotool", "keydown", "F12", "key", "q", "keyup", "F12", "key", "Return")
+        desk.ends()
+    finally:
+        desk.vmctl("set", "vm", "window.host-key=Right Ctrl")
+        desk.close_window()
+        desk.open_window()
 
 
 def lock_keys_follow(desk):
@@ -233,11 +273,13 @@ def screenshot(desk):
 
 def closing_keeps_it_running(desk):
     desk.host("q")
-    desk.run("xdotool", "sleep", "0.3", "key", "Escape")
-    time.sleep(0.3)
-    assert desk.screen.poll() is None
+    desk.run("xdotool", "key", "Escape")
+    desk.host("p")  # the keys come one after the other: it is there, and the question is not
+    desk.title_has("vm: paused")
+    desk.host("p")
+    desk.title_has("vm: running")
     desk.host("q")
-    desk.run("xdotool", "sleep", "0.3", "key", "Return")
+    desk.run("xdotool", "key", "Return")
     desk.ends()
     assert "running" in desk.vmctl("list")
 
@@ -250,6 +292,14 @@ def closing_is_remembered(desk):
     desk.open_window()
     desk.host("q")
     desk.ends()
+    desk.vmctl("set", "vm", "window.close=shut-down")  # which this guest does not heed
+    desk.vmctl("serial", "vm", "--send", "deaf\\n")
+    desk.open_window()
+    desk.host("q")
+    desk.title_has("asked to shut down")
+    desk.host("q")
+    desk.ends()
+    assert "running" in desk.vmctl("list")
     desk.vmctl("set", "vm", "window.close=save")
     desk.open_window()
     desk.host("q")
@@ -282,7 +332,7 @@ def nobody_there(desk):
 
 
 TESTS = [title_and_state, keys_by_place, keys_while_paused_are_lost, pause_shows, only_the_cursor_is_drawn, menus_by_keys, file_dialogue,
-         toolbar_hides, focus_loss_releases_keys, capture_and_release, lock_keys_follow, screenshot, closing_keeps_it_running,
+         toolbar_hides, focus_loss_releases_keys, capture_and_release, a_menu_holds_no_key, host_key_is_remembered, lock_keys_follow, screenshot, closing_keeps_it_running,
          closing_is_remembered,
          power_off_closes_it, a_crash_is_told, nobody_there]
 
