@@ -317,10 +317,33 @@ def power_off_closes_it(desk):
     desk.ends()
 
 
-def a_crash_is_told(desk):
+def pid(desk):
+    return json.loads(desk.vmctl("info", "vm", "-o", "json"))["running"]["pid"]
+
+
+def a_lost_save_is_told(desk):
+    """The VM dies while it is being saved: the window stays and says so."""
+    desk.vmctl("set", "vm", "window.close=save")
     desk.start()
-    os.kill(json.loads(desk.vmctl("info", "vm", "-o", "json"))["running"]["pid"], signal.SIGKILL)
+    vm = pid(desk)
+    os.kill(vm, signal.SIGSTOP)
+    desk.host("q")
+    desk.title_has("vm: saving")
+    os.kill(vm, signal.SIGKILL)
+    desk.title_has("vm: stopped")
+    desk.run("xdotool", "key", "Return")  # "Close the window"
+    desk.ends()
+    desk.vmctl("set", "vm", "window.close=ask")
+
+
+def a_crash_is_told(desk):
+    """And a key that was pressed for the guest is no answer, though it repeats."""
+    desk.start()
+    desk.run("xdotool", "keydown", "Return")
+    wait_for("repeats", lambda: open(desk.serial, errors="replace").read().endswith("+28 +28 +28 "))
+    os.kill(pid(desk), signal.SIGKILL)
     desk.title_has("stopped")
+    desk.run("xdotool", "sleep", "0.5", "keyup", "Return")
     assert desk.screen.poll() is None
     desk.run("xdotool", "windowfocus", "--sync", desk.window, "sleep", "0.3", "key", "Return")
     desk.ends()
@@ -334,7 +357,7 @@ def nobody_there(desk):
 TESTS = [title_and_state, keys_by_place, keys_while_paused_are_lost, pause_shows, only_the_cursor_is_drawn, menus_by_keys, file_dialogue,
          toolbar_hides, focus_loss_releases_keys, capture_and_release, a_menu_holds_no_key, host_key_is_remembered, lock_keys_follow, screenshot, closing_keeps_it_running,
          closing_is_remembered,
-         power_off_closes_it, a_crash_is_told, nobody_there]
+         power_off_closes_it, a_lost_save_is_told, a_crash_is_told, nobody_there]
 
 
 def main():
