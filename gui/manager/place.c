@@ -44,7 +44,13 @@ static void on_export(GtkNativeDialog *dialog, int response, gpointer place)
     g_autoptr(VmJob) job = path ? vm_item_run(p->item, _("Exporting"), words) : NULL;
     g_autofree char *done = g_strdup_printf(_("“%s” was exported"), vm_item_title(p->item));
     if (job)
-        work_follow_action(p->window, job, done, vm_item_name(p->item), _("Show in Folder"), "win.show-file", path);
+        work_follow(p->window, job,
+                    &(struct work_end){.done = done,
+                                       .machine = vm_item_name(p->item),
+                                       .teller = p->item,
+                                       .button = _("Show in Folder"),
+                                       .action = "win.show-file",
+                                       .target = path});
     g_object_unref(dialog);
 }
 
@@ -73,7 +79,8 @@ static void on_move(GtkNativeDialog *dialog, int response, gpointer place)
     g_autoptr(VmJob) job = path ? vm_item_run(p->item, _("Moving the disks"), words) : NULL;
     g_autofree char *done = g_strdup_printf(_("The disks of “%s” were moved"), vm_item_title(p->item));
     if (job)
-        work_follow(p->window, job, done, vm_item_name(p->item));
+        work_follow(p->window, job,
+                    &(struct work_end){.done = done, .machine = vm_item_name(p->item), .teller = p->item});
     g_object_unref(dialog);
 }
 
