@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIECE        (1u << 20)
@@ -33,6 +34,7 @@ struct export_job {
     const char *work;        /* the folder that the child may write to, and the new file in it */
     char *made;
     enum export_format format;
+    bool replace; /* files of its names */
     struct disk_steps steps;
     /* an OVA: */
     struct blk_file *file;
@@ -345,32 +347,65 @@ static GPtrArray *names_of(const struct export_job *j)
     return names;
 }
 
-/* Nothing that is there is replaced.  What was given its name already stays when a later one is taken. */
-static bool publish_all(const struct export_job *j, const char *in, GError **error)
+static bool path_fail(const char *path, int e, GError **error)
 {
-    g_autoptr(GPtrArray) names = names_of(j);
-    for (guint i = 0; i < names->len; i++) {
-        g_autofree char *from = g_build_filename(j->work, names->pdata[i], NULL),
-                        *to = g_build_filename(in, names->pdata[i], NULL);
-        if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
-            continue;
-        int e = errno;
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), e == EEXIST ? "%s exists already" : "%s: %s", to,
-                    g_strerror(e));
-        return false;
-    }
-    return folder_sync(in, error);
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), e == EEXIST ? "%s exists already" : "%s: %s", path,
+                g_strerror(e));
+    return false;
 }
 
-static bool none_there(const struct export_job *j, const char *in, GError **error)
+/* What one name had before lies in the work folder, to go with that.  *old: there was something. */
+static bool publish(const struct export_job *j, const char *from, const char *to, bool *old, GError **error)
+{
+    *old = false;
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+        return true;
+    *old = errno == EEXIST && j->replace;
+    return (*old && !renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE)) || path_fail(to, errno, error);
+}
+
+/* Nothing that is there is replaced, unless that is wanted; then all old files are back if one name cannot be given.  Of new ones, what
+ * was given its name already stays when a later one is taken. */
+static bool publish_all(const struct export_job *j, const char *in, GError **error)
+{
+    g_autoptr(GPtrArray) names = names_of(j), from = g_ptr_array_new_with_free_func(g_free),
+                         to = g_ptr_array_new_with_free_func(g_free);
+    g_autofree bool *old = g_new0(bool, names->len);
+    bool good = true;
+    guint n = 0;
+    for (; good && n < names->len; n++) {
+        g_ptr_array_add(from, g_build_filename(j->work, names->pdata[n], NULL));
+        g_ptr_array_add(to, g_build_filename(in, names->pdata[n], NULL));
+        good = publish(j, from->pdata[n], to->pdata[n], &old[n], error);
+    }
+    for (guint i = n; !good && i-- > 0;)
+        if (old[i] && i + 1 < n)
+            renameat2(AT_FDCWD, from->pdata[i], AT_FDCWD, to->pdata[i], RENAME_EXCHANGE);
+    return good && folder_sync(in, error);
+}
+
+/* Only a file that no machine has as a disk, or builds one upon: of an OVF's disks each may be one. */
+static bool may_replace(const char *path, GError **error)
+{
+    if (!g_file_test(path, G_FILE_TEST_IS_REGULAR) || g_file_test(path, G_FILE_TEST_IS_SYMLINK)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_REGULAR_FILE, "%s is no regular file, and is not replaced", path);
+        return false;
+    }
+    g_autoptr(GPtrArray) users = disk_users(path, NULL, error);
+    if (users && users->len)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "%s is a disk of the machine %s, and is not replaced", path,
+                    (char *)users->pdata[0]);
+    return users && !users->len;
+}
+
+static bool may_be_made(const struct export_job *j, const char *in, GError **error)
 {
     g_autoptr(GPtrArray) names = names_of(j);
+    struct stat st;
     for (guint i = 0; i < names->len; i++) {
         g_autofree char *to = g_build_filename(in, names->pdata[i], NULL);
-        if (g_file_test(to, G_FILE_TEST_EXISTS)) {
-            g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "%s exists already", to);
+        if (!lstat(to, &st) && !(j->replace ? may_replace(to, error) : path_fail(to, EEXIST, error)))
             return false;
-        }
     }
     return true;
 }
@@ -401,7 +436,7 @@ static bool export_held(struct export_job *j, const char *folder, struct machine
     struct machine_saved saved;
     int lock;
     find_disks(j, folder, remarks);
-    if (!may_be_written(j, error) || !none_there(j, in, error))
+    if (!may_be_written(j, error) || !may_be_made(j, in, error))
         return false;
     if (saved_look(j->e.name, &saved))
         machine_remark(remarks, g_strdup("its saved state: the disks are as after a power cut"));
@@ -437,12 +472,16 @@ static bool settle(const char *folder, GError **error)
     return good;
 }
 
-bool export_machine(const char *name, const char *path, enum export_format format, struct machine_job *job,
-                    GPtrArray *remarks, GError **error)
+bool export_machine(const char *name, const char *path, enum export_format format, bool replace,
+                    struct machine_job *job, GPtrArray *remarks, GError **error)
 {
     g_autofree char *full = g_canonicalize_filename(path, NULL), *base = base_of(full), *folder = paths_machine(name);
-    struct export_job j = {
-        .e.name = name, .path = full, .base = base, .format = format, .manifest = g_string_new(NULL)};
+    struct export_job j = {.e.name = name,
+                           .path = full,
+                           .base = base,
+                           .format = format,
+                           .replace = replace,
+                           .manifest = g_string_new(NULL)};
     int lock = vm_name_check(name, error) ? machines_hold(name, error) : -1;
     j.e.disks = g_array_new(FALSE, TRUE, sizeof(struct export_disk));
     g_array_set_clear_func(j.e.disks, clear_disk);

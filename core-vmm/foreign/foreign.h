@@ -23,7 +23,7 @@ bool import_make(const char *path, struct plan *plan, const struct import_how *h
 
 /* ---- export.c: of a machine that stands still ---- */
 enum export_format { EXPORT_OVF /* an OVA if the file's name says so */, EXPORT_LIBVIRT };
-/* A new file, with its images in it (OVA) or beside it (OVF), complete or not at all.  remarks: of char *, what others will not
- * have of it. */
-bool export_machine(const char *name, const char *path, enum export_format format, struct machine_job *job,
-                    GPtrArray *remarks, GError **error);
+/* A new file, with its images in it (OVA) or beside it (OVF), complete or not at all.  replace: files that are there go when the
+ * new ones are complete, but none that is a disk of a machine.  remarks: of char *, what others will not have of it. */
+bool export_machine(const char *name, const char *path, enum export_format format, bool replace,
+                    struct machine_job *job, GPtrArray *remarks, GError **error);

@@ -39,13 +39,14 @@ static bool format_of(const char *given, const char *file, enum export_format *f
 static int export(const struct verb *v, int argc, char **argv)
 {
     g_autofree char *given = NULL, *output = NULL, *name = NULL;
-    gboolean quiet = FALSE;
+    gboolean quiet = FALSE, force = FALSE;
     enum export_format format;
     enum output how;
     int code;
     const GOptionEntry entries[] = {
         {"format", 0, 0, G_OPTION_ARG_STRING, &given, "ovf, or libvirt: a domain's XML, its disks where they are",
          "FORMAT"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Replace files of that name", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "No progress bar", NULL},
         {"output", 'o', 0, G_OPTION_ARG_STRING, &output, "table or json", "HOW"},
         {NULL},
@@ -58,7 +59,7 @@ static int export(const struct verb *v, int argc, char **argv)
     struct progress bar;
     struct machine_job job = {progress_show, &bar};
     progress_start(&bar, "Packing", quiet, &job.cancel);
-    bool good = export_machine(name, argv[2], format, &job, remarks, &error);
+    bool good = export_machine(name, argv[2], format, force, &job, remarks, &error);
     progress_end(&bar);
     return good ? report(argv[2], remarks, how) : fail_error(error);
 }

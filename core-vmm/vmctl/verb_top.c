@@ -58,11 +58,23 @@ static void look_at(struct top *t, const char *name)
     compare(s, &now);
 }
 
+/* One that runs and does not answer now may do so later. */
+static bool look_at_only(struct top *t, GError **error)
+{
+    struct machine_entry *e = machines_glance(t->only);
+    bool runs = e->state == ENTRY_RUNS;
+    machine_entry_free(e);
+    if (!runs)
+        return machines_not_running(t->only, error);
+    look_at(t, t->only);
+    return true;
+}
+
 static bool look(struct top *t, GError **error)
 {
     g_autoptr(GPtrArray) all = t->only ? NULL : machines_list(error);
     if (t->only)
-        look_at(t, t->only);
+        return look_at_only(t, error);
     for (unsigned i = 0; all && i < all->len; i++) {
         struct machine_entry *e = all->pdata[i];
         if (e->state == ENTRY_RUNS)
@@ -70,7 +82,7 @@ static bool look(struct top *t, GError **error)
         else
             g_hash_table_remove(t->machines, e->name);
     }
-    return t->only || all;
+    return all;
 }
 
 /* ---- showing ---- */

@@ -62,8 +62,10 @@ static void on_shortcuts(GSimpleAction *a, GVariant *parameter, gpointer app)
 
 static VmWindow *window_of(VmApp *a)
 {
-    GtkWindow *w = gtk_application_get_active_window(GTK_APPLICATION(a));
-    return VM_WINDOW(w ? w : GTK_WINDOW(vm_window_new(ADW_APPLICATION(a), a->library)));
+    for (GList *l = gtk_application_get_windows(GTK_APPLICATION(a)); l; l = l->next)
+        if (VM_IS_WINDOW(l->data))
+            return l->data; /* dialogs are among them */
+    return vm_window_new(ADW_APPLICATION(a), a->library);
 }
 
 static void on_new(GSimpleAction *a, GVariant *parameter, gpointer app)

@@ -71,7 +71,7 @@ void vm_chart_add(VmChart *c, double first, double second, const char *text)
 
 void vm_chart_clear(VmChart *c)
 {
-    c->count = 0;
+    c->next = c->count = 0;
     gtk_label_set_label(c->value, "");
     gtk_widget_queue_draw(c->area);
 }

@@ -12,6 +12,7 @@ enum { CPU, MEMORY, DISKS, NETWORK, CHARTS };
 struct _VmCharts {
     VmItemWidget parent_instance;
     struct usage_watch *watch; /* while the machine runs, and they are seen */
+    GdkToplevel *toplevel;     /* while they are mapped */
     VmChart *charts[CHARTS];   /* borrowed */
 };
 G_DEFINE_FINAL_TYPE(VmCharts, vm_charts, vm_item_widget_get_type())
@@ -22,9 +23,18 @@ static void add_rates(VmChart *c, const char *form, uint64_t in, uint64_t out)
     vm_chart_add(c, (double)in, (double)out, text);
 }
 
+static void stop(VmCharts *v)
+{
+    g_clear_pointer(&v->watch, usage_watch_free);
+}
+
 static void on_told(void *charts, const struct usage_now *now)
 {
     VmCharts *v = charts;
+    if (!now) { /* the next change of the machine's state begins anew */
+        stop(v);
+        return;
+    }
     g_autofree char *used = size_for_people(now->memory), *limit = size_for_people(now->memory_limit);
     g_autofree char *cpu = g_strdup_printf(_("%.0f %% of one CPU"), now->cpu);
     g_autofree char *memory = g_strdup_printf(_("%s of %s"), used, limit);
@@ -35,9 +45,14 @@ static void on_told(void *charts, const struct usage_now *now)
     add_rates(v->charts[NETWORK], _("%s/s in\n%s/s out"), now->received, now->sent);
 }
 
-static void stop(VmCharts *v)
+/* In a window that is minimised, or that the compositor says nobody sees, widgets stay mapped. */
+static bool is_seen(const VmCharts *v)
 {
-    g_clear_pointer(&v->watch, usage_watch_free);
+    unsigned hidden = GDK_TOPLEVEL_STATE_MINIMIZED;
+#if GTK_CHECK_VERSION(4, 12, 0)
+    hidden |= GDK_TOPLEVEL_STATE_SUSPENDED;
+#endif
+    return v->toplevel && !(gdk_toplevel_get_state(v->toplevel) & hidden);
 }
 
 static void update(VmCharts *v)
@@ -45,7 +60,7 @@ static void update(VmCharts *v)
     VmItem *m = vm_item_of(v);
     bool runs = m && vm_item_is_live(m);
     gtk_widget_set_visible(GTK_WIDGET(v), runs);
-    if (!runs || !gtk_widget_get_mapped(GTK_WIDGET(v))) {
+    if (!runs || !is_seen(v)) {
         stop(v);
         return;
     }
@@ -66,21 +81,32 @@ static void taken(VmItemWidget *w)
 
 /* ---- as an object ---- */
 
+static void forget_toplevel(VmCharts *v)
+{
+    if (v->toplevel)
+        g_signal_handlers_disconnect_by_data(v->toplevel, v);
+    g_clear_object(&v->toplevel);
+    stop(v);
+}
+
 static void map(GtkWidget *w)
 {
+    VmCharts *v = VM_CHARTS(w);
     GTK_WIDGET_CLASS(vm_charts_parent_class)->map(w);
-    update(VM_CHARTS(w));
+    g_set_object(&v->toplevel, GDK_TOPLEVEL(gtk_native_get_surface(gtk_widget_get_native(w))));
+    g_signal_connect_swapped(v->toplevel, "notify::state", G_CALLBACK(update), v);
+    update(v);
 }
 
 static void unmap(GtkWidget *w)
 {
     GTK_WIDGET_CLASS(vm_charts_parent_class)->unmap(w);
-    stop(VM_CHARTS(w));
+    forget_toplevel(VM_CHARTS(w));
 }
 
 static void dispose(GObject *o)
 {
-    stop(VM_CHARTS(o));
+    forget_toplevel(VM_CHARTS(o));
     G_OBJECT_CLASS(vm_charts_parent_class)->dispose(o);
 }
 

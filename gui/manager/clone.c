@@ -40,7 +40,13 @@ static void begin(struct dialog *d, const char *name)
     g_autoptr(VmJob) job = vm_item_run(d->item, _("Cloning"), words);
     g_autofree char *done = g_strdup_printf(_("“%s” was cloned: “%s”"), vm_item_title(d->item), name);
     if (job)
-        work_follow_action(d->window, job, done, name, _("Show"), "win.choose", name);
+        work_follow(d->window, job,
+                    &(struct work_end){.done = done,
+                                       .machine = name,
+                                       .teller = d->item,
+                                       .button = _("Show"),
+                                       .action = "win.choose",
+                                       .target = name});
 }
 
 static void on_answer(AdwMessageDialog *m, const char *response, gpointer dialog)

@@ -169,7 +169,7 @@ static void take_snapshot(VmWindow *w, VmItem *m)
     g_autoptr(VmJob) job = vm_item_run(m, _("Taking a snapshot"), words);
     g_autofree char *done = g_strdup_printf(_("A snapshot of “%s” was taken"), vm_item_title(m));
     if (job)
-        work_follow(w, job, done, vm_item_name(m));
+        work_follow(w, job, &(struct work_end){.done = done, .machine = vm_item_name(m), .teller = m});
 }
 
 /* ---- trying something ---- */
@@ -190,7 +190,7 @@ static void try_keep(VmWindow *w, VmItem *m)
     const char *words[] = {"try", vm_item_name(m), "--keep", NULL};
     g_autoptr(VmJob) job = vm_item_run(m, _("Keeping"), words);
     if (job)
-        work_follow(w, job, done, vm_item_name(m));
+        work_follow(w, job, &(struct work_end){.done = done, .machine = vm_item_name(m), .teller = m});
 }
 
 static void try_undo_sure(VmWindow *w, VmItem *m)
@@ -199,7 +199,7 @@ static void try_undo_sure(VmWindow *w, VmItem *m)
     const char *words[] = {"try", vm_item_name(m), "--undo", NULL};
     g_autoptr(VmJob) job = vm_item_run(m, _("Undoing"), words);
     if (job)
-        work_follow(w, job, done, vm_item_name(m));
+        work_follow(w, job, &(struct work_end){.done = done, .machine = vm_item_name(m), .teller = m});
 }
 
 static void try_undo(VmWindow *w, VmItem *m)

@@ -36,15 +36,34 @@ static void show(VmWindow *w, VmItem *m, GtkFileChooserNative *chooser, GCallbac
 
 /* ---- exporting ---- */
 
-static void on_export(GtkNativeDialog *dialog, int response, gpointer place)
+static bool has_ending(const char *path)
 {
-    struct place *p = place;
-    g_autofree char *path = answer(dialog, response, p);
-    const char *words[] = {"export", vm_item_name(p->item), path, NULL};
-    g_autoptr(VmJob) job = path ? vm_item_run(p->item, _("Exporting"), words) : NULL;
+    return g_str_has_suffix(path, ".ova") || g_str_has_suffix(path, ".ovf") || g_str_has_suffix(path, ".xml");
+}
+
+/* The dialog has asked whether a file of the name that it had is to be replaced, but not of another one. */
+static void begin_export(const struct place *p, const char *answered)
+{
+    g_autofree char *path = g_strconcat(answered, has_ending(answered) ? NULL : ".ova", NULL);
+    bool replace = has_ending(answered) && g_file_test(path, G_FILE_TEST_EXISTS);
+    const char *words[] = {"export", replace ? "--force" : "--quiet", "--", vm_item_name(p->item), path, NULL};
+    g_autoptr(VmJob) job = vm_item_run(p->item, _("Exporting"), words);
     g_autofree char *done = g_strdup_printf(_("“%s” was exported"), vm_item_title(p->item));
     if (job)
-        work_follow_action(p->window, job, done, vm_item_name(p->item), _("Show in Folder"), "win.show-file", path);
+        work_follow(p->window, job,
+                    &(struct work_end){.done = done,
+                                       .machine = vm_item_name(p->item),
+                                       .teller = p->item,
+                                       .button = _("Show in Folder"),
+                                       .action = "win.show-file",
+                                       .target = path});
+}
+
+static void on_export(GtkNativeDialog *dialog, int response, gpointer place)
+{
+    g_autofree char *path = answer(dialog, response, place);
+    if (path)
+        begin_export(place, path);
     g_object_unref(dialog);
 }
 
@@ -73,7 +92,8 @@ static void on_move(GtkNativeDialog *dialog, int response, gpointer place)
     g_autoptr(VmJob) job = path ? vm_item_run(p->item, _("Moving the disks"), words) : NULL;
     g_autofree char *done = g_strdup_printf(_("The disks of “%s” were moved"), vm_item_title(p->item));
     if (job)
-        work_follow(p->window, job, done, vm_item_name(p->item));
+        work_follow(p->window, job,
+                    &(struct work_end){.done = done, .machine = vm_item_name(p->item), .teller = p->item});
     g_object_unref(dialog);
 }
 

@@ -44,9 +44,13 @@ static void on_line(GObject *stream, GAsyncResult *result, gpointer watch)
     g_autoptr(GError) error = NULL;
     g_autofree char *line =
         g_data_input_stream_read_line_finish_utf8(G_DATA_INPUT_STREAM(stream), result, NULL, &error);
-    if (!line) /* freed meanwhile, or its end */
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) /* freed meanwhile */
         return;
     struct usage_watch *w = watch;
+    if (!line) {
+        w->told(w->ctx, NULL);
+        return;
+    }
     read_line(w);
     take(w, line);
 }

@@ -9,6 +9,7 @@ struct usage_now {
     uint64_t memory, memory_limit;          /* bytes */
     uint64_t read, written, received, sent; /* bytes a second, since the last time */
 };
+/* now NULL: nothing more is told, as the machine does not run any more, or vmctl has failed. */
 typedef void (*usage_told)(void *ctx, const struct usage_now *now);
 struct usage_watch;
 /* From the default main context, every some seconds; nothing while the machine does not answer.  Who frees it in told() may. */

@@ -122,14 +122,35 @@ static void on_chosen(VmWindow *w)
     g_object_set(w->details, "item", gtk_single_selection_get_selected_item(w->chosen), NULL);
 }
 
-void vm_window_choose(VmWindow *w, const char *name)
+static void clear_search(VmWindow *w)
 {
-    VmItem *m = vm_library_look(w->library, name);
+    gtk_editable_set_text(GTK_EDITABLE(w->search_entry), "");
+    gtk_search_bar_set_search_mode(w->search, FALSE);
+    gtk_string_filter_set_search(w->filter, "");
+}
+
+/* False: it is not among those that are found. */
+static bool select_item(VmWindow *w, const VmItem *m)
+{
     guint n = g_list_model_get_n_items(G_LIST_MODEL(w->chosen));
     for (guint i = 0; i < n; i++) {
         g_autoptr(VmItem) at = g_list_model_get_item(G_LIST_MODEL(w->chosen), i);
-        if (at == m)
+        if (at == m) {
             gtk_single_selection_set_selected(w->chosen, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+void vm_window_choose(VmWindow *w, const char *name)
+{
+    const VmItem *m = vm_library_look(w->library, name);
+    if (!m)
+        return;
+    if (!select_item(w, m)) {
+        clear_search(w);
+        select_item(w, m);
     }
     show_details(w);
 }

@@ -10,7 +10,8 @@ VmWindow *vm_window_new(AdwApplication *app, VmLibrary *library);
 VmLibrary *vm_window_library(VmWindow *w);
 /* The machine that an action's parameter names; "": the chosen one.  NULL: none. */
 VmItem *vm_window_item(VmWindow *w, const char *name);
-void vm_window_choose(VmWindow *w, const char *name);    /* and shows it */
+/* And shows it, though a search had hidden it.  Of none of that name nothing changes. */
+void vm_window_choose(VmWindow *w, const char *name);
 void vm_window_show_page(VmWindow *w, const char *page); /* of the chosen machine */
 void vm_window_toast(VmWindow *w, const char *text);
 /* With a button for an action, of a text; button NULL: without. */

@@ -407,7 +407,10 @@ static void begin(VmWizard *z, VmJob *job, const char *name)
     g_autofree char *done = g_strdup_printf(imports ? _("“%s” was imported") : _("“%s” was created"), name);
     z->job = job;
     adw_status_page_set_title(z->working, imports ? _("Importing…") : _("Creating…"));
-    work_follow_action(z->window, job, done, name, _("Show"), "win.choose", name);
+    work_follow(
+        z->window, job,
+        &(struct work_end){
+            .done = done, .machine = name, .teller = z, .button = _("Show"), .action = "win.choose", .target = name});
     g_signal_connect_object(job, "notify::fraction", G_CALLBACK(on_fraction), z, G_CONNECT_SWAPPED);
     g_signal_connect_object(job, "notify::done", G_CALLBACK(on_created), z, G_CONNECT_SWAPPED);
     z->pulse = g_timeout_add(PULSE_MS, pulse, z);

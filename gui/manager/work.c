@@ -4,7 +4,9 @@
 #include <glib/gi18n.h>
 
 struct work {
-    VmWindow *window; /* cleared when it is gone */
+    GApplication *app; /* held until the work has ended, so that its end can be told without a window */
+    VmWindow *window;  /* cleared when it is gone */
+    GObject *teller;   /* the same */
     char *done, *machine, *button, *action, *target;
 };
 
@@ -12,6 +14,9 @@ static void work_free(gpointer work, GClosure *closure)
 {
     struct work *k = work;
     g_clear_weak_pointer(&k->window);
+    g_clear_weak_pointer(&k->teller);
+    g_application_release(k->app);
+    g_object_unref(k->app);
     g_free(k->done);
     g_free(k->machine);
     g_free(k->button);
@@ -35,14 +40,43 @@ static bool is_in_front(VmWindow *w)
     return active;
 }
 
-static void tell_desktop(const struct work *k, const char *title, const char *body)
+/* A body may be read as markup, and what failed may have been named by whoever made an appliance.  Servers that read none would show
+ * entities, so other characters take the place of what begins markup. */
+static char *without_markup(const char *text)
 {
-    GApplication *app = g_application_get_default();
+    GString *s = g_string_new(text);
+    g_string_replace(s, "<", "‹", 0);
+    g_string_replace(s, ">", "›", 0);
+    g_string_replace(s, "&", "＆", 0);
+    return g_string_free(s, FALSE);
+}
+
+/* machine: NULL: none */
+static void tell_desktop(const struct work *k, const char *title, const char *body, const char *machine)
+{
     g_autoptr(GNotification) n = g_notification_new(title);
-    if (body)
-        g_notification_set_body(n, body);
-    g_notification_set_default_action_and_target(n, "app.show", "s", k->machine ? k->machine : "");
-    g_application_send_notification(app, NULL, n);
+    g_autofree char *plain = body ? without_markup(body) : NULL;
+    if (plain)
+        g_notification_set_body(n, plain);
+    g_notification_set_default_action_and_target(n, "app.show", "s", machine ? machine : "");
+    g_application_send_notification(k->app, NULL, n);
+}
+
+/* Where it was begun may be gone, or the page of another machine is shown. */
+static bool is_shown(const struct work *k)
+{
+    return k->teller && (!VM_IS_ITEM(k->teller) || vm_window_item(k->window, "") == VM_ITEM(k->teller));
+}
+
+static void tell_failure(const struct work *k, VmJob *job, bool front)
+{
+    const char *machine = k->teller && VM_IS_ITEM(k->teller) ? vm_item_name(VM_ITEM(k->teller)) : NULL;
+    g_autofree char *title = g_strdup_printf(_("%s failed"), vm_job_title(job));
+    g_autofree char *both = g_strdup_printf(_("%s failed: %s"), vm_job_title(job), vm_job_problem(job));
+    if (k->window && !is_shown(k))
+        vm_window_toast_action(k->window, both, machine ? _("Show") : NULL, "win.choose", machine);
+    if (!front)
+        tell_desktop(k, title, vm_job_problem(job), machine);
 }
 
 static void on_done(VmJob *job, GParamSpec *spec, gpointer work)
@@ -51,28 +85,27 @@ static void on_done(VmJob *job, GParamSpec *spec, gpointer work)
     bool front = is_in_front(k->window);
     if (vm_job_was_cancelled(job))
         return;
-    if (!vm_job_problem(job) && k->window)
-        vm_window_toast_action(k->window, k->done, k->button, k->action, k->target);
-    if (front)
+    if (vm_job_problem(job)) {
+        tell_failure(k, job, front);
         return;
-    g_autofree char *failed = g_strdup_printf(_("%s failed"), vm_job_title(job));
-    tell_desktop(k, vm_job_problem(job) ? failed : k->done, vm_job_problem(job));
+    }
+    if (k->window)
+        vm_window_toast_action(k->window, k->done, k->button, k->action, k->target);
+    if (!front)
+        tell_desktop(k, k->done, NULL, k->machine);
 }
 
-void work_follow_action(VmWindow *w, VmJob *job, const char *done, const char *machine, const char *button,
-                        const char *action, const char *target)
+void work_follow(VmWindow *w, VmJob *job, const struct work_end *end)
 {
     struct work *k = g_new0(struct work, 1);
+    k->app = g_object_ref(g_application_get_default());
+    g_application_hold(k->app);
     g_set_weak_pointer(&k->window, w);
-    k->done = g_strdup(done);
-    k->machine = g_strdup(machine);
-    k->button = g_strdup(button);
-    k->action = g_strdup(action);
-    k->target = g_strdup(target);
+    g_set_weak_pointer(&k->teller, G_OBJECT(end->teller));
+    k->done = g_strdup(end->done);
+    k->machine = g_strdup(end->machine);
+    k->button = g_strdup(end->button);
+    k->action = g_strdup(end->action);
+    k->target = g_strdup(end->target);
     g_signal_connect_data(job, "notify::done", G_CALLBACK(on_done), k, work_free, 0);
-}
-
-void work_follow(VmWindow *w, VmJob *job, const char *done, const char *machine)
-{
-    work_follow_action(w, job, done, machine, NULL, NULL, NULL);
 }

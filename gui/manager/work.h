@@ -3,9 +3,12 @@
 #pragma once
 #include "gui/manager/window.h"
 
-/* done: a sentence for when it has ended well.  machine: whose page the notification leads to; NULL: none.  A failure is told by the
- * desktop only: in the window it stands where the work was begun.  One that the user cancelled is told by nobody. */
-void work_follow(VmWindow *w, VmJob *job, const char *done, const char *machine);
-/* The same, with a button beside the sentence in the window: an action of the window, and its parameter. */
-void work_follow_action(VmWindow *w, VmJob *job, const char *done, const char *machine, const char *button,
-                        const char *action, const char *target);
+struct work_end {
+    const char *done;    /* a sentence for when it has ended well */
+    const char *machine; /* whose page the notification leads to then; NULL: none */
+    gpointer teller;     /* in which a failure stands as long as it is there: the machine's VmItem, or a dialog */
+    const char *button, *action, *target; /* beside the sentence: an action of the window, and its parameter; or NULL */
+};
+/* A failure stands where the work was begun; if that cannot be seen, the window tells it.  The desktop tells each end while another window is
+ * in front, or none is left: the application ends no sooner.  One that the user cancelled is told by nobody. */
+void work_follow(VmWindow *w, VmJob *job, const struct work_end *end);

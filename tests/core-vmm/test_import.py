@@ -530,7 +530,10 @@ def export(h):
     assert {"sata0", "sata1", "ide2", "sata3", "nic1"} <= set(s) and s["machine"]["memory"] == "320M" and s["nic1"]["model"] == "virtio-net", s
     h.same_disk("foreign", "sata0")
     # several files, and a domain
-    h.want(0, "export", "out", d + "/c.ovf", "-q")
+    write(d + "/c-disk2.vmdk", "old")
+    write(d + "/c.mf", "old")
+    h.want(7, "export", "out", d + "/c.ovf", "-q", err="c-disk2.vmdk exists already")
+    h.want(0, "export", "out", d + "/c.ovf", "-q", "--force")
     assert {n for n in os.listdir(d) if n.startswith("c")} == {"c.ovf", "c-disk1.vmdk", "c-disk2.vmdk", "c.mf"}, os.listdir(d)
     files = {n: open(d + "/" + n, "rb").read() for n in os.listdir(d) if n.startswith("c")}
     check_sums(files, files["c.mf"])
@@ -543,6 +546,34 @@ def export(h):
     report, s = h.take(d + "/d.xml", "domain", "--outside")
     assert s["nic1"]["mac"] == before["nic1"]["mac"] and s["machine"]["uuid"] == UUID, s
     h.same_disk("domain", "virtio-disk0")
+
+
+def export_replaces(h):
+    """With --force only, when the new one is complete, and nothing that is a machine's."""
+    d = h.folder()
+    h.image(d, "disk.qcow2", "qcow2")
+    h.want(0, "create", "again", "--disk", d + "/disk.qcow2")
+    write(d + "/a.ova", "old")
+    h.want(7, "export", "again", d + "/a.ova", "-q", err="exists already")
+    h.want(0, "export", "again", d + "/a.ova", "-q", "--force")
+    assert "a.ovf" in members(d + "/a.ova")
+    # one that fails leaves the old one
+    os.rename(d + "/disk.qcow2", d + "/away.qcow2")
+    before = open(d + "/a.ova", "rb").read()
+    h.want(3, "export", "again", d + "/a.ova", "-q", "--force", err="disk.qcow2")
+    assert open(d + "/a.ova", "rb").read() == before
+    os.rename(d + "/away.qcow2", d + "/disk.qcow2")
+    # what it would not be a replacement of
+    os.mkdir(d + "/folder.ova")
+    os.symlink("a.ova", d + "/link.ova")
+    for name in ("folder", "link"):
+        h.want(1, "export", "again", f"{d}/{name}.ova", "-q", "--force", err="no regular file")
+    h.image(d, "own-disk1.vmdk", "vmdk")
+    h.want(0, "create", "owner", "--disk", d + "/own-disk1.vmdk")
+    disk = open(d + "/own-disk1.vmdk", "rb").read()
+    h.want(9, "export", "owner", d + "/own.ovf", "-q", "--force", err="is a disk of the machine owner")
+    assert open(d + "/own-disk1.vmdk", "rb").read() == disk
+    assert not [n for n in os.listdir(d) if n.startswith(".export-")]
 
 
 def export_killed(h):
@@ -568,7 +599,7 @@ def export_killed(h):
 
 def main():
     h, failed = Host(), 0
-    parts = [ova_virtualbox, ova_vmware, ovf_2, vmx, vbox, libvirt, utm, quickemu, archives, descriptions, secrets, export, export_killed]
+    parts = [ova_virtualbox, ova_vmware, ovf_2, vmx, vbox, libvirt, utm, quickemu, archives, descriptions, secrets, export, export_replaces, export_killed]
     print(f"1..{len(parts)}", flush=True)
     for n, part in enumerate(parts, 1):
         try:

@@ -24,9 +24,11 @@ def plain(page):
     return re.sub(r"\\f[BIR]", "", text).replace("\\-", "-").replace("\\(aq", "'")
 
 
-def named(page, words):
+def named(page, words, entry="%s"):
+    """Each has to be there; entry: as the line, in which %s is it, that begins what is said about it."""
     text = plain(page)
-    return [f"{os.path.basename(page)} does not have {w}" for w in words if not re.search(rf"(?<![\w-]){re.escape(w)}(?![\w-])", text)]
+    return [f"{os.path.basename(page)} does not have {w}" for w in words
+            if not re.search(rf"(?<![\w-]){re.escape(w)}(?![\w-])" if entry == "%s" else entry % re.escape(w), text, re.M)]
 
 
 def man():
@@ -46,13 +48,15 @@ def mandoc():
 
 def verbs():
     found = re.findall(r"^  ([a-z-]+) +\S", output(VMCTL, "help"), re.M)
-    return named(PAGES[0], found) if len(found) > 40 else ["vmctl help lists hardly any verbs"]
+    return named(PAGES[0], found, r"^\.TP\n\.B vmctl %s(?![\w-])") if len(found) > 40 else ["vmctl help lists hardly any verbs"]
 
 
 def settings():
     keys = output(VMCTL, "set", "--keys")
-    found = re.findall(r"^  (\S+)", keys, re.M) + re.findall(r"^(\[\w+\])", keys, re.M)
-    return named(SETTINGS, found) if len(found) > 80 else ["vmctl set --keys lists hardly any"]
+    found, sections = re.findall(r"^  (\S+)", keys, re.M), re.findall(r"^(\[\w+\])", keys, re.M)
+    if len(found) < 80 or len(sections) < 10:
+        return ["vmctl set --keys lists hardly any"]
+    return named(SETTINGS, found, r"^\.TP\n\.B %s$") + named(SETTINGS, sections, r"^\.SS %s")
 
 
 def options():

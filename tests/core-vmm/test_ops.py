@@ -83,12 +83,17 @@ def top(h):
     assert [m["machine"] for m in seen] == ["vm"], seen
     assert seen[0]["memory-limit"] == 64 << 20 and 0 < seen[0]["memory"] <= 64 << 20 and 0 <= seen[0]["cpu-percent"] < 100
     assert h.vmctl("top", "--once", "-i", "0.2").splitlines()[1].startswith("vm ")
-    assert h.run("top", "still", "--once", "-i", "0.2").stdout.count("\n") == 1
+    still = h.run("top", "still", "-i", "0.2")
+    assert still.returncode == 4 and "still is not running" in still.stderr and not still.stdout, still
     assert h.run("top", "--interval", "0").returncode == 2
     follower = h.open("top", "-o", "json", "-i", "0.2")
     first = json.loads(follower.stdout.readline())
     follower.send_signal(signal.SIGINT)
     assert follower.wait(WAIT) == 0 and first["schema"] == 1
+    follower = h.open("top", "vm", "-o", "json", "-i", "0.2")
+    assert json.loads(follower.stdout.readline())["machines"]
+    h.vmctl("stop", "--force", "vm")
+    assert follower.wait(WAIT) == 4
 
 
 def commands(unit, when):

@@ -45,10 +45,13 @@ def all_is_there(desk):
                            "libexec/terrarium/terrarium-look", "libexec/terrarium/terrarium-net", "libexec/terrarium/terrarium-vnc",
                            "libexec/terrarium/terrarium-tpm", "share/applications/" + NAME, "share/metainfo/org.terrarium.Terrarium.metainfo.xml",
                            "share/icons/hicolor/scalable/apps/org.terrarium.Terrarium.svg", "share/locale/de/LC_MESSAGES/terrarium.mo",
-                           "share/bash-completion/completions/vmctl.bash", "share/polkit-1/actions/org.terrarium.netadm.policy")
+                           "share/bash-completion/completions/vmctl.bash", "share/fish/vendor_completions.d/vmctl.fish",
+                           "share/polkit-1/actions/org.terrarium.netadm.policy")
                if not os.path.exists(inside(p))]
+    zsh = ("share/zsh/site-functions/_vmctl", "share/zsh/vendor-completions/_vmctl")  # the latter in Debian's package
+    lacking += [] if any(os.path.exists(inside(p)) for p in zsh) else [zsh[0]]
     pages = subprocess.run(["find", inside("share/man"), "-type", "f"], capture_output=True, text=True).stdout
-    lacking += [p for p in ("vmctl.1", "terrarium.1", "terrarium-screen.1", "machine.ini.5") if "/" + p not in pages]
+    lacking += [p for p in ("vmctl.1", "terrarium.1", "terrarium-screen.1", "terrarium-vm.1", "machine.ini.5") if "/" + p not in pages]
     assert not lacking, lacking
 
 

@@ -51,8 +51,8 @@ def groups(desk):
 
 def clones(desk):
     """With a name that is proposed; the desktop is told of the end, as the window is not in front."""
-    desk.vmctl("set", "alpha", "ide0.file=disk.img", "ide0.format=raw")
-    with open(info(desk, "alpha")["folder"] + "/disk.img", "wb") as f:
+    desk.vmctl("set", "alpha", "ide0.file=<b>&disk.img", "ide0.format=raw")
+    with open(info(desk, "alpha")["folder"] + "/<b>&disk.img", "wb") as f:
         f.truncate(1 << 20)
     desk.action("clone", "alpha")
     desk.see("Clone “alpha”")
@@ -67,14 +67,25 @@ def clones(desk):
 
 
 def failures_are_told(desk):
-    """In the machine's page, and by the desktop."""
-    os.unlink(info(desk, "alpha")["folder"] + "/disk.img")
+    """In the machine's page, and by the desktop, there without what could be markup; in a toast while another page is shown."""
+    os.unlink(info(desk, "alpha")["folder"] + "/<b>&disk.img")
+    desk.action("choose", "alpha")
     desk.action("clone", "alpha")
     desk.click("C_lone", "push button")
     desk.see("disk.img")
-    wait_for("notification", lambda: any(n.startswith("Cloning failed\t") for n in desk.notified()))
+    wait_for("notification", lambda: any(n.startswith("Cloning failed\t") and "‹b›＆disk.img" in n for n in desk.notified()))
     desk.see("Show Log", "push button")
+    assert not any(t.name.startswith("Cloning failed: ") for t in desk.things())
+    desk.vmctl("create", "zeta", "--memory", "16M", "--nic", "none")
+    desk.see("zeta")
+    desk.action("choose", "no such machine")
+    desk.action("choose", "zeta")
+    desk.action("clone", "alpha")
+    desk.click("C_lone", "push button")
+    desk.see("Cloning failed: ")
+    desk.click("Show", "push button")
     desk.click("Dismiss", "push button")
+    desk.vmctl("delete", "zeta")
     desk.vmctl("set", "alpha", "--unset", "ide0")
 
 
@@ -151,6 +162,11 @@ def moves(desk):
     desk.vmctl("delete", "mover")
 
 
+def set_window_state(desk, state):
+    for window in desk.run("xdotool", "search", "--onlyvisible", "--pid", str(desk.app.pid)).split():
+        desk.run("xprop", "-id", window, "-f", "_NET_WM_STATE", "32a", "-set", "_NET_WM_STATE", state)
+
+
 def curves_and_engine(desk):
     """While it runs, and only then."""
     desk.show_page("overview")
@@ -162,6 +178,14 @@ def curves_and_engine(desk):
     wait_for("nobody looks at what cannot be seen", lambda: not looks(desk))
     desk.show_page("overview")
     wait_for("it is looked at", lambda: looks(desk))
+    set_window_state(desk, "_NET_WM_STATE_HIDDEN")  # as window managers say that it is minimised
+    wait_for("nobody looks at a minimised window", lambda: not looks(desk))
+    set_window_state(desk, "_NET_WM_STATE_FOCUSED")
+    wait_for("it is looked at again", lambda: looks(desk))
+    subprocess.run(["kill", *looks(desk).split()], check=True)
+    wait_for("end of the looking", lambda: not looks(desk))
+    desk.vmctl("pause", "alpha")
+    wait_for("a new look", lambda: looks(desk))
     desk.vmctl("stop", "--force", "alpha")
     wait_for("end of the looking", lambda: not looks(desk))
 
@@ -215,4 +239,27 @@ def doctor(desk):
     desk.vmctl("delete", "hurt")
 
 
-run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor], sys.argv[1:])
+def its_end_is_told(desk):
+    """Though the window was closed meanwhile; then the manager ends.  The name has got its ending."""
+    desk.vmctl("set", "alpha", "ide0.file=disk.img", "ide0.format=raw")
+    with open(info(desk, "alpha")["folder"] + "/disk.img", "wb") as f:
+        f.write(os.urandom(64 << 20))
+    desk.action("export", "alpha")
+    desk.type_into("Name", desk.home + "/large")
+    desk.click("_Export", "push button")
+    children = lambda: desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl export", check=False).split()
+    wait_for("export", children)
+    subprocess.run(["kill", "-STOP", *children()], check=True)
+    stopped, before = children(), len(desk.notified())
+    desk.run("gdbus", "call", "--session", "-d", "org.terrarium.Terrarium", "-o", "/org/terrarium/Terrarium", "-m",
+             "org.gtk.Actions.Activate", "quit", "[]", "{}")
+    wait_for("closed window", lambda: not desk.run("xdotool", "search", "--onlyvisible", "--pid", str(desk.app.pid), check=False).strip())
+    assert desk.app.poll() is None
+    subprocess.run(["kill", "-CONT", *stopped], check=True)
+    wait_for("notification", lambda: any("“alpha” was exported" in n for n in desk.notified()[before:]))
+    ended = desk.app.wait(30)
+    desk.start()
+    assert ended == 0 and os.path.exists(desk.home + "/large.ova")
+
+
+run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor, its_end_is_told], sys.argv[1:])
