@@ -79,8 +79,28 @@ static bool none_taken_since(const struct change *c, GKeyFile *file, GError **er
     return good;
 }
 
+/* What is kept of the present would have an image that the guest goes on writing to. */
+static bool none_is_to_freeze(const struct change *c, GKeyFile *present, GKeyFile *file, GError **error)
+{
+    g_auto(GStrv) then = snapshot_independent_drives(file);
+    g_auto(GStrv) sections = g_key_file_get_groups(present, NULL);
+    for (char **d = then; *d; d++)
+        for (char **s = sections; *s; s++) {
+            g_autofree char *image = snapshot_written_image(file, *d), *now = snapshot_written_image(present, *s);
+            if (!now || snapshot_is_independent(present, *s) || !snapshot_same_file(c->folder, image, now))
+                continue;
+            g_set_error(
+                error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                "drive %s stayed out of the snapshot (independent=on), so after going back the guest would write to "
+                "%s, which what is kept would have as drive %s: set %s.independent=on, or go back without --keep",
+                *d, image, *s, *s);
+            return false;
+        }
+    return true;
+}
+
 GPtrArray *snapshot_keep_independent(const struct change *c, const struct snapshot *s, GKeyFile *present,
-                                     GKeyFile *file, GError **error)
+                                     GKeyFile *file, bool keep, GError **error)
 {
     g_auto(GStrv) drives = snapshot_independent_drives(present);
     GPtrArray *disks = g_ptr_array_new();
@@ -100,7 +120,7 @@ GPtrArray *snapshot_keep_independent(const struct change *c, const struct snapsh
     for (guint i = 0; i < s->disks->len && good; i++)
         if (!g_strv_contains((const char *const *)drives, ((struct snapshot_disk *)s->disks->pdata[i])->drive))
             g_ptr_array_add(disks, s->disks->pdata[i]);
-    if (good && none_taken_since(c, file, error))
+    if (good && none_taken_since(c, file, error) && (!keep || none_is_to_freeze(c, present, file, error)))
         return disks;
     g_ptr_array_unref(disks);
     return NULL;

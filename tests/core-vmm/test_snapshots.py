@@ -374,6 +374,9 @@ def case_independent(h):
         h.want("snapshot", "take", "m", code=1, err="take the snapshot while the machine is off")
     os.unlink(h.path("saved.state"))
     h.want("set", "m", "ide1.independent=off")
+    before, files = h.record(), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "one", "--keep", "four", code=1, err="which what is kept would have")  # and the guest would write to it
+    assert h.record() == before and in_snapshots(h) == files and h.settings()["ide1"]["file"] == own
     h.want("snapshot", "take", "m", "three")
     before, files = h.record(), in_snapshots(h)
     h.want("snapshot", "restore", "m", "one", "--keep", "four", code=1, err="a part of some")  # the guest would write below three
