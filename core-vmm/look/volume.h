@@ -29,6 +29,7 @@ struct part {
     uint64_t at, bytes;
 };
 GArray *parts_look(const struct source *disk); /* struct part; g_array_unref */
-/* number 0: the first partition that has it.  False: *why is one clause; the sink may have had a beginning. */
+/* number 0: the first partition that has it; one that may have it and cannot be read ends the search.  False: *why is one clause; the sink may
+ * have had a beginning. */
 bool volumes_copy(const struct source *disk, unsigned number, const char *path, const struct file_sink *to,
                   const char **why);

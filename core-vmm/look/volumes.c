@@ -124,7 +124,7 @@ bool volumes_copy(const struct source *disk, unsigned number, const char *path, 
     enum file_result result = FILE_NOT_THERE;
     bool any = false, known = false;
     path += strspn(path, "/");
-    for (guint i = 0; i < list->len && result != FILE_DONE && result != FILE_NOT_TAKEN; i++) {
+    for (guint i = 0; i < list->len && (result == FILE_NOT_THERE || result == FILE_NO_FILE); i++) {
         const struct part *p = &g_array_index(list, struct part, i);
         const struct within w = {disk, p->at};
         const struct source s = {.read = read_within, .data = &w, .fd = -1, .bytes = p->bytes};

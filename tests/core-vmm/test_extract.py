@@ -168,6 +168,22 @@ def test_damaged(h):
             assert p.returncode in (0, 1) and p.stderr.decode().count("\n") == p.returncode, (drive, name, p.returncode, p.stderr)
 
 
+def test_cut_short(h):
+    """One that is damaged in the middle is not gone on with from the next partition; what another has under that name is no file hides nothing."""
+    whole, name = h.volume("fat16", 40), "dir/sub/" + LONG
+    damaged, ext = bytearray(whole), h.volume("ext4", 30)
+    fat = struct.unpack_from("<H", damaged, 14)[0] * 512
+    damaged[fat + 2 * 500:fat + 2 * 520] = bytes(40)  # in the chain of the long one, whose clusters are 2 or 4 KiB
+    h.files["dir"], h.tree = b"no folder", h.base + "/flat"
+    os.mkdir(h.tree)
+    with open(h.tree + "/dir", "wb") as f:
+        f.write(h.files["dir"])
+    h.machine(in_gpt(bytes(damaged), ext), in_gpt(ext, h.volume("ext2", 10)))
+    h.refused("sata0", name, "damaged")
+    h.same("sata0:2", name)
+    h.same("sata1", "dir")
+
+
 def main():
     tests = [(n[5:], f) for n, f in globals().items() if n.startswith("test_")]
     os.environ["PATH"] += ":/usr/sbin:/sbin"
