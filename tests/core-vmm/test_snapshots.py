@@ -389,6 +389,31 @@ def case_independent(h):
     h.want("snapshot", "verify", "m")
 
 
+def case_independent_elsewhere(h):
+    """One that stays as it is takes no other disk's place, and is not there twice."""
+    h.want("create", "m", *["--disk", "1M"] * 2, "--disk-format", "raw", "--disk-bus", "ide")
+    h.want("set", "m", "ide1.independent=on")
+    h.want("snapshot", "take", "m", "one", err="drive ide1 is independent")
+    own, taken = h.settings()["ide1"]["file"], h.settings()["ide0"]["file"]
+    before, files = h.record(), in_snapshots(h)
+
+    def refused(err, code=1):
+        at = h.settings()
+        for keep in ([], ["--keep", "two"]):
+            h.want("snapshot", "restore", "m", "one", *keep, code=code, err=err)
+        assert h.record() == before and in_snapshots(h) == files and h.settings() == at
+
+    h.want("set", "m", "ide1.independent=off", f"ide1.file={taken}", "ide1.format=qcow2", f"ide0.file={own}", "ide0.format=raw", "ide0.independent=on")
+    refused("was another disk in snapshot 1")
+    h.tool("qemu-img", "create", "-q", "-f", "raw", h.path("third.img"), "1M")
+    h.want("set", "m", f"ide0.file={taken}", "ide0.format=qcow2", "ide0.independent=off", "ide1.file=third.img", "ide1.format=raw",
+           "sata0.format=raw", f"sata0.file={own}", "sata0.independent=on")
+    refused("is the image of", code=2)
+    h.want("set", "m", "sata0.independent=off")
+    h.want("snapshot", "restore", "m", "one")
+    assert h.settings()["ide1"]["file"] == own
+
+
 def case_firmware_and_tpm(h):
     """What UEFI and a TPM remember is a snapshot's too; where there was nothing, there is nothing again."""
     small = {"vars.fd": "vars", "tpm/tpm2-00.permall": "tpm"}
