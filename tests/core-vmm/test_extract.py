@@ -184,6 +184,19 @@ def test_cut_short(h):
     h.same("sata1", "dir")
 
 
+def test_deleted_meanwhile(h):
+    """What is read of a snapshot that goes may be of a later time, and says so."""
+    h.machine(h.volume("ext4", 30))
+    args = ["snapshot", "extract", "m", "one", "sata0", "dir/sub/" + LONG, "-"]
+    p = subprocess.Popen([VMCTL, *args], env=h.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.read(1)  # it has begun, and waits: a pipe takes less than 3 MiB
+    h.want("snapshot", "take", "m", "two")
+    h.want("snapshot", "delete", "m", "one")
+    _, said = p.communicate(timeout=60)
+    assert p.returncode == 1 and b"deleted or changed while it was read" in said, (p.returncode, said)
+    h.same("sata0", "dir/sub/" + LONG, snapshot="two")
+
+
 def main():
     tests = [(n[5:], f) for n, f in globals().items() if n.startswith("test_")]
     os.environ["PATH"] += ":/usr/sbin:/sbin"
