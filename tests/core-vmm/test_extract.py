@@ -168,6 +168,31 @@ def test_damaged(h):
             assert p.returncode in (0, 1) and p.stderr.decode().count("\n") == p.returncode, (drive, name, p.returncode, p.stderr)
 
 
+def test_holes(h):
+    """One that is larger than its disk goes to a new file only, which has its holes; never to where it would fill the host's disk."""
+    for name, size in (("sparse", 200 * MIB), ("end", 100 * MIB + 3)):
+        with open(f"{h.tree}/{name}", "wb") as f:
+            f.write(b"begin")
+            f.truncate(size)
+        with open(f"{h.tree}/{name}", "r+b") as f:
+            f.seek(150 * MIB)
+            f.write(b"late" if name == "sparse" else b"")
+        with open(f"{h.tree}/{name}", "rb") as f:
+            h.files[name] = f.read()
+    h.machine(h.volume("ext4", 20))
+    h.want("snapshot", "extract", "m", "one", "sata0", "sparse", "-", code=1, err="larger than its disk")
+    for name in ("sparse", "end"):
+        h.want("snapshot", "extract", "m", "one", "sata0", name, f"{h.base}/{name}")
+        with open(f"{h.base}/{name}", "rb") as f:
+            assert f.read() == h.files[name] and os.fstat(f.fileno()).st_blocks * 512 < 8 * MIB
+    appended = h.base + "/appended"
+    for mode in ("wb", "ab"):  # behind what is there already
+        with open(appended, mode) as f:
+            subprocess.run([VMCTL, "snapshot", "extract", "m", "one", "sata0", "dir/hole", "-"], env=h.env, stdout=f, timeout=60, check=True)
+    with open(appended, "rb") as f:
+        assert f.read() == 2 * h.files["dir/hole"]
+
+
 def test_cut_short(h):
     """One that is damaged in the middle is not gone on with from the next partition; what another has under that name is no file hides nothing."""
     whole, name = h.volume("fat16", 40), "dir/sub/" + LONG
