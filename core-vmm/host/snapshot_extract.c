@@ -36,6 +36,22 @@ static const struct snapshot_image *image_of(const struct snapshot_record *r, co
     return NULL;
 }
 
+/* An image is written to only once the record says that nobody has it as it was; so one that was read whole before that is right. */
+static bool is_still(const char *machine, const struct snapshot *s, const struct snapshot_image *top, GError **error)
+{
+    struct snapshot_record *r = snapshots_list(machine, NULL);
+    const struct snapshot *now = r ? record_snapshot(r, s->id) : NULL;
+    bool same = false;
+    for (guint i = 0; now && i < now->disks->len; i++)
+        same |= !strcmp(((struct snapshot_disk *)now->disks->pdata[i])->file, top->file);
+    record_free(r);
+    if (!same)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                    "snapshot %u of %s was deleted or changed while it was read, so that what was read may be wrong",
+                    s->id, machine);
+    return same;
+}
+
 bool snapshots_extract(const char *machine, const char *which, const char *drive, const char *path, int fd,
                        GError **error)
 {
@@ -49,7 +65,7 @@ bool snapshots_extract(const char *machine, const char *which, const char *drive
         image_path = g_canonicalize_filename(image->file, folder);
         number = g_strdup_printf("%u", partition);
         const char *const arguments[] = {"file", image_path, image->format, number, path, NULL};
-        good = look_program_into(arguments, fd, G_MAXINT64, error);
+        good = look_program_into(arguments, fd, G_MAXINT64, error) && is_still(machine, s, image, error);
     }
     record_free(r);
     return image && good;

@@ -79,28 +79,65 @@ static bool none_taken_since(const struct change *c, GKeyFile *file, GError **er
     return good;
 }
 
+/* What is kept of the present would have an image that the guest goes on writing to. */
+static bool none_is_to_freeze(const struct change *c, GKeyFile *present, GKeyFile *file, GError **error)
+{
+    g_auto(GStrv) then = snapshot_independent_drives(file);
+    g_auto(GStrv) sections = g_key_file_get_groups(present, NULL);
+    for (char **d = then; *d; d++)
+        for (char **s = sections; *s; s++) {
+            g_autofree char *image = snapshot_written_image(file, *d), *now = snapshot_written_image(present, *s);
+            if (!now || snapshot_is_independent(present, *s) || !snapshot_same_file(c->folder, image, now))
+                continue;
+            g_set_error(
+                error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                "drive %s stayed out of the snapshot (independent=on), so after going back the guest would write to "
+                "%s, which what is kept would have as drive %s: set %s.independent=on, or go back without --keep",
+                *d, image, *s, *s);
+            return false;
+        }
+    return true;
+}
+
+/* It stays as it is, and fits a state of then no more; nor may a disk of the snapshot go missing for it. */
+static bool may_stay(const struct change *c, const struct snapshot *s, GKeyFile *present, GKeyFile *file,
+                     const char *drive, GError **error)
+{
+    g_autofree char *now = snapshot_written_image(present, drive), *then = snapshot_written_image(file, drive);
+    if (!is_free(c, present, drive, error))
+        return false;
+    if (s->state_bytes)
+        g_set_error(error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+                    "drive %s is to stay as it is (independent=on), and snapshot %u has a state that knows it as it "
+                    "was: turn that off to go back",
+                    drive, s->id);
+    else if (then && !snapshot_same_file(c->folder, then, now))
+        g_set_error(
+            error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
+            "drive %s is to stay as it is (independent=on), and was another disk in snapshot %u (%s): turn that "
+            "off to go back, or make it another drive",
+            drive, s->id, then);
+    else
+        return true;
+    return false;
+}
+
 GPtrArray *snapshot_keep_independent(const struct change *c, const struct snapshot *s, GKeyFile *present,
-                                     GKeyFile *file, GError **error)
+                                     GKeyFile *file, bool keep, GError **error)
 {
     g_auto(GStrv) drives = snapshot_independent_drives(present);
+    g_autofree char *ini = machines_ini(c->name);
     GPtrArray *disks = g_ptr_array_new();
     bool good = true;
     for (char **d = drives; *d && good; d++) {
-        good = is_free(c, present, *d, error);
-        if (good && s->state_bytes) {
-            g_set_error(
-                error, MACHINE_ERROR, MACHINE_ERROR_FAILED,
-                "drive %s is to stay as it is (independent=on), and snapshot %u has a state that knows it as it "
-                "was: turn that off to go back",
-                *d, s->id);
-            good = false;
-        }
+        good = may_stay(c, s, present, file, *d, error);
         copy_section(present, file, *d);
     }
     for (guint i = 0; i < s->disks->len && good; i++)
         if (!g_strv_contains((const char *const *)drives, ((struct snapshot_disk *)s->disks->pdata[i])->drive))
             g_ptr_array_add(disks, s->disks->pdata[i]);
-    if (good && none_taken_since(c, file, error))
+    good = good && (!*drives || schema_check_together(file, ini, c->folder, error));
+    if (good && none_taken_since(c, file, error) && (!keep || none_is_to_freeze(c, present, file, error)))
         return disks;
     g_ptr_array_unref(disks);
     return NULL;

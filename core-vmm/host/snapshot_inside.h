@@ -49,9 +49,9 @@ bool snapshot_is_independent(GKeyFile *file, const char *section);
 /* False: one that is to stay out cannot, and there is no snapshot. */
 bool snapshot_may_stay_out(const struct change *c, GKeyFile *file, const char *section, GError **error);
 /* Independent drives of the present go into the settings that the machine goes back to, as they are.  Of the snapshot's disks those that are
- * none; g_ptr_array_unref.  NULL: one sentence. */
+ * none; g_ptr_array_unref.  keep: a snapshot of the present is taken before.  NULL: one sentence. */
 GPtrArray *snapshot_keep_independent(const struct change *c, const struct snapshot *s, GKeyFile *present,
-                                     GKeyFile *file, GError **error);
+                                     GKeyFile *file, bool keep, GError **error);
 
 /* ---- snapshot_state.c ---- */
 /* The snapshot's state with what its disks consist of now, into a new file. */

@@ -511,7 +511,7 @@ bool snapshots_restore(const char *machine, const char *which, const char *keep,
     struct snapshot *s = good ? snapshots_find(c.record, machine, which, error) : NULL;
     g_autoptr(GKeyFile) file = s && is_whole(&c, s, error) ? settings_of(&c, s, error) : NULL;
     g_autoptr(GKeyFile) present = file ? machines_settings(c.name, error) : NULL;
-    g_autoptr(GPtrArray) disks = present ? snapshot_keep_independent(&c, s, present, file, error) : NULL;
+    g_autoptr(GPtrArray) disks = present ? snapshot_keep_independent(&c, s, present, file, keep, error) : NULL;
     good = disks && numbers_left(&c, keep ? 2 : 1, error) && (!keep || take_next(&c, keep, NULL, &kept, error)) &&
            restore(&c, s, file, disks, error);
     change_end(&c);

@@ -43,7 +43,7 @@ GPtrArray *snapshots_verify(const char *machine, const char *which, GError **err
 
 /* ---- snapshot_extract.c ---- */
 /* A file of a disk's file system (ext2, ext3, ext4, FAT, NTFS) as it was then, to fd.  drive: "ide0", or "ide0:2" for one partition.
- * False: there may be a beginning in fd. */
+ * Any process may take and delete snapshots meanwhile; if this one went, it fails.  False: there may be a beginning in fd. */
 bool snapshots_extract(const char *machine, const char *which, const char *drive, const char *path, int fd,
                        GError **error);
 

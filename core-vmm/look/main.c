@@ -117,14 +117,43 @@ static int look_at_disk(const char *path, const char *format)
     return print_json(o);
 }
 
-static bool put(void *unused, const void *data, size_t n)
+struct output {
+    uint64_t hole; /* bytes of zeros that have not been written, as they are the file's end yet */
+    bool holes;
+};
+
+/* A file that ends where stdout goes to: what is not written there is zero. */
+static bool may_have_holes(void)
 {
-    return write_all(data, n);
+    struct stat st;
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    return flags >= 0 && !(flags & O_APPEND) && !fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode) &&
+           lseek(STDOUT_FILENO, 0, SEEK_CUR) >= st.st_size;
+}
+
+static bool put(void *output, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    struct output *o = output;
+    if (o->holes && n && !p[0] && !memcmp(p, p + 1, n - 1)) {
+        o->hole += n;
+        return true;
+    }
+    bool good = !o->hole || lseek(STDOUT_FILENO, o->hole, SEEK_CUR) >= 0;
+    o->hole = 0;
+    return good && write_all(p, n);
+}
+
+static bool put_end(struct output *o)
+{
+    static const uint8_t zero[1];
+    return !o->hole || (lseek(STDOUT_FILENO, o->hole - 1, SEEK_CUR) >= 0 && write_all(zero, 1));
 }
 
 static int copy_from_disk(const char *path, const char *format, unsigned number, const char *inside)
 {
-    const struct file_sink to = {put, NULL};
+    struct output out = {.holes = may_have_holes()};
+    const struct file_sink to = {put, &out, out.holes};
     struct image_how how = {.format = format, .unlocked = true};
     g_autoptr(GError) error = NULL;
     struct image *im = image_open(path, &how, &error);
@@ -134,6 +163,10 @@ static int copy_from_disk(const char *path, const char *format, unsigned number,
     const struct source s = {.read = read_image, .data = im, .fd = -1, .bytes = im->bytes};
     errno = 0;
     bool good = volumes_copy(&s, number, inside, &to, &why);
+    if (good && !put_end(&out)) {
+        good = false;
+        why = "what was read of it cannot be written";
+    }
     int e = errno;
     image_close(im);
     if (!good)

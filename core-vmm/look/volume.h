@@ -9,11 +9,13 @@ enum file_result {
     FILE_NO_FILE,    /* it is a folder, or something else */
     FILE_DAMAGED,    /* the file system makes no sense */
     FILE_UNREADABLE, /* it does, and has the file by a feature that is not known here */
+    FILE_TOO_LARGE,  /* for where it goes: see file_fits() */
     FILE_NOT_TAKEN,
 };
 struct file_sink { /* where the contents go, in order; false: not there */
     bool (*put)(void *ctx, const void *data, size_t n);
     void *ctx;
+    bool holes; /* zeros take no room there */
 };
 struct volume_kind {
     const char *name;
@@ -24,11 +26,14 @@ struct volume_kind {
 extern const struct volume_kind volume_ext, volume_fat, volume_ntfs;
 
 /* ---- volumes.c ---- */
+/* One that is larger than its disk has holes; whatever a guest says of its size is not to fill the host's disk. */
+bool file_fits(const struct source *disk, uint64_t bytes, const struct file_sink *to);
 struct part {
     unsigned number; /* as Linux counts; 0: all of a disk without a table */
     uint64_t at, bytes;
 };
 GArray *parts_look(const struct source *disk); /* struct part; g_array_unref */
-/* number 0: the first partition that has it.  False: *why is one clause; the sink may have had a beginning. */
+/* number 0: the first partition that has it; one that may have it and cannot be read ends the search.  False: *why is one clause; the sink may
+ * have had a beginning. */
 bool volumes_copy(const struct source *disk, unsigned number, const char *path, const struct file_sink *to,
                   const char **why);

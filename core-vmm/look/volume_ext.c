@@ -129,6 +129,8 @@ static enum file_result copy_from(ext2_filsys fs, const char *path, const struct
         return FILE_DAMAGED;
     if (!LINUX_S_ISREG(inode.i_mode))
         return FILE_NO_FILE;
+    if (!file_fits(fs->io->private_data, EXT2_I_SIZE(&inode), to))
+        return FILE_TOO_LARGE;
     return inode.i_flags & EXT4_ENCRYPT_FL ? FILE_UNREADABLE : copy_file(fs, number, to);
 }
 

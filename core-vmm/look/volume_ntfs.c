@@ -125,7 +125,8 @@ static enum file_result copy_inode(ntfs_inode *i, const struct file_sink *to)
     ntfs_attr *a = ntfs_attr_open(i, AT_DATA, AT_UNNAMED, 0);
     if (!a)
         return FILE_DAMAGED;
-    enum file_result result = copy_data(a, to);
+    const struct disk *disk = i->vol->dev->d_private;
+    enum file_result result = file_fits(disk->source, a->data_size, to) ? copy_data(a, to) : FILE_TOO_LARGE;
     ntfs_attr_close(a);
     return result;
 }

@@ -110,6 +110,11 @@ static const struct volume_kind *kind_of(const struct source *s)
     return NULL;
 }
 
+bool file_fits(const struct source *disk, uint64_t bytes, const struct file_sink *to)
+{
+    return to->holes || bytes <= disk->bytes;
+}
+
 bool volumes_copy(const struct source *disk, unsigned number, const char *path, const struct file_sink *to,
                   const char **why)
 {
@@ -118,13 +123,14 @@ bool volumes_copy(const struct source *disk, unsigned number, const char *path, 
         [FILE_NO_FILE] = "that is a folder, or something else that is no plain file",
         [FILE_DAMAGED] = "its file system is damaged, as far as the way to the file goes",
         [FILE_UNREADABLE] = "its file system keeps the file in a way that is not known here",
+        [FILE_TOO_LARGE] = "it is larger than its disk: it can only go to a new file, which has its holes, too",
         [FILE_NOT_TAKEN] = "what was read of it cannot be written",
     };
     g_autoptr(GArray) list = parts_look(disk);
     enum file_result result = FILE_NOT_THERE;
     bool any = false, known = false;
     path += strspn(path, "/");
-    for (guint i = 0; i < list->len && result != FILE_DONE && result != FILE_NOT_TAKEN; i++) {
+    for (guint i = 0; i < list->len && (result == FILE_NOT_THERE || result == FILE_NO_FILE); i++) {
         const struct part *p = &g_array_index(list, struct part, i);
         const struct within w = {disk, p->at};
         const struct source s = {.read = read_within, .data = &w, .fd = -1, .bytes = p->bytes};

@@ -90,9 +90,15 @@ struct drives_plain *drives_plain(struct machine *m)
 {
     struct drives_plain *p = g_new0(struct drives_plain, 1);
     p->media = g_ptr_array_new_with_free_func(release);
-    for (struct drive *v = m->drives; v; v = v->next)
-        if (!v->overlay && v->medium && v->medium->image->writable)
-            g_ptr_array_add(p->media, drive_medium_use(v->medium));
+    for (struct drive *v = m->drives; v; v = v->next) {
+        g_mutex_lock(&v->lock); /* the guest runs, and may open its tray */
+        struct medium *medium = v->overlay ? NULL : drive_medium_use(v->medium);
+        g_mutex_unlock(&v->lock);
+        if (medium && medium->image->writable)
+            g_ptr_array_add(p->media, medium);
+        else
+            drive_medium_release(medium);
+    }
     return p;
 }
 

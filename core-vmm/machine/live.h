@@ -33,11 +33,17 @@ enum { LIVE_BRAKE_HARDEST = 6 };
 struct live_brake {
     struct machine *machine;
     unsigned level; /* 0: the guest is not held back */
+    guint looks;    /* a timer, from level 1 on */
+    GMutex lock;    /* of what follows: whoever copies, and the loop thread */
     bool holds;
     int64_t since, ran; /* us: since when they stand, or run; and how long they had run before they stood */
     uint64_t pages;     /* copied since they stand */
 };
-bool live_brake_harder(struct live_brake *b, struct machine *m); /* false: it is as hard as it gets */
-/* Whoever copies says so at each few pages, and is held up while the guest runs.  It stands between two calls. */
+/* These three: the loop thread. */
+void live_brake_init(struct live_brake *b, struct machine *m);
+void live_brake_clear(struct live_brake *b);
+bool live_brake_harder(struct live_brake *b); /* false: it is as hard as it gets */
+/* Whoever copies says so at each few pages, and is held up while the guest runs.  It stands between two calls, but not for long if the
+ * second does not come. */
 void live_brake_copied(struct live_brake *b, uint64_t pages);
 void live_brake_release(struct live_brake *b);

@@ -54,7 +54,7 @@ static void live_free(struct live *l)
 {
     if (l->to_memory)
         g_source_remove(l->to_memory);
-    live_brake_release(&l->brake);
+    live_brake_clear(&l->brake);
     live_pages_clear(&l->pages);
     drives_frozen_free(l->drives);
     drives_plain_free(l->plain);
@@ -330,15 +330,15 @@ static bool may_go_on(struct live *l, bool *again, GError **error)
     if (l->pages.written > l->written) { /* each time makes the file larger by all of the store: not again for long */
         l->written = l->pages.written;
         l->alike = 0;
-        if (live_brake_harder(&l->brake, l->machine) && l->result.rounds < ROUNDS_MAX) {
-            live_brake_harder(&l->brake, l->machine);
+        if (live_brake_harder(&l->brake) && l->result.rounds < ROUNDS_MAX) {
+            live_brake_harder(&l->brake);
             return true;
         }
     }
     if (!*again || (l->alike < ALIKE_ROUNDS && l->result.rounds < ROUNDS_MAX))
         return true;
     l->alike = 0;
-    if (l->result.rounds < ROUNDS_MAX && live_brake_harder(&l->brake, l->machine))
+    if (l->result.rounds < ROUNDS_MAX && live_brake_harder(&l->brake))
         return true;
     *again = false;
     return n <= l->pages.most || too_fast(l, n, error);
@@ -400,6 +400,7 @@ bool machine_save_live(struct machine *m, int fd, int vars, const struct save_wa
 {
     struct live *l = g_new0(struct live, 1);
     *l = (struct live){.machine = m, .fd = fd, .vars = vars, .watch = *watch, .done = done, .ctx = ctx};
+    live_brake_init(&l->brake, m);
     l->table = state_table(m);
     l->areas = state_areas(m);
     l->parts = g_ptr_array_new_with_free_func(part_free);

@@ -168,6 +168,60 @@ def test_damaged(h):
             assert p.returncode in (0, 1) and p.stderr.decode().count("\n") == p.returncode, (drive, name, p.returncode, p.stderr)
 
 
+def test_holes(h):
+    """One that is larger than its disk goes to a new file only, which has its holes; never to where it would fill the host's disk."""
+    for name, size in (("sparse", 200 * MIB), ("end", 100 * MIB + 3)):
+        with open(f"{h.tree}/{name}", "wb") as f:
+            f.write(b"begin")
+            f.truncate(size)
+        with open(f"{h.tree}/{name}", "r+b") as f:
+            f.seek(150 * MIB)
+            f.write(b"late" if name == "sparse" else b"")
+        with open(f"{h.tree}/{name}", "rb") as f:
+            h.files[name] = f.read()
+    h.machine(h.volume("ext4", 20))
+    h.want("snapshot", "extract", "m", "one", "sata0", "sparse", "-", code=1, err="larger than its disk")
+    for name in ("sparse", "end"):
+        h.want("snapshot", "extract", "m", "one", "sata0", name, f"{h.base}/{name}")
+        with open(f"{h.base}/{name}", "rb") as f:
+            assert f.read() == h.files[name] and os.fstat(f.fileno()).st_blocks * 512 < 8 * MIB
+    appended = h.base + "/appended"
+    for mode in ("wb", "ab"):  # behind what is there already
+        with open(appended, mode) as f:
+            subprocess.run([VMCTL, "snapshot", "extract", "m", "one", "sata0", "dir/hole", "-"], env=h.env, stdout=f, timeout=60, check=True)
+    with open(appended, "rb") as f:
+        assert f.read() == 2 * h.files["dir/hole"]
+
+
+def test_cut_short(h):
+    """One that is damaged in the middle is not gone on with from the next partition; what another has under that name is no file hides nothing."""
+    whole, name = h.volume("fat16", 40), "dir/sub/" + LONG
+    damaged, ext = bytearray(whole), h.volume("ext4", 30)
+    fat = struct.unpack_from("<H", damaged, 14)[0] * 512
+    damaged[fat + 2 * 500:fat + 2 * 520] = bytes(40)  # in the chain of the long one, whose clusters are 2 or 4 KiB
+    h.files["dir"], h.tree = b"no folder", h.base + "/flat"
+    os.mkdir(h.tree)
+    with open(h.tree + "/dir", "wb") as f:
+        f.write(h.files["dir"])
+    h.machine(in_gpt(bytes(damaged), ext), in_gpt(ext, h.volume("ext2", 10)))
+    h.refused("sata0", name, "damaged")
+    h.same("sata0:2", name)
+    h.same("sata1", "dir")
+
+
+def test_deleted_meanwhile(h):
+    """What is read of a snapshot that goes may be of a later time, and says so."""
+    h.machine(h.volume("ext4", 30))
+    args = ["snapshot", "extract", "m", "one", "sata0", "dir/sub/" + LONG, "-"]
+    p = subprocess.Popen([VMCTL, *args], env=h.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.read(1)  # it has begun, and waits: a pipe takes less than 3 MiB
+    h.want("snapshot", "take", "m", "two")
+    h.want("snapshot", "delete", "m", "one")
+    _, said = p.communicate(timeout=60)
+    assert p.returncode == 1 and b"deleted or changed while it was read" in said, (p.returncode, said)
+    h.same("sata0", "dir/sub/" + LONG, snapshot="two")
+
+
 def main():
     tests = [(n[5:], f) for n, f in globals().items() if n.startswith("test_")]
     os.environ["PATH"] += ":/usr/sbin:/sbin"

@@ -106,12 +106,13 @@ static void test_moment(void)
 static void test_brake(void)
 {
     struct machine *m = build();
-    struct live_brake b = {.level = 0};
+    struct live_brake b;
+    live_brake_init(&b, m);
     live_brake_copied(&b, PAGES);
     g_assert_false(b.holds); /* not before it is asked for */
     for (unsigned i = 0; i < LIVE_BRAKE_HARDEST; i++)
-        g_assert_true(live_brake_harder(&b, m));
-    g_assert_false(live_brake_harder(&b, m));
+        g_assert_true(live_brake_harder(&b));
+    g_assert_false(live_brake_harder(&b));
     for (unsigned i = 0; i < 16; i++) {
         live_brake_copied(&b, PAGES);
         g_assert_true(b.holds); /* it stands after each call, but once between is let go */
@@ -119,7 +120,36 @@ static void test_brake(void)
     }
     live_brake_release(&b);
     g_assert_cmpuint(m->hold, ==, 0);
-    live_brake_release(&b);
+    live_brake_clear(&b);
+    g_assert_cmpuint(m->hold, ==, 0);
+    machine_free(m);
+}
+
+static gboolean too_long(gpointer late)
+{
+    *(bool *)late = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* Whoever copies waits for its disk: the guest does not wait as long. */
+static void test_brake_lets_go(void)
+{
+    struct machine *m = build();
+    struct live_brake b;
+    bool late = false;
+    live_brake_init(&b, m);
+    for (unsigned i = 0; i < LIVE_BRAKE_HARDEST; i++)
+        live_brake_harder(&b);
+    live_brake_copied(&b, 1);
+    g_assert_cmpuint(m->hold, ==, 1);
+    guint timer = g_timeout_add_seconds(20, too_long, &late);
+    while (m->hold && !late)
+        g_main_context_iteration(NULL, TRUE);
+    g_assert_false(late);
+    live_brake_copied(&b, 1); /* and stands again when that goes on */
+    g_assert_cmpuint(m->hold, ==, 1);
+    g_source_remove(timer);
+    live_brake_clear(&b);
     g_assert_cmpuint(m->hold, ==, 0);
     machine_free(m);
 }
@@ -192,6 +222,7 @@ int main(int argc, char **argv)
     g_test_add_func("/live/bound", test_bound);
     g_test_add_func("/live/moment", test_moment);
     g_test_add_func("/live/brake", test_brake);
+    g_test_add_func("/live/brake-lets-go", test_brake_lets_go);
     g_test_add_func("/live/order", test_order);
     g_test_add_func("/live/no-place", test_no_place);
     return g_test_run();

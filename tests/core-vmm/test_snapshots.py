@@ -374,6 +374,9 @@ def case_independent(h):
         h.want("snapshot", "take", "m", code=1, err="take the snapshot while the machine is off")
     os.unlink(h.path("saved.state"))
     h.want("set", "m", "ide1.independent=off")
+    before, files = h.record(), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "one", "--keep", "four", code=1, err="which what is kept would have")  # and the guest would write to it
+    assert h.record() == before and in_snapshots(h) == files and h.settings()["ide1"]["file"] == own
     h.want("snapshot", "take", "m", "three")
     before, files = h.record(), in_snapshots(h)
     h.want("snapshot", "restore", "m", "one", "--keep", "four", code=1, err="a part of some")  # the guest would write below three
@@ -384,6 +387,31 @@ def case_independent(h):
     h.want("set", "m", "ide1.independent=off")
     h.want("snapshot", "restore", "m", "three")
     h.want("snapshot", "verify", "m")
+
+
+def case_independent_elsewhere(h):
+    """One that stays as it is takes no other disk's place, and is not there twice."""
+    h.want("create", "m", *["--disk", "1M"] * 2, "--disk-format", "raw", "--disk-bus", "ide")
+    h.want("set", "m", "ide1.independent=on")
+    h.want("snapshot", "take", "m", "one", err="drive ide1 is independent")
+    own, taken = h.settings()["ide1"]["file"], h.settings()["ide0"]["file"]
+    before, files = h.record(), in_snapshots(h)
+
+    def refused(err, code=1):
+        at = h.settings()
+        for keep in ([], ["--keep", "two"]):
+            h.want("snapshot", "restore", "m", "one", *keep, code=code, err=err)
+        assert h.record() == before and in_snapshots(h) == files and h.settings() == at
+
+    h.want("set", "m", "ide1.independent=off", f"ide1.file={taken}", "ide1.format=qcow2", f"ide0.file={own}", "ide0.format=raw", "ide0.independent=on")
+    refused("was another disk in snapshot 1")
+    h.tool("qemu-img", "create", "-q", "-f", "raw", h.path("third.img"), "1M")
+    h.want("set", "m", f"ide0.file={taken}", "ide0.format=qcow2", "ide0.independent=off", "ide1.file=third.img", "ide1.format=raw",
+           "sata0.format=raw", f"sata0.file={own}", "sata0.independent=on")
+    refused("is the image of", code=2)
+    h.want("set", "m", "sata0.independent=off")
+    h.want("snapshot", "restore", "m", "one")
+    assert h.settings()["ide1"]["file"] == own
 
 
 def case_firmware_and_tpm(h):
