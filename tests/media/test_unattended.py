@@ -390,6 +390,18 @@ def test_fresh_by_power_off(h):
         h.run("stop", "--force", name)
 
 
+def test_fresh_by_word(h):
+    """Somebody says that it is installed; but not while it runs."""
+    h.env["TERRARIUM_VM"] = VM
+    waited(h, "m", "--os", "windows", "--disk-bus", "ide")
+    h.want(0, "start", "m")
+    h.want(4, "unattended", "finish", "m", err="is running")
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "unattended", "finish", "m")
+    fresh(h, "m")
+    h.want(3, "unattended", "finish", "m", err="no installation")
+
+
 def test_fresh_of_old(h):
     """A disk with a system is not taken for one that an installer has just finished."""
     h.iso("f.iso", FEDORA, "Fedora")
