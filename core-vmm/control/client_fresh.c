@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* client_fresh.c - see client_fresh.h.  It runs in a process of its own, started with the machine and with the user's rights; of the guest it
- * hears only that there was a reset. */
+ * hears only that there was a reset, and that it switched itself off. */
 #include "core-vmm/control/client_fresh.h"
 #include "core-vmm/control/answer.h"
 #include "core-vmm/control/client_machine.h"
@@ -14,12 +14,15 @@
 
 struct watch {
     GMainLoop *loop;
+    const char *folder;
     bool reset, closed;
 };
 
 static void on_event(void *ctx, const char *event, JsonObject *data, int *fds, unsigned fd_count)
 {
     struct watch *w = ctx;
+    if (!strcmp(event, "state") && !strcmp(answer_text(data, "end", ""), "power-off"))
+        fresh_powered_off(w->folder);
     if (strcmp(event, "reset"))
         return;
     w->reset = true;
@@ -84,7 +87,7 @@ void client_fresh_watch(const char *name)
 {
     g_autofree char *folder = machines_folder(name);
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-    struct watch w = {.loop = loop};
+    struct watch w = {.loop = loop, .folder = folder};
     struct client *c = client_connect(name, NULL);
     if (!c)
         return;

@@ -2,9 +2,13 @@
 /* machine_fresh.c - see machine_fresh.h.
  *
  * Why here, and not in a window: an installation that nobody watches is to have it as well.  Why a reset: it is what all installers end
- * with, and then the disk is at rest, with all that they wrote flushed, and nothing of the new system has run; asking the guest would need
- * something of ours in it.  A reset without a boot loader on the disk (a key pressed in the installer's menu) says nothing, and one more
- * is waited for.  An installer that powers off, or a run that ends at the reset (machine.on-reset = stop), is seen before the next start. */
+ * with, and then all that they wrote is flushed; asking the guest would need something of ours in it.  The reset is heard of when it has
+ * happened, and the machine goes on meanwhile: the snapshot holds what the new system has done of its first start until then.  A reset
+ * without a boot loader on the disk (a key pressed in the installer's menu) says nothing, and one more is waited for.  An installer that
+ * powers off, or a run that ends at the reset (machine.on-reset = stop), is seen before the next start.
+ *
+ * Installers that reset in between, as Windows' does, put a boot loader on the disk long before they are done: there only a guest that has
+ * switched itself off says so, which is written into the mark.  A run that ended otherwise, by force or with the host, says nothing. */
 #include "core-vmm/host/machine_fresh.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/look_program.h"
@@ -16,6 +20,7 @@
 #include <unistd.h>
 
 #define GROUP "fresh-install"
+#define OFF   "powered-off" /* the guest has, in its last run */
 
 static char *mark_path(const char *folder)
 {
@@ -57,18 +62,23 @@ static char **media_of(GKeyFile *settings)
     return g_strv_builder_end(b);
 }
 
+static bool mark_write(const char *folder, GKeyFile *mark, GError **error)
+{
+    g_autofree char *path = mark_path(folder), *text = NULL;
+    gsize n;
+    text = g_key_file_to_data(mark, &n, error);
+    return text && file_replace(path, text, n, error);
+}
+
 bool fresh_mark(const char *folder, GKeyFile *settings, const char *disk, bool uefi, bool by_reset, GError **error)
 {
     g_autoptr(GKeyFile) mark = g_key_file_new();
     g_auto(GStrv) media = media_of(settings);
-    g_autofree char *path = mark_path(folder), *text = NULL;
-    gsize n;
     g_key_file_set_string(mark, GROUP, "disk", disk);
     g_key_file_set_boolean(mark, GROUP, "uefi", uefi);
     g_key_file_set_boolean(mark, GROUP, "by-reset", by_reset);
     g_key_file_set_string_list(mark, GROUP, "media", (const char *const *)media, g_strv_length(media));
-    text = g_key_file_to_data(mark, &n, error);
-    return text && file_replace(path, text, n, error);
+    return mark_write(folder, mark, error);
 }
 
 static GKeyFile *mark_read(const char *folder)
@@ -109,6 +119,17 @@ bool fresh_is_installed(const char *folder)
 {
     g_autoptr(GKeyFile) mark = mark_read(folder);
     return mark && g_key_file_get_boolean(mark, GROUP, "by-reset", NULL) && has_loader(folder, mark);
+}
+
+void fresh_powered_off(const char *folder)
+{
+    g_autoptr(GKeyFile) mark = mark_read(folder);
+    g_autoptr(GError) error = NULL;
+    if (!mark)
+        return;
+    g_key_file_set_boolean(mark, GROUP, OFF, TRUE);
+    if (!mark_write(folder, mark, &error))
+        g_message("%s", error->message);
 }
 
 char **fresh_media(const char *folder)
@@ -165,12 +186,23 @@ void fresh_take(const char *folder)
         g_message("no snapshot of the fresh installation of %s: %s", name, error->message);
 }
 
+/* What the run that is over said.  That counts once: what the next one says is another thing. */
+static bool says_installed(const char *folder, GKeyFile *mark)
+{
+    bool off = g_key_file_get_boolean(mark, GROUP, OFF, NULL);
+    if (has_loader(folder, mark))
+        return off || g_key_file_get_boolean(mark, GROUP, "by-reset", NULL);
+    if (off && g_key_file_remove_key(mark, GROUP, OFF, NULL))
+        mark_write(folder, mark, NULL);
+    return false;
+}
+
 /* The settings of an installation without questions are seen to first (machine_installed.h): while those are there, it goes on. */
 void fresh_settle(const char *folder)
 {
     g_autoptr(GKeyFile) mark = fresh_waits(folder) ? mark_read(folder) : NULL;
     g_autofree char *saved = g_build_filename(folder, PATHS_SAVED, NULL);
     if (mark && !is_installing(folder) && !machine_lock_holder(folder) && !g_file_test(saved, G_FILE_TEST_EXISTS) &&
-        has_loader(folder, mark))
+        says_installed(folder, mark))
         fresh_take(folder);
 }

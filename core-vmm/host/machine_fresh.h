@@ -12,11 +12,12 @@
 #define FRESH_SNAPSHOT "Fresh install"
 
 /* In a new machine's folder.  by_reset: a reset with a boot loader on the disk says that the system is installed; else (Windows, which
- * resets in between) only a start does. */
+ * resets in between) only a guest that switches itself off does, and the next start. */
 bool fresh_mark(const char *folder, GKeyFile *settings, const char *disk, bool uefi, bool by_reset, GError **error);
 bool fresh_waits(const char *folder);
 /* There is a boot loader on the disk, and a reset may say so. */
 bool fresh_is_installed(const char *folder);
+void fresh_powered_off(const char *folder); /* the guest has just switched itself off */
 /* The media that the system came from, absolute; g_strfreev. */
 char **fresh_media(const char *folder);
 /* They go from machine.ini, whether the machine runs or not. */

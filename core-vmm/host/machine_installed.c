@@ -197,10 +197,20 @@ static bool held_change(const char *name,
     return good;
 }
 
+/* An installation that somebody watches has nothing but the snapshot that is waited for. */
+static bool stands_still(const char *name, GError **error)
+{
+    int lock = machines_hold(name, error);
+    if (lock >= 0)
+        close(lock);
+    return lock >= 0;
+}
+
 bool machines_installed(const char *name, GError **error)
 {
     g_autofree char *folder = machines_folder(name);
-    if (!held_change(name, finish, error))
+    bool watched = !is_installing(folder) && fresh_waits(folder);
+    if (!(watched ? stands_still(name, error) : held_change(name, finish, error)))
         return false;
     fresh_take(folder);
     return true;

@@ -25,7 +25,7 @@ bool installing_arm(GKeyFile *file, const struct installing *i, bool again, GErr
 bool is_installing(const char *folder);
 /* Before a start.  What cannot be found out leaves all as it is. */
 bool installed_settle(const char *folder, GError **error);
-/* By the whole name, while the machine stands still: the installation is over, because somebody says so; or its next start begins it
- * again, over what is on the disk. */
+/* By the whole name, while the machine stands still: the installation is over, because somebody says so (also one that is
+ * only waited for, machine_fresh.h); or its next start begins it again, over what is on the disk. */
 bool machines_installed(const char *name, GError **error);
 bool machines_install_again(const char *name, GError **error);

@@ -203,23 +203,54 @@ static bool more(void *ctx, GKeyFile *file, const char *folder, GError **error)
 
 /* ---- an installation that somebody watches ---- */
 
+/* NULL: nothing says which it is; g_free.  Who made the machine knows, or its medium. */
+static char *system_of(GKeyFile *file, const char *folder)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    char *os = g_key_file_get_string(file, "machine", "os", NULL);
+    for (char **s = sections; *s && !os; s++) {
+        g_autofree char *media = g_key_file_get_string(file, *s, "media", NULL);
+        g_autofree char *iso = g_key_file_get_string(file, *s, "file", NULL);
+        g_autofree char *full = iso && !g_strcmp0(media, "cdrom") ? g_canonicalize_filename(iso, folder) : NULL;
+        struct medium *m = full ? medium_detect(full, NULL) : NULL;
+        os = m ? g_strdup(m->os) : NULL;
+        medium_free(m);
+    }
+    return os;
+}
+
+/* What is on a disk already would be taken for what the installer has put there. */
+static bool is_new(GKeyFile *file, const char *disk, const char *folder, GError **error)
+{
+    struct disk_table t;
+    if (!look_at_drive(file, disk, folder, &t, error))
+        return false;
+    if (!t.any && !t.bios && !t.uefi)
+        return true;
+    g_set_error(error, CONFIG_ERROR, CONFIG_VALUE,
+                "the disk has partitions or a boot loader already, so --snapshot-when-installed could not tell when "
+                "the new system is on it; leave that out, or say --disk SIZE for a new disk");
+    return false;
+}
+
 static bool more_by_hand(void *ctx, GKeyFile *file, const char *folder, GError **error)
 {
-    g_autofree char *disk = fresh_disk(file), *os = g_key_file_get_string(file, "machine", "os", NULL);
+    g_autofree char *disk = fresh_disk(file);
     if (!disk) {
         g_set_error(error, CONFIG_ERROR, CONFIG_VALUE,
                     "--snapshot-when-installed is for a machine with one disk, which the system goes to");
         return false;
     }
-    return fresh_mark(folder, file, disk, is_uefi(file), !os || !g_str_has_prefix(os, "windows"), error);
+    if (!is_new(file, disk, folder, error))
+        return false;
+    g_autofree char *os = system_of(file, folder);
+    bool by_reset = os && (!strcmp(os, "linux") || !strcmp(os, "bsd"));
+    return fresh_mark(folder, file, disk, is_uefi(file), by_reset, error);
 }
 
-bool installing_watched(const char *name, struct settings *s, GError **error)
+void installing_watched(struct settings *s)
 {
     s->more = more_by_hand;
-    bool good = machines_create(name, s, error);
-    s->more = NULL;
-    return good;
 }
 
 /* ---- all ---- */

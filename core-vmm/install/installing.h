@@ -15,6 +15,6 @@ void installing_defaults(struct settings *s, const struct medium *m);
  * completed and checked, and the firmware is the machine's.  The machine must have one disk, with nothing on it. */
 bool installing_create(const char *name, struct settings *s, const struct medium *m, struct unattended *u,
                        GError **error);
-/* As machines_create(), of a machine whose system somebody is about to install from its medium: the snapshot "Fresh install"
- * (host/machine_fresh.h) is taken when that is done. */
-bool installing_watched(const char *name, struct settings *s, GError **error);
+/* Of a new machine whose system somebody is about to install from its medium, before it is made: the snapshot "Fresh install"
+ * (host/machine_fresh.h) is to be taken when that is done.  The machine must have one disk, with nothing on it. */
+void installing_watched(struct settings *s);

@@ -61,6 +61,8 @@ static int create(const struct verb *v, int argc, char **argv)
     g_autoptr(GError) error = NULL;
     int code;
     if (verb_options(v, entries, &argc, &argv, 1, 1, &code)) {
+        if (watched)
+            installing_watched(&s);
         if (alone) {
             code = create_unattended(argv[1], &s, &a);
         } else if (answers_said(&a)) {
@@ -68,7 +70,7 @@ static int create(const struct verb *v, int argc, char **argv)
         } else if (!g_strcmp0(s.os, "detect")) {
             code = create_detected(argv[1], &s);
         } else {
-            bool good = (watched ? installing_watched : machines_create)(argv[1], &s, &error);
+            bool good = machines_create(argv[1], &s, &error);
             settings_tell(&s);
             code = good ? EXIT_CODE_OK : fail_error(error);
         }

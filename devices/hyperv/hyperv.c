@@ -82,12 +82,14 @@ void hv_write_tsc_page(struct device *d)
     dev_dma_done(d, at, TSC_PAGE_BYTES);
 }
 
+/* What is due and was not run a moment ago waits a little, so that no guest keeps the thread that runs timers for itself. */
 void hv_arm(struct device *d)
 {
+    enum { SOON_NS = 100000 };
     struct hyperv *h = d->state;
     uint64_t next = hv_timers_next(h), now = hv_now(d), at = DEV_NEVER;
     if (next != HV_NEVER)
-        at = dev_now(d) + (next > now ? MIN(next - now, UINT64_MAX / 200) * 100 : 0);
+        at = dev_now(d) + (next > now ? MIN(next - now, UINT64_MAX / 200) * 100 : SOON_NS);
     h->armed = h->page_stale ? 0 : MIN(at, h->retry_due);
     dev_timer(d, 0, h->armed, hv_timers_run);
 }

@@ -25,6 +25,12 @@ static uint64_t period(uint64_t count)
     return MAX(count, SHORTEST);
 }
 
+/* A count may be any number: what would be beyond the end of time never comes. */
+static uint64_t later(uint64_t at, uint64_t by)
+{
+    return by < HV_NEVER - at ? at + by : HV_NEVER;
+}
+
 /* ---- expiry ---- */
 
 /* false: its message has to wait. */
@@ -51,7 +57,7 @@ static void expire(struct device *d, unsigned cpu, unsigned n, uint64_t now)
     uint64_t *config = &h->reg[cpu].timer[n].config, every = period(h->reg[cpu].timer[n].count), at = t->due;
     t->due = HV_NEVER;
     if (*config & PERIODIC)
-        t->due = at + every > now ? at + every : now + every - (now - at) % every;
+        t->due = later(at, every) > now ? later(at, every) : later(now, every - (now - at) % every);
     t->waits = !send(d, cpu, n, at);
     if (!(*config & PERIODIC) && !t->waits)
         *config &= ~ENABLE;
@@ -119,7 +125,7 @@ static void begin(struct device *d, unsigned cpu, unsigned n)
     uint64_t config = h->reg[cpu].timer[n].config, count = h->reg[cpu].timer[n].count;
     struct hv_timer *t = &h->cpu[cpu].timer[n];
     t->waits = false;
-    t->due = !(config & ENABLE) || !count ? HV_NEVER : config & PERIODIC ? hv_now(d) + period(count) : count;
+    t->due = !(config & ENABLE) || !count ? HV_NEVER : config & PERIODIC ? later(hv_now(d), period(count)) : count;
 }
 
 static void write_config(struct device *d, unsigned cpu, unsigned n, uint64_t value)

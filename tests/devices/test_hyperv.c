@@ -209,6 +209,30 @@ static void test_periodic(void)
     bench_free(t.b);
 }
 
+/* A period that reaches beyond the end of time never passes, wherever it comes from; a step that never ends is one that is due for ever. */
+static void test_endless(void)
+{
+    static const uint64_t counts[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 5 * MS};
+    struct hv_bench t = begin();
+    for (unsigned i = 0; i < G_N_ELEMENTS(counts); i++) {
+        struct hyperv *h = t.hv->state;
+        bench_step(t.b, 10 * MS_NS);
+        timer(&t, 0, 0, ENABLE | PERIODIC | DIRECT | 0xd1 << 4, counts[i]);
+        g_assert_cmphex(h->cpu[0].timer[0].due, ==, HV_NEVER);
+        g_assert_cmpuint(fires(&t, 0, 10), ==, 0);
+        h->cpu[0].timer[0].due = 0; /* as of a state that KVM made */
+        hv_timers_loaded(t.hv, 0);
+        g_assert_cmphex(h->cpu[0].timer[0].due, ==, HV_NEVER);
+        h->cpu[0].timer[0].due = 1; /* as no machine saves it */
+        hv_arm(t.hv);
+        reload(&t);
+        g_assert_cmpuint(fires(&t, 0, 10), ==, 1);
+        h = t.hv->state;
+        g_assert_cmphex(h->cpu[0].timer[0].due, >, HV_NEVER - 6 * MS);
+    }
+    bench_free(t.b);
+}
+
 /* ---- messages ---- */
 
 static void test_busy_slot(void)
@@ -394,6 +418,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hyperv/time", test_time);
     g_test_add_func("/hyperv/timer/one-shot", test_one_shot);
     g_test_add_func("/hyperv/timer/periodic", test_periodic);
+    g_test_add_func("/hyperv/timer/endless", test_endless);
     g_test_add_func("/hyperv/busy-slot", test_busy_slot);
     g_test_add_func("/hyperv/sints", test_sints);
     g_test_add_func("/hyperv/connections", test_connections);
