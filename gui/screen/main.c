@@ -339,18 +339,29 @@ static int fail(int code, const char *message)
     return code;
 }
 
+/* The option has to be right; what is remembered wrongly must not keep the window shut. */
+static bool pick_host_key(struct screen *s, const char *option, char **unknown)
+{
+    g_autofree char *key = option ? g_strdup(option) : remembered_host_key(s);
+
+    s->input.host_key = SDL_GetScancodeFromName(key);
+    if (s->input.host_key != SDL_SCANCODE_UNKNOWN)
+        return true;
+    s->input.host_key = SDL_SCANCODE_RCTRL;
+    *unknown = g_steal_pointer(&key);
+    return !option;
+}
+
 static int open_and_run(struct screen *s, const struct options *o)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *problem = NULL, *clipboard = NULL, *key = NULL;
+    g_autofree char *problem = NULL, *clipboard = NULL, *unknown = NULL;
 
     s->name = o->name;
     clipboard = remembered_clipboard(s);
-    key = o->host_key ? g_strdup(o->host_key) : remembered_host_key(s);
-    s->input.host_key = SDL_GetScancodeFromName(key);
-    if (s->input.host_key == SDL_SCANCODE_UNKNOWN)
-        return fail(EXIT_CODE_USAGE, "there is no such key as --host-key, or host-key in [window] of machine.ini, has; "
-                                     "names are as in \"Right Ctrl\", \"F12\", \"Menu\"");
+    if (!pick_host_key(s, o->host_key, &unknown))
+        return fail(EXIT_CODE_USAGE,
+                    "there is no such key for --host-key; names are as in \"Right Ctrl\", \"F12\", \"Menu\"");
     s->link = link_open(s->name, &s->engine, &s->state, &error);
     if (!s->link)
         return fail(g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND) ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED,
@@ -365,6 +376,8 @@ static int open_and_run(struct screen *s, const struct options *o)
         return fail(EXIT_CODE_HOST, problem);
     }
     follow_pause(s);
+    if (unknown)
+        window_notice(s, "the host key is Right Ctrl: there is no \"%s\", which window.host-key names", unknown);
     run(s);
     input_release_all(&s->input);
     menus_clear(s);

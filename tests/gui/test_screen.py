@@ -232,6 +232,9 @@ def host_key_is_remembered(desk):
         desk.title_has("F12+F1 for help")
         desk.run("xdotool", "keydown", "F12", "key", "q", "keyup", "F12", "key", "Return")
         desk.ends()
+        desk.vmctl("set", "vm", "window.host-key=Nonsense")
+        desk.open_window()
+        desk.title_has('there is no "Nonsense"')
     finally:
         desk.vmctl("set", "vm", "window.host-key=Right Ctrl")
         desk.close_window()
