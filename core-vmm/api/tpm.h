@@ -33,7 +33,8 @@ struct tpm_end {
     void (*cancel)(void *ctx);
     void (*reset)(void *ctx);
     bool (*wait)(void *ctx, int ms); /* until it has said something, which is done then; false: it has not */
-    bool (*save)(void *ctx, struct tpm_memory *out, GError **error); /* it works and has nothing to do */
+    /* It works and has nothing to do.  All of it takes no longer than that. */
+    bool (*save)(void *ctx, struct tpm_memory *out, unsigned ms, GError **error);
     void *ctx;
 };
 struct tpm_port *machine_tpm(struct machine *m);                /* NULL: the machine has none */

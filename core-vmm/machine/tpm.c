@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum { COMMAND, CANCEL, RESET };
-enum { WAIT_MS = 100, PATIENCE_S = 20 };
+enum { WAIT_MS = 100, PATIENCE_S = 20, SAVE_S = 10 };
+enum { LIVE_S = 3 }; /* instead of either, while a guest stands that is to run on */
 struct block {
     uint8_t kind, locality;
 };
@@ -148,14 +149,14 @@ void tpm_forget(struct tpm_port *p)
 bool tpm_settle(struct machine *m, GError **error)
 {
     struct tpm_port *p = m->tpm;
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_TIME_SPAN_SECOND;
+    unsigned seconds = machine_saves_live(m) ? LIVE_S : PATIENCE_S;
+    gint64 end = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
     if (p)
         mailbox_run(p->to_end);
     while (p && p->asked && p->end) {
         if (!p->end->wait(p->end->ctx, WAIT_MS) && g_get_monotonic_time() > end) {
             g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
-                        "The machine's TPM has been at one command for %u s: try again when it has done that",
-                        PATIENCE_S);
+                        "The machine's TPM has been at one command for %u s: try again when it has done that", seconds);
             return false;
         }
         mailbox_run(p->to_end);
@@ -199,7 +200,8 @@ bool tpm_sync(struct machine *m, struct stream *s, GError **error)
         sync_memory(s, &p->remembered);
         return true;
     }
-    bool good = !p->end || p->end->save(p->end->ctx, &t, error);
+    unsigned ms = (machine_saves_live(m) ? LIVE_S : SAVE_S) * 1000;
+    bool good = !p->end || p->end->save(p->end->ctx, &t, ms, error);
     if (good)
         sync_memory(s, &t);
     tpm_memory_clear(&t);

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum { INIT = 2, SET_LOCALITY = 5, CANCEL = 9, GET_BLOB = 12, SET_BLOB = 13, STOP = 14, SET_DATA_FD = 16 };
-enum { NO_BLOB = 0x800, GOT_HEAD = 16, DELETE_VOLATILE = 1, BLOB_MS = 10000 };
+enum { NO_BLOB = 0x800, GOT_HEAD = 16, DELETE_VOLATILE = 1, BLOB_MS = 10000, POLL_MS = 100 };
 enum { RESULT = 4, REQUEST_MOST = 16, WAITING = 16, HEADER = 10 };
 
 struct request {
@@ -83,9 +83,8 @@ static bool ready(int fd, short events, gint64 end)
     return left > 0 && poll(&p, 1, left / 1000 + 1) > 0;
 }
 
-static bool move_all(int fd, uint8_t *data, size_t bytes, bool out)
+static bool move_all(int fd, uint8_t *data, size_t bytes, bool out, gint64 end)
 {
-    gint64 end = g_get_monotonic_time() + BLOB_MS * 1000;
     while (bytes && ready(fd, out ? POLLOUT : POLLIN, end)) {
         ssize_t n = out ? send(fd, data, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) : recv(fd, data, bytes, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
@@ -101,12 +100,13 @@ static void send_next(struct tpm_line *l)
     struct request *r = &l->waiting[l->first];
     if (l->sent || !l->requests)
         return;
+    gint64 end = g_get_monotonic_time() + BLOB_MS * 1000;
     ssize_t n = fd_send(l->control, r->bytes, r->count, r->fd, MSG_DONTWAIT);
     if (r->fd >= 0)
         close(r->fd);
     r->fd = -1;
     l->sent = true;
-    bool good = n == (ssize_t)r->count && (!r->more || move_all(l->control, r->more->data, r->more->len, true));
+    bool good = n == (ssize_t)r->count && (!r->more || move_all(l->control, r->more->data, r->more->len, true, end));
     g_clear_pointer(&r->more, g_byte_array_unref);
     if (!good)
         hang_up(l, "swtpm takes no requests");
@@ -274,39 +274,58 @@ static bool wait_for(void *ctx, int ms)
     return true;
 }
 
-/* Kinds are numbered from 1.  False: not as it should be. */
-static bool get_blob(struct tpm_line *l, unsigned kind, struct tpm_blob *b)
+enum got {
+    GOT,
+    NOT_GOT, /* and nothing else is different: it can be asked again */
+    LOST,    /* what it says next is not known */
+};
+
+/* Kinds are numbered from 1. */
+static enum got get_blob(struct tpm_line *l, unsigned kind, struct tpm_blob *b, gint64 end)
 {
     uint8_t request[16] = {0}, head[GOT_HEAD];
     put_be32(request, GET_BLOB);
     put_be32(request + 8, kind);
-    if (!move_all(l->control, request, sizeof request, true) || !move_all(l->control, head, sizeof head, false))
-        return false;
+    if (!move_all(l->control, request, sizeof request, true, end) ||
+        !move_all(l->control, head, sizeof head, false, end))
+        return LOST;
     uint32_t result = get_be32(head), all = get_be32(head + 8), bytes = get_be32(head + 12);
-    if ((result && result != NO_BLOB) || bytes > TPM_BLOB_MOST || bytes != all || (result && bytes))
-        return false;
+    if (bytes > TPM_BLOB_MOST || bytes != all || (result && bytes))
+        return LOST;
+    if (result && result != NO_BLOB)
+        return NOT_GOT;
     b->flags = get_be32(head + 4);
     b->bytes = bytes ? g_byte_array_new() : NULL;
     if (bytes)
         g_byte_array_set_size(b->bytes, bytes);
-    return !bytes || move_all(l->control, b->bytes->data, bytes, false);
+    return !bytes || move_all(l->control, b->bytes->data, bytes, false, end) ? GOT : LOST;
 }
 
-static bool save(void *ctx, struct tpm_memory *out, GError **error)
+/* One that is in step goes on with its guest, which may run: another that is started in its place has forgotten what does not last. */
+static bool save(void *ctx, struct tpm_memory *out, unsigned ms, GError **error)
 {
     struct tpm_line *l = ctx;
-    gint64 end = g_get_monotonic_time() + BLOB_MS * 1000;
+    gint64 end = g_get_monotonic_time() + (gint64)ms * 1000;
     while (l->control >= 0 && l->requests && g_get_monotonic_time() < end)
-        wait_for(l, BLOB_MS / 100);
-    bool good = l->works && !l->requests;
-    for (unsigned i = 0; i < TPM_BLOBS && good; i++)
-        good = get_blob(l, i + 1, &out->blob[i]);
-    if (good && out->blob[0].bytes)
+        wait_for(l, POLL_MS);
+    enum got got = l->works && !l->requests ? GOT : NOT_GOT;
+    for (unsigned i = 0; i < TPM_BLOBS && got == GOT; i++)
+        got = get_blob(l, i + 1, &out->blob[i], end);
+    if (got == GOT && out->blob[0].bytes)
         return true;
-    hang_up(l, "swtpm does not say what it knows");
-    g_set_error(
-        error, G_IO_ERROR, G_IO_ERROR_FAILED,
-        "The machine's TPM does not say what it knows, so the machine cannot be saved (logs/tpm.log may say more)");
+    bool late = g_get_monotonic_time() >= end;
+    if (got == LOST)
+        hang_up(l, "swtpm does not say what it knows");
+    if (late)
+        g_set_error(
+            error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+            "The machine's TPM has not said what it knows in %u ms, so the machine cannot be saved: try again when "
+            "the host has less to do",
+            ms);
+    else
+        g_set_error(
+            error, G_IO_ERROR, G_IO_ERROR_FAILED,
+            "The machine's TPM does not say what it knows, so the machine cannot be saved (logs/tpm.log may say more)");
     return false;
 }
 

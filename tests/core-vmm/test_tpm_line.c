@@ -5,11 +5,13 @@
 #include "core-vmm/base/bytes.h"
 #include "core-vmm/outer/fd_pass.h"
 #include "core-vmm/vm/tpm_line.h"
+#include <gio/gio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { INIT = 2, SET_LOCALITY = 5, CANCEL = 9, GET_BLOB = 12, SET_BLOB = 13, STOP = 14, SET_DATA_FD = 16, KINDS = 17 };
+enum { ENOUGH_MS = 20000, SLOW_MS = 200 };
 
 struct far {
     struct outer_events events;
@@ -246,16 +248,21 @@ static void test_not_taken(void)
     close(far()->data);
 }
 
+static void take_request(unsigned kind)
+{
+    g_assert_cmpuint(take_number(), ==, GET_BLOB);
+    take_number();
+    g_assert_cmpuint(take_number(), ==, kind);
+    take_number();
+}
+
 /* A program that answers to three GET_BLOB at once; the last has nothing. */
 static void *tell(void *bytes)
 {
     for (unsigned i = 1; i <= TPM_BLOBS; i++) {
         uint32_t result = i == TPM_BLOBS ? 0x800 : 0, n = i == TPM_BLOBS ? 0 : GPOINTER_TO_UINT(bytes);
         uint8_t head[16] = {0};
-        g_assert_cmpuint(take_number(), ==, GET_BLOB);
-        take_number();
-        g_assert_cmpuint(take_number(), ==, i);
-        take_number();
+        take_request(i);
         put_be32(head, result);
         put_be32(head + 8, n);
         put_be32(head + 12, n);
@@ -274,7 +281,7 @@ static void test_saved(void)
     g_autoptr(GError) error = NULL;
     struct tpm_line *l = come_up();
     GThread *program = g_thread_new("swtpm", tell, GUINT_TO_POINTER(TPM_BLOB_MOST));
-    g_assert_true(far()->end->save(far()->end->ctx, &t, NULL));
+    g_assert_true(far()->end->save(far()->end->ctx, &t, ENOUGH_MS, NULL));
     g_thread_join(program);
     g_assert_cmpuint(t.blob[0].bytes->len, ==, TPM_BLOB_MOST);
     g_assert_cmpuint(t.blob[1].bytes->len, ==, TPM_BLOB_MOST);
@@ -282,8 +289,61 @@ static void test_saved(void)
     drop(&t);
     program = g_thread_new("swtpm", tell, GUINT_TO_POINTER(TPM_BLOB_MOST + 1));
     g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*does not say what it knows*");
-    g_assert_false(far()->end->save(far()->end->ctx, &t, &error));
+    g_assert_false(far()->end->save(far()->end->ctx, &t, ENOUGH_MS, &error));
     g_test_assert_expected_messages();
+    g_thread_join(program);
+    drop(&t);
+    go(l);
+}
+
+static void *tell_error(void *unused)
+{
+    uint8_t head[16] = {0};
+    take_request(1);
+    put_be32(head, 9);
+    g_assert_cmpint(send(far()->control, head, sizeof head, MSG_NOSIGNAL), ==, sizeof head);
+    return NULL;
+}
+
+/* One that says no is still the guest's, and may be asked again. */
+static void test_not_said(void)
+{
+    struct tpm_memory t = {0};
+    g_autoptr(GError) error = NULL;
+    struct tpm_line *l = come_up();
+    GThread *program = g_thread_new("swtpm", tell_error, NULL);
+    g_assert_false(far()->end->save(far()->end->ctx, &t, ENOUGH_MS, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_FAILED);
+    g_thread_join(program);
+    g_assert_nonnull(far()->end);
+    program = g_thread_new("swtpm", tell, GUINT_TO_POINTER(5));
+    g_assert_true(far()->end->save(far()->end->ctx, &t, ENOUGH_MS, NULL));
+    g_thread_join(program);
+    drop(&t);
+    go(l);
+}
+
+/* Each in time, but not all of them. */
+static void *tell_slowly(void *unused)
+{
+    uint8_t request[16], said[17] = {[11] = 1, [15] = 1};
+    while (recv(far()->control, request, sizeof request, MSG_WAITALL) == sizeof request) {
+        g_usleep(SLOW_MS * 1000 * 2 / 3);
+        (void)send(far()->control, said, sizeof said, MSG_NOSIGNAL);
+    }
+    return NULL;
+}
+
+static void test_said_too_slowly(void)
+{
+    struct tpm_memory t = {0};
+    g_autoptr(GError) error = NULL;
+    struct tpm_line *l = come_up();
+    GThread *program = g_thread_new("swtpm", tell_slowly, NULL);
+    g_test_expect_message(NULL, G_LOG_LEVEL_WARNING, "*does not say what it knows*");
+    g_assert_false(far()->end->save(far()->end->ctx, &t, SLOW_MS, &error));
+    g_test_assert_expected_messages();
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
     g_thread_join(program);
     drop(&t);
     go(l);
@@ -298,5 +358,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tpm-line/reset-while-reminded", test_reset_while_reminded);
     g_test_add_func("/tpm-line/not-taken", test_not_taken);
     g_test_add_func("/tpm-line/saved", test_saved);
+    g_test_add_func("/tpm-line/not-said", test_not_said);
+    g_test_add_func("/tpm-line/said-too-slowly", test_said_too_slowly);
     return g_test_run();
 }

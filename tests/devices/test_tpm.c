@@ -43,7 +43,7 @@ static bool on_wait(void *ctx, int ms)
     return true;
 }
 
-static bool on_save(void *ctx, struct tpm_memory *out, GError **error)
+static bool on_save(void *ctx, struct tpm_memory *out, unsigned ms, GError **error)
 {
     struct far *f = ctx;
     for (unsigned i = 0; i < 2; i++) {
