@@ -62,10 +62,12 @@ static void tell_desktop(const struct work *k, const char *title, const char *bo
     g_application_send_notification(k->app, NULL, n);
 }
 
-/* Where it was begun may be gone, or the page of another machine is shown. */
+/* Where it was begun may be gone, closed while others hold it, or the page of another machine is shown. */
 static bool is_shown(const struct work *k)
 {
-    return k->teller && (!VM_IS_ITEM(k->teller) || vm_window_item(k->window, "") == VM_ITEM(k->teller));
+    if (k->teller && GTK_IS_WIDGET(k->teller))
+        return gtk_widget_get_mapped(GTK_WIDGET(k->teller));
+    return k->teller && vm_window_item(k->window, "") == VM_ITEM(k->teller);
 }
 
 static void tell_failure(const struct work *k, VmJob *job, bool front)

@@ -239,6 +239,14 @@ def doctor(desk):
     desk.vmctl("delete", "hurt")
 
 
+def hold_work(desk, verb):
+    """The manager's process of that verb, stopped."""
+    children = lambda: desk.run("pgrep", "-P", str(desk.app.pid), "-f", f"vmctl {verb}", check=False).split()
+    wait_for(verb, children)
+    subprocess.run(["kill", "-STOP", *children()], check=True)
+    return children()
+
+
 def its_end_is_told(desk):
     """Though the window was closed meanwhile; then the manager ends.  The name has got its ending."""
     desk.vmctl("set", "alpha", "ide0.file=disk.img", "ide0.format=raw")
@@ -247,10 +255,8 @@ def its_end_is_told(desk):
     desk.action("export", "alpha")
     desk.type_into("Name", desk.home + "/large")
     desk.click("_Export", "push button")
-    children = lambda: desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl export", check=False).split()
-    wait_for("export", children)
-    subprocess.run(["kill", "-STOP", *children()], check=True)
-    stopped, before = children(), len(desk.notified())
+    stopped = hold_work(desk, "export")
+    before = len(desk.notified())
     desk.run("gdbus", "call", "--session", "-d", "org.terrarium.Terrarium", "-o", "/org/terrarium/Terrarium", "-m",
              "org.gtk.Actions.Activate", "quit", "[]", "{}")
     wait_for("closed window", lambda: not desk.run("xdotool", "search", "--onlyvisible", "--pid", str(desk.app.pid), check=False).strip())
@@ -262,4 +268,18 @@ def its_end_is_told(desk):
     assert ended == 0 and os.path.exists(desk.home + "/large.ova")
 
 
-run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor, its_end_is_told], sys.argv[1:])
+def fails_in_the_background(desk):
+    """Without the wizard, the window tells it."""
+    subprocess.run([desk.manager, desk.home + "/large.ova"], env=desk.env, check=True, timeout=30)
+    desk.see("What Comes Along")
+    desk.typed("New Name", "alpha 2")  # it has been looked at
+    desk.type_into("New Name", "never")
+    desk.click("_Import", "push button")
+    working = hold_work(desk, "import.*never")
+    desk.click("Go On in the _Background", "push button")
+    desk.wait("end of the wizard", lambda: not any("Go On in the" in t.name for t in desk.things()))
+    subprocess.run(["kill", "-KILL", *working], check=True)
+    desk.see("Importing failed: ")
+
+
+run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor, its_end_is_told, fails_in_the_background], sys.argv[1:])
