@@ -83,7 +83,7 @@ def failures_are_told(desk):
     desk.action("clone", "alpha")
     desk.click("C_lone", "push button")
     desk.see("Cloning failed: ")
-    desk.click("Show", "push button")
+    desk.action("choose", "alpha")
     desk.click("Dismiss", "push button")
     desk.vmctl("delete", "zeta")
     desk.vmctl("set", "alpha", "--unset", "ide0")
