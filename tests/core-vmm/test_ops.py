@@ -143,10 +143,13 @@ def autostart(h):
     assert name in h.vmctl("list", "-r", "-o", "name")
     assert carry_out(h, text, "ExecStop")[0] == 0 and state(h, name) == "saved", "what stops it does not leave it saved"
     assert carry_out(h, text, "ExecStart") == [0]
-    os.makedirs(f"{h.path}/data/terrarium/machines/{name}/saved.state/in-the-way")
+    saved_state, end = f"{h.path}/data/terrarium/machines/{name}/saved.state", time.monotonic() + WAIT
+    while os.path.exists(saved_state) and time.monotonic() < end:  # who takes it away hears that the guest runs, and nobody waits for that
+        time.sleep(0.01)
+    os.makedirs(saved_state + "/in-the-way")
     saved, stopped = carry_out(h, text, "ExecStop")
     assert saved and not stopped and name not in h.vmctl("list", "-r", "-o", "name"), "one that cannot be saved is cut off"
-    shutil.rmtree(f"{h.path}/data/terrarium/machines/{name}/saved.state")
+    shutil.rmtree(saved_state)
     assert json.loads(h.vmctl("info", name, "-o", "json"))["autostart"] is True
     h.vmctl("autostart", "off", name)
     assert h.vmctl("autostart", name) == "off\n" and not [u for u in os.listdir(units) if u.startswith("terrarium")]
