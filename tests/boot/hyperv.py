@@ -8,6 +8,7 @@
   crash   a crash that it reports is in the log, and `vmctl wait --crash` says it"""
 import argparse
 import gzip
+import json
 import os
 import re
 import shutil
@@ -106,6 +107,8 @@ def crash(guest, cache):
     out = guest.run("wait", guest.name, "--crash", "--timeout", "30").stdout
     need(out == " ".join(f"0x{w:x}" for w in CODE) + "\n", f"wait --crash says {out!r}")
     need("the guest crashed: code 0xa, arguments 0x11 0x22 0x33 0x44" in guest.run("logs", guest.name).stdout, "it is not in the log")
+    info = json.loads(guest.run("info", guest.name, "-o", "json").stdout)["running"].get("crash")
+    need(info and info["code"] == "0xa" and info["arguments"] == ["0x11", "0x22", "0x33", "0x44"], f"info has {info}")
 
 
 def main():
