@@ -325,6 +325,23 @@ def unusable(options):
                  if e["engine"] == options.engine and not e["usable"]), None)
 
 
+def report(names, why_not, one):
+    """Prints TAP.  why_not(name): None, or why it is skipped; one(name) carries it out and returns what there is to say, or raises Failed.  An exit code."""
+    bad = 0
+    print(f"1..{len(names)}", flush=True)
+    for i, name in enumerate(names, 1):
+        reason = why_not(name)
+        if reason:
+            print(f"ok {i} {name} # SKIP {reason}", flush=True)
+            continue
+        try:
+            print(f"ok {i} {name} {one(name)}", flush=True)
+        except Failed as e:
+            bad += 1
+            print(f"not ok {i} {name}\n# " + re.sub(r"[\r\n]+", "\n# ", str(e)), flush=True)
+    return 1 if bad else 0
+
+
 def boot(options, name, test, cache):
     vm = Machine(options, name)
     try:

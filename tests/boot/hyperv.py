@@ -123,24 +123,13 @@ def main():
     options.vmctl = os.path.abspath(options.vmctl)
     cache = subprocess.run([os.path.join(boot.HERE, "guests.sh"), "--dir"], capture_output=True, text=True).stdout.strip()
     reason = boot.guests_ready([KERNEL, INITRD]) or (boot.unusable(options) if options.if_usable else None)
-    failed = 0
-    print(f"1..{len(options.tests)}", flush=True)
-    for i, name in enumerate(options.tests, 1):
-        if reason:
-            print(f"ok {i} {name} # SKIP {reason}", flush=True)
-            continue
-        guest = Guest(options, name)
+
+    def one(name):
         began = time.monotonic()
-        try:
-            {"linux": linux, "saved": saved, "crash": crash}[name](guest, cache)
-            print(f"ok {i} {name} # {time.monotonic() - began:.0f} s", flush=True)
-        except (boot.Failed, AssertionError, OSError) as problem:
-            failed += 1
-            text = f"{problem}\n{guest.run('logs', name, check=False).stdout[-1000:]}"
-            print(f"not ok {i} {name}\n# " + re.sub(r"[\r\n]+", "\n# ", text), flush=True)
-        finally:
-            guest.end()
-    return failed > 0
+        virtio.carry_out(Guest(options, name), {"linux": linux, "saved": saved, "crash": crash}[name], cache)
+        return f"# {time.monotonic() - began:.0f} s"
+
+    return boot.report(options.tests, lambda name: reason, one)
 
 
 if __name__ == "__main__":

@@ -383,20 +383,14 @@ def main():
         parser.error("one of --suspend and --snapshots is needed")
     options.vmctl = os.path.abspath(options.vmctl)
     cache = subprocess.run([os.path.join(HERE, "guests.sh"), "--dir"], capture_output=True, text=True, check=True).stdout.strip()
-    print(f"1..{len(options.tests)}\n# seed {options.seed}", flush=True)
-    rng, bad = random.Random(options.seed), 0
-    for i, name in enumerate(options.tests, 1):
+    print(f"# seed {options.seed}", flush=True)
+    rng = random.Random(options.seed)
+
+    def why_not(name):
         bits = int(name.split("-")[0])
-        reason = boot.guests_ready([members.KERNELS[bits], *archives(bits)])
-        if reason:
-            print(f"ok {i} {name} # SKIP {reason}", flush=True)
-            continue
-        try:
-            print(f"ok {i} {name} {one(options, name, cache, rng)}", flush=True)
-        except boot.Failed as e:
-            bad += 1
-            print(f"not ok {i} {name}\n# " + "\n# ".join(str(e).splitlines()), flush=True)
-    return 1 if bad else 0
+        return boot.guests_ready([members.KERNELS[bits], *archives(bits)])
+
+    return boot.report(options.tests, why_not, lambda name: one(options, name, cache, rng))
 
 
 if __name__ == "__main__":

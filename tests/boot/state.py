@@ -560,25 +560,23 @@ def main():
     options.settings = [word for s in options.sets for word in ("--set", s)]
     tests = options.tests or [f"{g}-{n}" for g in GUESTS for n in (1, 2)]
     cache = subprocess.run([os.path.join(boot.HERE, "guests.sh"), "--dir"], capture_output=True, text=True).stdout.strip()
-    print(f"1..{len(tests)}\n# seed {options.seed}", flush=True)
-    why_not = boot.unusable(options) if options.if_usable else None
-    rng, bad = random.Random(options.seed), 0
-    for i, name in enumerate(tests, 1):
-        test, _, cpus = name.partition("-")
-        reason = why_not or GUESTS[test].guests and boot.guests_ready(GUESTS[test].guests)
+    print(f"# seed {options.seed}", flush=True)
+    unusable = boot.unusable(options) if options.if_usable else None
+    rng = random.Random(options.seed)
+
+    def why_not(name):
+        test = name.partition("-")[0]
         if test == "dos" and options.live:
-            reason = "a floppy gets no new image when a snapshot is taken: it cannot be gone back to"
-        elif test == "dos" and not os.environ.get("TERRARIUM_FREEDOS"):
-            reason = "TERRARIUM_FREEDOS does not name an image of a FreeDOS boot floppy"
-        if reason:
-            print(f"ok {i} {name} # SKIP {reason}", flush=True)
-            continue
-        try:
-            print(f"ok {i} {name} {one(options, test, int(cpus), cache, rng)}", flush=True)
-        except boot.Failed as e:
-            bad += 1
-            print(f"not ok {i} {name}\n# " + "\n# ".join(str(e).splitlines()), flush=True)
-    return 1 if bad else 0
+            return "a floppy gets no new image when a snapshot is taken: it cannot be gone back to"
+        if test == "dos" and not os.environ.get("TERRARIUM_FREEDOS"):
+            return "TERRARIUM_FREEDOS does not name an image of a FreeDOS boot floppy"
+        return unusable or GUESTS[test].guests and boot.guests_ready(GUESTS[test].guests)
+
+    def carry_out(name):
+        test, _, cpus = name.partition("-")
+        return one(options, test, int(cpus), cache, rng)
+
+    return boot.report(tests, why_not, carry_out)
 
 
 if __name__ == "__main__":

@@ -225,6 +225,16 @@ def scsi(guest, cache, bits):
     need(seen[:32 * MIB] == data[:32 * MIB], "what was only read has changed")
 
 
+def carry_out(guest, test, *arguments):
+    """And ends the guest.  What goes wrong comes with the end of its log."""
+    try:
+        test(guest, *arguments)
+    except (boot.Failed, AssertionError, OSError) as problem:
+        raise boot.Failed(f"{problem}\n{guest.run('logs', guest.name, check=False).stdout[-1000:]}") from problem
+    finally:
+        guest.end()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vmctl", default=os.path.join(boot.HERE, "../../build/core-vmm/vmctl/vmctl"))
@@ -234,25 +244,13 @@ def main():
     options = parser.parse_args()
     options.vmctl = os.path.abspath(options.vmctl)
     cache = subprocess.run([os.path.join(boot.HERE, "guests.sh"), "--dir"], capture_output=True, text=True).stdout.strip()
-    failed = 0
-    print(f"1..{len(options.tests)}", flush=True)
-    for i, name in enumerate(options.tests, 1):
+
+    def one(name):
         kind, bits = name.split("-")
-        reason = boot.guests_ready(GUESTS[bits])
-        if reason:
-            print(f"ok {i} {name} # SKIP {reason}", flush=True)
-            continue
-        guest = Guest(options, name)
-        try:
-            {"console": console, "balloon": balloon, "scsi": scsi}[kind](guest, cache, bits)
-            print(f"ok {i} {name}", flush=True)
-        except (boot.Failed, AssertionError, OSError) as problem:
-            failed += 1
-            text = f"{problem}\n{guest.run('logs', name, check=False).stdout[-1000:]}"
-            print(f"not ok {i} {name}\n# " + re.sub(r"[\r\n]+", "\n# ", text), flush=True)
-        finally:
-            guest.end()
-    return failed > 0
+        carry_out(Guest(options, name), {"console": console, "balloon": balloon, "scsi": scsi}[kind], cache, bits)
+        return ""
+
+    return boot.report(options.tests, lambda name: boot.guests_ready(GUESTS[name.split("-")[1]]), one)
 
 
 if __name__ == "__main__":
