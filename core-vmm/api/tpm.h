@@ -27,7 +27,6 @@ struct tpm_memory {
         GByteArray *bytes; /* NULL: nothing */
     } blob[TPM_BLOBS];
 };
-void tpm_memory_clear(struct tpm_memory *t);
 struct tpm_end {
     void (*command)(void *ctx, uint8_t locality, const uint8_t *data, size_t bytes);
     void (*cancel)(void *ctx);

@@ -28,11 +28,6 @@ extern const struct volume_kind volume_ext, volume_fat, volume_ntfs;
 /* ---- volumes.c ---- */
 /* One that is larger than its disk has holes; whatever a guest says of its size is not to fill the host's disk. */
 bool file_fits(const struct source *disk, uint64_t bytes, const struct file_sink *to);
-struct part {
-    unsigned number; /* as Linux counts; 0: all of a disk without a table */
-    uint64_t at, bytes;
-};
-GArray *parts_look(const struct source *disk); /* struct part; g_array_unref */
 /* number 0: the first partition that has it; one that may have it and cannot be read ends the search.  False: *why is one clause; the sink may
  * have had a beginning. */
 bool volumes_copy(const struct source *disk, unsigned number, const char *path, const struct file_sink *to,

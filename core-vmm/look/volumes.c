@@ -5,6 +5,11 @@
 #include "core-vmm/look/volume.h"
 #include <string.h>
 
+struct part {
+    unsigned number; /* as Linux counts; 0: all of a disk without a table */
+    uint64_t at, bytes;
+};
+
 enum { BLOCK = 512, TABLE = 446, ENTRY = 16, ENTRIES = 4, SIGNATURE = 510 };
 enum { EXTENDED = 0x05, EXTENDED_LBA = 0x0f, EXTENDED_LINUX = 0x85, PROTECTIVE = 0xee };
 enum { LOGICAL_MOST = 64, GPT_MOST = 128, GPT_ENTRY = 128 };
@@ -69,7 +74,7 @@ static bool is_table(const uint8_t *mbr)
     return get_le16(mbr + SIGNATURE) == 0xaa55 && any;
 }
 
-GArray *parts_look(const struct source *disk)
+static GArray *look_for_parts(const struct source *disk)
 {
     GArray *list = g_array_new(FALSE, FALSE, sizeof(struct part));
     uint8_t mbr[BLOCK];
@@ -126,7 +131,7 @@ bool volumes_copy(const struct source *disk, unsigned number, const char *path, 
         [FILE_TOO_LARGE] = "it is larger than its disk: it can only go to a new file, which has its holes, too",
         [FILE_NOT_TAKEN] = "what was read of it cannot be written",
     };
-    g_autoptr(GArray) list = parts_look(disk);
+    g_autoptr(GArray) list = look_for_parts(disk);
     enum file_result result = FILE_NOT_THERE;
     bool any = false, known = false;
     path += strspn(path, "/");

@@ -25,8 +25,7 @@ struct live_watch {
     void *ctx;
 };
 bool live_pages_set_aside(struct live_pages *p, const struct live_watch *watch, GError **error);
-void live_pages_clean(struct live_pages *p);  /* none has changed */
-void live_pages_forget(struct live_pages *p); /* what is in the store is in the file */
+void live_pages_clean(struct live_pages *p); /* none has changed */
 
 /* ---- live_brake.c: the guest gets less of the time ---- */
 enum { LIVE_BRAKE_HARDEST = 6 };

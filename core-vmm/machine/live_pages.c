@@ -76,7 +76,8 @@ void live_pages_clean(struct live_pages *p)
     memset(p->changed, 0, words_of(p) * sizeof *p->changed);
 }
 
-void live_pages_forget(struct live_pages *p)
+/* What is in the store is in the file. */
+static void forget(struct live_pages *p)
 {
     madvise(p->store.data, p->store.pages * PAGE, MADV_DONTNEED);
     memset(p->store.bits, 0, words_of(p) * sizeof *p->store.bits);
@@ -131,7 +132,7 @@ bool live_pages_set_aside(struct live_pages *p, const struct live_watch *watch, 
         if (!room(p, watch)) {
             if (!watch->full(watch->ctx, error))
                 return false;
-            live_pages_forget(p);
+            forget(p);
         }
         n = run_of(p, page, room(p, watch));
         if (!copy(p, page, n, error))

@@ -127,7 +127,7 @@ void tpm_answer(struct tpm_port *p, const uint8_t *data, size_t bytes)
 
 /* ---- saving and loading ---- */
 
-void tpm_memory_clear(struct tpm_memory *t)
+static void memory_clear(struct tpm_memory *t)
 {
     for (unsigned i = 0; i < TPM_BLOBS; i++)
         g_clear_pointer(&t->blob[i].bytes, g_byte_array_unref);
@@ -141,7 +141,7 @@ const struct tpm_memory *tpm_remembered(const struct tpm_port *p)
 
 void tpm_forget(struct tpm_port *p)
 {
-    tpm_memory_clear(&p->remembered);
+    memory_clear(&p->remembered);
     p->remembers = false;
 }
 
@@ -204,6 +204,6 @@ bool tpm_sync(struct machine *m, struct stream *s, GError **error)
     bool good = !p->end || p->end->save(p->end->ctx, &t, ms, error);
     if (good)
         sync_memory(s, &t);
-    tpm_memory_clear(&t);
+    memory_clear(&t);
     return good;
 }

@@ -49,8 +49,8 @@ struct lapic {
     uint32_t lvt[LVTS];
     struct vectors isr, tmr, irr;
     struct vectors auto_eoi; /* end as they are taken: Hyper-V says which, also after a load */
-    bool lint[2]; /* levels of the pins */
-    bool intr;    /* what the CPU was told */
+    bool lint[2];            /* levels of the pins */
+    bool intr;               /* what the CPU was told */
     /* Timer. */
     uint32_t divide, initial;
     uint64_t start;    /* guest ns at which the initial count was loaded, or a later period began */
@@ -86,7 +86,6 @@ void lapic_timer_deadline(struct device *d, struct lapic *a, uint64_t tsc);
 void lapic_timer_divide(struct device *d, struct lapic *a, uint32_t divide);
 void lapic_timer_lvt(struct device *d, struct lapic *a, uint32_t before); /* the LVT entry was written */
 void lapic_timer_stop(struct device *d, struct lapic *a);
-void lapic_timers_arm(struct device *d);
 bool lapic_timer_ran_out(struct device *d,
                          const struct lapic *a); /* a one-shot count, and its interrupt has been given */
 /* As saved: of the count so many are left.  None, and it has not run out: its interrupt is due now. */

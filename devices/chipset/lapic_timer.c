@@ -48,7 +48,7 @@ uint32_t lapic_timer_count(struct device *d, const struct lapic *a)
 
 static void timers_due(struct device *d);
 
-void lapic_timers_arm(struct device *d)
+static void arm(struct device *d)
 {
     struct lapics *s = d->state;
     uint64_t first = DEV_NEVER;
@@ -97,7 +97,7 @@ static void timers_due(struct device *d)
     for (unsigned n = 0; n < s->count; n++)
         if (s->cpu[n].due <= now)
             fire(d, &s->cpu[n], now);
-    lapic_timers_arm(d);
+    arm(d);
 }
 
 static void schedule(struct device *d, struct lapic *a)
@@ -107,7 +107,7 @@ static void schedule(struct device *d, struct lapic *a)
     a->due = next_due(d, a, now);
     if (a->due <= now)
         fire(d, a, now);
-    lapic_timers_arm(d);
+    arm(d);
 }
 
 void lapic_timer_load(struct device *d, struct lapic *a, uint32_t initial)
@@ -189,5 +189,5 @@ void lapic_timer_stop(struct device *d, struct lapic *a)
     a->divide = 0;
     a->stopped = false;
     a->due = DEV_NEVER;
-    lapic_timers_arm(d);
+    arm(d);
 }

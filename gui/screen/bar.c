@@ -17,7 +17,7 @@ void bar_clear(struct bar *b)
     menu_clear(&b->menu);
 }
 
-bool bar_shown(const struct bar *b)
+static bool is_shown(const struct bar *b)
 {
     return b->strip || b->over || b->open >= 0;
 }
@@ -98,13 +98,13 @@ static int title_at(const struct bar *b, SDL_Point p)
 
 static bool inside(const struct bar *b, SDL_Point p)
 {
-    return bar_shown(b) && p.y < BAR_HEIGHT;
+    return is_shown(b) && p.y < BAR_HEIGHT;
 }
 
 static bool motion(struct bar *b, SDL_Point p, bool *changed)
 {
     int hover = inside(b, p) ? title_at(b, p) : -1;
-    bool edge = !bar_shown(b) && p.y < EDGE;
+    bool edge = !is_shown(b) && p.y < EDGE;
 
     if (edge && !b->at_edge)
         b->edge_since = SDL_GetTicks();
@@ -174,7 +174,7 @@ bool bar_event(struct bar *b, const SDL_Event *e, double point, bool *changed)
 
 int bar_wait(const struct bar *b)
 {
-    if (!b->at_edge || bar_shown(b))
+    if (!b->at_edge || is_shown(b))
         return -1;
     return MAX((int)(b->edge_since + BAR_REST_MS - SDL_GetTicks()), 0);
 }
@@ -227,7 +227,7 @@ void bar_draw(const struct bar *b, struct canvas *c, double point, const char *s
 {
     cairo_t *cr;
 
-    if (!bar_shown(b))
+    if (!is_shown(b))
         return;
     if (c->box.y < BAR_HEIGHT * point) {
         cr = canvas_cairo(c);

@@ -34,7 +34,6 @@ struct bar {
 void bar_init(struct bar *b, const struct bar_menu *menus, void *ctx);
 void bar_clear(struct bar *b);
 void bar_arrange(struct bar *b, int width, int height); /* of the window, in points */
-bool bar_shown(const struct bar *b);
 void bar_open(struct bar *b, int n, bool by_key);
 void bar_close(struct bar *b);
 bool bar_leave(struct bar *b);  /* the pointer is not there any more; has it to be drawn anew? */

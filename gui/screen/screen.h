@@ -54,8 +54,7 @@ void window_busy(struct screen *s, const char *text); /* the same until somethin
 void window_notice_over(struct screen *s);
 void window_fit(struct screen *s); /* to the guest's size, if there is room */
 void window_fullscreen(struct screen *s, bool on);
-double window_density(struct screen *s);   /* pixels per window coordinate */
-char *window_hint(const struct screen *s); /* what keyboard and mouse do now; g_free */
+double window_density(struct screen *s); /* pixels per window coordinate */
 
 /* signs.c: what is shown over the picture without being asked */
 void signs_draw(struct screen *s);

@@ -77,23 +77,8 @@ void window_changed(struct screen *s)
     canvas_dirty(&s->canvas, NULL);
 }
 
-void window_draw(struct screen *s)
-{
-    g_autofree char *said = NULL;
-
-    if (!canvas_begin(&s->canvas))
-        return;
-    said = s->notice ? g_strdup(s->notice) : window_hint(s);
-    picture_draw(&s->picture, &s->canvas, &s->room);
-    signs_draw(s);
-    bar_draw(&s->bar, &s->canvas, s->dot, said, s->notice || s->input.captured);
-    overlay_draw(&s->overlay, &s->canvas, s->dot);
-    canvas_end(&s->canvas);
-}
-
-/* ---- what it says ---- */
-
-char *window_hint(const struct screen *s)
+/* What keyboard and mouse do now; g_free. */
+static char *hint_of(const struct screen *s)
 {
     const char *key = SDL_GetScancodeName(s->input.host_key);
 
@@ -104,9 +89,25 @@ char *window_hint(const struct screen *s)
     return g_strdup_printf("%s+F1 for help%s", key, s->input.absolute ? "" : ", click to capture the mouse");
 }
 
+void window_draw(struct screen *s)
+{
+    g_autofree char *said = NULL;
+
+    if (!canvas_begin(&s->canvas))
+        return;
+    said = s->notice ? g_strdup(s->notice) : hint_of(s);
+    picture_draw(&s->picture, &s->canvas, &s->room);
+    signs_draw(s);
+    bar_draw(&s->bar, &s->canvas, s->dot, said, s->notice || s->input.captured);
+    overlay_draw(&s->overlay, &s->canvas, s->dot);
+    canvas_end(&s->canvas);
+}
+
+/* ---- what it says ---- */
+
 void window_title(struct screen *s)
 {
-    g_autofree char *hint = window_hint(s);
+    g_autofree char *hint = hint_of(s);
     g_autofree char *engine = s->gone ? NULL : g_strdup_printf(" (%s)", s->engine);
     g_autofree char *title =
         s->notice ? g_strdup_printf("%s: %s", s->name, s->notice)
