@@ -308,6 +308,7 @@ struct machine {
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct live *live;    /* save_live.c: one that is under way, or NULL */
+    GArray *live_older;   /* int: files for the next one, or NULL */
     uint32_t eject_later; /* slots that the guest has let go of meanwhile */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };

@@ -348,6 +348,7 @@ void machine_free(struct machine *m)
 {
     vcpus_stop(m);
     live_abandon(m);
+    machine_live_no_older(m);
     drives_hush(m, NULL);
     while (g_source_remove_by_user_data(m))
         ;

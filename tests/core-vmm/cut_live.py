@@ -166,7 +166,9 @@ class Look:
                 raise Lost(f"verify: {out}")
 
     def state(self, s):
-        return digest(f"{self.folder}/snapshots/{s['id']}.state") if s["state-bytes"] else None
+        """With all that it builds upon."""
+        names = [f"base{n + 1}" for n in range(len(s.get("base-bytes", [])))] + ["state"]
+        return [digest(f"{self.folder}/snapshots/{s['id']}.{name}") for name in names] if s["state-bytes"] else None
 
     def disk(self, h, file):
         return h.shows(os.path.join(self.folder, file), slots_and_sum)

@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         base = base_parts(m);
     bool raw = take(&in) & 1;
     int fd = raw ? state_memfd(in.data, in.left) : changed(base, &in);
-    bool good = machine_restore(m, fd, &error);
+    bool good = machine_restore(m, fd, NULL, 0, &error);
     if (good == (error != NULL) || (error && strchr(error->message, '\n')))
         g_error("%s", error ? error->message : "refused without a reason");
     close(fd);
