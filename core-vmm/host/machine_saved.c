@@ -2,8 +2,8 @@
 /* machine_saved.c - a machine that is suspended: its state lies in saved.state, and its next start goes on from there.
  *
  * The state is written under another name, on which whoever makes it holds a lock; it has its own when it is whole and on
- * stable storage.  A start takes it away when the guest runs (core-vmm/vm/sweeper.c), so it is never lost, and never there
- * while its disks change. */
+ * stable storage.  A start takes it away when all is ready, and before the guest's first instruction (core-vmm/vm/sweeper.c), so it is not lost
+ * by a start that fails, and never there while its disks change. */
 #include "core-vmm/base/state_file.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"

@@ -305,6 +305,7 @@ struct machine {
     GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct halt_hook on_halt;
+    struct start_hook on_start;
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct live *live;    /* save_live.c: one that is under way, or NULL */

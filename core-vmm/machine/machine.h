@@ -40,6 +40,12 @@ struct halt_hook {
     void *ctx;
 };
 void machine_on_halt(struct machine *m, struct halt_hook hook); /* the last one is not called any more then */
+/* Asked by machine_start() when all threads are there, and before the guest's first instruction.  False: the machine does not start. */
+struct start_hook {
+    bool (*may_run)(void *ctx, GError **error);
+    void *ctx;
+};
+void machine_on_start(struct machine *m, struct start_hook hook); /* before machine_start() */
 bool machine_start(struct machine *m, GError **error);
 void machine_pause(struct machine *m); /* every vCPU stands when it returns; guest time stands too */
 void machine_resume(struct machine *m);

@@ -334,6 +334,12 @@ static void serve(struct process *p)
     p->listening = -1;
 }
 
+static bool may_run(void *process, GError **error)
+{
+    struct process *p = process;
+    return sweeper_remove_state(&p->sweeping, error);
+}
+
 static bool set_up(struct process *p, GError **error)
 {
     if (!take_folder(p, error) || !build(p, error))
@@ -342,9 +348,9 @@ static bool set_up(struct process *p, GError **error)
     serve(p);
     if (p->filters && !fence_holds(error))
         return false;
+    machine_on_start(p->machine, (struct start_hook){may_run, p});
     if (!machine_start(p->machine, error))
         return false;
-    sweeper_state_used(&p->sweeping);
     return !p->filters || fence_thread(p->filters, FENCE_LOOP, error);
 }
 
