@@ -7,6 +7,7 @@
 #include "gui/manager/medium_row.h"
 #include "gui/manager/setting_row.h"
 #include "gui/manager/settings_change.h"
+#include "gui/manager/titles.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -50,27 +51,6 @@ static bool is_usual(const char *section, const char *key)
     return g_strv_contains(!strcmp(section, "machine") ? machine : others, key);
 }
 
-/* ---- section titles ---- */
-
-static char *title_of(const char *section)
-{
-    static const struct {
-        const char *name, *title;
-    } titles[] = {
-        {"machine", N_("Machine")},    {"serial", N_("Serial Port")},      {"parallel", N_("Parallel Port")},
-        {"ide", N_("IDE Drive")},      {"sata", N_("SATA Drive")},         {"nvme", N_("NVMe Disk")},
-        {"scsi", N_("SCSI Drive")},    {"virtio-disk", N_("Virtio Disk")}, {"floppy", N_("Floppy Drive")},
-        {"video", N_("Graphics")},     {"nic", N_("Network Card")},        {"balloon", N_("Memory Balloon")},
-        {"rng", N_("Random Numbers")}, {"console", N_("Virtio Console")},
-    };
-    const struct schema_section *s = schema_find_section(section);
-    const char *number = section + strlen(s->name);
-    for (unsigned i = 0; i < G_N_ELEMENTS(titles); i++)
-        if (!strcmp(titles[i].name, s->name))
-            return g_strdup_printf("%s%s%s", _(titles[i].title), *number ? " " : "", number);
-    return title_of_word(section);
-}
-
 /* ---- what stands beside a group's title ---- */
 
 /* vmctl set NAME section.key=value ... */
@@ -96,7 +76,7 @@ static void on_remove(GtkButton *b, gpointer settings)
 {
     VmSettings *v = settings;
     const char *section = g_object_get_data(G_OBJECT(b), "section");
-    g_autofree char *title = title_of(section);
+    g_autofree char *title = title_of_section(section);
     ask_remove(VM_WINDOW(gtk_widget_get_root(GTK_WIDGET(v))), vm_item_of(v), section, title);
 }
 
@@ -151,7 +131,7 @@ static void add_rows(VmSettings *v, struct group *g, bool usual)
 static void add_group(VmSettings *v, GKeyFile *file, const char *section)
 {
     struct group *g = g_new0(struct group, 1);
-    g_autofree char *title = title_of(section);
+    g_autofree char *title = title_of_section(section);
     g->section = g_strdup(section);
     g->widget = ADW_PREFERENCES_GROUP(adw_preferences_group_new());
     g->rows = g_ptr_array_new_with_free_func(setting_row_free);

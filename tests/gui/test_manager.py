@@ -45,7 +45,7 @@ def wizard_refuses(desk):
     desk.type_into("Name", "a/b")
     desk.click("C_reate", "push button")
     desk.see("cannot be a machine's name")
-    desk.click("_Back", "push button")
+    desk.click("Back", "push button")
     time.sleep(1)
     desk.click("Empty Machine", "push button")
     time.sleep(1)

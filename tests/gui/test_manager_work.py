@@ -23,6 +23,7 @@ def names(desk):
 
 
 def headings(desk, name):
+    """Labels with just that text."""
     return [t for t in desk.things() if t.role == "label" and t.name == name]
 
 
@@ -47,6 +48,32 @@ def groups(desk):
     desk.vmctl("set", "alpha", "--unset", "machine.group")
     desk.vmctl("delete", "beta")
     wait_for("end of the heading", lambda: not headings(desk, "Zoo"))
+
+
+def folds(desk):
+    """A group's heading folds it and opens it; how it was left is remembered; a search looks into it, and what is to be shown opens it."""
+    desk.vmctl("set", "alpha", "machine.group=Zoo")
+    for name in ("lion", "zebra"):
+        desk.vmctl("create", name, "--memory", "16M", "--nic", "none")
+        desk.vmctl("set", name, "machine.group=Zoo")
+    desk.vmctl("create", "other", "--memory", "16M", "--nic", "none")
+    desk.wait("zebra", lambda: headings(desk, "zebra"))
+    desk.action("choose", "other")
+    desk.click("Zoo", "push button")
+    desk.wait("folded group", lambda: headings(desk, "Zoo (3)") and not headings(desk, "lion") and not headings(desk, "zebra"))
+    desk.stop()
+    desk.start()
+    desk.wait("folded group", lambda: headings(desk, "Zoo (3)") and not headings(desk, "lion"))
+    desk.action("search")
+    desk.type_into("Search machines", "lion")
+    desk.wait("what is searched for", lambda: headings(desk, "lion"))
+    desk.type_into("Search machines", "")
+    desk.wait("folded group", lambda: headings(desk, "Zoo (3)") and not headings(desk, "zebra"))
+    desk.action("choose", "zebra")
+    desk.wait("open group", lambda: headings(desk, "Zoo") and headings(desk, "lion"))
+    desk.vmctl("set", "alpha", "--unset", "machine.group")
+    for name in ("lion", "zebra", "other"):
+        desk.vmctl("delete", name)
 
 
 def clones(desk):
@@ -282,4 +309,4 @@ def fails_in_the_background(desk):
     desk.see("Importing failed: ")
 
 
-run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor, its_end_is_told, fails_in_the_background], sys.argv[1:])
+run_tests([groups, folds, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor, its_end_is_told, fails_in_the_background], sys.argv[1:])
