@@ -17,6 +17,7 @@
 #include <gio/gio.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
+#include <linux/membarrier.h>
 #include <net/if.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -73,7 +74,6 @@ static const struct {
     {TOOL, CALLS(SYS_rename, SYS_renameat2, SYS_linkat, SYS_unlink), "new images (Landlock says where)"},
     {ANY, CALLS(SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk), "memory"},
     {VM | LOOP, CALLS(SYS_memfd_create), "guest memory, translated code, pictures"},
-    {VM | VCPU, CALLS(SYS_membarrier), "translated code"},
     {ANY,
      CALLS(SYS_futex, SYS_rseq, SYS_set_robust_list, SYS_exit, SYS_exit_group, SYS_gettid, SYS_getpid, SYS_sched_yield),
      "threads and locks"},
@@ -162,6 +162,9 @@ static const struct {
     {VM, SYS_seccomp, 1, {IS(0, SECCOMP_SET_MODE_FILTER)}},
     {VM, SYS_prctl, 2, {IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)}},
     {ANY, SYS_prctl, 1, {IS(0, PR_SET_NAME)}},
+    /* A device's barrier towards a vCPU; may it be asked for? */
+    {VM | LOOP | VCPU | WORKER, SYS_membarrier, 1, {IS(0, MEMBARRIER_CMD_PRIVATE_EXPEDITED)}},
+    {VM, SYS_membarrier, 1, {IS(0, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)}},
     /* A guest's SSBD: this thread's loads wait for older stores. */
     {VM | VCPU, SYS_prctl, 2, {IS(0, PR_SET_SPECULATION_CTRL), IS(1, PR_SPEC_STORE_BYPASS)}},
     /* Signals to own threads. */

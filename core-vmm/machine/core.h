@@ -71,6 +71,9 @@ void memory_log(struct machine *m, bool on);
  * as it was at the call or newer; what is newer is noted again.  Loop thread. */
 void memory_take_log(struct machine *m, uint64_t *bitmap);
 
+/* ---- barrier.c ---- */
+bool barrier_far_offered(void); /* can other threads be made to pass a barrier? */
+
 /* ---- device.c ---- */
 struct mapped_region {
     struct device *device;
@@ -310,6 +313,7 @@ struct machine {
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct live *live;    /* save_live.c: one that is under way, or NULL */
     GArray *live_older;   /* int: files for the next one, or NULL */
+    bool far_barriers;    /* set by the engine before there are threads: see barrier.c */
     uint32_t eject_later; /* slots that the guest has let go of meanwhile */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };

@@ -275,6 +275,8 @@ static bool engine_start(struct machine *m, GError **error)
                                 .vmware = shown_as(m, "vmware"),
                                 .hyperv = m->hyperv != NULL,
                                 .options = m->engine_options};
+    if (m->cpus == 1 && barrier_far_offered())
+        m->cpu_vm.far_barriers = &m->far_barriers;
     m->engine_vm = m->engine->vm_new(&m->cpu_vm, error);
     if (!m->engine_vm || !memory_map_engine(m, error))
         return false;
