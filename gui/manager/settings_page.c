@@ -61,7 +61,7 @@ static char *title_of(const char *section)
         {"ide", N_("IDE Drive")},      {"sata", N_("SATA Drive")},         {"nvme", N_("NVMe Disk")},
         {"scsi", N_("SCSI Drive")},    {"virtio-disk", N_("Virtio Disk")}, {"floppy", N_("Floppy Drive")},
         {"video", N_("Graphics")},     {"nic", N_("Network Card")},        {"balloon", N_("Memory Balloon")},
-        {"rng", N_("Random Numbers")}, {"console", N_("Virtio Console")},
+        {"rng", N_("Random Numbers")}, {"console", N_("Virtio Console")},  {"usb", N_("USB")},
     };
     const struct schema_section *s = schema_find_section(section);
     const char *number = section + strlen(s->name);
@@ -251,12 +251,14 @@ static const struct hardware {
     {N_("CD Drive (IDE)"), "ide", "media=cdrom"},   {N_("Floppy Drive"), "floppy", "format=raw"},
     {N_("Serial Port"), "serial", "target=pty"},    {N_("Parallel Port"), "parallel", "target=file:printed.txt"},
     {N_("Memory Balloon"), "balloon", "report=on"}, {N_("Random Numbers"), "rng", "virtio=transitional"},
+    {N_("USB Tablet"), "usb", "device=tablet"},     {N_("USB Keyboard"), "usb", "device=keyboard"},
+    {N_("USB Stick"), "usb", "device=storage"},
 };
 
 static const struct schema_section *section_named(const char *name)
 {
     for (const struct schema_section *s = schema_sections(); s->name; s++)
-        if (!strcmp(s->name, name) && (s->count || strcmp(name, "scsi")))
+        if (!strcmp(s->name, name) && (s->count || (strcmp(name, "scsi") && strcmp(name, "usb"))))
             return s;
     return NULL;
 }
