@@ -48,6 +48,9 @@ extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 extern const struct device_ops virtio_blk_ops, virtio_net_ops, virtio_rng_ops, virtio_scsi_ops;
 extern const struct device_ops virtio_balloon_ops, virtio_console_ops;
 
+/* USB controllers; line 0: INTA# */
+extern const struct device_ops xhci_ops;
+
 /* Network cards; line 0: INTA# */
 extern const struct device_ops e1000_ops, e1000e_ops;     /* 82540EM, 82574L */
 extern const struct device_ops pcnet_ops;                 /* Am79C973, PCnet-FAST III */

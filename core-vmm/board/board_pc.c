@@ -62,6 +62,7 @@ const struct device_ops *const board_pc_chips[] = {
     &virtio_console_ops,
     &virtio_rng_ops,
     &virtio_scsi_ops, // virtio
+    &xhci_ops, // USB
     &edu_ops,
     &edu_msix_ops, // for tests
     NULL,

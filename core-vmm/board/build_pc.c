@@ -106,7 +106,7 @@ static bool add_optional(struct machine *m, GError **error)
             g_autofree char *section =
                 k->count ? g_strdup_printf("%s%u", k->section, k->first + i) : g_strdup(k->section);
             struct device *d = NULL;
-            if (!g_key_file_has_group(m->file, section))
+            if (!g_key_file_has_group(m->file, section) && !(k->alone && g_key_file_has_group(m->file, k->together)))
                 continue;
             if (k->together && machine_device(m, k->together))
                 break;

@@ -231,6 +231,32 @@ static const struct schema_key balloon_keys[] = {
     {NULL},
 };
 static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
+static const struct schema_key usb_keys[] = {
+    {"model", SCHEMA_CHOICE, "xhci", .words = usb_models, .help = "which controller"},
+    SLOT_KEY("22 if missing"),
+    {NULL},
+};
+static const struct schema_key usb_device_keys[] = {
+    {"device", SCHEMA_CHOICE, "storage", .words = WORDS("none", "tablet", "keyboard", "mouse", "storage", "hub"),
+     .help = "what is plugged in: tablet is a pointer that goes where the window's is; storage: a stick"},
+    {"hub", SCHEMA_CHOICE, NULL, .words = WORDS("usb1", "usb2", "usb3", "usb4", "usb5", "usb6", "usb7", "usb8"),
+     .help = "the hub that it is plugged into; if missing, the controller itself"},
+    {"file", SCHEMA_PATH, NULL, .help = "storage: the image; if missing, no stick is there until one is put in"},
+    {"format", SCHEMA_CHOICE, NULL, .words = formats,
+     .help = "the image's format; if missing, what the file's ending says, else raw"},
+    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "storage: a stick or a CD drive"},
+    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
+    {"independent", SCHEMA_FLAG, "off",
+     .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},
+    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
+     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
+    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
+    SLICE_KEYS,
+    LIMIT_KEYS,
+    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
+     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    {NULL},
+};
 static const struct schema_key vnc_keys[] = {
     {"enabled", SCHEMA_FLAG, "on", .help = "a start starts the VNC server too"},
     {"listen", SCHEMA_VNC, "auto",
@@ -306,6 +332,8 @@ static const struct schema_section sections[] = {
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
     {"tpm", 0, 0, "a TPM 2.0 (the program swtpm); present if listed", tpm_keys},
+    {"usb", 0, 0, "the USB controller, which is there if this or any of its devices is: what it is", usb_keys},
+    {"usb", 1, 8, "what is plugged into a USB port", usb_device_keys, .drive = true},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };

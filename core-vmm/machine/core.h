@@ -112,10 +112,11 @@ struct device_core {
         uint64_t at;
         void (*fn)(struct device *d);
     } timers[DEV_TIMERS];
-    _Atomic unsigned keyboard_since, pointer_since; /* dev_input(): when that began, 0: not listened to */
-    struct net_cable *cable;                        /* net.c; NULL: it is no network card */
-    uint32_t at_once;                               /* in an access: how much of machine.at_once is left; else 0 */
-    bool requests_through;                          /* in an access: drives_tell() is due at its end */
+    _Atomic unsigned keyboard_since, pointer_since,
+        absolute_since;      /* dev_input(): when that began, 0: not listened to */
+    struct net_cable *cable; /* net.c; NULL: it is no network card */
+    uint32_t at_once;        /* in an access: how much of machine.at_once is left; else 0 */
+    bool requests_through;   /* in an access: drives_tell() is due at its end */
     struct config config;
     int64_t log_second;
     unsigned log_count;
@@ -282,7 +283,7 @@ struct machine {
     unsigned display_count;
     struct device *inputs[MAX_INPUTS]; /* who has input_ops, in the order of the board */
     unsigned input_count;
-    _Atomic unsigned listens; /* counts beginnings of listening: device_core.keyboard_since, pointer_since */
+    _Atomic unsigned listens;                /* counts beginnings of listening: device_core.keyboard_since ... */
     struct device *fpu_error, *power_button; /* who has that of platform_ops */
     struct {
         void (*fn)(void *ctx, const char *section);

@@ -41,6 +41,10 @@ const struct chip chips[] = {
     {&piix3_ide_ops, "ide", "ide0.file=zero:4M ide1.file=pattern:128K ide2.file=zero:8M ide2.media=cdrom"},
     {&ahci_ops, "sata", "sata0.file=zero:4M sata1.file=pattern:128K sata2.file=zero:8M sata2.media=cdrom"},
     {&nvme_ops, "nvme0", "nvme0.file=pattern:1M"},
+    {&xhci_ops, "usb",
+     "usb1.device=tablet usb2.device=keyboard usb3.device=mouse usb4.device=storage usb4.file=zero:4M usb5.device=hub "
+     "usb6.device=storage usb6.file=zero:1M usb6.hub=usb5 usb7.device=storage usb7.media=cdrom usb7.file=zero:8M "
+     "usb8.device=storage"},
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},

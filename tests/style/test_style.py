@@ -38,6 +38,7 @@ MAY = {
     "devices/net": ["devices"] + PLUGS,
     "devices/serial": ["devices"] + PLUGS,
     "devices/storage": ["devices", "devices/chipset"] + PLUGS,
+    "devices/usb": ["devices", "devices/storage"] + PLUGS,
     "devices/video": ["devices"] + PLUGS,
     "devices/virtio": ["devices", "devices/net", "devices/storage"] + PLUGS,
     "disk-formats/image": PLUGS,
