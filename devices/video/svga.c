@@ -139,7 +139,7 @@ static uint32_t read_fixed(const struct svga *s, uint32_t index)
     case REG_HOST_BPP: return 32;
     case REG_SCRATCH_SIZE: return SVGA_SCRATCH;
     case REG_MEM_REGS: return FIFO_WORDS;
-    case REG_NUM_DISPLAYS: return 1;
+    case REG_NUM_DISPLAYS: return s->outputs;
     case REG_GMR_MAX_IDS: return SVGA_GMRS;
     case REG_GMR_MAX_PAGES: return SVGA_GMR_PAGES;
     default: return 0;
@@ -340,9 +340,21 @@ static bool load_sizes(struct device *d, const struct config *c, uint64_t *bytes
     return sscanf(resolution, "%ux%u", &s->asked_width, &s->asked_height) == 2 || true;
 }
 
+/* Until its driver is there: what that will find. */
+static bool svga_ask_size(struct device *d, unsigned output, uint32_t width, uint32_t height)
+{
+    struct svga *s = d->state;
+    bool good = !output && !(s->enable & ENABLE) && width <= SVGA_MAX_SIDE && height <= SVGA_MAX_SIDE;
+    if (good) {
+        s->asked_width = s->width = width;
+        s->asked_height = s->height = height;
+    }
+    return good;
+}
+
 static bool svga_init(struct device *d, const struct config *c, GError **error)
 {
-    static const struct display_source source = {.refresh = svga_refresh, .text = svga_text};
+    static const struct display_source source = {.refresh = svga_refresh, .text = svga_text, .ask_size = svga_ask_size};
     struct svga *s = d->state;
     uint64_t bytes;
     if (!load_sizes(d, c, &bytes, error) || !vga_set_up(d, c, bytes, ROM_FILE, error))

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # svga.sh GUESTS.SH - makes svga-initrd64.gz beside the guests of tests/boot/guests.sh and prints where: its tools-initrd64.gz, and behind that
-# (Linux takes archives one after another) the kernel's vmwgfx and bochs, loaded by `card vmwgfx` and `card bochs`, an X server with xrandr and
-# xterm, weston, and libdrm's modetest, with all that they need.  Packages are downloaded and unpacked, never installed.
+# (Linux takes archives one after another) the kernel's vmwgfx and bochs, loaded by `card vmwgfx` and `card bochs`, udev, an X server with
+# xrandr and xterm, weston, and libdrm's modetest, with all that they need.  Packages are downloaded and unpacked, never installed.
 # shellcheck disable=SC2016
 set -euo pipefail
 "$1" vmlinuz-amd64 tools-initrd64.gz
@@ -20,9 +20,9 @@ if [ ! "$out" -nt "$0" ] || [ ! "$out" -nt "$cache/tools-initrd64.gz" ]; then
 	cd "$work/debs"
 	# Without what is there for the package manager, at boot, for 3D, video and looks.
 	apt-get -s -o Dir::State::status=/dev/null -o APT::Install-Recommends=false install weston xserver-xorg-core \
-		xserver-xorg-input-evdev x11-xserver-utils libdrm-tests xterm 2>/dev/null | awk '/^Inst/ {print $2}' |
+		xserver-xorg-input-libinput udev x11-xserver-utils libdrm-tests xterm 2>/dev/null | awk '/^Inst/ {print $2}' |
 		grep -vE "^(libllvm|libgl1-mesa-dri|libgallium|gcc-|cpp|base-|deb|dpkg|perl|libperl|liblocale|adwaita|hicolor|fontconfig-config|systemd|\
-init|adduser|passwd|login|mount|util-linux$|coreutils|apt|tar$|python|dmsetup|kmod|gtk-|iso-codes|mime|shared-mime|keyboard-conf|udev|\
+init|adduser|passwd|login|mount|util-linux$|coreutils|apt|tar$|python|dmsetup|kmod|gtk-|iso-codes|mime|shared-mime|keyboard-conf|\
 libpam-|libav|libx26|libcodec2|libaom|libsvtav|librav1e|libdav1d|libgstreamer|libpipewire|libspa|libfreerdp|libwinpr|libvpx|libmfx|libisl|\
 libdb5|libsemanage|libsepol|lsb-|xbitmaps|libvdpau|ocl-|libtwolame|libshine|libzvbi|libxvid|libswscale|libjxl)" >../packages
 	# shellcheck disable=SC2046
