@@ -30,7 +30,7 @@ extern const struct device_ops flash_ops;
 extern const struct device_ops tpm_crb_ops;
 
 /* Video */
-extern const struct device_ops vga_ops;
+extern const struct device_ops vga_ops, svga_ops; /* svga: line 0: INTA# */
 
 /* Interrupts, time, DMA, and what is soldered to every PC's mainboard */
 extern const struct device_ops i8259_ops;     /* both */

@@ -15,11 +15,11 @@ static bool floppy_listed(struct machine *m)
     return g_key_file_has_group(m->file, "floppy0") || g_key_file_has_group(m->file, "floppy1");
 }
 
-static bool has_video(struct machine *m)
+static bool video_is(struct machine *m, const char *what)
 {
     struct config c = {m->file, m->path, "video"};
     g_autofree char *type = config_string(&c, "type");
-    return strcmp(type, "none") != 0;
+    return !strcmp(type, what);
 }
 
 /* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET. */
@@ -51,7 +51,8 @@ static bool wanted(struct machine *m, const struct board_row *r)
     switch (r->when) {
     case LISTED: return g_key_file_has_group(m->file, r->wiring.name);
     case OWN_APIC: return !m->engine->msi;
-    case VIDEO: return has_video(m);
+    case VIDEO_VGA: return video_is(m, "vga");
+    case VIDEO_SVGA: return video_is(m, "svga");
     case BOARD_2: return is_board_2(m);
     case HYPERV: return is_hyperv(m);
     case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
@@ -292,7 +293,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .serial2 = g_key_file_has_group(m->file, "serial2"),
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
-        .no_display = !has_video(m),
+        .no_display = video_is(m, "none"),
         .hpet = is_board_2(m),
         .tpm = g_key_file_has_group(m->file, "tpm"),
         .gpa_bits = gpa_bits(m),

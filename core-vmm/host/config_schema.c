@@ -127,8 +127,11 @@ static const struct schema_key floppy_keys[] = {
     {NULL},
 };
 static const struct schema_key video_keys[] = {
-    {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "none"), .help = "the graphics card"},
-    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two", .step = 1},
+    {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "svga", "none"),
+     .help = "the graphics card; svga: VMware SVGA II"},
+    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two; svga: 64M if missing",
+     .step = 1},
+    {"screens", SCHEMA_NUMBER, "1", 1, 8, .help = "svga: how many screens the guest's desktop may have"},
     {"resolution", SCHEMA_NUMBERS, "1280x800", .separator = 'x', .words = WORDS("320-4095", "200-4095"),
      .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
     {"rom", SCHEMA_PATH, NULL, .help = "video BIOS; SeaBIOS's own if missing"},

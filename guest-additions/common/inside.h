@@ -55,6 +55,13 @@ void clipboard_packet(struct clipboard *c, const uint8_t *packet, size_t bytes);
 char *clipboard_text_in(const uint8_t *data, size_t bytes); /* of a message; g_free; NULL: none */
 void clipboard_session_ended(struct clipboard *c);
 
+/* ---- layout.c ---- */
+enum sizes_by { SIZES_BY_NOBODY, SIZES_BY_SERVICE, SIZES_BY_SESSION };
+struct additions_size {
+    uint32_t width, height; /* width 0: off */
+};
+void layout_agent(struct additions *a, enum sizes_by who); /* any thread */
+
 #define LOG_A_SECOND 10
 bool additions_may_log(struct additions *a); /* any thread: the guest has not had all its lines of this second yet */
 
@@ -64,6 +71,8 @@ struct additions {
     GPtrArray *talks; /* struct tclo */
     struct clipboard *clipboard;
     bool keep_time;
+    struct additions_size layout[ADDITIONS_SCREENS];
+    _Atomic unsigned sizes_by;  /* enum sizes_by: who has said last that it sets them */
     _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
     _Atomic unsigned telling;   /* that it does is about to be told to the service */
     _Atomic gint64 log_second;  /* of the guest's words in our log, at most LOG_A_SECOND each */
