@@ -47,6 +47,7 @@ MAY = {
     "disk-formats/vhd": ["disk-formats/image"] + PLUGS,
     "disk-formats/vmdk": ["disk-formats/image"] + PLUGS,
     "guest-additions/common": PLUGS,
+    "guest-additions/folders": ["core-vmm/fence", "core-vmm/outer", "guest-additions/common"],
     "hwaccel": PLUGS,
     "network-modes": ["core-vmm/control", "core-vmm/fence", "core-vmm/host", "core-vmm/outer"] + PLUGS,
     "network-modes/admin": [],
