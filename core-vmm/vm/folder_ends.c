@@ -28,9 +28,10 @@ void folder_ends_declare(struct additions *a, GKeyFile *file, const char *ini)
     for (char **s = sections; *s; s++) {
         const struct config c = {file, ini, *s};
         unsigned number = number_of(*s);
-        g_autofree char *name = number ? folder_name_of(file, *s) : NULL;
         bool read_only = false;
-        config_flag(&c, "readonly", &read_only, NULL);
+        g_autofree char *name = number ? folder_name_of(file, *s) : NULL;
+        if (number)
+            config_flag(&c, "readonly", &read_only, NULL);
         if (name && !additions_folder_add(a, number, name, read_only, -1))
             g_warning("[%s] is not shared: %s is no name for a folder, or taken", *s, name);
     }

@@ -296,7 +296,6 @@ static GBytes *root_reply(struct folders *f, const struct hgfs_request *r, const
     GString *s = begin_reply();
     switch (r->op) {
     case HGFS_SEARCH_READ: root_list(f, w->line.offset, data, &a); break;
-    case HGFS_QUERY_VOLUME: a.attr.size = a.attr.allocated = 0; break;
     case HGFS_GET_ATTR:
     case HGFS_SEARCH_OPEN:
     case HGFS_SEARCH_CLOSE: break;
@@ -307,6 +306,15 @@ static GBytes *root_reply(struct folders *f, const struct hgfs_request *r, const
 }
 
 /* ---- a request ---- */
+
+/* Where they are is no file system; its room is that of the first folder. */
+static unsigned first_share(const struct folders *f)
+{
+    unsigned n = 0;
+    while (n < FOLDERS_MOST && !(f->share[n].there && f->share[n].fd >= 0))
+        n++;
+    return n;
+}
 
 /* FOLDERS_MOST: there is none. */
 static unsigned share_named(const struct folders *f, const struct hgfs_name *name)
@@ -319,7 +327,7 @@ static unsigned share_named(const struct folders *f, const struct hgfs_name *nam
 
 static unsigned share_of(const struct folders *f, const struct hgfs_name *name)
 {
-    unsigned n = name->by_handle ? HGFS_FOLDER_OF(name->handle) : share_named(f, name);
+    unsigned n = name->by_handle ? HGFS_FOLDER_OF(name->handle) : name->share ? share_named(f, name) : first_share(f);
     return n < FOLDERS_MOST && f->share[n].there ? n : FOLDERS_MOST;
 }
 
@@ -365,7 +373,7 @@ static GBytes *answer(struct folders *f, const uint8_t *packet, size_t bytes, ui
         reply = begin_session(f, &r, &w);
     else if (r.op == HGFS_DESTROY_SESSION)
         end_session(f, r.session);
-    else if (is_root(&w.name))
+    else if (is_root(&w.name) && r.op != HGFS_QUERY_VOLUME)
         reply = root_reply(f, &r, &w);
     else
         status = route(f, &w, &n);

@@ -158,7 +158,8 @@ static enum hgfs_status parse_read(struct cursor *c, struct hgfs_wish *w)
     w->line.op = FOLDER_READ;
     take_handle(c, w);
     w->line.offset = take64(c);
-    w->line.count = MIN(take32(c), FOLDER_DATA_MOST);
+    uint32_t count = take32(c);
+    w->line.count = MIN(count, FOLDER_DATA_MOST);
     return HGFS_OK;
 }
 

@@ -77,6 +77,7 @@ int main(int argc, char **argv)
     struct folder f = {.root = FD_FOLDER};
     g_autoptr(GError) error = NULL;
     prctl(PR_SET_NAME, "vm-folder");
+    umask(022); /* the guest's user has taken its own away already */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of writing, like others */
     tzset();
