@@ -19,6 +19,7 @@ enum fence_access {
     FENCE_MAKE = 16,  /* in a folder and below it: new regular files, renaming, removing */
     FENCE_MEET = 32,  /* the same: sockets, and folders for them */
     FENCE_RUN = 64,   /* become that program, or what is in the folder */
+    FENCE_TREE = 128, /* in a folder and below it: new folders and links, removing folders */
 };
 struct fence_files;
 struct fence_files *fence_files_new(void);
@@ -50,6 +51,7 @@ enum fence_kind {
     FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
     FENCE_NET,    /* the network process around a VM: network-modes/ */
     FENCE_VNC,    /* its VNC server: gui/vnc/ */
+    FENCE_FOLDER, /* the process of a shared folder: guest-additions/folders/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */

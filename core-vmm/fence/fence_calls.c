@@ -45,9 +45,10 @@ enum {
     TOOL = 1 << FENCE_TOOL,
     NET = 1 << FENCE_NET,
     VNC = 1 << FENCE_VNC,
+    FOLDER = 1 << FENCE_FOLDER,
     CHILDREN = LOOK | TOOL,
     ANY = (1 << FENCE_KINDS) - 1,
-    IN_VM = ANY & ~(TOOL | NET | VNC), /* what any part of the VM process does, at any time */
+    IN_VM = ANY & ~(TOOL | NET | VNC | FOLDER), /* what any part of the VM process does, at any time */
 };
 
 /* ---- calls that stay whatever their arguments are ---- */
@@ -83,6 +84,10 @@ static const struct {
     {VM | LOOP | CHILDREN, CALLS(SYS_fgetxattr), "which images build upon an open one"},
     {NET | VNC, CALLS(SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_ftruncate),
      "its settings; captures; the older half of a log"},
+    {FOLDER,
+     CALLS(SYS_openat2, SYS_newfstatat, SYS_readlinkat, SYS_getdents64, SYS_fstatfs, SYS_pread64, SYS_pwrite64,
+           SYS_ftruncate, SYS_lseek, SYS_fchmod, SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_symlinkat),
+     "what is in the folder (Landlock says which), and the older half of its log"},
     {VNC,
      CALLS(SYS_accept, SYS_accept4, SYS_shutdown, SYS_getsockopt, SYS_setsockopt, SYS_getsockname, SYS_getpeername,
            SYS_recvmsg, SYS_sendmsg),
@@ -113,7 +118,7 @@ static const struct {
      "control clients"},
     {VM | LOOP | VCPU | TOOL | NET | VNC, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
     {ANY, CALLS(SYS_sched_getaffinity), "the same; pthread_getattr_np() asks by the thread's number"},
-    {VM | LOOP | CHILDREN | NET | VNC, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
+    {VM | LOOP | CHILDREN | NET | VNC | FOLDER, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
     /* Until the closer fences are there. */
     {START, CALLS(SYS_execve, SYS_arch_prctl, SYS_set_tid_address, SYS_tgkill), "becoming the program"},
     {START, CALLS(SYS_getrlimit, SYS_getresuid, SYS_getresgid, SYS_getppid, SYS_statfs, SYS_fstatfs), "questions"},
@@ -175,8 +180,8 @@ static const struct {
     {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
     {VM | LOOP | TOOL | NET | VNC, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
     {VM | LOOP | CHILDREN | NET | VNC, SYS_fcntl, 1, {IS(1, F_GETFD)}},
-    {VM | LOOP | CHILDREN | NET | VNC, SYS_fcntl, 1, {IS(1, F_SETFD)}},
-    {VM | LOOP | TOOL | NET | VNC, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
+    {VM | LOOP | CHILDREN | NET | VNC | FOLDER, SYS_fcntl, 1, {IS(1, F_SETFD)}},
+    {VM | LOOP | TOOL | NET | VNC | FOLDER, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_GETLK)}},
     {VM | LOOP, SYS_fcntl, 1, {IS(1, F_ADD_SEALS)}},
@@ -193,7 +198,7 @@ static const struct {
     {NET, SYS_socket, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_SEQPACKET)}},
     {NET, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     /* An open file's own time, no path. */
-    {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
+    {TOOL | FOLDER, SYS_utimensat, 1, {IS(1, 0)}},
     /* That another image builds upon an open one. */
     {TOOL, SYS_fsetxattr, 1, {IS(4, 0)}},
     /* Until the closer fences are there. */

@@ -306,6 +306,17 @@ static const struct schema_key additions_keys[] = {
      .help = "text that guest and host share by their clipboards, through the screen's window"},
     {NULL},
 };
+static const struct schema_key folder_keys[] = {
+    {"path", SCHEMA_PATH, NULL, .help = "the folder of the host", .at_once = true},
+    {"name", SCHEMA_TEXT, NULL, .help = "what it is called in the guest; without it the last part of the path",
+     .at_once = true},
+    {"readonly", SCHEMA_FLAG, "off", .help = "the guest can change nothing in it", .at_once = true},
+    {"symlinks", SCHEMA_CHOICE, "show", .words = WORDS("hide", "show", "create"),
+     .help = "symbolic links: none for the guest; it sees them, and follows them in its own names; or it may make some "
+             "too, which programs of the host then follow wherever they lead",
+     .at_once = true},
+    {NULL},
+};
 
 static const struct schema_section sections[] = {
     {"machine", 0, 0, "the machine as a whole", machine_keys},
@@ -331,6 +342,8 @@ static const struct schema_section sections[] = {
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
     {"additions", 0, 0, "VMware's backdoor, for open-vm-tools and the absolute mouse; present if listed",
      additions_keys},
+    {"folder", 1, 9, "a folder of the host for the guest's open-vm-tools, which needs [additions]; present if listed",
+     folder_keys},
     {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},

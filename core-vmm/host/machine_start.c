@@ -42,6 +42,7 @@ char *program_find(const char *name)
                                          "../look",
                                          "../../gui/screen",
                                          "../../gui/vnc",
+                                         "../../guest-additions/folders",
                                          "../../network-modes",
                                          "../../core-vmm/vm",
                                          "../../core-vmm/vmctl",

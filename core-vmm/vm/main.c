@@ -14,6 +14,7 @@
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/stdio_guard.h"
 #include "core-vmm/vm/ends.h"
+#include "core-vmm/vm/folder_ends.h"
 #include "core-vmm/vm/jail.h"
 #include "core-vmm/vm/log.h"
 #include "core-vmm/vm/net_line.h"
@@ -56,6 +57,7 @@ struct process {
     struct net_line *network;
     struct additions *additions; /* NULL: the machine has none */
     struct tpm_line *tpm;
+    GPtrArray *folders; /* struct folder_end */
     struct server_options server_options;
     struct server *server;
     bool variables;    /* its firmware keeps some */
@@ -71,6 +73,8 @@ static void on_machine_event(void *ctx, const struct machine_event *e)
     static const char *const names[] = {"stopped", "running", "paused"};
     struct process *p = ctx;
     if (e->reset) {
+        if (p->additions)
+            additions_reset(p->additions);
         if (p->server)
             server_state_changed(p->server, e);
         return;
@@ -278,6 +282,8 @@ static void add_additions(struct process *p, GKeyFile *file)
     unsigned policy = CLIPBOARD_OFF;
     if (g_key_file_has_group(file, "additions") && config_choice(&of_additions, "clipboard", policies, &policy, NULL))
         p->additions = additions_new(p->machine, !strcmp(rtc, "host"), policy);
+    if (p->additions)
+        folder_ends_declare(p->additions, file, p->ini);
 }
 
 static bool build(struct process *p, GError **error)
@@ -311,6 +317,7 @@ static bool build(struct process *p, GError **error)
 /* What it does not know it leaves alone: then that end's socket is never taken. */
 static void attach_ends(struct process *p)
 {
+    struct folder_end *folder;
     if (p->o.line_fd < 0 || !p->o.outer)
         return;
     g_auto(GStrv) names = g_strsplit(p->o.outer, ",", OUTER_ENDS_MAX);
@@ -320,6 +327,8 @@ static void attach_ends(struct process *p)
             p->network = net_line_new(p->machine, p->outer, i);
         else if (!strcmp(names[i], "tpm") && !p->tpm)
             p->tpm = tpm_line_new(p->machine, p->outer, i);
+        else if (p->additions && (folder = folder_end_new(p->additions, p->outer, i, names[i])))
+            g_ptr_array_add(p->folders, folder);
 }
 
 static void serve(struct process *p)
@@ -380,6 +389,7 @@ static void clean_up(struct process *p)
     net_line_free(p->network);
     tpm_line_free(p->tpm);
     outer_free(p->outer);
+    g_ptr_array_unref(p->folders);
     if (p->machine)
         machine_free(p->machine);
     additions_free(p->additions);
@@ -411,6 +421,7 @@ static void run(struct process *p)
 {
     g_autoptr(GError) error = NULL;
     p->loop = g_main_loop_new(NULL, FALSE);
+    p->folders = g_ptr_array_new_with_free_func(g_free);
     signal(SIGPIPE, SIG_IGN);
     if (set_up(p, &error)) {
         report(p, NULL);
@@ -433,7 +444,8 @@ static bool parse(struct options *o, int argc, char **argv)
         {"foreground", 0, 0, G_OPTION_ARG_NONE, &o->foreground, "Warnings and the machine's end on stderr too", NULL},
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &o->ready_fd, "Tell on this descriptor how the start went", "FD"},
         {"line-fd", 0, 0, G_OPTION_ARG_INT, &o->line_fd, "What keeps the processes around this one talks here", "FD"},
-        {"outer", 0, 0, G_OPTION_ARG_STRING, &o->outer, "Which of them there are, by commas: network, tpm", "NAMES"},
+        {"outer", 0, 0, G_OPTION_ARG_STRING, &o->outer, "Which of them there are, by commas: network, tpm, folder1",
+         "NAMES"},
         {"die-with-parent", 0, 0, G_OPTION_ARG_NONE, &o->die_with_parent, "Stop when whoever started this ends", NULL},
         {"no-jail", 0, 0, G_OPTION_ARG_NONE, &o->no_jail, "Keep all privileges, for debugging", NULL},
         {"load", 0, 0, G_OPTION_ARG_FILENAME, &o->load, "Go on from a saved state (vmctl debug save)", "FILE"},

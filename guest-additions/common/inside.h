@@ -32,7 +32,18 @@ JsonObject *guest_facts_describe(struct guest_facts *f);
 GPtrArray *guest_nics_parse(const void *data, size_t bytes);
 
 /* ---- rpci.c; a vCPU's thread ---- */
-GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes);
+GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes, uint64_t *ticket); /* as channel_ask() */
+
+/* ---- folders.c; any thread ---- */
+struct folders;
+struct folders *folders_new(void);
+void folders_free(struct folders *f);
+bool folders_shared(struct folders *f); /* is there any? */
+/* A packet of HGFS, and as channel_ask(). */
+GBytes *folders_answer(struct folders *f, const void *packet, size_t bytes, uint64_t *ticket);
+GBytes *folders_answered(struct folders *f, uint64_t ticket, int ms);
+void folders_forget(struct folders *f, uint64_t ticket);
+void folders_reset(struct folders *f); /* the guest begins anew: all that it had open is closed */
 
 /* ---- tclo.c; loop thread ---- */
 void *tclo_opened(void *additions, struct channel *c);
@@ -70,6 +81,7 @@ struct additions {
     struct channel_service rpci, tclo;
     GPtrArray *talks; /* struct tclo */
     struct clipboard *clipboard;
+    struct folders *folders;
     bool keep_time;
     struct additions_size layout[ADDITIONS_SCREENS];
     _Atomic unsigned sizes_by;  /* enum sizes_by: who has said last that it sets them */

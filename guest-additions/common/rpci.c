@@ -16,6 +16,8 @@ struct question {
     const char *rest;
     size_t bytes;
     GString *say;
+    GBytes *whole;   /* instead of that: the whole answer */
+    uint64_t ticket; /* or where it will be */
 };
 struct row {
     const char *name;
@@ -183,7 +185,18 @@ static bool clipboard_transport(struct question *q)
     return clipboard_from_guest(q->additions->clipboard, q->rest, q->bytes);
 }
 
+/* A packet of HGFS. */
+static bool folders(struct question *q)
+{
+    struct folders *f = q->additions->folders;
+    if (!folders_shared(f))
+        return false;
+    q->whole = folders_answer(f, q->rest, q->bytes, &q->ticket);
+    return true;
+}
+
 static const struct row rows[] = {
+    {"f", .handler = folders},
     {"log", .handler = log_line},
     {"info-set", .handler = info_set},
     {"info-get", .handler = info_get},
@@ -210,7 +223,7 @@ static const struct row *row_of(const char *name)
 }
 
 /* A name may end with a zero byte, if nothing follows it. */
-GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes)
+GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes, uint64_t *ticket)
 {
     struct question q = {.additions = a, .rest = data, .bytes = bytes};
     g_autofree char *name = word(&q);
@@ -222,6 +235,11 @@ GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes)
     q.name = name;
     q.say = g_string_new(NULL);
     bool done = row && row->handler(&q);
+    if (q.whole || q.ticket) {
+        *ticket = q.ticket;
+        g_string_free(q.say, TRUE);
+        return q.whole;
+    }
     if (!row)
         g_string_append(q.say, "Unknown command");
     g_string_prepend(q.say, done ? "1 " : "0 ");

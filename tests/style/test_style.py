@@ -48,6 +48,7 @@ MAY = {
     "disk-formats/vhd": ["disk-formats/image"] + PLUGS,
     "disk-formats/vmdk": ["disk-formats/image"] + PLUGS,
     "guest-additions/common": PLUGS,
+    "guest-additions/folders": ["core-vmm/fence", "core-vmm/outer", "guest-additions/common"],
     "hwaccel": PLUGS,
     "network-modes": ["core-vmm/control", "core-vmm/fence", "core-vmm/host", "core-vmm/outer"] + PLUGS,
     "network-modes/admin": [],
@@ -65,7 +66,8 @@ MAY = {
 # What only these files of a folder may include beside that, for the reason given.
 NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
-    "core-vmm/host/machine_tpm.h": ["core-vmm/outer"],  # an end of the keeper's
+    "core-vmm/host/machine_folders.h": ["core-vmm/outer"],  # ends of the keeper's
+    "core-vmm/host/machine_tpm.h": ["core-vmm/outer"],  # another
     "core-vmm/host/machine_firmware.c": ["core-vmm/fence"],  # what a guest wrote is looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
     "core-vmm/host/look_program.c": ["core-vmm/control", "core-vmm/fence", "disk-formats/image"],  # an answer from inside of a fence; which format a name means
