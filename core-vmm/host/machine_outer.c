@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* machine_outer.c - starts the processes around a VM: its network process, if machine.ini lists a card, and its TPM's
- * (machine_tpm.c).
+/* machine_outer.c - starts the processes around a VM: its network process, if machine.ini lists a card, its TPM's
+ * (machine_tpm.c) and its sound's (machine_sound.c).
  *
  * The network process may open nothing itself: what it is to do it reads from a memfd with the cards' sections, and its control
  * socket is bound here.  Names of descriptors stand in that memfd (network-modes/settings.c). */
@@ -9,6 +9,7 @@
 #include "core-vmm/api/net.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/machine_networks.h"
+#include "core-vmm/host/machine_sound.h"
 #include "core-vmm/host/machine_tpm.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
@@ -142,13 +143,14 @@ static bool missing(const char *program, const char *package, GError **error)
 /* ---- the ends ---- */
 
 struct all_ends {
-    struct outer_end end[2];
+    struct outer_end end[3];
     unsigned count;
     GString *names;
     struct descriptors network;
     char *network_program;
     const char *network_argv[2];
     struct machine_tpm tpm;
+    struct machine_sound sound;
 };
 
 static void add_end(struct all_ends *a, const struct outer_end *e)
@@ -182,6 +184,11 @@ static bool prepare(struct all_ends *a, struct machine_outer *o, GKeyFile *file,
     g_autoptr(GKeyFile) settings = network_settings(file, ini, machine);
     if (settings && !prepare_network(a, o, file, ini, settings, machine, error))
         return false;
+    if (machine_sound_wanted(file, ini)) {
+        if (!machine_sound_prepare(&a->sound, file, ini, folder, error))
+            return false;
+        add_end(a, &a->sound.end);
+    }
     if (!g_key_file_has_group(file, "tpm"))
         return true;
     if (!machine_tpm_prepare(&a->tpm, folder, error))
@@ -210,6 +217,7 @@ bool machine_outer_start(const char *folder, struct machine_outer *o, GError **e
     g_string_free(a.names, TRUE);
     g_free(a.network_program);
     machine_tpm_done(&a.tpm);
+    machine_sound_done(&a.sound);
     return good;
 }
 

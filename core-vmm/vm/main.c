@@ -17,6 +17,7 @@
 #include "core-vmm/vm/log.h"
 #include "core-vmm/vm/net_line.h"
 #include "core-vmm/vm/probe.h"
+#include "core-vmm/vm/sound_line.h"
 #include "core-vmm/vm/tpm_line.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -53,6 +54,7 @@ struct process {
     struct net_line *network;
     struct additions *additions; /* NULL: the machine has none */
     struct tpm_line *tpm;
+    struct sound_line *sound;
     struct server_options server_options;
     struct server *server;
     bool variables;    /* its firmware keeps some */
@@ -303,6 +305,8 @@ static void attach_ends(struct process *p)
             p->network = net_line_new(p->machine, p->outer, i);
         else if (!strcmp(names[i], "tpm") && !p->tpm)
             p->tpm = tpm_line_new(p->machine, p->outer, i);
+        else if (!strcmp(names[i], "sound") && !p->sound)
+            p->sound = sound_line_new(p->machine, p->outer, i);
 }
 
 static void serve(struct process *p)
@@ -356,6 +360,7 @@ static void clean_up(struct process *p)
     server_free(p->server);
     net_line_free(p->network);
     tpm_line_free(p->tpm);
+    sound_line_free(p->sound);
     outer_free(p->outer);
     if (p->machine)
         machine_free(p->machine);
