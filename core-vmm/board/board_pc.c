@@ -37,6 +37,7 @@ const struct board_row board_pc[] = {
     {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
     {VIDEO_VGA, {&vga_ops, "video", .slot = 2}},
     {VIDEO_SVGA, {&svga_ops, "video", .slot = 2}},
+    {SOUND_HDA, {&hda_ops, "hda", "audio", .slot = 27}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     {LISTED, {&vmware_backdoor_ops, "additions", ISA}},
     {LISTED, {&tpm_crb_ops, "tpm", ISA}},

@@ -13,7 +13,8 @@ enum board_when {
     HYPERV /* it is shown as a machine of Hyper-V */,
     HYPERV_TEST /* and is for tests */,
     VARIABLES /* its firmware keeps some */,
-    FLOPPY
+    FLOPPY,
+    SOUND_HDA /* [audio] has that model */
 };
 struct board_row {
     enum board_when when;

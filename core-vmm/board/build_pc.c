@@ -46,6 +46,13 @@ static bool is_hyperv(struct machine *m)
     return g_key_file_has_group(m->file, c.section) && !strcmp(identity, "hyperv");
 }
 
+static bool sounds_by(struct machine *m, const char *model)
+{
+    const struct config c = {m->file, m->path, "audio"};
+    g_autofree char *which = config_string(&c, "model");
+    return g_key_file_has_group(m->file, c.section) && !strcmp(which, model);
+}
+
 static bool wanted(struct machine *m, const struct board_row *r)
 {
     switch (r->when) {
@@ -58,6 +65,7 @@ static bool wanted(struct machine *m, const struct board_row *r)
     case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
+    case SOUND_HDA: return sounds_by(m, "hda");
     case ALWAYS: break;
     }
     return true;

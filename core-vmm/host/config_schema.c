@@ -286,6 +286,15 @@ static const struct schema_key tpm_keys[] = {
     {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
     {NULL},
 };
+static const struct schema_key audio_keys[] = {
+    {"model", SCHEMA_CHOICE, "hda", .words = WORDS("hda", "none"),
+     .help = "the sound card: Intel High Definition Audio"},
+    {"out", SCHEMA_PATH, "auto", .words = WORDS("auto", "none"),
+     .help = "where sound goes: auto (the host's loudspeakers), none, or a WAV file's path"},
+    {"in", SCHEMA_PATH, "none", .words = WORDS("auto", "none"),
+     .help = "what the guest records: auto (the host's microphone), none, or a WAV file's path"},
+    {NULL},
+};
 static const struct schema_key snapshots_keys[] = {
     {"every", SCHEMA_NUMBER, "0", 0, 525600,
      .help = "while it runs, an automatic snapshot every so many minutes; 0: none", .at_once = true},
@@ -335,6 +344,7 @@ static const struct schema_section sections[] = {
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},
+    {"audio", 0, 0, "a sound card; present if listed", audio_keys},
     {"window", 0, 0, "what the screen's window remembers of this machine", window_keys},
     {"vnc", 0, 0, "a VNC server for its screen; there if listed", vnc_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},

@@ -5,6 +5,7 @@
  * interrupt controllers and the CPU pins; recursive, because they call each other), the clock's (leaf).  Looking an
  * address up takes none. */
 #pragma once
+#include "core-vmm/api/audio_host.h"
 #include "core-vmm/api/irqchip.h"
 #include "core-vmm/api/platform.h"
 #include "core-vmm/base/spin.h"
@@ -305,8 +306,11 @@ struct machine {
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
     struct tpm_port *tpm;           /* tpm.c; NULL: there is no such device */
-    GPtrArray *char_ports;          /* struct char_port: char.c */
-    GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    struct audio_stream *audio;     /* audio.c: the first of a list */
+    audio_host_fn audio_host;
+    void *audio_host_ctx;
+    GPtrArray *char_ports; /* struct char_port: char.c */
+    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct halt_hook on_halt;
     struct start_hook on_start;

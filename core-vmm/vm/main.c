@@ -19,6 +19,7 @@
 #include "core-vmm/vm/log.h"
 #include "core-vmm/vm/net_line.h"
 #include "core-vmm/vm/probe.h"
+#include "core-vmm/vm/sound_line.h"
 #include "core-vmm/vm/tpm_line.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +59,7 @@ struct process {
     struct additions *additions; /* NULL: the machine has none */
     struct tpm_line *tpm;
     GPtrArray *folders; /* struct folder_end */
+    struct sound_line *sound;
     struct server_options server_options;
     struct server *server;
     bool variables;    /* its firmware keeps some */
@@ -329,6 +331,8 @@ static void attach_ends(struct process *p)
             p->tpm = tpm_line_new(p->machine, p->outer, i);
         else if (p->additions && (folder = folder_end_new(p->additions, p->outer, i, names[i])))
             g_ptr_array_add(p->folders, folder);
+        else if (!strcmp(names[i], "sound") && !p->sound)
+            p->sound = sound_line_new(p->machine, p->outer, i);
 }
 
 static void serve(struct process *p)
@@ -388,6 +392,7 @@ static void clean_up(struct process *p)
     server_free(p->server);
     net_line_free(p->network);
     tpm_line_free(p->tpm);
+    sound_line_free(p->sound);
     outer_free(p->outer);
     g_ptr_array_unref(p->folders);
     if (p->machine)

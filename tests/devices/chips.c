@@ -33,6 +33,7 @@ const struct chip chips[] = {
     {&rtl8139c_ops, "nic4", "nic4.rom=off"},
     {&edu_ops, "testpci1"},
     {&edu_msix_ops, "testpci2"},
+    {&hda_ops, "hda"},
     {&i8237_ops, "dma"},
     {&i82077_ops, "floppy", "floppy0.file=zero:1440K floppy1.file=pattern:360K", "dma"},
     {&i440fx_ops, "northbridge"},
