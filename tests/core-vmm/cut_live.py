@@ -230,7 +230,7 @@ class Trial:
         shutil.copytree(h.root, before, copy_function=shutil.copy2)
         r = recording.Recording(h.root)
         code, said = r.run(["sh", "-c", f'"$0" resume m && sleep 0.05 && "$0" {" ".join(words)}', VMCTL], h.env, h.vm_pid("m"),
-                           lambda: h.kill_vm("m"))
+                           self.stop_writing)
         if code:
             raise Lost(f"vmctl {' '.join(words)}: {code}: {said}")
         if words[:2] == ["snapshot", "take"]:
@@ -269,6 +269,13 @@ class Trial:
                 return
             before = now
             time.sleep(0.2)
+
+    def stop_writing(self):
+        """A call in the middle of which it is killed would be in no record, and may have written all the same."""
+        if self.h.vm_pid("m") is not None:
+            subprocess.run([VMCTL, "pause", "m"], env=self.h.env, capture_output=True, timeout=120, check=False)
+            self.wait_still()
+        self.h.kill_vm("m")
 
     def look_at(self, folder):
         h = self.h
