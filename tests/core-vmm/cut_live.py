@@ -225,11 +225,12 @@ class Trial:
             self.begin()
         words = self.choose(ids)
         h.run("pause", "m")  # what a cut leaves of the guest's own writes is not known before the recording begins
+        self.wait_still()
         before = h.base + "/before"
         shutil.copytree(h.root, before, copy_function=shutil.copy2)
         r = recording.Recording(h.root)
         code, said = r.run(["sh", "-c", f'"$0" resume m && sleep 0.05 && "$0" {" ".join(words)}', VMCTL], h.env, h.vm_pid("m"),
-                           lambda: h.kill_vm("m"))
+                           self.stop_writing)
         if code:
             raise Lost(f"vmctl {' '.join(words)}: {code}: {said}")
         if words[:2] == ["snapshot", "take"]:
@@ -257,6 +258,24 @@ class Trial:
         if len(new.get("base-bytes", [])) != (row if before["state-bytes"] and row <= 7 else 0):
             raise Lost(f"its state builds upon {new.get('base-bytes')}, and the one before upon {before.get('base-bytes')}")
         self.upon += bool(new.get("base-bytes"))
+
+    def wait_still(self):
+        """What the guest had asked for may still be on its way to the disk when it is paused."""
+        before = None
+        while True:
+            now = sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for d in (self.h.folder("m"), self.h.folder("m") + "/snapshots")
+                         if os.path.isdir(d) for e in os.scandir(d) if e.is_file())
+            if now == before:
+                return
+            before = now
+            time.sleep(0.2)
+
+    def stop_writing(self):
+        """A call in the middle of which it is killed would be in no record, and may have written all the same."""
+        if self.h.vm_pid("m") is not None:
+            subprocess.run([VMCTL, "pause", "m"], env=self.h.env, capture_output=True, timeout=120, check=False)
+            self.wait_still()
+        self.h.kill_vm("m")
 
     def look_at(self, folder):
         h = self.h
