@@ -53,7 +53,7 @@ static inline bool page_store_has(const struct page_store *s, uint64_t offset)
 /* The threads that pack it. */
 struct state_packers {
     GThreadPool *pool;
-    GThreadPool *live; /* one thread: save_live.c */
+    GThreadPool *live, *brake; /* one thread each: save_live.c, live_brake.c */
     unsigned threads;
     GMutex lock; /* chunk.done */
     GCond one_done;
@@ -78,10 +78,11 @@ bool state_unpack_wait(struct state_unpack *u, GError **error); /* until all are
 void state_unpack_free(struct state_unpack *u);                 /* NULL is fine; its threads have ended */
 
 /* ---- save.c ---- */
-bool save_ended(const struct machine *m);                /* there is nothing to save any more */
+bool save_ended(const struct machine *m); /* there is nothing to save any more */
 /* What was asked of the machine is done, what is due has run, and its drives have nothing under way. */
 bool save_settle(struct machine *m, GError **error);
 
 /* ---- save_live.c ---- */
 void live_work(void *live, void *unused); /* on the packers' thread for that */
+void live_brake_work(void *brake, void *unused);
 void live_abandon(struct machine *m);     /* the machine goes; nobody is told */
