@@ -275,14 +275,29 @@ bool snapshots_settle_held(const char *folder, GError **error)
     return good;
 }
 
-bool snapshots_settle(const char *folder, GError **error)
+static bool has_snapshots(const char *folder)
 {
     g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
-    if (!g_file_test(in, G_FILE_TEST_IS_DIR))
+    return g_file_test(in, G_FILE_TEST_IS_DIR);
+}
+
+bool snapshots_settle(const char *folder, GError **error)
+{
+    if (!has_snapshots(folder))
         return true;
     int held = settings_hold(folder, error);
     bool good = held >= 0 && snapshots_settle_held(folder, error);
     if (held >= 0)
         close(held);
     return good;
+}
+
+bool snapshots_settle_if_pending(const char *folder, GError **error)
+{
+    if (!has_snapshots(folder))
+        return true;
+    struct snapshot_record *r = record_load(folder, error);
+    bool known = r, pending = r && r->pending;
+    record_free(r);
+    return pending ? snapshots_settle(folder, error) : known;
 }

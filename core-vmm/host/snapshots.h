@@ -62,6 +62,8 @@ gint64 snapshots_last_automatic(const struct snapshot_record *r); /* its time; 0
 /* Does what a killed one had decided and not done.  For whoever is about to read machine.ini; takes the settings' lock. */
 bool snapshots_settle(const char *folder, GError **error);
 bool snapshots_settle_held(const char *folder, GError **error); /* by who has that lock */
+/* For who only looks at them: takes the lock only if machine.ini is not yet what the record says. */
+bool snapshots_settle_if_pending(const char *folder, GError **error);
 
 /* ---- snapshot_live.c: of a machine that runs.  Whoever calls talks to the VM process: client_snapshot.c ---- */
 struct live_disk {

@@ -232,8 +232,6 @@ bool machine_restore(struct machine *m, int fd, const int *older, unsigned count
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "A machine that has started cannot be loaded");
         return false;
     }
-    if (!state_check(fd, error))
-        return false;
     l.table = state_table(m);
     bool good = load_all(&l, fd, error);
     g_array_unref(l.table);

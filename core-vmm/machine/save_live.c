@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define FLASH_AREA "flash.0" /* the memory of UEFI's variables, as state_areas() calls it */
-enum { FEW_PAGES = 4096, ALIKE_ROUNDS = 3, ROUNDS_MAX = 64, LOG_MS = 50, PACKED_AS_COPIED = 1024 };
+enum { FEW_PAGES = 4096, ALIKE_ROUNDS = 3, ROUNDS_MAX = 64, LOG_MS = 50 };
 enum step { STEP_MEMORY, STEP_COPY, STEP_FLUSH, STEP_REST };
 
 struct live {
@@ -115,14 +115,14 @@ static bool write_memory(struct live *l, GError **error)
 
 static void copied(void *live, uint64_t pages)
 {
-    live_brake_copied(&((struct live *)live)->brake, pages);
+    live_brake_copied(&((struct live *)live)->brake);
 }
 
-/* Between two pieces of what is written because the store is full: packing is as much work as copying several times as much. */
+/* Between two pieces of what is written because the store is full. */
 static bool is_wanted(void *live, uint64_t done, uint64_t total, GError **error)
 {
     struct live *l = live;
-    copied(l, PACKED_AS_COPIED);
+    live_brake_copied(&l->brake);
     return l->watch.goes_on(l->watch.ctx, 1, 1, error);
 }
 
@@ -309,13 +309,13 @@ static void finish(struct live *l)
     struct machine *m = l->machine;
     m->live = NULL;
     live_brake_release(&l->brake);
-    l->result.held_back = l->brake.level;
+    l->result.held_back = l->brake.turns.level;
     drive_overlays_close(m);
     if (m->memory.log)
         memory_log(m, false);
     g_message("live: stood still for %" G_GINT64_FORMAT
               " us, after %u rounds, with %u pages left; held back %u of %u, %u times the store was full%s%s",
-              l->result.stood_us, l->result.rounds, l->result.last_pages, l->brake.level, LIVE_BRAKE_HARDEST,
+              l->result.stood_us, l->result.rounds, l->result.last_pages, l->result.held_back, LIVE_BRAKE_HARDEST,
               l->pages.written, l->error ? ": " : "", l->error ? l->error->message : "");
     if (l->done)
         l->done(l->ctx, &l->result, l->error);

@@ -56,7 +56,7 @@ static inline bool page_store_has(const struct page_store *s, uint64_t offset)
 /* The threads that pack it. */
 struct state_packers {
     GThreadPool *pool;
-    GThreadPool *live; /* one thread: save_live.c */
+    GThreadPool *live, *brake; /* one thread each: save_live.c, live_brake.c */
     unsigned threads;
     GMutex lock; /* chunk.done */
     GCond one_done;
@@ -101,7 +101,7 @@ struct state_window { /* the head of a chunk */
     unsigned set;                              /* how many */
 };
 bool state_window_read(struct state_window *w, struct stream *s); /* false: it makes no sense */
-/* The pages that are there, behind the head: exactly as many bytes as the bits say.  data: room for a window. */
+/* The pages that are there, behind the head: exactly as many bytes as the bits say.  data: room for a window, used if they are packed. */
 bool state_window_unpack(const struct state_window *w, const uint8_t *from, size_t n, uint8_t *data);
 bool state_clear_memory(struct machine *m, GError **error); /* before the first chunk is loaded */
 struct state_unpack;
@@ -119,4 +119,5 @@ bool save_settle(struct machine *m, GError **error);
 
 /* ---- save_live.c ---- */
 void live_work(void *live, void *unused); /* on the packers' thread for that */
-void live_abandon(struct machine *m);     /* the machine goes; nobody is told */
+void live_brake_work(void *brake, void *unused);
+void live_abandon(struct machine *m); /* the machine goes; nobody is told */

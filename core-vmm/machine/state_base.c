@@ -182,10 +182,11 @@ static bool put_chunk(const struct chunk *c, unsigned pages, uint8_t *section, u
     stream_init_load(&s, section, c->where.bytes);
     bool good = state_window_read(&w, &s) && w.pages <= pages &&
                 state_window_unpack(&w, section + s.at, c->where.bytes - s.at, data);
+    const uint8_t *from = w.how == STATE_ZSTD ? data : section + s.at;
     stream_clear(&s);
     for (unsigned i = 0, n = 0; i < w.pages && good; i++)
         if (w.bits[i / 8] >> i % 8 & 1)
-            memcpy(to + i * PAGE, data + n++ * PAGE, PAGE);
+            memcpy(to + i * PAGE, from + n++ * PAGE, PAGE);
     g_free(w.area);
     return good;
 }

@@ -190,6 +190,7 @@ struct state_packers *state_packers_new(void)
     p->threads = CLAMP(g_get_num_processors(), 1, PACKERS_MAX);
     p->pool = g_thread_pool_new(pack_one, p, p->threads, FALSE, NULL);
     p->live = g_thread_pool_new(live_work, NULL, 1, FALSE, NULL);
+    p->brake = g_thread_pool_new(live_brake_work, NULL, 1, FALSE, NULL);
     return p;
 }
 
@@ -199,6 +200,7 @@ void state_packers_free(struct state_packers *p)
         return;
     if (p->live)
         g_thread_pool_free(p->live, FALSE, TRUE);
+    g_thread_pool_free(p->brake, FALSE, TRUE);
     g_thread_pool_free(p->pool, FALSE, TRUE);
     g_mutex_clear(&p->lock);
     g_cond_clear(&p->one_done);
