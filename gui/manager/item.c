@@ -24,13 +24,15 @@ struct _VmItem {
     GdkTexture *picture;
     VmJob *job;
     unsigned pictures_wanted, info_count, settings_count;
+    unsigned hidden; /* see vm_item_set_heading() */
 };
 enum {
     PROP_TITLE = 1,
     PROP_GROUP,
     PROP_WORDS,
     PROP_HEADING,
-    PROP_HAS_HEADING,
+    PROP_FOLDED,
+    PROP_UNFOLDED,
     PROP_SUBTITLE,
     PROP_CAPTION,
     PROP_STATE,
@@ -313,10 +315,16 @@ void vm_item_look(VmItem *m)
     machine_entry_free(e);
 }
 
-void vm_item_set_heading(VmItem *m, const char *heading)
+void vm_item_set_heading(VmItem *m, const char *heading, unsigned hidden)
 {
-    set_text(m, &m->heading, heading, "heading");
-    g_object_notify(G_OBJECT(m), "has-heading");
+    g_autofree char *text = heading && hidden ? g_strdup_printf("%s (%u)", heading, hidden) : g_strdup(heading);
+    bool was = m->hidden;
+    set_text(m, &m->heading, text, "heading");
+    m->hidden = hidden;
+    if (was == (hidden != 0))
+        return;
+    g_object_notify(G_OBJECT(m), "is-folded");
+    g_object_notify(G_OBJECT(m), "is-unfolded");
 }
 
 void vm_item_forget(VmItem *m)
@@ -406,7 +414,8 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
     case PROP_GROUP: g_value_set_string(v, m->group); break;
     case PROP_WORDS: g_value_take_string(v, words_of(m)); break;
     case PROP_HEADING: g_value_set_string(v, m->heading); break;
-    case PROP_HAS_HEADING: g_value_set_boolean(v, m->heading != NULL); break;
+    case PROP_FOLDED: g_value_set_boolean(v, m->hidden); break;
+    case PROP_UNFOLDED: g_value_set_boolean(v, !m->hidden); break;
     case PROP_SUBTITLE: g_value_take_string(v, subtitle(m)); break;
     case PROP_CAPTION: g_value_take_string(v, caption(m)); break;
     case PROP_STATE: g_value_set_uint(v, m->state); break;
@@ -455,23 +464,15 @@ static void vm_item_class_init(VmItemClass *c)
         const char *name;
         GType type;
     } properties[] = {
-        {PROP_TITLE, "title", G_TYPE_STRING},
-        {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
-        {PROP_GROUP, "group", G_TYPE_STRING},
-        {PROP_WORDS, "words", G_TYPE_STRING},
-        {PROP_HEADING, "heading", G_TYPE_STRING},
-        {PROP_CAPTION, "caption", G_TYPE_STRING},
-        {PROP_ICON, "icon", G_TYPE_STRING},
-        {PROP_PROBLEM, "problem", G_TYPE_STRING},
-        {PROP_STATE, "state", G_TYPE_UINT},
-        {PROP_INFO, "info", G_TYPE_UINT},
-        {PROP_SETTINGS, "settings", G_TYPE_UINT},
-        {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
-        {PROP_HAS_HEADING, "has-heading", G_TYPE_BOOLEAN},
-        {PROP_OFF, "is-off", G_TYPE_BOOLEAN},
-        {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
-        {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN},
-        {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
+        {PROP_TITLE, "title", G_TYPE_STRING},         {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
+        {PROP_GROUP, "group", G_TYPE_STRING},         {PROP_WORDS, "words", G_TYPE_STRING},
+        {PROP_HEADING, "heading", G_TYPE_STRING},     {PROP_CAPTION, "caption", G_TYPE_STRING},
+        {PROP_ICON, "icon", G_TYPE_STRING},           {PROP_PROBLEM, "problem", G_TYPE_STRING},
+        {PROP_STATE, "state", G_TYPE_UINT},           {PROP_INFO, "info", G_TYPE_UINT},
+        {PROP_SETTINGS, "settings", G_TYPE_UINT},     {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
+        {PROP_FOLDED, "is-folded", G_TYPE_BOOLEAN},   {PROP_UNFOLDED, "is-unfolded", G_TYPE_BOOLEAN},
+        {PROP_OFF, "is-off", G_TYPE_BOOLEAN},         {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
+        {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN}, {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
     };
     GObjectClass *o = G_OBJECT_CLASS(c);
     const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;

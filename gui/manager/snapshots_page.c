@@ -325,8 +325,8 @@ static void add_snapshot(VmSnapshots *v, const struct snapshot *s, unsigned dept
 
 static void add_present(VmSnapshots *v, unsigned depth)
 {
-    GtkWidget *row = row_new(_("The Present"), _("what the machine is now"));
-    gtk_widget_add_css_class(row, "accent");
+    GtkWidget *row = row_new(_("The Present"), _("What the machine is now"));
+    gtk_widget_add_css_class(row, "present");
     add_row(v, row, depth);
 }
 

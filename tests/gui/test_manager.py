@@ -45,7 +45,7 @@ def wizard_refuses(desk):
     desk.type_into("Name", "a/b")
     desk.click("C_reate", "push button")
     desk.see("cannot be a machine's name")
-    desk.click("_Back", "push button")
+    desk.click("Back", "push button")
     time.sleep(1)
     desk.click("Empty Machine", "push button")
     time.sleep(1)
@@ -187,6 +187,28 @@ def removing_hardware(desk):
     desk.show_page("overview")
 
 
+def adding_a_disk(desk):
+    """At the controller that the machine's disk has; a size that is none is refused, and leaves nothing."""
+    before = set(info(desk, "Größe 7.5")["settings"])
+    desk.show_page("settings")
+    desk.see("Search settings")
+    for size, says in (("large", "large is no size"), ("64M", None)):
+        desk.click("Add Hardware")
+        desk.see("New Disk…")
+        desk.keys("Return")
+        desk.type_into("Size", size)
+        desk.click("_Add", "push button")
+        if says:
+            desk.see(says)
+            assert set(info(desk, "Größe 7.5")["settings"]) == before
+            desk.click("Dismiss", "push button")
+    section = wait_for("new disk", lambda: set(info(desk, "Größe 7.5")["settings"]) - before).pop()
+    assert section == "ide1" and info(desk, "Größe 7.5")["settings"][section]["file"] == "ide1.img", section
+    assert os.path.getsize(info(desk, "Größe 7.5")["folder"] + "/ide1.img") == 64 << 20
+    desk.vmctl("set", "Größe 7.5", "--unset", "ide1")
+    desk.show_page("overview")
+
+
 def disks(desk):
     """All images with their owners and sizes; one that is missing is said to be."""
     desk.vmctl("create", "spare7", "--disk", "3G", "--disk-format", "vdi")
@@ -235,4 +257,4 @@ def deleting(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, log, removing_hardware, disks, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, log, removing_hardware, adding_a_disk, disks, deleting], sys.argv[1:])
