@@ -17,7 +17,7 @@ enum {
     THEIRS = RESULT + 0x200,
     OURS = RESULT + 0x300
 };
-enum { SEEN = RESULT + 0x400, ROUNDS = 20000, ROUNDS_LEAST = 1000, SECONDS = 3 };
+enum { SEEN = RESULT + 0x400, ROUNDS = 20000, ROUNDS_LEAST = 1000, SECONDS = 4 };
 
 static void seq_cst(struct device *d)
 {
@@ -36,16 +36,11 @@ static void wait_a_little(unsigned round)
         ;
 }
 
-static bool come(struct bare_machine *m, uint32_t round, int64_t end)
+static void wait_for(struct bare_machine *m, uint32_t round)
 {
-    for (unsigned looks = 1; bare_u32(m, COME) < round; looks++) {
-        if (looks % 4096)
-            continue;
-        if (g_get_monotonic_time() > end)
-            return false;
-        sched_yield();
-    }
-    return true;
+    for (unsigned looks = 1; bare_u32(m, COME) < round; looks++)
+        if (looks % 4096 == 0)
+            sched_yield();
 }
 
 /* How often both sides read what the other had before, in so many rounds; fewer, if something else keeps the host busy. */
@@ -55,16 +50,16 @@ static unsigned rounds_lost(struct bare_machine *m, void (*barrier)(struct devic
     int64_t end = g_get_monotonic_time() + SECONDS * G_USEC_PER_SEC;
     unsigned lost = 0;
     uint32_t last = *round + ROUNDS;
-    while (*round < last && come(m, *round + 1, end)) {
+    while (*round < last && g_get_monotonic_time() < end) {
         uint32_t now = ++*round;
+        wait_for(m, now);
         bare_u32(m, THEIRS); /* which makes its load quicker than its store */
         set(m, GO, now);
         wait_a_little(now);
         set(m, OURS, now);
         barrier(d);
         bool saw = bare_u32(m, THEIRS) == now;
-        if (!come(m, now + 1, INT64_MAX))
-            break;
+        wait_for(m, now + 1);
         lost += !saw && bare_u32(m, SEEN) != now;
     }
     return lost;
