@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* barrier.h - for devices that share memory with a driver on equal terms: each writes a word of its own and then reads the
- * other's. */
+/* barrier.h - for devices that share memory with a driver on equal terms: each side writes a word of its own and then reads the
+ * other's.
+ *
+ * A word that both write, the guest by an instruction with LOCK, is worse: if the device does that on another thread than the
+ * vCPU's, that instruction may have read the old before and write after it (machine/barrier.c).  Such a device looks at its word again
+ * behind dev_barrier(), when the instruction is over, and writes it anew if it was lost. */
 #pragma once
 #include "core-vmm/api/device.h"
 

@@ -8,7 +8,8 @@
  * thread writes the very bytes that it changes.  Devices do DMA, and neither PCI nor a driver asks of that to be whole with a LOCK of
  * the CPU's (we offer no AtomicOps).  The exception are words that a specification has both sides change: the flags of events of
  * Hyper-V's SynIC, which only the guest's own call sets (on its thread: synic.c), and the accessed and dirty bits of page tables,
- * which the engine sets on its vCPU's thread.
+ * which the engine sets on its vCPU's thread.  A device that needs it on another thread can have it (api/barrier.h): the vCPU is
+ * between two instructions when dev_barrier() lets it pass, so one that read the old has written by then.
  *
  * Being a barrier: x86 keeps the order of stores, of loads, and of stores behind loads.  All that it gives up is a load behind a store
  * to another place, and that matters where two sides each write one place and then read the other's (Dekker):

@@ -106,9 +106,9 @@ static bool claim(struct device *d, uint8_t *slot)
 {
     if (!get_le32(slot + AT_TYPE))
         return true;
-    __atomic_fetch_or(slot + AT_FLAGS, PENDING, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(slot + AT_FLAGS, PENDING, __ATOMIC_RELAXED);
     dev_barrier(d);
-    return !__atomic_load_n((uint32_t *)slot, __ATOMIC_SEQ_CST);
+    return !__atomic_load_n((uint32_t *)slot, __ATOMIC_ACQUIRE);
 }
 
 enum hv_status hv_post(struct device *d, unsigned cpu, unsigned sint, const struct hv_message *m, bool *placed)
@@ -142,7 +142,7 @@ enum hv_status hv_signal(struct device *d, unsigned cpu, unsigned sint, unsigned
     uint8_t *byte = r->scontrol & ON && r->siefp & ON ? dev_dma(d, at, 1, true) : NULL;
     if (!byte)
         return HV_INVALID_SYNIC_STATE;
-    bool before = __atomic_fetch_or(byte, 1 << flag % 8, __ATOMIC_SEQ_CST) >> flag % 8 & 1;
+    bool before = __atomic_fetch_or(byte, 1 << flag % 8, __ATOMIC_ACQ_REL) >> flag % 8 & 1;
     dev_dma_done(d, at, 1);
     if (!before)
         hv_sint(d, cpu, sint);

@@ -6,11 +6,13 @@
  * the card empties from STOP on.  All of it may change while it is read, so registers are read once, and a command is copied before it is looked at.
  *
  * The card looks when the guest says so (SYNC, BUSY) and whenever a picture is drawn, because older drivers say nothing until the ring is
- * full.  FIFO_BUSY tells the guest that it need not say so; when the card goes to sleep it clears that, and looks once more. */
+ * full.  FIFO_BUSY tells the guest that it need not say so; when the card goes to sleep it clears that, and looks once more.  The guest
+ * sets it by a locked CMPXCHG, which may undo that (api/barrier.h): so it looks at the flag, too. */
+#include "core-vmm/api/barrier.h"
 #include "devices/video/svga.h"
 #include <stdatomic.h>
 
-enum { COMMAND_COST = 64 };
+enum { COMMAND_COST = 64, BARRIER_COST = 16384 };
 #define ROUND_WORK  (UINT64_C(32) << 20) /* bytes moved, or commands, before others may go on */
 #define ROUND_PAUSE UINT64_C(100000)     /* ns */
 
@@ -225,21 +227,26 @@ static void busy(struct svga *s, bool on)
         svga_fifo_put(s, FIFO_BUSY, on);
 }
 
+static bool is_busy(const struct svga *s)
+{
+    return svga_fifo_has(s, FIFO_BUSY) && svga_fifo_get(s, FIFO_BUSY);
+}
+
 /* All that is there, as far as a round goes.  False: there is more. */
 static bool empty(struct device *d, bool *progress)
 {
     struct svga *s = d->state;
     struct ring r;
-    for (; s->work < ROUND_WORK; s->work += COMMAND_COST) {
+    for (; s->work < ROUND_WORK; s->work += BARRIER_COST) {
         while (look(s, &r) && one_command(d, &r)) {
             *progress = true;
             if (s->work >= ROUND_WORK)
                 return false;
         }
         busy(s, false);
-        atomic_thread_fence(memory_order_seq_cst);
+        dev_barrier(d);
         uint32_t before = filled(&r);
-        if (!look(s, &r) || filled(&r) == before)
+        if ((!look(s, &r) || filled(&r) == before) && !is_busy(s))
             return true; /* nothing, or part of a command, or registers that make no sense */
         busy(s, true);
     }

@@ -266,11 +266,21 @@ def paths():
                 yield f"{name}:{n}: a machine's path: {line.strip()[:80]}"
 
 
+def barriers():
+    for name in CODE:
+        if not name.startswith("devices/"):
+            continue
+        for n, line in enumerate(plain(name).split("\n"), 1):
+            if re.search(r"SEQ_CST|seq_cst|__sync_", line):
+                yield f"{name}:{n}: towards a guest's memory that is no barrier, dev_barrier() is (core-vmm/api/barrier.h): {line.strip()[:80]}"
+
+
 CHECKS = [("includes follow the house rules", includes), ("every file has its licence line", licences),
           ("plug headers are short, with few calls", plugs),
           ("every .c file opens with what it is", opens), ("files are short", sizes), ("functions are short", lengths),
           ("no file-scope state", state), ("no machine paths", paths), ("answers are checked", answers),
-          ("the machines library is silent", silent), ("defaults stand in the schema", defaults)]
+          ("the machines library is silent", silent), ("defaults stand in the schema", defaults),
+          ("devices know which barrier is one", barriers)]
 print(f"1..{len(CHECKS)}")
 failed = 0
 for i, (what, check) in enumerate(CHECKS, 1):
