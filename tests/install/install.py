@@ -16,7 +16,6 @@ import json
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../boot"), os.path.join(HERE, "../network")]
 import boot  # noqa: E402
+import components  # noqa: E402
 import mirror  # noqa: E402
 from guest_shell import Shell  # noqa: E402
 
@@ -87,8 +87,7 @@ def make_iso(cache, path):
         f.write("Debian GNU/Linux 12 \"Bookworm\" - netboot amd64\n")
     for name, to in (("linux", "vmlinuz"), ("initrd.gz", "initrd.gz")):
         os.symlink(os.path.join(cache, f"di-amd64-text-{name}"), os.path.join(tree, "install.amd", to))
-    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-f", "-r", "-J", "-V", "Debian 12 netboot", "-o", path, tree], check=True,
-                   capture_output=True)
+    components.run("xorriso", "-as", "mkisofs", "-quiet", "-f", "-r", "-J", "-V", "Debian 12 netboot", "-o", path, tree)
 
 
 class Machine(boot.Machine):
@@ -104,8 +103,9 @@ class Machine(boot.Machine):
                  "--locale", "en_US.UTF-8", "--time-zone", "Europe/Berlin", "--keyboard", "us", "--serial-console",
                  "--mirror", f"http://10.0.2.2:{http}/debian", "--engine", self.options.engine, "--memory", "2G", "--disk", "6G",
                  "--disk-format", "qcow2", "--disk-bus", bus, "--serial", f"socket:{self.serial}")
-        self.run("set", self.name, "machine.cmdline=auto=true priority=critical console=tty0 console=ttyS0,115200 "
-                 "debian-installer/allow_unauthenticated=true base-installer/initramfs-tools/driver-policy=dep "
+        wizards = next(s for s in self.settings() if s.startswith("cmdline="))
+        self.run("set", self.name, f"machine.{wizards} debian-installer/allow_unauthenticated=true "
+                 "base-installer/initramfs-tools/driver-policy=dep "
                  f"DEBIAN_FRONTEND=text TERM=dumb log_host=10.0.2.2 log_port={log}")
 
     @property
@@ -197,8 +197,8 @@ def report(served, out, log):
 
 def run_one(options, bus, cache, packages):
     """None, or why it failed."""
-    served, out, vm = mirror.Mirror(packages), [], Machine(options, HOSTNAME)
-    log = Log(options.keep and os.path.join(options.keep, f"{HOSTNAME}-log.txt"))
+    served, out, vm = mirror.Mirror(packages), [], Machine(options, f"debian-{bus}")
+    log = Log(options.keep and os.path.join(options.keep, f"{vm.name}-log.txt"))
     try:
         vm.create(bus, cache, served.port, log.port)
         shell = vm.start()
@@ -212,7 +212,9 @@ def run_one(options, bus, cache, packages):
         vm.run("snapshot", "restore", vm.name, FRESH)
         starts(vm, f"gone back to {FRESH!r}")
         return wrong(says, rest) or (f"left over of the installation: {left}" if left else None)
-    except (AssertionError, boot.Failed) as e:
+    except components.Missing as e:
+        return f"SKIP {e}"
+    except (AssertionError, OSError, boot.Failed) as e:
         return str(e) + report(served, out, log)
     finally:
         if options.keep:
@@ -229,7 +231,7 @@ def run(options, bus, cache):
         return f"SKIP {reason}"
     try:
         packages = mirror.Packages(cache, "amd64", os.path.join(cache, names[0]))
-    except mirror.Missing as e:
+    except (OSError, components.Missing) as e:
         return f"SKIP the mirror cannot be made: {e}".replace("\n", " ")
     for component, origin in packages.components.origin.items():
         print(f"# component {component}: {origin}", flush=True)
