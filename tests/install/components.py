@@ -46,7 +46,10 @@ def put(tree, path, text, mode=0o644):
 
 
 def run(*args, **more):
-    p = subprocess.run(args, capture_output=True, text=True, check=False, **more)
+    try:
+        p = subprocess.run(args, capture_output=True, text=True, check=False, **more)
+    except FileNotFoundError as e:
+        raise Missing(f"{args[0]} is not installed") from e
     if p.returncode:
         raise Missing(f"{' '.join(args)[:200]}: {(p.stderr or p.stdout).strip()[-500:]}")
     return p.stdout

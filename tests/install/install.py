@@ -6,14 +6,16 @@ login prompt of what was installed, without a key press.  Prints TAP.
   install.py [--vmctl PATH] [--engine E] [--scale F] [--keep DIR] DISK-BUS...
 
 The medium is an ISO made here with the netboot installer's kernel and initrd; its packages and components come from the mirror
-of mirror.py (which says what of it is the archive's).  Three things are said to the installer beside the wizard's answers: that
-this mirror's lists are not signed, that questions are to be plain text on the serial line (where this test would see one), and where
-its log goes.  --keep: logs land there."""
+of mirror.py (which says what of it is the archive's).  Four things are said to the installer beside the wizard's answers: that
+this mirror's lists are not signed, that the initial RAM disk needs the drivers of this machine only (which saves thousands of
+processes in the guest), that questions are to be plain text on the serial line (where this test would see one), and where its
+log goes.  --keep: logs land there."""
 import argparse
 import collections
+import json
 import os
+import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -21,10 +23,13 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../boot"), os.path.join(HERE, "../network")]
 import boot  # noqa: E402
+import components  # noqa: E402
 import mirror  # noqa: E402
 from guest_shell import Shell  # noqa: E402
 
 USER, PASSWORD, HOSTNAME = "ann", "rosebud", "glass"
+FRESH = "Fresh install"  # the snapshot
+LEFT = ("answers.iso", "installing", "fresh-install", "installer-kernel", "installer-initrd")  # in the machine's folder, until it is installed
 MARKS = ("INSTALL-DISK", "INSTALL-BASE", "INSTALL-DONE")  # of our own components
 LIMIT = 3600  # seconds, until the prompt
 
@@ -82,8 +87,7 @@ def make_iso(cache, path):
         f.write("Debian GNU/Linux 12 \"Bookworm\" - netboot amd64\n")
     for name, to in (("linux", "vmlinuz"), ("initrd.gz", "initrd.gz")):
         os.symlink(os.path.join(cache, f"di-amd64-text-{name}"), os.path.join(tree, "install.amd", to))
-    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-f", "-r", "-J", "-V", "Debian 12 netboot", "-o", path, tree], check=True,
-                   capture_output=True)
+    components.run("xorriso", "-as", "mkisofs", "-quiet", "-f", "-r", "-J", "-V", "Debian 12 netboot", "-o", path, tree)
 
 
 class Machine(boot.Machine):
@@ -97,10 +101,21 @@ class Machine(boot.Machine):
             f.write(PASSWORD + "\n")
         self.run("create", self.name, "--cdrom", iso, "--unattended", "--user", USER, "--password-file", words, "--hostname", HOSTNAME,
                  "--locale", "en_US.UTF-8", "--time-zone", "Europe/Berlin", "--keyboard", "us", "--serial-console",
-                 "--mirror", f"http://10.0.2.2:{http}/debian", "--engine", self.options.engine, "--memory", "1G", "--disk", "6G",
-                 "--disk-bus", bus, "--serial", f"socket:{self.serial}")
-        self.run("set", self.name, "machine.cmdline=auto=true priority=critical console=tty0 console=ttyS0,115200 "
-                 f"debian-installer/allow_unauthenticated=true DEBIAN_FRONTEND=text TERM=dumb log_host=10.0.2.2 log_port={log}")
+                 "--mirror", f"http://10.0.2.2:{http}/debian", "--engine", self.options.engine, "--memory", "2G", "--disk", "6G",
+                 "--disk-format", "qcow2", "--disk-bus", bus, "--serial", f"socket:{self.serial}")
+        wizards = next(s for s in self.settings() if s.startswith("cmdline="))
+        self.run("set", self.name, f"machine.{wizards} debian-installer/allow_unauthenticated=true "
+                 "base-installer/initramfs-tools/driver-policy=dep "
+                 f"DEBIAN_FRONTEND=text TERM=dumb log_host=10.0.2.2 log_port={log}")
+
+    @property
+    def folder(self):
+        return os.path.join(self.home, "data/terrarium/machines", self.name)
+
+    def settings(self):
+        """Of the installation: kernel, medium and the like; [lines of machine.ini]"""
+        with open(os.path.join(self.folder, "machine.ini"), encoding="utf-8") as f:
+            return [line.strip() for line in f if re.match(r"(kernel|initrd|cmdline|boot|on-reset)=|file=.*\.iso", line)]
 
     def start(self):
         self.run("start", self.name)
@@ -144,12 +159,35 @@ def wrong(says, rest):
     return f"it lacks {lacking}: {says!r} {rest!r}" if lacking else None
 
 
+def snapshot_taken(vm):
+    """The end of the installation is seen while the new system starts: there is the snapshot, and the medium is out."""
+    end = time.monotonic() + 120 * vm.options.scale
+    while not (found := json.loads(vm.run("snapshot", "list", vm.name, "-o", "json").stdout)["snapshots"]):
+        if time.monotonic() > end:
+            raise AssertionError("no snapshot was taken when the installer had restarted the machine")
+        time.sleep(1)
+    if [s["name"] for s in found] != [FRESH] or not found[0]["state"]:
+        raise AssertionError(f"the snapshots after the restart: {found}")
+    if media := [s for s in vm.settings() if s.startswith("file=")]:
+        raise AssertionError(f"the medium is in its drive after the restart: {media}")
+
+
+def starts(vm, how):
+    """From its own disk, to the prompt."""
+    shell = vm.start()
+    try:
+        shell.until(f"{HOSTNAME} login: ", 600)
+    except AssertionError as e:
+        raise AssertionError(f"{how}: {e}") from e
+    finally:
+        shell.close()
+        vm.run("stop", "--force", vm.name)
+
+
 def remains(vm):
-    """Started once more, the machine takes out the medium and forgets the installation; what is left of it."""
-    vm.run("start", vm.name)
-    vm.run("stop", "--force", vm.name)
-    folder = os.path.join(vm.home, "data/terrarium/machines", vm.name)
-    return [f for f in ("answers.iso", "installing", "installer-kernel", "installer-initrd") if os.path.exists(os.path.join(folder, f))]
+    """Started again, the machine has forgotten the installation; what is left of it."""
+    starts(vm, "started again")
+    return vm.settings() + [f for f in LEFT if os.path.exists(os.path.join(vm.folder, f))]
 
 
 def report(served, out, log):
@@ -159,19 +197,24 @@ def report(served, out, log):
 
 def run_one(options, bus, cache, packages):
     """None, or why it failed."""
-    served, out, vm = mirror.Mirror(packages), [], Machine(options, HOSTNAME)
-    log = Log(options.keep and os.path.join(options.keep, f"{HOSTNAME}-log.txt"))
+    served, out, vm = mirror.Mirror(packages), [], Machine(options, f"debian-{bus}")
+    log = Log(options.keep and os.path.join(options.keep, f"{vm.name}-log.txt"))
     try:
         vm.create(bus, cache, served.port, log.port)
         shell = vm.start()
         took = follow(shell, out)
+        snapshot_taken(vm)
         says, rest = log_in(shell)
         vm.step("state", "stopped", 120 * options.scale)
         shell.close()
         print(f"# login prompt after {took:.0f} s ({', '.join(out)}), {len(served.asked())} requests; it says: {says}; {rest}", flush=True)
         left = remains(vm)
+        vm.run("snapshot", "restore", vm.name, FRESH)
+        starts(vm, f"gone back to {FRESH!r}")
         return wrong(says, rest) or (f"left over of the installation: {left}" if left else None)
-    except (AssertionError, boot.Failed) as e:
+    except components.Missing as e:
+        return f"SKIP {e}"
+    except (AssertionError, OSError, boot.Failed) as e:
         return str(e) + report(served, out, log)
     finally:
         if options.keep:
@@ -188,7 +231,7 @@ def run(options, bus, cache):
         return f"SKIP {reason}"
     try:
         packages = mirror.Packages(cache, "amd64", os.path.join(cache, names[0]))
-    except mirror.Missing as e:
+    except (OSError, components.Missing) as e:
         return f"SKIP the mirror cannot be made: {e}".replace("\n", " ")
     for component, origin in packages.components.origin.items():
         print(f"# component {component}: {origin}", flush=True)

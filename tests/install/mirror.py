@@ -8,7 +8,6 @@ import hashlib
 import http.server
 import os
 import re
-import subprocess
 import threading
 import urllib.parse
 
