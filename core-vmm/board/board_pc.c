@@ -35,7 +35,9 @@ const struct board_row board_pc[] = {
     {LISTED, {&uart16550_ops, "serial3", ISA, .irq = {4}, .irqs = 1, .ports = {0x3e8}}},
     {LISTED, {&uart16550_ops, "serial4", ISA, .irq = {3}, .irqs = 1, .ports = {0x2e8}}},
     {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
-    {VIDEO, {&vga_ops, "video", .slot = 2}},
+    {VIDEO_VGA, {&vga_ops, "video", .slot = 2}},
+    {VIDEO_SVGA, {&svga_ops, "video", .slot = 2}},
+    {SOUND_HDA, {&hda_ops, "hda", "audio", .slot = 27}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     {LISTED, {&vmware_backdoor_ops, "additions", ISA}},
     {LISTED, {&tpm_crb_ops, "tpm", ISA}},
@@ -62,6 +64,7 @@ const struct device_ops *const board_pc_chips[] = {
     &virtio_console_ops,
     &virtio_rng_ops,
     &virtio_scsi_ops, // virtio
+    &xhci_ops, // USB
     &edu_ops,
     &edu_msix_ops, // for tests
     NULL,

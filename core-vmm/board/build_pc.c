@@ -15,11 +15,11 @@ static bool floppy_listed(struct machine *m)
     return g_key_file_has_group(m->file, "floppy0") || g_key_file_has_group(m->file, "floppy1");
 }
 
-static bool has_video(struct machine *m)
+static bool video_is(struct machine *m, const char *what)
 {
     struct config c = {m->file, m->path, "video"};
     g_autofree char *type = config_string(&c, "type");
-    return strcmp(type, "none") != 0;
+    return !strcmp(type, what);
 }
 
 /* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET. */
@@ -46,17 +46,26 @@ static bool is_hyperv(struct machine *m)
     return g_key_file_has_group(m->file, c.section) && !strcmp(identity, "hyperv");
 }
 
+static bool sounds_by(struct machine *m, const char *model)
+{
+    const struct config c = {m->file, m->path, "audio"};
+    g_autofree char *which = config_string(&c, "model");
+    return g_key_file_has_group(m->file, c.section) && !strcmp(which, model);
+}
+
 static bool wanted(struct machine *m, const struct board_row *r)
 {
     switch (r->when) {
     case LISTED: return g_key_file_has_group(m->file, r->wiring.name);
     case OWN_APIC: return !m->engine->msi;
-    case VIDEO: return has_video(m);
+    case VIDEO_VGA: return video_is(m, "vga");
+    case VIDEO_SVGA: return video_is(m, "svga");
     case BOARD_2: return is_board_2(m);
     case HYPERV: return is_hyperv(m);
     case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
+    case SOUND_HDA: return sounds_by(m, "hda");
     case ALWAYS: break;
     }
     return true;
@@ -106,7 +115,7 @@ static bool add_optional(struct machine *m, GError **error)
             g_autofree char *section =
                 k->count ? g_strdup_printf("%s%u", k->section, k->first + i) : g_strdup(k->section);
             struct device *d = NULL;
-            if (!g_key_file_has_group(m->file, section))
+            if (!g_key_file_has_group(m->file, section) && !(k->alone && g_key_file_has_group(m->file, k->together)))
                 continue;
             if (k->together && machine_device(m, k->together))
                 break;
@@ -292,7 +301,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .serial2 = g_key_file_has_group(m->file, "serial2"),
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
-        .no_display = !has_video(m),
+        .no_display = video_is(m, "none"),
         .hpet = is_board_2(m),
         .tpm = g_key_file_has_group(m->file, "tpm"),
         .gpa_bits = gpa_bits(m),

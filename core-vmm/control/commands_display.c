@@ -137,11 +137,9 @@ static void watch_free(void *data)
 static void display_watch_begin(struct call *c)
 {
     struct connection *n = call_connection(c);
-    struct display *p = machine_display(call_machine(c), 0);
-    if (!p) {
-        call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
+    struct display *p = call_screen(c);
+    if (!p)
         return;
-    }
     if (!connection_data(n, WATCH) && server_owning(call_server(c), WATCH) >= WATCHERS_MAX) {
         call_fail(c, CONTROL_BUSY, "%d clients watch the display already, which is the most", WATCHERS_MAX);
         return;
@@ -164,7 +162,10 @@ static void display_watch_end(struct call *c)
 }
 
 const struct command display_commands[] = {
-    {WATCH, .summary = "get the picture and what changes in it", .handler = display_watch_begin},
+    {WATCH,
+     {{"screen", PARAM_NUMBER, .high = MACHINE_SCREENS - 1}},
+     .summary = "get the picture and what changes in it",
+     .handler = display_watch_begin},
     {"display.unwatch", .summary = "no more of that", .handler = display_watch_end},
     {NULL},
 };

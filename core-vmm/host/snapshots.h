@@ -79,9 +79,16 @@ struct snapshot_live {
  * name, description: may be NULL. */
 bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const char *name, const char *description,
                           GHashTable *present, GError **error);
-/* The disks use them, what is below is flushed, and state is the path of the state of that moment, vars that of what UEFI remembered
- * then (NULL: the machine has no UEFI): it is a snapshot. */
-bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error);
+/* Whole states, each of which builds upon those before it, that its state may build upon: paths, the oldest first, g_strfreev; NULL: none. */
+char **snapshots_live_bases(const struct snapshot_live *l);
+struct
+    live_files { /* paths: the state of that moment, what it builds upon (NULL: nothing), what UEFI remembered (NULL: there is none) */
+    const char *state;
+    char **bases;
+    const char *vars;
+};
+/* The disks use them, and what is below is flushed: it is a snapshot. */
+bool snapshots_live_finish(struct snapshot_live *l, const struct live_files *made, GError **error);
 /* The VM process uses none of them and will not: as before. */
 bool snapshots_live_undo(struct snapshot_live *l, GError **error);
 void snapshots_live_end(struct snapshot_live *l);                          /* whether it was begun or not */

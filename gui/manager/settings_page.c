@@ -238,12 +238,15 @@ static const struct hardware {
     {N_("Random Numbers"), "rng", "virtio=transitional"},
     {N_("TPM 2.0"), "tpm", "model=crb"},
     {N_("Automatic Snapshots"), "snapshots", "every=60"},
+    {N_("USB Tablet"), "usb", "device=tablet"},
+    {N_("USB Keyboard"), "usb", "device=keyboard"},
+    {N_("USB Stick"), "usb", "device=storage"},
 };
 
 static const struct schema_section *section_named(const char *name)
 {
     for (const struct schema_section *s = schema_sections(); s->name; s++)
-        if (!strcmp(s->name, name) && (s->count || strcmp(name, "scsi")))
+        if (!strcmp(s->name, name) && (s->count || (strcmp(name, "scsi") && strcmp(name, "usb"))))
             return s;
     return NULL;
 }

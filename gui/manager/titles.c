@@ -38,6 +38,7 @@ char *title_of_section(const char *section)
                   {"balloon", N_("Memory Balloon")},
                   {"rng", N_("Random Numbers")},
                   {"console", N_("Virtio Console")},
+                  {"usb", N_("USB")},
                   {"tpm", N_("TPM")},
                   {"vnc", N_("VNC Server")},
                   {"snapshots", N_("Automatic Snapshots")}};

@@ -166,7 +166,9 @@ class Look:
                 raise Lost(f"verify: {out}")
 
     def state(self, s):
-        return digest(f"{self.folder}/snapshots/{s['id']}.state") if s["state-bytes"] else None
+        """With all that it builds upon."""
+        names = [f"base{n + 1}" for n in range(len(s.get("base-bytes", [])))] + ["state"]
+        return [digest(f"{self.folder}/snapshots/{s['id']}.{name}") for name in names] if s["state-bytes"] else None
 
     def disk(self, h, file):
         return h.shows(os.path.join(self.folder, file), slots_and_sum)
@@ -179,7 +181,7 @@ class Look:
 
 class Trial:
     def __init__(self, h, rng):
-        self.h, self.rng, self.cuts, self.ways, self.verbs, self.went_on, self.where = h, rng, 0, {}, {}, 0, ""
+        self.h, self.rng, self.cuts, self.ways, self.verbs, self.went_on, self.upon, self.where = h, rng, 0, {}, {}, 0, 0, ""
 
     def create(self):
         h, form = self.h, self.rng.choice(FORMATS)
@@ -230,6 +232,8 @@ class Trial:
                            lambda: h.kill_vm("m"))
         if code:
             raise Lost(f"vmctl {' '.join(words)}: {code}: {said}")
+        if words[:2] == ["snapshot", "take"]:
+            self.built_upon()
         r.finish()
         self.rooms = {"before": self.look_at(before), "after": None}
         kept = h.base + "/kept"
@@ -240,6 +244,19 @@ class Trial:
         self.verbs[words[-2] if words[0] == "save" else words[1]] = self.verbs.get(words[-2] if words[0] == "save" else words[1], 0) + 1
         shutil.rmtree(h.root)
         os.rename(kept, h.root)
+
+    def built_upon(self):
+        """The newest snapshot's state builds upon that of the one before, if that has one and is not the last of a row."""
+        h = self.h
+        with open(h.folder("m") + "/snapshots/record.json", encoding="utf-8") as f:
+            record = json.load(f)
+        found = {s["id"]: s for s in record["snapshots"]}
+        new = found[record["current"]]
+        before = found.get(new["parent"], {"state-bytes": 0})
+        row = len(before.get("base-bytes", [])) + 1
+        if len(new.get("base-bytes", [])) != (row if before["state-bytes"] and row <= 7 else 0):
+            raise Lost(f"its state builds upon {new.get('base-bytes')}, and the one before upon {before.get('base-bytes')}")
+        self.upon += bool(new.get("base-bytes"))
 
     def look_at(self, folder):
         h = self.h
@@ -311,7 +328,7 @@ def main():
             trial.verb()
             if "VERBOSE" in os.environ:
                 print(f"# {trial.where}: {trial.cuts} cuts", flush=True)
-        print(f"ok 1 live cuts # {trial.cuts} cuts {trial.ways} of {trial.verbs}, {trial.went_on} times it went on", flush=True)
+        print(f"ok 1 live cuts # {trial.cuts} cuts {trial.ways} of {trial.verbs}, {trial.upon} states upon others, {trial.went_on} times it went on", flush=True)
         good = True
     except (AssertionError, Lost, recording.Unknown, subprocess.TimeoutExpired) as e:
         text = f"after {trial.cuts} cuts: {trial.where}: {type(e).__name__}: {e}\n{h.base}"

@@ -9,6 +9,7 @@ const struct chip chips[] = {
     {&i8259_ops, "pic"},
     {&i8254_ops, "pit"},
     {&vga_ops, "video", "video.memory=1M"},
+    {&svga_ops, "svga", "video.memory=1M video.screens=2"},
     {&mc146818_ops, "rtc"},
     {&i8042_ops, "keyboard"},
     {&port92_ops, "port92"},
@@ -32,6 +33,7 @@ const struct chip chips[] = {
     {&rtl8139c_ops, "nic4", "nic4.rom=off"},
     {&edu_ops, "testpci1"},
     {&edu_msix_ops, "testpci2"},
+    {&hda_ops, "hda"},
     {&i8237_ops, "dma"},
     {&i82077_ops, "floppy", "floppy0.file=zero:1440K floppy1.file=pattern:360K", "dma"},
     {&i440fx_ops, "northbridge"},
@@ -41,6 +43,10 @@ const struct chip chips[] = {
     {&piix3_ide_ops, "ide", "ide0.file=zero:4M ide1.file=pattern:128K ide2.file=zero:8M ide2.media=cdrom"},
     {&ahci_ops, "sata", "sata0.file=zero:4M sata1.file=pattern:128K sata2.file=zero:8M sata2.media=cdrom"},
     {&nvme_ops, "nvme0", "nvme0.file=pattern:1M"},
+    {&xhci_ops, "usb",
+     "usb1.device=tablet usb2.device=keyboard usb3.device=mouse usb4.device=storage usb4.file=zero:4M usb5.device=hub "
+     "usb6.device=storage usb6.file=zero:1M usb6.hub=usb5 usb7.device=storage usb7.media=cdrom usb7.file=zero:8M "
+     "usb8.device=storage"},
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},

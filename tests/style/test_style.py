@@ -25,11 +25,13 @@ MAY = {
     "core-vmm/exit": ["core-vmm/host", "core-vmm/control", "disk-formats/image"] + PLUGS,  # it knows all domains of errors
     "core-vmm/vm": ["core-vmm/machine", "guest-additions/common", "core-vmm/outer", "core-vmm/host", "core-vmm/control", "core-vmm/exit", "core-vmm/fence"] + PLUGS,
     "core-vmm/look": ["core-vmm/install", "core-vmm/fence", "disk-formats/image"] + PLUGS,
+    "core-vmm/sound": ["core-vmm/fence", "core-vmm/outer"] + PLUGS,
     "core-vmm/install": ["core-vmm/host", "core-vmm/control"] + PLUGS,
     "core-vmm/vmctl": ["core-vmm/install", "core-vmm/host", "core-vmm/foreign", "core-vmm/control", "core-vmm/exit"] + PLUGS,
     "core-vmm/vmctl/disk": ["core-vmm/vmctl", "core-vmm/host", "core-vmm/fence", "disk-formats/ops"] + PLUGS,
     "devices": PLUGS,
     "devices/additions": ["devices", "devices/input"] + PLUGS,
+    "devices/audio": ["devices", "devices/chipset"] + PLUGS,
     "devices/chipset": ["devices"] + PLUGS,
     "devices/debug": ["devices", "devices/hyperv"] + PLUGS,
     "devices/hyperv": ["devices"] + PLUGS,
@@ -38,6 +40,7 @@ MAY = {
     "devices/net": ["devices"] + PLUGS,
     "devices/serial": ["devices"] + PLUGS,
     "devices/storage": ["devices", "devices/chipset"] + PLUGS,
+    "devices/usb": ["devices", "devices/storage"] + PLUGS,
     "devices/video": ["devices"] + PLUGS,
     "devices/virtio": ["devices", "devices/net", "devices/storage"] + PLUGS,
     "disk-formats/image": PLUGS,
@@ -47,6 +50,7 @@ MAY = {
     "disk-formats/vhd": ["disk-formats/image"] + PLUGS,
     "disk-formats/vmdk": ["disk-formats/image"] + PLUGS,
     "guest-additions/common": PLUGS,
+    "guest-additions/folders": ["core-vmm/fence", "core-vmm/outer", "guest-additions/common"],
     "hwaccel": PLUGS,
     "network-modes": ["core-vmm/control", "core-vmm/fence", "core-vmm/host", "core-vmm/outer"] + PLUGS,
     "network-modes/admin": [],
@@ -64,7 +68,10 @@ MAY = {
 # What only these files of a folder may include beside that, for the reason given.
 NARROW = {
     "core-vmm/host/disk_look.c": ["core-vmm/fence", "disk-formats/image"],  # images are looked at inside a fence
-    "core-vmm/host/machine_tpm.h": ["core-vmm/outer"],  # an end of the keeper's
+    "core-vmm/host/machine_sound.h": ["core-vmm/outer"],  # an end of the keeper's
+    "core-vmm/host/machine_sound.c": ["core-vmm/outer"],  # and its settings
+    "core-vmm/host/machine_folders.h": ["core-vmm/outer"],  # ends of the keeper's
+    "core-vmm/host/machine_tpm.h": ["core-vmm/outer"],  # another
     "core-vmm/host/machine_firmware.c": ["core-vmm/fence"],  # what a guest wrote is looked at inside a fence
     "core-vmm/host/disk_users.c": ["disk-formats/image"],  # chains are followed there
     "core-vmm/host/look_program.c": ["core-vmm/control", "core-vmm/fence", "disk-formats/image"],  # an answer from inside of a fence; which format a name means
