@@ -270,19 +270,33 @@ static void set_text(VmItem *m, char **field, const char *value, const char *pro
     g_object_notify(G_OBJECT(m), property);
 }
 
+/* One line that reads as it is written: without line breaks, and without what turns the direction of all behind it.  g_free. */
+static char *one_line(char *text)
+{
+    GString *s = g_string_new(NULL);
+    for (const char *c = text; c && *c; c = g_utf8_next_char(c)) {
+        gunichar u = g_utf8_get_char(c);
+        bool turns = (u >= 0x202a && u <= 0x202e) || (u >= 0x2066 && u <= 0x2069);
+        if (!turns)
+            g_string_append_unichar(s, g_unichar_iscntrl(u) || u == 0x2028 || u == 0x2029 ? ' ' : u);
+    }
+    g_free(text);
+    return g_strstrip(g_string_free(s, FALSE));
+}
+
 static void take_settings(VmItem *m, guint64 print, GError **error)
 {
     g_autofree char *ini = machines_ini(m->name);
     g_autoptr(GKeyFile) file = schema_load(ini, error);
     const struct config c = {file, ini, "machine"};
-    g_autofree char *title = file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL;
+    g_autofree char *title = one_line(file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL);
     g_autofree char *os = file ? g_key_file_get_string(file, "machine", "os", NULL) : NULL;
-    g_autofree char *group = file ? g_key_file_get_string(file, "machine", "group", NULL) : NULL;
+    g_autofree char *group = one_line(file ? g_key_file_get_string(file, "machine", "group", NULL) : NULL);
     m->settings_print = print;
     m->damaged = !file || !config_size(&c, "memory", &m->memory, NULL);
     set_text(m, &m->os, os, "icon");
-    set_text(m, &m->title, title && *title ? title : NULL, "title");
-    set_text(m, &m->group, group && *group ? group : NULL, "group");
+    set_text(m, &m->title, *title ? title : NULL, "title");
+    set_text(m, &m->group, *group ? group : NULL, "group");
     g_object_notify(G_OBJECT(m), "words");
     g_object_notify(G_OBJECT(m), "caption");
     m->settings_count++;

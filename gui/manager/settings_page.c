@@ -19,7 +19,7 @@ struct _VmSettings {
     GPtrArray *groups; /* struct group */
     GtkSearchEntry *search;
     GtkMenuButton *add;
-    GtkWidget *later;
+    GtkWidget *later, *damaged;
     AdwPreferencesPage *page;
 };
 G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, vm_item_widget_get_type())
@@ -221,6 +221,9 @@ static void on_live(VmSettings *v)
 {
     enum vm_state state = vm_item_of(v) ? vm_item_state(vm_item_of(v)) : VM_OFF;
     gtk_widget_set_visible(v->later, state != VM_OFF && state != VM_DAMAGED);
+    gtk_widget_set_visible(v->damaged, state == VM_DAMAGED);
+    gtk_widget_set_visible(GTK_WIDGET(v->page), state != VM_DAMAGED);
+    gtk_widget_set_sensitive(GTK_WIDGET(v->add), state != VM_DAMAGED);
 }
 
 /* ---- more hardware ---- */
@@ -385,6 +388,7 @@ static void vm_settings_class_init(VmSettingsClass *c)
     gtk_widget_class_bind_template_child(w, VmSettings, search);
     gtk_widget_class_bind_template_child(w, VmSettings, add);
     gtk_widget_class_bind_template_child(w, VmSettings, later);
+    gtk_widget_class_bind_template_child(w, VmSettings, damaged);
     gtk_widget_class_bind_template_child(w, VmSettings, page);
     gtk_widget_class_install_action(w, "settings.add", "u", add_hardware);
     gtk_widget_class_install_action(w, "settings.add-disk", NULL, add_disk);
