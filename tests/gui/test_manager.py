@@ -151,7 +151,8 @@ def hanging(desk):
 
 def killed(desk):
     """A process that goes without a word is missed; one that is told to end is not."""
-    desk.vmctl("start", "Größe 7.5")
+    if info(desk, "Größe 7.5")["state"] != "running":
+        desk.vmctl("start", "Größe 7.5")
     desk.see("Running")
     desk.vmctl("stop", "--force", "Größe 7.5")
     desk.see("Off")
@@ -163,8 +164,7 @@ def killed(desk):
     desk.see("ended unexpectedly")
     desk.stop()
     desk.vmctl("create", "Zweite", "--memory", "16M", "--nic", "none")
-    subprocess.Popen([desk.manager, "--show", "Zweite"], env=desk.env, stderr=desk.log)
-    desk.start()
+    desk.start("--show", "Zweite")
     desk.wait("the page of that machine", lambda: len([t for t in desk.things() if t.name == "Zweite"]) > 1)
     desk.vmctl("delete", "Zweite")
 
