@@ -126,6 +126,7 @@ static void vm_amount_init(VmAmount *a)
     a->scale = GTK_SCALE(gtk_scale_new_with_range(GTK_ORIENTATION_HORIZONTAL, 0, 1, 1));
     a->label = GTK_LABEL(gtk_label_new(NULL));
     gtk_range_set_round_digits(GTK_RANGE(a->scale), 0);
+    gtk_widget_set_size_request(GTK_WIDGET(a->scale), 110, -1);
     gtk_widget_set_hexpand(GTK_WIDGET(a->scale), TRUE);
     gtk_widget_set_valign(GTK_WIDGET(a->scale), GTK_ALIGN_CENTER);
     adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(a), FALSE);

@@ -25,6 +25,9 @@ struct _VmItem {
     VmJob *job;
     unsigned pictures_wanted, info_count, settings_count;
     unsigned hidden; /* see vm_item_set_heading() */
+    guint ending;    /* source, while what the VM said last is read; 0: none */
+    bool told_end;   /* the VM has said that it ends */
+    bool crashed;    /* and once it had not, which is the problem */
 };
 enum {
     PROP_TITLE = 1,
@@ -197,6 +200,7 @@ static void on_state(void *ctx, const char *state, const char *message)
         set_state(m, VM_RUNNING);
     else if (!strcmp(state, "paused"))
         set_state(m, VM_PAUSED);
+    m->told_end = !strcmp(state, "stopped");
     if (message)
         vm_item_set_problem(m, message);
 }
@@ -225,6 +229,9 @@ static void on_failed(void *ctx, const char *message)
 static void go_live(VmItem *m)
 {
     const struct live_calls calls = {on_info, on_state, on_picture, on_full, on_silent, on_failed, m};
+    if (m->crashed)
+        vm_item_set_problem(m, NULL);
+    m->crashed = m->told_end = false;
     set_state(m, VM_BEGINS);
     m->live = live_new(m->name, &calls);
     live_want_pictures(m->live, m->pictures_wanted);
@@ -232,6 +239,9 @@ static void go_live(VmItem *m)
 
 static void go_off(VmItem *m)
 {
+    if (m->ending)
+        g_source_remove(m->ending);
+    m->ending = 0;
     g_clear_pointer(&m->live, live_free);
     set_info(m, NULL);
     set_picture(m, NULL);
@@ -270,19 +280,33 @@ static void set_text(VmItem *m, char **field, const char *value, const char *pro
     g_object_notify(G_OBJECT(m), property);
 }
 
+/* One line that reads as it is written: without line breaks, and without what turns the direction of all behind it.  g_free. */
+static char *one_line(char *text)
+{
+    GString *s = g_string_new(NULL);
+    for (const char *c = text; c && *c; c = g_utf8_next_char(c)) {
+        gunichar u = g_utf8_get_char(c);
+        bool turns = (u >= 0x202a && u <= 0x202e) || (u >= 0x2066 && u <= 0x2069);
+        if (!turns)
+            g_string_append_unichar(s, g_unichar_iscntrl(u) || u == 0x2028 || u == 0x2029 ? ' ' : u);
+    }
+    g_free(text);
+    return g_strstrip(g_string_free(s, FALSE));
+}
+
 static void take_settings(VmItem *m, guint64 print, GError **error)
 {
     g_autofree char *ini = machines_ini(m->name);
     g_autoptr(GKeyFile) file = schema_load(ini, error);
     const struct config c = {file, ini, "machine"};
-    g_autofree char *title = file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL;
+    g_autofree char *title = one_line(file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL);
     g_autofree char *os = file ? g_key_file_get_string(file, "machine", "os", NULL) : NULL;
-    g_autofree char *group = file ? g_key_file_get_string(file, "machine", "group", NULL) : NULL;
+    g_autofree char *group = one_line(file ? g_key_file_get_string(file, "machine", "group", NULL) : NULL);
     m->settings_print = print;
     m->damaged = !file || !config_size(&c, "memory", &m->memory, NULL);
     set_text(m, &m->os, os, "icon");
-    set_text(m, &m->title, title && *title ? title : NULL, "title");
-    set_text(m, &m->group, group && *group ? group : NULL, "group");
+    set_text(m, &m->title, *title ? title : NULL, "title");
+    set_text(m, &m->group, *group ? group : NULL, "group");
     g_object_notify(G_OBJECT(m), "words");
     g_object_notify(G_OBJECT(m), "caption");
     m->settings_count++;
@@ -293,6 +317,36 @@ static void take_settings(VmItem *m, guint64 print, GError **error)
 static enum vm_state standing(VmItem *m, const struct machine_entry *e)
 {
     return !e->settings || m->damaged ? VM_DAMAGED : e->saved ? VM_SAVED : VM_OFF;
+}
+
+/* A VM that was suspended, or that we were told to end, is missed by nobody. */
+static void miss(VmItem *m)
+{
+    struct machine_entry *e = machines_glance(m->name);
+    if (m->info && !m->told_end && !m->job && e->state != ENTRY_RUNS && standing(m, e) == VM_OFF) {
+        vm_item_set_problem(
+            m, _("The machine's process ended unexpectedly: it crashed, or was killed. Its log may say more."));
+        m->crashed = true;
+    }
+    machine_entry_free(e);
+}
+
+static gboolean on_ended(gpointer item)
+{
+    VmItem *m = item;
+    m->ending = 0;
+    miss(m);
+    go_off(m);
+    vm_item_look(m);
+    return G_SOURCE_REMOVE;
+}
+
+/* The folder may tell that the process is gone before its last words were read. */
+static void leave(VmItem *m)
+{
+    enum { LAST_WORDS_MS = 200 };
+    if (!m->ending)
+        m->ending = g_timeout_add(LAST_WORDS_MS, on_ended, m);
 }
 
 /* machine.ini is read only when it is another one. */
@@ -307,8 +361,8 @@ void vm_item_look(VmItem *m)
     if (runs && !m->live)
         go_live(m);
     if (!runs && m->live)
-        go_off(m);
-    if (!runs)
+        leave(m);
+    else if (!runs)
         set_state(m, standing(m, e));
     if (m->state == VM_DAMAGED && (error || !e->settings))
         vm_item_set_problem(m, error ? error->message : _("The folder has no machine.ini."));
@@ -437,6 +491,9 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
 static void dispose(GObject *o)
 {
     VmItem *m = VM_ITEM(o);
+    if (m->ending)
+        g_source_remove(m->ending);
+    m->ending = 0;
     g_clear_pointer(&m->live, live_free);
     g_clear_pointer(&m->info, json_object_unref);
     g_clear_object(&m->picture);

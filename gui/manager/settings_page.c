@@ -6,6 +6,7 @@
 #include "gui/manager/disk_add.h"
 #include "gui/manager/forward_rows.h"
 #include "gui/manager/medium_row.h"
+#include "gui/manager/place.h"
 #include "gui/manager/setting_row.h"
 #include "gui/manager/settings_change.h"
 #include "gui/manager/titles.h"
@@ -18,7 +19,7 @@ struct _VmSettings {
     GPtrArray *groups; /* struct group */
     GtkSearchEntry *search;
     GtkMenuButton *add;
-    GtkWidget *later;
+    GtkWidget *later, *damaged;
     AdwPreferencesPage *page;
 };
 G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, vm_item_widget_get_type())
@@ -220,6 +221,9 @@ static void on_live(VmSettings *v)
 {
     enum vm_state state = vm_item_of(v) ? vm_item_state(vm_item_of(v)) : VM_OFF;
     gtk_widget_set_visible(v->later, state != VM_OFF && state != VM_DAMAGED);
+    gtk_widget_set_visible(v->damaged, state == VM_DAMAGED);
+    gtk_widget_set_visible(GTK_WIDGET(v->page), state != VM_DAMAGED);
+    gtk_widget_set_sensitive(GTK_WIDGET(v->add), state != VM_DAMAGED);
 }
 
 /* ---- more hardware ---- */
@@ -238,6 +242,8 @@ static const struct hardware {
     {N_("Random Numbers"), "rng", "virtio=transitional"},
     {N_("TPM 2.0"), "tpm", "model=crb"},
     {N_("Automatic Snapshots"), "snapshots", "every=60"},
+    {N_("Sound Card"), "audio", "model=hda"},
+    {N_("Guest Additions"), "additions", "identity=auto"},
     {N_("USB Tablet"), "usb", "device=tablet"},
     {N_("USB Keyboard"), "usb", "device=keyboard"},
     {N_("USB Stick"), "usb", "device=storage"},
@@ -322,11 +328,17 @@ static void add_disk(GtkWidget *w, const char *action, GVariant *parameter)
         disk_add_image(window, m, section);
 }
 
+static void add_folder(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    place_share(VM_WINDOW(gtk_widget_get_root(w)), vm_item_of(w));
+}
+
 static void fill_menu(VmSettings *v)
 {
     g_autoptr(GMenu) menu = g_menu_new();
     g_menu_append(menu, _("New Disk…"), "settings.add-disk");
     g_menu_append(menu, _("Disk Image…"), "settings.add-image");
+    g_menu_append(menu, _("Shared Folder…"), "settings.add-folder");
     for (unsigned i = 0; i < G_N_ELEMENTS(hardware); i++) {
         g_autoptr(GMenuItem) item = g_menu_item_new(_(hardware[i].title), NULL);
         g_menu_item_set_action_and_target(item, "settings.add", "u", i);
@@ -376,10 +388,12 @@ static void vm_settings_class_init(VmSettingsClass *c)
     gtk_widget_class_bind_template_child(w, VmSettings, search);
     gtk_widget_class_bind_template_child(w, VmSettings, add);
     gtk_widget_class_bind_template_child(w, VmSettings, later);
+    gtk_widget_class_bind_template_child(w, VmSettings, damaged);
     gtk_widget_class_bind_template_child(w, VmSettings, page);
     gtk_widget_class_install_action(w, "settings.add", "u", add_hardware);
     gtk_widget_class_install_action(w, "settings.add-disk", NULL, add_disk);
     gtk_widget_class_install_action(w, "settings.add-image", NULL, add_disk);
+    gtk_widget_class_install_action(w, "settings.add-folder", NULL, add_folder);
 }
 
 static void vm_settings_init(VmSettings *v)

@@ -185,6 +185,8 @@ void vm_window_choose(VmWindow *w, const char *name)
         open_group(w, vm_item_group(m), true);
     select_item(w, m);
     show_details(w);
+    /* The keyboard goes along: a list that gets it with the window would choose its first row. */
+    gtk_widget_child_focus(GTK_WIDGET(w->details), GTK_DIR_TAB_FORWARD);
 }
 
 /* Beside the list a double click is for the machine; without room for both, a click is for its page. */

@@ -149,6 +149,26 @@ def hanging(desk):
     desk.see("Off")
 
 
+def killed(desk):
+    """A process that goes without a word is missed; one that is told to end is not."""
+    if info(desk, "Größe 7.5")["state"] != "running":
+        desk.vmctl("start", "Größe 7.5")
+    desk.see("Running")
+    desk.vmctl("stop", "--force", "Größe 7.5")
+    desk.see("Off")
+    time.sleep(1)
+    assert not desk.find("label", "ended unexpectedly")
+    desk.vmctl("start", "Größe 7.5")
+    desk.see("Running")
+    os.kill(info(desk, "Größe 7.5")["running"]["pid"], signal.SIGKILL)
+    desk.see("ended unexpectedly")
+    desk.stop()
+    desk.vmctl("create", "Zweite", "--memory", "16M", "--nic", "none")
+    desk.start("--show", "Zweite")
+    desk.wait("the page of that machine", lambda: len([t for t in desk.things() if t.name == "Zweite"]) > 1)
+    desk.vmctl("delete", "Zweite")
+
+
 def log(desk):
     """What is written while one looks is put behind it, a character that is cut included; a new file is read anew."""
     def shown():
@@ -257,4 +277,4 @@ def deleting(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, log, removing_hardware, adding_a_disk, disks, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, killed, log, removing_hardware, adding_a_disk, disks, deleting], sys.argv[1:])
