@@ -12,7 +12,8 @@ enum board_when {
     HYPERV /* it is shown as a machine of Hyper-V */,
     HYPERV_TEST /* and is for tests */,
     VARIABLES /* its firmware keeps some */,
-    FLOPPY
+    FLOPPY,
+    UHCI /* that is the USB controller */
 };
 struct board_row {
     enum board_when when;

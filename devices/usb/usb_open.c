@@ -56,6 +56,8 @@ static bool place_unit(struct usb_bus *b, unsigned n, const struct config *c, GE
 {
     g_autofree char *name = config_string(c, "hub");
     unsigned hub = name ? (unsigned)(name[3] - '1') : 0, count = 0;
+    if (!name && b->unit[n].device && !b->unit[n].place[0])
+        return refuse(c, "the controller has fewer ports; plug it into a hub that is on one of them (hub=usb1)", error);
     if (!name)
         return true;
     struct usb_device *u = b->unit[hub].device;

@@ -129,6 +129,8 @@ TESTS = {
                   "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
     "grub-sata": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "sata3.file={grub-disk.img}"],
                   "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
+    "grub-usb": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "usb3.file={grub-disk.img}"],
+                 "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
     "linux32-cd": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--cdrom", "linux32.iso"], "limit": 120,
                    "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
     "linux32-disk": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--disk", "linux32.img"], "limit": 120,

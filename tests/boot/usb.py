@@ -101,8 +101,9 @@ KEY, RELATIVE, ABSOLUTE = 1, 2, 3
 
 
 def inputs(guest, cache, model):
-    guest.begin(cache, f"usb.model={model}", "usb1.device=tablet", "usb2.device=keyboard", "usb3.device=mouse")
-    guest.until_devices("keyboard, mouse and tablet", lambda d: len(d) == 3)
+    hub = ["usb1.device=hub", *(f"usb{n}.hub=usb1" for n in (2, 3, 4))] if model == "uhci" else []  # it has two ports
+    guest.begin(cache, f"usb.model={model}", "usb2.device=tablet", "usb3.device=keyboard", "usb4.device=mouse", *hub)
+    guest.until_devices("keyboard, mouse and tablet", lambda d: len(d) == 3 + bool(hub))
     tablet, keyboard, mouse = (guest.input_of(p) for p in ("Tablet", "Keyboard", "Mouse"))
     got = events(guest, keyboard, lambda: guest.run("type", guest.name, "aZ"))
     keys = [(c, v) for k, c, v in got if k == KEY]
@@ -123,7 +124,7 @@ def stick(guest, cache, model):
     path = os.path.join(guest.home, "stick")
     with open(path, "wb") as f:
         f.write(data)
-    guest.begin(cache, f"usb.model={model}", f"usb4.file={path}", "usb4.format=raw", "usb4.device=storage")
+    guest.begin(cache, f"usb.model={model}", f"usb2.file={path}", "usb2.format=raw", "usb2.device=storage")
     guest.until_devices("a stick", lambda d: products(d) == ["Terrarium USB Storage"])
     size = (64 if model == "xhci" else 16 if model == "ehci" else 4) * MIB
     guest.shell.good("for i in $(seq 100); do [ -b /dev/sda ] && break; sleep .1; done; ls /dev/sda")
@@ -139,7 +140,7 @@ def stick(guest, cache, model):
 
 
 def parts(tests):
-    return {f"{name}-{model}": (test, model) for name, test in tests.items() for model in ("xhci",)}
+    return {f"{name}-{model}": (test, model) for name, test in tests.items() for model in ("xhci", "ehci", "uhci")}
 
 
 TESTS = parts({"inputs": inputs, "stick": stick})
