@@ -85,7 +85,10 @@ static const struct device_ops *chosen_chip(const struct device_class *k, const 
     for (const struct device_ops *const *chip = board_pc_chips; *chip; chip++)
         if (!strcmp((*chip)->name, k->models[which]))
             return *chip;
-    g_assert_not_reached();
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s: [%s] model = %s: this is a part of the mainboard, there from the start or never", c->path,
+                c->section, k->models[which]);
+    return NULL;
 }
 
 struct device *board_pc_optional(struct machine *m, const char *section, GError **error)

@@ -29,7 +29,7 @@ enum {
     P_CHANGES = P_C_CONNECTED | P_C_ENABLED | P_C_CURRENT,
     P_WAKES = 7 << 20,
 };
-enum { FRAME_NS = 1000000, QUIET_FRAMES = 32, SLOW = 8, AT_ONCE = 64 };
+enum { FRAME_NS = 1000000, QUIET_FRAMES = 32, SLOW = 8, AT_ONCE = 16 };
 
 /* ---- interrupts ---- */
 static void update(struct device *d)
@@ -379,4 +379,5 @@ const struct device_ops ehci_ops = {
     .sync = ehci_sync,
     .fini = ehci_fini,
     .input = &usb_input,
+    .usb = &usb_told,
 };

@@ -9,7 +9,7 @@
 #include "core-vmm/base/bytes.h"
 #include "devices/usb/ehci.h"
 
-enum { END = 1, KIND = 6, KIND_QUEUE = 2, STEPS = 256, AT_ONCE = 64, PAGE = 4096, PAGES = 5 };
+enum { END = 1, KIND = 6, KIND_QUEUE = 2, STEPS = 256, BUDGET = 256 << 10, BYTES_A_TD = 1024, PAGE = 4096, PAGES = 5 };
 /* Words of a queue head; its overlay begins with the next pointer, as a qTD does. */
 enum { Q_LINK, Q_ENDPOINT, Q_HUB, Q_CURRENT, Q_NEXT, Q_ALTERNATE, Q_TOKEN, Q_BUFFER, Q_WORDS = 12 };
 enum { D_NEXT, D_ALTERNATE, D_TOKEN, D_BUFFER, D_WORDS = 8 };
@@ -29,6 +29,7 @@ struct queue {
     struct ehci *x;
     uint32_t at, w[Q_WORDS];
     bool moved;
+    uint32_t budget; /* bytes that may still be moved in this walk, and something for each qTD */
 };
 
 static bool read_words(struct device *d, uint32_t at, uint32_t *words, unsigned n)
@@ -161,11 +162,13 @@ static bool run_queue(struct queue *q)
 {
     if (!read_words(q->d, q->at, q->w, Q_WORDS))
         return false;
-    for (unsigned n = 0; n < AT_ONCE && !(q->w[Q_TOKEN] & T_HALTED); n++) {
+    while (q->budget && !(q->w[Q_TOKEN] & T_HALTED)) {
         if (!(q->w[Q_TOKEN] & T_ACTIVE) && !fetch(q))
             break;
+        uint32_t bytes = BYTES_A_TD + ((q->w[Q_TOKEN] & T_BYTES) >> 16);
         if (!carry_out(q))
             break;
+        q->budget -= MIN(q->budget, bytes);
     }
     return true;
 }
@@ -183,7 +186,7 @@ bool ehci_walk_periodic(struct device *d)
 {
     struct ehci *x = d->state;
     uint32_t link, frame = x->index >> 3 & 1023;
-    struct queue q = {.d = d, .x = x};
+    struct queue q = {.d = d, .x = x, .budget = BUDGET};
     if (!read_words(d, x->periodic + frame * 4, &link, 1)) {
         host_error(d, "the periodic list is not in RAM");
         return false;
@@ -208,10 +211,10 @@ bool ehci_walk_periodic(struct device *d)
 bool ehci_walk_async(struct device *d)
 {
     struct ehci *x = d->state;
-    struct queue q = {.d = d, .x = x, .at = x->async & ~31u};
+    struct queue q = {.d = d, .x = x, .at = x->async & ~31u, .budget = BUDGET};
     uint32_t mark = q.at;
     bool moved = false;
-    for (unsigned n = 0; n < STEPS; n++) {
+    for (unsigned n = 0; n < STEPS && q.budget; n++) {
         q.moved = false;
         if (!run_queue(&q)) {
             host_error(d, "a queue head is not in RAM");

@@ -25,7 +25,7 @@ enum {
     P_SUSPEND = 0x1000,
     P_WRITABLE = P_ENABLED | P_RESUME | P_RESET | P_SUSPEND,
 };
-enum { FRAME_NS = 1000000, QUIET_FRAMES = 32, SLOW = 8, AT_ONCE = 64 };
+enum { FRAME_NS = 1000000, QUIET_FRAMES = 32, SLOW = 8, AT_ONCE = 16 };
 
 /* ---- interrupts ---- */
 static void update(struct device *d)
@@ -322,4 +322,5 @@ const struct device_ops uhci_ops = {
     .sync = uhci_sync,
     .fini = uhci_fini,
     .input = &usb_input,
+    .usb = &usb_told,
 };

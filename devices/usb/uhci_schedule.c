@@ -7,7 +7,7 @@
 #include "core-vmm/base/bytes.h"
 #include "devices/usb/uhci.h"
 
-enum { END = 1, IS_QUEUE = 2, DEPTH = 4, STEPS = 2048, BYTES = 16 << 10 };
+enum { END = 1, IS_QUEUE = 2, DEPTH = 4, STEPS = 1024, BYTES = 16 << 10, BYTES_A_TD = 16 };
 enum {
     T_TIMEOUT = 1 << 18,
     T_NAK = 1 << 19,
@@ -53,7 +53,7 @@ static enum outcome through(struct walk *w, uint32_t at, uint32_t status, const 
 {
     bool is_short = t->pid == USB_PID_IN && t->moved < t->bytes;
     write_status(w->d, at, (status & ~(T_ACTIVE | T_RESULTS | T_LENGTH)) | ((t->moved - 1) & T_LENGTH));
-    w->bytes += t->moved;
+    w->bytes += BYTES_A_TD + t->moved;
     w->moved = w->since = true;
     if (status & T_INTERRUPT)
         w->x->why |= UHCI_WHY_COMPLETE;

@@ -33,6 +33,7 @@ void usb_bus_plug(struct usb_bus *b, struct usb_device *u, bool in); /* into its
 void usb_bus_listening(struct usb_device *u);                        /* what the guest listens to may have changed */
 struct usb_device *usb_bus_of_drive(struct usb_bus *b, struct drive *medium);
 extern const struct input_ops usb_input;
+extern const struct usb_ops usb_told;
 
 /* The devices: NULL with an error.  d: the controller; number: of the section. */
 struct usb_device *usb_storage_open(struct device *d, const struct config *c, unsigned number, GError **error);
