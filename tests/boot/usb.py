@@ -55,6 +55,7 @@ class Guest(virtio.Guest):
                  "--kernel", os.path.join(cache, KERNEL), "--initrd", initrd, "--cmdline", "console=ttyS0 loglevel=4 panic=-1", *sets)
         self.run("start", self.name)
         self.shell = self.connect("line", "GUEST-PROMPT")
+        self.shell.good("dmesg -n 1")  # a stick that is pulled is complained about, in the middle of what the shell echoes
         self.shell.good("for m in $(cat /usb/list); do insmod /usb/$m 2>/dev/null; done; true", 120)
 
     def devices(self):
