@@ -49,7 +49,7 @@ extern const struct device_ops virtio_blk_ops, virtio_net_ops, virtio_rng_ops, v
 extern const struct device_ops virtio_balloon_ops, virtio_console_ops;
 
 /* USB controllers; line 0: INTA# */
-extern const struct device_ops xhci_ops;
+extern const struct device_ops xhci_ops, ehci_ops, uhci_ops;
 
 /* Network cards; line 0: INTA# */
 extern const struct device_ops e1000_ops, e1000e_ops;     /* 82540EM, 82574L */

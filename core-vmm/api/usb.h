@@ -77,6 +77,16 @@ struct usb_port {
     void *owner;               /* the controller's or hub's */
 };
 
+/* What a controller tells of the devices that machine.ini lists; n: 1 ... of the section.  false: there is none. */
+struct usb_look {
+    const char *device; /* "tablet" */
+    const char *speed;  /* "high"; NULL: it is not plugged in */
+    bool configured;    /* a driver of the guest has it */
+};
+struct usb_ops {
+    bool (*look)(struct device *d, unsigned n, struct usb_look *out);
+};
+
 /* A device of some speed that both can comes into an empty port; false: they have none in common. */
 bool usb_attach(struct usb_port *p, struct usb_device *u);
 /* It goes: packets that it has kept end as USB_LOST first. */

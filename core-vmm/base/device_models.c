@@ -5,7 +5,7 @@
 #include <string.h>
 
 const char *const nic_models[] = {"e1000", "e1000e", "pcnet", "rtl8139", "rtl8139c", "virtio-net", NULL};
-const char *const usb_models[] = {"xhci", NULL};
+const char *const usb_models[] = {"xhci", "ehci", "uhci", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 static const char *const nvme_models[] = {"nvme", NULL};
 static const char *const ahci_models[] = {"ahci", NULL};

@@ -12,6 +12,7 @@ const struct board_row board_pc[] = {
     {ALWAYS, {&i440fx_ops, "northbridge", .slot = 0}},
     {ALWAYS, {&piix3_ops, "southbridge", .slot = 1, .function = 0, .irqchip = true}},
     {ALWAYS, {&piix3_ide_ops, "ide", .slot = 1, .function = 1, .irq = {14, 15}, .irqs = 2}},
+    {UHCI, {&uhci_ops, "usb", .slot = 1, .function = 2}},
     {ALWAYS, {&piix4_pm_ops, "pm", .slot = 1, .function = 3, .irq = {9}, .irqs = 1}},
     {ALWAYS, {&pci_hotplug_ops, "pci-hotplug", ISA}},
     {ALWAYS, {&firmware_rom_ops, "firmware", "machine", ISA}},
@@ -64,7 +65,8 @@ const struct device_ops *const board_pc_chips[] = {
     &virtio_console_ops,
     &virtio_rng_ops,
     &virtio_scsi_ops, // virtio
-    &xhci_ops, // USB
+    &xhci_ops,
+    &ehci_ops, // USB
     &edu_ops,
     &edu_msix_ops, // for tests
     NULL,

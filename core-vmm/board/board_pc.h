@@ -14,7 +14,8 @@ enum board_when {
     HYPERV_TEST /* and is for tests */,
     VARIABLES /* its firmware keeps some */,
     FLOPPY,
-    SOUND_HDA /* [audio] has that model */
+    SOUND_HDA /* [audio] has that model */,
+    UHCI /* that is the USB controller */
 };
 struct board_row {
     enum board_when when;

@@ -53,6 +53,17 @@ static bool sounds_by(struct machine *m, const char *model)
     return g_key_file_has_group(m->file, c.section) && !strcmp(which, model);
 }
 
+/* A controller that is a function of the board's own chips; others are chosen like cards. */
+static bool is_usb(struct machine *m, const char *model)
+{
+    const struct config c = {m->file, m->path, "usb"};
+    bool there = g_key_file_has_group(m->file, c.section);
+    for (char section[] = "usb1"; section[3] <= '8' && !there; section[3]++)
+        there = g_key_file_has_group(m->file, section);
+    g_autofree char *is = config_string(&c, "model");
+    return there && !strcmp(is, model);
+}
+
 static bool wanted(struct machine *m, const struct board_row *r)
 {
     switch (r->when) {
@@ -66,6 +77,7 @@ static bool wanted(struct machine *m, const struct board_row *r)
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
     case SOUND_HDA: return sounds_by(m, "hda");
+    case UHCI: return is_usb(m, "uhci");
     case ALWAYS: break;
     }
     return true;
@@ -82,7 +94,10 @@ static const struct device_ops *chosen_chip(const struct device_class *k, const 
     for (const struct device_ops *const *chip = board_pc_chips; *chip; chip++)
         if (!strcmp((*chip)->name, k->models[which]))
             return *chip;
-    g_assert_not_reached();
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s: [%s] model = %s: this is a part of the mainboard, there from the start or never", c->path,
+                c->section, k->models[which]);
+    return NULL;
 }
 
 struct device *board_pc_optional(struct machine *m, const char *section, GError **error)
@@ -130,7 +145,7 @@ static bool add_optional(struct machine *m, GError **error)
 /* ---- what the firmware is told ---- */
 
 /* Everything that can be booted from, in the order in which those of one kind are tried: the sections, and the Open Firmware
- * path by which the firmware knows each: SeaBIOS by the place alone, OVMF by those names, whatever controller it is.  In a path, "{slot}" is the function's PCI slot (hexadecimal), "{n}" the section's number. */
+ * path by which the firmware knows each: SeaBIOS by the place alone, OVMF by those names, whatever controller it is.  In a path, "{slot}" is the function's PCI slot (hexadecimal; ",2": not its first function), "{n}" the section's number, "{hub}" what is between. */
 static const struct bootable {
     const char *section;
     unsigned first, count;
@@ -145,26 +160,44 @@ static const struct bootable {
     {"nvme", 0, 2, "/pci@i0cf8/pci8086,5845@{slot}/namespace@1,0"},
     {"virtio-disk", 0, 4, "/pci@i0cf8/scsi@{slot}/disk@0,0"},
     {"scsi", 0, 7, "/pci@i0cf8/scsi@{slot}/channel@0/disk@{n},0"},
+    {"usb", 1, 8, "/pci@i0cf8/usb@{slot}/{hub}storage@{n}/channel@0/disk@0,0"},
     {"nic", 1, 8, "/pci@i0cf8/ethernet@{slot}"},
 };
 
-/* The function that a section is, or is part of; for those that are no PCI functions of their own, 0. */
-static unsigned slot_of(struct machine *m, const char *section)
+/* The function that a section is, or is part of, as paths name it; g_free. */
+static char *slot_of(struct machine *m, const char *section)
 {
     unsigned number;
     const struct device_class *k = device_class_of(section, &number);
     const struct device *d = k ? machine_device(m, k->together ? k->together : section) : NULL;
-    return d ? d->core->wiring.slot : 0;
+    const struct wiring *w = d ? &d->core->wiring : NULL;
+    return w && w->function ? g_strdup_printf("%x,%x", w->slot, w->function) : g_strdup_printf("%x", w ? w->slot : 0);
+}
+
+/* The hub that a USB device is plugged into; g_free. */
+static char *hub_of(struct machine *m, const char *section)
+{
+    g_autofree char *hub = g_key_file_get_string(m->file, section, "hub", NULL);
+    return hub ? g_strdup_printf("hub@%c/", hub[3]) : g_strdup("");
+}
+
+/* Other USB devices than sticks are not booted from. */
+static bool is_bootable(struct machine *m, const char *section)
+{
+    const struct config c = {m->file, m->path, section};
+    g_autofree char *kind = g_str_has_prefix(section, "usb") ? config_string(&c, "device") : NULL;
+    return g_key_file_has_group(m->file, section) && (!kind || !strcmp(kind, "storage"));
 }
 
 /* NULL: the machine has no such section. */
 static char *boot_path(struct machine *m, const struct bootable *b, unsigned n, char **section)
 {
     g_autofree char *name = g_strdup_printf("%s%u", b->section, n), *number = g_strdup_printf("%x", n);
-    if (!g_key_file_has_group(m->file, name))
+    if (!is_bootable(m, name))
         return NULL;
-    g_autofree char *slot = g_strdup_printf("%x", slot_of(m, name));
+    g_autofree char *slot = slot_of(m, name), *hub = hub_of(m, name);
     GString *path = g_string_new(b->path);
+    g_string_replace(path, "{hub}", hub, 0);
     g_string_replace(path, "{slot}", slot, 0);
     g_string_replace(path, "{n}", number, 0);
     *section = g_steal_pointer(&name);

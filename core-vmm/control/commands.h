@@ -10,7 +10,7 @@
 
 extern const struct command state_commands[], media_commands[], screen_commands[], display_commands[], input_commands[],
     serial_commands[], wait_commands[], device_commands[], balloon_commands[], save_commands[], live_commands[],
-    additions_commands[], limits_commands[], debug_commands[];
+    additions_commands[], limits_commands[], usb_commands[], debug_commands[];
 
 const char *state_name(enum machine_state s);
 const char *end_name(enum machine_end e);

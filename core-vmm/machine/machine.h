@@ -109,6 +109,9 @@ struct balloon_state;
 bool machine_balloon_look(struct machine *m, bool refresh, struct balloon_state *out);
 bool machine_balloon_ask(struct machine *m, uint64_t bytes);                  /* to be given back in all */
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
+/* usb.c: the device of section usbN; false: there is none. */
+struct usb_look;
+bool machine_usb_look(struct machine *m, unsigned n, struct usb_look *out);
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);
 /* Plugs the PCI function of that section of machine.ini ("testpci1") into the running machine, and tells the guest.  settings:

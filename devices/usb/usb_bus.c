@@ -24,6 +24,7 @@ void usb_detach(struct usb_port *p)
     p->device = NULL;
     u->port = NULL;
     u->ops->reset(u); /* what it has kept is lost */
+    usb_tokens_forget(u->machine->state, u);
     p->ops->changed(p);
 }
 
@@ -62,6 +63,7 @@ void usb_reset(struct usb_device *u)
 {
     u->address = u->configuration = 0;
     u->ops->reset(u);
+    usb_tokens_forget(u->machine->state, u);
 }
 
 struct usb_device *usb_find(struct usb_port *p, uint8_t address)

@@ -14,9 +14,12 @@ struct usb_unit {
     struct usb_device *device;          /* NULL: no such section */
     struct usb_port *place[USB_PLACES]; /* where it may be plugged in, the best first; the controller's, or a hub's */
     bool on_hub;
+    struct usb_pipe
+        *pipe[2 * USB_ENDPOINTS]; /* usb_tokens.c; 2n out, 2n + 1 in, made when first wanted; [0]: control */
 };
 struct usb_bus {
-    struct device *device; /* the controller */
+    struct device *device;             /* the controller */
+    void (*through)(struct device *d); /* of those that go by tokens: it is worth asking again */
     struct usb_unit unit[USB_UNITS];
 };
 
@@ -30,6 +33,7 @@ void usb_bus_plug(struct usb_bus *b, struct usb_device *u, bool in); /* into its
 void usb_bus_listening(struct usb_device *u);                        /* what the guest listens to may have changed */
 struct usb_device *usb_bus_of_drive(struct usb_bus *b, struct drive *medium);
 extern const struct input_ops usb_input;
+extern const struct usb_ops usb_told;
 
 /* The devices: NULL with an error.  d: the controller; number: of the section. */
 struct usb_device *usb_storage_open(struct device *d, const struct config *c, unsigned number, GError **error);
@@ -81,3 +85,24 @@ enum {
 bool usb_standard(struct usb_device *u, const struct usb_model *m, struct usb_packet *p);
 /* The answer to a control request that reads: as much of it as was asked for. */
 void usb_answer(struct usb_packet *p, const void *data, uint32_t bytes);
+
+/* ---- usb_tokens.c ---- */
+
+/* For controllers whose schedules are single tokens: what a control transfer is made of here, and what a device keeps is asked for
+ * again, as after a NAK, until it is through. */
+enum usb_pid { USB_PID_OUT = 0xe1, USB_PID_IN = 0x69, USB_PID_SETUP = 0x2d };
+struct usb_token {
+    enum usb_pid pid;
+    uint8_t endpoint;
+    uint64_t
+        tag; /* of whoever asks: the place of its descriptor.  Another one takes back what is kept for the endpoint */
+    uint8_t *data;  /* at most USB_PACKET_MOST bytes */
+    uint32_t bytes; /* out: what there is; in: room */
+    uint32_t moved;
+};
+/* Never USB_LATER. */
+enum usb_status usb_token(struct usb_device *u, struct usb_token *t);
+/* Takes back what is kept, and forgets.  u: of that device; NULL: of all. */
+void usb_tokens_forget(struct usb_bus *b, const struct usb_device *u);
+void usb_tokens_free(struct usb_bus *b);
+bool usb_tokens_sync(struct usb_bus *b, struct stream *s);

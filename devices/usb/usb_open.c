@@ -56,6 +56,8 @@ static bool place_unit(struct usb_bus *b, unsigned n, const struct config *c, GE
 {
     g_autofree char *name = config_string(c, "hub");
     unsigned hub = name ? (unsigned)(name[3] - '1') : 0, count = 0;
+    if (!name && b->unit[n].device && !b->unit[n].place[0])
+        return refuse(c, "the controller has fewer ports; plug it into a hub that is on one of them (hub=usb1)", error);
     if (!name)
         return true;
     struct usb_device *u = b->unit[hub].device;
@@ -96,9 +98,13 @@ bool usb_bus_open(struct usb_bus *b, struct device *d, const struct config *c, G
     return true;
 }
 
-/* Nobody is told: the controller is going, too. */
+/* Nobody is told: the controller is going, too.  All are unplugged before the first is gone, for a drive may still end its
+ * last request, and a hub's ports go with the hub. */
 void usb_bus_close(struct usb_bus *b)
 {
+    for (unsigned i = 0; i < USB_UNITS; i++)
+        if (b->unit[i].device)
+            b->unit[i].device->port = NULL;
     for (unsigned i = 0; i < USB_UNITS; i++)
         if (b->unit[i].device)
             b->unit[i].device->ops->close(b->unit[i].device);
@@ -157,6 +163,19 @@ bool usb_bus_sync(struct usb_bus *b, struct stream *s)
             usb_bus_listening(b->unit[i].device);
     return stream_ok(s);
 }
+
+static bool look(struct device *d, unsigned n, struct usb_look *out)
+{
+    static const char *const speeds[] = {"low", "full", "high", "super"};
+    const struct usb_bus *b = d->state;
+    const struct usb_device *u = n - 1 < USB_UNITS ? b->unit[n - 1].device : NULL;
+    if (!u)
+        return false;
+    *out = (struct usb_look){u->ops->name, u->port ? speeds[u->speed] : NULL, u->configuration};
+    return true;
+}
+
+const struct usb_ops usb_told = {look};
 
 /* ---- the user's keys and moves ---- */
 void usb_bus_listening(struct usb_device *u)

@@ -571,7 +571,8 @@ static void medium_changed(struct device *d, struct drive *medium)
         return;
     }
     usb_bus_plug(b, u, false);
-    usb_bus_plug(b, u, true);
+    if (usb_storage_present(u))
+        usb_bus_plug(b, u, true);
 }
 
 struct usb_device *usb_storage_open(struct device *d, const struct config *c, unsigned number, GError **error)

@@ -69,18 +69,18 @@ static void set_due(struct device *d, uint64_t at)
  * its turns by a timer, and the guest and others have theirs in between. */
 void xhci_work(struct device *d)
 {
-    enum { ROUNDS = 8, PAUSE_NS = 50000 };
+    enum { BUDGET = 1024, PAUSE_NS = 50000 };
     struct xhci *x = d->state;
-    unsigned rounds = 0;
     if (x->inside || !xhci_runs(x))
         return;
     x->inside = true;
+    x->budget = BUDGET;
     do {
         x->again = false;
         xhci_commands_run(d);
         if (xhci_runs(x) && xhci_has_room(x))
             run_endpoints(d);
-    } while (++rounds < ROUNDS && xhci_runs(x) && xhci_has_room(x) && !x->again && something_wanted(x));
+    } while (x->budget && xhci_runs(x) && xhci_has_room(x) && !x->again && something_wanted(x));
     x->inside = false;
     if (xhci_runs(x) && xhci_has_room(x) && (x->again || something_wanted(x)))
         set_due(d, dev_now(d) + PAUSE_NS);
@@ -465,4 +465,5 @@ const struct device_ops xhci_ops = {
     .sync = xhci_sync,
     .fini = xhci_fini,
     .input = &usb_input,
+    .usb = &usb_told,
 };

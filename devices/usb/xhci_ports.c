@@ -171,11 +171,13 @@ static struct usb_port *port_of(struct xhci *x, const struct xhci_slot *s)
     return p;
 }
 
+/* One that was reset, or is another, has not the slot's address any more. */
 struct usb_device *xhci_device_of(struct xhci *x, const struct xhci_slot *s)
 {
     struct usb_port *p = port_of(x, s);
     bool sleeps = s->root && s->root <= XHCI_PORTS && link_of(x, s->root - 1) != LINK_U0;
-    return p && p->enabled && !sleeps ? p->device : NULL;
+    struct usb_device *u = p && p->enabled && !sleeps ? p->device : NULL;
+    return u && (s->state < SLOT_ADDRESSED || u->address == s - x->slot) ? u : NULL;
 }
 
 /* Its endpoint is asked again, and a port that sleeps wakes up. */

@@ -8,7 +8,7 @@
 #include "core-vmm/base/bytes.h"
 #include "devices/usb/xhci.h"
 
-enum { TRB_BYTES_MOST = 64 << 10, LENGTH = 0x1ffff, AT_ONCE = 64 /* TDs of one endpoint */, DIRECTION_IN = 1 << 16 };
+enum { TRB_BYTES_MOST = 64 << 10, LENGTH = 0x1ffff, BYTES_A_STEP = 4096, DIRECTION_IN = 1 << 16 };
 enum {
     TYPE_ISOCH_OUT = 1,
     TYPE_BULK_OUT,
@@ -315,11 +315,10 @@ void xhci_endpoint_run(struct device *d, unsigned slot, unsigned endpoint)
     struct xhci_endpoint *e = &s->endpoint[endpoint];
     struct xhci_transfer *t = transfer_of(d, slot, endpoint);
     e->wanted = false;
-    for (unsigned n = 0; e->state == ENDPOINT_RUNNING && xhci_runs(x) && !t->kept; n++) {
+    while (e->state == ENDPOINT_RUNNING && xhci_runs(x) && !t->kept) {
         bool bad = false;
-        if (n == AT_ONCE || !xhci_has_room(x)) {
-            e->wanted = true; /* later, when the guest had its turn */
-            x->again |= n == AT_ONCE;
+        if (!x->budget || !xhci_has_room(x)) {
+            e->wanted = true; /* later, when others had their turn */
             return;
         }
         if (!gather(d, e, &bad)) {
@@ -331,6 +330,7 @@ void xhci_endpoint_run(struct device *d, unsigned slot, unsigned endpoint)
             }
             return;
         }
+        x->budget -= MIN(x->budget, 1 + t->bytes / BYTES_A_STEP);
         if (is_empty(t))
             end(d, e, CODE_SUCCESS);
         else if (!carry_on(d, s, e))

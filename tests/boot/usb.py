@@ -55,6 +55,7 @@ class Guest(virtio.Guest):
                  "--kernel", os.path.join(cache, KERNEL), "--initrd", initrd, "--cmdline", "console=ttyS0 loglevel=4 panic=-1", *sets)
         self.run("start", self.name)
         self.shell = self.connect("line", "GUEST-PROMPT")
+        self.shell.good("dmesg -n 1")  # a stick that is pulled is complained about, in the middle of what the shell echoes
         self.shell.good("for m in $(cat /usb/list); do insmod /usb/$m 2>/dev/null; done; true", 120)
 
     def devices(self):
@@ -101,8 +102,9 @@ KEY, RELATIVE, ABSOLUTE = 1, 2, 3
 
 
 def inputs(guest, cache, model):
-    guest.begin(cache, f"usb.model={model}", "usb1.device=tablet", "usb2.device=keyboard", "usb3.device=mouse")
-    guest.until_devices("keyboard, mouse and tablet", lambda d: len(d) == 3)
+    hub = ["usb1.device=hub", *(f"usb{n}.hub=usb1" for n in (2, 3, 4))] if model == "uhci" else []  # it has two ports
+    guest.begin(cache, f"usb.model={model}", "usb2.device=tablet", "usb3.device=keyboard", "usb4.device=mouse", *hub)
+    guest.until_devices("keyboard, mouse and tablet", lambda d: len(d) == 3 + bool(hub))
     tablet, keyboard, mouse = (guest.input_of(p) for p in ("Tablet", "Keyboard", "Mouse"))
     got = events(guest, keyboard, lambda: guest.run("type", guest.name, "aZ"))
     keys = [(c, v) for k, c, v in got if k == KEY]
@@ -123,7 +125,7 @@ def stick(guest, cache, model):
     path = os.path.join(guest.home, "stick")
     with open(path, "wb") as f:
         f.write(data)
-    guest.begin(cache, f"usb.model={model}", f"usb4.file={path}", "usb4.format=raw", "usb4.device=storage")
+    guest.begin(cache, f"usb.model={model}", f"usb2.file={path}", "usb2.format=raw", "usb2.device=storage")
     guest.until_devices("a stick", lambda d: products(d) == ["Terrarium USB Storage"])
     size = (64 if model == "xhci" else 16 if model == "ehci" else 4) * MIB
     guest.shell.good("for i in $(seq 100); do [ -b /dev/sda ] && break; sleep .1; done; ls /dev/sda")
@@ -138,11 +140,59 @@ def stick(guest, cache, model):
         need(hashlib.md5(f.read(3000000)).hexdigest() == sum_, "the image holds something else")
 
 
+def comes_and_goes(guest, cache, model):
+    """Plugged in and pulled, every fourth time while it is written to."""
+    path, data = os.path.join(guest.home, "stick"), random.Random(model).randbytes(8 * MIB)
+    guest.begin(cache, f"usb.model={model}", "usb1.device=tablet", "usb2.device=storage")
+    guest.until_devices("a tablet", lambda d: len(d) == 1)
+    for n in range(guest.options.rounds):
+        with open(path, "wb") as f:
+            f.write(data)
+        place = guest.run("usb", "attach", guest.name, "--storage", path, "--format", "raw").stdout.strip()
+        need(place == "usb2", f"it came to {place!r}")
+        guest.until_devices(f"round {n}: a stick", lambda d: "Terrarium USB Storage" in products(d))
+        guest.shell.good("for i in $(seq 200); do d=$(ls /sys/block | grep sd) && [ -b /dev/$d ] && break; sleep .1; done; ls /dev/$d")
+        need(hashlib.md5(data[:MIB]).hexdigest() in guest.shell.good("head -c 1048576 /dev/$d | md5sum", 60), f"round {n}: read wrong")
+        if n % 4 == 3:
+            guest.shell.good("(dd if=/dev/zero of=/dev/$d bs=64k count=100 conv=fsync 2>/dev/null &) ; true")
+        need("in use" in guest.run("usb", "list", guest.name).stdout, "the list does not say that it is in use")
+        guest.run("usb", "detach", guest.name, place)
+        guest.until_devices(f"round {n}: it gone", lambda d: "Terrarium USB Storage" not in products(d))
+    p = guest.run("usb", "detach", guest.name, "usb2", check=False)
+    need(p.returncode == 4 and "no stick in usb2" in p.stderr, f"{p.returncode} {p.stderr}")
+
+
+def saved(guest, cache, model):
+    """Saved and loaded while a stick is read and written; then the tablet still points."""
+    path, data = os.path.join(guest.home, "stick"), random.Random(model).randbytes(16 * MIB)
+    with open(path, "wb") as f:
+        f.write(data)
+    guest.begin(cache, f"usb.model={model}", "usb1.device=tablet", f"usb2.file={path}", "usb2.format=raw")
+    tablet = "Terrarium USB Tablet"
+    guest.until_devices("stick and tablet", lambda d: len(d) == 2)
+    guest.shell.good("for i in $(seq 100); do [ -b /dev/sda ] && break; sleep .1; done; ls /dev/sda")
+    guest.shell.good("(for i in 1 2 3 4; do echo 3 >/proc/sys/vm/drop_caches; head -c 2097152 /dev/sda | md5sum; done >/tmp/sums; echo END >>/tmp/sums) & true")
+    guest.shell.good("(for i in $(seq 0 40); do dd if=/bin/busybox of=/dev/sda bs=64k seek=$((128 + i % 2 * 40)) conv=notrunc,fsync 2>/dev/null; done; "
+                     "echo END >/tmp/written) & true")
+    for _ in range(3):
+        guest.again()
+    guest.shell.good("for i in $(seq 600); do grep -q END /tmp/sums && [ -e /tmp/written ] && break; sleep 1; done; cat /tmp/written", 700)
+    need(guest.shell.good("cat /tmp/sums").count(hashlib.md5(data[:2 * MIB]).hexdigest()) == 4, "it read something else")
+    sum_ = virtio.found(virtio.SUM, guest.shell.good("md5sum </bin/busybox"))
+    size = int(virtio.found(r"^\d+$", guest.shell.good("wc -c </bin/busybox")))
+    with open(path, "rb") as f:
+        for place in (128, 168):
+            f.seek(place * 65536)
+            need(hashlib.md5(f.read(size)).hexdigest() == sum_, "the image holds something else")
+    got = events(guest, guest.input_of(tablet), lambda: guest.control("input.pointer-absolute", x=65535, y=0, buttons=0))
+    need((ABSOLUTE, 0, 32767) in got, f"after loading, the tablet gives {got}")
+
+
 def parts(tests):
-    return {f"{name}-{model}": (test, model) for name, test in tests.items() for model in ("xhci",)}
+    return {f"{name}-{model}": (test, model) for name, test in tests.items() for model in ("xhci", "ehci", "uhci")}
 
 
-TESTS = parts({"inputs": inputs, "stick": stick})
+TESTS = parts({"inputs": inputs, "stick": stick, "comes-and-goes": comes_and_goes, "saved": saved})
 
 
 def one(options, cache, name):

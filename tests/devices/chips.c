@@ -47,6 +47,9 @@ const struct chip chips[] = {
      "usb1.device=tablet usb2.device=keyboard usb3.device=mouse usb4.device=storage usb4.file=zero:4M usb5.device=hub "
      "usb6.device=storage usb6.file=zero:1M usb6.hub=usb5 usb7.device=storage usb7.media=cdrom usb7.file=zero:8M "
      "usb8.device=storage"},
+    {&ehci_ops, "usb-ehci", "usb1.device=hub usb2.file=zero:1M usb3.device=tablet usb3.hub=usb1 usb4.device=keyboard"},
+    {&uhci_ops, "usb-uhci",
+     "usb1.device=hub usb2.file=zero:1M usb3.device=tablet usb3.hub=usb1 usb4.device=keyboard usb4.hub=usb1"},
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},
