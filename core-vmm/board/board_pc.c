@@ -37,6 +37,8 @@ const struct board_row board_pc[] = {
     {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {SOUND_HDA, {&hda_ops, "hda", "audio", .slot = 27}},
+    {SOUND_AC97, {&ac97_ops, "ac97", "audio", .slot = 27}},
+    {SOUND_SB16, {&sb16_ops, "sb16", "audio", ISA, .irq = {5}, .irqs = 1}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     {LISTED, {&vmware_backdoor_ops, "additions", ISA}},
     {LISTED, {&tpm_crb_ops, "tpm", ISA}},

@@ -13,7 +13,9 @@ enum board_when {
     HYPERV_TEST /* and is for tests */,
     VARIABLES /* its firmware keeps some */,
     FLOPPY,
-    SOUND_HDA /* [audio] has that model */
+    SOUND_HDA /* [audio] has that model */,
+    SOUND_AC97,
+    SOUND_SB16
 };
 struct board_row {
     enum board_when when;

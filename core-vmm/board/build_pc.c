@@ -65,6 +65,8 @@ static bool wanted(struct machine *m, const struct board_row *r)
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
     case SOUND_HDA: return sounds_by(m, "hda");
+    case SOUND_AC97: return sounds_by(m, "ac97");
+    case SOUND_SB16: return sounds_by(m, "sb16");
     case ALWAYS: break;
     }
     return true;
