@@ -55,6 +55,7 @@ extern const struct device_ops rtl8139_ops, rtl8139c_ops; /* RTL8139C+ and RTL81
 
 /* Sound; line 0: INTA#, or IRQ 5 */
 extern const struct device_ops sb16_ops; /* Sound Blaster 16 */
+extern const struct device_ops speaker_ops;
 extern const struct device_ops hda_ops;  /* 82801FB (ICH6) with a codec */
 extern const struct device_ops ac97_ops; /* 82801AA (ICH) with a codec */
 

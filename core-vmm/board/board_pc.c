@@ -38,6 +38,7 @@ const struct board_row board_pc[] = {
     {VIDEO, {&vga_ops, "video", .slot = 2}},
     {SOUND_HDA, {&hda_ops, "hda", "audio", .slot = 27}},
     {SOUND_AC97, {&ac97_ops, "ac97", "audio", .slot = 27}},
+    {SOUND, {&speaker_ops, "speaker", "audio", ISA}},
     {SOUND_SB16, {&sb16_ops, "sb16", "audio", ISA, .irq = {5}, .irqs = 1}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     {LISTED, {&vmware_backdoor_ops, "additions", ISA}},

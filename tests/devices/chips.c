@@ -34,6 +34,7 @@ const struct chip chips[] = {
     {&edu_msix_ops, "testpci2"},
     {&hda_ops, "hda"},
     {&ac97_ops, "ac97"},
+    {&speaker_ops, "speaker", NULL, "pit"},
     {&sb16_ops, "sb16", NULL, "dma"},
     {&i8237_ops, "dma"},
     {&i82077_ops, "floppy", "floppy0.file=zero:1440K floppy1.file=pattern:360K", "dma"},
