@@ -16,6 +16,7 @@ TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils ap
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
 PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian" # a Debian package, for .ci/package
+SOUND_PACKAGES="pulseaudio pulseaudio-utils" # a sound server, for the suite sound
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
@@ -52,6 +53,7 @@ need_packages() {
 		hosts) list="$list $HOSTS_PACKAGES" ;;
 		package) list="$list $PACKAGE_PACKAGES" ;;
 		network) list="$list $NETWORK_PACKAGES" ;;
+		sound) list="$list $SOUND_PACKAGES" ;;
 		vnc) list="$list $VNC_PACKAGES" ;;
 		esac
 	done

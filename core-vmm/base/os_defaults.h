@@ -9,6 +9,7 @@ struct os_defaults {
     const char *clock;    /* [machine] clock */
     const char *sockets;  /* [machine] sockets; NULL: one for each CPU */
     const char *identity; /* [additions] identity; NULL: no such section */
+    const char *sound;    /* [audio] model; NULL: no such section */
     const char *summary;  /* what it is for, for people */
 };
 extern const struct os_defaults os_defaults[]; /* ends with os == NULL; the first is for systems that nobody named */

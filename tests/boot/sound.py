@@ -200,7 +200,7 @@ def saved(guest, initrd, kernel, card):
     write_wav(os.path.join(guest.home, "b.wav"), b)
     out = os.path.join(guest.home, "out.wav")
     guest.begin(initrd, kernel, card, {"b.wav": os.path.join(guest.home, "b.wav")}, f"audio.out={out}")
-    guest.shell.good("aplay -q -D plughw:0 /sound/b.wav >/tmp/log 2>&1 & true")
+    guest.shell.good(f"aplay -q -D plughw:0 {guest.long} /sound/b.wav >/tmp/log 2>&1 & true")
     all_ = array.array("h")
     for i in range(3):
         guest.shell.good(f"sleep {1 + random.Random(i).random():.2f}")
