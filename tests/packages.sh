@@ -17,6 +17,7 @@ HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for t
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
 PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian" # a Debian package, for .ci/package
 INSTALL_PACKAGES="debhelper po-debconf dpkg-dev fakeroot" # the suite install builds components of Debian's installer with them
+SOUND_PACKAGES="pulseaudio pulseaudio-utils" # a sound server, for the suite sound
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
@@ -53,6 +54,7 @@ need_packages() {
 		hosts) list="$list $HOSTS_PACKAGES" ;;
 		package) list="$list $PACKAGE_PACKAGES" ;;
 		network) list="$list $NETWORK_PACKAGES" ;;
+		sound) list="$list $SOUND_PACKAGES" ;;
 		vnc) list="$list $VNC_PACKAGES" ;;
 		install) list="$list $INSTALL_PACKAGES" ;;
 		esac

@@ -23,8 +23,8 @@ void audio_close(struct audio_stream *s);   /* fini */
 bool audio_start(struct audio_stream *s,
                  const struct audio_format *format); /* from position 0; false: no such format */
 void audio_stop(struct audio_stream *s);
-/* From inside of fn: ask again when that many frames more are due, if that is before the 10 ms are over, and not at once (1 ms).
- * For chips that interrupt at a certain frame. */
+/* From inside of fn, or after a start: ask again when that many frames more are due, if that is before the 10 ms are over, and not
+ * at once (1 ms).  For chips that interrupt at a certain frame. */
 void audio_soon(struct audio_stream *s, uint64_t frames);
 /* Takes (IN: gives) what is due now, by fn, so that a position register that is about to be read is of this moment.  Of what a
  * host that was late owes, at most 40 ms at once: the guest is to have a chance to make more. */

@@ -14,7 +14,10 @@ enum board_when {
     HYPERV_TEST /* and is for tests */,
     VARIABLES /* its firmware keeps some */,
     FLOPPY,
+    SOUND /* [audio] is there */,
     SOUND_HDA /* [audio] has that model */,
+    SOUND_AC97,
+    SOUND_SB16,
     UHCI /* that is the USB controller */
 };
 struct board_row {

@@ -76,7 +76,10 @@ static bool wanted(struct machine *m, const struct board_row *r)
     case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
+    case SOUND: return g_key_file_has_group(m->file, "audio");
     case SOUND_HDA: return sounds_by(m, "hda");
+    case SOUND_AC97: return sounds_by(m, "ac97");
+    case SOUND_SB16: return sounds_by(m, "sb16");
     case UHCI: return is_usb(m, "uhci");
     case ALWAYS: break;
     }

@@ -287,8 +287,9 @@ static const struct schema_key tpm_keys[] = {
     {NULL},
 };
 static const struct schema_key audio_keys[] = {
-    {"model", SCHEMA_CHOICE, "hda", .words = WORDS("hda", "none"),
-     .help = "the sound card: Intel High Definition Audio"},
+    {"model", SCHEMA_CHOICE, "hda", .words = WORDS("hda", "ac97", "sb16", "none"),
+     .help =
+         "the sound card: Intel High Definition Audio; for older systems ac97 (82801AA) or sb16 (Sound Blaster 16)"},
     {"out", SCHEMA_PATH, "auto", .words = WORDS("auto", "none"),
      .help = "where sound goes: auto (the host's loudspeakers), none, or a WAV file's path"},
     {"in", SCHEMA_PATH, "none", .words = WORDS("auto", "none"),

@@ -29,6 +29,7 @@ struct audio_stream {
     uint64_t started, done, missed; /* ns; frames */
     uint64_t missed_before;         /* in earlier runs */
     uint64_t soon;                  /* frames after `done`; 0: nobody asked */
+    bool inside;                    /* of fn */
     int16_t frames[FRAMES * CHANNELS];
 };
 
@@ -64,19 +65,6 @@ static void skip_lost_time(struct audio_stream *s, uint64_t due)
     s->done = due - s->format.rate;
 }
 
-void audio_catch_up(struct audio_stream *s)
-{
-    uint64_t position = audio_position(s), budget = s->format.rate / BUDGET;
-    skip_lost_time(s, position);
-    while (s->running && s->done < position && budget) {
-        size_t n = MIN(MIN(position - s->done, budget), FRAMES);
-        s->soon = 0;
-        (s->direction == AUDIO_OUT ? play : record)(s, n);
-        s->done += n;
-        budget -= n;
-    }
-}
-
 /* When to look again. */
 static uint64_t next_look(struct audio_stream *s)
 {
@@ -89,19 +77,41 @@ static uint64_t next_look(struct audio_stream *s)
     return s->done < audio_position(s) ? MIN(at, now + BEHIND_NS) : at;
 }
 
+static void look_again(struct audio_stream *s)
+{
+    if (s->running)
+        clock_timer_set(s->timer, next_look(s));
+}
+
+void audio_catch_up(struct audio_stream *s)
+{
+    uint64_t position = audio_position(s), budget = s->format.rate / BUDGET;
+    skip_lost_time(s, position);
+    s->inside = true;
+    while (s->running && s->done < position && budget) {
+        size_t n = MIN(MIN(position - s->done, budget), FRAMES);
+        s->soon = s->soon > n ? s->soon - n : 0;
+        (s->direction == AUDIO_OUT ? play : record)(s, n);
+        s->done += n;
+        budget -= n;
+    }
+    s->inside = false;
+    look_again(s);
+}
+
 static void due(void *ctx)
 {
     struct audio_stream *s = ctx;
     dev_lock(s->device);
     audio_catch_up(s);
-    if (s->running)
-        clock_timer_set(s->timer, next_look(s));
     dev_unlock(s->device);
 }
 
 void audio_soon(struct audio_stream *s, uint64_t frames)
 {
     s->soon = frames;
+    if (!s->inside)
+        look_again(s);
 }
 
 struct audio_stream *audio_open(struct device *d, enum audio_direction direction, audio_frames_fn fn, void *tag)

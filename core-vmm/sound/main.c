@@ -111,9 +111,13 @@ static gboolean on_packet(int fd, GIOCondition condition, gpointer data)
     return there;
 }
 
+/* What the VM process has said by now is still to be heard. */
 static gboolean on_signal(gpointer data)
 {
-    g_main_loop_quit(((struct sound *)data)->loop);
+    struct sound *s = data;
+    while (sound_waits(s) && sound_receive(s))
+        continue;
+    g_main_loop_quit(s->loop);
     return G_SOURCE_CONTINUE;
 }
 
@@ -124,6 +128,8 @@ static void run(struct sound *s)
     g_unix_fd_add(s->wire, G_IO_IN, on_packet, s);
     g_main_loop_run(s->loop);
     g_main_loop_unref(s->loop);
+    for (unsigned i = 0; i < AUDIO_WIRE_STREAMS; i++)
+        source_stop(s, i);
 }
 
 static void clear(struct sound *s)

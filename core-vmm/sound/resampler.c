@@ -25,7 +25,7 @@ static void make_weights(struct resampler *r)
     for (unsigned p = 0; p <= PHASES; p++) {
         double sum = 0;
         for (unsigned i = 0; i < TAPS; i++) {
-            double x = i - (TAPS / 2 - 1) - (double)p / PHASES, w = (x + TAPS / 2.0) / TAPS;
+            double x = (double)i - (TAPS / 2 - 1) - (double)p / PHASES, w = (x + TAPS / 2.0) / TAPS;
             double sinc = fabs(x) < 1e-9 ? cut : sin(G_PI * x * cut) / (G_PI * x);
             double window = 0.42 - 0.5 * cos(2 * G_PI * w) + 0.08 * cos(4 * G_PI * w);
             r->weight[p][i] = sinc * window;

@@ -42,6 +42,7 @@ struct sound {
 
 /* ---- wire.c ---- */
 bool sound_receive(struct sound *s);        /* false: the VM process has gone, or says what makes no sense */
+bool sound_waits(const struct sound *s);    /* something has come that was not received */
 bool sound_has_room(const struct sound *s); /* the VM process reads */
 void sound_send(struct sound *s, unsigned stream, const float *stereo, size_t n); /* recorded frames of a taker */
 

@@ -14,7 +14,7 @@
 #define AHEAD      0.08 /* seconds */
 #define FAR_AHEAD  0.4  /* too many */
 #define MEAN       0.02 /* how fast the mean level follows, per chunk */
-#define STIFF      0.05 /* of the rate for each second that the level is off */
+#define STIFF      0.1  /* of the rate for each second that the level is off */
 #define BEND_MOST  0.005
 #define SILENT_FOR SOUND_RATE /* frames that others wait for one that has none */
 

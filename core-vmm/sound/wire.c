@@ -22,6 +22,12 @@ static gboolean send_counts(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
+bool sound_waits(const struct sound *s)
+{
+    struct pollfd p = {.fd = s->wire, .events = POLLIN};
+    return poll(&p, 1, 0) == 1 && p.revents & POLLIN;
+}
+
 bool sound_has_room(const struct sound *s)
 {
     struct pollfd p = {.fd = s->wire, .events = POLLOUT};
@@ -84,16 +90,16 @@ bool sound_receive(struct sound *s)
         struct audio_wire head;
         int16_t samples[AUDIO_WIRE_SAMPLES];
     } packet;
-    ssize_t n = 0;
-    for (unsigned i = 0; i < PACKETS_MOST; i++) {
-        n = recv(s->wire, &packet, sizeof packet, MSG_DONTWAIT);
-        if (n < (ssize_t)sizeof packet.head || !take(s, &packet.head, packet.samples, n - sizeof packet.head))
-            break;
-        n = 0;
-    }
     if (!s->counts) /* it also tells the VM process that there is room again */
         s->counts = g_timeout_add(COUNTS_MS, send_counts, s);
-    if (n > 0)
-        g_warning("the VM process says what makes no sense");
-    return n == 0 ? true : n < 0 && (errno == EAGAIN || errno == EINTR);
+    for (unsigned i = 0; i < PACKETS_MOST; i++) {
+        ssize_t n = recv(s->wire, &packet, sizeof packet, MSG_DONTWAIT);
+        if (n <= 0)
+            return n < 0 && (errno == EAGAIN || errno == EINTR);
+        if (n < (ssize_t)sizeof packet.head || !take(s, &packet.head, packet.samples, n - sizeof packet.head)) {
+            g_message("the VM process says what makes no sense");
+            return false;
+        }
+    }
+    return true;
 }

@@ -11,11 +11,17 @@
 #include "core-vmm/base/audio_wire.h"
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WAITING_MOST = 2 << 20, AHEAD_PART = 10 /* of a second */, RING_PARTS = 2 /* as often as that */ };
+enum {
+    WAITING_MOST = 2 << 20,
+    AHEAD_PART = 10 /* of a second */,
+    RING_PARTS = 2 /* as often as that */,
+    FINISH_MS = 1000
+};
 
 struct line_stream {
     struct sound_line *line;
@@ -33,6 +39,7 @@ struct sound_line {
     struct machine *machine;
     GMutex lock; /* all that follows */
     int fd;
+    bool new; /* the process has yet to come: what a machine that goes on from a saved state plays waits for it */
     GSource *source;
     GQueue waiting; /* GBytes: packets */
     size_t waiting_bytes;
@@ -66,13 +73,13 @@ static void put(struct sound_line *l, const struct audio_wire *head, const int16
     uint8_t packet[sizeof *head + AUDIO_WIRE_SAMPLES * sizeof *frames];
     size_t samples = frames ? (size_t)head->frames * head->channels : 0,
            bytes = sizeof *head + samples * sizeof *frames;
-    if (l->fd < 0)
+    if (l->fd < 0 && !l->new)
         return;
     memcpy(packet, head, sizeof *head);
     if (samples)
         memcpy(packet + sizeof *head, frames, samples * sizeof *frames);
     send_waiting(l);
-    if (g_queue_is_empty(&l->waiting) && send_now(l, packet, bytes))
+    if (l->fd >= 0 && g_queue_is_empty(&l->waiting) && send_now(l, packet, bytes))
         return;
     if (l->waiting_bytes + bytes > WAITING_MOST) {
         l->host.lost += frames ? head->frames : 0;
@@ -230,18 +237,41 @@ static gboolean on_packet(int fd, GIOCondition condition, gpointer data)
     return there;
 }
 
+static void attach_all(struct sound_line *l)
+{
+    for (unsigned i = 0; i < l->streams; i++)
+        audio_attach(l->stream[i].audio, &l->stream[i].end);
+}
+
 static void up(void *ctx, int fd)
 {
     struct sound_line *l = ctx;
-    hang_up(l);
+    bool first = l->new;
+    if (!first)
+        hang_up(l);
     g_mutex_lock(&l->lock);
+    l->new = false;
     l->fd = fd;
+    send_waiting(l);
     l->source = g_unix_fd_source_new(fd, G_IO_IN);
     g_source_set_callback(l->source, G_SOURCE_FUNC(on_packet), l, NULL);
     g_source_attach(l->source, NULL);
     g_mutex_unlock(&l->lock);
-    for (unsigned i = 0; i < l->streams; i++)
-        audio_attach(l->stream[i].audio, &l->stream[i].end); /* those that run are said to start */
+    if (!first)
+        attach_all(l); /* those that run are said to start */
+}
+
+/* What waits is let go when the process takes it; a machine that ends does not wait long for that. */
+static void finish(struct sound_line *l)
+{
+    gint64 end = g_get_monotonic_time() + FINISH_MS * 1000;
+    g_mutex_lock(&l->lock);
+    for (send_waiting(l); l->fd >= 0 && !g_queue_is_empty(&l->waiting) && g_get_monotonic_time() < end;
+         send_waiting(l)) {
+        struct pollfd p = {.fd = l->fd, .events = POLLOUT};
+        poll(&p, 1, 10);
+    }
+    g_mutex_unlock(&l->lock);
 }
 
 static void down(void *ctx)
@@ -271,6 +301,8 @@ struct sound_line *sound_line_new(struct machine *m, struct outer *o, unsigned e
             .line = l, .audio = a, .number = l->streams++, .in = audio_facts(a).direction == AUDIO_IN};
         s->end = (struct audio_end){on_frames, on_runs, s};
     }
+    l->new = true;
+    attach_all(l);
     audio_on_host(m, host_facts, l);
     outer_listen(o, end, "sound", &(struct outer_events){up, down, l});
     return l;
@@ -283,6 +315,7 @@ void sound_line_free(struct sound_line *l)
     for (unsigned i = 0; i < l->streams; i++)
         audio_attach(l->stream[i].audio, NULL);
     audio_on_host(l->machine, NULL, NULL);
+    finish(l);
     hang_up(l);
     for (unsigned i = 0; i < l->streams; i++)
         g_free(l->stream[i].ring);

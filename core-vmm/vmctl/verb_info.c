@@ -76,6 +76,10 @@ static void print_running(JsonObject *running)
     print_object(running, "  ");
     if (answer_has(running, "guest"))
         print_guest(answer_object(running, "guest"));
+    if (answer_has(running, "sound")) {
+        print("  sound\n");
+        print_object(answer_object(running, "sound"), "    ");
+    }
 }
 
 static void print_table(JsonObject *o)

@@ -12,6 +12,7 @@
 #include "core-vmm/base/bytes.h"
 #include "devices/all.h"
 #include "devices/audio/hda_codec.h"
+#include "devices/audio/registers.h"
 #include <string.h>
 
 enum { STREAMS_IN = 4, STREAMS = 8, STREAM_AT = 0x80, STREAM_BYTES = 0x20, ALIASES = 0x2000, RING = 256 };
@@ -64,11 +65,7 @@ enum {
 };
 enum { STS_DONE = 4, STS_LIST = 0x10, STS_READY = 0x20 };
 
-static const struct hda_register {
-    uint16_t at;
-    uint8_t bytes;
-    uint32_t reset, writable, cleared; /* cleared: bits that writing 1 to clears */
-} globals[GLOBALS] = {
+static const struct register_spec globals[GLOBALS] = {
     [GCAP] = {0x00, 2, 0x4401 /* 4 out, 4 in, addresses of 64 bits */},
     [VMIN] = {0x02, 1, 0},
     [VMAJ] = {0x03, 1, 1},
@@ -103,7 +100,7 @@ static const struct hda_register {
     [DPLBASE] = {0x70, 4, 0, 0xffffff81},
     [DPUBASE] = {0x74, 4, 0, 0xffffffff},
 };
-static const struct hda_register of_stream[STREAM_REGISTERS] = {
+static const struct register_spec of_stream[STREAM_REGISTERS] = {
     [CTL] = {0x00, 3, 0, 0xff001f},   [STS] = {0x03, 1, 0, 0, 0x1c},     [LPIB] = {0x04, 4},
     [CBL] = {0x08, 4, 0, 0xffffffff}, [LVI] = {0x0c, 2, 0, 0xff},        [FIFOS] = {0x10, 2, 0xbf},
     [FMT] = {0x12, 2, 0, 0x7f7f},     [BDPL] = {0x18, 4, 0, 0xffffff80}, [BDPU] = {0x1c, 4, 0, 0xffffffff},
@@ -405,6 +402,7 @@ static void start(struct device *d, struct hda_stream *s)
         return;
     }
     s->r[STS] |= STS_READY;
+    ask_again(d, s);
 }
 
 /* Several may be started at one moment: those whose bit is set in SSYNC wait. */
@@ -446,34 +444,34 @@ static void controller_reset(struct device *d)
 
 /* ---- read ---- */
 
-/* A register and which one of its kind it is in; NULL: nothing is there. */
-static const struct hda_register *find(struct hda *h, uint64_t offset, unsigned *which, struct hda_stream **s)
+static uint32_t global_read(void *ctx, unsigned which);
+static uint32_t stream_read(void *ctx, unsigned which);
+static void global_write(void *ctx, unsigned which, uint32_t mask, uint32_t v);
+static void stream_write(void *ctx, unsigned which, uint32_t mask, uint32_t v);
+static const struct register_bank global_bank = {globals, GLOBALS, global_read, global_write};
+static const struct register_bank stream_bank = {of_stream, STREAM_REGISTERS, stream_read, stream_write};
+
+/* To a stream's registers, or (NULL) to the others. */
+struct access {
+    struct device *device;
+    struct hda_stream *stream;
+    uint64_t offset; /* in its bank */
+};
+
+static struct access access_to(struct device *d, uint64_t offset)
 {
-    const struct hda_register *table = globals;
-    unsigned count = GLOBALS;
-    *s = NULL;
-    if (offset >= STREAM_AT) {
-        if (offset >= STREAM_AT + STREAMS * STREAM_BYTES)
-            return NULL;
-        *s = &h->stream[(offset - STREAM_AT) / STREAM_BYTES];
-        offset = (offset - STREAM_AT) % STREAM_BYTES;
-        table = of_stream;
-        count = STREAM_REGISTERS;
+    struct hda *h = d->state;
+    struct access a = {d, NULL, offset};
+    if (offset >= STREAM_AT && offset < STREAM_AT + STREAMS * STREAM_BYTES) {
+        a.stream = &h->stream[(offset - STREAM_AT) / STREAM_BYTES];
+        a.offset = (offset - STREAM_AT) % STREAM_BYTES;
     }
-    for (*which = 0; *which < count; ++*which)
-        if (offset - table[*which].at < table[*which].bytes)
-            return &table[*which];
-    return NULL;
+    return a;
 }
 
-/* Which byte of the register that is. */
-static unsigned place_in(const struct hda_register *r, const struct hda_stream *s, uint64_t offset)
+static uint32_t global_read(void *ctx, unsigned which)
 {
-    return (s ? (offset - STREAM_AT) % STREAM_BYTES : offset) - r->at;
-}
-
-static uint32_t global_value(struct device *d, unsigned which)
-{
+    struct device *d = ctx;
     struct hda *h = d->state;
     switch (which) {
     case INTSTS: return interrupt_status(h);
@@ -482,35 +480,25 @@ static uint32_t global_value(struct device *d, unsigned which)
     return h->r[which];
 }
 
-/* Wall clock and positions once more, for programs that are shown only those. */
+static uint32_t stream_read(void *ctx, unsigned which)
+{
+    struct access *a = ctx;
+    if (which == LPIB && audio_runs(a->stream->audio))
+        audio_catch_up(a->stream->audio);
+    return a->stream->r[which];
+}
+
+/* Its registers once more, for programs that are to be shown only wall clock and positions. */
 static uint64_t without_alias(uint64_t offset)
 {
     return offset >= ALIASES ? offset - ALIASES : offset;
 }
 
-/* Accesses of any width anywhere: byte by byte from the registers, each of which is looked at once. */
 static uint64_t hda_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
 {
-    struct hda *h = d->state;
-    uint64_t v = 0;
-    offset = without_alias(offset);
-    for (unsigned i = 0; i < size;) {
-        unsigned which;
-        struct hda_stream *s;
-        const struct hda_register *r = find(h, offset + i, &which, &s);
-        if (!r) {
-            i++;
-            continue;
-        }
-        if (s && which == LPIB && audio_runs(s->audio))
-            audio_catch_up(s->audio);
-        uint64_t value = s ? s->r[which] : global_value(d, which);
-        unsigned into = place_in(r, s, offset + i);
-        unsigned n = MIN(size - i, r->bytes - into);
-        v |= (value >> into * 8 & ((1ull << n * 8) - 1)) << i * 8;
-        i += n;
-    }
-    return v;
+    struct access a = access_to(d, without_alias(offset));
+    return a.stream ? registers_read(&stream_bank, &a, a.offset, size)
+                    : registers_read(&global_bank, d, a.offset, size);
 }
 
 /* ---- write ---- */
@@ -566,45 +554,42 @@ static void global_written(struct device *d, unsigned which, uint32_t was)
     update_irq(d, which == INTCTL);
 }
 
-static void register_write(struct device *d, const struct hda_register *r, unsigned which, struct hda_stream *s,
-                           uint32_t mask, uint32_t v)
+static bool in_reset(struct device *d)
 {
+    return !(((struct hda *)d->state)->r[GCTL] & GCTL_RUN);
+}
+
+static void global_write(void *ctx, unsigned which, uint32_t mask, uint32_t v)
+{
+    struct device *d = ctx;
     struct hda *h = d->state;
-    uint32_t *to = s ? &s->r[which] : &h->r[which], was = *to;
-    if (!(h->r[GCTL] & GCTL_RUN) && (s || which != GCTL))
-        return; /* in reset */
-    if (s && audio_runs(s->audio)) {
-        if (which == FMT)
-            return;               /* it is another stream's */
+    uint32_t was = h->r[which];
+    if (in_reset(d) && which != GCTL)
+        return;
+    h->r[which] = register_new(&globals[which], was, mask, v);
+    global_written(d, which, was);
+}
+
+static void stream_write(void *ctx, unsigned which, uint32_t mask, uint32_t v)
+{
+    struct access *a = ctx;
+    struct hda_stream *s = a->stream;
+    if (in_reset(a->device) || (which == FMT && audio_runs(s->audio)))
+        return; /* of a stream that runs, the format stays */
+    if (audio_runs(s->audio))
         audio_catch_up(s->audio); /* what is due still goes by what held */
-        was = *to;
-    }
-    *to = ((was & ~(r->writable & mask)) | (v & r->writable & mask)) & ~(v & mask & r->cleared);
-    if (s)
-        stream_written(d, s, which, was);
-    else
-        global_written(d, which, was);
+    uint32_t was = s->r[which];
+    s->r[which] = register_new(&of_stream[which], was, mask, v);
+    stream_written(a->device, s, which, was);
 }
 
 static void hda_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t v)
 {
-    struct hda *h = d->state;
-    if (offset >= ALIASES)
-        return;
-    for (unsigned i = 0; i < size;) {
-        unsigned which;
-        struct hda_stream *s;
-        const struct hda_register *r = find(h, offset + i, &which, &s);
-        if (!r) {
-            i++;
-            continue;
-        }
-        unsigned into = place_in(r, s, offset + i);
-        unsigned n = MIN(size - i, r->bytes - into);
-        uint64_t mask = ((1ull << n * 8) - 1) << into * 8;
-        register_write(d, r, which, s, mask, (v >> i * 8) << into * 8);
-        i += n;
-    }
+    struct access a = access_to(d, offset);
+    if (a.stream)
+        registers_write(&stream_bank, &a, a.offset, size, v);
+    else if (offset < ALIASES)
+        registers_write(&global_bank, d, offset, size, v);
 }
 
 /* ---- init, reset, sync ---- */

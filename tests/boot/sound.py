@@ -25,7 +25,10 @@ sys.path.insert(0, os.path.join(boot.HERE, "..", "network"))
 from guest_shell import Shell  # noqa: E402
 
 RATE = 48000
-MODULES = {"hda": "snd_hda_codec_generic snd_hda_intel", "ac97": "snd_intel8x0"}
+CARDS = {  # modules, what brings volumes that can be more than 0 dB there, what makes the buffer long (AC'97 has 64 KiB)
+    "hda": ("snd_hda_codec_generic snd_hda_intel", "true", "--buffer-time=2000000"),
+    "ac97": ("snd_intel8x0", "amixer -q sset PCM 0dB; amixer -q sset Capture 0dB; amixer sget PCM", ""),
+}
 
 
 # ---- sound ----
@@ -112,11 +115,13 @@ class Guest(boot.Machine):
                  "--initrd", own, "--cmdline", "console=ttyS0 loglevel=4 panic=-1", *sets)
         self.run("start", self.name)
         self.connect("GUEST-PROMPT")
-        for module in MODULES[card].split():
+        modules, volumes, self.long = CARDS[card]
+        for module in modules.split():
             self.shell.good(f"modprobe {module}", 60)
         self.shell.good("for i in $(seq 100); do [ -e /dev/snd/pcmC0D0p ] && break; sleep .1; done; cat /proc/asound/cards; ls /dev/snd/pcmC0D0p")
         out = self.shell.good("loud", 60)
-        print("# " + "\n# ".join(out.splitlines()[:40]), flush=True)
+        out += self.shell.good(volumes, 60)
+        print("# " + "\n# ".join(x for x in out.splitlines() if "%" in x or "control" in x), flush=True)
 
     def path(self, file):
         return f"{self.env['XDG_DATA_HOME']}/terrarium/machines/{self.name}/{file}"
@@ -158,7 +163,7 @@ def play(guest, initrd, kernel, card):
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count())]
     try:
         guest.shell.good("(while :; do md5sum /bin/busybox >/dev/null; done) & echo $! >/tmp/load")
-        guest.shell.good("aplay -q -D plughw:0 --buffer-time=2000000 /sound/b.wav", 120)
+        guest.shell.good(f"aplay -q -D plughw:0 {guest.long} /sound/b.wav", 120)
     finally:
         for p in busy:
             p.kill()
@@ -178,7 +183,7 @@ def record(guest, initrd, kernel, card):
     source = os.path.join(guest.home, "in.wav")
     write_wav(source, a)
     guest.begin(initrd, kernel, card, {}, "audio.out=none", f"audio.in={source}")
-    guest.shell.good("arecord -q -D plughw:0 -f S16_LE -c 2 -r 48000 -d 10 --buffer-time=1000000 /tmp/r.wav; ls -l /tmp/r.wav", 90)
+    guest.shell.good(f"arecord -q -D plughw:0 -f S16_LE -c 2 -r 48000 -d 10 {guest.long} /tmp/r.wav; ls -l /tmp/r.wav", 90)
     guest.shell.start("gzip -1 </tmp/r.wav | base64 -w 0; echo")
     text, code = guest.shell.result(120)
     need(code == 0, "the recording does not come back")
@@ -195,7 +200,7 @@ def saved(guest, initrd, kernel, card):
     write_wav(os.path.join(guest.home, "b.wav"), b)
     out = os.path.join(guest.home, "out.wav")
     guest.begin(initrd, kernel, card, {"b.wav": os.path.join(guest.home, "b.wav")}, f"audio.out={out}")
-    guest.shell.good("aplay -q -D plughw:0 /sound/b.wav >/tmp/log 2>&1 & true")
+    guest.shell.good(f"aplay -q -D plughw:0 {guest.long} /sound/b.wav >/tmp/log 2>&1 & true")
     all_ = array.array("h")
     for i in range(3):
         guest.shell.good(f"sleep {1 + random.Random(i).random():.2f}")

@@ -138,6 +138,7 @@ def test_buses(h):
             (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
             (("--os", "windows", "--cpus", "4"), "sata0", "sata5", "sockets=1\n"), (("--os", "windows-old"), "ide0", "ide2", "sockets=1\n"),
             (("--os", "windows"), "sata0", "sata5", "[additions]\nidentity=hyperv\n"),
+            (("--os", "windows"), "sata0", "sata5", "[audio]\nmodel=hda\n"), (("--os", "dos"), "ide0", "ide2", "[audio]\nmodel=sb16\n"),
             (("--os", "windows", "--cpus", "4", "--set", "machine.sockets=2"), "sata0", "sata5", "sockets=2\n"),
             (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
             (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
