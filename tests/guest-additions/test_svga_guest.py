@@ -120,7 +120,7 @@ def saved(d):
     d.shell.close()
     d.vmctl("start", "g")
     d.shell = type(d.shell)(d.base + "/g", PATIENCE)
-    d.shell.run("", 60)
+    d.shell.good("true", 60)
     d.shell.good("kill $(cat /tmp/loop); sleep 1; xsetroot -solid '#775511'", 60)
     d.shows("what is drawn then", lambda w, h, at: w == 900 and at(890, h - 10) == 0x775511 and at(200, 150) == 0xeeeeee)
 
