@@ -278,6 +278,9 @@ static const struct schema_key window_keys[] = {
      .help = "what closing the screen's window does with the machine: it asks, or the answer that it remembers"},
     {"toolbar", SCHEMA_FLAG, "on", .at_once = true,
      .help = "the window has its menus above the picture; off: they come when the pointer rests at the upper edge"},
+    {"resize", SCHEMA_CHOICE, "guest", .words = WORDS("guest", "scale"), .at_once = true,
+     .help = "the window has another size: the guest's screen takes it, if something in the guest sets it; or the "
+             "picture is scaled"},
     {"host-key", SCHEMA_TEXT, "Right Ctrl", .at_once = true,
      .help = "the key that is never the guest's, like F12 or Menu, in windows that open from now on"},
     {NULL},

@@ -24,6 +24,17 @@ static bool is_good(const struct svga *s, const struct svga_screen *n)
     return size && (!n->active || has_place(s, n));
 }
 
+/* All that are defined, with n instead of the one of its number, would fit into video RAM side by side: so much memory of the host, too, may a
+ * guest have for pictures. */
+static bool all_fit(const struct svga *s, unsigned id, const struct svga_screen *n)
+{
+    uint64_t bytes = (uint64_t)n->width * n->height * 4;
+    for (unsigned i = 0; i < SVGA_SCREENS; i++)
+        if (i != id && s->screen[i].defined)
+            bytes += (uint64_t)s->screen[i].width * s->screen[i].height * 4;
+    return bytes <= s->vga.vram_bytes;
+}
+
 static void blacken(struct svga *s, const struct svga_screen *n)
 {
     for (uint32_t y = 0; y < n->height; y++)
@@ -56,7 +67,7 @@ void svga_screen_define(struct device *d, const uint32_t *a, uint32_t words)
         n.offset = a[IN_OFFSET];
         n.pitch = a[IN_PITCH];
     }
-    if (!is_good(s, &n) || (n.active && (!whole || a[IN_GMR] != SVGA_FRAMEBUFFER))) {
+    if (!is_good(s, &n) || !all_fit(s, a[IN_ID], &n) || (n.active && (!whole || a[IN_GMR] != SVGA_FRAMEBUFFER))) {
         dev_log(d, "screen %u of %ux%u has no place in video memory", a[IN_ID], n.width, n.height);
         return;
     }
@@ -197,6 +208,9 @@ bool svga_screens_sync(struct svga *s, struct stream *stream)
         if (n->defined && !is_good(s, n))
             return false;
     }
+    for (unsigned i = 0; i < SVGA_SCREENS && stream->loading; i++)
+        if (s->screen[i].defined && !all_fit(s, i, &s->screen[i]))
+            return false;
     stream_u32(stream, &s->gmrfb.gmr);
     stream_u32(stream, &s->gmrfb.offset);
     stream_u32(stream, &s->gmrfb.pitch);

@@ -53,6 +53,7 @@ void tclo_closed(void *talk);
 /* The program of a user's session. */
 bool tclo_tell_session(struct additions *a, const void *wish,
                        size_t bytes); /* false: there is none, or it does not answer */
+bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes); /* likewise */
 bool tclo_session_listens(struct additions *a);
 
 /* ---- clipboard.c; loop thread but for what is said ---- */
@@ -84,9 +85,10 @@ struct additions {
     struct folders *folders;
     bool keep_time;
     struct additions_size layout[ADDITIONS_SCREENS];
-    _Atomic unsigned sizes_by;  /* enum sizes_by: who has said last that it sets them */
-    _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
-    _Atomic unsigned telling;   /* that it does is about to be told to the service */
-    _Atomic gint64 log_second;  /* of the guest's words in our log, at most LOG_A_SECOND each */
+    _Atomic unsigned sizes_by;      /* enum sizes_by: who has said last that it sets them */
+    _Atomic unsigned telling_sizes; /* what was asked for is about to be told */
+    _Atomic unsigned sync_time;     /* the guest wants its clock kept right; 0, 1 */
+    _Atomic unsigned telling;       /* that it does is about to be told to the service */
+    _Atomic gint64 log_second;      /* of the guest's words in our log, at most LOG_A_SECOND each */
     _Atomic unsigned log_count;
 };

@@ -7,7 +7,7 @@
 #include "guest-additions/common/inside.h"
 #include <string.h>
 
-static void tell(struct additions *a)
+static bool tell(struct additions *a)
 {
     unsigned n = 0;
     uint32_t x = 0;
@@ -21,22 +21,28 @@ static void tell(struct additions *a)
         n++;
     }
     g_autofree char *wish = g_strdup_printf("DisplayTopology_Set %u%s", n, places->str);
-    if (n && atomic_load(&a->sizes_by) == SIZES_BY_SERVICE)
-        additions_say(a, wish, NULL, NULL);
-    else if (n && atomic_load(&a->sizes_by) == SIZES_BY_SESSION)
-        tclo_tell_session(a, wish, strlen(wish));
+    if (!n)
+        return false;
+    switch (atomic_load(&a->sizes_by)) {
+    case SIZES_BY_SERVICE: return tclo_tell_service(a, wish, strlen(wish));
+    case SIZES_BY_SESSION: return tclo_tell_session(a, wish, strlen(wish));
+    default: return false;
+    }
 }
 
 static gboolean agent_came(gpointer additions)
 {
-    tell(additions);
+    struct additions *a = additions;
+    atomic_store(&a->telling_sizes, 0);
+    tell(a);
     return G_SOURCE_REMOVE;
 }
 
 void layout_agent(struct additions *a, enum sizes_by who)
 {
     atomic_store(&a->sizes_by, who);
-    g_idle_add(agent_came, a);
+    if (!atomic_exchange(&a->telling_sizes, 1)) /* however often the guest says it */
+        g_idle_add(agent_came, a);
 }
 
 bool additions_sets_sizes(struct additions *a)
@@ -59,8 +65,5 @@ bool additions_ask_size(struct additions *a, unsigned screen, uint32_t width, ui
     if (screen >= ADDITIONS_SCREENS)
         return false;
     a->layout[screen] = (struct additions_size){width, height};
-    if (!additions_sets_sizes(a))
-        return false;
-    tell(a);
-    return true;
+    return tell(a);
 }

@@ -238,6 +238,9 @@ def test_life(h):
     h.want(0, "serial", "m", "--tail", out="+30 -30 +42 +48 -48 -42 +29 +56 +111 -111 -56 -29")
     h.want(0, "screen", "text", "m", out="GNU GRUB\na test\n")
     h.want(0, "screen", "shot", "m", h.base + "/s.png")
+    h.want(3, "screen", "shot", "m", h.base + "/t.png", "--screen", "2", err="no such screen")
+    h.want(2, "screen", "size", "m", "large", err="no size")
+    h.want(4, "screen", "size", "m", "800x600", err="type = svga")
     with open(h.base + "/s.png", "rb") as f:
         assert f.read(8) == b"\x89PNG\r\n\x1a\n"
     with open(h.base + "/a.iso", "wb") as f:

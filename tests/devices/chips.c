@@ -9,7 +9,7 @@ const struct chip chips[] = {
     {&i8259_ops, "pic"},
     {&i8254_ops, "pit"},
     {&vga_ops, "video", "video.memory=1M"},
-    {&svga_ops, "svga", "video.memory=1M video.screens=2"},
+    {&svga_ops, "svga", "video.memory=1M"},
     {&mc146818_ops, "rtc"},
     {&i8042_ops, "keyboard"},
     {&port92_ops, "port92"},
