@@ -111,7 +111,7 @@ def no_way_out(d):
     os.mkfifo(f"{d.base}/work/pipe")
     s = d.shell
     assert s.good("readlink link") == "../outside/secret"
-    assert "secret" not in d.refused("cat dir/secret")
+    assert "not for guests" not in d.refused("cat dir/secret")
     d.refused("cat link")
     d.refused("echo x >dir/new")
     assert "pipe" not in s.good("ls")
@@ -162,5 +162,29 @@ def restarted(d):
         time.sleep(1)
 
 
-TESTS = [listed, changes, contents, read_only, no_way_out, many, suspended, restarted]
+def live(d):
+    """Folders come and go while the machine runs, and stay in its file."""
+    s = d.shell
+    os.mkdir(d.base + "/more")
+    d.put("more/thing", b"new\n")
+    d.vmctl("folder", "add", "g", d.base + "/more")
+    assert s.good("cat /mnt/hgfs/more/thing") == "new"
+    d.vmctl("folder", "add", "g", d.base + "/more", code=1)
+    d.vmctl("folder", "add", "g", d.base + "/more", "--name", "again", "--readonly")
+    d.refused("touch /mnt/hgfs/again/x")
+    assert s.good("touch /mnt/hgfs/more/x; ls /mnt/hgfs/again") == "thing  x"
+    assert "shared now" in d.vmctl("folder", "list", "g")
+    d.vmctl("folder", "rm", "g", "more")
+    d.vmctl("folder", "rm", "g", "work")
+    time.sleep(2)  # vmhgfs-fuse remembers names for a second
+    d.refused("cat /mnt/hgfs/more/thing")
+    d.refused("cat /mnt/hgfs/work/kept")
+    assert s.good("ls -1 /mnt/hgfs").split("\n") == ["again", "look only"]
+    d.vmctl("folder", "add", "g", d.base + "/work")
+    time.sleep(2)
+    assert s.good("cat /mnt/hgfs/work/kept") == "after"
+    d.vmctl("folder", "rm", "g", "none", code=3)
+
+
+TESTS = [listed, changes, contents, read_only, no_way_out, many, suspended, restarted, live]
 run_tests(Shared(*sys.argv[1:3], "folders-initrd64.gz"), TESTS)
