@@ -392,6 +392,15 @@ const struct schema_section *schema_find_section(const char *section)
     return NULL;
 }
 
+bool schema_is_disk(GKeyFile *file, const char *section)
+{
+    const struct schema_section *s = schema_find_section(section);
+    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
+    g_autofree char *image = g_key_file_get_string(file, section, "file", NULL);
+    return s && s->drive && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom") &&
+           (strcmp(s->name, "usb") || (image && *image));
+}
+
 static void unknown_section(const char *section, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);

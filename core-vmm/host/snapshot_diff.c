@@ -210,10 +210,7 @@ static void add_pair(struct diffing *d, const char *drive)
 /* A hard disk that came later; one that is only read is in no snapshot, and stays as it is. */
 static bool is_new_disk(const struct diffing *d, const char *section)
 {
-    const struct schema_section *s = schema_find_section(section);
-    g_autofree char *media = g_key_file_get_string(d->side[1].file, section, "media", NULL);
-    return s && s->drive && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom") &&
-           !g_key_file_has_group(d->side[0].file, section);
+    return schema_is_disk(d->side[1].file, section) && !g_key_file_has_group(d->side[0].file, section);
 }
 
 /* Disks that snapshots have: CDs and floppies are others'. */

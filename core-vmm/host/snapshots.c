@@ -184,12 +184,10 @@ GPtrArray *snapshot_chain(const struct snapshot_record *r, const struct snapshot
 /* Those that a guest writes to; what is removable, or is only read, is as it is. */
 char *snapshot_written_image(GKeyFile *file, const char *section)
 {
-    const struct schema_section *s = schema_find_section(section);
-    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
     g_autofree char *image = g_key_file_get_string(file, section, "file", NULL);
     g_autofree char *readonly = g_key_file_get_string(file, section, "readonly", NULL);
-    bool disk = s && s->drive && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom");
-    return disk && image && *image && g_strcmp0(readonly, "on") ? g_steal_pointer(&image) : NULL;
+    return schema_is_disk(file, section) && image && *image && g_strcmp0(readonly, "on") ? g_steal_pointer(&image)
+                                                                                         : NULL;
 }
 
 char *snapshot_format_of(GKeyFile *file, const char *section, const char *image)

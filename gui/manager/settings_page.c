@@ -306,7 +306,7 @@ static char *free_disk(GKeyFile *file)
     char *found = NULL;
     for (char **g = sections; *g && !found; g++) {
         const struct schema_section *s = schema_find_section(*g);
-        if (s && s->drive && strcmp(s->name, "floppy") && !medium_row_is_for(file, *g))
+        if (schema_is_disk(file, *g) && strcmp(s->name, "usb"))
             found = free_of_kind(file, s);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(others) && !found; i++)
