@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define FLASH_AREA "flash.0" /* the memory of UEFI's variables, as state_areas() calls it */
-enum { FEW_PAGES = 4096, ALIKE_ROUNDS = 3, ROUNDS_MAX = 64, LOG_MS = 50 };
+enum { FEW_PAGES = 4096, ALIKE_ROUNDS = 3, ALIKE_AT_LAST = 16, ROUNDS_MAX = 64, LOG_MS = 50 };
 enum step { STEP_MEMORY, STEP_COPY, STEP_FLUSH, STEP_REST };
 
 struct live {
@@ -338,7 +338,8 @@ static bool too_fast(const struct live *l, uint64_t pages, GError **error)
 }
 
 /* What is changed while a round is copied is to become fewer; a few rounds are for what the guest did while all of its memory went out,
- * and for what was written in the one before, as a software engine's log has that once more. */
+ * and for what was written in the one before, as a software engine's log has that once more.  On a busy host rounds differ: the last
+ * resort, a moment with more than FEW_PAGES, is for a guest of which many rounds had none with fewer. */
 static bool may_go_on(struct live *l, bool *again, GError **error)
 {
     memory_take_log(l->machine, l->pages.changed);
@@ -357,7 +358,8 @@ static bool may_go_on(struct live *l, bool *again, GError **error)
             return true;
         }
     }
-    if (!*again || (l->alike < ALIKE_ROUNDS && l->result.rounds < ROUNDS_MAX))
+    unsigned most = l->brake.turns.level < LIVE_BRAKE_HARDEST ? ALIKE_ROUNDS : ALIKE_AT_LAST;
+    if (!*again || (l->alike < most && l->result.rounds < ROUNDS_MAX))
         return true;
     l->alike = 0;
     if (l->result.rounds < ROUNDS_MAX && live_brake_harder(&l->brake))

@@ -350,6 +350,8 @@ static void serve(struct process *p)
 static bool may_run(void *process, GError **error)
 {
     struct process *p = process;
+    if (p->suspended) /* before: who finds neither the state nor a guest that ran is told */
+        g_message("the guest is about to run, and its saved state goes");
     return sweeper_remove_state(&p->sweeping, error);
 }
 

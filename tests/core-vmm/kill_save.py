@@ -90,9 +90,9 @@ class Host:
             time.sleep(0.01)
 
     def guest_ran(self):
-        """In the VM process that was the last."""
+        """In the VM process that was the last; or its state had gone for that: a kill between the two is like one just after both."""
         with open(self.folder + "/logs/vm.log", encoding="utf-8", errors="replace") as f:
-            return "the machine is running" in f.read()
+            return "the guest is about to run" in f.read()
 
     def kill_in(self, rng, verb):
         """Begins a verb, and kills it, or the VM process, at some moment; who was killed, or None: it was over."""
