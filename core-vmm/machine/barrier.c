@@ -2,7 +2,8 @@
 /* barrier.c - barriers between a guest's driver and its device, for an engine that leaves LOCK out.
  *
  * An instruction with LOCK does two things: its read and write are one, and all stores before it are seen before any load behind
- * it is done.  The translator leaves LOCK out for a lone vCPU, which makes such an instruction some ten times as quick.
+ * it is done.  The translator leaves LOCK out for a lone vCPU, which makes a loop of such instructions about twice as quick (the
+ * row mem_atomic of tests/bench).
  *
  * Being one: an instruction without LOCK is whole against everything on its own thread, so it needs LOCK only where another
  * thread writes the very bytes that it changes.  Devices do DMA, and neither PCI nor a driver asks of that to be whole with a LOCK of
