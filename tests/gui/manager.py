@@ -93,6 +93,8 @@ class Desk:
                         GTK_A11Y="atspi", LC_ALL="C.UTF-8", SDL_VIDEODRIVER="x11", SDL_RENDER_DRIVER="software")
         if vm:
             self.env["TERRARIUM_VM"] = vm
+        if "LSAN_OPTIONS" in os.environ:  # drivers that are tried and unloaded leave leaks of which nobody can say whose they are
+            self.env["GDK_DEBUG"] = "gl-disable"
         for name in ("WAYLAND_DISPLAY", "LANGUAGE"):
             self.env.pop(name, None)
         os.environ["DISPLAY"] = self.env["DISPLAY"]
