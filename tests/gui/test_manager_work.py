@@ -329,6 +329,8 @@ def its_end_is_told(desk):
     desk.vmctl("set", "alpha", "ide0.file=disk.img", "ide0.format=raw")
     with open(info(desk, "alpha")["folder"] + "/disk.img", "wb") as f:
         f.write(os.urandom(64 << 20))
+    desk.action("disks")  # which goes with the window
+    desk.see("Look Again")
     desk.action("export", "alpha")
     desk.type_into("Name", desk.home + "/large")
     desk.click("_Export", "push button")
