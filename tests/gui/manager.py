@@ -315,6 +315,17 @@ class Desk:
                 return False
         self.wait(f"{shows!r} after a click on {name!r}", act)
 
+    def click_away(self, name, shown):
+        """Clicks until what was shown is gone: a button of a window that is just coming may not hear."""
+        for _ in range(10):
+            self.click(name, "push button")
+            try:
+                wait_for("end of it", lambda: not self.find(None, shown), 3)
+                return
+            except AssertionError:
+                pass
+        raise AssertionError(f"{shown!r} stays after clicks on {name!r}")
+
     def field(self, name):
         return self.wait(f"field named {name!r}", lambda: next((t for t in self.things() if name in t.name and t.can("EditableText")), None))
 

@@ -284,11 +284,11 @@ def disks(desk):
     disk_menu(desk, "disk.qcow2", "Down", "Down", "Return")
     desk.see("Enlarge the Disk")
     desk.type_into("New Size", "much")
-    desk.click("_Resize", "push button")
+    desk.click_away("_Resize", "Enlarge the Disk")
     desk.see("is no size")
     disk_menu(desk, "disk.qcow2", "Down", "Down", "Return")
     desk.type_into("New Size", "+7M")
-    desk.click("_Resize", "push button")
+    desk.click_away("_Resize", "Enlarge the Disk")
     desk.see("stout: 8.0")
     slow = desk.home + "/vmctl-that-waits"
     with open(slow, "w", encoding="utf-8") as f:
