@@ -301,7 +301,7 @@ static GtkWidget *row_new(const char *title, const char *subtitle)
     adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(row), FALSE);
     adw_preferences_row_set_title(ADW_PREFERENCES_ROW(row), title);
     adw_action_row_set_subtitle(ADW_ACTION_ROW(row), subtitle);
-    adw_action_row_set_subtitle_lines(ADW_ACTION_ROW(row), 3);
+    adw_action_row_set_subtitle_lines(ADW_ACTION_ROW(row), 0);
     return row;
 }
 

@@ -217,7 +217,7 @@ def adding_a_disk(desk):
         desk.see("New Disk…")
         desk.keys("Return")
         desk.type_into("Size", size)
-        desk.click("_Add", "push button")
+        desk.click_away("_Add", "How large the guest")
         if says:
             desk.see(says)
             assert set(info(desk, "Größe 7.5")["settings"]) == before

@@ -284,11 +284,11 @@ def disks(desk):
     disk_menu(desk, "disk.qcow2", "Down", "Down", "Return")
     desk.see("Enlarge the Disk")
     desk.type_into("New Size", "much")
-    desk.click("_Resize", "push button")
+    desk.click_away("_Resize", "Enlarge the Disk")
     desk.see("is no size")
     disk_menu(desk, "disk.qcow2", "Down", "Down", "Return")
     desk.type_into("New Size", "+7M")
-    desk.click("_Resize", "push button")
+    desk.click_away("_Resize", "Enlarge the Disk")
     desk.see("stout: 8.0")
     slow = desk.home + "/vmctl-that-waits"
     with open(slow, "w", encoding="utf-8") as f:
@@ -329,6 +329,8 @@ def its_end_is_told(desk):
     desk.vmctl("set", "alpha", "ide0.file=disk.img", "ide0.format=raw")
     with open(info(desk, "alpha")["folder"] + "/disk.img", "wb") as f:
         f.write(os.urandom(64 << 20))
+    desk.action("disks")  # which goes with the window
+    desk.see("Look Again")
     desk.action("export", "alpha")
     desk.type_into("Name", desk.home + "/large")
     desk.click("_Export", "push button")

@@ -357,10 +357,17 @@ def nobody_there(desk):
     assert done.returncode == 3 and "nobody is not running" in done.stderr, (done.returncode, done.stderr)
 
 
+def no_display(desk):
+    """SDL has drivers that draw for nobody; none of them is a display."""
+    env = {k: v for k, v in desk.env.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
+    done = subprocess.run([SCREEN, "nobody"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 6 and "display" in done.stderr, (done.returncode, done.stderr)
+
+
 TESTS = [title_and_state, keys_by_place, keys_while_paused_are_lost, pause_shows, only_the_cursor_is_drawn, menus_by_keys, file_dialogue,
          toolbar_hides, focus_loss_releases_keys, capture_and_release, a_menu_holds_no_key, host_key_is_remembered, lock_keys_follow, screenshot, closing_keeps_it_running,
          closing_is_remembered,
-         power_off_closes_it, a_lost_save_is_told, a_crash_is_told, nobody_there]
+         power_off_closes_it, a_lost_save_is_told, a_crash_is_told, nobody_there, no_display]
 
 
 def main():
