@@ -15,11 +15,11 @@ static bool floppy_listed(struct machine *m)
     return g_key_file_has_group(m->file, "floppy0") || g_key_file_has_group(m->file, "floppy1");
 }
 
-static bool has_video(struct machine *m)
+static bool video_is(struct machine *m, const char *what)
 {
     struct config c = {m->file, m->path, "video"};
     g_autofree char *type = config_string(&c, "type");
-    return strcmp(type, "none") != 0;
+    return !strcmp(type, what);
 }
 
 /* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET. */
@@ -46,6 +46,13 @@ static bool is_hyperv(struct machine *m)
     return g_key_file_has_group(m->file, c.section) && !strcmp(identity, "hyperv");
 }
 
+static bool sounds_by(struct machine *m, const char *model)
+{
+    const struct config c = {m->file, m->path, "audio"};
+    g_autofree char *which = config_string(&c, "model");
+    return g_key_file_has_group(m->file, c.section) && !strcmp(which, model);
+}
+
 /* A controller that is a function of the board's own chips; others are chosen like cards. */
 static bool is_usb(struct machine *m, const char *model)
 {
@@ -62,12 +69,17 @@ static bool wanted(struct machine *m, const struct board_row *r)
     switch (r->when) {
     case LISTED: return g_key_file_has_group(m->file, r->wiring.name);
     case OWN_APIC: return !m->engine->msi;
-    case VIDEO: return has_video(m);
+    case VIDEO_VGA: return video_is(m, "vga");
+    case VIDEO_SVGA: return video_is(m, "svga");
     case BOARD_2: return is_board_2(m);
     case HYPERV: return is_hyperv(m);
     case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
+    case SOUND: return g_key_file_has_group(m->file, "audio");
+    case SOUND_HDA: return sounds_by(m, "hda");
+    case SOUND_AC97: return sounds_by(m, "ac97");
+    case SOUND_SB16: return sounds_by(m, "sb16");
     case UHCI: return is_usb(m, "uhci");
     case ALWAYS: break;
     }
@@ -325,7 +337,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .serial2 = g_key_file_has_group(m->file, "serial2"),
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
-        .no_display = !has_video(m),
+        .no_display = video_is(m, "none"),
         .hpet = is_board_2(m),
         .tpm = g_key_file_has_group(m->file, "tpm"),
         .gpa_bits = gpa_bits(m),

@@ -127,8 +127,11 @@ static const struct schema_key floppy_keys[] = {
     {NULL},
 };
 static const struct schema_key video_keys[] = {
-    {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "none"), .help = "the graphics card"},
-    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two", .step = 1},
+    {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "svga", "none"),
+     .help = "the graphics card; svga: VMware SVGA II"},
+    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two; svga: 64M if missing",
+     .step = 1},
+    {"screens", SCHEMA_NUMBER, "1", 1, 8, .help = "svga: how many screens the guest's desktop may have"},
     {"resolution", SCHEMA_NUMBERS, "1280x800", .separator = 'x', .words = WORDS("320-4095", "200-4095"),
      .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
     {"rom", SCHEMA_PATH, NULL, .help = "video BIOS; SeaBIOS's own if missing"},
@@ -275,12 +278,25 @@ static const struct schema_key window_keys[] = {
      .help = "what closing the screen's window does with the machine: it asks, or the answer that it remembers"},
     {"toolbar", SCHEMA_FLAG, "on", .at_once = true,
      .help = "the window has its menus above the picture; off: they come when the pointer rests at the upper edge"},
+    {"resize", SCHEMA_CHOICE, "guest", .words = WORDS("guest", "scale"), .at_once = true,
+     .help = "the window has another size: the guest's screen takes it, if something in the guest sets it; or the "
+             "picture is scaled"},
     {"host-key", SCHEMA_TEXT, "Right Ctrl", .at_once = true,
      .help = "the key that is never the guest's, like F12 or Menu, in windows that open from now on"},
     {NULL},
 };
 static const struct schema_key tpm_keys[] = {
     {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
+    {NULL},
+};
+static const struct schema_key audio_keys[] = {
+    {"model", SCHEMA_CHOICE, "hda", .words = WORDS("hda", "ac97", "sb16", "none"),
+     .help =
+         "the sound card: Intel High Definition Audio; for older systems ac97 (82801AA) or sb16 (Sound Blaster 16)"},
+    {"out", SCHEMA_PATH, "auto", .words = WORDS("auto", "none"),
+     .help = "where sound goes: auto (the host's loudspeakers), none, or a WAV file's path"},
+    {"in", SCHEMA_PATH, "none", .words = WORDS("auto", "none"),
+     .help = "what the guest records: auto (the host's microphone), none, or a WAV file's path"},
     {NULL},
 };
 static const struct schema_key snapshots_keys[] = {
@@ -303,6 +319,17 @@ static const struct schema_key additions_keys[] = {
      .help = "text that guest and host share by their clipboards, through the screen's window"},
     {NULL},
 };
+static const struct schema_key folder_keys[] = {
+    {"path", SCHEMA_PATH, NULL, .help = "the folder of the host", .at_once = true},
+    {"name", SCHEMA_TEXT, NULL, .help = "what it is called in the guest; without it the last part of the path",
+     .at_once = true},
+    {"readonly", SCHEMA_FLAG, "off", .help = "the guest can change nothing in it", .at_once = true},
+    {"symlinks", SCHEMA_CHOICE, "show", .words = WORDS("hide", "show", "create"),
+     .help = "symbolic links: none for the guest; it sees them, and follows them in its own names; or it may make some "
+             "too, which programs of the host then follow wherever they lead",
+     .at_once = true},
+    {NULL},
+};
 
 static const struct schema_section sections[] = {
     {"machine", 0, 0, "the machine as a whole", machine_keys},
@@ -321,6 +348,7 @@ static const struct schema_section sections[] = {
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},
+    {"audio", 0, 0, "a sound card; present if listed", audio_keys},
     {"window", 0, 0, "what the screen's window remembers of this machine", window_keys},
     {"vnc", 0, 0, "a VNC server for its screen; there if listed", vnc_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
@@ -328,6 +356,8 @@ static const struct schema_section sections[] = {
     {"testdev", 0, 0, "what kvm-unit-tests needs of the machine; present if listed", no_keys},
     {"additions", 0, 0, "VMware's backdoor, for open-vm-tools and the absolute mouse; present if listed",
      additions_keys},
+    {"folder", 1, 9, "a folder of the host for the guest's open-vm-tools, which needs [additions]; present if listed",
+     folder_keys},
     {"balloon", 0, 0, "by which the guest gives memory back to the host (virtio); present if listed", balloon_keys},
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
@@ -360,6 +390,15 @@ const struct schema_section *schema_find_section(const char *section)
         if (names_section(s, section))
             return s;
     return NULL;
+}
+
+bool schema_is_disk(GKeyFile *file, const char *section)
+{
+    const struct schema_section *s = schema_find_section(section);
+    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
+    g_autofree char *image = g_key_file_get_string(file, section, "file", NULL);
+    return s && s->drive && strcmp(s->name, "floppy") && g_strcmp0(media, "cdrom") &&
+           (strcmp(s->name, "usb") || (image && *image));
 }
 
 static void unknown_section(const char *section, GError **error)

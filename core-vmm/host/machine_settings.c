@@ -212,7 +212,8 @@ static bool add_os(const struct settings *s, GKeyFile *file, GError **error)
     if (os || !s->os)
         return !os || (set(file, "machine", "os", os->os, error) && set(file, "machine", "clock", os->clock, error) &&
                        set(file, "machine", "sockets", os->sockets, error) &&
-                       set(file, "additions", "identity", os->identity, error) && add_usb(os, file, error));
+                       set(file, "additions", "identity", os->identity, error) &&
+                       set(file, "audio", "model", os->sound, error) && add_usb(os, file, error));
     g_autoptr(GString) names = g_string_new(NULL);
     for (const struct os_defaults *o = os_defaults; o->os; o++)
         g_string_append_printf(names, "%s%s (%s)", names->len ? ", " : "", o->os, o->summary);

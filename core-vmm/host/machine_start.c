@@ -40,12 +40,15 @@ char *program_find(const char *name)
     static const char *const beside[] = {".",
                                          "../vm",
                                          "../look",
+                                         "../sound",
                                          "../../gui/screen",
                                          "../../gui/vnc",
+                                         "../../guest-additions/folders",
                                          "../../network-modes",
                                          "../../core-vmm/vm",
                                          "../../core-vmm/vmctl",
                                          "../../core-vmm/look",
+                                         "../../core-vmm/sound",
                                          "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
     g_autofree char *variable = g_ascii_strup(name, -1);

@@ -5,6 +5,7 @@
  * interrupt controllers and the CPU pins; recursive, because they call each other), the clock's (leaf).  Looking an
  * address up takes none. */
 #pragma once
+#include "core-vmm/api/audio_host.h"
 #include "core-vmm/api/irqchip.h"
 #include "core-vmm/api/platform.h"
 #include "core-vmm/base/spin.h"
@@ -70,6 +71,9 @@ void memory_log(struct machine *m, bool on);
 /* ORs a bit per page of RAM that was written to since the last call, or since it is noted.  What is read of them after this is
  * as it was at the call or newer; what is newer is noted again.  Loop thread. */
 void memory_take_log(struct machine *m, uint64_t *bitmap);
+
+/* ---- barrier.c ---- */
+bool barrier_far_offered(void); /* can other threads be made to pass a barrier? */
 
 /* ---- device.c ---- */
 struct mapped_region {
@@ -302,13 +306,19 @@ struct machine {
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
     struct tpm_port *tpm;           /* tpm.c; NULL: there is no such device */
-    GPtrArray *char_ports;          /* struct char_port: char.c */
-    GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    struct audio_stream *audio;     /* audio.c: the first of a list */
+    audio_host_fn audio_host;
+    void *audio_host_ctx;
+    GPtrArray *char_ports; /* struct char_port: char.c */
+    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct halt_hook on_halt;
+    struct start_hook on_start;
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct live *live;    /* save_live.c: one that is under way, or NULL */
+    GArray *live_older;   /* int: files for the next one, or NULL */
+    bool far_barriers;    /* set by the engine before there are threads: see barrier.c */
     uint32_t eject_later; /* slots that the guest has let go of meanwhile */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };
