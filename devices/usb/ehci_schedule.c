@@ -9,7 +9,17 @@
 #include "core-vmm/base/bytes.h"
 #include "devices/usb/ehci.h"
 
-enum { END = 1, KIND = 6, KIND_QUEUE = 2, STEPS = 256, BUDGET = 256 << 10, BYTES_A_TD = 1024, PAGE = 4096, PAGES = 5 };
+enum {
+    END = 1,
+    KIND = 6,
+    KIND_QUEUE = 2,
+    STEPS = 256,
+    BUDGET = 256 << 10,
+    BYTES_A_TD = 1024,
+    PAGE = 4096,
+    PAGES = 5,
+    IS_HEAD = 1 << 15
+};
 /* Words of a queue head; its overlay begins with the next pointer, as a qTD does. */
 enum { Q_LINK, Q_ENDPOINT, Q_HUB, Q_CURRENT, Q_NEXT, Q_ALTERNATE, Q_TOKEN, Q_BUFFER, Q_WORDS = 12 };
 enum { D_NEXT, D_ALTERNATE, D_TOKEN, D_BUFFER, D_WORDS = 8 };
@@ -207,12 +217,13 @@ bool ehci_walk_periodic(struct device *d)
     return q.moved;
 }
 
-/* Rounds, until one moved nothing. */
+/* Rounds, until one moved nothing.  The next walk begins at the head of the list: any other queue head the guest may take out
+ * meanwhile, and what the controller remembers must not lead there (4.8.2). */
 bool ehci_walk_async(struct device *d)
 {
     struct ehci *x = d->state;
     struct queue q = {.d = d, .x = x, .at = x->async & ~31u, .budget = BUDGET};
-    uint32_t mark = q.at;
+    uint32_t mark = q.at, head = 0;
     bool moved = false;
     for (unsigned n = 0; n < STEPS && q.budget; n++) {
         q.moved = false;
@@ -221,6 +232,7 @@ bool ehci_walk_async(struct device *d)
             break;
         }
         moved |= q.moved;
+        head = q.w[Q_ENDPOINT] & IS_HEAD ? q.at : head;
         if (q.moved)
             mark = q.at;
         if (q.w[Q_LINK] & END)
@@ -229,6 +241,6 @@ bool ehci_walk_async(struct device *d)
         if (q.at == mark && !q.moved)
             break;
     }
-    x->async = q.at;
+    x->async = head ? head : q.at;
     return moved;
 }

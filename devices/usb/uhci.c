@@ -2,7 +2,7 @@
 /* uhci.c - the UHCI controller of the PIIX3, its function 2: registers, ports and time.  See uhci.h.
  *
  * Frames are due every millisecond.  The guest says nothing when it changes the schedule, so somebody has to look: every frame while
- * something moves, and when nothing has for a while, at eight frames together eight times as seldom.  A device that has something to say is
+ * something moves, and when nothing has for a while, at sixteen frames together.  A device that has something to say is
  * asked at once.  A controller that the guest has stopped, as systems do without devices, does nothing.
  *
  * Line 0: INTD#. */
@@ -25,7 +25,7 @@ enum {
     P_SUSPEND = 0x1000,
     P_WRITABLE = P_ENABLED | P_RESUME | P_RESET | P_SUSPEND,
 };
-enum { FRAME_NS = 1000000, QUIET_FRAMES = 32, SLOW = 8, AT_ONCE = 16 };
+enum { FRAME_NS = 1000000, QUIET_FRAMES = 32, SLOW = 16, AT_ONCE = 16 };
 
 /* ---- interrupts ---- */
 static void update(struct device *d)

@@ -65,7 +65,7 @@ static void show(struct xhci *x, unsigned n)
 {
     static const uint8_t speed[] = {[USB_LOW] = 2, [USB_FULL] = 1, [USB_HIGH] = 3, [USB_SUPER] = 4};
     struct usb_device *u = x->port[n].device;
-    bool on = u && x->portsc[n] & P_POWER;
+    bool on = u; /* ports always have power */
     x->portsc[n] &= ~(P_CONNECTED | P_ENABLED | P_RESET | P_LINK | P_SPEED);
     x->port[n].enabled = on && is_super(n); /* trained without being asked */
     if (on)
@@ -88,8 +88,7 @@ static void changed(struct usb_port *p)
     struct device *d = p->owner;
     struct xhci *x = d->state;
     show(x, p->number - 1);
-    if (x->portsc[p->number - 1] & P_POWER)
-        tell(d, p->number - 1, P_C_CONNECTED);
+    tell(d, p->number - 1, P_C_CONNECTED);
     xhci_work(d);
 }
 
@@ -127,12 +126,6 @@ static void status_written(struct device *d, unsigned n, uint32_t value)
     struct xhci *x = d->state;
     x->portsc[n] &= ~(value & P_CHANGES);
     x->portsc[n] = (x->portsc[n] & ~P_WAKES) | (value & P_WAKES);
-    if ((value ^ x->portsc[n]) & P_POWER) {
-        x->portsc[n] ^= P_POWER;
-        show(x, n);
-        tell(d, n, x->portsc[n] & P_CONNECTED ? P_C_CONNECTED : 0);
-        return;
-    }
     if (value & P_RESET || (value & P_WARM && is_super(n))) {
         reset_port(d, n, value & P_WARM && is_super(n));
         return;

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(boot.HERE, "..", "network"))
 from guest_shell import Shell  # noqa: E402
 
 GUEST = "uefi-linux.iso"
-DRIVES = {"cd": "ide2", "sata": "sata1", "sata-cd": "sata2", "virtio": "virtio-disk1", "nvme": "nvme1", "scsi": "scsi3", "usb": "usb2"}
+DRIVES = {"cd": "ide2", "sata": "sata1", "sata-cd": "sata2", "virtio": "virtio-disk1", "nvme": "nvme1", "scsi": "scsi3", "usb": "usb2", "usb-ehci": "usb2", "usb-uhci": "usb2"}
 VARIABLE = "/sys/firmware/efi/efivars/TerrariumTest-7a9354d9-0468-444a-81ce-0bf617d890df"
 
 
@@ -60,7 +60,8 @@ def drive_of(name, cache, guest=GUEST):
 
 def from_drive(guest, cache):
     drive = DRIVES[guest.name]
-    guest.create("uefi", *drive_of(drive, cache), *([f"{drive}.media=cdrom"] if "cd" in guest.name else []))
+    guest.create("uefi", *drive_of(drive, cache), *([f"{drive}.media=cdrom"] if "cd" in guest.name else []),
+                 *([f"usb.model={guest.name[4:]}"] if guest.name.startswith("usb-") else []))
     shell, said = guest.start()
     need("UEFI 64" in said, "the kernel does not know that UEFI started it")
     need("FROM iso" in said, "another kernel was started")

@@ -102,9 +102,10 @@ KEY, RELATIVE, ABSOLUTE = 1, 2, 3
 
 
 def inputs(guest, cache, model):
-    hub = ["usb1.device=hub", *(f"usb{n}.hub=usb1" for n in (2, 3, 4))] if model == "uhci" else []  # it has two ports
+    """All behind a hub."""
+    hub = ["usb1.device=hub", *(f"usb{n}.hub=usb1" for n in (2, 3, 4))]
     guest.begin(cache, f"usb.model={model}", "usb2.device=tablet", "usb3.device=keyboard", "usb4.device=mouse", *hub)
-    guest.until_devices("keyboard, mouse and tablet", lambda d: len(d) == 3 + bool(hub))
+    guest.until_devices("hub, keyboard, mouse and tablet", lambda d: len(d) == 4)
     tablet, keyboard, mouse = (guest.input_of(p) for p in ("Tablet", "Keyboard", "Mouse"))
     got = events(guest, keyboard, lambda: guest.run("type", guest.name, "aZ"))
     keys = [(c, v) for k, c, v in got if k == KEY]

@@ -1138,6 +1138,33 @@ def test_fenced(h):
     assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
 
 
+def test_usb(h):
+    """Sticks come and go in the places that a machine has for them; who was made without USB has none."""
+    h.want(0, "create", "plain")
+    h.want(0, "start", "plain")
+    assert h.want(0, "usb", "list", "plain") == "", "it has USB"
+    h.want(0, "create", "m", "--os", "linux")
+    with open(h.base + "/stick", "wb") as f:
+        f.truncate(1 << 20)
+    h.want(4, "usb", "list", "m", err="not running")
+    h.want(0, "start", "m")
+    h.want(0, "usb", "list", "m", out="usb1   tablet    high    plugged")
+    assert h.want(0, "usb", "attach", "m", "--storage", h.base + "/stick", "--format", "raw") == "usb2\n"
+    listed = json.loads(h.want(0, "usb", "list", "m", "-o", "json"))["devices"]
+    assert [(d["section"], d["plugged"], d.get("speed")) for d in listed] == [
+        ("usb1", True, "high"), ("usb2", True, "super"), ("usb3", False, None)], listed
+    assert listed[1]["file"] == h.base + "/stick", listed
+    h.want(1, "usb", "attach", "m", "--storage", h.base + "/stick", "--format", "raw", err="in use by another")
+    with open(h.base + "/other", "wb") as f:
+        f.truncate(1 << 20)
+    assert h.want(0, "usb", "attach", "m", "-s", h.base + "/other", "--format", "raw", "--readonly") == "usb3\n"
+    h.want(4, "usb", "attach", "m", "--storage", h.base + "/other", err="no free place for a stick")
+    h.want(0, "usb", "detach", "m", "usb2")
+    h.want(4, "usb", "detach", "m", "usb2", err="there is no stick in usb2")
+    h.want(4, "usb", "detach", "m", "usb1", err="there is no stick in usb1")
+    h.want(2, "usb", "attach", "m", err="usage: vmctl usb")
+
+
 def test_fence_and_chains(h):
     """What an image of machine.ini builds upon may be read, wherever it is; what else there is may not."""
     for name in ("a", "b"):

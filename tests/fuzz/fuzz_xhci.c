@@ -272,12 +272,16 @@ static void one(struct driver *r)
     hostile_forget_events(r->bench);
 }
 
-/* Whatever came before: after a reset, commands are carried out. */
+/* Whatever came before: after a reset, commands are carried out, and four devices are found and configured. */
 static void still_works(struct driver *r)
 {
+    enum { CONFIGURED = 3 };
     bench_step(r->bench, 1000000);
     bench_reset(r->bench);
+    bench_drive_insert(r->bench, "usb4", "zero:1M");
     switch_on(r);
+    for (unsigned slot = 1; slot <= 4; slot++)
+        g_assert_cmpuint(get_le32(ram(r, OUTPUT + slot * 0x400 + 12)) >> 27, ==, CONFIGURED);
     command(r, 0, NO_OP, 0, 0, 0);
     bool found = false;
     for (unsigned i = 0; i < 256; i++)
