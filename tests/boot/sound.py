@@ -30,7 +30,7 @@ RATE, CARD_RATE = 48000, 44100  # of files that are written; of the Sound Blaste
 CARDS = {  # modules, what brings volumes that can be more than 0 dB there, what makes the buffer long (AC'97 has 64 KiB)
     "none": ("evdev pcspkr", "", ""),
     "hda": ("snd_hda_codec_generic snd_hda_intel", "true", "--buffer-time=2000000"),
-    "sb16": ("'snd_sb16 isapnp=0 port=0x220 irq=5 dma8=1 dma16=5 mpu_port=-1 fm_port=-1'", "true", ""),
+    "sb16": ("'snd_sb16 isapnp=0 port=0x220 irq=5 dma8=1 dma16=5'", "true", ""),
     "ac97": ("snd_intel8x0", "amixer -q sset PCM 0dB; amixer -q sset Capture 0dB; amixer sget PCM", ""),
 }
 
@@ -124,7 +124,7 @@ class Guest(boot.Machine):
             self.shell.good(f"modprobe {module}", 60)
         if card == "none":
             return
-        self.shell.good("for i in $(seq 100); do [ -e /dev/snd/pcmC0D0p ] && break; sleep .1; done; cat /proc/asound/cards; ls /dev/snd/pcmC0D0p")
+        self.shell.good("for i in $(seq 100); do [ -e /dev/snd/pcmC0D0p ] && break; sleep .1; done; ls /dev/snd/pcmC0D0p || { dmesg | tail -15; false; }")
         out = self.shell.good("loud", 60)
         out += self.shell.good(volumes, 60)
         print("# " + "\n# ".join(x for x in out.splitlines() if "%" in x or "control" in x), flush=True)
@@ -241,7 +241,7 @@ def beep(guest, initrd, kernel, card):
     """An event of Linux' input system: EV_SND, SND_TONE, 440 Hz, and then 0."""
     out = os.path.join(guest.home, "out.wav")
     guest.begin(initrd, kernel, "none", {}, f"audio.out={out}")
-    event = guest.shell.good("grep -l speaker /sys/class/input/event*/device/name").split("/")[-3]
+    event = guest.shell.good("grep -il speaker /sys/class/input/event*/device/name").split("/")[-3]
     code = r"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\022\0\002\0"
     guest.shell.good(rf"printf '{code}\270\001\0\0' >/dev/input/{event}; sleep 2; printf '{code}\0\0\0\0' >/dev/input/{event}", 60)
     guest.run("stop", "--force", guest.name)
