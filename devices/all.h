@@ -30,7 +30,7 @@ extern const struct device_ops flash_ops;
 extern const struct device_ops tpm_crb_ops;
 
 /* Video */
-extern const struct device_ops vga_ops;
+extern const struct device_ops vga_ops, svga_ops; /* svga: line 0: INTA# */
 
 /* Interrupts, time, DMA, and what is soldered to every PC's mainboard */
 extern const struct device_ops i8259_ops;     /* both */
@@ -47,6 +47,9 @@ extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 /* Virtio; line 0: INTA# */
 extern const struct device_ops virtio_blk_ops, virtio_net_ops, virtio_rng_ops, virtio_scsi_ops;
 extern const struct device_ops virtio_balloon_ops, virtio_console_ops;
+
+/* USB controllers; line 0: INTA# */
+extern const struct device_ops xhci_ops, ehci_ops, uhci_ops;
 
 /* Network cards; line 0: INTA# */
 extern const struct device_ops e1000_ops, e1000e_ops;     /* 82540EM, 82574L */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* commands_additions.c - guestinfo.*, and what the guest's tools are asked for. */
 #include "core-vmm/control/commands.h"
+#include <glib-unix.h>
+#include <unistd.h>
 
 /* ---- the tools ---- */
 
@@ -135,9 +137,62 @@ static void take(struct call *c)
         fail_clipboard(c, error);
 }
 
+/* ---- shared folders ---- */
+
+#define FOLDER_NUMBER                                                                                                  \
+    {                                                                                                                  \
+        "number", PARAM_NUMBER, true, 1, 9                                                                             \
+    }
+
+static void folder_add(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    if (!a)
+        return;
+    int fd = call_take_fd(c, 0);
+    const char *name = call_text(c, "name", "");
+    bool good = g_unix_set_fd_nonblocking(fd, TRUE, NULL) &&
+                additions_folder_add(a, call_number(c, "number", 0), name, call_flag(c, "readonly"), fd);
+    if (good) {
+        call_reply(c, NULL);
+        return;
+    }
+    close(fd);
+    call_fail(c, CONTROL_WRONG_STATE, "%s is no name for a shared folder, or it or its number is taken", name);
+}
+
+static void folder_remove(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    unsigned number = call_number(c, "number", 0);
+    if (!a)
+        return;
+    if (additions_folder_remove(a, number))
+        call_reply(c, NULL);
+    else
+        call_fail(c, CONTROL_NOT_FOUND, "there is no shared folder number %u", number);
+}
+
+static void folder_list(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    if (!a)
+        return;
+    JsonObject *o = json_object_new();
+    json_object_set_array_member(o, "folders", additions_folders(a));
+    call_reply(c, o);
+}
+
 const struct command additions_commands[] = {
     {"clipboard.give", {{"text", PARAM_TEXT, true}}, .summary = "put a text on the guest's clipboard", .handler = give},
     {"clipboard.take", .summary = "the text on the guest's clipboard", .handler = take},
+    {"folder.add",
+     {FOLDER_NUMBER, {"name", PARAM_TEXT, true}, {"readonly", PARAM_FLAG}},
+     .summary = "share a folder with the guest; the line to its process comes along",
+     .handler = folder_add,
+     .fds = 1},
+    {"folder.list", .summary = "the folders that the guest sees", .handler = folder_list},
+    {"folder.remove", {FOLDER_NUMBER}, .summary = "share it no more", .handler = folder_remove},
     {"guestinfo.get",
      {{"key", PARAM_TEXT, true}},
      .summary = "a text that guest and host both may read and set (VMware's guestinfo.KEY)",

@@ -19,6 +19,7 @@ enum fence_access {
     FENCE_MAKE = 16,  /* in a folder and below it: new regular files, renaming, removing */
     FENCE_MEET = 32,  /* the same: sockets, and folders for them */
     FENCE_RUN = 64,   /* become that program, or what is in the folder */
+    FENCE_TREE = 128, /* in a folder and below it: new folders and links, removing folders */
 };
 struct fence_files;
 struct fence_files *fence_files_new(void);
@@ -52,6 +53,7 @@ enum fence_kind {
     FENCE_VNC,         /* its VNC server: gui/vnc/ */
     FENCE_SOUND,       /* its sound process, which talks to the host's sound server: core-vmm/sound/ */
     FENCE_SOUND_FILES, /* the same if sound comes from and goes to files that are open */
+    FENCE_FOLDER,      /* the process of a shared folder: guest-additions/folders/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */

@@ -17,6 +17,7 @@
 #include <gio/gio.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
+#include <linux/membarrier.h>
 #include <net/if.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -47,9 +48,10 @@ enum {
     VNC = 1 << FENCE_VNC,
     SOUND = 1 << FENCE_SOUND,
     SOUNDS = SOUND | 1 << FENCE_SOUND_FILES,
+    FOLDER = 1 << FENCE_FOLDER,
     CHILDREN = LOOK | TOOL,
     ANY = (1 << FENCE_KINDS) - 1,
-    IN_VM = ANY & ~(TOOL | NET | VNC | SOUNDS), /* what any part of the VM process does, at any time */
+    IN_VM = ANY & ~(TOOL | NET | VNC | SOUNDS | FOLDER), /* what any part of the VM process does, at any time */
 };
 
 /* ---- calls that stay whatever their arguments are ---- */
@@ -76,7 +78,6 @@ static const struct {
     {TOOL, CALLS(SYS_rename, SYS_renameat2, SYS_linkat, SYS_unlink), "new images (Landlock says where)"},
     {ANY, CALLS(SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk), "memory"},
     {VM | LOOP, CALLS(SYS_memfd_create), "guest memory, translated code, pictures"},
-    {VM | VCPU, CALLS(SYS_membarrier), "translated code"},
     {ANY,
      CALLS(SYS_futex, SYS_rseq, SYS_set_robust_list, SYS_exit, SYS_exit_group, SYS_gettid, SYS_getpid, SYS_sched_yield),
      "threads and locks"},
@@ -84,6 +85,10 @@ static const struct {
      "faults of translated code, being kicked"},
     {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
     {VM | LOOP | CHILDREN, CALLS(SYS_fgetxattr), "which images build upon an open one"},
+    {FOLDER,
+     CALLS(SYS_openat2, SYS_newfstatat, SYS_readlinkat, SYS_getdents64, SYS_fstatfs, SYS_pread64, SYS_pwrite64,
+           SYS_ftruncate, SYS_lseek, SYS_fchmod, SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_symlinkat),
+     "what is in the folder (Landlock says which), and the older half of its log"},
     {NET | VNC | SOUNDS, CALLS(SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_ftruncate),
      "its settings; captures; recordings; the older half of a log"},
     {SOUND,
@@ -134,7 +139,8 @@ static const struct {
     {VM | LOOP | VCPU | TOOL | NET | VNC | SOUNDS, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom),
      "questions the libraries ask"},
     {ANY, CALLS(SYS_sched_getaffinity), "the same; pthread_getattr_np() asks by the thread's number"},
-    {VM | LOOP | CHILDREN | NET | VNC | SOUNDS, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
+    {VM | LOOP | CHILDREN | NET | VNC | SOUNDS | FOLDER, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid),
+     "the same"},
     /* Until the closer fences are there. */
     {START, CALLS(SYS_execve, SYS_arch_prctl, SYS_set_tid_address, SYS_tgkill), "becoming the program"},
     {START, CALLS(SYS_getrlimit, SYS_getresuid, SYS_getresgid, SYS_getppid, SYS_statfs, SYS_fstatfs), "questions"},
@@ -184,6 +190,9 @@ static const struct {
     {VM, SYS_seccomp, 1, {IS(0, SECCOMP_SET_MODE_FILTER)}},
     {VM, SYS_prctl, 2, {IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)}},
     {ANY, SYS_prctl, 1, {IS(0, PR_SET_NAME)}},
+    /* A device's barrier towards a vCPU; may it be asked for? */
+    {VM | LOOP | VCPU | WORKER, SYS_membarrier, 1, {IS(0, MEMBARRIER_CMD_PRIVATE_EXPEDITED)}},
+    {VM, SYS_membarrier, 1, {IS(0, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)}},
     /* A guest's SSBD: this thread's loads wait for older stores. */
     {VM | VCPU, SYS_prctl, 2, {IS(0, PR_SET_SPECULATION_CTRL), IS(1, PR_SPEC_STORE_BYPASS)}},
     /* Signals to own threads. */
@@ -194,8 +203,8 @@ static const struct {
     {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
     {VM | LOOP | TOOL | NET | VNC | SOUNDS, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
     {VM | LOOP | CHILDREN | NET | VNC | SOUNDS, SYS_fcntl, 1, {IS(1, F_GETFD)}},
-    {VM | LOOP | CHILDREN | NET | VNC | SOUNDS, SYS_fcntl, 1, {IS(1, F_SETFD)}},
-    {VM | LOOP | TOOL | NET | VNC | SOUNDS, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
+    {VM | LOOP | CHILDREN | NET | VNC | SOUNDS | FOLDER, SYS_fcntl, 1, {IS(1, F_SETFD)}},
+    {VM | LOOP | TOOL | NET | VNC | SOUNDS | FOLDER, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_GETLK)}},
     {VM | LOOP, SYS_fcntl, 1, {IS(1, F_ADD_SEALS)}},
@@ -217,7 +226,7 @@ static const struct {
     {NET, SYS_socket, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_SEQPACKET)}},
     {NET, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     /* An open file's own time, no path. */
-    {TOOL, SYS_utimensat, 1, {IS(1, 0)}},
+    {TOOL | FOLDER, SYS_utimensat, 1, {IS(1, 0)}},
     /* That another image builds upon an open one. */
     {TOOL, SYS_fsetxattr, 1, {IS(4, 0)}},
     /* Until the closer fences are there. */

@@ -44,6 +44,8 @@ struct schema_section {
 
 const struct schema_section *schema_sections(void); /* ends with a NULL name */
 const struct schema_section *schema_find_section(const char *section);
+/* A hard disk: a drive that is for neither CDs nor floppies; of what is at a USB port, only a stick that has an image. */
+bool schema_is_disk(GKeyFile *file, const char *section);
 const struct schema_key *schema_find(const char *section, const char *key, GError **error); /* did you mean ... */
 /* path: of the file, for the message. */
 bool schema_check_value(const char *path, const char *section, const char *key, const char *value, GError **error);

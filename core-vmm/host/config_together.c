@@ -4,6 +4,7 @@
 #include "core-vmm/base/cpu_model.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/folder_name.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,8 +93,33 @@ static bool check_images(GKeyFile *file, const char *path, const char *folder, G
     return true;
 }
 
+static bool check_folders(GKeyFile *file, const char *path, GError **error)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (char **s = sections; *s; s++) {
+        const struct schema_section *known = schema_find_section(*s);
+        if (!known || strcmp(known->name, "folder"))
+            continue;
+        g_autofree char *name = folder_name_of(file, *s);
+        const char *wrong = !name ? "says no folder"
+                            : !g_key_file_has_group(file, "additions")
+                                ? "cannot be shared, for the machine has no [additions] (vmctl set NAME "
+                                  "additions.identity=auto)"
+                            : !folder_name_fits(name)           ? "is no name for a folder: say another by `name`"
+                            : g_hash_table_contains(seen, name) ? "is another folder's name too: say another by `name`"
+                                                                : NULL;
+        if (wrong) {
+            config_error(error, path, *s, name ? "name" : "path", name ? name : "", "%s", wrong);
+            return false;
+        }
+        g_hash_table_add(seen, g_steal_pointer(&name));
+    }
+    return true;
+}
+
 bool schema_check_together(GKeyFile *file, const char *path, const char *folder, GError **error)
 {
     return check_sockets(file, path, error) && check_terminal(file, path, error) &&
-           check_images(file, path, folder, error);
+           check_images(file, path, folder, error) && check_folders(file, path, error);
 }

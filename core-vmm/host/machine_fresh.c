@@ -27,11 +27,11 @@ static char *mark_path(const char *folder)
     return g_build_filename(folder, FRESH_FILE, NULL);
 }
 
-static bool has_medium(GKeyFile *settings, const char *section, bool cdrom)
+static bool is_cdrom(GKeyFile *settings, const char *section)
 {
     const struct schema_section *k = schema_find_section(section);
     g_autofree char *media = g_key_file_get_string(settings, section, "media", NULL);
-    return k && k->drive && strcmp(k->name, "floppy") && !g_strcmp0(media, "cdrom") == cdrom;
+    return k && k->drive && !g_strcmp0(media, "cdrom");
 }
 
 char *fresh_disk(GKeyFile *settings)
@@ -40,7 +40,7 @@ char *fresh_disk(GKeyFile *settings)
     const char *disk = NULL;
     unsigned disks = 0;
     for (char **s = sections; *s; s++)
-        if (has_medium(settings, *s, false)) {
+        if (schema_is_disk(settings, *s)) {
             disk = *s;
             disks++;
         }
@@ -56,7 +56,7 @@ static char **media_of(GKeyFile *settings)
     g_autoptr(GStrvBuilder) b = g_strv_builder_new();
     for (char **s = sections; *s; s++) {
         g_autofree char *file = g_key_file_get_string(settings, *s, "file", NULL);
-        if (has_medium(settings, *s, true) && file && *file)
+        if (is_cdrom(settings, *s) && file && *file)
             g_strv_builder_add(b, file);
     }
     return g_strv_builder_end(b);
@@ -151,7 +151,7 @@ bool fresh_take_media_out(const char *folder, GError **error)
     g_auto(GStrv) media = fresh_media(folder), sections = file ? g_key_file_get_groups(file, NULL) : NULL;
     g_autoptr(GStrvBuilder) b = g_strv_builder_new();
     for (char **s = sections; s && *s; s++) {
-        g_autofree char *medium = has_medium(file, *s, true) ? g_key_file_get_string(file, *s, "file", NULL) : NULL;
+        g_autofree char *medium = is_cdrom(file, *s) ? g_key_file_get_string(file, *s, "file", NULL) : NULL;
         g_autofree char *full = medium ? g_canonicalize_filename(medium, folder) : NULL;
         g_autofree char *key = g_strconcat(*s, ".file", NULL);
         if (full && g_strv_contains((const char *const *)media, full))

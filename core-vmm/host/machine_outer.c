@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* machine_outer.c - starts the processes around a VM: its network process, if machine.ini lists a card, its TPM's
- * (machine_tpm.c) and its sound's (machine_sound.c).
+/* machine_outer.c - starts the processes around a VM: its network process, if machine.ini lists a card, its sound's (machine_sound.c), its
+ * TPM's (machine_tpm.c), and those of its shared folders (machine_folders.c).
  *
  * The network process may open nothing itself: what it is to do it reads from a memfd with the cards' sections, and its control
  * socket is bound here.  Names of descriptors stand in that memfd (network-modes/settings.c). */
@@ -8,6 +8,7 @@
 #include "core-vmm/api/config.h"
 #include "core-vmm/api/net.h"
 #include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/machine_folders.h"
 #include "core-vmm/host/machine_networks.h"
 #include "core-vmm/host/machine_sound.h"
 #include "core-vmm/host/machine_tpm.h"
@@ -143,13 +144,15 @@ static bool missing(const char *program, const char *package, GError **error)
 /* ---- the ends ---- */
 
 struct all_ends {
-    struct outer_end end[3];
+    struct outer_end end[3 + MACHINE_FOLDERS_MOST];
     unsigned count;
     GString *names;
     struct descriptors network;
     char *network_program;
     const char *network_argv[2];
     struct machine_tpm tpm;
+    struct machine_folder folder[MACHINE_FOLDERS_MOST];
+    unsigned folders;
     struct machine_sound sound;
 };
 
@@ -178,23 +181,49 @@ static bool prepare_network(struct all_ends *a, struct machine_outer *o, GKeyFil
     return true;
 }
 
-static bool prepare(struct all_ends *a, struct machine_outer *o, GKeyFile *file, const char *folder, GError **error)
+static bool prepare_folders(struct all_ends *a, GKeyFile *file, const char *ini, const char *folder, GError **error)
 {
-    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL), *machine = g_path_get_basename(folder);
-    g_autoptr(GKeyFile) settings = network_settings(file, ini, machine);
-    if (settings && !prepare_network(a, o, file, ini, settings, machine, error))
-        return false;
-    if (machine_sound_wanted(file, ini)) {
-        if (!machine_sound_prepare(&a->sound, file, ini, folder, error))
+    for (unsigned n = 1; n <= MACHINE_FOLDERS_MOST; n++) {
+        const char section[] = {'f', 'o', 'l', 'd', 'e', 'r', (char)('0' + n), 0};
+        const struct config c = {file, ini, section};
+        if (!g_key_file_has_group(file, section))
+            continue;
+        struct machine_folder *m = &a->folder[a->folders++];
+        if (!machine_folder_prepare(m, &c, folder, error))
             return false;
-        add_end(a, &a->sound.end);
+        add_end(a, &m->end);
     }
+    return true;
+}
+
+static bool prepare_sound(struct all_ends *a, GKeyFile *file, const char *ini, const char *folder, GError **error)
+{
+    if (!machine_sound_wanted(file, ini))
+        return true;
+    if (!machine_sound_prepare(&a->sound, file, ini, folder, error))
+        return false;
+    add_end(a, &a->sound.end);
+    return true;
+}
+
+static bool prepare_tpm(struct all_ends *a, GKeyFile *file, const char *folder, GError **error)
+{
     if (!g_key_file_has_group(file, "tpm"))
         return true;
     if (!machine_tpm_prepare(&a->tpm, folder, error))
         return false;
     add_end(a, &a->tpm.end);
     return true;
+}
+
+static bool prepare(struct all_ends *a, struct machine_outer *o, GKeyFile *file, const char *folder, GError **error)
+{
+    g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL), *machine = g_path_get_basename(folder);
+    g_autoptr(GKeyFile) settings = network_settings(file, ini, machine);
+    if (settings && !prepare_network(a, o, file, ini, settings, machine, error))
+        return false;
+    return prepare_sound(a, file, ini, folder, error) && prepare_tpm(a, file, folder, error) &&
+           prepare_folders(a, file, ini, folder, error);
 }
 
 bool machine_outer_start(const char *folder, struct machine_outer *o, GError **error)
@@ -217,6 +246,8 @@ bool machine_outer_start(const char *folder, struct machine_outer *o, GError **e
     g_string_free(a.names, TRUE);
     g_free(a.network_program);
     machine_tpm_done(&a.tpm);
+    while (a.folders)
+        machine_folder_done(&a.folder[--a.folders]);
     machine_sound_done(&a.sound);
     return good;
 }

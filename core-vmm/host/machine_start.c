@@ -43,6 +43,7 @@ char *program_find(const char *name)
                                          "../sound",
                                          "../../gui/screen",
                                          "../../gui/vnc",
+                                         "../../guest-additions/folders",
                                          "../../network-modes",
                                          "../../core-vmm/vm",
                                          "../../core-vmm/vmctl",

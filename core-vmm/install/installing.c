@@ -139,13 +139,6 @@ static bool add_answers(const struct making *n, GKeyFile *file, const char *fold
     return false;
 }
 
-static bool is_hard_disk(GKeyFile *file, const char *section)
-{
-    const struct schema_section *k = schema_find_section(section);
-    g_autofree char *media = g_key_file_get_string(file, section, "media", NULL);
-    return k && k->drive && strcmp(k->name, "floppy") && g_strcmp0(media, "cdrom");
-}
-
 /* The machine's only one; g_free.  Which of several an installer takes, or wipes, is not for sure; and what is on one is worth a
  * question, which nobody would answer. */
 static char *only_disk(GKeyFile *file, const char *folder, GError **error)
@@ -154,7 +147,7 @@ static char *only_disk(GKeyFile *file, const char *folder, GError **error)
     const char *disk = NULL;
     unsigned disks = 0;
     for (char **s = sections; *s; s++)
-        if (is_hard_disk(file, *s)) {
+        if (schema_is_disk(file, *s)) {
             disk = *s;
             disks++;
         }

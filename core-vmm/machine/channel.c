@@ -122,10 +122,23 @@ void channel_close(struct channel *c)
     post(c, CLOSED, NULL, 0);
 }
 
-GBytes *channel_ask(struct device *d, const char *service, const void *data, size_t bytes)
+GBytes *channel_ask(struct device *d, const char *service, const void *data, size_t bytes, uint64_t *ticket)
 {
     const struct channel_service *s = service_named(d->machine, service);
-    return s && s->answer && bytes <= s->most ? s->answer(s->ctx, data, bytes) : NULL;
+    *ticket = 0;
+    return s && s->answer && bytes <= s->most ? s->answer(s->ctx, data, bytes, ticket) : NULL;
+}
+
+GBytes *channel_answered(struct device *d, const char *service, uint64_t ticket, int ms)
+{
+    const struct channel_service *s = service_named(d->machine, service);
+    return s->answered(s->ctx, ticket, ms);
+}
+
+void channel_forget(struct device *d, const char *service, uint64_t ticket)
+{
+    const struct channel_service *s = service_named(d->machine, service);
+    s->forget(s->ctx, ticket);
 }
 
 /* ---- the service's side ---- */

@@ -6,6 +6,7 @@
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/host/snapshots.h"
 #include <stdio.h>
 
 #define ANSWER_MS 5000
@@ -111,6 +112,8 @@ static JsonObject *saved_object(const struct machine_saved *s)
 static JsonObject *describe(const char *name, GError **error)
 {
     g_autofree char *folder = machines_folder(name);
+    g_autoptr(GError) unfinished = NULL;
+    bool settled = snapshots_settle_if_pending(folder, &unfinished);
     g_autoptr(GKeyFile) file = machines_settings(name, error);
     if (!file)
         return NULL;
@@ -124,6 +127,8 @@ static JsonObject *describe(const char *name, GError **error)
                                   : runs  ? "no answer"
                                   : saved ? "saved"
                                           : "stopped");
+    if (!settled) /* what follows may be as it was before */
+        json_object_set_string_member(o, "unfinished-change", unfinished->message);
     if (is_installing(folder))
         json_object_set_boolean_member(o, "installing", true);
     if (saved && !runs)

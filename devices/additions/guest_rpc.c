@@ -6,6 +6,9 @@
  * guest asks again and again whether the host wants something, and sends what came of it.  A message goes as its size and then
  * four bytes a time, or, where both sides can, by string instructions at the other port, of which the bus shows us each byte.
  *
+ * An answer that is not there at once is looked for again whenever the guest asks for its size, which it is told to start over by
+ * CPT until it is: so nobody waits with the device's lock for longer than a moment.
+ *
  * Kinds of call are in the high half of ECX, and so is the status afterwards; the channel in that of EDX, beside the port.  Who
  * opened a channel with a cookie must show it each time.
  *
@@ -24,6 +27,8 @@ enum {
     STATUS_AGAIN = 0x10,
     STATUS_FAST = 0x80 /* the high-bandwidth port works */
 };
+#define LATER_MS        2                    /* how long a guest's look waits for such an answer */
+#define SAVING_MS       5000                 /* how long saving does */
 #define LEFT_NS         (60ull * 1000000000) /* a channel that is not used for so long may be taken away */
 #define PROTOCOL_RPCI   0x49435052u
 #define PROTOCOL_TCLO   0x4f4c4354u
@@ -38,6 +43,7 @@ struct rpc_channel {
     GBytes *out;          /* the message that the guest fetches, or NULL */
     uint64_t used_at;     /* ns: the last call that was about it */
     uint32_t taken;       /* bytes of it */
+    uint64_t ticket;      /* of the answer to an RPCI question that is to come; 0: none is */
     struct channel *talk; /* TCLO: to the service */
 };
 struct guest_rpc {
@@ -65,8 +71,16 @@ static void drop_out(struct rpc_channel *c)
     c->taken = 0;
 }
 
+static void drop_ticket(struct rpc_channel *c)
+{
+    if (c->ticket)
+        channel_forget(c->rpc->device, "rpci", c->ticket);
+    c->ticket = 0;
+}
+
 static void close_channel(struct rpc_channel *c)
 {
+    drop_ticket(c);
     if (c->talk)
         channel_close(c->talk);
     drop_in(c);
@@ -147,7 +161,8 @@ static void whole(struct rpc_channel *c)
     drop_in(c);
     if (c->protocol == PROTOCOL_RPCI) {
         drop_out(c);
-        c->out = channel_ask(c->rpc->device, "rpci", in, size);
+        drop_ticket(c);
+        c->out = channel_ask(c->rpc->device, "rpci", in, size, &c->ticket);
     } else if (!channel_from_guest(c->talk, in, size)) {
         dev_log(c->rpc->device, "what the guest says of the host's wishes was too much to take");
     }
@@ -190,15 +205,26 @@ static uint32_t send_some(struct rpc_channel *c, uint32_t value)
 
 /* ---- a message to the guest ---- */
 
+static void take_answer(struct rpc_channel *c, int ms)
+{
+    if (c->ticket && !c->out)
+        c->out = channel_answered(c->rpc->device, "rpci", c->ticket, ms);
+    if (c->out)
+        c->ticket = 0;
+}
+
+/* One that is to come has a byte, so that the guest begins to fetch it, and hears that it is to ask again. */
 static uint32_t receive_size(struct rpc_channel *c, struct port_call *p)
 {
     c->again = false;
+    take_answer(c, LATER_MS);
     if (!c->out && c->talk)
         c->out = channel_take(c->talk);
     c->taken = 0;
-    if (!c->out)
+    c->again = c->ticket != 0;
+    if (!c->out && !c->again)
         return STATUS_SUCCESS;
-    p->gpr[X86_RBX] = g_bytes_get_size(c->out);
+    p->gpr[X86_RBX] = c->out ? g_bytes_get_size(c->out) : 1;
     p->gpr[X86_RDX] = (p->gpr[X86_RDX] & 0xffff) | SEND_SIZE << 16;
     return STATUS_SUCCESS | STATUS_WAITS | STATUS_FAST;
 }
@@ -338,8 +364,23 @@ static void sync_out(struct rpc_channel *c, struct stream *s)
         c->out = g_bytes_new(copy, bytes);
 }
 
+/* What the state is saved with is the answer, or that it was not to be had: the guest goes on elsewhere with a failure. */
+static void settle_ticket(struct rpc_channel *c)
+{
+    if (!c->ticket)
+        return;
+    take_answer(c, SAVING_MS);
+    if (!c->out) {
+        dev_log(c->rpc->device, "a question of the guest had no answer in %d ms, and fails", SAVING_MS);
+        drop_ticket(c);
+        c->out = g_bytes_new_static("0 ", 2);
+    }
+}
+
 static void sync_channel(struct rpc_channel *c, struct stream *s)
 {
+    if (!s->loading)
+        settle_ticket(c);
     bool again = c->again || (c->talk && (c->in || c->out));
     stream_u32(s, &c->protocol);
     stream_bool(s, &c->has_cookie);

@@ -13,9 +13,20 @@ bool additions_may_log(struct additions *a)
     return atomic_fetch_add(&a->log_count, 1) < LOG_A_SECOND;
 }
 
-static GBytes *answer(void *ctx, const void *data, size_t bytes)
+static GBytes *answer(void *ctx, const void *data, size_t bytes, uint64_t *ticket)
 {
-    return rpci_answer(ctx, data, bytes);
+    return rpci_answer(ctx, data, bytes, ticket);
+}
+
+/* Only folders answer later. */
+static GBytes *answered(void *ctx, uint64_t ticket, int ms)
+{
+    return folders_answered(((struct additions *)ctx)->folders, ticket, ms);
+}
+
+static void forget(void *ctx, uint64_t ticket)
+{
+    folders_forget(((struct additions *)ctx)->folders, ticket);
 }
 
 struct additions *additions_new(struct machine *m, bool keep_time, enum clipboard_policy clipboard)
@@ -25,7 +36,9 @@ struct additions *additions_new(struct machine *m, bool keep_time, enum clipboar
     a->facts = guest_facts_new();
     a->talks = g_ptr_array_new();
     a->clipboard = clipboard_new(a, clipboard);
-    a->rpci = (struct channel_service){.name = "rpci", .most = MESSAGE_MOST, .ctx = a, .answer = answer};
+    a->folders = folders_new();
+    a->rpci = (struct channel_service){
+        .name = "rpci", .most = MESSAGE_MOST, .ctx = a, .answer = answer, .answered = answered, .forget = forget};
     a->tclo = (struct channel_service){.name = "tclo",
                                        .most = MESSAGE_MOST,
                                        .opened = tclo_opened,
@@ -46,6 +59,7 @@ void additions_free(struct additions *a)
         tclo_closed(g_ptr_array_index(a->talks, a->talks->len - 1));
     g_ptr_array_unref(a->talks);
     clipboard_free(a->clipboard);
+    folders_free(a->folders);
     guest_facts_free(a->facts);
     g_free(a);
 }

@@ -31,6 +31,25 @@ JsonObject *additions_describe(struct additions *a);
 char *additions_variable(struct additions *a, const char *key);
 bool additions_set_variable(struct additions *a, const char *key, const char *value, GError **error);
 
+/* ---- layout.c: sizes of the guest's screens, which lie side by side ---- */
+#define ADDITIONS_SCREENS 8
+bool additions_sets_sizes(struct additions *a); /* something in the guest would */
+/* A screen has that size now, if nobody has asked for another yet. */
+void additions_size_now(struct additions *a, unsigned screen, uint32_t width, uint32_t height);
+/* The user would like it to have that one; width 0: to be off.  False: nothing in the guest listens; what comes later is told. */
+bool additions_ask_size(struct additions *a, unsigned screen, uint32_t width, uint32_t height);
+
+void additions_reset(struct additions *a); /* the machine begins anew */
+
+/* ---- folders.c: folders of the host, numbered from 1 (docs/additions.md); their processes are guest-additions/folders ---- */
+/* fd: the line to its process, which is taken if this succeeds; -1: it comes by additions_folder_up().  False: the number or the
+ * name is taken, or no good. */
+bool additions_folder_add(struct additions *a, unsigned number, const char *name, bool read_only, int fd);
+bool additions_folder_remove(struct additions *a, unsigned number);     /* false: there is none */
+void additions_folder_up(struct additions *a, unsigned number, int fd); /* takes fd, which does not block */
+void additions_folder_down(struct additions *a, unsigned number);       /* that process has gone */
+JsonArray *additions_folders(struct additions *a);
+
 /* ---- clipboard.c: text, between the guest's clipboard and whoever has the host's ---- */
 #define CLIPBOARD_TO_GUEST_MOST (60 << 10) /* bytes */
 #define CLIPBOARD_TO_HOST_MOST  (1 << 20)

@@ -32,7 +32,18 @@ JsonObject *guest_facts_describe(struct guest_facts *f);
 GPtrArray *guest_nics_parse(const void *data, size_t bytes);
 
 /* ---- rpci.c; a vCPU's thread ---- */
-GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes);
+GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes, uint64_t *ticket); /* as channel_ask() */
+
+/* ---- folders.c; any thread ---- */
+struct folders;
+struct folders *folders_new(void);
+void folders_free(struct folders *f);
+bool folders_shared(struct folders *f); /* is there any? */
+/* A packet of HGFS, and as channel_ask(). */
+GBytes *folders_answer(struct folders *f, const void *packet, size_t bytes, uint64_t *ticket);
+GBytes *folders_answered(struct folders *f, uint64_t ticket, int ms);
+void folders_forget(struct folders *f, uint64_t ticket);
+void folders_reset(struct folders *f); /* the guest begins anew: all that it had open is closed */
 
 /* ---- tclo.c; loop thread ---- */
 void *tclo_opened(void *additions, struct channel *c);
@@ -42,6 +53,7 @@ void tclo_closed(void *talk);
 /* The program of a user's session. */
 bool tclo_tell_session(struct additions *a, const void *wish,
                        size_t bytes); /* false: there is none, or it does not answer */
+bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes); /* likewise */
 bool tclo_session_listens(struct additions *a);
 
 /* ---- clipboard.c; loop thread but for what is said ---- */
@@ -55,6 +67,13 @@ void clipboard_packet(struct clipboard *c, const uint8_t *packet, size_t bytes);
 char *clipboard_text_in(const uint8_t *data, size_t bytes); /* of a message; g_free; NULL: none */
 void clipboard_session_ended(struct clipboard *c);
 
+/* ---- layout.c ---- */
+enum sizes_by { SIZES_BY_NOBODY, SIZES_BY_SERVICE, SIZES_BY_SESSION };
+struct additions_size {
+    uint32_t width, height; /* width 0: off */
+};
+void layout_agent(struct additions *a, enum sizes_by who); /* any thread */
+
 #define LOG_A_SECOND 10
 bool additions_may_log(struct additions *a); /* any thread: the guest has not had all its lines of this second yet */
 
@@ -63,9 +82,13 @@ struct additions {
     struct channel_service rpci, tclo;
     GPtrArray *talks; /* struct tclo */
     struct clipboard *clipboard;
+    struct folders *folders;
     bool keep_time;
-    _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
-    _Atomic unsigned telling;   /* that it does is about to be told to the service */
-    _Atomic gint64 log_second;  /* of the guest's words in our log, at most LOG_A_SECOND each */
+    struct additions_size layout[ADDITIONS_SCREENS];
+    _Atomic unsigned sizes_by;      /* enum sizes_by: who has said last that it sets them */
+    _Atomic unsigned telling_sizes; /* what was asked for is about to be told */
+    _Atomic unsigned sync_time;     /* the guest wants its clock kept right; 0, 1 */
+    _Atomic unsigned telling;       /* that it does is about to be told to the service */
+    _Atomic gint64 log_second;      /* of the guest's words in our log, at most LOG_A_SECOND each */
     _Atomic unsigned log_count;
 };

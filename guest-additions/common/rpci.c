@@ -16,6 +16,8 @@ struct question {
     const char *rest;
     size_t bytes;
     GString *say;
+    GBytes *whole;   /* instead of that: the whole answer */
+    uint64_t ticket; /* or where it will be */
 };
 struct row {
     const char *name;
@@ -124,6 +126,22 @@ static bool accept(struct question *q)
     return true;
 }
 
+/* tools.capability.resolution_server AGENT 0|1 */
+static bool sets_sizes(struct question *q)
+{
+    without_zero(q);
+    g_autofree char *agent = word(q), *on = word(q);
+    bool service = agent && !strcmp(agent, "toolbox"), session = agent && !strcmp(agent, "toolbox-dnd");
+    unsigned who = service ? SIZES_BY_SERVICE : SIZES_BY_SESSION;
+    if ((!service && !session) || !on)
+        return false;
+    if (!strcmp(on, "1"))
+        layout_agent(q->additions, who);
+    else if (atomic_load(&q->additions->sizes_by) == who)
+        layout_agent(q->additions, SIZES_BY_NOBODY);
+    return true;
+}
+
 static bool state_change(struct question *q)
 {
     without_zero(q);
@@ -167,13 +185,25 @@ static bool clipboard_transport(struct question *q)
     return clipboard_from_guest(q->additions->clipboard, q->rest, q->bytes);
 }
 
+/* A packet of HGFS. */
+static bool folders(struct question *q)
+{
+    struct folders *f = q->additions->folders;
+    if (!folders_shared(f))
+        return false;
+    q->whole = folders_answer(f, q->rest, q->bytes, &q->ticket);
+    return true;
+}
+
 static const struct row rows[] = {
+    {"f", .handler = folders},
     {"log", .handler = log_line},
     {"info-set", .handler = info_set},
     {"info-get", .handler = info_get},
     {"SetGuestInfo", .handler = set_guest_info},
     {"tools.set.version", .handler = set_version},
     {"tools.set.versiontype", .handler = accept},
+    {"tools.capability.resolution_server", .handler = sets_sizes},
     {"tools.capability.", true, accept},
     {"vmx.capability.unified_loop", .handler = accept},
     {"vmx.capability.copypaste_version", .handler = clipboard_version},
@@ -193,7 +223,7 @@ static const struct row *row_of(const char *name)
 }
 
 /* A name may end with a zero byte, if nothing follows it. */
-GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes)
+GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes, uint64_t *ticket)
 {
     struct question q = {.additions = a, .rest = data, .bytes = bytes};
     g_autofree char *name = word(&q);
@@ -205,6 +235,11 @@ GBytes *rpci_answer(struct additions *a, const void *data, size_t bytes)
     q.name = name;
     q.say = g_string_new(NULL);
     bool done = row && row->handler(&q);
+    if (q.whole || q.ticket) {
+        *ticket = q.ticket;
+        g_string_free(q.say, TRUE);
+        return q.whole;
+    }
     if (!row)
         g_string_append(q.say, "Unknown command");
     g_string_prepend(q.say, done ? "1 " : "0 ");

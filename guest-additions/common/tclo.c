@@ -162,13 +162,23 @@ bool tclo_session_listens(struct additions *a)
     return agent(a, SESSION) != NULL;
 }
 
-bool tclo_tell_session(struct additions *a, const void *wish, size_t bytes)
+static bool tell(struct additions *a, const char *name, const void *wish, size_t bytes)
 {
-    struct tclo *t = agent(a, SESSION);
+    struct tclo *t = agent(a, name);
     if (!t || t->wishes.length >= WISHES_MOST)
         return false;
     want_bytes(t, wish, bytes, NULL, NULL);
     return true;
+}
+
+bool tclo_tell_session(struct additions *a, const void *wish, size_t bytes)
+{
+    return tell(a, SESSION, wish, bytes);
+}
+
+bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes)
+{
+    return tell(a, SERVICE, wish, bytes);
 }
 
 bool additions_listening(struct additions *a)

@@ -54,6 +54,8 @@ static char *drives_of(GKeyFile *file, const char *media)
         if (!known || !known->drive)
             continue;
         g_autofree char *kind = value_of(file, *g, "media"), *path = value_of(file, *g, "file");
+        if (!strcmp(known->name, "usb") && !path) /* no drive, or a place for a stick */
+            continue;
         g_autofree char *name = path ? g_path_get_basename(path) : g_strdup(_("empty"));
         bool floppy = g_str_has_prefix(*g, "floppy");
         if (!g_strcmp0(floppy ? "floppy" : kind ? kind : "disk", media))

@@ -391,10 +391,10 @@ ssh_initrd() { # name busybox-package kernel-package package...
 DROPBEAR="dropbear-bin libc6 libcrypt1 libgmp10 libtomcrypt1 libtommath1 zlib1g"
 
 # The same with open-vm-tools as the package has them, and the drivers of a PS/2 mouse.
-tools_initrd() { # name busybox-package kernel-package package...
+tools_initrd() { # name modules busybox-package kernel-package package...
 	local name=$1 d p t=$CACHE/.tree.$$
-	network_tree "$t" "$2" "$3" "psmouse evdev"
-	shift 3
+	network_tree "$t" "$3" "$4" "$2"
+	shift 4
 	mkdir -p "$t"/{lib,lib64,usr/lib,usr/bin,sbin,etc,var/log,var/run,run,usr/share}
 	for p in "$@"; do
 		d=$(unpack "$p")
@@ -416,6 +416,7 @@ tools_initrd() { # name busybox-package kernel-package package...
 OPEN_VM_TOOLS="open-vm-tools libc6 libdrm2 libfuse3-3 libgcc-s1 libglib2.0-0 libmspack0 libssl3 libtirpc3 libudev1 libxml2 libxmlsec1
 libxmlsec1-openssl libxslt1.1 libpcre2-8-0 libffi8 zlib1g liblzma5 libicu72 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libcom-err2
 libkrb5support0 libkeyutils1 libpam0g libaudit1 libcap-ng0 libmount1 libselinux1 libblkid1 libstdc++6"
+PAM="libpam-modules libpam-modules-bin libcrypt1 libnsl2 fuse3" # who may log in, and who may mount
 
 # Linux with the drivers of virtio, which does with each device that it finds what its command line says: do=rng,disk,...
 virtio_initrd() { # name busybox-package kernel-package
@@ -554,7 +555,9 @@ make_guest() {
 	# shellcheck disable=SC2086
 	ssh-initrd64.gz) ssh_initrd "$1" busybox-static linux-image-amd64 $DROPBEAR ;;
 	# shellcheck disable=SC2086
-	tools-initrd64.gz) tools_initrd "$1" busybox-static linux-image-amd64 $OPEN_VM_TOOLS ;;
+	folders-initrd64.gz) tools_initrd "$1" "fuse virtio_blk ext4" busybox-static linux-image-amd64 $OPEN_VM_TOOLS $PAM ;;
+	# shellcheck disable=SC2086
+	tools-initrd64.gz) tools_initrd "$1" "psmouse evdev" busybox-static linux-image-amd64 $OPEN_VM_TOOLS ;;
 	network-initrd32.gz) network_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;
 	disk-initrd64.gz) disk_initrd "$1" busybox-static linux-image-amd64 ;;
 	disk-initrd32.gz) disk_initrd "$1" busybox-static:i386 linux-image-686-pae:i386 ;;

@@ -9,6 +9,7 @@ const struct chip chips[] = {
     {&i8259_ops, "pic"},
     {&i8254_ops, "pit"},
     {&vga_ops, "video", "video.memory=1M"},
+    {&svga_ops, "svga", "video.memory=1M"},
     {&mc146818_ops, "rtc"},
     {&i8042_ops, "keyboard"},
     {&port92_ops, "port92"},
@@ -45,6 +46,13 @@ const struct chip chips[] = {
     {&piix3_ide_ops, "ide", "ide0.file=zero:4M ide1.file=pattern:128K ide2.file=zero:8M ide2.media=cdrom"},
     {&ahci_ops, "sata", "sata0.file=zero:4M sata1.file=pattern:128K sata2.file=zero:8M sata2.media=cdrom"},
     {&nvme_ops, "nvme0", "nvme0.file=pattern:1M"},
+    {&xhci_ops, "usb",
+     "usb1.device=tablet usb2.device=keyboard usb3.device=mouse usb4.device=storage usb4.file=zero:4M usb5.device=hub "
+     "usb6.device=storage usb6.file=zero:1M usb6.hub=usb5 usb7.device=storage usb7.media=cdrom usb7.file=zero:8M "
+     "usb8.device=storage"},
+    {&ehci_ops, "usb-ehci", "usb1.device=hub usb2.file=zero:1M usb3.device=tablet usb3.hub=usb1 usb4.device=keyboard"},
+    {&uhci_ops, "usb-uhci",
+     "usb1.device=hub usb2.file=zero:1M usb3.device=tablet usb3.hub=usb1 usb4.device=keyboard usb4.hub=usb1"},
     {&ioapic_ops, "ioapic"},
     {&lapic_ops, "lapic"},
     {&fw_cfg_ops, "fw-cfg"},

@@ -2,88 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A Linux guest with a distribution's own open-vm-tools, and its own driver of the absolute mouse.  Prints TAP.
 Usage: test_tools.py VMCTL GUESTS.SH     ENGINE: of the machine (soft); PATIENCE: times all time limits"""
-import json
-import os
-import shutil
-import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../network"))
+from desk import PATIENCE, Desk, run_tests
 from guest_shell import Shell
 
-VMCTL, GUESTS = (os.path.abspath(a) for a in sys.argv[1:3])
-PATIENCE = float(os.environ.get("PATIENCE", "1"))
-ENGINE = os.environ.get("ENGINE", "soft")
 EVENT = struct.Struct("<qqHHi")
-
-
-class Desk:
-    """A machine with additions, and a shell in it."""
-
-    def __init__(self):
-        made = subprocess.run([GUESTS, "vmlinuz-amd64", "tools-initrd64.gz"], capture_output=True, text=True, check=False)
-        if made.returncode:
-            print(f"1..0 # SKIP {made.stderr.strip()}")
-            sys.exit(0)
-        folder = subprocess.run([GUESTS, "--dir"], check=True, capture_output=True, text=True).stdout.strip()
-        self.base = tempfile.mkdtemp(prefix="terrarium-additions-")
-        os.mkdir(self.base + "/run", 0o700)
-        self.env = dict(os.environ, XDG_DATA_HOME=self.base + "/data", XDG_RUNTIME_DIR=self.base + "/run", LC_ALL="C.UTF-8")
-        self.vmctl("create", "g", "--memory", "512M", "--kernel", folder + "/vmlinuz-amd64", "--initrd",
-                   folder + "/tools-initrd64.gz", "--cmdline", "console=ttyS0 loglevel=3", "--nic", "virtio-net", "--serial",
-                   f"socket:{self.base}/g", "--set", f"machine.engine={ENGINE}", "--set", "additions.identity=auto")
-        self.vmctl("start", "g")
-        self.shell = Shell(self.base + "/g", PATIENCE)
-        self.boot()
-
-    def boot(self):
-        self.shell.boot()
-        self.shell.good("export PATH=/bin:/sbin:/usr/bin:/usr/sbin; hostname desk")
-        self.shell.good("cards; udhcpc -i eth0 -n -q -t 10 -s /bin/lease", 90)
-
-    def vmctl(self, *args, code=0):
-        p = subprocess.run([VMCTL, *args], env=self.env, capture_output=True, text=True, timeout=120 * PATIENCE, check=False)
-        assert p.returncode == code, f"vmctl {' '.join(args)}: exit code {p.returncode}: {p.stderr}{p.stdout}"
-        return p.stdout
-
-    def control(self, command, **args):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(self.base + "/run/terrarium/g/control")
-            s.sendall(json.dumps({"id": 1, "cmd": command, "args": args}).encode() + b"\n")
-            for line in s.makefile():
-                answer = json.loads(line)
-                if answer.get("id") == 1:
-                    assert answer["ok"], answer
-                    return answer["result"]
-        raise AssertionError(f"no answer to {command}")
-
-    def guest(self):
-        return json.loads(self.vmctl("info", "g", "-o", "json"))["running"].get("guest", {})
-
-    def behind(self):
-        """Seconds between the guest's clock and the host's."""
-        return abs(int(self.shell.good("date +%s").split()[-1]) - time.time())
-
-    def wait(self, what, good, seconds=60):
-        end = time.monotonic() + seconds * PATIENCE
-        while not good(seen := self.guest()):
-            assert time.monotonic() < end, f"{what} did not come in {seconds} s: {seen}"
-            time.sleep(0.5)
-        return seen
-
-    def log(self):
-        with open(self.base + "/data/terrarium/machines/g/logs/vm.log", encoding="utf-8") as f:
-            return f.read()
-
-    def close(self):
-        subprocess.run([VMCTL, "stop", "--force", "g"], env=self.env, capture_output=True, check=False)
-        self.shell.close()
-        shutil.rmtree(self.base)
 
 
 def kernel(d):
@@ -213,20 +140,4 @@ def as_kvm(d):
 
 TESTS = [kernel, mouse, questions, service, clock, paused, suspended, killed, restart, shutdown, as_kvm]
 
-
-def main():
-    desk = Desk()
-    print(f"1..{len(TESTS)}", flush=True)
-    try:
-        for n, test in enumerate(TESTS, 1):
-            began = time.monotonic()
-            try:
-                test(desk)
-                print(f"ok {n} {test.__name__} # {time.monotonic() - began:.1f} s", flush=True)
-            except Exception:
-                print(f"not ok {n} {test.__name__}\n# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-    finally:
-        desk.close()
-
-
-main()
+run_tests(Desk(*sys.argv[1:3], "tools-initrd64.gz"), TESTS)
