@@ -86,6 +86,17 @@ static int descriptor(GKeyFile *settings, const char *name)
     return g_key_file_get_integer(settings, "descriptors", name, NULL);
 }
 
+/* One that cannot be read is no reason not to be heard. */
+static void open_recording(struct sound *s, int fd)
+{
+    g_autoptr(GError) why = NULL;
+    s->wav_in = g_new0(struct wav_in, 1);
+    if (wav_in_open(s->wav_in, fd, &why))
+        return;
+    g_warning("%s; it records silence", why->message);
+    g_clear_pointer(&s->wav_in, g_free);
+}
+
 static bool read_settings(struct sound *s, GKeyFile *settings, GError **error)
 {
     g_autofree char *out = g_key_file_get_string(settings, "sound", "out", NULL),
@@ -93,11 +104,8 @@ static bool read_settings(struct sound *s, GKeyFile *settings, GError **error)
     bool plays = !g_strcmp0(out, "auto"), records = !g_strcmp0(in, "auto");
     if (!g_strcmp0(out, "file") && !(s->wav_out = wav_out_new(descriptor(settings, "out"), error)))
         return false;
-    if (!g_strcmp0(in, "file")) {
-        s->wav_in = g_new0(struct wav_in, 1);
-        if (!wav_in_open(s->wav_in, descriptor(settings, "in"), error))
-            return false;
-    }
+    if (!g_strcmp0(in, "file"))
+        open_recording(s, descriptor(settings, "in"));
     s->player = plays || records ? player_new(s, plays, records) : NULL;
     return true;
 }

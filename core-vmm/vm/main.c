@@ -217,6 +217,8 @@ static bool fence(struct process *p, GKeyFile *file, GError **error)
     struct jail jail = {p->o.folder, file, p->ini, p->variables};
     g_autoptr(GPtrArray) names = ends_names(p->ends);
     static const char *const others[] = {PATHS_NETWORK, PATHS_VNC, PATHS_VNC_SCREEN};
+    for (guint i = 0; i < names->len; i++) /* these are the ends' own */
+        names->pdata[i] = g_strdup(names->pdata[i]);
     g_ptr_array_set_free_func(names, g_free);
     g_ptr_array_add(names, g_strdup(p->socket));
     for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)

@@ -2,42 +2,46 @@
 /* registers.c - see registers.h. */
 #include "devices/audio/registers.h"
 #include <glib.h>
+#include <stdbool.h>
 
-static int find(const struct register_bank *b, uint64_t offset)
+/* What of an access falls into one register: `n` bytes from its byte `into` on; or one where there is none. */
+struct piece {
+    unsigned which, into, n;
+};
+
+static bool piece_at(const struct register_bank *b, uint64_t offset, unsigned left, struct piece *p)
 {
-    for (unsigned i = 0; i < b->count; i++)
-        if (offset - b->spec[i].at < b->spec[i].bytes)
-            return i;
-    return -1;
+    p->n = 1;
+    for (p->which = 0; p->which < b->count; p->which++) {
+        const struct register_spec *r = &b->spec[p->which];
+        if (offset - r->at >= r->bytes)
+            continue;
+        p->into = offset - r->at;
+        p->n = MIN(left, r->bytes - p->into);
+        return true;
+    }
+    return false;
+}
+
+static uint64_t ones(const struct piece *p)
+{
+    return (1ull << p->n * 8) - 1;
 }
 
 uint64_t registers_read(const struct register_bank *b, void *ctx, uint64_t offset, unsigned size)
 {
+    struct piece p;
     uint64_t v = 0;
-    for (unsigned i = 0, n; i < size; i += n) {
-        int which = find(b, offset + i);
-        n = 1;
-        if (which < 0)
-            continue;
-        const struct register_spec *r = &b->spec[which];
-        unsigned into = offset + i - r->at;
-        n = MIN(size - i, r->bytes - into);
-        v |= ((uint64_t)b->read(ctx, which) >> into * 8 & ((1ull << n * 8) - 1)) << i * 8;
-    }
+    for (unsigned i = 0; i < size; i += p.n)
+        if (piece_at(b, offset + i, size - i, &p))
+            v |= ((uint64_t)b->read(ctx, p.which) >> p.into * 8 & ones(&p)) << i * 8;
     return v;
 }
 
 void registers_write(const struct register_bank *b, void *ctx, uint64_t offset, unsigned size, uint64_t v)
 {
-    for (unsigned i = 0, n; i < size; i += n) {
-        int which = find(b, offset + i);
-        n = 1;
-        if (which < 0)
-            continue;
-        const struct register_spec *r = &b->spec[which];
-        unsigned into = offset + i - r->at;
-        n = MIN(size - i, r->bytes - into);
-        uint64_t mask = ((1ull << n * 8) - 1) << into * 8;
-        b->write(ctx, which, mask, (v >> i * 8) << into * 8 & mask);
-    }
+    struct piece p;
+    for (unsigned i = 0; i < size; i += p.n)
+        if (piece_at(b, offset + i, size - i, &p))
+            b->write(ctx, p.which, ones(&p) << p.into * 8, (v >> i * 8 & ones(&p)) << p.into * 8);
 }

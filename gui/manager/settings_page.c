@@ -48,8 +48,9 @@ static void group_free(gpointer group)
 static bool is_usual(const char *section, const char *key)
 {
     static const char *const machine[] = {"name", "os", "memory", "cpus", "engine", "boot", "clock", "boot-menu", NULL};
-    static const char *const others[] = {"model", "mode",     "connected",  "network", "interface", "target", "file",
-                                         "media", "readonly", "resolution", "type",    "memory",    NULL};
+    static const char *const others[] = {"model",  "mode",   "connected", "network",  "interface",
+                                         "target", "file",   "media",     "readonly", "resolution",
+                                         "type",   "memory", "out",       "in",       NULL};
     return g_strv_contains(!strcmp(section, "machine") ? machine : others, key);
 }
 

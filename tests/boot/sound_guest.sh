@@ -1,19 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# sound_guest.sh - makes sound-initrd64.gz in the cache of guests.sh, whose functions it uses: a Linux with the drivers of our sound
-# cards, ALSA's tools and a shell on the first serial line.  Prints its path.  Tests append files to it (a cpio archive).
+# sound_guest.sh 64|32 - makes sound-initrd64.gz or sound-initrd32.gz in the cache of guests.sh, whose functions it uses: a Linux with the
+# drivers of our sound cards, ALSA's tools and a shell on the first serial line.  Prints its path.  Tests append files to it (a cpio
+# archive).
 HERE=$(dirname "$0")
+BITS=${1:-}
 # shellcheck source=tests/boot/guests.sh
 . "$HERE/guests.sh" --dir >/dev/null
-NAME=sound-initrd64.gz
-MODULES="snd_hda_intel snd_hda_codec_generic snd_intel8x0 snd_sb16 pcspkr evdev"
-PACKAGES="alsa-utils libasound2 libasound2-data libc6"
+NAME=sound-initrd$BITS.gz
+MODULES="snd_hda_intel snd_hda_codec_generic snd_intel8x0 snd_sb16 pcspkr evdev" # 64-bit kernels have none for the Sound Blaster
+case $BITS in
+64) ARCH="" KERNEL=linux-image-amd64 ;;
+32) ARCH=:i386 KERNEL=linux-image-686-pae:i386 ;;
+*) die "64 or 32?" ;;
+esac
+PACKAGES="alsa-utils$ARCH libasound2$ARCH libasound2-data libc6$ARCH"
 
 sound_initrd() {
 	local d p t=$CACHE/.tree.$$
 	# shellcheck disable=SC2086
-	drivers_tree "$t" busybox-static linux-image-amd64 $MODULES
-	mkdir -p "$t"/{lib,lib64,usr/bin,usr/lib,usr/share,root}
+	drivers_tree "$t" busybox-static$ARCH $KERNEL $MODULES
+	mkdir -p "$t"/{lib,usr/bin,usr/lib,usr/share,root}
 	for d in $PACKAGES; do
 		d=$(unpack "$d")
 		for p in lib lib64 usr/lib usr/share/alsa; do
@@ -23,7 +30,7 @@ sound_initrd() {
 			[ ! -e "$d/usr/bin/$p" ] || cp -a "$d/usr/bin/$p" "$t/usr/bin/"
 		done
 	done
-	rm -rf "$t"/usr/lib/x86_64-linux-gnu/{gconv,audit} "$t/usr/lib/systemd"
+	rm -rf "$t"/usr/lib/*-linux-gnu/{gconv,audit} "$t/usr/lib/systemd"
 	cat >"$t/init" <<-'INIT'
 		#!/bin/sh
 		export PATH=/bin:/usr/bin:/sbin TERM=dumb

@@ -198,6 +198,7 @@ static void hda_hostile(void)
     listen(b, 4, &e, false);
     ring(b, 4, 3840, 0x0011, 1);
     bench_store(b, HDA + 0x112, 2, 0x084f);
+    g_assert_cmphex(bench_load(b, HDA + 0x112, 2), ==, 0x0011);
     bench_step(b, 10 * MS);
     g_assert_cmpuint(e.format.channels, ==, 2);
     g_assert_cmpuint(e.heard->len, ==, 960);
