@@ -2,6 +2,7 @@
 /* commands_input.c - input.*: keys, text and pointer of the user. */
 #include "core-vmm/api/input.h"
 #include "core-vmm/control/commands.h"
+#include "core-vmm/machine/display.h"
 #include "core-vmm/control/keys.h"
 #include <linux/input-event-codes.h>
 
@@ -78,8 +79,11 @@ static void input_pointer_absolute(struct call *c)
         call_fail(c, CONTROL_WRONG_STATE, "the guest has no absolute pointer now; use input.pointer");
         return;
     }
-    machine_pointer_absolute(m, call_number(c, "x", 0), call_number(c, "y", 0), call_number(c, "wheel", 0),
-                             call_number(c, "buttons", 0));
+    int64_t x = call_number(c, "x", 0), y = call_number(c, "y", 0);
+    const struct display *p = machine_display(m, call_number(c, "screen", 0));
+    if (p)
+        display_to_desktop(p, &x, &y);
+    machine_pointer_absolute(m, x, y, call_number(c, "wheel", 0), call_number(c, "buttons", 0));
     call_reply(c, NULL);
 }
 
@@ -104,7 +108,8 @@ const struct command input_commands[] = {
      {{"x", PARAM_NUMBER, true, 0, 65535},
       {"y", PARAM_NUMBER, true, 0, 65535},
       {"wheel", PARAM_NUMBER, false, -100, 100},
-      {"buttons", PARAM_NUMBER, false, 0, ANY_BUTTONS}},
+      {"buttons", PARAM_NUMBER, false, 0, ANY_BUTTONS},
+      {"screen", PARAM_NUMBER, .high = MACHINE_SCREENS - 1}},
      .summary = "put the pointer somewhere",
      .handler = input_pointer_absolute},
     {NULL},

@@ -35,6 +35,7 @@ struct display {
     uint32_t generation;
     struct cursor cursor;
     bool cursor_changed;
+    uint32_t place_x, place_y, desktop_width, desktop_height; /* width 0: the desktop is the picture */
 };
 
 /* ---- surfaces ---- */
@@ -142,6 +143,14 @@ void display_cursor(struct display *p, int hot_x, int hot_y, uint32_t width, uin
     p->cursor_changed = true;
 }
 
+void display_place(struct display *p, uint32_t x, uint32_t y, uint32_t desktop_width, uint32_t desktop_height)
+{
+    p->place_x = x;
+    p->place_y = y;
+    p->desktop_width = desktop_width;
+    p->desktop_height = desktop_height;
+}
+
 bool display_pointer_follows(struct display *p)
 {
     return machine_takes_absolute(p->device->machine);
@@ -243,6 +252,21 @@ bool display_ask_size(struct display *p, uint32_t width, uint32_t height)
     taken = p->source->ask_size(p->device, p->output, width, height);
     dev_unlock(p->device);
     return taken;
+}
+
+static int64_t to_desktop(int64_t at, uint32_t place, uint32_t side, uint32_t desktop)
+{
+    enum { LAST = 65535 };
+    int64_t dot = place + at * side / (LAST + 1);
+    return CLAMP(dot * LAST / MAX((int64_t)desktop - 1, 1), 0, LAST);
+}
+
+void display_to_desktop(const struct display *p, int64_t *x, int64_t *y)
+{
+    if (!p->surface || !p->desktop_width || !p->desktop_height)
+        return;
+    *x = to_desktop(*x, p->place_x, p->surface->width, p->desktop_width);
+    *y = to_desktop(*y, p->place_y, p->surface->height, p->desktop_height);
 }
 
 char *display_text(struct display *p)

@@ -11,5 +11,8 @@ char *display_text(struct display *p); /* UTF-8 lines, or NULL in a graphics mod
 /* Asks the guest for a size of its picture; false: it cannot be asked, or not for that. */
 bool display_ask_size(struct display *p, uint32_t width, uint32_t height);
 
+/* A place of the picture, 0 to 65535 both ways, becomes the same of the guest's desktop. */
+void display_to_desktop(const struct display *p, int64_t *x, int64_t *y);
+
 /* machine.c: tells the machine of a display that is there now, or not any more.  The first is output 0. */
 void machine_note_display(struct machine *m, struct display *p, bool there);

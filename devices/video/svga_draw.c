@@ -156,6 +156,23 @@ static void draw_rect(struct svga *s, unsigned output, const struct svga_screen 
     display_damage(s->display[output], r->x, r->y, r->width, r->height);
 }
 
+/* The desktop is what all screens together cover. */
+static void tell_place(const struct svga *s, unsigned output)
+{
+    const struct svga_screen *n = &s->screen[output];
+    int64_t left = n->x, top = n->y, right = left + n->width, bottom = top + n->height;
+    for (const struct svga_screen *o = s->screen; o < s->screen + SVGA_SCREENS; o++) {
+        if (!o->defined || !o->active)
+            continue;
+        left = MIN(left, o->x);
+        top = MIN(top, o->y);
+        right = MAX(right, (int64_t)o->x + o->width);
+        bottom = MAX(bottom, (int64_t)o->y + o->height);
+    }
+    display_place(s->display[output], n->x - left, n->y - top, MIN(right - left, UINT32_MAX),
+                  MIN(bottom - top, UINT32_MAX));
+}
+
 static void draw_screen(struct device *d, unsigned output, bool everything)
 {
     struct svga *s = d->state;
@@ -174,6 +191,7 @@ static void draw_screen(struct device *d, unsigned output, bool everything)
     n->redraw = false;
     n->generation = to->generation;
     svga_cursor_show(d, output, n, to);
+    tell_place(s, output);
 }
 
 static bool has_screens(const struct svga *s)
@@ -189,6 +207,7 @@ void svga_refresh(struct device *d, unsigned output, bool everything)
     struct svga *s = d->state;
     svga_fifo_run(d);
     bool screens = !svga_shows_vga(s) && has_screens(s);
+    display_place(s->display[output], 0, 0, 0, 0);
     if (screens && s->screen[output].defined) {
         draw_screen(d, output, everything);
         if (!output)

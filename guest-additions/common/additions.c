@@ -54,7 +54,8 @@ void additions_free(struct additions *a)
 {
     if (!a)
         return;
-    g_source_remove_by_user_data(a);
+    while (g_source_remove_by_user_data(a)) /* one at a time */
+        ;
     while (a->talks->len)
         tclo_closed(g_ptr_array_index(a->talks, a->talks->len - 1));
     g_ptr_array_unref(a->talks);

@@ -96,9 +96,11 @@ void closing_begin(struct screen *s)
 {
     enum closing what;
 
-    s->quit = !actions_possible(s) || s->asked || s->saving || s->shutting_down;
-    if (s->quit)
+    s->quit = !actions_possible(s) || s->asked || s->saving || s->shutting_down || s->number;
+    if (s->quit) {
+        sizing_vanish(s);
         return;
+    }
     what = remembered_closing(s);
     if (what == CLOSING_ASK)
         ask(s);

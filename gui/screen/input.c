@@ -22,6 +22,8 @@ static void send_pointer(struct input *in)
     json_object_set_int_member(args, in->absolute ? "y" : "dy", in->absolute ? in->y : in->dy);
     json_object_set_int_member(args, "wheel", in->wheel);
     json_object_set_int_member(args, "buttons", in->buttons);
+    if (in->absolute)
+        json_object_set_int_member(args, "screen", in->screen);
     link_send(in->link, in->absolute ? "input.pointer-absolute" : "input.pointer", args);
     in->dx = in->dy = in->wheel = 0;
     in->moved = false;

@@ -18,6 +18,7 @@ struct input {
     unsigned way_out, way_out_down; /* left Ctrl and left Alt: seen since nothing was pressed; held now */
     bool held[KEY_CNT];             /* what the guest believes to be down */
     unsigned buttons;
+    int screen; /* whose picture the pointer is over */
     bool leds_known;
     unsigned leds, tapped; /* lock keys: the guest's LEDs; those that it did not follow when they were last tapped */
     int dx, dy, wheel;     /* moved since last sent */

@@ -12,6 +12,7 @@
 
 struct link {
     struct client *client; /* of the thread, once it runs */
+    int screen;
     GMainContext *context;
     GMainLoop *loop;
     GThread *thread;
@@ -196,7 +197,9 @@ static gpointer run(gpointer data)
 
     g_main_context_push_thread_default(l->context);
     client_attach(l->client, l->context, on_event, on_closed, l);
-    client_send(l->client, "display.watch", NULL, on_watching, l);
+    JsonObject *which = json_object_new();
+    json_object_set_int_member(which, "screen", l->screen);
+    client_send(l->client, "display.watch", which, on_watching, l);
     g_main_loop_run(l->loop);
     client_free(l->client);
     g_main_context_pop_thread_default(l->context);
@@ -222,7 +225,7 @@ static bool ask_info(struct client *c, char **engine, char **state, GError **err
     return picture;
 }
 
-struct link *link_open(const char *name, char **engine, char **state, GError **error)
+struct link *link_open(const char *name, int screen, char **engine, char **state, GError **error)
 {
     struct client *c = client_connect(name, error);
     struct link *l;
@@ -233,6 +236,7 @@ struct link *link_open(const char *name, char **engine, char **state, GError **e
     }
     l = g_new0(struct link, 1);
     l->client = c;
+    l->screen = screen;
     l->news = no_news;
     l->event = SDL_RegisterEvents(1);
     g_mutex_init(&l->lock);

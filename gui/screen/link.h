@@ -34,8 +34,8 @@ struct link_news {
     bool closed;                  /* the VM process has gone */
 };
 
-/* Connects and asks for the picture.  engine (g_free) and the state come with it. */
-struct link *link_open(const char *name, char **engine, char **state, GError **error);
+/* Connects and asks for the picture of that screen, from 0.  engine (g_free) and the state come with it. */
+struct link *link_open(const char *name, int screen, char **engine, char **state, GError **error);
 void link_close(struct link *l);
 uint32_t link_event(struct link *l); /* the SDL event type that announces news */
 void link_take(struct link *l, struct link_news *n);

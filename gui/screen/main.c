@@ -14,6 +14,7 @@ struct options {
     const char *name;
     gboolean fullscreen, version;
     char *host_key;
+    int screen;
 };
 
 /* ---- news from the VM ---- */
@@ -120,6 +121,7 @@ static bool has_focus(const struct screen *s)
 static void on_input(struct screen *s, const struct link_news *n)
 {
     s->sizing.possible = n->sets_size;
+    sizing_appear(s);
     input_absolute(&s->input, n->absolute);
     if (input_leds(&s->input, n->leds) && has_focus(s))
         input_sync_locks(&s->input);
@@ -372,7 +374,8 @@ static int open_and_run(struct screen *s, const struct options *o)
     if (!pick_host_key(s, o->host_key, &unknown))
         return fail(EXIT_CODE_USAGE,
                     "there is no such key for --host-key; names are as in \"Right Ctrl\", \"F12\", \"Menu\"");
-    s->link = link_open(s->name, &s->engine, &s->state, &error);
+    s->number = s->input.screen = o->screen - 1;
+    s->link = link_open(s->name, s->number, &s->engine, &s->state, &error);
     if (!s->link)
         return fail(g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND) ? EXIT_CODE_NOT_FOUND : EXIT_CODE_FAILED,
                     error->message);
@@ -403,6 +406,7 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
         {"fullscreen", 'f', 0, G_OPTION_ARG_NONE, &o->fullscreen, "Start in full screen", NULL},
         {"host-key", 'k', 0, G_OPTION_ARG_STRING, &o->host_key, "The key that is never the guest's (\"Right Ctrl\")",
          "KEY"},
+        {"screen", 0, 0, G_OPTION_ARG_INT, &o->screen, "Which of several screens of the guest (1)", "N"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Show the version", NULL},
         {NULL},
     };
@@ -414,6 +418,10 @@ static bool parse(struct options *o, int *argc, char ***argv, GError **error)
         return false;
     if (!o->version && *argc != 2) {
         g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "one machine's NAME is needed; see --help");
+        return false;
+    }
+    if (o->screen < 1 || o->screen > SCREENS_MOST) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "--screen is from 1 to %d", SCREENS_MOST);
         return false;
     }
     o->name = (*argv)[1];
@@ -452,7 +460,7 @@ static bool start_sdl(void)
 
 int main(int argc, char **argv)
 {
-    struct options o = {0};
+    struct options o = {.screen = 1};
     struct screen s = {0};
     g_autoptr(GError) error = NULL;
     int code;

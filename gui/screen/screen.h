@@ -31,6 +31,7 @@ struct screen {
     JsonObject *drives, *cards; /* what vmctl told of them; NULL: not yet */
     char *dropped;              /* a file that is to go into a drive; NULL: none */
     char *choosing;             /* the drive that the user chooses a file for; NULL: none */
+    int number;                 /* of the guest's screen, from 0 */
     struct sizing {
         bool possible; /* something in the guest sets its screen's size */
         uint32_t due;  /* SDL ticks: then the guest is asked for the window's; 0: it is not to be */
@@ -61,6 +62,9 @@ void window_fullscreen(struct screen *s, bool on);
 double window_density(struct screen *s); /* pixels per window coordinate */
 
 /* sizing.c: the guest's screen takes the window's size */
+enum { SCREENS_MOST = 8 };
+void sizing_appear(struct screen *s);    /* a further screen is switched on when its window has opened ... */
+void sizing_vanish(struct screen *s);    /* ... and off when that is closed */
 void sizing_changed(struct screen *s);   /* by the user's hand */
 int sizing_wait(const struct screen *s); /* ms until sizing_tick() is to be called; -1: never */
 void sizing_tick(struct screen *s);

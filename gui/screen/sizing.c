@@ -16,18 +16,35 @@ int sizing_wait(const struct screen *s)
     return MAX((int)(s->sizing.due - SDL_GetTicks()), 0);
 }
 
+static void ask(struct screen *s, int width, int height)
+{
+    JsonObject *args = json_object_new();
+
+    json_object_set_int_member(args, "screen", s->number);
+    json_object_set_int_member(args, "width", width);
+    json_object_set_int_member(args, "height", height);
+    link_send(s->link, "screen.size", args);
+}
+
+void sizing_appear(struct screen *s)
+{
+    if (s->number && s->sizing.possible && !s->picture.pixels)
+        sizing_changed(s);
+}
+
+void sizing_vanish(struct screen *s)
+{
+    if (s->number && s->sizing.possible)
+        ask(s, 0, 0);
+}
+
 void sizing_tick(struct screen *s)
 {
-    JsonObject *args;
     bool fits = s->picture.width == s->room.w && s->picture.height == s->room.h;
 
     if (sizing_wait(s) != 0)
         return;
     s->sizing.due = 0;
-    if (!s->sizing.possible || fits || !remembered_sizing(s))
-        return;
-    args = json_object_new();
-    json_object_set_int_member(args, "width", s->room.w);
-    json_object_set_int_member(args, "height", s->room.h);
-    link_send(s->link, "screen.size", args);
+    if (s->sizing.possible && !fits && (remembered_sizing(s) || !s->picture.pixels))
+        ask(s, s->room.w, s->room.h);
 }

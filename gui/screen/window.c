@@ -109,9 +109,11 @@ void window_title(struct screen *s)
 {
     g_autofree char *hint = hint_of(s);
     g_autofree char *engine = s->gone ? NULL : g_strdup_printf(" (%s)", s->engine);
-    g_autofree char *title =
-        s->notice ? g_strdup_printf("%s: %s", s->name, s->notice)
-                  : g_strdup_printf("%s: %s%s%s%s", s->name, s->state, engine ? engine : "", *hint ? " - " : "", hint);
+    g_autofree char *which = s->number ? g_strdup_printf(" screen %d", s->number + 1) : NULL;
+    g_autofree char *said = s->notice
+                                ? g_strdup(s->notice)
+                                : g_strdup_printf("%s%s%s%s", s->state, engine ? engine : "", *hint ? " - " : "", hint);
+    g_autofree char *title = g_strdup_printf("%s%s: %s", s->name, which ? which : "", said);
 
     SDL_SetWindowTitle(s->window, title);
     window_changed(s);

@@ -151,6 +151,15 @@ static void screens(void)
     define_screen(&c, 1);
     g_assert_cmphex(dot(&c, 150, 70), ==, 0xabcdef);
     display_unwatch(c.display, &sink);
+    int64_t x = 65535, y = 32768; /* a second screen to the right: the first is the left half of the desktop */
+    display_to_desktop(c.display, &x, &y);
+    g_assert_true(x == 65535 && y == 50 * 65535 / 99); /* dot 50 of 0 to 99 */
+    COMMAND(&c, 34, 44, 1, 1, 200, 100, 200, 0, 0xfffffffe, 0x30000, 800, 0);
+    display_refresh_now(c.display);
+    x = 65535;
+    display_to_desktop(c.display, &x, &y);
+    g_assert_true(x == 199 * 65535 / 399);
+    COMMAND(&c, 35, 1);
     COMMAND(&c, 35, 0);
     g_assert_cmpuint(display_refresh_now(c.display)->width, ==, 64);
     bench_free(c.bench);

@@ -134,6 +134,12 @@ def weston(d):
 
 def other_driver_gone(d):
     """After a reset it is a VGA again, with the BIOS's text."""
+    d.shell.close()
+    d.vmctl("stop", "--force", "g")
+    d.vmctl("start", "g")
+    d.shell = type(d.shell)(d.base + "/g", PATIENCE)
+    d.boot()
+    d.shell.good("card vmwgfx", 60)
     d.vmctl("reset", "g")
     d.wait("text", lambda: "SeaBIOS" in d.ask(VMCTL, "screen", "text", "g"), 60)
 
