@@ -54,6 +54,8 @@ void tclo_closed(void *talk);
 bool tclo_tell_session(struct additions *a, const void *wish,
                        size_t bytes); /* false: there is none, or it does not answer */
 bool tclo_session_listens(struct additions *a);
+/* The service; as additions_say(), of bytes. */
+bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes, additions_done done, void *ctx);
 
 /* ---- clipboard.c; loop thread but for what is said ---- */
 struct clipboard;
@@ -66,6 +68,13 @@ void clipboard_packet(struct clipboard *c, const uint8_t *packet, size_t bytes);
 char *clipboard_text_in(const uint8_t *data, size_t bytes); /* of a message; g_free; NULL: none */
 void clipboard_session_ended(struct clipboard *c);
 
+/* ---- quiesce.c; loop thread but for events ---- */
+struct quiesce;
+struct quiesce *quiesce_new(struct additions *a);
+void quiesce_free(struct quiesce *q);
+void quiesce_event(struct quiesce *q, const char *text, size_t bytes); /* any thread: "NAME CODE WORDS" */
+void quiesce_service_ended(struct quiesce *q);
+
 #define LOG_A_SECOND 10
 bool additions_may_log(struct additions *a); /* any thread: the guest has not had all its lines of this second yet */
 
@@ -75,6 +84,7 @@ struct additions {
     GPtrArray *talks; /* struct tclo */
     struct clipboard *clipboard;
     struct folders *folders;
+    struct quiesce *quiesce;
     bool keep_time;
     _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
     _Atomic unsigned telling;   /* that it does is about to be told to the service */
