@@ -30,7 +30,7 @@ extern const struct device_ops flash_ops;
 extern const struct device_ops tpm_crb_ops;
 
 /* Video */
-extern const struct device_ops vga_ops;
+extern const struct device_ops vga_ops, svga_ops; /* svga: line 0: INTA# */
 
 /* Interrupts, time, DMA, and what is soldered to every PC's mainboard */
 extern const struct device_ops i8259_ops;     /* both */
@@ -48,10 +48,19 @@ extern const struct device_ops i82077_ops;    /* floppy; line 0 */
 extern const struct device_ops virtio_blk_ops, virtio_net_ops, virtio_rng_ops, virtio_scsi_ops;
 extern const struct device_ops virtio_balloon_ops, virtio_console_ops;
 
+/* USB controllers; line 0: INTA# */
+extern const struct device_ops xhci_ops, ehci_ops, uhci_ops;
+
 /* Network cards; line 0: INTA# */
 extern const struct device_ops e1000_ops, e1000e_ops;     /* 82540EM, 82574L */
 extern const struct device_ops pcnet_ops;                 /* Am79C973, PCnet-FAST III */
 extern const struct device_ops rtl8139_ops, rtl8139c_ops; /* RTL8139C+ and RTL8139C */
+
+/* Sound; line 0: INTA#, or IRQ 5 */
+extern const struct device_ops sb16_ops; /* Sound Blaster 16 */
+extern const struct device_ops speaker_ops;
+extern const struct device_ops hda_ops;  /* 82801FB (ICH6) with a codec */
+extern const struct device_ops ac97_ops; /* 82801AA (ICH) with a codec */
 
 /* What guests made for VMware's machines look for */
 extern const struct device_ops vmware_backdoor_ops;

@@ -120,6 +120,9 @@ static void *vm_new_translating(const struct cpu_vm *cfg, GError **error)
     if (!vm)
         return NULL;
     vm->translate = true;
+    vm->lone = cfg->far_barriers;
+    if (vm->lone)
+        *cfg->far_barriers = true;
     vm->hot = o.hot;
     vm->lockstep = o.lockstep;
     return vm;

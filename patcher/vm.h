@@ -28,6 +28,7 @@ struct soft_vm {
     struct machine *machine;
     bool translate;                /* tier 2 */
     uint32_t hot;                  /* entries of a block before it is translated */
+    bool lone;                     /* translated code has no LOCK: machine/barrier.c */
     bool lockstep;                 /* check tier 2 against tier 1 */
     _Atomic unsigned lockstep_dma; /* writes to memory by others than vCPUs */
     uint8_t *memory;

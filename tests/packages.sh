@@ -16,6 +16,8 @@ TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils ap
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
 PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian" # a Debian package, for .ci/package
+INSTALL_PACKAGES="debhelper po-debconf dpkg-dev fakeroot" # the suite install builds components of Debian's installer with them
+SOUND_PACKAGES="pulseaudio pulseaudio-utils" # a sound server, for the suite sound
 NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
@@ -37,7 +39,7 @@ missing_packages() {
 	done
 }
 
-# need_packages build|run|test|hosts|network|package ...: installs what is missing of these groups; asks nothing if nothing is.
+# need_packages build|run|test|hosts|network|package|vnc|install ...: installs what is missing of these groups; asks nothing if nothing is.
 need_packages() {
 	command -v apt-get >/dev/null || {
 		say "no apt-get here: install the equivalents of: $BUILD_PACKAGES $RUN_PACKAGES"
@@ -52,7 +54,9 @@ need_packages() {
 		hosts) list="$list $HOSTS_PACKAGES" ;;
 		package) list="$list $PACKAGE_PACKAGES" ;;
 		network) list="$list $NETWORK_PACKAGES" ;;
+		sound) list="$list $SOUND_PACKAGES" ;;
 		vnc) list="$list $VNC_PACKAGES" ;;
+		install) list="$list $INSTALL_PACKAGES" ;;
 		esac
 	done
 	# shellcheck disable=SC2046,SC2086

@@ -12,7 +12,7 @@ struct audio_format {
 };
 enum audio_direction { AUDIO_OUT, AUDIO_IN };
 
-/* ---- the chip; the device's lock is held ---- */
+/* What the chip calls, with its device's lock held; the host's end is in audio_host.h. */
 struct audio_stream;
 /* OUT: puts the next frames there, as many of n as the guest has ready; IN: takes n.  Returns how many; the rest of OUT is
  * silence and counted.  tag: the chip's.  It must not start or stop the stream itself. */
@@ -23,14 +23,13 @@ void audio_close(struct audio_stream *s);   /* fini */
 bool audio_start(struct audio_stream *s,
                  const struct audio_format *format); /* from position 0; false: no such format */
 void audio_stop(struct audio_stream *s);
-uint64_t
-audio_position(struct audio_stream *s); /* frames since the start by guest time: what a position register shows */
+/* From inside of fn, or after a start: ask again when that many frames more are due, if that is before the 10 ms are over, and not
+ * at once (1 ms).  For chips that interrupt at a certain frame. */
+void audio_soon(struct audio_stream *s, uint64_t frames);
+/* Takes (IN: gives) what is due now, by fn, so that a position register that is about to be read is of this moment.  Of what a
+ * host that was late owes, at most 40 ms at once: the guest is to have a chance to make more. */
+void audio_catch_up(struct audio_stream *s);
+const struct audio_format *audio_runs(const struct audio_stream *s); /* NULL: it stands */
+uint64_t audio_position(struct audio_stream *s);                     /* frames since the start by guest time */
 uint64_t audio_missed(struct audio_stream *s); /* frames of OUT that the guest did not have ready, since the start */
-
-/* ---- the host's end ---- */
-struct
-    audio_end { /* on any thread with the device's lock held: takes (IN: makes) n frames at once and does not block */
-    void (*frames)(void *ctx, const struct audio_format *format, int16_t *frames, size_t n);
-    void *ctx;
-};
-void audio_attach(struct audio_stream *s, const struct audio_end *end); /* NULL: nobody; takes the device's lock */
+bool audio_sync(struct audio_stream *s, struct stream *st); /* from the chip's sync(): it goes on where it was */

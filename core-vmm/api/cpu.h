@@ -40,6 +40,7 @@ struct cpu_vm {
     bool vmware;         /* CPUID names VMware as the hypervisor */
     bool hyperv;         /* ... or Microsoft, with the interface of Hyper-V */
     const char *options; /* of this engine, from the config key engine-options; may be "" */
+    bool *far_barriers;  /* set by an engine whose LOCK is no barrier: dev_barrier() is one for it; NULL: it cannot */
 };
 
 /* A local APIC, the same for those of the machine and of an engine that brings them: the xAPIC register page (SDM Vol. 3,

@@ -89,6 +89,7 @@ struct device_ops {
     const struct hotplug_ops *hotplug;   /* api/hotplug.h */
     const struct balloon_ops *balloon;   /* api/balloon.h */
     const struct hyperv_ops *hyperv;     /* api/hyperv.h */
+    const struct usb_ops *usb;           /* api/usb.h */
 };
 
 /* What core offers; only inside a callback unless said otherwise. */

@@ -28,6 +28,8 @@ struct surface *display_mode(struct display *p, uint32_t width, uint32_t height)
 void display_damage(struct display *p, uint32_t x, uint32_t y, uint32_t width, uint32_t height);
 void display_cursor(struct display *p, int hot_x, int hot_y, uint32_t width, uint32_t height,
                     const uint32_t *argb); /* NULL hides */
+/* Watchers show the cursor themselves, where the user's pointer is: the guest takes absolute coordinates.  Else the chip draws it. */
+bool display_pointer_follows(struct display *p);
 
 /* Those who watch: loop thread, no device lock held. */
 struct display_sink {

@@ -17,5 +17,5 @@ struct input_ops {
  * several keyboards and pointers.  Keys and relative moves go to the one that the guest began to listen to last, or if it
  * listens to none, to the first on the board.  Absolute positions go to a pointer only that takes them and is listened to;
  * while there is one, whoever shows the screen sends those rather than moves (machine_takes_absolute()). */
-enum { INPUT_KEYBOARD = 1, INPUT_POINTER = 2 };
+enum { INPUT_KEYBOARD = 1, INPUT_POINTER = 2 /* its moves */, INPUT_ABSOLUTE = 4 /* its positions */ };
 void dev_input(struct device *d, unsigned listened_to); /* or-ed; inside a callback */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 const char *const nic_models[] = {"e1000", "e1000e", "pcnet", "rtl8139", "rtl8139c", "virtio-net", NULL};
+const char *const usb_models[] = {"xhci", "ehci", "uhci", NULL};
 const char *const testpci_models[] = {"edu", "edu-msix", NULL};
 static const char *const nvme_models[] = {"nvme", NULL};
 static const char *const ahci_models[] = {"ahci", NULL};
@@ -24,6 +25,7 @@ const struct device_class device_classes[] = {
     {"nic", .first = 1, .count = 8, .slot = 3, nic_models},
     {"nvme", .first = 0, .count = 2, .slot = 12, nvme_models},
     {"sata", .first = 0, .count = 6, .slot = 11, ahci_models, .together = "sata"},
+    {"usb", .first = 1, .count = 8, .slot = 22, usb_models, .together = "usb", .alone = true},
     {"testpci", .first = 1, .count = 4, .slot = 28, testpci_models},
     {NULL},
 };

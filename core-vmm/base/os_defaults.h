@@ -9,6 +9,8 @@ struct os_defaults {
     const char *clock;    /* [machine] clock */
     const char *sockets;  /* [machine] sockets; NULL: one for each CPU */
     const char *identity; /* [additions] identity; NULL: no such section */
+    const char *usb;      /* [usb] model, with a tablet and two places for sticks; NULL: none */
+    const char *sound;    /* [audio] model; NULL: no such section */
     const char *summary;  /* what it is for, for people */
 };
 extern const struct os_defaults os_defaults[]; /* ends with os == NULL; the first is for systems that nobody named */

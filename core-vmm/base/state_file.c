@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -108,12 +107,12 @@ static bool damaged(const struct state_reader *r, GError **error)
 
 bool state_open(struct state_reader *r, int fd, GError **error)
 {
-    struct stat st;
     uint8_t header[HEADER_BYTES];
+    off_t size = lseek(fd, 0, SEEK_END); /* fstat() is for whoever may open files, too */
     *r = (struct state_reader){.fd = fd};
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+    if (size < 0)
         return state_fail(error, "is not a regular file");
-    r->size = st.st_size;
+    r->size = size;
     r->buffer = g_byte_array_new();
     if (r->size < MAGIC_BYTES)
         return state_fail(error, "is none: the file is not one of Terrarium's states");
@@ -156,29 +155,59 @@ static bool read_head(struct state_reader *r, uint8_t *start, GError **error)
     return r->crc == get_le32(start + AT_HEAD_CRC) || damaged(r, error);
 }
 
-bool state_next(struct state_reader *r, struct state_section *out, GError **error)
+static bool take_head(struct state_reader *r, struct state_section *out, struct state_extent *where, GError **error)
 {
     uint8_t start[SECTION_HEAD];
     if (!read_head(r, start, error))
         return false;
     out->version = get_le32(start + AT_VERSION);
     out->bytes = get_le32(start + AT_BYTES);
+    *where = (struct state_extent){r->at, out->bytes, get_le32(start + AT_CRC)};
     if (!take_name(start, out->name))
         return state_fail(error, "has a section without a proper name before byte %" G_GUINT64_FORMAT, r->at);
     if (out->bytes > STATE_SECTION_BYTES)
         return state_fail(error, "has a section \"%s\" of %u bytes, which is too large", out->name, out->bytes);
     if (out->bytes > r->size - r->at)
         return read_all(r, NULL, out->bytes, error); /* says so */
+    if (!strcmp(out->name, STATE_END) && (out->bytes || r->at != r->size))
+        return state_fail(error, "goes on behind its end mark: %" G_GUINT64_FORMAT " bytes too many", r->size - r->at);
+    return true;
+}
+
+bool state_next(struct state_reader *r, struct state_section *out, GError **error)
+{
+    struct state_extent where;
+    if (!take_head(r, out, &where, error))
+        return false;
     g_byte_array_set_size(r->buffer, out->bytes);
     if (!read_all(r, r->buffer->data, out->bytes, error))
         return false;
-    if (crc32c(0, r->buffer->data, out->bytes) != get_le32(start + AT_CRC))
+    if (crc32c(0, r->buffer->data, out->bytes) != where.sum)
         return damaged(r, error);
     out->data = r->buffer->data;
-    if (!strcmp(out->name, STATE_END) && (out->bytes || r->at != r->size))
-        return state_fail(error, "goes on behind its end mark: %" G_GUINT64_FORMAT " bytes too many",
-                          r->size - r->at + out->bytes);
     return true;
+}
+
+bool state_skim(struct state_reader *r, struct state_section *out, struct state_extent *where, GError **error)
+{
+    out->data = NULL;
+    if (!take_head(r, out, where, error))
+        return false;
+    r->at += out->bytes;
+    return true;
+}
+
+bool state_read_extent(int fd, const struct state_extent *e, uint8_t *to)
+{
+    for (size_t done = 0; done < e->bytes;) {
+        ssize_t n = pread(fd, to + done, e->bytes - done, e->at + done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += n;
+    }
+    return crc32c(0, to, e->bytes) == e->sum;
 }
 
 GByteArray *state_take(struct state_reader *r)
@@ -188,13 +217,21 @@ GByteArray *state_take(struct state_reader *r)
     return taken;
 }
 
-bool state_check(int fd, GError **error)
+bool state_identify(int fd, struct state_identity *out, GError **error)
 {
     struct state_reader r;
     struct state_section s = {.name = ""};
     bool good = state_open(&r, fd, error);
     while (good && strcmp(s.name, STATE_END))
         good = state_next(&r, &s, error);
+    if (good)
+        *out = (struct state_identity){r.size, r.crc};
     state_close(&r);
     return good;
+}
+
+bool state_check(int fd, GError **error)
+{
+    struct state_identity any;
+    return state_identify(fd, &any, error);
 }

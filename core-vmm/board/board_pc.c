@@ -12,6 +12,7 @@ const struct board_row board_pc[] = {
     {ALWAYS, {&i440fx_ops, "northbridge", .slot = 0}},
     {ALWAYS, {&piix3_ops, "southbridge", .slot = 1, .function = 0, .irqchip = true}},
     {ALWAYS, {&piix3_ide_ops, "ide", .slot = 1, .function = 1, .irq = {14, 15}, .irqs = 2}},
+    {UHCI, {&uhci_ops, "usb", .slot = 1, .function = 2}},
     {ALWAYS, {&piix4_pm_ops, "pm", .slot = 1, .function = 3, .irq = {9}, .irqs = 1}},
     {ALWAYS, {&pci_hotplug_ops, "pci-hotplug", ISA}},
     {ALWAYS, {&firmware_rom_ops, "firmware", "machine", ISA}},
@@ -35,7 +36,12 @@ const struct board_row board_pc[] = {
     {LISTED, {&uart16550_ops, "serial3", ISA, .irq = {4}, .irqs = 1, .ports = {0x3e8}}},
     {LISTED, {&uart16550_ops, "serial4", ISA, .irq = {3}, .irqs = 1, .ports = {0x2e8}}},
     {LISTED, {&lpt_ops, "parallel1", ISA, .irq = {7}, .irqs = 1}},
-    {VIDEO, {&vga_ops, "video", .slot = 2}},
+    {VIDEO_VGA, {&vga_ops, "video", .slot = 2}},
+    {VIDEO_SVGA, {&svga_ops, "video", .slot = 2}},
+    {SOUND_HDA, {&hda_ops, "hda", "audio", .slot = 27}},
+    {SOUND_AC97, {&ac97_ops, "ac97", "audio", .slot = 27}},
+    {SOUND, {&speaker_ops, "speaker", "audio", ISA}},
+    {SOUND_SB16, {&sb16_ops, "sb16", "audio", ISA, .irq = {5}, .irqs = 1}},
     {ALWAYS, {&fw_cfg_ops, "fw-cfg", ISA}},
     {LISTED, {&vmware_backdoor_ops, "additions", ISA}},
     {LISTED, {&tpm_crb_ops, "tpm", ISA}},
@@ -62,6 +68,8 @@ const struct device_ops *const board_pc_chips[] = {
     &virtio_console_ops,
     &virtio_rng_ops,
     &virtio_scsi_ops, // virtio
+    &xhci_ops,
+    &ehci_ops, // USB
     &edu_ops,
     &edu_msix_ops, // for tests
     NULL,

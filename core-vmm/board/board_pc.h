@@ -7,12 +7,18 @@ enum board_when {
     ALWAYS,
     LISTED /* its section is in machine.ini */,
     OWN_APIC /* the engine brings no local APICs */,
-    VIDEO,
+    VIDEO_VGA,
+    VIDEO_SVGA,
     BOARD_2 /* its second version */,
     HYPERV /* it is shown as a machine of Hyper-V */,
     HYPERV_TEST /* and is for tests */,
     VARIABLES /* its firmware keeps some */,
-    FLOPPY
+    FLOPPY,
+    SOUND /* [audio] is there */,
+    SOUND_HDA /* [audio] has that model */,
+    SOUND_AC97,
+    SOUND_SB16,
+    UHCI /* that is the USB controller */
 };
 struct board_row {
     enum board_when when;

@@ -15,11 +15,11 @@ static bool floppy_listed(struct machine *m)
     return g_key_file_has_group(m->file, "floppy0") || g_key_file_has_group(m->file, "floppy1");
 }
 
-static bool has_video(struct machine *m)
+static bool video_is(struct machine *m, const char *what)
 {
     struct config c = {m->file, m->path, "video"};
     g_autofree char *type = config_string(&c, "type");
-    return strcmp(type, "none") != 0;
+    return !strcmp(type, what);
 }
 
 /* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET. */
@@ -46,17 +46,41 @@ static bool is_hyperv(struct machine *m)
     return g_key_file_has_group(m->file, c.section) && !strcmp(identity, "hyperv");
 }
 
+static bool sounds_by(struct machine *m, const char *model)
+{
+    const struct config c = {m->file, m->path, "audio"};
+    g_autofree char *which = config_string(&c, "model");
+    return g_key_file_has_group(m->file, c.section) && !strcmp(which, model);
+}
+
+/* A controller that is a function of the board's own chips; others are chosen like cards. */
+static bool is_usb(struct machine *m, const char *model)
+{
+    const struct config c = {m->file, m->path, "usb"};
+    bool there = g_key_file_has_group(m->file, c.section);
+    for (char section[] = "usb1"; section[3] <= '8' && !there; section[3]++)
+        there = g_key_file_has_group(m->file, section);
+    g_autofree char *is = config_string(&c, "model");
+    return there && !strcmp(is, model);
+}
+
 static bool wanted(struct machine *m, const struct board_row *r)
 {
     switch (r->when) {
     case LISTED: return g_key_file_has_group(m->file, r->wiring.name);
     case OWN_APIC: return !m->engine->msi;
-    case VIDEO: return has_video(m);
+    case VIDEO_VGA: return video_is(m, "vga");
+    case VIDEO_SVGA: return video_is(m, "svga");
     case BOARD_2: return is_board_2(m);
     case HYPERV: return is_hyperv(m);
     case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
     case VARIABLES: return keeps_variables(m);
     case FLOPPY: return floppy_listed(m);
+    case SOUND: return g_key_file_has_group(m->file, "audio");
+    case SOUND_HDA: return sounds_by(m, "hda");
+    case SOUND_AC97: return sounds_by(m, "ac97");
+    case SOUND_SB16: return sounds_by(m, "sb16");
+    case UHCI: return is_usb(m, "uhci");
     case ALWAYS: break;
     }
     return true;
@@ -73,7 +97,10 @@ static const struct device_ops *chosen_chip(const struct device_class *k, const 
     for (const struct device_ops *const *chip = board_pc_chips; *chip; chip++)
         if (!strcmp((*chip)->name, k->models[which]))
             return *chip;
-    g_assert_not_reached();
+    g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE,
+                "%s: [%s] model = %s: this is a part of the mainboard, there from the start or never", c->path,
+                c->section, k->models[which]);
+    return NULL;
 }
 
 struct device *board_pc_optional(struct machine *m, const char *section, GError **error)
@@ -106,7 +133,7 @@ static bool add_optional(struct machine *m, GError **error)
             g_autofree char *section =
                 k->count ? g_strdup_printf("%s%u", k->section, k->first + i) : g_strdup(k->section);
             struct device *d = NULL;
-            if (!g_key_file_has_group(m->file, section))
+            if (!g_key_file_has_group(m->file, section) && !(k->alone && g_key_file_has_group(m->file, k->together)))
                 continue;
             if (k->together && machine_device(m, k->together))
                 break;
@@ -121,7 +148,7 @@ static bool add_optional(struct machine *m, GError **error)
 /* ---- what the firmware is told ---- */
 
 /* Everything that can be booted from, in the order in which those of one kind are tried: the sections, and the Open Firmware
- * path by which the firmware knows each: SeaBIOS by the place alone, OVMF by those names, whatever controller it is.  In a path, "{slot}" is the function's PCI slot (hexadecimal), "{n}" the section's number. */
+ * path by which the firmware knows each: SeaBIOS by the place alone, OVMF by those names, whatever controller it is.  In a path, "{slot}" is the function's PCI slot (hexadecimal; ",2": not its first function), "{n}" the section's number, "{hub}" what is between. */
 static const struct bootable {
     const char *section;
     unsigned first, count;
@@ -136,26 +163,44 @@ static const struct bootable {
     {"nvme", 0, 2, "/pci@i0cf8/pci8086,5845@{slot}/namespace@1,0"},
     {"virtio-disk", 0, 4, "/pci@i0cf8/scsi@{slot}/disk@0,0"},
     {"scsi", 0, 7, "/pci@i0cf8/scsi@{slot}/channel@0/disk@{n},0"},
+    {"usb", 1, 8, "/pci@i0cf8/usb@{slot}/{hub}storage@{n}/channel@0/disk@0,0"},
     {"nic", 1, 8, "/pci@i0cf8/ethernet@{slot}"},
 };
 
-/* The function that a section is, or is part of; for those that are no PCI functions of their own, 0. */
-static unsigned slot_of(struct machine *m, const char *section)
+/* The function that a section is, or is part of, as paths name it; g_free. */
+static char *slot_of(struct machine *m, const char *section)
 {
     unsigned number;
     const struct device_class *k = device_class_of(section, &number);
     const struct device *d = k ? machine_device(m, k->together ? k->together : section) : NULL;
-    return d ? d->core->wiring.slot : 0;
+    const struct wiring *w = d ? &d->core->wiring : NULL;
+    return w && w->function ? g_strdup_printf("%x,%x", w->slot, w->function) : g_strdup_printf("%x", w ? w->slot : 0);
+}
+
+/* The hub that a USB device is plugged into; g_free. */
+static char *hub_of(struct machine *m, const char *section)
+{
+    g_autofree char *hub = g_key_file_get_string(m->file, section, "hub", NULL);
+    return hub ? g_strdup_printf("hub@%c/", hub[3]) : g_strdup("");
+}
+
+/* Other USB devices than sticks are not booted from. */
+static bool is_bootable(struct machine *m, const char *section)
+{
+    const struct config c = {m->file, m->path, section};
+    g_autofree char *kind = g_str_has_prefix(section, "usb") ? config_string(&c, "device") : NULL;
+    return g_key_file_has_group(m->file, section) && (!kind || !strcmp(kind, "storage"));
 }
 
 /* NULL: the machine has no such section. */
 static char *boot_path(struct machine *m, const struct bootable *b, unsigned n, char **section)
 {
     g_autofree char *name = g_strdup_printf("%s%u", b->section, n), *number = g_strdup_printf("%x", n);
-    if (!g_key_file_has_group(m->file, name))
+    if (!is_bootable(m, name))
         return NULL;
-    g_autofree char *slot = g_strdup_printf("%x", slot_of(m, name));
+    g_autofree char *slot = slot_of(m, name), *hub = hub_of(m, name);
     GString *path = g_string_new(b->path);
+    g_string_replace(path, "{hub}", hub, 0);
     g_string_replace(path, "{slot}", slot, 0);
     g_string_replace(path, "{n}", number, 0);
     *section = g_steal_pointer(&name);
@@ -292,7 +337,7 @@ static bool tell_firmware(struct machine *m, GError **error)
         .serial2 = g_key_file_has_group(m->file, "serial2"),
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
-        .no_display = !has_video(m),
+        .no_display = video_is(m, "none"),
         .hpet = is_board_2(m),
         .tpm = g_key_file_has_group(m->file, "tpm"),
         .gpa_bits = gpa_bits(m),

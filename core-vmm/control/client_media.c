@@ -10,14 +10,15 @@
 
 #define PATIENCE_MS 30000
 
-/* Only floppies are ever written to: of anything else the VM process gets a descriptor that cannot. */
-static bool is_floppy(JsonObject *listed, const char *drive)
+/* Floppies, and sticks that are said by name: of anything else the VM process gets a descriptor that cannot be written to. */
+static bool is_written(JsonObject *listed, const char *drive)
 {
     JsonArray *drives = answer_array(listed, "drives");
     for (unsigned i = 0; i < answer_count(drives); i++) {
         JsonObject *o = answer_element(drives, i);
+        const char *media = answer_text(o, "media", "");
         if (drive ? !strcmp(answer_text(o, "drive", ""), drive) : answer_flag(o, "removable"))
-            return !strcmp(answer_text(o, "media", ""), "floppy");
+            return !strcmp(media, "floppy") || (drive && g_str_has_prefix(drive, "usb") && !strcmp(media, "disk"));
     }
     return false;
 }
@@ -43,7 +44,7 @@ bool client_insert(struct client *c, const char *file, const char *drive, const 
     JsonObject *listed = client_call(c, "media.list", NULL, PATIENCE_MS, error);
     if (!listed)
         return false;
-    int fd = open_medium(full, !readonly && is_floppy(listed, drive), error);
+    int fd = open_medium(full, !readonly && is_written(listed, drive), error);
     json_object_unref(listed);
     if (fd < 0)
         return false;

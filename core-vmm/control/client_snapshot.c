@@ -88,14 +88,38 @@ static void remove_new(int file, const char *path)
     close(file);
 }
 
+static bool pass_base(struct client *c, const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return path_failed(path, error);
+    JsonObject *result = client_call_fds(c, "live.older", NULL, &fd, 1, NULL, NULL, PATIENCE_MS, error);
+    bool good = result;
+    close(fd);
+    g_clear_pointer(&result, json_object_unref);
+    return good;
+}
+
+/* The VM process compares what memory is with what it was, and says whether it could. */
+static bool pass_bases(struct client *c, char **bases, GError **error)
+{
+    bool good = true;
+    for (char **path = bases; path && *path && good; path++)
+        good = pass_base(c, *path, error);
+    return good;
+}
+
 static bool save(struct client *c, struct snapshot_live *l, struct machine_job *job, struct snapshot_taken *out,
                  GError **error)
 {
     g_autofree char *folder = machines_folder(l->machine), *path = NULL, *vars_path = NULL;
+    g_auto(GStrv) bases = snapshots_live_bases(l);
     int file = saved_new(folder, &path, error), vars = file >= 0 ? saved_new(folder, &vars_path, error) : -1;
-    JsonObject *result = vars >= 0 ? client_ask_to_save(c, "live.save", file, vars, job, error) : NULL;
-    bool uefi = result && answer_flag(result, "vars");
-    bool good = result && snapshots_live_finish(l, path, uefi ? vars_path : NULL, error);
+    bool ready = vars >= 0 && pass_bases(c, bases, error);
+    JsonObject *result = ready ? client_ask_to_save(c, "live.save", file, vars, job, error) : NULL;
+    bool uefi = result && answer_flag(result, "vars"), based = result && answer_flag(result, "based");
+    const struct live_files made = {path, based ? bases : NULL, uefi ? vars_path : NULL};
+    bool good = result && snapshots_live_finish(l, &made, error);
     if (good) {
         out->id = l->number;
         out->ran = true;

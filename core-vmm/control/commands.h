@@ -10,7 +10,7 @@
 
 extern const struct command state_commands[], media_commands[], screen_commands[], display_commands[], input_commands[],
     serial_commands[], wait_commands[], device_commands[], balloon_commands[], save_commands[], live_commands[],
-    additions_commands[], limits_commands[], debug_commands[];
+    additions_commands[], limits_commands[], usb_commands[], debug_commands[];
 
 const char *state_name(enum machine_state s);
 const char *end_name(enum machine_end e);
@@ -28,5 +28,8 @@ bool save_holds(struct server *s);       /* the machine is saved, and waits for 
 bool save_is_usable(int file, int pipe); /* a state can be written to that file; pipe: one for who looks on, or -1 */
 /* A pipe gets a line "DONE TOTAL" now and then; one that nobody reads any more ends the saving.  Any thread. */
 bool save_tell_progress(int pipe, uint64_t done, uint64_t total, GError **error);
+#define MACHINE_SCREENS 8
+struct display;
+struct display *call_screen(struct call *c); /* that "screen" names, from 0; NULL: the call has failed */
 /* The text screen, or NULL with an error (no display, a graphics mode). */
 char *screen_read_text(struct machine *m, GError **error);

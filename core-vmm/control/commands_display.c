@@ -15,7 +15,7 @@ struct watch {
     struct display *display;
     struct display_sink sink;
     uint32_t left, top, right, bottom; /* damage not told yet; right == 0: none */
-    bool absolute;
+    bool absolute, sets_size;
     unsigned leds;
     guint poll;
     bool stale; /* the client had not read earlier descriptors when there was a new mode or cursor */
@@ -93,13 +93,16 @@ static void on_cursor(void *ctx, int hot_x, int hot_y, uint32_t width, uint32_t 
         close(fd);
 }
 
-/* Whether the guest's input devices changed. */
-static bool look_at_input(struct watch *w, struct machine *m)
+/* Whether the guest's input devices changed, or what it has to set sizes with. */
+static bool look_at_input(struct watch *w)
 {
-    bool absolute = machine_takes_absolute(m);
+    struct machine *m = connection_machine(w->connection);
+    struct additions *a = connection_additions(w->connection);
+    bool absolute = machine_takes_absolute(m), sets_size = a && additions_sets_sizes(a);
     unsigned leds = machine_leds(m);
-    bool changed = absolute != w->absolute || leds != w->leds;
+    bool changed = absolute != w->absolute || leds != w->leds || sets_size != w->sets_size;
     w->absolute = absolute;
+    w->sets_size = sets_size;
     w->leds = leds;
     return changed;
 }
@@ -109,13 +112,14 @@ static JsonObject *describe_input(const struct watch *w)
     JsonObject *o = json_object_new();
     json_object_set_boolean_member(o, "absolute-pointer", w->absolute);
     json_object_set_int_member(o, "leds", w->leds);
+    json_object_set_boolean_member(o, "sets-size", w->sets_size);
     return o;
 }
 
 static gboolean poll_input(gpointer data)
 {
     struct watch *w = data;
-    if (look_at_input(w, connection_machine(w->connection)))
+    if (look_at_input(w))
         connection_event(w->connection, "input.mode", describe_input(w), -1);
     if (w->stale && connection_may_pass(w->connection)) {
         w->stale = false;
@@ -137,11 +141,9 @@ static void watch_free(void *data)
 static void display_watch_begin(struct call *c)
 {
     struct connection *n = call_connection(c);
-    struct display *p = machine_display(call_machine(c), 0);
-    if (!p) {
-        call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
+    struct display *p = call_screen(c);
+    if (!p)
         return;
-    }
     if (!connection_data(n, WATCH) && server_owning(call_server(c), WATCH) >= WATCHERS_MAX) {
         call_fail(c, CONTROL_BUSY, "%d clients watch the display already, which is the most", WATCHERS_MAX);
         return;
@@ -150,7 +152,7 @@ static void display_watch_begin(struct call *c)
     w->connection = n;
     w->display = p;
     w->sink = (struct display_sink){on_mode, on_damage, on_cursor, w};
-    look_at_input(w, call_machine(c));
+    look_at_input(w);
     w->poll = g_timeout_add(INPUT_POLL_MS, poll_input, w);
     connection_set_data(n, WATCH, w, watch_free);
     call_reply(c, describe_input(w));
@@ -164,7 +166,10 @@ static void display_watch_end(struct call *c)
 }
 
 const struct command display_commands[] = {
-    {WATCH, .summary = "get the picture and what changes in it", .handler = display_watch_begin},
+    {WATCH,
+     {{"screen", PARAM_NUMBER, .high = MACHINE_SCREENS - 1}},
+     .summary = "get the picture and what changes in it",
+     .handler = display_watch_begin},
     {"display.unwatch", .summary = "no more of that", .handler = display_watch_end},
     {NULL},
 };

@@ -2,6 +2,7 @@
 /* commands_live.c - a snapshot of the running machine.  Which images there are to be, and when a snapshot is one, is the client's matter
  * (host/snapshot_live.c): it passes what this process may not open, a fresh image for each disk (live.disk) and a file for the
  * state (live.save), and hears when the one is in use and the other whole. */
+#include "core-vmm/base/state_file.h"
 #include "core-vmm/control/commands.h"
 #include "core-vmm/machine/drive_media.h"
 #include "core-vmm/machine/drive_overlay.h"
@@ -34,6 +35,7 @@ static JsonObject *describe(const struct live_result *r)
     json_object_set_int_member(o, "last-pages", r->last_pages);
     json_object_set_int_member(o, "held-back", r->held_back);
     json_object_set_boolean_member(o, "vars", r->vars);
+    json_object_set_boolean_member(o, "based", r->based);
     return o;
 }
 
@@ -102,11 +104,22 @@ static void live_disk(struct call *c)
         call_fail(c, CONTROL_FAILED, "%s", error->message);
 }
 
+static void live_older(struct call *c)
+{
+    if (!is_free(c))
+        return;
+    if (machine_live_older(call_machine(c), call_take_fd(c, 0)))
+        call_reply(c, NULL);
+    else
+        call_fail(c, CONTROL_USAGE, "a state builds upon %d others at most", STATE_BASES_MAX);
+}
+
 static void live_drop(struct call *c)
 {
     if (!is_free(c))
         return;
     drive_overlays_close(call_machine(c));
+    machine_live_no_older(call_machine(c));
     call_reply(c, NULL);
 }
 
@@ -135,6 +148,11 @@ const struct command live_commands[] = {
      .handler = live_disk,
      .fds = 1},
     {"live.drop", {}, .summary = "the disks do not go on with those images", .handler = live_drop},
+    {"live.older",
+     {},
+     .summary = "a state that live.save may build upon; the oldest first, each builds upon those before it",
+     .handler = live_older,
+     .fds = 1},
     {"live.save",
      {},
      .summary = "save the running machine into a file, and from that moment use those images; 2nd: a pipe, 3rd: a file "

@@ -54,7 +54,7 @@ static struct drive *find_drive(struct call *c)
     struct drive *found = name ? machine_drive(m, name) : NULL;
     unsigned removable = 0;
     for (struct drive *v = drive_next(m, NULL); v && !name; v = drive_next(m, v)) {
-        if (!drive_removable(v))
+        if (!drive_removable(v) || g_str_has_prefix(drive_section(v), "usb")) /* a stick is always said by name */
             continue;
         removable++;
         found = v;

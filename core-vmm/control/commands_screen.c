@@ -27,12 +27,28 @@ static JsonObject *describe_picture(const struct surface *s)
     return r;
 }
 
+/* The display that "screen" names, from 0; NULL: the call has failed. */
+struct display *call_screen(struct call *c)
+{
+    struct machine *m = call_machine(c);
+    struct display *p = machine_display(m, call_number(c, "screen", 0));
+    if (p)
+        return p;
+    if (!machine_display(m, 0))
+        call_fail(c, CONTROL_UNSUPPORTED, "the machine has no graphics card");
+    else
+        call_fail(c, CONTROL_NOT_FOUND, "the machine has no such screen; screens in [video] says how many there are");
+    return NULL;
+}
+
 static void screen_shot(struct call *c)
 {
-    struct display *p = machine_display(call_machine(c), 0);
-    const struct surface *s = p ? display_refresh_now(p) : NULL;
+    struct display *p = call_screen(c);
+    if (!p)
+        return;
+    const struct surface *s = display_refresh_now(p);
     if (!s) {
-        call_fail(c, CONTROL_UNSUPPORTED, p ? "there is no picture now" : "the machine has no graphics card");
+        call_fail(c, CONTROL_UNSUPPORTED, "there is no picture now");
         return;
     }
     size_t bytes = (size_t)s->stride * s->height;
@@ -75,8 +91,63 @@ static void screen_text(struct call *c)
     call_reply(c, r);
 }
 
+/* ---- the size ---- */
+
+enum { SIDE_LEAST = 64, SIDE_MOST = 8192 };
+
+#define NOBODY_LISTENS                                                                                                 \
+    "nothing in the guest sets its screen's size: that takes [additions], open-vm-tools in the guest, and [video] "    \
+    "type = svga"
+
+/* How the desktop is now, where nobody has asked for anything yet. */
+static void note_sizes(struct machine *m, struct additions *a)
+{
+    for (unsigned i = 0; i < ADDITIONS_SCREENS; i++) {
+        struct display *p = machine_display(m, i);
+        const struct surface *s = p ? display_refresh_now(p) : NULL;
+        if (s)
+            additions_size_now(a, i, s->width, s->height);
+    }
+}
+
+static void screen_size(struct call *c)
+{
+    struct machine *m = call_machine(c);
+    struct additions *a = call_options(c)->additions;
+    int64_t width = call_number(c, "width", 0), height = call_number(c, "height", 0), n = call_number(c, "screen", 0);
+    struct display *p = call_screen(c);
+    bool off = !width && !height && n;
+    if (!p)
+        return;
+    if (!off && (width < SIDE_LEAST || height < SIDE_LEAST)) {
+        call_fail(c, CONTROL_USAGE, "a screen has %d dots or more each way; the first cannot be switched off",
+                  SIDE_LEAST);
+        return;
+    }
+    if (a)
+        note_sizes(m, a);
+    bool later = display_ask_size(p, width, height), told = a && additions_ask_size(a, n, width, height);
+    if (!told && !later) {
+        call_fail(c, CONTROL_WRONG_STATE, NOBODY_LISTENS);
+        return;
+    }
+    JsonObject *r = json_object_new();
+    json_object_set_boolean_member(r, "told", told);
+    call_reply(c, r);
+}
+
 const struct command screen_commands[] = {
-    {"screen.shot", .summary = "a copy of the picture", .handler = screen_shot, .passes = true},
+    {"screen.shot",
+     {{"screen", PARAM_NUMBER, .high = MACHINE_SCREENS - 1}},
+     .summary = "a copy of the picture",
+     .handler = screen_shot,
+     .passes = true},
+    {"screen.size",
+     {{"screen", PARAM_NUMBER, .high = MACHINE_SCREENS - 1},
+      {"width", PARAM_NUMBER, true, .high = SIDE_MOST},
+      {"height", PARAM_NUMBER, true, .high = SIDE_MOST}},
+     .summary = "the guest's screen is to have another size",
+     .handler = screen_size},
     {"screen.text", .summary = "what the text screen says", .handler = screen_text},
     {NULL},
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* commands_state.c - info, and what starts, holds, resets and ends a machine. */
+#include "core-vmm/api/audio_host.h"
 #include "core-vmm/control/commands.h"
 #include "core-vmm/machine/limits.h"
 #include <unistd.h>
@@ -97,6 +98,32 @@ static void set_cpu_limit(JsonObject *r, struct machine *m)
     json_object_set_object_member(r, "cpu-limit", o);
 }
 
+/* What its sound cards do, and what went wrong with their sound. */
+static void set_sound(JsonObject *r, struct machine *m)
+{
+    const struct audio_host h = audio_host(m);
+    uint64_t missed = 0;
+    unsigned plays = 0, records = 0;
+    if (!audio_next(m, NULL))
+        return;
+    for (struct audio_stream *s = audio_next(m, NULL); s; s = audio_next(m, s)) {
+        const struct audio_facts f = audio_facts(s);
+        missed += f.missed;
+        plays += f.running && f.direction == AUDIO_OUT;
+        records += f.running && f.direction == AUDIO_IN;
+    }
+    JsonObject *o = json_object_new();
+    json_object_set_int_member(o, "plays", plays);
+    json_object_set_int_member(o, "records", records);
+    json_object_set_boolean_member(o, "host", h.there);
+    json_object_set_int_member(o, "under-runs", h.under_runs);
+    json_object_set_int_member(o, "jumps", h.jumps);
+    json_object_set_int_member(o, "lost", h.lost);
+    json_object_set_int_member(o, "not-recorded", h.not_recorded);
+    json_object_set_int_member(o, "missed", missed);
+    json_object_set_object_member(r, "sound", o);
+}
+
 static void info(struct call *c)
 {
     struct machine *m = call_machine(c);
@@ -120,6 +147,7 @@ static void info(struct call *c)
     json_object_set_boolean_member(r, "has-display", machine_display(m, 0) != NULL);
     json_object_set_boolean_member(r, "absolute-pointer", machine_takes_absolute(m));
     set_guest(r, o->additions);
+    set_sound(r, m);
     json_object_set_array_member(r, "serial", serial_describe(m));
     json_object_set_array_member(r, "drives", media_describe(m));
     call_reply(c, r);

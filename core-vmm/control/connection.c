@@ -234,6 +234,11 @@ struct machine *connection_machine(struct connection *n)
     return n->server->o.machine;
 }
 
+struct additions *connection_additions(struct connection *n)
+{
+    return n->server->o.additions;
+}
+
 static JsonObject *event_object(const char *event, JsonObject *data)
 {
     JsonObject *o = json_object_new();

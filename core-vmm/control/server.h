@@ -81,6 +81,7 @@ void connection_set_data(struct connection *n, const char *key, void *data, void
 void *connection_data(struct connection *n, const char *key);
 unsigned server_owning(struct server *s, const char *key); /* how many connections have something under it */
 struct machine *connection_machine(struct connection *n);
+struct additions *connection_additions(struct connection *n); /* NULL: the machine has none */
 bool connection_event(struct connection *n, const char *event, JsonObject *data, int fd /* -1: none */);
 bool connection_may_pass(struct connection *n); /* else descriptors that were passed to it are still unread */
 bool connection_idle(struct connection *n);     /* nothing waits to be sent */

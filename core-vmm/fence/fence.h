@@ -42,16 +42,18 @@ bool fence_files_close(struct fence_files *f, GError **error);
 
 /* ---- fence_calls.c: which system calls may still be made; all others fail with EPERM ---- */
 enum fence_kind {
-    FENCE_START,  /* the VM process and its children, from its first instruction: vm/starter.c */
-    FENCE_VM,     /* the VM process, all threads, from before it looks at anything */
-    FENCE_LOOP,   /* its loop thread, once the machine runs */
-    FENCE_VCPU,   /* threads of virtual CPUs */
-    FENCE_WORKER, /* threads that read and write disk images */
-    FENCE_LOOK,   /* a child that says which files an image consists of */
-    FENCE_TOOL,   /* a child that works with disk images: vmctl disk */
-    FENCE_NET,    /* the network process around a VM: network-modes/ */
-    FENCE_VNC,    /* its VNC server: gui/vnc/ */
-    FENCE_FOLDER, /* the process of a shared folder: guest-additions/folders/ */
+    FENCE_START,       /* the VM process and its children, from its first instruction: vm/starter.c */
+    FENCE_VM,          /* the VM process, all threads, from before it looks at anything */
+    FENCE_LOOP,        /* its loop thread, once the machine runs */
+    FENCE_VCPU,        /* threads of virtual CPUs */
+    FENCE_WORKER,      /* threads that read and write disk images */
+    FENCE_LOOK,        /* a child that says which files an image consists of */
+    FENCE_TOOL,        /* a child that works with disk images: vmctl disk */
+    FENCE_NET,         /* the network process around a VM: network-modes/ */
+    FENCE_VNC,         /* its VNC server: gui/vnc/ */
+    FENCE_SOUND,       /* its sound process, which talks to the host's sound server: core-vmm/sound/ */
+    FENCE_SOUND_FILES, /* the same if sound comes from and goes to files that are open */
+    FENCE_FOLDER,      /* the process of a shared folder: guest-additions/folders/ */
     FENCE_KINDS
 };
 /* The filters of the kinds that threads take on later, made ahead: a fenced thread has no use for the compiler of them. */

@@ -17,10 +17,12 @@
 #include <gio/gio.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
+#include <linux/membarrier.h>
 #include <net/if.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sound/asound.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,10 +46,12 @@ enum {
     TOOL = 1 << FENCE_TOOL,
     NET = 1 << FENCE_NET,
     VNC = 1 << FENCE_VNC,
+    SOUND = 1 << FENCE_SOUND,
+    SOUNDS = SOUND | 1 << FENCE_SOUND_FILES,
     FOLDER = 1 << FENCE_FOLDER,
     CHILDREN = LOOK | TOOL,
     ANY = (1 << FENCE_KINDS) - 1,
-    IN_VM = ANY & ~(TOOL | NET | VNC | FOLDER), /* what any part of the VM process does, at any time */
+    IN_VM = ANY & ~(TOOL | NET | VNC | SOUNDS | FOLDER), /* what any part of the VM process does, at any time */
 };
 
 /* ---- calls that stay whatever their arguments are ---- */
@@ -74,7 +78,6 @@ static const struct {
     {TOOL, CALLS(SYS_rename, SYS_renameat2, SYS_linkat, SYS_unlink), "new images (Landlock says where)"},
     {ANY, CALLS(SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk), "memory"},
     {VM | LOOP, CALLS(SYS_memfd_create), "guest memory, translated code, pictures"},
-    {VM | VCPU, CALLS(SYS_membarrier), "translated code"},
     {ANY,
      CALLS(SYS_futex, SYS_rseq, SYS_set_robust_list, SYS_exit, SYS_exit_group, SYS_gettid, SYS_getpid, SYS_sched_yield),
      "threads and locks"},
@@ -82,12 +85,29 @@ static const struct {
      "faults of translated code, being kicked"},
     {TOOL, CALLS(SYS_statfs, SYS_fstatfs), "is there room for a new image?"},
     {VM | LOOP | CHILDREN, CALLS(SYS_fgetxattr), "which images build upon an open one"},
-    {NET | VNC, CALLS(SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_ftruncate),
-     "its settings; captures; the older half of a log"},
     {FOLDER,
      CALLS(SYS_openat2, SYS_newfstatat, SYS_readlinkat, SYS_getdents64, SYS_fstatfs, SYS_pread64, SYS_pwrite64,
            SYS_ftruncate, SYS_lseek, SYS_fchmod, SYS_mkdirat, SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_symlinkat),
      "what is in the folder (Landlock says which), and the older half of its log"},
+    {NET | VNC | SOUNDS, CALLS(SYS_pread64, SYS_pwrite64, SYS_lseek, SYS_ftruncate),
+     "its settings; captures; recordings; the older half of a log"},
+    {SOUND,
+     CALLS(SYS_open, SYS_openat, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_stat, SYS_lstat, SYS_newfstatat,
+           SYS_statx, SYS_readlink, SYS_readlinkat, SYS_getdents64, SYS_getcwd, SYS_unlink, SYS_flock, SYS_mkdir,
+           SYS_statfs, SYS_fstatfs, SYS_inotify_init1, SYS_inotify_add_watch, SYS_inotify_rm_watch),
+     "settings and devices of a sound server's library (Landlock says where)"},
+    {SOUND,
+     CALLS(SYS_connect, SYS_shutdown, SYS_getsockopt, SYS_setsockopt, SYS_getsockname, SYS_getpeername, SYS_recvmsg,
+           SYS_sendmsg),
+     "the sound server"},
+    {SOUND,
+     CALLS(SYS_memfd_create, SYS_pipe, SYS_pipe2, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_wait, SYS_epoll_pwait,
+           SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime, SYS_signalfd4, SYS_mlock, SYS_munlock,
+           SYS_getpriority, SYS_sched_getparam, SYS_sched_getscheduler, SYS_sched_get_priority_max,
+           SYS_sched_get_priority_min, SYS_getppid, SYS_getresuid, SYS_getresgid, SYS_times),
+     "threads of that library, and memory that it shares with the server"},
+    {SOUND, CALLS(SYS_shmget, SYS_shmat, SYS_shmdt, SYS_shmctl, SYS_semget, SYS_semop, SYS_semctl),
+     "programs that share a sound card by ALSA alone"},
     {VNC,
      CALLS(SYS_accept, SYS_accept4, SYS_shutdown, SYS_getsockopt, SYS_setsockopt, SYS_getsockname, SYS_getpeername,
            SYS_recvmsg, SYS_sendmsg),
@@ -111,14 +131,16 @@ static const struct {
     {NET, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "limits of bandwidth, delays"},
     {VM | LOOP | VCPU, CALLS(SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime), "guest time"},
     {WORKER, CALLS(SYS_timerfd_settime), "a disk's chip that sets a timer when a request is through"},
-    {VM | LOOP | VCPU | NET | VNC, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
+    {VM | LOOP | VCPU | NET | VNC | SOUNDS, CALLS(SYS_poll, SYS_ppoll, SYS_eventfd2), "waiting"},
     {VM, CALLS(SYS_epoll_create1), "the same"},
     {VM | LOOP | VCPU, CALLS(SYS_epoll_ctl), "whose turn it is to wait for frames"},
     {VM | LOOP, CALLS(SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_shutdown),
      "control clients"},
-    {VM | LOOP | VCPU | TOOL | NET | VNC, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom), "questions the libraries ask"},
+    {VM | LOOP | VCPU | TOOL | NET | VNC | SOUNDS, CALLS(SYS_uname, SYS_sysinfo, SYS_getrandom),
+     "questions the libraries ask"},
     {ANY, CALLS(SYS_sched_getaffinity), "the same; pthread_getattr_np() asks by the thread's number"},
-    {VM | LOOP | CHILDREN | NET | VNC | FOLDER, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid), "the same"},
+    {VM | LOOP | CHILDREN | NET | VNC | SOUNDS | FOLDER, CALLS(SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid),
+     "the same"},
     /* Until the closer fences are there. */
     {START, CALLS(SYS_execve, SYS_arch_prctl, SYS_set_tid_address, SYS_tgkill), "becoming the program"},
     {START, CALLS(SYS_getrlimit, SYS_getresuid, SYS_getresgid, SYS_getppid, SYS_statfs, SYS_fstatfs), "questions"},
@@ -160,13 +182,17 @@ static const struct {
     /* Executable and writable at once never; executable at all only until the machine is built. */
     {ANY, SYS_mmap, 1, {MASKED(2, PROT_EXEC, 0)}},
     {VM | CHILDREN, SYS_mmap, 1, {MASKED(2, PROT_BOTH, PROT_EXEC)}},
+    {SOUND, SYS_mmap, 1, {MASKED(2, PROT_BOTH, PROT_EXEC)}}, /* plugins of a sound server's library */
     {ANY, SYS_mprotect, 1, {MASKED(2, PROT_EXEC, 0)}},
     /* A thread, nothing else.  Not from a vCPU or the loop: GLib may not ask for scheduling here (sched_getattr), and so
      * makes its workers from a thread of its own, "pool-spawner", whose filter is theirs until they take on a closer one. */
-    {VM | TOOL | VNC, SYS_clone, 1, {MASKED(0, THREAD_FLAGS | NOT_THREAD_FLAGS, THREAD_FLAGS)}},
+    {VM | TOOL | VNC | SOUNDS, SYS_clone, 1, {MASKED(0, THREAD_FLAGS | NOT_THREAD_FLAGS, THREAD_FLAGS)}},
     {VM, SYS_seccomp, 1, {IS(0, SECCOMP_SET_MODE_FILTER)}},
     {VM, SYS_prctl, 2, {IS(0, PR_SET_NO_NEW_PRIVS), IS(1, 1)}},
     {ANY, SYS_prctl, 1, {IS(0, PR_SET_NAME)}},
+    /* A device's barrier towards a vCPU; may it be asked for? */
+    {VM | LOOP | VCPU | WORKER, SYS_membarrier, 1, {IS(0, MEMBARRIER_CMD_PRIVATE_EXPEDITED)}},
+    {VM, SYS_membarrier, 1, {IS(0, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)}},
     /* A guest's SSBD: this thread's loads wait for older stores. */
     {VM | VCPU, SYS_prctl, 2, {IS(0, PR_SET_SPECULATION_CTRL), IS(1, PR_SPEC_STORE_BYPASS)}},
     /* Signals to own threads. */
@@ -175,18 +201,23 @@ static const struct {
     {ANY, SYS_prlimit64, 2, {IS(0, 0), IS(2, 0)}},
     /* No owner, no signal for what happens to a descriptor. */
     {ANY, SYS_fcntl, 1, {IS(1, F_GETFL)}},
-    {VM | LOOP | TOOL | NET | VNC, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
-    {VM | LOOP | CHILDREN | NET | VNC, SYS_fcntl, 1, {IS(1, F_GETFD)}},
-    {VM | LOOP | CHILDREN | NET | VNC | FOLDER, SYS_fcntl, 1, {IS(1, F_SETFD)}},
-    {VM | LOOP | TOOL | NET | VNC | FOLDER, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
+    {VM | LOOP | TOOL | NET | VNC | SOUNDS, SYS_fcntl, 2, {IS(1, F_SETFL), MASKED(2, O_ASYNC, 0)}},
+    {VM | LOOP | CHILDREN | NET | VNC | SOUNDS, SYS_fcntl, 1, {IS(1, F_GETFD)}},
+    {VM | LOOP | CHILDREN | NET | VNC | SOUNDS | FOLDER, SYS_fcntl, 1, {IS(1, F_SETFD)}},
+    {VM | LOOP | TOOL | NET | VNC | SOUNDS | FOLDER, SYS_fcntl, 1, {IS(1, F_DUPFD_CLOEXEC)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_SETLK)}},
     {VM | LOOP | TOOL, SYS_fcntl, 1, {IS(1, F_OFD_GETLK)}},
     {VM | LOOP, SYS_fcntl, 1, {IS(1, F_ADD_SEALS)}},
     {VNC, SYS_fcntl, 1, {IS(1, F_GET_SEALS)}},
     /* Connected stream sockets only. */
-    {VM | LOOP | VCPU | VNC, SYS_sendto, 1, {IS(4, 0)}},
-    {VM | LOOP | VNC, SYS_recvfrom, 1, {IS(4, 0)}},
+    {VM | LOOP | VCPU | VNC | SOUNDS, SYS_sendto, 1, {IS(4, 0)}},
+    {VM | LOOP | VNC | SOUNDS, SYS_recvfrom, 1, {IS(4, 0)}},
     {VM | LOOP | VNC, SYS_socketpair, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
+    {SOUND, SYS_socket, 2, {IS(0, AF_UNIX), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
+    {SOUND, SYS_fcntl, 1, {IS(1, F_ADD_SEALS)}},
+    {SOUND, SYS_fcntl, 1, {IS(1, F_GET_SEALS)}},
+    {SOUND, SYS_fcntl, 1, {IS(1, F_SETLK)}},
+    {SOUND, SYS_fcntl, 1, {IS(1, F_GETLK)}},
     /* TCP, UDP and pings; packets between a user's VMs.  No other Unix sockets: a user's other programs listen there. */
     {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_STREAM)}},
     {NET, SYS_socket, 2, {IS(0, AF_INET), MASKED(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM)}},
@@ -240,6 +271,19 @@ static const struct {
      "KVM: running it (hwaccel)"},
     {WORKER, COMMANDS(KVM_SIGNAL_MSI, KVM_SET_GSI_ROUTING),
      "interrupts of disks, the first of a level-triggered vector too"},
+    {SOUND, COMMANDS(FIONREAD, FIONBIO), "sockets: what waits; never wait"},
+    {SOUND,
+     COMMANDS(SNDRV_CTL_IOCTL_PVERSION, SNDRV_CTL_IOCTL_CARD_INFO, SNDRV_CTL_IOCTL_ELEM_LIST, SNDRV_CTL_IOCTL_ELEM_INFO,
+              SNDRV_CTL_IOCTL_ELEM_READ, SNDRV_CTL_IOCTL_SUBSCRIBE_EVENTS, SNDRV_CTL_IOCTL_PCM_NEXT_DEVICE,
+              SNDRV_CTL_IOCTL_PCM_INFO, SNDRV_CTL_IOCTL_PCM_PREFER_SUBDEVICE, SNDRV_PCM_IOCTL_PVERSION,
+              SNDRV_PCM_IOCTL_INFO, SNDRV_PCM_IOCTL_TTSTAMP, SNDRV_PCM_IOCTL_USER_PVERSION, SNDRV_PCM_IOCTL_HW_REFINE,
+              SNDRV_PCM_IOCTL_HW_PARAMS, SNDRV_PCM_IOCTL_HW_FREE, SNDRV_PCM_IOCTL_SW_PARAMS, SNDRV_PCM_IOCTL_STATUS,
+              SNDRV_PCM_IOCTL_STATUS_EXT, SNDRV_PCM_IOCTL_DELAY, SNDRV_PCM_IOCTL_HWSYNC, SNDRV_PCM_IOCTL_SYNC_PTR,
+              SNDRV_PCM_IOCTL_CHANNEL_INFO, SNDRV_PCM_IOCTL_PREPARE, SNDRV_PCM_IOCTL_RESET, SNDRV_PCM_IOCTL_START,
+              SNDRV_PCM_IOCTL_DROP, SNDRV_PCM_IOCTL_DRAIN, SNDRV_PCM_IOCTL_PAUSE, SNDRV_PCM_IOCTL_REWIND,
+              SNDRV_PCM_IOCTL_FORWARD, SNDRV_PCM_IOCTL_RESUME, SNDRV_PCM_IOCTL_WRITEI_FRAMES,
+              SNDRV_PCM_IOCTL_READI_FRAMES, SNDRV_PCM_IOCTL_LINK, SNDRV_PCM_IOCTL_UNLINK),
+     "a sound card by ALSA"},
     {NET, COMMANDS(FIONREAD, FIONBIO, SIOCGIFINDEX), "sockets: what waits; never wait; the number of an interface"},
 };
 

@@ -127,8 +127,11 @@ static const struct schema_key floppy_keys[] = {
     {NULL},
 };
 static const struct schema_key video_keys[] = {
-    {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "none"), .help = "the graphics card"},
-    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two", .step = 1},
+    {"type", SCHEMA_CHOICE, "vga", .words = WORDS("vga", "svga", "none"),
+     .help = "the graphics card; svga: VMware SVGA II"},
+    {"memory", SCHEMA_SIZE, "16M", MIB, 256 * MIB, .help = "video memory, a power of two; svga: 64M if missing",
+     .step = 1},
+    {"screens", SCHEMA_NUMBER, "1", 1, 8, .help = "svga: how many screens the guest's desktop may have"},
     {"resolution", SCHEMA_NUMBERS, "1280x800", .separator = 'x', .words = WORDS("320-4095", "200-4095"),
      .help = "what the screen tells the guest it likes best, WIDTHxHEIGHT"},
     {"rom", SCHEMA_PATH, NULL, .help = "video BIOS; SeaBIOS's own if missing"},
@@ -231,6 +234,32 @@ static const struct schema_key balloon_keys[] = {
     {NULL},
 };
 static const struct schema_key rng_keys[] = {SLOT_KEY("20 if missing"), VIRTIO_KEYS, {NULL}};
+static const struct schema_key usb_keys[] = {
+    {"model", SCHEMA_CHOICE, "xhci", .words = usb_models, .help = "which controller"},
+    SLOT_KEY("22 if missing"),
+    {NULL},
+};
+static const struct schema_key usb_device_keys[] = {
+    {"device", SCHEMA_CHOICE, "storage", .words = WORDS("none", "tablet", "keyboard", "mouse", "storage", "hub"),
+     .help = "what is plugged in: tablet is a pointer that goes where the window's is; storage: a stick"},
+    {"hub", SCHEMA_CHOICE, NULL, .words = WORDS("usb1", "usb2", "usb3", "usb4", "usb5", "usb6", "usb7", "usb8"),
+     .help = "the hub that it is plugged into; if missing, the controller itself"},
+    {"file", SCHEMA_PATH, NULL, .help = "storage: the image; if missing, no stick is there until one is put in"},
+    {"format", SCHEMA_CHOICE, NULL, .words = formats,
+     .help = "the image's format; if missing, what the file's ending says, else raw"},
+    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "storage: a stick or a CD drive"},
+    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
+    {"independent", SCHEMA_FLAG, "off",
+     .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},
+    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
+     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
+    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
+    SLICE_KEYS,
+    LIMIT_KEYS,
+    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
+     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    {NULL},
+};
 static const struct schema_key vnc_keys[] = {
     {"enabled", SCHEMA_FLAG, "on", .help = "a start starts the VNC server too"},
     {"listen", SCHEMA_VNC, "auto",
@@ -249,12 +278,25 @@ static const struct schema_key window_keys[] = {
      .help = "what closing the screen's window does with the machine: it asks, or the answer that it remembers"},
     {"toolbar", SCHEMA_FLAG, "on", .at_once = true,
      .help = "the window has its menus above the picture; off: they come when the pointer rests at the upper edge"},
+    {"resize", SCHEMA_CHOICE, "guest", .words = WORDS("guest", "scale"), .at_once = true,
+     .help = "the window has another size: the guest's screen takes it, if something in the guest sets it; or the "
+             "picture is scaled"},
     {"host-key", SCHEMA_TEXT, "Right Ctrl", .at_once = true,
      .help = "the key that is never the guest's, like F12 or Menu, in windows that open from now on"},
     {NULL},
 };
 static const struct schema_key tpm_keys[] = {
     {"model", SCHEMA_CHOICE, "crb", .words = WORDS("crb"), .help = "its interface: command response buffer"},
+    {NULL},
+};
+static const struct schema_key audio_keys[] = {
+    {"model", SCHEMA_CHOICE, "hda", .words = WORDS("hda", "ac97", "sb16", "none"),
+     .help =
+         "the sound card: Intel High Definition Audio; for older systems ac97 (82801AA) or sb16 (Sound Blaster 16)"},
+    {"out", SCHEMA_PATH, "auto", .words = WORDS("auto", "none"),
+     .help = "where sound goes: auto (the host's loudspeakers), none, or a WAV file's path"},
+    {"in", SCHEMA_PATH, "none", .words = WORDS("auto", "none"),
+     .help = "what the guest records: auto (the host's microphone), none, or a WAV file's path"},
     {NULL},
 };
 static const struct schema_key snapshots_keys[] = {
@@ -306,6 +348,7 @@ static const struct schema_section sections[] = {
     {"floppy", 0, 2, "a floppy drive, A: and B:", floppy_keys, .drive = true},
     {"video", 0, 0, "the graphics card; present unless type = none", video_keys},
     {"nic", 1, 8, "a network card; present if listed", nic_keys},
+    {"audio", 0, 0, "a sound card; present if listed", audio_keys},
     {"window", 0, 0, "what the screen's window remembers of this machine", window_keys},
     {"vnc", 0, 0, "a VNC server for its screen; there if listed", vnc_keys},
     {"debug-port", 0, 0, "firmware's debug port 0x402; present if listed", debug_port_keys},
@@ -319,6 +362,8 @@ static const struct schema_section sections[] = {
     {"console", 1, 1, "a virtio console (/dev/hvc0 in Linux); present if listed", console_keys},
     {"rng", 0, 0, "random numbers from the host for the guest (virtio); present if listed", rng_keys},
     {"tpm", 0, 0, "a TPM 2.0 (the program swtpm); present if listed", tpm_keys},
+    {"usb", 0, 0, "the USB controller, which is there if this or any of its devices is: what it is", usb_keys},
+    {"usb", 1, 8, "what is plugged into a USB port", usb_device_keys, .drive = true},
     {"testpci", 1, 4, "a PCI function to test PCI with; present if listed", testpci_keys},
     {NULL},
 };

@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define ANSWER_MOST (1 << 20)
+#define ANSWER_MOST (8 << 20)
 #define WORDS_MOST  (16 << 10) /* of what is wrong */
 
 #define FILTER_BYTES UINT64_C(1 << 20) /* its fence is compiled into a file in memory */
@@ -91,7 +91,7 @@ static void in_child(gpointer most)
 }
 
 /* into: -1, or where its answer goes instead. */
-static char *run(const char *const *arguments, int into, uint64_t most, int *code, GError **error)
+static char *run(const char *const *arguments, int into, uint64_t most, unsigned seconds, int *code, GError **error)
 {
     g_auto(GStrv) argv = command_line(arguments, error);
     int out = -1, err = -1, null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -105,7 +105,7 @@ static char *run(const char *const *arguments, int into, uint64_t most, int *cod
     if (!good)
         return NULL;
     GString *answer = g_string_new(NULL), *words = g_string_new(NULL);
-    if (!hear_all(out, err, into < 0 ? LOOK_SECONDS : COPY_SECONDS, answer, words))
+    if (!hear_all(out, err, seconds, answer, words))
         kill(pid, SIGKILL);
     if (out >= 0)
         close(out);
@@ -121,12 +121,12 @@ static char *run(const char *const *arguments, int into, uint64_t most, int *cod
 
 char *look_program(const char *const *arguments, int *code, GError **error)
 {
-    return run(arguments, -1, 0, code, error);
+    return run(arguments, -1, 0, LOOK_SECONDS, code, error);
 }
 
 bool look_program_into(const char *const *arguments, int fd, uint64_t most, GError **error)
 {
-    g_autofree char *nothing = run(arguments, fd, most, NULL, error);
+    g_autofree char *nothing = run(arguments, fd, most, COPY_SECONDS, NULL, error);
     return nothing != NULL;
 }
 
@@ -159,4 +159,55 @@ bool look_at_drive(GKeyFile *file, const char *section, const char *folder, stru
         return false;
     }
     return look_at_disk(path, format ? format : image_format_by_name(path), t, error);
+}
+
+/* ---- which files differ ---- */
+
+static void clear_file(void *file)
+{
+    g_free(((struct file_diff *)file)->path);
+}
+
+static void clear_partition(void *partition)
+{
+    struct partition_diff *p = partition;
+    g_free(p->kind);
+    g_free(p->why);
+    g_array_unref(p->files);
+}
+
+static struct partition_diff read_partition(JsonObject *o)
+{
+    const char *why = answer_text(o, "why", NULL);
+    struct partition_diff p = {.number = answer_number(o, "number", 0, G_MAXINT, 0),
+                               .kind = g_strdup(answer_text(o, "kind", "")),
+                               .why = why ? g_strdup(why) : NULL,
+                               .more = answer_flag(o, "more"),
+                               .files = g_array_new(FALSE, FALSE, sizeof(struct file_diff))};
+    JsonArray *files = answer_array(o, "files");
+    g_array_set_clear_func(p.files, clear_file);
+    for (unsigned i = 0; i < answer_count(files); i++) {
+        JsonObject *f = answer_element(files, i);
+        struct file_diff one = {*answer_text(f, "how", "*"), g_strdup(answer_text(f, "path", "/"))};
+        g_array_append_val(p.files, one);
+    }
+    return p;
+}
+
+GArray *look_compare(char *const path[2], char *const format[2], GError **error)
+{
+    const char *const arguments[] = {"compare", path[0], format[0], path[1], format[1], NULL};
+    g_autofree char *text = run(arguments, -1, 0, COPY_SECONDS, NULL, error);
+    JsonObject *o = text ? answer_parse(text, error) : NULL;
+    JsonArray *partitions = o ? answer_array(o, "partitions") : NULL;
+    if (!o)
+        return NULL;
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct partition_diff));
+    g_array_set_clear_func(list, clear_partition);
+    for (unsigned i = 0; i < answer_count(partitions); i++) {
+        struct partition_diff one = read_partition(answer_element(partitions, i));
+        g_array_append_val(list, one);
+    }
+    json_object_unref(o);
+    return list;
 }

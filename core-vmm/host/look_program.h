@@ -27,3 +27,17 @@ bool look_at_disk(const char *path, const char *format, struct disk_table *t, GE
 /* A drive of machine.ini, in the format that it has there, or by the file's name, as a start opens it.  Of a part of a file nothing
  * is told (G_IO_ERROR_NOT_SUPPORTED). */
 bool look_at_drive(GKeyFile *file, const char *section, const char *folder, struct disk_table *t, GError **error);
+
+/* ---- which files differ between two disks ---- */
+struct file_diff {
+    char how;   /* '+' it came, '-' it went, '*' its size, times, owner or rights are others */
+    char *path; /* UTF-8, from anybody; a folder ends with a slash */
+};
+struct partition_diff {
+    unsigned number;  /* 0: all of a disk without a table */
+    char *kind, *why; /* of file system; why not all could be seen, or NULL */
+    bool more;        /* there are more than are listed */
+    GArray *files;    /* struct file_diff */
+};
+/* Of the partitions that both have: struct partition_diff; g_array_unref.  It takes minutes at most.  NULL: an error. */
+GArray *look_compare(char *const path[2], char *const format[2], GError **error);

@@ -17,6 +17,12 @@
 #define GROUP "installing"
 #define AGAIN "again" /* the next start begins it again */
 
+#define DISK_FIRST   "disk,kernel,cdrom"
+#define KERNEL_FIRST "kernel,disk,cdrom"
+
+static const char *const kernel_keys[] = {"kernel", "initrd", "cmdline", NULL};
+static const char *const order_keys[] = {"boot", "on-reset", NULL};
+
 static char *in_folder(const char *folder, const char *name)
 {
     return g_build_filename(folder, name, NULL);
@@ -68,20 +74,38 @@ bool installing_arm(GKeyFile *file, const struct installing *i, bool again, GErr
     return settings_assign(file, "setting", "machine.kernel=" INSTALLING_KERNEL, error) &&
            settings_assign(file, "setting", "machine.initrd=" INSTALLING_INITRD, error) &&
            settings_assign(file, "setting", cmdline, error) &&
-           settings_assign(file, "setting", first ? "machine.boot=kernel,disk,cdrom" : "machine.boot=disk,kernel,cdrom",
-                           error) &&
+           settings_assign(file, "setting", first ? "machine.boot=" KERNEL_FIRST : "machine.boot=" DISK_FIRST, error) &&
            (!first || settings_assign(file, "setting", "machine.on-reset=stop", error));
+}
+
+static void drop(GKeyFile *file, const char *const *keys)
+{
+    for (; *keys; keys++)
+        g_key_file_remove_key(file, "machine", *keys, NULL);
+}
+
+static bool has_kernel(GKeyFile *file)
+{
+    g_autofree char *kernel = g_key_file_get_string(file, "machine", "kernel", NULL);
+    return !g_strcmp0(kernel, INSTALLING_KERNEL);
+}
+
+/* Ours without a kernel, which nobody else has a use for. */
+static bool has_order(GKeyFile *file)
+{
+    g_autofree char *boot = g_key_file_get_string(file, "machine", "boot", NULL);
+    return !g_key_file_has_key(file, "machine", "kernel", NULL) &&
+           (!g_strcmp0(boot, DISK_FIRST) || !g_strcmp0(boot, KERNEL_FIRST));
 }
 
 /* True: there was one of ours. */
 static bool disarm(GKeyFile *file)
 {
-    static const char *const keys[] = {"kernel", "initrd", "cmdline", "boot", "on-reset"};
-    g_autofree char *kernel = g_key_file_get_string(file, "machine", "kernel", NULL);
-    bool ours = !g_strcmp0(kernel, INSTALLING_KERNEL);
-    for (unsigned i = 0; ours && i < G_N_ELEMENTS(keys); i++)
-        g_key_file_remove_key(file, "machine", keys[i], NULL);
-    return ours;
+    if (!has_kernel(file))
+        return false;
+    drop(file, kernel_keys);
+    drop(file, order_keys);
+    return true;
 }
 
 /* ---- the end ---- */
@@ -133,17 +157,32 @@ static bool settle(const char *folder, GKeyFile *mark, GError **error)
     return !t.any || !disarm(file) || settings_write(file, ini, error);
 }
 
-/* Settings from before the end, which a snapshot has brought back: what they name is gone. */
+/* With the folder held. */
+static bool forget_held(const char *folder, GKeyFile *file, const char *ini, GError **error)
+{
+    g_autofree char *saved = in_folder(folder, PATHS_SAVED);
+    bool state = g_file_test(saved, G_FILE_TEST_EXISTS), kernel = has_kernel(file);
+    if (kernel && !state)
+        return finish(folder, file, ini, error);
+    if (!kernel && (state || !has_order(file)))
+        return true;
+    drop(file, kernel ? kernel_keys : order_keys);
+    return settings_write(file, ini, error);
+}
+
+/* Settings from before the end, which a snapshot has brought back: what they name is gone.  A saved state that came with them goes on in
+ * the machine that they describe: the order in which it boots says whether its network card has a ROM, and so stays until the start
+ * after that, like what is in its drives. */
 static bool forget(const char *folder, GError **error)
 {
-    g_autofree char *ini = in_folder(folder, "machine.ini"), *text = NULL,
-                    *kernel = in_folder(folder, INSTALLING_KERNEL);
-    if (!g_file_get_contents(ini, &text, NULL, NULL) || !strstr(text, "kernel=" INSTALLING_KERNEL) ||
-        g_file_test(kernel, G_FILE_TEST_EXISTS) || machine_lock_holder(folder))
+    g_autofree char *ini = in_folder(folder, "machine.ini"), *kernel = in_folder(folder, INSTALLING_KERNEL);
+    g_autoptr(GKeyFile) now = schema_load(ini, NULL);
+    bool left = now && (has_kernel(now) ? !g_file_test(kernel, G_FILE_TEST_EXISTS) : has_order(now));
+    if (!left || machine_lock_holder(folder))
         return true;
     int held = settings_hold(folder, error);
     g_autoptr(GKeyFile) file = held >= 0 ? schema_load(ini, NULL) : NULL;
-    bool good = held >= 0 && (!file || finish(folder, file, ini, error));
+    bool good = held >= 0 && (!file || forget_held(folder, file, ini, error));
     if (held >= 0)
         close(held);
     return good;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* machine_outer.c - starts the processes around a VM: its network process, if machine.ini lists a card, and its TPM's
- * (machine_tpm.c), and those of its shared folders (machine_folders.c).
+/* machine_outer.c - starts the processes around a VM: its network process, if machine.ini lists a card, its sound's (machine_sound.c), its
+ * TPM's (machine_tpm.c), and those of its shared folders (machine_folders.c).
  *
  * The network process may open nothing itself: what it is to do it reads from a memfd with the cards' sections, and its control
  * socket is bound here.  Names of descriptors stand in that memfd (network-modes/settings.c). */
@@ -10,6 +10,7 @@
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/machine_folders.h"
 #include "core-vmm/host/machine_networks.h"
+#include "core-vmm/host/machine_sound.h"
 #include "core-vmm/host/machine_tpm.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
@@ -143,7 +144,7 @@ static bool missing(const char *program, const char *package, GError **error)
 /* ---- the ends ---- */
 
 struct all_ends {
-    struct outer_end end[2 + MACHINE_FOLDERS_MOST];
+    struct outer_end end[3 + MACHINE_FOLDERS_MOST];
     unsigned count;
     GString *names;
     struct descriptors network;
@@ -152,6 +153,7 @@ struct all_ends {
     struct machine_tpm tpm;
     struct machine_folder folder[MACHINE_FOLDERS_MOST];
     unsigned folders;
+    struct machine_sound sound;
 };
 
 static void add_end(struct all_ends *a, const struct outer_end *e)
@@ -194,6 +196,16 @@ static bool prepare_folders(struct all_ends *a, GKeyFile *file, const char *ini,
     return true;
 }
 
+static bool prepare_sound(struct all_ends *a, GKeyFile *file, const char *ini, const char *folder, GError **error)
+{
+    if (!machine_sound_wanted(file, ini))
+        return true;
+    if (!machine_sound_prepare(&a->sound, file, ini, folder, error))
+        return false;
+    add_end(a, &a->sound.end);
+    return true;
+}
+
 static bool prepare_tpm(struct all_ends *a, GKeyFile *file, const char *folder, GError **error)
 {
     if (!g_key_file_has_group(file, "tpm"))
@@ -210,7 +222,8 @@ static bool prepare(struct all_ends *a, struct machine_outer *o, GKeyFile *file,
     g_autoptr(GKeyFile) settings = network_settings(file, ini, machine);
     if (settings && !prepare_network(a, o, file, ini, settings, machine, error))
         return false;
-    return prepare_tpm(a, file, folder, error) && prepare_folders(a, file, ini, folder, error);
+    return prepare_sound(a, file, ini, folder, error) && prepare_tpm(a, file, folder, error) &&
+           prepare_folders(a, file, ini, folder, error);
 }
 
 bool machine_outer_start(const char *folder, struct machine_outer *o, GError **error)
@@ -235,6 +248,7 @@ bool machine_outer_start(const char *folder, struct machine_outer *o, GError **e
     machine_tpm_done(&a.tpm);
     while (a.folders)
         machine_folder_done(&a.folder[--a.folders]);
+    machine_sound_done(&a.sound);
     return good;
 }
 

@@ -2,8 +2,9 @@
 /* machine_saved.c - a machine that is suspended: its state lies in saved.state, and its next start goes on from there.
  *
  * The state is written under another name, on which whoever makes it holds a lock; it has its own when it is whole and on
- * stable storage.  A start takes it away when the guest runs (core-vmm/vm/sweeper.c), so it is never lost, and never there
- * while its disks change. */
+ * stable storage.  A start takes it away when all is ready, and before the guest's first instruction (core-vmm/vm/sweeper.c), so it is not lost
+ * by a start that fails, and never there while its disks change. */
+#include "core-vmm/base/state_file.h"
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include <errno.h>
@@ -51,7 +52,13 @@ int saved_new(const char *folder, char **path, GError **error)
 bool saved_publish(const char *folder, const char *path, GError **error)
 {
     g_autofree char *final = g_build_filename(folder, PATHS_SAVED, NULL);
-    return rename(path, final) ? path_failed(final, error) : folder_sync(folder, error);
+    if (rename(path, final))
+        return path_failed(final, error);
+    for (unsigned n = 1; n <= STATE_BASES_MAX; n++) { /* of the one before; this one has all of its memory itself */
+        g_autofree char *base = paths_saved_base(folder, n);
+        unlink(base);
+    }
+    return folder_sync(folder, error);
 }
 
 bool saved_look(const char *name, struct machine_saved *out)

@@ -198,6 +198,13 @@ static bool add_drives(struct settings *s, GKeyFile *file, const char *folder, G
     return good;
 }
 
+/* A pointer that needs no driver of ours, and places for sticks that come and go. */
+static bool add_usb(const struct os_defaults *os, GKeyFile *file, GError **error)
+{
+    return !os->usb || (set(file, "usb", "model", os->usb, error) && set(file, "usb1", "device", "tablet", error) &&
+                        set(file, "usb2", "device", "storage", error) && set(file, "usb3", "device", "storage", error));
+}
+
 /* What a named system wants beside its disks and its card. */
 static bool add_os(const struct settings *s, GKeyFile *file, GError **error)
 {
@@ -205,7 +212,8 @@ static bool add_os(const struct settings *s, GKeyFile *file, GError **error)
     if (os || !s->os)
         return !os || (set(file, "machine", "os", os->os, error) && set(file, "machine", "clock", os->clock, error) &&
                        set(file, "machine", "sockets", os->sockets, error) &&
-                       set(file, "additions", "identity", os->identity, error));
+                       set(file, "additions", "identity", os->identity, error) &&
+                       set(file, "audio", "model", os->sound, error) && add_usb(os, file, error));
     g_autoptr(GString) names = g_string_new(NULL);
     for (const struct os_defaults *o = os_defaults; o->os; o++)
         g_string_append_printf(names, "%s%s (%s)", names->len ? ", " : "", o->os, o->summary);

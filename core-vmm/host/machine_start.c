@@ -40,6 +40,7 @@ char *program_find(const char *name)
     static const char *const beside[] = {".",
                                          "../vm",
                                          "../look",
+                                         "../sound",
                                          "../../gui/screen",
                                          "../../gui/vnc",
                                          "../../guest-additions/folders",
@@ -47,6 +48,7 @@ char *program_find(const char *name)
                                          "../../core-vmm/vm",
                                          "../../core-vmm/vmctl",
                                          "../../core-vmm/look",
+                                         "../../core-vmm/sound",
                                          "../libexec/terrarium"};
     g_autofree char *folder = own_folder();
     g_autofree char *variable = g_ascii_strup(name, -1);

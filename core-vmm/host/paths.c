@@ -342,3 +342,8 @@ bool file_replace(const char *path, const char *data, gsize n, GError **error)
     return g_file_set_contents_full(path, data, n, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
                                     error);
 }
+
+char *paths_saved_base(const char *folder, unsigned n)
+{
+    return g_strdup_printf("%s/" SNAPSHOTS_FOLDER "/saved.base%u", folder, n);
+}

@@ -28,6 +28,8 @@ char *paths_socket(const char *name, GError **error);     /* its control socket;
 char *paths_network(const char *name, GError **error);
 char *paths_vnc(const char *name, GError **error);
 
+#define SNAPSHOTS_FOLDER "snapshots"                    /* in a machine's folder */
+char *paths_saved_base(const char *folder, unsigned n); /* what saved.state builds upon, n from 1 on; g_free */
 #define PATHS_SAVED "saved.state" /* in a machine's folder: the machine is suspended, and a start goes on from it */
 
 /* Names of all machines, sorted; throw-away ones (only a runtime folder) only if they run.  Whatever else is in the machines'

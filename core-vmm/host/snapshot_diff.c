@@ -50,7 +50,9 @@ static void clear_disk(void *disk)
 {
     struct disk_diff *d = disk;
     g_free(d->drive);
+    g_free(d->why);
     g_array_unref(d->areas);
+    g_clear_pointer(&d->partitions, g_array_unref);
 }
 
 void snapshot_diff_free(struct snapshot_diff *d)
@@ -276,6 +278,24 @@ static bool compare_disks(struct diffing *d, GError **error)
     return disk_work(find_areas, d, f, NULL, &said, error) && take_areas(d, said, error);
 }
 
+/* ---- files ---- */
+
+/* What cannot be compared is told of that disk; the others are. */
+static void compare_files(const struct pair *p, struct disk_diff *out)
+{
+    g_autoptr(GError) error = NULL;
+    out->partitions = look_compare(p->path, p->format, &error);
+    out->why = error ? g_strdup(error->message) : NULL;
+}
+
+static void compare_all_files(struct diffing *d)
+{
+    for (guint i = 0; i < d->pairs->len; i++) {
+        const struct pair *p = &g_array_index(d->pairs, struct pair, i);
+        compare_files(p, diff_of(d, p->drive));
+    }
+}
+
 /* ---- all ---- */
 
 static bool load_side(struct diffing *d, const char *machine, unsigned side, const char *which, GError **error)
@@ -288,7 +308,7 @@ static bool load_side(struct diffing *d, const char *machine, unsigned side, con
     return s->file;
 }
 
-struct snapshot_diff *snapshots_diff(const char *machine, const char *a, const char *b, GError **error)
+struct snapshot_diff *snapshots_diff(const char *machine, const char *a, const char *b, bool files, GError **error)
 {
     struct diffing d = {.folder = machines_folder(machine), .record = snapshots_list(machine, error)};
     d.out = g_new0(struct snapshot_diff, 1);
@@ -303,6 +323,8 @@ struct snapshot_diff *snapshots_diff(const char *machine, const char *a, const c
         compare_settings(&d);
         good = compare_disks(&d, error);
     }
+    if (good && files)
+        compare_all_files(&d);
     for (unsigned i = 0; i < 2; i++)
         g_clear_pointer(&d.side[i].file, g_key_file_unref);
     g_clear_pointer(&d.record, record_free);

@@ -79,6 +79,7 @@ bool snapshot_put_on_top(struct change *c, GKeyFile *file, GPtrArray *disks, uns
 struct snapshot_files {
     const char *settings; /* the text */
     const char *state;    /* a path; NULL: it has none */
+    char **bases;         /* what that builds upon, the oldest first; NULL: nothing */
     const char *vars;     /* the path of what UEFI remembers; NULL: the file in the machine's folder, if there is one */
 };
 /* Into files of its own and the record, neither of which is synced. */
@@ -88,6 +89,12 @@ bool snapshot_keep_files(const struct change *c, struct snapshot *s, const struc
 char *snapshot_kept_damage(const char *folder, const struct snapshot *s);
 /* What is wrong with its state, if it is to have one; g_free; NULL: nothing. */
 char *snapshot_state_damage(const char *folder, const struct snapshot *s);
+
+/* ---- snapshot_bases.c ---- */
+/* What the state of that snapshot builds upon (with_own: and itself), what saved.state does: paths, the oldest first; g_strfreev. */
+char **snapshot_bases(const char *folder, const struct snapshot *s, bool with_own);
+char **snapshot_saved_bases(const char *folder);
+bool snapshot_link_bases(const char *folder, unsigned id, char **bases, GError **error); /* under that number */
 
 /* ---- snapshot_settle.c ---- */
 bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError **error);

@@ -202,9 +202,9 @@ static bool still_there(const struct snapshot_live *l, const struct change *c, G
     return true;
 }
 
-static bool finish(struct snapshot_live *l, struct change *c, const char *state, const char *vars, GError **error)
+static bool finish(struct snapshot_live *l, struct change *c, const struct live_files *made, GError **error)
 {
-    const struct snapshot_files files = {l->settings, state, vars};
+    const struct snapshot_files files = {l->settings, made->state, made->bases, made->vars};
     g_autofree char *in = g_build_filename(c->folder, SNAPSHOTS_FOLDER, NULL);
     struct snapshot_record *r = c->record;
     struct snapshot *s = snapshot_new(l->number);
@@ -236,11 +236,11 @@ static void note_children(const struct snapshot_live *l, const char *folder)
         g_debug("%s", error->message);
 }
 
-bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error)
+bool snapshots_live_finish(struct snapshot_live *l, const struct live_files *made, GError **error)
 {
     struct change c;
     bool good = open_record(&c, l->machine, error) && still_there(l, &c, error) &&
-                snapshot_name_fits(c.record, NULL, l->name, error) && finish(l, &c, state, vars, error);
+                snapshot_name_fits(c.record, NULL, l->name, error) && finish(l, &c, made, error);
     if (good)
         note_children(l, c.folder);
     change_end(&c);

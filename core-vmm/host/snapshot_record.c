@@ -128,6 +128,16 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending)
     return g_strdup_printf("%s/" SNAPSHOTS_FOLDER "/%u.%s", folder, id, ending);
 }
 
+char *snapshot_base(const char *folder, unsigned id, unsigned n)
+{
+    return g_strdup_printf("%s/" SNAPSHOTS_FOLDER "/%u.base%u", folder, id, n);
+}
+
+bool snapshot_is_saved_base(const char *name)
+{
+    return g_regex_match_simple("^saved\\.base[1-7]$", name, 0, 0);
+}
+
 char *snapshot_fresh_image(const char *drive, unsigned number)
 {
     return g_strdup_printf(SNAPSHOTS_FOLDER "/%s-%u.qcow2", drive, number);
@@ -135,7 +145,7 @@ char *snapshot_fresh_image(const char *drive, unsigned number)
 
 guint64 snapshot_file_number(const char *name)
 {
-    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars|tpm|png)$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars|tpm|png|base[1-7])$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
         return 0;
     const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
     return g_ascii_strtoull(digits, NULL, 10);
@@ -151,6 +161,14 @@ static void set_text(JsonObject *o, const char *name, const char *text)
 
 static const char *const kept_names[KEPT_COUNT] = {[KEPT_VARS] = "vars-crc", [KEPT_TPM] = "tpm-crc"};
 
+static JsonArray *bases_array(const struct snapshot *s)
+{
+    JsonArray *a = json_array_new();
+    for (unsigned i = 0; i < s->bases; i++)
+        json_array_add_int_element(a, s->base_bytes[i]);
+    return a;
+}
+
 static JsonObject *snapshot_object(const struct snapshot *s)
 {
     JsonObject *o = json_object_new();
@@ -161,6 +179,8 @@ static JsonObject *snapshot_object(const struct snapshot *s)
     set_text(o, "description", s->description);
     json_object_set_int_member(o, "time", s->time);
     json_object_set_int_member(o, "state-bytes", s->state_bytes);
+    if (s->bases)
+        json_object_set_array_member(o, "base-bytes", bases_array(s));
     json_object_set_int_member(o, "settings-crc", s->settings);
     for (unsigned k = 0; k < KEPT_COUNT; k++)
         if (s->kept[k] != KEPT_UNKNOWN)
@@ -291,6 +311,20 @@ static void read_disks(struct reading *g, JsonObject *o, struct snapshot *s)
     }
 }
 
+static void read_bases(struct reading *g, JsonObject *o, struct snapshot *s)
+{
+    JsonArray *a = array(g, o, "base-bytes");
+    guint n = a ? json_array_get_length(a) : 0;
+    g->bad |= !n || n > STATE_BASES_MAX || !s->state_bytes;
+    for (guint i = 0; i < n && !g->bad; i++) {
+        JsonNode *one = json_array_get_element(a, i);
+        bool is = JSON_NODE_HOLDS_VALUE(one) && json_node_get_value_type(one) == G_TYPE_INT64;
+        int64_t bytes = is ? json_node_get_int(one) : 0;
+        g->bad |= bytes <= 0;
+        s->base_bytes[s->bases++] = bytes;
+    }
+}
+
 static void read_snapshot(struct reading *g, JsonObject *o)
 {
     struct snapshot *s = snapshot_new(number(g, o, "id", 1, G_MAXINT32));
@@ -299,6 +333,8 @@ static void read_snapshot(struct reading *g, JsonObject *o)
     s->description = text(g, o, "description", SNAPSHOT_TEXT_MAX, false);
     s->time = number(g, o, "time", 0, G_MAXINT64);
     s->state_bytes = number(g, o, "state-bytes", 0, G_MAXINT64);
+    if (member(o, "base-bytes"))
+        read_bases(g, o, s);
     s->settings = number(g, o, "settings-crc", 0, G_MAXUINT32);
     for (unsigned k = 0; k < KEPT_COUNT; k++)
         if (member(o, kept_names[k]))

@@ -5,11 +5,12 @@
  * What has to change with it outside of it (machine.ini, saved.state) is in it as "pending" until it has: whoever comes next
  * does that first (snapshots_settle()), as often as it takes. */
 #pragma once
+#include "core-vmm/base/state_file.h"
+#include "core-vmm/host/paths.h"
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SNAPSHOTS_FOLDER  "snapshots"
 #define SNAPSHOTS_MAX     10000
 #define SNAPSHOT_TEXT_MAX 4096 /* bytes of a name or description */
 
@@ -21,8 +22,10 @@ enum { KEPT_NONE = -1, KEPT_UNKNOWN = -2 }; /* there was nothing; an older recor
 struct snapshot {
     unsigned id, parent; /* parent 0: none */
     char *name, *description;
-    gint64 time;              /* Unix */
-    uint64_t state_bytes;     /* of its saved state; 0: it was off */
+    gint64 time;          /* Unix */
+    uint64_t state_bytes; /* of its saved state; 0: it was off */
+    unsigned bases;       /* states that this one builds upon, of which it has links of its own, the oldest first: */
+    uint64_t base_bytes[STATE_BASES_MAX];
     bool automatic;           /* nobody asked for it: it goes when there are newer ones */
     bool moved;               /* its disks consist of other files than its state says */
     uint32_t settings;        /* CRC-32C of its settings */
@@ -69,6 +72,9 @@ void snapshot_add_disk(struct snapshot *s, const char *drive, const char *file);
 struct snapshot_image *record_add_image(struct snapshot_record *r, const char *file, const char *format,
                                         const char *on);
 char *snapshot_path(const char *folder, unsigned id, const char *ending); /* FOLDER/snapshots/ID.ENDING; g_free */
-char *snapshot_fresh_image(const char *drive, unsigned number);           /* as machine.ini names it; g_free */
+/* What its state builds upon, n from 1 on: FOLDER/snapshots/ID.baseN; g_free. */
+char *snapshot_base(const char *folder, unsigned id, unsigned n);
+bool snapshot_is_saved_base(const char *name); /* the name of a paths_saved_base() in the folder of snapshots */
+char *snapshot_fresh_image(const char *drive, unsigned number); /* as machine.ini names it; g_free */
 /* The number in a name that is given in the folder of snapshots (docs/snapshots.md); 0: it is another name. */
 guint64 snapshot_file_number(const char *name);

@@ -18,6 +18,20 @@
 
 /* ---- what was decided is done ---- */
 
+/* A state that builds upon others goes with links to those, which are there before it is. */
+static bool put_bases(const char *folder, int state, GError **error)
+{
+    g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
+    for (unsigned n = 1; n <= STATE_BASES_MAX; n++) {
+        g_autofree char *path = paths_saved_base(folder, n), *from = snapshot_base(folder, state, n);
+        if (unlink(path) && errno != ENOENT)
+            return path_failed(path, error);
+        if (state > 0 && link(from, path) && errno != ENOENT)
+            return path_failed(path, error);
+    }
+    return folder_sync(in, error);
+}
+
 static bool put_state(const char *folder, int state, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, PATHS_SAVED, NULL);
@@ -26,6 +40,8 @@ static bool put_state(const char *folder, int state, GError **error)
         return true;
     if (unlink(path) && errno != ENOENT)
         return path_failed(path, error);
+    if (!put_bases(folder, state, error))
+        return false;
     if (from && link(from, path))
         return path_failed(path, error);
     return folder_sync(folder, error);
@@ -81,7 +97,7 @@ bool snapshots_do_pending(const char *folder, struct snapshot_record *r, GError 
 /* Names that are given here, or by those who write files anew for us. */
 static bool is_ours(const char *name)
 {
-    return snapshot_file_number(name) ||
+    return snapshot_file_number(name) || snapshot_is_saved_base(name) ||
            g_regex_match_simple("^(record\\.json|[0-9]+\\.(ini|vars|tpm|png))\\..{6}$", name, 0, 0);
 }
 
@@ -94,6 +110,24 @@ char *snapshot_newer_file(const char *folder, const struct snapshot_record *r)
         if (snapshot_file_number(name) > r->next)
             return g_strdup(name);
     return NULL;
+}
+
+/* What states build upon; that of a suspended machine, too. */
+static void add_bases(GHashTable *names, const char *folder, const struct snapshot_record *r)
+{
+    g_autofree char *saved = g_build_filename(folder, PATHS_SAVED, NULL);
+    bool suspended = !access(saved, F_OK) || errno != ENOENT;
+    for (guint i = 0; i < r->snapshots->len; i++) {
+        const struct snapshot *s = r->snapshots->pdata[i];
+        for (unsigned n = 1; n <= s->bases; n++) {
+            g_autofree char *path = snapshot_base(folder, s->id, n);
+            g_hash_table_add(names, g_canonicalize_filename(path, folder));
+        }
+    }
+    for (unsigned n = 1; n <= STATE_BASES_MAX && suspended; n++) {
+        g_autofree char *path = paths_saved_base(folder, n);
+        g_hash_table_add(names, g_canonicalize_filename(path, folder));
+    }
 }
 
 /* Canonical names of all that the record has. */
@@ -109,6 +143,7 @@ static GHashTable *names_of(const char *folder, const struct snapshot_record *r)
             g_autofree char *path = snapshot_path(folder, s->id, endings[k]);
             g_hash_table_add(names, g_canonicalize_filename(path, folder));
         }
+    add_bases(names, folder, r);
     return names;
 }
 
@@ -161,6 +196,11 @@ static bool add_present(GHashTable *files, const char *folder)
     return true;
 }
 
+static bool is_state(const char *path)
+{
+    return g_regex_match_simple("/([0-9]+\\.(state|base[1-7])|saved\\.base[1-7])$", path, 0, 0);
+}
+
 void snapshots_remove_leftovers(const char *folder, const struct snapshot_record *r)
 {
     g_autofree char *newer = snapshot_newer_file(folder, r);
@@ -173,7 +213,8 @@ void snapshots_remove_leftovers(const char *folder, const struct snapshot_record
     gpointer name;
     g_hash_table_iter_init(&i, names);
     while (g_hash_table_iter_next(&i, &name, NULL))
-        add_file(files, name);
+        if (!is_state(name)) /* the same file under two names, of which one may go */
+            add_file(files, name);
     for (guint k = 0; k < left->len; k++)
         if (!has_file(files, left->pdata[k]) && unlink(left->pdata[k]))
             g_debug("%s: %s", (char *)left->pdata[k], g_strerror(errno));
@@ -234,14 +275,29 @@ bool snapshots_settle_held(const char *folder, GError **error)
     return good;
 }
 
-bool snapshots_settle(const char *folder, GError **error)
+static bool has_snapshots(const char *folder)
 {
     g_autofree char *in = g_build_filename(folder, SNAPSHOTS_FOLDER, NULL);
-    if (!g_file_test(in, G_FILE_TEST_IS_DIR))
+    return g_file_test(in, G_FILE_TEST_IS_DIR);
+}
+
+bool snapshots_settle(const char *folder, GError **error)
+{
+    if (!has_snapshots(folder))
         return true;
     int held = settings_hold(folder, error);
     bool good = held >= 0 && snapshots_settle_held(folder, error);
     if (held >= 0)
         close(held);
     return good;
+}
+
+bool snapshots_settle_if_pending(const char *folder, GError **error)
+{
+    if (!has_snapshots(folder))
+        return true;
+    struct snapshot_record *r = record_load(folder, error);
+    bool known = r, pending = r && r->pending;
+    record_free(r);
+    return pending ? snapshots_settle(folder, error) : known;
 }

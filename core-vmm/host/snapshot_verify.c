@@ -51,16 +51,23 @@ static void verify_kept(const char *folder, const struct snapshot *s, GPtrArray 
         find(findings, s, damage);
 }
 
+/* what: whose bytes they are. */
+static char *file_damage(const char *path, uint64_t bytes, const char *what)
+{
+    struct stat st;
+    if (!stat(path, &st) && (uint64_t)st.st_size != bytes)
+        return g_strdup_printf("%s has %" G_GINT64_FORMAT " bytes, and had %" G_GUINT64_FORMAT, what,
+                               (gint64)st.st_size, bytes);
+    return state_damage(path);
+}
+
 char *snapshot_state_damage(const char *folder, const struct snapshot *s)
 {
-    g_autofree char *path = snapshot_path(folder, s->id, "state");
-    struct stat st;
-    if (!s->state_bytes)
-        return NULL;
-    if (!stat(path, &st) && (uint64_t)st.st_size != s->state_bytes)
-        return g_strdup_printf("its state has %" G_GINT64_FORMAT " bytes, and had %" G_GUINT64_FORMAT,
-                               (gint64)st.st_size, s->state_bytes);
-    return state_damage(path);
+    g_auto(GStrv) files = snapshot_bases(folder, s, true);
+    char *damage = NULL;
+    for (unsigned n = 0; n < s->bases && s->state_bytes && !damage; n++)
+        damage = file_damage(files[n], s->base_bytes[n], "an older state that its state builds upon");
+    return damage || !s->state_bytes ? damage : file_damage(files[s->bases], s->state_bytes, "its state");
 }
 
 static void verify_state(const char *folder, const struct snapshot *s, GPtrArray *findings)

@@ -311,7 +311,11 @@ bool snapshot_keep_files(const struct change *c, struct snapshot *s, const struc
     if (lstat(f->state, &st))
         return path_failed(f->state, error);
     s->state_bytes = st.st_size;
-    return !link(f->state, state) || path_failed(state, error);
+    for (; f->bases && f->bases[s->bases]; s->base_bytes[s->bases++] = st.st_size)
+        if (lstat(f->bases[s->bases], &st))
+            return path_failed(f->bases[s->bases], error);
+    return (!s->bases || snapshot_link_bases(c->folder, s->id, f->bases, error)) &&
+           (!link(f->state, state) || path_failed(state, error));
 }
 
 /* The settings as they are, and the saved state if there is one: the same file under another name. */
@@ -322,7 +326,8 @@ static bool keep_files(struct change *c, struct snapshot *s, GError **error)
     bool is_saved = !lstat(saved, &st);
     if (!is_saved && errno != ENOENT)
         return path_failed(saved, error);
-    struct snapshot_files files = {.state = is_saved ? saved : NULL};
+    g_auto(GStrv) bases = snapshot_saved_bases(c->folder);
+    struct snapshot_files files = {.state = is_saved ? saved : NULL, .bases = bases};
     if (!g_file_get_contents(ini, &text, NULL, error))
         return false;
     files.settings = text;
@@ -496,8 +501,10 @@ static bool restore(struct change *c, const struct snapshot *s, GKeyFile *file, 
     unsigned number = c->record->next++;
     int state = !s->state_bytes ? PENDING_STATE_GOES : s->moved ? (int)number : (int)s->id;
     g_autofree char *retold = snapshot_path(c->folder, number, "state");
+    g_auto(GStrv) bases = snapshot_bases(c->folder, s, false);
     if (!drop_present(c, error) || !snapshot_put_on_top(c, file, disks, number, error) ||
-        (state == (int)number && !snapshot_retell_state(c, s, retold, error)))
+        (state == (int)number &&
+         (!snapshot_retell_state(c, s, retold, error) || !snapshot_link_bases(c->folder, number, bases, error))))
         return false;
     c->record->current = s->id;
     return change_commit(c, file, state, error);

@@ -62,6 +62,8 @@ gint64 snapshots_last_automatic(const struct snapshot_record *r); /* its time; 0
 /* Does what a killed one had decided and not done.  For whoever is about to read machine.ini; takes the settings' lock. */
 bool snapshots_settle(const char *folder, GError **error);
 bool snapshots_settle_held(const char *folder, GError **error); /* by who has that lock */
+/* For who only looks at them: takes the lock only if machine.ini is not yet what the record says. */
+bool snapshots_settle_if_pending(const char *folder, GError **error);
 
 /* ---- snapshot_live.c: of a machine that runs.  Whoever calls talks to the VM process: client_snapshot.c ---- */
 struct live_disk {
@@ -79,9 +81,16 @@ struct snapshot_live {
  * name, description: may be NULL. */
 bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const char *name, const char *description,
                           GHashTable *present, GError **error);
-/* The disks use them, what is below is flushed, and state is the path of the state of that moment, vars that of what UEFI remembered
- * then (NULL: the machine has no UEFI): it is a snapshot. */
-bool snapshots_live_finish(struct snapshot_live *l, const char *state, const char *vars, GError **error);
+/* Whole states, each of which builds upon those before it, that its state may build upon: paths, the oldest first, g_strfreev; NULL: none. */
+char **snapshots_live_bases(const struct snapshot_live *l);
+struct
+    live_files { /* paths: the state of that moment, what it builds upon (NULL: nothing), what UEFI remembered (NULL: there is none) */
+    const char *state;
+    char **bases;
+    const char *vars;
+};
+/* The disks use them, and what is below is flushed: it is a snapshot. */
+bool snapshots_live_finish(struct snapshot_live *l, const struct live_files *made, GError **error);
 /* The VM process uses none of them and will not: as before. */
 bool snapshots_live_undo(struct snapshot_live *l, GError **error);
 void snapshots_live_end(struct snapshot_live *l);                          /* whether it was begun or not */

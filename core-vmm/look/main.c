@@ -4,6 +4,8 @@
  *   terrarium-look medium FILE            what it is, as JSON
  *   terrarium-look disk FILE FORMAT       its partition table, as JSON
  *   terrarium-look extract FILE PATH MOST a file of it, to stdout
+ *   terrarium-look compare FILE FORMAT FILE FORMAT
+ *                                         what files of a disk changed until its second day, as JSON
  *   terrarium-look file FILE FORMAT N PATH a file of a disk's partition N (0: the first that has it), to stdout
  *
  * A program of its own, because a program with threads cannot fork and go on.  It opens the file, closes the fences, and only then
@@ -31,13 +33,16 @@ static int fail(const char *path, const char *why)
     return EXIT_FAILURE;
 }
 
-/* with_parents: what an image builds upon may lie anywhere. */
-static bool fence(const char *path, bool disk, bool with_parents)
+/* path, other: disks, or NULL; with_parents: what an image builds upon may lie anywhere. */
+static bool fence_two(const char *path, const char *other, bool with_parents)
 {
     g_autoptr(GError) error = NULL;
     struct fence_files *f = fence_files_new();
+    bool disk = path;
     if (disk)
         fence_allow_beside(f, path, FENCE_READ);
+    if (other)
+        fence_allow_beside(f, other, FENCE_READ);
     if (with_parents)
         fence_allow_images(f);
     if (!disk)
@@ -46,6 +51,11 @@ static bool fence(const char *path, bool disk, bool with_parents)
         return true;
     g_printerr("%s\n", error->message);
     return false;
+}
+
+static bool fence(const char *path, bool disk, bool with_parents)
+{
+    return fence_two(disk ? path : NULL, NULL, with_parents);
 }
 
 static bool open_source(struct source *s, const char *path)
@@ -116,6 +126,87 @@ static int look_at_disk(const char *path, const char *format)
     image_close(im);
     return print_json(o);
 }
+
+/* ---- two disks ---- */
+
+enum { PATHS_MOST = 1 << 20 /* bytes of names in an answer */ };
+
+struct changes {
+    JsonArray *list;
+    gsize bytes;
+    bool more;
+};
+
+/* Names are bytes: those that are no UTF-8 are shown as near as it gets. */
+static bool take_change(void *ctx, const struct volume_change *c)
+{
+    struct changes *all = ctx;
+    const char how[] = {c->how, 0};
+    JsonObject *o = json_object_new();
+    g_autofree char *path = g_utf8_make_valid(c->path, -1), *full = g_strconcat("/", path, c->folder ? "/" : "", NULL);
+    json_object_set_string_member(o, "how", how);
+    json_object_set_string_member(o, "path", full);
+    json_array_add_object_element(all->list, o);
+    all->bytes += strlen(full);
+    all->more = all->bytes > PATHS_MOST;
+    return !all->more;
+}
+
+static JsonObject *partition_json(const struct source *a, const struct partition *p, const struct source *b,
+                                  const struct partition *q)
+{
+    struct within rooms[2];
+    const struct source x = volumes_source(a, p, &rooms[0]), y = volumes_source(b, q, &rooms[1]);
+    struct changes all = {json_array_new()};
+    JsonObject *o = json_object_new();
+    bool known = p->kind && p->kind == q->kind;
+    enum file_result r = known ? volumes_compare(p->kind, &x, &y, take_change, &all) : FILE_DONE;
+    const char *why = !known ? "both have no file system that is known here (ext2, ext3, ext4, FAT, NTFS)"
+                      : r == FILE_TOO_LARGE         ? "it has too many files"
+                      : r != FILE_DONE && !all.more ? "a file system is damaged, or was in use: not all could be seen"
+                                                    : NULL;
+    json_object_set_int_member(o, "number", p->number);
+    json_object_set_string_member(o, "kind", p->kind ? p->kind->name : "");
+    json_object_set_boolean_member(o, "more", all.more);
+    json_object_set_array_member(o, "files", all.list);
+    if (why)
+        json_object_set_string_member(o, "why", why);
+    return o;
+}
+
+/* Partitions that both have. */
+static JsonObject *changes_json(const struct source *a, const struct source *b)
+{
+    g_autoptr(GArray) x = volumes_partitions(a), y = volumes_partitions(b);
+    JsonArray *list = json_array_new();
+    JsonObject *o = json_object_new();
+    for (guint i = 0; i < x->len; i++)
+        for (guint k = 0; k < y->len; k++) {
+            const struct partition *p = &g_array_index(x, struct partition, i),
+                                   *q = &g_array_index(y, struct partition, k);
+            if (p->number == q->number)
+                json_array_add_object_element(list, partition_json(a, p, b, q));
+        }
+    json_object_set_array_member(o, "partitions", list);
+    return o;
+}
+
+static int compare_disks(char **names)
+{
+    const struct image_how a = {.format = names[1], .unlocked = true}, b = {.format = names[3], .unlocked = true};
+    g_autoptr(GError) error = NULL;
+    struct image *x = image_open(names[0], &a, &error), *y = x ? image_open(names[2], &b, &error) : NULL;
+    if (!y)
+        return fail(names[x ? 2 : 0], error->message);
+    const struct source s = {.read = read_image, .data = x, .fd = -1, .bytes = x->bytes},
+                        t = {.read = read_image, .data = y, .fd = -1, .bytes = y->bytes};
+    int code = print_json(changes_json(&s, &t));
+    image_close(x);
+    image_close(y);
+    return code;
+}
+
+/* ---- a file of a disk ---- */
 
 struct output {
     uint64_t hole; /* bytes of zeros that have not been written, as they are the file's end yet */
@@ -214,7 +305,7 @@ static int extract(const char *path, const char *inside, uint64_t most)
 static int look(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[1] : "";
-    alarm(strcmp(what, "extract") && strcmp(what, "file") ? MEDIUM_SECONDS : EXTRACT_SECONDS);
+    alarm(!strcmp(what, "medium") || !strcmp(what, "disk") ? MEDIUM_SECONDS : EXTRACT_SECONDS);
     if (!strcmp(what, "medium") && argc == 3)
         return look_at_medium(argv[2]);
     if (!strcmp(what, "disk") && (argc == 3 || argc == 4))
@@ -223,8 +314,10 @@ static int look(int argc, char **argv)
         return extract(argv[2], argv[3], g_ascii_strtoull(argv[4], NULL, 10));
     if (!strcmp(what, "file") && argc == 6)
         return fence(argv[2], true, true) ? copy_from_disk(argv[2], argv[3], atoi(argv[4]), argv[5]) : EXIT_FAILURE;
-    g_printerr(
-        "usage: terrarium-look medium FILE | disk FILE [FORMAT] | extract FILE PATH MOST | file FILE FORMAT N PATH\n");
+    if (!strcmp(what, "compare") && argc == 6)
+        return fence_two(argv[2], argv[4], true) ? compare_disks(argv + 2) : EXIT_FAILURE;
+    g_printerr("usage: terrarium-look medium FILE | disk FILE [FORMAT] | extract FILE PATH MOST | file FILE FORMAT N "
+               "PATH | compare FILE FORMAT FILE FORMAT\n");
     return 2;
 }
 

@@ -134,16 +134,83 @@ static enum file_result copy_from(ext2_filsys fs, const char *path, const struct
     return inode.i_flags & EXT4_ENCRYPT_FL ? FILE_UNREADABLE : copy_file(fs, number, to);
 }
 
-static enum file_result ext_copy(const struct source *s, const char *path, const struct file_sink *to)
+/* NULL: *err says why. */
+static ext2_filsys open_fs(const struct source *s, errcode_t *err)
 {
     g_autofree char *name = g_strdup_printf("%p", (const void *)s);
     ext2_filsys fs;
-    errcode_t err = ext2fs_open2(name, NULL, EXT2_FLAG_64BITS, 0, 0, (io_manager)manager(), &fs);
-    if (err)
+    *err = ext2fs_open2(name, NULL, EXT2_FLAG_64BITS, 0, 0, (io_manager)manager(), &fs);
+    return *err ? NULL : fs;
+}
+
+static enum file_result ext_copy(const struct source *s, const char *path, const struct file_sink *to)
+{
+    errcode_t err;
+    ext2_filsys fs = open_fs(s, &err);
+    if (!fs)
         return err == EXT2_ET_UNSUPP_FEATURE ? FILE_UNREADABLE : FILE_DAMAGED;
     enum file_result result = copy_from(fs, path, to);
     ext2fs_free(fs); /* without the flush of ext2fs_close() */
     return result;
 }
 
-const struct volume_kind volume_ext = {"ext4", ext_is, ext_copy};
+/* ---- a folder ---- */
+
+static void *ext_open(const struct source *s, uint64_t *root)
+{
+    errcode_t err;
+    *root = EXT2_ROOT_INO;
+    return open_fs(s, &err);
+}
+
+static void ext_close(void *volume)
+{
+    ext2fs_free(volume);
+}
+
+struct listing {
+    ext2_filsys fs;
+    volume_entry_fn fn;
+    void *ctx;
+    enum file_result result;
+};
+
+/* Of the large inodes of ext4 the parts of a second, too: two writes may fall into one second. */
+static void set_marks(const struct ext2_inode_large *i, uint64_t *marks)
+{
+    bool large = i->i_extra_isize >= 12;
+    marks[0] = EXT2_I_SIZE((const struct ext2_inode *)i);
+    marks[1] = (uint64_t)i->i_mtime << 32 | (large ? i->i_mtime_extra : 0);
+    marks[2] = (uint64_t)i->i_ctime << 32 | (large ? i->i_ctime_extra : 0);
+    marks[3] = (uint64_t)i->i_mode << 48 | ((uint64_t)inode_gid(*i) & 0xffffff) << 24 | (inode_uid(*i) & 0xffffff);
+}
+
+static int take_entry(ext2_ino_t folder, int kind, struct ext2_dir_entry *e, int offset, int block_size, char *block,
+                      void *listing)
+{
+    struct listing *l = listing;
+    struct ext2_inode_large inode = {0};
+    char name[EXT2_NAME_LEN + 1] = {0};
+    memcpy(name, e->name, ext2fs_dirent_name_len(e));
+    if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
+        return 0;
+    if (ext2fs_read_inode_full(l->fs, e->inode, (struct ext2_inode *)&inode, sizeof inode)) {
+        l->result = FILE_DAMAGED;
+        return DIRENT_ABORT;
+    }
+    struct volume_entry out = {.name = name, .id = e->inode, .folder = LINUX_S_ISDIR(inode.i_mode)};
+    set_marks(&inode, out.marks);
+    if (l->fn(l->ctx, &out))
+        return 0;
+    l->result = FILE_NOT_TAKEN;
+    return DIRENT_ABORT;
+}
+
+static enum file_result ext_list(void *volume, uint64_t folder, volume_entry_fn fn, void *ctx)
+{
+    struct listing l = {volume, fn, ctx, FILE_DONE};
+    errcode_t err = ext2fs_dir_iterate2(volume, folder, 0, NULL, take_entry, &l);
+    return l.result != FILE_DONE ? l.result : err ? FILE_DAMAGED : FILE_DONE;
+}
+
+const struct volume_kind volume_ext = {"ext4", ext_is, ext_open, ext_list, ext_close, ext_copy};

@@ -112,15 +112,17 @@ static void take_long(gunichar2 *name, const uint8_t *e)
     }
 }
 
+/* Windows NT and later note that a name, or what is behind its dot, is all in small letters. */
 static char *short_name(const uint8_t *e)
 {
+    enum { SMALL_NAME = 0x08, SMALL_ENDING = 0x10 };
     char text[NAME + 2];
     unsigned n = 0;
     for (unsigned i = 0; i < NAME; i++) {
         if (i == 8 && e[8] != ' ')
             text[n++] = '.';
         if (e[i] != ' ')
-            text[n++] = e[i];
+            text[n++] = e[12] & (i < 8 ? SMALL_NAME : SMALL_ENDING) ? g_ascii_tolower(e[i]) : e[i];
     }
     return g_utf8_make_valid(text, n);
 }
@@ -193,4 +195,52 @@ static enum file_result fat_copy(const struct source *s, const char *path, const
     return at.folder ? FILE_NO_FILE : copy_file(&f, &at, to);
 }
 
-const struct volume_kind volume_fat = {"FAT", fat_is, fat_copy};
+/* ---- a folder ---- */
+
+#define FIXED_ROOT (UINT64_C(1) << 32) /* as the number of a folder: else its first cluster */
+
+static void *fat_open_to_list(const struct source *s, uint64_t *root)
+{
+    struct fat *f = g_new0(struct fat, 1);
+    if (fat_open(s, f)) {
+        *root = f->bits == 32 ? f->root_cluster : FIXED_ROOT;
+        return f;
+    }
+    g_free(f);
+    return NULL;
+}
+
+static void take_entry(const struct fat *f, const uint8_t *e, struct volume_entry *out)
+{
+    out->folder = e[11] & ATTR_FOLDER;
+    out->id = get_le16(e + 26) | (f->bits == 32 ? (uint32_t)get_le16(e + 20) << 16 : 0);
+    out->marks[0] = get_le32(e + 28);
+    out->marks[1] = get_le32(e + 22); /* time and day of the last write */
+    out->marks[2] = out->folder ? 0 : out->id;
+    out->marks[3] = e[11];
+}
+
+static enum file_result fat_list(void *volume, uint64_t folder, volume_entry_fn fn, void *ctx)
+{
+    const struct fat *f = volume;
+    struct walk w = {.f = f, .folder.fixed = folder == FIXED_ROOT, .cluster = folder};
+    gunichar2 units[LONG_MOST * LONG_UNITS + 1] = {0};
+    uint8_t e[ENTRY];
+    bool goes_on = true;
+    while (goes_on && next_entry(&w, e) && e[0]) {
+        if (e[0] != DELETED && (e[11] & 0x3f) == ATTR_LONG) {
+            take_long(units, e);
+            continue;
+        }
+        if (e[0] != DELETED && !(e[11] & ATTR_VOLUME) && e[0] != '.') {
+            g_autofree char *own = short_name(e), *full = *units ? g_utf16_to_utf8(units, -1, NULL, NULL, NULL) : NULL;
+            struct volume_entry out = {.name = full ? full : own};
+            take_entry(f, e, &out);
+            goes_on = strchr(out.name, '/') || fn(ctx, &out);
+        }
+        units[0] = 0;
+    }
+    return goes_on ? FILE_DONE : FILE_NOT_TAKEN;
+}
+
+const struct volume_kind volume_fat = {"FAT", fat_is, fat_open_to_list, fat_list, g_free, fat_copy};

@@ -3,6 +3,7 @@
  * those that Windows 10 and later keeps packed, those of a cloud) are not read. */
 #include "core-vmm/look/volume.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -143,7 +144,13 @@ static enum file_result copy_from(ntfs_volume *v, const char *path, const struct
     return result;
 }
 
-static enum file_result ntfs_copy(const struct source *s, const char *path, const struct file_sink *to)
+struct mounted {
+    struct disk disk;
+    ntfs_volume *volume;
+};
+
+/* NULL: it cannot be read. */
+static struct mounted *mount_disk(const struct source *s)
 {
     static struct ntfs_device_operations ops = {.open = dev_open,
                                                 .close = dev_close,
@@ -155,19 +162,91 @@ static enum file_result ntfs_copy(const struct source *s, const char *path, cons
                                                 .sync = dev_sync,
                                                 .stat = dev_stat,
                                                 .ioctl = dev_ioctl};
-    struct disk disk = {.source = s};
+    struct mounted *m = g_new0(struct mounted, 1);
+    m->disk.source = s;
     ntfs_log_set_handler(ntfs_log_handler_null);
     ntfs_set_char_encoding("C.UTF-8");
-    struct ntfs_device *d = ntfs_device_alloc("disk", 0, &ops, &disk);
-    ntfs_volume *v = d ? ntfs_device_mount(d, NTFS_MNT_RDONLY | NTFS_MNT_FORENSIC) : NULL;
-    if (!v) {
-        if (d)
-            ntfs_device_free(d);
+    struct ntfs_device *d = ntfs_device_alloc("disk", 0, &ops, &m->disk);
+    m->volume = d ? ntfs_device_mount(d, NTFS_MNT_RDONLY | NTFS_MNT_FORENSIC) : NULL;
+    if (m->volume)
+        return m;
+    if (d)
+        ntfs_device_free(d);
+    g_free(m);
+    return NULL;
+}
+
+static void unmount(void *mounted)
+{
+    struct mounted *m = mounted;
+    ntfs_umount(m->volume, TRUE); /* and the device */
+    g_free(m);
+}
+
+static enum file_result ntfs_copy(const struct source *s, const char *path, const struct file_sink *to)
+{
+    struct mounted *m = mount_disk(s);
+    if (!m)
         return FILE_DAMAGED;
-    }
-    enum file_result result = copy_from(v, path, to);
-    ntfs_umount(v, TRUE); /* and the device */
+    enum file_result result = copy_from(m->volume, path, to);
+    unmount(m);
     return result;
 }
 
-const struct volume_kind volume_ntfs = {"NTFS", ntfs_is, ntfs_copy};
+/* ---- a folder ---- */
+
+static void *ntfs_open(const struct source *s, uint64_t *root)
+{
+    *root = FILE_root;
+    return mount_disk(s);
+}
+
+struct listing {
+    ntfs_volume *volume;
+    volume_entry_fn fn;
+    void *ctx;
+    enum file_result result;
+};
+
+static int stop(struct listing *l, enum file_result why)
+{
+    l->result = why;
+    return -1;
+}
+
+/* A file has a second name for DOS; what the file system keeps of itself is not the user's. */
+static int take_entry(void *listing, const ntfschar *units, const int n, const int kind, const s64 at,
+                      const MFT_REF ref, const unsigned type)
+{
+    struct listing *l = listing;
+    char *name = NULL;
+    if ((kind & 3) == FILE_NAME_DOS || MREF(ref) < FILE_first_user)
+        return 0;
+    ntfs_inode *i = ntfs_inode_open(l->volume, ref);
+    if (!i)
+        return stop(l, FILE_DAMAGED);
+    struct volume_entry e = {.id = MREF(ref), .folder = i->mrec->flags & MFT_RECORD_IS_DIRECTORY};
+    const uint64_t marks[] = {e.folder ? 0 : i->data_size, i->last_data_change_time, i->last_mft_change_time,
+                              (uint64_t)i->flags << 32 | i->security_id};
+    memcpy(e.marks, marks, sizeof marks);
+    ntfs_inode_close(i);
+    if (ntfs_ucstombs(units, n, &name, 0) < 0)
+        return 0;
+    e.name = name;
+    bool goes_on = strchr(name, '/') || l->fn(l->ctx, &e);
+    free(name);
+    return goes_on ? 0 : stop(l, FILE_NOT_TAKEN);
+}
+
+static enum file_result ntfs_list(void *mounted, uint64_t folder, volume_entry_fn fn, void *ctx)
+{
+    struct listing l = {((struct mounted *)mounted)->volume, fn, ctx, FILE_DONE};
+    s64 at = 0;
+    ntfs_inode *i = ntfs_inode_open(l.volume, folder);
+    int bad = i ? ntfs_readdir(i, &at, &l, take_entry) : -1;
+    if (i)
+        ntfs_inode_close(i);
+    return l.result != FILE_DONE ? l.result : bad ? FILE_DAMAGED : FILE_DONE;
+}
+
+const struct volume_kind volume_ntfs = {"NTFS", ntfs_is, ntfs_open, ntfs_list, unmount, ntfs_copy};

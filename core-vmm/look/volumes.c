@@ -5,18 +5,13 @@
 #include "core-vmm/look/volume.h"
 #include <string.h>
 
-struct part {
-    unsigned number; /* as Linux counts; 0: all of a disk without a table */
-    uint64_t at, bytes;
-};
-
 enum { BLOCK = 512, TABLE = 446, ENTRY = 16, ENTRIES = 4, SIGNATURE = 510 };
 enum { EXTENDED = 0x05, EXTENDED_LBA = 0x0f, EXTENDED_LINUX = 0x85, PROTECTIVE = 0xee };
 enum { LOGICAL_MOST = 64, GPT_MOST = 128, GPT_ENTRY = 128 };
 
 static void add(GArray *list, const struct source *disk, unsigned number, uint64_t block, uint64_t blocks)
 {
-    struct part p = {number, block * BLOCK, 0};
+    struct partition p = {number, block * BLOCK, 0, NULL};
     if (block >= disk->bytes / BLOCK)
         return;
     p.bytes = MIN(blocks, disk->bytes / BLOCK - block) * BLOCK;
@@ -76,7 +71,7 @@ static bool is_table(const uint8_t *mbr)
 
 static GArray *look_for_parts(const struct source *disk)
 {
-    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct part));
+    GArray *list = g_array_new(FALSE, FALSE, sizeof(struct partition));
     uint8_t mbr[BLOCK];
     bool table = source_read(disk, 0, mbr, sizeof mbr) && is_table(mbr);
     for (unsigned i = 0; i < ENTRIES && table; i++) {
@@ -94,11 +89,6 @@ static GArray *look_for_parts(const struct source *disk)
 }
 
 /* ---- one of them as a source ---- */
-
-struct within {
-    const struct source *disk;
-    uint64_t at;
-};
 
 static bool read_within(const struct source *s, uint64_t at, void *to, size_t n)
 {
@@ -120,8 +110,25 @@ bool file_fits(const struct source *disk, uint64_t bytes, const struct file_sink
     return to->holes || bytes <= disk->bytes;
 }
 
-bool volumes_copy(const struct source *disk, unsigned number, const char *path, const struct file_sink *to,
-                  const char **why)
+struct source volumes_source(const struct source *disk, const struct partition *p, struct within *room)
+{
+    *room = (struct within){disk, p->at};
+    return (struct source){.read = read_within, .data = room, .fd = -1, .bytes = p->bytes};
+}
+
+GArray *volumes_partitions(const struct source *disk)
+{
+    GArray *list = look_for_parts(disk);
+    for (guint i = 0; i < list->len; i++) {
+        struct partition *p = &g_array_index(list, struct partition, i);
+        struct within room;
+        const struct source s = volumes_source(disk, p, &room);
+        p->kind = kind_of(&s);
+    }
+    return list;
+}
+
+const char *volumes_why(enum file_result result)
 {
     static const char *const words[] = {
         [FILE_NOT_THERE] = "there is no such file",
@@ -131,22 +138,28 @@ bool volumes_copy(const struct source *disk, unsigned number, const char *path, 
         [FILE_TOO_LARGE] = "it is larger than its disk: it can only go to a new file, which has its holes, too",
         [FILE_NOT_TAKEN] = "what was read of it cannot be written",
     };
-    g_autoptr(GArray) list = look_for_parts(disk);
+    return words[result];
+}
+
+bool volumes_copy(const struct source *disk, unsigned number, const char *path, const struct file_sink *to,
+                  const char **why)
+{
+    g_autoptr(GArray) list = volumes_partitions(disk);
     enum file_result result = FILE_NOT_THERE;
     bool any = false, known = false;
     path += strspn(path, "/");
     for (guint i = 0; i < list->len && (result == FILE_NOT_THERE || result == FILE_NO_FILE); i++) {
-        const struct part *p = &g_array_index(list, struct part, i);
-        const struct within w = {disk, p->at};
-        const struct source s = {.read = read_within, .data = &w, .fd = -1, .bytes = p->bytes};
-        const struct volume_kind *kind = !number || p->number == number ? kind_of(&s) : NULL;
-        any |= !number || p->number == number;
-        enum file_result r = kind ? kind->copy(&s, path, to) : FILE_NOT_THERE;
+        const struct partition *p = &g_array_index(list, struct partition, i);
+        struct within room;
+        const struct source s = volumes_source(disk, p, &room);
+        bool wanted = !number || p->number == number;
+        enum file_result r = wanted && p->kind ? p->kind->copy(&s, path, to) : FILE_NOT_THERE;
         result = r == FILE_NOT_THERE ? result : r;
-        known |= kind != NULL;
+        any |= wanted;
+        known |= wanted && p->kind;
     }
     *why = !any     ? "it has no such partition"
            : !known ? "there is no file system that is known here (ext2, ext3, ext4, FAT, NTFS)"
-                    : words[result];
+                    : volumes_why(result);
     return result == FILE_DONE;
 }

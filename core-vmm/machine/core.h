@@ -5,6 +5,7 @@
  * interrupt controllers and the CPU pins; recursive, because they call each other), the clock's (leaf).  Looking an
  * address up takes none. */
 #pragma once
+#include "core-vmm/api/audio_host.h"
 #include "core-vmm/api/irqchip.h"
 #include "core-vmm/api/platform.h"
 #include "core-vmm/base/spin.h"
@@ -71,6 +72,9 @@ void memory_log(struct machine *m, bool on);
  * as it was at the call or newer; what is newer is noted again.  Loop thread. */
 void memory_take_log(struct machine *m, uint64_t *bitmap);
 
+/* ---- barrier.c ---- */
+bool barrier_far_offered(void); /* can other threads be made to pass a barrier? */
+
 /* ---- device.c ---- */
 struct mapped_region {
     struct device *device;
@@ -109,10 +113,11 @@ struct device_core {
         uint64_t at;
         void (*fn)(struct device *d);
     } timers[DEV_TIMERS];
-    _Atomic unsigned keyboard_since, pointer_since; /* dev_input(): when that began, 0: not listened to */
-    struct net_cable *cable;                        /* net.c; NULL: it is no network card */
-    uint32_t at_once;                               /* in an access: how much of machine.at_once is left; else 0 */
-    bool requests_through;                          /* in an access: drives_tell() is due at its end */
+    _Atomic unsigned keyboard_since, pointer_since,
+        absolute_since;      /* dev_input(): when that began, 0: not listened to */
+    struct net_cable *cable; /* net.c; NULL: it is no network card */
+    uint32_t at_once;        /* in an access: how much of machine.at_once is left; else 0 */
+    bool requests_through;   /* in an access: drives_tell() is due at its end */
     struct config config;
     int64_t log_second;
     unsigned log_count;
@@ -279,7 +284,7 @@ struct machine {
     unsigned display_count;
     struct device *inputs[MAX_INPUTS]; /* who has input_ops, in the order of the board */
     unsigned input_count;
-    _Atomic unsigned listens; /* counts beginnings of listening: device_core.keyboard_since, pointer_since */
+    _Atomic unsigned listens;                /* counts beginnings of listening: device_core.keyboard_since ... */
     struct device *fpu_error, *power_button; /* who has that of platform_ops */
     struct {
         void (*fn)(void *ctx, const char *section);
@@ -301,13 +306,19 @@ struct machine {
     GMutex channels_lock;
     GPtrArray *channels, *services; /* channel.c: struct channel, under channels_lock; struct channel_service */
     struct tpm_port *tpm;           /* tpm.c; NULL: there is no such device */
-    GPtrArray *char_ports;          /* struct char_port: char.c */
-    GHashTable *ends; /* struct char_end by port, opened before; only while the machine is being built, or NULL */
+    struct audio_stream *audio;     /* audio.c: the first of a list */
+    audio_host_fn audio_host;
+    void *audio_host_ctx;
+    GPtrArray *char_ports; /* struct char_port: char.c */
+    GHashTable *ends;      /* struct char_end by port, opened before; only while the machine is being built, or NULL */
     struct thread_hook on_thread;
     struct halt_hook on_halt;
+    struct start_hook on_start;
     struct drive *drives; /* drive.c: a list */
     uint32_t at_once;     /* bytes that an access to a device may read from media itself; 0: see drive_inside.h */
     struct live *live;    /* save_live.c: one that is under way, or NULL */
+    GArray *live_older;   /* int: files for the next one, or NULL */
+    bool far_barriers;    /* set by the engine before there are threads: see barrier.c */
     uint32_t eject_later; /* slots that the guest has let go of meanwhile */
     struct state_packers *packers; /* state_memory.c: made with the machine, for a fenced loop can make no threads */
 };

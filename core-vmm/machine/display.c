@@ -5,6 +5,7 @@
  * then tells the watchers what happened: new surface, damage, cursor.  Watchers may come and go in any of their callbacks.
  * A surface that was replaced lives until all have been told of its successor. */
 #include "core-vmm/machine/display.h"
+#include "core-vmm/machine/machine.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -139,6 +140,11 @@ void display_cursor(struct display *p, int hot_x, int hot_y, uint32_t width, uin
     if (argb && width && height && width <= CURSOR_SIDE && height <= CURSOR_SIDE)
         p->cursor = (struct cursor){hot_x, hot_y, width, height, g_memdup2(argb, (size_t)width * height * 4)};
     p->cursor_changed = true;
+}
+
+bool display_pointer_follows(struct display *p)
+{
+    return machine_takes_absolute(p->device->machine);
 }
 
 /* ---- the watchers' side ---- */

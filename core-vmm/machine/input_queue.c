@@ -75,6 +75,7 @@ void dev_input(struct device *d, unsigned listened_to)
 {
     listen(d->machine, &d->core->keyboard_since, listened_to & INPUT_KEYBOARD);
     listen(d->machine, &d->core->pointer_since, listened_to & INPUT_POINTER);
+    listen(d->machine, &d->core->absolute_since, listened_to & INPUT_ABSOLUTE);
 }
 
 static bool takes(const struct device *d, enum kind kind)
@@ -83,13 +84,19 @@ static bool takes(const struct device *d, enum kind kind)
     return kind == KEY ? ops->key != NULL : kind == RELATIVE ? ops->pointer != NULL : ops->pointer_absolute != NULL;
 }
 
+static unsigned listened_since(const struct device *d, enum kind kind)
+{
+    const struct device_core *c = d->core;
+    return atomic_load(kind == KEY ? &c->keyboard_since : kind == RELATIVE ? &c->pointer_since : &c->absolute_since);
+}
+
 static struct device *receiver(struct machine *m, enum kind kind)
 {
     struct device *best = NULL;
     unsigned best_since = 0;
     for (unsigned i = 0; i < m->input_count; i++) {
         struct device *d = m->inputs[i];
-        unsigned since = atomic_load(kind == KEY ? &d->core->keyboard_since : &d->core->pointer_since);
+        unsigned since = listened_since(d, kind);
         if (!takes(d, kind) || (kind == ABSOLUTE && !since) || (best && since <= best_since))
             continue;
         best = d;

@@ -28,21 +28,31 @@ bool live_pages_set_aside(struct live_pages *p, const struct live_watch *watch, 
 void live_pages_clean(struct live_pages *p); /* none has changed */
 
 /* ---- live_brake.c: the guest gets less of the time ---- */
-enum { LIVE_BRAKE_HARDEST = 6 };
+enum { LIVE_BRAKE_HARDEST = 5 };
+/* Whose turn it is, by nothing but these; times in us. */
+struct live_turns {
+    unsigned level; /* 0: the guest is not held back */
+    bool stands;
+    int64_t since, length; /* of this turn; the length only of one that stands */
+    int64_t copied;        /* when a page was copied last */
+};
+struct live_turn {
+    bool stands;
+    int64_t until; /* look again then, or when level or copied change; INT64_MAX: only then */
+};
+struct live_turn live_turn_now(const struct live_turns *t, int64_t now);
+void live_turn_begins(struct live_turns *t, const struct live_turn *turn, int64_t now); /* no-op if it is under way */
+
 struct live_brake {
     struct machine *machine;
-    unsigned level; /* 0: the guest is not held back */
-    guint looks;    /* a timer, from level 1 on */
-    GMutex lock;    /* of what follows: whoever copies, and the loop thread */
-    bool holds;
-    int64_t since, ran; /* us: since when they stand, or run; and how long they had run before they stood */
-    uint64_t pages;     /* copied since they stand */
+    GMutex lock; /* of what follows: whoever copies, the loop thread, and the one that takes turns */
+    GCond changed;
+    struct live_turns turns;
+    bool works, holds, ended;
 };
-/* These three: the loop thread. */
+/* These: the loop thread. */
 void live_brake_init(struct live_brake *b, struct machine *m);
 void live_brake_clear(struct live_brake *b);
-bool live_brake_harder(struct live_brake *b); /* false: it is as hard as it gets */
-/* Whoever copies says so at each few pages, and is held up while the guest runs.  It stands between two calls, but not for long if the
- * second does not come. */
-void live_brake_copied(struct live_brake *b, uint64_t pages);
-void live_brake_release(struct live_brake *b);
+bool live_brake_harder(struct live_brake *b);  /* false: it is as hard as it gets */
+void live_brake_release(struct live_brake *b); /* for good */
+void live_brake_copied(struct live_brake *b);  /* whoever copies says so at each few pages */

@@ -275,6 +275,8 @@ static bool engine_start(struct machine *m, GError **error)
                                 .vmware = shown_as(m, "vmware"),
                                 .hyperv = m->hyperv != NULL,
                                 .options = m->engine_options};
+    if (m->cpus == 1 && barrier_far_offered())
+        m->cpu_vm.far_barriers = &m->far_barriers;
     m->engine_vm = m->engine->vm_new(&m->cpu_vm, error);
     if (!m->engine_vm || !memory_map_engine(m, error))
         return false;
@@ -348,6 +350,7 @@ void machine_free(struct machine *m)
 {
     vcpus_stop(m);
     live_abandon(m);
+    machine_live_no_older(m);
     drives_hush(m, NULL);
     while (g_source_remove_by_user_data(m))
         ;
@@ -394,17 +397,27 @@ void machine_on_halt(struct machine *m, struct halt_hook hook)
         vcpus_release(m);
 }
 
+void machine_on_start(struct machine *m, struct start_hook hook)
+{
+    m->on_start = hook;
+}
+
+/* A vCPU looks for reasons to stand before it runs for the first time. */
 bool machine_start(struct machine *m, GError **error)
 {
     const struct config c = {m->file, m->path, "machine"};
     int64_t percent = 0;
     if (!config_number(&c, "cpu-limit", &percent, error))
         return false;
+    vcpus_ask_hold(m);
+    if (!vcpus_start(m, error) || (m->on_start.may_run && !m->on_start.may_run(m->on_start.ctx, error)))
+        return false;
     clock_go(m->clock);
     tell(m, MACHINE_RUNNING);
     if (percent)
         cpu_limit_set(m, percent);
-    return vcpus_start(m, error);
+    vcpus_release(m);
+    return true;
 }
 
 /* ---- questions ---- */

@@ -40,6 +40,12 @@ struct halt_hook {
     void *ctx;
 };
 void machine_on_halt(struct machine *m, struct halt_hook hook); /* the last one is not called any more then */
+/* Asked by machine_start() when all threads are there, and before the guest's first instruction.  False: the machine does not start. */
+struct start_hook {
+    bool (*may_run)(void *ctx, GError **error);
+    void *ctx;
+};
+void machine_on_start(struct machine *m, struct start_hook hook); /* before machine_start() */
 bool machine_start(struct machine *m, GError **error);
 void machine_pause(struct machine *m); /* every vCPU stands when it returns; guest time stands too */
 void machine_resume(struct machine *m);
@@ -62,14 +68,19 @@ struct live_result {
     bool vars;                   /* what UEFI remembered at that moment is in the file for that */
     unsigned rounds, last_pages; /* how often pages that had changed were copied; how many while it stood */
     unsigned held_back;          /* how hard the guest was held back in the end; 0: it was not */
+    bool based;                  /* of memory, only what differs from the older states is in the file */
 };
 typedef void (*live_done)(void *ctx, const struct live_result *r, const GError *error);
 bool machine_save_live(struct machine *m, int fd, int vars, const struct save_watch *watch, live_done done, void *ctx,
                        GError **error);
 bool machine_saves_live(const struct machine *m); /* one is under way */
-/* Loads that into a machine built from the same machine.ini, before machine_start(); its disks must be as they were.
- * False: one sentence, and the machine is not to be started. */
-bool machine_restore(struct machine *m, int fd, GError **error);
+/* Older states, which that may build upon, the oldest first, and each upon those before it (state_base.c): they are needed to load it
+ * then.  Takes fd; false: they are more than STATE_BASES_MAX (base/state_file.h). */
+bool machine_live_older(struct machine *m, int fd);
+void machine_live_no_older(struct machine *m); /* none of those */
+/* Loads that into a machine built from the same machine.ini, before machine_start(); its disks must be as they were.  older: what
+ * it may build upon, in that order.  False: one sentence, and the machine is not to be started. */
+bool machine_restore(struct machine *m, int fd, const int *older, unsigned count, GError **error);
 bool machine_power_button(struct machine *m, GError **error); /* ACPI: asks the guest to shut down */
 enum machine_state machine_state(struct machine *m);
 /* What the guest has told of its crashes since the machine was started: how many, and of the last one code and arguments
@@ -98,6 +109,9 @@ struct balloon_state;
 bool machine_balloon_look(struct machine *m, bool refresh, struct balloon_state *out);
 bool machine_balloon_ask(struct machine *m, uint64_t bytes);                  /* to be given back in all */
 void machine_get_cpu(struct machine *m, unsigned cpu, struct x86_state *out); /* pauses that vCPU for a moment */
+/* usb.c: the device of section usbN; false: there is none. */
+struct usb_look;
+bool machine_usb_look(struct machine *m, unsigned n, struct usb_look *out);
 /* A device by its name on the board, or NULL. */
 struct device *machine_device(struct machine *m, const char *name);
 /* Plugs the PCI function of that section of machine.ini ("testpci1") into the running machine, and tells the guest.  settings:

@@ -127,6 +127,8 @@ struct load {
     struct state_reader reader;
     struct state_section section; /* the one that comes next */
     struct state_unpack *unpack;  /* NULL: the guest's memory has not begun */
+    const int *older;             /* files that it may build upon */
+    unsigned older_count;
 };
 
 static bool right_version(const struct load *l, const struct state_part *p, GError **error)
@@ -136,13 +138,52 @@ static bool right_version(const struct load *l, const struct state_part *p, GErr
                       l->section.version, p->name, p->version);
 }
 
+static bool begin_memory(struct load *l, GError **error)
+{
+    if (l->unpack)
+        return true;
+    if (!state_clear_memory(l->machine, error))
+        return false;
+    l->unpack = state_unpack_new(l->machine);
+    return true;
+}
+
+/* RAM of an older state: the one that the section is of?  That shows in the end, when it has been read. */
+static bool load_older(struct load *l, int fd, GError **error)
+{
+    struct state_reader r;
+    struct state_section s = {.name = ""};
+    bool good = state_open(&r, fd, error);
+    state_unpack_only_ram(l->unpack, true);
+    while (good && strcmp(s.name, STATE_END)) {
+        good = state_next(&r, &s, error);
+        if (good && !strcmp(s.name, STATE_MEMORY_PART) && s.version == STATE_MEMORY_VERSION)
+            good = state_unpack_put(l->unpack, state_take(&r), error);
+    }
+    const struct state_identity file = {r.size, r.crc};
+    state_close(&r);
+    state_unpack_only_ram(l->unpack, false);
+    return good && (state_base_is(&l->section, &file) ||
+                    state_fail(error, "builds upon an older one, and what is in its place is another one"));
+}
+
+static bool load_base(struct load *l, GError **error)
+{
+    unsigned n = 0;
+    bool good = true;
+    while (good && !strcmp(l->section.name, STATE_BASE_PART)) {
+        good = n < l->older_count || state_fail(error, "builds upon older ones, of which not all are there");
+        good = good && begin_memory(l, error) && load_older(l, l->older[n++], error) &&
+               state_next(&l->reader, &l->section, error);
+    }
+    return good;
+}
+
 /* Memory comes in pieces, at its place in the table and before it: a machine that ran on while it was saved (save_live.c) has
  * it for the most part before what came of it. */
 static bool load_memory(struct load *l, const struct state_part *p, GError **error)
 {
-    bool good = l->unpack || state_clear_memory(l->machine, error);
-    if (good && !l->unpack)
-        l->unpack = state_unpack_new(l->machine);
+    bool good = begin_memory(l, error);
     while (good && !strcmp(l->section.name, p->name))
         good = right_version(l, p, error) && state_unpack_put(l->unpack, state_take(&l->reader), error) &&
                state_next(&l->reader, &l->section, error);
@@ -177,22 +218,20 @@ static bool load_all(struct load *l, int fd, GError **error)
     bool good = state_open(&l->reader, fd, error) && state_next(&l->reader, &l->section, error);
     irq_load_begin(l->machine);
     for (unsigned i = 0; i < l->table->len && good; i++)
-        good = load_next(l, i, error);
+        good = (i != STATE_BEFORE_MEMORY || load_base(l, error)) && load_next(l, i, error);
     irq_load_end(l->machine);
     state_unpack_free(l->unpack);
     state_close(&l->reader);
     return good && (!strcmp(l->section.name, STATE_END) || misplaced(l->table, l->table->len, l->section.name, error));
 }
 
-bool machine_restore(struct machine *m, int fd, GError **error)
+bool machine_restore(struct machine *m, int fd, const int *older, unsigned count, GError **error)
 {
-    struct load l = {.machine = m};
+    struct load l = {.machine = m, .older = older, .older_count = count};
     if (m->state != MACHINE_STOPPED || save_ended(m)) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "A machine that has started cannot be loaded");
         return false;
     }
-    if (!state_check(fd, error))
-        return false;
     l.table = state_table(m);
     bool good = load_all(&l, fd, error);
     g_array_unref(l.table);

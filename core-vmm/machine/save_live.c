@@ -23,13 +23,15 @@
 #include <unistd.h>
 
 #define FLASH_AREA "flash.0" /* the memory of UEFI's variables, as state_areas() calls it */
-enum { FEW_PAGES = 4096, ALIKE_ROUNDS = 3, ROUNDS_MAX = 64, LOG_MS = 50, PACKED_AS_COPIED = 1024 };
+enum { FEW_PAGES = 4096, ALIKE_ROUNDS = 3, ROUNDS_MAX = 64, LOG_MS = 50 };
 enum step { STEP_MEMORY, STEP_COPY, STEP_FLUSH, STEP_REST };
 
 struct live {
     struct machine *machine;
     int fd;
-    int vars; /* for what UEFI remembers */
+    int vars;                /* for what UEFI remembers */
+    GArray *older;           /* int: files of states that it may build upon */
+    struct state_base *base; /* NULL: it has all of RAM itself */
     struct save_watch watch;
     live_done done;
     void *ctx;
@@ -52,6 +54,8 @@ struct live {
 
 static void live_free(struct live *l)
 {
+    state_base_free(l->base);
+    g_clear_pointer(&l->older, g_array_unref);
     if (l->to_memory)
         g_source_remove(l->to_memory);
     live_brake_clear(&l->brake);
@@ -75,34 +79,50 @@ static void part_free(gpointer bytes)
 
 /* ---- steps on their own thread ---- */
 
+/* One that is damaged, or of another size of memory, is as good as none. */
+static void open_base(struct live *l)
+{
+    g_autoptr(GError) why = NULL;
+    if (!l->older)
+        return;
+    uint64_t ram = g_array_index(l->areas, struct memory_area, 0).bytes;
+    l->base = state_base_open((const int *)l->older->data, l->older->len, ram, &why);
+    l->result.based = l->base;
+    if (!l->base)
+        g_message("live: all of memory goes to the file: %s", why->message);
+}
+
 /* What the state is of, and memory as it is while it changes. */
 static bool write_memory(struct live *l, GError **error)
 {
     g_autoptr(GArray) ram = g_array_new(FALSE, FALSE, sizeof(struct memory_area));
     g_array_append_vals(ram, l->areas->data, 1);
+    open_base(l);
+    const struct page_source from = {.base = l->base};
     bool good = state_begin(&l->writer, l->fd, error);
     for (guint i = 0; i < STATE_BEFORE_MEMORY && good; i++) {
         const struct state_part *p = &g_array_index(l->table, struct state_part, i);
         const GByteArray *b = l->parts->pdata[i];
         good = state_put(&l->writer, p->name, p->version, b->data, b->len, error);
     }
+    good = good && (!l->base || state_base_put(l->base, &l->writer, error));
     for (guint i = 0; i < l->table->len && good; i++) {
         const struct state_part *p = &g_array_index(l->table, struct state_part, i);
-        good = p->sync || state_save_areas(l->machine, ram, NULL, p, &l->writer, &l->watch, error);
+        good = p->sync || state_save_areas(l->machine, ram, &from, p, &l->writer, &l->watch, error);
     }
     return good;
 }
 
 static void copied(void *live, uint64_t pages)
 {
-    live_brake_copied(&((struct live *)live)->brake, pages);
+    live_brake_copied(&((struct live *)live)->brake);
 }
 
-/* Between two pieces of what is written because the store is full: packing is as much work as copying several times as much. */
+/* Between two pieces of what is written because the store is full. */
 static bool is_wanted(void *live, uint64_t done, uint64_t total, GError **error)
 {
     struct live *l = live;
-    copied(l, PACKED_AS_COPIED);
+    live_brake_copied(&l->brake);
     return l->watch.goes_on(l->watch.ctx, 1, 1, error);
 }
 
@@ -110,10 +130,11 @@ static bool write_store(void *live, GError **error)
 {
     struct live *l = live;
     const struct save_watch watch = {is_wanted, l};
+    const struct page_source from = {.store = &l->pages.store};
     bool good = true;
     for (guint i = 0; i < l->table->len && good; i++) {
         const struct state_part *p = &g_array_index(l->table, struct state_part, i);
-        good = p->sync || state_save_areas(l->machine, l->areas, &l->pages.store, p, &l->writer, &watch, error);
+        good = p->sync || state_save_areas(l->machine, l->areas, &from, p, &l->writer, &watch, error);
     }
     return good;
 }
@@ -163,6 +184,7 @@ static bool only_tell(void *live, uint64_t done, uint64_t total, GError **error)
 static bool write_rest(struct live *l, GError **error)
 {
     const struct save_watch watch = {only_tell, l};
+    const struct page_source from = {.store = &l->pages.store};
     bool good = true;
     for (guint i = STATE_BEFORE_MEMORY; i < l->table->len && good; i++) {
         const struct state_part *p = &g_array_index(l->table, struct state_part, i);
@@ -170,7 +192,7 @@ static bool write_rest(struct live *l, GError **error)
         if (p->sync)
             good = state_put(&l->writer, p->name, p->version, b->data, b->len, error);
         else
-            good = state_save_areas(l->machine, l->areas, &l->pages.store, p, &l->writer, &watch, error);
+            good = state_save_areas(l->machine, l->areas, &from, p, &l->writer, &watch, error);
     }
     return good && write_vars(l, error) && state_finish(&l->writer, error);
 }
@@ -287,13 +309,13 @@ static void finish(struct live *l)
     struct machine *m = l->machine;
     m->live = NULL;
     live_brake_release(&l->brake);
-    l->result.held_back = l->brake.level;
+    l->result.held_back = l->brake.turns.level;
     drive_overlays_close(m);
     if (m->memory.log)
         memory_log(m, false);
     g_message("live: stood still for %" G_GINT64_FORMAT
               " us, after %u rounds, with %u pages left; held back %u of %u, %u times the store was full%s%s",
-              l->result.stood_us, l->result.rounds, l->result.last_pages, l->brake.level, LIVE_BRAKE_HARDEST,
+              l->result.stood_us, l->result.rounds, l->result.last_pages, l->result.held_back, LIVE_BRAKE_HARDEST,
               l->pages.written, l->error ? ": " : "", l->error ? l->error->message : "");
     if (l->done)
         l->done(l->ctx, &l->result, l->error);
@@ -399,7 +421,9 @@ bool machine_save_live(struct machine *m, int fd, int vars, const struct save_wa
                        GError **error)
 {
     struct live *l = g_new0(struct live, 1);
-    *l = (struct live){.machine = m, .fd = fd, .vars = vars, .watch = *watch, .done = done, .ctx = ctx};
+    *l = (struct live){
+        .machine = m, .fd = fd, .vars = vars, .watch = *watch, .done = done, .ctx = ctx, .older = m->live_older};
+    m->live_older = NULL;
     live_brake_init(&l->brake, m);
     l->table = state_table(m);
     l->areas = state_areas(m);
@@ -416,6 +440,32 @@ bool machine_save_live(struct machine *m, int fd, int vars, const struct save_wa
     vcpus_release(m);
     l->to_memory = g_timeout_add_full(G_PRIORITY_HIGH, LOG_MS, begin_memory, l, NULL);
     return true;
+}
+
+/* ---- older states ---- */
+
+static void older_free(gpointer fd)
+{
+    close(*(int *)fd);
+}
+
+bool machine_live_older(struct machine *m, int fd)
+{
+    if (!m->live_older) {
+        m->live_older = g_array_new(FALSE, FALSE, sizeof(int));
+        g_array_set_clear_func(m->live_older, older_free);
+    }
+    if (m->live_older->len < STATE_BASES_MAX) {
+        g_array_append_val(m->live_older, fd);
+        return true;
+    }
+    close(fd);
+    return false;
+}
+
+void machine_live_no_older(struct machine *m)
+{
+    g_clear_pointer(&m->live_older, g_array_unref);
 }
 
 bool machine_saves_live(const struct machine *m)

@@ -199,7 +199,7 @@ GArray *state_table(struct machine *m)
     if (m->tpm)
         add(table, "tpm", 1, sync_tpm);
     add(table, "interrupts", 1, sync_interrupts);
-    add(table, "memory", 2, NULL);
+    add(table, STATE_MEMORY_PART, STATE_MEMORY_VERSION, NULL);
     add_cpus(table, "cpu", m->cpus, 1, sync_cpu);
     if (irq_has_lapics(m))
         add_cpus(table, "lapic", m->cpus, 2, sync_lapic);

@@ -6,7 +6,8 @@
  *                           u8 how the data are: 0 plain, 1 zstd; a bit per page, the first the lowest, in whole bytes;
  *                           the pages whose bits are set, one behind the other
  *
- * A page may be there more than once: what counts is the last (save_live.c).
+ * A page may be there more than once: what counts is the last (save_live.c).  Of a state that builds upon others (state_base.c), those
+ * pages of RAM are left out that are in them as they are, rather than those of zeroes.
  *
  * Chunks are packed by several threads, each whole with its sum, and go to the file in their order by the thread that saves:
  * it has a few more under way than there are threads, and waits for the oldest. */
@@ -25,7 +26,7 @@ enum { WINDOW_PAGES = STATE_WINDOW_PAGES, LEVEL = 1, PACKERS_MAX = 8 };
 GArray *state_areas(struct machine *m)
 {
     GArray *areas = g_array_new(FALSE, TRUE, sizeof(struct memory_area));
-    struct memory_area ram = {"RAM", 0, m->memory.below_4g + m->memory.above_4g};
+    struct memory_area ram = {STATE_RAM, 0, m->memory.below_4g + m->memory.above_4g};
     uint64_t end = ram.bytes;
     g_array_append_val(areas, ram);
     for (unsigned i = 0; i < m->devices; i++)
@@ -46,8 +47,7 @@ GArray *state_areas(struct machine *m)
 struct chunk {
     struct machine *machine;
     const struct memory_area *area;
-    const struct page_store
-        *store;      /* the pages that it has, zero or not; NULL: those of the machine that are not zero */
+    const struct page_source *from;
     uint64_t offset; /* in the area */
     unsigned pages;
     GByteArray *packed; /* NULL: all of it is zero, or it failed */
@@ -91,16 +91,31 @@ static unsigned leave_out_zeroes(unsigned pages, uint8_t *bits, uint8_t *data)
     return n;
 }
 
+/* Leaves those that are not what they are in the base, zero or not; how many; -1: the base cannot be read. */
+static int leave_out_same(const struct chunk *c, uint8_t *bits, uint8_t *data)
+{
+    g_autofree uint8_t *base = g_malloc(WINDOW_PAGES * PAGE);
+    int n = 0;
+    if (!state_base_read(c->from->base, c->offset, c->pages, base))
+        return -1;
+    for (unsigned i = 0; i < c->pages; i++)
+        if (memcmp(data + i * PAGE, base + i * PAGE, PAGE)) {
+            bits[i / 8] |= 1 << i % 8;
+            memmove(data + n++ * PAGE, data + i * PAGE, PAGE);
+        }
+    return n;
+}
+
 /* The pages that the store has of a window, one behind the other; how many. */
 static unsigned take_stored(const struct chunk *c, uint8_t *bits, uint8_t *data)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < c->pages; i++) {
         uint64_t at = c->area->offset + c->offset + i * PAGE;
-        if (!page_store_has(c->store, at))
+        if (!page_store_has(c->from->store, at))
             continue;
         bits[i / 8] |= 1 << i % 8;
-        memcpy(data + n++ * PAGE, c->store->data + at, PAGE);
+        memcpy(data + n++ * PAGE, c->from->store->data + at, PAGE);
     }
     return n;
 }
@@ -116,6 +131,16 @@ static size_t compress_behind(GByteArray *to, const uint8_t *data, size_t n)
     return smaller ? packed : 0;
 }
 
+/* Those that belong into the file, one behind the other; how many; -1: they cannot be read. */
+static int find_pages(const struct chunk *c, uint8_t *bits, uint8_t *data)
+{
+    if (c->from->store)
+        return take_stored(c, bits, data);
+    if (!read_window(c, data))
+        return -1;
+    return c->from->base ? leave_out_same(c, bits, data) : (int)leave_out_zeroes(c->pages, bits, data);
+}
+
 /* False: the memory cannot be read. */
 static bool chunk_pack(struct chunk *c)
 {
@@ -124,11 +149,10 @@ static bool chunk_pack(struct chunk *c)
     g_autofree char *name = g_strdup(c->area->name);
     uint64_t offset = c->offset;
     uint16_t pages = c->pages;
-    bool good = c->store || read_window(c, data);
-    unsigned n = c->store ? take_stored(c, bits, data) : good ? leave_out_zeroes(pages, bits, data) : 0;
+    int n = find_pages(c, bits, data);
     struct stream s;
-    if (!n)
-        return good;
+    if (n <= 0)
+        return !n;
     stream_init_save(&s);
     stream_text(&s, &name);
     stream_u64(&s, &offset);
@@ -166,6 +190,7 @@ struct state_packers *state_packers_new(void)
     p->threads = CLAMP(g_get_num_processors(), 1, PACKERS_MAX);
     p->pool = g_thread_pool_new(pack_one, p, p->threads, FALSE, NULL);
     p->live = g_thread_pool_new(live_work, NULL, 1, FALSE, NULL);
+    p->brake = g_thread_pool_new(live_brake_work, NULL, 1, FALSE, NULL);
     return p;
 }
 
@@ -175,6 +200,7 @@ void state_packers_free(struct state_packers *p)
         return;
     if (p->live)
         g_thread_pool_free(p->live, FALSE, TRUE);
+    g_thread_pool_free(p->brake, FALSE, TRUE);
     g_thread_pool_free(p->pool, FALSE, TRUE);
     g_mutex_clear(&p->lock);
     g_cond_clear(&p->one_done);
@@ -195,9 +221,9 @@ struct packing { /* of one save */
     const struct state_part *part;
     struct state_writer *writer;
     const struct save_watch *watch; /* NULL: nobody looks on */
-    const struct page_store *store; /* NULL: the machine's memory */
-    GQueue under_way;               /* struct chunk, in the order of the file */
-    uint64_t done, total;           /* bytes of memory */
+    const struct page_source *from;
+    GQueue under_way;     /* struct chunk, in the order of the file */
+    uint64_t done, total; /* bytes of memory */
 };
 
 static struct chunk *oldest(struct packing *g)
@@ -218,7 +244,8 @@ static bool write_oldest(struct packing *g, GError **error)
     bool good = !c->failed;
     if (c->failed)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
-                    "The guest's memory cannot be read by the threads that pack it");
+                    "The guest's memory%s cannot be read by the threads that pack it",
+                    g->from->base ? ", or the older state that this one builds on," : "");
     else if (c->packed)
         good = state_put_summed(g->writer, p->name, p->version, c->packed->data, c->packed->len, c->sum, error);
     g->done = MIN(g->done + c->pages * PAGE, g->total);
@@ -232,7 +259,7 @@ static bool save_window(struct packing *g, const struct memory_area *a, uint64_t
     struct chunk *c = g_new0(struct chunk, 1);
     *c = (struct chunk){.machine = g->machine,
                         .area = a,
-                        .store = g->store,
+                        .from = g->from,
                         .offset = offset,
                         .pages = MIN(WINDOW_PAGES, (a->bytes - offset) / PAGE)};
     g_queue_push_tail(&g->under_way, c);
@@ -260,11 +287,20 @@ static uint64_t next_stored(const struct page_store *s, const struct memory_area
     return a->bytes;
 }
 
+/* What the base has may have become zero. */
+static uint64_t next_window(const struct packing *g, const struct memory_area *a, uint64_t at)
+{
+    if (g->from->store)
+        return next_stored(g->from->store, a, at);
+    uint64_t touched = next_touched(g->machine, a, at);
+    return g->from->base ? MIN(touched, state_base_next(g->from->base, at)) : touched;
+}
+
 static bool save_area(struct packing *g, const struct memory_area *a, GError **error)
 {
     const uint64_t window = WINDOW_PAGES * PAGE;
     for (uint64_t at = 0; at < a->bytes; at += window) {
-        uint64_t next = g->store ? next_stored(g->store, a, at) : next_touched(g->machine, a, at);
+        uint64_t next = next_window(g, a, at);
         g->done += next - at;
         at = next;
         if (at < a->bytes && !save_window(g, a, at, error))
@@ -273,12 +309,11 @@ static bool save_area(struct packing *g, const struct memory_area *a, GError **e
     return true;
 }
 
-bool state_save_areas(struct machine *m, const GArray *areas, const struct page_store *store,
+bool state_save_areas(struct machine *m, const GArray *areas, const struct page_source *from,
                       const struct state_part *p, struct state_writer *w, const struct save_watch *watch,
                       GError **error)
 {
-    struct packing g = {
-        .machine = m, .part = p, .writer = w, .watch = watch, .store = store, .under_way = G_QUEUE_INIT};
+    struct packing g = {.machine = m, .part = p, .writer = w, .watch = watch, .from = from, .under_way = G_QUEUE_INIT};
     bool good = true;
     for (unsigned i = 0; i < areas->len; i++)
         g.total += g_array_index(areas, struct memory_area, i).bytes;
@@ -295,5 +330,5 @@ bool state_save_memory(struct machine *m, const struct state_part *p, struct sta
                        const struct save_watch *watch, GError **error)
 {
     g_autoptr(GArray) areas = state_areas(m);
-    return state_save_areas(m, areas, NULL, p, w, watch, error);
+    return state_save_areas(m, areas, &(struct page_source){NULL, NULL}, p, w, watch, error);
 }

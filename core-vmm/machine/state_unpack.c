@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #define CANNOT_UNPACK "has a piece of memory that cannot be unpacked"
@@ -33,16 +34,7 @@ static const struct memory_area *find_area(const GArray *areas, const char *name
     return NULL;
 }
 
-struct window { /* as it is in the file */
-    char *area;
-    uint64_t offset;
-    uint16_t pages;
-    uint8_t how, bits[WINDOW_PAGES / 8];
-    unsigned set; /* bits */
-};
-
-/* False: it makes no sense. */
-static bool read_head(struct window *w, struct stream *s)
+bool state_window_read(struct state_window *w, struct stream *s)
 {
     stream_text(s, &w->area);
     stream_u64(s, &w->offset);
@@ -59,19 +51,14 @@ static bool read_head(struct window *w, struct stream *s)
     return stream_ok(s) && w->set;
 }
 
-/* The pages that are there: exactly as many bytes as the bits say.  data: room for a window. */
-static bool unpack(const struct window *w, const uint8_t *from, size_t n, uint8_t *data)
+bool state_window_unpack(const struct state_window *w, const uint8_t *from, size_t n, uint8_t *data)
 {
     size_t bytes = w->set * PAGE;
-    if (w->how == ZSTD)
-        return ZSTD_decompress(data, bytes, from, n) == bytes;
-    if (n == bytes)
-        memcpy(data, from, n);
-    return n == bytes;
+    return w->how == ZSTD ? ZSTD_decompress(data, bytes, from, n) == bytes : n == bytes;
 }
 
 struct piece {
-    struct window window;
+    struct state_window window;
     uint64_t at; /* in the memory file */
     GByteArray *section;
     size_t packed_at; /* where in it the pages begin */
@@ -86,16 +73,41 @@ struct state_unpack {
     GMutex lock;
     GCond one_done;
     GPtrArray *under_way; /* struct piece; not their owner */
-    bool failed;
+    bool failed, only_ram;
 };
 
-static void put_pages(struct machine *m, const struct window *w, uint64_t at, const uint8_t *data)
+static bool write_all(int fd, uint64_t at, const uint8_t *data, size_t n)
 {
-    for (unsigned i = 0; i < w->pages; i++)
-        if (w->bits[i / 8] >> i % 8 & 1) {
-            memcpy(m->memory.base + at + i * PAGE, data, PAGE);
-            data += PAGE;
-        }
+    while (n) {
+        ssize_t done = pwrite(fd, data, n, at);
+        if (done < 0 && errno != EINTR)
+            return false;
+        data += MAX(done, 0);
+        at += MAX(done, 0);
+        n -= MAX(done, 0);
+    }
+    return true;
+}
+
+static bool has_page(const struct state_window *w, unsigned page)
+{
+    return page < w->pages && w->bits[page / 8] >> page % 8 & 1;
+}
+
+/* Pages beside each other at once, and by a write: a page that nobody has touched costs half as much so as by a fault, which clears it first. */
+static bool put_pages(struct machine *m, const struct state_window *w, uint64_t at, const uint8_t *data)
+{
+    bool good = true;
+    for (unsigned i = 0, n; i < w->pages && good; i += n) {
+        n = 1;
+        if (!has_page(w, i))
+            continue;
+        while (has_page(w, i + n))
+            n++;
+        good = write_all(m->memory.fd, at + i * PAGE, data, n * PAGE);
+        data += n * PAGE;
+    }
+    return good;
 }
 
 static void piece_free(struct piece *p)
@@ -111,9 +123,9 @@ static void *work(void *unpacking)
     g_autofree uint8_t *data = g_malloc(WINDOW_PAGES * PAGE);
     for (struct piece *p; (p = g_async_queue_pop(u->queue)) != unpacking; piece_free(p)) {
         const GByteArray *s = p->section;
-        bool good = unpack(&p->window, s->data + p->packed_at, s->len - p->packed_at, data);
-        if (good)
-            put_pages(u->machine, &p->window, p->at, data);
+        const uint8_t *packed = s->data + p->packed_at;
+        bool good = state_window_unpack(&p->window, packed, s->len - p->packed_at, data);
+        good = good && put_pages(u->machine, &p->window, p->at, p->window.how == ZSTD ? data : packed);
         g_mutex_lock(&u->lock);
         u->failed |= !good;
         g_ptr_array_remove_fast(u->under_way, p);
@@ -137,6 +149,11 @@ struct state_unpack *state_unpack_new(struct machine *m)
     for (unsigned i = 0; i < u->threads; i++)
         u->thread[i] = g_thread_new("unpack", work, u);
     return u;
+}
+
+void state_unpack_only_ram(struct state_unpack *u, bool only)
+{
+    u->only_ram = only;
 }
 
 static bool overlap(const struct piece *a, const struct piece *b)
@@ -175,16 +192,17 @@ bool state_unpack_put(struct state_unpack *u, GByteArray *section, GError **erro
     struct stream s;
     p->section = section;
     stream_init_load(&s, section->data, MIN(section->len, HEAD_MAX));
-    struct window *w = &p->window;
-    const struct memory_area *a = read_head(w, &s) ? find_area(u->areas, w->area) : NULL;
+    struct state_window *w = &p->window;
+    bool sane = state_window_read(w, &s), skip = sane && u->only_ram && strcmp(w->area, STATE_RAM);
+    const struct memory_area *a = sane ? find_area(u->areas, w->area) : NULL;
     bool good = a && w->offset % PAGE == 0 && w->offset <= a->bytes && w->pages * PAGE <= a->bytes - w->offset;
     p->at = good ? a->offset + w->offset : 0;
     p->packed_at = s.at;
     stream_clear(&s);
-    if (good)
+    if (good && !skip)
         return hand_over(u, p, error);
     piece_free(p);
-    return state_fail(error, "has a piece of memory that this machine has no place for");
+    return skip || state_fail(error, "has a piece of memory that this machine has no place for");
 }
 
 bool state_unpack_wait(struct state_unpack *u, GError **error)

@@ -32,8 +32,9 @@ struct sweeping {
     const char *runtime;
     const char *state; /* the machine's saved state that it goes on from, or NULL */
     struct stat file;  /* which file that is */
-    int pipe;          /* for sweeper_state_used(); 0: there is no such process */
+    int line;          /* to it; 0: there is no such process */
 };
 bool sweeper_start(struct sweeping *s, GError **error);
-/* The guest runs, and its disks change: the state that it came from goes. */
-void sweeper_state_used(const struct sweeping *s);
+/* The guest is about to run, and its disks to change: the state that it goes on from has no name any more when this returns, nor
+ * after a power cut.  False: it still has, and one sentence says why. */
+bool sweeper_remove_state(const struct sweeping *s, GError **error);

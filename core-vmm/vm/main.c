@@ -5,6 +5,7 @@
  * before the first thread and before anything is looked at that others made (images, firmware, kernels, control
  * clients); then the machine, then its threads, each behind a closer fence of its own.  Whoever started us learns by the
  * ready descriptor how that went: "ready\n", or "error CODE MESSAGE\n" with the exit code. */
+#include "core-vmm/base/state_file.h"
 #include "core-vmm/control/server.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/machine/drive_media.h"
@@ -18,6 +19,7 @@
 #include "core-vmm/vm/log.h"
 #include "core-vmm/vm/net_line.h"
 #include "core-vmm/vm/probe.h"
+#include "core-vmm/vm/sound_line.h"
 #include "core-vmm/vm/tpm_line.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +45,9 @@ struct process {
     struct options o;
     char *name, *ini, *runtime, *socket;
     int lock, listening;
-    int state;       /* the saved state to begin with, open; -1: none */
+    int state;                  /* the saved state to begin with, open; -1: none */
+    int older[STATE_BASES_MAX]; /* those that it may build upon */
+    unsigned older_count;
     char *suspended; /* its path, if it is the machine's own */
     struct sweeping sweeping;
     GHashTable *ends; /* of serial ports, until the machine has them */
@@ -55,6 +59,7 @@ struct process {
     struct additions *additions; /* NULL: the machine has none */
     struct tpm_line *tpm;
     GPtrArray *folders; /* struct folder_end */
+    struct sound_line *sound;
     struct server_options server_options;
     struct server *server;
     bool variables;    /* its firmware keeps some */
@@ -152,6 +157,19 @@ static bool images_free(struct process *p, GKeyFile *file, GError **error)
     return true;
 }
 
+/* What a snapshot's state builds upon lies beside those of snapshots (host/snapshot_settle.c). */
+static void open_older(struct process *p, const char *state)
+{
+    g_autofree char *folder = g_path_get_dirname(state);
+    for (unsigned n = 1; n <= STATE_BASES_MAX; n++) {
+        g_autofree char *path = paths_saved_base(folder, n);
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+            return;
+        p->older[p->older_count++] = fd;
+    }
+}
+
 /* The one that was asked for, or the machine's own, if it has one.  A pipe of that name must not hold us up. */
 static bool open_state(struct process *p, GError **error)
 {
@@ -164,6 +182,7 @@ static bool open_state(struct process *p, GError **error)
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
         return false;
     }
+    open_older(p, path);
     if (!p->o.load)
         p->suspended = g_steal_pointer(&own);
     return true;
@@ -230,7 +249,7 @@ static void watch_signals(struct process *p)
 static bool restore(struct process *p, GError **error)
 {
     GError *why = NULL;
-    if (p->state < 0 || machine_restore(p->machine, p->state, &why))
+    if (p->state < 0 || machine_restore(p->machine, p->state, p->older, p->older_count, &why))
         return true;
     if (p->suspended)
         g_propagate_error(error, g_error_new(why->domain, why->code,
@@ -312,6 +331,8 @@ static void attach_ends(struct process *p)
             p->tpm = tpm_line_new(p->machine, p->outer, i);
         else if (p->additions && (folder = folder_end_new(p->additions, p->outer, i, names[i])))
             g_ptr_array_add(p->folders, folder);
+        else if (!strcmp(names[i], "sound") && !p->sound)
+            p->sound = sound_line_new(p->machine, p->outer, i);
 }
 
 static void serve(struct process *p)
@@ -326,6 +347,12 @@ static void serve(struct process *p)
     p->listening = -1;
 }
 
+static bool may_run(void *process, GError **error)
+{
+    struct process *p = process;
+    return sweeper_remove_state(&p->sweeping, error);
+}
+
 static bool set_up(struct process *p, GError **error)
 {
     if (!take_folder(p, error) || !build(p, error))
@@ -334,9 +361,9 @@ static bool set_up(struct process *p, GError **error)
     serve(p);
     if (p->filters && !fence_holds(error))
         return false;
+    machine_on_start(p->machine, (struct start_hook){may_run, p});
     if (!machine_start(p->machine, error))
         return false;
-    sweeper_state_used(&p->sweeping);
     return !p->filters || fence_thread(p->filters, FENCE_LOOP, error);
 }
 
@@ -365,6 +392,7 @@ static void clean_up(struct process *p)
     server_free(p->server);
     net_line_free(p->network);
     tpm_line_free(p->tpm);
+    sound_line_free(p->sound);
     outer_free(p->outer);
     g_ptr_array_unref(p->folders);
     if (p->machine)
@@ -379,6 +407,8 @@ static void clean_up(struct process *p)
         close(p->lock);
     if (p->state >= 0)
         close(p->state);
+    for (unsigned i = 0; i < p->older_count; i++)
+        close(p->older[i]);
     fence_filters_free(p->filters);
     g_free(p->suspended);
     g_free(p->socket);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* snapshot_diff.c - vmctl snapshot diff. */
 #include "core-vmm/host/snapshot_diff.h"
+#include "core-vmm/host/terminal.h"
 #include "core-vmm/vmctl/vmctl.h"
+#include <string.h>
 
 #define AREAS_SHOWN 16
 
@@ -9,6 +11,34 @@ static void add_text(JsonObject *o, const char *name, const char *text)
 {
     if (text)
         json_object_set_string_member(o, name, text);
+}
+
+static JsonObject *partition_object(const struct partition_diff *p)
+{
+    JsonObject *o = json_object_new();
+    JsonArray *files = json_array_new();
+    for (guint i = 0; i < p->files->len; i++) {
+        const struct file_diff *f = &g_array_index(p->files, struct file_diff, i);
+        const char *what = f->how == '+' ? "added" : f->how == '-' ? "removed" : "changed";
+        JsonObject *one = json_object_new();
+        json_object_set_string_member(one, "what", what);
+        json_object_set_string_member(one, "path", f->path);
+        json_array_add_object_element(files, one);
+    }
+    json_object_set_int_member(o, "partition", p->number);
+    json_object_set_string_member(o, "kind", p->kind);
+    json_object_set_array_member(o, "files", files);
+    json_object_set_boolean_member(o, "more", p->more);
+    add_text(o, "why", p->why);
+    return o;
+}
+
+static JsonArray *partitions_array(const struct disk_diff *d)
+{
+    JsonArray *a = json_array_new();
+    for (guint i = 0; i < d->partitions->len; i++)
+        json_array_add_object_element(a, partition_object(&g_array_index(d->partitions, struct partition_diff, i)));
+    return a;
 }
 
 static JsonObject *disk_object(const struct disk_diff *d)
@@ -26,6 +56,9 @@ static JsonObject *disk_object(const struct disk_diff *d)
     json_object_set_int_member(o, "bytes", d->bytes);
     json_object_set_array_member(o, "areas", areas);
     json_object_set_boolean_member(o, "more", d->more);
+    if (d->partitions)
+        json_object_set_array_member(o, "partitions", partitions_array(d));
+    add_text(o, "why", d->why);
     return o;
 }
 
@@ -48,6 +81,21 @@ static void print_object(const struct snapshot_diff *d)
     print_json(o);
 }
 
+/* As vmctl snapshot extract names it: sata0:2. */
+static void print_partition(const struct disk_diff *d, const struct partition_diff *p)
+{
+    g_autofree char *where = p->number ? g_strdup_printf("%s:%u", d->drive, p->number) : g_strdup(d->drive);
+    print("  %s%s%s%s: %s%u change%s\n", where, *p->kind ? " (" : "", p->kind, *p->kind ? ")" : "",
+          p->more ? "more than " : "", p->files->len, p->files->len == 1 ? "" : "s");
+    for (guint i = 0; i < p->files->len; i++) {
+        const struct file_diff *f = &g_array_index(p->files, struct file_diff, i);
+        g_autofree char *path = terminal_text(f->path, strlen(f->path));
+        print("    %c %s\n", f->how, g_strdelimit(path, "\n\t", ' '));
+    }
+    if (p->why)
+        print("    %s\n", p->why);
+}
+
 static void print_disk(const struct disk_diff *d)
 {
     if (d->only_old || d->only_new) {
@@ -62,12 +110,16 @@ static void print_disk(const struct disk_diff *d)
     }
     if (d->areas->len > AREAS_SHOWN)
         print("  ... (-o json has more)\n");
+    for (guint i = 0; d->partitions && i < d->partitions->len; i++)
+        print_partition(d, &g_array_index(d->partitions, struct partition_diff, i));
+    if (d->why)
+        print("  its files cannot be compared: %s\n", d->why);
 }
 
-int snapshot_diff_show(const char *name, const char *a, const char *b, enum output how)
+int snapshot_diff_show(const char *name, const char *a, const char *b, bool files, enum output how)
 {
     g_autoptr(GError) error = NULL;
-    struct snapshot_diff *d = snapshots_diff(name, a, b, &error);
+    struct snapshot_diff *d = snapshots_diff(name, a, b, files, &error);
     if (!d)
         return fail_error(error);
     if (how == OUTPUT_JSON)

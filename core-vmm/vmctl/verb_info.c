@@ -6,6 +6,7 @@
 #include "core-vmm/api/config.h"
 #include "core-vmm/host/machine_installed.h"
 #include "core-vmm/host/paths.h"
+#include "core-vmm/host/snapshots.h"
 #include <stdio.h>
 
 #define ANSWER_MS 5000
@@ -75,6 +76,10 @@ static void print_running(JsonObject *running)
     print_object(running, "  ");
     if (answer_has(running, "guest"))
         print_guest(answer_object(running, "guest"));
+    if (answer_has(running, "sound")) {
+        print("  sound\n");
+        print_object(answer_object(running, "sound"), "    ");
+    }
 }
 
 static void print_table(JsonObject *o)
@@ -107,6 +112,8 @@ static JsonObject *saved_object(const struct machine_saved *s)
 static JsonObject *describe(const char *name, GError **error)
 {
     g_autofree char *folder = machines_folder(name);
+    g_autoptr(GError) unfinished = NULL;
+    bool settled = snapshots_settle_if_pending(folder, &unfinished);
     g_autoptr(GKeyFile) file = machines_settings(name, error);
     if (!file)
         return NULL;
@@ -120,6 +127,8 @@ static JsonObject *describe(const char *name, GError **error)
                                   : runs  ? "no answer"
                                   : saved ? "saved"
                                           : "stopped");
+    if (!settled) /* what follows may be as it was before */
+        json_object_set_string_member(o, "unfinished-change", unfinished->message);
     if (is_installing(folder))
         json_object_set_boolean_member(o, "installing", true);
     if (saved && !runs)

@@ -7,7 +7,7 @@
 
 struct snapshot_options {
     char *name, *description, *keep, *output;
-    gboolean quiet, automatic, quiesce;
+    gboolean quiet, automatic, files, quiesce;
 };
 
 /* ---- looking ---- */
@@ -205,7 +205,7 @@ static bool options_fit(const char *part, const struct snapshot_options *o)
 {
     bool take = !strcmp(part, "take"), edit = !strcmp(part, "edit"), restore = !strcmp(part, "restore");
     return (!o->name || edit) && (!o->keep || restore) && (!o->description || take || edit) &&
-           (!o->automatic || take) && (!o->quiesce || (take && !o->automatic));
+           (!o->automatic || take) && (!o->files || !strcmp(part, "diff")) && (!o->quiesce || (take && !o->automatic));
 }
 
 static int dispatch(const struct verb *v, int argc, char **argv, const struct snapshot_options *o)
@@ -218,7 +218,7 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
         return fail(
             EXIT_CODE_USAGE,
             "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --automatic and "
-            "--quiesce of take, one of them, --keep of restore",
+            "--quiesce of take, one of them, --keep of restore, --files of diff",
             part);
     if (!output_parse(o->output, &how, &code))
         return code;
@@ -226,7 +226,7 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
     if (!name)
         return code;
     if (!strcmp(part, "diff") && third && argc < 6)
-        return snapshot_diff_show(name, third, argc > 4 ? argv[4] : NULL, how);
+        return snapshot_diff_show(name, third, argc > 4 ? argv[4] : NULL, o->files, how);
     if (!strcmp(part, "extract") && argc == 7)
         return snapshot_extract(name, third, argv[4], argv[5], argv[6]);
     if (argc > 4)
@@ -261,6 +261,8 @@ static int snapshot(const struct verb *v, int argc, char **argv)
         {"automatic", 0, 0, G_OPTION_ARG_NONE, &o.automatic, "Of take: as if nobody had asked for it; then thin", NULL},
         {"quiesce", 0, 0, G_OPTION_ARG_NONE, &o.quiesce,
          "Of take: the guest's file systems stand still meanwhile (open-vm-tools)", NULL},
+        {"files", 0, 0, G_OPTION_ARG_NONE, &o.files, "Of diff: which files have changed, too (ext2 to ext4, FAT, NTFS)",
+         NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "No progress bar", NULL},
         {"output", 'o', 0, G_OPTION_ARG_STRING, &o.output, "Of take, list, tree, verify and diff: table, json or name",
          "HOW"},
@@ -284,6 +286,7 @@ const struct verb verb_snapshot = {
     "  vmctl snapshot take demo before-update --description 'all is well'\n"
     "  vmctl snapshot restore demo before-update --keep broken\n"
     "  vmctl snapshot tree demo\n"
+    "  vmctl snapshot diff demo before-update --files\n"
     "  vmctl snapshot extract demo before-update sata0 /etc/fstab old-fstab\n"
     "  vmctl snapshot delete demo broken     merges what it had with what is on top",
     snapshot};

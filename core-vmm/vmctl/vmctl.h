@@ -75,7 +75,8 @@ int snapshot_extract(const char *name, const char *which, const char *drive, con
                      const char *out); /* "-": stdout */
 
 /* ---- snapshot_diff.c ---- */
-int snapshot_diff_show(const char *name, const char *a, const char *b, enum output how); /* b NULL: the present */
+int snapshot_diff_show(const char *name, const char *a, const char *b, bool files,
+                       enum output how); /* b NULL: the present */
 
 /* ---- window.c ---- */
 /* Opens a machine's window; 0 if it cannot.  stays: it outlives us, and was asked for, so say also if there is no display. */

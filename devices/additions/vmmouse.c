@@ -33,7 +33,7 @@ static uint32_t pop(struct vmmouse *v)
 /* Nobody listens to a queue that does not work. */
 static void told(struct device *d, const struct vmmouse *v)
 {
-    dev_input(d, v->enabled && v->absolute && !v->failed ? INPUT_POINTER : 0);
+    dev_input(d, v->enabled && v->absolute && !v->failed ? INPUT_POINTER | INPUT_ABSOLUTE : 0);
 }
 
 static void empty(struct vmmouse *v)

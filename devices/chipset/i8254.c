@@ -8,6 +8,7 @@
  * One tick is 88000/105 ns: the input clock is 105/88 MHz, a twelfth of the 14.31818 MHz crystal. */
 #include "core-vmm/api/platform.h"
 #include "devices/all.h"
+#include "devices/chipset/i8254.h"
 
 enum { REGION_TIMER, REGION_PORT61 };
 enum { GATE2 = 1, SPEAKER = 2, PORT61_KEPT = 0x0f, PORT61_REFRESH = 0x10, PORT61_OUT2 = 0x20 };
@@ -40,6 +41,8 @@ struct pit {
     struct channel channel[3];
     uint8_t port61;
     uint64_t due; /* the tick that the timer is set to */
+    void (*speaker)(void *ctx, uint64_t now_ns, const struct i8254_wave *wave);
+    void *speaker_ctx;
 };
 
 /* ---- time ---- */
@@ -207,6 +210,39 @@ static void timer_due(struct device *d)
     update_irq(d);
 }
 
+/* ---- the speaker ---- */
+
+void i8254_on_speaker(struct device *pit, void (*changed)(void *ctx, uint64_t now_ns, const struct i8254_wave *wave),
+                      void *ctx)
+{
+    struct pit *p = pit->state;
+    p->speaker = changed;
+    p->speaker_ctx = ctx;
+}
+
+/* A new count of a wave that runs is heard at once, not when this half of it is over. */
+static struct i8254_wave wave_of(const struct pit *p, uint64_t now)
+{
+    const struct channel *c = &p->channel[2];
+    bool level = output(c, now);
+    if (!(p->port61 & SPEAKER))
+        return (struct i8254_wave){0};
+    if (c->mode == 3 && c->phase == RUNNING)
+        return (struct i8254_wave){.edge = c->origin, .period = c->next, .high = (c->next + 1) / 2};
+    if (c->mode < 2 && c->phase == RUNNING && elapsed(c, now) < c->period)
+        return (struct i8254_wave){.level = level, .after = true, .edge = c->origin + c->period};
+    return (struct i8254_wave){.level = level, .after = level};
+}
+
+static void tell_speaker(struct device *d, uint64_t now)
+{
+    const struct pit *p = d->state;
+    if (!p->speaker)
+        return;
+    const struct i8254_wave wave = wave_of(p, now);
+    p->speaker(p->speaker_ctx, dev_now(d), &wave);
+}
+
 /* ---- gates and counts ---- */
 
 static void set_gate(struct channel *c, bool open, uint64_t now)
@@ -355,6 +391,7 @@ static void pit_write(struct device *d, unsigned region, uint64_t offset, unsign
     if (region == REGION_PORT61) {
         p->port61 = v & PORT61_KEPT;
         set_gate(&p->channel[2], v & GATE2, now);
+        tell_speaker(d, now);
         return;
     }
     if (offset == 3)
@@ -363,6 +400,8 @@ static void pit_write(struct device *d, unsigned region, uint64_t offset, unsign
         write_counter(&p->channel[offset], v, now);
     if (offset == 0 || (offset == 3 && v >> 6 == 0))
         update_irq(d);
+    if (offset == 2 || (offset == 3 && v >> 6 == 2))
+        tell_speaker(d, now);
 }
 
 /* ---- reset, sync ---- */
@@ -371,10 +410,11 @@ static void pit_write(struct device *d, unsigned region, uint64_t offset, unsign
 static void pit_reset(struct device *d)
 {
     struct pit *p = d->state;
-    *p = (struct pit){0};
+    *p = (struct pit){.speaker = p->speaker, .speaker_ctx = p->speaker_ctx};
     for (unsigned i = 0; i < 3; i++)
         p->channel[i] = (struct channel){.rw = RW_BOTH, .gate = i != 2, .period = 65536, .next = 65536};
     update_irq(d);
+    tell_speaker(d, now_ticks(d));
 }
 
 static void channel_sync(struct channel *c, struct stream *s, uint64_t now)

@@ -74,10 +74,10 @@ void hv_write_tsc_page(struct device *d)
         return;
     h->sequence = h->sequence >= UINT32_MAX - 1 ? 1 : h->sequence + 1;
     put_le32(page, 0); /* not to be used while it changes */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     put_le64(page + 8, h->scale);
     put_le64(page + 16, h->offset);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     put_le32(page, h->sequence);
     dev_dma_done(d, at, TSC_PAGE_BYTES);
 }

@@ -5,6 +5,7 @@
  * A message goes into its slot when that is empty, which its type of 0 says.  If not, the flag "message pending" is set there, and the
  * sender keeps the message: the guest writes to EOM when it has emptied a slot with that flag.  One that never does is looked
  * at all the same, after a millisecond, then after two and so on to a second. */
+#include "core-vmm/api/barrier.h"
 #include "core-vmm/base/bytes.h"
 #include "devices/hyperv/hyperv.h"
 #include <string.h>
@@ -101,12 +102,13 @@ void hv_sint(struct device *d, unsigned cpu, unsigned sint)
 }
 
 /* The flag first: who empties the slot after that will tell. */
-static bool claim(uint8_t *slot)
+static bool claim(struct device *d, uint8_t *slot)
 {
     if (!get_le32(slot + AT_TYPE))
         return true;
-    __atomic_fetch_or(slot + AT_FLAGS, PENDING, __ATOMIC_SEQ_CST);
-    return !__atomic_load_n((uint32_t *)slot, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(slot + AT_FLAGS, PENDING, __ATOMIC_RELAXED);
+    dev_barrier(d);
+    return !__atomic_load_n((uint32_t *)slot, __ATOMIC_ACQUIRE);
 }
 
 enum hv_status hv_post(struct device *d, unsigned cpu, unsigned sint, const struct hv_message *m, bool *placed)
@@ -114,7 +116,7 @@ enum hv_status hv_post(struct device *d, unsigned cpu, unsigned sint, const stru
     const struct cpu_hyperv *r = &((struct hyperv *)d->state)->reg[cpu];
     uint64_t at = (r->simp & HV_ADDRESS) + sint * SLOT_BYTES;
     uint8_t *slot = r->scontrol & ON && r->simp & ON ? dev_dma(d, at, SLOT_BYTES, true) : NULL;
-    *placed = slot && claim(slot);
+    *placed = slot && claim(d, slot);
     if (!slot)
         return HV_INVALID_SYNIC_STATE;
     if (*placed) {
@@ -130,6 +132,7 @@ enum hv_status hv_post(struct device *d, unsigned cpu, unsigned sint, const stru
     return HV_SUCCESS;
 }
 
+/* Only in a guest's call, on that CPU's thread: with one CPU, the guest may take flags by instructions without LOCK. */
 enum hv_status hv_signal(struct device *d, unsigned cpu, unsigned sint, unsigned flag)
 {
     const struct cpu_hyperv *r = &((struct hyperv *)d->state)->reg[cpu];
@@ -139,7 +142,7 @@ enum hv_status hv_signal(struct device *d, unsigned cpu, unsigned sint, unsigned
     uint8_t *byte = r->scontrol & ON && r->siefp & ON ? dev_dma(d, at, 1, true) : NULL;
     if (!byte)
         return HV_INVALID_SYNIC_STATE;
-    bool before = __atomic_fetch_or(byte, 1 << flag % 8, __ATOMIC_SEQ_CST) >> flag % 8 & 1;
+    bool before = __atomic_fetch_or(byte, 1 << flag % 8, __ATOMIC_ACQ_REL) >> flag % 8 & 1;
     dev_dma_done(d, at, 1);
     if (!before)
         hv_sint(d, cpu, sint);

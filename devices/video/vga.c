@@ -156,7 +156,7 @@ uint8_t vga_port_read(struct device *d, unsigned port)
     }
 }
 
-static uint64_t vga_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
+uint64_t vga_read(struct device *d, unsigned region, uint64_t offset, unsigned size)
 {
     switch (region) {
     case VGA_PORTS_MONO: return vga_port_read(d, 0x3b0 + offset);
@@ -197,7 +197,7 @@ void vga_port_write(struct device *d, unsigned port, uint8_t value)
     }
 }
 
-static void vga_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+void vga_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
 {
     switch (region) {
     case VGA_PORTS_MONO: vga_port_write(d, 0x3b0 + offset, value); break;
@@ -218,7 +218,7 @@ static void fill_spread(struct vga *s)
             s->spread[n] |= (uint32_t)(n >> bit & 1) << (4 * bit);
 }
 
-static bool load_rom(struct device *d, const struct config *c, GError **error)
+static bool load_rom(struct device *d, const struct config *c, const char *usual, GError **error)
 {
     g_autofree char *path = config_path(c, "rom"), *bytes = NULL;
     uint8_t *rom = dev_memory(d, VGA_ROM, ROM_BYTES, true);
@@ -229,7 +229,7 @@ static bool load_rom(struct device *d, const struct config *c, GError **error)
         return false;
     }
     if (!path)
-        path = g_strdup(ROM_FILE);
+        path = g_strdup(usual);
     if (!g_file_get_contents(path, &bytes, &n, error)) {
         g_prefix_error(error, "The video BIOS cannot be read (package seabios, or key rom in [%s]): ", c->section);
         return false;
@@ -283,14 +283,11 @@ static bool set_up_mmio(struct device *d, const struct config *c, GError **error
     return true;
 }
 
-static bool vga_init(struct device *d, const struct config *c, GError **error)
+bool vga_set_up(struct device *d, const struct config *c, uint32_t bytes, const char *rom, GError **error)
 {
-    static const struct display_source source = {.refresh = vga_refresh, .text = vga_text};
     struct vga *s = d->state;
-    uint64_t bytes;
 
-    if (!config_size(c, "memory", &bytes, error) || !load_edid(d, c, error) || !set_up_mmio(d, c, error) ||
-        !load_rom(d, c, error))
+    if (!load_edid(d, c, error) || !load_rom(d, c, rom, error))
         return false;
     s->vram_bytes = bytes;
     s->vram = dev_memory(d, VGA_LFB, bytes, false);
@@ -302,8 +299,28 @@ static bool vga_init(struct device *d, const struct config *c, GError **error)
     s->glyphs = g_malloc0(2 * 256 * 32);
     s->line = g_new0(uint32_t, VBE_MAX_XRES + 2 * 8); /* a 4-bit mode has a character more than it shows */
     fill_spread(s);
+    return true;
+}
+
+static bool vga_init(struct device *d, const struct config *c, GError **error)
+{
+    static const struct display_source source = {.refresh = vga_refresh, .text = vga_text};
+    struct vga *s = d->state;
+    uint64_t bytes;
+
+    if (!config_size(c, "memory", &bytes, error) || !set_up_mmio(d, c, error) ||
+        !vga_set_up(d, c, bytes, ROM_FILE, error))
+        return false;
     s->display = display_attach(d, &source, 0);
     return true;
+}
+
+void vga_free_parts(struct vga *s)
+{
+    g_clear_pointer(&s->dirty, g_free);
+    g_clear_pointer(&s->glyphs, g_free);
+    g_clear_pointer(&s->line, g_free);
+    g_clear_pointer(&s->cells, g_free);
 }
 
 static void vga_fini(struct device *d)
@@ -311,16 +328,11 @@ static void vga_fini(struct device *d)
     struct vga *s = d->state;
 
     g_clear_pointer(&s->display, display_detach);
-    g_clear_pointer(&s->dirty, g_free);
-    g_clear_pointer(&s->glyphs, g_free);
-    g_clear_pointer(&s->line, g_free);
-    g_clear_pointer(&s->cells, g_free);
+    vga_free_parts(s);
 }
 
-static void vga_reset(struct device *d)
+void vga_registers_reset(struct vga *s)
 {
-    struct vga *s = d->state;
-
     s->misc = s->feature = s->seq_index = s->crtc_index = s->gc_index = s->attr_index = 0;
     memset(s->seq, 0, sizeof s->seq);
     memset(s->crtc, 0, sizeof s->crtc);
@@ -332,17 +344,20 @@ static void vga_reset(struct device *d)
     s->attr_data = s->dac_read_mode = false;
     s->latch = 0;
     s->dark_since = 0; /* long ago: a reset screen is black at once */
-    dev_pci_config(d)[PCI_BAR0] |= PCI_PREFETCHABLE;
     vga_vbe_reset(s);
     s->redraw = true;
 }
 
+static void vga_reset(struct device *d)
+{
+    dev_pci_config(d)[PCI_BAR0] |= PCI_PREFETCHABLE;
+    vga_registers_reset(d->state);
+}
+
 /* ---- sync ---- */
 
-static bool vga_sync(struct device *d, struct stream *stream, uint32_t version)
+bool vga_registers_sync(struct vga *s, struct stream *stream)
 {
-    struct vga *s = d->state;
-
     stream_u8(stream, &s->misc);
     stream_u8(stream, &s->feature);
     stream_u8(stream, &s->seq_index);
@@ -371,6 +386,11 @@ static bool vga_sync(struct device *d, struct stream *stream, uint32_t version)
         s->redraw = true;
     }
     return stream_ok(stream);
+}
+
+static bool vga_sync(struct device *d, struct stream *stream, uint32_t version)
+{
+    return vga_registers_sync(d->state, stream);
 }
 
 static const struct pci_ids ids = {

@@ -144,7 +144,16 @@ void vga_mmio_write(struct device *d, uint64_t offset, unsigned size, uint64_t v
 void vga_vbe_reset(struct vga *s);
 void vga_vbe_loaded(struct vga *s); /* brings registers from outside into range */
 
-/* vga.c */
+/* vga.c.  What a chip that is a VGA and more (svga.c) takes from it: its state begins with struct vga, its regions are those
+ * above, with its own behind them. */
+enum { VGA_REGIONS = VGA_ROM + 1 };
+bool vga_set_up(struct device *d, const struct config *c, uint32_t bytes, const char *rom,
+                GError **error); /* bytes of video RAM; rom: the file if the settings name none */
+void vga_free_parts(struct vga *s);
+void vga_registers_reset(struct vga *s);
+bool vga_registers_sync(struct vga *s, struct stream *stream);
+uint64_t vga_read(struct device *d, unsigned region, uint64_t offset, unsigned size);
+void vga_write(struct device *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
 uint8_t vga_port_read(struct device *d, unsigned port);
 void vga_port_write(struct device *d, unsigned port, uint8_t value);
 
@@ -161,6 +170,10 @@ char *vga_text(struct device *d);
 
 /* vga_draw.c: graphics modes, and the display's refresh. */
 void vga_refresh(struct device *d, unsigned output, bool everything);
+void vga_show(struct device *d, const struct vga_frame *f, bool log,
+              bool everything); /* log: video RAM that the guest wrote by itself counts, too */
+/* A line of a linear mode as x8r8g8b8; bpp 8, 15, 16, 24 or 32. */
+void vga_linear_line(uint32_t *to, const uint8_t *from, uint32_t n, unsigned bpp, const uint32_t colours[256]);
 bool vga_is_dirty(const struct vga *s, uint32_t offset, uint32_t bytes);
 
 /* edid.c: 128 bytes that announce width x height at 60 Hz (VESA E-EDID 1.4). */

@@ -49,14 +49,14 @@ static void line_24(uint32_t *to, const uint8_t *from, uint32_t n)
         to[i] = from[3 * i] | from[3 * i + 1] << 8 | from[3 * i + 2] << 16;
 }
 
-static void draw_linear_line(const struct vga_frame *f, uint32_t *to, const uint8_t *from)
+void vga_linear_line(uint32_t *to, const uint8_t *from, uint32_t n, unsigned bpp, const uint32_t colours[256])
 {
-    switch (f->bpp) {
-    case 8: line_8(to, from, f->width, f->colours); break;
-    case 15: line_15(to, from, f->width); break;
-    case 16: line_16(to, from, f->width); break;
-    case 24: line_24(to, from, f->width); break;
-    default: memcpy(to, from, 4 * f->width); break;
+    switch (bpp) {
+    case 8: line_8(to, from, n, colours); break;
+    case 15: line_15(to, from, n); break;
+    case 16: line_16(to, from, n); break;
+    case 24: line_24(to, from, n); break;
+    default: memcpy(to, from, 4 * n); break;
     }
 }
 
@@ -130,7 +130,7 @@ static bool draw_line(const struct vga *s, const struct vga_frame *f, const stru
         uint32_t offset = f->start + n->y * f->stride;
         if (!everything && !vga_is_dirty(s, offset, f->width * ((f->bpp + 7) / 8)))
             return false;
-        draw_linear_line(f, to, s->vram + offset);
+        vga_linear_line(to, s->vram + offset, f->width, f->bpp, f->colours);
         return true;
     }
     if (!everything && !planes_line_dirty(s, f, n))
@@ -197,26 +197,34 @@ static bool darken(struct device *d, struct vga_frame *f)
     return true;
 }
 
-void vga_refresh(struct device *d, unsigned output, bool everything)
+void vga_show(struct device *d, const struct vga_frame *f, bool log, bool everything)
 {
     struct vga *s = d->state;
-    struct vga_frame f;
-    struct surface *to;
+    struct surface *to = display_mode(s->display, f->width, f->height);
 
-    vga_frame_now(d, &f);
-    if (!darken(d, &f) || !(to = display_mode(s->display, f.width, f.height)))
+    if (!to)
         return;
-    everything |= s->redraw || to->generation != s->generation || memcmp(&f, &s->frame, sizeof f) != 0;
-    dev_memory_dirty(d, VGA_LFB, s->dirty);
-    if (f.kind == VGA_TEXT)
-        vga_draw_text(d, &f, to, everything);
-    else if (f.kind == VGA_BLANK)
-        draw_blank(s, &f, to, everything);
+    everything |= s->redraw || to->generation != s->generation || memcmp(f, &s->frame, sizeof *f) != 0;
+    if (log)
+        dev_memory_dirty(d, VGA_LFB, s->dirty);
+    if (f->kind == VGA_TEXT)
+        vga_draw_text(d, f, to, everything);
+    else if (f->kind == VGA_BLANK)
+        draw_blank(s, f, to, everything);
     else
-        draw_graphics(s, &f, to, everything);
-    blank_parts(&f, to);
+        draw_graphics(s, f, to, everything);
+    blank_parts(f, to);
     memset(s->dirty, 0, s->vram_bytes / 4096 / 8);
-    memcpy(&s->frame, &f, sizeof f);
+    memcpy(&s->frame, f, sizeof *f);
     s->generation = to->generation;
     s->redraw = false;
+}
+
+void vga_refresh(struct device *d, unsigned output, bool everything)
+{
+    struct vga_frame f;
+
+    vga_frame_now(d, &f);
+    if (darken(d, &f))
+        vga_show(d, &f, true, everything);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* virtqueue.c - what both layouts of a queue share; see virtqueue.h. */
 #include "devices/virtio/virtqueue.h"
+#include "core-vmm/api/barrier.h"
 #include "core-vmm/base/bytes.h"
 #include "devices/virtio/virtio.h"
 
@@ -142,13 +143,21 @@ void virtq_give(struct virtqueue *q, const struct virtq_chain *c, uint64_t bytes
     q->in_use--;
 }
 
+static bool wants_interrupt(struct virtqueue *q)
+{
+    return virtq_is_packed(q) ? virtq_packed_wants_interrupt(q) : virtq_split_wants_interrupt(q);
+}
+
 void virtq_flush(struct virtqueue *q)
 {
     virtq_publish(q);
     if (!q->untold || !ready(q))
         return;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* what is used is visible before the driver's wish is read */
-    bool wanted = virtq_is_packed(q) ? virtq_packed_wants_interrupt(q) : virtq_split_wants_interrupt(q);
+    bool wanted = wants_interrupt(q);
+    if (!wanted) { /* unless the driver wishes for one just now, and has not seen what is used */
+        dev_barrier(q->virtio->device);
+        wanted = wants_interrupt(q);
+    }
     q->untold = 0;
     if (wanted)
         virtio_interrupt(q->virtio, q->vector);
@@ -162,7 +171,8 @@ void virtq_want_kicks(struct virtqueue *q, bool wanted)
         virtq_packed_want_kicks(q, wanted);
     else
         virtq_split_want_kicks(q, wanted);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (wanted)
+        dev_barrier(q->virtio->device);
 }
 
 bool virtq_passed(uint16_t event, uint16_t now, uint16_t untold)

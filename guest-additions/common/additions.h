@@ -35,6 +35,14 @@ JsonObject *additions_describe(struct additions *a);
 char *additions_variable(struct additions *a, const char *key);
 bool additions_set_variable(struct additions *a, const char *key, const char *value, GError **error);
 
+/* ---- layout.c: sizes of the guest's screens, which lie side by side ---- */
+#define ADDITIONS_SCREENS 8
+bool additions_sets_sizes(struct additions *a); /* something in the guest would */
+/* A screen has that size now, if nobody has asked for another yet. */
+void additions_size_now(struct additions *a, unsigned screen, uint32_t width, uint32_t height);
+/* The user would like it to have that one; width 0: to be off.  False: nothing in the guest listens; what comes later is told. */
+bool additions_ask_size(struct additions *a, unsigned screen, uint32_t width, uint32_t height);
+
 void additions_reset(struct additions *a); /* the machine begins anew */
 
 /* ---- quiesce.c: the guest's file systems stand still, for a snapshot ---- */

@@ -53,9 +53,10 @@ void tclo_closed(void *talk);
 /* The program of a user's session. */
 bool tclo_tell_session(struct additions *a, const void *wish,
                        size_t bytes); /* false: there is none, or it does not answer */
+bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes); /* likewise */
 bool tclo_session_listens(struct additions *a);
 /* The service; as additions_say(), of bytes. */
-bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes, additions_done done, void *ctx);
+bool tclo_ask_service(struct additions *a, const void *wish, size_t bytes, additions_done done, void *ctx);
 
 /* ---- clipboard.c; loop thread but for what is said ---- */
 struct clipboard;
@@ -75,6 +76,13 @@ void quiesce_free(struct quiesce *q);
 void quiesce_event(struct quiesce *q, const char *text, size_t bytes); /* any thread: "NAME CODE WORDS" */
 void quiesce_service_ended(struct quiesce *q);
 
+/* ---- layout.c ---- */
+enum sizes_by { SIZES_BY_NOBODY, SIZES_BY_SERVICE, SIZES_BY_SESSION };
+struct additions_size {
+    uint32_t width, height; /* width 0: off */
+};
+void layout_agent(struct additions *a, enum sizes_by who); /* any thread */
+
 #define LOG_A_SECOND 10
 bool additions_may_log(struct additions *a); /* any thread: the guest has not had all its lines of this second yet */
 
@@ -86,8 +94,11 @@ struct additions {
     struct folders *folders;
     struct quiesce *quiesce;
     bool keep_time;
-    _Atomic unsigned sync_time; /* the guest wants its clock kept right; 0, 1 */
-    _Atomic unsigned telling;   /* that it does is about to be told to the service */
-    _Atomic gint64 log_second;  /* of the guest's words in our log, at most LOG_A_SECOND each */
+    struct additions_size layout[ADDITIONS_SCREENS];
+    _Atomic unsigned sizes_by;      /* enum sizes_by: who has said last that it sets them */
+    _Atomic unsigned telling_sizes; /* what was asked for is about to be told */
+    _Atomic unsigned sync_time;     /* the guest wants its clock kept right; 0, 1 */
+    _Atomic unsigned telling;       /* that it does is about to be told to the service */
+    _Atomic gint64 log_second;      /* of the guest's words in our log, at most LOG_A_SECOND each */
     _Atomic unsigned log_count;
 };

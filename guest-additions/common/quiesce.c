@@ -192,7 +192,7 @@ bool additions_freeze(struct additions *a, unsigned seconds, additions_frozen do
         return false;
     }
     additions_forget(a, q); /* an answer to one that was given up */
-    if (!tclo_tell_service(a, wish->data, wish->len, begun, q)) {
+    if (!tclo_ask_service(a, wish->data, wish->len, begun, q)) {
         g_set_error(
             error, G_IO_ERROR, G_IO_ERROR_NOT_CONNECTED,
             "open-vm-tools' service does not run in the guest, or does not answer, so nobody there can stop its "

@@ -126,6 +126,22 @@ static bool accept(struct question *q)
     return true;
 }
 
+/* tools.capability.resolution_server AGENT 0|1 */
+static bool sets_sizes(struct question *q)
+{
+    without_zero(q);
+    g_autofree char *agent = word(q), *on = word(q);
+    bool service = agent && !strcmp(agent, "toolbox"), session = agent && !strcmp(agent, "toolbox-dnd");
+    unsigned who = service ? SIZES_BY_SERVICE : SIZES_BY_SESSION;
+    if ((!service && !session) || !on)
+        return false;
+    if (!strcmp(on, "1"))
+        layout_agent(q->additions, who);
+    else if (atomic_load(&q->additions->sizes_by) == who)
+        layout_agent(q->additions, SIZES_BY_NOBODY);
+    return true;
+}
+
 static bool state_change(struct question *q)
 {
     without_zero(q);
@@ -194,6 +210,7 @@ static const struct row rows[] = {
     {"SetGuestInfo", .handler = set_guest_info},
     {"tools.set.version", .handler = set_version},
     {"tools.set.versiontype", .handler = accept},
+    {"tools.capability.resolution_server", .handler = sets_sizes},
     {"tools.capability.", true, accept},
     {"vmx.capability.unified_loop", .handler = accept},
     {"vmx.capability.copypaste_version", .handler = clipboard_version},

@@ -181,16 +181,26 @@ bool tclo_session_listens(struct additions *a)
     return agent(a, SESSION) != NULL;
 }
 
-bool tclo_tell_session(struct additions *a, const void *wish, size_t bytes)
+static bool tell(struct additions *a, const char *name, const void *wish, size_t bytes)
 {
-    struct tclo *t = agent(a, SESSION);
+    struct tclo *t = agent(a, name);
     if (!t || t->wishes.length >= WISHES_MOST)
         return false;
     want_bytes(t, wish, bytes, NULL, NULL);
     return true;
 }
 
-bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes, additions_done done, void *ctx)
+bool tclo_tell_session(struct additions *a, const void *wish, size_t bytes)
+{
+    return tell(a, SESSION, wish, bytes);
+}
+
+bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes)
+{
+    return tell(a, SERVICE, wish, bytes);
+}
+
+bool tclo_ask_service(struct additions *a, const void *wish, size_t bytes, additions_done done, void *ctx)
 {
     struct tclo *t = agent(a, SERVICE);
     if (t)
@@ -211,7 +221,7 @@ void additions_resumed(struct additions *a)
 
 bool additions_say(struct additions *a, const char *wish, additions_done done, void *ctx)
 {
-    return tclo_tell_service(a, wish, strlen(wish), done, ctx);
+    return tclo_ask_service(a, wish, strlen(wish), done, ctx);
 }
 
 bool additions_tell(struct additions *a, const void *wish, size_t bytes, unsigned seconds, additions_answer done,

@@ -12,6 +12,7 @@ struct _VmAmount {
     GArray *steps; /* uint64_t, rising */
     uint64_t safe;
     char *warning;
+    guint proposed; /* the step; another one is the user's */
     GtkScale *scale;
     GtkLabel *label;
 };
@@ -51,11 +52,23 @@ static guint step_below(VmAmount *a, uint64_t value)
     return i;
 }
 
-void vm_amount_set(VmAmount *a, uint64_t value)
+void vm_amount_propose(VmAmount *a, uint64_t value)
 {
     guint i = step_below(a, value);
     bool less = a->steps->len && g_array_index(a->steps, uint64_t, i) < value;
-    gtk_range_set_value(GTK_RANGE(a->scale), i + (less && i + 1 < a->steps->len));
+    if ((guint)(gtk_range_get_value(GTK_RANGE(a->scale)) + 0.5) != a->proposed)
+        return;
+    a->proposed = i + (less && i + 1 < a->steps->len);
+    gtk_range_set_value(GTK_RANGE(a->scale), a->proposed);
+}
+
+void vm_amount_align(VmAmount *a, GtkSizeGroup *titles)
+{
+    GtkWidget *w = gtk_widget_get_first_child(gtk_widget_get_first_child(GTK_WIDGET(a)));
+    while (w && !gtk_widget_has_css_class(w, "title"))
+        w = gtk_widget_get_next_sibling(w);
+    if (w)
+        gtk_size_group_add_widget(titles, w);
 }
 
 static void on_value(VmAmount *a)
@@ -113,11 +126,12 @@ static void vm_amount_init(VmAmount *a)
     a->scale = GTK_SCALE(gtk_scale_new_with_range(GTK_ORIENTATION_HORIZONTAL, 0, 1, 1));
     a->label = GTK_LABEL(gtk_label_new(NULL));
     gtk_range_set_round_digits(GTK_RANGE(a->scale), 0);
-    gtk_widget_set_size_request(GTK_WIDGET(a->scale), 100, -1);
+    gtk_widget_set_size_request(GTK_WIDGET(a->scale), 110, -1);
     gtk_widget_set_hexpand(GTK_WIDGET(a->scale), TRUE);
     gtk_widget_set_valign(GTK_WIDGET(a->scale), GTK_ALIGN_CENTER);
     adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(a), FALSE);
     gtk_label_set_width_chars(a->label, 8);
+    gtk_label_set_max_width_chars(a->label, 8);
     gtk_label_set_xalign(a->label, 1);
     gtk_widget_add_css_class(GTK_WIDGET(a->label), "numeric");
     adw_action_row_add_suffix(ADW_ACTION_ROW(a), GTK_WIDGET(a->scale));

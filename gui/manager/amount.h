@@ -11,5 +11,7 @@ G_DECLARE_FINAL_TYPE(VmAmount, vm_amount, VM, AMOUNT, AdwActionRow)
 enum amount_kind { AMOUNT_MEMORY, AMOUNT_DISK, AMOUNT_CPUS };
 /* safe: more gets a mark and a warning, which says what is too much ("more than half of ..."). */
 void vm_amount_set_up(VmAmount *a, enum amount_kind kind, uint64_t most, uint64_t safe, const char *warning);
-void vm_amount_set(VmAmount *a, uint64_t value); /* the nearest step that is not less */
-uint64_t vm_amount_get(VmAmount *a);             /* bytes, or how many */
+void vm_amount_propose(VmAmount *a,
+                       uint64_t value); /* the nearest step that is not less; what the user has chosen stays */
+uint64_t vm_amount_get(VmAmount *a);    /* bytes, or how many */
+void vm_amount_align(VmAmount *a, GtkSizeGroup *titles); /* of several whose sliders are to begin at the same place */

@@ -75,14 +75,23 @@ static void on_new(GSimpleAction *a, GVariant *parameter, gpointer app)
     gtk_widget_activate_action(GTK_WIDGET(w), "win.new", NULL);
 }
 
-/* What a notification leads to. */
+static gboolean choose(gpointer wanted)
+{
+    g_autoptr(GVariant) name = wanted;
+    GtkApplication *app = GTK_APPLICATION(g_application_get_default());
+    GList *any = app ? gtk_application_get_windows(app) : NULL;
+    if (any)
+        vm_window_choose(window_of(VM_APP(app)), g_variant_get_string(name, NULL));
+    return G_SOURCE_REMOVE;
+}
+
+/* What a notification leads to.  In a window that is not to be seen yet there is nothing that could have the keyboard: so a little later. */
 static void on_show(GSimpleAction *a, GVariant *parameter, gpointer app)
 {
     VmWindow *w = window_of(app);
-    const char *machine = g_variant_get_string(parameter, NULL);
     gtk_window_present(GTK_WINDOW(w));
-    if (*machine)
-        vm_window_choose(w, machine);
+    if (*g_variant_get_string(parameter, NULL))
+        g_idle_add_full(G_PRIORITY_LOW, choose, g_variant_ref(parameter), NULL);
 }
 
 static void activate(GApplication *app)

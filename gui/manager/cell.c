@@ -41,7 +41,7 @@ static void on_long(GtkGestureLongPress *g, double x, double y, gpointer cell)
 
 static void vm_cell_class_init(VmCellClass *c)
 {
-    static const char *const actions[] = {"cell.start", "cell.show"};
+    static const char *const actions[] = {"cell.start", "cell.show", "cell.fold"};
     GtkWidgetClass *w = GTK_WIDGET_CLASS(c);
     VM_ITEM_WIDGET_CLASS(c)->pictures = true;
     for (unsigned i = 0; i < G_N_ELEMENTS(actions); i++)

@@ -16,6 +16,7 @@ struct _VmDetails {
     GtkMenuButton *menu;
     GtkRevealer *problem_revealer;
     GtkLabel *problem_label;
+    GtkWidget *problem_log, *nothing, *switcher;
 };
 enum { PROP_FOLDED = 1 };
 G_DEFINE_FINAL_TYPE(VmDetails, vm_details, vm_item_widget_get_type())
@@ -34,6 +35,7 @@ static void on_state(VmDetails *d)
 {
     g_autoptr(GMenuModel) menu = vm_item_of(d) ? machine_menu(vm_item_of(d)) : NULL;
     gtk_menu_button_set_menu_model(d->menu, menu);
+    gtk_widget_set_visible(d->problem_log, vm_item_of(d) && vm_item_state(vm_item_of(d)) != VM_DAMAGED);
 }
 
 static void dismiss(GtkWidget *w, const char *action, GVariant *parameter)
@@ -46,6 +48,15 @@ static void show_log(GtkWidget *w, const char *action, GVariant *parameter)
     vm_details_show_page(VM_DETAILS(w), "log");
 }
 
+/* A search that finds nothing leaves no machine: then there are no pages of one. */
+static void show_whether(VmDetails *d, bool some)
+{
+    gtk_widget_set_visible(d->nothing, !some);
+    gtk_widget_set_visible(GTK_WIDGET(d->stack), some);
+    gtk_widget_set_visible(d->switcher, some);
+    gtk_widget_set_sensitive(GTK_WIDGET(d->menu), some);
+}
+
 static void taken(VmItemWidget *w)
 {
     VmItem *m = vm_item_of(w);
@@ -55,6 +66,7 @@ static void taken(VmItemWidget *w)
     }
     on_problem(VM_DETAILS(w));
     on_state(VM_DETAILS(w));
+    show_whether(VM_DETAILS(w), m);
 }
 
 void vm_details_show_page(VmDetails *d, const char *page)
@@ -99,6 +111,9 @@ static void vm_details_class_init(VmDetailsClass *c)
     gtk_widget_class_bind_template_child(w, VmDetails, menu);
     gtk_widget_class_bind_template_child(w, VmDetails, problem_revealer);
     gtk_widget_class_bind_template_child(w, VmDetails, problem_label);
+    gtk_widget_class_bind_template_child(w, VmDetails, problem_log);
+    gtk_widget_class_bind_template_child(w, VmDetails, nothing);
+    gtk_widget_class_bind_template_child(w, VmDetails, switcher);
     gtk_widget_class_install_action(w, "details.dismiss", NULL, dismiss);
     gtk_widget_class_install_action(w, "details.log", NULL, show_log);
 }

@@ -3,6 +3,7 @@
  * the window is closed. */
 #include "gui/manager/disks.h"
 #include "core-vmm/control/answer.h"
+#include "gui/manager/disk_jobs.h"
 #include "gui/manager/disk_list.h"
 #include "gui/manager/facts.h"
 #include <glib/gi18n.h>
@@ -50,7 +51,7 @@ static void show(struct row *r)
     g_autofree char *folder = g_path_get_dirname(d->path), *used = size_for_people(d->on_disk);
     g_autofree char *size = r->size ? size_for_people(r->size) : NULL;
     g_autofree char *sizes = d->missing ? g_strdup(_("the file is missing"))
-                             : size     ? g_strdup_printf(_("%s, of which %s are used here"), size, used)
+                             : size     ? g_strdup_printf(_("%s, %s used here"), size, used)
                                         : g_strdup_printf(_("%s used here"), used);
     g_autofree char *text =
         g_strdup_printf("%s: %s\n%s%s%s", d->owners, sizes, folder, r->said ? "\n" : "", r->said ? r->said : "");
@@ -118,14 +119,25 @@ static void on_worked(VmJob *job, GParamSpec *spec, gpointer row)
     ask_next(r->window);
 }
 
-static void work(struct row *r, const char *title, const char *const *words)
+/* Also one that another window has begun. */
+static void follow(struct row *r, VmJob *job)
 {
-    if (r->job)
-        return;
-    r->job = vm_job_new(title, words);
-    gtk_progress_bar_set_fraction(r->bar, 0);
+    double fraction = vm_job_fraction(job);
+    r->job = g_object_ref(job);
+    gtk_progress_bar_set_fraction(r->bar, MAX(fraction, 0));
     g_signal_connect(r->job, "notify::fraction", G_CALLBACK(on_fraction), r);
     g_signal_connect(r->job, "notify::done", G_CALLBACK(on_worked), r);
+}
+
+/* done: a sentence with the image's name in it */
+static void work(struct row *r, const char *title, const char *const *words, const char *done)
+{
+    VmWindow *w = VM_WINDOW(gtk_window_get_transient_for(GTK_WINDOW(r->window)));
+    g_autofree char *name = g_filename_display_basename(r->image.path), *text = g_strdup_printf(done, name);
+    if (r->job)
+        return;
+    disk_jobs_begin(w, r->image.path, title, words, text, GTK_WIDGET(r->widget));
+    follow(r, disk_jobs_find(r->window->library, r->image.path));
     show(r);
 }
 
@@ -153,7 +165,7 @@ static void check(GtkWidget *w, const char *action, GVariant *path)
         "disk", "check", r ? r->image.path : NULL, r && r->image.format ? "--from" : NULL, r ? r->image.format : NULL,
         NULL};
     if (r)
-        work(r, _("Check"), words);
+        work(r, _("Check"), words, _("“%s” was checked"));
 }
 
 static void compact(GtkWidget *w, const char *action, GVariant *path)
@@ -163,7 +175,64 @@ static void compact(GtkWidget *w, const char *action, GVariant *path)
         "disk", "compact", r ? r->image.path : NULL, r && r->image.format ? "--from" : NULL, r ? r->image.format : NULL,
         NULL};
     if (r)
-        work(r, _("Compact"), words);
+        work(r, _("Compact"), words, _("“%s” was compacted"));
+}
+
+/* ---- a larger one ---- */
+
+struct wish {
+    VmDisks *window; /* ours */
+    char *path;
+    GtkEditable *size;
+};
+
+static void wish_free(gpointer wish, GClosure *closure)
+{
+    struct wish *a = wish;
+    g_object_unref(a->window);
+    g_free(a->path);
+    g_free(a);
+}
+
+static void on_size(AdwMessageDialog *d, const char *response, gpointer wish)
+{
+    struct wish *a = wish;
+    g_autoptr(GVariant) path = g_variant_ref_sink(g_variant_new_string(a->path));
+    g_autofree char *size = g_strstrip(g_strdup(gtk_editable_get_text(a->size)));
+    struct row *r = !strcmp(response, "sure") && a->window->rows ? row_of(a->window, path) : NULL;
+    const char *format = r ? r->image.format : NULL;
+    const char *words[] = {"disk", "resize", format ? "--from" : "--quiet", format ? format : "--", NULL, NULL,
+                           NULL,   NULL};
+    unsigned n = 4;
+    if (format)
+        words[n++] = "--";
+    words[n++] = a->path;
+    words[n++] = size;
+    if (r)
+        work(r, _("Resize"), words, _("“%s” has its new size"));
+}
+
+static void resize(GtkWidget *w, const char *action, GVariant *path)
+{
+    const struct row *r = row_of(VM_DISKS(w), path);
+    if (!r)
+        return;
+    const struct wish a = {g_object_ref(VM_DISKS(w)), g_strdup(r->image.path), GTK_EDITABLE(gtk_entry_new())};
+    AdwMessageDialog *d =
+        ADW_MESSAGE_DIALOG(adw_message_dialog_new(GTK_WINDOW(w), _("Enlarge the Disk"),
+                                                  _("How large it is to be, like 40G, or by how much more, like +10G. "
+                                                    "The guest sees the room then; its partitions "
+                                                    "stay as they are until it enlarges them.")));
+    adw_message_dialog_add_responses(d, "cancel", _("_Cancel"), "sure", _("_Resize"), NULL);
+    adw_message_dialog_set_response_appearance(d, "sure", ADW_RESPONSE_SUGGESTED);
+    adw_message_dialog_set_close_response(d, "cancel");
+    adw_message_dialog_set_default_response(d, "sure");
+    gtk_entry_set_activates_default(GTK_ENTRY(a.size), TRUE);
+    gtk_editable_set_text(a.size, "+10G");
+    gtk_accessible_update_property(GTK_ACCESSIBLE(a.size), GTK_ACCESSIBLE_PROPERTY_LABEL, _("New Size"), -1);
+    adw_message_dialog_set_extra_child(d, GTK_WIDGET(a.size));
+    g_signal_connect_data(d, "response", G_CALLBACK(on_size), g_memdup2(&a, sizeof a), wish_free, 0);
+    gtk_window_present(GTK_WINDOW(d));
 }
 
 /* A name beside the image that is free: "disk.qcow2", "disk 2.qcow2". */
@@ -196,7 +265,7 @@ static void convert(GtkWidget *w, const char *action, GVariant *parameter)
                            r ? r->image.format : NULL,
                            NULL};
     if (r)
-        work(r, _("Convert"), words);
+        work(r, _("Convert"), words, _("“%s” was converted"));
 }
 
 /* ---- rows ---- */
@@ -208,23 +277,34 @@ static void add_item(GMenu *menu, const char *label, const char *action, const c
     g_menu_append_item(menu, item);
 }
 
-static GtkWidget *menu_of(const char *path)
+/* In a raw image there is nothing to check. */
+static bool is_raw(const struct disk_image *d)
+{
+    return d->format ? !strcmp(d->format, "raw")
+                     : g_str_has_suffix(d->path, ".img") || g_str_has_suffix(d->path, ".raw");
+}
+
+static GtkWidget *menu_of(const struct disk_image *d)
 {
     static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhdx"};
     g_autoptr(GMenu) menu = g_menu_new(), to = g_menu_new();
     GtkWidget *b = gtk_menu_button_new();
     for (unsigned i = 0; i < G_N_ELEMENTS(formats); i++) {
-        g_autofree char *target = g_strdup_printf("%s:%s", formats[i], path);
+        g_autofree char *target = g_strdup_printf("%s:%s", formats[i], d->path);
         add_item(to, formats[i], "disks.convert", target);
     }
-    add_item(menu, _("C_heck"), "disks.check", path);
+    const char *path = d->path;
+    if (!is_raw(d))
+        add_item(menu, _("C_heck"), "disks.check", path);
     add_item(menu, _("_Compact"), "disks.compact", path);
+    add_item(menu, _("_Enlarge…"), "disks.resize", path);
     g_menu_append_submenu(menu, _("Convert a Cop_y to"), G_MENU_MODEL(to));
     gtk_menu_button_set_menu_model(GTK_MENU_BUTTON(b), G_MENU_MODEL(menu));
     gtk_menu_button_set_icon_name(GTK_MENU_BUTTON(b), "view-more-symbolic");
     gtk_widget_set_valign(b, GTK_ALIGN_CENTER);
     gtk_widget_add_css_class(b, "flat");
     gtk_widget_set_tooltip_text(b, _("Actions"));
+    gtk_accessible_update_property(GTK_ACCESSIBLE(b), GTK_ACCESSIBLE_PROPERTY_LABEL, _("Actions"), -1);
     return b;
 }
 
@@ -237,7 +317,7 @@ static void add_row(VmDisks *v, const struct disk_image *d)
     r->image = (struct disk_image){g_strdup(d->path), g_strdup(d->owners), g_strdup(d->format), d->on_disk, d->missing};
     r->bar = GTK_PROGRESS_BAR(gtk_progress_bar_new());
     r->cancel = gtk_button_new_with_label(_("Cancel"));
-    r->menu = menu_of(d->path);
+    r->menu = menu_of(d);
     gtk_widget_set_valign(GTK_WIDGET(r->bar), GTK_ALIGN_CENTER);
     gtk_widget_set_valign(r->cancel, GTK_ALIGN_CENTER);
     g_signal_connect(r->cancel, "clicked", G_CALLBACK(on_cancel), r);
@@ -252,16 +332,10 @@ static void add_row(VmDisks *v, const struct disk_image *d)
     g_ptr_array_add(v->rows, r->widget);
     if (!d->missing)
         g_queue_push_tail(v->unknown, r);
+    VmJob *job = disk_jobs_find(v->library, d->path);
+    if (job)
+        follow(r, job);
     show(r);
-}
-
-/* Rows with work under way stay as they are until it ends. */
-static bool some_work(VmDisks *v)
-{
-    for (guint i = 0; i < v->rows->len; i++)
-        if (((struct row *)g_object_get_data(v->rows->pdata[i], "row"))->job)
-            return true;
-    return false;
 }
 
 static void clear(VmDisks *v)
@@ -277,8 +351,6 @@ static void clear(VmDisks *v)
 
 static void look(VmDisks *v)
 {
-    if (some_work(v))
-        return;
     clear(v);
     g_autoptr(GPtrArray) list = disk_list(v->library);
     for (guint i = 0; i < list->len; i++)
@@ -292,8 +364,25 @@ static void refresh(GtkWidget *w, const char *action, GVariant *parameter)
     look(VM_DISKS(w));
 }
 
+/* The one that is open; NULL: none. */
+static GtkWindow *open_one(VmWindow *w)
+{
+    GtkWindow *found = NULL;
+    GListModel *all = gtk_window_get_toplevels();
+    for (guint i = 0; i < g_list_model_get_n_items(all) && !found; i++) {
+        g_autoptr(GtkWindow) t = g_list_model_get_item(all, i);
+        found = VM_IS_DISKS(t) && gtk_window_get_transient_for(t) == GTK_WINDOW(w) ? t : NULL;
+    }
+    return found;
+}
+
 void vm_disks_show(VmWindow *w)
 {
+    GtkWindow *open = open_one(w);
+    if (open) {
+        gtk_window_present(open);
+        return;
+    }
     VmDisks *v = g_object_new(vm_disks_get_type(), "transient-for", w, NULL);
     v->library = g_object_ref(vm_window_library(w));
     look(v);
@@ -325,6 +414,7 @@ static void vm_disks_class_init(VmDisksClass *c)
     gtk_widget_class_install_action(w, "disks.check", "s", check);
     gtk_widget_class_install_action(w, "disks.compact", "s", compact);
     gtk_widget_class_install_action(w, "disks.convert", "s", convert);
+    gtk_widget_class_install_action(w, "disks.resize", "s", resize);
     gtk_widget_class_add_binding_action(w, GDK_KEY_Escape, 0, "window.close", NULL);
 }
 

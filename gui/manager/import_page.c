@@ -2,8 +2,10 @@
 /* import_page.c - see import_page.h. */
 #include "gui/manager/import_page.h"
 #include "core-vmm/control/answer.h"
+#include "core-vmm/host/config_schema.h"
 #include "gui/manager/job.h"
 #include "gui/manager/plan.h"
+#include "gui/manager/titles.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -59,17 +61,53 @@ static void clear_rows(VmImport *p)
     g_ptr_array_set_size(p->rows, 0);
 }
 
+static AdwActionRow *add_row(VmImport *p, AdwPreferencesGroup *group, const char *title, const char *subtitle)
+{
+    GtkWidget *row = adw_action_row_new();
+    adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(row), FALSE);
+    adw_preferences_row_set_title(ADW_PREFERENCES_ROW(row), title);
+    adw_action_row_set_subtitle(ADW_ACTION_ROW(row), subtitle);
+    adw_action_row_set_subtitle_lines(ADW_ACTION_ROW(row), 0);
+    adw_preferences_group_add(group, row);
+    g_ptr_array_add(p->rows, row);
+    return ADW_ACTION_ROW(row);
+}
+
+/* One more thing that is said of a part: settings of one part stand in one row. */
+static void add_to_part(VmImport *p, AdwPreferencesGroup *group, const char *section, const char *text)
+{
+    g_autofree char *title = title_of_section(section);
+    AdwActionRow *row = p->rows->len ? p->rows->pdata[p->rows->len - 1] : NULL;
+    if (!row || strcmp(adw_preferences_row_get_title(ADW_PREFERENCES_ROW(row)), title)) {
+        add_row(p, group, title, text);
+        return;
+    }
+    g_autofree char *both = g_strconcat(adw_action_row_get_subtitle(row), ", ", text, NULL);
+    adw_action_row_set_subtitle(row, both);
+}
+
+/* "nic1.model=e1000" and "sata0 with disk.vmdk" are of a part, in words that people know; all else is a sentence. */
+static void add_line(VmImport *p, AdwPreferencesGroup *group, const char *text)
+{
+    g_auto(GStrv) file = g_strsplit(text, " with ", 2), sides = g_strsplit(text, "=", 2);
+    g_auto(GStrv) words = g_strsplit(*sides, ".", 2);
+    bool setting = sides[0] && sides[1] && words[1] && schema_find(words[0], words[1], NULL);
+    g_autofree char *key = setting ? title_of_word(words[1]) : NULL;
+    g_autofree char *said = setting ? g_strdup_printf("%s: %s", key, sides[1]) : NULL;
+    if (setting)
+        add_to_part(p, group, words[0], said);
+    else if (file[0] && file[1] && schema_find_section(file[0]))
+        add_to_part(p, group, file[0], file[1]);
+    else
+        add_row(p, group, text, "");
+}
+
 static void add_rows(VmImport *p, AdwPreferencesGroup *group, JsonArray *list)
 {
     gtk_widget_set_visible(GTK_WIDGET(group), answer_count(list) > 0);
     for (unsigned i = 0; i < answer_count(list); i++) {
         const char *text = answer_element_text(list, i);
-        GtkWidget *row = adw_action_row_new();
-        adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(row), FALSE);
-        adw_preferences_row_set_title(ADW_PREFERENCES_ROW(row), text ? text : "?");
-        gtk_widget_add_css_class(row, "import-line");
-        adw_preferences_group_add(group, row);
-        g_ptr_array_add(p->rows, row);
+        add_line(p, group, text ? text : "?");
     }
 }
 

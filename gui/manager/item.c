@@ -24,13 +24,18 @@ struct _VmItem {
     GdkTexture *picture;
     VmJob *job;
     unsigned pictures_wanted, info_count, settings_count;
+    unsigned hidden; /* see vm_item_set_heading() */
+    guint ending;    /* source, while what the VM said last is read; 0: none */
+    bool told_end;   /* the VM has said that it ends */
+    bool crashed;    /* and once it had not, which is the problem */
 };
 enum {
     PROP_TITLE = 1,
     PROP_GROUP,
     PROP_WORDS,
     PROP_HEADING,
-    PROP_HAS_HEADING,
+    PROP_FOLDED,
+    PROP_UNFOLDED,
     PROP_SUBTITLE,
     PROP_CAPTION,
     PROP_STATE,
@@ -195,6 +200,7 @@ static void on_state(void *ctx, const char *state, const char *message)
         set_state(m, VM_RUNNING);
     else if (!strcmp(state, "paused"))
         set_state(m, VM_PAUSED);
+    m->told_end = !strcmp(state, "stopped");
     if (message)
         vm_item_set_problem(m, message);
 }
@@ -223,6 +229,9 @@ static void on_failed(void *ctx, const char *message)
 static void go_live(VmItem *m)
 {
     const struct live_calls calls = {on_info, on_state, on_picture, on_full, on_silent, on_failed, m};
+    if (m->crashed)
+        vm_item_set_problem(m, NULL);
+    m->crashed = m->told_end = false;
     set_state(m, VM_BEGINS);
     m->live = live_new(m->name, &calls);
     live_want_pictures(m->live, m->pictures_wanted);
@@ -230,6 +239,9 @@ static void go_live(VmItem *m)
 
 static void go_off(VmItem *m)
 {
+    if (m->ending)
+        g_source_remove(m->ending);
+    m->ending = 0;
     g_clear_pointer(&m->live, live_free);
     set_info(m, NULL);
     set_picture(m, NULL);
@@ -268,19 +280,33 @@ static void set_text(VmItem *m, char **field, const char *value, const char *pro
     g_object_notify(G_OBJECT(m), property);
 }
 
+/* One line that reads as it is written: without line breaks, and without what turns the direction of all behind it.  g_free. */
+static char *one_line(char *text)
+{
+    GString *s = g_string_new(NULL);
+    for (const char *c = text; c && *c; c = g_utf8_next_char(c)) {
+        gunichar u = g_utf8_get_char(c);
+        bool turns = (u >= 0x202a && u <= 0x202e) || (u >= 0x2066 && u <= 0x2069);
+        if (!turns)
+            g_string_append_unichar(s, g_unichar_iscntrl(u) || u == 0x2028 || u == 0x2029 ? ' ' : u);
+    }
+    g_free(text);
+    return g_strstrip(g_string_free(s, FALSE));
+}
+
 static void take_settings(VmItem *m, guint64 print, GError **error)
 {
     g_autofree char *ini = machines_ini(m->name);
     g_autoptr(GKeyFile) file = schema_load(ini, error);
     const struct config c = {file, ini, "machine"};
-    g_autofree char *title = file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL;
+    g_autofree char *title = one_line(file ? g_key_file_get_string(file, "machine", "name", NULL) : NULL);
     g_autofree char *os = file ? g_key_file_get_string(file, "machine", "os", NULL) : NULL;
-    g_autofree char *group = file ? g_key_file_get_string(file, "machine", "group", NULL) : NULL;
+    g_autofree char *group = one_line(file ? g_key_file_get_string(file, "machine", "group", NULL) : NULL);
     m->settings_print = print;
     m->damaged = !file || !config_size(&c, "memory", &m->memory, NULL);
     set_text(m, &m->os, os, "icon");
-    set_text(m, &m->title, title && *title ? title : NULL, "title");
-    set_text(m, &m->group, group && *group ? group : NULL, "group");
+    set_text(m, &m->title, *title ? title : NULL, "title");
+    set_text(m, &m->group, *group ? group : NULL, "group");
     g_object_notify(G_OBJECT(m), "words");
     g_object_notify(G_OBJECT(m), "caption");
     m->settings_count++;
@@ -291,6 +317,36 @@ static void take_settings(VmItem *m, guint64 print, GError **error)
 static enum vm_state standing(VmItem *m, const struct machine_entry *e)
 {
     return !e->settings || m->damaged ? VM_DAMAGED : e->saved ? VM_SAVED : VM_OFF;
+}
+
+/* A VM that was suspended, or that we were told to end, is missed by nobody. */
+static void miss(VmItem *m)
+{
+    struct machine_entry *e = machines_glance(m->name);
+    if (m->info && !m->told_end && !m->job && e->state != ENTRY_RUNS && standing(m, e) == VM_OFF) {
+        vm_item_set_problem(
+            m, _("The machine's process ended unexpectedly: it crashed, or was killed. Its log may say more."));
+        m->crashed = true;
+    }
+    machine_entry_free(e);
+}
+
+static gboolean on_ended(gpointer item)
+{
+    VmItem *m = item;
+    m->ending = 0;
+    miss(m);
+    go_off(m);
+    vm_item_look(m);
+    return G_SOURCE_REMOVE;
+}
+
+/* The folder may tell that the process is gone before its last words were read. */
+static void leave(VmItem *m)
+{
+    enum { LAST_WORDS_MS = 200 };
+    if (!m->ending)
+        m->ending = g_timeout_add(LAST_WORDS_MS, on_ended, m);
 }
 
 /* machine.ini is read only when it is another one. */
@@ -305,18 +361,24 @@ void vm_item_look(VmItem *m)
     if (runs && !m->live)
         go_live(m);
     if (!runs && m->live)
-        go_off(m);
-    if (!runs)
+        leave(m);
+    else if (!runs)
         set_state(m, standing(m, e));
     if (m->state == VM_DAMAGED && (error || !e->settings))
         vm_item_set_problem(m, error ? error->message : _("The folder has no machine.ini."));
     machine_entry_free(e);
 }
 
-void vm_item_set_heading(VmItem *m, const char *heading)
+void vm_item_set_heading(VmItem *m, const char *heading, unsigned hidden)
 {
-    set_text(m, &m->heading, heading, "heading");
-    g_object_notify(G_OBJECT(m), "has-heading");
+    g_autofree char *text = heading && hidden ? g_strdup_printf("%s (%u)", heading, hidden) : g_strdup(heading);
+    bool was = m->hidden;
+    set_text(m, &m->heading, text, "heading");
+    m->hidden = hidden;
+    if (was == (hidden != 0))
+        return;
+    g_object_notify(G_OBJECT(m), "is-folded");
+    g_object_notify(G_OBJECT(m), "is-unfolded");
 }
 
 void vm_item_forget(VmItem *m)
@@ -406,7 +468,8 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
     case PROP_GROUP: g_value_set_string(v, m->group); break;
     case PROP_WORDS: g_value_take_string(v, words_of(m)); break;
     case PROP_HEADING: g_value_set_string(v, m->heading); break;
-    case PROP_HAS_HEADING: g_value_set_boolean(v, m->heading != NULL); break;
+    case PROP_FOLDED: g_value_set_boolean(v, m->hidden); break;
+    case PROP_UNFOLDED: g_value_set_boolean(v, !m->hidden); break;
     case PROP_SUBTITLE: g_value_take_string(v, subtitle(m)); break;
     case PROP_CAPTION: g_value_take_string(v, caption(m)); break;
     case PROP_STATE: g_value_set_uint(v, m->state); break;
@@ -428,6 +491,9 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
 static void dispose(GObject *o)
 {
     VmItem *m = VM_ITEM(o);
+    if (m->ending)
+        g_source_remove(m->ending);
+    m->ending = 0;
     g_clear_pointer(&m->live, live_free);
     g_clear_pointer(&m->info, json_object_unref);
     g_clear_object(&m->picture);
@@ -455,23 +521,15 @@ static void vm_item_class_init(VmItemClass *c)
         const char *name;
         GType type;
     } properties[] = {
-        {PROP_TITLE, "title", G_TYPE_STRING},
-        {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
-        {PROP_GROUP, "group", G_TYPE_STRING},
-        {PROP_WORDS, "words", G_TYPE_STRING},
-        {PROP_HEADING, "heading", G_TYPE_STRING},
-        {PROP_CAPTION, "caption", G_TYPE_STRING},
-        {PROP_ICON, "icon", G_TYPE_STRING},
-        {PROP_PROBLEM, "problem", G_TYPE_STRING},
-        {PROP_STATE, "state", G_TYPE_UINT},
-        {PROP_INFO, "info", G_TYPE_UINT},
-        {PROP_SETTINGS, "settings", G_TYPE_UINT},
-        {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
-        {PROP_HAS_HEADING, "has-heading", G_TYPE_BOOLEAN},
-        {PROP_OFF, "is-off", G_TYPE_BOOLEAN},
-        {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
-        {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN},
-        {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
+        {PROP_TITLE, "title", G_TYPE_STRING},         {PROP_SUBTITLE, "subtitle", G_TYPE_STRING},
+        {PROP_GROUP, "group", G_TYPE_STRING},         {PROP_WORDS, "words", G_TYPE_STRING},
+        {PROP_HEADING, "heading", G_TYPE_STRING},     {PROP_CAPTION, "caption", G_TYPE_STRING},
+        {PROP_ICON, "icon", G_TYPE_STRING},           {PROP_PROBLEM, "problem", G_TYPE_STRING},
+        {PROP_STATE, "state", G_TYPE_UINT},           {PROP_INFO, "info", G_TYPE_UINT},
+        {PROP_SETTINGS, "settings", G_TYPE_UINT},     {PROP_BUSY, "busy", G_TYPE_BOOLEAN},
+        {PROP_FOLDED, "is-folded", G_TYPE_BOOLEAN},   {PROP_UNFOLDED, "is-unfolded", G_TYPE_BOOLEAN},
+        {PROP_OFF, "is-off", G_TYPE_BOOLEAN},         {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
+        {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN}, {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
     };
     GObjectClass *o = G_OBJECT_CLASS(c);
     const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;

@@ -19,7 +19,8 @@ enum vm_state {
 };
 
 /* Properties (read-only): "title" (what people call it), "group" (machine.group; NULL: none), "words" (what a search is in), "heading"
- * (that stands above it in a list by groups; NULL: none), "has-heading", "subtitle" (how it is, in words), "caption" (the same with its group), "state" (enum vm_state), "icon" (of its
+ * (that stands above it in a list by groups; NULL: none), "is-folded" (of its group only the heading is to be seen),
+ * "is-unfolded" (not so), "subtitle" (how it is, in words), "caption" (the same with its group), "state" (enum vm_state), "icon" (of its
  * system), "picture" (GdkTexture; NULL: none), "busy" (a change is under way), "fraction" (how far; -1: not known), "problem" (what
  * failed last; NULL: nothing), "is-off" (it can be started), "is-live" (it runs or is paused), "is-running", "is-paused", "info"
  * (counts up when vm_item_info() is new), "settings" (the same of machine.ini). */
@@ -31,8 +32,9 @@ bool vm_item_is_there(VmItem *m); /* it was not deleted, also not to be made ane
 void vm_item_forget(VmItem *m);   /* it was deleted; lists may still have it for a while */
 const char *vm_item_name(VmItem *m);
 const char *vm_item_title(VmItem *m);
-const char *vm_item_group(VmItem *m);                     /* NULL: none */
-void vm_item_set_heading(VmItem *m, const char *heading); /* by who knows its place in the list */
+const char *vm_item_group(VmItem *m); /* NULL: none */
+/* By who knows its place in the list.  hidden: machines of its group that only the heading stands for; 0: it is not folded. */
+void vm_item_set_heading(VmItem *m, const char *heading, unsigned hidden);
 enum vm_state vm_item_state(VmItem *m);
 bool vm_item_is_off(VmItem *m);
 bool vm_item_is_live(VmItem *m);                    /* it runs or is paused */

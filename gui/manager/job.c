@@ -2,6 +2,7 @@
 /* job.c - see job.h. */
 #include "gui/manager/job.h"
 #include "core-vmm/host/machines.h"
+#include <errno.h>
 #include <glib/gi18n.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,13 +35,20 @@ char *vm_command_text(const char *const *words)
     return g_string_free(s, FALSE);
 }
 
+char *vm_problem_text(const char *problem)
+{
+    if (!strstr(problem, g_strerror(ENOSPC)) && !strstr(problem, "No space left on device"))
+        return g_strdup(problem);
+    return g_strdup_printf("%s\n%s", problem, _("Make room on this computer's disk, then try again."));
+}
+
 /* ---- its end ---- */
 
 static void finish(VmJob *j)
 {
     if (!g_subprocess_get_if_exited(j->process) || g_subprocess_get_exit_status(j->process)) {
         const char *last = j->notes->len ? j->notes->str : NULL;
-        j->problem = last           ? g_strdup(last)
+        j->problem = last           ? vm_problem_text(last)
                      : j->cancelled ? g_strdup(_("cancelled"))
                                     : g_strdup(_("vmctl ended unexpectedly; the machine's log may say more"));
     }

@@ -22,5 +22,7 @@ double vm_job_fraction(VmJob *j);     /* 0 to 1; -1: not known */
 const char *vm_job_problem(VmJob *j); /* a sentence; NULL: none */
 const char *vm_job_output(VmJob *j);  /* what vmctl printed */
 const char *vm_job_note(VmJob *j);    /* what it told beside that; NULL: nothing */
+/* The sentence, with what to do where that is known and it does not say: of a full disk.  g_free. */
+char *vm_problem_text(const char *problem);
 /* The words as one would type them in a shell; g_free. */
 char *vm_command_text(const char *const *words);

@@ -5,7 +5,6 @@
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/paths.h"
 #include <fcntl.h>
-#include <glib/gi18n.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,14 +14,15 @@ enum { LOOK_MS = 1000 };
 
 struct _VmLog {
     VmItemWidget parent_instance;
-    guint timer;
-    off_t size;  /* of the file when it was looked at */
-    off_t shown; /* until there */
-    guint held;  /* bytes that the view has, at least */
+    guint timer, scroll; /* sources; 0: none */
+    off_t size;          /* of the file when it was looked at */
+    off_t shown;         /* until there */
+    guint held;          /* bytes that the view has, at least */
     ino_t inode;
     GtkDropDown *which;
     GtkSearchEntry *search;
     GtkTextView *view;
+    GtkStack *pages;
 };
 G_DEFINE_FINAL_TYPE(VmLog, vm_log, vm_item_widget_get_type())
 
@@ -99,13 +99,23 @@ static void mark_found(VmLog *v)
 
 /* ---- the text ---- */
 
+static gboolean scroll_now(gpointer log)
+{
+    VmLog *v = log;
+    v->scroll = 0;
+    gtk_text_view_scroll_mark_onscreen(v->view, gtk_text_buffer_get_insert(gtk_text_view_get_buffer(v->view)));
+    return G_SOURCE_REMOVE;
+}
+
+/* Not at once: a view that has no size yet would begin in the middle of a line. */
 static void scroll_to_end(VmLog *v)
 {
     GtkTextBuffer *b = gtk_text_view_get_buffer(v->view);
     GtkTextIter end;
     gtk_text_buffer_get_end_iter(b, &end);
     gtk_text_buffer_place_cursor(b, &end);
-    gtk_text_view_scroll_mark_onscreen(v->view, gtk_text_buffer_get_insert(b));
+    if (!v->scroll)
+        v->scroll = g_idle_add_full(G_PRIORITY_LOW, scroll_now, v, NULL);
 }
 
 static void show_text(VmLog *v, const char *text)
@@ -160,8 +170,9 @@ static void look(VmLog *v, bool anyhow)
         close(fd);
     } else if (path && (anyhow || v->inode)) {
         v->inode = 0;
-        show_text(v, _("There is no such log: the machine has not run like that yet."));
+        show_text(v, "");
     }
+    gtk_stack_set_visible_child_name(v->pages, fd >= 0 ? "text" : "none");
 }
 
 static gboolean on_time(gpointer log)
@@ -198,7 +209,9 @@ static void stop(VmLog *v)
 {
     if (v->timer)
         g_source_remove(v->timer);
-    v->timer = 0;
+    if (v->scroll)
+        g_source_remove(v->scroll);
+    v->timer = v->scroll = 0;
 }
 
 static void unmap(GtkWidget *w)
@@ -230,6 +243,7 @@ static void vm_log_class_init(VmLogClass *c)
     gtk_widget_class_bind_template_child(w, VmLog, which);
     gtk_widget_class_bind_template_child(w, VmLog, search);
     gtk_widget_class_bind_template_child(w, VmLog, view);
+    gtk_widget_class_bind_template_child(w, VmLog, pages);
     gtk_widget_class_install_action(w, "log.copy", NULL, copy);
 }
 

@@ -17,6 +17,9 @@ static int on_options(GApplication *app, GVariantDict *options, gpointer data)
 {
     if (g_variant_dict_contains(options, "new") && g_application_register(app, NULL, NULL))
         g_action_group_activate_action(G_ACTION_GROUP(app), "new", NULL);
+    const char *machine;
+    if (g_variant_dict_lookup(options, "show", "&s", &machine) && g_application_register(app, NULL, NULL))
+        g_action_group_activate_action(G_ACTION_GROUP(app), "show", g_variant_new_string(machine));
     return -1;
 }
 
@@ -39,6 +42,7 @@ int main(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"version", 0, G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, on_version, N_("Show the version"), NULL},
         {"new", 'n', 0, G_OPTION_ARG_NONE, NULL, N_("Begin with a new machine"), NULL},
+        {"show", 's', 0, G_OPTION_ARG_STRING, NULL, N_("Show this machine"), N_("NAME")},
         {NULL},
     };
     setlocale(LC_ALL, "");

@@ -58,18 +58,6 @@ static int by_use(gconstpointer a, gconstpointer b, gpointer unused)
     return x != y ? (x < y ? 1 : -1) : by_title((VmItem *)a, (VmItem *)b);
 }
 
-void order_mark_groups(GListModel *sorted)
-{
-    guint n = g_list_model_get_n_items(sorted);
-    const char *before = NULL;
-    for (guint i = 0; i < n; i++) {
-        g_autoptr(VmItem) m = g_list_model_get_item(sorted, i);
-        const char *group = vm_item_group(m);
-        vm_item_set_heading(m, g_strcmp0(group, before) ? group : NULL);
-        before = group; /* borrowed from an item that the model has */
-    }
-}
-
 GtkSorter *order_new(const char *by)
 {
     GCompareDataFunc fn = !strcmp(by, "state") ? by_state : !strcmp(by, "used") ? by_use : by_name;

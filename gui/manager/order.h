@@ -5,5 +5,3 @@
 
 /* "name", "state" (those that run first) or "used" (the last first); by groups before that, those without one first. */
 GtkSorter *order_new(const char *by);
-/* Gives the first machine of each group its heading, and takes those of the others. */
-void order_mark_groups(GListModel *sorted);

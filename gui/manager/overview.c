@@ -19,7 +19,7 @@ G_DEFINE_FINAL_TYPE(VmOverview, vm_overview, vm_item_widget_get_type())
 
 /* ---- buttons ---- */
 
-enum { OFF = 1, SAVED = 2, RUNNING = 4, PAUSED = 8, SILENT = 16 };
+enum { OFF = 1, SAVED = 2, RUNNING = 4, PAUSED = 8, SILENT = 16, DAMAGED = 32 };
 /* No more than a narrow window has room for; the menu has all. */
 static const struct button {
     const char *label, *action, *style;
@@ -34,6 +34,8 @@ static const struct button {
     {N_("S_hut Down"), "win.shut-down", NULL, RUNNING},
     {N_("Sa_ve"), "win.save", NULL, PAUSED},
     {N_("_Force Off…"), "win.force-off", "destructive-action", SILENT},
+    {N_("_Open Folder"), "win.open-folder", NULL, DAMAGED},
+    {N_("_Delete…"), "win.delete", NULL, DAMAGED},
 };
 
 static unsigned when_of(VmItem *m)
@@ -44,8 +46,8 @@ static unsigned when_of(VmItem *m)
     case VM_RUNNING: return RUNNING;
     case VM_PAUSED: return PAUSED;
     case VM_SILENT: return SILENT;
-    case VM_BEGINS:
-    case VM_DAMAGED: break;
+    case VM_DAMAGED: return DAMAGED;
+    case VM_BEGINS: break;
     }
     return 0;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* place.c - see place.h. */
 #include "gui/manager/place.h"
+#include "core-vmm/host/config_schema.h"
+#include "core-vmm/host/machines.h"
+#include "gui/manager/settings_change.h"
 #include "gui/manager/work.h"
 #include <glib/gi18n.h>
 
@@ -103,4 +106,49 @@ void place_move(VmWindow *w, VmItem *m)
          gtk_file_chooser_native_new(_("Move the Disks to a Folder"), GTK_WINDOW(w),
                                      GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _("_Move"), NULL),
          G_CALLBACK(on_move));
+}
+
+/* ---- sharing ---- */
+
+static char *free_folder(GKeyFile *file)
+{
+    const struct schema_section *s = schema_find_section("folder1");
+    for (unsigned i = 0; i < s->count; i++) {
+        char *section = g_strdup_printf("%s%u", s->name, s->first + i);
+        if (!g_key_file_has_group(file, section))
+            return section;
+        g_free(section);
+    }
+    return NULL;
+}
+
+/* The guest's tools see it through the additions. */
+static void share(VmItem *m, const char *path)
+{
+    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(m), NULL);
+    g_autofree char *section = file ? free_folder(file) : NULL;
+    g_autofree char *folder = section ? g_strdup_printf("%s.path=%s", section, path) : NULL;
+    bool has = file && g_key_file_has_group(file, "additions");
+    const char *const assignments[] = {folder, has ? NULL : "additions.identity=auto", NULL};
+    if (folder)
+        settings_change_all(m, assignments, NULL);
+    else
+        vm_item_set_problem(m, _("The machine has as many of these as it can have."));
+}
+
+static void on_share(GtkNativeDialog *dialog, int response, gpointer place)
+{
+    struct place *p = place;
+    g_autofree char *path = answer(dialog, response, p);
+    if (path)
+        share(p->item, path);
+    g_object_unref(dialog);
+}
+
+void place_share(VmWindow *w, VmItem *m)
+{
+    show(w, m,
+         gtk_file_chooser_native_new(_("Share a Folder with the Guest"), GTK_WINDOW(w),
+                                     GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _("_Share"), NULL),
+         G_CALLBACK(on_share));
 }

@@ -5,3 +5,4 @@
 
 void place_export(VmWindow *w, VmItem *m); /* an OVA, for other programs */
 void place_move(VmWindow *w, VmItem *m);   /* its disks, to another folder */
+void place_share(VmWindow *w, VmItem *m);  /* a folder, with the guest */

@@ -32,6 +32,12 @@ char *remembered_text(const char *key, const char *otherwise)
     return value ? value : g_strdup(otherwise);
 }
 
+char **remembered_texts(const char *key)
+{
+    g_autoptr(GKeyFile) file = load();
+    return g_key_file_get_string_list(file, GROUP, key, NULL, NULL);
+}
+
 int remembered_number(const char *key, int low, int high, int otherwise)
 {
     g_autoptr(GKeyFile) file = load();
@@ -43,6 +49,13 @@ void remember_text(const char *key, const char *value)
 {
     g_autoptr(GKeyFile) file = load();
     g_key_file_set_string(file, GROUP, key, value);
+    store(file);
+}
+
+void remember_texts(const char *key, const char *const *values, unsigned n)
+{
+    g_autoptr(GKeyFile) file = load();
+    g_key_file_set_string_list(file, GROUP, key, values, n);
     store(file);
 }
 

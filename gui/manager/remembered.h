@@ -3,7 +3,9 @@
 #pragma once
 
 char *remembered_text(const char *key, const char *otherwise); /* g_free */
+char **remembered_texts(const char *key);                      /* NULL: none; g_strfreev */
 int remembered_number(const char *key, int low, int high, int otherwise);
 /* Errors are of no interest to anybody: then it is not remembered. */
 void remember_text(const char *key, const char *value);
+void remember_texts(const char *key, const char *const *values, unsigned n);
 void remember_number(const char *key, int value);

@@ -2,6 +2,7 @@
 /* setting_row.c - see setting_row.h.  A change is written at once; a text when it is applied (Enter, or the button). */
 #include "gui/manager/setting_row.h"
 #include "gui/manager/settings_change.h"
+#include "gui/manager/titles.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -14,20 +15,6 @@ struct setting_row {
     bool taking; /* what changes now comes from the file */
     bool none;   /* a choice has "not set" as its first */
 };
-
-char *title_of_word(const char *word)
-{
-    static const char *const others[][2] = {
-        {"os", N_("System")},         {"cpus", N_("Processors")},     {"cpu-model", N_("CPU model")},
-        {"mac", N_("Address (MAC)")}, {"rtc", N_("Real-time clock")}, {"mtu", N_("Longest packet (MTU)")},
-        {"ipv6", N_("IPv6")},         {"rom", N_("Boot ROM")},        {"tftp", N_("TFTP folder")}};
-    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)
-        if (!strcmp(others[i][0], word))
-            return g_strdup(_(others[i][1]));
-    char *title = g_strdelimit(g_strdup(word), "-", ' ');
-    *title = g_ascii_toupper(*title);
-    return title;
-}
 
 static void change(struct setting_row *r, const char *value)
 {
@@ -125,7 +112,8 @@ static void describe(struct setting_row *r)
     adw_preferences_row_set_title(ADW_PREFERENCES_ROW(r->widget), title);
     gtk_widget_set_tooltip_text(r->widget, tip);
     if (ADW_IS_ACTION_ROW(r->widget)) {
-        adw_action_row_set_subtitle(ADW_ACTION_ROW(r->widget), r->key->help ? r->key->help : "");
+        g_autofree char *help = title_of_help(r->key->help);
+        adw_action_row_set_subtitle(ADW_ACTION_ROW(r->widget), help);
         adw_action_row_set_subtitle_lines(ADW_ACTION_ROW(r->widget), 3);
     }
 }

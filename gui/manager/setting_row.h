@@ -12,4 +12,3 @@ void setting_row_free(gpointer row);
 GtkWidget *setting_row_widget(struct setting_row *r);
 void setting_row_take(struct setting_row *r, GKeyFile *file);     /* shows what it says */
 bool setting_row_fits(struct setting_row *r, const char *folded); /* a search for that finds it; "": all */
-char *title_of_word(const char *word);                            /* "boot-menu": "Boot menu"; g_free */

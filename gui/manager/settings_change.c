@@ -51,8 +51,10 @@ static void work(GTask *task, gpointer item, gpointer data, GCancellable *cancel
 static void on_done(GObject *item, GAsyncResult *result, gpointer unused)
 {
     g_autoptr(GError) error = NULL;
-    if (!g_task_propagate_boolean(G_TASK(result), &error))
-        vm_item_set_problem(VM_ITEM(item), error->message);
+    g_autofree char *problem =
+        g_task_propagate_boolean(G_TASK(result), &error) ? NULL : vm_problem_text(error->message);
+    if (problem)
+        vm_item_set_problem(VM_ITEM(item), problem);
     vm_item_look(VM_ITEM(item));
 }
 

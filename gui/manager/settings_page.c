@@ -3,10 +3,13 @@
 #include "gui/manager/settings_page.h"
 #include "core-vmm/host/machines.h"
 #include "gui/manager/ask.h"
+#include "gui/manager/disk_add.h"
 #include "gui/manager/forward_rows.h"
 #include "gui/manager/medium_row.h"
+#include "gui/manager/place.h"
 #include "gui/manager/setting_row.h"
 #include "gui/manager/settings_change.h"
+#include "gui/manager/titles.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -16,7 +19,7 @@ struct _VmSettings {
     GPtrArray *groups; /* struct group */
     GtkSearchEntry *search;
     GtkMenuButton *add;
-    GtkWidget *later;
+    GtkWidget *later, *damaged;
     AdwPreferencesPage *page;
 };
 G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, vm_item_widget_get_type())
@@ -50,27 +53,6 @@ static bool is_usual(const char *section, const char *key)
     return g_strv_contains(!strcmp(section, "machine") ? machine : others, key);
 }
 
-/* ---- section titles ---- */
-
-static char *title_of(const char *section)
-{
-    static const struct {
-        const char *name, *title;
-    } titles[] = {
-        {"machine", N_("Machine")},    {"serial", N_("Serial Port")},      {"parallel", N_("Parallel Port")},
-        {"ide", N_("IDE Drive")},      {"sata", N_("SATA Drive")},         {"nvme", N_("NVMe Disk")},
-        {"scsi", N_("SCSI Drive")},    {"virtio-disk", N_("Virtio Disk")}, {"floppy", N_("Floppy Drive")},
-        {"video", N_("Graphics")},     {"nic", N_("Network Card")},        {"balloon", N_("Memory Balloon")},
-        {"rng", N_("Random Numbers")}, {"console", N_("Virtio Console")},
-    };
-    const struct schema_section *s = schema_find_section(section);
-    const char *number = section + strlen(s->name);
-    for (unsigned i = 0; i < G_N_ELEMENTS(titles); i++)
-        if (!strcmp(titles[i].name, s->name))
-            return g_strdup_printf("%s%s%s", _(titles[i].title), *number ? " " : "", number);
-    return title_of_word(section);
-}
-
 /* ---- what stands beside a group's title ---- */
 
 /* vmctl set NAME section.key=value ... */
@@ -96,7 +78,7 @@ static void on_remove(GtkButton *b, gpointer settings)
 {
     VmSettings *v = settings;
     const char *section = g_object_get_data(G_OBJECT(b), "section");
-    g_autofree char *title = title_of(section);
+    g_autofree char *title = title_of_section(section);
     ask_remove(VM_WINDOW(gtk_widget_get_root(GTK_WIDGET(v))), vm_item_of(v), section, title);
 }
 
@@ -151,7 +133,7 @@ static void add_rows(VmSettings *v, struct group *g, bool usual)
 static void add_group(VmSettings *v, GKeyFile *file, const char *section)
 {
     struct group *g = g_new0(struct group, 1);
-    g_autofree char *title = title_of(section);
+    g_autofree char *title = title_of_section(section);
     g->section = g_strdup(section);
     g->widget = ADW_PREFERENCES_GROUP(adw_preferences_group_new());
     g->rows = g_ptr_array_new_with_free_func(setting_row_free);
@@ -239,6 +221,9 @@ static void on_live(VmSettings *v)
 {
     enum vm_state state = vm_item_of(v) ? vm_item_state(vm_item_of(v)) : VM_OFF;
     gtk_widget_set_visible(v->later, state != VM_OFF && state != VM_DAMAGED);
+    gtk_widget_set_visible(v->damaged, state == VM_DAMAGED);
+    gtk_widget_set_visible(GTK_WIDGET(v->page), state != VM_DAMAGED);
+    gtk_widget_set_sensitive(GTK_WIDGET(v->add), state != VM_DAMAGED);
 }
 
 /* ---- more hardware ---- */
@@ -247,16 +232,27 @@ static void on_live(VmSettings *v)
 static const struct hardware {
     const char *title, *section, *assignment;
 } hardware[] = {
-    {N_("Network Card"), "nic", "mode=nat"},        {N_("CD Drive (SATA)"), "sata", "media=cdrom"},
-    {N_("CD Drive (IDE)"), "ide", "media=cdrom"},   {N_("Floppy Drive"), "floppy", "format=raw"},
-    {N_("Serial Port"), "serial", "target=pty"},    {N_("Parallel Port"), "parallel", "target=file:printed.txt"},
-    {N_("Memory Balloon"), "balloon", "report=on"}, {N_("Random Numbers"), "rng", "virtio=transitional"},
+    {N_("Network Card"), "nic", "mode=nat"},
+    {N_("CD Drive (SATA)"), "sata", "media=cdrom"},
+    {N_("CD Drive (IDE)"), "ide", "media=cdrom"},
+    {N_("Floppy Drive"), "floppy", "format=raw"},
+    {N_("Serial Port"), "serial", "target=pty"},
+    {N_("Parallel Port"), "parallel", "target=file:printed.txt"},
+    {N_("Memory Balloon"), "balloon", "report=on"},
+    {N_("Random Numbers"), "rng", "virtio=transitional"},
+    {N_("TPM 2.0"), "tpm", "model=crb"},
+    {N_("Automatic Snapshots"), "snapshots", "every=60"},
+    {N_("Sound Card"), "audio", "model=hda"},
+    {N_("Guest Additions"), "additions", "identity=auto"},
+    {N_("USB Tablet"), "usb", "device=tablet"},
+    {N_("USB Keyboard"), "usb", "device=keyboard"},
+    {N_("USB Stick"), "usb", "device=storage"},
 };
 
 static const struct schema_section *section_named(const char *name)
 {
     for (const struct schema_section *s = schema_sections(); s->name; s++)
-        if (!strcmp(s->name, name) && (s->count || strcmp(name, "scsi")))
+        if (!strcmp(s->name, name) && (s->count || (strcmp(name, "scsi") && strcmp(name, "usb"))))
             return s;
     return NULL;
 }
@@ -289,9 +285,60 @@ static void add_hardware(GtkWidget *w, const char *action, GVariant *parameter)
         vm_item_set_problem(vm_item_of(v), _("The machine has as many of these as it can have."));
 }
 
+/* ---- disks ---- */
+
+static char *free_of_kind(GKeyFile *file, const struct schema_section *s)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        char *section = g_strdup_printf("%s%u", s->name, s->first + i);
+        if (!g_key_file_has_group(file, section))
+            return section;
+        g_free(section);
+    }
+    return NULL;
+}
+
+/* At the controller of the disk that the machine has, or at another one if that is full; NULL: there is no room. */
+static char *free_disk(GKeyFile *file)
+{
+    static const char *const others[] = {"sata", "virtio-disk", "ide"};
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    char *found = NULL;
+    for (char **g = sections; *g && !found; g++) {
+        const struct schema_section *s = schema_find_section(*g);
+        if (s && s->drive && strcmp(s->name, "floppy") && !medium_row_is_for(file, *g))
+            found = free_of_kind(file, s);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(others) && !found; i++)
+        found = free_of_kind(file, section_named(others[i]));
+    return found;
+}
+
+static void add_disk(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmItem *m = vm_item_of(w);
+    VmWindow *window = VM_WINDOW(gtk_widget_get_root(w));
+    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(m), NULL);
+    g_autofree char *section = file ? free_disk(file) : NULL;
+    if (!section)
+        vm_item_set_problem(m, _("The machine has as many of these as it can have."));
+    else if (!strcmp(action, "settings.add-disk"))
+        disk_add_new(window, m, section);
+    else
+        disk_add_image(window, m, section);
+}
+
+static void add_folder(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    place_share(VM_WINDOW(gtk_widget_get_root(w)), vm_item_of(w));
+}
+
 static void fill_menu(VmSettings *v)
 {
     g_autoptr(GMenu) menu = g_menu_new();
+    g_menu_append(menu, _("New Disk…"), "settings.add-disk");
+    g_menu_append(menu, _("Disk Image…"), "settings.add-image");
+    g_menu_append(menu, _("Shared Folder…"), "settings.add-folder");
     for (unsigned i = 0; i < G_N_ELEMENTS(hardware); i++) {
         g_autoptr(GMenuItem) item = g_menu_item_new(_(hardware[i].title), NULL);
         g_menu_item_set_action_and_target(item, "settings.add", "u", i);
@@ -341,8 +388,12 @@ static void vm_settings_class_init(VmSettingsClass *c)
     gtk_widget_class_bind_template_child(w, VmSettings, search);
     gtk_widget_class_bind_template_child(w, VmSettings, add);
     gtk_widget_class_bind_template_child(w, VmSettings, later);
+    gtk_widget_class_bind_template_child(w, VmSettings, damaged);
     gtk_widget_class_bind_template_child(w, VmSettings, page);
     gtk_widget_class_install_action(w, "settings.add", "u", add_hardware);
+    gtk_widget_class_install_action(w, "settings.add-disk", NULL, add_disk);
+    gtk_widget_class_install_action(w, "settings.add-image", NULL, add_disk);
+    gtk_widget_class_install_action(w, "settings.add-folder", NULL, add_folder);
 }
 
 static void vm_settings_init(VmSettings *v)

@@ -325,8 +325,8 @@ static void add_snapshot(VmSnapshots *v, const struct snapshot *s, unsigned dept
 
 static void add_present(VmSnapshots *v, unsigned depth)
 {
-    GtkWidget *row = row_new(_("The Present"), _("what the machine is now"));
-    gtk_widget_add_css_class(row, "accent");
+    GtkWidget *row = row_new(_("The Present"), _("What the machine is now"));
+    gtk_widget_add_css_class(row, "present");
     add_row(v, row, depth);
 }
 
@@ -374,14 +374,24 @@ static void on_busy(VmSnapshots *v)
 
 /* ---- as an object ---- */
 
+/* Of a machine whose settings nobody can read there is no snapshot to be had. */
+static void on_state(VmSnapshots *v)
+{
+    bool can = vm_item_of(v) && vm_item_state(vm_item_of(v)) != VM_DAMAGED;
+    gtk_widget_action_set_enabled(GTK_WIDGET(v), "snapshots.take", can);
+    gtk_widget_action_set_enabled(GTK_WIDGET(v), "snapshots.try", can);
+}
+
 static void taken(VmItemWidget *w)
 {
     VmSnapshots *v = VM_SNAPSHOTS(w);
     record_watch_free(&v->monitor, v);
     if (vm_item_of(v)) {
         g_signal_connect_swapped(vm_item_of(v), "notify::busy", G_CALLBACK(on_busy), v);
+        g_signal_connect_swapped(vm_item_of(v), "notify::state", G_CALLBACK(on_state), v);
         v->monitor = record_watch_new(vm_item_name(vm_item_of(v)), G_CALLBACK(look_if_seen), v);
     }
+    on_state(v);
     look_if_seen(v);
 }
 

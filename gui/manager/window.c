@@ -3,6 +3,8 @@
 #include "gui/manager/window.h"
 #include "gui/manager/cell.h"
 #include "gui/manager/details.h"
+#include "gui/manager/fold.h"
+#include "gui/manager/heading.h"
 #include "gui/manager/machine_actions.h"
 #include "gui/manager/order.h"
 #include "gui/manager/remembered.h"
@@ -16,6 +18,7 @@ struct _VmWindow {
     GtkStringFilter *filter;
     GtkFilterListModel *found;
     GtkSortListModel *sorted;
+    struct fold *fold;
     GtkSingleSelection *chosen;
     AdwToastOverlay *toasts;
     GtkStack *pages, *lists;
@@ -83,12 +86,21 @@ static void update_pages(VmWindow *w)
     gtk_stack_set_visible_child_name(w->lists, nothing ? "nothing" : w->view);
 }
 
+/* Headings anew: after a change of order, or of what is folded. */
+static void mark(VmWindow *w)
+{
+    bool grid = !g_strcmp0(w->view, "grid"); /* it has no headings */
+    fold_suspend(w->fold, grid || *gtk_editable_get_text(GTK_EDITABLE(w->search_entry)));
+    fold_mark(w->fold, G_LIST_MODEL(w->sorted));
+}
+
 void vm_window_set_view(VmWindow *w, const char *view)
 {
     g_free(w->view);
     w->view = g_strdup(view);
     /* A grid has the whole window; a list has the chosen machine beside it, if there is room. */
     adw_leaflet_set_can_unfold(w->leaflet, !strcmp(view, "list"));
+    mark(w);
     update_pages(w);
 }
 
@@ -96,7 +108,7 @@ void vm_window_set_sort(VmWindow *w, const char *sort)
 {
     g_autoptr(GtkSorter) sorter = order_new(sort);
     gtk_sort_list_model_set_sorter(w->sorted, sorter);
-    order_mark_groups(G_LIST_MODEL(w->sorted));
+    mark(w);
 }
 
 /* Once for many changes: at a start every machine has some. */
@@ -105,7 +117,7 @@ static gboolean reorder(gpointer window)
     VmWindow *w = window;
     w->reorder = 0;
     gtk_sorter_changed(gtk_sort_list_model_get_sorter(w->sorted), GTK_SORTER_CHANGE_DIFFERENT);
-    order_mark_groups(G_LIST_MODEL(w->sorted));
+    mark(w);
     return G_SOURCE_REMOVE;
 }
 
@@ -127,6 +139,7 @@ static void clear_search(VmWindow *w)
     gtk_editable_set_text(GTK_EDITABLE(w->search_entry), "");
     gtk_search_bar_set_search_mode(w->search, FALSE);
     gtk_string_filter_set_search(w->filter, "");
+    mark(w);
 }
 
 /* False: it is not among those that are found. */
@@ -143,16 +156,37 @@ static bool select_item(VmWindow *w, const VmItem *m)
     return false;
 }
 
+static void open_group(VmWindow *w, const char *group, bool open)
+{
+    fold_set(w->fold, group, !open);
+    mark(w);
+}
+
+void vm_window_fold(VmWindow *w, VmItem *m)
+{
+    const VmItem *chosen = gtk_single_selection_get_selected_item(w->chosen);
+    const char *group = vm_item_group(m);
+    if (!group)
+        return;
+    bool in_it = chosen && !g_strcmp0(vm_item_group((VmItem *)chosen), group);
+    open_group(w, group, fold_has(w->fold, group));
+    if (in_it && !select_item(w, chosen))
+        select_item(w, m);
+}
+
 void vm_window_choose(VmWindow *w, const char *name)
 {
-    const VmItem *m = vm_library_look(w->library, name);
+    VmItem *m = vm_library_look(w->library, name);
     if (!m)
         return;
-    if (!select_item(w, m)) {
+    if (!select_item(w, m))
         clear_search(w);
-        select_item(w, m);
-    }
+    if (fold_has(w->fold, vm_item_group(m)))
+        open_group(w, vm_item_group(m), true);
+    select_item(w, m);
     show_details(w);
+    /* The keyboard goes along: a list that gets it with the window would choose its first row. */
+    gtk_widget_child_focus(GTK_WIDGET(w->details), GTK_DIR_TAB_FORWARD);
 }
 
 /* Beside the list a double click is for the machine; without room for both, a click is for its page. */
@@ -178,6 +212,7 @@ void vm_window_search(VmWindow *w)
 static void on_search(VmWindow *w)
 {
     gtk_string_filter_set_search(w->filter, gtk_editable_get_text(GTK_EDITABLE(w->search_entry)));
+    mark(w);
     update_pages(w);
 }
 
@@ -201,7 +236,9 @@ static void build_models(VmWindow *w)
     w->filter = gtk_string_filter_new(words);
     w->found = gtk_filter_list_model_new(g_object_ref(G_LIST_MODEL(w->library)), g_object_ref(GTK_FILTER(w->filter)));
     w->sorted = gtk_sort_list_model_new(g_object_ref(G_LIST_MODEL(w->found)), NULL);
-    w->chosen = gtk_single_selection_new(g_object_ref(G_LIST_MODEL(w->sorted)));
+    GtkFilterListModel *listed =
+        gtk_filter_list_model_new(g_object_ref(G_LIST_MODEL(w->sorted)), g_object_ref(fold_filter(w->fold)));
+    w->chosen = gtk_single_selection_new(G_LIST_MODEL(listed));
     gtk_list_view_set_model(w->list, GTK_SELECTION_MODEL(w->chosen));
     gtk_grid_view_set_model(w->grid, GTK_SELECTION_MODEL(w->chosen));
     g_signal_connect_object(w->chosen, "notify::selected-item", G_CALLBACK(on_chosen), w, G_CONNECT_SWAPPED);
@@ -230,6 +267,7 @@ VmWindow *vm_window_new(AdwApplication *app, VmLibrary *library)
     g_autofree char *view = remembered_text("view", "list"), *sort = remembered_text("sort", "name");
     bool grid = !strcmp(view, "grid");
     w->library = g_object_ref(library);
+    w->fold = fold_new();
     build_models(w);
     window_actions_add(w, grid ? "grid" : "list", sort);
     machine_actions_add(w);
@@ -254,6 +292,7 @@ static void dispose(GObject *o)
     g_clear_object(&w->found);
     g_clear_object(&w->filter);
     g_clear_object(&w->library);
+    g_clear_pointer(&w->fold, fold_free);
     g_clear_pointer(&w->view, g_free);
     gtk_widget_dispose_template(GTK_WIDGET(o), vm_window_get_type());
     G_OBJECT_CLASS(vm_window_parent_class)->dispose(o);
@@ -265,6 +304,7 @@ static void vm_window_class_init(VmWindowClass *c)
     G_OBJECT_CLASS(c)->dispose = dispose;
     GTK_WINDOW_CLASS(c)->close_request = on_close_request;
     g_type_ensure(vm_cell_get_type());
+    g_type_ensure(vm_heading_get_type());
     g_type_ensure(vm_item_get_type());
     g_type_ensure(vm_details_get_type());
     gtk_widget_class_set_template_from_resource(w, "/org/terrarium/Terrarium/ui/window.ui");

@@ -12,6 +12,7 @@ VmLibrary *vm_window_library(VmWindow *w);
 VmItem *vm_window_item(VmWindow *w, const char *name);
 /* And shows it, though a search had hidden it.  Of none of that name nothing changes. */
 void vm_window_choose(VmWindow *w, const char *name);
+void vm_window_fold(VmWindow *w, VmItem *m);             /* its group in the list, or opens it */
 void vm_window_show_page(VmWindow *w, const char *page); /* of the chosen machine */
 void vm_window_toast(VmWindow *w, const char *text);
 /* With a button for an action, of a text; button NULL: without. */

@@ -58,6 +58,13 @@ static void on_choose(GSimpleAction *a, GVariant *parameter, gpointer window)
     vm_window_choose(window, g_variant_get_string(parameter, NULL));
 }
 
+static void on_fold(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    VmItem *m = vm_window_item(window, g_variant_get_string(parameter, NULL));
+    if (m)
+        vm_window_fold(window, m);
+}
+
 /* Its folder: a file manager that marks the file in it would be asked by another interface, which not every desktop has. */
 static void on_show_file(GSimpleAction *a, GVariant *parameter, gpointer window)
 {
@@ -92,6 +99,7 @@ void window_actions_add(VmWindow *w, const char *view, const char *sort)
         {"doctor", on_doctor},
         {"choose", on_choose, "s"},
         {"show-file", on_show_file, "s"},
+        {"fold", on_fold, "s"},
         {"new-from", on_new, "s"},
     };
     g_action_map_add_action_entries(G_ACTION_MAP(w), entries, G_N_ELEMENTS(entries), w);

@@ -13,6 +13,7 @@
 #include "gui/manager/work.h"
 #include <glib/gi18n.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DISK_MOST (UINT64_C(2000) << 30)
 enum { PULSE_MS = 150 };
@@ -132,9 +133,17 @@ static void propose_amounts(VmWizard *z)
         disk = MAX(disk, z->medium->disk);
         cpus = MAX(cpus, z->medium->cpus);
     }
-    vm_amount_set(z->memory, MIN(memory, room.memory / 2));
-    vm_amount_set(z->cpus, MIN(cpus, MAX(room.cpus / 2, 1)));
-    vm_amount_set(z->disk, disk);
+    vm_amount_propose(z->memory, MIN(memory, room.memory / 2));
+    vm_amount_propose(z->cpus, MIN(cpus, MAX(room.cpus / 2, 1)));
+    vm_amount_propose(z->disk, disk);
+}
+
+/* Of "Debian GNU/Linux 12.5.0 "Bookworm" - Official amd64 NETINST" what one calls it. */
+static char *short_name(const char *name)
+{
+    const char *dash = strstr(name, " - ");
+    gsize until = strcspn(name, "\"(");
+    return g_strchomp(g_strndup(name, dash ? MIN(until, (gsize)(dash - name)) : until));
 }
 
 static void choose_system(VmWizard *z, const char *os)
@@ -185,8 +194,8 @@ static void take_medium(VmWizard *z, struct medium *m)
     if (m->os && strcmp(m->os, "other"))
         choose_system(z, m->os);
     if (m->name && (m->kind == MEDIUM_INSTALLER || m->kind == MEDIUM_LIVE)) {
-        g_auto(GStrv) parts = g_strsplit(m->name, " (", 2);
-        propose_name(z, *parts);
+        g_autofree char *name = short_name(m->name);
+        propose_name(z, name);
     }
     offer_answers(z, m->kind == MEDIUM_INSTALLER ? m : NULL);
     propose_amounts(z);
@@ -614,14 +623,23 @@ static void vm_wizard_class_init(VmWizardClass *c)
     gtk_widget_class_add_binding_action(w, GDK_KEY_Escape, 0, "wizard.cancel", NULL);
 }
 
+static void align_amounts(VmWizard *z)
+{
+    g_autoptr(GtkSizeGroup) titles = gtk_size_group_new(GTK_SIZE_GROUP_HORIZONTAL);
+    vm_amount_align(z->memory, titles);
+    vm_amount_align(z->cpus, titles);
+    vm_amount_align(z->disk, titles);
+}
+
 static void vm_wizard_init(VmWizard *z)
 {
     GtkDropTarget *drop = gtk_drop_target_new(GDK_TYPE_FILE_LIST, GDK_ACTION_COPY);
     gtk_widget_init_template(GTK_WIDGET(z));
     gtk_window_set_default_widget(GTK_WINDOW(z), z->create);
-    gtk_editable_set_text(GTK_EDITABLE(z->user), g_get_user_name());
+    gtk_editable_set_text(GTK_EDITABLE(z->user), geteuid() ? g_get_user_name() : "user"); /* none may be called root */
     fill_choices(z);
     set_up_amounts(z);
+    align_amounts(z);
     g_signal_connect_swapped(z->import, "notify::problem", G_CALLBACK(on_import_problem), z);
     g_signal_connect_swapped(z->system, "notify::selected", G_CALLBACK(propose_amounts), z);
     g_signal_connect(drop, "drop", G_CALLBACK(on_drop), z);

@@ -39,8 +39,10 @@ static void consider(GPtrArray *list, const char *folder, const char *name)
 static GPtrArray *look(void)
 {
     GPtrArray *list = g_ptr_array_new_with_free_func(found_free);
-    const char *folder = g_get_user_special_dir(G_USER_DIRECTORY_DOWNLOAD), *name;
-    g_autoptr(GDir) dir = folder ? g_dir_open(folder, 0, NULL) : NULL;
+    const char *told = g_get_user_special_dir(G_USER_DIRECTORY_DOWNLOAD),
+               *name; /* NULL where no desktop has set it up */
+    g_autofree char *folder = told ? g_strdup(told) : g_build_filename(g_get_home_dir(), "Downloads", NULL);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     for (unsigned n = 0; dir && n < LOOKED_AT_MOST && (name = g_dir_read_name(dir)); n++)
         consider(list, folder, name);
     g_ptr_array_sort(list, newest_first);

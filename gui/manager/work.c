@@ -8,6 +8,7 @@ struct work {
     VmWindow *window;  /* cleared when it is gone */
     GObject *teller;   /* the same */
     char *done, *machine, *button, *action, *target;
+    bool teller_says_all;
 };
 
 static void work_free(gpointer work, GClosure *closure)
@@ -91,7 +92,7 @@ static void on_done(VmJob *job, GParamSpec *spec, gpointer work)
         tell_failure(k, job, front);
         return;
     }
-    if (k->window)
+    if (k->window && !(k->teller_says_all && is_shown(k)))
         vm_window_toast_action(k->window, k->done, k->button, k->action, k->target);
     if (!front)
         tell_desktop(k, k->done, NULL, k->machine);
@@ -104,6 +105,7 @@ void work_follow(VmWindow *w, VmJob *job, const struct work_end *end)
     g_application_hold(k->app);
     g_set_weak_pointer(&k->window, w);
     g_set_weak_pointer(&k->teller, G_OBJECT(end->teller));
+    k->teller_says_all = end->teller_says_all;
     k->done = g_strdup(end->done);
     k->machine = g_strdup(end->machine);
     k->button = g_strdup(end->button);

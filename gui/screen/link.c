@@ -122,6 +122,7 @@ static void on_input(struct link_news *n, JsonObject *data)
 {
     n->input_changed = true;
     n->absolute = answer_flag(data, "absolute-pointer");
+    n->sets_size = answer_flag(data, "sets-size");
     n->leds = number(data, "leds");
 }
 

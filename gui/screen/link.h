@@ -25,6 +25,7 @@ struct link_news {
     bool cursor_changed;
     struct link_cursor cursor;
     bool input_changed, absolute; /* the guest takes absolute coordinates, or no longer */
+    bool sets_size;               /* something in the guest sets its screen's size */
     unsigned leds;                /* its keyboard's: bit 1 num lock, 2 caps lock */
     char *state;                  /* "running", "paused", "stopped"; NULL: as before */
     char *end, *message;          /* of "stopped" */

@@ -119,6 +119,7 @@ static bool has_focus(const struct screen *s)
 
 static void on_input(struct screen *s, const struct link_news *n)
 {
+    s->sizing.possible = n->sets_size;
     input_absolute(&s->input, n->absolute);
     if (input_leds(&s->input, n->leds) && has_focus(s))
         input_sync_locks(&s->input);
@@ -191,7 +192,10 @@ static void on_window(struct screen *s, const SDL_WindowEvent *e)
     case SDL_WINDOWEVENT_SIZE_CHANGED:
     case SDL_WINDOWEVENT_DISPLAY_CHANGED: window_arrange(s); break;
     case SDL_WINDOWEVENT_EXPOSED: window_changed(s); break;
-    case SDL_WINDOWEVENT_RESIZED: s->user_sized |= !s->fullscreen; break;
+    case SDL_WINDOWEVENT_RESIZED:
+        s->user_sized |= !s->fullscreen;
+        sizing_changed(s);
+        break;
     case SDL_WINDOWEVENT_LEAVE:
         input_leave(&s->input);
         leave_bar(s);
@@ -289,14 +293,19 @@ static void on_event(struct screen *s, SDL_Event *e)
     }
 }
 
-/* Until a notice has been there for long enough, or the bar comes; -1: for ever. */
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
+/* Until a notice has been there for long enough, the bar comes, or the guest is asked for a size; -1: for ever. */
 static int patience(const struct screen *s)
 {
-    int bar = bar_wait(&s->bar), notice = -1;
+    int notice = -1;
 
     if (s->notice && s->notice_until)
         notice = MAX((int)(s->notice_until - SDL_GetTicks()), 0);
-    return bar < 0 ? notice : notice < 0 ? bar : MIN(bar, notice);
+    return sooner(sooner(bar_wait(&s->bar), notice), sizing_wait(s));
 }
 
 static bool wait_event(struct screen *s, SDL_Event *e)
@@ -309,6 +318,7 @@ static bool wait_event(struct screen *s, SDL_Event *e)
         return SDL_WaitEventTimeout(e, ms);
     if (s->notice && s->notice_until && (int)(s->notice_until - SDL_GetTicks()) <= 0)
         window_notice_over(s);
+    sizing_tick(s);
     if (bar_tick(&s->bar)) {
         input_leave(&s->input);
         window_changed(s);

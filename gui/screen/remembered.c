@@ -43,6 +43,16 @@ bool remembered_bar(const struct screen *s)
     return !file || !config_flag(&c, "toolbar", &shown, NULL) || shown;
 }
 
+bool remembered_sizing(const struct screen *s)
+{
+    static const char *const words[] = {"guest", "scale", NULL};
+    struct config c;
+    g_autoptr(GKeyFile) file = settings(s, "window", &c);
+    unsigned which = 0;
+
+    return !file || !config_choice(&c, "resize", words, &which, NULL) || !which;
+}
+
 /* Not what the VM process says: it may be in its guest's hands. */
 char *remembered_clipboard(const struct screen *s)
 {

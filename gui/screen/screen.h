@@ -25,12 +25,16 @@ struct screen {
     struct bar bar;
     struct jobs jobs;
     struct clipboard_share clipboard;
-    char *engine, *state;        /* "soft", "running" */
-    char *notice;                /* shown for a while; NULL: nothing */
-    uint32_t notice_until;       /* SDL ticks; 0: until the next one */
-    JsonObject *drives, *cards;  /* what vmctl told of them; NULL: not yet */
-    char *dropped;               /* a file that is to go into a drive; NULL: none */
-    char *choosing;              /* the drive that the user chooses a file for; NULL: none */
+    char *engine, *state;       /* "soft", "running" */
+    char *notice;               /* shown for a while; NULL: nothing */
+    uint32_t notice_until;      /* SDL ticks; 0: until the next one */
+    JsonObject *drives, *cards; /* what vmctl told of them; NULL: not yet */
+    char *dropped;              /* a file that is to go into a drive; NULL: none */
+    char *choosing;             /* the drive that the user chooses a file for; NULL: none */
+    struct sizing {
+        bool possible; /* something in the guest sets its screen's size */
+        uint32_t due;  /* SDL ticks: then the guest is asked for the window's; 0: it is not to be */
+    } sizing;
     double zoom;                 /* pixels for a dot of the guest in a window that follows it */
     SDL_Rect windowed;           /* where the window was before full screen */
     bool user_sized;             /* the user chose the window's size: new modes do not change it */
@@ -55,6 +59,11 @@ void window_notice_over(struct screen *s);
 void window_fit(struct screen *s); /* to the guest's size, if there is room */
 void window_fullscreen(struct screen *s, bool on);
 double window_density(struct screen *s); /* pixels per window coordinate */
+
+/* sizing.c: the guest's screen takes the window's size */
+void sizing_changed(struct screen *s);   /* by the user's hand */
+int sizing_wait(const struct screen *s); /* ms until sizing_tick() is to be called; -1: never */
+void sizing_tick(struct screen *s);
 
 /* signs.c: what is shown over the picture without being asked */
 void signs_draw(struct screen *s);
@@ -86,5 +95,6 @@ void closing_power_off(struct screen *s); /* after asking */
 enum closing remembered_closing(const struct screen *s);
 char *remembered_host_key(const struct screen *s); /* by SDL's name; g_free */
 bool remembered_bar(const struct screen *s);
+bool remembered_sizing(const struct screen *s);                      /* the guest follows the window's size */
 char *remembered_clipboard(const struct screen *s);                  /* "off", "to-guest", "to-host", "both"; g_free */
 void remember(struct screen *s, const char *key, const char *value); /* a notice says so if it cannot be */

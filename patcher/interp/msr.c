@@ -31,10 +31,13 @@ enum {
     MSR_MTRR_FIX4K = 0x268,
     MSR_PAT = 0x277,
     MSR_MTRR_DEF = 0x2ff,
+    MSR_MC0_CTL = 0x400, /* banks of machine checks, four registers each */
     MSR_TSC_DEADLINE = 0x6e0,
     MSR_X2APIC = 0x800,
     MSR_XSS = 0xda0,
 };
+/* MCG_CAP says that there are none.  A guest that came up under KVM has been told of as many, and asks them every few minutes. */
+#define MC_BANKS            32
 #define MSR_EFER            0xc0000080u
 #define MSR_STAR            0xc0000081u
 #define MSR_LSTAR           0xc0000082u
@@ -95,6 +98,8 @@ static bool constant(uint32_t index, uint64_t *v)
 {
     *v = 0;
     if (index >= MSR_AMD_EVNTSEL0 && index < MSR_AMD_EVNTSEL0 + 8) /* four counters that never count */
+        return true;
+    if (index >= MSR_MC0_CTL && index < MSR_MC0_CTL + 4 * MC_BANKS)
         return true;
     switch (index) {
     case MSR_PLATFORM_ID:

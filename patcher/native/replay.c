@@ -341,6 +341,20 @@ static void drop_rep(struct replay_info *info)
             info->raw[i] = 0x3e;
 }
 
+/* Of a store with a non-temporal hint, the one without: LOCK would put such a store in order, and the translator leaves LOCK out for
+ * a lone vCPU (core-vmm/machine/barrier.c).  Operands, prefixes and what alignment they ask for are the same. */
+static void drop_hint(struct replay_info *info)
+{
+    enum { MOVNTP = 0x2b, MOVAP = 0x29, MOVS = 0x11, MOVNTDQ = 0xe7, MOVDQA = 0x7f };
+    if (info->map != 1 || !info->mem_writes)
+        return;
+    if (info->opcode == MOVNTP) /* SSE4A has MOVNTSS and MOVNTSD */
+        info->opcode = strcmp(info->isa_set, "SSE4A") ? MOVAP : MOVS;
+    else if (info->opcode == MOVNTDQ) /* and MOVNTQ */
+        info->opcode = MOVDQA;
+    info->raw[info->modrm_at - 1] = info->opcode;
+}
+
 cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *given)
 {
     struct replay_info copy = *given, *info = &copy;
@@ -363,6 +377,8 @@ cold_fn replay_bind(struct vcpu *c, struct insn *in, const struct replay_info *g
     }
     if (amd_undefined(c, info))
         return NULL;
+    if (c->vm->lone)
+        drop_hint(info);
     memset(&s, 0, sizeof s); /* padding too: it is a hash key */
     describe(c, &s, info);
     fn = replay_mask_bind(info, &s, c->mode & MODE_CODE);

@@ -64,8 +64,7 @@ static void plain(struct translation *t, const struct insn *in, const struct tra
         trans_slow_jcc(t, 5);
         trans_flags_back(t);
     }
-    /* Also of a single vCPU: it is a barrier, and drivers rely on that towards devices, whose threads share the memory. */
-    trans_plain_bytes(&t->e, o, raw, reg, rm, m.disp, t->code64, o->lock);
+    trans_plain_bytes(&t->e, o, raw, reg, rm, m.disp, t->code64, o->lock && !t->c->vm->lone);
     if (high_with_memory)
         e_mov(&t->e, 8, H_RSI, T1);
     if (reg_no >= 0 && o->reg_written && !trans_high_byte(o, reg_no, o->reg_size))
@@ -408,7 +407,7 @@ static void bit_in_memory(struct translation *t, const struct insn *in, const st
     e_rr(e, 4, 0x83, 4, T1); /* and */
     e8(e, size * 8 - 1);
     trans_flags_back(t);
-    trans_plain_bytes(e, o, raw, T1, T0, 0, t->code64, o->lock);
+    trans_plain_bytes(e, o, raw, T1, T0, 0, t->code64, o->lock && !t->c->vm->lone);
 }
 
 /* In line: tier 1 runs it, then code goes on behind. */

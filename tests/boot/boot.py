@@ -65,6 +65,11 @@ def on(drive, image, media="disk"):
             "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
 
 
+def usb(model):
+    return {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", f"usb.model={model}", "--set", "usb2.file={grub-disk.img}"],
+            "limit": 60, "steps": [("screen", "GNU GRUB  version 2.06")]}
+
+
 TESTS = {
     "grub-cd": {"guests": ["grub-cd.iso"], "args": ["--memory", "128M", "--cdrom", "grub-cd.iso"], "limit": 30,
                 "steps": [("screen", "GNU GRUB  version 2.06")]},
@@ -129,6 +134,7 @@ TESTS = {
                   "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
     "grub-sata": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "sata3.file={grub-disk.img}"],
                   "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
+    "grub-usb": usb("xhci"), "grub-ehci": usb("ehci"), "grub-uhci": usb("uhci"),
     "linux32-cd": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--cdrom", "linux32.iso"], "limit": 120,
                    "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},
     "linux32-disk": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--disk", "linux32.img"], "limit": 120,

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(boot.HERE, "..", "network"))
 from guest_shell import Shell  # noqa: E402
 
 GUEST = "uefi-linux.iso"
-DRIVES = {"cd": "ide2", "sata": "sata1", "sata-cd": "sata2", "virtio": "virtio-disk1", "nvme": "nvme1", "scsi": "scsi3"}
+DRIVES = {"cd": "ide2", "sata": "sata1", "sata-cd": "sata2", "virtio": "virtio-disk1", "nvme": "nvme1", "scsi": "scsi3", "usb": "usb2"}
 VARIABLE = "/sys/firmware/efi/efivars/TerrariumTest-7a9354d9-0468-444a-81ce-0bf617d890df"
 
 

@@ -166,7 +166,9 @@ class Look:
                 raise Lost(f"verify: {out}")
 
     def state(self, s):
-        return digest(f"{self.folder}/snapshots/{s['id']}.state") if s["state-bytes"] else None
+        """With all that it builds upon."""
+        names = [f"base{n + 1}" for n in range(len(s.get("base-bytes", [])))] + ["state"]
+        return [digest(f"{self.folder}/snapshots/{s['id']}.{name}") for name in names] if s["state-bytes"] else None
 
     def disk(self, h, file):
         return h.shows(os.path.join(self.folder, file), slots_and_sum)
@@ -179,7 +181,7 @@ class Look:
 
 class Trial:
     def __init__(self, h, rng):
-        self.h, self.rng, self.cuts, self.ways, self.verbs, self.went_on, self.where = h, rng, 0, {}, {}, 0, ""
+        self.h, self.rng, self.cuts, self.ways, self.verbs, self.went_on, self.upon, self.where = h, rng, 0, {}, {}, 0, 0, ""
 
     def create(self):
         h, form = self.h, self.rng.choice(FORMATS)
@@ -223,13 +225,16 @@ class Trial:
             self.begin()
         words = self.choose(ids)
         h.run("pause", "m")  # what a cut leaves of the guest's own writes is not known before the recording begins
+        self.wait_still()
         before = h.base + "/before"
         shutil.copytree(h.root, before, copy_function=shutil.copy2)
         r = recording.Recording(h.root)
         code, said = r.run(["sh", "-c", f'"$0" resume m && sleep 0.05 && "$0" {" ".join(words)}', VMCTL], h.env, h.vm_pid("m"),
-                           lambda: h.kill_vm("m"))
+                           self.stop_writing)
         if code:
             raise Lost(f"vmctl {' '.join(words)}: {code}: {said}")
+        if words[:2] == ["snapshot", "take"]:
+            self.built_upon()
         r.finish()
         self.rooms = {"before": self.look_at(before), "after": None}
         kept = h.base + "/kept"
@@ -240,6 +245,37 @@ class Trial:
         self.verbs[words[-2] if words[0] == "save" else words[1]] = self.verbs.get(words[-2] if words[0] == "save" else words[1], 0) + 1
         shutil.rmtree(h.root)
         os.rename(kept, h.root)
+
+    def built_upon(self):
+        """The newest snapshot's state builds upon that of the one before, if that has one and is not the last of a row."""
+        h = self.h
+        with open(h.folder("m") + "/snapshots/record.json", encoding="utf-8") as f:
+            record = json.load(f)
+        found = {s["id"]: s for s in record["snapshots"]}
+        new = found[record["current"]]
+        before = found.get(new["parent"], {"state-bytes": 0})
+        row = len(before.get("base-bytes", [])) + 1
+        if len(new.get("base-bytes", [])) != (row if before["state-bytes"] and row <= 7 else 0):
+            raise Lost(f"its state builds upon {new.get('base-bytes')}, and the one before upon {before.get('base-bytes')}")
+        self.upon += bool(new.get("base-bytes"))
+
+    def wait_still(self):
+        """What the guest had asked for may still be on its way to the disk when it is paused."""
+        before = None
+        while True:
+            now = sorted((e.path, e.stat().st_mtime_ns, e.stat().st_size) for d in (self.h.folder("m"), self.h.folder("m") + "/snapshots")
+                         if os.path.isdir(d) for e in os.scandir(d) if e.is_file())
+            if now == before:
+                return
+            before = now
+            time.sleep(0.2)
+
+    def stop_writing(self):
+        """A call in the middle of which it is killed would be in no record, and may have written all the same."""
+        if self.h.vm_pid("m") is not None:
+            subprocess.run([VMCTL, "pause", "m"], env=self.h.env, capture_output=True, timeout=120, check=False)
+            self.wait_still()
+        self.h.kill_vm("m")
 
     def look_at(self, folder):
         h = self.h
@@ -311,7 +347,7 @@ def main():
             trial.verb()
             if "VERBOSE" in os.environ:
                 print(f"# {trial.where}: {trial.cuts} cuts", flush=True)
-        print(f"ok 1 live cuts # {trial.cuts} cuts {trial.ways} of {trial.verbs}, {trial.went_on} times it went on", flush=True)
+        print(f"ok 1 live cuts # {trial.cuts} cuts {trial.ways} of {trial.verbs}, {trial.upon} states upon others, {trial.went_on} times it went on", flush=True)
         good = True
     except (AssertionError, Lost, recording.Unknown, subprocess.TimeoutExpired) as e:
         text = f"after {trial.cuts} cuts: {trial.where}: {type(e).__name__}: {e}\n{h.base}"

@@ -326,6 +326,10 @@ class Recording:
         if who is not None:
             self.note(start, end, "datasync", who)
 
+    def call_syncfs(self, start, end, args, result, _):
+        for who in range(len(self.nodes)):
+            self.note(start, end, "sync", who)
+
     def call_utimensat(self, start, end, args, result, _):
         who = self.descriptor(args) if not TEXT.search(args) else self.find(self.paths(args)[0])
         if who is not None:

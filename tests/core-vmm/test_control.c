@@ -833,6 +833,27 @@ static void agreed_only(struct rig *r, gconstpointer unused)
     close(fd);
 }
 
+static bool may_not_run(void *machine, GError **error)
+{
+    g_usleep(100000); /* one that runs would have said something by then */
+    g_assert_cmpuint(char_written(char_find(machine, "serial1")), ==, 0);
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "not now");
+    return false;
+}
+
+/* Whoever may refuse a start is asked before the guest's first instruction. */
+static void asked_first(void)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autoptr(GError) error = NULL;
+    g_key_file_set_string(file, "serial1", "target", "none");
+    struct machine *m = machine_new(file, "machine.ini", "/", NULL, NULL);
+    machine_on_start(m, (struct start_hook){may_not_run, m});
+    g_assert_false(machine_start(m, &error));
+    g_assert_cmpstr(error->message, ==, "not now");
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -863,6 +884,7 @@ int main(int argc, char **argv)
                  {"long-answer", long_answer},
                  {"agreed-only", agreed_only}};
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/start/asked-first", asked_first);
     for (unsigned i = 0; i < G_N_ELEMENTS(tests); i++) {
         g_autofree char *path = g_strdup_printf("/control/%s", tests[i].name);
         g_test_add(path, struct rig, NULL, set_up, tests[i].test, tear_down);

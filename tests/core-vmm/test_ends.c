@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The plugs whose far ends are elsewhere, each with its smallest user: a network card whose cable ends at another card, a
  * channel to a service that answers, and streams of sound.  The real machine, with chips of the test's own. */
-#include "core-vmm/api/audio.h"
+#include "core-vmm/api/audio_host.h"
 #include "core-vmm/api/channel.h"
 #include "core-vmm/api/net.h"
 #include "core-vmm/base/net_wire.h"
@@ -327,7 +327,7 @@ static void sound(void)
     struct machine *m = stepped(&d);
     struct sound *s = d.state;
     struct listener l = {0};
-    struct audio_end ear = {listen, &l}, voice = {tone, NULL};
+    struct audio_end ear = {.frames = listen, .ctx = &l}, voice = {.frames = tone};
     audio_attach(s->out, &ear);
     audio_attach(s->in, &voice);
     g_assert_false(audio_start(s->out, &(struct audio_format){1, 2}));

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files out of snapshots: ext2, ext4, FAT12 to FAT32 and NTFS, in partitions of both kinds of table and on whole disks, as they were then; and
+"""Files out of snapshots, and which have changed: ext2, ext4, FAT12 to FAT32 and NTFS, in partitions of both kinds of table and on whole disks, as they were then; and
 what is refused.  File systems are made by the distribution's programs.  Prints TAP.  Usage: test_extract.py VMCTL"""
+import json
 import os
 import random
 import shutil
@@ -11,7 +12,8 @@ import sys
 import tempfile
 
 VMCTL = os.path.abspath(sys.argv[1])
-PROGRAMS = {"mke2fs": "e2fsprogs", "mkfs.vfat": "dosfstools", "mcopy": "mtools", "mkntfs": "ntfs-3g", "ntfscp": "ntfs-3g", "qemu-io": "qemu-utils"}
+PROGRAMS = {"mke2fs": "e2fsprogs", "mkfs.vfat": "dosfstools", "mcopy": "mtools", "mkntfs": "ntfs-3g", "ntfscp": "ntfs-3g", "qemu-io": "qemu-utils", "debugfs": "e2fsprogs",
+            "qemu-img": "qemu-utils"}
 MIB = 1 << 20
 LONG = "a long näme.bin"
 
@@ -207,6 +209,77 @@ def test_cut_short(h):
     h.refused("sata0", name, "damaged")
     h.same("sata0:2", name)
     h.same("sata1", "dir")
+
+
+def later(h, kind, path):
+    """hello.txt is another one, new and some/ came, dir/hole went; NTFS: nothing goes."""
+    new = h.base + "/new"
+    with open(new, "wb") as f:
+        f.write(b"new\n")
+    if kind.startswith("ext"):
+        for command in (f"write {new} new", "rm dir/hole", "mkdir some", f"write {new} some/inside", "rm hello.txt", f"write {new} hello.txt"):
+            tool("debugfs", "-w", "-R", command, path)
+    elif kind == "ntfs":
+        tool("ntfscp", "-q", path, new, "new")
+        tool("ntfscp", "-q", path, new, "hello.txt")
+    else:
+        for command in (["mcopy", "-i", path, new, "::new"], ["mdel", "-i", path, "::dir/hole"], ["mmd", "-i", path, "::some"],
+                        ["mcopy", "-i", path, new, "::some/inside"], ["mcopy", "-o", "-i", path, new, "::hello.txt"]):
+            tool(*command)
+
+
+def test_changes(h):
+    """Of each kind of file system, in partitions and on a whole disk."""
+    kinds = [("fat16", 40), ("ext4", 30), ("ntfs", 30)]
+    was, now = [h.volume(*k) for k in kinds], []
+    for (kind, _), data in zip(kinds, was):
+        path = h.base + "/later.img"
+        with open(path, "wb") as f:
+            f.write(data)
+        later(h, kind, path)
+        with open(path, "rb") as f:
+            now.append(f.read())
+    h.machine(in_mbr(*was), was[1])
+    settings = json.loads(h.want("info", "m", "-o", "json"))["settings"]
+    for drive, data in (("sata0", in_mbr(*now)), ("sata1", now[1])):
+        with open(h.base + "/later.raw", "wb") as f:
+            f.write(data)
+        tool("qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", h.base + "/later.raw",
+             os.path.join(h.base, "data/terrarium/machines/m", settings[drive]["file"]))
+    out = json.loads(h.want("snapshot", "diff", "m", "one", "--files", "-o", "json"))
+    seen = {(d["drive"], p["partition"], p["kind"]): sorted((f["path"], f["what"]) for f in p["files"])
+            for d in out["disks"] for p in d["partitions"]}
+    most = [("/dir/hole", "removed"), ("/hello.txt", "changed"), ("/new", "added"), ("/some/", "added")]
+    want = {("sata0", 1, "FAT"): most, ("sata0", 2, "ext4"): most, ("sata0", 5, "NTFS"): [("/hello.txt", "changed"), ("/new", "added")],
+            ("sata1", 0, "ext4"): most}
+    assert seen == want, seen
+    assert not any(p["more"] or "why" in p for d in out["disks"] for p in d["partitions"]), out
+    text = h.want("snapshot", "diff", "m", "one", "--files").decode()
+    assert "  sata0:5 (NTFS): 2 changes\n    * /hello.txt\n    + /new\n" in text and "  sata1 (ext4): 4 changes\n" in text, text
+    h.want("snapshot", "take", "m", "two")
+    back = json.loads(h.want("snapshot", "diff", "m", "two", "one", "--files", "-o", "json"))
+    files = next(p["files"] for d in back["disks"] if d["drive"] == "sata1" for p in d["partitions"])
+    assert {f["path"]: f["what"] for f in files} == {"/dir/hole": "added", "/hello.txt": "changed", "/new": "removed", "/some/": "removed"}, files
+
+
+def test_changes_unknown(h):
+    """What is no file system, damaged, or names that are no text: said, and the rest is there."""
+    ext = bytearray(h.volume("ext2", 10))
+    h.machine(bytes(MIB), bytes(ext))
+    settings = json.loads(h.want("info", "m", "-o", "json"))["settings"]
+    at = ext.find(b"hello.txt")
+    ext[at:at + 9] = b"he\x1bl\xffo.t\n"
+    for drive, data in (("sata0", b"x" * MIB), ("sata1", bytes(ext))):
+        with open(h.base + "/later.raw", "wb") as f:
+            f.write(data)
+        tool("qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", h.base + "/later.raw",
+             os.path.join(h.base, "data/terrarium/machines/m", settings[drive]["file"]))
+    out = json.loads(h.want("snapshot", "diff", "m", "one", "--files", "-o", "json"))
+    none, one = ([d["partitions"][0] for d in out["disks"] if d["drive"] == drive][0] for drive in ("sata0", "sata1"))
+    assert "no file system" in none["why"] and not none["files"], none
+    assert sorted(f["what"] for f in one["files"]) == ["added", "removed"], one
+    text = h.want("snapshot", "diff", "m", "one", "--files")
+    assert b"\x1b" not in text and text.decode(), text
 
 
 def test_deleted_meanwhile(h):

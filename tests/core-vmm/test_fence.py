@@ -129,7 +129,7 @@ def refused(h, pair, pid):
         ["prctl PR_SET_DUMPABLE", 157, 4, 1], ["prctl PR_SET_PDEATHSIG", 157, 1, 9], ["prctl PR_SET_PTRACER", 157, 0x59616d61, -1],
         ["arch_prctl", 158, 0x1001, 0], ["timer_create", 222, 1, bytes(64), bytes(8)],
         ["mprotect to execute", 10, pair << 12, 4096, 5], ["mmap to write and execute", 9, 0, 4096, 7, 0x22, -1, 0],
-        ["x32 getpid", 39 | 0x40000000],
+        ["membarrier of all processes", 324, 1, 0, 0], ["x32 getpid", 39 | 0x40000000],
     ]
     return rows
 
@@ -166,7 +166,7 @@ def attack(h, kind, tid, pair):
             value = t.call(128, struct.pack("Q", 1 << 36), 0, bytes(16), 8)
             if tracing.name(value) != "EAGAIN":
                 bad.append(f"{kind}: rt_sigtimedwait: {tracing.name(value)}")
-        for what, number, wanted, *args in [["clone3", 435, -38, bytes(88), 88], ["getpid", 39, h.pid], ["a thread of its own", 234, 0, h.pid, h.pid, 0]]:
+        for what, number, wanted, *args in [["clone3", 435, -38, bytes(88), 88], ["membarrier", 324, 0, 8, 0, 0], ["getpid", 39, h.pid], ["a thread of its own", 234, 0, h.pid, h.pid, 0]]:
             value = t.call(number, *args)  # the last two also show that calls are made at all
             if value != wanted:
                 bad.append(f"{kind}: {what}: {tracing.name(value)}, not {wanted}")

@@ -124,7 +124,7 @@ static void listener_first(void)
     machine_key(f.m, KEY_B, false);
     machine_pointer(f.m, 1, 2, 0, 0); /* the 8042's: of this one only the keyboard is listened to */
     got(f.both, "+48 -48 ");
-    listen(f.both, INPUT_KEYBOARD | INPUT_POINTER);
+    listen(f.both, INPUT_KEYBOARD | INPUT_POINTER | INPUT_ABSOLUTE);
     machine_pointer(f.m, 1, 2, 0, 0);
     got(f.both, "1,2/0 ");
     machine_free(f.m);
@@ -153,9 +153,9 @@ static void absolute_only_if_listened_to(void)
     g_assert_false(machine_takes_absolute(f.m));
     machine_pointer_absolute(f.m, 1, 2, 0, 0);
     got(f.tablet, "");
-    listen(f.both, INPUT_POINTER);
+    listen(f.both, INPUT_POINTER | INPUT_ABSOLUTE);
     machine_pointer(f.m, 1, 1, 0, POINTER_LEFT);
-    listen(f.tablet, INPUT_POINTER);
+    listen(f.tablet, INPUT_ABSOLUTE);
     g_assert_true(machine_takes_absolute(f.m));
     machine_pointer_absolute(f.m, 7, 9, 0, POINTER_LEFT);
     got(f.both, "1,1/1 0,0/0 "); /* what was held there comes up */
@@ -171,7 +171,7 @@ static void absolute_only_if_listened_to(void)
 static void reset_forgets(void)
 {
     struct fixture f = build();
-    listen(f.tablet, INPUT_POINTER);
+    listen(f.tablet, INPUT_ABSOLUTE);
     device_reset(f.tablet);
     g_assert_false(machine_takes_absolute(f.m));
     machine_free(f.m);
@@ -180,7 +180,7 @@ static void reset_forgets(void)
 static void a_full_queue_waits(void)
 {
     struct fixture f = build();
-    listen(f.both, INPUT_KEYBOARD | INPUT_POINTER);
+    listen(f.both, INPUT_KEYBOARD | INPUT_POINTER | INPUT_ABSOLUTE);
     ((struct chip *)f.both->state)->full = true;
     machine_key(f.m, KEY_A, true);
     machine_pointer(f.m, 1, 1, 0, 0);

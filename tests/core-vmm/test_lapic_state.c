@@ -61,7 +61,7 @@ static struct machine *restored(GPtrArray *parts, char **refusal)
     g_autoptr(GError) error = NULL;
     struct machine *m = new_machine();
     int fd = state_join(parts);
-    bool good = machine_restore(m, fd, &error);
+    bool good = machine_restore(m, fd, NULL, 0, &error);
     close(fd);
     if (refusal)
         *refusal = good ? NULL : g_strdup(error->message);

@@ -103,54 +103,125 @@ static void test_moment(void)
     machine_free(m);
 }
 
+/* ---- turns ---- */
+
+enum { STAND_MOST = 40000, RUN_LEAST = 2000, IDLE = 300000 };
+
+/* What a guest has had for two seconds, of which pages are copied all the time; whoever is to wake up does so too late by up to late us. */
+struct had {
+    int64_t ran, stood, longest_stand, shortest_run, longest_plan;
+};
+
+static struct had two_seconds(struct live_turns *t, int64_t late)
+{
+    struct had had = {.shortest_run = INT64_MAX};
+    int64_t now = t->since, end = now + 2000000;
+    while (now < end) {
+        t->copied = now;
+        struct live_turn turn = live_turn_now(t, now);
+        live_turn_begins(t, &turn, now);
+        int64_t lasts = turn.until - now + (late ? g_test_rand_int_range(0, late) : 0);
+        g_assert_cmpint(turn.until, >, now);
+        if (turn.stands) {
+            had.stood += lasts;
+            had.longest_stand = MAX(had.longest_stand, lasts);
+            had.longest_plan = MAX(had.longest_plan, turn.until - now);
+        } else {
+            had.ran += lasts;
+            had.shortest_run = MIN(had.shortest_run, lasts);
+        }
+        now += lasts;
+    }
+    return had;
+}
+
+/* No turn of standing is longer than it may be, and none of running so short that there is none; and it has less at each level. */
+static void test_turns(void)
+{
+    int64_t before = INT64_MAX;
+    for (unsigned level = 1; level <= LIVE_BRAKE_HARDEST; level++) {
+        struct live_turns t = {.level = level, .since = 1000};
+        struct had had = two_seconds(&t, 0);
+        g_assert_cmpint(had.longest_stand, <=, STAND_MOST);
+        g_assert_cmpint(had.shortest_run, >=, RUN_LEAST);
+        g_assert_cmpint(had.ran, <, before);
+        if (level < LIVE_BRAKE_HARDEST)
+            g_assert_cmpint(had.ran, <=, 2000000 / (1 << level) + 10000);
+        before = had.ran;
+    }
+    g_assert_cmpint(before, <=, 2000000 / 20);
+}
+
+/* Nor is one planned longer where the host is busy; and where it runs for longer, it stands for longer, as long as that goes. */
+static void test_turns_late(void)
+{
+    for (unsigned level = 1; level <= LIVE_BRAKE_HARDEST; level++) {
+        struct live_turns t = {.level = level, .since = 1000};
+        struct had had = two_seconds(&t, 15000);
+        g_assert_cmpint(had.longest_plan, <=, STAND_MOST);
+        g_assert_cmpint(had.longest_stand, <, STAND_MOST + 15000);
+        g_assert_cmpint(had.ran, <, had.stood * 3 / 2);
+    }
+}
+
+/* It is not held back for a copy that does not go on, and is again when that does. */
+static void test_turns_idle(void)
+{
+    struct live_turns t = {.level = LIVE_BRAKE_HARDEST, .since = 1000, .copied = 1000};
+    int64_t now = 1000;
+    struct live_turn turn = {false, 0};
+    for (unsigned i = 0; i < 100 && turn.until != INT64_MAX; i++) {
+        turn = live_turn_now(&t, now);
+        live_turn_begins(&t, &turn, now);
+        g_assert_cmpint(turn.stands ? turn.until - now : 0, <=, STAND_MOST);
+        now = turn.until == INT64_MAX ? now : turn.until;
+    }
+    g_assert_cmpint(turn.until, ==, INT64_MAX);
+    g_assert_false(turn.stands);
+    g_assert_cmpint(now, ==, 1000 + IDLE);
+    t.copied = now = 5000000;
+    turn = live_turn_now(&t, now);
+    g_assert_true(turn.stands); /* it has run all the time */
+    g_assert_cmpint(turn.until - now, ==, STAND_MOST);
+    t.level = 0;
+    g_assert_cmpint(live_turn_now(&t, now).until, ==, INT64_MAX);
+}
+
+static unsigned held(struct machine *m)
+{
+    pthread_mutex_lock(&m->run_lock);
+    unsigned n = m->hold;
+    pthread_mutex_unlock(&m->run_lock);
+    return n;
+}
+
+static void until_held(struct live_brake *b, unsigned times)
+{
+    while (held(b->machine) != times) {
+        live_brake_copied(b);
+        g_usleep(100);
+    }
+}
+
 static void test_brake(void)
 {
     struct machine *m = build();
     struct live_brake b;
     live_brake_init(&b, m);
-    live_brake_copied(&b, PAGES);
-    g_assert_false(b.holds); /* not before it is asked for */
+    live_brake_copied(&b);
+    g_assert_false(b.works); /* not before it is asked for */
     for (unsigned i = 0; i < LIVE_BRAKE_HARDEST; i++)
         g_assert_true(live_brake_harder(&b));
     g_assert_false(live_brake_harder(&b));
-    for (unsigned i = 0; i < 16; i++) {
-        live_brake_copied(&b, PAGES);
-        g_assert_true(b.holds); /* it stands after each call, but once between is let go */
-        g_assert_cmpuint(b.pages, <=, 16 * PAGES);
+    for (unsigned i = 0; i < 3; i++) {
+        until_held(&b, 1);
+        until_held(&b, 0);
     }
+    until_held(&b, 1);
     live_brake_release(&b);
-    g_assert_cmpuint(m->hold, ==, 0);
+    g_assert_cmpuint(held(m), ==, 0);
     live_brake_clear(&b);
-    g_assert_cmpuint(m->hold, ==, 0);
-    machine_free(m);
-}
-
-static gboolean too_long(gpointer late)
-{
-    *(bool *)late = true;
-    return G_SOURCE_REMOVE;
-}
-
-/* Whoever copies waits for its disk: the guest does not wait as long. */
-static void test_brake_lets_go(void)
-{
-    struct machine *m = build();
-    struct live_brake b;
-    bool late = false;
-    live_brake_init(&b, m);
-    for (unsigned i = 0; i < LIVE_BRAKE_HARDEST; i++)
-        live_brake_harder(&b);
-    live_brake_copied(&b, 1);
-    g_assert_cmpuint(m->hold, ==, 1);
-    guint timer = g_timeout_add_seconds(20, too_long, &late);
-    while (m->hold && !late)
-        g_main_context_iteration(NULL, TRUE);
-    g_assert_false(late);
-    live_brake_copied(&b, 1); /* and stands again when that goes on */
-    g_assert_cmpuint(m->hold, ==, 1);
-    g_source_remove(timer);
-    live_brake_clear(&b);
-    g_assert_cmpuint(m->hold, ==, 0);
+    g_assert_cmpuint(held(m), ==, 0);
     machine_free(m);
 }
 
@@ -221,8 +292,10 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/live/bound", test_bound);
     g_test_add_func("/live/moment", test_moment);
+    g_test_add_func("/live/turns", test_turns);
+    g_test_add_func("/live/turns-late", test_turns_late);
+    g_test_add_func("/live/turns-idle", test_turns_idle);
     g_test_add_func("/live/brake", test_brake);
-    g_test_add_func("/live/brake-lets-go", test_brake_lets_go);
     g_test_add_func("/live/order", test_order);
     g_test_add_func("/live/no-place", test_no_place);
     return g_test_run();

@@ -15,6 +15,9 @@ static struct snapshot_record *some(void)
         s->time = 1796029470 + id;
         s->settings = 0xfedcba98;
         s->state_bytes = id == 3 ? 1ull << 40 : 0;
+        s->bases = id == 3 ? 2 : 0;
+        s->base_bytes[0] = 1ull << 41;
+        s->base_bytes[1] = 7;
         snapshot_add_disk(s, "ide0",
                           id == 1   ? "/elsewhere/disk.img"
                           : id == 2 ? "snapshots/ide0-1.qcow2"
@@ -52,6 +55,8 @@ static void test_there_and_back(void)
     g_assert_true(record_needs(back, "snapshots/ide0-3.qcow2") && !record_needs(back, "x"));
     g_assert_cmpint(record_image(back, "/elsewhere/disk.img")->changed_ns, ==, 1796029470123456789);
     g_assert_cmpuint(record_snapshot(back, 3)->state_bytes, ==, 1ull << 40);
+    g_assert_cmpuint(record_snapshot(back, 3)->bases, ==, 2);
+    g_assert_cmpuint(record_snapshot(back, 3)->base_bytes[0], ==, 1ull << 41);
     g_assert_cmpstr(record_snapshot(back, 2)->description, ==, "{[");
     record_free(back);
     record_free(r);
@@ -71,6 +76,10 @@ static void test_changed(void)
 {
     static const char *const changes[][2] = {
         {"\"id\" : 2", "\"id\" : 1"},
+        {"\"state-bytes\" : 1099511627776", "\"state-bytes\" : 0"}, /* builds upon others, and is none */
+        {"2199023255552,\n", "0,\n"},
+        {"2199023255552,\n", "1, 1, 1, 1, 1, 1, 1,\n"},
+        {"2199023255552,\n", "\"1\",\n"},
         {"\"id\" : 3", "\"id\" : 4"},
         {"\"parent\" : 1", "\"parent\" : 3"},
         {"\"parent\" : 0", "\"parent\" : -1"},

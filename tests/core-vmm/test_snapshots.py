@@ -559,6 +559,33 @@ def case_merge_killed(h):
     return None
 
 
+def case_look_after_kill(h):
+    """A restore was decided on and killed: whoever looks at the settings sees what is to be, or is told that it is not yet."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:
+        return "there is no strace, or nothing to trace with"
+    four(h)
+    h.want("set", "m", "machine.memory=64M")
+    shutil.copytree(h.folder, h.base + "/before", copy_function=shutil.copy2)
+    seen = 0
+    for when in range(1, 9):
+        shutil.rmtree(h.folder)
+        shutil.copytree(h.base + "/before", h.folder, copy_function=shutil.copy2)
+        subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", "trace=rename", "-e", f"inject=rename:error=EPERM:signal=KILL:when={when}", VMCTL,
+                        "snapshot", "restore", "m", "a"], env=h.env, capture_output=True, timeout=120, check=False)
+        if "pending-settings" not in h.record():
+            continue
+        seen += 1
+        kept = h.path("snapshots/record.json")
+        os.rename(kept, kept + ".x")
+        assert "record.json is missing" in json.loads(h.want("info", "m", "-o", "json"))["unfinished-change"]
+        os.rename(kept + ".x", kept)
+        told = json.loads(h.want("info", "m", "-o", "json"))
+        assert told["settings"]["machine"]["memory"] != "64M" and "unfinished-change" not in told, told
+        assert "pending-settings" not in h.record()
+    assert seen, "no kill left anything to be done"
+    return None
+
+
 def case_merges_killed(h):
     """A merge that was killed when all was done but the record's last word is finished before another one of that disk begins."""
     if not shutil.which("strace") or subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode:

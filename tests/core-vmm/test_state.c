@@ -342,7 +342,7 @@ static void test_machine(void)
         struct machine *m = machine(""), *other = machine("");
         disturb(m);
         int fd = saved(m);
-        g_assert_true(machine_restore(other, fd, &error));
+        g_assert_true(machine_restore(other, fd, NULL, 0, &error));
         g_assert_no_error(error);
         int again = saved(other);
         g_autoptr(GPtrArray) first = state_parts(fd), second = state_parts(again);
@@ -360,7 +360,7 @@ static void not_restored(GPtrArray *parts, const char *more, const char *why)
     g_autoptr(GError) error = NULL;
     struct machine *m = machine(more);
     int fd = state_join(parts);
-    g_assert_false(machine_restore(m, fd, &error));
+    g_assert_false(machine_restore(m, fd, NULL, 0, &error));
     if (!strstr(error->message, why))
         g_error("\"%s\" was to say \"%s\"", error->message, why);
     g_assert_null(strchr(error->message, '\n'));
@@ -492,12 +492,143 @@ static void test_memory(void)
     fill(m->memory.base + (1 << 20), 1 << 20); /* a window that zstd makes no smaller */
     int fd = saved(m);
     g_autoptr(GError) error = NULL;
-    g_assert_true(machine_restore(other, fd, &error));
+    g_assert_true(machine_restore(other, fd, NULL, 0, &error));
     g_assert_no_error(error);
     g_assert_true(!memcmp(m->memory.base, other->memory.base, PAGES * PAGE));
     close(fd);
     machine_free(m);
     machine_free(other);
+}
+
+/* ---- a state that says only what differs ---- */
+
+enum { RAM_BYTES = 4 << 20, RAM_PAGES = RAM_BYTES / PAGE };
+
+/* What a live snapshot writes of memory, as a whole file: the rest is as machine_save() writes it. */
+static int saved_upon(struct machine *m, const int *older, unsigned count)
+{
+    int whole = saved(m), fd = state_memfd("", 0);
+    g_autoptr(GArray) areas = state_areas(m);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) parts = state_parts(whole);
+    g_autoptr(GArray) table = state_table(m);
+    struct state_base *base = state_base_open(older, count, RAM_BYTES, &error);
+    g_assert_no_error(error);
+    struct state_writer w;
+    const struct page_source from = {.base = base};
+    const struct state_part *memory = &g_array_index(table, struct state_part, 0);
+    while (memory->sync)
+        memory++;
+    g_array_set_size(areas, 1);
+    g_assert_true(state_begin(&w, fd, &error));
+    for (unsigned i = 0; i < parts->len; i++) {
+        const struct part *p = parts->pdata[i];
+        const char *area = (const char *)p->bytes->data + 2; /* behind its length */
+        if (strcmp(p->name, "memory") || strncmp(area, "RAM", 3))
+            g_assert_true(state_put(&w, p->name, p->version, p->bytes->data, p->bytes->len, &error));
+        if (i == STATE_BEFORE_MEMORY - 1)
+            g_assert_true(state_base_put(base, &w, &error) &&
+                          state_save_areas(m, areas, &from, memory, &w, NULL, &error));
+    }
+    g_assert_true(state_finish(&w, &error));
+    g_assert_no_error(error);
+    state_base_free(base);
+    close(whole);
+    return fd;
+}
+
+static void change_some(struct machine *m, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+        uint8_t *page = m->memory.base + g_test_rand_int_range(0, RAM_PAGES) * PAGE;
+        unsigned kind = g_test_rand_int_range(0, 4);
+        if (kind == 0)
+            memset(page, 0, PAGE);
+        else if (kind == 1)
+            fill(page, PAGE);
+        else
+            page[g_test_rand_int_range(0, PAGE)] ^= 1 << kind;
+    }
+}
+
+/* A row of them, each upon those before it; every one comes back as it was. */
+static void test_upon_others(void)
+{
+    struct machine *m = machine("");
+    int file[STATE_BASES_MAX + 1];
+    uint8_t *was[STATE_BASES_MAX + 1];
+    struct stat whole, st;
+    fill(m->memory.base + (1 << 20), 2 << 20);
+    for (unsigned i = 0; i <= STATE_BASES_MAX; i++) {
+        file[i] = i ? saved_upon(m, file, i) : saved(m);
+        was[i] = g_memdup2(m->memory.base, RAM_BYTES);
+        g_assert_false(fstat(file[0], &whole) || fstat(file[i], &st));
+        if (i)
+            g_assert_cmpint(st.st_size, <, whole.st_size / 4);
+        change_some(m, 60);
+        if (i == 2)
+            memset(m->memory.base + (1 << 20), 0, 1 << 20); /* a whole window, which the guest gives back */
+    }
+    for (unsigned i = 0; i <= STATE_BASES_MAX; i++) {
+        g_autoptr(GError) error = NULL;
+        struct machine *other = machine("");
+        g_assert_true(machine_restore(other, file[i], file, i, &error));
+        g_assert_no_error(error);
+        g_assert_true(!memcmp(other->memory.base, was[i], RAM_BYTES));
+        machine_free(other);
+        g_free(was[i]);
+    }
+    for (unsigned i = 0; i <= STATE_BASES_MAX; i++)
+        close(file[i]);
+    machine_free(m);
+}
+
+static void not_restored_upon(int fd, const int *older, unsigned count, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    struct machine *m = machine("");
+    g_assert_false(machine_restore(m, fd, older, count, &error));
+    if (!strstr(error->message, why))
+        g_error("\"%s\" was to say \"%s\"", error->message, why);
+    machine_free(m);
+}
+
+/* Some that are missing, others, in another order, damaged; and a base that is none. */
+static void test_upon_wrong_ones(void)
+{
+    struct machine *m = machine("");
+    fill(m->memory.base + (1 << 20), 2 << 20); /* most of the file */
+    int first = saved(m), second, third, turned[2];
+    change_some(m, 20);
+    second = saved_upon(m, &first, 1);
+    const int both[] = {first, second};
+    change_some(m, 20);
+    third = saved_upon(m, both, 2);
+    turned[0] = second;
+    turned[1] = first;
+    not_restored_upon(third, NULL, 0, "not all are there");
+    not_restored_upon(third, both, 1, "not all are there");
+    not_restored_upon(third, turned, 2, "another one");
+    g_autoptr(GByteArray) bytes = content(first);
+    bytes->data[bytes->len / 2] ^= 1;
+    const int bad[] = {state_memfd(bytes->data, bytes->len), second};
+    not_restored_upon(third, bad, 2, "damaged");
+    g_assert_null(state_base_open(turned, 2, RAM_BYTES, NULL));
+    g_assert_null(state_base_open(&second, 1, RAM_BYTES, NULL)); /* what it builds upon itself is missing */
+    g_assert_null(state_base_open(both, 2, RAM_BYTES / 2, NULL));
+    struct state_base *base = state_base_open(bad, 1, RAM_BYTES, NULL); /* only heads are looked at */
+    g_assert_nonnull(base);
+    g_autofree uint8_t *window = g_malloc(STATE_WINDOW_PAGES * PAGE);
+    bool good = true;
+    for (uint64_t at = 0; at < RAM_BYTES; at += STATE_WINDOW_PAGES * PAGE)
+        good = state_base_read(base, at, STATE_WINDOW_PAGES, window) && good;
+    g_assert_false(good);
+    state_base_free(base);
+    close(bad[0]);
+    close(first);
+    close(second);
+    close(third);
+    machine_free(m);
 }
 
 /* ---- when saving does not work out ---- */
@@ -613,7 +744,7 @@ static void test_disks(void)
     machine_free(m);
     g_autoptr(GError) error = NULL;
     m = machine(more);
-    g_assert_true(machine_restore(m, fd, &error));
+    g_assert_true(machine_restore(m, fd, NULL, 0, &error));
     machine_free(m);
     g_autoptr(GPtrArray) parts = state_parts(fd);
     g_assert_true(g_file_set_contents(path, zero, 1 << 20, NULL));
@@ -643,7 +774,7 @@ static void test_put_on_top(void)
     g_autoptr(GError) error = NULL;
     g_assert_true(image_create(top, "qcow2", &o, false, &error) && image_create(top2, "qcow2", &o2, false, &error));
     m = machine(above);
-    g_assert_true(machine_restore(m, fd, &error));
+    g_assert_true(machine_restore(m, fd, NULL, 0, &error));
     g_assert_no_error(error);
     machine_free(m);
     struct image *im = image_open(top2, &(struct image_how){.format = "qcow2", .write = true}, &error);
@@ -666,7 +797,7 @@ static void test_media(void)
     struct machine *empty = machine(""), *full = machine(more);
     int fd = saved(empty), fd_full = saved(full);
     g_autoptr(GError) error = NULL;
-    g_assert_true(machine_restore(full, fd, &error));
+    g_assert_true(machine_restore(full, fd, NULL, 0, &error));
     g_assert_cmpuint(drive_bytes(machine_drive(full, "ide2")), ==, 0);
     g_autoptr(GPtrArray) parts = state_parts(fd_full);
     not_restored(parts, "", "drive ide2 is empty, and had");
@@ -687,7 +818,7 @@ static void test_machine_cut(void)
     for (unsigned i = 0; i < 100; i++) {
         g_autoptr(GError) error = NULL;
         int cut = state_memfd(all->data, g_test_rand_int_range(24, all->len));
-        g_assert_false(machine_restore(m, cut, &error));
+        g_assert_false(machine_restore(m, cut, NULL, 0, &error));
         g_assert_nonnull(strstr(error->message, "cut short"));
         close(cut);
     }
@@ -711,6 +842,8 @@ int main(int argc, char **argv)
     g_test_add_func("/state/wrong-parts", test_wrong_parts);
     g_test_add_func("/state/wrong-memory", test_wrong_memory);
     g_test_add_func("/state/memory", test_memory);
+    g_test_add_func("/state/upon-others", test_upon_others);
+    g_test_add_func("/state/upon-wrong-ones", test_upon_wrong_ones);
     g_test_add_func("/state/watched", test_watched);
     g_test_add_func("/state/no-space", test_no_space);
     g_test_add_func("/state/features", test_features);

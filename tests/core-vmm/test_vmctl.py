@@ -138,6 +138,7 @@ def test_buses(h):
             (("--os", "windows"), "sata0", "sata5", "model=e1000e\n"), (("--os", "dos"), "ide0", "ide2", "model=pcnet\n"),
             (("--os", "windows", "--cpus", "4"), "sata0", "sata5", "sockets=1\n"), (("--os", "windows-old"), "ide0", "ide2", "sockets=1\n"),
             (("--os", "windows"), "sata0", "sata5", "[additions]\nidentity=hyperv\n"),
+            (("--os", "windows"), "sata0", "sata5", "[audio]\nmodel=hda\n"), (("--os", "dos"), "ide0", "ide2", "[audio]\nmodel=sb16\n"),
             (("--os", "windows", "--cpus", "4", "--set", "machine.sockets=2"), "sata0", "sata5", "sockets=2\n"),
             (("--os", "linux"), "virtio-disk0", "ide2", "model=virtio-net\n"), (("--os", "dos"), "ide0", "ide2", "clock=local"),
             (("--os", "windows", "--disk-bus", "ide", "--nic", "none"), "ide0", "ide2", "clock=local")):
@@ -237,6 +238,9 @@ def test_life(h):
     h.want(0, "serial", "m", "--tail", out="+30 -30 +42 +48 -48 -42 +29 +56 +111 -111 -56 -29")
     h.want(0, "screen", "text", "m", out="GNU GRUB\na test\n")
     h.want(0, "screen", "shot", "m", h.base + "/s.png")
+    h.want(3, "screen", "shot", "m", h.base + "/t.png", "--screen", "2", err="no such screen")
+    h.want(2, "screen", "size", "m", "large", err="no size")
+    h.want(4, "screen", "size", "m", "800x600", err="type = svga")
     with open(h.base + "/s.png", "rb") as f:
         assert f.read(8) == b"\x89PNG\r\n\x1a\n"
     with open(h.base + "/a.iso", "wb") as f:
@@ -284,13 +288,6 @@ def saved_file(h, name="m"):
     return f"{h.base}/data/terrarium/machines/{name}/saved.state"
 
 
-def until_gone(path):
-    end = time.time() + 10
-    while time.time() < end and os.path.exists(path):
-        time.sleep(0.01)
-    assert not os.path.exists(path), f"{path} is still there"
-
-
 def test_save(h):
     h.want(0, "create", "m", "--memory", "64M")
     h.want(4, "save", "m", err="is not running")
@@ -311,7 +308,7 @@ def test_save(h):
     o = json.loads(h.out("info", "m", "-o", "json"))
     assert o["state"] == "saved" and o["saved"]["bytes"] == os.stat(saved_file(h)).st_size > 1000
     h.want(0, "start", "m", err="goes on from where it was saved at 20")
-    until_gone(saved_file(h))
+    assert not os.path.exists(saved_file(h))
     assert kept(h) == 4711 and "ready" not in h.out("serial", "m", "--tail")
     h.want(0, "pause", "m")
     saved = json.loads(h.want(0, "save", "m", "-o", "json"))
@@ -568,6 +565,38 @@ def killed_at(h, call, when, *args):
 def no_strace():
     works = shutil.which("strace") and not subprocess.run(["strace", "-f", "true"], capture_output=True, check=False).returncode
     return None if works else "there is no strace, or nothing to trace with"
+
+
+def test_state_that_cannot_go(h):
+    """The guest does not run while its state has its name, nor before the folder is flushed."""
+    if no_strace():
+        return no_strace()
+    h.want(0, "create", "m", "--memory", "64M")
+    h.want(0, "start", "m")
+    h.want(0, "serial", "m", "--send", r"keep 8\n")
+    assert kept(h) == 8
+    h.want(0, "save", "m")
+    record = f"{h.base}/calls"
+
+    def start(*options):
+        p = subprocess.run(["strace", "-f", "-y", "-o", record, "-P", saved_file(h), *options, VMCTL, "start", "m"], env=h.env,
+                           capture_output=True, text=True, timeout=60, check=False, cwd=h.base)
+        return p.returncode, p.stderr
+
+    code, said = start("-e", "trace=unlink", "-e", "inject=unlink:error=EROFS")
+    assert code and "saved.state cannot be removed (Read-only file system)" in said, (code, said)
+    assert h.out("list", "-o", "name") == "m\n" and "saved" in h.out("list") and "the machine is running" not in h.out("logs", "m")
+    code, said = start("-e", "trace=unlink", "-e", "inject=unlink:signal=KILL")
+    assert code and "saved.state cannot be removed (the process that does that has ended)" in said, (code, said)
+    assert os.path.exists(saved_file(h))
+    # It is followed to its end, so that one does not wait for strace.
+    subprocess.run(["strace", "-D", "-f", "-y", "-o", record, "-P", saved_file(h), "-P", os.path.dirname(saved_file(h)), "-e", "trace=unlink,fsync",
+                    "-e", "inject=fsync:delay_enter=200000", VMCTL, "start", "m"], env=h.env, timeout=60, check=True, stderr=subprocess.DEVNULL)
+    with open(record) as f:
+        calls = [re.match(r"\d+ +(\w+)", line)[1] for line in f if "= 0" in line]
+    assert calls[-2:] == ["unlink", "fsync"], calls
+    assert kept(h) == 8
+    h.want(0, "stop", "--force", "m")
 
 
 def images_of(h):

@@ -2,6 +2,7 @@
 /* The bench: an isolated board in the stepped machine, accesses, time, and saving.  See bench.h. */
 #include "tests/devices/bench_inside.h"
 #include "core-vmm/base/device_models.h"
+#include "core-vmm/board/board_pc.h"
 #include "core-vmm/machine/state.h"
 #include "tests/core-vmm/own_board.h"
 #include <inttypes.h>
@@ -38,6 +39,13 @@ static struct wiring wiring_of(struct bench *b, const struct device_ops *ops, co
         w.name = name;
         return w;
     }
+    for (const struct board_row *r = board_pc; r->wiring.ops; r++) /* a chip that stands in another's place */
+        if (r->wiring.ops == ops) {
+            struct wiring w = r->wiring;
+            w.section = w.section ? w.section : w.name;
+            w.name = name;
+            return w;
+        }
     int slot = k ? (int)(k->slot + number) : ops->pci ? (int)free_slot(b) : -1;
     return (struct wiring){ops, name, .slot = slot};
 }

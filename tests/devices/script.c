@@ -9,6 +9,7 @@
  *   st8|st16|st32|st64 ADDRESS VALUE ... ld8|ld16|ld32|ld64 ADDRESS [& MASK] [== VALUE ...]      MMIO
  *   cfgw8|16|32 [NAME] OFFSET VALUE      cfgr8|16|32 [NAME] OFFSET [& MASK] [== VALUE]           PCI configuration
  *   mem ADDRESS = BYTE ...               mem ADDRESS == BYTE ...                                 guest RAM
+ *   words ADDRESS = VALUE ...            words ADDRESS == VALUE ...                              32 bits each, one behind the other
  *   mem-pattern ADDRESS BYTES PLACE      guest RAM holds what a pattern drive holds from byte PLACE on
  *   port-drain PORT BYTES                reads that much by 16 bits and looks at nothing
  *   port-pattern PORT BYTES PLACE        reads by 16 bits: what a pattern drive holds from byte PLACE on
@@ -268,6 +269,23 @@ static bool do_mem(struct script *s, const char *verb)
         return compare_bytes(s, 2, bench_ram(s->bench) + at, BENCH_RAM - at);
     for (unsigned i = 2; expect_word(s, 1, "=") && i < s->words; i++)
         bench_ram(s->bench)[at + i - 2] = number(s, i);
+    return true;
+}
+
+/* Also in memory of a chip. */
+static bool do_words(struct script *s, const char *verb)
+{
+    uint64_t at = number(s, 0);
+    bool look = !strcmp(word(s, 1), "==");
+    if (!look && !expect_word(s, 1, "="))
+        return false;
+    for (unsigned i = 2; i < s->words && !s->problem; i++, at += 4) {
+        uint32_t value = number(s, i), is = look ? bench_load(s->bench, at, 4) : value;
+        if (is != value)
+            return fail(s, "0x%" PRIx64 " is 0x%x, expected 0x%x", at, is, value);
+        if (!look)
+            bench_store(s->bench, at, 4, value);
+    }
     return true;
 }
 
@@ -628,6 +646,7 @@ static const struct verb {
     {"cfgr32", do_cfgr},
     {"mem", do_mem},
     {"mem-pattern", do_mem_pattern},
+    {"words", do_words},
     {"port-drain", do_port_in},
     {"port-pattern", do_port_in},
     {"port-fill", do_port_fill},

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A saved state that somebody made up: a machine's own, changed by the input and given right checksums again, so that what is
  * behind them is met too.  It is refused or taken; a machine that took it is then used, and now and then really runs.
- * An input that begins with an odd byte is the file itself. */
+ * An input that begins with an odd byte is the file itself.  With its second bit what is changed, or is the file, is one that the machine's
+ * own state builds upon. */
+#include "core-vmm/base/bytes.h"
+#include "core-vmm/machine/state.h"
 #include "tests/core-vmm/state_edit.h"
 #include "tests/fuzz/bytes.h"
 #include <string.h>
@@ -9,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RUN_EVERY = 64, RUN_US = 2000 };
+enum { RUN_EVERY = 64, RUN_US = 2000, RAM_BYTES = 4 << 20 };
 
 static unsigned take_word(struct bytes *in)
 {
@@ -31,9 +34,10 @@ static bool is_other_memory(const struct part *p, const struct part *than)
     return !strcmp(p->name, "memory") && p != than;
 }
 
-/* Of the memory only the smallest piece: ROMs are large, and all alike here. */
+/* Of the memory only the smallest piece, which is one of RAM: ROMs are large, and all alike here. */
 static GPtrArray *base_parts(struct machine *m)
 {
+    m->memory.base[PAGE] = 1;
     int fd = state_memfd("", 0);
     g_autoptr(GError) error = NULL;
     if (!machine_save(m, fd, NULL, &error))
@@ -144,6 +148,35 @@ static void run(struct machine *m)
     machine_pause(m);
 }
 
+/* What a live snapshot does with an older state. */
+static void compare_with(int older)
+{
+    g_autofree uint8_t *window = g_malloc(STATE_WINDOW_PAGES * PAGE);
+    struct state_base *b = state_base_open(&older, 1, RAM_BYTES, NULL);
+    for (uint64_t at = 0; b && (at = state_base_next(b, at)) != UINT64_MAX; at += STATE_WINDOW_PAGES * PAGE)
+        state_base_read(b, at, MIN(STATE_WINDOW_PAGES, (RAM_BYTES - at) / PAGE), window);
+    state_base_free(b);
+}
+
+/* The parts as they are, as a file that builds upon that one. */
+static int upon(GPtrArray *parts, int older)
+{
+    struct state_identity id = {0};
+    uint8_t contents[12];
+    state_identify(older, &id, NULL);
+    put_le64(contents, id.bytes);
+    put_le32(contents + 8, id.sum);
+    struct part *p = part_copy(parts->pdata[0]);
+    strcpy(p->name, STATE_BASE_PART);
+    p->version = STATE_BASE_VERSION;
+    g_byte_array_set_size(p->bytes, 0);
+    g_byte_array_append(p->bytes, contents, sizeof contents);
+    g_ptr_array_insert(parts, STATE_BEFORE_MEMORY, p);
+    int fd = state_join(parts);
+    g_ptr_array_remove_index(parts, STATE_BEFORE_MEMORY);
+    return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct machine *m; /* building one takes longer than all the rest: it is kept until one has run */
@@ -155,12 +188,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         m = build();
     if (!base)
         base = base_parts(m);
-    bool raw = take(&in) & 1;
-    int fd = raw ? state_memfd(in.data, in.left) : changed(base, &in);
-    bool good = machine_restore(m, fd, &error);
+    unsigned kind = take(&in);
+    int made = kind & 1 ? state_memfd(in.data, in.left) : changed(base, &in), older = kind & 2 ? made : -1;
+    if (older >= 0)
+        compare_with(older);
+    int fd = older >= 0 ? upon(base, older) : made;
+    bool good = machine_restore(m, fd, &older, older >= 0, &error);
     if (good == (error != NULL) || (error && strchr(error->message, '\n')))
         g_error("%s", error ? error->message : "refused without a reason");
     close(fd);
+    if (older >= 0)
+        close(older);
     if (good)
         use(m);
     if (good && ++taken % RUN_EVERY == 0) {

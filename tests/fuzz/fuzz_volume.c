@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A disk with a file system in it, with anything in it: a file is found and read, or not, in one clause.  An input that begins with an odd
+/* A disk with a file system in it, with anything in it: a file is found and read, or not, in one clause; and its files are compared with
+ * those of the right one.  An input that begins with an odd
  * byte is the disk itself; else it changes one that is right: a small FAT12 in a partition table, or the image that FUZZ_IMAGE names
  * in the environment (of ext4 or NTFS: these are read by libraries). */
 #include "core-vmm/look/volume.h"
@@ -97,6 +98,30 @@ static void read_all(const uint8_t *disk, size_t n)
     }
 }
 
+static bool take_change(void *ctx, const struct volume_change *c)
+{
+    unsigned *left = ctx;
+    if (!*c->path || !strchr("+-*", c->how))
+        g_error("a change of nothing");
+    return --*left > 0;
+}
+
+static void compare_all(const uint8_t *disk, size_t n, const uint8_t *other, size_t m)
+{
+    struct source a, b;
+    source_of_memory(&a, disk, n);
+    source_of_memory(&b, other, m);
+    g_autoptr(GArray) x = volumes_partitions(&a), y = volumes_partitions(&b);
+    for (guint i = 0; i < MIN(x->len, y->len); i++) {
+        const struct partition *p = &g_array_index(x, struct partition, i), *q = &g_array_index(y, struct partition, i);
+        struct within rooms[2];
+        const struct source s = volumes_source(&a, p, &rooms[0]), t = volumes_source(&b, q, &rooms[1]);
+        unsigned left = 1000;
+        if (p->kind && p->kind == q->kind)
+            volumes_compare(p->kind, &s, &t, take_change, &left);
+    }
+}
+
 /* Triples of place (of three bytes) and byte. */
 static void change(uint8_t *disk, size_t n, struct bytes *in)
 {
@@ -126,13 +151,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (take(&in) & 1) {
         g_autofree uint8_t *own = g_memdup2(data + 1, size - 1); /* of its own, so that a step behind it is seen */
         read_all(own ? own : data + 1, size - 1);
+        compare_all(own ? own : data + 1, size - 1, own ? own : data + 1, size - 1);
         return 0;
     }
     gsize n;
     g_autofree uint8_t *disk = right_disk(&n);
     if (!g_getenv("FUZZ_IMAGE"))
         check_right_disk(disk, n);
+    g_autofree uint8_t *right = g_memdup2(disk, n);
     change(disk, n, &in);
     read_all(disk, n);
+    compare_all(right, n, disk, n);
     return 0;
 }

@@ -286,6 +286,50 @@ static void wishes(void)
     caller_free(c);
 }
 
+/* A question of another program, while the agent's channel stays as it is. */
+static char *ask_beside(struct caller *c, const char *question)
+{
+    uint32_t cookie[2];
+    memcpy(cookie, c->cookie, sizeof cookie);
+    char *said = caller_ask(c, question);
+    memcpy(c->cookie, cookie, sizeof cookie);
+    return said;
+}
+
+/* Sizes of screens go to who says that it sets them: what was asked for before, too. */
+static void sizes(void)
+{
+    struct caller *c = caller_new("", true);
+    g_assert_false(additions_ask_size(c->additions, 0, 800, 600));
+    g_assert_false(additions_ask_size(c->additions, ADDITIONS_SCREENS, 800, 600));
+    unsigned n = begin(c);
+    g_assert_false(additions_sets_sizes(c->additions));
+    for (unsigned i = 0; i < 1000; i++) {
+        g_autofree char *said = ask_beside(c, "tools.capability.resolution_server toolbox 1");
+        g_assert_cmpstr(said, ==, "1 ");
+    }
+    g_autofree char *first = wish(c, n, "");
+    g_assert_cmpstr(first, ==, "DisplayTopology_Set 1 , 0 0 800 600");
+    g_assert_true(additions_sets_sizes(c->additions));
+    g_autofree char *done = wish(c, n, "OK ");
+    g_assert_null(done);
+    additions_size_now(c->additions, 0, 1, 1); /* another has been asked for */
+    g_assert_true(additions_ask_size(c->additions, 2, 640, 480));
+    g_autofree char *both = wish(c, n, "");
+    g_assert_cmpstr(both, ==, "DisplayTopology_Set 2 , 0 0 800 600 , 800 0 640 480");
+    g_autofree char *none = wish(c, n, "OK ");
+    g_assert_null(none);
+    g_assert_true(additions_ask_size(c->additions, 2, 0, 0));
+    g_autofree char *one = wish(c, n, "");
+    g_assert_cmpstr(one, ==, "DisplayTopology_Set 1 , 0 0 800 600");
+    g_autofree char *nobody = ask_beside(c, "tools.capability.resolution_server elsewhere 1"),
+                    *gone = ask_beside(c, "tools.capability.resolution_server toolbox 0");
+    g_assert_cmpstr(nobody, ==, "0 ");
+    g_assert_cmpstr(gone, ==, "1 ");
+    g_assert_false(additions_sets_sizes(c->additions));
+    caller_free(c);
+}
+
 /* Before the host comes to it, a guest opens and closes without end. */
 static void churn(void)
 {
@@ -467,6 +511,7 @@ int main(int argc, char **argv)
     g_test_add_func("/messages/left-open", left_open);
     g_test_add_func("/messages/unserved", unserved);
     g_test_add_func("/wishes/answered", wishes);
+    g_test_add_func("/sizes/answered", sizes);
     g_test_add_func("/saved", saved);
     g_test_add_func("/messages/churn", churn);
     g_test_add_func("/messages/lines", lines);

@@ -43,7 +43,7 @@ def all_is_there(desk):
     its_own(desk)
     lacking = [p for p in ("bin/terrarium", "bin/terrarium-screen", "bin/terrarium-vm", "libexec/terrarium/terrarium-machine",
                            "libexec/terrarium/terrarium-folder", "libexec/terrarium/terrarium-look", "libexec/terrarium/terrarium-net", "libexec/terrarium/terrarium-vnc",
-                           "libexec/terrarium/terrarium-tpm", "share/applications/" + NAME, "share/metainfo/org.terrarium.Terrarium.metainfo.xml",
+                           "libexec/terrarium/terrarium-tpm", "libexec/terrarium/terrarium-audio", "share/applications/" + NAME, "share/metainfo/org.terrarium.Terrarium.metainfo.xml",
                            "share/icons/hicolor/scalable/apps/org.terrarium.Terrarium.svg", "share/locale/de/LC_MESSAGES/terrarium.mo",
                            "share/bash-completion/completions/vmctl.bash", "share/fish/vendor_completions.d/vmctl.fish",
                            "share/polkit-1/actions/org.terrarium.netadm.policy")

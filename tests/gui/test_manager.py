@@ -45,7 +45,7 @@ def wizard_refuses(desk):
     desk.type_into("Name", "a/b")
     desk.click("C_reate", "push button")
     desk.see("cannot be a machine's name")
-    desk.click("_Back", "push button")
+    desk.click("Back", "push button")
     time.sleep(1)
     desk.click("Empty Machine", "push button")
     time.sleep(1)
@@ -149,6 +149,26 @@ def hanging(desk):
     desk.see("Off")
 
 
+def killed(desk):
+    """A process that goes without a word is missed; one that is told to end is not."""
+    if info(desk, "Größe 7.5")["state"] != "running":
+        desk.vmctl("start", "Größe 7.5")
+    desk.see("Running")
+    desk.vmctl("stop", "--force", "Größe 7.5")
+    desk.see("Off")
+    time.sleep(1)
+    assert not desk.find("label", "ended unexpectedly")
+    desk.vmctl("start", "Größe 7.5")
+    desk.see("Running")
+    os.kill(info(desk, "Größe 7.5")["running"]["pid"], signal.SIGKILL)
+    desk.see("ended unexpectedly")
+    desk.stop()
+    desk.vmctl("create", "Zweite", "--memory", "16M", "--nic", "none")
+    desk.start("--show", "Zweite")
+    desk.wait("the page of that machine", lambda: len([t for t in desk.things() if t.name == "Zweite"]) > 1)
+    desk.vmctl("delete", "Zweite")
+
+
 def log(desk):
     """What is written while one looks is put behind it, a character that is cut included; a new file is read anew."""
     def shown():
@@ -184,6 +204,28 @@ def removing_hardware(desk):
         desk.click(answer, "push button")
         desk.gone("Remove “")
     wait_for("it is removed", lambda: "floppy0" not in info(desk, "Größe 7.5")["settings"])
+    desk.show_page("overview")
+
+
+def adding_a_disk(desk):
+    """At the controller that the machine's disk has; a size that is none is refused, and leaves nothing."""
+    before = set(info(desk, "Größe 7.5")["settings"])
+    desk.show_page("settings")
+    desk.see("Search settings")
+    for size, says in (("large", "large is no size"), ("64M", None)):
+        desk.click("Add Hardware")
+        desk.see("New Disk…")
+        desk.keys("Return")
+        desk.type_into("Size", size)
+        desk.click("_Add", "push button")
+        if says:
+            desk.see(says)
+            assert set(info(desk, "Größe 7.5")["settings"]) == before
+            desk.click("Dismiss", "push button")
+    section = wait_for("new disk", lambda: set(info(desk, "Größe 7.5")["settings"]) - before).pop()
+    assert section == "ide1" and info(desk, "Größe 7.5")["settings"][section]["file"] == "ide1.img", section
+    assert os.path.getsize(info(desk, "Größe 7.5")["folder"] + "/ide1.img") == 64 << 20
+    desk.vmctl("set", "Größe 7.5", "--unset", "ide1")
     desk.show_page("overview")
 
 
@@ -235,4 +277,4 @@ def deleting(desk):
     desk.see("Welcome to Terrarium")
 
 
-run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, log, removing_hardware, disks, deleting], sys.argv[1:])
+run_tests([wizard_from_nothing, wizard_refuses, wizard_from_a_file, snapshots, hanging, killed, log, removing_hardware, adding_a_disk, disks, deleting], sys.argv[1:])

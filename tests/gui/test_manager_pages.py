@@ -4,6 +4,7 @@
 TERRARIUM_PICTURES=FOLDER, pictures of all.  Prints TAP.  Usage: test_manager_pages.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
+import shutil
 import sys
 import time
 
@@ -29,15 +30,41 @@ def machines(desk):
     desk.vmctl("start", "Debian 12")
     desk.vmctl("snapshot", "take", "Debian 12", "Before the update")
     wait_for("running machine", lambda: info(desk, "Debian 12")["state"] == "running")
+    desk.vmctl("export", "FreeBSD 14.1", desk.home + "/free.ova")
+    broken(desk)
+    desk.iso = medium(desk)
 
 
-def begin(desk, width, height, scale, dark):
+def broken(desk):
+    """A machine whose settings nobody can read."""
+    folder = desk.home + "/data/terrarium/machines/hurt"
+    os.makedirs(folder)
+    with open(folder + "/machine.ini", "w", encoding="utf-8") as f:
+        f.write("[machine]\nmemry=1\n")
+
+
+def medium(desk):
+    """What looks like Debian's installer, if there is a program that makes such."""
+    if not shutil.which("genisoimage"):
+        return None
+    os.makedirs(desk.home + "/iso/.disk")
+    os.mkdir(desk.home + "/iso/install.amd")
+    for name in ("vmlinuz", "initrd.gz"):
+        open(f"{desk.home}/iso/install.amd/{name}", "wb").close()
+    with open(desk.home + "/iso/.disk/info", "w", encoding="utf-8") as f:
+        f.write('Debian GNU/Linux 12.5.0 "Bookworm" - Official amd64 NETINST with firmware 20240210-11:27\n')
+    desk.run("genisoimage", "-quiet", "-R", "-V", "Debian 12.5.0 amd64 n", "-o", desk.home + "/debian-12.5.0-amd64-netinst.iso",
+             desk.home + "/iso")
+    return desk.home + "/debian-12.5.0-amd64-netinst.iso"
+
+
+def begin(desk, width, height, scale, dark, shows="Debian 12"):
     os.makedirs(desk.home + "/config/terrarium", exist_ok=True)
     with open(desk.home + "/config/terrarium/manager.ini", "w", encoding="utf-8") as f:
         f.write(f"[window]\nwidth={width}\nheight={height}\n")
     desk.env.update(GDK_SCALE=str(scale), ADW_DEBUG_COLOR_SCHEME="prefer-dark" if dark else "prefer-light")
     desk.start()
-    desk.see("Debian 12")
+    desk.see(shows)
 
 
 def look(desk, name, most):
@@ -66,7 +93,17 @@ def pages(desk, width, height, scale, dark):
     look(desk, f"overview-off-{kind}", most)
     desk.show_page("snapshots")
     look(desk, f"snapshots-none-{kind}", most)
+    desk.show_page("log")
+    look(desk, f"log-none-{kind}", most)
+    desk.show_page("overview")
+    desk.action("choose", "hurt")
+    look(desk, f"damaged-{kind}", most)
+    desk.action("back")
     dialogs(desk, kind, most)
+    desk.action("search")
+    desk.type_into("Search machines", "nothing like that")
+    look(desk, f"nothing-found-{kind}", most)
+    desk.type_into("Search machines", "")
     desk.action("view", "grid")
     look(desk, f"grid-{kind}", most)
     desk.action("view", "list")
@@ -79,6 +116,11 @@ def shrink(desk, width):
         desk.run("xdotool", "windowsize", desk.window(), str(width), str(desk.size()[1]))
 
 
+def ends(desk, shows, button="Close"):
+    desk.click(button, "push button")
+    desk.gone(shows)
+
+
 def dialogs(desk, kind, most):
     """Those of their own windows too: none is wider than the narrow window, or than what it asks for."""
     room = most if most <= 2 * NARROW else 10000
@@ -88,16 +130,49 @@ def dialogs(desk, kind, most):
         desk.see(shows if name == "doctor" else "Look Again")
         shrink(desk, narrow)
         look(desk, f"{name}-{kind}", room)
-        desk.click("Close", "push button")
-        desk.gone("Look Again")
+        ends(desk, "Look Again")
+    questions(desk, kind, room)
     desk.click("New Virtual Machine", "push button")
     desk.see("What do you have?")
     shrink(desk, narrow)
     look(desk, f"wizard-{kind}", room)
     desk.click_to("Empty Machine", "C_reate")
     look(desk, f"wizard-machine-{kind}", room)
-    desk.click("Cancel", "push button")
-    desk.gone("What do you have?")
+    ends(desk, "What do you have?", "Cancel")
+    files(desk, kind, room, narrow)
+
+
+def questions(desk, kind, room):
+    """What asks before it acts."""
+    for action, shows, name in (("delete", "Delete “", "off"), ("rename", "What you call it", "off"), ("set-group", "the same word", "off"),
+                                ("clone", "Clone “", "off"), ("force-off", "Force off “", "runs"), ("reset", "Reset “", "runs")):
+        desk.action(action, "Debian 12" if name == "runs" else "FreeBSD 14.1")
+        desk.see(shows)
+        look(desk, f"{action}-{kind}", room)
+        ends(desk, shows, "Cancel")
+
+
+def files(desk, kind, room, narrow):
+    """The wizard with an installation medium and with an appliance."""
+    for path, shows, name in ((desk.iso, "Install Automatically", "installer"), (desk.home + "/free.ova", "What Comes Along", "import")):
+        if not path:
+            continue
+        desk.action("new-from", path)
+        desk.see(shows)
+        shrink(desk, narrow)
+        look(desk, f"wizard-{name}-{kind}", room)
+        if name == "installer":
+            desk.click("GtkSwitch", "check box")
+            look(desk, f"wizard-answers-{kind}", room)
+        ends(desk, shows, "Cancel")
+
+
+def empty(desk):
+    """Before there is any machine."""
+    for width, scale, dark in ((NARROW, 1, False), (NARROW, 2, True), (960, 1, False), (960, 2, False), (960, 1, True)):
+        begin(desk, width, 640, scale, dark, "Welcome to Terrarium")
+        look(desk, f"empty-{width}{'-dark' if dark else ''}{'-2x' if scale > 1 else ''}", width * scale)
+        desk.stop()
 
 
 def narrow(desk):
@@ -117,4 +192,8 @@ def wide_and_dark(desk):
     pages(desk, 960, 720, 1, True)
 
 
-run_tests([narrow, narrow_and_twice_as_fine, wide, wide_and_dark], sys.argv[1:], size="1600x1400")
+def wide_and_twice_as_fine(desk):
+    pages(desk, 960, 720, 2, False)
+
+
+run_tests([empty, narrow, narrow_and_twice_as_fine, wide, wide_and_dark, wide_and_twice_as_fine], sys.argv[1:], size="2000x1500")

@@ -23,6 +23,7 @@ def names(desk):
 
 
 def headings(desk, name):
+    """Labels with just that text."""
     return [t for t in desk.things() if t.role == "label" and t.name == name]
 
 
@@ -47,6 +48,32 @@ def groups(desk):
     desk.vmctl("set", "alpha", "--unset", "machine.group")
     desk.vmctl("delete", "beta")
     wait_for("end of the heading", lambda: not headings(desk, "Zoo"))
+
+
+def folds(desk):
+    """A group's heading folds it and opens it; how it was left is remembered; a search looks into it, and what is to be shown opens it."""
+    desk.vmctl("set", "alpha", "machine.group=Zoo")
+    for name in ("lion", "zebra"):
+        desk.vmctl("create", name, "--memory", "16M", "--nic", "none")
+        desk.vmctl("set", name, "machine.group=Zoo")
+    desk.vmctl("create", "other", "--memory", "16M", "--nic", "none")
+    desk.wait("zebra", lambda: headings(desk, "zebra"))
+    desk.action("choose", "other")
+    desk.click("Zoo", "push button")
+    desk.wait("folded group", lambda: headings(desk, "Zoo (3)") and not headings(desk, "lion") and not headings(desk, "zebra"))
+    desk.stop()
+    desk.start()
+    desk.wait("folded group", lambda: headings(desk, "Zoo (3)") and not headings(desk, "lion"))
+    desk.action("search")
+    desk.type_into("Search machines", "lion")
+    desk.wait("what is searched for", lambda: headings(desk, "lion"))
+    desk.type_into("Search machines", "")
+    desk.wait("folded group", lambda: headings(desk, "Zoo (3)") and not headings(desk, "zebra"))
+    desk.action("choose", "zebra")
+    desk.wait("open group", lambda: headings(desk, "Zoo") and headings(desk, "lion"))
+    desk.vmctl("set", "alpha", "--unset", "machine.group")
+    for name in ("lion", "zebra", "other"):
+        desk.vmctl("delete", name)
 
 
 def clones(desk):
@@ -117,8 +144,8 @@ def looks(desk):
 
 
 def focused(desk):
-    """What has the keyboard; None: nothing that is known."""
-    return next((t.name for _, _, _, t in desk.items().values() if t.has(FOCUSED)), None)
+    """What has the keyboard, of the newest window; None: nothing that is known."""
+    return next((t.name for t in desk.things() if t.has(FOCUSED)), None)
 
 
 def tab_to(desk, name):
@@ -239,6 +266,56 @@ def doctor(desk):
     desk.vmctl("delete", "hurt")
 
 
+def disk_menu(desk, image, *keys):
+    """An entry of an image's menu, by keyboard alone."""
+    desk.see(image)
+    tab_to(desk, "Actions")
+    desk.keys("space")
+    desk.see("Enlarge…")
+    desk.keys(*keys)
+
+
+def disks(desk):
+    """One is enlarged; one that is compacted goes on when the window is closed, is found again, and its end is told in the main window."""
+    desk.vmctl("create", "stout", "--memory", "16M", "--nic", "none", "--disk", "1M", "--disk-format", "qcow2")
+    desk.see("stout")
+    desk.action("disks")
+    desk.see("stout: 1.0")
+    disk_menu(desk, "disk.qcow2", "Down", "Down", "Return")
+    desk.see("Enlarge the Disk")
+    desk.type_into("New Size", "much")
+    desk.click("_Resize", "push button")
+    desk.see("is no size")
+    disk_menu(desk, "disk.qcow2", "Down", "Down", "Return")
+    desk.type_into("New Size", "+7M")
+    desk.click("_Resize", "push button")
+    desk.see("stout: 8.0")
+    slow = desk.home + "/vmctl-that-waits"
+    with open(slow, "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\n[ "$2" = compact ] && while [ ! -e {desk.home}/go ]; do sleep 0.1; done\nexec {desk.vmctl_program} "$@"\n')
+    os.chmod(slow, 0o755)
+    desk.click("Close", "push button")
+    desk.stop()
+    desk.env["VMCTL"] = slow
+    desk.start()
+    desk.action("disks")
+    disk_menu(desk, "disk.qcow2", "Down", "Return")
+    desk.see("Cancel", "push button")
+    desk.click("Close", "push button")
+    desk.gone("stout: ")
+    desk.action("disks")
+    desk.see("Cancel", "push button")
+    desk.click("Close", "push button")
+    desk.gone("stout: ")
+    open(desk.home + "/go", "w", encoding="utf-8").close()
+    told(desk, "“disk.qcow2” was compacted")
+    desk.see("“disk.qcow2” was compacted")
+    desk.stop()
+    del desk.env["VMCTL"]
+    desk.start()
+    desk.vmctl("delete", "stout")
+
+
 def hold_work(desk, verb):
     """The manager's process of that verb, stopped."""
     children = lambda: desk.run("pgrep", "-P", str(desk.app.pid), "-f", f"vmctl {verb}", check=False).split()
@@ -282,4 +359,4 @@ def fails_in_the_background(desk):
     desk.see("Importing failed: ")
 
 
-run_tests([groups, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor, its_end_is_told, fails_in_the_background], sys.argv[1:])
+run_tests([groups, folds, appliances, clones, failures_are_told, tries_safely, clones_a_snapshot, moves, curves_and_engine, doctor, disks, its_end_is_told, fails_in_the_background], sys.argv[1:])

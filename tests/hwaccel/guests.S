@@ -519,4 +519,35 @@ guest g_pvclock
     jmp 1b
 guest_end g_pvclock
 
+/* One round after another: says that it has come to the round, waits for GO, stores, has a barrier, loads and says what it saw. */
+    .code32
+guest g_barrier
+    xorl %ebx, %ebx
+1:  incl %ebx
+    movl %ebx, RESULT
+2:  movl RESULT+0x300, %eax /* the load is quicker than the store so */
+    cmpl %ebx, RESULT+0x100
+    jb 2b
+    movl %ebx, RESULT+0x200
+    lock addl $0, -4(%esp)
+    movl RESULT+0x300, %eax
+    movl %eax, RESULT+0x400
+    jmp 1b
+guest_end g_barrier
+
+/* Stores with a non-temporal hint, 16 bytes from RESULT+16 on each. */
+guest g_hints
+    movups RESULT, %xmm0
+    movq RESULT, %mm0
+    movl RESULT, %eax
+    movntps %xmm0, RESULT+16
+    movntpd %xmm0, RESULT+32
+    movntdq %xmm0, RESULT+48
+    movntq %mm0, RESULT+64
+    movnti %eax, RESULT+80
+    outb %al, $0xf4
+1:  hlt
+    jmp 1b
+guest_end g_hints
+
     .section .note.GNU-stack, "", @progbits

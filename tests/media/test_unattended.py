@@ -293,6 +293,27 @@ def test_end(h):
     over(h, "m")
 
 
+def test_end_and_back(h):
+    """A snapshot with a state from before the end: it goes on with the order that it was taken with; the start after that drops it."""
+    h.env["TERRARIUM_VM"] = VM
+    h.iso("f.iso", FEDORA, "Fedora")
+    create(h, "m", "f.iso", *PLAIN)
+    ours = re.findall("^(?:kernel|initrd|cmdline|boot)=.*\n", h.ini("m"), re.M)
+    for at, data in PARTITION + (GRUB,):
+        put(h, "m", at, data)
+    h.want(0, "start", "m")
+    h.want(0, "save", "m")
+    over_but = h.ini("m")
+    h.write("data/terrarium/machines/m/machine.ini", over_but.replace("[machine]\n", "[machine]\n" + "".join(ours)))
+    h.want(0, "start", "m", err="goes on")
+    ini = h.ini("m")
+    assert "boot=disk,kernel,cdrom\n" in ini and "installer-" not in ini and "cmdline" not in ini, ini
+    h.want(0, "stop", "--force", "m")
+    h.want(0, "start", "m")
+    h.want(0, "stop", "--force", "m")
+    over(h, "m")
+
+
 def waited(h, name, *options, medium=True):
     """A machine whose system somebody is about to install, of Fedora's medium or of the options'."""
     h.iso("f.iso", FEDORA, "Fedora")

@@ -30,6 +30,7 @@ struct oracle_guest {
     const struct cpu_engine *engine;
     enum oracle_mode mode;
     struct cpu_vm vm;
+    bool far_barriers;
     void *evm, *vcpu;
     uint8_t *memory;
     uint32_t next_table;
@@ -169,7 +170,8 @@ struct oracle_guest *oracle_guest_new(const struct cpu_engine *engine, enum orac
     struct oracle_guest *g = g_new0(struct oracle_guest, 1);
     g->engine = engine;
     g->mode = mode;
-    g->vm = (struct cpu_vm){.cpus = 1, .memory_bytes = BYTES, .tsc_khz = 1000000, .model = "host"};
+    g->vm = (struct cpu_vm){
+        .cpus = 1, .memory_bytes = BYTES, .tsc_khz = 1000000, .model = "host", .far_barriers = &g->far_barriers};
     g->vm.options = strcmp(engine->name, "interp") ? "hot=1" : "";
     g->vm.tsc_offset = &g->tsc_offset;
     g->vm.memory_fd = memfd_create("guest", MFD_CLOEXEC);

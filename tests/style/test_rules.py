@@ -38,6 +38,7 @@ BROKEN = {
     "a machine's path": ("docs/x.md", "See " + "/" + "work/x.\n", "a machine's path"),
     "a library that prints": ("core-vmm/host/machines.c", 'void f(void)\n{\n    g_printerr("x");\n}\n', "prints nothing"),
     "a default of one's own": (CHIP, 'static const char *const usual = "1G";\n', "the default of memory stands"),
+    "a barrier that is none": (CHIP, "void f(void)\n{\n    atomic_thread_fence(memory_order_seq_cst);\n}\n", "dev_barrier() is"),
     "an answer read by hand": ("core-vmm/vmctl/verb_x.c", "int f(void)\n{\n    return json_node_get_int(n);\n}\n", "answer.h only"),
 }
 
