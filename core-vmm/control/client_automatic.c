@@ -31,7 +31,7 @@ bool client_snapshot_thin(const char *name, unsigned *gone, GError **error)
 bool client_snapshot_automatic(const char *name, struct snapshot_taken *out, GError **error)
 {
     unsigned gone;
-    return client_snapshot(name, SNAPSHOT_AUTOMATIC, NULL, NULL, out, error) &&
+    return client_snapshot(name, SNAPSHOT_AUTOMATIC, NULL, false, NULL, out, error) &&
            client_snapshot_thin(name, &gone, error);
 }
 

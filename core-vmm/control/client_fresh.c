@@ -75,7 +75,7 @@ static bool finish(const char *name, const char *folder)
         return !fresh_waits(folder);
     if (eject_media(name, folder, &error) && fresh_take_media_out(folder, &error) &&
         (fresh_is_taken(folder) ||
-         client_snapshot(name, FRESH_SNAPSHOT, "the system as its installer left it", NULL, &taken, &error))) {
+         client_snapshot(name, FRESH_SNAPSHOT, "the system as its installer left it", false, NULL, &taken, &error))) {
         fresh_forget(folder);
         return true;
     }

@@ -29,7 +29,9 @@ struct snapshot_taken {
     bool ran;
     int64_t stood_us; /* it ran: how long it stood still */
 };
-bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
+/* still: of one that runs, its guest's file systems stand still meanwhile, or there is no snapshot.  An error although out->id is not 0:
+ * there is one, but they went on too early. */
+bool client_snapshot(const char *given, const char *name, const char *description, bool still, struct machine_job *job,
                      struct snapshot_taken *out, GError **error);
 
 /* snapshots_delete(), also of one that runs. */

@@ -132,22 +132,49 @@ static bool save(struct client *c, struct snapshot_live *l, struct machine_job *
     return good;
 }
 
-static bool take_live(const char *machine, const char *name, const char *description, struct machine_job *job,
-                      struct snapshot_taken *out, GError **error)
+/* ---- file systems that stand still ---- */
+
+#define FREEZE_MS 70000 /* a little longer than the VM process waits for its guest */
+
+static bool freeze(struct client *c, GError **error)
+{
+    JsonObject *o = client_call(c, "guest.freeze", NULL, FREEZE_MS, error);
+    if (o)
+        json_object_unref(o);
+    return o != NULL;
+}
+
+/* taken 0: there is no snapshot, and an error that says so already. */
+static bool thaw(struct client *c, unsigned taken, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    JsonObject *o = client_call(c, "guest.thaw", NULL, FREEZE_MS, &why);
+    if (o)
+        json_object_unref(o);
+    else if (taken)
+        g_set_error(error, why->domain, why->code, "snapshot %u is there, but: %s", taken, why->message);
+    return o || !taken;
+}
+
+static bool take_live(const char *machine, const char *name, const char *description, bool still,
+                      struct machine_job *job, struct snapshot_taken *out, GError **error)
 {
     struct client *c = client_connect_machine(machine, NULL, error);
     g_autoptr(GHashTable) present = c ? present_images(c, error) : NULL;
     struct snapshot_live l = {.busy = -1};
-    bool begun = present && snapshots_live_begin(&l, machine, name, description, present, error);
+    bool stands = present && still && freeze(c, error);
+    bool begun = present && stands == still && snapshots_live_begin(&l, machine, name, description, present, error);
     bool good = begun && pass_disks(c, &l, present, error) && save(c, &l, job, out, error);
     if (begun && !good)
         give_up(c, &l);
     snapshots_live_end(&l);
+    if (stands && !thaw(c, good ? out->id : 0, error))
+        good = false;
     client_free(c);
     return good;
 }
 
-bool client_snapshot(const char *given, const char *name, const char *description, struct machine_job *job,
+bool client_snapshot(const char *given, const char *name, const char *description, bool still, struct machine_job *job,
                      struct snapshot_taken *out, GError **error)
 {
     g_autofree char *exact = machines_find(given, error), *folder = exact ? machines_folder(exact) : NULL;
@@ -161,7 +188,7 @@ bool client_snapshot(const char *given, const char *name, const char *descriptio
     }
     if (!machine_lock_holder(folder))
         return snapshots_take(exact, name, description, &out->id, error);
-    return take_live(exact, name, description, job, out, error);
+    return take_live(exact, name, description, still, job, out, error);
 }
 
 /* ---- deleting ---- */

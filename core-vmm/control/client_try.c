@@ -39,7 +39,7 @@ bool client_try_begin(const char *name, struct machine_job *job, struct snapshot
         g_propagate_error(error, why);
         return false;
     }
-    return client_snapshot(name, SNAPSHOT_TRY, "the moment before vmctl try", job, out, error) &&
+    return client_snapshot(name, SNAPSHOT_TRY, "the moment before vmctl try", false, job, out, error) &&
            (out->ran || machines_start(name, &how, &r, error));
 }
 

@@ -2,6 +2,7 @@
 /* commands_additions.c - guestinfo.*, and what the guest's tools are asked for. */
 #include "core-vmm/control/commands.h"
 #include <glib-unix.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- the tools ---- */
@@ -43,6 +44,47 @@ void ask_tools(struct call *c, const char *wish, void (*agreed)(struct server *s
     }
     g_free(w);
     otherwise(c);
+}
+
+/* ---- whatever a client has to say to them ---- */
+
+#define NO_SERVICE "open-vm-tools' service does not run in the guest, does not answer, or has too much to do"
+
+static struct additions *additions_of(struct call *c);
+
+static void cancel_tell(void *ctx)
+{
+    additions_forget(call_options(ctx)->additions, ctx);
+}
+
+static void told(void *ctx, const void *answer, size_t bytes)
+{
+    if (!answer) {
+        call_fail(ctx, CONTROL_TIMEOUT, "the guest's tools do not answer");
+        return;
+    }
+    g_autofree char *text = g_base64_encode(answer, bytes);
+    JsonObject *o = json_object_new();
+    json_object_set_string_member(o, "answer", text);
+    call_reply(ctx, o);
+}
+
+static void tell(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    if (!a)
+        return;
+    gsize bytes;
+    g_autofree uint8_t *wish = g_base64_decode(call_text(c, "wish", ""), &bytes);
+    unsigned seconds = call_number(c, "seconds", 30);
+    if (machine_state(call_machine(c)) != MACHINE_RUNNING)
+        call_fail(c, CONTROL_WRONG_STATE, "the machine is paused");
+    else if (!bytes || !additions_tell(a, wish, bytes, seconds, told, c))
+        call_fail(c, CONTROL_WRONG_STATE, NO_SERVICE);
+    else
+        call_on_cancel(c, cancel_tell, c);
+    if (wish)
+        memset(wish, 0, bytes); /* it may have a password in it */
 }
 
 /* ---- guestinfo ---- */
@@ -137,6 +179,54 @@ static void take(struct call *c)
         fail_clipboard(c, error);
 }
 
+/* ---- file systems that stand still ---- */
+
+static void stood(void *ctx, const char *why)
+{
+    if (why)
+        call_fail(ctx, CONTROL_FAILED, "The guest's file systems were not stopped as they should: %s", why);
+    else
+        call_reply(ctx, NULL);
+}
+
+static void cancel_stop(void *ctx)
+{
+    additions_freeze_forget(call_options(ctx)->additions, ctx);
+}
+
+static void answer_stop(struct call *c, bool begun, const GError *error)
+{
+    if (begun)
+        call_on_cancel(c, cancel_stop, c);
+    else
+        call_fail(c, g_error_matches(error, G_IO_ERROR, G_IO_ERROR_BUSY) ? CONTROL_BUSY : CONTROL_WRONG_STATE, "%s",
+                  error->message);
+}
+
+static void freeze(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    g_autoptr(GError) error = NULL;
+    if (!a)
+        return;
+    if (machine_state(call_machine(c)) != MACHINE_RUNNING) {
+        call_fail(c, CONTROL_WRONG_STATE, "the machine is paused, so its guest cannot stop its file systems");
+        return;
+    }
+    bool begun = additions_freeze(a, call_number(c, "seconds", 60), stood, c, &error);
+    answer_stop(c, begun, error);
+}
+
+static void thaw(struct call *c)
+{
+    struct additions *a = additions_of(c);
+    g_autoptr(GError) error = NULL;
+    if (!a)
+        return;
+    bool begun = additions_thaw(a, stood, c, &error);
+    answer_stop(c, begun, error);
+}
+
 /* ---- shared folders ---- */
 
 #define FOLDER_NUMBER                                                                                                  \
@@ -197,6 +287,15 @@ const struct command additions_commands[] = {
      {{"key", PARAM_TEXT, true}},
      .summary = "a text that guest and host both may read and set (VMware's guestinfo.KEY)",
      .handler = get},
+    {"guest.freeze",
+     {{"seconds", PARAM_NUMBER, false, 1, 280}},
+     .summary = "the guest's file systems stand still, until guest.thaw or for five minutes",
+     .handler = freeze},
+    {"guest.tell",
+     {{"wish", PARAM_TEXT, true}, {"seconds", PARAM_NUMBER, false, 1, 600}},
+     .summary = "a wish to open-vm-tools' service, and its answer; both base64",
+     .handler = tell},
+    {"guest.thaw", .summary = "they go on", .handler = thaw},
     {"guestinfo.set", {{"key", PARAM_TEXT, true}, {"value", PARAM_TEXT, true}}, .summary = "set it", .handler = set},
     {NULL},
 };

@@ -7,7 +7,7 @@
 
 struct snapshot_options {
     char *name, *description, *keep, *output;
-    gboolean quiet, automatic, files;
+    gboolean quiet, automatic, files, quiesce;
 };
 
 /* ---- looking ---- */
@@ -147,7 +147,7 @@ static int take(const char *name, const char *snapshot, const struct snapshot_op
         progress_start(&bar, "Saving", o->quiet, &job.cancel);
     machine_entry_free(e);
     bool good = o->automatic ? client_snapshot_automatic(name, &taken, &error)
-                             : client_snapshot(name, snapshot, o->description, &job, &taken, &error);
+                             : client_snapshot(name, snapshot, o->description, o->quiesce, &job, &taken, &error);
     progress_end(&bar);
     g_autofree char *folder = machines_folder(name);
     g_auto(GStrv) without = good ? snapshot_left_out(folder, taken.id) : NULL;
@@ -205,7 +205,7 @@ static bool options_fit(const char *part, const struct snapshot_options *o)
 {
     bool take = !strcmp(part, "take"), edit = !strcmp(part, "edit"), restore = !strcmp(part, "restore");
     return (!o->name || edit) && (!o->keep || restore) && (!o->description || take || edit) &&
-           (!o->automatic || take) && (!o->files || !strcmp(part, "diff"));
+           (!o->automatic || take) && (!o->files || !strcmp(part, "diff")) && (!o->quiesce || (take && !o->automatic));
 }
 
 static int dispatch(const struct verb *v, int argc, char **argv, const struct snapshot_options *o)
@@ -217,8 +217,8 @@ static int dispatch(const struct verb *v, int argc, char **argv, const struct sn
     if (!options_fit(part, o))
         return fail(
             EXIT_CODE_USAGE,
-            "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --automatic of "
-            "take, --keep of restore, --files of diff",
+            "vmctl snapshot %s has no such option: --name is of edit, --description of take and edit, --automatic and "
+            "--quiesce of take, one of them, --keep of restore, --files of diff",
             part);
     if (!output_parse(o->output, &how, &code))
         return code;
@@ -259,6 +259,8 @@ static int snapshot(const struct verb *v, int argc, char **argv)
         {"keep", 0, 0, G_OPTION_ARG_STRING, &o.keep, "Of restore: first take a snapshot of the present, so called",
          "NAME"},
         {"automatic", 0, 0, G_OPTION_ARG_NONE, &o.automatic, "Of take: as if nobody had asked for it; then thin", NULL},
+        {"quiesce", 0, 0, G_OPTION_ARG_NONE, &o.quiesce,
+         "Of take: the guest's file systems stand still meanwhile (open-vm-tools)", NULL},
         {"files", 0, 0, G_OPTION_ARG_NONE, &o.files, "Of diff: which files have changed, too (ext2 to ext4, FAT, NTFS)",
          NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "No progress bar", NULL},

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* verb_vnc.c - vmctl vnc: a machine's screen for VNC clients. */
 #include "core-vmm/vmctl/verbs.h"
-#include <stdio.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 struct vnc_options {
     char *listen, *file, *output;
@@ -45,47 +42,12 @@ static int off(const char *name, const struct vnc_options *o)
 
 /* ---- the password ---- */
 
-/* Its first line; NULL: it cannot be read. */
-static char *first_line(FILE *f)
-{
-    char text[256] = "";
-    char *got = fgets(text, sizeof text, f);
-    return got || feof(f) ? g_strdup(g_strdelimit(text, "\r\n", 0)) : NULL;
-}
-
-static char *ask_terminal(void)
-{
-    struct termios before, silent;
-    bool terminal = !tcgetattr(STDIN_FILENO, &before);
-    silent = before;
-    silent.c_lflag &= ~ECHO;
-    if (terminal) {
-        fputs("Password for VNC (at most 8 characters; it is not shown): ", stderr);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    }
-    char *line = first_line(stdin);
-    if (terminal) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-        fputc('\n', stderr);
-    }
-    return line;
-}
-
-static char *read_password(const struct vnc_options *o)
-{
-    FILE *f = o->file ? fopen(o->file, "re") : NULL;
-    if (o->file && !f)
-        return NULL;
-    char *line = f ? first_line(f) : ask_terminal();
-    if (f)
-        fclose(f);
-    return line;
-}
+#define PROMPT "Password for VNC (at most 8 characters; it is not shown): "
 
 static int password(const char *name, const struct vnc_options *o)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *text = o->remove ? NULL : read_password(o);
+    g_autofree char *text = o->remove ? NULL : password_read(o->file, PROMPT);
     if (!o->remove && !text)
         return fail(EXIT_CODE_FAILED, "%s: it cannot be read", o->file ? o->file : "the password");
     if (!o->remove && !*text)

@@ -63,6 +63,10 @@ int machine_command(const char *given, const char *command, JsonObject *args);
 JsonObject *machine_call(struct client *c, const char *command, JsonObject *args, int *code);
 int print_text(JsonObject *answer); /* its member "text", or what is wrong with it; takes the answer */
 
+/* ---- password.c ---- */
+/* The first line of a file, or (NULL) what is typed at the prompt, unseen; g_free, NULL: it cannot be read. */
+char *password_read(const char *file, const char *prompt);
+
 /* ---- verb_nic.c ---- */
 void network_print(JsonObject *list); /* the cards of network_list(), a line each */
 

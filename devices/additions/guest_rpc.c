@@ -28,7 +28,7 @@ enum {
     STATUS_FAST = 0x80 /* the high-bandwidth port works */
 };
 #define LATER_MS        2                    /* how long a guest's look waits for such an answer */
-#define SAVING_MS       5000                 /* how long saving does */
+#define SAVING_MS       5000                 /* how long saving does for all of them */
 #define LEFT_NS         (60ull * 1000000000) /* a channel that is not used for so long may be taken away */
 #define PROTOCOL_RPCI   0x49435052u
 #define PROTOCOL_TCLO   0x4f4c4354u
@@ -365,22 +365,24 @@ static void sync_out(struct rpc_channel *c, struct stream *s)
 }
 
 /* What the state is saved with is the answer, or that it was not to be had: the guest goes on elsewhere with a failure. */
-static void settle_ticket(struct rpc_channel *c)
+static void settle_ticket(struct rpc_channel *c, gint64 until)
 {
     if (!c->ticket)
         return;
-    take_answer(c, SAVING_MS);
+    do /* answers of others may come before it */
+        take_answer(c, MAX(until - g_get_monotonic_time(), 0) / 1000);
+    while (!c->out && g_get_monotonic_time() < until);
     if (!c->out) {
-        dev_log(c->rpc->device, "a question of the guest had no answer in %d ms, and fails", SAVING_MS);
+        dev_log(c->rpc->device, "a question of the guest has no answer while it is saved, and fails");
         drop_ticket(c);
         c->out = g_bytes_new_static("0 ", 2);
     }
 }
 
-static void sync_channel(struct rpc_channel *c, struct stream *s)
+static void sync_channel(struct rpc_channel *c, struct stream *s, gint64 until)
 {
     if (!s->loading)
-        settle_ticket(c);
+        settle_ticket(c, until);
     bool again = c->again || (c->talk && (c->in || c->out));
     stream_u32(s, &c->protocol);
     stream_bool(s, &c->has_cookie);
@@ -404,6 +406,7 @@ static void sync_channel(struct rpc_channel *c, struct stream *s)
 
 bool guest_rpc_sync(struct guest_rpc *g, struct stream *s)
 {
+    gint64 until = g_get_monotonic_time() + SAVING_MS * 1000;
     for (unsigned n = 0; n < GUEST_RPC_CHANNELS && stream_ok(s); n++) {
         struct rpc_channel *c = &g->channel[n];
         bool open = c->open;
@@ -412,7 +415,7 @@ bool guest_rpc_sync(struct guest_rpc *g, struct stream *s)
         stream_bool(s, &open);
         if (!open)
             continue;
-        sync_channel(c, s);
+        sync_channel(c, s, until);
         if (s->loading && stream_ok(s))
             c->open = begin(c); /* without the service, its messages fail */
     }

@@ -37,6 +37,7 @@ struct additions *additions_new(struct machine *m, bool keep_time, enum clipboar
     a->talks = g_ptr_array_new();
     a->clipboard = clipboard_new(a, clipboard);
     a->folders = folders_new();
+    a->quiesce = quiesce_new(a);
     a->rpci = (struct channel_service){
         .name = "rpci", .most = MESSAGE_MOST, .ctx = a, .answer = answer, .answered = answered, .forget = forget};
     a->tclo = (struct channel_service){.name = "tclo",
@@ -61,6 +62,7 @@ void additions_free(struct additions *a)
     g_ptr_array_unref(a->talks);
     clipboard_free(a->clipboard);
     folders_free(a->folders);
+    quiesce_free(a->quiesce);
     guest_facts_free(a->facts);
     g_free(a);
 }

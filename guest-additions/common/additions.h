@@ -21,6 +21,10 @@ bool additions_listening(struct additions *a); /* open-vm-tools' service runs in
 /* Says it to that service; done hears whether it has agreed to, or false after a while without an answer.  False: there is none. */
 typedef void (*additions_done)(void *ctx, bool agreed);
 bool additions_say(struct additions *a, const char *wish, additions_done done, void *ctx);
+/* The same with bytes for bytes: its whole answer, or NULL: there is none in so many seconds. */
+typedef void (*additions_answer)(void *ctx, const void *answer, size_t bytes);
+bool additions_tell(struct additions *a, const void *wish, size_t bytes, unsigned seconds, additions_answer done,
+                    void *ctx);
 void additions_forget(struct additions *a, void *ctx); /* done is not called any more for that ctx */
 #define ADDITIONS_HALT   "OS_Halt"
 #define ADDITIONS_REBOOT "OS_Reboot"
@@ -40,6 +44,15 @@ void additions_size_now(struct additions *a, unsigned screen, uint32_t width, ui
 bool additions_ask_size(struct additions *a, unsigned screen, uint32_t width, uint32_t height);
 
 void additions_reset(struct additions *a); /* the machine begins anew */
+
+/* ---- quiesce.c: the guest's file systems stand still, for a snapshot ---- */
+/* why NULL: it is so; else why not, a line without "the guest". */
+typedef void (*additions_frozen)(void *ctx, const char *why);
+/* done hears when they stand, or that they do not after so many seconds.  They go on by themselves after five minutes. */
+bool additions_freeze(struct additions *a, unsigned seconds, additions_frozen done, void *ctx, GError **error);
+/* They go on; an error: they did already. */
+bool additions_thaw(struct additions *a, additions_frozen done, void *ctx, GError **error);
+void additions_freeze_forget(struct additions *a, void *ctx); /* done is not called any more for that ctx */
 
 /* ---- folders.c: folders of the host, numbered from 1 (docs/additions.md); their processes are guest-additions/folders ---- */
 /* fd: the line to its process, which is taken if this succeeds; -1: it comes by additions_folder_up().  False: the number or the

@@ -55,6 +55,8 @@ bool tclo_tell_session(struct additions *a, const void *wish,
                        size_t bytes); /* false: there is none, or it does not answer */
 bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes); /* likewise */
 bool tclo_session_listens(struct additions *a);
+/* The service; as additions_say(), of bytes. */
+bool tclo_ask_service(struct additions *a, const void *wish, size_t bytes, additions_done done, void *ctx);
 
 /* ---- clipboard.c; loop thread but for what is said ---- */
 struct clipboard;
@@ -66,6 +68,13 @@ bool clipboard_from_guest(struct clipboard *c, const void *packet,
 void clipboard_packet(struct clipboard *c, const uint8_t *packet, size_t bytes);
 char *clipboard_text_in(const uint8_t *data, size_t bytes); /* of a message; g_free; NULL: none */
 void clipboard_session_ended(struct clipboard *c);
+
+/* ---- quiesce.c; loop thread but for events ---- */
+struct quiesce;
+struct quiesce *quiesce_new(struct additions *a);
+void quiesce_free(struct quiesce *q);
+void quiesce_event(struct quiesce *q, const char *text, size_t bytes); /* any thread: "NAME CODE WORDS" */
+void quiesce_service_ended(struct quiesce *q);
 
 /* ---- layout.c ---- */
 enum sizes_by { SIZES_BY_NOBODY, SIZES_BY_SERVICE, SIZES_BY_SESSION };
@@ -83,6 +92,7 @@ struct additions {
     GPtrArray *talks; /* struct tclo */
     struct clipboard *clipboard;
     struct folders *folders;
+    struct quiesce *quiesce;
     bool keep_time;
     struct additions_size layout[ADDITIONS_SCREENS];
     _Atomic unsigned sizes_by;      /* enum sizes_by: who has said last that it sets them */

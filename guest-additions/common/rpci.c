@@ -195,6 +195,13 @@ static bool folders(struct question *q)
     return true;
 }
 
+static bool backup_event(struct question *q)
+{
+    without_zero(q);
+    quiesce_event(q->additions->quiesce, q->rest, q->bytes);
+    return true;
+}
+
 static const struct row rows[] = {
     {"f", .handler = folders},
     {"log", .handler = log_line},
@@ -209,6 +216,7 @@ static const struct row rows[] = {
     {"vmx.capability.copypaste_version", .handler = clipboard_version},
     {"copypaste.transport", .handler = clipboard_transport},
     {"tools.os.statechange.status", .handler = state_change},
+    {"vmbackup.eventSet", .handler = backup_event},
     {"vmx.set_option", .handler = set_option},
 };
 

@@ -16,7 +16,8 @@
 
 struct wish {
     GBytes *said;
-    additions_done done; /* NULL: nobody waits */
+    additions_done done;    /* NULL: nobody waits */
+    additions_answer heard; /* the same, for the words of the answer */
     void *ctx;
     guint late; /* source; 0: it has been long enough */
 };
@@ -27,12 +28,15 @@ struct tclo {
     GQueue wishes;         /* struct wish; the first has been sent */
 };
 
-static void wish_over(struct wish *w, bool agreed)
+/* answer NULL: there is none. */
+static void wish_over(struct wish *w, const void *answer, size_t bytes)
 {
     if (w->late)
         g_source_remove(w->late);
     if (w->done)
-        w->done(w->ctx, agreed);
+        w->done(w->ctx, answer && bytes >= 2 && !memcmp(answer, "OK", 2));
+    if (w->heard)
+        w->heard(w->ctx, answer, bytes);
     g_bytes_unref(w->said);
     g_free(w);
 }
@@ -42,10 +46,14 @@ static gboolean too_late(gpointer data)
 {
     struct wish *w = data;
     additions_done done = w->done;
+    additions_answer heard = w->heard;
     w->late = 0;
     w->done = NULL;
+    w->heard = NULL;
     if (done)
         done(w->ctx, false);
+    if (heard)
+        heard(w->ctx, NULL, 0);
     return G_SOURCE_REMOVE;
 }
 
@@ -58,14 +66,22 @@ static void send_first(struct tclo *t)
         channel_send(t->channel, said, bytes);
 }
 
-static void want_bytes(struct tclo *t, const void *said, size_t bytes, additions_done done, void *ctx)
+static struct wish *want_for(struct tclo *t, const void *said, size_t bytes, unsigned seconds)
 {
     struct wish *w = g_new0(struct wish, 1);
-    *w = (struct wish){g_bytes_new(said, bytes), done, ctx, 0};
-    w->late = g_timeout_add_seconds(ANSWER_SECONDS, too_late, w);
+    w->said = g_bytes_new(said, bytes);
+    w->late = g_timeout_add_seconds(seconds, too_late, w);
     g_queue_push_tail(&t->wishes, w);
     if (t->wishes.length == 1)
         send_first(t);
+    return w;
+}
+
+static void want_bytes(struct tclo *t, const void *said, size_t bytes, additions_done done, void *ctx)
+{
+    struct wish *w = want_for(t, said, bytes, ANSWER_SECONDS);
+    w->done = done;
+    w->ctx = ctx;
 }
 
 static void want(struct tclo *t, const char *text, additions_done done, void *ctx)
@@ -87,6 +103,7 @@ static void begin(struct tclo *t)
         return;
     want(t, atomic_load(&a->sync_time) ? "Set_Option synctime 1" : "Set_Option synctime 0", NULL, NULL);
     want(t, "Set_Option broadcastIP 1", NULL, NULL);
+    want(t, "vmbackup.snapshotDone", NULL, NULL); /* one that comes from a snapshot waits for that: quiesce.c */
     if (a->keep_time)
         want(t, SET_CLOCK, NULL, NULL);
 }
@@ -122,29 +139,12 @@ void tclo_message(void *talk, const void *data, size_t bytes)
     struct tclo *t = talk;
     if (!bytes || g_queue_is_empty(&t->wishes))
         return; /* a look, or an answer to what the channel was before */
-    bool agreed = bytes >= 2 && !memcmp(data, "OK", 2);
     bool first = !*t->name && named(t, data, bytes);
-    wish_over(g_queue_pop_head(&t->wishes), agreed);
+    wish_over(g_queue_pop_head(&t->wishes), data, bytes);
     send_first(t);
     if (first)
         begin(t);
 }
-
-void tclo_closed(void *talk)
-{
-    struct tclo *t = talk;
-    struct wish *w;
-    g_ptr_array_remove(t->additions->talks, t);
-    if (!strcmp(t->name, SERVICE))
-        guest_facts_clear(t->additions->facts);
-    if (!strcmp(t->name, SESSION) && !tclo_session_listens(t->additions))
-        clipboard_session_ended(t->additions->clipboard);
-    while ((w = g_queue_pop_head(&t->wishes)))
-        wish_over(w, false);
-    g_free(t);
-}
-
-/* ---- additions.h ---- */
 
 static struct tclo *agent(struct additions *a, const char *name)
 {
@@ -156,6 +156,25 @@ static struct tclo *agent(struct additions *a, const char *name)
     }
     return NULL;
 }
+
+void tclo_closed(void *talk)
+{
+    struct tclo *t = talk;
+    struct wish *w;
+    g_ptr_array_remove(t->additions->talks, t);
+    bool service = !strcmp(t->name, SERVICE);
+    if (service)
+        guest_facts_clear(t->additions->facts);
+    if (service && !agent(t->additions, SERVICE))
+        quiesce_service_ended(t->additions->quiesce);
+    if (!strcmp(t->name, SESSION) && !tclo_session_listens(t->additions))
+        clipboard_session_ended(t->additions->clipboard);
+    while ((w = g_queue_pop_head(&t->wishes)))
+        wish_over(w, NULL, 0);
+    g_free(t);
+}
+
+/* ---- additions.h ---- */
 
 bool tclo_session_listens(struct additions *a)
 {
@@ -181,6 +200,14 @@ bool tclo_tell_service(struct additions *a, const void *wish, size_t bytes)
     return tell(a, SERVICE, wish, bytes);
 }
 
+bool tclo_ask_service(struct additions *a, const void *wish, size_t bytes, additions_done done, void *ctx)
+{
+    struct tclo *t = agent(a, SERVICE);
+    if (t)
+        want_bytes(t, wish, bytes, done, ctx);
+    return t != NULL;
+}
+
 bool additions_listening(struct additions *a)
 {
     return agent(a, SERVICE) != NULL;
@@ -194,10 +221,19 @@ void additions_resumed(struct additions *a)
 
 bool additions_say(struct additions *a, const char *wish, additions_done done, void *ctx)
 {
+    return tclo_ask_service(a, wish, strlen(wish), done, ctx);
+}
+
+bool additions_tell(struct additions *a, const void *wish, size_t bytes, unsigned seconds, additions_answer done,
+                    void *ctx)
+{
     struct tclo *t = agent(a, SERVICE);
-    if (t)
-        want(t, wish, done, ctx);
-    return t != NULL;
+    if (!t || t->wishes.length >= WISHES_MOST)
+        return false;
+    struct wish *w = want_for(t, wish, bytes, seconds);
+    w->heard = done;
+    w->ctx = ctx;
+    return true;
 }
 
 void additions_forget(struct additions *a, void *ctx)
@@ -205,7 +241,9 @@ void additions_forget(struct additions *a, void *ctx)
     for (unsigned i = 0; i < a->talks->len; i++) {
         struct tclo *t = g_ptr_array_index(a->talks, i);
         for (GList *l = t->wishes.head; l; l = l->next)
-            if (((struct wish *)l->data)->ctx == ctx)
+            if (((struct wish *)l->data)->ctx == ctx) {
                 ((struct wish *)l->data)->done = NULL;
+                ((struct wish *)l->data)->heard = NULL;
+            }
     }
 }

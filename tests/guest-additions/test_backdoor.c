@@ -246,6 +246,7 @@ static unsigned begin(struct caller *c)
                                           {"OK ATR toolbox", "Capabilities_Register"},
                                           {"OK ", "Set_Option synctime 0"},
                                           {"OK ", "Set_Option broadcastIP 1"},
+                                          {"OK ", "vmbackup.snapshotDone"},
                                           {"OK ", "Time_Synchronize 1"},
                                           {"OK ", NULL}};
     int n = caller_open(c, CALLER_TCLO);
