@@ -160,7 +160,7 @@ static size_t frames_out(struct device *d, void *tag, int16_t *frames, size_t n)
     unsigned count = channels(t);
     bool wide = is_wide(s, t);
     uint8_t raw[FRAMES * 4];
-    size_t got = t->paused ? 0 : move_all(d, t, raw, n * count) / count;
+    size_t got = move_all(d, t, raw, n * count) / count;
     for (unsigned side = 0; side < count; side++) {
         int64_t g = gain(s, side);
         for (size_t i = side; i < got * count; i += count)
@@ -179,8 +179,7 @@ static size_t frames_in(struct device *d, void *tag, int16_t *frames, size_t n)
     size_t samples = n * channels(t);
     for (size_t i = 0; i < samples; i++)
         sample_put(raw + i * (wide ? 2 : 1), wide, t->mode & SIGNED, frames[i]);
-    if (!t->paused)
-        move_all(d, t, raw, samples);
+    move_all(d, t, raw, samples);
     ask_again(t, s->rate_in);
     return n;
 }
@@ -203,9 +202,16 @@ static void end_soon(struct device *d)
             stop(&s->transfer[i]);
 }
 
-static void start(struct device *d, struct transfer *t, bool input, bool again, uint8_t mode, uint32_t block)
+static void begin(struct device *d, struct transfer *t)
 {
     struct sb16 *s = d->state;
+    const struct audio_format f = {t->input ? s->rate_in : s->rate_out, channels(t)};
+    audio_start(t->input ? t->in : t->out, &f);
+    ask_again(t, f.rate);
+}
+
+static void start(struct device *d, struct transfer *t, bool input, bool again, uint8_t mode, uint32_t block)
+{
     stop(t);
     t->runs = true;
     t->paused = t->ends = false;
@@ -213,9 +219,7 @@ static void start(struct device *d, struct transfer *t, bool input, bool again, 
     t->again = again;
     t->mode = mode & (STEREO | SIGNED);
     t->block = t->left = block;
-    const struct audio_format f = {input ? s->rate_in : s->rate_out, channels(t)};
-    audio_start(input ? t->in : t->out, &f);
-    ask_again(t, f.rate);
+    begin(d, t);
 }
 
 static void set_rates(struct sb16 *s, unsigned rate)
@@ -295,9 +299,19 @@ static void with_parameters(struct device *d, struct sb16 *s)
     }
 }
 
-static void set_paused(struct transfer *t, bool paused)
+/* Nothing moves meanwhile, neither way. */
+static void set_paused(struct device *d, struct transfer *t, bool paused)
 {
+    struct audio_stream *a = t->input ? t->in : t->out;
+    if (paused == t->paused)
+        return;
     t->paused = paused;
+    if (paused && audio_runs(a)) {
+        audio_catch_up(a);
+        audio_stop(a);
+    } else if (!paused && t->runs) {
+        begin(d, t);
+    }
 }
 
 static void alone(struct device *d, struct sb16 *s, uint8_t command)
@@ -313,12 +327,12 @@ static void alone(struct device *d, struct sb16 *s, uint8_t command)
     case 0x20: say(s, 0x80); break;
     case 0x45: s->transfer[0].ends = false; break;
     case 0x47: s->transfer[1].ends = false; break;
-    case 0xd0: set_paused(&s->transfer[0], true); break;
+    case 0xd0: set_paused(d, &s->transfer[0], true); break;
     case 0xd1: s->speaker = true; break;
     case 0xd3: s->speaker = false; break;
-    case 0xd4: set_paused(&s->transfer[0], false); break;
-    case 0xd5: set_paused(&s->transfer[1], true); break;
-    case 0xd6: set_paused(&s->transfer[1], false); break;
+    case 0xd4: set_paused(d, &s->transfer[0], false); break;
+    case 0xd5: set_paused(d, &s->transfer[1], true); break;
+    case 0xd6: set_paused(d, &s->transfer[1], false); break;
     case 0xd8: say(s, s->speaker ? 0xff : 0); break;
     case 0xd9: s->transfer[1].ends = true; break;
     case 0xda: s->transfer[0].ends = true; break;
