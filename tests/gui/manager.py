@@ -95,6 +95,7 @@ class Desk:
             self.env["TERRARIUM_VM"] = vm
         if "LSAN_OPTIONS" in os.environ:  # drivers that are tried and unloaded leave leaks of which nobody can say whose they are
             self.env["GDK_DEBUG"] = "gl-disable"
+            self.env["VMCTL"] = self.vmctl_program = self.without_leaks(vmctl)
         for name in ("WAYLAND_DISPLAY", "LANGUAGE"):
             self.env.pop(name, None)
         os.environ["DISPLAY"] = self.env["DISPLAY"]
@@ -103,6 +104,14 @@ class Desk:
         wait_for("desktop's notifications", lambda: os.path.exists(self.notes))
         self.app = self.a11y = self.name = None
         self.asked = {}  # widgets whose children were asked for, and when
+
+    def without_leaks(self, vmctl):
+        """vmctl as a program that does not look for leaks of its own: what is fenced in cannot be looked at."""
+        path = self.home + "/vmctl"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\nASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 exec {vmctl} "$@"\n')
+        os.chmod(path, 0o755)
+        return path
 
     # ---- programs ----
 
