@@ -95,6 +95,7 @@ class Desk:
             self.env["TERRARIUM_VM"] = vm
         if "LSAN_OPTIONS" in os.environ:  # drivers that are tried and unloaded leave leaks of which nobody can say whose they are
             self.env["GDK_DEBUG"] = "gl-disable"
+            self.env["VMCTL"] = self.vmctl_program = self.without_leaks(vmctl)
         for name in ("WAYLAND_DISPLAY", "LANGUAGE"):
             self.env.pop(name, None)
         os.environ["DISPLAY"] = self.env["DISPLAY"]
@@ -103,6 +104,14 @@ class Desk:
         wait_for("desktop's notifications", lambda: os.path.exists(self.notes))
         self.app = self.a11y = self.name = None
         self.asked = {}  # widgets whose children were asked for, and when
+
+    def without_leaks(self, vmctl):
+        """vmctl as a program that does not look for leaks of its own: what is fenced in cannot be looked at."""
+        path = self.home + "/vmctl"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\nASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 exec {vmctl} "$@"\n')
+        os.chmod(path, 0o755)
+        return path
 
     # ---- programs ----
 
@@ -317,13 +326,16 @@ class Desk:
 
     def click_away(self, name, shown):
         """Clicks until what was shown is gone: a button of a window that is just coming may not hear."""
+        self.see(shown)
         for _ in range(10):
-            self.click(name, "push button")
+            thing = self.find("push button", name)
             try:
+                if thing:
+                    self.call(thing.path, "Action", "DoAction", "(i)", 0)
                 wait_for("end of it", lambda: not self.find(None, shown), 3)
                 return
-            except AssertionError:
-                pass
+            except Exception:  # it does not hear yet, or is gone by now
+                self.alive()
         raise AssertionError(f"{shown!r} stays after clicks on {name!r}")
 
     def field(self, name):
