@@ -109,11 +109,21 @@ static bool pass_bases(struct client *c, char **bases, GError **error)
     return good;
 }
 
-static bool save(struct client *c, struct snapshot_live *l, struct machine_job *job, struct snapshot_taken *out,
-                 GError **error)
+/* Nobody held the snapshots yet when they were looked at. */
+static bool all_there(char **paths)
+{
+    bool there = paths;
+    for (; there && *paths; paths++)
+        there = !access(*paths, R_OK);
+    return there;
+}
+
+/* given: what it may build upon, or NULL. */
+static bool save(struct client *c, struct snapshot_live *l, char **given, struct machine_job *job,
+                 struct snapshot_taken *out, GError **error)
 {
     g_autofree char *folder = machines_folder(l->machine), *path = NULL, *vars_path = NULL;
-    g_auto(GStrv) bases = snapshots_live_bases(l);
+    char **bases = all_there(given) ? given : NULL;
     int file = saved_new(folder, &path, error), vars = file >= 0 ? saved_new(folder, &vars_path, error) : -1;
     bool ready = vars >= 0 && pass_bases(c, bases, error);
     JsonObject *result = ready ? client_ask_to_save(c, "live.save", file, vars, job, error) : NULL;
@@ -162,9 +172,11 @@ static bool take_live(const char *machine, const char *name, const char *descrip
     struct client *c = client_connect_machine(machine, NULL, error);
     g_autoptr(GHashTable) present = c ? present_images(c, error) : NULL;
     struct snapshot_live l = {.busy = -1};
+    g_auto(GStrv) bases =
+        present ? snapshots_live_bases(machine) : NULL; /* reads all of them: not while the guest stands */
     bool stands = present && still && freeze(c, error);
     bool begun = present && stands == still && snapshots_live_begin(&l, machine, name, description, present, error);
-    bool good = begun && pass_disks(c, &l, present, error) && save(c, &l, job, out, error);
+    bool good = begun && pass_disks(c, &l, present, error) && save(c, &l, bases, job, out, error);
     if (begun && !good)
         give_up(c, &l);
     snapshots_live_end(&l);

@@ -47,7 +47,7 @@ static bool hear(int fd, GString *said, gsize most)
     return (n > 0 && said->len <= most) || (n < 0 && errno == EINTR);
 }
 
-/* Both at once, so that it waits for neither.  False: it took longer than it may; its own alarm is not trusted. */
+/* Both at once, so that it waits for neither.  False: it took longer than it may, or says too much; its own alarm is not trusted. */
 static bool hear_all(int out, int err, unsigned seconds, GString *answer, GString *words)
 {
     struct pollfd p[] = {{out, POLLIN, 0}, {err, POLLIN, 0}};
@@ -60,6 +60,8 @@ static bool hear_all(int out, int err, unsigned seconds, GString *answer, GStrin
             return false;
         if (p[0].fd >= 0 && p[0].revents && !hear(out, answer, ANSWER_MOST))
             p[0].fd = -1;
+        if (answer->len > ANSWER_MOST)
+            return false;
         if (p[1].fd >= 0 && p[1].revents && !hear(err, words, WORDS_MOST))
             p[1].fd = -1;
     }

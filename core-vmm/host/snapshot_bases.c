@@ -43,9 +43,9 @@ bool snapshot_link_bases(const char *folder, unsigned id, char **bases, GError *
 }
 
 /* The state that a snapshot of the running machine may build upon: that of the snapshot from which it goes on, if it is whole. */
-char **snapshots_live_bases(const struct snapshot_live *l)
+char **snapshots_live_bases(const char *machine)
 {
-    g_autofree char *folder = machines_folder(l->machine);
+    g_autofree char *folder = machines_folder(machine);
     struct snapshot_record *r = record_load(folder, NULL);
     const struct snapshot *s = r && r->current ? record_snapshot(r, r->current) : NULL;
     bool may = s && s->state_bytes && s->bases < STATE_BASES_MAX;

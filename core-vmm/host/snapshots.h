@@ -81,8 +81,9 @@ struct snapshot_live {
  * name, description: may be NULL. */
 bool snapshots_live_begin(struct snapshot_live *l, const char *machine, const char *name, const char *description,
                           GHashTable *present, GError **error);
-/* Whole states, each of which builds upon those before it, that its state may build upon: paths, the oldest first, g_strfreev; NULL: none. */
-char **snapshots_live_bases(const struct snapshot_live *l);
+/* Whole states, each of which builds upon those before it, that the next one's may build upon: paths, the oldest first, g_strfreev; NULL: none.
+ * Reads all of them. */
+char **snapshots_live_bases(const char *machine);
 struct
     live_files { /* paths: the state of that moment, what it builds upon (NULL: nothing), what UEFI remembered (NULL: there is none) */
     const char *state;

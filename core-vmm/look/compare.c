@@ -2,12 +2,13 @@
 /* compare.c - which files of a file system have changed between two of its days.
  *
  * Both are walked through side by side, a folder at a time: so memory is needed for two folders of each level of the way down, and
- * not for all names.  A file is another one if its size, times, owner or rights are; contents are not read.  A file system that
+ * not for all names; it has a bound.  A file is another one if its size, times, owner or rights are; contents are not read.  A file system that
  * goes round in circles ends at a depth, or where one folder is in many others, after so many entries. */
 #include "core-vmm/look/volume.h"
 #include <string.h>
 
 enum { DEPTH_MOST = 128, FOLDER_MOST = 1 << 20, ENTRIES_MOST = 16 << 20, ENTRY_BYTES = 8 /* none is shorter */ };
+enum { KEPT_MOST = 256 << 20, KEPT_EACH = 128 /* bytes of all lists at once; of an entry beside its name */ };
 
 struct comparing {
     const struct volume_kind *kind;
@@ -16,6 +17,12 @@ struct comparing {
     void *ctx;
     GString *path;
     uint64_t entries, most; /* of all folders so far; that there can be */
+    uint64_t kept;          /* bytes of all lists that are there now */
+};
+struct list {
+    struct comparing *comparing;
+    GPtrArray *entries; /* struct volume_entry */
+    uint64_t bytes;
 };
 
 static void entry_free(gpointer entry)
@@ -25,12 +32,16 @@ static void entry_free(gpointer entry)
     g_free(e);
 }
 
-static bool keep(void *list, const struct volume_entry *e)
+static bool keep(void *ctx, const struct volume_entry *e)
 {
+    struct list *l = ctx;
     struct volume_entry *own = g_memdup2(e, sizeof *e);
+    uint64_t bytes = strlen(e->name) + KEPT_EACH;
     own->name = g_strdup(e->name);
-    g_ptr_array_add(list, own);
-    return ((GPtrArray *)list)->len < FOLDER_MOST;
+    g_ptr_array_add(l->entries, own);
+    l->bytes += bytes;
+    l->comparing->kept += bytes;
+    return l->entries->len < FOLDER_MOST && l->comparing->kept < KEPT_MOST;
 }
 
 static int by_name(const void *a, const void *b)
@@ -38,15 +49,21 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(struct volume_entry *const *)a)->name, (*(struct volume_entry *const *)b)->name);
 }
 
-static enum file_result list_folder(struct comparing *c, unsigned side, uint64_t id, GPtrArray **out)
+static enum file_result list_folder(struct comparing *c, unsigned side, uint64_t id, struct list *out)
 {
-    *out = g_ptr_array_new_with_free_func(entry_free);
-    enum file_result r = c->kind->list(c->volume[side], id, keep, *out);
-    g_ptr_array_sort(*out, by_name);
-    c->entries += (*out)->len;
+    *out = (struct list){c, g_ptr_array_new_with_free_func(entry_free)};
+    enum file_result r = c->kind->list(c->volume[side], id, keep, out);
+    g_ptr_array_sort(out->entries, by_name);
+    c->entries += out->entries->len;
     if (c->entries > c->most)
         return FILE_TOO_LARGE;
     return r == FILE_NOT_TAKEN ? FILE_TOO_LARGE : r;
+}
+
+static void drop_list(struct list *l)
+{
+    l->comparing->kept -= l->bytes;
+    g_ptr_array_unref(l->entries);
 }
 
 static bool tell(const struct comparing *c, char how, const struct volume_entry *e)
@@ -98,11 +115,11 @@ static enum file_result compare_lists(struct comparing *c, const GPtrArray *x, c
 
 static enum file_result compare_folders(struct comparing *c, uint64_t a, uint64_t b, unsigned depth)
 {
-    GPtrArray *x, *y;
+    struct list x, y;
     enum file_result r = list_folder(c, 0, a, &x), s = list_folder(c, 1, b, &y);
-    r = r != FILE_DONE ? r : s != FILE_DONE ? s : compare_lists(c, x, y, depth);
-    g_ptr_array_unref(x);
-    g_ptr_array_unref(y);
+    r = r != FILE_DONE ? r : s != FILE_DONE ? s : compare_lists(c, x.entries, y.entries, depth);
+    drop_list(&y);
+    drop_list(&x);
     return r;
 }
 

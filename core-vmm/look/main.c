@@ -129,11 +129,14 @@ static int look_at_disk(const char *path, const char *format)
 
 /* ---- two disks ---- */
 
-enum { PATHS_MOST = 1 << 20 /* bytes of names in an answer */ };
+enum {
+    CHANGES_MOST = 1 << 20,
+    CHANGE_EACH = 64 /* bytes of an answer, for all partitions; of a change beside its name */
+};
 
 struct changes {
     JsonArray *list;
-    gsize bytes;
+    gsize *left; /* bytes that all may have yet */
     bool more;
 };
 
@@ -142,22 +145,25 @@ static bool take_change(void *ctx, const struct volume_change *c)
 {
     struct changes *all = ctx;
     const char how[] = {c->how, 0};
-    JsonObject *o = json_object_new();
     g_autofree char *path = g_utf8_make_valid(c->path, -1), *full = g_strconcat("/", path, c->folder ? "/" : "", NULL);
+    gsize bytes = strlen(full) + CHANGE_EACH;
+    all->more = bytes > *all->left;
+    if (all->more)
+        return false;
+    JsonObject *o = json_object_new();
     json_object_set_string_member(o, "how", how);
     json_object_set_string_member(o, "path", full);
     json_array_add_object_element(all->list, o);
-    all->bytes += strlen(full);
-    all->more = all->bytes > PATHS_MOST;
-    return !all->more;
+    *all->left -= bytes;
+    return true;
 }
 
 static JsonObject *partition_json(const struct source *a, const struct partition *p, const struct source *b,
-                                  const struct partition *q)
+                                  const struct partition *q, gsize *left)
 {
     struct within rooms[2];
     const struct source x = volumes_source(a, p, &rooms[0]), y = volumes_source(b, q, &rooms[1]);
-    struct changes all = {json_array_new()};
+    struct changes all = {json_array_new(), left};
     JsonObject *o = json_object_new();
     bool known = p->kind && p->kind == q->kind;
     enum file_result r = known ? volumes_compare(p->kind, &x, &y, take_change, &all) : FILE_DONE;
@@ -174,19 +180,27 @@ static JsonObject *partition_json(const struct source *a, const struct partition
     return o;
 }
 
+/* The first of that number: a table may have it twice. */
+static const struct partition *numbered(const GArray *list, unsigned number)
+{
+    for (guint i = 0; i < list->len; i++)
+        if (g_array_index(list, struct partition, i).number == number)
+            return &g_array_index(list, struct partition, i);
+    return NULL;
+}
+
 /* Partitions that both have. */
 static JsonObject *changes_json(const struct source *a, const struct source *b)
 {
     g_autoptr(GArray) x = volumes_partitions(a), y = volumes_partitions(b);
     JsonArray *list = json_array_new();
     JsonObject *o = json_object_new();
-    for (guint i = 0; i < x->len; i++)
-        for (guint k = 0; k < y->len; k++) {
-            const struct partition *p = &g_array_index(x, struct partition, i),
-                                   *q = &g_array_index(y, struct partition, k);
-            if (p->number == q->number)
-                json_array_add_object_element(list, partition_json(a, p, b, q));
-        }
+    gsize left = CHANGES_MOST;
+    for (guint i = 0; i < x->len; i++) {
+        const struct partition *p = &g_array_index(x, struct partition, i), *q = numbered(y, p->number);
+        if (q && p == numbered(x, p->number))
+            json_array_add_object_element(list, partition_json(a, p, b, q, &left));
+    }
     json_object_set_array_member(o, "partitions", list);
     return o;
 }
