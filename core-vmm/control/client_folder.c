@@ -70,47 +70,90 @@ static unsigned free_number(GKeyFile *file, const char *name, GError **error)
     return found;
 }
 
-static bool may_share(const char *machine, GKeyFile *file, const char *path, const char *name, GError **error)
+struct share {
+    const struct folder_settings *s;
+    char *path, *name; /* path: without links, so that nobody can make it another folder */
+    unsigned number;
+};
+
+static bool share_init(struct share *h, const struct folder_settings *s, GError **error)
 {
-    if (!g_file_test(path, G_FILE_TEST_IS_DIR))
-        return refuse(error, CONTROL_NOT_FOUND, "%s is no folder", path);
-    if (!folder_name_fits(name))
-        return refuse(error, CONTROL_USAGE, "%s is no name for a folder: give it one by --name", name);
-    if (!g_key_file_has_group(file, "additions") && runs(machine))
+    g_autofree char *said = g_canonicalize_filename(s->path, NULL);
+    *h = (struct share){s, .path = realpath(said, NULL)};
+    h->name = s->name ? g_strdup(s->name) : g_path_get_basename(said);
+    if (!h->path || !g_file_test(h->path, G_FILE_TEST_IS_DIR))
+        return refuse(error, CONTROL_NOT_FOUND, "%s is no folder", said);
+    if (!folder_name_fits(h->name))
+        return refuse(error, CONTROL_USAGE, "%s is no name for a folder: give it one by --name", h->name);
+    return true;
+}
+
+static void share_clear(struct share *h)
+{
+    free(h->path);
+    g_free(h->name);
+}
+
+static bool may_begin(const char *machine, GError **error)
+{
+    g_autoptr(GKeyFile) file = machines_settings(machine, error);
+    if (file && !g_key_file_has_group(file, "additions") && runs(machine))
         return refuse(
             error, CONTROL_WRONG_STATE,
             "%s has no backdoor for its guest's tools: vmctl set %s additions.identity=auto, and start it anew",
             machine, machine);
+    return file != NULL;
+}
+
+static bool assign(GKeyFile *file, const char *ini, const char *section, const char *key, const char *value,
+                   GError **error)
+{
+    g_autofree char *text = value ? g_strdup_printf("%s.%s=%s", section, key, value) : NULL;
+    return !text || settings_assign(file, ini, text, error);
+}
+
+static bool add_section(void *ctx, GKeyFile *file, const char *ini, GError **error)
+{
+    struct share *h = ctx;
+    char section[SECTION_BYTES];
+    g_autofree char *usual = g_path_get_basename(h->path);
+    bool has = g_key_file_has_group(file, "additions");
+    if (!(h->number = free_number(file, h->name, error)))
+        return false;
+    section_of(h->number, section);
+    return assign(file, ini, "additions", "identity", has ? NULL : "auto", error) &&
+           assign(file, ini, section, "path", h->path, error) &&
+           assign(file, ini, section, "name", strcmp(usual, h->name) ? h->name : NULL, error) &&
+           assign(file, ini, section, "readonly", h->s->read_only ? "on" : NULL, error) &&
+           assign(file, ini, section, "symlinks", h->s->links, error);
+}
+
+bool folder_keep(const char *machine, const struct folder_settings *s, GError **error)
+{
+    struct share h;
+    bool good = share_init(&h, s, error) && machines_edit(machine, add_section, &h, error);
+    share_clear(&h);
+    return good;
+}
+
+struct gone {
+    const char *section, *path;
+};
+
+/* If it is another's by now it stays. */
+static bool remove_section(void *ctx, GKeyFile *file, const char *ini, GError **error)
+{
+    const struct gone *g = ctx;
+    g_autofree char *path = g_key_file_get_string(file, g->section, "path", NULL);
+    if (!g_strcmp0(path, g->path))
+        g_key_file_remove_group(file, g->section, NULL);
     return true;
 }
 
-static void assign(GStrvBuilder *b, const char *section, const char *key, const char *value)
+static bool forget(const char *machine, const char *section, const char *path, GError **error)
 {
-    g_autofree char *text = value ? g_strdup_printf("%s.%s=%s", section, key, value) : NULL;
-    if (text)
-        g_strv_builder_add(b, text);
-}
-
-static bool keep(const char *machine, GKeyFile *file, const char *section, const struct folder_settings *s,
-                 const char *path, GError **error)
-{
-    g_autoptr(GStrvBuilder) b = g_strv_builder_new();
-    enum settings_count count;
-    if (!g_key_file_has_group(file, "additions"))
-        assign(b, "additions", "identity", "auto");
-    assign(b, section, "path", path);
-    assign(b, section, "name", s->name);
-    assign(b, section, "readonly", s->read_only ? "on" : NULL);
-    assign(b, section, "symlinks", s->links);
-    g_auto(GStrv) assignments = g_strv_builder_end(b);
-    return machines_change(machine, assignments, NULL, &count, error);
-}
-
-static bool forget(const char *machine, const char *section, GError **error)
-{
-    char *removals[] = {(char *)section, NULL};
-    enum settings_count count;
-    return machines_change(machine, NULL, removals, &count, error);
+    struct gone g = {section, path};
+    return machines_edit(machine, remove_section, &g, error);
 }
 
 static bool begin(const char *machine, const char *section, unsigned number, const char *name, bool read_only,
@@ -131,21 +174,24 @@ static bool begin(const char *machine, const char *section, unsigned number, con
     return good;
 }
 
+static bool share_now(const char *machine, const struct share *h, GError **error)
+{
+    char section[SECTION_BYTES];
+    section_of(h->number, section);
+    if (!runs(machine) || begin(machine, section, h->number, h->name, h->s->read_only, error))
+        return true;
+    forget(machine, section, h->path, NULL);
+    return false;
+}
+
 bool folder_share(const char *machine, const struct folder_settings *s, unsigned *number, GError **error)
 {
-    g_autofree char *path = g_canonicalize_filename(s->path, NULL);
-    g_autofree char *name = s->name ? g_strdup(s->name) : g_path_get_basename(path);
-    g_autoptr(GKeyFile) file = machines_settings(machine, error);
-    char section[SECTION_BYTES];
-    if (!file || !may_share(machine, file, path, name, error) || !(*number = free_number(file, name, error)))
-        return false;
-    section_of(*number, section);
-    if (!keep(machine, file, section, s, path, error))
-        return false;
-    if (!runs(machine) || begin(machine, section, *number, name, s->read_only, error))
-        return true;
-    forget(machine, section, NULL);
-    return false;
+    struct share h;
+    bool good = share_init(&h, s, error) && may_begin(machine, error) &&
+                machines_edit(machine, add_section, &h, error) && share_now(machine, &h, error);
+    *number = h.number;
+    share_clear(&h);
+    return good;
 }
 
 /* ---- one that goes ---- */
@@ -175,6 +221,7 @@ bool folder_unshare(const char *machine, const char *which, GError **error)
     if (!number)
         return false;
     section_of(number, section);
+    g_autofree char *path = g_key_file_get_string(file, section, "path", NULL);
     JsonObject *args = json_object_new();
     json_object_set_int_member(args, "number", number);
     if (!runs(machine))
@@ -184,7 +231,7 @@ bool folder_unshare(const char *machine, const char *which, GError **error)
         g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }
-    return forget(machine, section, error);
+    return forget(machine, section, path, error);
 }
 
 /* ---- what there is ---- */

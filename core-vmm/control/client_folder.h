@@ -8,7 +8,9 @@ struct folder_settings {
     const char *path, *name, *links; /* name, links: NULL: as usual */
     bool read_only;
 };
-/* In machine.ini and, if the machine runs, at once.  *number: of its section.  Forks. */
+/* In machine.ini, from the next start on: under the first number that is free, by the path without links. */
+bool folder_keep(const char *machine, const struct folder_settings *s, GError **error);
+/* The same and, if the machine runs, at once.  *number: of its section.  Forks. */
 bool folder_share(const char *machine, const struct folder_settings *s, unsigned *number, GError **error);
 /* which: a folder's name, or the number of its section. */
 bool folder_unshare(const char *machine, const char *which, GError **error);

@@ -2,9 +2,11 @@
 /* config_together.c - values of machine.ini that are right each, but not together. */
 #include "core-vmm/api/config.h"
 #include "core-vmm/base/cpu_model.h"
+#include "core-vmm/host/char_target.h"
 #include "core-vmm/host/config_error.h"
 #include "core-vmm/host/config_schema.h"
 #include "core-vmm/host/folder_name.h"
+#include "core-vmm/host/path_lies.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,13 +95,18 @@ static bool check_images(GKeyFile *file, const char *path, const char *folder, G
     return true;
 }
 
-static bool check_folders(GKeyFile *file, const char *path, GError **error)
+static bool is_folder(const char *section)
+{
+    const struct schema_section *s = schema_find_section(section);
+    return s && !strcmp(s->name, "folder");
+}
+
+static bool check_folder_names(GKeyFile *file, const char *path, GError **error)
 {
     g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (char **s = sections; *s; s++) {
-        const struct schema_section *known = schema_find_section(*s);
-        if (!known || strcmp(known->name, "folder"))
+        if (!is_folder(*s))
             continue;
         g_autofree char *name = folder_name_of(file, *s);
         const char *wrong = !name ? "says no folder"
@@ -118,8 +125,104 @@ static bool check_folders(GKeyFile *file, const char *path, GError **error)
     return true;
 }
 
+/* ---- what lies in what: a guest that may change a folder decides what is opened there at the next start ---- */
+
+static char *folder_path(GKeyFile *file, const char *section, const char *folder)
+{
+    g_autofree char *path = g_key_file_get_string(file, section, "path", NULL);
+    g_autofree char *full = g_canonicalize_filename(path, folder);
+    char *real = realpath(full, NULL);
+    return real ? real : g_steal_pointer(&full);
+}
+
+static bool guest_writes(GKeyFile *file, const char *section)
+{
+    g_autofree char *said = g_key_file_get_string(file, section, "readonly", NULL);
+    return g_strcmp0(said, "on");
+}
+
+/* The files that a key names, NULL: none; g_strfreev. */
+static char **files_of(GKeyFile *file, const char *section, const struct schema_key *k)
+{
+    g_autofree char *value = g_key_file_get_string(file, section, k->name, NULL);
+    enum char_kind kind;
+    const char *path = value && schema_is_path(k, value) ? value : NULL;
+    if (value && k->type == SCHEMA_CHAR && !char_target_parse(value, &kind, &path))
+        path = NULL;
+    return path ? g_strsplit(path, strcmp(k->name, "initrd") ? "\n" : ",", -1) : NULL;
+}
+
+static char *file_in(GKeyFile *file, const char *section, const char *from, const char *folder)
+{
+    const struct schema_section *s = schema_find_section(section);
+    for (const struct schema_key *k = s ? s->keys : NULL; k && k->name; k++) {
+        g_auto(GStrv) files = files_of(file, section, k);
+        for (char **f = files; f && *f; f++) {
+            g_autofree char *full = g_canonicalize_filename(*f, from);
+            if (path_lies_in(full, folder))
+                return g_steal_pointer(&full);
+        }
+    }
+    return NULL;
+}
+
+static bool check_folder_files(GKeyFile *file, const char *path, const char *section, const char *from, GError **error)
+{
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    g_autofree char *folder = folder_path(file, section, from);
+    g_autofree char *own = from ? g_build_filename(from, "machine.ini", NULL) : NULL;
+    g_autofree char *found = own && path_lies_in(own, folder) ? g_strdup(own) : NULL;
+    const char *wrong = "machine";
+    for (char **s = sections; *s && !found; s++)
+        if (!is_folder(*s) && (found = file_in(file, *s, from, folder)))
+            wrong = *s;
+    if (!found)
+        return true;
+    config_error(error, path, section, "path", folder,
+                 "has in it what [%s] uses, %s: the guest would choose what is opened there; share another folder, or "
+                 "this one with readonly = on",
+                 wrong, found);
+    return false;
+}
+
+/* One folder by two names is no danger: nobody in it can replace it. */
+static bool check_folder_pair(GKeyFile *file, const char *path, const char *inner, const char *outer, const char *from,
+                              GError **error)
+{
+    g_autofree char *in = folder_path(file, inner, from), *out = folder_path(file, outer, from);
+    if (!guest_writes(file, outer) || !strcmp(in, out) || !path_begins(in, out))
+        return true;
+    config_error(
+        error, path, inner, "path", in,
+        "lies in %s, which [%s] shares: its guest could put something else in this one's place; share only one "
+        "of them, or that one with readonly = on",
+        out, outer);
+    return false;
+}
+
+static bool check_folders(GKeyFile *file, const char *path, const char *folder, GError **error)
+{
+    if (!check_folder_names(file, path, error))
+        return false;
+    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
+    for (char **a = sections; *a; a++) {
+        if (!is_folder(*a))
+            continue;
+        if (!g_key_file_has_key(file, *a, "path", NULL)) {
+            config_error(error, path, *a, "path", "", "says no folder");
+            return false;
+        }
+        if (guest_writes(file, *a) && !check_folder_files(file, path, *a, folder, error))
+            return false;
+        for (char **b = sections; *b; b++)
+            if (is_folder(*b) && !check_folder_pair(file, path, *a, *b, folder, error))
+                return false;
+    }
+    return true;
+}
+
 bool schema_check_together(GKeyFile *file, const char *path, const char *folder, GError **error)
 {
     return check_sockets(file, path, error) && check_terminal(file, path, error) &&
-           check_images(file, path, folder, error) && check_folders(file, path, error);
+           check_images(file, path, folder, error) && check_folders(file, path, folder, error);
 }

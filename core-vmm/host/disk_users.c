@@ -4,6 +4,7 @@
  * A file is the same by any of its names: that is asked of the file system, which knows hard links and other mounts.  A
  * folder counts if it holds the image, or a link on the way to it: without that link nobody finds the image. */
 #include "core-vmm/host/disk_look.h"
+#include "core-vmm/host/path_lies.h"
 #include "core-vmm/host/paths.h"
 #include "core-vmm/host/snapshot_record.h"
 #include "disk-formats/image/image.h"
@@ -12,8 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LINKS_MAX 40  /* as many as the kernel follows */
-#define BETWEEN   "/" /* names in the answer: no machine's name has it */
+#define BETWEEN "/" /* names in the answer: no machine's name has it */
 
 enum need { NEEDS_NOT, NEEDS_PERHAPS /* it could not be read */, NEEDS };
 struct user_question {
@@ -21,35 +21,6 @@ struct user_question {
     bool folder;
     GPtrArray *names;
 };
-
-/* What a link says, as seen from the link's own folder; NULL: it is none. */
-static char *link_target(const char *path)
-{
-    g_autofree char *target = g_file_read_link(path, NULL), *folder = g_path_get_dirname(path);
-    return !target || g_path_is_absolute(target) ? g_steal_pointer(&target) : g_build_filename(folder, target, NULL);
-}
-
-/* The name itself, whatever it leads to. */
-static bool name_lies_in(const char *name, const char *folder)
-{
-    g_autofree char *in = g_path_get_dirname(name), *real = realpath(in, NULL);
-    size_t n = strlen(folder);
-    return real && !strncmp(real, folder, n) && (!real[n] || real[n] == '/');
-}
-
-static bool lies_in(const char *path, const char *folder)
-{
-    bool lies = false;
-    char *name = g_strdup(path);
-    for (unsigned i = 0; i < LINKS_MAX && name; i++) {
-        char *next = link_target(name);
-        lies = lies || name_lies_in(name, folder);
-        g_free(name);
-        name = next;
-    }
-    g_free(name);
-    return lies;
-}
 
 static bool same_file(const char *a, const char *b)
 {
@@ -67,7 +38,7 @@ static enum need cannot_tell(const char *path)
 /* Is the image meant itself?  That needs no look into it. */
 static bool is_meant(const char *path, const struct user_question *q)
 {
-    return q->folder ? lies_in(path, q->path) : same_file(path, q->path);
+    return q->folder ? path_lies_in(path, q->path) : same_file(path, q->path);
 }
 
 /* Any image of the chain, one after the other: what is wrong further down hides none of those above. */

@@ -6,6 +6,7 @@
 #include "core-vmm/host/paths.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -13,16 +14,33 @@
 
 enum { AGAIN_MS = 1000 };
 
+/* By no link: who can put one on the way, the guest of a folder that this one lies in, would choose what is shared.  A relative path
+ * starts at the machine's folder, which is found as usual. */
+static int open_unlinked(const char *ini, const char *path)
+{
+    const struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    g_autofree char *folder = g_path_get_dirname(ini);
+    int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = syscall(SYS_openat2, at, path, &how, sizeof how), e = errno;
+    if (at >= 0)
+        close(at);
+    errno = e;
+    return fd;
+}
+
 static int open_folder(const struct config *c, GError **error)
 {
-    g_autofree char *path = config_path(c, "path");
-    int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    g_autofree char *path = config_string(c, "path");
+    int fd = path ? open_unlinked(c->path, path) : -1, e = errno;
     if (!path)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "%s: [%s] has no path, so there is nothing to share", c->path, c->section);
     else if (fd < 0)
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "[%s] path = %s cannot be shared: %s", c->section,
-                    path, g_strerror(errno));
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(e), "[%s] path = %s cannot be shared: %s", c->section,
+                    path,
+                    e == ELOOP ? "there is a symbolic link on its way, and who can change that would choose what is "
+                                 "shared; name the folder by its path without links"
+                               : g_strerror(e));
     return fd;
 }
 

@@ -379,25 +379,38 @@ int settings_hold(const char *folder, GError **error)
     return fd;
 }
 
-static bool change(GKeyFile *file, const char *ini, char **assignments, char **removals, GError **error)
+struct change {
+    char **assignments, **removals;
+};
+
+static bool change(void *ctx, GKeyFile *file, const char *ini, GError **error)
 {
+    const struct change *c = ctx;
     bool good = true;
-    for (char **a = assignments; good && a && *a; a++)
+    for (char **a = c->assignments; good && a && *a; a++)
         good = settings_assign(file, ini, *a, error);
-    for (char **r = removals; good && r && *r; r++)
+    for (char **r = c->removals; good && r && *r; r++)
         good = removal(file, ini, *r, error);
+    return good;
+}
+
+bool machines_edit(const char *name, settings_edit edit, void *ctx, GError **error)
+{
+    g_autofree char *folder = machines_folder(name), *ini = machines_ini(name);
+    int held = settings_hold(folder, error);
+    g_autoptr(GKeyFile) file = held >= 0 && snapshots_settle_held(folder, error) ? schema_load(ini, error) : NULL;
+    bool good = file && edit(ctx, file, ini, error) && schema_check_together(file, ini, folder, error) &&
+                settings_write(file, ini, error);
+    if (held >= 0)
+        close(held);
     return good;
 }
 
 bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error)
 {
-    g_autofree char *folder = machines_folder(name), *ini = machines_ini(name);
-    int held = settings_hold(folder, error);
-    g_autoptr(GKeyFile) file = held >= 0 && snapshots_settle_held(folder, error) ? schema_load(ini, error) : NULL;
-    bool good = file && change(file, ini, assignments, removals, error) &&
-                schema_check_together(file, ini, folder, error) && settings_write(file, ini, error);
-    if (held >= 0)
-        close(held);
+    struct change c = {assignments, removals};
+    g_autofree char *folder = machines_folder(name);
+    bool good = machines_edit(name, change, &c, error);
     bool now = all_count_now(assignments, removals) || !machine_lock_holder(folder);
     *count = now ? SETTINGS_COUNT_NOW : SETTINGS_COUNT_FROM_NEXT_START;
     return good;

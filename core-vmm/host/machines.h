@@ -93,6 +93,9 @@ enum settings_count { SETTINGS_COUNT_NOW, SETTINGS_COUNT_FROM_NEXT_START };
  * says from when on the new settings do.  A running VM has read its file: only what people read counts at once, and what it is told
  * (limits: limits_tell() of control/client_limits.h, which whoever changes them calls). */
 bool machines_change(const char *name, char **assignments, char **removals, enum settings_count *count, GError **error);
+/* The same for who has to see the settings to say what is to change: `edit` has them alone.  ini: for messages. */
+typedef bool (*settings_edit)(void *ctx, GKeyFile *file, const char *ini, GError **error);
+bool machines_edit(const char *name, settings_edit edit, void *ctx, GError **error);
 
 /* ---- machine_create.c: a machine appears complete or not at all ---- */
 bool machines_create(const char *name, struct settings *s, GError **error); /* looks into images: forks */

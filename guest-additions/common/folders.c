@@ -15,7 +15,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { SESSIONS_MOST = 32, QUESTIONS_MOST = 256, ANSWER_SECONDS = 30 };
+enum { SESSIONS_MOST = 32, ANSWER_SECONDS = 30 };
+enum { QUESTIONS_MOST = 128, TOLD_MOST = 64 }; /* of each folder: one that hangs is not the others' trouble */
 
 struct share {
     bool there, from_start; /* from_start: its process is one of those that the machine began with */
@@ -181,13 +182,39 @@ static GByteArray *packet_of(const struct hgfs_wish *w, const struct folder_wish
     return b;
 }
 
-/* NULL: too much is under way. */
-static struct folder_question *ask(struct folders *f, unsigned n, const struct hgfs_request *r,
-                                   const struct hgfs_wish *w)
+static unsigned questions_of(const struct folders *f, unsigned n)
+{
+    GHashTableIter i;
+    gpointer q;
+    unsigned count = 0;
+    g_hash_table_iter_init(&i, f->questions);
+    while (g_hash_table_iter_next(&i, NULL, &q))
+        count += ((const struct folder_question *)q)->share == n;
+    return count;
+}
+
+/* What is not sent yet is still to be done. */
+static gboolean has_lapsed(gpointer ticket, gpointer question, gpointer share)
+{
+    const struct folder_question *q = question;
+    return q->share == GPOINTER_TO_UINT(share) && q->forgotten && !q->packet && g_get_monotonic_time() > q->until;
+}
+
+/* Nobody asks for the answers of forgotten ones: they are read here, before there are too many. */
+static bool has_room(struct folders *f, unsigned n, unsigned most)
+{
+    if (questions_of(f, n) >= most / 2) {
+        look_at_line(f, n, 0);
+        g_hash_table_foreach_remove(f->questions, has_lapsed, GUINT_TO_POINTER(n));
+    }
+    return f->share[n].fd >= 0 && questions_of(f, n) < most;
+}
+
+/* It waits to be sent, and may be settled and gone once that is tried. */
+static struct folder_question *question_new(struct folders *f, unsigned n, const struct hgfs_request *r,
+                                            const struct hgfs_wish *w)
 {
     struct folder_wish line = w->line;
-    if (g_hash_table_size(f->questions) >= QUESTIONS_MOST)
-        return NULL;
     do
         f->last_ticket++;
     while (!f->last_ticket || g_hash_table_contains(f->questions, GUINT_TO_POINTER(f->last_ticket)));
@@ -205,8 +232,26 @@ static struct folder_question *ask(struct folders *f, unsigned n, const struct h
                                   .until = g_get_monotonic_time() + ANSWER_SECONDS * G_USEC_PER_SEC};
     g_hash_table_insert(f->questions, GUINT_TO_POINTER(q->ticket), q);
     g_queue_push_tail(&f->share[n].waiting, q);
-    send_waiting(f, n);
     return q;
+}
+
+/* NULL: too much is under way. */
+static struct folder_question *ask(struct folders *f, unsigned n, const struct hgfs_request *r,
+                                   const struct hgfs_wish *w)
+{
+    struct folder_question *q = has_room(f, n, QUESTIONS_MOST) ? question_new(f, n, r, w) : NULL;
+    if (q)
+        send_waiting(f, n);
+    return q;
+}
+
+/* Nobody waits for its answer, so there is always room left for what a guest asks. */
+static void tell(struct folders *f, unsigned n, const struct hgfs_request *r, const struct hgfs_wish *w)
+{
+    if (!has_room(f, n, TOLD_MOST))
+        return;
+    question_new(f, n, r, w)->forgotten = true;
+    send_waiting(f, n);
 }
 
 /* ---- sessions ---- */
@@ -215,11 +260,9 @@ static void end_session(struct folders *f, uint64_t id)
 {
     const struct hgfs_request r = {.session = id};
     const struct hgfs_wish w = {.line.op = FOLDER_END};
-    for (unsigned n = 0; n < FOLDERS_MOST; n++) {
-        struct folder_question *q = f->share[n].fd >= 0 ? ask(f, n, &r, &w) : NULL;
-        if (q)
-            q->forgotten = true;
-    }
+    for (unsigned n = 0; n < FOLDERS_MOST; n++)
+        if (f->share[n].fd >= 0)
+            tell(f, n, &r, &w);
     for (struct session *s = f->session; s < f->session + SESSIONS_MOST; s++)
         if (s->id == id)
             *s = (struct session){0};

@@ -69,8 +69,10 @@ static enum hgfs_status split(const char *text, size_t bytes, struct hgfs_name *
     if (!folder_name_good(text, share))
         return HGFS_BAD_NAME;
     n->share = g_strndup(text, share);
-    n->path = end ? g_memdup2(end + 1, bytes - share) : g_strdup("");
     size_t path = end ? bytes - share - 1 : 0;
+    n->path = g_malloc(path + 1); /* there may be no byte behind it in the packet */
+    if (path)
+        memcpy(n->path, end + 1, path);
     if (memchr(n->path, '/', path))
         return HGFS_BAD_NAME;
     for (size_t i = 0; i < path; i++)

@@ -172,7 +172,7 @@ static int open_regular(const struct request *r, bool there, int *fd)
     if (!there && !makes(w->how))
         return ENOENT;
     if (!there)
-        flags |= O_CREAT | (w->how == FOLDER_NEW ? O_EXCL : 0);
+        flags |= O_CREAT | O_EXCL; /* what is there all the same is something that the guest does not see */
     *fd = folder_open_beneath(r->folder, r->path, flags, w->mode & MODES);
     if (*fd < 0)
         return errno;
@@ -182,6 +182,13 @@ static int open_regular(const struct request *r, bool there, int *fd)
     if (e)
         close(*fd);
     return e;
+}
+
+/* Somebody made it after it was looked for, or the guest does not see what it is. */
+static int open_existing(const struct request *r, int *fd)
+{
+    mode_t mode = 0;
+    return !kind_at(r->folder, r->path, &mode) && S_ISREG(mode) ? open_regular(r, true, fd) : EACCES;
 }
 
 static int open_file(struct request *r)
@@ -201,6 +208,8 @@ static int open_file(struct request *r)
     if (empties(w->how) && w->access == FOLDER_READS)
         return EINVAL;
     e = open_regular(r, there, &fd);
+    if (e == EEXIST && w->how != FOLDER_NEW)
+        e = open_existing(r, &fd);
     if (e)
         return e;
     struct folder_handle *h = folder_handle_new(r->folder, fd, w->owner, &r->answer->handle);
@@ -285,6 +294,22 @@ static int do_link(struct request *r, int at, const char *name)
     return symlinkat(r->other, at, name);
 }
 
+/* Only what the guest sees does it replace. */
+static int rename_seen(struct request *r, int at, const char *name, int to, const char *to_name)
+{
+    struct stat st;
+    bool keep = r->wish->flags & FOLDER_KEEP;
+    int there = folder_look(r->folder, to, to_name, &st);
+    if (there >= 0)
+        close(there);
+    int good = renameat2(at, name, to, to_name, keep || there < 0 ? RENAME_NOREPLACE : 0);
+    if (good && !keep && there < 0 && errno == EEXIST)
+        errno = EACCES;
+    if (good && !keep && there < 0 && errno == EINVAL && !folder_hides(r->folder, to, to_name))
+        good = renameat2(at, name, to, to_name, 0); /* a file system that does not know NOREPLACE */
+    return good;
+}
+
 static int do_rename(struct request *r, int at, const char *name)
 {
     const char *to_name;
@@ -292,7 +317,7 @@ static int do_rename(struct request *r, int at, const char *name)
     int to = folder_parent(r->folder, r->other, &to_name), good = -1;
     int from = to >= 0 ? folder_look(r->folder, at, name, &st) : -1;
     if (from >= 0)
-        good = renameat2(at, name, to, to_name, r->wish->flags & FOLDER_KEEP ? RENAME_NOREPLACE : 0);
+        good = rename_seen(r, at, name, to, to_name);
     int e = errno;
     if (from >= 0)
         close(from);

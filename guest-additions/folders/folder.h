@@ -37,6 +37,8 @@ struct folder {
 int folder_open_beneath(const struct folder *f, const char *path, int flags, mode_t mode);
 /* What is of that name, for the guest to know of: a descriptor with O_PATH, and what fstat(2) says. */
 int folder_look(const struct folder *f, int at, const char *path, struct stat *st);
+/* Is there, or may there be, something that the guest does not see? */
+bool folder_hides(const struct folder *f, int at, const char *name);
 /* The folder that a path's last component is in; *name: that component. */
 int folder_parent(const struct folder *f, const char *path, const char **name);
 /* Of the same name in letters of any case; g_free, NULL: there is none. */

@@ -45,6 +45,17 @@ int folder_look(const struct folder *f, int at, const char *path, struct stat *s
     return -1;
 }
 
+bool folder_hides(const struct folder *f, int at, const char *name)
+{
+    struct stat st;
+    int fd = beneath(at, name, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return errno != ENOENT;
+    bool hidden = fstat(fd, &st) || !shown(f, st.st_mode);
+    close(fd);
+    return hidden;
+}
+
 int folder_parent(const struct folder *f, const char *path, const char **name)
 {
     const char *slash = strrchr(path, '/');

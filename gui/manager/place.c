@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* place.c - see place.h. */
 #include "gui/manager/place.h"
-#include "core-vmm/host/config_schema.h"
-#include "core-vmm/host/machines.h"
+#include "core-vmm/control/client_folder.h"
 #include "gui/manager/settings_change.h"
 #include "gui/manager/work.h"
 #include <glib/gi18n.h>
@@ -110,30 +109,35 @@ void place_move(VmWindow *w, VmItem *m)
 
 /* ---- sharing ---- */
 
-static char *free_folder(GKeyFile *file)
+struct kept {
+    char *machine, *path;
+};
+
+static void kept_free(gpointer kept)
 {
-    const struct schema_section *s = schema_find_section("folder1");
-    for (unsigned i = 0; i < s->count; i++) {
-        char *section = g_strdup_printf("%s%u", s->name, s->first + i);
-        if (!g_key_file_has_group(file, section))
-            return section;
-        g_free(section);
-    }
-    return NULL;
+    struct kept *k = kept;
+    g_free(k->machine);
+    g_free(k->path);
+    g_free(k);
+}
+
+static void keep(GTask *task, gpointer item, gpointer kept, GCancellable *cancel)
+{
+    const struct kept *k = kept;
+    GError *error = NULL;
+    if (folder_keep(k->machine, &(struct folder_settings){.path = k->path}, &error))
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
 }
 
 /* The guest's tools see it through the additions. */
 static void share(VmItem *m, const char *path)
 {
-    g_autoptr(GKeyFile) file = machines_settings(vm_item_name(m), NULL);
-    g_autofree char *section = file ? free_folder(file) : NULL;
-    g_autofree char *folder = section ? g_strdup_printf("%s.path=%s", section, path) : NULL;
-    bool has = file && g_key_file_has_group(file, "additions");
-    const char *const assignments[] = {folder, has ? NULL : "additions.identity=auto", NULL};
-    if (folder)
-        settings_change_all(m, assignments, NULL);
-    else
-        vm_item_set_problem(m, _("The machine has as many of these as it can have."));
+    const struct kept k = {g_strdup(vm_item_name(m)), g_strdup(path)};
+    g_autoptr(GTask) task = g_task_new(m, NULL, settings_changed, NULL);
+    g_task_set_task_data(task, g_memdup2(&k, sizeof k), kept_free);
+    g_task_run_in_thread(task, keep);
 }
 
 static void on_share(GtkNativeDialog *dialog, int response, gpointer place)

@@ -48,7 +48,7 @@ static void work(GTask *task, gpointer item, gpointer data, GCancellable *cancel
         g_task_return_error(task, error);
 }
 
-static void on_done(GObject *item, GAsyncResult *result, gpointer unused)
+void settings_changed(GObject *item, GAsyncResult *result, gpointer unused)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *problem =
@@ -61,7 +61,7 @@ static void on_done(GObject *item, GAsyncResult *result, gpointer unused)
 void settings_change_all(VmItem *m, const char *const *assignments, const char *const *removals)
 {
     const struct change c = {g_strdup(vm_item_name(m)), g_strdupv((char **)assignments), g_strdupv((char **)removals)};
-    g_autoptr(GTask) task = g_task_new(m, NULL, on_done, NULL);
+    g_autoptr(GTask) task = g_task_new(m, NULL, settings_changed, NULL);
     g_task_set_task_data(task, g_memdup2(&c, sizeof c), change_free);
     g_task_run_in_thread(task, work);
 }

@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -166,6 +168,52 @@ static void packets(void)
     desk_end(&d);
 }
 
+/* A name that ends where the packet does: what is behind it is not there to be read. */
+static void packet_end(void)
+{
+    const size_t page = sysconf(_SC_PAGESIZE);
+    uint8_t *map = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct hgfs_request r;
+    struct hgfs_wish w;
+    g_assert_true(map != MAP_FAILED && !mprotect(map + page, page, PROT_NONE));
+    GByteArray *b = with_name(HGFS_GET_ATTR, 16, NAME("work\0file"));
+    g_byte_array_set_size(b, b->len - 1);
+    hgfs_end(b);
+    size_t bytes = b->len - 2; /* without "f " */
+    memcpy(map + page - bytes, b->data + 2, bytes);
+    g_assert_cmpint(hgfs_parse(map + page - bytes, bytes, &r, &w), ==, HGFS_OK);
+    g_assert_cmpstr(w.name.path, ==, "file");
+    hgfs_wish_clear(&w);
+    g_byte_array_unref(b);
+    munmap(map, 2 * page);
+}
+
+/* What the guest does not see it neither opens nor replaces. */
+static void hidden(void)
+{
+    struct desk d;
+    desk_begin(&d, false);
+    g_autofree char *pipe = g_build_filename(d.inside, "pipe", NULL), *link = g_build_filename(d.inside, "link", NULL);
+    g_assert_cmpint(mkfifo(pipe, 0600) | symlink("../out/new", link), ==, 0);
+    d.thread->folder->links = LINKS_HIDE;
+    int opens = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    struct stat st;
+    char byte;
+    g_assert_cmpint(inotify_add_watch(opens, pipe, IN_OPEN), >=, 0);
+    g_assert_cmpuint(status(&d, hgfs_open(SESSION, NAME("work\0pipe"), WRITES, ANY)), ==, HGFS_DENIED);
+    g_assert_cmpuint(status(&d, hgfs_open(SESSION, NAME("work\0link"), WRITES, ANY)), ==, HGFS_DENIED);
+    g_assert_true(read(opens, &byte, 1) < 0 && errno == EAGAIN); /* it was not opened */
+    g_assert_cmpuint(status(&d, rename_to(NAME("work\0file"), NAME("work\0pipe"))), ==, HGFS_DENIED);
+    g_assert_cmpuint(status(&d, rename_to(NAME("work\0file"), NAME("work\0link"))), ==, HGFS_DENIED);
+    g_assert_true(!lstat(pipe, &st) && S_ISFIFO(st.st_mode));
+    g_assert_true(!lstat(link, &st) && S_ISLNK(st.st_mode));
+    put(d.inside, "seen", "old");
+    g_assert_cmpuint(status(&d, rename_to(NAME("work\0file"), NAME("work\0seen"))), ==, HGFS_OK);
+    g_assert_cmpuint(status(&d, hgfs_open(SESSION, NAME("work\0made"), WRITES, ANY)), ==, HGFS_OK);
+    close(opens);
+    desk_end(&d);
+}
+
 static void read_only(void)
 {
     struct desk d;
@@ -233,6 +281,60 @@ static void sessions(void)
     for (unsigned n = 0; n < 1000; n++) /* a client that never ends its sessions */
         opened(&d, SESSION + n);
     g_assert_cmpuint(d.thread->folder->used, <=, 33);
+    desk_end(&d);
+}
+
+static void begin_sessions(struct desk *d, unsigned count)
+{
+    for (unsigned n = 0; n < count; n++) {
+        GByteArray *b = hgfs_begin(HGFS_CREATE_SESSION, 0);
+        hgfs_add(b, 0, 8);
+        hgfs_add(b, 0, 8);
+        g_assert_cmpuint(status(d, b), ==, HGFS_OK);
+    }
+}
+
+/* Each ends another one, and nobody asks for what the folders' processes say to that; one of them says nothing. */
+static void many_sessions(void)
+{
+    struct desk d;
+    int pair[2];
+    desk_begin(&d, false);
+    begin_sessions(&d, 400);
+    g_assert_cmpuint(status(&d, with_name(HGFS_GET_ATTR, 16, NAME("work\0file"))), ==, HGFS_OK);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), ==, 0);
+    g_assert_true(additions_folder_add(d.caller->additions, 3, "hung", false, pair[1]));
+    begin_sessions(&d, 400);
+    g_assert_cmpuint(status(&d, with_name(HGFS_GET_ATTR, 16, NAME("work\0file"))), ==, HGFS_OK);
+    close(pair[0]);
+    desk_end(&d);
+}
+
+static void end_the_session(struct desk *d)
+{
+    GByteArray *end = hgfs_begin(HGFS_DESTROY_SESSION, SESSION);
+    hgfs_add(end, 0, 8);
+    g_assert_cmpuint(status(d, end), ==, HGFS_OK);
+}
+
+/* Its process is gone when a session ends: what was to be told leaves nothing behind. */
+static void dead_lines(void)
+{
+    struct desk d;
+    int pair[2];
+    desk_begin(&d, false);
+    for (unsigned n = 0; n < 300; n++) {
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), ==, 0);
+        g_assert_true(additions_folder_add(d.caller->additions, 3, "other", false, pair[1]));
+        close(pair[0]);
+        end_the_session(&d);
+        g_assert_true(additions_folder_remove(d.caller->additions, 3));
+    }
+    struct folder_thread *t = folder_thread_new(d.outside, false, false, &pair[1]);
+    g_assert_true(additions_folder_add(d.caller->additions, 3, "other", false, pair[1]));
+    g_assert_cmpuint(status(&d, with_name(HGFS_GET_ATTR, 16, NAME("other\0secret"))), ==, HGFS_OK);
+    g_assert_true(additions_folder_remove(d.caller->additions, 3));
+    folder_thread_free(t);
     desk_end(&d);
 }
 
@@ -399,9 +501,13 @@ int main(int argc, char **argv)
     g_test_add_func("/folders/paths", paths);
     g_test_add_func("/folders/names", names);
     g_test_add_func("/folders/packets", packets);
+    g_test_add_func("/folders/packet-end", packet_end);
+    g_test_add_func("/folders/hidden", hidden);
     g_test_add_func("/folders/read-only", read_only);
     g_test_add_func("/folders/roots", roots);
     g_test_add_func("/folders/sessions", sessions);
+    g_test_add_func("/folders/many-sessions", many_sessions);
+    g_test_add_func("/folders/dead-lines", dead_lines);
     g_test_add_func("/folders/many-handles", many_handles);
     g_test_add_func("/folders/later", later);
     g_test_add_func("/folders/saved", saved);
