@@ -71,7 +71,7 @@ static bool write_all(int fd, const uint8_t *data, size_t n)
 static bool opened(struct run *r, struct output_file *f, bool ended, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    f->open = f->open || guest_file_open(r->guest, f->path, false, &f->handle, &why);
+    f->open = f->open || guest_file_open(r->guest, f->path, &f->handle, &why);
     if (f->open || (!ended && g_error_matches(why, CONTROL_ERROR, CONTROL_NOT_FOUND)))
         return true;
     g_propagate_error(error, g_steal_pointer(&why));
