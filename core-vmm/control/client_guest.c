@@ -14,7 +14,7 @@
 
 enum { MAGIC = 0xd00d0001u, VERSION = 5, HEADER = 51, IS_REQUEST = 1, BINARY = 0x80, PASSWORD = 1 };
 enum { SEND_HGFS = 84, START_PROGRAM = 185, LIST_PROCESSES = 186 };
-enum { OPEN = 24, READ = 25, WRITE = 26, CLOSE = 27, REMOVE = 34 };
+enum { OPEN = 24, READ = 25, WRITE = 26, CLOSE = 27, GET_ATTR = 31, REMOVE = 34, RENAME = 36 };
 enum { ANSWER_SECONDS = 60, CALL_MS = 70000, PATH_MOST = 4000, USER_MOST = 256, REPLY_HEADER = 8 };
 #define PID_BYTES 8
 
@@ -308,27 +308,58 @@ static GByteArray *hgfs_ask(struct guest *g, GByteArray *packet, GError **error)
     return NULL;
 }
 
-bool guest_file_open(struct guest *g, const char *path, bool write, uint32_t *handle, GError **error)
+/* The same of a packet whose last word is a path. */
+static GByteArray *ask_of_path(struct guest *g, GByteArray *packet, const char *path, GError **error)
 {
-    enum { VALID = 0x83b, OLD = 0, ANY_EMPTY = 4, REST = 44 }; /* mode, flags, three kinds of permissions, a name */
+    if (put_path(packet, path, error))
+        return hgfs_ask(g, packet, error);
+    g_byte_array_unref(packet);
+    return NULL;
+}
+
+/* How: an old file to read, or a new one to write. */
+static bool open_file(struct guest *g, const char *path, bool make, unsigned mode, uint32_t *handle, GError **error)
+{
+    enum { VALID = 0x83b, OLD = 0, ONLY_NEW = 3, REST = 44 }; /* mode, flags, three kinds of permissions, a name */
     GByteArray *b = hgfs_begin(g, OPEN);
     put(b, VALID, 8);
-    put(b, write, 4);
-    put(b, write ? ANY_EMPTY : OLD, 4);
+    put(b, make, 4);
+    put(b, make ? ONLY_NEW : OLD, 4);
     put(b, 0, 1);
-    put(b, 6, 1);
-    put(b, 4, 1);
-    put(b, 4, 1);
+    put(b, mode >> 6 & 7, 1);
+    put(b, mode >> 3 & 7, 1);
+    put(b, mode & 7, 1);
     for (unsigned i = 0; i < REST; i += 4)
         put(b, 0, 4);
-    if (!put_path(b, path, error)) {
-        g_byte_array_unref(b);
-        return false;
-    }
-    g_autoptr(GByteArray) reply = hgfs_ask(g, b, error);
+    g_autoptr(GByteArray) reply = ask_of_path(g, b, path, error);
     if (!reply || reply->len < 4)
         return reply ? no_sense(error) : false;
     *handle = get_le32(reply->data);
+    return true;
+}
+
+bool guest_file_open(struct guest *g, const char *path, uint32_t *handle, GError **error)
+{
+    return open_file(g, path, false, 0, handle, error);
+}
+
+bool guest_file_make(struct guest *g, const char *path, unsigned mode, uint32_t *handle, GError **error)
+{
+    return open_file(g, path, true, mode, handle, error);
+}
+
+bool guest_file_look(struct guest *g, const char *path, struct guest_attr *attr, GError **error)
+{
+    enum { KIND = 8, BYTES = 12, MODE = 52, ATTR_BYTES = 104, VALID = 1 << 0 | 1 << 1 | 7 << 7 };
+    GByteArray *b = hgfs_begin(g, GET_ATTR);
+    put(b, 0, 8);
+    put(b, 0, 8);
+    g_autoptr(GByteArray) reply = ask_of_path(g, b, path, error);
+    if (!reply || reply->len < ATTR_BYTES || (get_le64(reply->data) & VALID) != VALID)
+        return reply ? no_sense(error) : false;
+    const uint8_t *mode = reply->data + MODE;
+    *attr = (struct guest_attr){get_le32(reply->data + KIND), get_le64(reply->data + BYTES),
+                                (mode[1] & 7u) << 6 | (mode[2] & 7u) << 3 | (mode[3] & 7u)};
     return true;
 }
 
@@ -381,11 +412,20 @@ bool guest_file_remove(struct guest *g, const char *path, GError **error)
     GByteArray *b = hgfs_begin(g, REMOVE);
     put(b, 0, 8);
     put(b, 0, 8);
-    if (!put_path(b, path, error)) {
+    g_autoptr(GByteArray) reply = ask_of_path(g, b, path, error);
+    return reply != NULL;
+}
+
+bool guest_file_rename(struct guest *g, const char *from, const char *to, GError **error)
+{
+    GByteArray *b = hgfs_begin(g, RENAME);
+    put(b, 0, 8);
+    put(b, 0, 8);
+    if (!put_path(b, from, error)) {
         g_byte_array_unref(b);
         return false;
     }
-    g_autoptr(GByteArray) reply = hgfs_ask(g, b, error);
+    g_autoptr(GByteArray) reply = ask_of_path(g, b, to, error);
     return reply != NULL;
 }
 

@@ -47,7 +47,7 @@ static void close_others(int line, int lock)
 enum outcome { REMOVED = 'r', NOT_SYNCED = 's', STILL_THERE = 't' };
 struct answer {
     char outcome;
-    int error; /* errno, if it is still there */
+    int error; /* errno, if it may still be there */
 };
 
 /* Unless another one has that name by now.  No memory beyond its own: all of it is cleared, for it goes through a socket. */
@@ -57,7 +57,13 @@ static struct answer remove_state(const struct sweeping *s)
     struct stat st;
     memset(&a, 0, sizeof a);
     a.outcome = REMOVED;
-    if (lstat(s->state, &st) || st.st_dev != s->file.st_dev || st.st_ino != s->file.st_ino)
+    if (lstat(s->state, &st)) {
+        a.error = errno;
+        if (a.error != ENOENT && a.error != ENOTDIR) /* nobody knows whether it is there */
+            a.outcome = STILL_THERE;
+        return a;
+    }
+    if (st.st_dev != s->file.st_dev || st.st_ino != s->file.st_ino)
         return a;
     if (unlink(s->state)) {
         a.outcome = STILL_THERE;

@@ -10,12 +10,10 @@ struct guest *guest_login(const char *machine, const struct guest_options *o, in
         *code = fail(EXIT_CODE_USAGE, "which user of the guest?  --user says it");
         return NULL;
     }
-    g_autofree char *prompt = g_strdup_printf("Password of %s in %s (it is not shown): ", o->user, machine);
-    char *password = password_read(o->file, prompt);
-    if (!password) {
-        *code = fail(EXIT_CODE_FAILED, "%s: it cannot be read", o->file ? o->file : "the password");
+    g_autofree char *prompt = g_strdup_printf("Password of %s in %s (it is not shown)", o->user, machine);
+    char *password = password_read(o->file, prompt, code);
+    if (!password)
         return NULL;
-    }
     const struct guest_login login = {o->user, password};
     struct guest *g = guest_connect(machine, &login, &error);
     explicit_bzero(password, strlen(password));

@@ -11,7 +11,7 @@ struct guest_options {
     {"user", 'u', 0, G_OPTION_ARG_STRING, &(o).user, "As which user of the guest", "USER"},                            \
     {                                                                                                                  \
         "password-file", 0, 0, G_OPTION_ARG_FILENAME, &(o).file,                                                       \
-            "Whose password is in the first line (else it is asked for)", "FILE"                                       \
+            "Whose password is in the first line (-: standard input; else it is asked for)", "FILE"                    \
     }
 /* NULL: *code, all said. */
 struct guest *guest_login(const char *machine, const struct guest_options *o, int *code);

@@ -9,6 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { NEW_MODE = 0644 };
+
+struct copy {
+    struct guest *guest;
+    gint cancel; /* by Ctrl-C: what is half of a file goes */
+};
+
 static bool host_failed(const char *path, GError **error)
 {
     g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s", path, g_strerror(errno));
@@ -33,50 +40,103 @@ static char *target(const char *to, const char *from)
                                                                             : g_strdup(to);
 }
 
-static bool send_all(struct guest *g, int fd, const char *path, uint32_t handle, GError **error)
+static bool cancelled(const struct copy *c, GError **error)
+{
+    if (!g_atomic_int_get(&c->cancel))
+        return false;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "cancelled; nothing was changed");
+    return true;
+}
+
+/* ---- into the guest ---- */
+
+static bool send_all(const struct copy *c, int fd, const char *path, uint32_t handle, GError **error)
 {
     uint8_t data[GUEST_PIECE];
     uint64_t offset = 0;
-    for (;;) {
+    while (!cancelled(c, error)) {
         ssize_t n = read(fd, data, sizeof data);
         if (n < 0)
             return host_failed(path, error);
         if (!n)
             return true;
-        if (!guest_file_write(g, handle, offset, data, n, error))
+        if (!guest_file_write(c->guest, handle, offset, data, n, error))
             return false;
         offset += n;
     }
+    return false;
 }
 
-static bool into(struct guest *g, const char *from, const char *to, GError **error)
+/* The mode of a file that is replaced stays.  A link or a folder is not replaced. */
+static bool mode_of(struct guest *g, const char *path, unsigned *mode, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    struct guest_attr attr;
+    *mode = NEW_MODE;
+    if (!guest_file_look(g, path, &attr, &why)) {
+        if (g_error_matches(why, CONTROL_ERROR, CONTROL_NOT_FOUND))
+            return true;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    *mode = attr.mode;
+    if (attr.kind == GUEST_FILE)
+        return true;
+    g_set_error(error, CONTROL_ERROR, CONTROL_USAGE, "%s in the guest is a %s: give the path of a file", path,
+                attr.kind == GUEST_FOLDER ? "folder" : "link");
+    return false;
+}
+
+/* A name beside it that nobody guesses: the file has its own when it is whole, and until then the old one is there. */
+static bool send_as(const struct copy *c, int fd, const char *from, const char *path, GError **error)
+{
+    g_autofree char *part = g_strdup_printf("%s.%08x.part", path, g_random_int());
+    uint32_t handle;
+    unsigned mode;
+    if (!mode_of(c->guest, path, &mode, error) || !guest_file_make(c->guest, part, mode, &handle, error))
+        return false;
+    bool good = send_all(c, fd, from, handle, error);
+    if (!guest_file_close(c->guest, handle, good ? error : NULL))
+        good = false;
+    good = good && !cancelled(c, error) && guest_file_rename(c->guest, part, path, error);
+    g_autoptr(GError) stays = NULL;
+    if (!good && !guest_file_remove(c->guest, part, &stays))
+        note("%s stays in the guest: %s", part, stays->message);
+    return good;
+}
+
+static bool into(const struct copy *c, const char *from, const char *to, GError **error)
 {
     g_autofree char *path = g_str_has_suffix(to, "/") ? target(to, from) : g_strdup(to);
     int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct stat st;
-    uint32_t handle;
     if (fd < 0)
         return host_failed(from, error);
     errno = EISDIR;
     bool good = !fstat(fd, &st) && !S_ISDIR(st.st_mode);
-    if (!good)
-        host_failed(from, error);
-    bool open = good && guest_file_open(g, path, true, &handle, error);
-    good = open && send_all(g, fd, from, handle, error);
-    if (open && !guest_file_close(g, handle, good ? error : NULL))
-        good = false;
+    good = good ? send_as(c, fd, from, path, error) : host_failed(from, error);
     close(fd);
     return good;
 }
 
-static bool receive_all(struct guest *g, int fd, const char *path, uint32_t handle, GError **error)
+/* ---- out of the guest ---- */
+
+/* The guest said how much it is: it does not fill the host's disk. */
+static bool receive_all(const struct copy *c, int fd, const char *path, uint32_t handle, uint64_t bytes, GError **error)
 {
     uint8_t data[GUEST_PIECE];
     uint64_t offset = 0;
     size_t n = 1;
     while (n) {
-        if (!guest_file_read(g, handle, offset, data, &n, error))
+        if (cancelled(c, error) || !guest_file_read(c->guest, handle, offset, data, &n, error))
             return false;
+        if (n > bytes - offset) {
+            g_set_error(error, CONTROL_ERROR, CONTROL_FAILED,
+                        "the guest said that the file has %" G_GUINT64_FORMAT " bytes, and sends more: if it grows, "
+                        "or is none of a disk, let `vmctl exec` run cat",
+                        bytes);
+            return false;
+        }
         for (size_t done = 0; done < n;) {
             ssize_t now = write(fd, data + done, n - done);
             if (now < 0)
@@ -88,22 +148,32 @@ static bool receive_all(struct guest *g, int fd, const char *path, uint32_t hand
     return true;
 }
 
-/* What is half of a file is called so that nobody takes it for the whole one. */
-static bool out_of(struct guest *g, const char *from, const char *to, GError **error)
+/* What is half of a file is called so that nobody takes it for the whole one.  It may be a secret, and is the user's alone. */
+static bool receive_as(const struct copy *c, const char *path, uint32_t handle, uint64_t bytes, GError **error)
 {
-    g_autofree char *path = target(to, from), *part = g_strconcat(path, ".part", NULL);
-    uint32_t handle;
-    if (!guest_file_open(g, from, false, &handle, error))
-        return false;
-    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    bool good = fd >= 0 ? receive_all(g, fd, part, handle, error) : host_failed(part, error);
-    guest_file_close(g, handle, NULL);
-    if (fd >= 0 && close(fd) && good)
+    g_autofree char *part = g_strdup_printf("%s.XXXXXX.part", path);
+    int fd = g_mkstemp_full(part, O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return host_failed(part, error);
+    bool good = receive_all(c, fd, part, handle, bytes, error);
+    if (close(fd) && good)
         good = host_failed(part, error);
     if (good && rename(part, path))
         good = host_failed(path, error);
-    if (!good && fd >= 0)
+    if (!good)
         unlink(part);
+    return good;
+}
+
+static bool out_of(const struct copy *c, const char *from, const char *to, GError **error)
+{
+    g_autofree char *path = target(to, from);
+    struct guest_attr attr;
+    uint32_t handle;
+    if (!guest_file_look(c->guest, from, &attr, error) || !guest_file_open(c->guest, from, &handle, error))
+        return false;
+    bool good = receive_as(c, path, handle, attr.bytes, error);
+    guest_file_close(c->guest, handle, NULL);
     return good;
 }
 
@@ -115,11 +185,13 @@ static int copy(const struct verb *v, char **argv, const struct guest_options *o
     int code = EXIT_CODE_OK;
     if (!from == !to)
         return fail(EXIT_CODE_USAGE, "usage: vmctl cp %s (paths in the guest begin with /)", v->args);
-    struct guest *g = guest_login(from ? name : other, o, &code);
-    if (!g)
+    struct copy c = {guest_login(from ? name : other, o, &code), 0};
+    struct progress silent;
+    if (!c.guest)
         return code;
-    bool good = from ? out_of(g, from, argv[2], &error) : into(g, argv[1], to, &error);
-    guest_free(g);
+    progress_start(&silent, "Copying", true, &c.cancel);
+    bool good = from ? out_of(&c, from, argv[2], &error) : into(&c, argv[1], to, &error);
+    guest_free(c.guest);
     return good ? EXIT_CODE_OK : fail_error(error);
 }
 

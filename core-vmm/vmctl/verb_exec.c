@@ -67,15 +67,25 @@ static bool write_all(int fd, const uint8_t *data, size_t n)
     return true;
 }
 
+/* What there is not yet may come: only at the end of the program that is an error. */
+static bool opened(struct run *r, struct output_file *f, bool ended, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    f->open = f->open || guest_file_open(r->guest, f->path, &f->handle, &why);
+    if (f->open || (!ended && g_error_matches(why, CONTROL_ERROR, CONTROL_NOT_FOUND)))
+        return true;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return false;
+}
+
 /* What has come since the last time. */
-static bool fetch(struct run *r, struct output_file *f, GError **error)
+static bool fetch(struct run *r, struct output_file *f, bool ended, GError **error)
 {
     uint8_t data[GUEST_PIECE];
     size_t n = 1;
-    if (!f->open && !guest_file_open(r->guest, f->path, false, &f->handle, error))
+    if (!opened(r, f, ended, error))
         return false;
-    f->open = true;
-    while (n) {
+    while (f->open && n) {
         if (!guest_file_read(r->guest, f->handle, f->offset, data, &n, error))
             return false;
         f->offset += n;
@@ -95,8 +105,8 @@ static bool follow(struct run *r, int *status, GError **error)
     for (unsigned ms = FIRST_LOOK_MS; !ended; ms = MIN(2 * ms, LOOK_MS)) {
         g_usleep(ms * 1000);
         uint64_t before = r->out.offset + r->err.offset;
-        if (!guest_ended(r->guest, r->pid, &ended, status, error) || !fetch(r, &r->out, error) ||
-            !fetch(r, &r->err, error))
+        if (!guest_ended(r->guest, r->pid, &ended, status, error) || !fetch(r, &r->out, ended, error) ||
+            !fetch(r, &r->err, ended, error))
             return false;
         if (r->out.offset + r->err.offset > before)
             ms = FIRST_LOOK_MS;
@@ -109,7 +119,8 @@ static void clean(struct run *r, struct output_file *f)
     g_autoptr(GError) error = NULL;
     if (f->open)
         guest_file_close(r->guest, f->handle, NULL);
-    if (r->pid && !guest_file_remove(r->guest, f->path, &error))
+    if (r->pid && !guest_file_remove(r->guest, f->path, &error) &&
+        !g_error_matches(error, CONTROL_ERROR, CONTROL_NOT_FOUND))
         note("%s stays in the guest: %s", f->path, error->message);
     g_free(f->path);
 }

@@ -42,14 +42,15 @@ static int off(const char *name, const struct vnc_options *o)
 
 /* ---- the password ---- */
 
-#define PROMPT "Password for VNC (at most 8 characters; it is not shown): "
+#define PROMPT "Password for VNC (at most 8 characters; it is not shown)"
 
 static int password(const char *name, const struct vnc_options *o)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *text = o->remove ? NULL : password_read(o->file, PROMPT);
+    int code;
+    g_autofree char *text = o->remove ? NULL : password_read(o->file, PROMPT, &code);
     if (!o->remove && !text)
-        return fail(EXIT_CODE_FAILED, "%s: it cannot be read", o->file ? o->file : "the password");
+        return code;
     if (!o->remove && !*text)
         return fail(EXIT_CODE_USAGE, "an empty password is none; --remove takes it away");
     return vnc_password(name, text, &error) ? EXIT_CODE_OK : fail_error(error);

@@ -64,8 +64,11 @@ JsonObject *machine_call(struct client *c, const char *command, JsonObject *args
 int print_text(JsonObject *answer); /* its member "text", or what is wrong with it; takes the answer */
 
 /* ---- password.c ---- */
-/* The first line of a file, or (NULL) what is typed at the prompt, unseen; g_free, NULL: it cannot be read. */
-char *password_read(const char *file, const char *prompt);
+/* Each is g_free's; NULL: *code, all said.  A line that is too long is refused. */
+char *password_line(const char *path, int *code); /* a file's first; "-": standard input's next */
+char *password_ask(const char *what, int *code);  /* on the terminal, unseen; signals leave it as it was */
+/* Of the file, or (NULL) of the terminal; without one, of standard input. */
+char *password_read(const char *file, const char *what, int *code);
 
 /* ---- verb_nic.c ---- */
 void network_print(JsonObject *list); /* the cards of network_list(), a line each */

@@ -4,6 +4,7 @@
 with an exit code of its own and a word about what is wrong, and a terminal must see nothing that it would obey.
 Prints TAP.  Usage: test_hostile_vm.py VMCTL TERRARIUM-VM-SCRIPTED [ANSWERS [SEED]]"""
 import array
+import base64
 import copy
 import fcntl
 import json
@@ -12,11 +13,13 @@ import pty
 import random
 import resource
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -395,6 +398,154 @@ def test_terminal(h):
         assert is_harmless(out) and is_harmless(err) and b"b^[[31m.img" in out + err, (part, code, out, err)
     code, out, err = h.run("info", "\x1b[1mno")
     assert code == 3 and is_harmless(err), (code, err)
+
+
+# ---- a guest that has files and programs
+
+class Guest:
+    """What open-vm-tools' service answers, with its files in a dictionary.  late: how often a file is not there yet."""
+
+    def __init__(self, files=(), late=0, more=0):
+        self.files, self.late, self.more = dict(files), late, more
+        self.handles, self.asked, self.started, self.tell = [], [], b"", lambda op: None
+
+    def answer(self, request):
+        if request["cmd"] != "guest.tell":
+            return line(request, dict(RIGHT["info"])), [], True
+        data = base64.b64decode(request["args"]["wish"])
+        packet = data[data.index(b"\0") + 1:]
+        op, body = struct.unpack_from("<I", packet, 23)[0], packet[51:]
+        answer = b"OK 0 0 " + {84: self.file, 185: self.start, 186: self.processes}[op](body)
+        return line(request, {"answer": base64.b64encode(answer).decode()}), [], True
+
+    def start(self, body):
+        self.started = body
+        return b"7"
+
+    def processes(self, unused):
+        return b"<proc><eCode>3</eCode><eTime>%d</eTime></proc>" % (not self.late)
+
+    @staticmethod
+    def name(body, at):
+        length = struct.unpack_from("<I", body, at)[0]
+        return body[at + 16:at + 16 + length].replace(b"\0", b"/").removeprefix(b"root").decode(), at + 17 + length
+
+    def file(self, body):
+        ident, op = struct.unpack_from("<II", body, 8)
+        status, reply = self.operation(op, body[16:])
+        self.asked.append(op)
+        self.tell(op)
+        return b"#" + struct.pack("<II", ident, status) + reply
+
+    def operation(self, op, body):
+        if op in (25, 26, 27):
+            path, offset = self.handles[struct.unpack_from("<I", body)[0]], struct.unpack_from("<Q", body, 4 + (op == 26))[0]
+            data = self.files[path]
+            if op == 25:
+                piece = (data + b"x" * self.more)[offset:offset + 24576]
+                return 0, struct.pack("<IQ", len(piece), 0) + piece + b"\0"
+            if op == 26:
+                count = struct.unpack_from("<I", body, 13)[0]
+                self.files[path] = data[:offset] + body[25:25 + count]
+                return 0, struct.pack("<IQ", count, 0)
+            return 0, b""
+        path, end = self.name(body, {24: 64, 31: 16, 34: 16, 36: 16}[op])
+        new = op == 24 and body[12] == 3
+        if path not in self.files and not new and (not path.startswith("/tmp/.terrarium-") or self.late):
+            self.late -= self.late > 0
+            return 1, b""
+        if op == 24:
+            self.files.setdefault(path, b"" if new else path[-3:].encode())
+            self.handles.append(path)
+            return 0, struct.pack("<IIII", len(self.handles) - 1, 0, 0, 0)
+        if op == 31:
+            return 0, struct.pack("<QIQ32x4s", 0x3ff, 0, len(self.files[path]), bytes([0, 6, 0, 0])) + bytes(68)
+        data = self.files.pop(path, b"")
+        if op == 36:
+            self.files[self.name(body, end)[0]] = data
+        return 0, b""
+
+
+def as_anna(h):
+    with open(h.base + "/pw", "w", encoding="ascii") as f:
+        f.write("a word\n")
+    return ["--user", "anna", "--password-file", "pw"]
+
+
+def test_exec_is_followed(h):
+    """What it says comes late: its files are not there at once.  They are removed, and its code is ours."""
+    g = Guest(late=5)
+    code, out, err = with_answer(h, g.answer, "exec", NAME, *as_anna(h), "--", "true")
+    assert (code, out, err) == (3, b"out", b"err"), (code, out, err)
+    assert g.started and not g.files, g.files
+
+
+def test_copy_out(h):
+    data = os.urandom(60000)
+    g = Guest({"/a": data})
+    with open(h.base + "/a.part", "wb"):
+        pass
+    copy_out = ("cp", *as_anna(h), NAME + ":/a", "a")
+    code, unused, err = with_answer(h, g.answer, *copy_out)
+    with open(h.base + "/a", "rb") as f:
+        assert code == 0 and f.read() == data, (code, err)
+    assert os.stat(h.base + "/a").st_mode & 0o777 == 0o600
+    g.more = 1
+    code, unused, err = with_answer(h, g.answer, *copy_out)
+    assert code and b"has 60000 bytes, and sends more" in err, (code, err)
+    assert [n for n in os.listdir(h.base) if n.endswith(".part")] == ["a.part"]
+
+
+def test_copy_in(h):
+    """The old file is there until the new one is whole."""
+    data = os.urandom(60000)
+    with open(h.base + "/a", "wb") as f:
+        f.write(data)
+    g = Guest({"/a": b"old"})
+    seen = []
+    g.tell = lambda op: seen.append(g.files["/a"]) if op in (24, 26, 27) else None
+    code, unused, err = with_answer(h, g.answer, "cp", *as_anna(h), "a", NAME + ":/a")
+    assert code == 0 and g.files == {"/a": data} and set(seen) == {b"old"} and len(seen) == 5, (code, err, seen)
+
+
+def test_copy_cancelled(h):
+    """Ctrl-C in the middle leaves nothing, neither here nor there."""
+    with open(h.base + "/a", "wb") as f:
+        f.write(b"x" * 500000)
+    for args in (["a", NAME + ":/a"], [NAME + ":/a", "b"]):
+        g = Guest({"/a": b"y" * 500000})
+        vm = HostileVm(h, g.answer)
+        with subprocess.Popen([VMCTL, "cp", *as_anna(h), *args], env=h.env, cwd=h.base, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as p:
+            g.tell = lambda op: (p.send_signal(signal.SIGINT), time.sleep(.1)) if op in (25, 26) else None
+            err = p.communicate(timeout=25)[1]
+        vm.close()
+        assert p.returncode == 1 and b"cancelled" in err, (p.returncode, err)
+        assert g.files == {"/a": b"y" * 500000} and not [n for n in os.listdir(h.base) if n.endswith(".part") or n == "b"]
+
+
+def test_password(h):
+    """Ctrl-C at the prompt leaves the terminal as it was; what is too long is refused."""
+    for file in ("long", "-"):
+        with open(h.base + "/long", "wb") as f:
+            f.write(b"x" * 1025 + b"\n")
+        with open(h.base + "/long", "rb") as f:
+            p = subprocess.run([VMCTL, "vnc", NAME, "password", "--file", file], env=h.env, cwd=h.base, stdin=f, capture_output=True, check=False)
+        assert p.returncode == 2 and b"longer than it may be" in p.stderr, p
+    for args in (["exec", NAME, "--user", "anna", "--", "true"], ["cp", "--user", "anna", "a.img", NAME + ":/a"], ["vnc", NAME, "password"]):
+        master, slave = pty.openpty()
+        before = termios.tcgetattr(slave)
+        with subprocess.Popen(["setsid", "--ctty", "--wait", VMCTL, *args], env=h.env, cwd=h.base, stdin=slave, stderr=subprocess.PIPE) as p:
+            seen = b""
+            while b"shown)" not in seen:
+                more = os.read(p.stderr.fileno(), 1000)
+                assert more, seen
+                seen += more
+            assert not termios.tcgetattr(slave)[3] & termios.ECHO
+            os.write(master, b"\x03")
+            p.wait(timeout=10)
+        assert p.returncode and termios.tcgetattr(slave) == before, (args, p.returncode)
+        os.close(master)
+        os.close(slave)
 
 
 # ---- the other way round: a thousand clients

@@ -79,7 +79,14 @@ def copies(d):
     d.vmctl("cp", *login, "g:/home/anna/in", d.base + "/out")
     with open(d.base + "/out", "rb") as f:
         assert f.read() == data
-    for args in ((d.base + "/in", "g:/sbin/x"), ("g:/etc/shadow", d.base + "/x"), ("g:/none", d.base + "/x")):
+    assert os.stat(d.base + "/out").st_mode & 0o777 == 0o600
+    # What is replaced keeps its mode, and nothing else is left beside it; a link is not replaced.
+    d.shell.good("chmod 600 /home/anna/in; ln -s in /home/anna/link")
+    with open(d.base + "/in", "wb") as f:
+        f.write(b"another\n")
+    d.vmctl("cp", *login, d.base + "/in", "g:/home/anna/in")
+    assert d.shell.good("cat /home/anna/in; stat -c '%a' /home/anna/in; ls /home/anna").split() == ["another", "600", "in", "link"]
+    for args in ((d.base + "/in", "g:/home/anna/link"), (d.base + "/in", "g:/sbin/x"), ("g:/etc/shadow", d.base + "/x"), ("g:/none", d.base + "/x")):
         p = subprocess.run([d.program, "cp", *login, *args], env=d.env, capture_output=True, check=False)
         assert p.returncode and not os.path.exists(d.base + "/x"), p
 
