@@ -390,7 +390,7 @@ static void go_on(struct storage *m)
 {
     struct usb_packet *p = m->kept;
     enum usb_status status = p ? bulk(m, p) : USB_LATER;
-    if (status == USB_LATER)
+    if (status == USB_LATER || m->kept != p) /* it may have been taken back meanwhile */
         return;
     m->kept = NULL;
     usb_done(p, status);

@@ -338,7 +338,7 @@ void xhci_endpoint_run(struct device *d, unsigned slot, unsigned endpoint)
     }
 }
 
-/* What the device had kept is through.  Others may have to go on now. */
+/* What the device had kept is through.  It is still in the device's code: what it wakes up, and what else is to be done, is for later. */
 static void packet_done(struct usb_packet *p)
 {
     struct xhci_transfer *t = p->tag;
@@ -346,10 +346,13 @@ static void packet_done(struct usb_packet *p)
     struct xhci *x = d->state;
     struct xhci_slot *s = &x->slot[t->slot];
     struct xhci_endpoint *e = &s->endpoint[t->endpoint];
+    bool inside = x->inside;
+    x->inside = true;
     t->kept = false;
     if (packet_through(d, e) || carry_on(d, s, e))
         e->wanted = true;
-    xhci_work(d);
+    x->inside = inside;
+    xhci_work_soon(d);
 }
 
 /* ---- stopping ---- */
