@@ -48,20 +48,33 @@ static bool has_data(const struct xhci_trb *t)
     return type == TRB_NORMAL || type == TRB_DATA || type == TRB_ISOCH;
 }
 
-static uint32_t data_bytes(const struct xhci_trb *t)
+/* As many as a TRB can have: what is immediate has them in place of an address. */
+static uint32_t data_most(const struct xhci_trb *t)
 {
-    return has_data(t) ? t->status & LENGTH : 0;
+    return t->control & TRB_IMMEDIATE ? sizeof t->parameter : TRB_BYTES_MOST;
 }
 
-static bool good_trb(const struct xhci_trb *t, bool control)
+static uint32_t data_bytes(const struct xhci_trb *t)
 {
-    bool immediate = t->control & TRB_IMMEDIATE;
+    return has_data(t) ? MIN(t->status & LENGTH, data_most(t)) : 0;
+}
+
+static bool is_isochronous(uint32_t type)
+{
+    return type == TYPE_ISOCH_IN || type == TYPE_ISOCH_OUT;
+}
+
+/* type: of the endpoint. */
+static bool good_trb(const struct xhci_trb *t, uint32_t type)
+{
+    uint32_t bytes = t->status & LENGTH;
+    bool control = type == TYPE_CONTROL, fits = bytes <= data_most(t);
     switch (xhci_trb_type(t)) {
-    case TRB_SETUP: return control && immediate && (t->status & LENGTH) == USB_SETUP;
+    case TRB_SETUP: return control && t->control & TRB_IMMEDIATE && bytes == USB_SETUP;
     case TRB_DATA:
-    case TRB_NORMAL: return (t->status & LENGTH) <= (immediate ? 8u : TRB_BYTES_MOST);
+    case TRB_NORMAL: return fits;
     case TRB_STATUS: return control;
-    case TRB_ISOCH: return !control && (t->status & LENGTH) <= TRB_BYTES_MOST;
+    case TRB_ISOCH: return is_isochronous(type) && fits;
     case TRB_EVENT_DATA:
     case TRB_NO_OP: return true;
     }
@@ -90,7 +103,7 @@ static bool gather(struct device *d, struct xhci_endpoint *e, bool *bad)
     bool control = e->type == TYPE_CONTROL;
     x->count = x->bytes = 0;
     while (xhci_next_trb(d, &r, &t, bad)) {
-        *bad = x->count == XHCI_TRBS || !good_trb(&t, control) || x->bytes > INT32_MAX;
+        *bad = x->count == XHCI_TRBS || !good_trb(&t, e->type) || x->bytes > INT32_MAX;
         x->trb[MIN(x->count, XHCI_TRBS - 1)] = t;
         if (*bad)
             return false;
@@ -195,9 +208,8 @@ static void end(struct device *d, struct xhci_endpoint *e, unsigned code)
 {
     struct xhci_transfer *x = e->transfer;
     uint32_t moved = MIN(e->moved, x->bytes);
-    bool isochronous = e->type == TYPE_ISOCH_IN || e->type == TYPE_ISOCH_OUT;
     e->moved = 0;
-    if (code == CODE_SUCCESS || isochronous)
+    if (code == CODE_SUCCESS || is_isochronous(e->type))
         e->ring = x->after;
     else
         halt(d, x->slot, x->endpoint, code == CODE_TRB ? ENDPOINT_ERROR : ENDPOINT_HALTED);
