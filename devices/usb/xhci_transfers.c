@@ -368,17 +368,37 @@ static void packet_done(struct usb_packet *p)
 }
 
 /* ---- stopping ---- */
+
+/* true: the device had the packet. */
+static bool take_back(struct xhci_endpoint *e)
+{
+    struct xhci_transfer *t = e->transfer;
+    bool kept = t && t->kept;
+    if (kept)
+        usb_cancel(&t->packet);
+    if (t)
+        t->kept = false;
+    e->wanted = false;
+    return kept;
+}
+
+/* What has been moved of a packet that was taken back is not moved again; a control transfer begins anew. */
+static void count_moved(struct device *d, struct xhci_endpoint *e)
+{
+    const struct usb_packet *p = &e->transfer->packet;
+    uint32_t moved = MIN(p->moved, p->bytes);
+    if (p->kind != USB_CONTROL && (!p->in || copy(d, e->transfer, e->moved, moved, true)))
+        e->moved += moved;
+}
+
 void xhci_endpoint_stop(struct device *d, unsigned slot, unsigned endpoint, bool tell_guest)
 {
     struct xhci *x = d->state;
     struct xhci_endpoint *e = &x->slot[slot].endpoint[endpoint];
     struct xhci_transfer *t = e->transfer;
     bool bad = false;
-    if (t && t->kept)
-        usb_cancel(&t->packet);
-    if (t)
-        t->kept = false;
-    e->wanted = false;
+    if (take_back(e))
+        count_moved(d, e);
     if (tell_guest && t && gather(d, e, &bad)) {
         uint32_t left = e->moved;
         for (unsigned i = 0; i < t->count; i++) {
@@ -396,7 +416,7 @@ void xhci_endpoint_off(struct device *d, unsigned slot, unsigned endpoint)
 {
     struct xhci *x = d->state;
     struct xhci_endpoint *e = &x->slot[slot].endpoint[endpoint];
-    xhci_endpoint_stop(d, slot, endpoint, false);
+    take_back(e);
     g_free(e->transfer);
     *e = (struct xhci_endpoint){0};
 }
