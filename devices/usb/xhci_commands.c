@@ -338,8 +338,9 @@ void xhci_commands_run(struct device *d)
     struct xhci_trb t;
     bool bad = false;
     for (unsigned n = 0; x->commands_run && xhci_runs(x); n++) {
-        if (n == COMMANDS_AT_ONCE || !xhci_has_room(x)) {
-            x->again |= n == COMMANDS_AT_ONCE;
+        bool enough = n == COMMANDS_AT_ONCE || !x->budget;
+        if (enough || !xhci_has_room(x)) {
+            x->again |= enough;
             return;
         }
         if (!xhci_next_trb(d, &x->commands, &t, &bad))

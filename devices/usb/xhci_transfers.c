@@ -21,10 +21,17 @@ enum {
 enum { EVENT_DATA = 4, RESIDUE_MOST = 0xffffff };
 
 /* ---- rings ---- */
+static void spend(struct device *d, uint32_t steps)
+{
+    struct xhci *x = d->state;
+    x->budget -= MIN(x->budget, steps);
+}
+
 bool xhci_next_trb(struct device *d, struct xhci_ring *r, struct xhci_trb *t, bool *bad)
 {
     for (unsigned links = 0; links < 16; links++) {
         const uint8_t *p = dev_dma(d, r->at, XHCI_TRB, false);
+        spend(d, 1);
         if (!p)
             break;
         *t = (struct xhci_trb){get_le64(p), get_le32(p + 8), get_le32(p + 12), r->at};
@@ -81,17 +88,11 @@ static bool good_trb(const struct xhci_trb *t, uint32_t type)
     return false;
 }
 
-/* A control transfer ends with the TD of its status stage, others with their only one. */
-static bool is_last(const struct xhci_transfer *x, const struct xhci_trb *t, bool control)
+/* A control transfer ends with the TD of its status stage (has_status: it has been read), others with their only one. */
+static bool is_last(const struct xhci_transfer *x, const struct xhci_trb *t, bool has_status)
 {
-    if (t->control & TRB_CHAIN)
-        return false;
-    if (!control || xhci_trb_type(&x->trb[0]) != TRB_SETUP)
-        return true;
-    for (unsigned i = 0; i < x->count; i++)
-        if (xhci_trb_type(&x->trb[i]) == TRB_STATUS)
-            return true;
-    return false;
+    bool control = xhci_trb_type(&x->trb[0]) == TRB_SETUP; /* which good_trb() lets be on control endpoints only */
+    return !(t->control & TRB_CHAIN) && (has_status || !control);
 }
 
 /* Reads what comes next; false: nothing yet, or *bad. */
@@ -100,7 +101,7 @@ static bool gather(struct device *d, struct xhci_endpoint *e, bool *bad)
     struct xhci_transfer *x = e->transfer;
     struct xhci_ring r = e->ring;
     struct xhci_trb t;
-    bool control = e->type == TYPE_CONTROL;
+    bool has_status = false;
     x->count = x->bytes = 0;
     while (xhci_next_trb(d, &r, &t, bad)) {
         *bad = x->count == XHCI_TRBS || !good_trb(&t, e->type) || x->bytes > INT32_MAX;
@@ -109,7 +110,8 @@ static bool gather(struct device *d, struct xhci_endpoint *e, bool *bad)
             return false;
         x->count++;
         x->bytes += data_bytes(&t);
-        if (is_last(x, &t, control)) {
+        has_status |= xhci_trb_type(&t) == TRB_STATUS;
+        if (is_last(x, &t, has_status)) {
             x->after = r;
             return true;
         }
@@ -277,9 +279,11 @@ static unsigned make_packet(struct device *d, struct xhci_endpoint *e)
     return p->in || copy(d, x, e->moved, p->bytes, false) ? 0 : CODE_DATA_BUFFER;
 }
 
-/* Works at what is gathered; false: it cannot go on now. */
+/* Works at what is gathered; false: it cannot go on now.  After a packet that others have waited for long enough, it is to be gathered
+ * anew. */
 static bool carry_on(struct device *d, struct xhci_slot *s, struct xhci_endpoint *e)
 {
+    struct xhci *controller = d->state;
     struct xhci_transfer *x = e->transfer;
     do {
         unsigned code = make_packet(d, e);
@@ -287,15 +291,19 @@ static bool carry_on(struct device *d, struct xhci_slot *s, struct xhci_endpoint
             end(d, e, code);
             return true;
         }
+        spend(d, x->packet.bytes / BYTES_A_STEP);
         x->kept = true; /* what it wakes up meanwhile is not for this endpoint */
-        enum usb_status status = usb_send(xhci_device_of(d->state, s), &x->packet);
+        enum usb_status status = usb_send(xhci_device_of(controller, s), &x->packet);
         if (status == USB_LATER)
             return false;
         x->kept = false;
         if (status == USB_NAK)
             return false;
-    } while (!packet_through(d, e));
-    return true;
+        if (packet_through(d, e))
+            return true;
+    } while (controller->budget);
+    e->wanted = true;
+    return false;
 }
 
 /* Only no-ops and event data. */
@@ -342,7 +350,6 @@ void xhci_endpoint_run(struct device *d, unsigned slot, unsigned endpoint)
             }
             return;
         }
-        x->budget -= MIN(x->budget, 1 + t->bytes / BYTES_A_STEP);
         if (is_empty(t))
             end(d, e, CODE_SUCCESS);
         else if (!carry_on(d, s, e))
