@@ -280,7 +280,7 @@ bool usb_hid_key(struct usb_device *u, unsigned code, bool down)
     return !usage || !h->looked || queue(h, (struct hid_event){.buttons = usage, .x = down});
 }
 
-/* A move, of which no report has room for so much at once; more is none that a user makes, and none that is loaded. */
+/* More than that is no move that a user makes; nor is it loaded. */
 static int32_t bounded(int64_t move)
 {
     return CLAMP(move, -MOVE_MOST, MOVE_MOST);
@@ -289,7 +289,8 @@ static int32_t bounded(int64_t move)
 bool usb_hid_move(struct usb_device *u, int x, int y, int wheel, unsigned buttons)
 {
     struct hid *h = hid_of(u);
-    struct hid_event e = {bounded(x), bounded(y), bounded(-(int64_t)wheel), buttons}, *last = h->count ? &h->queue[h->count - 1] : NULL;
+    struct hid_event e = {bounded(x), bounded(y), bounded(-(int64_t)wheel), buttons},
+                     *last = h->count ? &h->queue[h->count - 1] : NULL;
     bool relative = h->what == INPUT_POINTER;
     if (!h->looked)
         return true;

@@ -117,7 +117,7 @@ struct xhci {
     /* What is at work. */
     bool inside, again;
     uint32_t budget; /* steps that are left before others have their turn: TRBs and links read, pages of data */
-    uint64_t due;                          /* more work, by the timer; DEV_NEVER: none */
+    uint64_t due;    /* more work, by the timer; DEV_NEVER: none */
     struct xhci_slot slot[XHCI_SLOTS + 1]; /* 0: none */
 };
 

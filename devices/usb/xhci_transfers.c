@@ -279,7 +279,7 @@ static unsigned make_packet(struct device *d, struct xhci_endpoint *e)
     return p->in || copy(d, x, e->moved, p->bytes, false) ? 0 : CODE_DATA_BUFFER;
 }
 
-/* Works at what is gathered; false: it cannot go on now.  After a packet that others have waited for long enough, it is to be gathered
+/* Works at what is gathered; false: it cannot go on now.  When others have waited long enough, it goes on later, gathered
  * anew. */
 static bool carry_on(struct device *d, struct xhci_slot *s, struct xhci_endpoint *e)
 {
@@ -357,7 +357,8 @@ void xhci_endpoint_run(struct device *d, unsigned slot, unsigned endpoint)
     }
 }
 
-/* What the device had kept is through.  It is still in the device's code: what it wakes up, and what else is to be done, is for later. */
+/* What the device had kept is through.  This is still inside the device's code: what it wakes up, and what else is to be
+ * done, is for later. */
 static void packet_done(struct usb_packet *p)
 {
     struct xhci_transfer *t = p->tag;
