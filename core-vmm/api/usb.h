@@ -65,7 +65,8 @@ struct usb_device {
 
 struct usb_port_ops {                    /* the side of a controller or a hub */
     void (*changed)(struct usb_port *p); /* a device has come, or is gone: p->device */
-    /* u, the device here or one further down, has something to say: by that endpoint (| 0x80: to the guest). */
+    /* u, the device here or one further down, has something to say: by that endpoint (| 0x80: to the guest).  It is called in
+     * the middle of u's code, so it only takes note: nothing is sent to u, or taken back, before it returns. */
     void (*wake)(struct usb_port *p, struct usb_device *u, uint8_t endpoint);
 };
 struct usb_port {

@@ -118,13 +118,15 @@ static void frame_due(struct device *d)
     walk_due(d);
 }
 
+/* A device has an answer, or something to say.  This is inside its code, where a walk could take back what it just works at: the
+ * timer does it, at once.  Where it is off, nobody needs a schedule. */
 static void through(struct device *d)
 {
     struct ehci *x = d->state;
-    if (!runs(x) || x->inside)
+    if (!runs(x) || x->inside || x->due == DEV_NEVER)
         return;
     x->quiet = 0;
-    walk_due(d);
+    set_due(d, dev_now(d));
 }
 
 /* ---- ports ---- */

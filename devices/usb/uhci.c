@@ -88,14 +88,15 @@ static void set_due(struct device *d, uint64_t at)
     dev_timer(d, UHCI_TIMER, at, frame_due);
 }
 
-/* A device has an answer: the frames from now on are full ones again. */
+/* A device has an answer: the frames from now on are full ones again.  This is inside the device's code, where a walk could take
+ * back what it just works at: the timer walks those that are due, at once. */
 static void through(struct device *d)
 {
     struct uhci *x = d->state;
     if (!runs(x) || x->inside)
         return;
     x->quiet = 0;
-    walk_due(d);
+    next_frame(d);
 }
 
 /* ---- ports ---- */

@@ -11,7 +11,7 @@
 
 enum { HID_GET_REPORT = 1, HID_GET_IDLE = 2, HID_GET_PROTOCOL = 3, HID_SET_REPORT = 9, HID_SET_IDLE, HID_SET_PROTOCOL };
 enum { TO_CLASS = 0x21, FROM_CLASS = 0xa1, REPORT_IN = 0x81, QUEUE = 32, KEYS = 6, DOWN_MOST = 24, REPORT_MOST = 8 };
-enum { ROLL_OVER = 1, MODIFIER_FIRST = 0xe0, MODIFIER_LAST = 0xe7, TABLET_MOST = 0x7fff };
+enum { ROLL_OVER = 1, MODIFIER_FIRST = 0xe0, MODIFIER_LAST = 0xe7, TABLET_MOST = 0x7fff, MOVE_MOST = 1 << 24 };
 
 struct hid_event { /* a key: buttons is its usage, x whether it goes down */
     int32_t x, y, wheel;
@@ -280,11 +280,17 @@ bool usb_hid_key(struct usb_device *u, unsigned code, bool down)
     return !usage || !h->looked || queue(h, (struct hid_event){.buttons = usage, .x = down});
 }
 
+/* More than that is no move that a user makes; nor is it loaded. */
+static int32_t bounded(int64_t move)
+{
+    return CLAMP(move, -MOVE_MOST, MOVE_MOST);
+}
+
 bool usb_hid_move(struct usb_device *u, int x, int y, int wheel, unsigned buttons)
 {
-    enum { MOVE_MOST = 1 << 24 };
     struct hid *h = hid_of(u);
-    struct hid_event e = {x, y, -wheel, buttons}, *last = h->count ? &h->queue[h->count - 1] : NULL;
+    struct hid_event e = {bounded(x), bounded(y), bounded(-(int64_t)wheel), buttons},
+                     *last = h->count ? &h->queue[h->count - 1] : NULL;
     bool relative = h->what == INPUT_POINTER;
     if (!h->looked)
         return true;
@@ -294,9 +300,9 @@ bool usb_hid_move(struct usb_device *u, int x, int y, int wheel, unsigned button
     }
     if (!last || last->buttons != buttons)
         return queue(h, e);
-    last->x = relative ? CLAMP(last->x + e.x, -MOVE_MOST, MOVE_MOST) : e.x;
-    last->y = relative ? CLAMP(last->y + e.y, -MOVE_MOST, MOVE_MOST) : e.y;
-    last->wheel = CLAMP(last->wheel + e.wheel, -MOVE_MOST, MOVE_MOST);
+    last->x = relative ? bounded(last->x + e.x) : e.x;
+    last->y = relative ? bounded(last->y + e.y) : e.y;
+    last->wheel = bounded(last->wheel + e.wheel);
     return true;
 }
 
@@ -332,7 +338,7 @@ static bool sync_state(struct usb_device *u, struct stream *s)
         stream_u32(s, (uint32_t *)&e->y);
         stream_u32(s, (uint32_t *)&e->wheel);
         stream_u32(s, &e->buttons);
-        s->failed |= ABS((int64_t)e->x) > 1 << 24 || ABS((int64_t)e->y) > 1 << 24 || ABS((int64_t)e->wheel) > 1 << 24;
+        s->failed |= e->x != bounded(e->x) || e->y != bounded(e->y) || e->wheel != bounded(e->wheel);
     }
     stream_check_u32(s, &h->down, DOWN_MOST);
     stream_raw(s, h->key, sizeof h->key);

@@ -113,7 +113,7 @@ static void set_port(struct hub *h, unsigned n, unsigned feature)
             h->status[n] |= S_SUSPEND;
         break;
     case F_RESET:
-        if (!(h->status[n] & S_CONNECTION))
+        if (!(h->status[n] & S_CONNECTION) || !h->port[n].device) /* a loaded state may say what is not so */
             break;
         usb_reset(h->port[n].device);
         set_enabled(h, n, true);

@@ -390,19 +390,24 @@ static void go_on(struct storage *m)
 {
     struct usb_packet *p = m->kept;
     enum usb_status status = p ? bulk(m, p) : USB_LATER;
-    if (status == USB_LATER)
+    if (status == USB_LATER || m->kept != p) /* it may have been taken back meanwhile */
         return;
     m->kept = NULL;
-    usb_done(p, status);
+    usb_done(p, status == USB_NAK ? USB_LOST : status);
 }
 
+/* A reset, of whatever kind.  The packet that is kept was of the command that is forgotten. */
 static void forget(struct storage *m)
 {
+    struct usb_packet *p = m->kept;
     m->phase = PHASE_COMMAND;
     m->left = m->buffered = m->used = 0;
     m->action.what = SCSI_DONE;
     m->stale = m->busy;
     m->refused = m->halted_in = m->halted_out = false;
+    m->kept = NULL;
+    if (p)
+        usb_done(p, USB_LOST);
 }
 
 static enum usb_status control(struct storage *m, struct usb_packet *p)
@@ -463,12 +468,8 @@ static void configured(struct usb_device *u)
 static void reset(struct usb_device *u)
 {
     struct storage *m = u->state;
-    struct usb_packet *p = m->kept;
-    forget(m);
     scsi_power_on(&m->drive);
-    m->kept = NULL;
-    if (p)
-        usb_done(p, USB_LOST);
+    forget(m); /* last: whose packet it keeps may go on */
 }
 
 static void sync_drive(struct stream *s, struct ata_drive *v)

@@ -87,6 +87,13 @@ void xhci_work(struct device *d)
     xhci_update(d);
 }
 
+void xhci_work_soon(struct device *d)
+{
+    const struct xhci *x = d->state;
+    if (!x->inside && xhci_runs(x)) /* inside, xhci_work() looks itself what is wanted */
+        set_due(d, dev_now(d));
+}
+
 /* ---- time ---- */
 static uint32_t microframe(struct device *d)
 {

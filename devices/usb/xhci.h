@@ -116,8 +116,8 @@ struct xhci {
     struct xhci_trb event[XHCI_PENDING];
     /* What is at work. */
     bool inside, again;
-    uint32_t budget; /* steps that are left before others have their turn: TDs, and pages of their data */
-    uint64_t due;                          /* more work, by the timer; DEV_NEVER: none */
+    uint32_t budget; /* steps that are left before others have their turn: TRBs and links read, pages of data */
+    uint64_t due;    /* more work, by the timer; DEV_NEVER: none */
     struct xhci_slot slot[XHCI_SLOTS + 1]; /* 0: none */
 };
 
@@ -132,8 +132,10 @@ enum {
     STS_ERROR = 1 << 12
 };
 
-/* xhci.c: what was put off; at the end of whatever the guest, a drive or the user did. */
+/* xhci.c: what was put off; at the end of whatever the guest did, never inside a device's code: a command may take back, or free,
+ * the packet that the device is just working at.  xhci_work_soon(): the same by the timer, at once. */
 void xhci_work(struct device *d);
+void xhci_work_soon(struct device *d);
 bool xhci_runs(const struct xhci *x);
 
 /* xhci_events.c */

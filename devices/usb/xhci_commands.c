@@ -45,13 +45,21 @@ static void show_slot(struct device *d, const struct xhci_slot *s, unsigned last
     context_done(d, s->context, 0);
 }
 
-static void copy_context(struct device *d, const struct xhci_slot *s, uint64_t input, unsigned n)
+/* One of an input context, read once: a guest may change it meanwhile.  false: it is not in RAM. */
+static bool read_context(struct device *d, uint64_t input, unsigned n, uint8_t *out)
 {
     const uint8_t *from = context(d, input, n + 1, false);
+    if (from)
+        memcpy(out, from, XHCI_CONTEXT);
+    return from;
+}
+
+static void write_context(struct device *d, const struct xhci_slot *s, unsigned n, const uint8_t *c)
+{
     uint8_t *to = context(d, s->context, n, true);
-    if (!from || !to)
+    if (!to)
         return;
-    memmove(to, from, XHCI_CONTEXT);
+    memcpy(to, c, XHCI_CONTEXT);
     context_done(d, s->context, n);
 }
 
@@ -62,14 +70,13 @@ static bool endpoint_on(struct device *d, unsigned slot, unsigned n, uint64_t in
 {
     struct xhci *x = d->state;
     struct xhci_slot *s = &x->slot[slot];
-    const uint8_t *c = context(d, input, n + 1, false);
-    uint32_t type = c ? get_le32(c + 4) >> 3 & 7 : 0;
+    uint8_t c[XHCI_CONTEXT];
+    uint32_t type = read_context(d, input, n, c) ? get_le32(c + 4) >> 3 & 7 : 0;
     bool in = type > 4;
     if (!type || (type == 4) != (n == 1) || (n > 1 && in != (n & 1)))
         return false;
     xhci_endpoint_off(d, slot, n);
-    copy_context(d, s, input, n);
-    c = context(d, input, n + 1, false);
+    write_context(d, s, n, c);
     s->endpoint[n] = (struct xhci_endpoint){.state = ENDPOINT_RUNNING,
                                             .type = type,
                                             .most = get_le32(c + 4) >> 16,
@@ -133,10 +140,11 @@ static unsigned address_device(struct device *d, unsigned slot, const struct xhc
     struct xhci *x = d->state;
     struct xhci_slot *s = &x->slot[slot];
     uint64_t input = t->parameter & ~UINT64_C(15);
-    const uint8_t *add = context(d, input, 0, false), *c = context(d, input, 1, false);
+    uint8_t c[XHCI_CONTEXT];
+    const uint8_t *add = context(d, input, 0, false);
     const uint8_t *table = dev_dma(d, x->contexts + slot * 8, 8, false);
     bool addressed = !(t->control & NO_ADDRESS);
-    if (!add || !c || !table || (get_le32(add + 4) & 3) != 3)
+    if (!add || !read_context(d, input, 0, c) || !table || (get_le32(add + 4) & 3) != 3)
         return CODE_TRB;
     if (s->state > SLOT_DEFAULT || (s->state == SLOT_DEFAULT && !addressed))
         return CODE_CONTEXT_STATE;
@@ -149,7 +157,7 @@ static unsigned address_device(struct device *d, unsigned slot, const struct xhc
     struct usb_device *u = xhci_device_of(x, s);
     if (!u)
         return CODE_TRANSACTION;
-    copy_context(d, s, input, 0);
+    write_context(d, s, 0, c);
     if (!context(d, s->context, 0, true) || !endpoint_on(d, slot, 1, input))
         return CODE_PARAMETER;
     s->state = addressed ? SLOT_ADDRESSED : SLOT_DEFAULT;
@@ -330,8 +338,9 @@ void xhci_commands_run(struct device *d)
     struct xhci_trb t;
     bool bad = false;
     for (unsigned n = 0; x->commands_run && xhci_runs(x); n++) {
-        if (n == COMMANDS_AT_ONCE || !xhci_has_room(x)) {
-            x->again |= n == COMMANDS_AT_ONCE;
+        bool enough = n == COMMANDS_AT_ONCE || !x->budget;
+        if (enough || !xhci_has_room(x)) {
+            x->again |= enough;
             return;
         }
         if (!xhci_next_trb(d, &x->commands, &t, &bad))

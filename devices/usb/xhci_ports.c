@@ -89,7 +89,7 @@ static void changed(struct usb_port *p)
     struct xhci *x = d->state;
     show(x, p->number - 1);
     tell(d, p->number - 1, P_C_CONNECTED);
-    xhci_work(d);
+    xhci_work_soon(d);
 }
 
 /* ---- registers ---- */
@@ -173,7 +173,7 @@ struct usb_device *xhci_device_of(struct xhci *x, const struct xhci_slot *s)
     return u && (s->state < SLOT_ADDRESSED || u->address == s - x->slot) ? u : NULL;
 }
 
-/* Its endpoint is asked again, and a port that sleeps wakes up. */
+/* Its endpoint is asked again, but not from here, which is inside the device's code; and a port that sleeps wakes up. */
 static void wake(struct usb_port *p, struct usb_device *u, uint8_t endpoint)
 {
     struct device *d = p->owner;
@@ -188,7 +188,7 @@ static void wake(struct usb_port *p, struct usb_device *u, uint8_t endpoint)
         if (s->state >= SLOT_ENABLED && s->endpoint[id].state == ENDPOINT_RUNNING && xhci_device_of(x, s) == u)
             s->endpoint[id].wanted = true;
     }
-    xhci_work(d);
+    xhci_work_soon(d);
 }
 
 const struct usb_port_ops xhci_port_ops = {.changed = changed, .wake = wake};

@@ -21,10 +21,17 @@ enum {
 enum { EVENT_DATA = 4, RESIDUE_MOST = 0xffffff };
 
 /* ---- rings ---- */
+static void spend(struct device *d, uint32_t steps)
+{
+    struct xhci *x = d->state;
+    x->budget -= MIN(x->budget, steps);
+}
+
 bool xhci_next_trb(struct device *d, struct xhci_ring *r, struct xhci_trb *t, bool *bad)
 {
     for (unsigned links = 0; links < 16; links++) {
         const uint8_t *p = dev_dma(d, r->at, XHCI_TRB, false);
+        spend(d, 1);
         if (!p)
             break;
         *t = (struct xhci_trb){get_le64(p), get_le32(p + 8), get_le32(p + 12), r->at};
@@ -48,37 +55,44 @@ static bool has_data(const struct xhci_trb *t)
     return type == TRB_NORMAL || type == TRB_DATA || type == TRB_ISOCH;
 }
 
-static uint32_t data_bytes(const struct xhci_trb *t)
+/* As many as a TRB can have: what is immediate has them in place of an address. */
+static uint32_t data_most(const struct xhci_trb *t)
 {
-    return has_data(t) ? t->status & LENGTH : 0;
+    return t->control & TRB_IMMEDIATE ? sizeof t->parameter : TRB_BYTES_MOST;
 }
 
-static bool good_trb(const struct xhci_trb *t, bool control)
+static uint32_t data_bytes(const struct xhci_trb *t)
 {
-    bool immediate = t->control & TRB_IMMEDIATE;
+    return has_data(t) ? MIN(t->status & LENGTH, data_most(t)) : 0;
+}
+
+static bool is_isochronous(uint32_t type)
+{
+    return type == TYPE_ISOCH_IN || type == TYPE_ISOCH_OUT;
+}
+
+/* type: of the endpoint. */
+static bool good_trb(const struct xhci_trb *t, uint32_t type)
+{
+    uint32_t bytes = t->status & LENGTH;
+    bool control = type == TYPE_CONTROL, fits = bytes <= data_most(t);
     switch (xhci_trb_type(t)) {
-    case TRB_SETUP: return control && immediate && (t->status & LENGTH) == USB_SETUP;
+    case TRB_SETUP: return control && t->control & TRB_IMMEDIATE && bytes == USB_SETUP;
     case TRB_DATA:
-    case TRB_NORMAL: return (t->status & LENGTH) <= (immediate ? 8u : TRB_BYTES_MOST);
+    case TRB_NORMAL: return fits;
     case TRB_STATUS: return control;
-    case TRB_ISOCH: return !control && (t->status & LENGTH) <= TRB_BYTES_MOST;
+    case TRB_ISOCH: return is_isochronous(type) && fits;
     case TRB_EVENT_DATA:
     case TRB_NO_OP: return true;
     }
     return false;
 }
 
-/* A control transfer ends with the TD of its status stage, others with their only one. */
-static bool is_last(const struct xhci_transfer *x, const struct xhci_trb *t, bool control)
+/* A control transfer ends with the TD of its status stage (has_status: it has been read), others with their only one. */
+static bool is_last(const struct xhci_transfer *x, const struct xhci_trb *t, bool has_status)
 {
-    if (t->control & TRB_CHAIN)
-        return false;
-    if (!control || xhci_trb_type(&x->trb[0]) != TRB_SETUP)
-        return true;
-    for (unsigned i = 0; i < x->count; i++)
-        if (xhci_trb_type(&x->trb[i]) == TRB_STATUS)
-            return true;
-    return false;
+    bool control = xhci_trb_type(&x->trb[0]) == TRB_SETUP; /* which good_trb() lets be on control endpoints only */
+    return !(t->control & TRB_CHAIN) && (has_status || !control);
 }
 
 /* Reads what comes next; false: nothing yet, or *bad. */
@@ -87,16 +101,17 @@ static bool gather(struct device *d, struct xhci_endpoint *e, bool *bad)
     struct xhci_transfer *x = e->transfer;
     struct xhci_ring r = e->ring;
     struct xhci_trb t;
-    bool control = e->type == TYPE_CONTROL;
+    bool has_status = false;
     x->count = x->bytes = 0;
     while (xhci_next_trb(d, &r, &t, bad)) {
-        *bad = x->count == XHCI_TRBS || !good_trb(&t, control) || x->bytes > INT32_MAX;
+        *bad = x->count == XHCI_TRBS || !good_trb(&t, e->type) || x->bytes > INT32_MAX;
         x->trb[MIN(x->count, XHCI_TRBS - 1)] = t;
         if (*bad)
             return false;
         x->count++;
         x->bytes += data_bytes(&t);
-        if (is_last(x, &t, control)) {
+        has_status |= xhci_trb_type(&t) == TRB_STATUS;
+        if (is_last(x, &t, has_status)) {
             x->after = r;
             return true;
         }
@@ -195,9 +210,8 @@ static void end(struct device *d, struct xhci_endpoint *e, unsigned code)
 {
     struct xhci_transfer *x = e->transfer;
     uint32_t moved = MIN(e->moved, x->bytes);
-    bool isochronous = e->type == TYPE_ISOCH_IN || e->type == TYPE_ISOCH_OUT;
     e->moved = 0;
-    if (code == CODE_SUCCESS || isochronous)
+    if (code == CODE_SUCCESS || is_isochronous(e->type))
         e->ring = x->after;
     else
         halt(d, x->slot, x->endpoint, code == CODE_TRB ? ENDPOINT_ERROR : ENDPOINT_HALTED);
@@ -265,9 +279,11 @@ static unsigned make_packet(struct device *d, struct xhci_endpoint *e)
     return p->in || copy(d, x, e->moved, p->bytes, false) ? 0 : CODE_DATA_BUFFER;
 }
 
-/* Works at what is gathered; false: it cannot go on now. */
+/* Works at what is gathered; false: it cannot go on now.  When others have waited long enough, it goes on later, gathered
+ * anew. */
 static bool carry_on(struct device *d, struct xhci_slot *s, struct xhci_endpoint *e)
 {
+    struct xhci *controller = d->state;
     struct xhci_transfer *x = e->transfer;
     do {
         unsigned code = make_packet(d, e);
@@ -275,15 +291,19 @@ static bool carry_on(struct device *d, struct xhci_slot *s, struct xhci_endpoint
             end(d, e, code);
             return true;
         }
+        spend(d, x->packet.bytes / BYTES_A_STEP);
         x->kept = true; /* what it wakes up meanwhile is not for this endpoint */
-        enum usb_status status = usb_send(xhci_device_of(d->state, s), &x->packet);
+        enum usb_status status = usb_send(xhci_device_of(controller, s), &x->packet);
         if (status == USB_LATER)
             return false;
         x->kept = false;
         if (status == USB_NAK)
             return false;
-    } while (!packet_through(d, e));
-    return true;
+        if (packet_through(d, e))
+            return true;
+    } while (controller->budget);
+    e->wanted = true;
+    return false;
 }
 
 /* Only no-ops and event data. */
@@ -330,7 +350,6 @@ void xhci_endpoint_run(struct device *d, unsigned slot, unsigned endpoint)
             }
             return;
         }
-        x->budget -= MIN(x->budget, 1 + t->bytes / BYTES_A_STEP);
         if (is_empty(t))
             end(d, e, CODE_SUCCESS);
         else if (!carry_on(d, s, e))
@@ -338,7 +357,8 @@ void xhci_endpoint_run(struct device *d, unsigned slot, unsigned endpoint)
     }
 }
 
-/* What the device had kept is through.  Others may have to go on now. */
+/* What the device had kept is through.  This is still inside the device's code: what it wakes up, and what else is to be
+ * done, is for later. */
 static void packet_done(struct usb_packet *p)
 {
     struct xhci_transfer *t = p->tag;
@@ -346,24 +366,47 @@ static void packet_done(struct usb_packet *p)
     struct xhci *x = d->state;
     struct xhci_slot *s = &x->slot[t->slot];
     struct xhci_endpoint *e = &s->endpoint[t->endpoint];
+    bool inside = x->inside;
+    x->inside = true;
     t->kept = false;
     if (packet_through(d, e) || carry_on(d, s, e))
         e->wanted = true;
-    xhci_work(d);
+    x->inside = inside;
+    xhci_work_soon(d);
 }
 
 /* ---- stopping ---- */
+
+/* true: the device had the packet. */
+static bool take_back(struct xhci_endpoint *e)
+{
+    struct xhci_transfer *t = e->transfer;
+    bool kept = t && t->kept;
+    if (kept)
+        usb_cancel(&t->packet);
+    if (t)
+        t->kept = false;
+    e->wanted = false;
+    return kept;
+}
+
+/* What has been moved of a packet that was taken back is not moved again; a control transfer begins anew. */
+static void count_moved(struct device *d, struct xhci_endpoint *e)
+{
+    const struct usb_packet *p = &e->transfer->packet;
+    uint32_t moved = MIN(p->moved, p->bytes);
+    if (p->kind != USB_CONTROL && (!p->in || copy(d, e->transfer, e->moved, moved, true)))
+        e->moved += moved;
+}
+
 void xhci_endpoint_stop(struct device *d, unsigned slot, unsigned endpoint, bool tell_guest)
 {
     struct xhci *x = d->state;
     struct xhci_endpoint *e = &x->slot[slot].endpoint[endpoint];
     struct xhci_transfer *t = e->transfer;
     bool bad = false;
-    if (t && t->kept)
-        usb_cancel(&t->packet);
-    if (t)
-        t->kept = false;
-    e->wanted = false;
+    if (take_back(e))
+        count_moved(d, e);
     if (tell_guest && t && gather(d, e, &bad)) {
         uint32_t left = e->moved;
         for (unsigned i = 0; i < t->count; i++) {
@@ -381,7 +424,7 @@ void xhci_endpoint_off(struct device *d, unsigned slot, unsigned endpoint)
 {
     struct xhci *x = d->state;
     struct xhci_endpoint *e = &x->slot[slot].endpoint[endpoint];
-    xhci_endpoint_stop(d, slot, endpoint, false);
+    take_back(e);
     g_free(e->transfer);
     *e = (struct xhci_endpoint){0};
 }
