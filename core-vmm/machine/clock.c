@@ -7,7 +7,11 @@
  * Timers sit in a binary heap.  Whoever notices that one is due runs it: the loop thread (woken by a timerfd), or a vCPU
  * that halted and waits for the next timer itself, which saves the guest two thread switches per timer interrupt.  While
  * a vCPU does so, the timerfd is set a little later, as a safety net only.
- * A timer's function runs without the clock's lock; one timer never runs twice at a time (the device's lock sees to it). */
+ * A timer's function runs without the clock's lock; one timer never runs twice at a time (the device's lock sees to it).
+ *
+ * Work that a timer does may take longer than the pause after which it wants to go on.  So what comes due while others run waits
+ * for the next round; and in the loop thread that one comes with the priority of other sources, so that they have their turn:
+ * a guest that gives its devices too much to do does not keep the VM from hearing "stop". */
 #include "core-vmm/machine/core.h"
 #include <string.h>
 #include <glib-unix.h>
@@ -85,6 +89,7 @@ static gboolean timer_fd_ready(int fd, GIOCondition condition, gpointer data)
     c->armed = DEV_NEVER;
     pthread_mutex_unlock(&c->lock);
     clock_run(c);
+    g_source_set_priority(c->source, clock_until_next(c) ? G_PRIORITY_HIGH : G_PRIORITY_DEFAULT);
     return G_SOURCE_CONTINUE;
 }
 
@@ -248,14 +253,13 @@ void clock_timer_set(struct timer *t, uint64_t at_ns)
 void clock_run(struct clock *c)
 {
     pthread_mutex_lock(&c->lock);
-    uint64_t now = now_locked(c);
+    const uint64_t now = now_locked(c); /* what comes due meanwhile waits: else this might not end */
     while (c->going && c->heap->len && heap_at(c, 0)->at <= now) {
         struct timer *t = heap_at(c, 0);
         heap_remove(c, t);
         pthread_mutex_unlock(&c->lock);
         t->fn(t->ctx);
         pthread_mutex_lock(&c->lock);
-        now = now_locked(c);
     }
     arm(c);
     pthread_mutex_unlock(&c->lock);

@@ -191,7 +191,7 @@ void clock_step(struct clock *c, uint64_t ns); /* stepped: runs what comes due, 
 struct timer *clock_timer_new(struct clock *c, void (*fn)(void *ctx), void *ctx); /* fn gets no lock */
 void clock_timer_free(struct timer *t);
 void clock_timer_set(struct timer *t, uint64_t at_ns); /* DEV_NEVER stops it */
-void clock_run(struct clock *c);                       /* runs what has come due; any thread */
+void clock_run(struct clock *c);                       /* runs what is due now, not what comes due meanwhile; any thread */
 int64_t clock_until_next(struct clock *c);             /* host ns to the next timer; INT64_MAX: none */
 void clock_halted(struct clock *c, int change); /* a vCPU went to (+1) or left (-1) its halt and runs timers itself */
 const _Atomic int64_t *clock_tsc_offset(struct clock *c);

@@ -15,7 +15,8 @@ struct resampler {
     bool copies;
     uint64_t step, at; /* frames that go in; at: from `begin` on */
     size_t begin, end, room;
-    int16_t *in; /* stereo */
+    int16_t *in;   /* stereo */
+    bool weighted; /* they are made when they are needed: a guest may start and stop very often */
     float weight[PHASES + 1][TAPS];
 };
 
@@ -34,6 +35,7 @@ static void make_weights(struct resampler *r)
         for (unsigned i = 0; i < TAPS; i++)
             r->weight[p][i] /= sum;
     }
+    r->weighted = true;
 }
 
 struct resampler *resampler_new(unsigned from, unsigned to, bool exact)
@@ -45,7 +47,6 @@ struct resampler *resampler_new(unsigned from, unsigned to, bool exact)
     r->room = from * SECONDS + TAPS;
     r->in = g_new(int16_t, r->room * 2);
     resampler_correct(r, 1);
-    make_weights(r);
     resampler_clear(r);
     return r;
 }
@@ -125,6 +126,8 @@ static void one_frame(const struct resampler *r, const int16_t *in, uint32_t pla
 size_t resampler_take(struct resampler *r, float *mix, size_t n)
 {
     n = MIN(n, resampler_ready(r));
+    if (n && !r->copies && !r->weighted)
+        make_weights(r);
     for (size_t i = 0; i < n; i++, mix += 2) {
         const int16_t *in = r->in + 2 * (r->begin + (r->at >> 32));
         if (r->copies) {

@@ -64,7 +64,7 @@ static bool format_good(const struct audio_wire *h)
 static bool frames_good(const struct source *o, const struct audio_wire *h, size_t bytes)
 {
     return h->frames <= AUDIO_WIRE_FRAMES_MOST && bytes == (size_t)h->frames * h->channels * sizeof(int16_t) &&
-           (!o->runs || h->channels == o->channels);
+           (!o->runs || (h->channels == o->channels && h->rate == o->rate));
 }
 
 static bool take(struct sound *s, const struct audio_wire *h, const int16_t *samples, size_t bytes)

@@ -2,6 +2,9 @@
 /* sound_line.c - see sound_line.h.  Frames come from the machine's streams on any thread and go out as packets at once; what the
  * sound process does not take now waits, for two seconds of sound at most, and then is lost and counted.  Nothing ever blocks.
  *
+ * That a stream starts or stops may not be lost.  So one of which that could not be put in the queue, or whose guest does it faster
+ * than the sound process takes it, is `untold`: its sound is lost until the queue has run empty, and then only its last state is told.
+ *
  * What the guest records is asked for in advance: a stream that starts wants a tenth of a second, and then as much as it takes, so
  * that so much is always on its way or here.  If nothing is here it records silence, which is counted as well.
  *
@@ -18,7 +21,10 @@
 
 enum {
     WAITING_MOST = 2 << 20,
+    CONTROLS_MOST = 256, /* starts, stops and wants that wait */
+    RECEIVED_MOST = 64,  /* packets at once */
     AHEAD_PART = 10 /* of a second */,
+    WANT_PART = 100,
     RING_PARTS = 2 /* as often as that */,
     FINISH_MS = 1000
 };
@@ -30,6 +36,9 @@ struct line_stream {
     unsigned number;
     bool in;
     struct audio_format format; /* of one that runs; else rate 0 */
+    struct audio_format told;   /* what the process knows of it, or will when it has the queue */
+    bool untold;                /* `told` is not so any more, and is not mended before the queue is empty */
+    size_t wanted;              /* frames more than were asked for */
     /* Recording: a ring of frames. */
     int16_t *ring;
     size_t room, first, count; /* frames */
@@ -43,6 +52,7 @@ struct sound_line {
     GSource *source;
     GQueue waiting; /* GBytes: packets */
     size_t waiting_bytes;
+    unsigned waiting_controls;
     struct line_stream stream[AUDIO_WIRE_STREAMS];
     unsigned streams;
     struct audio_host host, earlier; /* earlier: what processes before this one counted */
@@ -55,7 +65,12 @@ static bool send_now(struct sound_line *l, const void *data, size_t bytes)
     return send(l->fd, data, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes;
 }
 
-static void send_waiting(struct sound_line *l)
+static bool is_control(GBytes *packet)
+{
+    return g_bytes_get_size(packet) == sizeof(struct audio_wire);
+}
+
+static void send_queue(struct sound_line *l)
 {
     GBytes *next;
     while (l->fd >= 0 && (next = g_queue_peek_head(&l->waiting))) {
@@ -64,45 +79,77 @@ static void send_waiting(struct sound_line *l)
         if (!send_now(l, data, bytes))
             return;
         l->waiting_bytes -= bytes;
+        l->waiting_controls -= is_control(next);
         g_bytes_unref(g_queue_pop_head(&l->waiting));
     }
 }
 
-static void put(struct sound_line *l, const struct audio_wire *head, const int16_t *frames)
+/* False: it is lost. */
+static bool put(struct sound_line *l, const struct audio_wire *head, const int16_t *frames)
 {
     uint8_t packet[sizeof *head + AUDIO_WIRE_SAMPLES * sizeof *frames];
     size_t samples = frames ? (size_t)head->frames * head->channels : 0,
            bytes = sizeof *head + samples * sizeof *frames;
     if (l->fd < 0 && !l->new)
-        return;
+        return false;
     memcpy(packet, head, sizeof *head);
     if (samples)
         memcpy(packet + sizeof *head, frames, samples * sizeof *frames);
-    send_waiting(l);
+    send_queue(l);
     if (l->fd >= 0 && g_queue_is_empty(&l->waiting) && send_now(l, packet, bytes))
-        return;
-    if (l->waiting_bytes + bytes > WAITING_MOST) {
-        l->host.lost += frames ? head->frames : 0;
-        return;
-    }
+        return true;
+    if (l->waiting_bytes + bytes > WAITING_MOST || (!samples && l->waiting_controls >= CONTROLS_MOST))
+        return false;
     g_queue_push_tail(&l->waiting, g_bytes_new(packet, bytes));
     l->waiting_bytes += bytes;
+    l->waiting_controls += !samples;
+    return true;
 }
 
 static struct audio_wire head_of(const struct line_stream *s, enum audio_wire_kind kind, size_t frames)
 {
-    return (struct audio_wire){.kind = kind,
-                               .stream = s->number,
-                               .channels = s->format.channels,
-                               .in = s->in,
-                               .rate = s->format.rate,
-                               .frames = frames};
+    const struct audio_format *f = kind == AUDIO_WIRE_STOP ? &s->told : &s->format;
+    return (struct audio_wire){
+        .kind = kind, .stream = s->number, .channels = f->channels, .in = s->in, .rate = f->rate, .frames = frames};
 }
 
-static void say(struct line_stream *s, enum audio_wire_kind kind, size_t frames)
+static bool say(struct line_stream *s, enum audio_wire_kind kind, size_t frames)
 {
     struct audio_wire head = head_of(s, kind, frames);
-    put(s->line, &head, NULL);
+    return put(s->line, &head, NULL);
+}
+
+static bool tell_stop(struct line_stream *s)
+{
+    if (s->told.rate && !say(s, AUDIO_WIRE_STOP, 0))
+        return false;
+    s->told = (struct audio_format){0};
+    return true;
+}
+
+static bool tell_start(struct line_stream *s)
+{
+    if (!s->format.rate)
+        return true;
+    if (!say(s, AUDIO_WIRE_START, 0))
+        return false;
+    s->told = s->format;
+    s->wanted = 0;
+    return !s->in || say(s, AUDIO_WIRE_WANT, s->format.rate / AHEAD_PART);
+}
+
+/* It stops, if it ran, and starts, if it runs. */
+static void tell(struct line_stream *s)
+{
+    s->untold = !tell_stop(s) || !tell_start(s);
+}
+
+static void send_waiting(struct sound_line *l)
+{
+    send_queue(l);
+    for (unsigned i = 0; i < l->streams && l->fd >= 0 && g_queue_is_empty(&l->waiting); i++)
+        if (l->stream[i].untold)
+            tell(&l->stream[i]);
 }
 
 /* ---- packets in ---- */
@@ -133,27 +180,45 @@ static void took(struct sound_line *l, const struct audio_wire *head, const uint
     ring_put(s, frames, head->frames);
 }
 
-/* False: nobody is at the other end any more. */
+/* So much as there is, and not without end.  False: nobody is at the other end any more. */
 static bool receive(struct sound_line *l)
 {
     uint8_t packet[sizeof(struct audio_wire) + AUDIO_WIRE_SAMPLES * sizeof(int16_t)];
     struct audio_wire head;
-    ssize_t n = -1;
-    while (l->fd >= 0 && (n = read(l->fd, packet, sizeof packet)) > 0) {
+    for (unsigned i = 0; i < RECEIVED_MOST && l->fd >= 0; i++) {
+        ssize_t n = read(l->fd, packet, sizeof packet);
+        if (n <= 0)
+            return n < 0 && (errno == EAGAIN || errno == EINTR);
         if ((size_t)n < sizeof head)
             continue;
         memcpy(&head, packet, sizeof head);
         took(l, &head, packet + sizeof head, n - sizeof head);
     }
-    return l->fd < 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+    return true;
 }
 
 /* ---- the machine's streams ---- */
 
 static void play(struct line_stream *s, const int16_t *frames, size_t n)
 {
+    struct sound_line *l = s->line;
     struct audio_wire head = head_of(s, AUDIO_WIRE_FRAMES, n);
-    put(s->line, &head, frames);
+    if (s->untold)
+        send_waiting(l);
+    if ((s->untold || !put(l, &head, frames)) && (l->fd >= 0 || l->new))
+        l->host.lost += n;
+}
+
+/* Those that a guest takes one by one are asked for together, if the process is slow. */
+static void want(struct line_stream *s, size_t n)
+{
+    s->wanted += n;
+    if (s->untold)
+        send_waiting(s->line);
+    if (s->untold || !s->wanted || (!g_queue_is_empty(&s->line->waiting) && s->wanted < s->format.rate / WANT_PART))
+        return;
+    s->untold = !say(s, AUDIO_WIRE_WANT, s->wanted);
+    s->wanted = 0;
 }
 
 static void record(struct line_stream *s, int16_t *frames, size_t n)
@@ -166,8 +231,7 @@ static void record(struct line_stream *s, int16_t *frames, size_t n)
         memcpy(frames + i * c, s->ring + s->first * c, c * sizeof *frames);
     if (s->primed && s->line->fd >= 0)
         s->line->host.not_recorded += n - here;
-    if (here)
-        say(s, AUDIO_WIRE_WANT, here);
+    want(s, here);
 }
 
 static void on_frames(void *ctx, const struct audio_format *format, int16_t *frames, size_t n)
@@ -184,26 +248,26 @@ static void on_frames(void *ctx, const struct audio_format *format, int16_t *fra
 static void start(struct line_stream *s, const struct audio_format *format)
 {
     s->format = *format;
-    say(s, AUDIO_WIRE_START, 0);
     if (!s->in)
         return;
     s->room = format->rate / AHEAD_PART * RING_PARTS;
     s->ring = g_new(int16_t, s->room * format->channels);
     s->first = s->count = 0;
     s->primed = false;
-    say(s, AUDIO_WIRE_WANT, format->rate / AHEAD_PART);
 }
 
 static void on_runs(void *ctx, const struct audio_format *format)
 {
     struct line_stream *s = ctx;
     g_mutex_lock(&s->line->lock);
-    if (s->format.rate)
-        say(s, AUDIO_WIRE_STOP, 0);
     g_clear_pointer(&s->ring, g_free);
     s->format = (struct audio_format){0};
     if (format)
         start(s, format);
+    if (s->untold)
+        send_waiting(s->line);
+    else
+        tell(s);
     g_mutex_unlock(&s->line->lock);
 }
 
@@ -219,7 +283,11 @@ static void hang_up(struct sound_line *l)
         close(l->fd);
     l->fd = -1;
     g_queue_clear_full(&l->waiting, (GDestroyNotify)g_bytes_unref);
-    l->waiting_bytes = 0;
+    l->waiting_bytes = l->waiting_controls = 0;
+    for (unsigned i = 0; i < l->streams; i++) {
+        l->stream[i].told = (struct audio_format){0};
+        l->stream[i].untold = false;
+    }
     l->host.there = false;
     l->earlier = l->host;
     g_mutex_unlock(&l->lock);

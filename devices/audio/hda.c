@@ -17,6 +17,7 @@
 
 enum { STREAMS_IN = 4, STREAMS = 8, STREAM_AT = 0x80, STREAM_BYTES = 0x20, ALIASES = 0x2000, RING = 256 };
 enum { ADDRESS = 0, WALL_KHZ = 24000, FRAMES = 1024, FRAME_MOST = 8 * 4 };
+enum { PARTS_MOST = 4 * RING }; /* of buffers, also empty ones, in one move; one that is moved counts twice */
 
 /* ---- registers ---- */
 enum global {
@@ -231,11 +232,12 @@ static void write_position(struct device *d, struct hda_stream *s)
     dev_dma_done(d, at, 4);
 }
 
-/* The buffer that is next.  Empty ones are passed over; false: there is none, an error, and what moves meanwhile is silence. */
-static bool next_buffer(struct device *d, struct hda_stream *s)
+/* The buffer that is next.  Empty ones are passed over, and each visit costs one of `parts`, of which one stays; false: there is
+ * none, or none so soon, which is an error, and what moves meanwhile is silence. */
+static bool next_buffer(struct device *d, struct hda_stream *s, unsigned *parts)
 {
     uint64_t list = (uint64_t)s->r[BDPU] << 32 | s->r[BDPL];
-    for (unsigned tries = 0; tries <= s->r[LVI] && !s->in_buffer; tries++) {
+    for (unsigned tries = 0; tries <= s->r[LVI] && *parts > 1 && !s->in_buffer; tries++, --*parts) {
         const uint8_t *e = dev_dma(d, list + s->index * 16, 16, false);
         if (!e)
             break;
@@ -280,12 +282,14 @@ static void advance(struct hda_stream *s, uint32_t n, bool *interrupt)
     }
 }
 
-/* Moves that many bytes; from a list that makes no sense zeroes. */
+/* Moves that many bytes; from a list that makes no sense zeroes.  One whose buffers, or whose length, are of a few bytes makes none:
+ * else a guest could have this go on for seconds. */
 static void move_all(struct device *d, struct hda_stream *s, uint8_t *raw, uint32_t n, bool to_memory)
 {
     bool interrupt = false;
     uint32_t status = s->r[STS];
-    while (n && (s->in_buffer || next_buffer(d, s))) {
+    unsigned parts = PARTS_MOST;
+    for (; n && parts && (s->in_buffer || next_buffer(d, s, &parts)); parts--) {
         uint32_t part = MIN(n, s->bytes - s->done);
         if (s->r[CBL] > s->r[LPIB])
             part = MIN(part, s->r[CBL] - s->r[LPIB]);
@@ -294,6 +298,8 @@ static void move_all(struct device *d, struct hda_stream *s, uint8_t *raw, uint3
         raw += part;
         n -= part;
     }
+    if (n)
+        s->r[STS] |= STS_LIST;
     if (!to_memory)
         memset(raw, 0, n);
     write_position(d, s);
@@ -350,8 +356,8 @@ static uint32_t gain_of(const struct hda *h, const struct hda_stream *s, unsigne
 /* To be asked again when this buffer ends. */
 static void ask_again(struct device *d, struct hda_stream *s)
 {
-    unsigned frame = sample_bytes(s) * channels(s);
-    if (s->in_buffer || next_buffer(d, s))
+    unsigned frame = sample_bytes(s) * channels(s), parts = RING + 1;
+    if (s->in_buffer || next_buffer(d, s, &parts))
         audio_soon(s->audio, (s->bytes - s->done + frame - 1) / frame);
 }
 

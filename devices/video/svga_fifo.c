@@ -12,7 +12,7 @@
 #include "devices/video/svga.h"
 #include <stdatomic.h>
 
-enum { COMMAND_COST = 64, BARRIER_COST = 16384 };
+enum { COMMAND_COST = 64, BARRIER_COST = 16384, IDLE_MOST = 8 /* looks in which there was no command */ };
 #define ROUND_WORK  (UINT64_C(32) << 20) /* bytes moved, or commands, before others may go on */
 #define ROUND_PAUSE UINT64_C(100000)     /* ns */
 
@@ -232,13 +232,14 @@ static bool is_busy(const struct svga *s)
     return svga_fifo_has(s, FIFO_BUSY) && svga_fifo_get(s, FIFO_BUSY);
 }
 
-/* All that is there, as far as a round goes.  False: there is more. */
+/* All that is there, as far as a round goes.  False: there is more.  A guest that sets the flag again and
+ * again, and has nothing, is not believed for long. */
 static bool empty(struct device *d, bool *progress)
 {
     struct svga *s = d->state;
     struct ring r;
-    for (; s->work < ROUND_WORK; s->work += BARRIER_COST) {
-        while (look(s, &r) && one_command(d, &r)) {
+    for (unsigned idle = 0; s->work < ROUND_WORK && idle < IDLE_MOST; s->work += BARRIER_COST) {
+        for (idle++; look(s, &r) && one_command(d, &r); idle = 0) {
             *progress = true;
             if (s->work >= ROUND_WORK)
                 return false;
@@ -250,7 +251,10 @@ static bool empty(struct device *d, bool *progress)
             return true; /* nothing, or part of a command, or registers that make no sense */
         busy(s, true);
     }
-    return false;
+    if (s->work >= ROUND_WORK)
+        return false;
+    busy(s, false); /* so that it says when there is something */
+    return true;
 }
 
 void svga_fifo_run(struct device *d)

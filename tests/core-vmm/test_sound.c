@@ -275,6 +275,27 @@ static void packets(void)
     g_assert_false(hears(&h, 2 * (AUDIO_WIRE_FRAMES_MOST + 1)));
 }
 
+/* Frames are of the format that their stream started with, or the VM process has gone mad. */
+static void other_rate(void)
+{
+    struct sound s = {0};
+    int pair[2];
+    const struct audio_wire start = {AUDIO_WIRE_START, 3, 2, 0, 44100, 0},
+                            frames = {AUDIO_WIRE_FRAMES, 3, 2, 0, 48000, 0};
+    g_assert_true(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+    s.wire = pair[1];
+    g_assert_cmpint(send(pair[0], &start, sizeof start, 0), >, 0);
+    g_assert_true(sound_receive(&s));
+    g_assert_cmpint(send(pair[0], &frames, sizeof frames, 0), >, 0);
+    g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, "*no sense*");
+    g_assert_false(sound_receive(&s));
+    g_test_assert_expected_messages();
+    g_source_remove(s.counts);
+    streams_free(&s);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 int main(int argc, char **argv)
 {
     static const int by[] = {0, 300, -300, 3000, -3000}; /* millionths */
@@ -287,6 +308,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sound/mixed", mixed);
     g_test_add_func("/sound/dry", dry);
     g_test_add_func("/sound/packets", packets);
+    g_test_add_func("/sound/other-rate", other_rate);
     for (unsigned i = 0; i < G_N_ELEMENTS(by); i++) {
         g_autofree char *name = g_strdup_printf("/sound/drifts/%d", by[i]);
         g_test_add_data_func(name, &by[i], drifts);

@@ -214,6 +214,33 @@ static void hda_hostile(void)
     forget(&e);
 }
 
+/* Rings that a guest makes of nearly nothing, to have them looked through for each byte: an error, and silence. */
+static void hda_tiny_buffers(void)
+{
+    struct bench *b = hda();
+    struct ear e = {0};
+    listen(b, 4, &e, false);
+    open_codec(b);
+    memset(bench_ram(b) + 0x10000, 0x55, 4096);
+    memset(bench_ram(b) + 0x1000, 0, 256 * 16);
+    bench_store(b, HDA + 0x10c, 2, 255);
+    ring(b, 4, 1, 0x0011, 1);
+    bench_store(b, HDA + 0x108, 4, 1 << 20);
+    bench_step(b, 10 * MS);
+    g_assert_cmpuint(e.heard->len, ==, 960);
+    g_assert_cmpint(at(&e, 900), ==, 0);
+    g_assert_cmpuint(bench_load(b, HDA + 0x104, 4), <=, 100);
+    g_assert_cmphex(bench_load(b, HDA + 0x103, 1) & 0x10, ==, 0x10);
+    bench_store(b, HDA + 0x100, 1, 1);
+    bench_store(b, HDA + 0x100, 1, 0);
+    ring(b, 4, 4096, 0x0011, 1); /* the buffer is large, and the length of all of them one byte */
+    bench_store(b, HDA + 0x108, 4, 1);
+    bench_step(b, 20 * MS);
+    g_assert_cmphex(bench_load(b, HDA + 0x103, 1) & 0x10, ==, 0x10);
+    bench_free(b);
+    forget(&e);
+}
+
 /* ---- the loudspeaker ---- */
 
 static void speaker(void)
@@ -261,6 +288,7 @@ int main(int argc, char **argv)
     g_test_add_func("/audio/hda-formats", hda_formats);
     g_test_add_func("/audio/hda-records", hda_records);
     g_test_add_func("/audio/hda-hostile", hda_hostile);
+    g_test_add_func("/audio/hda-tiny-buffers", hda_tiny_buffers);
     g_test_add_func("/audio/speaker", speaker);
     return g_test_run();
 }

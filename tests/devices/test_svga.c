@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Pictures of VMware's SVGA II: the frame buffer and its updates, screens and the boxes that change in them, the cursor drawn into
  * the picture, the VGA before and after. */
+#include "core-vmm/api/barrier.h"
 #include "core-vmm/machine/display.h"
+#include "devices/video/svga.h"
 #include "tests/devices/bench.h"
 
 enum { PORTS = 0xc000, VRAM = 0xe0000000, FIFO = 0xf0000000, RING = 4096, RING_END = 262144 };
@@ -238,6 +240,42 @@ static void rounds(void)
     bench_free(c.bench);
 }
 
+/* A guest whose other CPU says all the time that there is something, and there is not: the card does not look for long.  That CPU
+ * comes to it whenever the card lets it (the linker has the card call this for dev_barrier()). */
+static struct {
+    struct svga *to;
+    unsigned times;
+} liar;
+
+void __real_dev_barrier(struct device *d);
+void __wrap_dev_barrier(struct device *d);
+void __wrap_dev_barrier(struct device *d)
+{
+    __real_dev_barrier(d);
+    liar.times++;
+    if (liar.to)
+        svga_fifo_put(liar.to, FIFO_BUSY, 1);
+}
+
+static void says_busy(void)
+{
+    struct card c = card_new();
+    struct device **list;
+    g_assert_cmpuint(bench_devices(c.bench, &list), ==, 1);
+    switch_on(&c, 64, 48);
+    liar.to = list[0]->state;
+    liar.times = 0;
+    set(&c, SYNC, 1);
+    g_assert_cmpuint(liar.times, >, 1);
+    g_assert_cmpuint(liar.times, <=, 16);
+    g_assert_cmpuint(liar.to->more_at, ==, DEV_NEVER);
+    g_assert_cmpuint(bench_load(c.bench, FIFO + FIFO_BUSY * 4, 4), ==, 0);
+    liar.to = NULL;
+    COMMAND(&c, 30, 77);
+    g_assert_cmpuint(bench_load(c.bench, FIFO + 24, 4), ==, 77);
+    bench_free(c.bench);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -245,5 +283,6 @@ int main(int argc, char **argv)
     g_test_add_func("/svga/screens", screens);
     g_test_add_func("/svga/cursor", cursor);
     g_test_add_func("/svga/rounds", rounds);
+    g_test_add_func("/svga/says-busy", says_busy);
     return g_test_run();
 }
