@@ -253,8 +253,8 @@ static void folder_add(struct call *c)
 
 static void folder_remove(struct call *c)
 {
-    struct additions *a = additions_of(c);
     unsigned number = call_number(c, "number", 0);
+    struct additions *a = additions_of(c); /* NULL: the call has been answered, and is gone */
     if (!a)
         return;
     if (additions_folder_remove(a, number))
