@@ -28,8 +28,9 @@ struct host_quirks {
     /* the order of things in an instruction that faults */
     bool cmps_destination_first;       /* CMPS accesses ES:rDI before its source... */
     bool repe_cmpsb_destination_first; /* ...and REPE CMPSB, which some CPUs do in another way */
-    bool call_pushes_first; /* a near CALL to an address that is not canonical has written its return address */
-    bool mmx_before_store;  /* an MMX store that faults has changed to MMX state: TOP is 0 */
+    bool call_pushes_first;    /* a near CALL to an address that is not canonical has written its return address */
+    bool mmx_before_store;     /* an MMX store that faults has changed to MMX state: TOP is 0... */
+    bool mmx_tags_after_store; /* ...though the registers' tags are what they were */
     /* others */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */

@@ -19,6 +19,7 @@ struct trial {
     uint64_t cr2, rflags;
     uint64_t below; /* what lies right below the interrupted stack pointer */
     unsigned top;   /* of the x87 stack */
+    unsigned tags;  /* as FXSAVE has them: a bit per register that is not empty */
     uint8_t *low;   /* memory below 4 GiB for the trial's use, or NULL */
 };
 static _Thread_local struct trial *current;
@@ -37,6 +38,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     t->rflags = (uint64_t)g[REG_EFL];
     memcpy(&t->below, (const void *)(g[REG_RSP] - 8), 8);
     t->top = uc->uc_mcontext.fpregs ? uc->uc_mcontext.fpregs->swd >> 11 & 7 : 0;
+    t->tags = uc->uc_mcontext.fpregs ? uc->uc_mcontext.fpregs->ftw & 0xff : 0;
     siglongjmp(t->back, 1);
 }
 
@@ -221,7 +223,9 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     q->cmps_destination_first = try(compare_unmapped).cr2 == UNMAPPED + 0x20;
     q->repe_cmpsb_destination_first = try(compare_many_unmapped).cr2 == UNMAPPED + 0x20;
     q->call_pushes_first = try(call_beyond).below != 0;
-    q->mmx_before_store = try(store_mmx).top == 0;
+    struct trial store = try(store_mmx);
+    q->mmx_before_store = store.top == 0;
+    q->mmx_tags_after_store = store.tags != 0xff;
     q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
     q->pause_ignores_rex = pause_with_rex_b();
     q->flags_by_form = flags_by_form();

@@ -148,3 +148,4 @@ enum {
 #define XFEATURE_AVX    4ull
 #define XFEATURE_AVX512 0xe0ull
 #define FSW_ES          0x80
+#define FSW_TOP         0x3800u

@@ -107,12 +107,19 @@ static void check_extended(struct vcpu *c, const struct insn *in, const struct s
         mem_probe(c, in, lin, 8, s->access);
 }
 
-/* A store that may fault has done this before on some CPUs. */
+/* A store that may fault has done this before on some CPUs, all of it or with the tags as they were. */
 static void change_to_mmx(struct vcpu *c)
 {
     uint32_t unused;
+    struct x87_env env;
     fpu_use(c);
-    __asm__ volatile("movd %%mm0, %0" : "=r"(unused)); /* reading is enough, and changes no register */
+    if (!c->replay->quirks->mmx_tags_after_store) {
+        __asm__ volatile("movd %%mm0, %0" : "=r"(unused)); /* reading is enough, and changes no register */
+    } else if (fpu_status(c) & FSW_TOP) {
+        __asm__ volatile("fnstenv %0" : "=m"(env));
+        env.fsw &= ~FSW_TOP;
+        __asm__ volatile("fldenv %0" ::"m"(env));
+    }
 }
 
 static void exec_memory(struct vcpu *c, const struct insn *in)
