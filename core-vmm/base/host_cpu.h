@@ -32,6 +32,7 @@ struct host_quirks {
     bool mmx_before_store;     /* an MMX store that faults has changed to MMX state: TOP is 0... */
     bool mmx_tags_after_store; /* ...though the registers' tags are what they were */
     /* others */
+    bool vectors_unaligned; /* #AC is not raised for operands of 16 bytes and more, nor by VCVTPS2PH and VCVTPH2PS */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */
     bool pause_ignores_rex; /* F3 41 90 is PAUSE, not XCHG R8D, EAX */

@@ -26,6 +26,7 @@ static _Thread_local struct trial *current;
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
+    __asm__ volatile("pushfq; andl $~0x40000, (%%rsp); popfq" : : : "memory", "cc"); /* AC would stay, here and after */
     const ucontext_t *uc = context;
     const greg_t *g = uc->uc_mcontext.gregs;
     struct trial *t = current;
@@ -101,6 +102,17 @@ static void step_stos(void)
                      : "+D"(to), "+c"(n)
                      : "a"(0)
                      : "memory", "cc");
+}
+
+/* With AC set.  The red zone is not ours. */
+static void move_misaligned(void)
+{
+    char data[48] __attribute__((aligned(16))) = {0};
+    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orl $0x40000, (%%rsp); popfq; movups (%0), %%xmm0; pushfq;"
+                     "andl $~0x40000, (%%rsp); popfq; lea 128(%%rsp), %%rsp"
+                     :
+                     : "r"(data + 1), "m"(data)
+                     : "xmm0", "cc", "memory");
 }
 
 /* VPADDD of registers with EVEX.b, which would be rounding if they were not integers. */
@@ -227,6 +239,7 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     q->mmx_before_store = store.top == 0;
     q->mmx_tags_after_store = store.tags != 0xff;
     q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
+    q->vectors_unaligned = try(move_misaligned).vector == NONE;
     q->pause_ignores_rex = pause_with_rex_b();
     q->flags_by_form = flags_by_form();
     if (seven[1] >> 29 & 1)

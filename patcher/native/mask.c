@@ -136,13 +136,14 @@ static bool readable(struct vcpu *c, const struct stub *s, uint64_t lin)
            !(mmu_walk(c, c->view, last, ACCESS_READ, &w) & WALK_FAULT);
 }
 
-/* Of the first active element, after the checks of its address. */
+/* AMD's: of the first active element, after the checks of its address; Intel's: of the whole operand. */
 static void check_natural_alignment(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t active)
 {
+    bool whole = c->replay->quirks->vectors_unaligned;
     unsigned n = s->element_bytes, at = (unsigned)__builtin_ctzll(active) * n;
     uint64_t lin = step_linear(c, in, at, n, s->access);
     bool address_fault = code64(c) ? !canonical(lin) : lin + n - 1 > 0xffffffff;
-    if (!address_fault && lin & (s->element_bytes - 1u))
+    if (!address_fault && (whole ? lin - at : lin) & ((whole ? s->natural : n) - 1u))
         raise_error(c, EXC_AC, 0);
 }
 

@@ -299,10 +299,15 @@ static uint16_t alignment(const struct vcpu *c, const struct replay_info *info)
     return one_of(info->mnemonic, strict) ? info->mem_bytes : 1;
 }
 
-/* What #AC asks for (AMD). */
-static unsigned natural_alignment(unsigned bytes)
+/* What #AC asks for. */
+static unsigned natural_alignment(const struct vcpu *c, const struct replay_info *info)
 {
-    return bytes == 10 ? 8 : MIN(bytes, 16);
+    static const char *const halves[] = {"vcvtph2ps", "vcvtps2ph"};
+    if (info->mem_bytes == 10)
+        return 8;
+    if (c->vm->host.quirks.vectors_unaligned && (info->mem_bytes >= 16 || one_of(info->mnemonic, halves)))
+        return 1;
+    return MIN(info->mem_bytes, 16);
 }
 
 static void describe(const struct vcpu *c, struct stub *s, const struct replay_info *info)
@@ -324,7 +329,7 @@ static void describe(const struct vcpu *c, struct stub *s, const struct replay_i
         s->access = (info->mem_reads ? ACCESS_READ : 0) | (info->mem_writes ? ACCESS_WRITE : 0);
         s->mem_bytes = info->mem_bytes;
         s->align = alignment(c, info);
-        s->natural = (uint8_t)natural_alignment(info->mem_bytes);
+        s->natural = (uint8_t)natural_alignment(c, info);
     }
 }
 
