@@ -160,7 +160,7 @@ static bool load_older(struct load *l, int fd, GError **error)
         if (good && !strcmp(s.name, STATE_MEMORY_PART) && s.version == STATE_MEMORY_VERSION)
             good = state_unpack_put(l->unpack, state_take(&r), error);
     }
-    const struct state_identity file = {r.size, r.crc};
+    const struct state_identity file = state_identity(&r);
     state_close(&r);
     state_unpack_only_ram(l->unpack, false);
     return good && (state_base_is(&l->section, &file) ||
