@@ -194,19 +194,20 @@ static void draw_screen(struct device *d, unsigned output, bool everything)
     tell_place(s, output);
 }
 
-static bool has_screens(const struct svga *s)
+/* The picture is that of screens, if of any. */
+static bool by_screens(const struct svga *s)
 {
+    bool destroyed = false;
     for (unsigned i = 0; i < SVGA_SCREENS; i++)
-        if (s->screen[i].defined)
-            return true;
-    return false;
+        destroyed = destroyed || s->screen[i].blank;
+    return !svga_shows_vga(s) && (destroyed || svga_has_screens(s));
 }
 
 void svga_refresh(struct device *d, unsigned output, bool everything)
 {
     struct svga *s = d->state;
     svga_fifo_run(d);
-    bool screens = !svga_shows_vga(s) && has_screens(s);
+    bool screens = by_screens(s);
     display_place(s->display[output], 0, 0, 0, 0);
     if (screens && s->screen[output].defined) {
         draw_screen(d, output, everything);
@@ -219,6 +220,8 @@ void svga_refresh(struct device *d, unsigned output, bool everything)
         return;
     }
     svga_cursor_gone(s, output);
-    if (!output && !screens) /* else it is dark: what was there last stays */
+    if (!output && !screens)
         vga_refresh(d, output, everything);
+    else
+        display_dark(s->display[output], screens);
 }

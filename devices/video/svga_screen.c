@@ -12,6 +12,14 @@ void svga_screens_forget(struct svga *s)
     memset(s->screen, 0, sizeof s->screen);
 }
 
+bool svga_has_screens(const struct svga *s)
+{
+    for (unsigned i = 0; i < SVGA_SCREENS; i++)
+        if (s->screen[i].defined)
+            return true;
+    return false;
+}
+
 static bool has_place(const struct svga *s, const struct svga_screen *n)
 {
     uint64_t end = (uint64_t)n->pitch * (n->height - 1) + (uint64_t)n->width * 4 + n->offset;
@@ -76,11 +84,12 @@ void svga_screen_define(struct device *d, const uint32_t *a, uint32_t words)
     s->screen[a[IN_ID]] = n;
 }
 
+/* It is dark then, also the first: the GFB is its picture only for those who set it up by registers. */
 void svga_screen_destroy(struct device *d, uint32_t id)
 {
     struct svga *s = d->state;
-    if (id < SVGA_SCREENS)
-        memset(&s->screen[id], 0, sizeof s->screen[id]);
+    if (id < SVGA_SCREENS && (s->screen[id].defined || !id))
+        s->screen[id] = (struct svga_screen){.blank = true};
 }
 
 /* ---- blits ---- */
