@@ -109,6 +109,13 @@ struct svga {
     uint64_t work; /* bytes moved in this round */
 };
 
+/* What that many lines of so many bytes cost: each has to be looked for, too. */
+static inline uint64_t svga_lines_work(uint64_t lines, uint64_t bytes)
+{
+    enum { LINE = 512 };
+    return lines * (bytes + LINE);
+}
+
 /* svga.c */
 void svga_irq(struct device *d, uint32_t flags);
 uint32_t svga_pitch(const struct svga *s); /* bytes of a line of the GFB */

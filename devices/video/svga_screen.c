@@ -47,7 +47,7 @@ static void blacken(struct svga *s, const struct svga_screen *n)
 {
     for (uint32_t y = 0; y < n->height; y++)
         memset(s->vga.vram + n->offset + (size_t)y * n->pitch, 0, (size_t)n->width * 4);
-    s->work += (uint64_t)n->width * n->height * 4;
+    s->work += svga_lines_work(n->height, (uint64_t)n->width * 4);
 }
 
 static bool same_place(const struct svga_screen *a, const struct svga_screen *b)
@@ -136,7 +136,7 @@ static bool clip(struct device *d, const uint32_t *a, struct blit *b)
     if (!cut(&left, &right, &x, n->width) || !cut(&top, &bottom, &y, n->height))
         return false;
     *b = (struct blit){n, x, y, {left, top, right - left, bottom - top}};
-    s->work += (uint64_t)b->box.width * b->box.height * 4;
+    s->work += svga_lines_work(b->box.height, (uint64_t)b->box.width * 4);
     return true;
 }
 

@@ -316,6 +316,33 @@ static void rounds(void)
     bench_free(c.bench);
 }
 
+/* Lines cost as well as bytes: many of a dot each are not more than a round can do. */
+static void narrow(void)
+{
+    enum { WIDE = 8, HIGH = 8192, MANY = 1000 };
+    static const uint32_t kinds[][8] = {{37, 0, 0, 0, 0, 1, HIGH, 0},
+                                        {38, 0, 0, 0, 0, 1, HIGH, 0},
+                                        {14, 0, 0, 1, 0, 1, HIGH, 3},
+                                        {25, 0, 0, 1, HIGH, 0, 45, 45}};
+    for (unsigned k = 0; k < G_N_ELEMENTS(kinds); k++) {
+        struct card c = card_new();
+        switch_on(&c, WIDE, HIGH);
+        if (k != 2)
+            COMMAND(&c, 34, 44, 0, 1, WIDE, HIGH, 0, 0, 0xfffffffe, 0x40000, WIDE * 4, 0);
+        COMMAND(&c, 36, 0xfffffffe, 0x80000, 4, 0x1820);
+        uint32_t next = bench_load(c.bench, FIFO + 8, 4);
+        for (unsigned i = 0; i < MANY; i++)
+            for (unsigned w = 0; w < 8; w++, next += 4)
+                bench_store(c.bench, FIFO + next, 4, kinds[k][w]);
+        fifo(&c, 2, next);
+        set(&c, SYNC, 1);
+        uint32_t left = next - bench_load(c.bench, FIFO + 12, 4);
+        g_assert_cmpuint(MANY - left / 32, <=, 100);
+        g_assert_cmpuint(left, <, MANY * 32);
+        bench_free(c.bench);
+    }
+}
+
 /* A guest whose other CPU says all the time that there is something, and there is not: the card does not look for long.  That CPU
  * comes to it whenever the card lets it (the linker has the card call this for dev_barrier()). */
 static struct {
@@ -360,6 +387,7 @@ int main(int argc, char **argv)
     g_test_add_func("/svga/destroyed", destroyed);
     g_test_add_func("/svga/second-screen", second_screen);
     g_test_add_func("/svga/cursor", cursor);
+    g_test_add_func("/svga/narrow", narrow);
     g_test_add_func("/svga/rounds", rounds);
     g_test_add_func("/svga/says-busy", says_busy);
     return g_test_run();
