@@ -85,7 +85,7 @@ static void command(struct driver *r)
     const uint8_t *kind = kinds[pick % G_N_ELEMENTS(kinds)];
     push(r, kind[0]);
     if (kind[0] == 34) { /* mostly a good screen */
-        const uint32_t words[] = {44, 0, 1, value(r), value(r), 0, 0, 0xfffffffe, value(r) * 4, 256, 0};
+        const uint32_t words[] = {44, take(&r->in) % 3, 1, value(r), value(r), 0, 0, 0xfffffffe, value(r) * 4, 256, 0};
         for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
             push(r, take(&r->in) < 240 ? words[i] : value(r));
     }
@@ -95,7 +95,10 @@ static void command(struct driver *r)
 
 static void look(struct driver *r)
 {
-    display_refresh_now(bench_display(r->bench));
+    struct machine *m = bench_device(r->bench, "svga")->machine;
+    struct display *p;
+    for (unsigned i = 0; (p = machine_display(m, i)); i++)
+        display_refresh_now(p);
     g_free(display_text(bench_display(r->bench)));
 }
 
@@ -129,6 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct driver r = {bench_new(), {data, size}};
     g_autoptr(GError) error = NULL;
+    bench_config(r.bench, "video", "screens", "3");
     if (!bench_add_chip(r.bench, chip_find("svga"), &error))
         g_error("%s", error->message);
     switch_on(&r);
