@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one looks into by the manager: snapshots, what differs between them and their files.  Prints TAP.
+Usage: test_manager_inside.py MANAGER VMCTL SCRIPTED_VM"""
+import json
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from manager import run_tests, wait_for  # noqa: E402
+
+
+def info(desk, name):
+    return json.loads(desk.vmctl("info", name, "-o", "json"))
+
+
+def row_menu(desk, *keys):
+    """An entry of the first snapshot's menu."""
+    desk.tab_to("Restore")
+    desk.keys("Tab", "space")
+    desk.see("Clone…")
+    desk.keys(*keys)
+
+
+def file_system(desk, name, files):
+    """An image of ext4 with these files, or None."""
+    tools = [shutil.which(t, path=os.environ["PATH"] + ":/sbin:/usr/sbin") for t in ("mke2fs", "qemu-io")]
+    if None in tools:
+        return None
+    os.makedirs(f"{desk.home}/{name}")
+    for file, text in files.items():
+        with open(f"{desk.home}/{name}/{file}", "w", encoding="utf-8") as f:
+            f.write(text)
+    with open(f"{desk.home}/{name}.img", "wb") as f:
+        f.truncate(4 << 20)
+    desk.run(tools[0], "-q", "-t", "ext4", "-d", f"{desk.home}/{name}", f"{desk.home}/{name}.img")
+    return f"{desk.home}/{name}.img"
+
+
+def verifies(desk):
+    """All of them at once, and one by its menu; what is wrong stands above the page."""
+    desk.vmctl("create", "alpha", "--memory", "16M", "--nic", "none")
+    image = file_system(desk, "old", {"hello": "as it was\n", "stays": "here\n"})
+    if image:
+        desk.vmctl("set", "alpha", f"sata0.file={image}", "sata0.format=raw")
+    desk.vmctl("snapshot", "take", "alpha", "then")
+    desk.start()
+    desk.see("alpha")
+    desk.show_page("snapshots")
+    desk.see("then", "label")
+    desk.click("Verify All", "push button")
+    desk.told("All snapshots are whole")
+    path = info(desk, "alpha")["folder"] + "/snapshots/1.ini"
+    with open(path, "r+", encoding="utf-8") as f:
+        text = f.read()
+        f.write("# more\n")
+    row_menu(desk, "Down", "Down", "Down", "Return")
+    desk.see("snapshot 1: its settings are not what they were")
+    desk.click("Dismiss", "push button")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def compares(desk):
+    """Settings, areas of disks and, on demand, files, of which one is taken out as it was."""
+    desk.vmctl("set", "alpha", "machine.cpus=4")
+    newer = file_system(desk, "new", {"hello": "as it is now\n", "stays": "here\n", "fresh": "x"})
+    if newer:
+        disk = info(desk, "alpha")["settings"]["sata0"]["file"]
+        desk.run("qemu-io", "-f", "qcow2", "-c", f"write -s {newer} 0 4M", os.path.join(info(desk, "alpha")["folder"], disk))
+    row_menu(desk, "Down", "Return")
+    desk.see("machine.cpus")
+    desk.see("not set → 4")
+    desk.window_picture("compare-settings")
+    if newer:
+        desk.see("1 area")
+        desk.click("Files", "check box")
+        desk.see("/hello")
+        desk.see("/fresh")
+        desk.window_picture("compare-files")
+        desk.click("Take Out", "push button")
+        takes_out(desk, desk.home + "/hello.was")
+    desk.keys("Escape")
+    desk.gone("machine.cpus")
+    desk.vmctl("set", "alpha", "--unset", "machine.cpus")
+
+
+def save_as(desk, proposed, path):
+    """In the dialog that asks for a place, when it has come."""
+    desk.typed("Name", proposed)
+    desk.type_into("Name", path)
+    desk.click("_Save", "push button")
+
+
+def takes_out(desk, path):
+    """By the dialog, which has the path already; then the file is there."""
+    desk.typed("Path on the Disk", "/hello")
+    desk.window_picture("take-out")
+    desk.click("_Save As…", "push button")
+    save_as(desk, "hello", path)
+    wait_for("file", lambda: os.path.exists(path) and open(path, encoding="utf-8").read() == "as it was\n")
+    desk.told(f"“{os.path.basename(path)}” was taken out")
+
+
+def takes_a_file_out(desk):
+    """From the row's menu; one that the disk does not have is said to be missing, and leaves nothing."""
+    if "sata0" not in info(desk, "alpha")["settings"]:
+        return
+    row_menu(desk, "Down", "Down", "Return")
+    desk.type_into("Path on the Disk", "/nothing")
+    desk.click("_Save As…", "push button")
+    save_as(desk, "nothing", desk.home + "/nothing")
+    desk.see("there is no such file")
+    assert not os.path.exists(desk.home + "/nothing")
+    desk.click("Dismiss", "push button")
+
+
+if __name__ == "__main__":
+    run_tests([verifies, compares, takes_a_file_out], sys.argv[1:])
