@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What one looks into by the manager: snapshots, what differs between them and their files.  Prints TAP.
+"""What one looks into by the manager: snapshots, what differs between them and their files; a guest's serial
+port.  Prints TAP.
 Usage: test_manager_inside.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
@@ -116,5 +117,41 @@ def takes_a_file_out(desk):
     desk.click("Dismiss", "push button")
 
 
+# ---- the serial terminal ----
+
+def terminal(desk):
+    """What it shows."""
+    view = next(t for t in desk.things() if t.name == "Serial Port" and t.can("Text"))
+    return desk.call(view.path, "Text", "GetText", "(ii)", 0, -1)[0]
+
+
+def serial_terminal(desk):
+    """What the guest has said, what one types, more than the window shows, and the machine's end and its next beginning."""
+    desk.vmctl("start", "alpha")
+    desk.see("Running")
+    desk.action("serial", "alpha")
+    desk.wait("greeting", lambda: "test guest ready" in terminal(desk))
+    desk.focus()
+    desk.run("xdotool", "type", "--delay", "30", "Hello, guest")
+    desk.keys("Return")
+    desk.wait("what was typed", lambda: "Hello, guest" in terminal(desk))
+    desk.vmctl("serial", "alpha", "--send", "gr\\303\\274n\\033[31m, red\\033[0m\\n")
+    desk.wait("what vmctl sent", lambda: "grün, red" in terminal(desk))
+    desk.window_picture("serial")
+    desk.vmctl("serial", "alpha", "--send", "flood 200000\\n")
+    desk.wait("flood", lambda: len(terminal(desk)) > 150000)
+    desk.vmctl("serial", "alpha", "--send", "after all\\n")
+    desk.wait("end of the flood", lambda: "after all" in terminal(desk)[-200:])
+    desk.vmctl("stop", "--force", "alpha")
+    desk.see("The machine does not run")
+    desk.vmctl("start", "alpha")
+    desk.wait("new beginning", lambda: "test guest ready" in terminal(desk) and "after all" not in terminal(desk))
+    desk.gone("The machine does not run")
+    desk.click("Close", "push button")
+    desk.gone("Serial Port")
+    desk.vmctl("stop", "--force", "alpha")
+    desk.see("Off")
+
+
 if __name__ == "__main__":
-    run_tests([verifies, compares, takes_a_file_out], sys.argv[1:])
+    run_tests([verifies, compares, takes_a_file_out, serial_terminal], sys.argv[1:])
