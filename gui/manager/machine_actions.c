@@ -5,6 +5,7 @@
 #include "core-vmm/host/machines.h"
 #include "gui/manager/ask.h"
 #include "gui/manager/clone.h"
+#include "gui/manager/firmware_page.h"
 #include "gui/manager/place.h"
 #include "gui/manager/serial_page.h"
 #include "gui/manager/work.h"
@@ -32,11 +33,6 @@ static void show(VmWindow *w, VmItem *m)
         vm_serial_show(w, m); /* without a graphics card there is no screen */
     else
         show_screen(m);
-}
-
-static void serial(VmWindow *w, VmItem *m)
-{
-    vm_serial_show(w, m);
 }
 
 /* ---- starting ---- */
@@ -256,7 +252,8 @@ static const struct action {
     {"open", open_it},
     {"start", start},
     {"show", show},
-    {"serial", serial},
+    {"serial", vm_serial_show},
+    {"firmware", vm_firmware_show},
     {"pause", pause_it},
     {"resume", resume},
     {"pause-or-resume", pause_or_resume},

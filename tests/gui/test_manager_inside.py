@@ -153,5 +153,47 @@ def serial_terminal(desk):
     desk.see("Off")
 
 
+# ---- starting by itself, and the firmware ----
+
+def starts_by_itself(desk):
+    """By a switch of the settings, where there is a systemd that starts it; else that is said, and the switch stays off."""
+    desk.show_page("settings")
+    desk.see("Search settings")
+    if not os.path.isdir("/run/systemd/system"):
+        desk.click("Start with the Session", "check box")
+        desk.see("no systemd runs on this host")
+        desk.click("Dismiss", "push button")
+        os.mkdir(desk.home + "/run/systemd")
+    assert desk.vmctl("autostart", "alpha").strip() == "off"
+    for how in ("on", "off"):
+        desk.click("Start with the Session", "check box")
+        wait_for(how, lambda: desk.vmctl("autostart", "alpha").strip() == how)
+
+
+def firmware(desk):
+    """Of a BIOS there is little to know; what UEFI remembers can begin anew, after a question."""
+    desk.action("firmware", "alpha")
+    desk.see("None: this firmware keeps none")
+    desk.keys("Escape")
+    desk.gone("None: this firmware")
+    if not os.path.exists("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"):
+        return
+    desk.vmctl("create", "secure", "--memory", "16M", "--nic", "none")
+    desk.vmctl("set", "secure", "machine.firmware=uefi-secure")
+    desk.see("secure")
+    desk.action("firmware", "secure")
+    desk.see("uefi-secure")
+    desk.see("None yet: they are made at the first start")
+    desk.click("_Enroll…", "push button")
+    desk.see("Begin Anew with the Usual Keys?")
+    desk.click_away("_Enroll", "Begin Anew with the Usual Keys?")
+    desk.see("Secure Boot")
+    wait_for("keys", lambda: "secure-boot" in desk.vmctl("firmware", "info", "secure", "-o", "json"))
+    desk.window_picture("firmware")
+    desk.keys("Escape")
+    desk.gone("uefi-secure")
+    desk.vmctl("delete", "secure")
+
+
 if __name__ == "__main__":
-    run_tests([verifies, compares, takes_a_file_out, serial_terminal], sys.argv[1:])
+    run_tests([verifies, compares, takes_a_file_out, serial_terminal, starts_by_itself, firmware], sys.argv[1:])
