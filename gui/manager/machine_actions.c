@@ -6,6 +6,7 @@
 #include "gui/manager/ask.h"
 #include "gui/manager/clone.h"
 #include "gui/manager/firmware_page.h"
+#include "gui/manager/memory_page.h"
 #include "gui/manager/place.h"
 #include "gui/manager/serial_page.h"
 #include "gui/manager/work.h"
@@ -254,6 +255,7 @@ static const struct action {
     {"show", show},
     {"serial", vm_serial_show},
     {"firmware", vm_firmware_show},
+    {"memory", vm_memory_show},
     {"pause", pause_it},
     {"resume", resume},
     {"pause-or-resume", pause_or_resume},

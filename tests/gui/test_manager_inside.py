@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What one looks into by the manager: snapshots, what differs between them and their files; a guest's serial
-port.  Prints TAP.
+port, its memory, what the firmware remembers; networks, and what all machines use.  Prints TAP.
 Usage: test_manager_inside.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
@@ -195,5 +195,69 @@ def firmware(desk):
     desk.vmctl("delete", "secure")
 
 
+# ---- networks, memory, activity ----
+
+def networks(desk):
+    """Made by the dialog, or by vmctl; what cannot be is said; deleted."""
+    desk.action("networks")
+    desk.see("No Networks")
+    desk.click("New Network", "push button")
+    desk.type_into("Name of the Network", "lab")
+    desk.type_into("Addresses", "10.9.8.0/24")
+    desk.click_away("C_reate", "Name of the Network")
+    wait_for("network", lambda: "lab" in desk.vmctl("net", "list"))
+    desk.see("lab", "label")
+    desk.click("New Network", "push button")
+    desk.type_into("Name of the Network", "lab")
+    desk.click_away("C_reate", "Name of the Network")
+    desk.see("there is a network lab already")
+    desk.vmctl("net", "create", "world", "--kind", "natnetwork", "--range", "10.7.0.0/24")
+    desk.click("Look Again", "push button")
+    desk.see("NAT, 10.7.0.0/24, gives out addresses")
+    desk.window_picture("networks")
+    for name in ("lab", "world"):
+        desk.click("Delete", "push button")
+        wait_for("it is gone", lambda: name not in desk.vmctl("net", "list"))
+        desk.gone(name, "label")
+    desk.see("No Networks")
+    desk.keys("Escape")
+    desk.gone("No Networks")
+
+
+def memory(desk):
+    """What the guest keeps, by the balloon; without one that is said."""
+    desk.vmctl("start", "alpha")
+    desk.see("Running")
+    desk.action("memory", "alpha")
+    desk.see("the machine has no balloon")
+    desk.keys("Escape")
+    desk.gone("the machine has no balloon")
+    desk.vmctl("stop", "--force", "alpha")
+    desk.vmctl("set", "alpha", "balloon.report=on")
+    desk.vmctl("start", "alpha")
+    desk.see("Running")
+    desk.action("memory", "alpha")
+    desk.see("The guest has no driver for it at work")
+    desk.see("Left to the Guest")
+    desk.window_picture("memory")
+    desk.tab_to("What the Guest Is to Keep")
+    desk.keys(*["Left"] * 4)
+    wait_for("less memory", lambda: json.loads(desk.vmctl("balloon", "alpha", "-o", "json"))["wanted"] == 12 << 20)
+    desk.keys("Escape")
+    desk.gone("Left to the Guest")
+
+
+def activity(desk):
+    """Of all that run, as long as they do."""
+    desk.action("activity")
+    desk.see("memory\nDisks: ")
+    desk.window_picture("activity")
+    desk.vmctl("stop", "--force", "alpha")
+    desk.see("Nothing Runs")
+    assert desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl top", check=False).strip()
+    desk.keys("Escape")
+    wait_for("nobody looks any more", lambda: not desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl top", check=False).strip())
+
+
 if __name__ == "__main__":
-    run_tests([verifies, compares, takes_a_file_out, serial_terminal, starts_by_itself, firmware], sys.argv[1:])
+    run_tests([verifies, compares, takes_a_file_out, serial_terminal, starts_by_itself, firmware, networks, memory, activity], sys.argv[1:])

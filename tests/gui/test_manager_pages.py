@@ -155,7 +155,8 @@ def dialogs(desk, kind, most):
         shrink(desk, narrow)
         look(desk, f"{name}-{kind}", room)
         ends(desk, "Look Again")
-    for action, machine, shows in (("serial", "Debian 12", "Serial Port"), ("firmware", "FreeBSD 14.1", "None: this firmware")):
+    for action, machine, shows in (("serial", "Debian 12", "Serial Port"), ("firmware", "FreeBSD 14.1", "None: this firmware"),
+                                   ("memory", "Debian 12", "no balloon"), ("networks", None, "No Networks"), ("activity", None, "memory\nDisks")):
         desk.action(action, machine)
         desk.see(shows)
         shrink(desk, narrow)
