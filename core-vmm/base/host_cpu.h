@@ -31,13 +31,15 @@ struct host_quirks {
     bool call_pushes_first;    /* a near CALL to an address that is not canonical has written its return address */
     bool mmx_before_store;     /* an MMX store that faults has changed to MMX state: TOP is 0... */
     bool mmx_tags_after_store; /* ...though the registers' tags are what they were */
+    /* repeated string instructions */
+    bool rep_keeps_flags; /* REP CMPS and SCAS that a fault or trap interrupts have the flags from before them */
     /* others */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */
     bool pause_ignores_rex; /* F3 41 90 is PAUSE, not XCHG R8D, EAX */
     bool flags_by_form;     /* flags that shifts leave undefined differ between a count in CL and an immediate one */
     bool vex_bits_ignored;  /* encodings that VEX and EVEX reserve run instead of being #UD */
-    bool segment_end_pages; /* an access over the end of a flat segment wraps, and faults by page (Intel) */
+    bool segment_end_pages; /* an access over the end of 4 GiB from base 0 wraps, and faults by page (Intel) */
 };
 
 struct host_cpu {

@@ -11,16 +11,17 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { NONE = -1, SS = 12, PF = 14 };
+enum { NOT_TRIED = -2, NONE = -1, BR = 5, UD = 6, SS = 12, PF = 14, AC = 17, PAGE = 4096 };
+enum { ZF = 0x40, RFLAGS_AC = 0x40000, XFEATURE_AVX = 4 };
 
 struct trial {
     sigjmp_buf back;
     int vector; /* of the exception, or NONE */
-    uint64_t cr2, rflags;
+    uint64_t cr2, rflags, rcx, rdi;
     uint64_t below; /* what lies right below the interrupted stack pointer */
     unsigned top;   /* of the x87 stack */
     unsigned tags;  /* as FXSAVE has them: a bit per register that is not empty */
-    uint8_t *low;   /* memory below 4 GiB for the trial's use, or NULL */
+    uint8_t *data;  /* memory for the trial's use, or NULL */
 };
 static _Thread_local struct trial *current;
 
@@ -29,6 +30,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     const ucontext_t *uc = context;
     const greg_t *g = uc->uc_mcontext.gregs;
     struct trial *t = current;
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(uint64_t)RFLAGS_AC); /* the kernel leaves it */
     if (!t) {
         signal(sig, SIG_DFL); /* not ours: it happens again on return */
         return;
@@ -36,6 +38,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     t->vector = (int)g[REG_TRAPNO];
     t->cr2 = (uint64_t)g[REG_CR2];
     t->rflags = (uint64_t)g[REG_EFL];
+    t->rcx = (uint64_t)g[REG_RCX];
+    t->rdi = (uint64_t)g[REG_RDI];
     memcpy(&t->below, (const void *)(g[REG_RSP] - 8), 8);
     t->top = uc->uc_mcontext.fpregs ? uc->uc_mcontext.fpregs->swd >> 11 & 7 : 0;
     t->tags = uc->uc_mcontext.fpregs ? uc->uc_mcontext.fpregs->ftw & 0xff : 0;
@@ -43,12 +47,12 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 }
 
 /* Runs it and tells how it ended. */
-static struct trial try_low(void (*code)(void), uint8_t *low)
+static struct trial try_with(void (*code)(void), uint8_t *data)
 {
     struct trial t;
     memset(&t, 0, sizeof t);
     t.vector = NONE;
-    t.low = low;
+    t.data = data;
     if (!sigsetjmp(t.back, 1)) {
         current = &t;
         code();
@@ -59,10 +63,11 @@ static struct trial try_low(void (*code)(void), uint8_t *low)
 
 static struct trial try(void (*code)(void))
 {
-    return try_low(code, NULL);
+    return try_with(code, NULL);
 }
 
 /* ---- the trials; addresses in the first page are never mapped ------------------------------------------------------ */
+#define UPPER    (1ull << 32)
 #define UNMAPPED 0x210 /* aligned by 16 */
 
 static void compare_unmapped(void)
@@ -103,6 +108,28 @@ static void step_stos(void)
                      : "memory", "cc");
 }
 
+/* Compares equal bytes up to the end of what is mapped, with flags that equality does not leave: ZF is clear. */
+static void scan_to_end(void)
+{
+    __asm__ volatile("test %%rsp, %%rsp; repe scasb"
+                     :
+                     : "D"(current->data + PAGE - 4), "c"(8), "a"(0)
+                     : "memory", "cc");
+}
+
+/* With a page of zeros as data, and nothing mapped behind it. */
+static struct trial try_with_page(void (*code)(void))
+{
+    struct trial t = {.vector = NOT_TRIED};
+    uint8_t *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return t;
+    if (!mprotect(pages + PAGE, PAGE, PROT_NONE))
+        t = try_with(code, pages);
+    munmap(pages, 2 * PAGE);
+    return t;
+}
+
 /* VPADDD of registers with EVEX.b, which would be rounding if they were not integers. */
 static void add_with_rounding(void)
 {
@@ -116,36 +143,49 @@ static bool pause_with_rex_b(void)
     return a == 1;
 }
 
-/* ---- the end of a flat segment --------------------------------------------------------------------------------------- */
-enum { LOW_CODE = 4096, LOW_STACK = 65536, LOW_BYTES = LOW_CODE + 2 * LOW_STACK };
+/* ---- 32-bit code ------------------------------------------------------------------------------------------------------- */
+enum { LOW_CODE = PAGE, LOW_STACK = 65536, LOW_BYTES = LOW_CODE + 2 * LOW_STACK };
 
-/* To 32-bit code, which has its own stack: RSP is 32 bits wide there. */
+/* To 32-bit code, which has its own stack: RSP is 32 bits wide there.  XMM8, which that code has not, is not zero. */
 static void run_low_code(void)
 {
-    uint8_t *low = current->low;
-    __asm__ volatile("mov %0, %%rsp; pushq $0x23; pushq %1; lretq" /* 23h: Linux's 32-bit code segment */
+    uint8_t *low = current->data;
+    __asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm1, %%xmm1; pxor %%xmm2, %%xmm2; pxor %%xmm3, %%xmm3;"
+                     "pxor %%xmm4, %%xmm4; pxor %%xmm5, %%xmm5; pxor %%xmm6, %%xmm6; pxor %%xmm7, %%xmm7;"
+                     "pcmpeqd %%xmm8, %%xmm8;"
+                     "mov %0, %%rsp; pushq $0x23; pushq %1; lretq" /* 23h: Linux's 32-bit code segment */
                      :
                      : "r"(low + LOW_CODE + LOW_STACK), "r"(low)
                      : "memory");
 }
 
+/* How the code ended, with its stack in the middle of LOW_STACK zeros on either side and nothing mapped behind; it uses
+ * SS because Linux gives a 64-bit program no other data segment. */
+static struct trial try_32(const uint8_t *code, size_t bytes)
+{
+    struct trial t = {.vector = NOT_TRIED};
+    stack_t old, stack = {.ss_size = LOW_STACK};
+    uint8_t *low = mmap(NULL, LOW_BYTES + PAGE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT | MAP_NORESERVE, -1, 0);
+    if (low == MAP_FAILED)
+        return t;
+    stack.ss_sp = low + LOW_CODE + LOW_STACK;
+    memcpy(low, code, bytes);
+    if (!mprotect(low, LOW_CODE, PROT_READ | PROT_EXEC) && !mprotect(low + LOW_BYTES, PAGE, PROT_NONE) &&
+        !sigaltstack(&stack, &old)) {
+        t = try_with(run_low_code, low);
+        sigaltstack(&old, NULL);
+    }
+    munmap(low, LOW_BYTES + PAGE);
+    return t;
+}
+
 /* Does an access over the end of a flat segment wrap, so that it faults by its pages, or does it exceed the limit?  The
- * same as otherwise if there is no trying it.  SS is used because Linux gives a 64-bit program no other data segment. */
+ * same as otherwise if there is no trying it. */
 static bool segment_end_pages(bool otherwise)
 {
     static const uint8_t load[] = {0x36, 0xa1, 0xfd, 0xff, 0xff, 0xff /* MOV EAX, SS:[FFFFFFFDh] */, 0x0f, 0x0b};
-    uint8_t *low =
-        mmap(NULL, LOW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT | MAP_NORESERVE, -1, 0);
-    stack_t old, stack = {.ss_sp = low + LOW_CODE + LOW_STACK, .ss_size = LOW_STACK};
-    int vector = NONE;
-    if (low == MAP_FAILED)
-        return otherwise;
-    memcpy(low, load, sizeof load);
-    if (!mprotect(low, LOW_CODE, PROT_READ | PROT_EXEC) && !sigaltstack(&stack, &old)) {
-        vector = try_low(run_low_code, low).vector;
-        sigaltstack(&old, NULL);
-    }
-    munmap(low, LOW_BYTES);
+    int vector = try_32(load, sizeof load).vector;
     return vector == PF || (vector != SS && otherwise);
 }
 
@@ -226,6 +266,8 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     struct trial store = try(store_mmx);
     q->mmx_before_store = store.top == 0;
     q->mmx_tags_after_store = store.tags != 0xff;
+    struct trial scan = try_with_page(scan_to_end);
+    q->rep_keeps_flags = scan.vector == PF ? !(scan.rflags & ZF) : !h->amd;
     q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
     q->pause_ignores_rex = pause_with_rex_b();
     q->flags_by_form = flags_by_form();

@@ -225,6 +225,8 @@ static void run_string(struct vcpu *c, const struct insn *in)
         element(c, &s);
         return;
     }
+    bool keep = c->vm->host.quirks.rep_keeps_flags; /* until it has ended: no fault or interrupt shows others */
+    uint16_t before = c->arith;
     for (unsigned burst = 0; burst < BURST; burst++) {
         uint64_t count = get(c, &s, X86_RCX), n;
         if (!count)
@@ -234,6 +236,8 @@ static void run_string(struct vcpu *c, const struct insn *in)
         put(c, &s, X86_RCX, count - (n ? n : 1));
         if (!more || count == (n ? n : 1))
             return;
+        if (keep)
+            c->arith = before;
         if (c->mode & MODE_ONE || atomic_load_explicit(&c->request, memory_order_relaxed))
             break;
     }
