@@ -32,7 +32,9 @@ struct host_quirks {
     bool mmx_before_store;     /* an MMX store that faults has changed to MMX state: TOP is 0... */
     bool mmx_tags_after_store; /* ...though the registers' tags are what they were */
     /* repeated string instructions */
-    bool rep_keeps_flags; /* REP CMPS and SCAS that a fault or trap interrupts have the flags from before them */
+    bool rep_keeps_flags;      /* REP CMPS and SCAS that a fault or trap interrupts have the flags from before them */
+    bool rep_extends_count;    /* with 32-bit addresses in 64-bit code RCX is extended before anything can fault... */
+    bool rep_extends_pointers; /* ...and what MOVS and STOS have in RSI and RDI */
     /* others */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */

@@ -108,6 +108,18 @@ static void step_stos(void)
                      : "memory", "cc");
 }
 
+/* With 32-bit addresses: it ends with the upper halves of RCX and RDI gone, or not... */
+static void fill_unmapped(void)
+{
+    __asm__ volatile("addr32 rep stosb" : : "D"(UPPER | UNMAPPED), "c"(UPPER | 8), "a"(0) : "memory", "cc");
+}
+
+/* ...also if there is nothing to store. */
+static void fill_nothing(void)
+{
+    __asm__ volatile("addr32 rep stosb; ud2" : : "D"(UPPER), "c"(UPPER), "a"(0) : "memory", "cc");
+}
+
 /* Compares equal bytes up to the end of what is mapped, with flags that equality does not leave: ZF is clear. */
 static void scan_to_end(void)
 {
@@ -266,6 +278,9 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     struct trial store = try(store_mmx);
     q->mmx_before_store = store.top == 0;
     q->mmx_tags_after_store = store.tags != 0xff;
+    struct trial fill = try(fill_unmapped), nothing = try(fill_nothing);
+    q->rep_extends_count = !((fill.rcx | nothing.rcx) & UPPER);
+    q->rep_extends_pointers = !((fill.rdi | nothing.rdi) & UPPER);
     struct trial scan = try_with_page(scan_to_end);
     q->rep_keeps_flags = scan.vector == PF ? !(scan.rflags & ZF) : !h->amd;
     q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
