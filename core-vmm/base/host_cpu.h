@@ -31,6 +31,7 @@ struct host_quirks {
     bool call_pushes_first;    /* a near CALL to an address that is not canonical has written its return address */
     bool mmx_before_store;     /* an MMX store that faults has changed to MMX state: TOP is 0... */
     bool mmx_tags_after_store; /* ...though the registers' tags are what they were */
+    bool bound_stops_early;    /* BOUND of an index below the lower bound does not read the upper one */
     /* repeated string instructions */
     bool rep_keeps_flags;      /* REP CMPS and SCAS that a fault or trap interrupts have the flags from before them */
     bool rep_extends_count;    /* with 32-bit addresses in 64-bit code RCX is extended before anything can fault... */

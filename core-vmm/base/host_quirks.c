@@ -201,6 +201,14 @@ static bool segment_end_pages(bool otherwise)
     return vector == PF || (vector != SS && otherwise);
 }
 
+/* The upper bound is not mapped. */
+static bool bound_stops_early(bool otherwise)
+{
+    static const uint8_t code[] = {0x83, 0xc8, 0xff /* OR EAX, -1 */, 0x62, 0x84, 0x24, 0xfc, 0xff, 0x00, 0x00};
+    int vector = try_32(code, sizeof code).vector;
+    return vector == BR || (vector != PF && otherwise);
+}
+
 /* ---- flags that shifts leave undefined ------------------------------------------------------------------------------- */
 /* Whether the two forms leave different flags (LAHF and SETO) behind for a value and the flags before. */
 #define DEFINE_FORMS(name, type)                                                                                       \
@@ -291,6 +299,7 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     if ((h->xcr0 & 0xe6) == 0xe6)
         q->vex_bits_ignored = try(add_with_rounding).vector == NONE;
     q->segment_end_pages = segment_end_pages(!h->amd);
+    q->bound_stops_early = bound_stops_early(!h->amd);
 }
 
 void host_quirks_learn(struct host_cpu *h)
