@@ -37,6 +37,7 @@ struct host_quirks {
     bool rep_extends_count;    /* with 32-bit addresses in 64-bit code RCX is extended before anything can fault... */
     bool rep_extends_pointers; /* ...and what MOVS and STOS have in RSI and RDI */
     /* others */
+    bool maskmov_halves;    /* MASKMOVDQU stores its upper half first, at an address of its own */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */
     bool pause_ignores_rex; /* F3 41 90 is PAUSE, not XCHG R8D, EAX */

@@ -120,6 +120,12 @@ static void fill_nothing(void)
     __asm__ volatile("addr32 rep stosb; ud2" : : "D"(UPPER), "c"(UPPER), "a"(0) : "memory", "cc");
 }
 
+/* The halves are at different ends of the address space, where no program has anything mapped; nothing is stored. */
+static void store_masked(void)
+{
+    __asm__ volatile("pxor %%xmm0, %%xmm0; addr32 maskmovdqu %%xmm0, %%xmm0" : : "D"(0xfffffff8) : "xmm0", "memory");
+}
+
 /* Compares equal bytes up to the end of what is mapped, with flags that equality does not leave: ZF is clear. */
 static void scan_to_end(void)
 {
@@ -291,6 +297,8 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     q->rep_extends_pointers = !((fill.rdi | nothing.rdi) & UPPER);
     struct trial scan = try_with_page(scan_to_end);
     q->rep_keeps_flags = scan.vector == PF ? !(scan.rflags & ZF) : !h->amd;
+    struct trial masked = try(store_masked);
+    q->maskmov_halves = masked.vector == PF && !masked.cr2;
     q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
     q->pause_ignores_rex = pause_with_rex_b();
     q->flags_by_form = flags_by_form();
