@@ -215,6 +215,17 @@ static bool bound_stops_early(bool otherwise)
     return vector == BR || (vector != PF && otherwise);
 }
 
+/* XSAVE of SSE's state, of which 32-bit code has zeros only; XSTATE_BV then comes to ECX. */
+static bool xinuse_of_all(bool otherwise)
+{
+    static const uint8_t code[] = "\x6a\x02\x58\x31\xd2"             /* PUSH 2; POP EAX; XOR EDX, EDX */
+                                  "\x0f\xae\xa4\x24\x00\xf0\xff\xff" /* XSAVE [ESP - 4096] */
+                                  "\x8b\x8c\x24\x00\xf2\xff\xff"     /* MOV ECX, [ESP - 3584] */
+                                  "\x0f\x0b";                        /* UD2 */
+    struct trial t = try_32(code, sizeof code);
+    return t.vector == UD ? t.rcx & 2 : otherwise;
+}
+
 /* ---- flags that shifts leave undefined ------------------------------------------------------------------------------- */
 /* Whether the two forms leave different flags (LAHF and SETO) behind for a value and the flags before. */
 #define DEFINE_FORMS(name, type)                                                                                       \
@@ -308,6 +319,9 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
         q->vex_bits_ignored = try(add_with_rounding).vector == NONE;
     q->segment_end_pages = segment_end_pages(!h->amd);
     q->bound_stops_early = bound_stops_early(!h->amd);
+    if (h->xcr0) {
+        q->xinuse_of_all = xinuse_of_all(!h->amd);
+    }
 }
 
 void host_quirks_learn(struct host_cpu *h)

@@ -202,10 +202,12 @@ static bool all_zero(const uint8_t *p, unsigned n)
     return true;
 }
 
-/* Outside 64-bit mode only what takes part there counts. */
+/* Outside 64-bit mode only components that take part there count, and on some CPUs only registers. */
 static uint64_t visible(const struct vcpu *c, const uint8_t *area, uint64_t bv)
 {
     const struct host_xcomponent *k = c->replay->component;
+    if (c->replay->quirks->xinuse_of_all)
+        return bv & ~XFEATURE_HI16;
     if (all_zero(area + XS_XMM, xmm_bytes(c)))
         bv &= ~XFEATURE_SSE;
     for (unsigned i = 2; i < XCOMPONENTS; i++)
