@@ -38,6 +38,7 @@ struct host_quirks {
     bool rep_extends_pointers; /* ...and what MOVS and STOS have in RSI and RDI */
     /* others */
     bool maskmov_halves;    /* MASKMOVDQU stores its upper half first, at an address of its own */
+    bool xsave_has_ac;      /* XSAVE and XRSTOR of an operand that is not aligned by 4 are #AC where that is checked */
     bool xinuse_of_all;     /* outside 64-bit mode registers that do not take part count for XSTATE_BV */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */

@@ -135,6 +135,14 @@ static void scan_to_end(void)
                      : "memory", "cc");
 }
 
+static void save_misaligned(void)
+{
+    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orl $0x40000, (%%rsp); popfq; xsave (%0)" /* RFLAGS.AC */
+                     :
+                     : "r"(UNMAPPED + 1), "a"(1), "d"(0)
+                     : "memory", "cc");
+}
+
 /* With a page of zeros as data, and nothing mapped behind it. */
 static struct trial try_with_page(void (*code)(void))
 {
@@ -320,6 +328,7 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     q->segment_end_pages = segment_end_pages(!h->amd);
     q->bound_stops_early = bound_stops_early(!h->amd);
     if (h->xcr0) {
+        q->xsave_has_ac = try(save_misaligned).vector == AC;
         q->xinuse_of_all = xinuse_of_all(!h->amd);
     }
 }

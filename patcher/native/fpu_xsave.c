@@ -89,10 +89,15 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
 }
 
 /* For XSAVE and XRSTOR: alignment first, then the segment; where is written, the first doubleword's page before the
- * segment for all. */
+ * segment for all.  Some CPUs have #AC for them. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
-    if (unchecked_linear(c, in) & 63)
+    uint64_t lin = unchecked_linear(c, in);
+    if (lin & 3 && c->replay->quirks->xsave_has_ac && fpu_alignment_checked(c) && !(code64(c) && !canonical(lin))) {
+        mem_linear(c, in, 4, access);
+        raise_error(c, EXC_AC, 0);
+    }
+    if (lin & 63)
         raise_error(c, EXC_GP, 0);
     if (access & ACCESS_WRITE)
         mem_probe(c, in, mem_linear(c, in, 4, access), 4, access);
