@@ -135,6 +135,15 @@ static void scan_to_end(void)
                      : "memory", "cc");
 }
 
+/* XRSTOR of AVX's state from an image of which only the header is mapped: it says that this state is initial. */
+static void restore_initial(void)
+{
+    __asm__ volatile("movl $0x1f80, 24(%0); xrstor (%0)"
+                     :
+                     : "r"(current->data + PAGE - 576), "a"(4), "d"(0)
+                     : "memory");
+}
+
 static void save_misaligned(void)
 {
     __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orl $0x40000, (%%rsp); popfq; xsave (%0)" /* RFLAGS.AC */
@@ -327,6 +336,8 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
         q->vex_bits_ignored = try(add_with_rounding).vector == NONE;
     q->segment_end_pages = segment_end_pages(!h->amd);
     q->bound_stops_early = bound_stops_early(!h->amd);
+    if (h->xcr0 & XFEATURE_AVX)
+        q->xrstor_reaches_all = try_with_page(restore_initial).vector == PF;
     if (h->xcr0) {
         q->xsave_has_ac = try(save_misaligned).vector == AC;
         q->xinuse_of_all = xinuse_of_all(!h->amd);
