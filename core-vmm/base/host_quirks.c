@@ -152,6 +152,12 @@ static void save_misaligned(void)
                      : "memory", "cc");
 }
 
+/* An address of the stack segment that is neither canonical nor aligned: #SS or #GP. */
+static void save_beyond(void)
+{
+    __asm__ volatile("xchg %0, %%rbp; xsave 1(%%rbp); xchg %0, %%rbp" : : "r"(1ull << 63), "a"(1), "d"(0) : "memory");
+}
+
 /* With a page of zeros as data, and nothing mapped behind it. */
 static struct trial try_with_page(void (*code)(void))
 {
@@ -339,6 +345,7 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     if (h->xcr0 & XFEATURE_AVX)
         q->xrstor_reaches_all = try_with_page(restore_initial).vector == PF;
     if (h->xcr0) {
+        q->xsave_canonical_first = try(save_beyond).vector == SS;
         q->xsave_has_ac = try(save_misaligned).vector == AC;
         q->xinuse_of_all = xinuse_of_all(!h->amd);
     }

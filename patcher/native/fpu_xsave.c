@@ -89,11 +89,15 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
 }
 
 /* For XSAVE and XRSTOR: alignment first, then the segment; where is written, the first doubleword's page before the
- * segment for all.  Some CPUs have #AC for them. */
+ * segment for all.  Some CPUs see before that whether the address is canonical, and have #AC. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
+    const struct host_quirks *q = c->replay->quirks;
     uint64_t lin = unchecked_linear(c, in);
-    if (lin & 3 && c->replay->quirks->xsave_has_ac && fpu_alignment_checked(c) && !(code64(c) && !canonical(lin))) {
+    bool odd = code64(c) && !canonical(lin);
+    if (odd && q->xsave_canonical_first)
+        raise_error(c, in->seg == X86_SS ? EXC_SS : EXC_GP, 0);
+    if (lin & 3 && !odd && q->xsave_has_ac && fpu_alignment_checked(c)) {
         mem_linear(c, in, 4, access);
         raise_error(c, EXC_AC, 0);
     }
