@@ -214,6 +214,22 @@ static uint64_t stretch(struct vcpu *c, const struct string *s, uint64_t count)
     return elements;
 }
 
+/* ---- what makers do differently -------------------------------------------------------------------------------------------- */
+/* In 64-bit code with 32-bit addresses, some CPUs have cleared the upper halves before anything else, also for a count of 0. */
+static void extend(struct vcpu *c, const struct string *s)
+{
+    const struct host_quirks *q = &c->vm->host.quirks;
+    unsigned op = s->in->aux_op;
+    if (s->in->asize != 4 || !code64(c))
+        return;
+    if (q->rep_extends_count)
+        c->gpr[X86_RCX] = (uint32_t)c->gpr[X86_RCX];
+    if (q->rep_extends_pointers && (op == MOVS || op == STOS))
+        c->gpr[X86_RDI] = (uint32_t)c->gpr[X86_RDI];
+    if (q->rep_extends_pointers && op == MOVS)
+        c->gpr[X86_RSI] = (uint32_t)c->gpr[X86_RSI];
+}
+
 /* ---- the instructions ---------------------------------------------------------------------------------------------------- */
 static void run_string(struct vcpu *c, const struct insn *in)
 {
@@ -225,6 +241,9 @@ static void run_string(struct vcpu *c, const struct insn *in)
         element(c, &s);
         return;
     }
+    extend(c, &s);
+    bool keep = c->vm->host.quirks.rep_keeps_flags; /* until it has ended: no fault or interrupt shows others */
+    uint16_t before = c->arith;
     for (unsigned burst = 0; burst < BURST; burst++) {
         uint64_t count = get(c, &s, X86_RCX), n;
         if (!count)
@@ -234,6 +253,8 @@ static void run_string(struct vcpu *c, const struct insn *in)
         put(c, &s, X86_RCX, count - (n ? n : 1));
         if (!more || count == (n ? n : 1))
             return;
+        if (keep)
+            c->arith = before;
         if (c->mode & MODE_ONE || atomic_load_explicit(&c->request, memory_order_relaxed))
             break;
     }

@@ -148,6 +148,7 @@ enum {
 #define XFEATURE_SSE    2ull
 #define XFEATURE_AVX    4ull
 #define XFEATURE_AVX512 0xe0ull
+#define XFEATURE_HI16   0x80ull
 #define FSW_ES          0x80
 #define FSW_TOP         0x3800u
 #define FSW_NO_RESULT   0x1fu /* errors but precision: unmasked, they keep an instruction from storing */

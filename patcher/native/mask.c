@@ -203,8 +203,30 @@ static uint64_t string_linear(struct vcpu *c, const struct insn *in, unsigned at
     return seg_linear(c, in->seg, off, bytes, ACCESS_WRITE);
 }
 
+/* Each half has its own address, which wraps with the address size; the upper one comes first. */
+static void maskmov_halves(struct vcpu *c, const struct insn *in, const uint8_t *data, const uint8_t *mask,
+                           unsigned bytes)
+{
+    uint64_t lin[2];
+    for (unsigned half = bytes / 8; half--;) {
+        lin[half] = string_linear(c, in, 8 * half, 8);
+        if (fpu_alignment_checked(c) && lin[half] & 7)
+            raise_error(c, EXC_AC, 0);
+        mem_probe(c, in, lin[half], 8, ACCESS_WRITE); /* whatever the mask */
+    }
+    for (unsigned i = 0; i < bytes; i++)
+        if (mask[i] & 0x80) {
+            uint64_t at = lin[i / 8] + i % 8;
+            mem_write_bytes(c, in, code64(c) ? at : (uint32_t)at, &data[i], 1);
+        }
+}
+
 static void maskmov(struct vcpu *c, const struct insn *in, const uint8_t *data, const uint8_t *mask, unsigned bytes)
 {
+    if (c->replay->quirks->maskmov_halves) {
+        maskmov_halves(c, in, data, mask, bytes);
+        return;
+    }
     uint64_t lin = string_linear(c, in, 0, bytes);
     if (fpu_alignment_checked(c) && lin & 7)
         raise_error(c, EXC_AC, 0);
