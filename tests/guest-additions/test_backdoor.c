@@ -313,7 +313,7 @@ static void sizes(void)
     g_assert_true(additions_sets_sizes(c->additions));
     g_autofree char *done = wish(c, n, "OK ");
     g_assert_null(done);
-    additions_size_now(c->additions, 0, 1, 1); /* another has been asked for */
+    additions_size_now(c->additions, 0, 1, 1, false); /* another has been asked for */
     g_assert_true(additions_ask_size(c->additions, 2, 640, 480));
     g_autofree char *both = wish(c, n, "");
     g_assert_cmpstr(both, ==, "DisplayTopology_Set 2 , 0 0 800 600 , 800 0 640 480");
@@ -322,6 +322,14 @@ static void sizes(void)
     g_assert_true(additions_ask_size(c->additions, 2, 0, 0));
     g_autofree char *one = wish(c, n, "");
     g_assert_cmpstr(one, ==, "DisplayTopology_Set 1 , 0 0 800 600");
+    g_autofree char *fine = wish(c, n, "OK ");
+    g_assert_null(fine);
+    additions_size_now(c->additions, 0, 900, 700, true); /* the guest's own choice, as that it has no third any more */
+    additions_size_now(c->additions, 2, 64, 64, false);
+    additions_size_now(c->additions, 2, 0, 0, true);
+    g_assert_true(additions_ask_size(c->additions, 1, 320, 200));
+    g_autofree char *own = wish(c, n, "");
+    g_assert_cmpstr(own, ==, "DisplayTopology_Set 2 , 0 0 900 700 , 900 0 320 200");
     g_autofree char *nobody = ask_beside(c, "tools.capability.resolution_server elsewhere 1"),
                     *gone = ask_beside(c, "tools.capability.resolution_server toolbox 0");
     g_assert_cmpstr(nobody, ==, "0 ");
