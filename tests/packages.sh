@@ -11,7 +11,7 @@ TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES e2fsprogs iproute2 ntfs-3g qemu-uti
 vncsnapshot gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"
-TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream shared-mime-info man-db mandoc"
+TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus procps x11-utils desktop-file-utils appstream shared-mime-info man-db mandoc"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
