@@ -129,10 +129,17 @@ struct load {
     GArray *table;
     struct state_reader reader;
     struct state_section section; /* the one that comes next */
+    struct state_extent where;    /* its contents, which memory has there only: other threads read it */
     struct state_unpack *unpack;  /* NULL: the guest's memory has not begun */
     const int *older;             /* files that it may build upon */
     unsigned older_count;
 };
+
+static bool next_section(struct load *l, GError **error)
+{
+    return state_skim(&l->reader, &l->section, &l->where, error) &&
+           (!strcmp(l->section.name, STATE_MEMORY_PART) || state_contents(&l->reader, &l->section, &l->where, error));
+}
 
 static bool right_version(const struct load *l, const struct state_part *p, GError **error)
 {
@@ -156,12 +163,13 @@ static bool load_older(struct load *l, int fd, GError **error)
 {
     struct state_reader r;
     struct state_section s = {.name = ""};
+    struct state_extent where;
     bool good = state_open(&r, fd, error);
     state_unpack_only_ram(l->unpack, true);
     while (good && strcmp(s.name, STATE_END)) {
-        good = state_next(&r, &s, error);
+        good = state_skim(&r, &s, &where, error);
         if (good && !strcmp(s.name, STATE_MEMORY_PART) && s.version == STATE_MEMORY_VERSION)
-            good = state_unpack_put(l->unpack, state_take(&r), error);
+            good = state_unpack_put(l->unpack, fd, &where, error);
     }
     const struct state_identity file = state_identity(&r);
     state_close(&r);
@@ -176,8 +184,7 @@ static bool load_base(struct load *l, GError **error)
     bool good = true;
     while (good && !strcmp(l->section.name, STATE_BASE_PART)) {
         good = n < l->older_count || state_fail(error, "builds upon older ones, of which not all are there");
-        good = good && begin_memory(l, error) && load_older(l, l->older[n++], error) &&
-               state_next(&l->reader, &l->section, error);
+        good = good && begin_memory(l, error) && load_older(l, l->older[n++], error) && next_section(l, error);
     }
     return good;
 }
@@ -188,9 +195,9 @@ static bool load_memory(struct load *l, const struct state_part *p, GError **err
 {
     bool good = begin_memory(l, error);
     while (good && !strcmp(l->section.name, p->name))
-        good = right_version(l, p, error) && state_unpack_put(l->unpack, state_take(&l->reader), error) &&
-               state_next(&l->reader, &l->section, error);
-    return good && state_unpack_wait(l->unpack, error);
+        good = right_version(l, p, error) && state_unpack_put(l->unpack, l->reader.fd, &l->where, error) &&
+               next_section(l, error);
+    return good && state_unpack_all(l->unpack, error);
 }
 
 static const struct state_part *memory_part(const GArray *table)
@@ -212,13 +219,12 @@ static bool load_next(struct load *l, unsigned i, GError **error)
         return true;
     if (strcmp(l->section.name, p->name))
         return misplaced(l->table, i, l->section.name, error);
-    return right_version(l, p, error) && load_part(l->machine, p, &l->section, error) &&
-           state_next(&l->reader, &l->section, error);
+    return right_version(l, p, error) && load_part(l->machine, p, &l->section, error) && next_section(l, error);
 }
 
 static bool load_all(struct load *l, int fd, GError **error)
 {
-    bool good = state_open(&l->reader, fd, error) && state_next(&l->reader, &l->section, error);
+    bool good = state_open(&l->reader, fd, error) && next_section(l, error);
     irq_load_begin(l->machine);
     for (unsigned i = 0; i < l->table->len && good; i++)
         good = (i != STATE_BEFORE_MEMORY || load_base(l, error)) && load_next(l, i, error);

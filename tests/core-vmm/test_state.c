@@ -2,6 +2,7 @@
 /* Saved state: the file, a CPU, and a whole machine there and back; and everything that must be refused, in one sentence.
  * That guests go on with it is the suite state's. */
 #include "core-vmm/base/bytes.h"
+#include "core-vmm/base/crc32c.h"
 #include "core-vmm/machine/state.h"
 #include "disk-formats/image/image.h"
 #include "tests/core-vmm/state_edit.h"
@@ -98,6 +99,22 @@ static void fill(void *to, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         ((uint8_t *)to)[i] = g_test_rand_int_range(0, 256);
+}
+
+/* Long data has a way of its own; in pieces it has the other. */
+static void test_sums(void)
+{
+    enum { BYTES = 100000, PIECE = 1000 };
+    g_autofree uint8_t *data = g_malloc(BYTES);
+    g_assert_cmphex(crc32c(0, "123456789", 9), ==, 0xe3069283);
+    fill(data, BYTES);
+    for (unsigned round = 0; round < 200; round++) {
+        size_t from = g_test_rand_int_range(0, BYTES / 2), n = g_test_rand_int_range(0, BYTES / 2);
+        uint32_t sum = round;
+        for (size_t at = 0; at < n; at += PIECE)
+            sum = crc32c(sum, data + from + at, MIN(PIECE, n - at));
+        g_assert_cmphex(crc32c(round, data + from, n), ==, sum);
+    }
 }
 
 /* Values that a CPU may have, with as little that is zero as can be. */
@@ -854,6 +871,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/state/file", test_file);
+    g_test_add_func("/state/sums", test_sums);
     g_test_add_func("/state/cut-short", test_cut_short);
     g_test_add_func("/state/flipped-bits", test_flipped_bits);
     g_test_add_func("/state/rearranged", test_rearranged);
