@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What one looks into by the manager: snapshots, what differs between them and their files; a guest's serial
-port, its memory, what the firmware remembers; networks, and what all machines use.  Prints TAP.
+port, its memory, its programs, what the firmware remembers; cards and folders while it runs; networks, what all machines use, and the VNC server.
+Prints TAP.
 Usage: test_manager_inside.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
@@ -148,7 +149,7 @@ def serial_terminal(desk):
     desk.wait("new beginning", lambda: "test guest ready" in terminal(desk) and "after all" not in terminal(desk))
     desk.gone("The machine does not run")
     desk.click("Close", "push button")
-    desk.gone("Serial Port")
+    desk.gone("Serial Terminal")
     desk.vmctl("stop", "--force", "alpha")
     desk.see("Off")
 
@@ -217,6 +218,8 @@ def networks(desk):
     desk.window_picture("networks")
     for name in ("lab", "world"):
         desk.click("Delete", "push button")
+        desk.see(f"Delete the Network “{name}”?")
+        desk.click_away("_Delete", "Delete the Network")
         wait_for("it is gone", lambda: name not in desk.vmctl("net", "list"))
         desk.gone(name, "label")
     desk.see("No Networks")
@@ -285,7 +288,14 @@ def folders(desk):
     """One is shared, and no longer, at once."""
     os.mkdir(desk.home + "/projects")
     desk.vmctl("set", "alpha", "additions.identity=auto")
-    desk.vmctl("folder", "add", "alpha", desk.home + "/projects")
+    desk.click("Add Hardware")
+    desk.see("New Disk…")
+    desk.keys("Down", "Down", "Return")
+    desk.see("_Share", "push button")
+    desk.keys("ctrl+l")
+    desk.run("xdotool", "type", desk.home + "/projects")
+    desk.click("_Share", "push button")
+    wait_for("it is shared", lambda: "projects" in desk.vmctl("folder", "list", "alpha"))
     desk.see("Shared Folder 1")
     last = [t for t in desk.things() if t.name == "Remove" and t.role == "push button"][-1]
     assert desk.call(last.path, "Action", "DoAction", "(i)", 0)[0]
