@@ -28,10 +28,14 @@ static void work(GTask *task, gpointer source, gpointer wish, GCancellable *canc
 
 static void on_toggled(GtkSwitch *s, GParamSpec *spec, gpointer item);
 
+/* One that is set while it moves, even to what it is, forgets that somebody has just turned it. */
 static void show(GtkSwitch *s, VmItem *m)
 {
+    bool on = m && machine_autostart_get(vm_item_name(m));
+    if (gtk_switch_get_active(s) == on)
+        return;
     g_signal_handlers_block_matched(s, G_SIGNAL_MATCH_FUNC, 0, 0, NULL, (gpointer)on_toggled, NULL);
-    gtk_switch_set_active(s, m && machine_autostart_get(vm_item_name(m)));
+    gtk_switch_set_active(s, on);
     g_signal_handlers_unblock_matched(s, G_SIGNAL_MATCH_FUNC, 0, 0, NULL, (gpointer)on_toggled, NULL);
 }
 

@@ -149,6 +149,8 @@ static void work(VmFirmware *v, const char *part, const char *db)
     v->job = vm_item_run(v->item, strcmp(part, "reset") ? _("Enrolling Keys") : _("Resetting the Firmware"), words);
     if (v->job)
         g_signal_connect_object(v->job, "notify::done", G_CALLBACK(on_worked), v, 0);
+    else
+        notice(v, _("Not now: the machine is busy with something else. Wait for it, or cancel it."));
 }
 
 static void on_sure(AdwMessageDialog *d, const char *response, gpointer firmware)

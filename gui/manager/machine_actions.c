@@ -6,8 +6,10 @@
 #include "gui/manager/ask.h"
 #include "gui/manager/clone.h"
 #include "gui/manager/firmware_page.h"
+#include "gui/manager/guest_page.h"
 #include "gui/manager/memory_page.h"
 #include "gui/manager/place.h"
+#include "gui/manager/remote_page.h"
 #include "gui/manager/serial_page.h"
 #include "gui/manager/work.h"
 #include <glib/gi18n.h>
@@ -256,6 +258,8 @@ static const struct action {
     {"serial", vm_serial_show},
     {"firmware", vm_firmware_show},
     {"memory", vm_memory_show},
+    {"guest", vm_guest_show},
+    {"remote", vm_remote_show},
     {"pause", pause_it},
     {"resume", resume},
     {"pause-or-resume", pause_or_resume},

@@ -126,10 +126,26 @@ static void on_changed(GObject *networks, GAsyncResult *result, gpointer unused)
     look(v);
 }
 
+static void on_sure(AdwMessageDialog *d, const char *response, gpointer networks)
+{
+    const struct network_wish wish = {.name = g_object_get_data(G_OBJECT(d), "network"), .goes = true};
+    if (!strcmp(response, "sure"))
+        networks_change(networks, &wish, on_changed, NULL);
+}
+
 static void delete_one(GtkWidget *w, const char *action, GVariant *parameter)
 {
-    const struct network_wish wish = {.name = g_variant_get_string(parameter, NULL), .goes = true};
-    networks_change(G_OBJECT(w), &wish, on_changed, NULL);
+    const char *name = g_variant_get_string(parameter, NULL);
+    g_autofree char *title = g_strdup_printf(_("Delete the Network “%s”?"), name);
+    AdwMessageDialog *d = ADW_MESSAGE_DIALOG(adw_message_dialog_new(
+        GTK_WINDOW(w), title,
+        _("What is set of it is forgotten. Machines that name it get a network that is as usual.")));
+    adw_message_dialog_add_responses(d, "cancel", _("_Cancel"), "sure", _("_Delete"), NULL);
+    adw_message_dialog_set_response_appearance(d, "sure", ADW_RESPONSE_DESTRUCTIVE);
+    adw_message_dialog_set_close_response(d, "cancel");
+    g_object_set_data_full(G_OBJECT(d), "network", g_strdup(name), g_free);
+    g_signal_connect_object(d, "response", G_CALLBACK(on_sure), w, 0);
+    gtk_window_present(GTK_WINDOW(d));
 }
 
 /* ---- a new one ---- */

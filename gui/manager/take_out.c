@@ -49,10 +49,12 @@ static struct take_out *take_out_new(VmWindow *w, VmItem *m, const char *snapsho
 static void on_made(VmJob *job, GParamSpec *spec, gpointer take_out)
 {
     const struct take_out *t = take_out;
-    if (!vm_job_problem(job) && g_rename(t->made, t->to))
-        vm_item_set_problem(t->item, g_strerror(errno));
-    else if (vm_job_problem(job))
+    if (vm_job_problem(job)) {
         g_unlink(t->made);
+    } else if (g_rename(t->made, t->to)) {
+        g_autofree char *problem = g_strdup_printf("%s: %s", t->to, g_strerror(errno));
+        vm_item_set_problem(t->item, problem);
+    }
 }
 
 static void begin(struct take_out *t)

@@ -161,6 +161,11 @@ class Desk:
         windows = self.run("xdotool", "search", "--onlyvisible", "--pid", str(self.app.pid), check=False).split()
         self.run("xdotool", "windowfocus", "--sync", windows[-1], check=False)
 
+    def look_away(self):
+        """No window has the keyboard: what ends then is told by the desktop, which keeps it, and not by a toast, which goes."""
+        width, height = (int(n) for n in self.run("xdotool", "getdisplaygeometry").split())
+        self.run("xdotool", "mousemove", str(width - 1), str(height - 1), "windowfocus", "1")  # PointerRoot
+
     def keys(self, *names):
         self.focus()
         self.run("xdotool", "key", "--clearmodifiers", *names)

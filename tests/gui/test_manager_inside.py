@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What one looks into by the manager: snapshots, what differs between them and their files; a guest's serial
-port, its memory, what the firmware remembers; networks, and what all machines use.  Prints TAP.
+port, its memory, its programs, what the firmware remembers; cards and folders while it runs; networks, what all machines use, and the VNC server.
+Prints TAP.
 Usage: test_manager_inside.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
@@ -50,6 +51,7 @@ def verifies(desk):
     desk.see("alpha")
     desk.show_page("snapshots")
     desk.see("then", "label")
+    desk.look_away()
     desk.click("Verify All", "push button")
     desk.told("All snapshots are whole")
     path = info(desk, "alpha")["folder"] + "/snapshots/1.ini"
@@ -101,7 +103,6 @@ def takes_out(desk, path):
     desk.click("_Save As…", "push button")
     save_as(desk, "hello", path)
     wait_for("file", lambda: os.path.exists(path) and open(path, encoding="utf-8").read() == "as it was\n")
-    desk.told(f"“{os.path.basename(path)}” was taken out")
 
 
 def takes_a_file_out(desk):
@@ -148,7 +149,7 @@ def serial_terminal(desk):
     desk.wait("new beginning", lambda: "test guest ready" in terminal(desk) and "after all" not in terminal(desk))
     desk.gone("The machine does not run")
     desk.click("Close", "push button")
-    desk.gone("Serial Port")
+    desk.gone("Serial Terminal")
     desk.vmctl("stop", "--force", "alpha")
     desk.see("Off")
 
@@ -217,6 +218,8 @@ def networks(desk):
     desk.window_picture("networks")
     for name in ("lab", "world"):
         desk.click("Delete", "push button")
+        desk.see(f"Delete the Network “{name}”?")
+        desk.click_away("_Delete", "Delete the Network")
         wait_for("it is gone", lambda: name not in desk.vmctl("net", "list"))
         desk.gone(name, "label")
     desk.see("No Networks")
@@ -259,5 +262,127 @@ def activity(desk):
     wait_for("nobody looks any more", lambda: not desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl top", check=False).strip())
 
 
+# ---- while it runs ----
+
+def plugs(desk):
+    """A card is taken out of a running machine, when the guest has let go of it, and put in again."""
+    desk.vmctl("set", "alpha", "balloon.report=on")
+    desk.vmctl("start", "alpha")
+    desk.see("Running")
+    desk.show_page("settings")
+    desk.see("Memory Balloon")
+    desk.type_into("Search settings", "balloon")
+    for entry, there in ((["Down", "Return"], False), (["Return"], True)):
+        desk.tab_to("While It Runs")
+        desk.keys("space")
+        desk.see("Pull Out")
+        desk.keys(*entry)
+        wait_for(f"card that is there: {there}", lambda: bool(desk.vmctl("balloon", "alpha", check=False)) == there)
+        desk.wait("end of the work", lambda: not any(t.name in ("Taking Out", "Plugging In") for t in desk.things()))
+    desk.type_into("Search settings", "")
+    desk.vmctl("stop", "--force", "alpha")
+    desk.see("Off")
+
+
+def folders(desk):
+    """One is shared, and no longer, at once."""
+    os.mkdir(desk.home + "/projects")
+    desk.vmctl("set", "alpha", "additions.identity=auto")
+    desk.click("Add Hardware")
+    desk.see("New Disk…")
+    desk.keys("Down", "Down", "Return")
+    desk.see("_Share", "push button")
+    desk.keys("ctrl+l")
+    desk.run("xdotool", "type", desk.home + "/projects")
+    desk.click("_Share", "push button")
+    wait_for("it is shared", lambda: "projects" in desk.vmctl("folder", "list", "alpha"))
+    desk.see("Shared Folder 1")
+    last = [t for t in desk.things() if t.name == "Remove" and t.role == "push button"][-1]
+    assert desk.call(last.path, "Action", "DoAction", "(i)", 0)[0]
+    desk.see("Remove “Shared Folder 1”?")
+    desk.click_away("_Remove", "Remove “")
+    wait_for("it is no longer shared", lambda: "projects" not in desk.vmctl("folder", "list", "alpha"))
+
+
+def guest_programs(desk):
+    """What vmctl is given, the password by its input, and what it says; one that fails, and a guest without the tools."""
+    desk.vmctl("start", "alpha")
+    desk.see("Running")
+    desk.action("guest", "alpha")
+    desk.see("As a User of the Guest")
+    desk.type_into("User", "anna")
+    desk.type_into("Password", "secret")
+    desk.type_into("Command Line", "uname -a; false")
+    desk.click("_Run", "push button")
+    desk.wait("that the guest has no tools", lambda: any("tools" in t.name and "By open-vm-tools" not in t.name for t in desk.things()))
+    desk.keys("Escape")
+    desk.gone("As a User of the Guest")
+    stand_in(desk)
+
+
+def stand_in(desk):
+    """The same with a vmctl that says what it was asked, as there are no tools in the scripted guest."""
+    fake = desk.home + "/vmctl-of-the-guest"
+    with open(fake, "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\ncase $1 in exec|cp) read p; printf "%s|" "$p" "$@"; [ $1 = cp ] || {{ echo oops >&2; exit 3; }} ;;\n'
+                f'*) exec {desk.vmctl_program} "$@" ;; esac\n')
+    os.chmod(fake, 0o755)
+    desk.stop()
+    usual, desk.env["VMCTL"] = desk.env.get("VMCTL", desk.vmctl_program), fake
+    desk.start()
+    desk.see("Running")
+    desk.action("guest", "alpha")
+    desk.see("As a User of the Guest")
+    desk.type_into("User", "anna")
+    desk.type_into("Password", "secret")
+    desk.type_into("Command Line", "uname -a; false")
+    desk.click("_Run", "push button")
+    desk.see("oops")
+    said = lambda: desk.call(next(t for t in desk.things() if t.name == "What It Said" and t.can("EditableText")).path, "Text", "GetText", "(ii)", 0, -1)[0]
+    desk.wait("words", lambda: "secret|exec|--user=anna|--password-file=-|--|alpha|sh|-c|uname -a; false|" in said())
+    desk.window_picture("guest")
+    desk.type_into("Path in the Guest", "/etc/hostname")
+    desk.click("_Out of It…", "push button")
+    desk.typed("Name", "hostname")
+    desk.type_into("Name", desk.home + "/name")
+    desk.click("_Copy", "push button")
+    desk.see("Copying: done")
+    desk.wait("words", lambda: f"secret|cp|--user=anna|--password-file=-|--|alpha:/etc/hostname|{desk.home}/name|" in said())
+    desk.keys("Escape")
+    desk.stop()
+    desk.env["VMCTL"] = usual
+    desk.start()
+    desk.vmctl("stop", "--force", "alpha")
+
+
+def remote_screen(desk):
+    """The VNC server, on and off, with a password and without, and what its clients may."""
+    def now(what):
+        return json.loads(desk.vmctl("vnc", "seen", "-o", "json")).get("now", {}).get(what)
+
+    desk.vmctl("create", "seen", "--memory", "16M", "--nic", "none")
+    desk.vmctl("start", "seen")
+    desk.see("seen")
+    desk.action("remote", "seen")
+    desk.see("VNC Server")
+    desk.click("VNC Server", "check box")
+    wait_for("server", lambda: now("where"))
+    desk.type_into("Password", "secret")
+    desk.click("_Set", "push button")
+    wait_for("password", lambda: now("password"))
+    desk.click("No Password", "push button")
+    wait_for("no password", lambda: now("where") and not now("password"))
+    desk.click("Clients Look On Only", "check box")
+    wait_for("to look on", lambda: now("view-only"))
+    desk.window_picture("remote")
+    desk.click("VNC Server", "check box")
+    wait_for("its end", lambda: not now("where"))
+    desk.keys("Escape")
+    desk.gone("Clients Look On Only")
+    desk.vmctl("stop", "--force", "seen")
+    desk.vmctl("delete", "seen")
+
+
 if __name__ == "__main__":
-    run_tests([verifies, compares, takes_a_file_out, serial_terminal, starts_by_itself, firmware, networks, memory, activity], sys.argv[1:])
+    run_tests([verifies, compares, takes_a_file_out, serial_terminal, starts_by_itself, firmware, networks, memory, activity, plugs, folders,
+               guest_programs, remote_screen], sys.argv[1:])

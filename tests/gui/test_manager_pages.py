@@ -155,8 +155,10 @@ def dialogs(desk, kind, most):
         shrink(desk, narrow)
         look(desk, f"{name}-{kind}", room)
         ends(desk, "Look Again")
-    for action, machine, shows in (("serial", "Debian 12", "Serial Port"), ("firmware", "FreeBSD 14.1", "None: this firmware"),
-                                   ("memory", "Debian 12", "no balloon"), ("networks", None, "No Networks"), ("activity", None, "memory\nDisks")):
+    for action, machine, shows in (("serial", "Debian 12", "Serial Terminal"), ("firmware", "FreeBSD 14.1", "None: this firmware"),
+                                   ("memory", "Debian 12", "no balloon"), ("guest", "Debian 12", "As a User of the Guest"),
+                                   ("remote", "Debian 12", "Clients Look On"), ("networks", None, "No Networks"),
+                                   ("activity", None, "memory\nDisks")):
         desk.action(action, machine)
         desk.see(shows)
         shrink(desk, narrow)
