@@ -4,7 +4,7 @@
  * A program in the guest opens a channel of one of two protocols.  RPCI: each message is a question to the host, whose answer
  * is there as soon as the message is whole (the host answers on the vCPU's thread: the guest looks for it only once).  TCLO: the
  * guest asks again and again whether the host wants something, and sends what came of it.  A message goes as its size and then
- * four bytes a time, or, where both sides can, by string instructions at the other port, of which the bus shows us each byte.
+ * four bytes a time, or, where both sides can, by string instructions at the other port, whose bytes come one by one or many at once.
  *
  * An answer that is not there at once is looked for again whenever the guest asks for its size, which it is told to start over by
  * CPT until it is: so nobody waits with the device's lock for longer than a moment.
@@ -195,6 +195,12 @@ static bool append(struct rpc_channel *c, const void *data, uint32_t bytes)
     return true;
 }
 
+/* Bytes that the message lacks. */
+static uint32_t left_in(const struct rpc_channel *c)
+{
+    return c->in ? c->size - c->have : 0;
+}
+
 static uint32_t send_some(struct rpc_channel *c, uint32_t value)
 {
     const uint8_t bytes[4] = {value, value >> 8, value >> 16, value >> 24};
@@ -227,6 +233,11 @@ static uint32_t receive_size(struct rpc_channel *c, struct port_call *p)
     p->gpr[X86_RBX] = c->out ? g_bytes_get_size(c->out) : 1;
     p->gpr[X86_RDX] = (p->gpr[X86_RDX] & 0xffff) | SEND_SIZE << 16;
     return STATUS_SUCCESS | STATUS_WAITS | STATUS_FAST;
+}
+
+static uint32_t left_out(const struct rpc_channel *c)
+{
+    return c->out ? g_bytes_get_size(c->out) - c->taken : 0;
 }
 
 /* The next bytes, at most that many; zeroes after the end. */
@@ -294,18 +305,24 @@ void guest_rpc_call(struct guest_rpc *g, struct port_call *p)
     p->value = (uint32_t)p->gpr[X86_RAX];
 }
 
-/* Where memory is read (to the host), RDI and RBP have the cookie; where it is written, RBP and RSI: RDI is the buffer. */
-void guest_rpc_byte(struct guest_rpc *g, struct port_call *p)
+/* Where memory is read (to the host), RDI and RBP have the cookie; where it is written, RBP and RSI: RDI is the buffer.  The status is
+ * that of the last byte, which fails behind the end of the message. */
+void guest_rpc_bytes(struct guest_rpc *g, struct port_call *p)
 {
     struct rpc_channel *c =
         p->in ? called(g, p, p->gpr[X86_RSI], p->gpr[X86_RBP]) : called(g, p, p->gpr[X86_RBP], p->gpr[X86_RDI]);
-    uint8_t byte = p->value;
-    uint32_t status = 0;
+    uint8_t one = p->value, *data = p->bytes ? p->bytes : &one;
+    uint32_t count = p->bytes ? p->count : 1, status = 0;
+    bool goes_on = c && !c->again;
     if (c && c->again)
         status = STATUS_AGAIN;
-    else if (c && (p->in ? next(c, &byte, 1) : append(c, &byte, 1)))
+    else if (c && count <= (p->in ? left_out(c) : left_in(c)))
         status = STATUS_SUCCESS;
-    p->value = byte;
+    if (p->in && !(goes_on && next(c, data, count)))
+        memset(data, 0, count);
+    else if (!p->in && goes_on)
+        append(c, data, count);
+    p->value = one;
     p->gpr[X86_RBX] = (p->gpr[X86_RBX] & 0xffff) | status << 16;
 }
 

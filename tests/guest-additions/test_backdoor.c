@@ -168,6 +168,29 @@ static void long_messages(void)
     caller_free(c);
 }
 
+/* Who says or fetches more than there is hears so, whether the bytes come alone or together; the message is whole all the same. */
+static void fast_ends(void)
+{
+    struct caller *c = caller_new("", true);
+    int n = caller_open(c, CALLER_RPCI);
+    uint8_t text[] = "log xABCDEF", got[6];
+    g_assert_true(caller_message(c, n, SEND_SIZE, 5) & CALLER_SUCCESS);
+    g_assert_cmpuint(caller_fast(c, n, false, text, 2), ==, CALLER_SUCCESS);
+    g_assert_cmpuint(caller_fast(c, n, false, text + 2, 9), ==, 0);
+    g_assert_cmpuint(caller_fast(c, n, false, text, 1), ==, 0);
+    g_assert_true(caller_message(c, n, RECEIVE_SIZE, 0) & CALLER_WAITS);
+    g_assert_cmpuint(c->r[X86_RBX], ==, 2);
+    memset(got, 0xaa, sizeof got);
+    g_assert_cmpuint(caller_fast(c, n, true, got, 1), ==, CALLER_SUCCESS);
+    g_assert_cmpuint(caller_fast(c, n, true, got + 1, 5), ==, 0);
+    g_assert_cmpmem(got, sizeof got, "1 \0\0\0\0", sizeof got);
+    g_assert_cmpuint(caller_fast(c, n + 1, true, got, sizeof got), ==, 0); /* no such channel */
+    g_assert_cmpmem(got, sizeof got, "\0\0\0\0\0\0", sizeof got);
+    machine_string(c->machine, 0, 0x5658, true, got, sizeof got); /* no call */
+    g_assert_cmpmem(got, sizeof got, "\xff\xff\xff\xff\xff\xff", sizeof got);
+    caller_free(c);
+}
+
 static void channels(void)
 {
     struct caller *c = caller_new("", true);
@@ -520,3 +543,4 @@ int main(int argc, char **argv)
     g_test_add_func("/facts/variables", variables);
     return g_test_run();
 }
+    g_test_add_func("/messages/fast-ends", fast_ends);
