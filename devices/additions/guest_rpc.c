@@ -28,7 +28,7 @@ enum {
     STATUS_FAST = 0x80 /* the high-bandwidth port works */
 };
 #define LATER_MS        2                    /* how long a guest's look waits for such an answer */
-#define SAVING_MS       5000                 /* how long saving does for all of them */
+#define SAVING_MS       1000                 /* how long saving does for all of them; the machine stands meanwhile */
 #define LEFT_NS         (60ull * 1000000000) /* a channel that is not used for so long may be taken away */
 #define PROTOCOL_RPCI   0x49435052u
 #define PROTOCOL_TCLO   0x4f4c4354u
@@ -364,11 +364,27 @@ static void sync_in(struct rpc_channel *c, struct stream *s)
     stream_raw(s, c->in, c->have);
 }
 
-static void sync_out(struct rpc_channel *c, struct stream *s)
+/* What the state is saved with is the answer, or that it was not to be had: the guest that goes on from there has a failure.  The one
+ * that runs on, of which it is a snapshot, gets its answer when it comes. */
+static const void *answer_to_save(struct rpc_channel *c, gint64 until, gsize *bytes)
 {
-    bool waits = c->out != NULL;
+    do /* answers of others may come before it */
+        take_answer(c, MAX(until - g_get_monotonic_time(), 0) / 1000);
+    while (c->ticket && g_get_monotonic_time() < until);
+    if (c->out)
+        return g_bytes_get_data(c->out, bytes);
+    if (!c->ticket)
+        return NULL;
+    dev_log(c->rpc->device, "a question of the guest has no answer while it is saved, and fails in that state");
+    *bytes = 2;
+    return "0 ";
+}
+
+static void sync_out(struct rpc_channel *c, struct stream *s, gint64 until)
+{
     gsize size = 0;
-    const void *data = waits ? g_bytes_get_data(c->out, &size) : NULL;
+    const void *data = s->loading ? NULL : answer_to_save(c, until, &size);
+    bool waits = data != NULL;
     uint32_t bytes = size;
     stream_bool(s, &waits);
     if (!waits)
@@ -381,25 +397,8 @@ static void sync_out(struct rpc_channel *c, struct stream *s)
         c->out = g_bytes_new(copy, bytes);
 }
 
-/* What the state is saved with is the answer, or that it was not to be had: the guest goes on elsewhere with a failure. */
-static void settle_ticket(struct rpc_channel *c, gint64 until)
-{
-    if (!c->ticket)
-        return;
-    do /* answers of others may come before it */
-        take_answer(c, MAX(until - g_get_monotonic_time(), 0) / 1000);
-    while (!c->out && g_get_monotonic_time() < until);
-    if (!c->out) {
-        dev_log(c->rpc->device, "a question of the guest has no answer while it is saved, and fails");
-        drop_ticket(c);
-        c->out = g_bytes_new_static("0 ", 2);
-    }
-}
-
 static void sync_channel(struct rpc_channel *c, struct stream *s, gint64 until)
 {
-    if (!s->loading)
-        settle_ticket(c, until);
     bool again = c->again || (c->talk && (c->in || c->out));
     stream_u32(s, &c->protocol);
     stream_bool(s, &c->has_cookie);
@@ -411,7 +410,7 @@ static void sync_channel(struct rpc_channel *c, struct stream *s, gint64 until)
         c->again = again;
     if (c->protocol == PROTOCOL_RPCI) {
         sync_in(c, s);
-        sync_out(c, s);
+        sync_out(c, s, until);
     } else {
         s->failed |= c->protocol != PROTOCOL_TCLO;
     }
