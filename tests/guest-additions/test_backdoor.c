@@ -353,6 +353,58 @@ static void sizes(void)
     caller_free(c);
 }
 
+/* ---- file systems that stand still ---- */
+
+struct stand {
+    unsigned heard;
+    char *why; /* NULL: they stand */
+};
+
+static void on_stand(void *ctx, const char *why)
+{
+    struct stand *s = ctx;
+    s->heard++;
+    g_free(s->why);
+    s->why = g_strdup(why);
+}
+
+/* The service agrees, and its file systems stand. */
+static void freeze(struct caller *c, unsigned n, struct stand *s)
+{
+    g_autoptr(GError) error = NULL;
+    additions_freeze(c->additions, 60, on_stand, s, &error);
+    g_assert_no_error(error);
+    g_autofree char *start = wish(c, n, ""), *done = wish(c, n, "OK ");
+    g_assert_true(g_str_has_prefix(start, "vmbackup.startWithOpts "));
+    g_assert_null(done);
+    g_autofree char *said = ask_beside(c, "vmbackup.eventSet prov.snapshotCommit 0 now");
+    g_assert_cmpstr(said, ==, "1 ");
+    settle();
+}
+
+/* A service that is killed while they stand leaves its channel open.  The one that comes after it knows of nothing: it can be asked. */
+static void service_again(void)
+{
+    struct caller *c = caller_new("", true);
+    struct stand s = {0};
+    freeze(c, begin(c), &s);
+    g_assert_cmpuint(s.heard, ==, 1);
+    g_assert_null(s.why);
+    unsigned n = begin(c);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(additions_thaw(c->additions, on_stand, &s, &error));
+    g_assert_nonnull(error);
+    freeze(c, n, &s);
+    g_assert_cmpuint(s.heard, ==, 2);
+    g_assert_null(s.why);
+    g_assert_true(additions_thaw(c->additions, on_stand, &s, NULL));
+    begin(c); /* and that one is killed too, before it says that they go on */
+    g_assert_cmpuint(s.heard, ==, 3);
+    g_assert_cmpstr(s.why, ==, "its tools have ended");
+    g_free(s.why);
+    caller_free(c);
+}
+
 /* Before the host comes to it, a guest opens and closes without end. */
 static void churn(void)
 {
@@ -530,11 +582,13 @@ int main(int argc, char **argv)
     g_test_add_func("/pointer/errors", pointer_errors);
     g_test_add_func("/messages/questions", questions);
     g_test_add_func("/messages/long", long_messages);
+    g_test_add_func("/messages/fast-ends", fast_ends);
     g_test_add_func("/messages/channels", channels);
     g_test_add_func("/messages/left-open", left_open);
     g_test_add_func("/messages/unserved", unserved);
     g_test_add_func("/wishes/answered", wishes);
     g_test_add_func("/sizes/answered", sizes);
+    g_test_add_func("/quiesce/service-again", service_again);
     g_test_add_func("/saved", saved);
     g_test_add_func("/messages/churn", churn);
     g_test_add_func("/messages/lines", lines);
@@ -543,4 +597,3 @@ int main(int argc, char **argv)
     g_test_add_func("/facts/variables", variables);
     return g_test_run();
 }
-    g_test_add_func("/messages/fast-ends", fast_ends);
