@@ -1540,6 +1540,19 @@ def test_guestinfo(h):
     h.want(2, "set", "m", "additions.identity=xen", err="auto, vmware, kvm")
 
 
+def test_folder(h):
+    """One that is only in the settings, for the next start, can be taken away while the machine runs."""
+    os.mkdir(h.base + "/shared")
+    h.want(0, "create", "m")
+    h.want(0, "start", "m")
+    h.want(4, "folder", "add", "m", "shared", err="has no backdoor")
+    h.want(0, "set", "m", "folder1.path=" + h.base + "/shared", "additions.identity=auto")
+    h.want(0, "folder", "list", "m", out=h.base + "/shared")
+    h.want(0, "folder", "rm", "m", "shared")
+    assert h.want(0, "folder", "list", "m") == ""
+    h.want(3, "folder", "rm", "m", "shared", err="shares no folder")
+
+
 def test_changed_parent(h):
     """The reason is said, and not that the fence keeps the file away."""
     os.mkdir(h.base + "/other")
