@@ -225,18 +225,15 @@ static bool check_all(struct state_reader *r, GError **error)
     return good;
 }
 
-bool state_identify(int fd, struct state_identity *out, GError **error)
+struct state_identity state_identity(const struct state_reader *r)
 {
-    struct state_reader r;
-    bool good = state_open(&r, fd, error) && check_all(&r, error);
-    if (good)
-        *out = (struct state_identity){r.size, r.crc};
-    state_close(&r);
-    return good;
+    return (struct state_identity){r->size, r->crc};
 }
 
 bool state_check(int fd, GError **error)
 {
-    struct state_identity any;
-    return state_identify(fd, &any, error);
+    struct state_reader r;
+    bool good = state_open(&r, fd, error) && check_all(&r, error);
+    state_close(&r);
+    return good;
 }
