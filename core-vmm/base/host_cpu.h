@@ -20,17 +20,26 @@ struct host_xcomponent {
 /* What makers do differently, found by trying (host_quirks.c). */
 struct host_quirks {
     /* x87 pointers */
-    bool x87_pointers_on_error; /* XSAVE and FXSAVE store them only with an exception pending */
-    bool x87_data_on_error;     /* FDP is set at exceptions only */
-    bool x87_fop_on_error;      /* FOP is set at exceptions only */
-    bool x87_no_selectors;      /* FCS is stored as 0 */
-    bool x87_no_data_selector;  /* FDS is stored as 0 */
+    bool x87_pointers_on_error;  /* XSAVE and FXSAVE store them only with an exception pending */
+    bool x87_data_on_error;      /* FDP is set at exceptions only */
+    bool x87_fop_on_error;       /* FOP is set at exceptions only */
+    bool x87_no_selectors;       /* FCS is stored as 0 */
+    bool x87_no_data_selector;   /* FDS is stored as 0 */
+    bool x87_selectors_unloaded; /* FLDENV and FRSTOR load FCS and FDS as 0 */
+    unsigned fip_bits, fdp_bits; /* of the pointers as FXRSTOR64 loads them, sign-extended; 64: all */
     /* the order of things in an instruction that faults */
     bool cmps_destination_first;       /* CMPS accesses ES:rDI before its source... */
     bool repe_cmpsb_destination_first; /* ...and REPE CMPSB, which some CPUs do in another way */
-    bool call_pushes_first; /* a near CALL to an address that is not canonical has written its return address */
-    bool mmx_before_store;  /* an MMX store that faults has changed to MMX state: TOP is 0 */
+    bool call_pushes_first;      /* a near CALL to an address that is not canonical has written its return address */
+    bool x87_error_before_store; /* an x87 store that meets an unmasked error does not look at its operand's address */
+    bool ps2ph_flags_before_store; /* VCVTPS2PH to memory that faults has set flags in MXCSR */
+    bool
+        gather_spreads_mask; /* a gather that faults has made each element of its mask all ones or zeros, and 0 above */
+    bool mmx_before_store;   /* an MMX store that faults has changed to MMX state: TOP is 0... */
+    bool mmx_tags_after_store; /* ...though the registers' tags are what they were */
     /* others */
+    bool xsave_checks_ac;   /* XSAVE and XRSTOR at an address not divisible by 4: #AC before #GP */
+    bool vectors_unaligned; /* #AC is not raised for operands of 16 bytes and more, nor by VCVTPS2PH and VCVTPH2PS */
     bool sha_unaligned;     /* SHA's operands need no alignment */
     bool rep_sets_rf;       /* the trap between two iterations of a stepped REP STOS has RF set in its frame */
     bool pause_ignores_rex; /* F3 41 90 is PAUSE, not XCHG R8D, EAX */

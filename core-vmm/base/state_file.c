@@ -217,21 +217,18 @@ GByteArray *state_take(struct state_reader *r)
     return taken;
 }
 
-bool state_identify(int fd, struct state_identity *out, GError **error)
+struct state_identity state_identity(const struct state_reader *r)
+{
+    return (struct state_identity){r->size, r->crc};
+}
+
+bool state_check(int fd, GError **error)
 {
     struct state_reader r;
     struct state_section s = {.name = ""};
     bool good = state_open(&r, fd, error);
     while (good && strcmp(s.name, STATE_END))
         good = state_next(&r, &s, error);
-    if (good)
-        *out = (struct state_identity){r.size, r.crc};
     state_close(&r);
     return good;
-}
-
-bool state_check(int fd, GError **error)
-{
-    struct state_identity any;
-    return state_identify(fd, &any, error);
 }

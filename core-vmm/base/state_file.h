@@ -63,8 +63,8 @@ struct state_identity {
     uint64_t bytes;
     uint32_t sum;
 };
+struct state_identity state_identity(const struct state_reader *r); /* of a file that was read to its end mark */
 /* Is it whole?  Reads all of it. */
 bool state_check(int fd, GError **error);
-bool state_identify(int fd, struct state_identity *out, GError **error); /* the same, and which is it */
 /* "The saved state ...": what is wrong with it.  Always false. */
 bool state_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);

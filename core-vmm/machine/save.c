@@ -2,8 +2,9 @@
 /* save.c - a whole machine into a file, and out of it.
  *
  * Saving: every vCPU stands and time stops, at an instruction's border.  What was asked of the machine is done first, timers
- * that are due run, and the requests that drives have under way are finished and told to their devices, until there is
- * nothing more of that: no request is ever in a state.  Disks are flushed, not saved.
+ * that are due run once, and the requests that drives have under way are finished and told to their devices, until there is
+ * nothing more of that: no request is ever in a state.  A timer that a device then sets for now waits for the machine that goes on: a
+ * guest may have made rings of work without end, each step of which is begun by one.  Disks are flushed, not saved.
  * Loading: the file is read through once and must be whole; then part by part goes to the machine that was built from the
  * same machine.ini and has not started; memory is unpacked by several threads.  One that could not be loaded is not to be started. */
 #include "core-vmm/api/tpm.h"
@@ -23,13 +24,15 @@ bool save_ended(const struct machine *m)
 bool save_settle(struct machine *m, GError **error)
 {
     unsigned requests, all = 0;
+    machine_settle(m);
+    if (!save_ended(m))
+        clock_step(m->clock, 0); /* what is due */
     do {
         machine_settle(m);
         if (save_ended(m)) {
             g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine stopped before it could be saved");
             return false;
         }
-        clock_step(m->clock, 0); /* what is due */
         if (!tpm_settle(m, error))
             return false;
         if (!drives_settle(m, &requests, error))
@@ -160,7 +163,7 @@ static bool load_older(struct load *l, int fd, GError **error)
         if (good && !strcmp(s.name, STATE_MEMORY_PART) && s.version == STATE_MEMORY_VERSION)
             good = state_unpack_put(l->unpack, state_take(&r), error);
     }
-    const struct state_identity file = {r.size, r.crc};
+    const struct state_identity file = state_identity(&r);
     state_close(&r);
     state_unpack_only_ram(l->unpack, false);
     return good && (state_base_is(&l->section, &file) ||

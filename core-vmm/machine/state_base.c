@@ -112,7 +112,7 @@ static bool add_file(struct state_base *b, int fd, uint64_t ram, GError **error)
             good = s.version == STATE_MEMORY_VERSION ? add_chunk(b, fd, &where, ram, error) : unfit(error);
     }
     good = good && (known == b->files->len || unfit(error));
-    struct state_identity file = {r.size, r.crc};
+    struct state_identity file = state_identity(&r);
     state_close(&r);
     g_array_append_val(b->files, file);
     return good;

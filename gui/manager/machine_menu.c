@@ -12,6 +12,8 @@ static const struct entry {
 } entries[] = {
     {N_("_Start"), "start", STANDS},
     {N_("Show _Screen"), "show", LIVE},
+    {N_("Serial Termina_l"), "serial", LIVE},
+    {N_("Memor_y of the Guest"), "memory", LIVE},
     {N_("_Resume"), "resume", WHEN_PAUSED},
     {N_("_Pause"), "pause", WHEN_RUNNING},
     {N_("Sa_ve"), "save", LIVE},

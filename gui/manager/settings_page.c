@@ -3,6 +3,7 @@
 #include "gui/manager/settings_page.h"
 #include "core-vmm/host/machines.h"
 #include "gui/manager/ask.h"
+#include "gui/manager/autostart.h"
 #include "gui/manager/disk_add.h"
 #include "gui/manager/forward_rows.h"
 #include "gui/manager/medium_row.h"
@@ -19,7 +20,8 @@ struct _VmSettings {
     GPtrArray *groups; /* struct group */
     GtkSearchEntry *search;
     GtkMenuButton *add;
-    GtkWidget *later, *damaged;
+    GtkWidget *later, *damaged, *beside; /* beside: what machine.ini does not have */
+    GtkSwitch *autostart;
     AdwPreferencesPage *page;
 };
 G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, vm_item_widget_get_type())
@@ -188,6 +190,7 @@ static char *layout_of(GKeyFile *file)
 static void on_search(VmSettings *v)
 {
     g_autofree char *folded = g_utf8_casefold(gtk_editable_get_text(GTK_EDITABLE(v->search)), -1);
+    gtk_widget_set_visible(v->beside, !*folded);
     for (guint i = 0; i < v->groups->len; i++) {
         struct group *g = v->groups->pdata[i];
         bool any = false;
@@ -204,6 +207,7 @@ static void on_search(VmSettings *v)
 
 static void on_settings(VmSettings *v)
 {
+    autostart_follow(v->autostart, vm_item_of(v));
     g_autoptr(GKeyFile) file = vm_item_of(v) ? machines_settings(vm_item_name(vm_item_of(v)), NULL) : NULL;
     g_autofree char *layout = file ? layout_of(file) : NULL;
     if (g_strcmp0(layout, v->layout)) {
@@ -391,6 +395,8 @@ static void vm_settings_class_init(VmSettingsClass *c)
     gtk_widget_class_bind_template_child(w, VmSettings, later);
     gtk_widget_class_bind_template_child(w, VmSettings, damaged);
     gtk_widget_class_bind_template_child(w, VmSettings, page);
+    gtk_widget_class_bind_template_child(w, VmSettings, beside);
+    gtk_widget_class_bind_template_child(w, VmSettings, autostart);
     gtk_widget_class_install_action(w, "settings.add", "u", add_hardware);
     gtk_widget_class_install_action(w, "settings.add-disk", NULL, add_disk);
     gtk_widget_class_install_action(w, "settings.add-image", NULL, add_disk);

@@ -51,9 +51,10 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     memcpy(&r->fip, from + XS_FIP, 8);
     memcpy(&r->fdp, from + XS_FDP, 8);
     r->fcs = r->fds = 0;
-    if (wide && r->quirks->x87_pointers_on_error) { /* AMD keeps canonical (57-bit) pointers only */
-        r->fip = (uint64_t)((int64_t)(r->fip << 7) >> 7);
-        r->fdp = (uint64_t)((int64_t)(r->fdp << 7) >> 7);
+    if (wide) { /* most CPUs keep canonical pointers only */
+        unsigned above_fip = 64 - r->quirks->fip_bits, above_fdp = 64 - r->quirks->fdp_bits;
+        r->fip = (uint64_t)((int64_t)(r->fip << above_fip) >> above_fip);
+        r->fdp = (uint64_t)((int64_t)(r->fdp << above_fdp) >> above_fdp);
     }
     if (!wide) {
         r->fcs = (uint16_t)(r->fip >> 32);
@@ -92,7 +93,10 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
  * segment for all. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
-    if (unchecked_linear(c, in) & 63)
+    uint64_t at = unchecked_linear(c, in);
+    if (at & 3 && c->replay->quirks->xsave_checks_ac && fpu_alignment_checked(c))
+        raise_error(c, EXC_AC, 0);
+    if (at & 63)
         raise_error(c, EXC_GP, 0);
     if (access & ACCESS_WRITE)
         mem_probe(c, in, mem_linear(c, in, 4, access), 4, access);

@@ -705,6 +705,30 @@ static void test_features(void)
     machine_free(m);
 }
 
+/* What a CPU shows in 64-bit code only is no other CPU: the machine that loads it stands at its reset vector. */
+static void test_features_of_long_mode(void)
+{
+    static const char *const makers[] = {"[machine]\nengine-options=maker=intel\n",
+                                         "[machine]\nengine-options=maker=amd\n"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(makers); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree struct x86_state *c = g_new0(struct x86_state, 1);
+        struct machine *m = machine(makers[i]), *other = machine(makers[i]);
+        m->engine->get_state(m->vcpu[0].engine_vcpu, c);
+        c->cr0 = 0x80000031;
+        c->cr4 = 0x20;
+        c->efer = 0x501;
+        c->seg[X86_CS].attr = X86_ATTR_P | X86_ATTR_S | X86_ATTR_L | 0xb;
+        m->engine->set_state(m->vcpu[0].engine_vcpu, c);
+        int fd = saved(m);
+        g_assert_true(machine_restore(other, fd, NULL, 0, &error));
+        g_assert_no_error(error);
+        close(fd);
+        machine_free(m);
+        machine_free(other);
+    }
+}
+
 /* A CPU that has less than that on which it was saved. */
 static void test_other_features(void)
 {
@@ -847,6 +871,7 @@ int main(int argc, char **argv)
     g_test_add_func("/state/watched", test_watched);
     g_test_add_func("/state/no-space", test_no_space);
     g_test_add_func("/state/features", test_features);
+    g_test_add_func("/state/features-of-long-mode", test_features_of_long_mode);
     g_test_add_func("/state/other-features", test_other_features);
     g_test_add_func("/state/disks", test_disks);
     g_test_add_func("/state/put-on-top", test_put_on_top);

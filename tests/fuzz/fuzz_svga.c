@@ -2,6 +2,7 @@
 /* A hostile driver of VMware's SVGA II: the FIFO is set up, then commands, their halves, the FIFO's own registers, those of the card, pages of RAM and
  * moments come from the input; pictures are drawn in between.  At the end, a reset must leave a card that works. */
 #include "core-vmm/machine/display.h"
+#include "core-vmm/machine/machine.h"
 #include "tests/fuzz/hostile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
