@@ -45,8 +45,9 @@ static const struct schema_key machine_keys[] = {
      .help = "what CPUID shows: this host's CPU, or a level that is the same on every host of that level"},
     {"firmware", SCHEMA_PATH, "bios", .words = WORDS("bios", "uefi", "uefi-secure"),
      .help = "SeaBIOS, UEFI, UEFI that starts signed programs only, or a firmware image's path"},
-    {"board", SCHEMA_NUMBER, "1", 1, 2,
-     .help = "the mainboard's version, which new machines say and keep: 1 has no HPET (and no WAET table)"},
+    {"board", SCHEMA_NUMBER, "1", 1, 3,
+     .help = "the mainboard's version, which new machines say and keep: 1 has no HPET (and no WAET table); 3 has the "
+             "FADT of ACPI 2.0, with which Windows 2000 does not start"},
     {"kernel", SCHEMA_PATH, NULL, .help = "boot this Linux kernel or Multiboot image directly"},
     {"initrd", SCHEMA_PATH, NULL, .help = "with kernel: the initial RAM disk; for Multiboot the modules, by commas"},
     {"cmdline", SCHEMA_TEXT, NULL, .help = "with kernel: its command line"},
