@@ -530,6 +530,7 @@ void sys_write(struct vcpu *c, uint64_t lin, unsigned size, uint64_t v);
 bool sys_peek(struct vcpu *c, uint64_t lin, uint64_t *v); /* 8 bytes, if the TLB has them as plain RAM; else false */
 void sys_probe(struct vcpu *c, uint64_t lin, unsigned size, int access);
 /* seg:offset -> linear, with limit, type and canonical checks (#SS or #GP). */
+bool seg_over_end(const struct vcpu *c, const struct seg *s, uint64_t last); /* not in 64-bit mode */
 uint64_t seg_linear(struct vcpu *c, unsigned seg, uint64_t off, unsigned size, int access);
 /* The same for the memory operand of a hot handler (c->rip stale). */
 uint64_t seg_linear_hot(struct vcpu *c, const struct insn *in, uint64_t off, unsigned size, int access);

@@ -107,11 +107,12 @@ void cold_bound(struct vcpu *c, const struct insn *in)
     unsigned n = in->osize;
     uint64_t off = mem_offset(c, in);
     uint32_t low = mem_read_slow(c, NULL, seg_linear(c, in->seg, off, n, ACCESS_READ), n);
-    uint32_t high = mem_read_slow(c, NULL, seg_linear(c, in->seg, (off + n) & in->amask, n, ACCESS_READ), n);
     uint32_t v = reg_get(c, in->reg, n);
-    bool out = n == 2 ? (int16_t)v < (int16_t)low || (int16_t)v > (int16_t)high
-                      : (int32_t)v < (int32_t)low || (int32_t)v > (int32_t)high;
-    if (out)
+    bool below = n == 2 ? (int16_t)v < (int16_t)low : (int32_t)v < (int32_t)low;
+    if (below && c->vm->host.quirks.bound_stops_early)
+        raise_exception(c, EXC_BR);
+    uint32_t high = mem_read_slow(c, NULL, seg_linear(c, in->seg, (off + n) & in->amask, n, ACCESS_READ), n);
+    if (below || (n == 2 ? (int16_t)v > (int16_t)high : (int32_t)v > (int32_t)high))
         raise_exception(c, EXC_BR);
 }
 

@@ -45,10 +45,11 @@ static bool bad_offset(const struct vcpu *c, uint64_t off)
     return unlikely(!canonical(off)) && cpuid_is_amd(c);
 }
 
-/* Over the end of a segment that ends with the address space some CPUs wrap. */
-static bool over_end(const struct vcpu *c, const struct seg *s, uint64_t last)
+/* Of a segment that is all of the address space some CPUs do not check the end. */
+bool seg_over_end(const struct vcpu *c, const struct seg *s, uint64_t last)
 {
-    return last > s->hi && !(s->hi == 0xffffffff && c->vm->host.quirks.segment_end_pages);
+    bool all = !s->base && !s->lo && s->hi == 0xffffffff;
+    return last > s->hi && !(all && c->vm->host.quirks.segment_end_pages);
 }
 
 uint64_t seg_linear(struct vcpu *c, unsigned seg, uint64_t off, unsigned size, int access)
@@ -60,7 +61,7 @@ uint64_t seg_linear(struct vcpu *c, unsigned seg, uint64_t off, unsigned size, i
             raise_error(c, seg_fault(seg), 0);
         return lin;
     }
-    if (unlikely((s->can & access) != access || off < s->lo || over_end(c, s, off + size - 1)))
+    if (unlikely((s->can & access) != access || off < s->lo || seg_over_end(c, s, off + size - 1)))
         raise_error(c, seg_fault(seg), 0);
     return (uint32_t)(s->base + off);
 }
@@ -75,7 +76,7 @@ uint64_t seg_linear_hot(struct vcpu *c, const struct insn *in, uint64_t off, uns
         }
         return in->seg >= X86_FS ? s->base + off : off; /* the access itself checks for canonical form */
     }
-    if (unlikely((s->can & access) != access || off < s->lo || over_end(c, s, off + size - 1))) {
+    if (unlikely((s->can & access) != access || off < s->lo || seg_over_end(c, s, off + size - 1))) {
         sync_ip(c, in);
         raise_error(c, seg_fault(in->seg), 0);
     }

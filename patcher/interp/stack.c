@@ -24,7 +24,7 @@ static uint64_t stack_linear(struct vcpu *c, const struct stack *s, unsigned siz
             raise_error(c, EXC_SS, s->error);
         return off;
     }
-    if ((s->ss.can & access) != access || off < s->ss.lo || off + size - 1 > s->ss.hi)
+    if ((s->ss.can & access) != access || off < s->ss.lo || seg_over_end(c, &s->ss, off + size - 1))
         raise_error(c, EXC_SS, s->error);
     return (uint32_t)(s->ss.base + off);
 }

@@ -51,9 +51,10 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     memcpy(&r->fip, from + XS_FIP, 8);
     memcpy(&r->fdp, from + XS_FDP, 8);
     r->fcs = r->fds = 0;
-    if (wide && r->quirks->x87_pointers_on_error) { /* AMD keeps canonical (57-bit) pointers only */
-        r->fip = (uint64_t)((int64_t)(r->fip << 7) >> 7);
-        r->fdp = (uint64_t)((int64_t)(r->fdp << 7) >> 7);
+    if (wide) { /* most CPUs keep canonical pointers only */
+        unsigned above_fip = 64 - r->quirks->fip_bits, above_fdp = 64 - r->quirks->fdp_bits;
+        r->fip = (uint64_t)((int64_t)(r->fip << above_fip) >> above_fip);
+        r->fdp = (uint64_t)((int64_t)(r->fdp << above_fdp) >> above_fdp);
     }
     if (!wide) {
         r->fcs = (uint16_t)(r->fip >> 32);
@@ -89,10 +90,19 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
 }
 
 /* For XSAVE and XRSTOR: alignment first, then the segment; where is written, the first doubleword's page before the
- * segment for all. */
+ * segment for all.  Some CPUs check the first doubleword before all that, and have #AC. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
-    if (unchecked_linear(c, in) & 63)
+    const struct host_quirks *q = c->replay->quirks;
+    uint64_t lin = unchecked_linear(c, in);
+    bool odd = code64(c) && !canonical(lin);
+    if (odd && q->xsave_address_first)
+        raise_error(c, in->seg == X86_SS ? EXC_SS : EXC_GP, 0);
+    if (q->xsave_address_first)
+        mem_linear(c, in, 4, ACCESS_READ); /* whether it can be written is seen later */
+    if (lin & 3 && !odd && q->xsave_has_ac && fpu_alignment_checked(c))
+        raise_error(c, EXC_AC, 0);
+    if (lin & 63)
         raise_error(c, EXC_GP, 0);
     if (access & ACCESS_WRITE)
         mem_probe(c, in, mem_linear(c, in, 4, access), 4, access);
@@ -202,10 +212,12 @@ static bool all_zero(const uint8_t *p, unsigned n)
     return true;
 }
 
-/* Outside 64-bit mode only what takes part there counts. */
+/* Outside 64-bit mode only components that take part there count, and on some CPUs only registers. */
 static uint64_t visible(const struct vcpu *c, const uint8_t *area, uint64_t bv)
 {
     const struct host_xcomponent *k = c->replay->component;
+    if (c->replay->quirks->xinuse_of_all)
+        return bv & ~XFEATURE_HI16;
     if (all_zero(area + XS_XMM, xmm_bytes(c)))
         bv &= ~XFEATURE_SSE;
     for (unsigned i = 2; i < XCOMPONENTS; i++)
@@ -295,19 +307,45 @@ static void xsavec(struct vcpu *c, const struct insn *in)
 }
 
 /* ---- XRSTOR --------------------------------------------------------------------------------------------------------- */
-static void check_header(struct vcpu *c, const uint8_t *header)
+static void check_features(struct vcpu *c, uint64_t bv, uint64_t xcomp)
 {
-    uint64_t w[8];
-    memcpy(w, header, sizeof w);
-    bool bad;
-    if (w[1] & COMPACTED)
-        bad = (w[1] & ~COMPACTED & ~c->xcr0) || w[0] & ~w[1];
-    else
-        bad = w[0] & ~c->xcr0 || w[1];
-    for (unsigned i = 2; i < (w[1] & COMPACTED ? 8u : 3u); i++)
-        bad |= w[i] != 0;
-    if (bad)
+    bool compact = xcomp & COMPACTED;
+    if (compact ? (xcomp & ~COMPACTED & ~c->xcr0) || bv & ~xcomp : bv & ~c->xcr0 || xcomp)
         raise_error(c, EXC_GP, 0);
+}
+
+static void check_reserved(struct vcpu *c, const uint64_t header[8])
+{
+    for (unsigned i = 2; i < (header[1] & COMPACTED ? 8u : 3u); i++)
+        if (header[i])
+            raise_error(c, EXC_GP, 0);
+}
+
+/* Some CPUs access the end of all that was requested, in use or not, before what they do not need for knowing it. */
+static void probe_requested(struct vcpu *c, const struct insn *in, uint64_t rfbm, uint64_t bv, uint64_t xcomp)
+{
+    struct insn end = *in;
+    if (!c->replay->quirks->xrstor_reaches_all)
+        return;
+    if (xcomp & COMPACTED) {
+        check_features(c, bv, xcomp);
+        rfbm &= xcomp;
+    }
+    end.disp += area_bytes(c, rfbm, xcomp & COMPACTED ? xcomp : 0) - 1;
+    mem_probe(c, in, mem_linear(c, &end, 1, ACCESS_READ), 1, ACCESS_READ);
+}
+
+/* image: the legacy region and header. */
+static void check_image(struct vcpu *c, const struct insn *in, uint64_t lin, const uint8_t *image, uint64_t rfbm)
+{
+    uint64_t header[8];
+    memcpy(header, image + XS_BV, sizeof header);
+    probe_requested(c, in, rfbm, header[0], header[1]);
+    check_features(c, header[0], header[1]);
+    check_reserved(c, header);
+    mem_probe(c, in, lin, area_bytes(c, rfbm & header[0], header[1]), ACCESS_READ);
+    if (header[1] & COMPACTED ? rfbm & header[0] & XFEATURE_SSE : rfbm & (XFEATURE_SSE | XFEATURE_AVX))
+        check_mxcsr(c, image);
 }
 
 static void init_component(struct vcpu *c, uint8_t *area, unsigned i)
@@ -362,13 +400,9 @@ static void xrstor(struct vcpu *c, const struct insn *in)
     uint64_t lin = area_linear(c, in, XS_EXTENDED, ACCESS_READ);
     fpu_leave(c);
     mem_read_bytes(c, in, lin, image, sizeof image);
-    check_header(c, image + XS_BV);
+    check_image(c, in, lin, image, rfbm);
     memcpy(&bv, image + XS_BV, 8);
     memcpy(&xcomp, image + XS_XCOMP_BV, 8);
-    mem_probe(c, in, lin, area_bytes(c, rfbm & bv, xcomp), ACCESS_READ);
-    bool compact = xcomp & COMPACTED;
-    if (compact ? rfbm & bv & XFEATURE_SSE : rfbm & (XFEATURE_SSE | XFEATURE_AVX))
-        check_mxcsr(c, image);
     uint8_t *area = fpu_area(c);
     load_mxcsr(area, image, rfbm, bv, xcomp);
     for (unsigned i = 0; i < XCOMPONENTS; i++) {

@@ -490,6 +490,14 @@ static bool decodes(struct oracle_gen *g, const uint8_t *bytes, ZydisDecodedInst
     return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&g->decoder, NULL, bytes, 15, in));
 }
 
+/* XSAVE, XRSTOR and their like leave alone what the host's system has enabled and the engine never offers. */
+static void request_offered(struct oracle_gen *g, const uint8_t *bytes, struct oracle_cpu *cpu)
+{
+    const uint8_t *b = bytes + oracle_prefixes(g->mode, bytes);
+    if (*b == 0x0f && (b[1] == 0xae || b[1] == 0xc7))
+        cpu->gpr[X86_RAX] &= g->xcr0 | ~oracle_host_states();
+}
+
 static bool is_vsib(const ZydisDecodedInstruction *in)
 {
     return in->meta.category == ZYDIS_CATEGORY_AVX2GATHER || in->meta.category == ZYDIS_CATEGORY_GATHER ||
@@ -561,6 +569,7 @@ bool oracle_gen_case(struct oracle_gen *g, uint64_t index, struct oracle_case *c
         make_instruction(g, &b, &c->cpu);
     } while (!acceptable(g, c->at, b.b));
     memcpy(c->bytes, b.b, 15);
+    request_offered(g, c->bytes, &c->cpu);
     finish(g, c);
     return fresh;
 }
