@@ -314,7 +314,7 @@ static void finish(struct live *l)
     if (m->memory.log)
         memory_log(m, false);
     g_message("live: stood still for %" G_GINT64_FORMAT
-              " us, after %u rounds, with %u pages left; held back %u of %u, %u times the store was full%s%s",
+              " us; rounds: %u, pages left: %u, held back: %u of %u, store full: %u times%s%s",
               l->result.stood_us, l->result.rounds, l->result.last_pages, l->result.held_back, LIVE_BRAKE_HARDEST,
               l->pages.written, l->error ? ": " : "", l->error ? l->error->message : "");
     if (l->done)

@@ -48,13 +48,14 @@ static void row_free(gpointer row)
 static void show(struct row *r)
 {
     const struct disk_image *d = &r->image;
-    g_autofree char *folder = g_path_get_dirname(d->path), *used = size_for_people(d->on_disk);
+    g_autofree char *folder = g_path_get_dirname(d->path), *name = g_filename_display_basename(d->path);
+    g_autofree char *used = size_for_people(d->on_disk);
     g_autofree char *size = r->size ? size_for_people(r->size) : NULL;
     g_autofree char *sizes = d->missing ? g_strdup(_("the file is missing"))
                              : size     ? g_strdup_printf(_("%s, %s used here"), size, used)
                                         : g_strdup_printf(_("%s used here"), used);
     g_autofree char *text =
-        g_strdup_printf("%s: %s\n%s%s%s", d->owners, sizes, folder, r->said ? "\n" : "", r->said ? r->said : "");
+        g_strdup_printf("%s: %s\n%s%s%s", name, sizes, folder, r->said ? "\n" : "", r->said ? r->said : "");
     adw_action_row_set_subtitle(r->widget, text);
     gtk_widget_set_visible(GTK_WIDGET(r->bar), r->job != NULL);
     gtk_widget_set_visible(r->cancel, r->job != NULL);
@@ -311,7 +312,6 @@ static GtkWidget *menu_of(const struct disk_image *d)
 static void add_row(VmDisks *v, const struct disk_image *d)
 {
     struct row *r = g_new0(struct row, 1);
-    g_autofree char *name = g_filename_display_basename(d->path);
     r->widget = ADW_ACTION_ROW(adw_action_row_new());
     r->window = v;
     r->image = (struct disk_image){g_strdup(d->path), g_strdup(d->owners), g_strdup(d->format), d->on_disk, d->missing};
@@ -322,7 +322,7 @@ static void add_row(VmDisks *v, const struct disk_image *d)
     gtk_widget_set_valign(r->cancel, GTK_ALIGN_CENTER);
     g_signal_connect(r->cancel, "clicked", G_CALLBACK(on_cancel), r);
     adw_preferences_row_set_use_markup(ADW_PREFERENCES_ROW(r->widget), FALSE);
-    adw_preferences_row_set_title(ADW_PREFERENCES_ROW(r->widget), name);
+    adw_preferences_row_set_title(ADW_PREFERENCES_ROW(r->widget), d->owners);
     adw_action_row_set_subtitle_lines(r->widget, 5);
     adw_action_row_add_suffix(r->widget, GTK_WIDGET(r->bar));
     adw_action_row_add_suffix(r->widget, r->cancel);

@@ -41,6 +41,7 @@ enum {
     PROP_STATE,
     PROP_ICON,
     PROP_PICTURE,
+    PROP_SHOWN,
     PROP_BUSY,
     PROP_FRACTION,
     PROP_PROBLEM,
@@ -182,8 +183,11 @@ static void set_info(VmItem *m, JsonObject *info)
 
 static void set_picture(VmItem *m, GdkTexture *picture)
 {
+    bool was = m->picture;
     if (g_set_object(&m->picture, picture))
         g_object_notify(G_OBJECT(m), "picture");
+    if (was != (m->picture != NULL))
+        g_object_notify(G_OBJECT(m), "is-shown");
 }
 
 /* ---- the running VM ---- */
@@ -475,6 +479,7 @@ static void get_property(GObject *o, guint id, GValue *v, GParamSpec *spec)
     case PROP_STATE: g_value_set_uint(v, m->state); break;
     case PROP_ICON: g_value_set_string(v, icon_of(m->os)); break;
     case PROP_PICTURE: g_value_set_object(v, m->picture); break;
+    case PROP_SHOWN: g_value_set_boolean(v, m->picture != NULL); break;
     case PROP_BUSY: g_value_set_boolean(v, m->job != NULL); break;
     case PROP_FRACTION: g_value_set_double(v, m->job ? vm_job_fraction(m->job) : -1); break;
     case PROP_PROBLEM: g_value_set_string(v, m->problem); break;
@@ -530,6 +535,7 @@ static void vm_item_class_init(VmItemClass *c)
         {PROP_FOLDED, "is-folded", G_TYPE_BOOLEAN},   {PROP_UNFOLDED, "is-unfolded", G_TYPE_BOOLEAN},
         {PROP_OFF, "is-off", G_TYPE_BOOLEAN},         {PROP_LIVE, "is-live", G_TYPE_BOOLEAN},
         {PROP_RUNNING, "is-running", G_TYPE_BOOLEAN}, {PROP_PAUSED, "is-paused", G_TYPE_BOOLEAN},
+        {PROP_SHOWN, "is-shown", G_TYPE_BOOLEAN},
     };
     GObjectClass *o = G_OBJECT_CLASS(c);
     const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;

@@ -21,9 +21,9 @@ enum vm_state {
 /* Properties (read-only): "title" (what people call it), "group" (machine.group; NULL: none), "words" (what a search is in), "heading"
  * (that stands above it in a list by groups; NULL: none), "is-folded" (of its group only the heading is to be seen),
  * "is-unfolded" (not so), "subtitle" (how it is, in words), "caption" (the same with its group), "state" (enum vm_state), "icon" (of its
- * system), "picture" (GdkTexture; NULL: none), "busy" (a change is under way), "fraction" (how far; -1: not known), "problem" (what
- * failed last; NULL: nothing), "is-off" (it can be started), "is-live" (it runs or is paused), "is-running", "is-paused", "info"
- * (counts up when vm_item_info() is new), "settings" (the same of machine.ini). */
+ * system), "picture" (GdkTexture; NULL: none), "is-shown" (there is one), "busy" (a change is under way), "fraction" (how far; -1: not
+ * known), "problem" (what failed last; NULL: nothing), "is-off" (it can be started), "is-live" (it runs or is paused), "is-running",
+ * "is-paused", "info" (counts up when vm_item_info() is new), "settings" (the same of machine.ini). */
 G_DECLARE_FINAL_TYPE(VmItem, vm_item, VM, ITEM, GObject)
 
 VmItem *vm_item_new(const char *name);

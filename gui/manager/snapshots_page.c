@@ -319,7 +319,7 @@ static char *describe(const struct snapshot *s)
 static void add_row(VmSnapshots *v, GtkWidget *row, unsigned depth)
 {
     if (depth) {
-        GtkWidget *indent = gtk_image_new_from_icon_name("pan-end-symbolic");
+        GtkWidget *indent = gtk_image_new_from_icon_name("branch-symbolic");
         gtk_widget_set_margin_start(indent, (int)MIN(depth - 1, DEPTH_MOST) * DEPTH_PX);
         gtk_widget_add_css_class(indent, "dim-label");
         adw_action_row_add_prefix(ADW_ACTION_ROW(row), indent);
@@ -340,6 +340,7 @@ static void add_picture(VmSnapshots *v, AdwActionRow *row, unsigned id)
     gtk_widget_set_valign(picture, GTK_ALIGN_CENTER);
     gtk_picture_set_alternative_text(GTK_PICTURE(picture), _("The screen at that time"));
     gtk_widget_add_css_class(picture, "screen");
+    gtk_widget_add_css_class(picture, "shown");
     gtk_widget_set_overflow(picture, GTK_OVERFLOW_HIDDEN);
     adw_action_row_add_prefix(row, picture);
 }

@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 
+from pictures import PATIENCE, wait_for as wait_as_long
+
 WAIT = 20
 
 
@@ -46,13 +48,12 @@ def on_own_bus():
 
 
 def wait_for(what, check, seconds=WAIT):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = check()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"no {what} after {seconds} s")
+    return wait_as_long(what, check, seconds * PATIENCE)
+
+
+def pause(seconds):
+    """For what cannot be seen."""
+    time.sleep(seconds * PATIENCE)
 
 
 # Of AT-SPI's numbers, those that are used here.
@@ -116,7 +117,7 @@ class Desk:
     # ---- programs ----
 
     def run(self, *command, check=True):
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60 * PATIENCE)
         assert not check or done.returncode == 0, (command, done.stderr)
         return done.stdout
 
@@ -134,6 +135,10 @@ class Desk:
         wait_for("accessible application", self.app_name)
         return took
 
+    def open(self, path):
+        """As the desktop opens a file: another process of the manager tells the one that runs."""
+        self.run(self.manager, path)
+
     def alive(self):
         assert self.app.poll() is None, f"the manager ended with {self.app.returncode}: {self.said()}"
 
@@ -148,7 +153,7 @@ class Desk:
                 self.run("gdbus", "call", "--session", "-d", "org.terrarium.Terrarium", "-o", "/org/terrarium/Terrarium", "-m",
                          "org.gtk.Actions.Activate", "quit", "[]", "{}", check=False)
                 try:
-                    self.app.wait(WAIT)
+                    self.app.wait(WAIT * PATIENCE)
                 except subprocess.TimeoutExpired:
                     self.app.terminate()
             else:
@@ -229,7 +234,7 @@ class Desk:
     def call(self, path, interface, method, form="()", *values):
         from gi.repository import Gio, GLib
         answer = self.bus().call_sync(self.app_name(), path, "org.a11y.atspi." + interface, method, GLib.Variant(form, values), None,
-                                      Gio.DBusCallFlags.NONE, 10000, None)
+                                      Gio.DBusCallFlags.NONE, int(10000 * PATIENCE), None)
         return answer.unpack()
 
     def app_name(self):

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What tests of screens share: pictures as rows of pixels, and waiting."""
+"""What tests of screens share: pictures as rows of pixels, and waiting.  PATIENCE in the environment: what its seconds are multiplied by,
+for programs that are slow because they are watched (tests/gui/sanitized)."""
+import os
 import struct
 import time
 import zlib
 
-WAIT = 30
+PATIENCE = float(os.environ.get("PATIENCE", 1))
+WAIT = 30 * PATIENCE
 
 
-def wait_for(what, check):
-    end = time.monotonic() + WAIT
+def wait_for(what, check, seconds=WAIT):
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = check()
         if value:
             return value
         time.sleep(0.05)
-    raise AssertionError(f"no {what} after {WAIT} s")
+    raise AssertionError(f"no {what} after {seconds:g} s")
 
 
 def png_pixels(path):

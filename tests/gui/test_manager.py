@@ -7,10 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from manager import run_tests, wait_for  # noqa: E402
+from manager import pause, run_tests, wait_for  # noqa: E402
 
 
 def info(desk, name):
@@ -46,9 +45,9 @@ def wizard_refuses(desk):
     desk.click("C_reate", "push button")
     desk.see("cannot be a machine's name")
     desk.click("Back", "push button")
-    time.sleep(1)
+    pause(1)
     desk.click("Empty Machine", "push button")
-    time.sleep(1)
+    pause(1)
     desk.type_into("Name", "second")
     desk.click("C_reate", "push button")
     wait_for("machine", lambda: "second" in desk.vmctl("list"))
@@ -69,7 +68,7 @@ def wizard_from_a_file(desk):
     path = desk.home + "/no medium.iso"
     with open(path, "wb") as f:
         f.write(b"neither" * 20000)
-    subprocess.run([desk.manager, path], env=desk.env, check=True, timeout=30)
+    desk.open(path)
     desk.see("Not recognized")
     desk.typed("Name", "no medium")
     desk.see("neither a CD or DVD image nor a disk image")
@@ -84,7 +83,7 @@ def wizard_from_a_file(desk):
         with open(folder + "/info", "w", encoding="utf-8") as f:
             f.write('Debian GNU/Linux 12.5.0 "Bookworm" - Official amd64 NETINST with firmware 20240210-11:27\n')
         desk.run("genisoimage", "-quiet", "-R", "-V", "Debian 12.5.0 amd64 n", "-o", desk.home + "/deb.iso", desk.home + "/iso")
-        subprocess.run([desk.manager, desk.home + "/deb.iso"], env=desk.env, check=True, timeout=30)
+        desk.open(desk.home + "/deb.iso")
         desk.see("installs itself from this medium")
         desk.typed("Name", "Debian")
         desk.see("Linux since 2008")
@@ -156,7 +155,7 @@ def killed(desk):
     desk.see("Running")
     desk.vmctl("stop", "--force", "Größe 7.5")
     desk.see("Off")
-    time.sleep(1)
+    pause(1)
     assert not desk.find("label", "ended unexpectedly")
     desk.vmctl("start", "Größe 7.5")
     desk.see("Running")
@@ -235,8 +234,8 @@ def disks(desk):
     os.unlink(info(desk, "spare7")["folder"] + "/disk.vdi")
     desk.see("spare7")
     desk.action("disks")
-    desk.see("Größe 7.5: 10.0")
-    desk.see("spare7: the file is missing")
+    desk.see("disk.img: 10.0")
+    desk.see("disk.vdi: the file is missing")
     desk.click("Close", "push button")
     desk.gone("the file is missing")
     desk.vmctl("delete", "spare7")
@@ -250,13 +249,13 @@ def asked_about_another(desk, at_once):
     if at_once:
         os.kill(desk.app.pid, signal.SIGSTOP)
     desk.vmctl("delete", "Größe 7.5")
-    time.sleep(0 if at_once else 2)  # the library hears of both, or of one after the other
+    pause(0 if at_once else 2)  # the library hears of both, or of one after the other
     desk.vmctl("create", "Größe 7.5")
     os.kill(desk.app.pid, signal.SIGCONT)
-    time.sleep(2)
+    pause(2)
     desk.click("Delete", "push button")
     desk.gone("Delete “")
-    time.sleep(1)
+    pause(1)
     assert "Größe 7.5" in desk.vmctl("list")
 
 

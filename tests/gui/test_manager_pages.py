@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every page and dialog of the manager: none is wider than a window of 360 pixels, light and dark, at once and twice the size.  With
-TERRARIUM_PICTURES=FOLDER, pictures of all.  Prints TAP.  Usage: test_manager_pages.py MANAGER VMCTL SCRIPTED_VM"""
+"""Every page and dialog of the manager: none is wider than a window of 360 pixels, light and dark, at once and twice the size, with usual
+and with high contrast.  With TERRARIUM_PICTURES=FOLDER, pictures of all.  Prints TAP.  Usage: test_manager_pages.py MANAGER VMCTL SCRIPTED_VM"""
 import json
 import os
 import shutil
@@ -58,11 +58,12 @@ def medium(desk):
     return desk.home + "/debian-12.5.0-amd64-netinst.iso"
 
 
-def begin(desk, width, height, scale, dark, shows="Debian 12"):
+def begin(desk, width, height, scale, dark, shows="Debian 12", contrast=False):
     os.makedirs(desk.home + "/config/terrarium", exist_ok=True)
     with open(desk.home + "/config/terrarium/manager.ini", "w", encoding="utf-8") as f:
         f.write(f"[window]\nwidth={width}\nheight={height}\n")
-    desk.env.update(GDK_SCALE=str(scale), ADW_DEBUG_COLOR_SCHEME="prefer-dark" if dark else "prefer-light")
+    desk.env.update(GDK_SCALE=str(scale), ADW_DEBUG_COLOR_SCHEME="prefer-dark" if dark else "prefer-light",
+                    ADW_DEBUG_HIGH_CONTRAST=str(int(contrast)))
     desk.start()
     desk.see(shows)
 
@@ -75,11 +76,11 @@ def look(desk, name, most):
     assert width <= most, f"{name} is {width} pixels wide"
 
 
-def pages(desk, width, height, scale, dark):
-    kind = f"{width}{'-dark' if dark else ''}{'-2x' if scale > 1 else ''}"
+def pages(desk, width, height, scale, dark, contrast=False):
+    kind = f"{width}{'-dark' if dark else ''}{'-2x' if scale > 1 else ''}{'-contrast' if contrast else ''}"
     most = width * scale
     desk.stop()  # of a test that failed
-    begin(desk, width, height, scale, dark)
+    begin(desk, width, height, scale, dark, contrast=contrast)
     look(desk, f"library-{kind}", most)
     desk.action("choose", "Debian 12")
     desk.see("of one CPU")
@@ -229,4 +230,12 @@ def wide_and_twice_as_fine(desk):
     pages(desk, 960, 720, 2, False)
 
 
-run_tests([empty, narrow, narrow_and_twice_as_fine, wide, wide_and_dark, wide_and_twice_as_fine], sys.argv[1:], size="2000x1500")
+def high_contrast(desk):
+    pages(desk, 960, 720, 1, False, True)
+
+
+def high_contrast_and_dark(desk):
+    pages(desk, NARROW, 720, 1, True, True)
+
+
+run_tests([empty, narrow, narrow_and_twice_as_fine, wide, wide_and_dark, wide_and_twice_as_fine, high_contrast, high_contrast_and_dark], sys.argv[1:], size="2000x1500")
