@@ -684,7 +684,7 @@ const uint8_t *trans_miss_c(struct vcpu *c, void *ip)
         if (c->lockstep)
             lockstep_give_up(c);
         c->rip = c->trans_page + (c->trans_from & ~PAGE_MASK);
-        if (c->trans_from < 0) /* a call: it should not have pushed anything */
+        if (c->trans_from < 0 && !c->vm->host.quirks.call_pushes_first) /* a call: it should not have pushed anything */
             mem_write64(c, NULL, c->gpr[X86_RSP], c->trans_below);
         c->gpr[X86_RSP] -= c->trans_from >> 12;
         raise_error(c, EXC_GP, 0);
