@@ -39,15 +39,15 @@ struct host_quirks {
     /* others */
     bool maskmov_halves; /* MASKMOVDQU stores its upper half first, at an address of its own */
     bool xsave_has_ac;   /* XSAVE and XRSTOR of an operand that is not aligned by 4 are #AC where that is checked */
-    bool xsave_canonical_first; /* they check that the operand's address is canonical before its alignment */
-    bool xrstor_reaches_all;    /* XRSTOR accesses the end of the requested components, in use or not */
-    bool xinuse_of_all;         /* outside 64-bit mode registers that do not take part count for XSTATE_BV */
-    bool sha_unaligned;         /* SHA's operands need no alignment */
-    bool rep_sets_rf;           /* the trap between two iterations of a stepped REP STOS has RF set in its frame */
-    bool pause_ignores_rex;     /* F3 41 90 is PAUSE, not XCHG R8D, EAX */
-    bool flags_by_form;     /* flags that shifts leave undefined differ between a count in CL and an immediate one */
-    bool vex_bits_ignored;  /* encodings that VEX and EVEX reserve run instead of being #UD */
-    bool segment_end_pages; /* an access over the end of 4 GiB from base 0 wraps, and faults by page (Intel) */
+    bool xsave_address_first; /* they check the address (canonical form, segment) before the operand's alignment */
+    bool xrstor_reaches_all;  /* XRSTOR accesses the end of the requested components, in use or not */
+    bool xinuse_of_all;       /* outside 64-bit mode registers that do not take part count for XSTATE_BV */
+    bool sha_unaligned;       /* SHA's operands need no alignment */
+    bool rep_sets_rf;         /* the trap between two iterations of a stepped REP STOS has RF set in its frame */
+    bool pause_ignores_rex;   /* F3 41 90 is PAUSE, not XCHG R8D, EAX */
+    bool flags_by_form;       /* flags that shifts leave undefined differ between a count in CL and an immediate one */
+    bool vex_bits_ignored;    /* encodings that VEX and EVEX reserve run instead of being #UD */
+    bool segment_end_pages;   /* an access over the end of 4 GiB from base 0 wraps, and faults by page (Intel) */
 };
 
 struct host_cpu {

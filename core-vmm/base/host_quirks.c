@@ -345,7 +345,7 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     if (h->xcr0 & XFEATURE_AVX)
         q->xrstor_reaches_all = try_with_page(restore_initial).vector == PF;
     if (h->xcr0) {
-        q->xsave_canonical_first = try(save_beyond).vector == SS;
+        q->xsave_address_first = try(save_beyond).vector == SS;
         q->xsave_has_ac = try(save_misaligned).vector == AC;
         q->xinuse_of_all = xinuse_of_all(!h->amd);
     }

@@ -89,18 +89,18 @@ static uint64_t fx_linear(struct vcpu *c, const struct insn *in, int access)
 }
 
 /* For XSAVE and XRSTOR: alignment first, then the segment; where is written, the first doubleword's page before the
- * segment for all.  Some CPUs see before that whether the address is canonical, and have #AC. */
+ * segment for all.  Some CPUs check the first doubleword before all that, and have #AC. */
 static uint64_t area_linear(struct vcpu *c, const struct insn *in, unsigned bytes, int access)
 {
     const struct host_quirks *q = c->replay->quirks;
     uint64_t lin = unchecked_linear(c, in);
     bool odd = code64(c) && !canonical(lin);
-    if (odd && q->xsave_canonical_first)
+    if (odd && q->xsave_address_first)
         raise_error(c, in->seg == X86_SS ? EXC_SS : EXC_GP, 0);
-    if (lin & 3 && !odd && q->xsave_has_ac && fpu_alignment_checked(c)) {
-        mem_linear(c, in, 4, access);
+    if (q->xsave_address_first)
+        mem_linear(c, in, 4, ACCESS_READ); /* whether it can be written is seen later */
+    if (lin & 3 && !odd && q->xsave_has_ac && fpu_alignment_checked(c))
         raise_error(c, EXC_AC, 0);
-    }
     if (lin & 63)
         raise_error(c, EXC_GP, 0);
     if (access & ACCESS_WRITE)
