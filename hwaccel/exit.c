@@ -9,9 +9,12 @@ static void port_io(struct hw_vcpu *v)
     const struct kvm_run *run = v->run;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
     unsigned size = run->io.size;
+    bool in = run->io.direction == KVM_EXIT_IO_IN;
+    if (run->io.count > 1 && size == 1 && machine_string(m, v->index, run->io.port, in, data, run->io.count))
+        return;
     for (uint32_t i = 0; i < run->io.count; i++, data += size) {
         uint64_t value = 0;
-        if (run->io.direction == KVM_EXIT_IO_IN) {
+        if (in) {
             value = machine_in(m, v->index, run->io.port, size);
             memcpy(data, &value, size);
         } else {

@@ -7,18 +7,18 @@ libarchive-dev libcrypt-dev libext2fs-dev ntfs-3g-dev libxml2-dev libslirp-dev l
 RUN_PACKAGES="seabios xkb-data"
 # A Linux to boot: packages are downloaded and unpacked, not installed, by the scripts that want a kernel.
 GUEST_PACKAGES="busybox-static cpio gzip xorriso isolinux syslinux-common mtools grub-pc-bin grub-common dosfstools ovmf swtpm"
-TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES e2fsprogs ntfs-3g qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool xclip metacity twm xfonts-base wimtools genisoimage python3-yaml debconf libxml2-utils openssl
+TEST_PACKAGES="$RUN_PACKAGES $GUEST_PACKAGES e2fsprogs iproute2 ntfs-3g qemu-utils gcc-multilib libc6-dev-i386 make strace xvfb xauth xdotool xclip metacity twm xfonts-base wimtools genisoimage python3-yaml debconf libxml2-utils openssl
 vncsnapshot gvncviewer"
 # The manager.
 BUILD_PACKAGES="$BUILD_PACKAGES libgtk-4-dev libadwaita-1-dev gettext"
-TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus desktop-file-utils appstream shared-mime-info man-db mandoc"
+TEST_PACKAGES="$TEST_PACKAGES python3-gi at-spi2-core dbus procps x11-utils desktop-file-utils appstream shared-mime-info man-db mandoc"
 
 HOSTS_PACKAGES="qemu-system-x86 bochs bochs-term bochsbios vgabios" # CPUs for the suite hosts
 VNC_PACKAGES="tigervnc-viewer imagemagick novnc gir1.2-webkit2-4.1" # other people's clients, for the suite vnc
 PACKAGE_PACKAGES="dpkg-dev debhelper fakeroot lintian" # a Debian package, for .ci/package
 INSTALL_PACKAGES="debhelper po-debconf dpkg-dev fakeroot" # the suite install builds components of Debian's installer with them
 SOUND_PACKAGES="pulseaudio pulseaudio-utils" # a sound server, for the suite sound
-NETWORK_PACKAGES="iproute2 dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
+NETWORK_PACKAGES="dnsmasq-base tshark" # a LAN, and somebody to look at captures, for the suite network
 
 say() {
 	printf '%s\n' "== $*" >&2

@@ -86,9 +86,8 @@ struct cpu_engine {
     void (*get_lapic)(void *vcpu, struct cpu_lapic *out);
     void (*set_lapic)(void *vcpu, const struct cpu_lapic *in); /* after set_state(); NULL: as after RESET# */
     const struct hyperv_engine *hyperv; /* what it has of Hyper-V's interface (api/hyperv.h); NULL: nothing */
-    /* RAX to RDI of the instruction whose port access is under way: only from machine_in() and machine_out(), on their
-     * thread.  Setting leaves RSP alone, and of INS and OUTS what these go by: RCX, RDX, RSI and RDI.  (hwaccel takes one
-     * that comes alone for IN or OUT.) */
+    /* RAX to RDI of the instruction whose port access is under way: only from machine_in(), _out() and _string(), on their thread.
+     * Setting leaves RSP alone, and of INS and OUTS RCX, RDX, RSI and RDI.  (hwaccel takes one that comes alone for IN or OUT.) */
     void (*registers)(void *vcpu, uint64_t gpr[8], bool set);
     /* For people; NULL: there is nothing to tell. */
     void (*memory)(void *evm, struct cpu_memory *out);        /* any thread */
@@ -100,6 +99,8 @@ struct cpu_engine {
  * vCPU that does the access.  Nobody home: reads all ones, writes vanish. */
 uint64_t machine_in(struct machine *m, unsigned cpu, uint16_t port, unsigned size);
 void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, uint64_t value);
+/* Bytes of REP INSB or REP OUTSB, many at once; data may be the guest's memory.  False: not at that port, nothing was done. */
+bool machine_string(struct machine *m, unsigned cpu, uint16_t port, bool in, uint8_t *data, uint32_t count);
 /* May code in any ring use these ports, whatever IOPL and the I/O permission bitmap say? */
 bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size);
 uint64_t machine_load(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size); /* MMIO, ROM, RAM: any address */
@@ -107,8 +108,7 @@ void machine_store(struct machine *m, unsigned cpu, uint64_t gpa, unsigned size,
 int machine_ack(struct machine *m, unsigned cpu); /* INTA cycle: the vector, or -1 if the request has gone */
 /* The guest looked for input and there was none: perhaps that is all it does.  May sleep for a moment. */
 void machine_looked(struct machine *m, unsigned cpu);
-/* FERR#: an x87 error waits to be reported, with CR0.NE clear.  Returns IGNNE#: the instruction that met it goes on; else it
- * waits for an interrupt. */
+/* FERR#: an x87 error waits to be reported, with CR0.NE clear.  Returns IGNNE#: its instruction goes on; else it waits for an interrupt. */
 bool machine_fpu_error(struct machine *m, unsigned cpu, bool pending);
 uint8_t machine_tpr(struct machine *m, unsigned cpu); /* CR8, 0-15 */
 void machine_set_tpr(struct machine *m, unsigned cpu, uint8_t cr8);

@@ -20,6 +20,7 @@ struct region {
     bool off;                   /* not mapped until dev_map() */
     bool wide, prefetchable;    /* of a memory BAR: 64 bits, with the next BAR's register; reading changes nothing */
     bool registers;             /* of ports: whole accesses come to port_call(), with the CPU's registers */
+    bool strings;               /* of those: bytes of REP INSB and REP OUTSB may come many at once */
     bool commands;              /* of read-only memory: what the guest writes there comes to write() */
     bool any_ring; /* of ports: the guest's user programs may use them, too (KVM: only with enable_vmware_backdoor) */
 };
@@ -56,14 +57,15 @@ struct device { /* fields are read-only for the device */
     struct device_core *core;
 };
 
-/* An access to a port of a region with `registers`.  The device may change the registers but RSP; of INS and OUTS, which
- * come element by element, it must leave RCX, RDX, RSI and RDI alone, and RCX may be that of an earlier element. */
+/* An access to a port of a region with `registers`.  The device may change the registers but RSP; of INS and OUTS, which come
+ * element by element, it must leave RCX, RDX, RSI and RDI alone, and RCX may be that of an earlier element. */
 struct port_call {
-    unsigned region, size;
+    unsigned region, size, count;
     uint64_t offset;
     bool in;
     uint64_t value;  /* what is written; or the answer, which goes to AL, AX or EAX (or memory) after all else */
     uint64_t gpr[8]; /* by their numbers in x86_state.h */
+    uint8_t *bytes;  /* NULL: one element; else, where `strings` is, `count` of them, as if one came after the other */
 };
 
 struct device_ops {

@@ -25,6 +25,9 @@ struct display *display_attach(struct device *d, const struct display_source *so
 void display_detach(struct display *p); /* in fini */
 /* The same size: the same surface.  NULL: the host has no memory for it; skip this refresh. */
 struct surface *display_mode(struct display *p, uint32_t width, uint32_t height);
+/* It shows nothing, until display_mode() is called again: then all is to be drawn (a new generation).  by_guest: the guest has switched
+ * that screen off. */
+void display_dark(struct display *p, bool by_guest);
 void display_damage(struct display *p, uint32_t x, uint32_t y, uint32_t width, uint32_t height);
 void display_cursor(struct display *p, int hot_x, int hot_y, uint32_t width, uint32_t height,
                     const uint32_t *argb); /* NULL hides */

@@ -20,16 +20,22 @@ struct host_xcomponent {
 /* What makers do differently, found by trying (host_quirks.c). */
 struct host_quirks {
     /* x87 pointers */
-    bool x87_pointers_on_error; /* XSAVE and FXSAVE store them only with an exception pending */
-    bool x87_data_on_error;     /* FDP is set at exceptions only */
-    bool x87_fop_on_error;      /* FOP is set at exceptions only */
-    bool x87_no_selectors;      /* FCS is stored as 0 */
-    bool x87_no_data_selector;  /* FDS is stored as 0 */
+    bool x87_pointers_on_error;  /* XSAVE and FXSAVE store them only with an exception pending */
+    bool x87_data_on_error;      /* FDP is set at exceptions only */
+    bool x87_fop_on_error;       /* FOP is set at exceptions only */
+    bool x87_no_selectors;       /* FCS is stored as 0 */
+    bool x87_no_data_selector;   /* FDS is stored as 0 */
+    bool x87_selectors_unloaded; /* FLDENV and FRSTOR load FCS and FDS as 0 */
+    unsigned fip_bits, fdp_bits; /* of the pointers as FXRSTOR64 loads them, sign-extended; 64: all */
     /* the order of things in an instruction that faults */
     bool cmps_destination_first;       /* CMPS accesses ES:rDI before its source... */
     bool repe_cmpsb_destination_first; /* ...and REPE CMPSB, which some CPUs do in another way */
-    bool call_pushes_first;    /* a near CALL to an address that is not canonical has written its return address */
-    bool mmx_before_store;     /* an MMX store that faults has changed to MMX state: TOP is 0... */
+    bool call_pushes_first;      /* a near CALL to an address that is not canonical has written its return address */
+    bool x87_error_before_store; /* an x87 store that meets an unmasked error does not look at its operand's address */
+    bool ps2ph_flags_before_store; /* VCVTPS2PH to memory that faults has set flags in MXCSR */
+    bool
+        gather_spreads_mask; /* a gather that faults has made each element of its mask all ones or zeros, and 0 above */
+    bool mmx_before_store;   /* an MMX store that faults has changed to MMX state: TOP is 0... */
     bool mmx_tags_after_store; /* ...though the registers' tags are what they were */
     bool bound_stops_early;    /* BOUND of an index below the lower bound does not read the upper one */
     /* repeated string instructions */
@@ -37,8 +43,9 @@ struct host_quirks {
     bool rep_extends_count;    /* with 32-bit addresses in 64-bit code RCX is extended before anything can fault... */
     bool rep_extends_pointers; /* ...and what MOVS and STOS have in RSI and RDI */
     /* others */
-    bool maskmov_halves; /* MASKMOVDQU stores its upper half first, at an address of its own */
-    bool xsave_has_ac;   /* XSAVE and XRSTOR of an operand that is not aligned by 4 are #AC where that is checked */
+    bool vectors_unaligned; /* #AC is not raised for operands of 16 bytes and more, nor by VCVTPS2PH and VCVTPH2PS */
+    bool maskmov_halves;    /* MASKMOVDQU stores its upper half first, at an address of its own */
+    bool xsave_has_ac;      /* XSAVE and XRSTOR of an operand that is not aligned by 4 are #AC where that is checked */
     bool xsave_address_first; /* they check the address (canonical form, segment) before the operand's alignment */
     bool xrstor_reaches_all;  /* XRSTOR accesses the end of the requested components, in use or not */
     bool xinuse_of_all;       /* outside 64-bit mode registers that do not take part count for XSTATE_BV */

@@ -21,12 +21,14 @@ struct trial {
     uint64_t below; /* what lies right below the interrupted stack pointer */
     unsigned top;   /* of the x87 stack */
     unsigned tags;  /* as FXSAVE has them: a bit per register that is not empty */
-    uint8_t *data;  /* memory for the trial's use, or NULL */
+    uint32_t mxcsr, xmm0;
+    uint8_t *data; /* memory for the trial's use, or NULL */
 };
 static _Thread_local struct trial *current;
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
+    __asm__ volatile("pushfq; andl $~0x40000, (%%rsp); popfq" : : : "memory", "cc"); /* AC would stay, here and after */
     const ucontext_t *uc = context;
     const greg_t *g = uc->uc_mcontext.gregs;
     struct trial *t = current;
@@ -41,8 +43,12 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     t->rcx = (uint64_t)g[REG_RCX];
     t->rdi = (uint64_t)g[REG_RDI];
     memcpy(&t->below, (const void *)(g[REG_RSP] - 8), 8);
-    t->top = uc->uc_mcontext.fpregs ? uc->uc_mcontext.fpregs->swd >> 11 & 7 : 0;
-    t->tags = uc->uc_mcontext.fpregs ? uc->uc_mcontext.fpregs->ftw & 0xff : 0;
+    if (uc->uc_mcontext.fpregs) {
+        t->top = uc->uc_mcontext.fpregs->swd >> 11 & 7;
+        t->tags = uc->uc_mcontext.fpregs->ftw & 0xff;
+        t->mxcsr = uc->uc_mcontext.fpregs->mxcsr;
+        t->xmm0 = uc->uc_mcontext.fpregs->_xmm[0].element[0];
+    }
     siglongjmp(t->back, 1);
 }
 
@@ -90,6 +96,31 @@ static void store_mmx(void)
     __asm__ volatile("fninit; fldz; fldz; movq %%mm0, (%0)" : : "r"(UNMAPPED) : "memory");
 }
 
+/* Of an empty stack, with that error unmasked. */
+static void store_nothing(void)
+{
+    uint16_t fcw = 0x37e;
+    __asm__ volatile("fninit; fldcw %1; fstps (%0)" : : "r"(UNMAPPED), "m"(fcw) : "memory");
+}
+
+static void store_inexact_half(void)
+{
+    uint32_t mxcsr = 0x1f80;
+    __asm__ volatile("ldmxcsr %1; movd %2, %%xmm0; vcvtps2ph $0, %%xmm0, (%0)"
+                     :
+                     : "r"(UNMAPPED), "m"(mxcsr), "r"(0x3f800001)
+                     : "xmm0", "memory");
+}
+
+/* Its mask is in XMM0, one element. */
+static void gather_unmapped(void)
+{
+    __asm__ volatile("movd %1, %%xmm0; vpxor %%xmm1, %%xmm1, %%xmm1; vpgatherdd %%xmm0, (%0,%%xmm1,4), %%xmm2"
+                     :
+                     : "r"(UNMAPPED), "r"(0x80000000)
+                     : "xmm0", "xmm1", "xmm2", "memory");
+}
+
 static void sha_misaligned(void)
 {
     char data[48] __attribute__((aligned(16))) = {0};
@@ -106,6 +137,17 @@ static void step_stos(void)
                      : "+D"(to), "+c"(n)
                      : "a"(0)
                      : "memory", "cc");
+}
+
+/* With AC set.  The red zone is not ours. */
+static void move_misaligned(void)
+{
+    char data[48] __attribute__((aligned(16))) = {0};
+    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; orl $0x40000, (%%rsp); popfq; movups (%0), %%xmm0; pushfq;"
+                     "andl $~0x40000, (%%rsp); popfq; lea 128(%%rsp), %%rsp"
+                     :
+                     : "r"(data + 1), "m"(data)
+                     : "xmm0", "cc", "memory");
 }
 
 /* With 32-bit addresses: it ends with the upper halves of RCX and RDI gone, or not... */
@@ -288,6 +330,22 @@ static bool flags_by_form(void)
 }
 
 /* ---- x87 pointers ------------------------------------------------------------------------------------------------------ */
+static void learn_x87_loads(struct host_quirks *q)
+{
+    uint8_t area[512] __attribute__((aligned(16)));
+    uint32_t env[7] = {0x37f, 0, 0xffff, 0, 0x33, 0, 0x2b}, stored[7];
+    const uint64_t odd[2] = {1ull << 62, 1ull << 62};
+    uint64_t back[2];
+    __asm__ volatile("fldenv (%0); fnstenv (%1); fninit" : : "r"(env), "r"(stored) : "memory");
+    q->x87_selectors_unloaded = !(uint16_t)stored[4] && !(uint16_t)stored[6];
+    __asm__ volatile("fninit; fxsave64 (%0)" : : "r"(area) : "memory");
+    memcpy(area + 8, odd, sizeof odd);
+    __asm__ volatile("fxrstor64 (%0); fxsave64 (%0); fninit" : : "r"(area) : "memory");
+    memcpy(back, area + 8, sizeof back);
+    q->fip_bits = back[0] == odd[0] ? 64 : 57;
+    q->fdp_bits = back[1] == odd[1] ? 64 : 57;
+}
+
 /* A CPU may forget them when the kernel happens to switch tasks: what was stored once is stored. */
 static void learn_x87(struct host_cpu *h)
 {
@@ -311,6 +369,7 @@ static void learn_x87(struct host_cpu *h)
         q->x87_data_on_error &= !env[5];
         q->x87_no_data_selector &= !(uint16_t)env[6];
     }
+    learn_x87_loads(q);
     if (!h->mxcsr_mask)
         h->mxcsr_mask = 0xffbf; /* SDM Vol. 1, 11.6.6 */
 }
@@ -318,7 +377,8 @@ static void learn_x87(struct host_cpu *h)
 /* ---- all of it --------------------------------------------------------------------------------------------------------- */
 static void try_all(const struct host_cpu *h, struct host_quirks *q)
 {
-    uint32_t seven[4];
+    uint32_t one[4], seven[4];
+    host_cpuid(1, 0, one);
     host_cpuid(7, 0, seven);
     q->cmps_destination_first = try(compare_unmapped).cr2 == UNMAPPED + 0x20;
     q->repe_cmpsb_destination_first = try(compare_many_unmapped).cr2 == UNMAPPED + 0x20;
@@ -326,6 +386,8 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     struct trial store = try(store_mmx);
     q->mmx_before_store = store.top == 0;
     q->mmx_tags_after_store = store.tags != 0xff;
+    q->x87_error_before_store = try(store_nothing).vector == NONE;
+    __asm__ volatile("fninit");
     struct trial fill = try(fill_unmapped), nothing = try(fill_nothing);
     q->rep_extends_count = !((fill.rcx | nothing.rcx) & UPPER);
     q->rep_extends_pointers = !((fill.rdi | nothing.rdi) & UPPER);
@@ -334,10 +396,15 @@ static void try_all(const struct host_cpu *h, struct host_quirks *q)
     struct trial masked = try(store_masked);
     q->maskmov_halves = masked.vector == PF && !masked.cr2;
     q->rep_sets_rf = try(step_stos).rflags >> 16 & 1;
+    q->vectors_unaligned = try(move_misaligned).vector == NONE;
     q->pause_ignores_rex = pause_with_rex_b();
     q->flags_by_form = flags_by_form();
     if (seven[1] >> 29 & 1)
         q->sha_unaligned = try(sha_misaligned).vector == NONE;
+    if (h->xcr0 & 4 && one[2] >> 29 & 1)
+        q->ps2ph_flags_before_store = try(store_inexact_half).mxcsr & 0x20;
+    if (h->xcr0 & 4 && seven[1] >> 5 & 1)
+        q->gather_spreads_mask = try(gather_unmapped).xmm0 == UINT32_MAX;
     if ((h->xcr0 & 0xe6) == 0xe6)
         q->vex_bits_ignored = try(add_with_rounding).vector == NONE;
     q->segment_end_pages = segment_end_pages(!h->amd);

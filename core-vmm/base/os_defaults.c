@@ -6,18 +6,19 @@
  * however many CPUs are in them (Microsoft's "processors" of a licence).  Hyper-V's interface
  * is what Windows since 7 expects of a hypervisor.  USB with a tablet is for a pointer that needs no driver: Linux since 2009 knows xHCI,
  * Windows since 8 only, and EHCI since 2000.
+ * The newest mainboard is for systems that are known to take it: Windows 2000 does not, and who is not named may be that.
  * Windows has a driver of its own for HDA since Vista; before, for AC'97 or the Sound Blaster. */
 #include "core-vmm/base/os_defaults.h"
 #include <glib.h>
 #include <string.h>
 
 const struct os_defaults os_defaults[] = {
-    {"other", "ide", "e1000", "utc", NULL, NULL, NULL, NULL, "a system that is not named here"},
-    {"linux", "virtio", "virtio-net", "utc", NULL, NULL, "xhci", "hda", "Linux since 2008"},
-    {"bsd", "sata", "e1000", "utc", NULL, NULL, NULL, "hda", "FreeBSD, OpenBSD, NetBSD"},
-    {"windows", "sata", "e1000e", "local", "1", "hyperv", "ehci", "hda", "Windows 7 and later"},
-    {"windows-old", "ide", "pcnet", "local", "1", NULL, NULL, "ac97", "Windows before 7"},
-    {"dos", "ide", "pcnet", "local", NULL, NULL, NULL, "sb16", "DOS and what runs on it"},
+    {"other", "ide", "e1000", "utc", "2", NULL, NULL, NULL, NULL, "a system that is not named here"},
+    {"linux", "virtio", "virtio-net", "utc", "3", NULL, NULL, "xhci", "hda", "Linux since 2008"},
+    {"bsd", "sata", "e1000", "utc", "3", NULL, NULL, NULL, "hda", "FreeBSD, OpenBSD, NetBSD"},
+    {"windows", "sata", "e1000e", "local", "3", "1", "hyperv", "ehci", "hda", "Windows 7 and later"},
+    {"windows-old", "ide", "pcnet", "local", "2", "1", NULL, NULL, "ac97", "Windows before 7"},
+    {"dos", "ide", "pcnet", "local", "2", NULL, NULL, NULL, "sb16", "DOS and what runs on it"},
     {NULL},
 };
 

@@ -7,6 +7,7 @@ struct os_defaults {
     const char *disk_bus; /* a name of disk_buses */
     const char *nic;      /* the card's model */
     const char *clock;    /* [machine] clock */
+    const char *board;    /* [machine] board: the newest that it takes */
     const char *sockets;  /* [machine] sockets; NULL: one for each CPU */
     const char *identity; /* [additions] identity; NULL: no such section */
     const char *usb;      /* [usb] model, with a tablet and two places for sticks; NULL: none */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -83,26 +84,42 @@ bool state_finish(struct state_writer *w, GError **error)
 
 /* ---- reading ---- */
 
-static bool read_all(struct state_reader *r, void *to, size_t n, GError **error)
+static bool read_at(int fd, uint64_t at, void *to, size_t n, GError **error)
 {
-    if (n > r->size - r->at)
-        return state_fail(error, "is cut short: it ends after %" G_GUINT64_FORMAT " bytes, in the middle", r->size);
     for (uint8_t *p = to; n;) {
-        ssize_t done = pread(r->fd, p, n, r->at);
+        ssize_t done = pread(fd, p, n, at);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
             return state_fail(error, "cannot be read: %s", done ? g_strerror(errno) : "it became shorter meanwhile");
         p += done;
         n -= done;
-        r->at += done;
+        at += done;
     }
     return true;
 }
 
-static bool damaged(const struct state_reader *r, GError **error)
+static bool cut_short(const struct state_reader *r, GError **error)
 {
-    return state_fail(error, "is damaged: the checksum before byte %" G_GUINT64_FORMAT " is wrong", r->at);
+    return state_fail(error, "is cut short: it ends after %" G_GUINT64_FORMAT " bytes, in the middle", r->size);
+}
+
+static bool read_all(struct state_reader *r, void *to, size_t n, GError **error)
+{
+    if (n > r->size - r->at)
+        return cut_short(r, error);
+    r->at += n;
+    return read_at(r->fd, r->at - n, to, n, error);
+}
+
+static bool damaged(uint64_t end, GError **error)
+{
+    return state_fail(error, "is damaged: the checksum before byte %" G_GUINT64_FORMAT " is wrong", end);
+}
+
+static bool is_sum(const struct state_extent *e, const uint8_t *data, GError **error)
+{
+    return crc32c(0, data, e->bytes) == e->sum || damaged(e->at + e->bytes, error);
 }
 
 bool state_open(struct state_reader *r, int fd, GError **error)
@@ -124,7 +141,7 @@ bool state_open(struct state_reader *r, int fd, GError **error)
         return false;
     r->crc = crc32c(0, header, HEADER_BYTES - 4);
     if (r->crc != get_le32(header + HEADER_BYTES - 4))
-        return damaged(r, error);
+        return damaged(r->at, error);
     if (get_le32(header + MAGIC_BYTES) != LAYOUT)
         return state_fail(error, "has the file format %u, and this version of Terrarium reads %u only",
                           get_le32(header + MAGIC_BYTES), LAYOUT);
@@ -152,12 +169,13 @@ static bool read_head(struct state_reader *r, uint8_t *start, GError **error)
     if (!read_all(r, start, SECTION_HEAD, error))
         return false;
     r->crc = crc32c(r->crc, start, AT_HEAD_CRC);
-    return r->crc == get_le32(start + AT_HEAD_CRC) || damaged(r, error);
+    return r->crc == get_le32(start + AT_HEAD_CRC) || damaged(r->at, error);
 }
 
-static bool take_head(struct state_reader *r, struct state_section *out, struct state_extent *where, GError **error)
+bool state_skim(struct state_reader *r, struct state_section *out, struct state_extent *where, GError **error)
 {
     uint8_t start[SECTION_HEAD];
+    out->data = NULL;
     if (!read_head(r, start, error))
         return false;
     out->version = get_le32(start + AT_VERSION);
@@ -168,70 +186,54 @@ static bool take_head(struct state_reader *r, struct state_section *out, struct 
     if (out->bytes > STATE_SECTION_BYTES)
         return state_fail(error, "has a section \"%s\" of %u bytes, which is too large", out->name, out->bytes);
     if (out->bytes > r->size - r->at)
-        return read_all(r, NULL, out->bytes, error); /* says so */
+        return cut_short(r, error);
     if (!strcmp(out->name, STATE_END) && (out->bytes || r->at != r->size))
         return state_fail(error, "goes on behind its end mark: %" G_GUINT64_FORMAT " bytes too many", r->size - r->at);
+    r->at += out->bytes;
     return true;
+}
+
+bool state_read_extent(int fd, const struct state_extent *e, uint8_t *to, GError **error)
+{
+    return read_at(fd, e->at, to, e->bytes, error) && is_sum(e, to, error);
+}
+
+bool state_contents(struct state_reader *r, struct state_section *s, const struct state_extent *where, GError **error)
+{
+    g_byte_array_set_size(r->buffer, where->bytes);
+    s->data = r->buffer->data;
+    return state_read_extent(r->fd, where, r->buffer->data, error);
 }
 
 bool state_next(struct state_reader *r, struct state_section *out, GError **error)
 {
     struct state_extent where;
-    if (!take_head(r, out, &where, error))
-        return false;
-    g_byte_array_set_size(r->buffer, out->bytes);
-    if (!read_all(r, r->buffer->data, out->bytes, error))
-        return false;
-    if (crc32c(0, r->buffer->data, out->bytes) != where.sum)
-        return damaged(r, error);
-    out->data = r->buffer->data;
-    return true;
+    return state_skim(r, out, &where, error) && state_contents(r, out, &where, error);
 }
 
-bool state_skim(struct state_reader *r, struct state_section *out, struct state_extent *where, GError **error)
+/* Through a mapping, which copies nothing: that is most of the time. */
+static bool check_all(struct state_reader *r, GError **error)
 {
-    out->data = NULL;
-    if (!take_head(r, out, where, error))
-        return false;
-    r->at += out->bytes;
-    return true;
-}
-
-bool state_read_extent(int fd, const struct state_extent *e, uint8_t *to)
-{
-    for (size_t done = 0; done < e->bytes;) {
-        ssize_t n = pread(fd, to + done, e->bytes - done, e->at + done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += n;
-    }
-    return crc32c(0, to, e->bytes) == e->sum;
-}
-
-GByteArray *state_take(struct state_reader *r)
-{
-    GByteArray *taken = r->buffer;
-    r->buffer = g_byte_array_sized_new(taken->len);
-    return taken;
-}
-
-bool state_identify(int fd, struct state_identity *out, GError **error)
-{
-    struct state_reader r;
+    const uint8_t *all = mmap(NULL, r->size, PROT_READ, MAP_PRIVATE, r->fd, 0);
     struct state_section s = {.name = ""};
-    bool good = state_open(&r, fd, error);
+    struct state_extent where;
+    bool good = all != MAP_FAILED || state_fail(error, "cannot be read: %s", g_strerror(errno));
     while (good && strcmp(s.name, STATE_END))
-        good = state_next(&r, &s, error);
-    if (good)
-        *out = (struct state_identity){r.size, r.crc};
-    state_close(&r);
+        good = state_skim(r, &s, &where, error) && is_sum(&where, all + where.at, error);
+    if (all != MAP_FAILED)
+        munmap((void *)all, r->size);
     return good;
+}
+
+struct state_identity state_identity(const struct state_reader *r)
+{
+    return (struct state_identity){r->size, r->crc};
 }
 
 bool state_check(int fd, GError **error)
 {
-    struct state_identity any;
-    return state_identify(fd, &any, error);
+    struct state_reader r;
+    bool good = state_open(&r, fd, error) && check_all(&r, error);
+    state_close(&r);
+    return good;
 }

@@ -47,24 +47,24 @@ struct state_section { /* valid until the next one */
 /* fd stays the caller's. */
 bool state_open(struct state_reader *r, int fd, GError **error);
 bool state_next(struct state_reader *r, struct state_section *out, GError **error); /* also the end mark */
-/* The contents of the section that was read last, for whoever wants them longer; g_byte_array_unref. */
-GByteArray *state_take(struct state_reader *r);
 /* Only the head of the next one, and where in the file its contents are, whose sum is not looked at. */
 struct state_extent {
     uint64_t at;
     uint32_t bytes, sum;
 };
 bool state_skim(struct state_reader *r, struct state_section *out, struct state_extent *where, GError **error);
-/* The contents again, into n bytes at most, with their sum looked at; any thread.  False: they are not what they were. */
-bool state_read_extent(int fd, const struct state_extent *e, uint8_t *to);
+/* The contents of one of which only the head was taken, with their sum looked at. */
+bool state_contents(struct state_reader *r, struct state_section *s, const struct state_extent *where, GError **error);
+/* The same to somewhere else, of as many bytes as the extent has; any thread. */
+bool state_read_extent(int fd, const struct state_extent *e, uint8_t *to, GError **error);
 void state_close(struct state_reader *r);
 /* Which file it is: its size, and the sum of its last head, which covers all that is in it. */
 struct state_identity {
     uint64_t bytes;
     uint32_t sum;
 };
-/* Is it whole?  Reads all of it. */
+struct state_identity state_identity(const struct state_reader *r); /* of a file that was read to its end mark */
+/* Is it whole?  Reads all of it, through a mapping: whose disk fails, or who makes it shorter meanwhile, ends the process (SIGBUS). */
 bool state_check(int fd, GError **error);
-bool state_identify(int fd, struct state_identity *out, GError **error); /* the same, and which is it */
 /* "The saved state ...": what is wrong with it.  Always false. */
 bool state_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);

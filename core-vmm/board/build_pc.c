@@ -22,12 +22,13 @@ static bool video_is(struct machine *m, const char *what)
     return !strcmp(type, what);
 }
 
-/* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET. */
-static bool is_board_2(struct machine *m)
+/* A machine keeps the board that it was made with: systems mind when one changes below them.  1: the first; 2: with HPET; 3: tables of
+ * ACPI 2.0. */
+static bool is_board(struct machine *m, int64_t least)
 {
     const struct config c = {m->file, m->path, "machine"};
     int64_t board = 1;
-    return config_number(&c, "board", &board, NULL) && board >= 2;
+    return config_number(&c, "board", &board, NULL) && board >= least;
 }
 
 static bool keeps_variables(struct machine *m)
@@ -71,7 +72,7 @@ static bool wanted(struct machine *m, const struct board_row *r)
     case OWN_APIC: return !m->engine->msi;
     case VIDEO_VGA: return video_is(m, "vga");
     case VIDEO_SVGA: return video_is(m, "svga");
-    case BOARD_2: return is_board_2(m);
+    case BOARD_2: return is_board(m, 2);
     case HYPERV: return is_hyperv(m);
     case HYPERV_TEST: return is_hyperv(m) && g_key_file_has_group(m->file, "testdev");
     case VARIABLES: return keeps_variables(m);
@@ -338,7 +339,8 @@ static bool tell_firmware(struct machine *m, GError **error)
         .floppy = floppy_listed(m),
         .boot_menu = boot_menu,
         .no_display = video_is(m, "none"),
-        .hpet = is_board_2(m),
+        .hpet = is_board(m, 2),
+        .acpi_2 = is_board(m, 3),
         .tpm = g_key_file_has_group(m->file, "tpm"),
         .gpa_bits = gpa_bits(m),
         .uefi = firmware_rom_is_uefi(machine_device(m, "firmware")),

@@ -11,6 +11,10 @@
 #define ASKED_MAX     (1 << 20) /* bytes of unanswered requests, per client */
 #define ASKED_ALL_MAX (8 << 20) /* and in all */
 
+#define NO_ADDITIONS                                                                                                   \
+    "the machine has no backdoor by which its guest could see that; add a section [additions] to its machine.ini "     \
+    "(vmctl set NAME additions.identity=auto)"
+
 void call_free(struct call *c)
 {
     wire_close_fds(c->fds, c->fd_count);
@@ -100,8 +104,10 @@ static void handle_request(struct connection *n, JsonObject *o, size_t bytes, in
         code = CONTROL_UNKNOWN_COMMAND;
     } else if ((wrong = g_strdup(limit_reached(n, command, bytes)))) {
         code = CONTROL_BUSY;
-    } else {
-        wrong = command_check_args(command, args, fd_count);
+    } else if (!(wrong = command_check_args(command, args, fd_count)) && command->additions &&
+               !n->server->o.additions) {
+        wrong = g_strdup(NO_ADDITIONS);
+        code = CONTROL_WRONG_STATE;
     }
     if (!wrong && command->passes && !connection_all_read(n)) { /* later: the last one is still under way */
         n->held = json_object_ref(o);

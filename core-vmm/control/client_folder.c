@@ -210,6 +210,13 @@ static unsigned number_named(GKeyFile *file, const char *which)
     return 0;
 }
 
+/* The machine that runs does not have it, or has no backdoor: it is only in the settings, for the next start. */
+static bool is_unseen(const GError *e)
+{
+    return g_error_matches(e, CONTROL_ERROR, CONTROL_NOT_FOUND) ||
+           g_error_matches(e, CONTROL_ERROR, CONTROL_WRONG_STATE);
+}
+
 bool folder_unshare(const char *machine, const char *which, GError **error)
 {
     g_autoptr(GKeyFile) file = machines_settings(machine, error);
@@ -226,8 +233,7 @@ bool folder_unshare(const char *machine, const char *which, GError **error)
     json_object_set_int_member(args, "number", number);
     if (!runs(machine))
         json_object_unref(args);
-    else if (!tell(machine, "folder.remove", args, -1, &why) &&
-             !g_error_matches(why, CONTROL_ERROR, CONTROL_NOT_FOUND)) {
+    else if (!tell(machine, "folder.remove", args, -1, &why) && !is_unseen(why)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }

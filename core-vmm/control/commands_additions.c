@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* commands_additions.c - guestinfo.*, and what the guest's tools are asked for. */
+/* commands_additions.c - guestinfo.*, and what the guest's tools are asked for.  Each row of the table wants the machine's additions, so its
+ * handler is called on a machine that has them. */
 #include "core-vmm/control/commands.h"
 #include <glib-unix.h>
 #include <string.h>
@@ -50,8 +51,6 @@ void ask_tools(struct call *c, const char *wish, void (*agreed)(struct server *s
 
 #define NO_SERVICE "open-vm-tools' service does not run in the guest, does not answer, or has too much to do"
 
-static struct additions *additions_of(struct call *c);
-
 static void cancel_tell(void *ctx)
 {
     additions_forget(call_options(ctx)->additions, ctx);
@@ -71,9 +70,7 @@ static void told(void *ctx, const void *answer, size_t bytes)
 
 static void tell(struct call *c)
 {
-    struct additions *a = additions_of(c);
-    if (!a)
-        return;
+    struct additions *a = call_options(c)->additions;
     gsize bytes;
     g_autofree uint8_t *wish = g_base64_decode(call_text(c, "wish", ""), &bytes);
     unsigned seconds = call_number(c, "seconds", 30);
@@ -89,23 +86,9 @@ static void tell(struct call *c)
 
 /* ---- guestinfo ---- */
 
-#define NONE                                                                                                           \
-    "the machine has no backdoor by which its guest could see that; add a section [additions] to its machine.ini "     \
-    "(vmctl set NAME additions.identity=auto)"
-
-static struct additions *additions_of(struct call *c)
-{
-    struct additions *a = call_options(c)->additions;
-    if (!a)
-        call_fail(c, CONTROL_WRONG_STATE, NONE);
-    return a;
-}
-
 static void get(struct call *c)
 {
-    struct additions *a = additions_of(c); /* NULL: the call is gone */
-    if (!a)
-        return;
+    struct additions *a = call_options(c)->additions;
     const char *key = call_text(c, "key", "");
     g_autofree char *value = additions_variable(a, key);
     if (!value) {
@@ -119,10 +102,8 @@ static void get(struct call *c)
 
 static void set(struct call *c)
 {
-    struct additions *a = additions_of(c);
+    struct additions *a = call_options(c)->additions;
     g_autoptr(GError) error = NULL;
-    if (!a)
-        return;
     if (additions_set_variable(a, call_text(c, "key", ""), call_text(c, "value", ""), &error))
         call_reply(c, NULL);
     else
@@ -139,10 +120,8 @@ static void fail_clipboard(struct call *c, const GError *error)
 
 static void give(struct call *c)
 {
-    struct additions *a = additions_of(c);
+    struct additions *a = call_options(c)->additions;
     g_autoptr(GError) error = NULL;
-    if (!a)
-        return;
     if (additions_clipboard_give(a, call_text(c, "text", ""), &error))
         call_reply(c, NULL);
     else
@@ -169,10 +148,8 @@ static void taken(void *ctx, const char *text, bool answered)
 
 static void take(struct call *c)
 {
-    struct additions *a = additions_of(c);
+    struct additions *a = call_options(c)->additions;
     g_autoptr(GError) error = NULL;
-    if (!a)
-        return;
     if (additions_clipboard_take(a, taken, c, &error))
         call_on_cancel(c, cancel_take, c);
     else
@@ -205,10 +182,8 @@ static void answer_stop(struct call *c, bool begun, const GError *error)
 
 static void freeze(struct call *c)
 {
-    struct additions *a = additions_of(c);
+    struct additions *a = call_options(c)->additions;
     g_autoptr(GError) error = NULL;
-    if (!a)
-        return;
     if (machine_state(call_machine(c)) != MACHINE_RUNNING) {
         call_fail(c, CONTROL_WRONG_STATE, "the machine is paused, so its guest cannot stop its file systems");
         return;
@@ -219,10 +194,8 @@ static void freeze(struct call *c)
 
 static void thaw(struct call *c)
 {
-    struct additions *a = additions_of(c);
+    struct additions *a = call_options(c)->additions;
     g_autoptr(GError) error = NULL;
-    if (!a)
-        return;
     bool begun = additions_thaw(a, stood, c, &error);
     answer_stop(c, begun, error);
 }
@@ -236,9 +209,7 @@ static void thaw(struct call *c)
 
 static void folder_add(struct call *c)
 {
-    struct additions *a = additions_of(c);
-    if (!a)
-        return;
+    struct additions *a = call_options(c)->additions;
     int fd = call_take_fd(c, 0);
     const char *name = call_text(c, "name", "");
     bool good = g_unix_set_fd_nonblocking(fd, TRUE, NULL) &&
@@ -254,9 +225,7 @@ static void folder_add(struct call *c)
 static void folder_remove(struct call *c)
 {
     unsigned number = call_number(c, "number", 0);
-    struct additions *a = additions_of(c); /* NULL: the call has been answered, and is gone */
-    if (!a)
-        return;
+    struct additions *a = call_options(c)->additions;
     if (additions_folder_remove(a, number))
         call_reply(c, NULL);
     else
@@ -265,37 +234,47 @@ static void folder_remove(struct call *c)
 
 static void folder_list(struct call *c)
 {
-    struct additions *a = additions_of(c);
-    if (!a)
-        return;
+    struct additions *a = call_options(c)->additions;
     JsonObject *o = json_object_new();
     json_object_set_array_member(o, "folders", additions_folders(a));
     call_reply(c, o);
 }
 
 const struct command additions_commands[] = {
-    {"clipboard.give", {{"text", PARAM_TEXT, true}}, .summary = "put a text on the guest's clipboard", .handler = give},
-    {"clipboard.take", .summary = "the text on the guest's clipboard", .handler = take},
+    {"clipboard.give",
+     {{"text", PARAM_TEXT, true}},
+     .additions = true,
+     .summary = "put a text on the guest's clipboard",
+     .handler = give},
+    {"clipboard.take", .additions = true, .summary = "the text on the guest's clipboard", .handler = take},
     {"folder.add",
      {FOLDER_NUMBER, {"name", PARAM_TEXT, true}, {"readonly", PARAM_FLAG}},
+     .additions = true,
      .summary = "share a folder with the guest; the line to its process comes along",
      .handler = folder_add,
      .fds = 1},
-    {"folder.list", .summary = "the folders that the guest sees", .handler = folder_list},
-    {"folder.remove", {FOLDER_NUMBER}, .summary = "share it no more", .handler = folder_remove},
+    {"folder.list", .additions = true, .summary = "the folders that the guest sees", .handler = folder_list},
+    {"folder.remove", {FOLDER_NUMBER}, .additions = true, .summary = "share it no more", .handler = folder_remove},
     {"guestinfo.get",
      {{"key", PARAM_TEXT, true}},
+     .additions = true,
      .summary = "a text that guest and host both may read and set (VMware's guestinfo.KEY)",
      .handler = get},
     {"guest.freeze",
      {{"seconds", PARAM_NUMBER, false, 1, 280}},
+     .additions = true,
      .summary = "the guest's file systems stand still, until guest.thaw or for five minutes",
      .handler = freeze},
     {"guest.tell",
      {{"wish", PARAM_TEXT, true}, {"seconds", PARAM_NUMBER, false, 1, 600}},
+     .additions = true,
      .summary = "a wish to open-vm-tools' service, and its answer; both base64",
      .handler = tell},
-    {"guest.thaw", .summary = "they go on", .handler = thaw},
-    {"guestinfo.set", {{"key", PARAM_TEXT, true}, {"value", PARAM_TEXT, true}}, .summary = "set it", .handler = set},
+    {"guest.thaw", .additions = true, .summary = "they go on", .handler = thaw},
+    {"guestinfo.set",
+     {{"key", PARAM_TEXT, true}, {"value", PARAM_TEXT, true}},
+     .additions = true,
+     .summary = "set it",
+     .handler = set},
     {NULL},
 };

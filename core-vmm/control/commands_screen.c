@@ -99,14 +99,19 @@ enum { SIDE_LEAST = 64, SIDE_MOST = 8192 };
     "nothing in the guest sets its screen's size: that takes [additions], open-vm-tools in the guest, and [video] "    \
     "type = svga"
 
-/* How the desktop is now, where nobody has asked for anything yet. */
+/* How the desktop is now, where nobody has asked for anything yet, or the guest has chosen something else since.  While even the first
+ * screen is dark (it saves power), all is as it was before. */
 static void note_sizes(struct machine *m, struct additions *a)
 {
+    bool awake = true;
     for (unsigned i = 0; i < ADDITIONS_SCREENS; i++) {
         struct display *p = machine_display(m, i);
         const struct surface *s = p ? display_refresh_now(p) : NULL;
-        if (s)
-            additions_size_now(a, i, s->width, s->height);
+        if (!s)
+            continue;
+        awake = i ? awake : display_is_on(p);
+        bool on = display_is_on(p) || !awake, chosen = awake && additions_sets_sizes(a) && display_settled(p);
+        additions_size_now(a, i, on ? s->width : 0, on ? s->height : 0, chosen);
     }
 }
 

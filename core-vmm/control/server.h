@@ -26,8 +26,9 @@ struct command {
     struct param params[COMMAND_PARAMS];
     const char *summary;
     void (*handler)(struct call *call);
-    unsigned fds; /* how many descriptors must come with it */
-    bool passes;  /* answers with one: not before the client has read those that were passed to it */
+    unsigned fds;   /* how many descriptors must come with it */
+    bool passes;    /* answers with one: not before the client has read those that were passed to it */
+    bool additions; /* its handler wants the machine's additions: a machine without refuses it */
 };
 
 struct server_options {      /* borrowed for the server's life */

@@ -45,8 +45,9 @@ static const struct schema_key machine_keys[] = {
      .help = "what CPUID shows: this host's CPU, or a level that is the same on every host of that level"},
     {"firmware", SCHEMA_PATH, "bios", .words = WORDS("bios", "uefi", "uefi-secure"),
      .help = "SeaBIOS, UEFI, UEFI that starts signed programs only, or a firmware image's path"},
-    {"board", SCHEMA_NUMBER, "1", 1, 2,
-     .help = "the mainboard's version, which new machines say and keep: 1 has no HPET (and no WAET table)"},
+    {"board", SCHEMA_NUMBER, "1", 1, 3,
+     .help = "the mainboard's version, which new machines say and keep: 1 has no HPET (and no WAET table); 3 has the "
+             "FADT of ACPI 2.0, with which Windows 2000 does not start"},
     {"kernel", SCHEMA_PATH, NULL, .help = "boot this Linux kernel or Multiboot image directly"},
     {"initrd", SCHEMA_PATH, NULL, .help = "with kernel: the initial RAM disk; for Multiboot the modules, by commas"},
     {"cmdline", SCHEMA_TEXT, NULL, .help = "with kernel: its command line"},
@@ -97,29 +98,37 @@ static const char *const formats[] = {"raw", "qcow2", "vdi", "vmdk", "vhd", "vhd
         "limit-operations", SCHEMA_NUMBER, NULL, 1, 100000000, .at_once = true,                                        \
                                                                .help = "requests in a second; if missing, any number"  \
     }
+#define CACHE_KEY(about)                                                                                               \
+    {                                                                                                                  \
+        "cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),            \
+                                             .help = about                                                             \
+    }
+/* What all drives but floppies have; about_file, about_media: the help for those keys. */
+#define DRIVE_KEYS(about_file, about_media)                                                                            \
+    {"file", SCHEMA_PATH, NULL, .help = about_file},                                                                   \
+        {"format", SCHEMA_CHOICE, NULL, .words = formats,                                                              \
+         .help = "the image's format; if missing, what the file's ending says, else raw"},                             \
+        {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = about_media},                        \
+        {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},                           \
+        {"independent", SCHEMA_FLAG, "off",                                                                            \
+         .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},                       \
+        CACHE_KEY("when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"),  \
+        {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"}, SLICE_KEYS,         \
+        LIMIT_KEYS,                                                                                                    \
+    {                                                                                                                  \
+        "geometry", SCHEMA_NUMBERS, NULL,                                                                              \
+            .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),                                              \
+            .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"  \
+    }
 static const struct schema_key drive_keys[] = {
-    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA or SCSI bay"},
-    {"format", SCHEMA_CHOICE, NULL, .words = formats,
-     .help = "the image's format; if missing, what the file's ending says, else raw"},
-    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
-    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
-    {"independent", SCHEMA_FLAG, "off",
-     .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},
-    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
-     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
-    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
-    SLICE_KEYS,
-    LIMIT_KEYS,
-    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
-     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    DRIVE_KEYS("the image; a CD drive may be empty, and a SATA or SCSI bay", "what kind of drive it is"),
     {NULL},
 };
 static const struct schema_key floppy_keys[] = {
     {"file", SCHEMA_PATH, NULL, .help = "the image; missing: an empty drive"},
     {"format", SCHEMA_CHOICE, NULL, .words = formats, .help = "as for ide"},
     {"readonly", SCHEMA_FLAG, "off", .help = "write-protected"},
-    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
-     .help = "as for ide"},
+    CACHE_KEY("as for ide"),
     SLICE_KEYS,
     LIMIT_KEYS,
     {"speed", SCHEMA_CHOICE, "fast", .words = WORDS("fast", "real"),
@@ -202,20 +211,7 @@ static const struct schema_key testpci_keys[] = {
     {NULL},
 };
 static const struct schema_key virtio_disk_keys[] = {
-    {"file", SCHEMA_PATH, NULL, .help = "the image; a CD drive may be empty, and a SATA bay"},
-    {"format", SCHEMA_CHOICE, NULL, .words = formats,
-     .help = "the image's format; if missing, what the file's ending says, else raw"},
-    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "what kind of drive it is"},
-    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
-    {"independent", SCHEMA_FLAG, "off",
-     .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},
-    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
-     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
-    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
-    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
-     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
-    SLICE_KEYS,
-    LIMIT_KEYS,
+    DRIVE_KEYS("the image; a CD drive may be empty", "what kind of drive it is"),
     SLOT_KEY("if missing, 14 for the first, 15 for the second ..."),
     VIRTIO_KEYS,
     {NULL},
@@ -244,20 +240,8 @@ static const struct schema_key usb_device_keys[] = {
      .help = "what is plugged in: tablet is a pointer that goes where the window's is; storage: a stick"},
     {"hub", SCHEMA_CHOICE, NULL, .words = WORDS("usb1", "usb2", "usb3", "usb4", "usb5", "usb6", "usb7", "usb8"),
      .help = "the hub that it is plugged into; if missing, the controller itself"},
-    {"file", SCHEMA_PATH, NULL, .help = "storage: the image; if missing, no stick is there until one is put in"},
-    {"format", SCHEMA_CHOICE, NULL, .words = formats,
-     .help = "the image's format; if missing, what the file's ending says, else raw"},
-    {"media", SCHEMA_CHOICE, "disk", .words = WORDS("disk", "cdrom"), .help = "storage: a stick or a CD drive"},
-    {"readonly", SCHEMA_FLAG, "off", .help = "the guest may not write; a CD never can"},
-    {"independent", SCHEMA_FLAG, "off",
-     .help = "a disk that stays out of snapshots, and as it is when the machine goes back"},
-    {"cache", SCHEMA_CHOICE, "writeback", .words = WORDS("writeback", "writethrough", "none", "unsafe"),
-     .help = "when a write counts as done: in the host's cache, on the disk, past the cache, or never flushed"},
-    {"serial", SCHEMA_TEXT, NULL, .help = "the drive's serial number, at most 20 characters"},
-    SLICE_KEYS,
-    LIMIT_KEYS,
-    {"geometry", SCHEMA_NUMBERS, NULL, .separator = '/', .words = WORDS("1-65535", "1-255", "1-63"),
-     .help = "a disk's CYLINDERS/HEADS/SECTORS, like 615/4/17; if missing, what its partition table counts by"},
+    DRIVE_KEYS("storage: the image; if missing, no stick is there until one is put in",
+               "storage: a stick or a CD drive"),
     {NULL},
 };
 static const struct schema_key vnc_keys[] = {

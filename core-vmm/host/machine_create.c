@@ -93,17 +93,17 @@ static bool spell_out(GKeyFile *file, const char *section, const char *key, GErr
     return k != NULL;
 }
 
-/* New machines have the newest board, and keep it. */
-static void newest_board(GKeyFile *file)
+/* What is chosen by the system; one that nobody knows is complained about where the rest of it is used. */
+static const struct os_defaults *defaults_of(const struct settings *s)
 {
-    g_autofree char *newest = g_strdup_printf("%" G_GINT64_FORMAT, schema_find("machine", "board", NULL)->high);
-    g_key_file_set_string(file, "machine", "board", newest);
+    const struct os_defaults *os = s->os ? os_defaults_find(s->os) : NULL;
+    return os ? os : &os_defaults[0];
 }
 
 static bool write_new(struct settings *s, GKeyFile *file, const char *folder, GError **error)
 {
     g_autofree char *ini = g_build_filename(folder, "machine.ini", NULL);
-    newest_board(file);
+    g_key_file_set_string(file, "machine", "board", defaults_of(s)->board); /* which it keeps */
     return spell_out(file, "machine", "memory", error) && spell_out(file, "serial1", "target", error) &&
            settings_apply(s, file, folder, error) && settings_write(file, ini, error);
 }
@@ -118,9 +118,8 @@ static bool fill_new(void *ctx, const char *folder, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     struct settings *s = ctx;
-    const struct os_defaults *os = os_defaults_find(s->os ? s->os : os_defaults[0].os);
-    if (!s->nic) /* a new machine is online; an unknown system is complained about where the rest of it is used */
-        s->nic = g_strdup(os ? os->nic : os_defaults[0].nic);
+    if (!s->nic) /* a new machine is online */
+        s->nic = g_strdup(defaults_of(s)->nic);
     settings_heading(file);
     return write_new(ctx, file, folder, error);
 }

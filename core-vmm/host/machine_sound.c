@@ -36,6 +36,30 @@ static bool is_regular(int fd)
     return !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
+/* Nothing is lost, or what was recorded before: not the file that somebody named by mistake. */
+static bool may_begin_anew(int fd)
+{
+    struct stat st;
+    char head[12];
+    return !fstat(fd, &st) && (!st.st_size || (pread(fd, head, sizeof head, 0) == sizeof head &&
+                                               !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WAVE", 4)));
+}
+
+/* An open file; else why not.  What does not come from the system is the file's own. */
+static bool is_fit(int fd, bool out, const char **why)
+{
+    if (fd >= 0 && !is_regular(fd)) {
+        *why = "this is no regular file";
+        return false;
+    }
+    if (fd >= 0 && out && !may_begin_anew(fd)) {
+        *why = "this is something else than a WAV file, and would be overwritten; name another, or delete it";
+        return false;
+    }
+    *why = NULL;
+    return fd >= 0 && (!out || !ftruncate(fd, 0));
+}
+
 /* Where sound goes, or comes from: a word, or a file that is opened. */
 static bool open_side(struct machine_sound *m, GKeyFile *settings, const struct config *c, const char *key,
                       GError **error)
@@ -48,10 +72,11 @@ static bool open_side(struct machine_sound *m, GKeyFile *settings, const struct 
     }
     path = config_path(c, key);
     int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (out ? O_RDWR | O_CREAT : O_RDONLY), fd = open(path, flags, 0600);
-    if (fd < 0 || !is_regular(fd) || (out && ftruncate(fd, 0))) {
-        int e = fd < 0 || is_regular(fd) ? errno : 0;
-        g_set_error(error, G_IO_ERROR, e ? g_io_error_from_errno(e) : G_IO_ERROR_NOT_REGULAR_FILE,
-                    "[audio] %s = %s: %s", key, path, e ? g_strerror(e) : "this is no regular file");
+    const char *why;
+    if (!is_fit(fd, out, &why)) {
+        int e = errno;
+        g_set_error(error, G_IO_ERROR, why ? G_IO_ERROR_NOT_REGULAR_FILE : g_io_error_from_errno(e),
+                    "[audio] %s = %s: %s", key, path, why ? why : g_strerror(e));
         if (fd >= 0)
             close(fd);
         return false;

@@ -13,7 +13,7 @@ struct machine_sound {
 };
 /* Does machine.ini ask for one?  A sound card whose sound goes nowhere needs none. */
 bool machine_sound_wanted(GKeyFile *file, const char *ini);
-/* Opens what it needs; a WAV file that is to be written begins anew.  Call machine_sound_done() in any case. */
+/* Opens what it needs; a WAV file that is to be written begins anew, any other is refused.  Call machine_sound_done() in any case. */
 bool machine_sound_prepare(struct machine_sound *m, GKeyFile *file, const char *ini, const char *folder,
                            GError **error);
 void machine_sound_done(struct machine_sound *m); /* the keeper has it */

@@ -8,6 +8,7 @@
 #include "core-vmm/host/snapshot_inside.h"
 #include "disk-formats/ops/ops.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -207,6 +208,8 @@ static char *look(int (*fn)(void *ctx, int answer), struct looked_at *l)
     fence_allow_file(f, l->path, FENCE_READ);
     const struct fence_job job = {.kind = FENCE_LOOK, .files = f, .fn = fn, .ctx = l};
     int code = fence_run(&job, &answer, &error);
+    if (code == 128 + SIGBUS) /* a mapping's way to say so */
+        return g_strdup("it cannot be read: its disk fails, or it became shorter meanwhile");
     if (code)
         return error ? g_strdup(error->message) : g_strdup_printf("the process that looked at it ended with %d", code);
     gsize n;

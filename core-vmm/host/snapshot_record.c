@@ -133,9 +133,17 @@ char *snapshot_base(const char *folder, unsigned id, unsigned n)
     return g_strdup_printf("%s/" SNAPSHOTS_FOLDER "/%u.base%u", folder, id, n);
 }
 
+#define BASE "base[1-7]"
+G_STATIC_ASSERT(STATE_BASES_MAX == 7);
+
 bool snapshot_is_saved_base(const char *name)
 {
-    return g_regex_match_simple("^saved\\.base[1-7]$", name, 0, 0);
+    return g_regex_match_simple("^saved\\." BASE "$", name, 0, 0);
+}
+
+bool snapshot_is_state(const char *path)
+{
+    return g_regex_match_simple("/([0-9]+\\.(state|" BASE ")|saved\\." BASE ")$", path, 0, 0);
 }
 
 char *snapshot_fresh_image(const char *drive, unsigned number)
@@ -145,7 +153,7 @@ char *snapshot_fresh_image(const char *drive, unsigned number)
 
 guint64 snapshot_file_number(const char *name)
 {
-    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars|tpm|png|base[1-7])$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
+    if (!g_regex_match_simple("^[0-9]+\\.(ini|state|vars|tpm|png|" BASE ")$|^[a-z0-9-]+-[0-9]+\\.qcow2$", name, 0, 0))
         return 0;
     const char *digits = g_str_has_suffix(name, ".qcow2") ? strrchr(name, '-') + 1 : name;
     return g_ascii_strtoull(digits, NULL, 10);

@@ -75,6 +75,7 @@ char *snapshot_path(const char *folder, unsigned id, const char *ending); /* FOL
 /* What its state builds upon, n from 1 on: FOLDER/snapshots/ID.baseN; g_free. */
 char *snapshot_base(const char *folder, unsigned id, unsigned n);
 bool snapshot_is_saved_base(const char *name); /* the name of a paths_saved_base() in the folder of snapshots */
+bool snapshot_is_state(const char *path);      /* the path of one of those, of an N.state or of an N.baseN */
 char *snapshot_fresh_image(const char *drive, unsigned number); /* as machine.ini names it; g_free */
 /* The number in a name that is given in the folder of snapshots (docs/snapshots.md); 0: it is another name. */
 guint64 snapshot_file_number(const char *name);

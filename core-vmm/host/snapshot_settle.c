@@ -196,11 +196,6 @@ static bool add_present(GHashTable *files, const char *folder)
     return true;
 }
 
-static bool is_state(const char *path)
-{
-    return g_regex_match_simple("/([0-9]+\\.(state|base[1-7])|saved\\.base[1-7])$", path, 0, 0);
-}
-
 void snapshots_remove_leftovers(const char *folder, const struct snapshot_record *r)
 {
     g_autofree char *newer = snapshot_newer_file(folder, r);
@@ -213,7 +208,7 @@ void snapshots_remove_leftovers(const char *folder, const struct snapshot_record
     gpointer name;
     g_hash_table_iter_init(&i, names);
     while (g_hash_table_iter_next(&i, &name, NULL))
-        if (!is_state(name)) /* the same file under two names, of which one may go */
+        if (!snapshot_is_state(name)) /* the same file under two names, of which one may go */
             add_file(files, name);
     for (guint k = 0; k < left->len; k++)
         if (!has_file(files, left->pdata[k]) && unlink(left->pdata[k]))

@@ -64,10 +64,12 @@ static char *file_damage(const char *path, uint64_t bytes, const char *what)
 char *snapshot_state_damage(const char *folder, const struct snapshot *s)
 {
     g_auto(GStrv) files = snapshot_bases(folder, s, true);
-    char *damage = NULL;
-    for (unsigned n = 0; n < s->bases && s->state_bytes && !damage; n++)
-        damage = file_damage(files[n], s->base_bytes[n], "an older state that its state builds upon");
-    return damage || !s->state_bytes ? damage : file_damage(files[s->bases], s->state_bytes, "its state");
+    for (unsigned n = 0; n < s->bases && s->state_bytes; n++) {
+        g_autofree char *damage = file_damage(files[n], s->base_bytes[n], "it"), *name = g_path_get_basename(files[n]);
+        if (damage)
+            return g_strdup_printf("%s, a state that its state builds upon: %s", name, damage);
+    }
+    return s->state_bytes ? file_damage(files[s->bases], s->state_bytes, "its state") : NULL;
 }
 
 static void verify_state(const char *folder, const struct snapshot *s, GPtrArray *findings)

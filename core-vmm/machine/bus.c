@@ -175,6 +175,15 @@ static __attribute__((noinline)) void out_with_registers(struct mapped_region *r
     port_call(r, cpu, (struct port_call){.offset = port - r->base, .size = size, .value = value & ones(size)});
 }
 
+bool machine_string(struct machine *m, unsigned cpu, uint16_t port, bool in, uint8_t *data, uint32_t count)
+{
+    struct mapped_region *r = atomic_load(&m->port[port]);
+    if (!r || !r->registers || !r->device->ops->regions[r->index].strings)
+        return false;
+    port_call(r, cpu, (struct port_call){.offset = port - r->base, .size = 1, .in = in, .bytes = data, .count = count});
+    return true;
+}
+
 bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size)
 {
     for (unsigned at = 0; at < size; at++) {

@@ -60,7 +60,7 @@ static bool give_to_service(void *ctx, const void *data, size_t bytes)
 static void post(struct channel *c, uint8_t what, const void *data, size_t bytes)
 {
     struct iovec iov[] = {{&what, 1}, {(void *)data, bytes}};
-    mailbox_put(c->to_service, iov, 2);
+    mailbox_put(c->to_service, iov, bytes ? 2 : 1);
 }
 
 /* ---- the device's side ---- */

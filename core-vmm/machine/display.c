@@ -34,7 +34,8 @@ struct display {
     uint32_t left, top, right, bottom; /* damage since the watchers were told; empty: right == 0 */
     uint32_t generation;
     struct cursor cursor;
-    bool cursor_changed;
+    bool cursor_changed, dark;
+    bool waits; /* asked for a size, and the guest has not done anything about it yet */
     uint32_t place_x, place_y, desktop_width, desktop_height; /* width 0: the desktop is the picture */
 };
 
@@ -98,13 +99,17 @@ void display_detach(struct display *p)
 struct surface *display_mode(struct display *p, uint32_t width, uint32_t height)
 {
     struct surface *s = p->surface, *fresh;
+    bool same = s && s->width == width && s->height == height;
 
-    if (s && s->width == width && s->height == height)
+    if (same && !p->dark)
         return s;
-    fresh = surface_new(width, height);
+    fresh = same ? s : surface_new(width, height);
     if (!fresh)
         return NULL;
     fresh->generation = ++p->generation;
+    p->dark = p->waits = false;
+    if (same)
+        return s;
     if (p->previous)
         surface_free(s); /* nobody has ever seen it */
     else
@@ -112,6 +117,18 @@ struct surface *display_mode(struct display *p, uint32_t width, uint32_t height)
     p->surface = fresh;
     p->right = 0;
     return fresh;
+}
+
+void display_dark(struct display *p, bool by_guest)
+{
+    struct surface *s = p->surface;
+
+    if (!s || p->dark)
+        return;
+    memset(s->pixels, 0, (size_t)s->stride * s->height);
+    display_damage(p, 0, 0, s->width, s->height);
+    p->dark = true;
+    p->waits = p->waits && !by_guest;
 }
 
 void display_damage(struct display *p, uint32_t x, uint32_t y, uint32_t width, uint32_t height)
@@ -197,12 +214,12 @@ static void tell_watchers(struct display *p, bool mode)
 
 static void refresh(struct display *p, bool everything)
 {
-    const struct surface *before = p->surface;
+    uint32_t before = p->generation;
 
     dev_lock(p->device);
     p->source->refresh(p->device, p->output, everything);
     dev_unlock(p->device);
-    tell_watchers(p, p->surface != before);
+    tell_watchers(p, p->generation != before);
     g_clear_pointer(&p->previous, surface_free);
 }
 
@@ -220,7 +237,7 @@ void display_watch(struct display *p, const struct display_sink *sink)
     p->sinks = g_list_append(p->sinks, (gpointer)sink);
     if (!p->timer)
         p->timer = g_timeout_add(REFRESH_MS, tick, p);
-    if (p->surface) {
+    if (p->surface && (!p->dark || !p->output)) { /* of a further screen that is off there is no picture */
         n.width = p->surface->width;
         n.height = p->surface->height;
         tell_sink(p, sink, &n);
@@ -246,12 +263,23 @@ bool display_ask_size(struct display *p, uint32_t width, uint32_t height)
 {
     bool taken;
 
+    p->waits = true;
     if (!p->source->ask_size || !width || !height)
         return false;
     dev_lock(p->device);
     taken = p->source->ask_size(p->device, p->output, width, height);
     dev_unlock(p->device);
     return taken;
+}
+
+bool display_is_on(const struct display *p)
+{
+    return p->surface && !p->dark;
+}
+
+bool display_settled(const struct display *p)
+{
+    return !p->waits;
 }
 
 static int64_t to_desktop(int64_t at, uint32_t place, uint32_t side, uint32_t desktop)

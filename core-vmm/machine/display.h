@@ -11,6 +11,10 @@ char *display_text(struct display *p); /* UTF-8 lines, or NULL in a graphics mod
 /* Asks the guest for a size of its picture; false: it cannot be asked, or not for that. */
 bool display_ask_size(struct display *p, uint32_t width, uint32_t height);
 
+bool display_is_on(const struct display *p);
+/* Since it was last asked for a size, if ever, the guest has given it one, or switched it off. */
+bool display_settled(const struct display *p);
+
 /* A place of the picture, 0 to 65535 both ways, becomes the same of the guest's desktop. */
 void display_to_desktop(const struct display *p, int64_t *x, int64_t *y);
 

@@ -2,8 +2,9 @@
 /* save.c - a whole machine into a file, and out of it.
  *
  * Saving: every vCPU stands and time stops, at an instruction's border.  What was asked of the machine is done first, timers
- * that are due run, and the requests that drives have under way are finished and told to their devices, until there is
- * nothing more of that: no request is ever in a state.  Disks are flushed, not saved.
+ * that are due run once, and the requests that drives have under way are finished and told to their devices, until there is
+ * nothing more of that: no request is ever in a state.  A timer that a device then sets for now waits for the machine that goes on: a
+ * guest may have made rings of work without end, each step of which is begun by one.  Disks are flushed, not saved.
  * Loading: the file is read through once and must be whole; then part by part goes to the machine that was built from the
  * same machine.ini and has not started; memory is unpacked by several threads.  One that could not be loaded is not to be started. */
 #include "core-vmm/api/tpm.h"
@@ -23,13 +24,15 @@ bool save_ended(const struct machine *m)
 bool save_settle(struct machine *m, GError **error)
 {
     unsigned requests, all = 0;
+    machine_settle(m);
+    if (!save_ended(m))
+        clock_step(m->clock, 0); /* what is due */
     do {
         machine_settle(m);
         if (save_ended(m)) {
             g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "The machine stopped before it could be saved");
             return false;
         }
-        clock_step(m->clock, 0); /* what is due */
         if (!tpm_settle(m, error))
             return false;
         if (!drives_settle(m, &requests, error))
@@ -126,10 +129,17 @@ struct load {
     GArray *table;
     struct state_reader reader;
     struct state_section section; /* the one that comes next */
+    struct state_extent where;    /* its contents, which memory has there only: other threads read it */
     struct state_unpack *unpack;  /* NULL: the guest's memory has not begun */
     const int *older;             /* files that it may build upon */
     unsigned older_count;
 };
+
+static bool next_section(struct load *l, GError **error)
+{
+    return state_skim(&l->reader, &l->section, &l->where, error) &&
+           (!strcmp(l->section.name, STATE_MEMORY_PART) || state_contents(&l->reader, &l->section, &l->where, error));
+}
 
 static bool right_version(const struct load *l, const struct state_part *p, GError **error)
 {
@@ -153,14 +163,15 @@ static bool load_older(struct load *l, int fd, GError **error)
 {
     struct state_reader r;
     struct state_section s = {.name = ""};
+    struct state_extent where;
     bool good = state_open(&r, fd, error);
     state_unpack_only_ram(l->unpack, true);
     while (good && strcmp(s.name, STATE_END)) {
-        good = state_next(&r, &s, error);
+        good = state_skim(&r, &s, &where, error);
         if (good && !strcmp(s.name, STATE_MEMORY_PART) && s.version == STATE_MEMORY_VERSION)
-            good = state_unpack_put(l->unpack, state_take(&r), error);
+            good = state_unpack_put(l->unpack, fd, &where, error);
     }
-    const struct state_identity file = {r.size, r.crc};
+    const struct state_identity file = state_identity(&r);
     state_close(&r);
     state_unpack_only_ram(l->unpack, false);
     return good && (state_base_is(&l->section, &file) ||
@@ -173,8 +184,7 @@ static bool load_base(struct load *l, GError **error)
     bool good = true;
     while (good && !strcmp(l->section.name, STATE_BASE_PART)) {
         good = n < l->older_count || state_fail(error, "builds upon older ones, of which not all are there");
-        good = good && begin_memory(l, error) && load_older(l, l->older[n++], error) &&
-               state_next(&l->reader, &l->section, error);
+        good = good && begin_memory(l, error) && load_older(l, l->older[n++], error) && next_section(l, error);
     }
     return good;
 }
@@ -185,9 +195,9 @@ static bool load_memory(struct load *l, const struct state_part *p, GError **err
 {
     bool good = begin_memory(l, error);
     while (good && !strcmp(l->section.name, p->name))
-        good = right_version(l, p, error) && state_unpack_put(l->unpack, state_take(&l->reader), error) &&
-               state_next(&l->reader, &l->section, error);
-    return good && state_unpack_wait(l->unpack, error);
+        good = right_version(l, p, error) && state_unpack_put(l->unpack, l->reader.fd, &l->where, error) &&
+               next_section(l, error);
+    return good && state_unpack_all(l->unpack, error);
 }
 
 static const struct state_part *memory_part(const GArray *table)
@@ -209,13 +219,12 @@ static bool load_next(struct load *l, unsigned i, GError **error)
         return true;
     if (strcmp(l->section.name, p->name))
         return misplaced(l->table, i, l->section.name, error);
-    return right_version(l, p, error) && load_part(l->machine, p, &l->section, error) &&
-           state_next(&l->reader, &l->section, error);
+    return right_version(l, p, error) && load_part(l->machine, p, &l->section, error) && next_section(l, error);
 }
 
 static bool load_all(struct load *l, int fd, GError **error)
 {
-    bool good = state_open(&l->reader, fd, error) && state_next(&l->reader, &l->section, error);
+    bool good = state_open(&l->reader, fd, error) && next_section(l, error);
     irq_load_begin(l->machine);
     for (unsigned i = 0; i < l->table->len && good; i++)
         good = (i != STATE_BEFORE_MEMORY || load_base(l, error)) && load_next(l, i, error);

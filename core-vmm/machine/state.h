@@ -93,6 +93,7 @@ bool state_base_read(const struct state_base *b, uint64_t at, unsigned pages, ui
 bool state_base_is(const struct state_section *s, const struct state_identity *file);
 
 /* ---- state_unpack.c ---- */
+struct ZSTD_DCtx_s;
 struct state_window { /* the head of a chunk */
     char *area;       /* g_free */
     uint64_t offset;  /* in it */
@@ -101,16 +102,19 @@ struct state_window { /* the head of a chunk */
     unsigned set;                              /* how many */
 };
 bool state_window_read(struct state_window *w, struct stream *s); /* false: it makes no sense */
-/* The pages that are there, behind the head: exactly as many bytes as the bits say.  data: room for a window, used if they are packed. */
-bool state_window_unpack(const struct state_window *w, const uint8_t *from, size_t n, uint8_t *data);
+/* The pages that are there, behind the head: exactly as many bytes as the bits say.  data: room for a window, used if they are packed;
+ * zstd: of one thread, and made once for many. */
+bool state_window_unpack(const struct state_window *w, const uint8_t *from, size_t n, uint8_t *data,
+                         struct ZSTD_DCtx_s *zstd);
 bool state_clear_memory(struct machine *m, GError **error); /* before the first chunk is loaded */
 struct state_unpack;
 struct state_unpack *state_unpack_new(struct machine *m);
 void state_unpack_only_ram(struct state_unpack *u, bool only); /* what is of other areas counts for nothing */
-/* One chunk, which it takes; it may be unpacked later.  False: this one or one before makes no sense. */
-bool state_unpack_put(struct state_unpack *u, GByteArray *section, GError **error);
-bool state_unpack_wait(struct state_unpack *u, GError **error); /* until all are there */
-void state_unpack_free(struct state_unpack *u);                 /* NULL is fine; its threads have ended */
+/* One chunk, where it is in a state's file, which stays open: it is unpacked later, as a rule.  False: this one, or one before, is damaged or
+ * makes no sense. */
+bool state_unpack_put(struct state_unpack *u, int fd, const struct state_extent *where, GError **error);
+bool state_unpack_all(struct state_unpack *u, GError **error); /* that were put; false: the same */
+void state_unpack_free(struct state_unpack *u);                /* NULL is fine */
 
 /* ---- save.c ---- */
 bool save_ended(const struct machine *m); /* there is nothing to save any more */

@@ -11,6 +11,7 @@
 #include "core-vmm/base/bytes.h"
 #include "core-vmm/machine/state.h"
 #include <string.h>
+#include <zstd.h>
 
 enum { WINDOW_PAGES = STATE_WINDOW_PAGES, SECTION_BYTES = 12, CHUNK_HEAD_MAX = 2 + STATE_NAME_BYTES + 8 + 2 + 1 };
 #define WINDOW ((uint64_t)WINDOW_PAGES * PAGE)
@@ -92,7 +93,7 @@ static bool check_base(const struct state_base *b, unsigned known, const struct 
     uint8_t contents[SECTION_BYTES];
     struct state_section whole = *s;
     whole.data = contents;
-    bool good = known < b->files->len && s->bytes == SECTION_BYTES && state_read_extent(fd, where, contents) &&
+    bool good = known < b->files->len && s->bytes == SECTION_BYTES && state_read_extent(fd, where, contents, NULL) &&
                 state_base_is(&whole, &g_array_index(b->files, struct state_identity, known));
     return good || unfit(error);
 }
@@ -112,7 +113,7 @@ static bool add_file(struct state_base *b, int fd, uint64_t ram, GError **error)
             good = s.version == STATE_MEMORY_VERSION ? add_chunk(b, fd, &where, ram, error) : unfit(error);
     }
     good = good && (known == b->files->len || unfit(error));
-    struct state_identity file = {r.size, r.crc};
+    struct state_identity file = state_identity(&r);
     state_close(&r);
     g_array_append_val(b->files, file);
     return good;
@@ -173,15 +174,16 @@ uint64_t state_base_next(const struct state_base *b, uint64_t at)
 }
 
 /* Its pages to where they belong. */
-static bool put_chunk(const struct chunk *c, unsigned pages, uint8_t *section, uint8_t *data, uint8_t *to)
+static bool put_chunk(const struct chunk *c, unsigned pages, uint8_t *section, uint8_t *data, ZSTD_DCtx *zstd,
+                      uint8_t *to)
 {
     struct state_window w = {0};
     struct stream s;
-    if (!state_read_extent(c->fd, &c->where, section))
+    if (!state_read_extent(c->fd, &c->where, section, NULL))
         return false;
     stream_init_load(&s, section, c->where.bytes);
     bool good = state_window_read(&w, &s) && w.pages <= pages &&
-                state_window_unpack(&w, section + s.at, c->where.bytes - s.at, data);
+                state_window_unpack(&w, section + s.at, c->where.bytes - s.at, data, zstd);
     const uint8_t *from = w.how == STATE_ZSTD ? data : section + s.at;
     stream_clear(&s);
     for (unsigned i = 0, n = 0; i < w.pages && good; i++)
@@ -194,6 +196,7 @@ static bool put_chunk(const struct chunk *c, unsigned pages, uint8_t *section, u
 bool state_base_read(const struct state_base *b, uint64_t at, unsigned pages, uint8_t *to)
 {
     g_autofree uint8_t *section = NULL, *data = NULL;
+    ZSTD_DCtx *zstd = NULL;
     bool good = true;
     memset(to, 0, pages * PAGE);
     for (guint i = first_from(b, at); i < b->chunks->len && good; i++) {
@@ -202,7 +205,9 @@ bool state_base_read(const struct state_base *b, uint64_t at, unsigned pages, ui
             break;
         section = section ? section : g_malloc(STATE_SECTION_BYTES);
         data = data ? data : g_malloc(WINDOW);
-        good = put_chunk(c, pages, section, data, to);
+        zstd = zstd ? zstd : ZSTD_createDCtx();
+        good = put_chunk(c, pages, section, data, zstd, to);
     }
+    ZSTD_freeDCtx(zstd);
     return good;
 }

@@ -51,7 +51,8 @@ static void shown(struct machine *m, unsigned i, uint32_t r[REGISTERS])
         m->engine->cpuid(m->vcpu[0].engine_vcpu, leaves[i][0], leaves[i][1], r);
 }
 
-/* Which CPU it is, and what its system has switched on: XSAVE, the APIC, protection keys, and the bytes of what XSAVE is to save. */
+/* Which CPU it is, and what its system has switched on: XSAVE, the APIC, protection keys, and the bytes of what XSAVE is to save; and
+ * Intel's CPUs show SYSCALL to 64-bit code alone, in which all that can run it have it. */
 static void mask_changing(unsigned i, uint32_t r[REGISTERS])
 {
     if (leaves[i][0] == 1) {
@@ -62,6 +63,8 @@ static void mask_changing(unsigned i, uint32_t r[REGISTERS])
         r[ECX] &= ~(1u << 4);
     } else if (leaves[i][0] == 0xd) {
         r[EBX] = 0;
+    } else if (leaves[i][0] == 0x80000001 && r[EDX] & 1u << 29) {
+        r[EDX] |= 1u << 11;
     }
 }
 

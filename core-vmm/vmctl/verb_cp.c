@@ -48,6 +48,16 @@ static bool cancelled(const struct copy *c, GError **error)
     return true;
 }
 
+/* A link is not followed, and a folder not copied. */
+static bool is_file(const char *path, const struct guest_attr *attr, GError **error)
+{
+    if (attr->kind == GUEST_FILE)
+        return true;
+    g_set_error(error, CONTROL_ERROR, CONTROL_USAGE, "%s in the guest is a %s: give the path of a file", path,
+                attr->kind == GUEST_FOLDER ? "folder" : "link");
+    return false;
+}
+
 /* ---- into the guest ---- */
 
 static bool send_all(const struct copy *c, int fd, const char *path, uint32_t handle, GError **error)
@@ -67,7 +77,7 @@ static bool send_all(const struct copy *c, int fd, const char *path, uint32_t ha
     return false;
 }
 
-/* The mode of a file that is replaced stays.  A link or a folder is not replaced. */
+/* The mode of a file that is replaced stays. */
 static bool mode_of(struct guest *g, const char *path, unsigned *mode, GError **error)
 {
     g_autoptr(GError) why = NULL;
@@ -80,11 +90,7 @@ static bool mode_of(struct guest *g, const char *path, unsigned *mode, GError **
         return false;
     }
     *mode = attr.mode;
-    if (attr.kind == GUEST_FILE)
-        return true;
-    g_set_error(error, CONTROL_ERROR, CONTROL_USAGE, "%s in the guest is a %s: give the path of a file", path,
-                attr.kind == GUEST_FOLDER ? "folder" : "link");
-    return false;
+    return is_file(path, &attr, error);
 }
 
 /* A name beside it that nobody guesses: the file has its own when it is whole, and until then the old one is there. */
@@ -170,7 +176,8 @@ static bool out_of(const struct copy *c, const char *from, const char *to, GErro
     g_autofree char *path = target(to, from);
     struct guest_attr attr;
     uint32_t handle;
-    if (!guest_file_look(c->guest, from, &attr, error) || !guest_file_open(c->guest, from, &handle, error))
+    if (!guest_file_look(c->guest, from, &attr, error) || !is_file(from, &attr, error) ||
+        !guest_file_open(c->guest, from, &handle, error))
         return false;
     bool good = receive_as(c, path, handle, attr.bytes, error);
     guest_file_close(c->guest, handle, NULL);

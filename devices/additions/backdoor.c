@@ -115,10 +115,12 @@ static void backdoor_port_call(struct device *d, struct port_call *p)
 {
     struct backdoor *b = d->state;
     if (p->offset == PORT_FAST && p->size == 1 && (uint32_t)p->gpr[X86_RAX] == MAGIC && !(p->gpr[X86_RBX] & 0xffff)) {
-        guest_rpc_byte(b->rpc, p);
+        guest_rpc_bytes(b->rpc, p);
         return;
     }
     p->value = UNKNOWN;
+    if (p->bytes && p->in)
+        memset(p->bytes, 0xff, p->count);
     if (p->offset == PORT_CALL && p->in && p->size == 4 && (uint32_t)p->gpr[X86_RAX] == MAGIC)
         run(d, p->gpr[X86_RCX] & 0xffff, p);
 }
@@ -175,7 +177,7 @@ const struct device_ops vmware_backdoor_ops = {
     .name = "vmware-backdoor",
     .state_bytes = sizeof(struct backdoor),
     .version = 1,
-    .regions = {{BUS_PORT, 0x5658, 4, 1, 4, .registers = true, .any_ring = true}},
+    .regions = {{BUS_PORT, 0x5658, 4, 1, 4, .registers = true, .strings = true, .any_ring = true}},
     .init = backdoor_init,
     .reset = backdoor_reset,
     .port_call = backdoor_port_call,

@@ -35,7 +35,7 @@ struct guest_rpc;
 struct guest_rpc *guest_rpc_new(struct device *d);
 void guest_rpc_free(struct guest_rpc *g);
 void guest_rpc_call(struct guest_rpc *g, struct port_call *p); /* MESSAGE; the kind is in the high half of ECX */
-/* A byte of a message, to the guest or from it, by a string instruction at the high-bandwidth port. */
-void guest_rpc_byte(struct guest_rpc *g, struct port_call *p);
+/* Bytes of a message, to the guest or from it, by a string instruction at the high-bandwidth port. */
+void guest_rpc_bytes(struct guest_rpc *g, struct port_call *p);
 void guest_rpc_reset(struct guest_rpc *g);
 bool guest_rpc_sync(struct guest_rpc *g, struct stream *s);

@@ -4,7 +4,7 @@
  * A program in the guest opens a channel of one of two protocols.  RPCI: each message is a question to the host, whose answer
  * is there as soon as the message is whole (the host answers on the vCPU's thread: the guest looks for it only once).  TCLO: the
  * guest asks again and again whether the host wants something, and sends what came of it.  A message goes as its size and then
- * four bytes a time, or, where both sides can, by string instructions at the other port, of which the bus shows us each byte.
+ * four bytes a time, or, where both sides can, by string instructions at the other port, whose bytes come one by one or many at once.
  *
  * An answer that is not there at once is looked for again whenever the guest asks for its size, which it is told to start over by
  * CPT until it is: so nobody waits with the device's lock for longer than a moment.
@@ -28,7 +28,7 @@ enum {
     STATUS_FAST = 0x80 /* the high-bandwidth port works */
 };
 #define LATER_MS        2                    /* how long a guest's look waits for such an answer */
-#define SAVING_MS       5000                 /* how long saving does for all of them */
+#define SAVING_MS       1000                 /* how long saving does for all of them; the machine stands meanwhile */
 #define LEFT_NS         (60ull * 1000000000) /* a channel that is not used for so long may be taken away */
 #define PROTOCOL_RPCI   0x49435052u
 #define PROTOCOL_TCLO   0x4f4c4354u
@@ -195,6 +195,12 @@ static bool append(struct rpc_channel *c, const void *data, uint32_t bytes)
     return true;
 }
 
+/* Bytes that the message lacks. */
+static uint32_t left_in(const struct rpc_channel *c)
+{
+    return c->in ? c->size - c->have : 0;
+}
+
 static uint32_t send_some(struct rpc_channel *c, uint32_t value)
 {
     const uint8_t bytes[4] = {value, value >> 8, value >> 16, value >> 24};
@@ -227,6 +233,11 @@ static uint32_t receive_size(struct rpc_channel *c, struct port_call *p)
     p->gpr[X86_RBX] = c->out ? g_bytes_get_size(c->out) : 1;
     p->gpr[X86_RDX] = (p->gpr[X86_RDX] & 0xffff) | SEND_SIZE << 16;
     return STATUS_SUCCESS | STATUS_WAITS | STATUS_FAST;
+}
+
+static uint32_t left_out(const struct rpc_channel *c)
+{
+    return c->out ? g_bytes_get_size(c->out) - c->taken : 0;
 }
 
 /* The next bytes, at most that many; zeroes after the end. */
@@ -294,18 +305,24 @@ void guest_rpc_call(struct guest_rpc *g, struct port_call *p)
     p->value = (uint32_t)p->gpr[X86_RAX];
 }
 
-/* Where memory is read (to the host), RDI and RBP have the cookie; where it is written, RBP and RSI: RDI is the buffer. */
-void guest_rpc_byte(struct guest_rpc *g, struct port_call *p)
+/* Where memory is read (to the host), RDI and RBP have the cookie; where it is written, RBP and RSI: RDI is the buffer.  The status is
+ * that of the last byte, which fails behind the end of the message. */
+void guest_rpc_bytes(struct guest_rpc *g, struct port_call *p)
 {
     struct rpc_channel *c =
         p->in ? called(g, p, p->gpr[X86_RSI], p->gpr[X86_RBP]) : called(g, p, p->gpr[X86_RBP], p->gpr[X86_RDI]);
-    uint8_t byte = p->value;
-    uint32_t status = 0;
+    uint8_t one = p->value, *data = p->bytes ? p->bytes : &one;
+    uint32_t count = p->bytes ? p->count : 1, status = 0;
+    bool goes_on = c && !c->again;
     if (c && c->again)
         status = STATUS_AGAIN;
-    else if (c && (p->in ? next(c, &byte, 1) : append(c, &byte, 1)))
+    else if (c && count <= (p->in ? left_out(c) : left_in(c)))
         status = STATUS_SUCCESS;
-    p->value = byte;
+    if (p->in && !(goes_on && next(c, data, count)))
+        memset(data, 0, count);
+    else if (!p->in && goes_on)
+        append(c, data, count);
+    p->value = one;
     p->gpr[X86_RBX] = (p->gpr[X86_RBX] & 0xffff) | status << 16;
 }
 
@@ -347,11 +364,27 @@ static void sync_in(struct rpc_channel *c, struct stream *s)
     stream_raw(s, c->in, c->have);
 }
 
-static void sync_out(struct rpc_channel *c, struct stream *s)
+/* What the state is saved with is the answer, or that it was not to be had: the guest that goes on from there has a failure.  The one
+ * that runs on, of which it is a snapshot, gets its answer when it comes. */
+static const void *answer_to_save(struct rpc_channel *c, gint64 until, gsize *bytes)
 {
-    bool waits = c->out != NULL;
+    do /* answers of others may come before it */
+        take_answer(c, MAX(until - g_get_monotonic_time(), 0) / 1000);
+    while (c->ticket && g_get_monotonic_time() < until);
+    if (c->out)
+        return g_bytes_get_data(c->out, bytes);
+    if (!c->ticket)
+        return NULL;
+    dev_log(c->rpc->device, "a question of the guest has no answer while it is saved, and fails in that state");
+    *bytes = 2;
+    return "0 ";
+}
+
+static void sync_out(struct rpc_channel *c, struct stream *s, gint64 until)
+{
     gsize size = 0;
-    const void *data = waits ? g_bytes_get_data(c->out, &size) : NULL;
+    const void *data = s->loading ? NULL : answer_to_save(c, until, &size);
+    bool waits = data != NULL;
     uint32_t bytes = size;
     stream_bool(s, &waits);
     if (!waits)
@@ -364,25 +397,8 @@ static void sync_out(struct rpc_channel *c, struct stream *s)
         c->out = g_bytes_new(copy, bytes);
 }
 
-/* What the state is saved with is the answer, or that it was not to be had: the guest goes on elsewhere with a failure. */
-static void settle_ticket(struct rpc_channel *c, gint64 until)
-{
-    if (!c->ticket)
-        return;
-    do /* answers of others may come before it */
-        take_answer(c, MAX(until - g_get_monotonic_time(), 0) / 1000);
-    while (!c->out && g_get_monotonic_time() < until);
-    if (!c->out) {
-        dev_log(c->rpc->device, "a question of the guest has no answer while it is saved, and fails");
-        drop_ticket(c);
-        c->out = g_bytes_new_static("0 ", 2);
-    }
-}
-
 static void sync_channel(struct rpc_channel *c, struct stream *s, gint64 until)
 {
-    if (!s->loading)
-        settle_ticket(c, until);
     bool again = c->again || (c->talk && (c->in || c->out));
     stream_u32(s, &c->protocol);
     stream_bool(s, &c->has_cookie);
@@ -394,7 +410,7 @@ static void sync_channel(struct rpc_channel *c, struct stream *s, gint64 until)
         c->again = again;
     if (c->protocol == PROTOCOL_RPCI) {
         sync_in(c, s);
-        sync_out(c, s);
+        sync_out(c, s, until);
     } else {
         s->failed |= c->protocol != PROTOCOL_TCLO;
     }

@@ -69,7 +69,8 @@ static void terminal_count(struct controller *k, unsigned n)
     }
 }
 
-/* One run; the channel's mode may be "verify" or not fit the device's direction: then addresses count, nothing moves. */
+/* One run; the channel's mode may be "verify" or not fit the device's direction: then addresses count, nothing moves, and what the
+ * device reads is what nobody drives. */
 static size_t transfer_run(struct device *d, unsigned channel, uint8_t *data, size_t n, enum i8237_direction direction)
 {
     struct dma *s = d->state;
@@ -80,6 +81,8 @@ static size_t transfer_run(struct device *d, unsigned channel, uint8_t *data, si
     size_t bytes = run_length(c, width, n), units = bytes / width;
     if ((c->mode & MODE_TYPE) == (direction == I8237_TO_MEMORY ? TYPE_WRITE : TYPE_READ))
         move(d, gpa, data, bytes, direction);
+    else if (direction == I8237_FROM_MEMORY)
+        memset(data, 0xff, bytes);
     c->address += c->mode & MODE_DOWN ? -units : units;
     c->count -= units; /* to FFFFh at terminal count */
     return bytes;

@@ -3,7 +3,7 @@
  * one at E8h that can be read and written in any width, E4h (a page whose mapping the host shall touch), ports 2000h-2017h
  * that set interrupt lines to 0 or 1, and 64 KiB of device memory at FF000000h that is reached only by MMIO.  Our own is
  * port 5660h, which changes the CPU's registers and may be used in every ring: IN answers EAX + 1 and inverts the others; OUT
- * puts what is written into EBX.
+ * puts what is written into EBX; bytes of strings may come many at once.
  * Lines 0-15: the ISA interrupts. */
 #include "core-vmm/api/x86_state.h"
 #include "devices/all.h"
@@ -59,7 +59,7 @@ static void testdev_write(struct device *d, unsigned region, uint64_t offset, un
     }
 }
 
-static void testdev_port_call(struct device *d, struct port_call *p)
+static void call_one(struct port_call *p)
 {
     if (!p->in) {
         p->gpr[X86_RBX] = p->value;
@@ -68,6 +68,17 @@ static void testdev_port_call(struct device *d, struct port_call *p)
     p->value = p->gpr[X86_RAX] + 1;
     for (unsigned n = 0; n < G_N_ELEMENTS(p->gpr); n++)
         p->gpr[n] = ~p->gpr[n];
+}
+
+static void testdev_port_call(struct device *d, struct port_call *p)
+{
+    if (!p->bytes)
+        call_one(p);
+    for (uint32_t i = 0; p->bytes && i < p->count; i++) {
+        p->value = p->bytes[i];
+        call_one(p);
+        p->bytes[i] = p->in ? p->value : p->bytes[i];
+    }
 }
 
 static void testdev_reset(struct device *d)
@@ -96,7 +107,7 @@ const struct device_ops testdev_ops = {
                 {BUS_PORT, 0xe8, 1, 1, 1},
                 {BUS_PORT, 0x2000, 24, 1, 4},
                 {BUS_MEM, 0xff000000, MEMORY_BYTES, 1, 8},
-                {BUS_PORT, 0x5660, 4, 1, 4, .registers = true, .any_ring = true}},
+                {BUS_PORT, 0x5660, 4, 1, 4, .registers = true, .strings = true, .any_ring = true}},
     .reset = testdev_reset,
     .read = testdev_read,
     .write = testdev_write,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* acpi_tables.c - ACPI tables of one VM, and the script by which the firmware puts them into memory.
- * Specs: ACPI 1.0b (Windows 2000 takes nothing newer from a board of this age); MADT of ACPI 2.0; the table loader of
- * QEMU's published fw_cfg specification.
+ * Specs: ACPI 1.0b (Windows 2000 takes nothing newer from a board of this age), or the FADT of 2.0 for others; MADT of ACPI 2.0; the
+ * table loader of QEMU's published fw_cfg specification.
  *
  * All tables lie in one file, "etc/acpi/tables".  The BIOS copies it somewhere; the script then adds its address to every
  * pointer (which holds an offset in the file until then) and completes the checksums.  FACS first: it needs 64-byte
@@ -17,7 +17,7 @@
 #define RSDP_FILE    "etc/acpi/rsdp"
 #define TPM_LOG_FILE "etc/tpm/log"
 enum { TPM_LOG_BYTES = 64 << 10 };
-enum { HEADER_BYTES = 36, CHECKSUM_AT = 9, FADT_BYTES = 116, RSDP_BYTES = 20, FACS_BYTES = 64 };
+enum { HEADER_BYTES = 36, CHECKSUM_AT = 9, FADT_BYTES = 116, FADT_2_BYTES = 244, RSDP_BYTES = 20, FACS_BYTES = 64 };
 enum { LOADER_ALLOCATE = 1, LOADER_POINTER, LOADER_CHECKSUM, LOADER_BYTES = 128, LOADER_NAME = 56 };
 enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
 enum { SCI_IRQ = 9, IOAPIC_ID = 0, LAPIC_ADDRESS = 0xfee00000u };
@@ -214,15 +214,43 @@ static uint32_t add_ssdt(struct tables *t, const struct pc_firmware *p)
     return at;
 }
 
+/* A generic address: ports of that width, to be reached by so many bits at once (1: 8, 2: 16, 3: 32). */
+static void put_ports(uint8_t *at, uint8_t bits, uint8_t access, uint32_t port)
+{
+    at[0] = 1;
+    at[1] = bits;
+    at[2] = 0;
+    at[3] = access;
+    put_le64(at + 4, port);
+}
+
+/* What 2.0 added: the same once more with addresses of 64 bits, and how the machine is reset, by PIIX3's reset control. */
+static void extend_fadt(struct tables *t, const struct pc_firmware *p, uint32_t at, uint32_t dsdt)
+{
+    enum { ISA_DEVICES = 1, HAS_8042 = 2, RESET_REGISTER = 1 << 10, RESET_PORT = 0xcf9, RESET_ALL = 6 };
+    uint8_t *f = t->data->data + at;
+
+    put_le16(f + 109, ISA_DEVICES | HAS_8042);
+    put_le32(f + 112, get_le32(f + 112) | RESET_REGISTER);
+    put_ports(f + 116, 8, 1, RESET_PORT);
+    f[128] = RESET_ALL;
+    put_le64(f + 140, dsdt);
+    put_ports(f + 148, 32, 2, pm_base(p) + PM_EVENT);
+    put_ports(f + 172, 16, 2, pm_base(p) + PM_CONTROL);
+    put_ports(f + 208, 32, 3, pm_base(p) + PM_TIMER);
+    put_ports(f + 220, 32, 1, pm_base(p) + PM_GPE);
+    script_pointer_to(t, TABLES_FILE, at + 140, 8, TABLES_FILE);
+}
+
 static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t facs, uint32_t dsdt)
 {
     enum { WBINVD = 1, PROC_C1 = 4, NO_SLEEP_BUTTON = 32, PLATFORM_CLOCK = 1 << 15 };
-    uint32_t at = table_begin(t, "FACP", 1);
+    uint32_t at = table_begin(t, "FACP", p->acpi_2 ? 3 : 1), bytes = p->acpi_2 ? FADT_2_BYTES : FADT_BYTES;
     uint8_t *f;
 
-    g_byte_array_set_size(t->data, at + FADT_BYTES);
+    g_byte_array_set_size(t->data, at + bytes);
     f = t->data->data + at;
-    memset(f + HEADER_BYTES, 0, FADT_BYTES - HEADER_BYTES);
+    memset(f + HEADER_BYTES, 0, bytes - HEADER_BYTES);
     put_le32(f + 36, facs);
     put_le32(f + 40, dsdt);
     put_le16(f + 46, SCI_IRQ);
@@ -243,6 +271,8 @@ static uint32_t add_fadt(struct tables *t, const struct pc_firmware *p, uint32_t
     put_le32(f + 112, WBINVD | PROC_C1 | NO_SLEEP_BUTTON | (p->hpet ? PLATFORM_CLOCK : 0));
     script_pointer(t, TABLES_FILE, at + 36);
     script_pointer(t, TABLES_FILE, at + 40);
+    if (p->acpi_2)
+        extend_fadt(t, p, at, dsdt);
     table_end(t, at);
     return at;
 }

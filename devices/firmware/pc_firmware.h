@@ -18,6 +18,7 @@ struct pc_firmware {
     bool uefi;                            /* it is no BIOS */
     unsigned gpa_bits;                    /* how long the CPU's physical addresses are; UEFI: 0: no window above RAM */
     bool hpet;                            /* there is one, and the tables of boards of that age */
+    bool acpi_2;                          /* the FADT is that of ACPI 2.0, which Windows 2000 does not take */
     bool tpm;                             /* there is one */
     bool boot_menu;                       /* offer "press ESC for boot menu" */
     const struct pc_firmware_disk *disks; /* whose geometry the BIOS must not choose itself */

@@ -19,7 +19,7 @@ enum {
 };
 enum { USBCMD = 0x00, USBSTS = 0x04, PAGESIZE = 0x08, DNCTRL = 0x14, CRCR = 0x18, DCBAAP = 0x30, CONFIG = 0x38 };
 enum { MFINDEX = 0x00, IMAN = 0x20, IMOD = 0x24, ERSTSZ = 0x28, ERSTBA = 0x30, ERDP = 0x38 };
-enum { CMD_RESET = 2, CMD_SAVE = 0x100, CMD_RESTORE = 0x200, CMD_BITS = 0xc0d, STS_RESTORE_FAILED = 0x400 };
+enum { CMD_RESET = 2, CMD_RESTORE = 0x200, CMD_BITS = 0xc0d, STS_RESTORE_FAILED = 0x400 };
 enum { STS_CLEARED = STS_FATAL | STS_EVENT | STS_PORT | STS_RESTORE_FAILED };
 enum { CRCR_CYCLE = 1, CRCR_STOP = 2, CRCR_ABORT = 4, CRCR_RUNNING = 8, SEGMENTS_SHIFT = 4 };
 enum { MICROFRAME_NS = 125000, MFINDEX_BITS = 0x3fff };
@@ -137,7 +137,7 @@ static void controller_reset(struct device *d)
     x->status = STS_HALTED;
     x->command_ring = x->contexts = x->segment_table = x->dequeue = 0;
     x->commands = (struct xhci_ring){0};
-    x->commands_run = x->saved = x->again = false;
+    x->commands_run = x->again = false;
     x->iman = x->segments = x->pending = x->stood_at = 0;
     x->imod = 4000;
     xhci_events_begin(x);
@@ -160,9 +160,7 @@ static void command_written(struct device *d, uint32_t value)
         start(d);
     else if (ran && !(value & CMD_RUN))
         stop(d);
-    if (value & CMD_SAVE)
-        x->saved = true;
-    if (value & CMD_RESTORE && !x->saved) /* after a reset there is nothing to go back to */
+    if (value & CMD_RESTORE) /* the event ring has begun anew when its registers were written: it is to be reset */
         x->status |= STS_RESTORE_FAILED;
 }
 
@@ -434,7 +432,6 @@ static bool xhci_sync(struct device *d, struct stream *s, uint32_t version)
     stream_u64(s, &x->due);
     sync_ring(s, &x->commands);
     stream_bool(s, &x->commands_run);
-    stream_bool(s, &x->saved);
     for (unsigned n = 0; n < XHCI_PORTS; n++) {
         stream_u32(s, &x->portsc[n]);
         stream_bool(s, &x->port[n].enabled);
@@ -460,7 +457,7 @@ static const struct pci_ids ids = {
 const struct device_ops xhci_ops = {
     .name = "xhci",
     .state_bytes = sizeof(struct xhci),
-    .version = 1,
+    .version = 2,
     .regions = {[REGION_REGISTERS] =
                     {.bus = BUS_MEM, .bytes = REGISTERS_BYTES, .min_size = 4, .max_size = 4, .bar = BAR0, .wide = true},
                 [REGION_VECTORS] = {.bus = BUS_MEM, .bytes = 4096, .min_size = 1, .max_size = 8, .bar = BAR4}},

@@ -103,7 +103,7 @@ struct xhci {
     uint32_t command, status, notify, config;
     uint64_t command_ring, contexts;
     struct xhci_ring commands;
-    bool commands_run, saved;
+    bool commands_run;
     uint64_t started;  /* when it began to run: for MFINDEX */
     uint32_t stood_at; /* MFINDEX when it last stopped */
     struct usb_port port[XHCI_PORTS];

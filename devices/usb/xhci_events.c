@@ -10,24 +10,26 @@ enum { IMAN_PENDING = 1, IMAN_ENABLED = 2, DEQUEUE_BUSY = 8 /* EHB */, SEGMENT_E
 enum { RESERVE = XHCI_PENDING / 2, MSIX_ENABLED = 0x80, MSIX_AT = 0x43 };
 
 /* ---- interrupts ---- */
+
+/* What is pending goes out once the guest lets it, which may be later; a message takes the pending bit with it (4.17.3). */
 void xhci_update(struct device *d)
 {
-    const struct xhci *x = d->state;
-    dev_irq(d, 0, x->iman & IMAN_PENDING && x->iman & IMAN_ENABLED && x->command & CMD_INTERRUPTS);
+    struct xhci *x = d->state;
+    bool out = x->iman & IMAN_PENDING && x->iman & IMAN_ENABLED && x->command & CMD_INTERRUPTS;
+    if (out && dev_pci_config(d)[MSIX_AT] & MSIX_ENABLED) {
+        dev_msi(d, 0);
+        x->iman &= ~IMAN_PENDING;
+        out = false;
+    }
+    dev_irq(d, 0, out);
 }
 
-/* A message takes the pending bit with it (4.17.3). */
 static void interrupt(struct device *d)
 {
     struct xhci *x = d->state;
     x->status |= STS_EVENT;
     x->iman |= IMAN_PENDING;
     x->dequeue |= DEQUEUE_BUSY;
-    if (x->iman & IMAN_ENABLED && x->command & CMD_INTERRUPTS) {
-        dev_msi(d, 0);
-        if (dev_pci_config(d)[MSIX_AT] & MSIX_ENABLED)
-            x->iman &= ~IMAN_PENDING;
-    }
     xhci_update(d);
 }
 

@@ -211,7 +211,7 @@ static void end(struct device *d, struct xhci_endpoint *e, unsigned code)
     struct xhci_transfer *x = e->transfer;
     uint32_t moved = MIN(e->moved, x->bytes);
     e->moved = 0;
-    if (code == CODE_SUCCESS || is_isochronous(e->type))
+    if (code == CODE_SUCCESS || (code != CODE_TRB && is_isochronous(e->type)))
         e->ring = x->after;
     else
         halt(d, x->slot, x->endpoint, code == CODE_TRB ? ENDPOINT_ERROR : ENDPOINT_HALTED);

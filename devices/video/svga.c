@@ -215,7 +215,7 @@ static uint64_t svga_read(struct device *d, unsigned region, uint64_t offset, un
 /* The GFB's layout is set: screens are gone. */
 static void set_mode(struct svga *s, uint32_t *which, uint32_t value)
 {
-    if (*which == value)
+    if (*which == value && svga_has_screens(s))
         return;
     *which = value;
     svga_screens_forget(s);
@@ -228,10 +228,11 @@ static void set_enable(struct device *d, uint32_t value)
     bool was = s->enable & ENABLE;
     s->enable = value & (ENABLE | HIDE);
     s->vga.redraw = true;
-    if (was && !(s->enable & ENABLE)) {
+    bool off = was && !(s->enable & ENABLE);
+    if (off || !svga_has_screens(s))
         svga_screens_forget(s);
+    if (off)
         s->config_done = 0;
-    }
 }
 
 static void set_config_done(struct device *d, uint32_t value)

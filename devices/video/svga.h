@@ -53,7 +53,7 @@ struct svga_rect {
     uint32_t x, y, width, height;
 };
 struct svga_screen {
-    bool defined, active, blank;
+    bool defined, active, blank;           /* blank, but not defined: the guest has destroyed it */
     uint32_t width, height, offset, pitch; /* in video RAM, 32 bits a dot */
     int32_t x, y;                          /* of its upper left corner on the desktop */
 
@@ -109,6 +109,13 @@ struct svga {
     uint64_t work; /* bytes moved in this round */
 };
 
+/* What that many lines of so many bytes cost: each has to be looked for, too. */
+static inline uint64_t svga_lines_work(uint64_t lines, uint64_t bytes)
+{
+    enum { LINE = 512 };
+    return lines * (bytes + LINE);
+}
+
 /* svga.c */
 void svga_irq(struct device *d, uint32_t flags);
 uint32_t svga_pitch(const struct svga *s); /* bytes of a line of the GFB */
@@ -134,7 +141,8 @@ bool svga_gmr_write(struct device *d, uint32_t gmr, uint64_t offset, const void 
 /* svga_screen.c */
 void svga_screen_define(struct device *d, const uint32_t *a, uint32_t words);
 void svga_screen_destroy(struct device *d, uint32_t id);
-void svga_screens_forget(struct svga *s);
+void svga_screens_forget(struct svga *s); /* the GFB is shown */
+bool svga_has_screens(const struct svga *s);
 void svga_gmrfb_define(struct device *d, const uint32_t *a);
 void svga_blit_to_screen(struct device *d, const uint32_t *a);
 void svga_blit_from_screen(struct device *d, const uint32_t *a);

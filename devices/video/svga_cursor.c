@@ -152,7 +152,8 @@ void svga_cursor_lift(struct svga *s, unsigned output, struct svga_screen *under
 void svga_cursor_show(struct device *d, unsigned output, const struct svga_screen *on, struct surface *to)
 {
     struct svga *s = d->state;
-    bool there = s->cursor.on && s->cursor.argb, follows = display_pointer_follows(s->display[output]);
+    bool dark = on && (on->blank || !on->active);
+    bool there = s->cursor.on && s->cursor.argb && !dark, follows = display_pointer_follows(s->display[output]);
     tell(s, output, there && follows);
     if (there && !follows)
         draw(s, output, on, to);

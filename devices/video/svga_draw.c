@@ -72,7 +72,7 @@ static void update_screen(struct svga *s, struct svga_screen *n, const struct sv
         memcpy(s->row, from, (size_t)(right - left) * dot_bytes(s)); /* they may be the same memory */
         vga_linear_line((uint32_t *)to, s->row, right - left, s->bpp, NULL);
     }
-    s->work += (uint64_t)(right - left) * (bottom - top) * 4;
+    s->work += svga_lines_work(bottom - top, (right - left) * 4);
     svga_mark(n, left - n->x, top - n->y, right - left, bottom - top);
 }
 
@@ -88,7 +88,7 @@ static void changed(struct svga *s, const struct svga_rect *r)
         return;
     for (uint32_t y = r->y; y < r->y + r->height; y++)
         vga_touch(&s->vga, y * svga_pitch(s) + r->x * dot_bytes(s), r->width * dot_bytes(s));
-    s->work += r->height * 16u;
+    s->work += svga_lines_work(r->height, 0);
 }
 
 void svga_update_rect(struct svga *s, struct svga_rect r)
@@ -117,7 +117,7 @@ void svga_copy(struct device *d, const uint32_t *a)
         memmove(s->vga.vram + (to.y + row) * pitch + to.x * dot_bytes(s),
                 s->vga.vram + (from.y + row) * pitch + from.x * dot_bytes(s), bytes);
     }
-    s->work += to.height * bytes;
+    s->work += svga_lines_work(to.height, bytes);
     changed(s, &to);
 }
 
@@ -194,19 +194,20 @@ static void draw_screen(struct device *d, unsigned output, bool everything)
     tell_place(s, output);
 }
 
-static bool has_screens(const struct svga *s)
+/* The picture is that of screens, if of any. */
+static bool by_screens(const struct svga *s)
 {
+    bool destroyed = false;
     for (unsigned i = 0; i < SVGA_SCREENS; i++)
-        if (s->screen[i].defined)
-            return true;
-    return false;
+        destroyed = destroyed || s->screen[i].blank;
+    return !svga_shows_vga(s) && (destroyed || svga_has_screens(s));
 }
 
 void svga_refresh(struct device *d, unsigned output, bool everything)
 {
     struct svga *s = d->state;
     svga_fifo_run(d);
-    bool screens = !svga_shows_vga(s) && has_screens(s);
+    bool screens = by_screens(s);
     display_place(s->display[output], 0, 0, 0, 0);
     if (screens && s->screen[output].defined) {
         draw_screen(d, output, everything);
@@ -219,6 +220,8 @@ void svga_refresh(struct device *d, unsigned output, bool everything)
         return;
     }
     svga_cursor_gone(s, output);
-    if (!output && !screens) /* else it is dark: what was there last stays */
+    if (!output && !screens)
         vga_refresh(d, output, everything);
+    else
+        display_dark(s->display[output], screens);
 }

@@ -12,6 +12,14 @@ void svga_screens_forget(struct svga *s)
     memset(s->screen, 0, sizeof s->screen);
 }
 
+bool svga_has_screens(const struct svga *s)
+{
+    for (unsigned i = 0; i < SVGA_SCREENS; i++)
+        if (s->screen[i].defined)
+            return true;
+    return false;
+}
+
 static bool has_place(const struct svga *s, const struct svga_screen *n)
 {
     uint64_t end = (uint64_t)n->pitch * (n->height - 1) + (uint64_t)n->width * 4 + n->offset;
@@ -39,7 +47,7 @@ static void blacken(struct svga *s, const struct svga_screen *n)
 {
     for (uint32_t y = 0; y < n->height; y++)
         memset(s->vga.vram + n->offset + (size_t)y * n->pitch, 0, (size_t)n->width * 4);
-    s->work += (uint64_t)n->width * n->height * 4;
+    s->work += svga_lines_work(n->height, (uint64_t)n->width * 4);
 }
 
 static bool same_place(const struct svga_screen *a, const struct svga_screen *b)
@@ -76,11 +84,12 @@ void svga_screen_define(struct device *d, const uint32_t *a, uint32_t words)
     s->screen[a[IN_ID]] = n;
 }
 
+/* It is dark then, also the first: the GFB is its picture only for those who set it up by registers. */
 void svga_screen_destroy(struct device *d, uint32_t id)
 {
     struct svga *s = d->state;
-    if (id < SVGA_SCREENS)
-        memset(&s->screen[id], 0, sizeof s->screen[id]);
+    if (id < SVGA_SCREENS && (s->screen[id].defined || !id))
+        s->screen[id] = (struct svga_screen){.blank = true};
 }
 
 /* ---- blits ---- */
@@ -127,7 +136,7 @@ static bool clip(struct device *d, const uint32_t *a, struct blit *b)
     if (!cut(&left, &right, &x, n->width) || !cut(&top, &bottom, &y, n->height))
         return false;
     *b = (struct blit){n, x, y, {left, top, right - left, bottom - top}};
-    s->work += (uint64_t)b->box.width * b->box.height * 4;
+    s->work += svga_lines_work(b->box.height, (uint64_t)b->box.width * 4);
     return true;
 }
 

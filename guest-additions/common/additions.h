@@ -38,8 +38,8 @@ bool additions_set_variable(struct additions *a, const char *key, const char *va
 /* ---- layout.c: sizes of the guest's screens, which lie side by side ---- */
 #define ADDITIONS_SCREENS 8
 bool additions_sets_sizes(struct additions *a); /* something in the guest would */
-/* A screen has that size now, if nobody has asked for another yet. */
-void additions_size_now(struct additions *a, unsigned screen, uint32_t width, uint32_t height);
+/* A screen has that size now (0: it is off), if nobody has asked for another yet, or the guest has chosen it since. */
+void additions_size_now(struct additions *a, unsigned screen, uint32_t width, uint32_t height, bool chosen);
 /* The user would like it to have that one; width 0: to be off.  False: nothing in the guest listens; what comes later is told. */
 bool additions_ask_size(struct additions *a, unsigned screen, uint32_t width, uint32_t height);
 

@@ -54,9 +54,9 @@ bool additions_sets_sizes(struct additions *a)
     }
 }
 
-void additions_size_now(struct additions *a, unsigned screen, uint32_t width, uint32_t height)
+void additions_size_now(struct additions *a, unsigned screen, uint32_t width, uint32_t height, bool chosen)
 {
-    if (screen < ADDITIONS_SCREENS && !a->layout[screen].width)
+    if (screen < ADDITIONS_SCREENS && (chosen || !a->layout[screen].width))
         a->layout[screen] = (struct additions_size){width, height};
 }
 

@@ -59,8 +59,10 @@ static void settle(struct quiesce *q, enum state state, const char *why)
     stop_timer(q);
     if (state == FROZEN)
         g_message("the guest's file systems stand still, for a snapshot");
+    else if (why)
+        g_message("the guest's file systems, which were to stand still: %s", why);
     else
-        g_message("the guest's file systems go on%s%s", why ? ": " : "", why ? why : "");
+        g_message("the guest's file systems go on");
     q->state = state;
     q->done = NULL;
     if (done)

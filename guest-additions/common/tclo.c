@@ -101,6 +101,7 @@ static void begin(struct tclo *t)
         want(t, "Set_Option copypaste 1", NULL, NULL);
     if (strcmp(t->name, SERVICE))
         return;
+    quiesce_service_ended(a->quiesce); /* one before it, which was killed and so closed nothing */
     want(t, atomic_load(&a->sync_time) ? "Set_Option synctime 1" : "Set_Option synctime 0", NULL, NULL);
     want(t, "Set_Option broadcastIP 1", NULL, NULL);
     want(t, "vmbackup.snapshotDone", NULL, NULL); /* one that comes from a snapshot waits for that: quiesce.c */

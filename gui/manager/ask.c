@@ -108,11 +108,22 @@ void ask_delete(VmWindow *w, VmItem *m)
 
 /* ---- removing hardware ---- */
 
+/* A folder that the guest sees now it sees no longer. */
+static void unshare_folder(VmItem *m, const char *number)
+{
+    const char *words[] = {"folder", "--", "rm", vm_item_name(m), number, NULL};
+    g_autoptr(VmJob) job = vm_item_run(m, _("Unsharing a Folder"), words);
+}
+
 static void on_remove(AdwMessageDialog *d, const char *response, gpointer question)
 {
     struct question *q = question;
     const char *const removals[] = {q->section, NULL};
-    if (!strcmp(response, "sure") && is_there_still(q))
+    if (strcmp(response, "sure") || !is_there_still(q))
+        return;
+    if (g_str_has_prefix(q->section, "folder"))
+        unshare_folder(q->item, q->section + strlen("folder"));
+    else
         settings_change_all(q->item, NULL, removals);
 }
 

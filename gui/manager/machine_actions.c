@@ -5,7 +5,12 @@
 #include "core-vmm/host/machines.h"
 #include "gui/manager/ask.h"
 #include "gui/manager/clone.h"
+#include "gui/manager/firmware_page.h"
+#include "gui/manager/guest_page.h"
+#include "gui/manager/memory_page.h"
 #include "gui/manager/place.h"
+#include "gui/manager/remote_page.h"
+#include "gui/manager/serial_page.h"
 #include "gui/manager/work.h"
 #include <glib/gi18n.h>
 
@@ -28,9 +33,7 @@ static void show_screen(VmItem *m)
 static void show(VmWindow *w, VmItem *m)
 {
     if (vm_item_info(m) && !answer_flag(vm_item_info(m), "has-display"))
-        vm_item_set_problem(
-            m,
-            _("This machine has no graphics card, so there is no screen. Its serial port is reached by vmctl serial."));
+        vm_serial_show(w, m); /* without a graphics card there is no screen */
     else
         show_screen(m);
 }
@@ -252,6 +255,11 @@ static const struct action {
     {"open", open_it},
     {"start", start},
     {"show", show},
+    {"serial", vm_serial_show},
+    {"firmware", vm_firmware_show},
+    {"memory", vm_memory_show},
+    {"guest", vm_guest_show},
+    {"remote", vm_remote_show},
     {"pause", pause_it},
     {"resume", resume},
     {"pause-or-resume", pause_or_resume},

@@ -12,6 +12,9 @@ static const struct entry {
 } entries[] = {
     {N_("_Start"), "start", STANDS},
     {N_("Show _Screen"), "show", LIVE},
+    {N_("Serial Termina_l"), "serial", LIVE},
+    {N_("Memor_y of the Guest"), "memory", LIVE},
+    {N_("Run _in the Guest…"), "guest", LIVE},
     {N_("_Resume"), "resume", WHEN_PAUSED},
     {N_("_Pause"), "pause", WHEN_RUNNING},
     {N_("Sa_ve"), "save", LIVE},
@@ -29,6 +32,7 @@ static const struct entry {
     {N_("_Clone…"), "clone", WHEN_OFF},
     {N_("_Export as OVA…"), "export", STANDS},
     {N_("_Move Disks…"), "move", STANDS},
+    {N_("Remote Screen (VNC)…"), "remote", STANDS | LIVE},
     {N_("_Open Folder"), "open-folder", ALWAYS},
     {NULL},
     {N_("_Delete…"), "delete", STANDS | WHEN_DAMAGED},

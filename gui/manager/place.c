@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* place.c - see place.h. */
 #include "gui/manager/place.h"
-#include "core-vmm/control/client_folder.h"
-#include "gui/manager/settings_change.h"
 #include "gui/manager/work.h"
 #include <glib/gi18n.h>
 
@@ -109,35 +107,11 @@ void place_move(VmWindow *w, VmItem *m)
 
 /* ---- sharing ---- */
 
-struct kept {
-    char *machine, *path;
-};
-
-static void kept_free(gpointer kept)
-{
-    struct kept *k = kept;
-    g_free(k->machine);
-    g_free(k->path);
-    g_free(k);
-}
-
-static void keep(GTask *task, gpointer item, gpointer kept, GCancellable *cancel)
-{
-    const struct kept *k = kept;
-    GError *error = NULL;
-    if (folder_keep(k->machine, &(struct folder_settings){.path = k->path}, &error))
-        g_task_return_boolean(task, TRUE);
-    else
-        g_task_return_error(task, error);
-}
-
-/* The guest's tools see it through the additions. */
+/* At once, if the machine runs.  The guest's tools see it through the additions. */
 static void share(VmItem *m, const char *path)
 {
-    const struct kept k = {g_strdup(vm_item_name(m)), g_strdup(path)};
-    g_autoptr(GTask) task = g_task_new(m, NULL, settings_changed, NULL);
-    g_task_set_task_data(task, g_memdup2(&k, sizeof k), kept_free);
-    g_task_run_in_thread(task, keep);
+    const char *words[] = {"folder", "--", "add", vm_item_name(m), path, NULL};
+    g_autoptr(VmJob) job = vm_item_run(m, _("Sharing a Folder"), words);
 }
 
 static void on_share(GtkNativeDialog *dialog, int response, gpointer place)

@@ -48,7 +48,7 @@ static void work(GTask *task, gpointer item, gpointer data, GCancellable *cancel
         g_task_return_error(task, error);
 }
 
-void settings_changed(GObject *item, GAsyncResult *result, gpointer unused)
+static void settings_changed(GObject *item, GAsyncResult *result, gpointer unused)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *problem =

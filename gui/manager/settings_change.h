@@ -7,5 +7,3 @@
 void settings_change(VmItem *m, const char *section, const char *key, const char *value);
 /* Several at once, all or none: "section.key=value"; "section" or "section.key" to go.  Either may be NULL. */
 void settings_change_all(VmItem *m, const char *const *assignments, const char *const *removals);
-/* When a task of such a kind, whose source is the VmItem, is done: a GAsyncReadyCallback. */
-void settings_changed(GObject *item, GAsyncResult *result, gpointer unused);

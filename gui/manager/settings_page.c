@@ -3,10 +3,12 @@
 #include "gui/manager/settings_page.h"
 #include "core-vmm/host/machines.h"
 #include "gui/manager/ask.h"
+#include "gui/manager/autostart.h"
 #include "gui/manager/disk_add.h"
 #include "gui/manager/forward_rows.h"
 #include "gui/manager/medium_row.h"
 #include "gui/manager/place.h"
+#include "gui/manager/plug.h"
 #include "gui/manager/setting_row.h"
 #include "gui/manager/settings_change.h"
 #include "gui/manager/titles.h"
@@ -19,7 +21,8 @@ struct _VmSettings {
     GPtrArray *groups; /* struct group */
     GtkSearchEntry *search;
     GtkMenuButton *add;
-    GtkWidget *later, *damaged;
+    GtkWidget *later, *damaged, *beside; /* beside: what machine.ini does not have */
+    GtkSwitch *autostart;
     AdwPreferencesPage *page;
 };
 G_DEFINE_FINAL_TYPE(VmSettings, vm_settings, vm_item_widget_get_type())
@@ -32,6 +35,7 @@ struct group {
     GPtrArray *rows; /* struct setting_row */
     struct medium_row *medium;
     struct forward_rows *forwards;
+    GtkWidget *plug; /* NULL: it is no card that comes and goes */
 };
 
 static void group_free(gpointer group)
@@ -94,9 +98,14 @@ static GtkWidget *button(VmSettings *v, const char *icon, const char *tip, const
     return b;
 }
 
-static GtkWidget *header(VmSettings *v, const char *section)
+static GtkWidget *header(VmSettings *v, struct group *g, const char *section)
 {
     GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 0);
+    g->plug = plug_button(section);
+    if (g->plug) {
+        gtk_widget_set_visible(g->plug, vm_item_is_live(vm_item_of(v)));
+        gtk_box_append(GTK_BOX(box), g->plug);
+    }
     gtk_box_append(GTK_BOX(box),
                    button(v, "edit-copy-symbolic", _("Copy as vmctl Command"), section, G_CALLBACK(on_copy)));
     if (strcmp(section, "machine"))
@@ -139,7 +148,7 @@ static void add_group(VmSettings *v, GKeyFile *file, const char *section)
     g->widget = ADW_PREFERENCES_GROUP(adw_preferences_group_new());
     g->rows = g_ptr_array_new_with_free_func(setting_row_free);
     adw_preferences_group_set_title(g->widget, title);
-    adw_preferences_group_set_header_suffix(g->widget, header(v, section));
+    adw_preferences_group_set_header_suffix(g->widget, header(v, g, section));
     if (medium_row_is_for(file, section)) {
         g->medium = medium_row_new(vm_item_of(v), section);
         adw_preferences_group_add(g->widget, medium_row_widget(g->medium));
@@ -188,6 +197,7 @@ static char *layout_of(GKeyFile *file)
 static void on_search(VmSettings *v)
 {
     g_autofree char *folded = g_utf8_casefold(gtk_editable_get_text(GTK_EDITABLE(v->search)), -1);
+    gtk_widget_set_visible(v->beside, !*folded);
     for (guint i = 0; i < v->groups->len; i++) {
         struct group *g = v->groups->pdata[i];
         bool any = false;
@@ -204,6 +214,7 @@ static void on_search(VmSettings *v)
 
 static void on_settings(VmSettings *v)
 {
+    autostart_follow(v->autostart, vm_item_of(v));
     g_autoptr(GKeyFile) file = vm_item_of(v) ? machines_settings(vm_item_name(vm_item_of(v)), NULL) : NULL;
     g_autofree char *layout = file ? layout_of(file) : NULL;
     if (g_strcmp0(layout, v->layout)) {
@@ -225,6 +236,23 @@ static void on_live(VmSettings *v)
     gtk_widget_set_visible(v->damaged, state == VM_DAMAGED);
     gtk_widget_set_visible(GTK_WIDGET(v->page), state != VM_DAMAGED);
     gtk_widget_set_sensitive(GTK_WIDGET(v->add), state != VM_DAMAGED);
+    for (guint i = 0; i < v->groups->len; i++) {
+        struct group *g = v->groups->pdata[i];
+        if (g->plug)
+            gtk_widget_set_visible(g->plug, vm_item_is_live(vm_item_of(v)));
+    }
+}
+
+/* ---- cards that come and go ---- */
+
+static void plug(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmWindow *window = VM_WINDOW(gtk_widget_get_root(w));
+    const char *section = g_variant_get_string(parameter, NULL);
+    if (!strcmp(action, "settings.plug"))
+        plug_in(window, vm_item_of(w), section);
+    else
+        plug_out(window, vm_item_of(w), section, !strcmp(action, "settings.pull-out"));
 }
 
 /* ---- more hardware ---- */
@@ -391,6 +419,11 @@ static void vm_settings_class_init(VmSettingsClass *c)
     gtk_widget_class_bind_template_child(w, VmSettings, later);
     gtk_widget_class_bind_template_child(w, VmSettings, damaged);
     gtk_widget_class_bind_template_child(w, VmSettings, page);
+    gtk_widget_class_bind_template_child(w, VmSettings, beside);
+    gtk_widget_class_bind_template_child(w, VmSettings, autostart);
+    gtk_widget_class_install_action(w, "settings.plug", "s", plug);
+    gtk_widget_class_install_action(w, "settings.unplug", "s", plug);
+    gtk_widget_class_install_action(w, "settings.pull-out", "s", plug);
     gtk_widget_class_install_action(w, "settings.add", "u", add_hardware);
     gtk_widget_class_install_action(w, "settings.add-disk", NULL, add_disk);
     gtk_widget_class_install_action(w, "settings.add-image", NULL, add_disk);

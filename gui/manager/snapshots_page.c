@@ -7,9 +7,11 @@
 #include "core-vmm/host/machines.h"
 #include "core-vmm/host/snapshots.h"
 #include "gui/manager/clone.h"
+#include "gui/manager/compare.h"
 #include "gui/manager/facts.h"
 #include "gui/manager/record_watch.h"
-#include "gui/manager/window.h"
+#include "gui/manager/take_out.h"
+#include "gui/manager/work.h"
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -215,6 +217,34 @@ static void delete_one(GtkWidget *w, const char *action, GVariant *parameter)
     present(m, G_CALLBACK(on_delete), d);
 }
 
+/* ---- looking into them ---- */
+
+static void compare(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    const char *id = g_variant_get_string(parameter, NULL);
+    vm_compare_show(VM_WINDOW(gtk_widget_get_root(w)), vm_item_of(w), (unsigned)g_ascii_strtoull(id, NULL, 10));
+}
+
+static void take_file(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    GtkRoot *root = gtk_widget_get_root(w);
+    take_out_ask(GTK_WINDOW(root), VM_WINDOW(root), vm_item_of(w), g_variant_get_string(parameter, NULL), NULL, NULL);
+}
+
+/* What is wrong with them becomes the machine's problem.  "": all of them. */
+static void verify(GtkWidget *w, const char *action, GVariant *parameter)
+{
+    VmItem *m = vm_item_of(w);
+    const char *id = g_variant_get_string(parameter, NULL);
+    const char *words[] = {"snapshot", "verify", vm_item_name(m), *id ? id : NULL, NULL};
+    g_autoptr(VmJob) job = vm_item_run(m, *id ? _("Verifying a Snapshot") : _("Verifying Snapshots"), words);
+    g_autofree char *done =
+        *id ? g_strdup_printf(_("Snapshot %s is whole"), id) : g_strdup(_("All snapshots are whole"));
+    if (job)
+        work_follow(VM_WINDOW(gtk_widget_get_root(w)), job,
+                    &(struct work_end){.done = done, .machine = vm_item_name(m), .teller = m});
+}
+
 /* ---- of the machine ---- */
 
 static void clone_one(GtkWidget *w, const char *action, GVariant *parameter)
@@ -244,11 +274,30 @@ static void add_menu_item(GMenu *menu, const char *label, const char *action, co
 
 static GtkWidget *menu_of(const char *id)
 {
+    static const struct {
+        const char *label, *action; /* label NULL: a line between sections */
+    } entries[] = {
+        {N_("_Clone…"), "snapshots.clone"},
+        {N_("C_ompare…"), "snapshots.compare"},
+        {N_("_Take a File Out…"), "snapshots.take-file"},
+        {N_("_Verify"), "snapshots.verify"},
+        {NULL, NULL},
+        {N_("Ren_ame…"), "snapshots.edit"},
+        {N_("_Delete…"), "snapshots.delete"},
+    };
     g_autoptr(GMenu) menu = g_menu_new();
+    GMenu *section = g_menu_new();
     GtkWidget *b = gtk_menu_button_new();
-    add_menu_item(menu, _("_Clone…"), "snapshots.clone", id);
-    add_menu_item(menu, _("Ren_ame…"), "snapshots.edit", id);
-    add_menu_item(menu, _("_Delete…"), "snapshots.delete", id);
+    for (unsigned i = 0; i <= G_N_ELEMENTS(entries); i++) {
+        if (i < G_N_ELEMENTS(entries) && entries[i].label) {
+            add_menu_item(section, _(entries[i].label), entries[i].action, id);
+            continue;
+        }
+        g_menu_append_section(menu, NULL, G_MENU_MODEL(section));
+        g_object_unref(section);
+        section = g_menu_new();
+    }
+    g_object_unref(section);
     gtk_menu_button_set_menu_model(GTK_MENU_BUTTON(b), G_MENU_MODEL(menu));
     gtk_menu_button_set_icon_name(GTK_MENU_BUTTON(b), "view-more-symbolic");
     gtk_widget_set_valign(b, GTK_ALIGN_CENTER);
@@ -422,6 +471,9 @@ static void vm_snapshots_class_init(VmSnapshotsClass *c)
     gtk_widget_class_install_action(w, "snapshots.restore", "s", restore);
     gtk_widget_class_install_action(w, "snapshots.edit", "s", edit);
     gtk_widget_class_install_action(w, "snapshots.clone", "s", clone_one);
+    gtk_widget_class_install_action(w, "snapshots.compare", "s", compare);
+    gtk_widget_class_install_action(w, "snapshots.take-file", "s", take_file);
+    gtk_widget_class_install_action(w, "snapshots.verify", "s", verify);
     gtk_widget_class_install_action(w, "snapshots.try", NULL, try_it);
     gtk_widget_class_install_action(w, "snapshots.delete", "s", delete_one);
 }

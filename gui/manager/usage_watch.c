@@ -20,14 +20,10 @@ static uint64_t count(JsonObject *o, const char *name)
     return (uint64_t)answer_number(o, name, 0, G_MAXINT64, 0);
 }
 
-static void take(struct usage_watch *w, const char *line)
+static void tell(struct usage_watch *w, JsonObject *m)
 {
-    g_autoptr(JsonObject) o = answer_parse(line, NULL);
-    JsonArray *machines = answer_array(o, "machines");
-    JsonObject *m = answer_count(machines) ? answer_element(machines, 0) : NULL;
-    if (!m)
-        return;
-    const struct usage_now now = {.cpu = answer_real(m, "cpu-percent", 0, 1e6, 0),
+    const struct usage_now now = {.machine = answer_text(m, "machine", "?"),
+                                  .cpu = answer_real(m, "cpu-percent", 0, 1e6, 0),
                                   .memory = count(m, "memory"),
                                   .memory_limit = count(m, "memory-limit"),
                                   .read = count(m, "read-bytes-per-second"),
@@ -35,6 +31,15 @@ static void take(struct usage_watch *w, const char *line)
                                   .received = count(m, "received-bytes-per-second"),
                                   .sent = count(m, "sent-bytes-per-second")};
     w->told(w->ctx, &now);
+}
+
+static void take(struct usage_watch *w, const char *line)
+{
+    g_autoptr(JsonObject) o = answer_parse(line, NULL);
+    JsonArray *machines = answer_array(o, "machines");
+    for (unsigned i = 0; i < answer_count(machines); i++)
+        if (answer_element(machines, i))
+            tell(w, answer_element(machines, i));
 }
 
 static void read_line(struct usage_watch *w);

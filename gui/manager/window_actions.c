@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* window_actions.c - what the window's menus and keys do with the window. */
+#include "gui/manager/activity_page.h"
 #include "gui/manager/disks.h"
 #include "gui/manager/doctor_page.h"
+#include "gui/manager/networks_page.h"
 #include "gui/manager/remembered.h"
 #include "gui/manager/window.h"
 #include "gui/manager/wizard.h"
@@ -84,6 +86,16 @@ static void on_doctor(GSimpleAction *a, GVariant *parameter, gpointer window)
     vm_doctor_show(window);
 }
 
+static void on_networks(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    vm_networks_show(window);
+}
+
+static void on_activity(GSimpleAction *a, GVariant *parameter, gpointer window)
+{
+    vm_activity_show(window);
+}
+
 void window_actions_add(VmWindow *w, const char *view, const char *sort)
 {
     g_autofree char *view_text = g_strdup_printf("'%s'", view), *sort_text = g_strdup_printf("'%s'", sort);
@@ -97,6 +109,8 @@ void window_actions_add(VmWindow *w, const char *view, const char *sort)
         {"new", on_new},
         {"disks", on_disks},
         {"doctor", on_doctor},
+        {"networks", on_networks},
+        {"activity", on_activity},
         {"choose", on_choose, "s"},
         {"show-file", on_show_file, "s"},
         {"fold", on_fold, "s"},

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* string.c - MOVS CMPS STOS LODS SCAS and INS OUTS, with REP.
  *
- * A repeated MOVS or STOS that goes upward runs by whole stretches that lie in plain RAM at both ends; everything else
- * goes element by element.  After a bounded number of elements the instruction ends with IP still at it, so that
- * interrupts get in; registers are right after each element, as the manual demands of a REP that is interrupted. */
+ * A repeated MOVS or STOS that goes upward runs by whole stretches that lie in plain RAM at both ends, an INSB or OUTSB by stretches
+ * of RAM if its port takes them; everything else goes element by element.  After a bounded number of elements the instruction ends with
+ * IP still at it, so that interrupts get in; registers are right after each element, as the manual demands of a REP that is interrupted. */
 #include "patcher/interp/system.h"
 #include "patcher/interp/cold.h"
 #include "patcher/interp/hot.h"
@@ -185,11 +185,36 @@ static void copy_up(uint8_t *to, const uint8_t *from, unsigned size, uint64_t n)
     }
 }
 
+/* Bytes of INSB or OUTSB at once, if the port takes them so. */
+static uint64_t port_stretch(struct vcpu *c, const struct string *s, uint64_t count)
+{
+    bool in = s->in->aux_op == INS;
+    unsigned reg = in ? X86_RDI : X86_RSI;
+    uint64_t off = get(c, s, reg), room = s->mask - off, n = count < STRETCH ? count : STRETCH;
+    uint8_t *data;
+    n = reach(c, in ? X86_ES : s->in->seg, off, n <= room ? n : room, in ? ACCESS_WRITE : ACCESS_READ, &data);
+    c->string_io = true;
+    bool taken = n && machine_string(outside(c), c->index, c->gpr[X86_RDX], in, data, n);
+    c->string_io = false;
+    if (!taken)
+        return 0;
+    put(c, s, reg, off + n);
+    return n;
+}
+
+/* A breakpoint would be looked at for each. */
+static bool port_bytes(const struct vcpu *c, const struct string *s)
+{
+    return (s->in->aux_op == INS || s->in->aux_op == OUTS) && s->size == 1 && !debug_any(c);
+}
+
 /* Returns the number of elements done at once, 0: none. */
 static uint64_t stretch(struct vcpu *c, const struct string *s, uint64_t count)
 {
     unsigned op = s->in->aux_op;
     uint8_t *to = NULL, *from = NULL;
+    if (s->step > 0 && port_bytes(c, s))
+        return port_stretch(c, s, count);
     if (s->step < 0 || (op != MOVS && op != STOS))
         return 0;
     uint64_t n = count < STRETCH ? count * s->size : STRETCH;

@@ -45,6 +45,7 @@ struct stub {
     bool vector;            /* needs the guest's vector state */
     bool waits;             /* raises #MF for a pending x87 exception first */
     bool whole;             /* faults as a whole, whatever the mask */
+    bool late;              /* the host looks at where it stores to when all else is done */
     bool broadcast, packed; /* one element for all; the active elements lie together */
     const uint8_t *code;
 };
@@ -150,3 +151,4 @@ enum {
 #define XFEATURE_HI16   0x80ull
 #define FSW_ES          0x80
 #define FSW_TOP         0x3800u
+#define FSW_NO_RESULT   0x1fu /* errors but precision: unmasked, they keep an instruction from storing */

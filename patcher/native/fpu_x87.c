@@ -69,8 +69,8 @@ static void env_from_guest(struct vcpu *c, const struct insn *in, const uint8_t 
         r->fdp = (w[5] & 0xffff) | (w[6] >> 12 & 0xffff) << 16;
         r->fop = w[4] & 0x7ff;
     } else {
-        r->fcs = (uint16_t)w[4];
-        r->fds = (uint16_t)w[6];
+        r->fcs = r->quirks->x87_selectors_unloaded ? 0 : (uint16_t)w[4];
+        r->fds = r->quirks->x87_selectors_unloaded ? 0 : (uint16_t)w[6];
         r->fop = w[4] >> 16 & 0x7ff;
     }
     *e = (struct x87_env){.fcw = w[0], .fsw = w[1], .ftw = w[2]};

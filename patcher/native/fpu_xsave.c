@@ -51,9 +51,10 @@ static void pointers_from_guest(struct vcpu *c, const uint8_t *from, bool wide)
     memcpy(&r->fip, from + XS_FIP, 8);
     memcpy(&r->fdp, from + XS_FDP, 8);
     r->fcs = r->fds = 0;
-    if (wide && r->quirks->x87_pointers_on_error) { /* AMD keeps canonical (57-bit) pointers only */
-        r->fip = (uint64_t)((int64_t)(r->fip << 7) >> 7);
-        r->fdp = (uint64_t)((int64_t)(r->fdp << 7) >> 7);
+    if (wide) { /* most CPUs keep canonical pointers only */
+        unsigned above_fip = 64 - r->quirks->fip_bits, above_fdp = 64 - r->quirks->fdp_bits;
+        r->fip = (uint64_t)((int64_t)(r->fip << above_fip) >> above_fip);
+        r->fdp = (uint64_t)((int64_t)(r->fdp << above_fdp) >> above_fdp);
     }
     if (!wide) {
         r->fcs = (uint16_t)(r->fip >> 32);

@@ -136,13 +136,14 @@ static bool readable(struct vcpu *c, const struct stub *s, uint64_t lin)
            !(mmu_walk(c, c->view, last, ACCESS_READ, &w) & WALK_FAULT);
 }
 
-/* Of the first active element, after the checks of its address. */
+/* AMD's: of the first active element, after the checks of its address; Intel's: of the whole operand. */
 static void check_natural_alignment(struct vcpu *c, const struct insn *in, const struct stub *s, uint64_t active)
 {
+    bool whole = c->replay->quirks->vectors_unaligned;
     unsigned n = s->element_bytes, at = (unsigned)__builtin_ctzll(active) * n;
     uint64_t lin = step_linear(c, in, at, n, s->access);
     bool address_fault = code64(c) ? !canonical(lin) : lin + n - 1 > 0xffffffff;
-    if (!address_fault && lin & (s->element_bytes - 1u))
+    if (!address_fault && (whole ? lin - at : lin) & ((whole ? s->natural : n) - 1u))
         raise_error(c, EXC_AC, 0);
 }
 
@@ -161,14 +162,17 @@ static void run_masked(struct vcpu *c, const struct insn *in, const struct stub 
             raise_error(c, EXC_AC, 0);
         mem_probe(c, in, whole, s->mem_bytes, s->access);
     }
-    if (s->access & ACCESS_WRITE)
+    bool stores = s->access & ACCESS_WRITE;
+    if (stores && !s->late)
         probe_steps(c, in, s, active);
-    else if (!segmented && readable(c, s, lin))
+    else if (!stores && !segmented && readable(c, s, lin))
         move_step(c, in, lin, buffer, s->mem_bytes, ACCESS_READ);
-    else
+    else if (!stores)
         move_steps(c, in, s, buffer, active);
     replay_run(c, in, s, buffer);
-    if (s->access & ACCESS_WRITE)
+    if (s->late)
+        probe_steps(c, in, s, active);
+    if (stores)
         move_steps(c, in, s, buffer, active);
 }
 
@@ -314,6 +318,17 @@ static uint64_t gather_active(struct vcpu *c, const struct stub *s)
     return active;
 }
 
+/* What Intel's do first: each element of a vector's mask becomes all ones or zeros, what is above it 0. */
+static void gather_mask_spread(struct vcpu *c, const struct stub *s, unsigned vector_bytes)
+{
+    uint8_t v[64];
+    vector_get(c, s->mask, v);
+    for (unsigned at = 0; at < vector_bytes; at += s->element_bytes)
+        memset(v + at, v[at + s->element_bytes - 1] & 0x80 ? 0xff : 0, s->element_bytes);
+    memset(v + vector_bytes, 0, sizeof v - vector_bytes);
+    vector_put(c, s->mask, v);
+}
+
 static void exec_gather(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
@@ -324,7 +339,11 @@ static void exec_gather(struct vcpu *c, const struct insn *in)
     vector_get(c, s->data, data);
     uint64_t active = gather_active(c, s);
     unsigned bytes = s->elements * s->element_bytes, vector = s->elements * MAX(s->element_bytes, s->align);
-    if (s->mask_kind == MASK_OPMASK) /* EVEX clears what is above the vector with its first element, VEX at the end */
+    bool spreads = s->mask_kind == MASK_VECTOR && c->replay->quirks->gather_spreads_mask;
+    if (spreads)
+        gather_mask_spread(c, s, vector);
+    if (spreads ||
+        s->mask_kind == MASK_OPMASK) /* what is above the vector goes with the first element, else at the end */
         memset(data + vector, 0, 64 - vector);
     for (unsigned i = 0; i < s->elements; i++) {
         if (!(active >> i & 1)) {

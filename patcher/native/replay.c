@@ -122,10 +122,48 @@ static void change_to_mmx(struct vcpu *c)
     }
 }
 
+/* Runs an x87 store to nowhere.  True: it met an unmasked error other than lost precision, so that it has stored nothing, and
+ * that was all of it; false: nothing has happened. */
+static bool meets_error(struct vcpu *c, const struct insn *in, const struct stub *s)
+{
+    struct replay *r = c->replay;
+    const uint64_t fip = r->fip, fdp = r->fdp;
+    const uint16_t fcs = r->fcs, fds = r->fds, fop = r->fop;
+    uint16_t fcw;
+    fpu_use(c);
+    if (likely(!r->x87_unmasked))
+        return false;
+    fpu_leave(c);
+    replay_run(c, in, s, r->scratch);
+    __asm__ volatile("fnstcw %0" : "=m"(fcw));
+    if (fpu_status(c) & ~fcw & FSW_NO_RESULT)
+        return true;
+    fpu_host_load(r, c->xsave); /* as it was */
+    r->fip = fip;
+    r->fdp = fdp;
+    r->fcs = fcs;
+    r->fds = fds;
+    r->fop = fop;
+    return false;
+}
+
+/* What some CPUs do before they look at where they store to.  True: that was all. */
+static bool run_late(struct vcpu *c, const struct insn *in, const struct stub *s)
+{
+    if (s->x87)
+        return meets_error(c, in, s);
+    uint8_t *buffer = c->replay->scratch;
+    replay_run(c, in, s, buffer); /* VCVTPS2PH */
+    mem_write_bytes(c, in, mem_linear(c, in, s->mem_bytes, ACCESS_WRITE), buffer, s->mem_bytes);
+    return true;
+}
+
 static void exec_memory(struct vcpu *c, const struct insn *in)
 {
     const struct stub *s = (const struct stub *)in->imm;
     begin(c, s);
+    if (unlikely(s->late) && run_late(c, in, s))
+        return;
     if (unlikely(s->check == FPU_MMX && s->access == ACCESS_WRITE) && c->replay->quirks->mmx_before_store)
         change_to_mmx(c);
     if (s->align > 1)
@@ -299,10 +337,22 @@ static uint16_t alignment(const struct vcpu *c, const struct replay_info *info)
     return one_of(info->mnemonic, strict) ? info->mem_bytes : 1;
 }
 
-/* What #AC asks for (AMD). */
-static unsigned natural_alignment(unsigned bytes)
+/* What #AC asks for. */
+static unsigned natural_alignment(const struct vcpu *c, const struct replay_info *info)
 {
-    return bytes == 10 ? 8 : MIN(bytes, 16);
+    static const char *const halves[] = {"vcvtph2ps", "vcvtps2ph", NULL};
+    if (info->mem_bytes == 10)
+        return 8;
+    if (c->vm->host.quirks.vectors_unaligned && (info->mem_bytes >= 16 || one_of(info->mnemonic, halves)))
+        return 1;
+    return MIN(info->mem_bytes, 16);
+}
+
+static bool is_late(const struct vcpu *c, const struct stub *s, const struct replay_info *info)
+{
+    const struct host_quirks *q = &c->vm->host.quirks;
+    bool x87 = s->x87 && s->access == ACCESS_WRITE, half = !strcmp(info->mnemonic, "vcvtps2ph") && info->mem_writes;
+    return (x87 && q->x87_error_before_store) || (half && q->ps2ph_flags_before_store);
 }
 
 static void describe(const struct vcpu *c, struct stub *s, const struct replay_info *info)
@@ -324,7 +374,8 @@ static void describe(const struct vcpu *c, struct stub *s, const struct replay_i
         s->access = (info->mem_reads ? ACCESS_READ : 0) | (info->mem_writes ? ACCESS_WRITE : 0);
         s->mem_bytes = info->mem_bytes;
         s->align = alignment(c, info);
-        s->natural = (uint8_t)natural_alignment(info->mem_bytes);
+        s->natural = (uint8_t)natural_alignment(c, info);
+        s->late = is_late(c, s, info);
     }
 }
 

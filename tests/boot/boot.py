@@ -65,9 +65,14 @@ def on(drive, image, media="disk"):
             "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT")]}
 
 
+def grub(drive, *settings, limit=30):
+    """GRUB from an image on that drive.  It is not written, so that several of these can run at a time."""
+    return {"guests": ["grub-disk.img"], "args": ["--memory", "128M", *settings, "--set", f"{drive}.file={{grub-disk.img}}", "--set",
+            f"{drive}.readonly=on"], "limit": limit, "steps": [("screen", "GNU GRUB  version 2.06")]}
+
+
 def usb(model):
-    return {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", f"usb.model={model}", "--set", "usb2.file={grub-disk.img}"],
-            "limit": 60, "steps": [("screen", "GNU GRUB  version 2.06")]}
+    return grub("usb2", "--set", f"usb.model={model}", limit=60)
 
 
 TESTS = {
@@ -75,8 +80,8 @@ TESTS = {
                 "steps": [("screen", "GNU GRUB  version 2.06")]},
     "grub-floppy": {"guests": ["grub-floppy.img"], "args": ["--memory", "128M", "--floppy", "grub-floppy.img"],
                     "limit": 40, "steps": [("screen", "GNU GRUB  version 2.06")]},
-    "grub-disk": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--disk", "grub-disk.img"], "limit": 30,
-                  "steps": [("screen", "GNU GRUB  version 2.06")]},
+    "grub-disk": {"guests": ["grub-disk.img"], "copy": [("grub-disk.img", "disk.img")], "limit": 30,
+                  "args": ["--memory", "128M", "--disk", "disk.img"], "steps": [("screen", "GNU GRUB  version 2.06")]},
     "memtest-64": {"guests": ["memtest64.iso"], "args": ["--memory", "128M", "--cdrom", "memtest64.iso"], "limit": 240,
                    "steps": [("screen", "Memtest86+ v6.10"), ("screen", "Test #5 "), ("screen", "Errors: 0")]},
     "memtest-32": {"guests": ["memtest32.iso"], "args": ["--memory", "128M", "--cdrom", "memtest32.iso"], "limit": 240,
@@ -128,12 +133,9 @@ TESTS = {
     "linux32-scsi-cd": on("scsi6", "linux32.iso", "cdrom"),
     "linux64-scsi-disk": on("scsi0", "linux64.iso"),
     "linux32-scsi-disk": on("scsi3", "linux32.iso"),
-    "grub-scsi": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "scsi2.file={grub-disk.img}"],
-                  "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
-    "grub-nvme": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "nvme0.file={grub-disk.img}"],
-                  "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
-    "grub-sata": {"guests": ["grub-disk.img"], "args": ["--memory", "128M", "--set", "sata3.file={grub-disk.img}"],
-                  "limit": 30, "steps": [("screen", "GNU GRUB  version 2.06")]},
+    "grub-scsi": grub("scsi2"),
+    "grub-nvme": grub("nvme0"),
+    "grub-sata": grub("sata3"),
     "grub-usb": usb("xhci"), "grub-ehci": usb("ehci"), "grub-uhci": usb("uhci"),
     "linux32-cd": {"guests": ["linux32.iso"], "args": ["--memory", "512M", "--cdrom", "linux32.iso"], "limit": 120,
                    "steps": [("serial", "GUEST-UP"), ("serial", "GUEST-PROMPT"), ("screen", "GUEST-PROMPT")]},

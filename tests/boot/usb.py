@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""USB: a Linux with a controller, keyboard, tablet, mouse, hub and sticks; firmware that boots from one.  Prints TAP.
+"""USB: a Linux with a controller, keyboard, tablet, mouse, hub and sticks.  Prints TAP.
 
-  usb.py [--vmctl PATH] [--engine E] [--scale F] [--rounds N] [TEST...]     without names: all
+  usb.py [--vmctl PATH] [--engine E] [--scale F] [--rounds N] [TEST...]     without names: all but the long ones
 
 The guest is that of the network tests with a second archive on its initial RAM disk, the drivers."""
 import argparse
@@ -13,6 +13,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 
 import boot
 import virtio
@@ -141,12 +142,12 @@ def stick(guest, cache, model):
         need(hashlib.md5(f.read(3000000)).hexdigest() == sum_, "the image holds something else")
 
 
-def comes_and_goes(guest, cache, model):
+def comes_and_goes(guest, cache, model, rounds=None):
     """Plugged in and pulled, every fourth time while it is written to."""
     path, data = os.path.join(guest.home, "stick"), random.Random(model).randbytes(8 * MIB)
     guest.begin(cache, f"usb.model={model}", "usb1.device=tablet", "usb2.device=storage")
     guest.until_devices("a tablet", lambda d: len(d) == 1)
-    for n in range(guest.options.rounds):
+    for n in range(rounds or guest.options.rounds):
         with open(path, "wb") as f:
             f.write(data)
         place = guest.run("usb", "attach", guest.name, "--storage", path, "--format", "raw").stdout.strip()
@@ -189,17 +190,53 @@ def saved(guest, cache, model):
     need((ABSOLUTE, 0, 32767) in got, f"after loading, the tablet gives {got}")
 
 
+def gibibyte(guest, cache, model):
+    """A stick's gibibyte, through the guest, to another stick."""
+    paths = [os.path.join(guest.home, name) for name in ("from", "to")]
+    noise = random.Random(model)
+    with open(paths[0], "wb") as f:
+        for _ in range(64):
+            f.write(noise.randbytes(16 * MIB))
+    with open(paths[1], "wb") as f:
+        f.truncate(1024 * MIB)
+    guest.begin(cache, f"usb.model={model}", *(f"usb{n}.{key}" for n, path in enumerate(paths, 1) for key in (f"file={path}", "format=raw")))
+    guest.until_devices("two sticks", lambda d: len(d) == 2)
+    guest.shell.good("for i in $(seq 100); do [ -b /dev/sda ] && [ -b /dev/sdb ] && break; sleep .1; done; ls /dev/sdb")
+    # which is which is the order in which they were found
+    first = guest.shell.good("for d in sda sdb; do echo $d $(head -c 65536 /dev/$d | md5sum); done")
+    source = virtio.found(r"^sd[ab](?= " + hashlib.md5(random.Random(model).randbytes(16 * MIB)[:65536]).hexdigest() + ")", first)
+    began = time.monotonic()
+    guest.shell.good(f"dd if=/dev/{source} of=/dev/{'sdb' if source == 'sda' else 'sda'} bs=1M conv=fsync 2>/dev/null", 1800)
+    took = time.monotonic() - began
+    sums = [sum_of(path) for path in paths]
+    need(sums[0] == sums[1], f"what came to the second stick is another: {sums}")
+    return f"{took:.0f} s"
+
+
+def sum_of(path):
+    sum_ = hashlib.sha256()
+    with open(path, "rb") as f:
+        while part := f.read(MIB):
+            sum_.update(part)
+    return sum_.hexdigest()
+
+
+def often(guest, cache, model):
+    comes_and_goes(guest, cache, model, 200)
+
+
 def parts(tests):
     return {f"{name}-{model}": (test, model) for name, test in tests.items() for model in ("xhci", "ehci", "uhci")}
 
 
 TESTS = parts({"inputs": inputs, "stick": stick, "comes-and-goes": comes_and_goes, "saved": saved})
+LONG = parts({"gibibyte": gibibyte, "often": often})
 
 
 def one(options, cache, name):
     guest = Guest(options, "usb")
     try:
-        test, model = TESTS[name]
+        test, model = {**TESTS, **LONG}[name]
         return test(guest, cache, model) or ""
     except AssertionError as problem:
         raise boot.Failed(str(problem)) from None

@@ -230,17 +230,21 @@ static void obey(struct guest *g, const char *order)
     }
 }
 
+/* A byte of an order. */
+static void take(struct guest *g, char c)
+{
+    if (c != '\n' && c != '\r') {
+        g_string_append_c(g->line, c);
+        return;
+    }
+    obey(g, g->line->str);
+    g_string_truncate(g->line, 0);
+}
+
 static void on_serial(struct guest *g)
 {
-    while (in8(g, COM1_LSR) & 1) {
-        char c = in8(g, COM1);
-        if (c != '\n' && c != '\r') {
-            g_string_append_c(g->line, c);
-            continue;
-        }
-        obey(g, g->line->str);
-        g_string_truncate(g->line, 0);
-    }
+    while (in8(g, COM1_LSR) & 1)
+        take(g, in8(g, COM1));
 }
 
 /* ---- keys ---- */
@@ -330,15 +334,20 @@ static void interrupts_on(struct guest *g)
     out8(g, PIC2 + 1, (uint8_t) ~(1 << (SCI - 8)));
 }
 
-/* Switching the FIFO on empties the receiver.  Nothing comes in while it is looped back: what is there by then is kept. */
+/* Switching the FIFO on empties the receiver.  Nothing comes in while it is looped back: what is there by then is kept, and
+ * obeyed when it is looped back no more; else the guest would hear its own answers, as orders, for ever. */
 static void serial_on(struct guest *g)
 {
+    g_autoptr(GString) early = g_string_new(NULL);
     out8(g, COM1_LCR, 3);
     out8(g, COM1_MCR, 0x10);
-    on_serial(g);
+    while (in8(g, COM1_LSR) & 1)
+        g_string_append_c(early, in8(g, COM1));
     out8(g, COM1_FCR, 7);
     out8(g, COM1_IER, 1);
     out8(g, COM1_MCR, 0xb);
+    for (unsigned i = 0; i < early->len; i++)
+        take(g, early->str[i]);
 }
 
 static void boot(struct guest *g)

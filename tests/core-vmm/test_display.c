@@ -10,6 +10,7 @@ struct chip {
     struct display *display[OUTPUTS];
     uint32_t width[OUTPUTS], height[OUTPUTS];
     unsigned refreshes[OUTPUTS];
+    bool off;
 };
 
 static void refresh(struct device *d, unsigned output, bool everything)
@@ -19,6 +20,8 @@ static void refresh(struct device *d, unsigned output, bool everything)
     c->refreshes[output]++;
     s->pixels[0] = 0x100 + output;
     display_damage(c->display[output], 0, 0, 1, 1);
+    if (c->off)
+        display_dark(c->display[output], true);
 }
 
 static bool ask_size(struct device *d, unsigned output, uint32_t width, uint32_t height)
@@ -99,10 +102,69 @@ static void sizes(void)
     machine_free(m);
 }
 
+/* An output that the guest switches off is dark, and not what was asked for any more; one that is dark for another reason is. */
+static void dark(void)
+{
+    struct device *d;
+    struct machine *m = build(&d);
+    struct chip *c = d->state;
+    struct display *p = machine_display(m, 1);
+    g_assert_false(display_is_on(p));
+    display_dark(p, true); /* nothing is shown, so nothing happens */
+    const struct surface *s = display_refresh_now(p);
+    uint32_t generation = s->generation;
+    g_assert_true(display_is_on(p) && display_settled(p));
+    display_ask_size(p, 300, 200);
+    c->width[0] = 100; /* it does not do it yet */
+    c->height[0] = 100;
+    g_assert_true(display_refresh_now(p) == s && !display_settled(p));
+    display_dark(p, false);
+    g_assert_cmphex(s->pixels[0], ==, 0);
+    g_assert_true(!display_is_on(p) && !display_settled(p));
+    g_assert_true(display_refresh_now(p) == s && s->generation != generation); /* so all is drawn */
+    g_assert_true(display_is_on(p) && display_settled(p));
+    display_ask_size(p, 0, 0);
+    display_dark(p, true);
+    g_assert_true(!display_is_on(p) && display_settled(p));
+    display_ask_size(p, 300, 200);
+    display_dark(p, true); /* it is so still, from before */
+    g_assert_false(display_settled(p));
+    machine_free(m);
+}
+
+static void count(void *ctx, const struct surface *s)
+{
+    ++*(unsigned *)ctx;
+}
+
+/* Who comes to watch a further screen that is off is shown nothing, as before it was on for the first time. */
+static void watched(void)
+{
+    struct device *d;
+    struct machine *m = build(&d);
+    unsigned modes[OUTPUTS] = {0};
+    const struct display_sink sink[OUTPUTS] = {{.mode = count, .ctx = &modes[0]}, {.mode = count, .ctx = &modes[1]}};
+    for (unsigned n = 0; n < OUTPUTS; n++) {
+        struct display *p = machine_display(m, 1 + n);
+        ((struct chip *)d->state)->off = true;
+        display_refresh_now(p);
+        display_watch(p, &sink[n]);
+        g_assert_cmpuint(modes[n], ==, !n);
+        ((struct chip *)d->state)->off = false;
+        display_refresh_now(p);
+        display_refresh_now(p);
+        g_assert_cmpuint(modes[n], ==, n ? 1 : 2);
+        display_unwatch(p, &sink[n]);
+    }
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/display/outputs", outputs);
     g_test_add_func("/display/sizes", sizes);
+    g_test_add_func("/display/dark", dark);
+    g_test_add_func("/display/watched", watched);
     return g_test_run();
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Pages copied aside while a machine is saved that runs on: never more than there may be, none lost, the last copy counts; a guest
  * that is held back stands; and chunks of memory on their way back. */
+#include "core-vmm/base/crc32c.h"
 #include "core-vmm/machine/live.h"
 #include "tests/core-vmm/state_edit.h"
 #include <string.h>
+#include <unistd.h>
 
 enum { FEW = 300, PAGES = 1024 }; /* a machine of 4 MiB */
 
@@ -250,41 +252,92 @@ static GByteArray *chunk(unsigned page, unsigned pages, uint8_t with)
     return bytes;
 }
 
+/* Takes the chunk, and puts it at that place in the file. */
+static struct state_extent written(int fd, uint64_t at, GByteArray *chunk)
+{
+    const struct state_extent where = {at, chunk->len, crc32c(0, chunk->data, chunk->len)};
+    g_assert_cmpint(pwrite(fd, chunk->data, chunk->len, at), ==, chunk->len);
+    g_byte_array_unref(chunk);
+    return where;
+}
+
 /* Of a page that is in several chunks the last counts, whoever unpacks them. */
 static void test_order(void)
 {
     struct machine *m = build();
     struct state_unpack *u = state_unpack_new(m);
+    int fd = state_memfd("", 0);
     g_autofree uint8_t *right = g_malloc0(PAGES);
     for (unsigned i = 0; i < 1000; i++) { /* a large one, and a small one that is there sooner, at its end */
         unsigned pages = i % 2 ? 8 : STATE_WINDOW_PAGES, page = i % 2 ? STATE_WINDOW_PAGES - pages : 0;
         memset(right + page, i, pages);
-        g_assert_true(state_unpack_put(u, chunk(page, pages, i), NULL));
+        struct state_extent where = written(fd, i % 2 * STATE_SECTION_BYTES, chunk(page, pages, i));
+        g_assert_true(state_unpack_put(u, fd, &where, NULL));
         if (i % 2 == 0)
             continue;
-        g_assert_true(state_unpack_wait(u, NULL));
+        g_assert_true(state_unpack_all(u, NULL));
         for (unsigned k = 0; k < STATE_WINDOW_PAGES; k++)
             g_assert_cmpuint(m->memory.base[k * PAGE + i], ==, right[k]);
     }
     state_unpack_free(u);
     machine_free(m);
+    close(fd);
 }
 
-static void test_no_place(void)
+/* It is not taken, or shows to be none when it is read; then no other one is taken. */
+static void refused(GByteArray *chunk, int flip, const char *why)
 {
     struct machine *m = build();
     struct state_unpack *u = state_unpack_new(m);
-    g_autoptr(GError) error = NULL, later = NULL;
-    g_assert_false(state_unpack_put(u, chunk(PAGES - 8, 16, 1), &error));
-    g_assert_nonnull(strstr(error->message, "no place for"));
-    GByteArray *cut = chunk(0, 8, 1);
-    g_byte_array_set_size(cut, cut->len - 1);
-    g_assert_true(state_unpack_put(u, cut, NULL)); /* shows when it is unpacked */
-    g_assert_false(state_unpack_wait(u, &later));
-    g_assert_nonnull(strstr(later->message, "cannot be unpacked"));
-    g_assert_false(state_unpack_put(u, chunk(0, 8, 1), NULL));
+    g_autoptr(GError) error = NULL;
+    int fd = state_memfd("", 0);
+    struct state_extent where = written(fd, 0, chunk);
+    char byte;
+    if (flip >= 0) {
+        g_assert_cmpint(pread(fd, &byte, 1, flip), ==, 1);
+        byte ^= 1;
+        g_assert_cmpint(pwrite(fd, &byte, 1, flip), ==, 1);
+    }
+    g_assert_false(state_unpack_put(u, fd, &where, &error) && state_unpack_all(u, &error));
+    if (!strstr(error->message, why))
+        g_error("\"%s\" was to say \"%s\"", error->message, why);
     state_unpack_free(u);
     machine_free(m);
+    close(fd);
+}
+
+static void test_refused(void)
+{
+    enum { PLACES = 16 };
+    refused(chunk(PAGES - 8, 16, 1), -1, "no place for");
+    GByteArray *cut = chunk(0, 8, 1);
+    g_byte_array_set_size(cut, cut->len - 1);
+    refused(cut, -1, "cannot be unpacked");
+    for (int at = 0; at < PLACES; at++) /* the head, which is looked at first */
+        refused(chunk(0, 8, 1), at, "is damaged");
+    refused(chunk(0, 8, 1), 8 * PAGE, "is damaged");
+}
+
+/* Of an older state only RAM counts; but what has become another area's by a flipped bit does not go unnoticed. */
+static void test_only_ram(void)
+{
+    struct machine *m = build();
+    struct state_unpack *u = state_unpack_new(m);
+    g_autoptr(GError) error = NULL;
+    GByteArray *other = chunk(0, 8, 1);
+    int fd = state_memfd("", 0);
+    other->data[2] ^= 1;
+    struct state_extent where = written(fd, 0, other), ram = written(fd, where.bytes, chunk(0, 8, 1));
+    state_unpack_only_ram(u, true);
+    g_assert_true(state_unpack_put(u, fd, &where, &error));
+    g_assert_true(state_unpack_all(u, &error));
+    g_assert_cmpuint(m->memory.base[0], ==, 0);
+    where.sum = ram.sum;
+    g_assert_false(state_unpack_put(u, fd, &where, &error));
+    g_assert_nonnull(strstr(error->message, "is damaged"));
+    state_unpack_free(u);
+    machine_free(m);
+    close(fd);
 }
 
 int main(int argc, char **argv)
@@ -297,6 +350,7 @@ int main(int argc, char **argv)
     g_test_add_func("/live/turns-idle", test_turns_idle);
     g_test_add_func("/live/brake", test_brake);
     g_test_add_func("/live/order", test_order);
-    g_test_add_func("/live/no-place", test_no_place);
+    g_test_add_func("/live/refused", test_refused);
+    g_test_add_func("/live/only-ram", test_only_ram);
     return g_test_run();
 }

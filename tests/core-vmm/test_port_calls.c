@@ -48,6 +48,27 @@ static void pieces(void)
     machine_free(m);
 }
 
+/* Many bytes at once are as those bytes: the last one's registers stay. */
+static void strings(void)
+{
+    g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+    uint8_t said[] = {1, 2, 3, 0x5a}, got[3] = {0};
+    struct machine *m = build(s);
+    g_assert_false(machine_string(m, 0, PORT + 4, true, got, sizeof got));
+    g_assert_false(machine_string(m, 0, 0x1f0, true, got, sizeof got));
+    g_assert_cmpuint(got[0], ==, 0);
+    g_assert_true(machine_string(m, 0, PORT + 3, false, said, sizeof said - 1));
+    g_assert_true(machine_string(m, 0, PORT, false, said, sizeof said));
+    m->engine->get_state(m->vcpu[0].engine_vcpu, s);
+    g_assert_cmphex(s->gpr[X86_RBX], ==, 0x5a);
+    g_assert_true(machine_string(m, 0, PORT, true, got, sizeof got));
+    m->engine->get_state(m->vcpu[0].engine_vcpu, s);
+    g_assert_cmphex(s->gpr[X86_RBX], ==, (uint32_t)~0x5a);
+    const uint8_t expected[] = {0x01, 0x00, 0x01}; /* 1000h, and inverted, and again: plus 1 each */
+    g_assert_cmpmem(got, sizeof got, expected, sizeof expected);
+    machine_free(m);
+}
+
 static void any_ring(void)
 {
     g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
@@ -66,6 +87,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/port-calls/registers", registers);
     g_test_add_func("/port-calls/pieces", pieces);
+    g_test_add_func("/port-calls/strings", strings);
     g_test_add_func("/port-calls/any-ring", any_ring);
     return g_test_run();
 }

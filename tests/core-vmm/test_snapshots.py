@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -704,6 +705,156 @@ def case_verify_beside_changes(h):
         said += [err] if p.returncode and "try again" not in err else []
     assert changing.returncode == 0 and not said, said
     h.want("snapshot", "verify", "m")
+
+
+# ---- states that build upon others: files made by hand, of which only what docs/snapshots.md says of all is right ----
+
+def crc32c(data, crc=0):
+    crc ^= 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for unused in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def state_of(name, older=()):
+    """The file, and what one that builds upon it says of it."""
+    header = struct.pack("<16sI", b"Terrarium state\n", 2)
+    sum_ = crc32c(header)
+    data = header + struct.pack("<I", sum_)
+    for section, contents in [("manifest", json.dumps({"name": name}).encode()), *(("base", o[1]) for o in older), ("end", b"")]:
+        head = struct.pack("<32sIII", section.encode(), 1, len(contents), crc32c(contents))
+        sum_ = crc32c(head, sum_)
+        data += head + struct.pack("<I", sum_) + contents
+    return data, struct.pack("<QI", len(data), sum_)
+
+
+def put(path, data):
+    """As a new file: the old one may have other names."""
+    if os.path.lexists(path):
+        os.remove(path)
+    with open(path, "wb") as f:
+        f.write(data)
+
+
+def suspend(h, state, *older):
+    """As if a snapshot of the running machine had ended it with that state; older: paths of what it builds upon."""
+    put(h.path("saved.state"), state[0])
+    for n in range(1, 8):
+        path = h.path(f"snapshots/saved.base{n}")
+        if os.path.lexists(path):
+            os.remove(path)
+        if n <= len(older):
+            os.link(h.path(older[n - 1]), path)
+
+
+def same(h, *files):
+    inodes = {os.stat(h.path("snapshots/" + f)).st_ino for f in files}
+    return len(inodes) == 1
+
+
+def three_states(h):
+    """c builds upon b and a, b upon a."""
+    h.want("create", "m", "--memory", "64M", "--nic", "none")
+    a = state_of("a")
+    b = state_of("b", [a])
+    c = state_of("c", [a, b])
+    h.want("snapshot", "take", "m", "none")
+    suspend(h, a)
+    h.want("snapshot", "take", "m", "a")
+    suspend(h, b, "snapshots/2.state")
+    h.want("snapshot", "take", "m", "b")
+    suspend(h, c, "snapshots/3.base1", "snapshots/3.state")
+    h.want("snapshot", "take", "m", "c")
+    return a, b, c
+
+
+def case_states_upon_others(h):
+    """Who builds upon a state has a link of its own to it, for as long as it needs it."""
+    a, b, c = three_states(h)
+    bases = {s["name"]: s.get("base-bytes") for s in h.record()["snapshots"]}
+    assert bases == {"none": None, "a": None, "b": [len(a[0])], "c": [len(a[0]), len(b[0])]}, bases
+    assert same(h, "2.state", "3.base1", "4.base1", "saved.base1") and same(h, "3.state", "4.base2", "saved.base2"), in_snapshots(h)
+    h.want("snapshot", "verify", "m")
+    h.want("snapshot", "delete", "m", "a")
+    h.want("snapshot", "verify", "m")
+    h.want("snapshot", "restore", "m", "b")
+    assert same(h, "3.base1", "4.base1", "saved.base1") and "saved.base2" not in in_snapshots(h), in_snapshots(h)
+    h.want("snapshot", "delete", "m", "b")
+    h.want("snapshot", "verify", "m")
+    h.want("snapshot", "restore", "m", "c")
+    assert same(h, "4.base1", "saved.base1") and same(h, "4.base2", "saved.base2"), in_snapshots(h)
+    with open(h.path("saved.state"), "rb") as f:
+        assert f.read() == c[0]
+    h.want("snapshot", "restore", "m", "none")
+    assert not os.path.exists(h.path("saved.state")) and "saved.base1" not in in_snapshots(h), in_snapshots(h)
+    assert "4.base2" in in_snapshots(h)
+    h.want("snapshot", "verify", "m")
+    h.want("snapshot", "delete", "m", "c")
+    assert in_snapshots(h) == ["1.ini", "record.json"], in_snapshots(h)
+
+
+def case_states_upon_others_killed(h):
+    """What a change that was killed has left of them goes with the next one, and nothing else does."""
+    three_states(h)
+    before = in_snapshots(h)
+    for left in ("1.base1", "2.base1", "3.base2", "4.base7", f"{h.record()['next']}.base1"):
+        os.link(h.path("snapshots/2.state"), h.path("snapshots/" + left))
+    for other in ("4.base8", "4.base0", "saved.base8", "base1"):
+        put(h.path("snapshots/" + other), b"")
+    h.want("set", "m", "machine.memory=32M")
+    assert in_snapshots(h) == sorted([*before, "4.base8", "4.base0", "saved.base8", "base1"]), in_snapshots(h)
+    os.remove(h.path("saved.state"))  # it is not suspended any more: nobody needs those
+    h.want("set", "m", "machine.memory=64M")
+    assert not {"saved.base1", "saved.base2"} & set(in_snapshots(h)), in_snapshots(h)
+    h.want("snapshot", "verify", "m")
+
+
+def case_states_upon_others_damaged(h):
+    """The file is named, the snapshot that needs it is not gone back to, and others are."""
+    a = three_states(h)[0][0]
+    what = "a state that its state builds upon: "
+    for data, why in ((a[:60] + bytes([a[60] ^ 1]) + a[61:], "it is damaged"), (a[:-1], f"it has {len(a) - 1} bytes, and had {len(a)}"), (None, "it cannot be opened")):
+        put(h.path("snapshots/4.base1"), data or b"")
+        if data is None:
+            os.remove(h.path("snapshots/4.base1"))
+        findings = json.loads(h.want("snapshot", "verify", "m", "-o", "json", code=1))["findings"]
+        assert len(findings) == 1 and findings[0].startswith("snapshot 4: 4.base1, " + what), findings
+        assert why in findings[0].replace("The saved state is", "it is"), findings
+        for verb in (["restore", "m", "c"], ["verify", "m", "c"]):
+            h.want("snapshot", *verb, code=1, err="4.base1, " + what)
+        h.want("snapshot", "verify", "m", "b")
+        h.want("snapshot", "restore", "m", "b")
+    h.want("snapshot", "delete", "m", "c")
+    h.want("snapshot", "verify", "m")
+
+
+def case_states_upon_others_started(h):
+    """A machine of which something that its state builds upon is damaged does not go on, and one sentence says why."""
+    h.want("create", "m", "--memory", "16M", "--nic", "none", "--engine", "interp")
+    h.want("start", "m")
+    for name in "ab":
+        h.want("snapshot", "take", "m", name)
+    h.want("stop", "--force", "m")
+    assert same(h, "1.state", "2.base1"), in_snapshots(h)
+    h.want("snapshot", "restore", "m", "b")
+    path = h.path("snapshots/saved.base1")
+    with open(path, "rb") as f:
+        whole = f.read()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for data in (bytes(flipped), whole[:-1], state_of("another")[0], b"", None):
+        put(path, data or b"")
+        if data is None:
+            os.remove(path)
+        p = h.popen("start", "m")
+        said = p.communicate(timeout=120)[1].strip()
+        assert p.returncode and "The saved state" in said and "\n" not in said, (p.returncode, said)
+        assert os.path.exists(h.path("saved.state"))
+    put(path, whole)
+    h.want("start", "m", err="goes on from where it was saved")
+    h.want("stop", "--force", "m")
 
 
 def cases():

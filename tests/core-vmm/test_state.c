@@ -2,6 +2,7 @@
 /* Saved state: the file, a CPU, and a whole machine there and back; and everything that must be refused, in one sentence.
  * That guests go on with it is the suite state's. */
 #include "core-vmm/base/bytes.h"
+#include "core-vmm/base/crc32c.h"
 #include "core-vmm/machine/state.h"
 #include "disk-formats/image/image.h"
 #include "tests/core-vmm/state_edit.h"
@@ -98,6 +99,22 @@ static void fill(void *to, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         ((uint8_t *)to)[i] = g_test_rand_int_range(0, 256);
+}
+
+/* Long data has a way of its own; in pieces it has the other. */
+static void test_sums(void)
+{
+    enum { BYTES = 100000, PIECE = 1000 };
+    g_autofree uint8_t *data = g_malloc(BYTES);
+    g_assert_cmphex(crc32c(0, "123456789", 9), ==, 0xe3069283);
+    fill(data, BYTES);
+    for (unsigned round = 0; round < 200; round++) {
+        size_t from = g_test_rand_int_range(0, BYTES / 2), n = g_test_rand_int_range(0, BYTES / 2);
+        uint32_t sum = round;
+        for (size_t at = 0; at < n; at += PIECE)
+            sum = crc32c(sum, data + from + at, MIN(PIECE, n - at));
+        g_assert_cmphex(crc32c(round, data + from, n), ==, sum);
+    }
 }
 
 /* Values that a CPU may have, with as little that is zero as can be. */
@@ -705,6 +722,30 @@ static void test_features(void)
     machine_free(m);
 }
 
+/* What a CPU shows in 64-bit code only is no other CPU: the machine that loads it stands at its reset vector. */
+static void test_features_of_long_mode(void)
+{
+    static const char *const makers[] = {"[machine]\nengine-options=maker=intel\n",
+                                         "[machine]\nengine-options=maker=amd\n"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(makers); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree struct x86_state *c = g_new0(struct x86_state, 1);
+        struct machine *m = machine(makers[i]), *other = machine(makers[i]);
+        m->engine->get_state(m->vcpu[0].engine_vcpu, c);
+        c->cr0 = 0x80000031;
+        c->cr4 = 0x20;
+        c->efer = 0x501;
+        c->seg[X86_CS].attr = X86_ATTR_P | X86_ATTR_S | X86_ATTR_L | 0xb;
+        m->engine->set_state(m->vcpu[0].engine_vcpu, c);
+        int fd = saved(m);
+        g_assert_true(machine_restore(other, fd, NULL, 0, &error));
+        g_assert_no_error(error);
+        close(fd);
+        machine_free(m);
+        machine_free(other);
+    }
+}
+
 /* A CPU that has less than that on which it was saved. */
 static void test_other_features(void)
 {
@@ -830,6 +871,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/state/file", test_file);
+    g_test_add_func("/state/sums", test_sums);
     g_test_add_func("/state/cut-short", test_cut_short);
     g_test_add_func("/state/flipped-bits", test_flipped_bits);
     g_test_add_func("/state/rearranged", test_rearranged);
@@ -847,6 +889,7 @@ int main(int argc, char **argv)
     g_test_add_func("/state/watched", test_watched);
     g_test_add_func("/state/no-space", test_no_space);
     g_test_add_func("/state/features", test_features);
+    g_test_add_func("/state/features-of-long-mode", test_features_of_long_mode);
     g_test_add_func("/state/other-features", test_other_features);
     g_test_add_func("/state/disks", test_disks);
     g_test_add_func("/state/put-on-top", test_put_on_top);

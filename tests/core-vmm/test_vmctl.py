@@ -382,6 +382,24 @@ def test_tpm(h):
     assert "does not" not in h.want(0, "logs", "m")
 
 
+def test_sound_file(h):
+    """What the guest plays goes to a file that begins anew, but not to one that is something else."""
+    h.env["TERRARIUM_AUDIO"] = shutil.which("true")
+    h.want(0, "create", "m", "--memory", "16M", "--set", "audio.model=hda", "--set", "audio.out=notes.txt")
+    path = h.base + "/data/terrarium/machines/m/notes.txt"
+    with open(path, "w") as f:
+        f.write("not to be lost")
+    h.want(1, "start", "m", err="notes.txt: this is something else than a WAV file")
+    with open(path) as f:
+        assert f.read() == "not to be lost"
+    for was in (b"RIFF....WAVEfmt ", b""):
+        with open(path, "wb") as f:
+            f.write(was)
+        h.want(0, "start", "m")
+        assert not os.path.getsize(path)
+        h.want(0, "stop", "--force", "m")
+
+
 def refuses_to_start(h, why):
     """With a sentence; and what was saved stays."""
     before = os.stat(saved_file(h))
@@ -1520,6 +1538,19 @@ def test_guestinfo(h):
     h.want(2, "guestinfo", "m", "k" * 257, "v", err="up to 256 bytes")
     h.want(2, "guestinfo", "m", err="vmctl guestinfo")
     h.want(2, "set", "m", "additions.identity=xen", err="auto, vmware, kvm")
+
+
+def test_folder(h):
+    """One that is only in the settings, for the next start, can be taken away while the machine runs."""
+    os.mkdir(h.base + "/shared")
+    h.want(0, "create", "m")
+    h.want(0, "start", "m")
+    h.want(4, "folder", "add", "m", "shared", err="has no backdoor")
+    h.want(0, "set", "m", "folder1.path=" + h.base + "/shared", "additions.identity=auto")
+    h.want(0, "folder", "list", "m", out=h.base + "/shared")
+    h.want(0, "folder", "rm", "m", "shared")
+    assert h.want(0, "folder", "list", "m") == ""
+    h.want(3, "folder", "rm", "m", "shared", err="shares no folder")
 
 
 def test_changed_parent(h):

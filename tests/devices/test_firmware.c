@@ -61,6 +61,7 @@ static struct bench *board(const struct pc_firmware *p, GError **error)
     return NULL;
 }
 
+/* all: of the newest version, UEFI, with a TPM. */
 static struct bench *board_with(bool all)
 {
     static const char *const boot[] = {"/pci@i0cf8/ide@1,1/drive@1/disk@0", "/pci@i0cf8/isa@1/fdc@03f0/floppy@0", NULL};
@@ -72,6 +73,7 @@ static struct bench *board_with(bool all)
                             .ram_above_4g = 1ull << 30,
                             .serial1 = true,
                             .hpet = all,
+                            .acpi_2 = all,
                             .tpm = all,
                             .uefi = all,
                             .gpa_bits = 40,
@@ -121,7 +123,8 @@ static void run_entry(struct loaded *l, const uint8_t *e)
     case 1: g_assert_cmpuint(base % get_le32(e + 60), ==, 0); break;
     case 2:
         named(l, e + 60, &source);
-        g_assert_cmpuint(e[120], ==, source == TPM_LOG_AT ? 8 : 4);
+        g_assert_true(e[120] == 8 || (e[120] == 4 && source != TPM_LOG_AT));
+        g_assert_cmpuint(get_le32(e + 116) + e[120], <=, file->len);
         put_le32(file->data + get_le32(e + 116), get_le32(file->data + get_le32(e + 116)) + source);
         break;
     case 3:
@@ -225,7 +228,22 @@ static void expect(const char *folder, const char *what, const char *result)
     g_assert_nonnull(strstr(out, result));
 }
 
-/* all: of a board of version 2, UEFI, a TPM. */
+/* A table's length and fields are those of its revision. */
+static void disassemble(const char *folder, const uint8_t *t, const char *says)
+{
+    g_autofree char *raw = g_build_filename(folder, "table.dat", NULL),
+                    *text = g_build_filename(folder, "table.dsl", NULL), *out = NULL, *err = NULL, *is = NULL;
+    const char *argv[] = {"iasl", "-d", raw, NULL};
+    write_table(folder, "table.dat", t);
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &err, NULL, NULL));
+    g_test_message("%s%s", out, err);
+    g_assert_true(!strstr(err, "arning") && !strstr(err, "rror"));
+    g_assert_true(g_file_get_contents(text, &is, NULL, NULL));
+    g_assert_true(strstr(is, says) && !strstr(is, "nvalid"));
+    g_unlink(raw);
+    g_unlink(text);
+}
+
 static void acpica(bool all)
 {
     g_autofree char *program = g_find_program_in_path("acpiexec");
@@ -238,6 +256,7 @@ static void acpica(bool all)
     g_autofree char *folder = g_dir_make_tmp("terrarium-acpi-XXXXXX", NULL);
     write_table(folder, "dsdt.aml", table_at(&l, get_le32(find_table(&l, "FACP") + 40)));
     write_table(folder, "ssdt.aml", find_table(&l, "SSDT"));
+    disassemble(folder, find_table(&l, "FACP"), all ? "SystemIO" : "RTC Century Index");
     expect(folder, "\\PCIB", "C0000000");
     expect(folder, "\\_S5", "[Package] Contains 4 Elements");
     expect(folder, "\\_SB.PCI0._CRS", "[Buffer]");
@@ -311,7 +330,30 @@ static void test_memory_and_boot(void)
     bench_free(b);
 }
 
-/* Tables of a board of version 2 with UEFI and a TPM; and a plain one has none of it. */
+/* The FADT of ACPI 2.0 says all again; that of 1.0 ends before, and its reserved bits are 0. */
+static void check_fadt(struct loaded *l, const uint8_t *f, bool all)
+{
+    static const struct {
+        unsigned once, again;
+        uint8_t bits;
+    } blocks[] = {{56, 148, 32}, {64, 172, 16}, {76, 208, 32}, {80, 220, 32}};
+    g_assert_cmpuint(f[8], ==, all ? 3 : 1);
+    g_assert_cmpuint(get_le32(f + 4), ==, all ? 244 : 116);
+    g_assert_cmphex(get_le32(f + 112) >> 10 & 1, ==, all);
+    g_assert_cmphex(get_le16(f + 109), ==, all ? 3 : 0);
+    for (unsigned i = 0; all && i < G_N_ELEMENTS(blocks); i++) {
+        const uint8_t *a = f + blocks[i].again;
+        g_assert_true(a[0] == 1 && a[1] == blocks[i].bits && !a[2] && a[3]);
+        g_assert_cmphex(get_le64(a + 4), ==, get_le32(f + blocks[i].once));
+    }
+    if (!all)
+        return;
+    g_assert_cmphex(get_le64(f + 140), ==, get_le32(f + 40));
+    check_table(table_at(l, get_le64(f + 140)), "DSDT");
+    g_assert_true(f[116] == 1 && get_le64(f + 120) == 0xcf9 && f[128] == 6);
+}
+
+/* Tables of the newest board with UEFI and a TPM; and a plain one has none of it. */
 static void test_newer(void)
 {
     for (unsigned all = 0; all < 2; all++) {
@@ -321,6 +363,8 @@ static void test_newer(void)
         const uint8_t *fadt = find_table(&l, "FACP");
         g_autoptr(GByteArray) log = read_file(b, "etc/tpm/log"), window = read_file(b, "opt/ovmf/X-PciMmio64Mb");
         g_assert_true(!hpet == !all && !waet == !all && !tpm == !all && !log == !all && !window == !all);
+        check_table(fadt, "FACP");
+        check_fadt(&l, fadt, all);
         g_assert_cmphex(get_le32(fadt + 56), ==, all ? 0xb000 : 0x600);
         g_assert_cmphex(get_le32(fadt + 76), ==, all ? 0xb008 : 0x608);
         if (all) {

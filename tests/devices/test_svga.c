@@ -43,10 +43,12 @@ static void vram(struct card *c, uint32_t offset, uint32_t value)
     bench_store(c->bench, VRAM + offset, 4, value);
 }
 
-static struct card card_new(void)
+static struct card card_with(const char *key, const char *value)
 {
     struct card c = {bench_new()};
     g_autoptr(GError) error = NULL;
+    if (key)
+        bench_config(c.bench, "video", key, value);
     struct device *d = bench_add_chip(c.bench, chip_find("svga"), &error);
     g_assert_no_error(error);
     bench_step(c.bench, 30000000); /* a screen is dark for that long before it is shown so */
@@ -59,6 +61,11 @@ static struct card card_new(void)
     for (unsigned i = 0; i < 4; i++)
         fifo(&c, i, words[i]);
     return c;
+}
+
+static struct card card_new(void)
+{
+    return card_with(NULL, NULL);
 }
 
 static void switch_on(struct card *c, uint32_t width, uint32_t height)
@@ -163,7 +170,71 @@ static void screens(void)
     g_assert_true(x == 199 * 65535 / 399);
     COMMAND(&c, 35, 1);
     COMMAND(&c, 35, 0);
-    g_assert_cmpuint(display_refresh_now(c.display)->width, ==, 64);
+    set(&c, WIDTH, 32); /* the frame buffer is shown again */
+    g_assert_cmpuint(display_refresh_now(c.display)->width, ==, 32);
+    bench_free(c.bench);
+}
+
+static struct svga *chip(struct card *c)
+{
+    return bench_device(c->bench, "svga")->state;
+}
+
+/* One that the guest destroys is dark, and stays so: what else lies in video RAM is nobody's picture then. */
+static void destroyed(void)
+{
+    struct card c = card_new();
+    switch_on(&c, 64, 48);
+    vram(&c, 0, 0x123456);
+    define_screen(&c, 1);
+    vram(&c, 0x80000, 0xabcdef);
+    COMMAND(&c, 36, 0xfffffffe, 0x80000, 4, 0x1820);
+    COMMAND(&c, 37, 0, 0, 0, 0, 1, 1, 0);
+    g_assert_cmphex(dot(&c, 0, 0), ==, 0xabcdef);
+    COMMAND(&c, 35, 0);
+    g_assert_cmphex(dot(&c, 0, 0), ==, 0);
+    g_assert_cmpuint(display_refresh_now(c.display)->width, ==, 200);
+    COMMAND(&c, 1, 0, 0, 64, 48);
+    g_assert_cmphex(dot(&c, 0, 0), ==, 0);
+    g_autofree char *why = bench_save_load(c.bench);
+    g_assert_cmpstr(why, ==, NULL);
+    c.display = bench_display(c.bench);
+    g_assert_null(display_refresh_now(c.display)); /* nothing has been shown there */
+    set(&c, WIDTH, 64);                            /* as it was: what drives the card by its registers is at work */
+    g_assert_cmphex(dot(&c, 0, 0), ==, 0x123456);
+    COMMAND(&c, 35, 0); /* the frame buffer is screen 0 as well */
+    g_assert_cmphex(dot(&c, 0, 0), ==, 0);
+    set(&c, ENABLE, 1);
+    g_assert_cmphex(dot(&c, 0, 0), ==, 0x123456);
+    bench_free(c.bench);
+}
+
+/* The same of a second one, whose watchers have nothing else to see; and after the guest's driver has gone. */
+static void second_screen(void)
+{
+    struct card c = card_with("screens", "2");
+    struct display *second = chip(&c)->display[1];
+    c.display = chip(&c)->display[0];
+    switch_on(&c, 64, 48);
+    define_screen(&c, 1);
+    COMMAND(&c, 34, 44, 1, 1, 50, 40, 200, 0, 0xfffffffe, 0x60000, 200, 0);
+    vram(&c, 0x80000, 0xabcdef);
+    COMMAND(&c, 36, 0xfffffffe, 0x80000, 4, 0x1820);
+    COMMAND(&c, 37, 0, 0, 0, 0, 1, 1, 0);
+    COMMAND(&c, 37, 0, 0, 0, 0, 1, 1, 1);
+    g_assert_cmphex(display_refresh_now(second)->pixels[0], ==, 0xabcdef);
+    COMMAND(&c, 35, 1);
+    g_assert_cmphex(display_refresh_now(second)->pixels[0], ==, 0);
+    g_assert_cmphex(dot(&c, 0, 0), ==, 0xabcdef);
+    COMMAND(&c, 34, 44, 1, 1, 50, 40, 200, 0, 0xfffffffe, 0x60000, 200, 0);
+    COMMAND(&c, 37, 0, 0, 0, 0, 1, 1, 1);
+    g_assert_cmphex(display_refresh_now(second)->pixels[0], ==, 0xabcdef);
+    set(&c, ENABLE, 3); /* hidden */
+    g_assert_cmphex(display_refresh_now(second)->pixels[0], ==, 0);
+    set(&c, ENABLE, 1);
+    g_assert_cmphex(display_refresh_now(second)->pixels[0], ==, 0xabcdef);
+    bench_reset(c.bench);
+    g_assert_cmphex(display_refresh_now(second)->pixels[0], ==, 0);
     bench_free(c.bench);
 }
 
@@ -209,6 +280,11 @@ static void cursor(void)
     g_assert_cmphex(dot(&c, 22, 20), ==, 0);
     show_cursor(&c, 0, 0, 0);
     g_assert_cmphex(dot(&c, 20, 20), ==, 0x646464);
+    show_cursor(&c, 1, 19, 20);
+    define_screen(&c, 1 | 16); /* blanked: not even that is to be seen */
+    g_assert_cmphex(dot(&c, 21, 20), ==, 0);
+    define_screen(&c, 1 | 8);
+    g_assert_cmphex(dot(&c, 21, 20), ==, 0);
     bench_free(c.bench);
 }
 
@@ -238,6 +314,33 @@ static void rounds(void)
     bench_step(c.bench, 10000000);
     g_assert_cmpuint(bench_load(c.bench, FIFO + 24, 4), ==, 77);
     bench_free(c.bench);
+}
+
+/* Lines cost as well as bytes: many of a dot each are not more than a round can do. */
+static void narrow(void)
+{
+    enum { WIDE = 8, HIGH = 8192, MANY = 1000 };
+    static const uint32_t kinds[][8] = {{37, 0, 0, 0, 0, 1, HIGH, 0},
+                                        {38, 0, 0, 0, 0, 1, HIGH, 0},
+                                        {14, 0, 0, 1, 0, 1, HIGH, 3},
+                                        {25, 0, 0, 1, HIGH, 0, 45, 45}};
+    for (unsigned k = 0; k < G_N_ELEMENTS(kinds); k++) {
+        struct card c = card_new();
+        switch_on(&c, WIDE, HIGH);
+        if (k != 2)
+            COMMAND(&c, 34, 44, 0, 1, WIDE, HIGH, 0, 0, 0xfffffffe, 0x40000, WIDE * 4, 0);
+        COMMAND(&c, 36, 0xfffffffe, 0x80000, 4, 0x1820);
+        uint32_t next = bench_load(c.bench, FIFO + 8, 4);
+        for (unsigned i = 0; i < MANY; i++)
+            for (unsigned w = 0; w < 8; w++, next += 4)
+                bench_store(c.bench, FIFO + next, 4, kinds[k][w]);
+        fifo(&c, 2, next);
+        set(&c, SYNC, 1);
+        uint32_t left = next - bench_load(c.bench, FIFO + 12, 4);
+        g_assert_cmpuint(MANY - left / 32, <=, 100);
+        g_assert_cmpuint(left, <, MANY * 32);
+        bench_free(c.bench);
+    }
 }
 
 /* A guest whose other CPU says all the time that there is something, and there is not: the card does not look for long.  That CPU
@@ -281,7 +384,10 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/svga/frame-buffer", frame_buffer);
     g_test_add_func("/svga/screens", screens);
+    g_test_add_func("/svga/destroyed", destroyed);
+    g_test_add_func("/svga/second-screen", second_screen);
     g_test_add_func("/svga/cursor", cursor);
+    g_test_add_func("/svga/narrow", narrow);
     g_test_add_func("/svga/rounds", rounds);
     g_test_add_func("/svga/says-busy", says_busy);
     return g_test_run();

@@ -72,8 +72,11 @@ static void anything(struct hostile *h)
     if (take(&h->in) & 3)
         gpr[0] = 0x564d5868;
     unsigned how = take(&h->in);
+    uint8_t many[64] = {0};
     m->engine->registers(m->vcpu[0].engine_vcpu, gpr, true);
-    if (how & 1)
+    if (how >> 5 == 1)
+        machine_string(m, 0, 0x5658 + (how >> 1 & 3), how & 1, many, 1 + take(&h->in) % sizeof many);
+    else if (how & 1)
         machine_in(m, 0, 0x5658 + (how >> 1 & 3), 1 << (how >> 3) % 3);
     else
         machine_out(m, 0, 0x5658 + (how >> 1 & 3), 1 << (how >> 3) % 3, take(&h->in));

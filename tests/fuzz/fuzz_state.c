@@ -158,12 +158,24 @@ static void compare_with(int older)
     state_base_free(b);
 }
 
+/* All zero: it is no state. */
+static struct state_identity identity_of(int fd)
+{
+    struct state_reader r;
+    struct state_section s = {.name = ""};
+    bool good = state_open(&r, fd, NULL);
+    while (good && strcmp(s.name, STATE_END))
+        good = state_next(&r, &s, NULL);
+    struct state_identity id = good ? state_identity(&r) : (struct state_identity){0};
+    state_close(&r);
+    return id;
+}
+
 /* The parts as they are, as a file that builds upon that one. */
 static int upon(GPtrArray *parts, int older)
 {
-    struct state_identity id = {0};
+    const struct state_identity id = identity_of(older);
     uint8_t contents[12];
-    state_identify(older, &id, NULL);
     put_le64(contents, id.bytes);
     put_le32(contents + 8, id.sum);
     struct part *p = part_copy(parts->pdata[0]);

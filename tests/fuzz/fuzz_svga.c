@@ -2,6 +2,7 @@
 /* A hostile driver of VMware's SVGA II: the FIFO is set up, then commands, their halves, the FIFO's own registers, those of the card, pages of RAM and
  * moments come from the input; pictures are drawn in between.  At the end, a reset must leave a card that works. */
 #include "core-vmm/machine/display.h"
+#include "core-vmm/machine/machine.h"
 #include "tests/fuzz/hostile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -85,7 +86,7 @@ static void command(struct driver *r)
     const uint8_t *kind = kinds[pick % G_N_ELEMENTS(kinds)];
     push(r, kind[0]);
     if (kind[0] == 34) { /* mostly a good screen */
-        const uint32_t words[] = {44, 0, 1, value(r), value(r), 0, 0, 0xfffffffe, value(r) * 4, 256, 0};
+        const uint32_t words[] = {44, take(&r->in) % 3, 1, value(r), value(r), 0, 0, 0xfffffffe, value(r) * 4, 256, 0};
         for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
             push(r, take(&r->in) < 240 ? words[i] : value(r));
     }
@@ -95,7 +96,10 @@ static void command(struct driver *r)
 
 static void look(struct driver *r)
 {
-    display_refresh_now(bench_display(r->bench));
+    struct machine *m = bench_device(r->bench, "svga")->machine;
+    struct display *p;
+    for (unsigned i = 0; (p = machine_display(m, i)); i++)
+        display_refresh_now(p);
     g_free(display_text(bench_display(r->bench)));
 }
 
@@ -129,6 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct driver r = {bench_new(), {data, size}};
     g_autoptr(GError) error = NULL;
+    bench_config(r.bench, "video", "screens", "3");
     if (!bench_add_chip(r.bench, chip_find("svga"), &error))
         g_error("%s", error->message);
     switch_on(&r);

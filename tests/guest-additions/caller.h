@@ -25,6 +25,8 @@ uint32_t caller_command(struct caller *c, unsigned command, uint32_t argument);
 int caller_open(struct caller *c, uint32_t protocol);
 unsigned caller_message(struct caller *c, unsigned channel, unsigned kind,
                         uint32_t argument); /* the status; r as they are then */
+/* Bytes by the high-bandwidth port, one alone or many at once; the status. */
+unsigned caller_fast(struct caller *c, unsigned channel, bool in, uint8_t *data, uint32_t bytes);
 unsigned caller_send(struct caller *c, unsigned channel, const void *data, uint32_t bytes, bool fast);
 GBytes *caller_receive(struct caller *c, unsigned channel, bool fast); /* NULL: there is nothing */
 /* A question to RPCI and its answer; g_free. */

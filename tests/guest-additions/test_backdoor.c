@@ -168,6 +168,29 @@ static void long_messages(void)
     caller_free(c);
 }
 
+/* Who says or fetches more than there is hears so, whether the bytes come alone or together; the message is whole all the same. */
+static void fast_ends(void)
+{
+    struct caller *c = caller_new("", true);
+    int n = caller_open(c, CALLER_RPCI);
+    uint8_t text[] = "log xABCDEF", got[6];
+    g_assert_true(caller_message(c, n, SEND_SIZE, 5) & CALLER_SUCCESS);
+    g_assert_cmpuint(caller_fast(c, n, false, text, 2), ==, CALLER_SUCCESS);
+    g_assert_cmpuint(caller_fast(c, n, false, text + 2, 9), ==, 0);
+    g_assert_cmpuint(caller_fast(c, n, false, text, 1), ==, 0);
+    g_assert_true(caller_message(c, n, RECEIVE_SIZE, 0) & CALLER_WAITS);
+    g_assert_cmpuint(c->r[X86_RBX], ==, 2);
+    memset(got, 0xaa, sizeof got);
+    g_assert_cmpuint(caller_fast(c, n, true, got, 1), ==, CALLER_SUCCESS);
+    g_assert_cmpuint(caller_fast(c, n, true, got + 1, 5), ==, 0);
+    g_assert_cmpmem(got, sizeof got, "1 \0\0\0\0", sizeof got);
+    g_assert_cmpuint(caller_fast(c, n + 1, true, got, sizeof got), ==, 0); /* no such channel */
+    g_assert_cmpmem(got, sizeof got, "\0\0\0\0\0\0", sizeof got);
+    machine_string(c->machine, 0, 0x5658, true, got, sizeof got); /* no call */
+    g_assert_cmpmem(got, sizeof got, "\xff\xff\xff\xff\xff\xff", sizeof got);
+    caller_free(c);
+}
+
 static void channels(void)
 {
     struct caller *c = caller_new("", true);
@@ -313,7 +336,7 @@ static void sizes(void)
     g_assert_true(additions_sets_sizes(c->additions));
     g_autofree char *done = wish(c, n, "OK ");
     g_assert_null(done);
-    additions_size_now(c->additions, 0, 1, 1); /* another has been asked for */
+    additions_size_now(c->additions, 0, 1, 1, false); /* another has been asked for */
     g_assert_true(additions_ask_size(c->additions, 2, 640, 480));
     g_autofree char *both = wish(c, n, "");
     g_assert_cmpstr(both, ==, "DisplayTopology_Set 2 , 0 0 800 600 , 800 0 640 480");
@@ -322,11 +345,71 @@ static void sizes(void)
     g_assert_true(additions_ask_size(c->additions, 2, 0, 0));
     g_autofree char *one = wish(c, n, "");
     g_assert_cmpstr(one, ==, "DisplayTopology_Set 1 , 0 0 800 600");
+    g_autofree char *fine = wish(c, n, "OK ");
+    g_assert_null(fine);
+    additions_size_now(c->additions, 0, 900, 700, true); /* the guest's own choice, as that it has no third any more */
+    additions_size_now(c->additions, 2, 64, 64, false);
+    additions_size_now(c->additions, 2, 0, 0, true);
+    g_assert_true(additions_ask_size(c->additions, 1, 320, 200));
+    g_autofree char *own = wish(c, n, "");
+    g_assert_cmpstr(own, ==, "DisplayTopology_Set 2 , 0 0 900 700 , 900 0 320 200");
     g_autofree char *nobody = ask_beside(c, "tools.capability.resolution_server elsewhere 1"),
                     *gone = ask_beside(c, "tools.capability.resolution_server toolbox 0");
     g_assert_cmpstr(nobody, ==, "0 ");
     g_assert_cmpstr(gone, ==, "1 ");
     g_assert_false(additions_sets_sizes(c->additions));
+    caller_free(c);
+}
+
+/* ---- file systems that stand still ---- */
+
+struct stand {
+    unsigned heard;
+    char *why; /* NULL: they stand */
+};
+
+static void on_stand(void *ctx, const char *why)
+{
+    struct stand *s = ctx;
+    s->heard++;
+    g_free(s->why);
+    s->why = g_strdup(why);
+}
+
+/* The service agrees, and its file systems stand. */
+static void freeze(struct caller *c, unsigned n, struct stand *s)
+{
+    g_autoptr(GError) error = NULL;
+    additions_freeze(c->additions, 60, on_stand, s, &error);
+    g_assert_no_error(error);
+    g_autofree char *start = wish(c, n, ""), *done = wish(c, n, "OK ");
+    g_assert_true(g_str_has_prefix(start, "vmbackup.startWithOpts "));
+    g_assert_null(done);
+    g_autofree char *said = ask_beside(c, "vmbackup.eventSet prov.snapshotCommit 0 now");
+    g_assert_cmpstr(said, ==, "1 ");
+    settle();
+}
+
+/* A service that is killed while they stand leaves its channel open.  The one that comes after it knows of nothing: it can be asked. */
+static void service_again(void)
+{
+    struct caller *c = caller_new("", true);
+    struct stand s = {0};
+    freeze(c, begin(c), &s);
+    g_assert_cmpuint(s.heard, ==, 1);
+    g_assert_null(s.why);
+    unsigned n = begin(c);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(additions_thaw(c->additions, on_stand, &s, &error));
+    g_assert_nonnull(error);
+    freeze(c, n, &s);
+    g_assert_cmpuint(s.heard, ==, 2);
+    g_assert_null(s.why);
+    g_assert_true(additions_thaw(c->additions, on_stand, &s, NULL));
+    begin(c); /* and that one is killed too, before it says that they go on */
+    g_assert_cmpuint(s.heard, ==, 3);
+    g_assert_cmpstr(s.why, ==, "its tools have ended");
+    g_free(s.why);
     caller_free(c);
 }
 
@@ -507,11 +590,13 @@ int main(int argc, char **argv)
     g_test_add_func("/pointer/errors", pointer_errors);
     g_test_add_func("/messages/questions", questions);
     g_test_add_func("/messages/long", long_messages);
+    g_test_add_func("/messages/fast-ends", fast_ends);
     g_test_add_func("/messages/channels", channels);
     g_test_add_func("/messages/left-open", left_open);
     g_test_add_func("/messages/unserved", unserved);
     g_test_add_func("/wishes/answered", wishes);
     g_test_add_func("/sizes/answered", sizes);
+    g_test_add_func("/quiesce/service-again", service_again);
     g_test_add_func("/saved", saved);
     g_test_add_func("/messages/churn", churn);
     g_test_add_func("/messages/lines", lines);

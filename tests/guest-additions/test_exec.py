@@ -89,6 +89,10 @@ def copies(d):
     for args in ((d.base + "/in", "g:/home/anna/link"), (d.base + "/in", "g:/sbin/x"), ("g:/etc/shadow", d.base + "/x"), ("g:/none", d.base + "/x")):
         p = subprocess.run([d.program, "cp", *login, *args], env=d.env, capture_output=True, check=False)
         assert p.returncode and not os.path.exists(d.base + "/x"), p
+    # Out of the guest they are no more followed: which file it is must be said.
+    for path, what in (("/home/anna/link", "link"), ("/home/anna", "folder")):
+        p = subprocess.run([d.program, "cp", *login, "g:" + path, d.base + "/x"], env=d.env, capture_output=True, text=True, check=False)
+        assert p.returncode and f"is a {what}: give the path of a file" in p.stderr and not os.path.exists(d.base + "/x"), p
 
 
 SHADOW = crypted()

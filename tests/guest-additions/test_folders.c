@@ -431,6 +431,36 @@ static void saved(void)
     desk_end(&d);
 }
 
+/* Whoever runs on after a snapshot has lost nothing. */
+static void saved_beside(void)
+{
+    struct desk d;
+    desk_begin(&d, false);
+    int pair[2];
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), ==, 0);
+    g_assert_true(additions_folder_add(d.caller->additions, 3, "slow", false, pair[1]));
+    GByteArray *b = with_name(HGFS_GET_ATTR, 16, NAME("slow"));
+    hgfs_end(b);
+    g_assert_true(caller_send(d.caller, d.channel, b->data, b->len, true) & CALLER_SUCCESS);
+    struct caller *other = caller_new("", true);
+    g_test_expect_message(NULL, G_LOG_LEVEL_MESSAGE, "*has no answer while it is saved*");
+    caller_save_load(d.caller, other);
+    g_test_assert_expected_messages();
+    g_autoptr(GBytes) failure = caller_receive(other, d.channel, true);
+    g_assert_cmpmem(g_bytes_get_data(failure, NULL), g_bytes_get_size(failure), "0 ", 2);
+    struct folder_wish w;
+    g_assert_cmpint(read(pair[0], &w, sizeof w), ==, sizeof w);
+    const struct folder_answer right = {.serial = w.serial, .error = ENOTDIR};
+    g_assert_cmpint(write(pair[0], &right, sizeof right), ==, sizeof right);
+    g_autoptr(GBytes) answer = caller_receive(d.caller, d.channel, true);
+    g_assert_cmpuint(g_bytes_get_size(answer), >, 2);
+    g_assert_cmpmem(g_bytes_get_data(answer, NULL), 2, "1 ", 2);
+    g_byte_array_unref(b);
+    close(pair[0]);
+    caller_free(other);
+    desk_end(&d);
+}
+
 /* ---- names that change while they are walked ---- */
 
 struct race {
@@ -511,6 +541,7 @@ int main(int argc, char **argv)
     g_test_add_func("/folders/many-handles", many_handles);
     g_test_add_func("/folders/later", later);
     g_test_add_func("/folders/saved", saved);
+    g_test_add_func("/folders/saved/beside", saved_beside);
     g_test_add_func("/folders/races", races);
     return g_test_run();
 }

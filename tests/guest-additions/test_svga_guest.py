@@ -96,6 +96,13 @@ def two_screens(d):
     d.shell.good("xrandr --output Virtual-2 --preferred --right-of Virtual-1; xsetroot -solid '#225522'")
     d.shell.good("(xterm -bg '#dddddd' -fg '#dddddd' -geometry 20x5+1200+100 >/dev/null 2>&1 &)")
     d.shows("xterm on it", lambda w, h, at: (w, h) == (640, 500) and at(600, 450) == 0x225522 and at(150, 130) == 0xdddddd, screen=2)
+    d.shell.good("xrandr --output Virtual-2 --off")
+    d.shows("nothing", lambda w, h, at: at(600, 450) == 0 and at(150, 130) == 0, screen=2)
+    d.vmctl("screen", "size", "g", "1090x700")  # that it is off is the guest's wish: it does not come back with that
+    d.wait("one screen", lambda: " disconnected" in d.shell.good("xrandr | grep Virtual-2"))
+    d.vmctl("screen", "size", "g", "640x500", "--screen", "2")
+    d.wait("second screen", lambda: " connected" in d.shell.good("xrandr | grep Virtual-2"))
+    d.vmctl("screen", "size", "g", "1100x700")
     d.vmctl("screen", "size", "g", "off", "--screen", "2")
     d.wait("one screen", lambda: " disconnected" in d.shell.good("xrandr | grep Virtual-2"))
 

@@ -57,7 +57,7 @@ def wait_for(what, check, seconds=WAIT):
 
 # Of AT-SPI's numbers, those that are used here.
 ROLES = {43: "push button", 29: "label", 62: "toggle button", 32: "list item", 7: "check box"}
-EDITABLE, SENSITIVE, VISIBLE = 7, 24, 30
+EDITABLE, FOCUSED, SENSITIVE, VISIBLE = 7, 12, 24, 30
 
 
 class Thing:
@@ -160,6 +160,11 @@ class Desk:
         """There is no window manager: the newest window of the manager gets the keys."""
         windows = self.run("xdotool", "search", "--onlyvisible", "--pid", str(self.app.pid), check=False).split()
         self.run("xdotool", "windowfocus", "--sync", windows[-1], check=False)
+
+    def look_away(self):
+        """No window has the keyboard: what ends then is told by the desktop, which keeps it, and not by a toast, which goes."""
+        width, height = (int(n) for n in self.run("xdotool", "getdisplaygeometry").split())
+        self.run("xdotool", "mousemove", str(width - 1), str(height - 1), "windowfocus", "1")  # PointerRoot
 
     def keys(self, *names):
         self.focus()
@@ -337,6 +342,21 @@ class Desk:
             except Exception:  # it does not hear yet, or is gone by now
                 self.alive()
         raise AssertionError(f"{shown!r} stays after clicks on {name!r}")
+
+    def focused(self):
+        """What has the keyboard, of the newest window; None: nothing that is known."""
+        return next((t.name for t in self.things() if t.has(FOCUSED)), None)
+
+    def tab_to(self, name):
+        for _ in range(40):
+            if self.focused() == name:
+                return
+            self.keys("Tab")
+        raise AssertionError(f"no way by keyboard to {name}")
+
+    def told(self, text):
+        """In the window if that is in front, else by the desktop."""
+        self.wait(text, lambda: any(text in n for n in self.notified()) or self.find("label", text))
 
     def field(self, name):
         return self.wait(f"field named {name!r}", lambda: next((t for t in self.things() if name in t.name and t.can("EditableText")), None))

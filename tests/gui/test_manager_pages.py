@@ -88,6 +88,8 @@ def pages(desk, width, height, scale, dark):
         desk.show_page(page)
         desk.see(shows)
         look(desk, f"{page}-{kind}", most)
+        if page == "snapshots":
+            snapshot_dialogs(desk, kind, most)
     desk.show_page("overview")
     desk.action("choose", "A machine whose name is longer than the window is wide")
     look(desk, f"overview-off-{kind}", most)
@@ -108,6 +110,28 @@ def pages(desk, width, height, scale, dark):
     look(desk, f"grid-{kind}", most)
     desk.action("view", "list")
     desk.stop()
+
+
+def row_menu(desk, *keys):
+    """An entry of the first snapshot's menu."""
+    desk.tab_to("Restore")
+    desk.keys("Tab", "space")
+    desk.see("Clone…")
+    desk.keys(*keys)
+
+
+def snapshot_dialogs(desk, kind, most):
+    """What differs, and a file that is taken out."""
+    row_menu(desk, "Down", "Return")
+    desk.see("Which are new")
+    shrink(desk, most if most <= 2 * NARROW else 0)
+    look(desk, f"compare-{kind}", most if most <= 2 * NARROW else 10000)
+    desk.keys("Escape")
+    desk.gone("Which are new")
+    row_menu(desk, "Down", "Down", "Return")
+    desk.see("Path on the Disk")
+    look(desk, f"take-out-{kind}", most if most <= 2 * NARROW else 10000)
+    ends(desk, "Path on the Disk", "Cancel")
 
 
 def shrink(desk, width):
@@ -131,6 +155,15 @@ def dialogs(desk, kind, most):
         shrink(desk, narrow)
         look(desk, f"{name}-{kind}", room)
         ends(desk, "Look Again")
+    for action, machine, shows in (("serial", "Debian 12", "Serial Terminal"), ("firmware", "FreeBSD 14.1", "None: this firmware"),
+                                   ("memory", "Debian 12", "no balloon"), ("guest", "Debian 12", "As a User of the Guest"),
+                                   ("remote", "Debian 12", "Clients Look On"), ("networks", None, "No Networks"),
+                                   ("activity", None, "memory\nDisks")):
+        desk.action(action, machine)
+        desk.see(shows)
+        shrink(desk, narrow)
+        look(desk, f"{action}-{kind}", room)
+        ends(desk, shows)
     questions(desk, kind, room)
     desk.click("New Virtual Machine", "push button")
     desk.see("What do you have?")

@@ -11,9 +11,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from manager import run_tests, wait_for  # noqa: E402
 
 
-FOCUSED = 12
-
-
 def info(desk, name):
     return json.loads(desk.vmctl("info", name, "-o", "json"))
 
@@ -143,25 +140,12 @@ def looks(desk):
     return desk.run("pgrep", "-P", str(desk.app.pid), "-f", "vmctl top", check=False).strip()
 
 
-def focused(desk):
-    """What has the keyboard, of the newest window; None: nothing that is known."""
-    return next((t.name for t in desk.things() if t.has(FOCUSED)), None)
-
-
-def tab_to(desk, name):
-    for _ in range(40):
-        if focused(desk) == name:
-            return
-        desk.keys("Tab")
-    raise AssertionError(f"no way by keyboard to {name}")
-
-
 def clones_a_snapshot(desk):
     """By keyboard alone, through the row's menu."""
     desk.vmctl("snapshot", "take", "alpha", "then")
     desk.vmctl("set", "alpha", "machine.cpus=4")
     desk.see("then", "label")
-    tab_to(desk, "Restore")
+    desk.tab_to("Restore")
     desk.keys("Tab", "space")
     desk.see("Clone…")
     desk.keys("Return")
@@ -217,11 +201,6 @@ def curves_and_engine(desk):
     wait_for("end of the looking", lambda: not looks(desk))
 
 
-def told(desk, text):
-    """In the window if that is in front, else by the desktop."""
-    desk.wait(text, lambda: any(text in n for n in desk.notified()) or desk.find("label", text))
-
-
 def appliances(desk):
     """Exported by the dialog, and a file that the desktop opens is imported after a look at what comes along; a damaged one is told."""
     path = desk.home + "/alpha.ova"
@@ -229,7 +208,7 @@ def appliances(desk):
     desk.type_into("Name", path)
     desk.click("_Export", "push button")
     wait_for("appliance", lambda: os.path.exists(path))
-    told(desk, "“alpha” was exported")
+    desk.told("“alpha” was exported")
     subprocess.run([desk.manager, path], env=desk.env, check=True, timeout=30)
     desk.see("What Comes Along")
     desk.typed("New Name", "alpha 2")
@@ -239,7 +218,7 @@ def appliances(desk):
     desk.type_into("New Name", "from elsewhere")
     desk.click("_Import", "push button")
     wait_for("machine", lambda: "from elsewhere" in names(desk))
-    told(desk, "“from elsewhere” was imported")
+    desk.told("“from elsewhere” was imported")
     with open(path, "r+b") as f:
         f.truncate(700)
     subprocess.run([desk.manager, path], env=desk.env, check=True, timeout=30)
@@ -269,7 +248,7 @@ def doctor(desk):
 def disk_menu(desk, image, *keys):
     """An entry of an image's menu, by keyboard alone."""
     desk.see(image)
-    tab_to(desk, "Actions")
+    desk.tab_to("Actions")
     desk.keys("space")
     desk.see("Enlarge…")
     desk.keys(*keys)
@@ -308,7 +287,7 @@ def disks(desk):
     desk.click("Close", "push button")
     desk.gone("stout: ")
     open(desk.home + "/go", "w", encoding="utf-8").close()
-    told(desk, "“disk.qcow2” was compacted")
+    desk.told("“disk.qcow2” was compacted")
     desk.see("“disk.qcow2” was compacted")
     desk.stop()
     desk.env["VMCTL"] = usual

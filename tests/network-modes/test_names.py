@@ -4,6 +4,7 @@
 /etc/resolv.conf of its own (namespaces; skipped where a user may not have them).  Prints TAP.
 Usage: test_names.py TERRARIUM-NET"""
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -19,6 +20,9 @@ INSIDE = "TERRARIUM_TEST_INSIDE"
 
 
 def go_inside():
+    if not shutil.which("ip"):
+        print("1..0 # SKIP ip (iproute2) is not installed")
+        sys.exit(0)
     own = ["unshare", "--net", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
     if subprocess.run(own + ["true"], stderr=subprocess.DEVNULL, check=False).returncode or not os.path.exists("/etc/resolv.conf"):
         print("1..0 # SKIP no namespaces for this user (unshare --net --mount), or no /etc/resolv.conf")

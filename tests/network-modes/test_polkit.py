@@ -11,9 +11,11 @@ import tempfile
 import traceback
 import xml.etree.ElementTree as xml
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from other_user import AS_USER, USER, Skip, must_reach
+
 POLICY, INSTALLED = sys.argv[1:3]
 VMCTL, VM, NET, NETADM = (os.path.abspath(a) for a in sys.argv[3:7])
-USER = 4242  # nobody of this number need exist
 DOC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/network.md")
 
 
@@ -36,6 +38,7 @@ class User:
     """Without privilege, and with a pkexec that notes what it is to run and then does something."""
 
     def __init__(self, pkexec):
+        must_reach(VMCTL, VM, NET, NETADM, tempfile.gettempdir())
         self.home = tempfile.mkdtemp(prefix="polkit-")
         os.mkdir(self.home + "/run", 0o700)
         os.mkdir(self.home + "/bin")
@@ -44,7 +47,7 @@ class User:
         os.chmod(self.home + "/bin/pkexec", 0o755)
         self.env = dict(os.environ, HOME=self.home, PATH=self.home + "/bin", XDG_DATA_HOME=self.home + "/data", XDG_RUNTIME_DIR=self.home + "/run",
                         TERRARIUM_VM=VM, TERRARIUM_NET=NET, TERRARIUM_NETADM=NETADM, LC_ALL="C.UTF-8")
-        self.as_user = [shutil.which("setpriv"), f"--reuid={USER}", f"--regid={USER}", "--clear-groups"] if os.geteuid() == 0 else []
+        self.as_user = [shutil.which("setpriv"), *AS_USER[1:]] if os.geteuid() == 0 else []
         if self.as_user:
             for path in (self.home, self.home + "/run"):
                 os.chown(path, USER, USER)
@@ -96,5 +99,7 @@ for n, test in enumerate(TESTS, 1):
     try:
         test()
         print(f"ok {n} {test.__name__}", flush=True)
+    except Skip as why:
+        print(f"ok {n} {test.__name__} # SKIP {why}", flush=True)
     except Exception:
         print(f"not ok {n} {test.__name__}\n# " + traceback.format_exc().replace("\n", "\n# "), flush=True)

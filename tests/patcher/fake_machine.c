@@ -14,6 +14,14 @@ void machine_out(struct machine *m, unsigned cpu, uint16_t port, unsigned size, 
         m->out(m, port, size, value);
 }
 
+bool machine_string(struct machine *m, unsigned cpu, uint16_t port, bool in, uint8_t *data, uint32_t count)
+{
+    bool taken = m && m->string && port == m->strings;
+    if (taken)
+        m->string(m, in, data, count);
+    return taken;
+}
+
 bool machine_port_any_ring(struct machine *m, uint16_t port, unsigned size)
 {
     return m && m->any_ring && port == m->any_ring;

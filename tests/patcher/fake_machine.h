@@ -11,6 +11,8 @@ struct machine { /* cpu_vm.machine may be NULL: no ports either */
     uint64_t (*load)(struct machine *m, uint64_t gpa, unsigned size);
     void (*store)(struct machine *m, uint64_t gpa, unsigned size, uint64_t value);
     uint16_t any_ring; /* the port that every ring may use, 0: none */
+    void (*string)(struct machine *m, bool in, uint8_t *data, uint32_t count);
+    uint16_t strings; /* the port that takes them, 0: none */
     int (*ack)(struct machine *m, unsigned cpu);
     void (*looked)(struct machine *m);
     bool (*fpu_error)(struct machine *m, unsigned cpu, bool pending);

@@ -38,6 +38,14 @@ void oracle_canonical(uint8_t *x)
     }
 }
 
+/* VMASKMOV and VPMASKMOV. */
+static bool is_vex_masked(enum oracle_mode mode, const uint8_t *bytes)
+{
+    const uint8_t *b = bytes + oracle_prefixes(mode, bytes);
+    bool map2 = *b == 0xc4 && (b[1] & 0x1f) == 2;
+    return map2 && ((b[3] >= 0x2c && b[3] <= 0x2f) || b[3] == 0x8c || b[3] == 0x8e);
+}
+
 /* How far the addresses may lie apart that two CPUs report of the same fault. */
 static uint64_t fault_slack(enum oracle_mode mode, const uint8_t *bytes)
 {
@@ -45,7 +53,9 @@ static uint64_t fault_slack(enum oracle_mode mode, const uint8_t *bytes)
     bool maskmov = (*b == 0x0f && b[1] == 0xf7) || (*b == 0xc5 && b[2] == 0xf7) || (*b == 0xc4 && b[3] == 0xf7);
     if (oracle_is_block(mode, bytes))
         return 0x1000;
-    return maskmov && !oracle_host_cpu()->amd ? 16 : 0;
+    if (oracle_host_cpu()->amd)
+        return 0;
+    return is_vex_masked(mode, bytes) ? 32 : maskmov ? 16 : 0;
 }
 
 /* Is the address canonical with five levels of page tables, which the host may have, but not with the guest's four? */
@@ -80,14 +90,6 @@ static void follow_short_fetch(const struct oracle_cpu *before, const struct ora
         engine->error = host->error;
         engine->cr2 = host->cr2;
     }
-}
-
-/* VMASKMOV and VPMASKMOV. */
-static bool is_vex_masked(enum oracle_mode mode, const uint8_t *bytes)
-{
-    const uint8_t *b = bytes + oracle_prefixes(mode, bytes);
-    bool map2 = *b == 0xc4 && (b[1] & 0x1f) == 2;
-    return map2 && ((b[3] >= 0x2c && b[3] <= 0x2f) || b[3] == 0x8c || b[3] == 0x8e);
 }
 
 /* Elements beyond the end of the address size or of a flat segment: AMD's CPUs let their offsets wrap one by one. */

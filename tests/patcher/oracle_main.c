@@ -68,6 +68,17 @@ static bool runs_reserved_vex(void)
     return newer || oracle_host_cpu()->quirks.vex_bits_ignored;
 }
 
+/* An 80-bit store over the end of what may be written: whether what comes before that has been written. */
+static bool stored_in_part(const struct oracle *o, const struct oracle_case *c)
+{
+    enum { SS = 12 };
+    const uint8_t *b = c->bytes + oracle_prefixes(o->mode, c->bytes);
+    unsigned reg = b[1] >> 3 & 7;
+    bool extended = b[1] < 0xc0 && ((*b == 0xdb && reg == 7) || (*b == 0xdf && reg == 6));
+    return extended && o->on_guest.rip == c->cpu.rip && o->on_guest.vector >= SS &&
+           oracle_same(o->mode, &o->on_host, &o->on_guest);
+}
+
 /* The engine raised what the manuals say; hosts may go on instead. */
 static bool refused_by_choice(const struct oracle *o, const struct oracle_case *c)
 {
@@ -92,7 +103,7 @@ static bool agree(struct oracle *o, const struct oracle_case *c, bool legacy, bo
     if (o->emulator)
         oracle_emulator_forgive(o->emulator, &o->on_host, &o->on_guest);
     bool window = compare_windows(o, keep);
-    if (ran && refused_by_choice(o, c))
+    if (ran && (refused_by_choice(o, c) || stored_in_part(o, c)))
         return true;
     return window && ran && oracle_same(o->mode, &o->on_host, &o->on_guest);
 }

@@ -2,7 +2,8 @@
 /* test_interp_ports.c - ports that see and change the CPU's registers, and ports that every ring may use. */
 #include "tests/patcher/guest.h"
 
-enum { PORT = 0x5660, OTHER = 0x5664, OUT_BASE = 0x6000 };
+enum { PORT = 0x5660, OTHER = 0x5664, STRINGS = 0x5668, OUT_BASE = 0x6000 };
+enum { FROM = 0x20000, TO = 0x30000, LONG = 10000 /* bytes, over pages */ };
 
 struct call {
     uint64_t gpr[8];
@@ -150,6 +151,180 @@ static void by_strings(void)
     guest_free(g);
 }
 
+/* ---- bytes many at once ---- */
+
+struct flow { /* of bytes at the port STRINGS: those that the guest says, and those that it gets */
+    uint8_t said[3 * LONG];
+    unsigned said_bytes, got_bytes;
+    unsigned strings, elements;
+};
+
+static uint8_t given(unsigned i)
+{
+    return i * 7 ^ i >> 8;
+}
+
+static void flow(struct flow *f, bool in, uint8_t *data, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (in)
+            data[i] = given(f->got_bytes++);
+        else
+            f->said[f->said_bytes++] = data[i];
+}
+
+static void flow_string(struct machine *m, bool in, uint8_t *data, uint32_t count)
+{
+    struct flow *f = owner(m)->test;
+    g_assert_cmpuint(count, >, 0);
+    f->strings++;
+    flow(f, in, data, count);
+}
+
+static uint64_t flow_in(struct machine *m, uint16_t port, unsigned size)
+{
+    struct flow *f = owner(m)->test;
+    uint8_t byte;
+    g_assert_cmpuint(size, ==, 1);
+    f->elements++;
+    flow(f, true, &byte, 1);
+    return byte;
+}
+
+static void flow_out(struct machine *m, uint16_t port, unsigned size, uint64_t value)
+{
+    struct flow *f = owner(m)->test;
+    uint8_t byte = value;
+    f->elements += size;
+    flow(f, false, &byte, 1);
+}
+
+static struct guest *start_flow(struct flow *f)
+{
+    struct guest *g = guest_new(1);
+    g->machine.in = flow_in;
+    g->machine.out = flow_out;
+    g->machine.string = flow_string;
+    g->machine.strings = STRINGS;
+    g->test = f;
+    guest_start(g, GUEST_LONG);
+    for (unsigned i = 0; i < LONG; i++)
+        g->mem[FROM + i] = i ^ i >> 8;
+    g->s.gpr[X86_RDX] = STRINGS;
+    g->s.gpr[X86_RSI] = FROM + 1; /* pages do not begin where they do */
+    g->s.gpr[X86_RDI] = TO + 5;
+    return g;
+}
+
+GUEST_CODE(flow_code, 64, "mov $9000, %ecx\n rep outsb\n mov $9000, %ecx\n rep insb\n hlt");
+static void many_at_once(void)
+{
+    g_autofree struct flow *f = g_new0(struct flow, 1);
+    struct guest *g = start_flow(f);
+    GUEST_LOAD(g, GUEST_CODE_AT, flow_code);
+    g_assert_cmpint(guest_run(g), ==, CPU_STOP_HLT);
+    g_assert_cmpuint(f->said_bytes, ==, 9000);
+    g_assert_cmpmem(f->said, 9000, g->mem + FROM + 1, 9000);
+    g_assert_cmpuint(f->got_bytes, ==, 9000);
+    for (unsigned i = 0; i < 9000; i++)
+        g_assert_cmpuint(g->mem[TO + 5 + i], ==, given(i));
+    g_assert_cmpuint(g->mem[TO + 4] | g->mem[TO + 5 + 9000], ==, 0);
+    g_assert_cmphex(g->s.gpr[X86_RCX], ==, 0);
+    g_assert_cmphex(g->s.gpr[X86_RSI], ==, FROM + 1 + 9000);
+    g_assert_cmphex(g->s.gpr[X86_RDI], ==, TO + 5 + 9000);
+    g_assert_cmpuint(f->strings, >=, 4);
+    g_assert_cmpuint(f->strings + f->elements, <=, 24);
+    guest_free(g);
+}
+
+/* Downward, of words, without REP, and where each is looked at: one by one, as ever. */
+GUEST_CODE(down_code, 64, "std\n mov $100, %ecx\n rep outsb\n cld\n hlt");
+GUEST_CODE(words_code, 64, "mov $50, %ecx\n rep outsw\n hlt");
+GUEST_CODE(single_code, 64, ".rept 100\n outsb\n .endr\n hlt");
+GUEST_CODE(watched_code, 64,
+           "mov $0x5668, %eax\n mov %rax, %dr0\n mov %cr4, %rax\n or $8, %eax\n mov %rax, %cr4\n"
+           "mov $0x20002, %eax\n mov %rax, %dr7\n mov $100, %ecx\n rep outsb\n hlt");
+static void one_by_one(void)
+{
+    const struct {
+        const uint8_t *from, *end;
+    } codes[] = {{down_code, down_code_end}, {words_code, words_code_end}, {single_code, single_code_end}};
+    for (unsigned i = 0; i < G_N_ELEMENTS(codes); i++) {
+        g_autofree struct flow *f = g_new0(struct flow, 1);
+        struct guest *g = start_flow(f);
+        guest_code(g, GUEST_CODE_AT, codes[i].from, codes[i].end);
+        g_assert_cmpint(guest_run(g), ==, CPU_STOP_HLT);
+        g_assert_cmpuint(f->strings, ==, 0);
+        g_assert_cmpuint(f->elements, ==, 100);
+        guest_free(g);
+    }
+}
+
+/* A breakpoint at the port: the trap comes behind the first byte. */
+static void watched(void)
+{
+    g_autofree struct flow *f = g_new0(struct flow, 1);
+    struct guest *g = start_flow(f);
+    GUEST_LOAD(g, GUEST_CODE_AT, watched_code);
+    g_assert_cmpint(guest_run(g), ==, CPU_STOP_HLT);
+    g_assert_cmpint(guest_vector(g), ==, 1);
+    g_assert_cmpuint(f->strings, ==, 0);
+    g_assert_cmpuint(f->said_bytes, ==, 1);
+    g_assert_cmphex(g->s.gpr[X86_RCX], ==, 99);
+    guest_free(g);
+}
+
+/* The first byte that cannot be stored is not taken from the port either. */
+static void faults(void)
+{
+    g_autofree struct flow *f = g_new0(struct flow, 1);
+    struct guest *g = start_flow(f);
+    uint64_t pte = GUEST_PTES + (TO >> 12) * 8 + 8;
+    GUEST_LOAD(g, GUEST_CODE_AT, flow_code);
+    guest_write(g, pte, 8, guest_read(g, pte, 8) & ~1ull);
+    g_assert_cmpint(guest_run(g), ==, CPU_STOP_HLT);
+    g_assert_cmpint(guest_vector(g), ==, 14);
+    g_assert_cmphex(g->s.cr2, ==, TO + 0x1000);
+    g_assert_cmpuint(f->got_bytes, ==, 0x1000 - 5);
+    g_assert_cmphex(g->s.gpr[X86_RDI], ==, TO + 0x1000);
+    g_assert_cmphex(g->s.gpr[X86_RCX], ==, 9000 - (0x1000 - 5));
+    guest_free(g);
+}
+
+/* What it puts over code that has run, hot or not, is what runs next. */
+GUEST_CODE(over_code, 64,
+           "mov $1000, %r8d\n 1: call 2f\n sub $1, %r8d\n jnz 1b\n"
+           "lea 2f(%rip), %rdi\n mov $6, %ecx\n rep insb\n call 2f\n hlt\n"
+           ".balign 64\n 2: mov $1, %eax\n ret\n");
+static void over_string(struct machine *m, bool in, uint8_t *data, uint32_t count)
+{
+    static const uint8_t mov[] = {0xb8, 0x34, 0x12, 0, 0, 0xc3};
+    struct flow *f = owner(m)->test;
+    for (uint32_t i = 0; i < count; i++)
+        data[i] = mov[f->got_bytes++ % sizeof mov];
+}
+
+static uint64_t over_in(struct machine *m, uint16_t port, unsigned size)
+{
+    uint8_t byte;
+    over_string(m, true, &byte, 1);
+    return byte;
+}
+
+static void over_itself(void)
+{
+    g_autofree struct flow *f = g_new0(struct flow, 1);
+    struct guest *g = start_flow(f);
+    g->machine.in = over_in;
+    g->machine.string = over_string;
+    GUEST_LOAD(g, GUEST_CODE_AT, over_code);
+    g_assert_cmpint(guest_run(g), ==, CPU_STOP_HLT);
+    g_assert_cmphex(g->s.gpr[X86_RAX], ==, 0x1234);
+    guest_free(g);
+}
+
+/* ---- rings ---- */
+
 static void user_segments(struct guest *g)
 {
     g->s.seg[X86_CS] = guest_segment(g, SEL_USER32);
@@ -185,6 +360,11 @@ int main(int argc, char **argv)
     g_test_add_func("/ports/registers/out", by_out);
     g_test_add_func("/ports/registers/loop", in_a_loop);
     g_test_add_func("/ports/registers/strings", by_strings);
+    g_test_add_func("/ports/strings/many-at-once", many_at_once);
+    g_test_add_func("/ports/strings/one-by-one", one_by_one);
+    g_test_add_func("/ports/strings/watched", watched);
+    g_test_add_func("/ports/strings/faults", faults);
+    g_test_add_func("/ports/strings/over-itself", over_itself);
     g_test_add_func("/ports/any-ring", any_ring);
     return g_test_run();
 }
