@@ -19,7 +19,7 @@ GUEST = (0x10, 0x20, 0x30)
 def manager_of(desk, name):
     if name == "twm":
         with open(desk.home + "/twmrc", "w") as f:
-            f.write("RandomPlacement\n")
+            f.write("RandomPlacement\nTitleFont \"fixed\"\n")  # a window comes back lower by its title, as twm has it: of one height everywhere
         return desk.start_manager("env", "LC_ALL=C", "twm", "-f", desk.home + "/twmrc")
     return desk.start_manager(name) if name else None
 
