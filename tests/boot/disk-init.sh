@@ -80,7 +80,7 @@ storm() {
 hotplug() {
 	n=0
 	while [ $n -lt "${times:-1}" ]; do
-		while [ ! -b /dev/sdb ]; do sleep 0.02; done
+		while ! true </dev/sdb; do sleep 0.02; done 2>/dev/null # its node is there a moment before it can be opened
 		n=$((n + 1))
 		echo "DISK-IN $n $(md5sum </dev/sdb | cut -d' ' -f1)"
 		while [ -b /dev/sdb ]; do sleep 0.02; done
